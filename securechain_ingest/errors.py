@@ -1,0 +1,119 @@
+"""Every error that the product raises on purpose, under one root.
+
+Each class carries a `kind` (the word that stands in dead letters, logs and counters) and says in `transient` whether trying
+again later can help. The message is one sentence for people: what, where, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class IngestError(Exception):
+    """The root: whatever derives from it is expected, is shown in one line and never as a traceback."""
+
+    kind: ClassVar[str] = "error"
+    transient: ClassVar[bool] = False
+
+
+class ConfigError(IngestError):
+    """A wrong key, value or file in the configuration."""
+
+    kind = "config"
+
+
+class StoreError(IngestError):
+    """Redis, the graph or the advisory database is away or answered with an error; trying again can help."""
+
+    kind = "store_unavailable"
+    transient = True
+
+
+class UpstreamError(IngestError):
+    """A registry could not give what was asked of it; the subclass says why."""
+
+    kind = "upstream"
+
+    def __init__(self, message: str, *, url: str) -> None:
+        super().__init__(message)
+        self.url = url
+
+
+class NotFound(UpstreamError):
+    """The registry says that there is no such thing (404, 410, 451, an unpublished stub)."""
+
+    kind = "not_found"
+
+
+class Unavailable(UpstreamError):
+    """Network failure, timeout, 403 or 5xx: the registry cannot be read at the moment."""
+
+    kind = "unavailable"
+    transient = True
+
+
+class RateLimited(UpstreamError):
+    """The registry asks for a pause; `delay_s` is its Retry-After in seconds, None if it named none."""
+
+    kind = "rate_limited"
+    transient = True
+
+    def __init__(self, message: str, *, url: str, delay_s: float | None) -> None:
+        super().__init__(message, url=url)
+        self.delay_s = delay_s
+
+
+class Malformed(UpstreamError):
+    """The answer arrived whole and is not what the registry documents."""
+
+    kind = "malformed"
+
+
+class TooLarge(UpstreamError):
+    """The answer exceeds the cap on bytes read or decompressed."""
+
+    kind = "too_large"
+
+
+class ForbiddenHost(UpstreamError):
+    """A registry's document points to a host that is neither an endpoint's nor in `[http] allowed_hosts`."""
+
+    kind = "forbidden_host"
+
+
+class ArchiveRefused(IngestError):
+    """An archive that is damaged, hostile or beyond a limit; `reason` is a short code such as `too_many_members`."""
+
+    kind = "archive_refused"
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_archive_refused, (str(self), self.reason)
+
+
+def _rebuild_archive_refused(message: str, reason: str) -> ArchiveRefused:
+    return ArchiveRefused(message, reason=reason)
+
+
+class ParserLost(IngestError):
+    """The process that parsed a document or archive died or exceeded its time; the work may be tried again, a strike is counted."""
+
+    kind = "parser_lost"
+    transient = True
+
+
+class InvalidName(IngestError):
+    """A package name that the ecosystem's rules do not allow."""
+
+    kind = "invalid_name"
+
+
+class PoisonMessage(IngestError):
+    """A queue entry that no retry can mend; `kind` says which rule it breaks."""
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind  # type: ignore[misc]  # one class, several words: missing_data, bad_json, bad_schema, unknown_node_type, invalid_name

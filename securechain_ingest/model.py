@@ -1,0 +1,196 @@
+"""Plain data that every room shares. `None` means unknown, an empty tuple means none; "could not find out" is an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+ANY = "any"
+"""The constraint string for "no constraint" (contract, section 2)."""
+
+NOT_AVAILABLE = "n/a"
+"""What `vendor` and `repository_url` hold when unknown (contract, section 1.1)."""
+
+UNORDERED = -1
+"""The serial number of a version name that the ecosystem's scheme cannot order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ecosystem:
+    """What distinguishes one ecosystem's data in the stores; how its registry is read is in `registries`."""
+
+    name: str
+    """The word used on the command line, in settings and in logs: `pypi`."""
+    label: str
+    """The graph label, which is also the `node_type` of messages: `PyPIPackage`."""
+    purl_type: str
+    """The type of its package URLs: `pypi`."""
+    osv: str
+    """The ecosystem literal of advisories: `PyPI`."""
+    version_key: Callable[[str], Any]
+    """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+
+    def rank(self, names: Iterable[str]) -> dict[str, int]:
+        """Serial numbers for all versions of one package: ascending, dense from 0; UNORDERED for names without an order.
+
+        Names that the scheme calls equal (`1.0` and `1.0.0` in PEP 440) are told apart by their text.
+        """
+        keyed: list[tuple[Any, str]] = []
+        ranks: dict[str, int] = {}
+        for name in set(names):
+            try:
+                keyed.append((self.version_key(name), name))
+            except ValueError:
+                ranks[name] = UNORDERED
+        keyed.sort()
+        ranks.update((name, serial) for serial, (_, name) in enumerate(keyed))
+        return ranks
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRef:
+    """One package's identity. Two refs are the same package exactly if their purls are equal (contract, section 1.4)."""
+
+    ecosystem: Ecosystem
+    registry_name: str
+    """The spelling that the registry is asked with (case kept)."""
+    name: str
+    """The graph's `name`: lower-case."""
+    purl: str
+    """Without version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One runtime dependency of a version. At most one per target: clauses on the same target are already joined."""
+
+    target: PackageRef
+    constraints: str
+    """As contract section 2 demands: never empty, `any` for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version as the registry lists it, yanked and deprecated ones included."""
+
+    name: str
+    purl: str
+    """Package purl + `@` + percent-encoded name."""
+    release_date: str | None
+    """ISO 8601 in UTC to the second, `2021-05-11T14:05:36Z`; None if the registry gives none."""
+    requirements: tuple[Requirement, ...] | None
+    """None: not asked again because already in the graph, or the registry cannot tell; edges stay as they are."""
+    yanked: bool = False
+    deprecated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The one file that the import names are read from."""
+
+    url: str
+    filename: str
+    version: str
+    """The version that it belongs to."""
+    size: int | None
+    """Bytes; None if the registry does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A registry's whole answer about one package."""
+
+    ref: PackageRef
+    """With the registry's own spelling."""
+    vendor: str
+    repository_url: str
+    versions: tuple[Version, ...]
+    """Without duplicates; the order is the graph's business (`Ecosystem.rank`)."""
+    artifacts: tuple[Artifact, ...]
+    """Files of the version that a user gets by default, best source of import names first; empty if there is none."""
+    validator: str | None
+    """The ETag (or Last-Modified) of the document, for the next conditional request."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Further string properties of the node, such as Maven's `group_id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportNames:
+    """What can be imported from a package, or why that could not be found out."""
+
+    names: tuple[str, ...]
+    """Sorted, unique, cleaned as contract section 1.5 says; the fallback name if nothing was found."""
+    error: str | None = None
+    """One sentence if the extraction failed and `names` is only the fallback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """The known vulnerabilities of one version (contract, section 1.2)."""
+
+    mean: float = 0.0
+    weighted_mean: float = 0.0
+    vulnerabilities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPackage:
+    """What the graph already holds about a package that this daemon has written or adopted completely."""
+
+    purl: str
+    registry_name: str
+    versions: frozenset[str]
+    checked_at: datetime
+    validator: str | None
+    """To be sent with a conditional request; None asks for the whole document again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The other end of an edge that a message asks for (contract, section 4: parent_id, constraints)."""
+
+    element_id: str
+    constraints: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageWrite:
+    """Everything that one transaction writes about one package."""
+
+    package: Package
+    ratings: Mapping[str, Rating]
+    """By version name; versions of the graph that are not named keep theirs."""
+    import_names: ImportNames | None
+    """None leaves what the graph has."""
+    checked_at: datetime
+    """Aware, UTC: when the registry was asked."""
+    parents: tuple[Parent, ...]
+    follow: bool
+    """Whether absent packages that it requires are to be queued (their remaining depth is above 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A request that concerns a package the graph already knows: edges from parents, waiting requirements, follow-ups."""
+
+    ref: PackageRef
+    parents: tuple[Parent, ...]
+    follow: bool
+    repeat_follow: bool
+    """The message was delivered before: name absent packages again even if they were marked as queued (a crash may have
+    come between the commit and the queueing)."""
+    checked_at: datetime | None
+    """If set, the package was just checked and is unchanged: `moment` moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What the committed write leaves to do."""
+
+    purl: str
+    to_queue: tuple[PackageRef, ...]
+    """Absent packages that wait to be queued, now marked as queued."""
+    lost_parents: tuple[str, ...]
+    """elementIds of messages' parents that are no longer in the graph."""

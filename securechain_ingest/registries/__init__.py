@@ -1,0 +1,1 @@
+"""The ecosystems, one folder each, and their registration."""

@@ -1,0 +1,50 @@
+"""What an ecosystem answers. Adding one is a folder beside this file and one line in `registries/__init__.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The registry confirmed (304) that the package is as the graph has it."""
+
+    ref: PackageRef
+
+
+class Registry(Protocol):
+    """One ecosystem's registry: identities, documents and import names. Knows neither queue nor stores."""
+
+    @property
+    def ecosystem(self) -> Ecosystem: ...
+
+    def identify(self, name: str) -> PackageRef:
+        """The identity behind any spelling of a name, without asking the registry. Raises InvalidName."""
+        ...
+
+    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+        """Everything about one package, in as few requests as the registry allows.
+
+        With `known`, the document is asked for conditionally and requirements of versions that the graph has are not
+        asked for again where each costs a request. Raises UpstreamError; ParserLost when parsing killed its process.
+        """
+        ...
+
+    async def import_names(self, package: Package) -> ImportNames:
+        """What can be imported from the version that a user gets by default.
+
+        Raises UpstreamError if the artifact cannot be read now, ArchiveRefused if it never can, ParserLost when parsing
+        it killed its process. A package without artifacts answers with the fallback name.
+        """
+        ...
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """The import names of a package whose artifact could not be read."""
+        ...
+
+    def archive_names(self, path: str, filename: str) -> ImportNames:
+        """What one archive on disk gives; synchronous and pure, run inside the guarded pool. Raises ArchiveRefused."""
+        ...

@@ -1,0 +1,175 @@
+"""The whole configuration as one frozen object: config.toml, then environment, then flags.
+
+Every field is documented in config.toml (unit, default, range, live or restart); a test holds the two together. A field marked
+`live` is applied by SIGHUP, any other takes a restart.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from securechain_ingest.errors import ConfigError
+
+LIVE = {"live": True}
+ENVIRONMENT_PREFIX = "SECURECHAIN_"
+
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Bytes = Annotated[int, Field(ge=1024, le=17_179_869_184)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class GraphSettings(Section):
+    uri: str | None = Field(default=None, pattern=r"^(bolt|neo4j)(\+s|\+ssc)?://\S+$")
+    user: str = "neo4j"
+    password: SecretStr | None = None
+    database: str | None = None
+    max_connections: int = Field(default=16, ge=1, le=1000)
+    query_timeout_s: Seconds = 60.0
+    batch_packages: int = Field(default=50, ge=1, le=1000)
+    batch_rows: int = Field(default=5000, ge=100, le=100_000)
+    writers: int = Field(default=2, ge=1, le=16)
+    parent_version_name: Literal["purl", "name"] = "purl"
+
+
+class VulnerabilitySettings(Section):
+    uri: SecretStr | None = None
+    database: str = "vulnerabilities"
+    collection: str = "vulnerabilities"
+    timeout_s: Seconds = 30.0
+
+
+class RedisSettings(Section):
+    url: SecretStr | None = None
+    host: str | None = None
+    port: int = Field(default=6379, ge=1, le=65_535)
+    db: int = Field(default=0, ge=0, le=1_000_000)
+    timeout_s: Seconds = 10.0
+
+
+class QueueSettings(Section):
+    stream: str = Field(default="package-extraction", min_length=1)
+    group: str = Field(default="extractors", min_length=1)
+    consumer: str | None = Field(default=None, min_length=1)
+    concurrency: int = Field(default=32, ge=1, le=1000, json_schema_extra=LIVE)
+    reserved: int = Field(default=4, ge=0, le=1000, json_schema_extra=LIVE)
+    lease_s: Seconds = 60.0
+    max_deliveries: int = Field(default=8, ge=1, le=1000, json_schema_extra=LIVE)
+    retry_base_s: Seconds = Field(default=2.0, json_schema_extra=LIVE)
+    retry_max_s: Seconds = Field(default=900.0, json_schema_extra=LIVE)
+    bulk_max_length: int = Field(default=100_000, ge=100, le=10_000_000)
+    dead_letters_max: int = Field(default=100_000, ge=100, le=10_000_000)
+
+
+class HttpSettings(Section):
+    contact: str = Field(default="https://github.com/securechaindev", min_length=3)
+    timeout_s: Seconds = 30.0
+    retries: int = Field(default=3, ge=0, le=10)
+    max_retry_after_s: Seconds = 30.0
+    max_connections: int = Field(default=100, ge=1, le=1000)
+    max_document_bytes: Bytes = 256 * 1024 * 1024
+    max_artifact_bytes: Bytes = 200 * 1024 * 1024
+    not_found_ttl_s: Seconds = 300.0
+    allowed_hosts: tuple[str, ...] = ()
+
+
+class EndpointSettings(Section):
+    pypi: Url = "https://pypi.org"
+    pypi_files: Url = "https://files.pythonhosted.org"
+    npm_registry: Url = "https://registry.npmjs.org"
+    npm_replicate: Url = "https://replicate.npmjs.com/registry"
+    maven_central: Url = "https://repo1.maven.org/maven2"
+    crates_index: Url = "https://index.crates.io"
+    crates_static: Url = "https://static.crates.io"
+    crates_api: Url = "https://crates.io"
+    rubygems_index: Url = "https://index.rubygems.org"
+    rubygems_api: Url = "https://rubygems.org"
+    rubygems_files: Url = "https://rubygems.org"
+    nuget_api: Url = "https://api.nuget.org"
+    osv: Url = "https://osv-vulnerabilities.storage.googleapis.com"
+
+
+Rate = Annotated[float, Field(ge=0, le=100_000, json_schema_extra=LIVE)]
+Connections = Annotated[int, Field(ge=0, le=1000, json_schema_extra=LIVE)]
+
+
+class RateSettings(Section):
+    """Requests a second to each endpoint; 0: no limit."""
+
+    pypi: Rate = 10.0
+    pypi_files: Rate = 50.0
+    npm_registry: Rate = 5.0
+    npm_replicate: Rate = 2.0
+    maven_central: Rate = 2.0
+    crates_index: Rate = 20.0
+    crates_static: Rate = 20.0
+    crates_api: Rate = 1.0
+    rubygems_index: Rate = 20.0
+    rubygems_api: Rate = 8.0
+    rubygems_files: Rate = 20.0
+    nuget_api: Rate = 20.0
+    osv: Rate = 20.0
+
+
+class ConnectionSettings(Section):
+    """Requests at once to each endpoint; 0: no limit."""
+
+    pypi: Connections = 8
+    pypi_files: Connections = 16
+    npm_registry: Connections = 8
+    npm_replicate: Connections = 2
+    maven_central: Connections = 4
+    crates_index: Connections = 16
+    crates_static: Connections = 16
+    crates_api: Connections = 1
+    rubygems_index: Connections = 8
+    rubygems_api: Connections = 4
+    rubygems_files: Connections = 8
+    nuget_api: Connections = 16
+    osv: Connections = 8
+
+
+class ArchiveSettings(Section):
+    processes: int = Field(default=2, ge=1, le=256)
+    timeout_s: Seconds = 60.0
+    memory_bytes: Bytes = 2 * 1024 * 1024 * 1024
+    max_members: int = Field(default=200_000, ge=1, le=10_000_000)
+    max_expanded_bytes: Bytes = 2 * 1024 * 1024 * 1024
+    max_strikes: int = Field(default=2, ge=1, le=100)
+
+
+class PackageSettings(Section):
+    depth: int | None = Field(default=None, ge=0, le=1000, json_schema_extra=LIVE)
+    absent_retry_s: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
+    import_names_ttl_s: Seconds = 604_800.0
+
+
+class RefreshSettings(Section):
+    enabled: bool = Field(default=True, json_schema_extra=LIVE)
+    cron: str = Field(default="*/15 * * * *", json_schema_extra=LIVE)
+    timezone: str = Field(default="UTC", json_schema_extra=LIVE)
+    max_age_s: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
+    batch: int = Field(default=1000, ge=1, le=100_000, json_schema_extra=LIVE)
+
+
+class EmbeddedSettings(Section):
+    enabled: bool | None = None
+    start_timeout_s: Seconds = 60.0
+    graph_heap_mb: int = Field(default=1024, ge=128, le=65_536)
+
+
+class DaemonSettings(Section):
+    state_dir: Path = Path(".state")
+    grace_s: Seconds = Field(default=30.0, json_schema_extra=LIVE)
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", json_schema_extra=LIVE)
