@@ -51,7 +51,7 @@ class Ecosystem:
 
 @dataclass(frozen=True, slots=True)
 class PackageRef:
-    """One package's identity. Two refs are the same package exactly if their purls are equal (contract, section 1.4)."""
+    """One package's identity. Two refs are one package exactly if their purls are equal (contract, section 1.4)."""
 
     ecosystem: Ecosystem
     registry_name: str
@@ -173,7 +173,7 @@ class PackageWrite:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A request that concerns a package the graph already knows: edges from parents, waiting requirements, follow-ups."""
+    """A request on a package the graph already knows: edges from parents, waiting requirements, follow-ups."""
 
     ref: PackageRef
     parents: tuple[Parent, ...]

@@ -1,28 +1,59 @@
-"""The whole configuration as one frozen object: config.toml, then environment, then flags.
+"""The tables of config.toml: every key with its type, default and range.
 
-Every field is documented in config.toml (unit, default, range, live or restart); a test holds the two together. A field marked
-`live` is applied by SIGHUP, any other takes a restart.
+Each is explained in config.toml (unit, default, range, live or restart); a test holds the two together. A field marked
+`LIVE` is applied by SIGHUP, any other takes a restart. How the values come together is in `configuration`.
 """
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr
 
-from securechain_ingest.errors import ConfigError
-
-LIVE = {"live": True}
-ENVIRONMENT_PREFIX = "SECURECHAIN_"
+LIVE: dict[str, JsonValue] = {"live": True}
 
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Bytes = Annotated[int, Field(ge=1024, le=17_179_869_184)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$")]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(lambda url: url.rstrip("/"))]
+
+
+def _cron(expression: str) -> str:
+    try:
+        CronSim(expression, datetime.now(UTC))
+    except CronSimError as error:
+        msg = f"not a cron expression of five fields ({error})"
+        raise ValueError(msg) from error
+    return expression
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError) as error:
+        msg = "not a time zone of the IANA database, such as UTC or Europe/Madrid"
+        raise ValueError(msg) from error
+    return name
+
+
+def _words(value: object) -> object:
+    """A list from the environment is written with commas."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _address(*schemes: str) -> AfterValidator:
+    """For addresses that carry a password: checked here, since pydantic's pattern cannot look into a secret."""
+
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            msg = f"an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)} is wanted"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
 
 
 class Section(BaseModel):
@@ -43,14 +74,14 @@ class GraphSettings(Section):
 
 
 class VulnerabilitySettings(Section):
-    uri: SecretStr | None = None
+    uri: Annotated[SecretStr, _address("mongodb", "mongodb+srv")] | None = None
     database: str = "vulnerabilities"
     collection: str = "vulnerabilities"
     timeout_s: Seconds = 30.0
 
 
 class RedisSettings(Section):
-    url: SecretStr | None = None
+    url: Annotated[SecretStr, _address("redis", "rediss", "unix")] | None = None
     host: str | None = None
     port: int = Field(default=6379, ge=1, le=65_535)
     db: int = Field(default=0, ge=0, le=1_000_000)
@@ -80,7 +111,7 @@ class HttpSettings(Section):
     max_document_bytes: Bytes = 256 * 1024 * 1024
     max_artifact_bytes: Bytes = 200 * 1024 * 1024
     not_found_ttl_s: Seconds = 300.0
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
 
 
 class EndpointSettings(Section):
@@ -156,14 +187,14 @@ class PackageSettings(Section):
 
 class RefreshSettings(Section):
     enabled: bool = Field(default=True, json_schema_extra=LIVE)
-    cron: str = Field(default="*/15 * * * *", json_schema_extra=LIVE)
-    timezone: str = Field(default="UTC", json_schema_extra=LIVE)
+    cron: Annotated[str, AfterValidator(_cron)] = Field(default="*/15 * * * *", json_schema_extra=LIVE)
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(default="UTC", json_schema_extra=LIVE)
     max_age_s: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
     batch: int = Field(default=1000, ge=1, le=100_000, json_schema_extra=LIVE)
 
 
 class EmbeddedSettings(Section):
-    enabled: bool | None = None
+    enabled: bool = True
     start_timeout_s: Seconds = 60.0
     graph_heap_mb: int = Field(default=1024, ge=128, le=65_536)
 
@@ -173,3 +204,20 @@ class DaemonSettings(Section):
     grace_s: Seconds = Field(default=30.0, json_schema_extra=LIVE)
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", json_schema_extra=LIVE)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "graph": GraphSettings,
+    "vulnerabilities": VulnerabilitySettings,
+    "redis": RedisSettings,
+    "queue": QueueSettings,
+    "http": HttpSettings,
+    "endpoints": EndpointSettings,
+    "rates": RateSettings,
+    "connections": ConnectionSettings,
+    "archives": ArchiveSettings,
+    "packages": PackageSettings,
+    "refresh": RefreshSettings,
+    "embedded": EmbeddedSettings,
+    "daemon": DaemonSettings,
+}

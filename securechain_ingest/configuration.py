@@ -1,0 +1,268 @@
+"""One frozen `Settings` from config.toml, then the environment, then flags; and what a reload may change of it.
+
+Programs outside the project configure the daemon by the names in `FIXED_NAMES`; every other key of config.toml has the twin
+SECURECHAIN_<SECTION>__<KEY>. Raises ConfigError only: one line that names the source, the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from securechain_ingest.errors import ConfigError
+from securechain_ingest.settings import (
+    SECTIONS,
+    ArchiveSettings,
+    ConnectionSettings,
+    DaemonSettings,
+    EmbeddedSettings,
+    EndpointSettings,
+    GraphSettings,
+    HttpSettings,
+    PackageSettings,
+    QueueSettings,
+    RateSettings,
+    RedisSettings,
+    RefreshSettings,
+    VulnerabilitySettings,
+)
+
+PREFIX = "SECURECHAIN_"
+CONFIG_VARIABLE = "SECURECHAIN_CONFIG"
+DEFAULT_FILE = Path("config.toml")
+
+FIXED_NAMES = {
+    "GRAPH_DB_URI": ("graph", "uri"),
+    "GRAPH_DB_USER": ("graph", "user"),
+    "GRAPH_DB_PASSWORD": ("graph", "password"),
+    "VULN_DB_URI": ("vulnerabilities", "uri"),
+    "REDIS_URL": ("redis", "url"),
+    "REDIS_HOST": ("redis", "host"),
+    "REDIS_PORT": ("redis", "port"),
+    "REDIS_DB": ("redis", "db"),
+    "REDIS_STREAM": ("queue", "stream"),
+    "REDIS_GROUP": ("queue", "group"),
+    "REDIS_CONSUMER": ("queue", "consumer"),
+    "SECURECHAIN_STATE_DIR": ("daemon", "state_dir"),
+}
+
+Tree = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One source's values, and how a value of it is named in an error."""
+
+    values: Tree
+    names: Mapping[tuple[str, str], str]
+    origin: str
+
+
+_layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers")
+
+
+class _LayerSource(PydanticBaseSettingsSource):
+    """Feeds one layer to pydantic-settings, which merges the layers key by key."""
+
+    def __init__(self, settings_class: type[BaseSettings], layer: Layer) -> None:
+        super().__init__(settings_class)
+        self.layer = layer
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        return self.layer.values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self.layer.values)
+
+
+class Settings(BaseSettings):
+    """The whole configuration, validated and frozen."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    graph: GraphSettings = Field(default_factory=GraphSettings)
+    vulnerabilities: VulnerabilitySettings = Field(default_factory=VulnerabilitySettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    queue: QueueSettings = Field(default_factory=QueueSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    endpoints: EndpointSettings = Field(default_factory=EndpointSettings)
+    rates: RateSettings = Field(default_factory=RateSettings)
+    connections: ConnectionSettings = Field(default_factory=ConnectionSettings)
+    archives: ArchiveSettings = Field(default_factory=ArchiveSettings)
+    packages: PackageSettings = Field(default_factory=PackageSettings)
+    refresh: RefreshSettings = Field(default_factory=RefreshSettings)
+    embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
+    daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        *_sources: PydanticBaseSettingsSource,
+        **_named: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return tuple(_LayerSource(settings_cls, layer) for layer in _layers.get())
+
+
+def load(
+    config_file: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
+) -> Settings:
+    """Read and validate the whole configuration. Raises ConfigError.
+
+    `config_file` None means SECURECHAIN_CONFIG, else config.toml of the working directory if there is one. `flags` maps
+    (section, key) to the flag's name and its value.
+    """
+    environment = os.environ if environment is None else environment
+    layers = (
+        _flag_layer(flags or {}),
+        _environment_layer(environment),
+        _file_layer(config_file or _default_file(environment)),
+    )
+    token = _layers.set(layers)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError(_explain(error.errors(include_url=False)[0], layers)) from None
+    finally:
+        _layers.reset(token)
+
+
+def _default_file(environment: Mapping[str, str]) -> Path | None:
+    if named := environment.get(CONFIG_VARIABLE):
+        return Path(named)
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def _flag_layer(flags: Mapping[tuple[str, str], tuple[str, Any]]) -> Layer:
+    values: Tree = {}
+    for (section, key), (_, value) in flags.items():
+        if value is not None:
+            values.setdefault(section, {})[key] = value
+    return Layer(values, {path: flag for path, (flag, _) in flags.items()}, "the command line")
+
+
+def _environment_layer(environment: Mapping[str, str]) -> Layer:
+    values: Tree = {}
+    names: dict[tuple[str, str], str] = {}
+    for variable, text in environment.items():
+        path = FIXED_NAMES.get(variable)
+        if path is None and variable.startswith(PREFIX) and variable != CONFIG_VARIABLE:
+            path = _twin(variable)
+        if path is not None and text != "":
+            values.setdefault(path[0], {})[path[1]] = text
+            names[path] = variable
+    return Layer(values, names, "the environment")
+
+
+def _twin(variable: str) -> tuple[str, str]:
+    section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
+    known = [twin_name(s, k) for s, model in SECTIONS.items() for k in model.model_fields]
+    if section not in SECTIONS or key not in SECTIONS[section].model_fields:
+        raise ConfigError(f"environment: {variable} is no setting{_near(variable, known)}")
+    return section, key
+
+
+def twin_name(section: str, key: str) -> str:
+    """The environment variable of a key of config.toml that has no fixed name."""
+    return f"{PREFIX}{section}__{key}".upper()
+
+
+def _file_layer(path: Path | None) -> Layer:
+    if path is None:
+        return Layer({}, {}, "the defaults")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error})") from error
+    for section, table in values.items():
+        if section not in SECTIONS:
+            raise ConfigError(f"{path}: [{section}] is no table of the configuration{_near(section, SECTIONS)}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {section} must be a table, written [{section}]")
+    return Layer(values, {}, str(path))
+
+
+def _near(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _explain(error: ErrorDetails, layers: tuple[Layer, ...]) -> str:
+    section, key = str(error["loc"][0]), str(error["loc"][1]) if len(error["loc"]) > 1 else ""
+    layer = next((layer for layer in layers if key in layer.values.get(section, {})), layers[-1])
+    name = layer.names.get((section, key), f"[{section}] {key}")
+    if error["type"] == "extra_forbidden":
+        return f"{layer.origin}: {name} is no setting{_near(key, SECTIONS[section].model_fields)}"
+    value = "" if _is_secret(section, key) else f" = {_without_password(layer.values.get(section, {}).get(key))!r}"
+    return f"{layer.origin}: {name}{value} is not allowed: {_allowed(error)}"
+
+
+def _without_password(value: Any) -> Any:
+    return re.sub(r"//[^/@\s]*@", "//***@", value) if isinstance(value, str) else value
+
+
+def _allowed(error: ErrorDetails) -> str:
+    reason = error["msg"].removeprefix("Value error, ")
+    return reason[0].lower() + reason[1:]
+
+
+def _is_secret(section: str, key: str) -> bool:
+    field = SECTIONS[section].model_fields.get(key)
+    return field is not None and "SecretStr" in str(field.annotation)
+
+
+def is_live(section: str, key: str) -> bool:
+    """Whether SIGHUP applies a change of this key."""
+    extra = SECTIONS[section].model_fields[key].json_schema_extra
+    return isinstance(extra, dict) and extra.get("live") is True
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """A validated new configuration beside the running one."""
+
+    settings: Settings
+    """The running settings with every live key taken from the new ones."""
+    changed: Mapping[str, str]
+    """`section.key` to `old -> new`, secrets masked, for keys that are now in force."""
+    needs_restart: tuple[str, ...]
+    """Keys that differ and stay as they were until the daemon is started again."""
+
+
+def merge_reload(running: Settings, new: Settings) -> Reload:
+    """What of `new` a running daemon may take over."""
+    changed: dict[str, str] = {}
+    needs_restart: list[str] = []
+    sections: dict[str, Any] = {}
+    for section in SECTIONS:
+        before, after = getattr(running, section), getattr(new, section)
+        update: dict[str, Any] = {}
+        for key in SECTIONS[section].model_fields:
+            old, fresh = getattr(before, key), getattr(after, key)
+            if old == fresh:
+                continue
+            if is_live(section, key):
+                update[key] = fresh
+                changed[f"{section}.{key}"] = f"{old} -> {fresh}"
+            else:
+                needs_restart.append(f"{section}.{key}")
+        sections[section] = before.model_copy(update=update)
+    return Reload(running.model_copy(update=sections), changed, tuple(needs_restart))
