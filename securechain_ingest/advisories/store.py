@@ -1,0 +1,79 @@
+"""The collection of advisory documents in MongoDB (contract, section 3): its indexes and the look-up by package."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from pymongo.errors import OperationFailure, PyMongoError
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.settings import VulnerabilitySettings
+
+_FIELDS = {
+    "_id": 0,
+    "id": 1,
+    "withdrawn": 1,
+    "severity": 1,
+    "affected.package": 1,
+    "affected.versions": 1,
+    "affected.ranges": 1,
+}
+
+
+class AdvisoryStore:
+    """Advisory documents by package. Every error is a StoreError."""
+
+    def __init__(self, collection: AsyncIOMotorCollection[dict[str, Any]]) -> None:
+        self._collection = collection
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, uri: str, settings: VulnerabilitySettings) -> AsyncIterator[AdvisoryStore]:
+        """A store over one pooled connection; it is not contacted before the first query."""
+        milliseconds = int(settings.timeout_s * 1000)
+        try:
+            client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+                uri, serverSelectionTimeoutMS=milliseconds, socketTimeoutMS=milliseconds, connectTimeoutMS=milliseconds
+            )
+        except PyMongoError as error:
+            raise _store_error(error) from error
+        try:
+            yield cls(client[settings.database][settings.collection])
+        finally:
+            client.close()
+
+    async def ensure_indexes(self) -> None:
+        """The indexes that the look-ups need: `id` (unique) and `affected.package.name`.
+
+        An old collection may hold one id twice; then a plain index on `id` has to do.
+        """
+        try:
+            await self._collection.create_index("affected.package.name")
+            try:
+                await self._collection.create_index("id", unique=True)
+            except OperationFailure:
+                await self._collection.create_index("id")
+        except PyMongoError as error:
+            raise _store_error(error) from error
+
+    async def of_package(self, names: Collection[str]) -> list[dict[str, Any]]:
+        """All documents that name the package in any ecosystem, in one query; `matching` looks at the ecosystem."""
+        try:
+            cursor = self._collection.find({"affected.package.name": {"$in": sorted(names)}}, _FIELDS)
+            return [document async for document in cursor]
+        except PyMongoError as error:
+            raise _store_error(error) from error
+
+    async def count(self) -> int:
+        """How many documents there are, roughly."""
+        try:
+            return int(await self._collection.estimated_document_count())
+        except PyMongoError as error:
+            raise _store_error(error) from error
+
+
+def _store_error(error: PyMongoError) -> StoreError:
+    return StoreError(f"the advisory database did not answer ({type(error).__name__})")

@@ -1,0 +1,59 @@
+"""Import names of package versions, kept in Redis for days so that a repeated visit moves no archive.
+
+The key is `import_names:<package>:<version>`. Two ecosystems can have the same package and version, so the value says whose
+names it holds; an entry of another ecosystem is a miss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.model import ImportNames, Package
+
+
+class ImportNamesCache:
+    """Successful extractions only; failures are never remembered. Every error is a StoreError."""
+
+    def __init__(self, redis: Redis[bytes], ttl_s: float) -> None:
+        self._redis = redis
+        self._ttl_s = int(ttl_s)
+
+    async def get(self, package: Package) -> ImportNames | None:
+        """The names of the version that a user gets by default; None if they are not remembered."""
+        key = _key(package)
+        if key is None:
+            return None
+        try:
+            raw = await self._redis.get(key)
+        except RedisError as error:
+            raise _store_error(error) from error
+        entry: dict[str, Any] = orjson.loads(raw) if raw else {}
+        if entry.get("ecosystem") != package.ref.ecosystem.name:
+            return None
+        return ImportNames(tuple(entry["import_names"]))
+
+    async def put(self, package: Package, names: ImportNames) -> None:
+        """Remember names that were extracted without an error."""
+        key = _key(package)
+        if key is None or names.error is not None:
+            return
+        entry = {"ecosystem": package.ref.ecosystem.name, "import_names": names.names}
+        try:
+            await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
+        except RedisError as error:
+            raise _store_error(error) from error
+
+
+def _key(package: Package) -> str | None:
+    if not package.artifacts:
+        return None
+    return f"import_names:{package.ref.registry_name}:{package.artifacts[0].version}"
+
+
+def _store_error(error: RedisError) -> StoreError:
+    return StoreError(f"Redis did not answer ({type(error).__name__})")

@@ -1,0 +1,60 @@
+"""One structured event a line, for people (console) or programs (json); other libraries' records take the same way."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configure(log_format: Literal["console", "json"], level: str, stream: TextIO | None = None) -> None:
+    """Send every record to `stream` (standard output by default), one line each."""
+    stream = stream or sys.stdout
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_SHARED,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _one_line,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Change the level of a running process; other libraries speak from warnings upwards only."""
+    logging.getLogger().setLevel(logging.WARNING if level != "error" else logging.ERROR)
+    logging.getLogger("securechain_ingest").setLevel(level.upper())
+
+
+def _one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A traceback or a multi-line text stays in its event's line."""
+    return {
+        key: " | ".join(value.split("\n")) if isinstance(value, str) and "\n" in value else value
+        for key, value in event.items()
+    }

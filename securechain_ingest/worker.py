@@ -1,0 +1,223 @@
+"""One package, from a name to the graph: look up, fetch, import names, attribution, write.
+
+The worker knows every room; none of them knows another. Whatever it does can be repeated: a message is acknowledged only
+after the write that it asked for is committed, and a repeated write leaves no trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from packageurl import PackageURL
+
+from securechain_ingest.advisories.matching import rate
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.errors import ArchiveRefused, IngestError, NotFound, ParserLost, PoisonMessage, UpstreamError
+from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.intake.reader import Delivery, Outcome
+from securechain_ingest.model import (
+    ImportNames,
+    KnownPackage,
+    Link,
+    Package,
+    PackageRef,
+    PackageWrite,
+    Parent,
+    Rating,
+    WriteResult,
+)
+from securechain_ingest.registries.protocol import Registry, Unchanged
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one message, or one name on the command line, asks of a package."""
+
+    ref: PackageRef
+    parents: tuple[Parent, ...] = ()
+    refresh: bool = False
+    follow: bool = True
+    """Whether packages that it requires and the graph lacks are to be asked for next."""
+    only_required: bool = False
+    """Nothing but a requirement asked for it: a registry that lacks it is no failure."""
+    attempts: int = 0
+    """Earlier failed tries of the same message."""
+    redelivered: bool = False
+
+
+@dataclass(slots=True)
+class _Visit:
+    """A package that is being fetched; whoever asks for it meanwhile waits for the same answer."""
+
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    error: IngestError | None = None
+    completed: bool = False
+
+
+class Worker:
+    """Serves requests for packages; safe for any number of concurrent calls.
+
+    `depth` gives the setting for messages that carry none (None: without limit), asked anew for each message so that a
+    reload takes effect.
+    """
+
+    def __init__(
+        self,
+        registries: Mapping[str, Registry],
+        graph: GraphBatcher,
+        advisories: AdvisoryStore,
+        names: ImportNamesCache,
+        *,
+        max_strikes: int,
+        depth: Callable[[], int | None],
+    ) -> None:
+        self._registries = registries
+        self._graph = graph
+        self._advisories = advisories
+        self._names = names
+        self._max_strikes = max_strikes
+        self._depth = depth
+        self._visits: dict[str, _Visit] = {}
+
+    async def handle(self, delivery: Delivery) -> Outcome:
+        """Serve one queue message. Raises IngestError; returns the messages for the packages that it requires."""
+        message = delivery.message
+        registry = self._registries.get(message.node_type)
+        if registry is None:
+            known = ", ".join(sorted(self._registries))
+            raise PoisonMessage(
+                f"node_type {message.node_type} is not served by this release, which knows {known}", kind="unsupported_type"
+            )
+        depth = self._depth() if message.depth is None else message.depth
+        result = await self.ingest(
+            registry,
+            Request(
+                ref=registry.identify(message.package),
+                parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
+                refresh=message.refresh,
+                follow=depth is None or depth > 0,
+                only_required=message.requirement,
+                attempts=delivery.attempts,
+                redelivered=delivery.redelivered,
+            ),
+        )
+        next_depth = None if depth is None else depth - 1
+        return Outcome(
+            queue=tuple(
+                Message(node_type=message.node_type, package=ref.registry_name, depth=next_depth, requirement=True)
+                for ref in result.to_queue
+            )
+        )
+
+    async def ingest(self, registry: Registry, request: Request) -> WriteResult:
+        """Bring one package into the graph, or link it if it is there already. Raises IngestError.
+
+        Concurrent requests for one package cause one fetch; each of them still gets its edges.
+        """
+        purl = request.ref.purl
+        while visit := self._visits.get(purl):
+            await visit.finished.wait()
+            if visit.error is not None:
+                raise visit.error
+            if visit.completed:
+                return await self._link(request, checked_at=None)
+        visit = self._visits[purl] = _Visit()
+        try:
+            result = await self._visit(registry, request)
+            visit.completed = True
+            return result
+        except IngestError as error:
+            visit.error = error
+            raise
+        finally:
+            del self._visits[purl]
+            visit.finished.set()
+
+    async def _visit(self, registry: Registry, request: Request) -> WriteResult:
+        known = await self._graph.known(request.ref)
+        if known is not None and not request.refresh:
+            return await self._link(request, checked_at=None)
+        checked_at = datetime.now(UTC)
+        try:
+            answer = await registry.fetch(request.ref, known)
+        except NotFound as error:
+            await self._graph.mark_absent(request.ref, checked_at, str(error))
+            if not request.only_required:
+                raise
+            logger.info("package_absent", package=request.ref.purl, reason=str(error))
+            return WriteResult(purl=request.ref.purl, to_queue=(), lost_parents=())
+        if isinstance(answer, Unchanged):
+            return await self._link(request, checked_at=checked_at)
+        return await self._store(registry, request, answer, known, checked_at)
+
+    async def _store(
+        self, registry: Registry, request: Request, package: Package, known: KnownPackage | None, checked_at: datetime
+    ) -> WriteResult:
+        names = await self._import_names(registry, package, request.attempts)
+        result = await self._graph.write(
+            PackageWrite(
+                package=package,
+                ratings=await self._ratings(package, known),
+                import_names=names,
+                checked_at=checked_at,
+                parents=request.parents,
+                follow=request.follow,
+            )
+        )
+        self._report_lost(request, result)
+        logger.info(
+            "package_stored",
+            package=result.purl,
+            versions=len(package.versions),
+            import_names=len(names.names),
+            queued=len(result.to_queue),
+        )
+        return result
+
+    async def _link(self, request: Request, *, checked_at: datetime | None) -> WriteResult:
+        result = await self._graph.link(
+            Link(request.ref, request.parents, request.follow, request.redelivered, checked_at)
+        )
+        self._report_lost(request, result)
+        logger.debug("package_linked", package=result.purl, unchanged=checked_at is not None)
+        return result
+
+    async def _ratings(self, package: Package, known: KnownPackage | None) -> dict[str, Rating]:
+        ref = package.ref
+        names = {ref.registry_name, ref.name, _advisory_name(ref.purl)}
+        versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
+        return rate(ref.ecosystem, names, versions, await self._advisories.of_package(names))
+
+    async def _import_names(self, registry: Registry, package: Package, attempts: int) -> ImportNames:
+        """The cached or extracted names; after `max_strikes` failed tries, or for good reason at once, the fallback."""
+        cached = await self._names.get(package)
+        if cached is not None:
+            return cached
+        try:
+            names = await registry.import_names(package)
+        except (UpstreamError, ArchiveRefused, ParserLost) as error:
+            if error.transient and attempts + 1 < self._max_strikes:
+                raise
+            logger.warning("import_names_failed", package=package.ref.purl, kind=error.kind, reason=str(error))
+            return ImportNames(registry.fallback_names(package.ref), error=str(error))
+        await self._names.put(package, names)
+        return names
+
+    def _report_lost(self, request: Request, result: WriteResult) -> None:
+        for element_id in result.lost_parents:
+            logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
+
+
+def _advisory_name(purl: str) -> str:
+    """The spelling that the purl carries, which is PyPI's normalised one in OSV."""
+    parsed = PackageURL.from_string(purl)
+    separator = ":" if parsed.type == "maven" else "/"
+    return f"{parsed.namespace}{separator}{parsed.name}" if parsed.namespace else str(parsed.name)
