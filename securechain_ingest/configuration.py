@@ -1,7 +1,8 @@
 """One frozen `Settings` from config.toml, then the environment, then flags; and what a reload may change of it.
 
-Programs outside the project configure the daemon by the names in `FIXED_NAMES`; every other key of config.toml has the twin
-SECURECHAIN_<SECTION>__<KEY>. Raises ConfigError only: one line that names the source, the key, the value and what is allowed.
+Programs outside the project configure the daemon by the names in `FIXED_NAMES`; every other key of config.toml has
+the twin SECURECHAIN_<SECTION>__<KEY>. Raises ConfigError only: one line that names the source, the key, the value and
+what is allowed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every error that the product raises on purpose, under one root.
 
-Each class carries a `kind` (the word that stands in dead letters, logs and counters) and says in `transient` whether trying
-again later can help. The message is one sentence for people: what, where, and how to mend it.
+Each class carries a `kind` (the word that stands in dead letters, logs and counters) and says in `transient` whether
+trying again later can help. The message is one sentence for people: what, where, and how to mend it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _rebuild_archive_refused(message: str, reason: str) -> ArchiveRefused:
 
 
 class ParserLost(IngestError):
-    """The process that parsed a document or archive died or exceeded its time; the work may be tried again, a strike is counted."""
+    """The process that parsed a document or archive died or took too long; the work may be tried again."""
 
     kind = "parser_lost"
     transient = True

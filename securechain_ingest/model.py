@@ -1,4 +1,7 @@
-"""Plain data that every room shares. `None` means unknown, an empty tuple means none; "could not find out" is an exception."""
+"""Plain data that every room shares.
+
+`None` means unknown, an empty tuple means none; "could not find out" is an exception.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class Ecosystem:
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
-        """Serial numbers for all versions of one package: ascending, dense from 0; UNORDERED for names without an order.
+        """Serial numbers for one package's versions: ascending, dense from 0; UNORDERED for names without an order.
 
         Names that the scheme calls equal (`1.0` and `1.0.0` in PEP 440) are told apart by their text.
         """

@@ -1,0 +1,90 @@
+"""The command line. Every expected failure is one line on standard error and an exit code; no traceback reaches a user.
+
+Exit codes: 0 done; 1 some of what was asked for failed (the output says what); 2 wrong usage or configuration; 3 a store
+or a registry cannot be reached; 70 an error of the program itself, described in a file that the message names; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import click
+import typer
+
+from securechain_ingest.cli import check_config, dead_letters, import_names, ingest, run, status, submit
+from securechain_ingest.cli.options import ConfigOption, remember_config_file
+from securechain_ingest.errors import ConfigError, IngestError
+
+app = typer.Typer(
+    name="securechain-ingest",
+    help="Keeps a graph of the open-source software supply chain up to date.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog=(
+        "Exit codes: 0 done; 1 some of it failed; 2 wrong usage or configuration;"
+        " 3 a store or registry cannot be reached; 70 an error of the program itself; 130 Ctrl-C."
+    ),
+)
+
+
+@app.callback()
+def _configure(config: ConfigOption = None) -> None:
+    remember_config_file(config)
+
+
+app.command("run")(run.command)
+app.command("ingest")(ingest.command)
+app.command("submit")(submit.command)
+app.command("status")(status.command)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command("check-config")(check_config.command)
+app.command("import-names")(import_names.command)
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BaseExceptionGroup as group:
+        return _report(_first(group))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last resort: recorded in a file, never shown to a user as a traceback
+        return _report(error)
+    return code if isinstance(code, int) else 0
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """The failure of a task group that says most: an expected error if there is one."""
+    leaves = [leaf for error in group.exceptions for leaf in [_first(error) if isinstance(error, BaseExceptionGroup) else error]]
+    return next((leaf for leaf in leaves if isinstance(leaf, IngestError)), leaves[0])
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, ConfigError):
+        return _say(str(error), 2)
+    if isinstance(error, IngestError):
+        return _say(str(error), 3 if error.transient else 1)
+    with tempfile.NamedTemporaryFile("w", prefix="securechain-ingest-", suffix=".txt", delete=False) as file:
+        file.writelines(traceback.format_exception(error))
+    return _say(f"an error of the program itself: {type(error).__name__}; details are in {Path(file.name)}", 70)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"securechain-ingest: {message}", file=sys.stderr)  # noqa: T201
+    return code

@@ -1,0 +1,58 @@
+"""`import-names`: what archives on disk give, through the same guarded process pool as in the daemon."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, JsonOption, load_settings, run_async
+
+
+def command(
+    ecosystem: Annotated[str, typer.Argument(help="pypi or npm.")],
+    files: Annotated[list[Path], typer.Argument(help="Archives: wheels, sdists, npm tarballs.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the import names that each archive gives. Exit code 1 if one of them could not be read."""
+    from securechain_ingest.registries import registry_class
+
+    registry = registry_class(ecosystem)
+    settings = load_settings(config)
+    failed = False
+
+    async def extract() -> None:
+        nonlocal failed
+        from securechain_ingest.archives.pool import ParserPool
+        from securechain_ingest.errors import IngestError
+
+        async with ParserPool(settings.archives) as pool:
+            for file in files:
+                names: tuple[str, ...] = ()
+                error = None
+                try:
+                    if not file.is_file():
+                        error = "no such file"
+                    else:
+                        found = await pool.run(registry.archive_names, str(file), file.name)
+                        names, error = found.names, found.error
+                except IngestError as refused:
+                    error = str(refused)
+                failed = failed or error is not None
+                _print(file, names, error, as_json)
+
+    run_async(extract())
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print(file: Path, names: tuple[str, ...], error: str | None, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), "names": names, "error": error}))
+        return
+    typer.echo(f"{file}: {error}" if error else f"{file}: {len(names)} names")
+    for name in names:
+        typer.echo(f"  {name}")

@@ -1,0 +1,83 @@
+"""`status`: stores, queue, retries, dead letters and counters at a glance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable
+from typing import Any
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+
+
+def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """Show whether the stores answer and what is queued. Exit code 3 if one of the stores does not answer."""
+    settings = load_settings(config, state_dir)
+    report = run_async(_collect(settings))
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _print(report)
+    if any("error" in store for store in report["stores"].values()):
+        raise typer.Exit(3)
+
+
+async def _collect(settings: Settings) -> dict[str, Any]:
+    from securechain_ingest.intake.statistics import queue_status
+    from securechain_ingest.stores import connect, of_running_daemon, without_password
+
+    addresses = of_running_daemon(settings)
+    shown = {
+        "redis": without_password(addresses.redis_url or ""),
+        "graph": without_password(addresses.graph_uri or ""),
+        "vulnerabilities": without_password(addresses.vulnerability_uri or ""),
+    }
+    async with connect(addresses, settings) as stores:
+        queue = await _asked(queue_status(stores.redis, settings.queue))
+        graph = await _asked(stores.graph.counts())
+        advisories = await _asked(stores.advisories.count())
+    answers = {"redis": queue, "graph": graph, "vulnerabilities": advisories}
+    return {
+        "stores": {
+            store: {"address": shown[store], **({"error": answer["error"]} if "error" in answer else {"ok": True})}
+            for store, answer in answers.items()
+        },
+        "queue": None if "error" in queue else queue["value"].as_dict(),
+        "graph": None if "error" in graph else graph["value"],
+        "advisories": None if "error" in advisories else advisories["value"],
+    }
+
+
+async def _asked(answer: Awaitable[Any]) -> dict[str, Any]:
+    from redis.exceptions import RedisError
+
+    from securechain_ingest.errors import StoreError
+
+    try:
+        return {"value": await answer}
+    except StoreError as error:
+        return {"error": str(error)}
+    except RedisError as error:
+        return {"error": f"Redis did not answer ({type(error).__name__})"}
+
+
+def _print(report: dict[str, Any]) -> None:
+    for store, state in report["stores"].items():
+        typer.echo(f"{store:16} {state['address']:40} {state.get('error', 'ok')}")
+    if report["queue"] is not None:
+        typer.echo("")
+        for key, value in report["queue"].items():
+            typer.echo(f"{key:16} {_shown(value)}")
+    for key in ("graph", "advisories"):
+        if report[key] is not None:
+            typer.echo(f"{key:16} {_shown(report[key])}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return "; ".join(_shown(inner) for inner in value) or "none"
+    return str(value)

@@ -1,0 +1,212 @@
+"""The long-running process: builds the parts, runs them as named loops in one task group, obeys signals, drains.
+
+SIGTERM and SIGINT stop reading and finish what is in flight within the grace period; a second one leaves now. SIGHUP reads
+the configuration again. systemd is told of readiness, reload and stopping (sd_notify; nothing happens without it).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+import structlog
+from sdnotify import SystemdNotifier
+
+from securechain_ingest import __version__, log
+from securechain_ingest.configuration import Settings, merge_reload
+from securechain_ingest.embedded import EmbeddedStores, embedded_stores, state_lock
+from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.intake.reader import Reader
+from securechain_ingest.jobs.refresh import queue_stale_packages
+from securechain_ingest.schedule import Schedule, Scheduler
+from securechain_ingest.service import Service, build_service
+from securechain_ingest.stores import Stores, configured, connect, merge, missing, refuse_missing
+
+logger = structlog.get_logger(__name__)
+
+STORE_WAIT_S = 120.0
+"""How long a starting daemon waits for stores that do not answer yet, for example while a whole host boots."""
+
+LEAVE_NOW_S = 5.0
+"""How long closing may take after a second signal before the process ends itself."""
+
+
+async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
+    """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError or StoreError if it cannot start."""
+    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
+    with state_lock(settings.daemon.state_dir):
+        async with _open_stores(settings) as (stores, embedded):
+            daemon = Daemon(settings, reload)
+            async with build_service_when_ready(stores, settings, daemon.depth) as service:
+                await daemon.serve(stores, service, embedded)
+    logger.info("daemon_stopped")
+
+
+@asynccontextmanager
+async def _open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, EmbeddedStores | None]]:
+    addresses = configured(settings)
+    needed = missing(addresses)
+    refuse_missing(settings, needed)
+    if not needed:
+        async with connect(addresses, settings) as stores:
+            yield stores, None
+        return
+    async with embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded:
+        async with connect(merge(addresses, embedded.addresses), settings) as stores:
+            yield stores, embedded
+
+
+@asynccontextmanager
+async def build_service_when_ready(
+    stores: Stores, settings: Settings, depth: Callable[[], int | None]
+) -> AsyncIterator[Service]:
+    """Build the service, waiting at most STORE_WAIT_S for stores that do not answer yet. Raises StoreError after it."""
+    give_up_at = time.monotonic() + STORE_WAIT_S
+    wait_s = 0.5
+    while True:
+        try:
+            await stores.graph.ping()
+            await stores.redis.ping()
+            await stores.advisories.count()
+            break
+        except (StoreError, ConnectionError) as error:
+            if time.monotonic() > give_up_at:
+                raise
+            logger.warning("store_unavailable", reason=str(error), next_try_s=wait_s)
+            await anyio.sleep(wait_s)
+            wait_s = min(wait_s * 2, 10.0)
+    async with build_service(stores, settings, depth) as service:
+        yield service
+
+
+class Daemon:
+    """The running loops and the settings that a reload may change under them."""
+
+    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._reload = reload
+        self._notifier = SystemdNotifier()
+
+    def depth(self) -> int | None:
+        """How far requirements are followed for messages that do not say."""
+        return self._settings.packages.depth
+
+    async def serve(self, stores: Stores, service: Service, embedded: EmbeddedStores | None) -> None:
+        """Run every loop until a signal has stopped the daemon and the drain is over."""
+        reader = Reader(stores.redis, self._settings.queue, service.worker.handle)
+
+        async def refresh() -> None:
+            await queue_stale_packages(
+                stores.redis,
+                stores.graph,
+                [registry.ecosystem for registry in service.registries.values()],
+                self._settings.queue,
+                self._settings.refresh,
+            )
+
+        scheduler = Scheduler({"packages_refresh": refresh}, self._schedules())
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with anyio.create_task_group() as loops:
+
+                def spawn(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+                    loops.start_soon(_supervise, name, loop, name=name)
+
+                async def read() -> None:
+                    await reader.run()
+                    loops.cancel_scope.cancel()
+
+                async def obey() -> None:
+                    await self._obey(signals, reader, scheduler, service, loops.cancel_scope)
+
+                spawn("reader", read)
+                spawn("scheduler", scheduler.run)
+                spawn("signals", obey)
+                if embedded is not None:
+                    spawn("embedded stores", embedded.watch)
+                await reader.ready()
+                logger.info(
+                    "daemon_ready",
+                    version=__version__,
+                    pid=os.getpid(),
+                    stream=self._settings.queue.stream,
+                    ecosystems=sorted(registry.ecosystem.name for registry in service.registries.values()),
+                    embedded=embedded is not None,
+                )
+                self._notifier.notify("READY=1")
+
+    async def _obey(
+        self,
+        signals: AsyncIterator[signal.Signals],
+        reader: Reader,
+        scheduler: Scheduler,
+        service: Service,
+        everything: anyio.CancelScope,
+    ) -> None:
+        stopping = False
+        async with anyio.create_task_group() as group:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self._apply_reload(reader, scheduler, service)
+                elif stopping:
+                    logger.warning("leaving_now", signal=number.name)
+                    _end_after(LEAVE_NOW_S)
+                    everything.cancel()
+                else:
+                    stopping = True
+                    logger.info("daemon_stopping", signal=number.name, grace_s=self._settings.daemon.grace_s)
+                    self._notifier.notify("STOPPING=1")
+                    group.start_soon(self._drain, reader, everything, name="drain")
+
+    async def _drain(self, reader: Reader, everything: anyio.CancelScope) -> None:
+        """Let the reader finish; what is still in flight after the grace period is handed back to the queue."""
+        reader.stop()
+        await anyio.sleep(self._settings.daemon.grace_s)
+        logger.warning("grace_period_over", in_flight=reader.in_flight)
+        await reader.release()
+        everything.cancel()
+
+    def _apply_reload(self, reader: Reader, scheduler: Scheduler, service: Service) -> None:
+        self._notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            reload = merge_reload(self._settings, self._reload())
+        except ConfigError as error:
+            logger.error("config_rejected", reason=str(error))
+        else:
+            self._settings = reload.settings
+            log.set_level(self._settings.daemon.log_level)
+            service.http.apply(self._settings.rates, self._settings.connections)
+            reader.apply(self._settings.queue)
+            scheduler.apply(self._schedules())
+            logger.info("config_reloaded", changed=dict(reload.changed), needs_restart=list(reload.needs_restart))
+        self._notifier.notify("READY=1")
+
+    def _schedules(self) -> dict[str, Schedule]:
+        refresh = self._settings.refresh
+        return {"packages_refresh": Schedule(refresh.cron, refresh.timezone, refresh.enabled)}
+
+
+async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+    """When one loop dies the process stops cleanly and the log says which."""
+    try:
+        await loop()
+    except Exception as error:
+        logger.error("loop_failed", loop=name, reason=f"{type(error).__name__}: {error}")
+        raise
+
+
+def _end_after(seconds: float) -> None:
+    """End the process even if closing a store hangs; a second signal means now."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def clear_spool(state_dir: Path) -> None:
+    """Remove what a killed daemon left in its download spool."""
+    for left in (state_dir / "spool").glob("*"):
+        with suppress(FileNotFoundError):
+            left.unlink()

@@ -1,0 +1,43 @@
+"""The periodic refresh: packages whose last check is older than a setting are asked for again, through the bulk stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from redis.asyncio import Redis
+
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.intake.keys import Keys
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.intake.submission import submit
+from securechain_ingest.model import Ecosystem
+from securechain_ingest.settings import QueueSettings, RefreshSettings
+
+logger = structlog.get_logger(__name__)
+
+
+async def queue_stale_packages(
+    redis: Redis[bytes], graph: Graph, ecosystems: Iterable[Ecosystem], queue: QueueSettings, refresh: RefreshSettings
+) -> int:
+    """Add a refresh message for at most `refresh.batch` packages an ecosystem, oldest check first; returns how many.
+
+    Nothing is added while bulk messages still wait, so one package never stands in the stream twice for this reason; no
+    cursor is needed, because a package that was checked is no longer stale. Raises StoreError.
+    """
+    keys = Keys(queue.stream)
+    if await redis.xlen(keys.bulk):
+        logger.info("refresh_skipped", reason="bulk messages still wait")
+        return 0
+    older_than = datetime.now(UTC) - timedelta(seconds=refresh.max_age_s)
+    queued = 0
+    for ecosystem in ecosystems:
+        stale = await graph.stale(ecosystem, older_than, refresh.batch)
+        messages = [
+            Message(node_type=ecosystem.label, package=ref.registry_name, refresh=True, internal=True) for ref in stale
+        ]
+        await submit(redis, queue, messages, bulk=True)
+        queued += len(messages)
+    logger.info("refresh_queued", packages=queued)
+    return queued

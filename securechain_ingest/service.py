@@ -1,0 +1,52 @@
+"""The parts that both the daemon and the one-shot `ingest` are made of, wired together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.configuration import Settings
+from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.registries import build_registries
+from securechain_ingest.registries.protocol import Registry
+from securechain_ingest.stores import Stores
+from securechain_ingest.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A worker and the parts of it that a reload or a status report reaches for."""
+
+    worker: Worker
+    http: HttpClient
+    registries: Mapping[str, Registry]
+
+
+@asynccontextmanager
+async def build_service(stores: Stores, settings: Settings, depth: Callable[[], int | None]) -> AsyncIterator[Service]:
+    """Build the parts on open stores, with the graph's schema and the advisory indexes ensured. Raises StoreError."""
+    spool_dir = settings.daemon.state_dir / "spool"
+    spool_dir.mkdir(parents=True, exist_ok=True)
+    async with (
+        HttpClient(settings.http, settings.endpoints, settings.rates, settings.connections) as http,
+        ParserPool(settings.archives) as pool,
+        GraphBatcher(stores.graph, settings.graph) as batcher,
+    ):
+        archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes)
+        registries = build_registries(http, archives, pool)
+        await stores.graph.ensure_schema([registry.ecosystem for registry in registries.values()])
+        await stores.advisories.ensure_indexes()
+        worker = Worker(
+            registries,
+            batcher,
+            stores.advisories,
+            ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s),
+            max_strikes=settings.archives.max_strikes,
+            depth=depth,
+        )
+        yield Service(worker, http, registries)

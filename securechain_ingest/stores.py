@@ -1,0 +1,140 @@
+"""Where the three stores are, and the drivers on them: configured ones first, a local server for each that is not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.configuration import Settings
+from securechain_ingest.embedded import StoreAddresses, running_stores
+from securechain_ingest.errors import ConfigError
+from securechain_ingest.graph.store import Graph
+
+REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
+ALL_STORES = frozenset({REDIS, GRAPH, VULNERABILITIES})
+
+_HOW_TO_CONFIGURE = {
+    REDIS: "[redis] url (or REDIS_URL)",
+    GRAPH: "[graph] uri (or GRAPH_DB_URI)",
+    VULNERABILITIES: "[vulnerabilities] uri (or VULN_DB_URI)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Open drivers; none of them is contacted before its first use."""
+
+    redis: Redis[bytes]
+    graph: Graph
+    advisories: AdvisoryStore
+
+
+def configured(settings: Settings) -> StoreAddresses:
+    """The addresses that the configuration names; None where it names none."""
+    redis, graph = settings.redis, settings.graph
+    redis_url = redis.url.get_secret_value() if redis.url else None
+    if redis_url is None and redis.host is not None:
+        redis_url = f"redis://{redis.host}:{redis.port}/{redis.db}"
+    return StoreAddresses(
+        redis_url=redis_url,
+        graph_uri=graph.uri,
+        graph_user=graph.user if graph.uri else None,
+        graph_password=graph.password.get_secret_value() if graph.uri and graph.password else None,
+        graph_database=graph.database if graph.uri else None,
+        vulnerability_uri=settings.vulnerabilities.uri.get_secret_value() if settings.vulnerabilities.uri else None,
+    )
+
+
+def missing(addresses: StoreAddresses) -> frozenset[str]:
+    """The stores that have no address."""
+    held = {REDIS: addresses.redis_url, GRAPH: addresses.graph_uri, VULNERABILITIES: addresses.vulnerability_uri}
+    return frozenset(store for store, address in held.items() if address is None)
+
+
+def of_running_daemon(settings: Settings, needed: frozenset[str] = ALL_STORES) -> StoreAddresses:
+    """The stores that a running daemon on the same state directory uses. Raises ConfigError if one cannot be found."""
+    addresses = configured(settings)
+    if not missing(addresses) & needed:
+        return addresses
+    local = running_stores(settings.daemon.state_dir)
+    if local is not None:
+        addresses = merge(addresses, local)
+    for store in sorted(missing(addresses) & needed):
+        raise ConfigError(
+            f"no daemon is running on the state directory {settings.daemon.state_dir}, and {_HOW_TO_CONFIGURE[store]} is"
+            " not set: start `securechain-ingest run` or set it"
+        )
+    return addresses
+
+
+def refuse_missing(settings: Settings, stores: frozenset[str]) -> None:
+    """Without embedded servers every store must be configured. Raises ConfigError for the first that is not."""
+    if settings.embedded.enabled:
+        return
+    for store in sorted(stores):
+        raise ConfigError(f"{_HOW_TO_CONFIGURE[store]} is not set and [embedded] enabled is false: set one of them")
+
+
+def merge(first: StoreAddresses, second: StoreAddresses) -> StoreAddresses:
+    """`first`, with every store that it lacks taken from `second`."""
+    graph = first if first.graph_uri else second
+    return StoreAddresses(
+        redis_url=first.redis_url or second.redis_url,
+        graph_uri=graph.graph_uri,
+        graph_user=graph.graph_user,
+        graph_password=graph.graph_password,
+        graph_database=graph.graph_database,
+        vulnerability_uri=first.vulnerability_uri or second.vulnerability_uri,
+    )
+
+
+def redis_client(url: str, settings: Settings) -> Redis[bytes]:
+    """A client whose commands are tried again over a short outage. Raises ConfigError for a malformed address."""
+    try:
+        return Redis.from_url(
+            url,
+            socket_timeout=settings.redis.timeout_s,
+            socket_connect_timeout=settings.redis.timeout_s,
+            health_check_interval=30,
+            retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries=3),
+            retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        )
+    except ValueError as error:
+        raise ConfigError("[redis] url (or REDIS_URL) is not a Redis address such as redis://host:6379/0") from error
+
+
+@asynccontextmanager
+async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterator[Stores]:
+    """Drivers on all three stores, closed at the end."""
+    assert addresses.redis_url and addresses.graph_uri and addresses.vulnerability_uri  # noqa: S101, PT018 - callers resolve
+    redis = redis_client(addresses.redis_url, settings)
+    try:
+        async with (
+            Graph.connect(
+                addresses.graph_uri,
+                addresses.graph_user or "",
+                addresses.graph_password or "",
+                settings.graph.model_copy(update={"database": addresses.graph_database}),
+                absent_retry_s=settings.packages.absent_retry_s,
+            ) as graph,
+            AdvisoryStore.connect(addresses.vulnerability_uri, settings.vulnerabilities) as advisories,
+        ):
+            yield Stores(redis, graph, advisories)
+    finally:
+        await redis.aclose()
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown: scheme, host, port and path only."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
