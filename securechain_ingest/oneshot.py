@@ -1,0 +1,105 @@
+"""`ingest` without a queue: the named packages and, to a depth, what they require, through the daemon's own worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from securechain_ingest.configuration import Settings
+from securechain_ingest.embedded import embedded_stores, running_stores, state_lock
+from securechain_ingest.errors import IngestError
+from securechain_ingest.model import PackageRef
+from securechain_ingest.service import Service
+from securechain_ingest.stores import Stores, configured, connect, merge, missing, refuse_missing
+from securechain_ingest.worker import Request
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+    """The configured stores, else those of a daemon that runs on the state directory, else local servers of our own."""
+    addresses = configured(settings)
+    if missing(addresses) and (local := running_stores(settings.daemon.state_dir)):
+        addresses = merge(addresses, local)
+    needed = missing(addresses)
+    refuse_missing(settings, needed)
+    if not needed:
+        async with connect(addresses, settings) as stores:
+            yield stores
+        return
+    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
+    with state_lock(settings.daemon.state_dir):
+        async with (
+            embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded,
+            connect(merge(addresses, embedded.addresses), settings) as stores,
+        ):
+            yield stores
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the packages: done in order, and one sentence for each that failed."""
+
+    done: list[PackageRef] = field(default_factory=list)
+    failed: list[tuple[PackageRef, IngestError]] = field(default_factory=list)
+
+
+async def ingest(
+    service: Service,
+    refs: Sequence[PackageRef],
+    *,
+    depth: int,
+    refresh: bool,
+    concurrency: int,
+    report: Callable[[int, int], None],
+) -> Outcome:
+    """Ingest level by level; `report` hears (done, known so far) after each package. A failure stops nothing else."""
+    outcome = Outcome()
+    seen = {ref.purl for ref in refs}
+    level = list(dict.fromkeys(refs))
+    for remaining in range(depth, -1, -1):
+        found: dict[str, PackageRef] = {}
+        slots = anyio.CapacityLimiter(concurrency)
+        async with anyio.create_task_group() as group:
+            for ref in level:
+                group.start_soon(
+                    _ingest_one, service, _request(ref, refresh, remaining, depth), slots, found, outcome, report, len(seen)
+                )
+        level = [ref for purl, ref in found.items() if purl not in seen]
+        seen.update(ref.purl for ref in level)
+    return outcome
+
+
+def _request(ref: PackageRef, refresh: bool, remaining: int, depth: int) -> Request:
+    return Request(
+        ref=ref,
+        refresh=refresh and remaining == depth,
+        follow=remaining > 0,
+        only_required=remaining < depth,
+        # One try is all there is: an archive that cannot be read gives the fallback name at once.
+        attempts=1_000_000,
+        redelivered=True,
+    )
+
+
+async def _ingest_one(
+    service: Service,
+    request: Request,
+    slots: anyio.CapacityLimiter,
+    found: dict[str, PackageRef],
+    outcome: Outcome,
+    report: Callable[[int, int], None],
+    total: int,
+) -> None:
+    async with slots:
+        try:
+            result = await service.worker.ingest(service.registries[request.ref.ecosystem.label], request)
+        except IngestError as error:
+            outcome.failed.append((request.ref, error))
+        else:
+            outcome.done.append(request.ref)
+            found.update((ref.purl, ref) for ref in result.to_queue)
+    report(len(outcome.done) + len(outcome.failed), max(total, len(outcome.done) + len(found)))
+
