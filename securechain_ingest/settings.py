@@ -33,7 +33,7 @@ def _cron(expression: str) -> str:
 def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         msg = "not a time zone of the IANA database, such as UTC or Europe/Madrid"
         raise ValueError(msg) from error
     return name

@@ -1,0 +1,176 @@
+"""The configuration: file, environment, flags, one-line errors, reload."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from securechain_ingest.configuration import FIXED_NAMES, is_live, load, merge_reload, twin_name
+from securechain_ingest.errors import ConfigError
+from securechain_ingest.settings import SECTIONS
+
+CONFIG_FILE = Path(__file__).resolve().parents[1] / "config.toml"
+EVERY_KEY = [(section, key) for section, model in SECTIONS.items() for key in model.model_fields]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def complaint(file: Path | None = None, environment: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(file, environment=environment or {})
+    return str(caught.value)
+
+
+def test_the_environment_overrides_the_file_and_flags_override_the_environment(tmp_path: Path) -> None:
+    file = write(tmp_path / "config.toml", "[queue]\nconcurrency = 3\nreserved = 2\nmax_deliveries = 5\n")
+    environment = {"SECURECHAIN_QUEUE__CONCURRENCY": "4", "SECURECHAIN_QUEUE__RESERVED": "3"}
+    settings = load(file, environment=environment, flags={("queue", "concurrency"): ("--concurrency", 7)})
+    assert (settings.queue.concurrency, settings.queue.reserved, settings.queue.max_deliveries) == (7, 3, 5)
+
+
+@pytest.mark.parametrize(("variable", "path"), FIXED_NAMES.items())
+def test_a_fixed_name_of_the_environment_sets_its_key(variable: str, path: tuple[str, str]) -> None:
+    values = {"REDIS_PORT": "6380", "REDIS_DB": "3", "GRAPH_DB_URI": "bolt://graph:7687"}
+    addresses = {"VULN_DB_URI": "mongodb://advisories:27017", "REDIS_URL": "redis://queue:6379/1"}
+    text = (values | addresses).get(variable, "word")
+    section, key = path
+    value = getattr(getattr(load(environment={variable: text}), section), key)
+    assert str(value.get_secret_value() if hasattr(value, "get_secret_value") else value) == text
+
+
+def test_every_endpoint_answers_to_its_environment_twin() -> None:
+    names = [key for section, key in EVERY_KEY if section == "endpoints"]
+    environment = {twin_name("endpoints", name): f"http://127.0.0.1:1/{name}" for name in names}
+    endpoints = load(environment=environment).endpoints
+    assert endpoints.model_dump() == {name: f"http://127.0.0.1:1/{name}" for name in names}
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert load(environment={"GRAPH_DB_URI": ""}).graph.uri is None
+
+
+def test_a_list_is_written_with_commas_in_the_environment() -> None:
+    settings = load(environment={"SECURECHAIN_HTTP__ALLOWED_HOSTS": "one.example, two.example"})
+    assert settings.http.allowed_hosts == ("one.example", "two.example")
+
+
+def test_a_wrong_type_is_one_line_naming_file_key_value_and_what_is_allowed(tmp_path: Path) -> None:
+    file = write(tmp_path / "config.toml", '[queue]\nconcurrency = "many"\n')
+    line = complaint(file)
+    assert "\n" not in line
+    assert str(file) in line
+    assert "[queue] concurrency = 'many'" in line
+    assert "valid integer" in line
+
+
+def test_a_value_out_of_range_names_the_variable_and_the_bound() -> None:
+    line = complaint(environment={"SECURECHAIN_QUEUE__LEASE_S": "-1"})
+    assert "SECURECHAIN_QUEUE__LEASE_S = '-1'" in line
+    assert "greater than 0" in line
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    line = complaint(write(tmp_path / "config.toml", "[queue]\nconcurency = 3\n"))
+    assert "did you mean concurrency?" in line
+
+
+def test_an_unknown_table_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    line = complaint(write(tmp_path / "config.toml", "[qeue]\nconcurrency = 3\n"))
+    assert "[qeue]" in line
+    assert "did you mean queue?" in line
+
+
+def test_an_unknown_variable_with_our_prefix_is_refused() -> None:
+    line = complaint(environment={"SECURECHAIN_QUEUE__LEASES": "3"})
+    assert "did you mean SECURECHAIN_QUEUE__LEASE_S?" in line
+
+
+@pytest.mark.parametrize("text", ["[queue\n", "queue = 3\n", "\x00"])
+def test_a_file_that_is_no_configuration_is_one_line(tmp_path: Path, text: str) -> None:
+    file = write(tmp_path / "config.toml", text)
+    line = complaint(file)
+    assert line.startswith(str(file))
+    assert "\n" not in line
+
+
+def test_a_missing_file_that_was_named_is_an_error(tmp_path: Path) -> None:
+    assert "cannot be read" in complaint(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SECURECHAIN_REFRESH__CRON", "every day"),
+        ("SECURECHAIN_REFRESH__TIMEZONE", "Mars/Base"),
+        ("SECURECHAIN_ENDPOINTS__PYPI", "ftp://x"),
+        ("GRAPH_DB_URI", "http://graph"),
+        ("VULN_DB_URI", "postgres://x"),
+        ("REDIS_URL", "memcached://x"),
+    ],
+)
+def test_a_value_of_the_wrong_form_is_refused(variable: str, value: str) -> None:
+    assert variable in complaint(environment={variable: value})
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"REDIS_URL": "memcached://user:hunter2@host"},
+        {"VULN_DB_URI": "hunter2"},
+        {"GRAPH_DB_URI": "http://neo4j:hunter2@graph:7687"},
+    ],
+)
+def test_a_secret_never_reaches_an_error(environment: dict[str, str]) -> None:
+    assert "hunter2" not in complaint(environment=environment)
+
+
+def test_a_secret_is_masked_when_the_settings_are_shown() -> None:
+    environment = {
+        "GRAPH_DB_PASSWORD": "hunter2",
+        "REDIS_URL": "redis://:hunter2@h",
+        "VULN_DB_URI": "mongodb://u:hunter2@h",
+    }
+    settings = load(environment=environment)
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in settings.model_dump_json()
+
+
+def test_config_toml_holds_every_key_with_its_default() -> None:
+    commented = re.sub(r"^# (\w+ = )", r"\1", CONFIG_FILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    tables = tomllib.loads(commented)
+    assert [(section, key) for section, table in tables.items() for key in table] == EVERY_KEY
+    assert load(CONFIG_FILE, environment={}) == load(environment={})
+
+
+def test_config_toml_says_of_every_key_whether_a_reload_applies_it() -> None:
+    section, comment = "", ""
+    in_comment = False
+    for line in CONFIG_FILE.read_text(encoding="utf-8").splitlines():
+        key = re.match(r"(?:# )?(\w+) = ", line)
+        if header := re.match(r"\[(\w+)\]", line):
+            section = header[1]
+        elif key:
+            in_comment = False
+            assert comment.rstrip(".").endswith("live" if is_live(section, key[1]) else "restart"), (section, key[1])
+        elif line.startswith("#"):
+            comment = f"{comment} {line[1:].strip()}" if in_comment else line[1:].strip()
+            in_comment = True
+
+
+def test_a_reload_takes_live_keys_and_names_those_that_need_a_restart() -> None:
+    running = load(environment={})
+    new = load(
+        environment={"SECURECHAIN_RATES__PYPI": "99", "REDIS_STREAM": "other", "SECURECHAIN_DAEMON__LOG_LEVEL": "debug"}
+    )
+    reload = merge_reload(running, new)
+    assert reload.settings.rates.pypi == 99
+    assert reload.settings.daemon.log_level == "debug"
+    assert reload.settings.queue.stream == running.queue.stream
+    assert set(reload.changed) == {"rates.pypi", "daemon.log_level"}
+    assert reload.needs_restart == ("queue.stream",)
