@@ -30,7 +30,7 @@ Job = Callable[[], Awaitable[object]]
 
 
 class Scheduler:
-    """Runs each named job at its times; a run that is still under way when the next is due makes that one be skipped."""
+    """Runs each named job at its times; while a run is under way its next one is skipped."""
 
     def __init__(self, jobs: Mapping[str, Job], schedules: Mapping[str, Schedule]) -> None:
         self._jobs = dict(jobs)
@@ -72,11 +72,17 @@ class Scheduler:
         self._running.add(name)
         self._group.start_soon(self._run, name, name=f"job {name}")
 
+    def next_runs(self) -> dict[str, float]:
+        """When each enabled job is due next, as a time of the event loop's clock in seconds."""
+        return {name: cron.handle.when() for name, cron in self._crons.items() if cron.handle is not None}
+
     def _start(self, name: str) -> None:
         schedule = self._schedules[name]
         if schedule.enabled:
             zone = ZoneInfo(schedule.timezone)
-            self._crons[name] = aiocron.crontab(schedule.cron, func=self.trigger, args=(name,), start=True, tz=zone)
+            cron = aiocron.crontab(schedule.cron, func=self.trigger, args=(name,), start=False, tz=zone)
+            cron.start()
+            self._crons[name] = cron
 
     async def _run(self, name: str) -> None:
         logger.info("job_started", job=name)
