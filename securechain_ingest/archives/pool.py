@@ -1,0 +1,130 @@
+"""Parsing in processes of its own, so that a hostile archive or a huge document costs its own message and nothing else.
+
+The whole exchange with a child (pickling, sending, receiving, unpickling) happens in a thread over a blocking socket:
+the event loop sees neither the bytes nor the pauses, and a pickle read from a socket lets other threads run between
+its frames.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from securechain_ingest.errors import ParserLost
+from securechain_ingest.settings import ArchiveSettings
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+# Below this a document parses in about a millisecond, not much more than sending it to a child costs.
+INLINE_BYTES = 64 * 1024
+
+LOST = (EOFError, OSError, pickle.UnpicklingError)
+
+
+class _Child:
+    """One process and the socket to it. Its methods block: they are called in threads."""
+
+    def __init__(self, archives: ArchiveSettings, preload: Sequence[str]) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._replies = self._socket.makefile("rb")
+        limits = (str(archives.timeout_s), str(archives.memory_bytes))
+        module = "securechain_ingest.archives.child"
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  # our own module and numbers
+                [sys.executable, "-m", module, str(theirs.fileno()), *limits, *preload],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def call(self, parse: Callable[..., T], args: tuple[object, ...]) -> tuple[bool, T | Exception]:
+        """Whether it succeeded, and the value or the exception; the errors in LOST say that the child is gone."""
+        with self._socket.makefile("wb") as requests:
+            pickle.dump((parse, args), requests, pickle.HIGHEST_PROTOCOL)
+        reply: tuple[bool, T | Exception] = pickle.load(self._replies)  # noqa: S301  # from our own child
+        return reply
+
+    def end(self) -> None:
+        """Kill and reap it; a thread that waits for its reply gets an EOFError."""
+        self._process.kill()
+        self._process.wait()
+        self._replies.close()
+        self._socket.close()
+
+
+class ParserPool:
+    """At most `processes` children, each with the limits of ArchiveSettings; a context manager.
+
+    `preload` names modules that children import when they start, so that the first parse is as fast as the next.
+    """
+
+    def __init__(self, archives: ArchiveSettings, *, preload: Sequence[str] = ()) -> None:
+        self._archives = archives
+        self._preload = preload
+        self._capacity = anyio.CapacityLimiter(archives.processes)
+        self._threads = anyio.CapacityLimiter(math.inf)
+        self._idle: list[_Child] = []
+
+    async def __aenter__(self) -> Self:
+        async with anyio.create_task_group() as group:
+            for _ in range(self._archives.processes):
+                group.start_soon(self.run, _do_nothing)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            while self._idle:
+                await self._in_thread(self._idle.pop().end)
+
+    async def run(self, parse: Callable[..., T], *args: object) -> T:
+        """`parse(*args)` in a child; `parse` is a module-level function or a partial of one, everything is pickled.
+
+        Raises what `parse` raises if that is an IngestError, MissingBytes or ValueError; ArchiveRefused for anything
+        else (`memory`, `parser_error`); ParserLost if the child dies or exceeds its time.
+        """
+        async with self._capacity:
+            child = self._idle.pop() if self._idle else await self._in_thread(_Child, self._archives, self._preload)
+            try:
+                with anyio.fail_after(self._archives.timeout_s):
+                    succeeded, value = await self._in_thread(child.call, parse, args)
+            except BaseException as error:
+                with anyio.CancelScope(shield=True):
+                    await self._in_thread(child.end)
+                if isinstance(error, TimeoutError):
+                    raise self._lost(f"took longer than {self._archives.timeout_s:g} s") from error
+                if isinstance(error, LOST):
+                    raise self._lost("died") from error
+                raise
+            self._idle.append(child)
+        if succeeded:
+            return cast(T, value)
+        raise cast(Exception, value)
+
+    async def parse_document(self, parse: Callable[..., T], body: bytes, *args: object) -> T:
+        """`parse(body, *args)`: here if the body is small, in a child if not; raises what `run` raises."""
+        return parse(body, *args) if len(body) < INLINE_BYTES else await self.run(parse, body, *args)
+
+    async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
+        return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._threads)
+
+    def _lost(self, what: str) -> ParserLost:
+        log.warning("parser_lost", reason=what)
+        return ParserLost(f"the process that parsed {what}")
+
+
+def _do_nothing() -> None:
+    pass

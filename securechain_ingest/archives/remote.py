@@ -1,0 +1,92 @@
+"""Archives on a server: the end of a zip by ranges, anything else streamed to a file that no one else sees."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar, cast
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.sparse import MissingBytes, SparseFile
+
+T = TypeVar("T")
+
+# End, directory, and a few members that lie apart; beyond, one download is cheaper.
+MAX_RANGES = 6
+# A directory at its own limit and the members of the same.
+MAX_RANGED_BYTES = 32 * 1024 * 1024
+
+
+class Range(Protocol):
+    """Bytes of an artifact: `data` from offset `first`, of `size` bytes in all."""
+
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+class HttpClient(Protocol):
+    """What is needed of one; raises UpstreamError."""
+
+    async def get_range(self, url: str, first: int, last: int) -> Range | None: ...
+    async def download(self, url: str, file: BinaryIO, *, limit_bytes: int) -> int: ...
+
+
+class ArchiveReader:
+    def __init__(self, http: HttpClient, pool: ParserPool, spool_dir: Path, max_artifact_bytes: int) -> None:
+        self._http = http
+        self._pool = pool
+        self._spool_dir = spool_dir
+        self._max_artifact_bytes = max_artifact_bytes
+
+    async def parse_ranged(self, url: str, size: int | None, parse: Callable[[BinaryIO], T], *, window_bytes: int) -> T:
+        """`parse` over a file of which only the last `window_bytes` are fetched, then what it turns out to need.
+
+        The artifact is downloaded whole if its size is unknown, the server ignores ranges or disagrees about the size,
+        or `parse` wants too many pieces. Raises UpstreamError, and what ParserPool.run raises.
+        """
+        if not size:
+            return await self.parse_whole(url, parse)
+        segments: list[tuple[int, bytes]] = []
+        first, last = max(0, size - window_bytes), size - 1
+        for _ in range(MAX_RANGES):
+            answer = await self._http.get_range(url, first, last)
+            if answer is None or answer.size != size or answer.first != first or len(answer.data) != last - first + 1:
+                break
+            segments.append((first, answer.data))
+            try:
+                return await self._pool.run(_parse_segments, parse, size, segments)
+            except MissingBytes as missing:
+                first, last = missing.first, missing.last
+            if sum(len(data) for _, data in segments) + last - first >= MAX_RANGED_BYTES:
+                break
+        return await self.parse_whole(url, parse)
+
+    async def parse_whole(self, url: str, parse: Callable[[BinaryIO], T], *, limit_bytes: int | None = None) -> T:
+        """`parse` over a downloaded copy, gone afterwards. Raises UpstreamError, and what ParserPool.run raises."""
+        with tempfile.NamedTemporaryFile(dir=self._spool_dir, prefix="artifact-") as spool:
+            limit = self._max_artifact_bytes if limit_bytes is None else limit_bytes
+            await self._http.download(url, cast(BinaryIO, spool), limit_bytes=limit)
+            spool.flush()
+            return await self._pool.run(parse_path, parse, spool.name)
+
+
+def parse_path(parse: Callable[[BinaryIO], T], path: str) -> T:
+    with Path(path).open("rb") as file:
+        return parse(file)
+
+
+def _parse_segments(parse: Callable[[BinaryIO], T], size: int, segments: list[tuple[int, bytes]]) -> T:
+    with SparseFile(size, segments) as file:
+        return parse(cast(BinaryIO, file))
+
+
+def tail_window(size: int) -> int:
+    """Bytes to fetch first of a wheel of `size` bytes: its directory nearly always, at most 5 % of one above 1 MB."""
+    if size < 1_000_000:
+        return 64 * 1024
+    return min(max(size // 32, 24 * 1024), 64 * 1024)

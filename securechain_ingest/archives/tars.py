@@ -1,0 +1,171 @@
+"""Tar archives (sdists, npm tarballs, crates, gems) read as a stream.
+
+Format: POSIX.1-2001 pax, ustar, and GNU's long names and binary numbers. What is refused and what is tolerated:
+
+- refused: more members or expanded bytes than the limits, devices and FIFOs, sparse files (their size is a claim that
+  no byte backs), headers with a wrong checksum, a member that is cut off;
+- listed, never read: links, which real sdists hold; left out of the listing: names that point outside of the archive;
+- tolerated as the tools do: a missing end mark, anything after it, several members of one name (the last one counts
+  for an unpacker; a caller sees each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from securechain_ingest.archives.expansion import ExpandedStream, expand
+from securechain_ingest.archives.limits import ArchiveLimits, safe_name
+from securechain_ingest.errors import ArchiveRefused
+
+_BLOCK = 512
+_MAX_EXTENSION_BYTES = 1024 * 1024
+_END_MARK = bytes(_BLOCK)
+_LINKS_AND_FOLDERS = b"125"
+
+
+class TarMember:
+    """A file, folder or link; `size` is what its header claims, in bytes."""
+
+    __slots__ = ("_limit_bytes", "_stream", "_unread_bytes", "is_file", "name", "size")
+
+    def __init__(self, name: str, size: int, *, is_file: bool, stream: ExpandedStream, limit_bytes: int) -> None:
+        self.name = name
+        self.size = size
+        self.is_file = is_file
+        self._stream = stream
+        self._limit_bytes = limit_bytes
+        self._unread_bytes = size
+
+    def read(self) -> bytes:
+        """The contents: once, and before the next member is asked for. Raises ArchiveRefused."""
+        if not self.is_file:
+            raise ArchiveRefused(f"{self.name}: not a regular file", reason="not_a_file")
+        if self.size > self._limit_bytes:
+            msg = f"{self.name}: {self.size} bytes, at most {self._limit_bytes} are read"
+            raise ArchiveRefused(msg, reason="member_too_large")
+        data = self._stream.read(self._unread_bytes)
+        self._unread_bytes -= len(data)
+        if self._unread_bytes:
+            raise ArchiveRefused(f"{self.name}: cut off", reason="truncated")
+        return data
+
+    def leave(self) -> None:
+        """Go on to the next header; a last member may lack its padding."""
+        if self._stream.skip(self._unread_bytes) < self._unread_bytes:
+            raise ArchiveRefused(f"{self.name}: cut off", reason="truncated")
+        self._stream.skip(-self.size % _BLOCK)
+
+
+def iterate_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
+    """Each member of a tar, plain or packed by gzip, bzip2 or xz. Raises ArchiveRefused when it gets to what is wrong.
+
+    A caller that found what it wants may stop: what follows is then neither expanded nor checked.
+    """
+    stream = ExpandedStream(expand(file), limits.max_expanded_bytes)
+    extension: dict[str, str] = {}
+    count = 0
+    while (header := stream.read(_BLOCK)) and header != _END_MARK:
+        _check(header, is_first=count == 0)
+        count += 1
+        if count > limits.max_members:
+            raise ArchiveRefused(f"more than {limits.max_members} members", reason="too_many_members")
+        kind = header[156]
+        if kind in b"xgLKX":
+            extension |= _extension(kind, stream, _number(header[124:136]))
+            continue
+        member = _member(header, kind, extension, stream, limits)
+        extension = {}
+        if member.name:
+            yield member
+        member.leave()
+
+
+def _check(header: bytes, *, is_first: bool) -> None:
+    # The field itself counts as eight spaces; some old tools summed signed bytes.
+    rest = header[:148] + b" " * 8 + header[156:]
+    total = sum(rest)
+    if len(header) == _BLOCK and _number(header[148:156]) in (total, total - 256 * sum(byte > 127 for byte in rest)):
+        return
+    if is_first:
+        raise ArchiveRefused("the first header is not one of a tar", reason="not_a_tar")
+    raise ArchiveRefused("a header is damaged or cut off", reason="damaged" if len(header) == _BLOCK else "truncated")
+
+
+def _number(field: bytes) -> int:
+    """Octal digits, or GNU's big-endian binary with the top bit set."""
+    if field[0] & 0x80:
+        if field[0] != 0x80:
+            raise ArchiveRefused("a negative number in a header", reason="damaged")
+        return int.from_bytes(field[1:], "big")
+    digits = field.split(b"\0", 1)[0].strip()
+    return _parsed(digits, 8) if digits else 0
+
+
+def _parsed(digits: bytes, base: int) -> int:
+    # int() would take signs, underscores and prefixes too.
+    if not digits.isdigit() or len(digits) > 20:
+        raise ArchiveRefused("a header's number is damaged", reason="damaged")
+    try:
+        return int(digits, base)
+    except ValueError as error:
+        raise ArchiveRefused("a header's number is damaged", reason="damaged") from error
+
+
+def _extension(kind: int, stream: ExpandedStream, size: int) -> dict[str, str]:
+    """What a pax or GNU header in front of a member says about it."""
+    if size > _MAX_EXTENSION_BYTES:
+        raise ArchiveRefused(f"an extended header of {size} bytes", reason="damaged")
+    data = stream.read(size)
+    if len(data) < size:
+        raise ArchiveRefused("an extended header is cut off", reason="truncated")
+    stream.skip(-size % _BLOCK)
+    if kind in b"xX":
+        return _pax_records(data)
+    if kind == ord("L"):
+        return {"path": data.split(b"\0", 1)[0].decode("utf-8", "replace")}
+    return {}  # a link's long target, or what a whole archive has in common (git's commit)
+
+
+def _pax_records(data: bytes) -> dict[str, str]:
+    """Lines of `<length> <key>=<value>\\n`, the length counting itself."""
+    records: dict[str, str] = {}
+    position = 0
+    while position < len(data) and data[position]:
+        digits, space, _ = data[position : position + 21].partition(b" ")
+        end = position + _parsed(digits, 10)
+        key, equals, value = data[position + len(digits) + 1 : end - 1].partition(b"=")
+        if not space or not equals or end > len(data) or data[end - 1] != ord("\n"):
+            raise ArchiveRefused("a pax header is damaged", reason="damaged")
+        records[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
+        position = end
+    return records
+
+
+def _member(
+    header: bytes, kind: int, extension: dict[str, str], stream: ExpandedStream, limits: ArchiveLimits
+) -> TarMember:
+    if kind == ord("S") or any(key.startswith("GNU.sparse.") for key in extension):
+        raise ArchiveRefused("a sparse file", reason="sparse")
+    if kind in b"346":
+        raise ArchiveRefused("a device or FIFO", reason="device")
+    size = 0
+    if kind not in _LINKS_AND_FOLDERS:
+        pax_size = extension.get("size")
+        size = _number(header[124:136]) if pax_size is None else _parsed(pax_size.encode(), 10)
+    raw_name = extension.get("path") or _ustar_name(header)
+    return TarMember(
+        name=safe_name(raw_name.rstrip("/")) or "",
+        size=size,
+        is_file=kind not in _LINKS_AND_FOLDERS and not raw_name.endswith("/"),
+        stream=stream,
+        limit_bytes=limits.max_member_bytes,
+    )
+
+
+def _ustar_name(header: bytes) -> str:
+    name = header[:100].split(b"\0", 1)[0]
+    # GNU's own format (`ustar` and two spaces) keeps times where POSIX has the prefix.
+    if header[257:263] == b"ustar\0" and (prefix := header[345:500].split(b"\0", 1)[0]):
+        name = prefix + b"/" + name
+    return name.decode("utf-8", "replace")
