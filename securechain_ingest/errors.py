@@ -15,6 +15,16 @@ class IngestError(Exception):
     kind: ClassVar[str] = "error"
     transient: ClassVar[bool] = False
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # By default an exception is pickled by its positional arguments alone; ours have others and cross processes.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[IngestError], args: tuple[object, ...], state: dict[str, object]) -> IngestError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class ConfigError(IngestError):
     """A wrong key, value or file in the configuration."""
@@ -89,13 +99,6 @@ class ArchiveRefused(IngestError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_archive_refused, (str(self), self.reason)
-
-
-def _rebuild_archive_refused(message: str, reason: str) -> ArchiveRefused:
-    return ArchiveRefused(message, reason=reason)
 
 
 class ParserLost(IngestError):

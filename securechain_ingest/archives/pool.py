@@ -18,14 +18,11 @@ from typing import Self, TypeVar, cast
 
 import anyio
 import anyio.to_thread
-import structlog
 
 from securechain_ingest.errors import ParserLost
 from securechain_ingest.settings import ArchiveSettings
 
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 # Below this a document parses in about a millisecond, not much more than sending it to a child costs.
 INLINE_BYTES = 64 * 1024
@@ -105,9 +102,9 @@ class ParserPool:
                 with anyio.CancelScope(shield=True):
                     await self._in_thread(child.end)
                 if isinstance(error, TimeoutError):
-                    raise self._lost(f"took longer than {self._archives.timeout_s:g} s") from error
+                    raise ParserLost(f"the parsing process took over {self._archives.timeout_s:g} s") from error
                 if isinstance(error, LOST):
-                    raise self._lost("died") from error
+                    raise ParserLost("the parsing process died") from error
                 raise
             self._idle.append(child)
         if succeeded:
@@ -120,10 +117,6 @@ class ParserPool:
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._threads)
-
-    def _lost(self, what: str) -> ParserLost:
-        log.warning("parser_lost", reason=what)
-        return ParserLost(f"the process that parsed {what}")
 
 
 def _do_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -68,11 +69,12 @@ class ArchiveReader:
 
     async def parse_whole(self, url: str, parse: Callable[[BinaryIO], T], *, limit_bytes: int | None = None) -> T:
         """`parse` over a downloaded copy, gone afterwards. Raises UpstreamError, and what ParserPool.run raises."""
-        with tempfile.NamedTemporaryFile(dir=self._spool_dir, prefix="artifact-") as spool:
+        # A file without a name: nothing is left behind, however the daemon ends. Children open it through their parent.
+        with tempfile.TemporaryFile(dir=self._spool_dir) as spool:
             limit = self._max_artifact_bytes if limit_bytes is None else limit_bytes
             await self._http.download(url, cast(BinaryIO, spool), limit_bytes=limit)
             spool.flush()
-            return await self._pool.run(parse_path, parse, spool.name)
+            return await self._pool.run(parse_path, parse, f"/proc/{os.getpid()}/fd/{spool.fileno()}")
 
 
 def parse_path(parse: Callable[[BinaryIO], T], path: str) -> T:
@@ -89,4 +91,4 @@ def tail_window(size: int) -> int:
     """Bytes to fetch first of a wheel of `size` bytes: its directory nearly always, at most 5 % of one above 1 MB."""
     if size < 1_000_000:
         return 64 * 1024
-    return min(max(size // 32, 24 * 1024), 64 * 1024)
+    return min(size // 32, 64 * 1024)

@@ -22,8 +22,7 @@ class MissingBytes(Exception):
 class SparseFile(io.RawIOBase):
     """A seekable read-only file of `size` bytes over the segments (offset, data) at hand; segments may overlap.
 
-    A read gives exactly what the whole file would give, or raises MissingBytes with the first gap inside it, stretched
-    to the end of the read, so that one more range serves it whole. It is no OSError: parsers take those for damage.
+    A read gives exactly what the whole file would give, or raises MissingBytes with the first gap inside it.
     """
 
     def __init__(self, size: int, segments: Sequence[tuple[int, bytes]]) -> None:
@@ -64,7 +63,7 @@ class SparseFile(io.RawIOBase):
                 pieces.append(data[position - offset : end - offset])
                 position += len(pieces[-1])
         if position < end:
-            raise MissingBytes(position, end - 1)
+            raise MissingBytes(position, min([end, *(offset for offset, _ in self._segments if offset > position)]) - 1)
         self._position = max(position, self._position)
         return b"".join(pieces)
 

@@ -21,7 +21,8 @@ from securechain_ingest.errors import ArchiveRefused
 _BLOCK = 512
 _MAX_EXTENSION_BYTES = 1024 * 1024
 _END_MARK = bytes(_BLOCK)
-_LINKS_AND_FOLDERS = b"125"
+_REGULAR = b"0\x007"
+_LINKS_AND_FOLDERS = b"125"  # these have no data, whatever size they claim
 
 
 class TarMember:
@@ -83,10 +84,11 @@ def iterate_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
 
 def _check(header: bytes, *, is_first: bool) -> None:
     # The field itself counts as eight spaces; some old tools summed signed bytes.
-    rest = header[:148] + b" " * 8 + header[156:]
-    total = sum(rest)
-    if len(header) == _BLOCK and _number(header[148:156]) in (total, total - 256 * sum(byte > 127 for byte in rest)):
-        return
+    if len(header) == _BLOCK:
+        claimed = _number(header[148:156])
+        total = sum(header) - sum(header[148:156]) + 8 * ord(" ")
+        if claimed == total or claimed == total - 256 * sum(byte > 127 for byte in header):
+            return
     if is_first:
         raise ArchiveRefused("the first header is not one of a tar", reason="not_a_tar")
     raise ArchiveRefused("a header is damaged or cut off", reason="damaged" if len(header) == _BLOCK else "truncated")
@@ -157,7 +159,7 @@ def _member(
     return TarMember(
         name=safe_name(raw_name.rstrip("/")) or "",
         size=size,
-        is_file=kind not in _LINKS_AND_FOLDERS and not raw_name.endswith("/"),
+        is_file=kind in _REGULAR and not raw_name.endswith("/"),
         stream=stream,
         limit_bytes=limits.max_member_bytes,
     )

@@ -12,71 +12,38 @@ PKWARE's APPNOTE, sections 4.3 to 4.5. What is refused and what real archives ar
 
 from __future__ import annotations
 
-import stat
-import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from isal import isal_zlib
 
-from securechain_ingest.archives.limits import ArchiveLimits, safe_name
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.zip_directory import LOCAL_HEADER, ZipMember, read_at, read_directory
 from securechain_ingest.errors import ArchiveRefused
 
-MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
-
-_END = struct.Struct("<4s4H2LH")
-_END_SIGNATURE = b"PK\x05\x06"
-_ZIP64_LOCATOR = struct.Struct("<4sLQL")
-_ZIP64_END = struct.Struct("<4sQ2H2L4Q")
-_ENTRY = struct.Struct("<4s4B4HL2L5H2L")
-_LOCAL = struct.Struct("<4s5H3L2H")
-_MAX_COMMENT = 0xFFFF
-_IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isal's stub takes the class for an instance
 _STORED, _DEFLATED = 0, 8
-_ENCRYPTED, _UTF8, _STRONG_ENCRYPTION = 0x1, 0x800, 0x2000
-
-
-@dataclass(frozen=True, slots=True)
-class ZipMember:
-    """A line of the directory; `size` is what it claims, in bytes. `is_file`: regular, so neither folder nor link."""
-
-    name: str
-    size: int
-    is_dir: bool
-    is_file: bool
-    raw_name: bytes
-    compressed_size: int
-    crc32: int
-    method: int
-    flags: int
-    offset: int
-    extra_length: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Directory:
-    count: int
-    size: int
-    offset: int
+_ENCRYPTED = 0x1
+_IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isal's stub takes the class for an instance
 
 
 class ZipListing:
     """An opened archive: its members in directory order, and their contents on demand."""
 
-    def __init__(self, file: BinaryIO, members: tuple[ZipMember, ...], limits: ArchiveLimits) -> None:
+    def __init__(self, file: BinaryIO, members: list[ZipMember], limits: ArchiveLimits) -> None:
         self._file = file
         self._limits = limits
         self._expanded_bytes = 0
         self._by_name: dict[str, list[ZipMember]] = {}
         for member in members:
             self._by_name.setdefault(member.name, []).append(member)
-        self.members = members
+        self._members = members
+
+    def members(self) -> list[ZipMember]:
+        return self._members
 
     def names(self) -> tuple[str, ...]:
         """The names of all regular files, each once, in directory order."""
-        return tuple(dict.fromkeys(member.name for member in self.members if member.is_file))
+        return tuple(dict.fromkeys(member.name for member in self._members if member.is_file))
 
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
@@ -100,184 +67,22 @@ class ZipListing:
 
 def open_zip(file: BinaryIO, limits: ArchiveLimits) -> ZipListing:
     """Read the directory. Raises ArchiveRefused, and MissingBytes over a SparseFile."""
-    end, comment_start = _find_end(file)
-    directory = _locate_directory(file, end, comment_start)
-    if directory.count > limits.max_members:
-        msg = f"{directory.count} members, at most {limits.max_members} are allowed"
-        raise ArchiveRefused(msg, reason="too_many_members")
-    if directory.size > MAX_DIRECTORY_BYTES:
-        msg = f"a directory of {directory.size} bytes, at most {MAX_DIRECTORY_BYTES} are allowed"
-        raise ArchiveRefused(msg, reason="directory_too_large")
-    raw = _read_at(file, directory.offset, directory.size)
-    entries = list(_entries(raw))
-    if len(entries) != directory.count:
-        msg = f"{directory.count} members announced, {len(entries)} listed"
-        raise ArchiveRefused(msg, reason="damaged")
-    _check_layout(entries, directory.offset)
-    return ZipListing(file, tuple(entry for entry in entries if entry.name), limits)
-
-
-def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    data = file.read(size)
-    if len(data) != size:
-        raise ArchiveRefused(f"{size} bytes expected at {offset}, {len(data)} found", reason="truncated")
-    return data
-
-
-def _find_end(file: BinaryIO) -> tuple[tuple[int, ...], int]:
-    """The numbers of the end record and its offset."""
-    size = file.seek(0, 2)
-    if size < _END.size:
-        raise ArchiveRefused(f"{size} bytes are too few for a zip", reason="not_a_zip")
-    tail = _read_at(file, size - _END.size, _END.size)
-    if tail.startswith(_END_SIGNATURE) and tail.endswith(b"\0\0"):
-        return _END.unpack(tail)[1:], size - _END.size
-    start = max(0, size - _END.size - _MAX_COMMENT)
-    tail = _read_at(file, start, size - start)
-    candidates: list[int] = []
-    position = tail.find(_END_SIGNATURE)
-    while 0 <= position <= len(tail) - _END.size:
-        candidates.append(position)
-        position = tail.find(_END_SIGNATURE, position + 1)
-    if not candidates:
-        raise ArchiveRefused("no end record: not a zip, or cut off", reason="not_a_zip")
-    ends = [(_END.unpack_from(tail, position)[1:], position) for position in candidates]
-    fitting = [(end, position) for end, position in ends if position + _END.size + end[-1] == len(tail)]
-    if len(fitting) != 1:
-        reason = "ambiguous_end" if fitting else "trailing_data"
-        raise ArchiveRefused(f"{len(fitting)} end records fit the end of the file", reason=reason)
-    end, position = fitting[0]
-    return end, start + position
-
-
-def _locate_directory(file: BinaryIO, end: tuple[int, ...], end_offset: int) -> _Directory:
-    disk, directory_disk, disk_count, count, size, offset, _comment_length = end
-    directory_end = end_offset
-    needs_zip64 = 0xFFFF in (disk_count, count) or 0xFFFFFFFF in (size, offset)
-    if needs_zip64 and (found := _zip64_end(file, end_offset)):
-        (disk, directory_disk, disk_count, count, size, offset), directory_end = found
-    if disk or directory_disk or disk_count != count:
-        raise ArchiveRefused("an archive of several disks", reason="multi_disk")
-    if offset + size != directory_end:
-        reason = "truncated" if offset + size > directory_end else "polyglot"
-        raise ArchiveRefused(f"the directory ends at {offset + size} and not at {directory_end}", reason=reason)
-    return _Directory(count, size, offset)
-
-
-def _zip64_end(file: BinaryIO, end_offset: int) -> tuple[tuple[int, ...], int] | None:
-    if end_offset < _ZIP64_LOCATOR.size:
-        return None
-    locator = _read_at(file, end_offset - _ZIP64_LOCATOR.size, _ZIP64_LOCATOR.size)
-    signature, _disk, offset, _disks = _ZIP64_LOCATOR.unpack(locator)
-    if signature != b"PK\x06\x07":
-        return None
-    if offset + _ZIP64_END.size > end_offset:
-        raise ArchiveRefused("the Zip64 end record lies outside of the file", reason="damaged")
-    signature, _size, _made_by, _needed, *numbers = _ZIP64_END.unpack(_read_at(file, offset, _ZIP64_END.size))
-    if signature != b"PK\x06\x06":
-        raise ArchiveRefused("no Zip64 end record where its locator points to", reason="damaged")
-    return tuple(numbers), offset
-
-
-def _entries(raw: bytes) -> Iterator[ZipMember]:
-    position = 0
-    while position < len(raw):
-        if position + _ENTRY.size > len(raw):
-            raise ArchiveRefused("the directory is cut off", reason="damaged")
-        (
-            signature,
-            _version,
-            made_on,
-            _needed,
-            _needed_on,
-            flags,
-            method,
-            _time,
-            _date,
-            crc32,
-            compressed_size,
-            size,
-            name_length,
-            extra_length,
-            comment_length,
-            _disk,
-            _internal,
-            external,
-            offset,
-        ) = _ENTRY.unpack_from(raw, position)
-        name_start = position + _ENTRY.size
-        extra_start = name_start + name_length
-        position = extra_start + extra_length + comment_length
-        if signature != b"PK\x01\x02" or position > len(raw):
-            raise ArchiveRefused("the directory is damaged", reason="damaged")
-        if flags & _STRONG_ENCRYPTION:
-            raise ArchiveRefused("the directory is encrypted", reason="encrypted")
-        raw_name = raw[name_start:extra_start]
-        if 0xFFFFFFFF in (size, compressed_size, offset):
-            extra = raw[extra_start : extra_start + extra_length]
-            size, compressed_size, offset = _zip64_numbers(extra, size, compressed_size, offset)
-        name = raw_name.decode("utf-8", "replace") if flags & _UTF8 else raw_name.decode("cp437")
-        file_type = stat.S_IFMT(external >> 16) if made_on == 3 else 0
-        is_dir = raw_name.endswith((b"/", b"\\")) or file_type == stat.S_IFDIR
-        yield ZipMember(
-            name=safe_name(name) or "",
-            size=size,
-            is_dir=is_dir,
-            is_file=not is_dir and file_type in (0, stat.S_IFREG),
-            raw_name=raw_name,
-            compressed_size=compressed_size,
-            crc32=crc32,
-            method=method,
-            flags=flags,
-            offset=offset,
-            extra_length=extra_length,
-        )
-
-
-def _zip64_numbers(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """Size, compressed size and offset, with those that do not fit in 32 bits taken from the Zip64 extra field."""
-    position = 0
-    while position + 4 <= len(extra):
-        tag, length = struct.unpack_from("<2H", extra, position)
-        if tag == 1:
-            field = extra[position + 4 : position + 4 + length]
-            wide = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
-            try:
-                return tuple(next(wide) if number == 0xFFFFFFFF else number for number in numbers)
-            except RuntimeError as error:  # what a generator makes of next() on an exhausted iterator
-                raise ArchiveRefused("a Zip64 field is cut off", reason="damaged") from error
-        position += 4 + length
-    raise ArchiveRefused("a Zip64 field is missing", reason="damaged")
-
-
-def _check_layout(entries: list[ZipMember], directory_offset: int) -> None:
-    """Refuse members that share bytes (a bomb that counts its kernel many times) and data before the first one."""
-    spans = sorted(
-        {(entry.offset, entry.offset + _LOCAL.size + len(entry.raw_name) + entry.compressed_size) for entry in entries}
-    )
-    previous_end = 0
-    for start, end in spans:
-        if start < previous_end or end > directory_offset:
-            raise ArchiveRefused("members overlap", reason="overlapping_members")
-        previous_end = end
-    if (spans[0][0] if spans else directory_offset) != 0:
-        raise ArchiveRefused("data before the first member", reason="polyglot")
+    return ZipListing(file, [member for member in read_directory(file, limits) if member.name], limits)
 
 
 def _packed(file: BinaryIO, member: ZipMember) -> bytes:
     """The compressed bytes, by one read if the local header is as long as the directory's entry."""
-    expected = _LOCAL.size + len(member.raw_name) + member.extra_length + member.compressed_size
+    expected = LOCAL_HEADER.size + len(member.raw_name) + member.extra_length + member.compressed_size
     file.seek(member.offset)
     data = file.read(expected)
-    if len(data) < _LOCAL.size or not data.startswith(b"PK\x03\x04"):
+    if len(data) < LOCAL_HEADER.size or not data.startswith(b"PK\x03\x04"):
         raise ArchiveRefused(f"{member.name}: no local header", reason="damaged")
-    name_length, extra_length = _LOCAL.unpack_from(data)[-2:]
-    start = _LOCAL.size + name_length + extra_length
-    if data[_LOCAL.size : _LOCAL.size + name_length] != member.raw_name:
+    name_length, extra_length = LOCAL_HEADER.unpack_from(data)[-2:]
+    start = LOCAL_HEADER.size + name_length + extra_length
+    if data[LOCAL_HEADER.size : LOCAL_HEADER.size + name_length] != member.raw_name:
         raise ArchiveRefused(f"{member.name}: the local header has another name", reason="damaged")
     if len(data) < start + member.compressed_size:
-        data = _read_at(file, member.offset, start + member.compressed_size)
+        data = read_at(file, member.offset, start + member.compressed_size)
     return data[start : start + member.compressed_size]
 
 

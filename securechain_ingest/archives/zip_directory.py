@@ -1,0 +1,219 @@
+"""The directory of a zip: where it is, what it lists, whether the file is laid out so. Format: APPNOTE 4.3."""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from securechain_ingest.archives.limits import ArchiveLimits, safe_name
+from securechain_ingest.errors import ArchiveRefused
+
+MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+
+_END = struct.Struct("<4s4H2LH")
+_END_SIGNATURE = b"PK\x05\x06"
+_MAX_COMMENT_BYTES = 0xFFFF
+_ZIP64_LOCATOR = struct.Struct("<4sLQL")
+_ZIP64_END = struct.Struct("<4sQ2H2L4Q")
+_ENTRY = struct.Struct("<4s4B4HL2L5H2L")
+_UTF8, _STRONG_ENCRYPTION = 0x800, 0x2000
+_MADE_ON_UNIX = 3
+_WIDE_16, _WIDE_32 = 0xFFFF, 0xFFFFFFFF  # the number stands in a Zip64 record
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A line of the directory; `size` is what it claims, in bytes. `is_file`: regular, so neither folder nor link."""
+
+    name: str
+    size: int
+    is_dir: bool
+    is_file: bool
+    raw_name: bytes
+    compressed_size: int
+    crc32: int
+    method: int
+    flags: int
+    offset: int
+    extra_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    count: int
+    size: int
+    offset: int
+
+
+def read_directory(file: BinaryIO, limits: ArchiveLimits) -> list[ZipMember]:
+    """All members in order, those with an unsafe name under an empty one. Raises ArchiveRefused."""
+    end, comment_start = _find_end(file)
+    directory = _locate_directory(file, end, comment_start)
+    if directory.count > limits.max_members:
+        msg = f"{directory.count} members, at most {limits.max_members} are allowed"
+        raise ArchiveRefused(msg, reason="too_many_members")
+    if directory.size > MAX_DIRECTORY_BYTES:
+        msg = f"a directory of {directory.size} bytes, at most {MAX_DIRECTORY_BYTES} are allowed"
+        raise ArchiveRefused(msg, reason="directory_too_large")
+    raw = read_at(file, directory.offset, directory.size)
+    entries = list(_entries(raw))
+    if len(entries) != directory.count:
+        msg = f"{directory.count} members announced, {len(entries)} listed"
+        raise ArchiveRefused(msg, reason="damaged")
+    _check_layout(entries, directory.offset)
+    return entries
+
+
+def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    data = file.read(size)
+    if len(data) != size:
+        raise ArchiveRefused(f"{size} bytes expected at {offset}, {len(data)} found", reason="truncated")
+    return data
+
+
+def _find_end(file: BinaryIO) -> tuple[tuple[int, ...], int]:
+    """The numbers of the end record and its offset."""
+    size = file.seek(0, io.SEEK_END)
+    if size < _END.size:
+        raise ArchiveRefused(f"{size} bytes are too few for a zip", reason="not_a_zip")
+    tail = read_at(file, size - _END.size, _END.size)
+    if tail.startswith(_END_SIGNATURE) and tail.endswith(b"\0\0"):
+        return _END.unpack(tail)[1:], size - _END.size
+    start = max(0, size - _END.size - _MAX_COMMENT_BYTES)
+    tail = read_at(file, start, size - start)
+    candidates: list[int] = []
+    position = tail.find(_END_SIGNATURE)
+    while 0 <= position <= len(tail) - _END.size:
+        candidates.append(position)
+        position = tail.find(_END_SIGNATURE, position + 1)
+    if not candidates:
+        raise ArchiveRefused("no end record: not a zip, or cut off", reason="not_a_zip")
+    ends = [(_END.unpack_from(tail, position)[1:], position) for position in candidates]
+    fitting = [(end, position) for end, position in ends if position + _END.size + end[-1] == len(tail)]
+    if len(fitting) != 1:
+        reason = "ambiguous_end" if fitting else "trailing_data"
+        raise ArchiveRefused(f"{len(fitting)} end records fit the end of the file", reason=reason)
+    end, position = fitting[0]
+    return end, start + position
+
+
+def _locate_directory(file: BinaryIO, end: tuple[int, ...], end_offset: int) -> _Directory:
+    disk, directory_disk, disk_count, count, size, offset, _comment_length = end
+    directory_end = end_offset
+    needs_zip64 = _WIDE_16 in (disk_count, count) or _WIDE_32 in (size, offset)
+    if needs_zip64 and (found := _zip64_end(file, end_offset)):
+        (disk, directory_disk, disk_count, count, size, offset), directory_end = found
+    if disk or directory_disk or disk_count != count:
+        raise ArchiveRefused("an archive of several disks", reason="multi_disk")
+    if offset + size != directory_end:
+        reason = "truncated" if offset + size > directory_end else "polyglot"
+        raise ArchiveRefused(f"the directory ends at {offset + size} and not at {directory_end}", reason=reason)
+    return _Directory(count, size, offset)
+
+
+def _zip64_end(file: BinaryIO, end_offset: int) -> tuple[tuple[int, ...], int] | None:
+    if end_offset < _ZIP64_LOCATOR.size:
+        return None
+    locator = read_at(file, end_offset - _ZIP64_LOCATOR.size, _ZIP64_LOCATOR.size)
+    signature, _disk, offset, _disks = _ZIP64_LOCATOR.unpack(locator)
+    if signature != b"PK\x06\x07":
+        return None
+    if offset + _ZIP64_END.size > end_offset:
+        raise ArchiveRefused("the Zip64 end record lies outside of the file", reason="damaged")
+    signature, _size, _made_by, _needed, *numbers = _ZIP64_END.unpack(read_at(file, offset, _ZIP64_END.size))
+    if signature != b"PK\x06\x06":
+        raise ArchiveRefused("no Zip64 end record where its locator points to", reason="damaged")
+    return tuple(numbers), offset
+
+
+def _entries(raw: bytes) -> Iterator[ZipMember]:
+    position = 0
+    while position < len(raw):
+        if position + _ENTRY.size > len(raw):
+            raise ArchiveRefused("the directory is cut off", reason="damaged")
+        (
+            signature,
+            _version,
+            made_on,
+            _needed,
+            _needed_on,
+            flags,
+            method,
+            _time,
+            _date,
+            crc32,
+            compressed_size,
+            size,
+            name_length,
+            extra_length,
+            comment_length,
+            _disk,
+            _internal,
+            external,
+            offset,
+        ) = _ENTRY.unpack_from(raw, position)
+        name_start = position + _ENTRY.size
+        extra_start = name_start + name_length
+        position = extra_start + extra_length + comment_length
+        if signature != b"PK\x01\x02" or position > len(raw):
+            raise ArchiveRefused("the directory is damaged", reason="damaged")
+        if flags & _STRONG_ENCRYPTION:
+            raise ArchiveRefused("the directory is encrypted", reason="encrypted")
+        raw_name = raw[name_start:extra_start]
+        if _WIDE_32 in (size, compressed_size, offset):
+            extra = raw[extra_start : extra_start + extra_length]
+            size, compressed_size, offset = _zip64_numbers(extra, size, compressed_size, offset)
+        name = raw_name.decode("utf-8", "replace") if flags & _UTF8 else raw_name.decode("cp437")
+        file_type = stat.S_IFMT(external >> 16) if made_on == _MADE_ON_UNIX else 0
+        is_dir = raw_name.endswith((b"/", b"\\")) or file_type == stat.S_IFDIR
+        yield ZipMember(
+            name=safe_name(name) or "",
+            size=size,
+            is_dir=is_dir,
+            is_file=not is_dir and file_type in (0, stat.S_IFREG),
+            raw_name=raw_name,
+            compressed_size=compressed_size,
+            crc32=crc32,
+            method=method,
+            flags=flags,
+            offset=offset,
+            extra_length=extra_length,
+        )
+
+
+def _zip64_numbers(extra: bytes, *numbers: int) -> tuple[int, ...]:
+    """Size, compressed size and offset, with those that do not fit in 32 bits taken from the Zip64 extra field."""
+    position = 0
+    while position + 4 <= len(extra):
+        tag, length = struct.unpack_from("<2H", extra, position)
+        if tag == 1:
+            field = extra[position + 4 : position + 4 + length]
+            wide = [number for (number,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])]
+            if len(wide) < sum(number == _WIDE_32 for number in numbers):
+                break
+            return tuple(wide.pop(0) if number == _WIDE_32 else number for number in numbers)
+        position += 4 + length
+    raise ArchiveRefused("a Zip64 field is missing or cut off", reason="damaged")
+
+
+def _check_layout(entries: list[ZipMember], directory_offset: int) -> None:
+    """Refuse members that share bytes (a bomb that counts its kernel many times) and data before the first one."""
+    spans = sorted(
+        {
+            (entry.offset, entry.offset + LOCAL_HEADER.size + len(entry.raw_name) + entry.compressed_size)
+            for entry in entries
+        }
+    )
+    previous_end = 0
+    for start, end in spans:
+        if start < previous_end or end > directory_offset:
+            raise ArchiveRefused("members overlap", reason="overlapping_members")
+        previous_end = end
+    if (spans[0][0] if spans else directory_offset) != 0:
+        raise ArchiveRefused("data before the first member", reason="polyglot")
