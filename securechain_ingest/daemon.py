@@ -10,8 +10,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 import anyio
 import structlog
@@ -203,10 +202,3 @@ def _end_after(seconds: float) -> None:
     """End the process even if closing a store hangs; a second signal means now."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def clear_spool(state_dir: Path) -> None:
-    """Remove what a killed daemon left in its download spool."""
-    for left in (state_dir / "spool").glob("*"):
-        with suppress(FileNotFoundError):
-            left.unlink()

@@ -9,7 +9,7 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo.errors import OperationFailure, PyMongoError
 
-from securechain_ingest.errors import StoreError
+from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.settings import VulnerabilitySettings
 
 _FIELDS = {
@@ -32,14 +32,14 @@ class AdvisoryStore:
     @classmethod
     @asynccontextmanager
     async def connect(cls, uri: str, settings: VulnerabilitySettings) -> AsyncIterator[AdvisoryStore]:
-        """A store over one pooled connection; it is not contacted before the first query."""
+        """A store over one pool of connections, not contacted before the first query. Raises ConfigError for no address."""
         milliseconds = int(settings.timeout_s * 1000)
         try:
             client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
                 uri, serverSelectionTimeoutMS=milliseconds, socketTimeoutMS=milliseconds, connectTimeoutMS=milliseconds
             )
-        except PyMongoError as error:
-            raise _store_error(error) from error
+        except (PyMongoError, ValueError) as error:
+            raise ConfigError("[vulnerabilities] uri (or VULN_DB_URI) is not a MongoDB address") from error
         try:
             yield cls(client[settings.database][settings.collection])
         finally:

@@ -1,0 +1,101 @@
+"""The daemon as a real process: started by its console script, followed by its JSON log, ended by signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SCRIPT = Path(sys.executable).with_name("securechain-ingest")
+Event = dict[str, Any]
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+    """Wait for a condition; a test that waits in vain says for what."""
+    give_up_at = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up_at, f"waited {timeout_s:.0f} s in vain for {what}"
+        time.sleep(0.02)
+
+
+class DaemonProcess:
+    """One run of the daemon. Its events are read by a thread, so the pipe never fills."""
+
+    def __init__(self, environment: Mapping[str, str], arguments: tuple[str, ...] = ()) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("SECURECHAIN_", "REDIS_"))}
+        self.process = subprocess.Popen(
+            [SCRIPT, "run", *arguments],
+            env=clean | {"SECURECHAIN_DAEMON__LOG_FORMAT": "json"} | dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def events(self, name: str) -> list[Event]:
+        """All log events of that name so far."""
+        found = []
+        for line in list(self.lines):
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if event.get("event") == name:
+                found.append(event)
+        return found
+
+    def wait_for(self, name: str, count: int = 1, timeout_s: float = 90.0) -> list[Event]:
+        """Wait until that many events of the name were logged."""
+        until(lambda: len(self.events(name)) >= count or self.process.poll() is not None, name, timeout_s)
+        events = self.events(name)
+        assert len(events) >= count, "\n".join(["the daemon ended early:", *self.lines[-30:]])
+        return events
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the daemon itself, not its children."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = 60.0) -> int:
+        """The exit code."""
+        code = self.process.wait(timeout_s)
+        self._reader.join(5)
+        return code
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        self.process.kill()
+        self.wait()
+
+
+@contextmanager
+def daemon(environment: Mapping[str, str], *arguments: str, ready: bool = True) -> Iterator[DaemonProcess]:
+    """A daemon that is certainly gone at the end."""
+    process = DaemonProcess(environment, arguments)
+    try:
+        if ready:
+            process.wait_for("daemon_ready")
+        yield process
+    finally:
+        if process.process.poll() is None:
+            process.kill()
