@@ -1,0 +1,88 @@
+"""Keeps entries that are being worked on from being claimed by others, even while the event loop is blocked."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import redis
+import structlog
+from redis import asyncio as aioredis
+from redis.exceptions import RedisError
+
+from securechain_ingest.intake import scripts
+from securechain_ingest.intake.keys import Keys
+
+logger = structlog.get_logger(__name__)
+
+_COPIED = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
+_RETRY_S = 0.5
+
+
+class LeaseKeeper:
+    """Renews what is `hold`-ed every third of a lease, from a thread with a connection of its own, until `close`.
+
+    Only entries that are still this consumer's are touched. While Redis is away it goes on trying.
+    """
+
+    def __init__(self, client: aioredis.Redis, keys: Keys, group: str, consumer: str, lease_s: float) -> None:
+        self._keys = keys
+        self._group = group
+        self._consumer = consumer
+        self._period_s = lease_s / 3
+        self._redis = synchronous_twin(client)
+        self._renew = self._redis.register_script(scripts.RENEW)
+        self._held: set[tuple[bool, str]] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def hold(self, entry: tuple[bool, str]) -> None:
+        """Begin to renew an entry (bulk or not, id)."""
+        with self._lock:
+            self._held.add(entry)
+
+    def drop(self, entry: tuple[bool, str]) -> None:
+        with self._lock:
+            self._held.discard(entry)
+
+    def close(self) -> None:
+        """End the thread; blocks for at most one command's timeout. After it nothing is renewed any more."""
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._redis.close()
+
+    def _run(self) -> None:
+        wait_s = self._period_s
+        away = False
+        while not self._closed.wait(wait_s):
+            try:
+                self._renew_all()
+            except RedisError as error:
+                if not away:
+                    logger.error("leases_not_renewed", reason=f"{type(error).__name__}: {error}")
+                away, wait_s = True, min(self._period_s, _RETRY_S)
+            else:
+                away, wait_s = False, self._period_s
+
+    def _renew_all(self) -> None:
+        with self._lock:
+            held = sorted(self._held)
+        for bulk in (False, True):
+            ids = [entry_id for of_bulk, entry_id in held if of_bulk == bulk]
+            if ids:
+                self._renew(keys=[self._keys.source(bulk=bulk)], args=[self._group, self._consumer, *ids])
+
+
+def synchronous_twin(client: aioredis.Redis) -> redis.Redis:
+    """A synchronous client on the same server and database, with the same credentials and timeouts."""
+    pool = client.connection_pool
+    known: dict[str, Any] = pool.connection_kwargs
+    options = {key: value for key, value in known.items() if key in _COPIED or key.startswith("ssl_")}
+    if issubclass(pool.connection_class, aioredis.UnixDomainSocketConnection):
+        options["unix_socket_path"] = known["path"]
+    return redis.Redis(ssl=issubclass(pool.connection_class, aioredis.SSLConnection), **options)

@@ -1,0 +1,183 @@
+"""What one queue message says: reading and writing the JSON of contract section 4. Pure and synchronous."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from securechain_ingest.errors import PoisonMessage
+from securechain_ingest.model import ANY, NOT_AVAILABLE
+
+NODE_TYPES = frozenset({"PyPIPackage", "NPMPackage", "MavenPackage", "CargoPackage", "RubyGemsPackage", "NuGetPackage"})
+
+MAX_DATA_BYTES = 1024 * 1024
+"""Far above any real message; what is larger is not even parsed, because that would hold up the event loop."""
+
+MAX_DEPTH = 1000
+
+_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request for one package. The fields are the keys of contract section 4, and the daemon's own last two."""
+
+    node_type: str
+    package: str
+    vendor: str = NOT_AVAILABLE
+    repository_url: str = NOT_AVAILABLE
+    moment: datetime | None = None
+    constraints: str = ANY
+    """For the edge from the parent: the producer's string byte for byte, `any` for none."""
+    parent_id: str | None = None
+    parent_version: str | None = None
+    refresh: bool = False
+    depth: int | None = None
+    """How many levels of requirements are still followed; None: as the setting says."""
+    requirement: bool = False
+    """Nothing but a requirement asked for it, so a registry that lacks it is no failure."""
+
+
+def parse(fields: Mapping[Any, bytes | str]) -> Message:
+    """The message in the fields of a stream entry, whose keys are bytes or strings. Raises PoisonMessage."""
+    data = fields.get(b"data", fields.get("data"))
+    if data is None:
+        named = ", ".join(_shown(_text(key)) for key in list(fields)[:5])
+        raise PoisonMessage(f"the entry has no field data (its fields: {named or 'none'})", kind="missing_data")
+    return parse_data(data)
+
+
+def parse_data(data: bytes | str) -> Message:
+    """The message in the raw text of the field `data`. Raises PoisonMessage."""
+    if len(data) > MAX_DATA_BYTES:
+        raise PoisonMessage(f"data has {len(data)} bytes; at most {MAX_DATA_BYTES} are allowed", kind="bad_schema")
+    if not data.strip():
+        raise PoisonMessage("the field data is empty; a JSON object is wanted", kind="missing_data")
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise PoisonMessage(f"data is not JSON ({error}): {_shown(_text(data))}", kind="bad_json") from error
+    if not isinstance(document, dict):
+        raise PoisonMessage(f"data is {_shown(document)}; a JSON object is wanted", kind="bad_schema")
+    node_type = _node_type(document)
+    return Message(
+        node_type=node_type,
+        package=_package(document, node_type),
+        vendor=_string(document, "vendor") or NOT_AVAILABLE,
+        repository_url=_string(document, "repository_url") or NOT_AVAILABLE,
+        moment=_moment(document),
+        constraints=_constraints(document),
+        parent_id=_string(document, "parent_id"),
+        parent_version=_string(document, "parent_version") or _string(document, "parent_version_name"),
+        refresh=_boolean(document, "refresh"),
+        depth=_depth(document),
+        requirement=_boolean(document, "requirement"),
+    )
+
+
+def encode(message: Message) -> str:
+    """The raw text of `data` that `parse_data` reads back as the same message."""
+    document: dict[str, Any] = {
+        "node_type": message.node_type,
+        "package": message.package,
+        "vendor": message.vendor,
+        "repository_url": message.repository_url,
+        "moment": message.moment and message.moment.isoformat(),
+        "constraints": message.constraints,
+        "parent_id": message.parent_id,
+        "parent_version": message.parent_version,
+        "refresh": message.refresh,
+    }
+    if message.depth is not None:
+        document["depth"] = message.depth
+    if message.requirement:
+        document["requirement"] = True
+    return orjson.dumps(document).decode()
+
+
+def _node_type(document: dict[str, Any]) -> str:
+    node_type = _required(document, "node_type")
+    if node_type not in NODE_TYPES:
+        allowed = ", ".join(sorted(NODE_TYPES))
+        raise PoisonMessage(f"node_type is {_shown(node_type)}; allowed are {allowed}", kind="unknown_node_type")
+    return node_type
+
+
+def _package(document: dict[str, Any], node_type: str) -> str:
+    package = _required(document, "package")
+    if node_type == "MavenPackage":
+        parts = package.split(":")
+        if len(parts) != 2 or not all(part.strip() for part in parts):
+            raise PoisonMessage(
+                f"package is {_shown(package)}; a Maven package is group:artifact with exactly one colon",
+                kind="invalid_name",
+            )
+    return package
+
+
+def _required(document: dict[str, Any], key: str) -> str:
+    if key not in document:
+        raise PoisonMessage(f"the key {key} is missing; a string that is not empty is wanted", kind="bad_schema")
+    value = document[key]
+    if not isinstance(value, str) or not value.strip():
+        raise PoisonMessage(f"{key} is {_shown(value)}; a string that is not empty is wanted", kind="bad_schema")
+    return value.strip()
+
+
+def _string(document: dict[str, Any], key: str) -> str | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise PoisonMessage(f"{key} is {_shown(value)}; a string or null is wanted", kind="bad_schema")
+    return value.strip() or None
+
+
+def _constraints(document: dict[str, Any]) -> str:
+    # Not trimmed: depex compares the edge's string with the file's on every update (contract, section 2).
+    return document["constraints"] if _string(document, "constraints") else ANY
+
+
+def _boolean(document: dict[str, Any], key: str) -> bool:
+    value = document.get(key)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise PoisonMessage(f"{key} is {_shown(value)}; true or false is wanted", kind="bad_schema")
+    return value
+
+
+def _depth(document: dict[str, Any]) -> int | None:
+    value = document.get("depth")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_DEPTH:
+        raise PoisonMessage(f"depth is {_shown(value)}; an integer from 0 to {MAX_DEPTH} is wanted", kind="bad_schema")
+    return value
+
+
+def _moment(document: dict[str, Any]) -> datetime | None:
+    value = _string(document, "moment")
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as error:
+        raise PoisonMessage(
+            f"moment is {_shown(value)}; a date and time of ISO 8601 such as 2025-10-09T10:00:00Z is wanted",
+            kind="bad_schema",
+        ) from error
+
+
+def _text(raw: bytes | str) -> str:
+    return raw if isinstance(raw, str) else raw.decode(errors="replace")
+
+
+def _shown(value: object) -> str:
+    """A value as it may stand in a sentence: JSON's spelling, control characters escaped, shortened."""
+    text = orjson.dumps(value, default=str).decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
