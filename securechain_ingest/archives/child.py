@@ -1,4 +1,4 @@
-"""The process that parses: `python -m securechain_ingest.archives.child FD TIMEOUT_S MEMORY_BYTES [MODULE...]`.
+"""The process that parses: `python -m securechain_ingest.archives.child FD MEMORY_BYTES [MODULE...]`.
 
 It reads pickled (parse, args) from the socket FD, writes back pickled (succeeded, value or exception), and ends when
 the other side of the socket does.
@@ -6,6 +6,7 @@ the other side of the socket does.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import pickle
@@ -13,19 +14,20 @@ import resource
 import signal
 import socket
 import sys
-from typing import BinaryIO
+from collections.abc import Callable
 
 from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.errors import ArchiveRefused, IngestError
 
-# The daemon kills a child that takes too long; the child's own alarm is for one that has lost its daemon.
-_ALARM_GRACE_S = 5.0
+_PR_SET_PDEATHSIG = 1
 # The event loop comes first where processors are scarce.
 _NICENESS = 10
 
 
 def main(arguments: list[str]) -> None:
-    descriptor, timeout_s, memory_bytes, *modules = arguments
+    descriptor, memory_bytes, *modules = arguments
+    # A busy child would see the end of its socket only when it is done: the kernel kills it with the daemon.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # Draining goes on after the terminal's or the service manager's signal to the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -36,21 +38,14 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     with socket.socket(fileno=int(descriptor)) as channel, channel.makefile("rb") as requests:
-        serve(requests, channel, float(timeout_s) + _ALARM_GRACE_S)
+        while requests.peek(1):
+            parse, args = pickle.load(requests)  # noqa: S301  # from our own parent
+            channel.sendall(answer(parse, args))
 
 
-def serve(requests: BinaryIO, channel: socket.socket, alarm_s: float) -> None:
-    while requests.peek(1):  # type: ignore[attr-defined]  # a BufferedReader; empty: the daemon is gone
-        signal.setitimer(signal.ITIMER_REAL, alarm_s)
-        reply = answer(requests)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        channel.sendall(reply)
-
-
-def answer(requests: BinaryIO) -> bytes:
-    """The pickled outcome of one request; always one that the daemon can load."""
+def answer(parse: Callable[..., object], args: tuple[object, ...]) -> bytes:
+    """The pickled outcome of a call; always one that the daemon can load."""
     try:
-        parse, args = pickle.load(requests)  # noqa: S301  # from our own parent
         return pickle.dumps((True, parse(*args)), pickle.HIGHEST_PROTOCOL)
     except (IngestError, MissingBytes, ValueError) as error:
         return pickled_error(error)

@@ -31,16 +31,15 @@ LOST = (EOFError, OSError, pickle.UnpicklingError)
 
 
 class _Child:
-    """One process and the socket to it. Its methods block: they are called in threads."""
+    """One process and the socket to it. `call` and `end` block: they are called in threads."""
 
     def __init__(self, archives: ArchiveSettings, preload: Sequence[str]) -> None:
         self._socket, theirs = socket.socketpair()
         self._replies = self._socket.makefile("rb")
-        limits = (str(archives.timeout_s), str(archives.memory_bytes))
         module = "securechain_ingest.archives.child"
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # our own module and numbers
-                [sys.executable, "-m", module, str(theirs.fileno()), *limits, *preload],
+                [sys.executable, "-m", module, str(theirs.fileno()), str(archives.memory_bytes), *preload],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
@@ -52,6 +51,9 @@ class _Child:
             pickle.dump((parse, args), requests, pickle.HIGHEST_PROTOCOL)
         reply: tuple[bool, T | Exception] = pickle.load(self._replies)  # noqa: S301  # from our own child
         return reply
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
 
     def end(self) -> None:
         """Kill and reap it; a thread that waits for its reply gets an EOFError."""
@@ -94,7 +96,7 @@ class ParserPool:
         else (`memory`, `parser_error`); ParserLost if the child dies or exceeds its time.
         """
         async with self._capacity:
-            child = self._idle.pop() if self._idle else await self._in_thread(_Child, self._archives, self._preload)
+            child = await self._take()
             try:
                 with anyio.fail_after(self._archives.timeout_s):
                     succeeded, value = await self._in_thread(child.call, parse, args)
@@ -114,6 +116,17 @@ class ParserPool:
     async def parse_document(self, parse: Callable[..., T], body: bytes, *args: object) -> T:
         """`parse(body, *args)`: here if the body is small, in a child if not; raises what `run` raises."""
         return parse(body, *args) if len(body) < INLINE_BYTES else await self.run(parse, body, *args)
+
+    async def _take(self) -> _Child:
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive():
+                return child
+            await self._in_thread(child.end)
+        try:
+            return _Child(self._archives, self._preload)
+        except OSError as error:
+            raise ParserLost(f"no parsing process can be started: {error}") from error
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._threads)

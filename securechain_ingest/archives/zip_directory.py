@@ -17,10 +17,11 @@ LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
-_MAX_COMMENT_BYTES = 0xFFFF
+# Nearly always without a comment, else a short one; the longest counts 65,535 bytes.
+_END_SEARCH_BYTES = (_END.size, 4096, _END.size + 0xFFFF)
 _ZIP64_LOCATOR = struct.Struct("<4sLQL")
 _ZIP64_END = struct.Struct("<4sQ2H2L4Q")
-_ENTRY = struct.Struct("<4s4B4HL2L5H2L")
+_ENTRY = struct.Struct("<4s x B 2x 2H 4x 3L 3H 4x 2L")
 _UTF8, _STRONG_ENCRYPTION = 0x800, 0x2000
 _MADE_ON_UNIX = 3
 _WIDE_16, _WIDE_32 = 0xFFFF, 0xFFFFFFFF  # the number stands in a Zip64 record
@@ -78,29 +79,22 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def _find_end(file: BinaryIO) -> tuple[tuple[int, ...], int]:
-    """The numbers of the end record and its offset."""
+    """The numbers of the end record and its offset: the last one whose comment ends with the file."""
     size = file.seek(0, io.SEEK_END)
-    if size < _END.size:
-        raise ArchiveRefused(f"{size} bytes are too few for a zip", reason="not_a_zip")
-    tail = read_at(file, size - _END.size, _END.size)
-    if tail.startswith(_END_SIGNATURE) and tail.endswith(b"\0\0"):
-        return _END.unpack(tail)[1:], size - _END.size
-    start = max(0, size - _END.size - _MAX_COMMENT_BYTES)
-    tail = read_at(file, start, size - start)
-    candidates: list[int] = []
-    position = tail.find(_END_SIGNATURE)
-    while 0 <= position <= len(tail) - _END.size:
-        candidates.append(position)
-        position = tail.find(_END_SIGNATURE, position + 1)
-    if not candidates:
-        raise ArchiveRefused("no end record: not a zip, or cut off", reason="not_a_zip")
-    ends = [(_END.unpack_from(tail, position)[1:], position) for position in candidates]
-    fitting = [(end, position) for end, position in ends if position + _END.size + end[-1] == len(tail)]
-    if len(fitting) != 1:
-        reason = "ambiguous_end" if fitting else "trailing_data"
-        raise ArchiveRefused(f"{len(fitting)} end records fit the end of the file", reason=reason)
-    end, position = fitting[0]
-    return end, start + position
+    seen = False
+    for length in _END_SEARCH_BYTES:
+        start = max(0, size - length)
+        tail = read_at(file, start, size - start)
+        position = tail.rfind(_END_SIGNATURE, 0, max(0, len(tail) - _END.size + len(_END_SIGNATURE)))
+        while position >= 0:
+            end = _END.unpack_from(tail, position)[1:]
+            if position + _END.size + end[-1] == len(tail):
+                return end, start + position
+            seen = True
+            position = tail.rfind(_END_SIGNATURE, 0, position)
+    if seen:
+        raise ArchiveRefused("data after the end record", reason="trailing_data")
+    raise ArchiveRefused("no end record: not a zip, or cut off", reason="not_a_zip")
 
 
 def _locate_directory(file: BinaryIO, end: tuple[int, ...], end_offset: int) -> _Directory:
@@ -139,22 +133,15 @@ def _entries(raw: bytes) -> Iterator[ZipMember]:
             raise ArchiveRefused("the directory is cut off", reason="damaged")
         (
             signature,
-            _version,
             made_on,
-            _needed,
-            _needed_on,
             flags,
             method,
-            _time,
-            _date,
             crc32,
             compressed_size,
             size,
             name_length,
             extra_length,
             comment_length,
-            _disk,
-            _internal,
             external,
             offset,
         ) = _ENTRY.unpack_from(raw, position)

@@ -4,7 +4,7 @@ Only the end record, the directory and the members asked for are read, so that i
 PKWARE's APPNOTE, sections 4.3 to 4.5. What is refused and what real archives are allowed to do:
 
 - refused: more members or a larger directory than the limits, several disks, an encrypted directory, members that
-  overlap, data before the first member or after the end record (a polyglot), two possible end records;
+  overlap, data before the first member or after the end record (a polyglot);
 - refused only when that member is read: encryption, links and devices, compression other than stored and deflated,
   other contents than the directory announces, a second member of that name with other contents;
 - left out of the listing: names that point outside of the archive.
