@@ -115,8 +115,10 @@ async def _pages(redis: Redis, queue: QueueSettings, after: str | None) -> Async
     start = f"({after}" if after and _ENTRY_ID.fullmatch(after) else "-"
     try:
         newest: Any = await redis.xrevrange(stream, count=1)
-        rows: Any = newest
-        while rows and (rows := await redis.xrange(stream, start, newest[0][0], count=_PAGE)):
+        while newest:
+            rows: Any = await redis.xrange(stream, start, newest[0][0], count=_PAGE)
+            if not rows:
+                break
             yield [_letter(entry_id, fields) for entry_id, fields in rows]
             start = f"({rows[-1][0].decode()}"
     except RedisError as error:

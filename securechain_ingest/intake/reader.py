@@ -1,7 +1,7 @@
 """The consumer-group reader: takes messages as there is room for them, has them handled, and settles each one.
 
-On-demand messages come first. Bulk messages get what is left, but never the slots that are kept free for on-demand ones,
-so that somebody who waits for a package is served at once however long the bulk stream is.
+On-demand messages come first. Bulk messages get what is left, but never the slots that are kept free for on-demand
+ones, so that somebody who waits for a package is served at once however long the bulk stream is.
 """
 
 from __future__ import annotations

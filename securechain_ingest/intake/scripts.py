@@ -22,8 +22,8 @@ local function now_ms()
 end
 """
 
-# Done by whoever has committed the effect, owner or not. The follow-ups are queued in any case: the graph already counts
-# them as queued, and a repeated message changes nothing.
+# Done by whoever has committed the effect, owner or not. The follow-ups are queued in any case: the graph already
+# counts them as queued, and a repeated message changes nothing.
 COMPLETE = """
 local stream, bulk, counters = KEYS[1], KEYS[2], KEYS[3]
 local group, id = ARGV[1], ARGV[2]
