@@ -1,0 +1,33 @@
+"""Whole package registries over real HTTP on loopback, for tests, benchmarks and people who try the product.
+
+    with serve(World((pypi.Project("six", (pypi.Release("1.0"),)),))) as server:
+        ...  # point the product to server.endpoints(), look at server.requests
+
+or, as a process: `python -m tests.registry_server --packages 150 --seed 1`.
+"""
+
+from tests.registry_server import npm, pypi
+from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, same_constraints
+from tests.registry_server.faults import Fault, Kind
+from tests.registry_server.generate import Shape, generate
+from tests.registry_server.server import Recorded, Server, Spawned, serve, spawn
+from tests.registry_server.world import World
+
+__all__ = [
+    "ExpectedPackage",
+    "ExpectedVersion",
+    "Fault",
+    "Kind",
+    "Need",
+    "Recorded",
+    "Server",
+    "Shape",
+    "Spawned",
+    "World",
+    "generate",
+    "npm",
+    "pypi",
+    "same_constraints",
+    "serve",
+    "spawn",
+]

@@ -1,0 +1,108 @@
+"""Failures on demand: rules that a test adds, and what each does to a response."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from tests.registry_server.resources import Request, Response
+
+
+class Kind(StrEnum):
+    """What goes wrong."""
+
+    STATUS = "status"
+    """`status` instead of the document, with `retry_after` if given."""
+    HTML = "html"
+    """A page of a proxy, with status 200."""
+    TRUNCATED = "truncated"
+    """Half of the body, as if that were all of it."""
+    CORRUPT_GZIP = "corrupt-gzip"
+    """A body that claims to be gzip and breaks in the middle."""
+    WRONG_CONTENT_RANGE = "wrong-content-range"
+    """A 206 whose Content-Range and bytes are others than those asked for."""
+    IGNORED_RANGE = "ignored-range"
+    """The whole file with status 200 where a range was asked for."""
+    DROP = "drop"
+    """The connection closes before the response, or after `after_bytes` of the body."""
+    STALL = "stall"
+    """Nothing comes any more, before the response or after `after_bytes` of the body; the connection stays open."""
+    SLOW = "slow"
+    """The body comes in ten pieces, `pause_s` before each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One rule. `path` is a shell pattern for the percent-encoded path; `times` None means for ever."""
+
+    path: str
+    kind: Kind
+    times: int | None = 1
+    status: int = 503
+    retry_after: str | None = None
+    after_bytes: int | None = None
+    pause_s: float = 0.1
+
+
+class Faults:
+    """The rules in force; the first that matches a request applies. May be changed from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[tuple[Fault, int | None]] = []
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._rules.append((fault, fault.times))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rules.clear()
+
+    def take(self, request: Request) -> Fault | None:
+        """The rule for this request, used up by one."""
+        if not self._rules:
+            return None
+        with self._lock:
+            for position, (fault, left) in enumerate(self._rules):
+                if fnmatchcase(request.path, fault.path):
+                    if left == 1:
+                        del self._rules[position]
+                    elif left is not None:
+                        self._rules[position] = (fault, left - 1)
+                    return fault
+        return None
+
+
+def without_range(fault: Fault | None, request: Request) -> Request:
+    """The request as a server sees it that ignores ranges."""
+    if fault is None or fault.kind is not Kind.IGNORED_RANGE:
+        return request
+    return replace(request, headers={name: text for name, text in request.headers.items() if name != "range"})
+
+
+def spoil(fault: Fault, response: Response) -> Response:
+    """The response with what is wrong in its content; faults of the connection are the protocol's business."""
+    match fault.kind:
+        case Kind.STATUS:
+            wait = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
+            return Response(fault.status, (("Content-Type", "text/plain"), *wait), b"made to fail")
+        case Kind.HTML:
+            return Response(200, (("Content-Type", "text/html"),), b"<html><body>Please log in.</body></html>")
+        case Kind.TRUNCATED:
+            return replace(response, body=response.body[: len(response.body) // 2])
+        case Kind.CORRUPT_GZIP:
+            headers = tuple(pair for pair in response.headers if pair[0] != "Content-Encoding")
+            return Response(response.status, (*headers, ("Content-Encoding", "gzip")), _broken_gzip(response.body))
+        case Kind.WRONG_CONTENT_RANGE:
+            headers = tuple(pair for pair in response.headers if pair[0] != "Content-Range")
+            return replace(response, headers=(*headers, ("Content-Range", f"bytes 0-0/{len(response.body) + 1}")))
+        case _:
+            return response
+
+
+def _broken_gzip(body: bytes) -> bytes:
+    """A right magic number and flags, then bytes that no inflater accepts (block type 3)."""
+    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + b"\xff" * max(16, len(body) // 2)

@@ -1,0 +1,22 @@
+"""Whole registries from a seed: the same seed makes the same packages, dates, requirements and bytes."""
+
+from __future__ import annotations
+
+from tests.registry_server import npm, pypi
+from tests.registry_server.npm.generate import packages
+from tests.registry_server.pypi.generate import projects
+from tests.registry_server.shape import Shape
+from tests.registry_server.world import World
+
+__all__ = ["Shape", "generate"]
+
+
+def generate(shape: Shape | None = None) -> World:
+    """A world of `shape`; what the graph must hold of it is known without parsing anything."""
+    shape = shape or Shape()
+    made: tuple[pypi.Project | npm.Package, ...] = ()
+    if "pypi" in shape.ecosystems:
+        made += tuple(projects(shape))
+    if "npm" in shape.ecosystems:
+        made += tuple(packages(shape))
+    return World(made)

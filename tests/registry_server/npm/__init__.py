@@ -1,0 +1,6 @@
+"""A made npm registry: packages spelled out by hand or generated, served as packuments and tarballs."""
+
+from tests.registry_server.npm.packages import Package, Version, need
+from tests.registry_server.npm.site import ENDPOINTS, sites
+
+__all__ = ["ENDPOINTS", "Package", "Version", "need", "sites"]

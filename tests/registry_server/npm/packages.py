@@ -1,0 +1,102 @@
+"""Packages of a made npm registry and what the graph must hold of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, default_date, edges
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    version: str
+    needs: tuple[Need, ...] = ()
+    date: str | None = None
+    """`2021-05-11T14:05:36Z`; None: a month after the version before."""
+    deprecated: str | None = None
+    members: Mapping[str, bytes] | None = None
+    """The tarball's files below its top folder, beside package.json; None: one `index.js`."""
+    root: str = "package"
+    """The tarball's top folder."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the version's document and its package.json say."""
+    tarball: bool = True
+    """Whether the tarball can be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One package; `versions` in ascending order."""
+
+    name: str
+    """As the registry spells it, with scope and case."""
+    versions: tuple[Version, ...]
+    latest: str | None = None
+    """The dist-tag; None: the last version without a pre-release part, or the last."""
+    repository: object = None
+    """The document's field as it stands: an object, a string, a list, null."""
+    vendor: str | None = None
+    """What the graph must hold; None: the scope, if there is one."""
+    repository_url: str = "n/a"
+    """What the graph must hold."""
+    import_names: tuple[str, ...] | None = None
+    """What the graph must hold; None: the author does not say."""
+    readme: str = "Made."
+    revision: int = 1
+    unpublished: bool = False
+    """The whole package: a stub is served."""
+    unpublished_versions: tuple[str, ...] = ()
+    """Versions that only `time` still knows."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the document says."""
+
+    @property
+    def scope(self) -> str | None:
+        return self.name.partition("/")[0] if self.name.startswith("@") else None
+
+    def date_of(self, version: Version) -> str:
+        return version.date or default_date(self.versions.index(version))
+
+    def default_version(self) -> str | None:
+        if self.latest is not None or not self.versions:
+            return self.latest
+        released = [version.version for version in self.versions if "-" not in version.version]
+        return (released or [version.version for version in self.versions])[-1]
+
+    def truth(self) -> ExpectedPackage:
+        purl = purl_of(self.name)
+        return ExpectedPackage(
+            label="NPMPackage",
+            ecosystem="npm",
+            name=self.name.lower(),
+            purl=purl,
+            registry_name=self.name,
+            vendor=self.vendor or self.scope or "n/a",
+            repository_url=self.repository_url,
+            versions=tuple(
+                ExpectedVersion(
+                    name=version.version,
+                    purl=f"{purl}@{quote(version.version, safe='')}",
+                    serial_number=serial_number,
+                    release_date=version.date or default_date(serial_number),
+                    requirements=edges(version.needs, purl_of),
+                    yanked=False,
+                    deprecated=version.deprecated is not None,
+                )
+                for serial_number, version in enumerate(() if self.unpublished else self.versions)
+            ),
+            import_names=self.import_names,
+        )
+
+
+def need(name: str, written: str = "", constraints: str | None = None) -> Need:
+    """A plain requirement: `need("express", "^4.0.0")`, with `constraints` where the graph's string differs."""
+    return Need(written, name, constraints or written or "any")
+
+
+def purl_of(name: str) -> str:
+    scope, slash, rest = name.rpartition("/")
+    return f"pkg:npm/{quote(scope, safe='')}{slash}{quote(rest, safe='')}"

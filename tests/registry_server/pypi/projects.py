@@ -1,0 +1,86 @@
+"""Projects of a made PyPI and what the graph must hold of each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, default_date, edges
+from tests.registry_server.pypi.archives import Sdist, Wheel
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    version: str
+    needs: tuple[Need, ...] = ()
+    files: tuple[Wheel | Sdist, ...] = (Wheel(),)
+    date: str | None = None
+    """`2021-05-11T14:05:36Z`, of the first file; None: a month after the release before."""
+    yanked: bool = False
+    yanked_reason: str | None = None
+    requires_python: str | None = ">=3.8"
+    requirements_known: bool = True
+    """Whether the JSON interface tells the requirements; of old sdists it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project; `releases` in ascending order of their versions."""
+
+    name: str
+    """As the registry spells it."""
+    releases: tuple[Release, ...]
+    home_page: str | None = None
+    project_urls: tuple[tuple[str, str], ...] = ()
+    vendor: str = "n/a"
+    repository_url: str = "n/a"
+    """What the graph must hold; what the registry says is in `home_page` and `project_urls`."""
+    import_names: tuple[str, ...] | None = None
+    """What the graph must hold; None: the author does not say."""
+    serial: int = 1_000_000
+    layout: Literal["2025", "2018"] = "2025"
+    """Which fields the JSON interface has: those of a response recorded in that year."""
+
+    def date_of(self, release: Release) -> str:
+        return release.date or default_date(self.releases.index(release))
+
+    def truth(self) -> ExpectedPackage:
+        purl = purl_of(self.name)
+        return ExpectedPackage(
+            label="PyPIPackage",
+            ecosystem="pypi",
+            name=self.name.lower(),
+            purl=purl,
+            registry_name=self.name,
+            vendor=self.vendor,
+            repository_url=self.repository_url,
+            versions=tuple(
+                ExpectedVersion(
+                    name=release.version,
+                    purl=f"{purl}@{quote(release.version, safe='')}",
+                    serial_number=serial_number,
+                    release_date=(release.date or default_date(serial_number)) if release.files else None,
+                    requirements=edges(release.needs, purl_of) if release.requirements_known else {},
+                    yanked=release.yanked,
+                    deprecated=False,
+                )
+                for serial_number, release in enumerate(self.releases)
+            ),
+            import_names=self.import_names,
+        )
+
+
+def need(name: str, clauses: str = "") -> Need:
+    """A plain requirement: `need("flask", ">=1.0, <2.0")`."""
+    return Need(f"{name}{clauses.replace(' ', '')}", name, clauses or "any")
+
+
+def purl_of(name: str) -> str:
+    return f"pkg:pypi/{normal_name(name)}"
+
+
+def normal_name(name: str) -> str:
+    """PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()

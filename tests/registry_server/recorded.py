@@ -1,0 +1,100 @@
+"""Recorded payloads under their registry paths: documents and archives that real registries gave.
+
+The recordings' links lead to the real hosts; they are turned to the server's own, or a client would leave loopback. The
+real addresses are the defaults of the product's settings, the only place where they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from securechain_ingest.settings import EndpointSettings
+from tests.registry_server.npm.site import ABBREVIATED
+from tests.registry_server.pypi.projects import normal_name
+from tests.registry_server.pypi.site import SIMPLE_JSON
+from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
+
+Documents = dict[tuple[str, str], Resource]
+"""Resources by path and by the media type that has to be asked for; `` for any."""
+
+
+def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
+    """The sites of the recorded payloads below `folder`, which has a folder for each ecosystem."""
+    index = _pypi_documents(folder / "pypi" / "metadata", addresses)
+    packuments = _npm_documents(folder / "npm" / "metadata" / "packument", addresses)
+    files = _archives(folder / "pypi" / "archives", index, addresses["pypi_files"])
+    tarballs = _archives(folder / "npm" / "archives", packuments, addresses["npm_registry"])
+    return {
+        "pypi": _site(index),
+        "pypi_files": _site(files),
+        "npm_registry": _site(packuments | tarballs),
+    }
+
+
+def _site(documents: Documents) -> Site:
+    def find(request: Request) -> Resource:
+        path = request.path.replace("%2f", "%2F").replace("%40", "@")
+        for media_type in (SIMPLE_JSON, ABBREVIATED):
+            if media_type in request.accept and (path, media_type) in documents:
+                return documents[path, media_type]
+        return documents.get((path, "")) or missing()
+
+    return find
+
+
+def _pypi_documents(folder: Path, addresses: Mapping[str, str]) -> Documents:
+    documents: Documents = {}
+    for _, body, value in _read(folder / "json", addresses):
+        info = value.get("info")
+        if info is None:
+            continue
+        version = "" if "releases" in value else f"/{info['version']}"
+        serial = (("X-PyPI-Last-Serial", str(value.get("last_serial", 0))),)
+        path = f"/pypi/{normal_name(info['name'])}{version}/json"
+        documents.setdefault((path, ""), document(body, headers=serial))
+    for _, body, value in _read(folder / "simple-json", addresses):
+        if "files" in value and "name" in value:
+            path = f"/simple/{normal_name(value['name'])}/"
+            documents.setdefault((path, SIMPLE_JSON), document(body, SIMPLE_JSON))
+    return documents
+
+
+def _npm_documents(folder: Path, addresses: Mapping[str, str]) -> Documents:
+    """Where a package was recorded several times, the plain file name goes before those with a remark."""
+    documents: Documents = {}
+    for path, body, value in sorted(_read(folder, addresses), key=lambda read: read[0].name.count(".")):
+        if "name" in value:
+            media_type = ABBREVIATED if ".abbreviated" in path.name else ""
+            target = f"/{value['name'].replace('/', '%2F')}"
+            documents.setdefault((target, media_type), document(body, media_type or "application/json"))
+    return documents
+
+
+def _archives(folder: Path, documents: Documents, address: str) -> Documents:
+    """Each archive under the path by which a recorded document names it, else under `/recorded/`."""
+    names = {path.name: path for path in folder.iterdir() if path.suffix != ".txt"}
+    archives: Documents = {(f"/recorded/{name}", ""): archive(path.read_bytes()) for name, path in names.items()}
+    link = re.compile(re.escape(address.encode()) + rb'(/[^"\s]*?/([^"/\s]+))"')
+    for resource in documents.values():
+        for path, name in set(link.findall(resource.body)):
+            if name.decode() in names:
+                archives[path.decode(), ""] = archives[f"/recorded/{name.decode()}", ""]
+    return archives
+
+
+def _read(folder: Path, addresses: Mapping[str, str]) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
+    """The JSON objects of a folder, their links turned to this server."""
+    real = EndpointSettings().model_dump()
+    for path in sorted(folder.glob("*.json")):
+        body = path.read_bytes()
+        for name, address in addresses.items():
+            if name in real:
+                body = body.replace(real[name].encode(), address.encode())
+        value = orjson.loads(body)
+        if isinstance(value, dict):
+            yield path, body, value

@@ -1,0 +1,83 @@
+"""What a generated world is like."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+WORDS = [
+    "amber",
+    "basil",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "heron",
+    "inlet",
+    "jade",
+    "kelp",
+    "lotus",
+    "maple",
+    "north",
+    "ochre",
+    "pearl",
+    "quartz",
+    "river",
+    "slate",
+    "thorn",
+    "umber",
+    "violet",
+    "willow",
+    "xenon",
+    "yarrow",
+    "zinc",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    packages: int = 150
+    """Of each ecosystem."""
+    seed: int = 1
+    median_versions: int = 5
+    requirements: int = 5
+    """Of a version, at most; half of that on average."""
+    odd_share: float = 0.1
+    """The share of packages that shows each odd case; 0: only well-behaved ones."""
+    large_share: float = 0.05
+    """The share of packages whose newest archive is above 1 MB."""
+    ecosystems: tuple[str, ...] = ("pypi", "npm")
+    giant_versions: int = 0
+    """Above 0: each ecosystem gets one more package, `giant`, of so many versions with five requirements each."""
+
+
+class Dice:
+    """Seeded choices of the generators."""
+
+    def __init__(self, shape: Shape, ecosystem: str) -> None:
+        self._shape = shape
+        self.random = random.Random(f"{ecosystem} {shape.seed}")
+
+    def odd(self) -> bool:
+        return self.random.random() < self._shape.odd_share
+
+    def large(self) -> bool:
+        return self.random.random() < self._shape.large_share
+
+    def version_count(self) -> int:
+        """Log-normal around the median: a few packages have very many."""
+        count = round(self._shape.median_versions * math.exp(self.random.gauss(0, 0.8)))
+        return max(1, min(count, 60 * self._shape.median_versions))
+
+    def requirement_count(self) -> int:
+        return self.random.randint(0, self._shape.requirements)
+
+    def names(self, separator: str) -> list[str]:
+        """Distinct plain names."""
+        count = self._shape.packages
+        return [
+            separator.join((self.random.choice(WORDS), self.random.choice(WORDS), str(number)))
+            for number in range(count)
+        ]

@@ -1,0 +1,46 @@
+"""A whole registry landscape in memory: made packages of every ecosystem and, if wanted, the recorded payloads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.registry_server import npm, pypi, recorded
+from tests.registry_server.declarations import ExpectedPackage
+from tests.registry_server.resources import Request, Resource, Site
+
+ENDPOINTS = (*pypi.ENDPOINTS, *npm.ENDPOINTS)
+"""The names of config.toml's table `[endpoints]` that are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`World((pypi.Project(...), npm.Package(...)))` is all that a test spells out."""
+
+    packages: tuple[pypi.Project | npm.Package, ...] = ()
+    recorded: Path | None = None
+    """The folder of recorded payloads; a made package of the same name goes before a recorded one."""
+
+    def sites(self, addresses: Mapping[str, str]) -> dict[str, Site]:
+        """Everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within documents."""
+        projects = [package for package in self.packages if isinstance(package, pypi.Project)]
+        packages = [package for package in self.packages if isinstance(package, npm.Package)]
+        sites = pypi.sites(projects, addresses) | npm.sites(packages, addresses)
+        if self.recorded is not None:
+            for endpoint, site in recorded.sites(self.recorded, addresses).items():
+                sites[endpoint] = _either(sites[endpoint], site)
+        return sites
+
+    def truth(self) -> dict[str, ExpectedPackage]:
+        """What the graph must hold of the made packages, by purl; unpublished and empty ones are not among them."""
+        expected = (package.truth() for package in self.packages)
+        return {package.purl: package for package in expected if package.versions}
+
+
+def _either(first: Site, second: Site) -> Site:
+    def find(request: Request) -> Resource:
+        resource = first(request)
+        return second(request) if resource.status == 404 else resource
+
+    return find
