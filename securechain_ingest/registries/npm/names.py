@@ -1,0 +1,42 @@
+"""npm package names: which there can be, and the identity behind each.
+
+Rules: npm's validate-npm-package-name. New names are lower-case and without `~'!()*`; old ones that break this are
+still served under their exact spelling, so both are allowed here. Case counts: `JSONStream` is not `jsonstream`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote
+
+from securechain_ingest.errors import InvalidName
+from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries.npm.versions import version_key
+
+NPM: Final = Ecosystem(name="npm", label="NPMPackage", purl_type="npm", osv="npm", version_key=version_key)
+
+MAX_NAME_LENGTH: Final = 214
+
+_CHARACTERS = r"[A-Za-z0-9._~!*'()-]"
+_NAME: Final = re.compile(rf"(?:@(?!\.){_CHARACTERS}+/(?!\.)|(?![._])){_CHARACTERS}+")
+_RESERVED: Final = frozenset({"node_modules", "favicon.ico"})
+
+
+def identify(name: str) -> PackageRef:
+    """The identity behind a name, its scope's slash also written `%2F`. Raises InvalidName."""
+    spelling = re.sub("%2f", "/", name, count=1, flags=re.IGNORECASE) if name.startswith("@") else name
+    if len(spelling) > MAX_NAME_LENGTH or spelling.lower() in _RESERVED or not _NAME.fullmatch(spelling):
+        raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that an npm package can have")
+    # The purl specification percent-encodes the @ and each part of the name; the slash separates them.
+    return PackageRef(NPM, spelling, spelling.lower(), f"pkg:npm/{quote(spelling, safe='/')}")
+
+
+def version_purl(ref: PackageRef, version: str) -> str:
+    return f"{ref.purl}@{quote(version, safe=':')}"
+
+
+def scope_of(ref: PackageRef) -> str | None:
+    """`@babel` of `@babel/core`."""
+    scope, slash, _ = ref.registry_name.partition("/")
+    return scope if slash else None

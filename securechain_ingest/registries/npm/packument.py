@@ -1,0 +1,166 @@
+"""npm's packument, the one document about all versions of a package, as the model.
+
+Format: npm/registry, `docs/responses/package-metadata.md`. Fifteen years of publishing tools have left every field in
+every shape, so each is taken for what it is and a wrong one counts as missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from securechain_ingest.errors import InvalidName, Malformed, NotFound
+from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
+from securechain_ingest.registries.npm.constraints import constraints
+from securechain_ingest.registries.npm.names import identify, scope_of, version_purl
+from securechain_ingest.registries.npm.versions import VersionKey, is_prerelease, version_key
+from securechain_ingest.registries.repository import normalise_repository, vendor_of
+
+_ALIAS: Final = "npm:"
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
+    """The package that a packument describes, without validator. Raises NotFound for one that has no versions (any
+    more), Malformed for what is no packument or another package's.
+    """
+    document = _loads(body, ref, url)
+    if not isinstance(document, dict) or not ("versions" in document or "time" in document):
+        raise Malformed(f"the registry's answer about {ref.registry_name} is not a package document", url=url)
+    ref = _own_spelling(document, ref, url)
+    manifests = {name: _table(manifest) for name, manifest in _table(document.get("versions")).items() if name.strip()}
+    times = _table(document.get("time"))
+    if not manifests:
+        fate = "has been unpublished" if "unpublished" in times else "has no versions"
+        raise NotFound(f"{ref.registry_name} {fate} in the npm registry", url=url)
+    default = default_version(manifests, _table(document.get("dist-tags")).get("latest"))
+    repository = normalise_repository(_repository_candidates(document, manifests[default]))
+    return Package(
+        ref=ref,
+        vendor=vendor_of(repository) or scope_of(ref) or NOT_AVAILABLE,
+        repository_url=repository,
+        versions=tuple(_version(ref, name, manifest, times.get(name)) for name, manifest in manifests.items()),
+        artifacts=_artifacts(default, manifests[default]),
+        validator=None,
+    )
+
+
+def default_version(manifests: dict[str, Any], latest: object) -> str:
+    """What `npm install` takes: the version tagged `latest`, else the highest release, else the highest of any kind."""
+    return latest if isinstance(latest, str) and latest in manifests else max(manifests, key=_preference)
+
+
+def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
+    """A manifest's runtime dependencies; None if they are written in a form that says nothing certain.
+
+    The registry repeats `optionalDependencies` among the `dependencies`; they are installed by default and count as
+    runtime ones. Names that no package can have are left out.
+    """
+    if not dependencies:
+        return ()
+    if not isinstance(dependencies, dict):
+        return None
+    declared: dict[str, str] = {}
+    targets: dict[str, PackageRef] = {}
+    for name, text in dependencies.items():
+        try:
+            target, wanted = _target(name, text if isinstance(text, str) else "")
+        except InvalidName:
+            continue
+        purl = target.purl
+        targets[purl] = target
+        declared[purl] = f"{declared[purl]} || {wanted}" if purl in declared else wanted
+    return tuple(Requirement(targets[purl], constraints(text)) for purl, text in declared.items())
+
+
+def release_date(time: object) -> str | None:
+    """An entry of `time` as ISO 8601 in UTC to the second."""
+    if not isinstance(time, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _loads(body: bytes, ref: PackageRef, url: str) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # The registry cuts long readmes, now and then between the two halves of a surrogate pair.
+        whole = _SURROGATE.sub(rb"\\ufffd", body)
+    try:
+        return orjson.loads(whole)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
+
+
+def _own_spelling(document: dict[str, Any], ref: PackageRef, url: str) -> PackageRef:
+    name = document.get("name") or document.get("_id") or ref.registry_name
+    if name == ref.registry_name:
+        return ref
+    if not isinstance(name, str) or name.lower() != ref.name:
+        raise Malformed(f"the registry answered with {name!r} when asked for {ref.registry_name}", url=url)
+    return identify(name)
+
+
+def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object) -> Version:
+    return Version(
+        name=name,
+        purl=version_purl(ref, name),
+        release_date=release_date(time),
+        requirements=requirements(manifest.get("dependencies")),
+        deprecated=_is_deprecated(manifest.get("deprecated")),
+    )
+
+
+def _is_deprecated(mark: object) -> bool:
+    """A message, or true; `npm deprecate` with an empty message takes the mark back."""
+    return mark is True or (isinstance(mark, str) and mark != "")
+
+
+def _target(name: str, text: str) -> tuple[PackageRef, str]:
+    """The package and range behind one entry; `npm:other@^1` installs `other` under the entry's name."""
+    text = text.strip()
+    if text.startswith(_ALIAS):
+        # The first character may be a scope's.
+        at = text.find("@", len(_ALIAS) + 1)
+        real, wanted = (text[len(_ALIAS) :], "") if at < 0 else (text[len(_ALIAS) : at], text[at + 1 :])
+        return identify(real), wanted
+    return identify(name), text
+
+
+def _preference(name: str) -> tuple[int, VersionKey | tuple[()], str]:
+    try:
+        key = version_key(name)
+    except ValueError:
+        return 0, (), name
+    return 1 if is_prerelease(key) else 2, key, name
+
+
+def _repository_candidates(document: dict[str, Any], manifest: dict[str, Any]) -> Iterator[object]:
+    for source in (document, manifest):
+        yield source.get("repository")
+    for source in (document, manifest):
+        yield source.get("homepage")
+        yield source.get("bugs")
+
+
+def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
+    url = _table(manifest.get("dist")).get("tarball")
+    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+        return ()
+    # `dist.unpackedSize` is about the contents; nothing tells the size of the file.
+    filename = unquote(urlsplit(url).path.rpartition("/")[2])
+    return (Artifact(url, filename, version, size=None),)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,39 @@
+"""The order of npm versions: SemVer 2 precedence, build metadata ignored (semver.org, section 11)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeAlias
+
+from univers.versions import SemverVersion
+
+VersionKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
+
+_NUMBER = r"(0|[1-9][0-9]*)"
+_IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_STRICT: Final = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?(?:\+[0-9A-Za-z.-]+)?"
+)
+
+
+def version_key(name: str) -> VersionKey:
+    """A sortable key. Raises ValueError for a name that the clients of the graph cannot order either.
+
+    Old names that are not strict SemVer (`v1.2`, `1.2.3.4`, `1.2.3beta`) are read as they are there: by univers.
+    """
+    if match := _STRICT.fullmatch(name):
+        major, minor, patch, prerelease = match.groups()
+        identifiers = prerelease.split(".") if prerelease else ()
+    else:
+        version = SemverVersion(name)
+        major, minor, patch, identifiers = version.major, version.minor, version.patch, version.prerelease
+    return (int(major), int(minor), int(patch), not identifiers, tuple(map(_identifier_key, identifiers)))
+
+
+def is_prerelease(key: VersionKey) -> bool:
+    return not key[3]
+
+
+def _identifier_key(identifier: str) -> tuple[bool, int, str]:
+    """Numbers by value and before words, words by their ASCII text."""
+    return (False, int(identifier), "") if identifier.isdigit() else (True, 0, identifier)
