@@ -19,6 +19,7 @@ from typing import Self, TypeVar, cast
 import anyio
 import anyio.to_thread
 
+from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.errors import ParserLost
 from securechain_ingest.settings import ArchiveSettings
 
@@ -88,6 +89,11 @@ class ParserPool:
         with anyio.CancelScope(shield=True):
             while self._idle:
                 await self._in_thread(self._idle.pop().end)
+
+    @property
+    def limits(self) -> ArchiveLimits:
+        """For the parse functions that read archives."""
+        return ArchiveLimits.from_settings(self._archives)
 
     async def run(self, parse: Callable[..., T], *args: object) -> T:
         """`parse(*args)` in a child; `parse` is a module-level function or a partial of one, everything is pickled.
