@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import orjson
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
-from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
+from securechain_ingest.model import ANY, NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.npm.constraints import constraints
 from securechain_ingest.registries.npm.names import identify, scope_of, version_purl
 from securechain_ingest.registries.npm.versions import VersionKey, is_prerelease, version_key
@@ -65,17 +66,18 @@ def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
         return ()
     if not isinstance(dependencies, dict):
         return None
-    declared: dict[str, str] = {}
-    targets: dict[str, PackageRef] = {}
+    found: dict[str, Requirement] = {}
     for name, text in dependencies.items():
         try:
-            target, wanted = _target(name, text if isinstance(text, str) else "")
+            requirement = _requirement(name, text if isinstance(text, str) else "")
         except InvalidName:
             continue
-        purl = target.purl
-        targets[purl] = target
-        declared[purl] = f"{declared[purl]} || {wanted}" if purl in declared else wanted
-    return tuple(Requirement(targets[purl], constraints(text)) for purl, text in declared.items())
+        purl = requirement.target.purl
+        earlier = found.setdefault(purl, requirement)
+        if earlier is not requirement:
+            either = _either(earlier.constraints, requirement.constraints)
+            found[purl] = Requirement(requirement.target, either)
+    return tuple(found.values())
 
 
 def release_date(time: object) -> str | None:
@@ -126,15 +128,20 @@ def _is_deprecated(mark: object) -> bool:
     return mark is True or (isinstance(mark, str) and mark != "")
 
 
-def _target(name: str, text: str) -> tuple[PackageRef, str]:
-    """The package and range behind one entry; `npm:other@^1` installs `other` under the entry's name."""
-    text = text.strip()
-    if text.startswith(_ALIAS):
+@lru_cache(maxsize=65_536)
+def _requirement(name: str, text: str) -> Requirement:
+    """One entry of `dependencies`; `npm:other@^1` installs `other` under the entry's name. Raises InvalidName."""
+    wanted = text.strip()
+    if wanted.startswith(_ALIAS):
         # The first character may be a scope's.
-        at = text.find("@", len(_ALIAS) + 1)
-        real, wanted = (text[len(_ALIAS) :], "") if at < 0 else (text[len(_ALIAS) : at], text[at + 1 :])
-        return identify(real), wanted
-    return identify(name), text
+        at = wanted.find("@", len(_ALIAS) + 1)
+        name, wanted = (wanted[len(_ALIAS) :], "") if at < 0 else (wanted[len(_ALIAS) : at], wanted[at + 1 :])
+    return Requirement(identify(name), constraints(wanted))
+
+
+def _either(one: str, other: str) -> str:
+    """The constraints of two entries for one package, which npm installs side by side."""
+    return ANY if ANY in (one, other) else constraints(f"{one} || {other}")
 
 
 def _preference(name: str) -> tuple[int, VersionKey | tuple[()], str]:

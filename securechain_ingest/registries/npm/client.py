@@ -1,0 +1,65 @@
+"""The npm registry: one request for a package, one for the newest tarball (registries.md, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.npm import names
+from securechain_ingest.registries.npm.import_names import read_tarball
+from securechain_ingest.registries.npm.packument import parse_packument
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.settings import ArchiveSettings
+
+# Exactly this: any mention of npm's own media type can select the abbreviated form, without dates and repository.
+_ACCEPT: Final = "application/json"
+
+
+class Npm:
+    """Implements `Registry`."""
+
+    ecosystem: Final = names.NPM
+    identify = staticmethod(names.identify)
+
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
+        self._http = http
+        self._archives = archives
+        self._pool = pool
+
+    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+        """All versions with their requirements, in one request; see `Registry.fetch`."""
+        if known is not None:
+            # A message may carry the lower-cased name; the registry and the validator need the exact one.
+            ref = names.identify(known.registry_name)
+        url = self._http.url("npm_registry", quote(ref.registry_name, safe="@"))
+        response = await self._http.get(url, accept=_ACCEPT, validator=known.validator if known else None)
+        if response.not_modified:
+            return Unchanged(ref)
+        package = await self._pool.parse_document(parse_packument, response.body, ref, url)
+        return replace(package, validator=response.validator)
+
+    async def import_names(self, package: Package) -> ImportNames:
+        """The modules in the newest tarball; see `Registry.import_names`."""
+        if not package.artifacts:
+            return ImportNames(self.fallback_names(package.ref))
+        parse = partial(read_tarball, limits=self._pool.limits, name=package.ref.registry_name)
+        return await self._archives.parse_whole(package.artifacts[0].url, parse)
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """The name itself: the root of a package can always be imported."""
+        return tuple(clean([ref.registry_name]))
+
+    @staticmethod
+    def archive_names(path: str, filename: str) -> ImportNames:  # noqa: ARG004  # other ecosystems tell formats by it
+        """The modules in a tarball on disk, under the name in its package.json. Raises ArchiveRefused."""
+        with Path(path).open("rb") as file:
+            return read_tarball(file, ArchiveLimits.from_settings(ArchiveSettings()), None)
