@@ -66,7 +66,7 @@ def iterate_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
     stream = ExpandedStream(expand(file), limits.max_expanded_bytes)
     extension: dict[str, str] = {}
     count = 0
-    while (header := stream.read(_BLOCK)) and header != _END_MARK:
+    while (header := stream.read(_BLOCK)) != _END_MARK and (header or not count):
         _check(header, is_first=count == 0)
         count += 1
         if count > limits.max_members:
@@ -83,15 +83,19 @@ def iterate_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
 
 
 def _check(header: bytes, *, is_first: bool) -> None:
-    # The field itself counts as eight spaces; some old tools summed signed bytes.
-    if len(header) == _BLOCK:
-        claimed = _number(header[148:156])
-        total = sum(header) - sum(header[148:156]) + 8 * ord(" ")
-        if claimed == total or claimed == total - 256 * sum(byte > 127 for byte in header):
-            return
+    if len(header) == _BLOCK and _has_its_checksum(header):
+        return
     if is_first:
         raise ArchiveRefused("the first header is not one of a tar", reason="not_a_tar")
     raise ArchiveRefused("a header is damaged or cut off", reason="damaged" if len(header) == _BLOCK else "truncated")
+
+
+def _has_its_checksum(header: bytes) -> bool:
+    claimed = header[148:156].strip(b" \0").lstrip(b"0")
+    total = sum(header) - sum(header[148:156]) + 8 * ord(" ")  # the field itself counts as spaces
+    if claimed == b"%o" % total:
+        return True
+    return claimed == b"%o" % (total - 256 * sum(byte > 127 for byte in header))  # of tools that summed signed bytes
 
 
 def _number(field: bytes) -> int:

@@ -1,0 +1,32 @@
+"""Parse functions for tests: importable by a parser process too."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.zips import open_zip
+
+LIMITS = ArchiveLimits(max_members=1000, max_expanded_bytes=1_000_000)
+
+
+def zip_names(file: BinaryIO) -> tuple[str, ...]:
+    return open_zip(file, LIMITS).names()
+
+
+def zip_member(name: str, file: BinaryIO) -> bytes:
+    return open_zip(file, LIMITS).read(name)
+
+
+def every_byte_backwards(file: BinaryIO) -> int:
+    """A parser that wants one byte at a time; gives how many there are."""
+    size = file.seek(0, os.SEEK_END)
+    for position in reversed(range(size)):
+        file.seek(position)
+        file.read(1)
+    return size
+
+
+def die(_: BinaryIO) -> None:
+    os.abort()
