@@ -85,7 +85,7 @@ class Reader:
         self._slot_freed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
-        self._next_claim_at = 0.0
+        self._next_claim_at = {False: 0.0, True: 0.0}
 
     @property
     def in_flight(self) -> int:
@@ -173,7 +173,11 @@ class Reader:
         if taken or more_claims or self._stopping.is_set():
             return
         if self._room(bulk=True) > 1:
-            self._start(handlers, await self._source.wait())
+            entries = await self._source.wait()
+            if self._stopping.is_set():
+                await self._settlement.hand_back(entry.key for entry in entries)
+            else:
+                self._start(handlers, entries)
         else:
             # Waiting in Redis would not notice that a slot gets free for a bulk message.
             with anyio.move_on_after(_POLL_S):
@@ -181,16 +185,16 @@ class Reader:
 
     async def _take_claims(self, handlers: TaskGroup) -> tuple[int, bool]:
         """Take over what other consumers left, now and then; how many, and whether there may be more."""
-        if time.monotonic() < self._next_claim_at:
-            return 0, False
         taken, more = 0, False
-        for bulk in (False, True):
-            if room := self._room(bulk=bulk):
-                entries, unfinished = await self._source.claim(bulk=bulk, count=room)
-                taken += self._start(handlers, entries)
-                more = more or unfinished
-        if not more:
-            self._next_claim_at = time.monotonic() + min(1.0, self._lease_s / 3)
+        for bulk, next_at in self._next_claim_at.items():
+            room = self._room(bulk=bulk)
+            if not room or time.monotonic() < next_at:
+                continue
+            entries, unfinished = await self._source.claim(bulk=bulk, count=room)
+            taken += self._start(handlers, entries)
+            more = more or unfinished
+            if not unfinished:
+                self._next_claim_at[bulk] = time.monotonic() + min(1.0, self._lease_s / 3)
         return taken, more
 
     def _room(self, *, bulk: bool) -> int:

@@ -11,7 +11,7 @@ from securechain_ingest.intake.entries import Entry, entry
 from securechain_ingest.intake.keys import Keys
 
 _START = "0-0"
-_BLOCK_MS = 500
+_BLOCK_MS = 250
 
 
 class Source:

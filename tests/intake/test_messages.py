@@ -31,7 +31,9 @@ def document(**keys: Any) -> str:
 
 def test_a_message_of_depex_is_understood() -> None:
     assert parse({b"data": DEPEX_PACKAGE.encode()}) == Message(
-        node_type="PyPIPackage", package="flask", moment=datetime(2025, 12, 15, 17, 20, 50, 123456)  # noqa: DTZ001
+        node_type="PyPIPackage",
+        package="flask",
+        moment=datetime(2025, 12, 15, 17, 20, 50, 123456),  # noqa: DTZ001
     )
 
 

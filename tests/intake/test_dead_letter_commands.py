@@ -1,0 +1,140 @@
+"""Listing, showing, replaying and dropping dead letters; and the state of the queue at a glance."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from securechain_ingest.errors import RateLimited
+from securechain_ingest.intake.dead_letters import (
+    drop_dead_letters,
+    list_dead_letters,
+    replay_dead_letters,
+    show_dead_letter,
+)
+from securechain_ingest.intake.keys import Keys
+from securechain_ingest.intake.reader import Delivery, Outcome
+from securechain_ingest.intake.statistics import queue_status
+from securechain_ingest.settings import QueueSettings
+from tests.intake.running import Gate, Recorder, add, running, until
+
+
+@pytest.fixture
+async def ids(redis: Redis, queue: QueueSettings) -> list[str]:
+    """Four dead letters: bad_json, not_found, bad_json, and one of another program with data and error only."""
+    stream = Keys(queue.stream).dead_letters
+    added: list[Any] = [
+        await redis.xadd(stream, {"data": b"\xff{", "error": "no JSON", "kind": "bad_json", "attempts": "1"}),
+        await redis.xadd(stream, {"data": "b", "error": "gone", "kind": "not_found", "attempts": "2"}),
+        await redis.xadd(stream, {"data": "c", "error": "no JSON", "kind": "bad_json", "attempts": "1"}),
+        await redis.xadd(stream, {"data": "d", "error": "foreign"}),
+    ]
+    return [entry_id.decode() for entry_id in added]
+
+
+async def listed(redis: Redis, queue: QueueSettings) -> list[str]:
+    return [letter.entry_id for letter in await list_dead_letters(redis, queue, limit=100)]
+
+
+async def test_dead_letters_are_listed_by_page_and_by_kind(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:
+    assert await listed(redis, queue) == ids
+    page = await list_dead_letters(redis, queue, limit=2, after=ids[0])
+    assert [letter.entry_id for letter in page] == ids[1:3]
+    chosen = await list_dead_letters(redis, queue, limit=100, kind="bad_json")
+    assert [letter.entry_id for letter in chosen] == [ids[0], ids[2]]
+
+
+async def test_a_dead_letter_is_shown_whole(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:
+    letter = await show_dead_letter(redis, queue, ids[1])
+    assert letter is not None
+    assert (letter.data, letter.error, letter.kind, letter.attempts) == ("b", "gone", "not_found", 2)
+
+
+async def test_a_dead_letter_of_another_program_is_shown_with_what_it_has(
+    redis: Redis, queue: QueueSettings, ids: list[str]
+) -> None:
+    letter = await show_dead_letter(redis, queue, ids[3])
+    assert letter is not None
+    assert (letter.data, letter.kind, letter.attempts) == ("d", "unknown", 0)
+
+
+@pytest.mark.parametrize("entry_id", ["1-1", "nonsense", "-", "+"])
+async def test_an_id_that_is_no_dead_letter_finds_none(
+    redis: Redis, queue: QueueSettings, ids: list[str], entry_id: str
+) -> None:
+    assert await show_dead_letter(redis, queue, entry_id) is None
+    assert await replay_dead_letters(redis, queue, ids=[entry_id]) == 0
+    assert await listed(redis, queue) == ids
+
+
+async def test_a_replayed_message_is_on_the_stream_byte_for_byte_and_no_dead_letter_any_more(
+    redis: Redis, queue: QueueSettings, ids: list[str]
+) -> None:
+    assert await replay_dead_letters(redis, queue, ids=ids[:1]) == 1
+    rows: Any = await redis.xrange(queue.stream)
+    assert [fields for _, fields in rows] == [{b"data": b"\xff{"}]
+    assert await listed(redis, queue) == ids[1:]
+
+
+async def test_dead_letters_are_replayed_by_kind_or_all(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:
+    assert await replay_dead_letters(redis, queue, kind="bad_json") == 2
+    assert await listed(redis, queue) == [ids[1], ids[3]]
+    assert await replay_dead_letters(redis, queue) == 2
+    assert await redis.xlen(queue.stream) == 4
+
+
+async def test_dead_letters_are_dropped_by_id_by_kind_or_all(
+    redis: Redis, queue: QueueSettings, ids: list[str]
+) -> None:
+    assert await drop_dead_letters(redis, queue, ids=[ids[3], "1-1"]) == 1
+    assert await drop_dead_letters(redis, queue, kind="bad_json") == 2
+    assert await listed(redis, queue) == [ids[1]]
+    assert await drop_dead_letters(redis, queue) == 1
+    assert await redis.xlen(queue.stream) == 0
+
+
+async def test_more_dead_letters_than_a_page_are_all_replayed(redis: Redis, queue: QueueSettings) -> None:
+    async with redis.pipeline(transaction=False) as pipeline:
+        for number in range(1100):
+            pipeline.xadd(Keys(queue.stream).dead_letters, {"data": str(number), "error": "x"})
+        await pipeline.execute()
+    assert await replay_dead_letters(redis, queue) == 1100
+    rows: Any = await redis.xrange(queue.stream)
+    assert [int(fields[b"data"]) for _, fields in rows] == list(range(1100))
+
+
+async def test_the_status_of_a_queue_that_was_never_used_is_empty(redis: Redis, queue: QueueSettings) -> None:
+    status = await queue_status(redis, queue)
+    assert (status.on_demand.length, status.retrying, status.dead_letters, status.consumers) == (0, 0, 0, ())
+    assert set(status.counters.values()) == {0}
+
+
+async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    gate = Gate()
+
+    async def act(delivery: Delivery) -> Outcome:
+        if delivery.message.package == "later":
+            raise RateLimited("later", url="http://localhost/", delay_s=600)
+        return await gate(delivery)
+
+    queue = queue.model_copy(update={"concurrency": 2, "reserved": 1})
+    await redis.xadd(queue.stream, {"data": "not JSON"})
+    await add(redis, queue.stream, "later")
+    async with running(redis, queue, Recorder(act)) as reader:
+        await until(lambda: redis.xlen(Keys(queue.stream).dead_letters))
+        await until(lambda: redis.zcard(Keys(queue.stream).retries))
+        await add(redis, queue.stream, "a", "b", "c")
+        await until(lambda: reader.in_flight == 2)
+        status = await queue_status(redis, queue)
+        gate.opened.set()
+    assert (status.on_demand.length, status.on_demand.pending, status.on_demand.lag) == (3, 2, 1)
+    assert (status.retrying, status.dead_letters) == (1, 1)
+    assert status.next_retry_at is not None
+    assert [(consumer.name, consumer.pending) for consumer in status.consumers] == [(reader.consumer, 2)]
+    assert status.counters["validation_errors"] == status.counters["total_processed"] == 1
+    assert json.loads(json.dumps(status.as_dict()))["on_demand"]["lag"] == 1

@@ -1,0 +1,64 @@
+"""The reader outlives an outage of Redis and settles afterwards what it finished meanwhile."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from securechain_ingest.settings import QueueSettings
+from tests.intake.cut_connection import Proxy
+from tests.intake.running import Gate, Recorder, add, assert_no_leak, is_idle, running, until
+
+
+async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_when_it_is_back(
+    redis: Redis, queue: QueueSettings, redis_url: str
+) -> None:
+    gate = Gate()
+    handler = Recorder(gate)
+    await add(redis, queue.stream, "six")
+    with capture_logs() as logs:
+        async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url) as cut_off:
+            async with running(cut_off, queue, handler) as reader:
+                await until(lambda: reader.in_flight == 1)
+                proxy.cut()
+                gate.opened.set()
+                await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
+                await add(redis, queue.stream, "later")
+                proxy.mend()
+                await until(lambda: is_idle(redis, queue))
+    assert handler.packages == ["six", "later"]
+    events = [line["event"] for line in logs if line.get("store") == "redis"]
+    assert events == ["store_unavailable", "store_available"]
+    await assert_no_leak(redis, queue)
+
+
+async def test_stopping_does_not_wait_for_the_end_of_an_outage(
+    redis: Redis, queue: QueueSettings, redis_url: str
+) -> None:
+    with capture_logs() as logs:
+        async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url) as cut_off:
+            async with running(cut_off, queue, Recorder()):
+                proxy.cut()
+                await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
+    assert await redis.xlen(queue.stream) == 0
+
+
+async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: QueueSettings, redis_url: str) -> None:
+    queue = queue.model_copy(update={"lease_s": 0.15})
+    gate = Gate()
+    await add(redis, queue.stream, "six")
+
+    async def was_renewed() -> bool:
+        [row] = await redis.xpending_range(queue.stream, queue.group, "-", "+", 1)
+        return row["time_since_delivered"] < 100
+
+    with capture_logs() as logs:
+        async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url) as cut_off:
+            async with running(cut_off, queue, gate) as reader:
+                await until(lambda: reader.in_flight == 1)
+                proxy.cut()
+                await until(lambda: any(line["event"] == "leases_not_renewed" for line in logs))
+                proxy.mend()
+                await until(was_renewed)
+                gate.opened.set()
+    await assert_no_leak(redis, queue)
