@@ -9,10 +9,9 @@ import signal
 from pathlib import Path
 
 from tests.registry_server.generate import Shape, generate
+from tests.registry_server.recorded import FIXTURES
 from tests.registry_server.server import Server
 from tests.registry_server.world import World
-
-FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
 
 
 def main() -> None:

@@ -19,6 +19,9 @@ from tests.registry_server.pypi.projects import normal_name
 from tests.registry_server.pypi.site import SIMPLE_JSON
 from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
 
+FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
+"""Where the recordings lie beside a checkout; a clone elsewhere has none."""
+
 Documents = dict[tuple[str, str], Resource]
 """Resources by path and by the media type that has to be asked for; `` for any."""
 
@@ -94,7 +97,8 @@ def _read(folder: Path, addresses: Mapping[str, str]) -> Iterator[tuple[Path, by
         body = path.read_bytes()
         for name, address in addresses.items():
             if name in real:
-                body = body.replace(real[name].encode(), address.encode())
+                for link in (real[name], real[name].replace("https://", "http://")):
+                    body = body.replace(link.encode(), address.encode())
         value = orjson.loads(body)
         if isinstance(value, dict):
             yield path, body, value

@@ -42,6 +42,8 @@ def _spelling(dice: Dice, name: str) -> str:
 def _package(dice: Dice, name: str, names: list[str]) -> Package:
     versions = [_version(dice, number, name, names) for number in range(dice.version_count())]
     stem = name.rpartition("/")[2].lower()
+    if dice.odd():  # A fix of the oldest line, published last.
+        versions[0] = replace(versions[0], date=default_date(len(versions)))
     newest, import_names = _newest(dice, name, versions[-1])
     versions[-1] = newest
     url = f"https://github.com/some-owner/{stem}"

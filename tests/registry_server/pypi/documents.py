@@ -71,7 +71,7 @@ def _default(built: Releases) -> tuple[Release, Sequence[Built]]:
 
     def rank(position: int) -> tuple[bool, bool, int]:
         release, _ = built[position]
-        return not release.yanked, not any(letter in release.version for letter in "abcd"), position
+        return not release.yanked, not any(letter in release.version.partition("+")[0] for letter in "abcd"), position
 
     if not built:
         return Release("0", files=()), ()

@@ -50,6 +50,8 @@ def _spelling(dice: Dice, name: str) -> str:
 def _project(dice: Dice, name: str, names: list[str], position: int) -> Project:
     versions = _versions(dice)
     releases = [_release(dice, version, name, names) for version in versions]
+    if dice.odd():  # A fix of the oldest line, published last.
+        releases[0] = replace(releases[0], date=default_date(len(releases)))
     owner = dice.random.choice(("", "some-owner"))
     module = name.lower().replace("-", "_").replace(".", "_")
     files, import_names = _newest_files(dice, module)
@@ -64,7 +66,7 @@ def _project(dice: Dice, name: str, names: list[str], position: int) -> Project:
         repository_url=url if owner else "n/a",
         import_names=import_names,
         serial=1_000_000 + position,
-        layout="2018" if dice.odd() else "2025",
+        layout="2018" if dice.odd() and not any(release.yanked for release in releases) else "2025",
     )
 
 
