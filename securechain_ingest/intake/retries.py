@@ -11,7 +11,7 @@ from securechain_ingest.intake.entries import HISTORY_FIELD
 from securechain_ingest.intake.keys import Keys
 
 _BATCH = 100
-_LOOK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.1
 
 
 async def return_due_retries(redis: Redis, keys: Keys, outage: Outage) -> None:

@@ -38,7 +38,7 @@ class Failure:
             delay_s = error.delay_s if isinstance(error, RateLimited) else None
             return cls(error.kind, str(error), error.transient, max(delay_s or 0.0, 0.0))
         # A fault of the program may be one of the moment; if it is not, the message ends as a dead letter at the cap.
-        return cls("internal_error", f"{type(error).__name__}: {error}", transient=True)
+        return cls("internal_error", " ".join(f"{type(error).__name__}: {error}".split()), transient=True)
 
 
 class Settlement:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
@@ -17,15 +19,18 @@ async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_wh
     handler = Recorder(gate)
     await add(redis, queue.stream, "six")
     with capture_logs() as logs:
-        async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url) as cut_off:
-            async with running(cut_off, queue, handler) as reader:
-                await until(lambda: reader.in_flight == 1)
-                proxy.cut()
-                gate.opened.set()
-                await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
-                await add(redis, queue.stream, "later")
-                proxy.mend()
-                await until(lambda: is_idle(redis, queue))
+        async with (
+            Proxy(redis_url).listening() as proxy,
+            Redis.from_url(proxy.url) as cut_off,
+            running(cut_off, queue, handler) as reader,
+        ):
+            await until(lambda: reader.in_flight == 1)
+            proxy.cut()
+            gate.opened.set()
+            await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
+            await add(redis, queue.stream, "later")
+            proxy.mend()
+            await until(lambda: is_idle(redis, queue))
     assert handler.packages == ["six", "later"]
     events = [line["event"] for line in logs if line.get("store") == "redis"]
     assert events == ["store_unavailable", "store_available"]
@@ -36,10 +41,13 @@ async def test_stopping_does_not_wait_for_the_end_of_an_outage(
     redis: Redis, queue: QueueSettings, redis_url: str
 ) -> None:
     with capture_logs() as logs:
-        async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url) as cut_off:
-            async with running(cut_off, queue, Recorder()):
-                proxy.cut()
-                await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
+        async with (
+            Proxy(redis_url).listening() as proxy,
+            Redis.from_url(proxy.url) as cut_off,
+            running(cut_off, queue, Recorder()),
+        ):
+            proxy.cut()
+            await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
     assert await redis.xlen(queue.stream) == 0
 
 
@@ -49,16 +57,19 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
     await add(redis, queue.stream, "six")
 
     async def was_renewed() -> bool:
-        [row] = await redis.xpending_range(queue.stream, queue.group, "-", "+", 1)
-        return row["time_since_delivered"] < 100
+        rows: Any = await redis.xpending_range(queue.stream, queue.group, "-", "+", 1)
+        return bool(rows[0]["time_since_delivered"] < 100)
 
     with capture_logs() as logs:
-        async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url) as cut_off:
-            async with running(cut_off, queue, gate) as reader:
-                await until(lambda: reader.in_flight == 1)
-                proxy.cut()
-                await until(lambda: any(line["event"] == "leases_not_renewed" for line in logs))
-                proxy.mend()
-                await until(was_renewed)
-                gate.opened.set()
+        async with (
+            Proxy(redis_url).listening() as proxy,
+            Redis.from_url(proxy.url) as cut_off,
+            running(cut_off, queue, gate) as reader,
+        ):
+            await until(lambda: reader.in_flight == 1)
+            proxy.cut()
+            await until(lambda: any(line["event"] == "leases_not_renewed" for line in logs))
+            proxy.mend()
+            await until(was_renewed)
+            gate.opened.set()
     await assert_no_leak(redis, queue)
