@@ -59,7 +59,7 @@ class Npm:
         return tuple(clean([ref.registry_name]))
 
     @staticmethod
-    def archive_names(path: str, filename: str) -> ImportNames:  # noqa: ARG004  # other ecosystems tell formats by it
+    def archive_names(path: str, filename: str) -> ImportNames:
         """The modules in a tarball on disk, under the name in its package.json. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_tarball(file, ArchiveLimits.from_settings(ArchiveSettings()), None)
