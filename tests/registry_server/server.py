@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for position, name in enumerate((*ENDPOINTS, CONTROL)):
             listener = await loop.create_server(
-                lambda name=name: Connection(self, name),  # type: ignore[misc]
+                partial(Connection, self, name),
                 "127.0.0.1",
                 port + position if port else 0,
                 backlog=1024,

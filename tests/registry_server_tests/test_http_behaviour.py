@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from securechain_ingest.settings import EndpointSettings
 from tests.registry_server import Server, World, npm, pypi, serve
 from tests.registry_server_tests.asking import ask, ask_json
 
@@ -79,8 +81,6 @@ def test_suffix_and_multiple_ranges_are_not_implemented(server: Server, wheel: s
 
 
 def test_the_files_own_host_serves_what_the_digests_promise(server: Server) -> None:
-    import hashlib
-
     file = ask_json(server, "pypi", "/pypi/some-project/2.0+local/json")["urls"][0]
     body = httpx.get(file["url"], trust_env=False).content
 
@@ -152,6 +152,11 @@ def test_every_request_is_recorded_with_what_it_cost(server: Server) -> None:
     (recorded,) = server.requests[before:]
     assert (recorded.endpoint, recorded.method, recorded.target) == ("npm_registry", "GET", "/Legacy?write=true")
     assert (recorded.status, recorded.bytes_sent, recorded.headers["user-agent"]) == (200, len(body), "me")
+
+
+def test_every_endpoint_has_a_name_that_the_daemon_is_configured_by(server: Server) -> None:
+    assert set(server.endpoints()) <= set(EndpointSettings.model_fields)
+    assert server.environment()["SECURECHAIN_ENDPOINTS__PYPI_FILES"] == server.endpoints()["pypi_files"]
 
 
 def test_only_counters_are_kept_when_memory_counts() -> None:
