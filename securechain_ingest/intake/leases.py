@@ -87,7 +87,7 @@ def synchronous_twin(client: aioredis.Redis) -> redis.Redis:
     options = {key: value for key, value in known.items() if key in _COPIED or key.startswith("ssl_")}
     if issubclass(pool.connection_class, aioredis.UnixDomainSocketConnection):
         options["unix_socket_path"] = known["path"]
-    # One repetition for a connection that went stale; the keeper itself tries again soon, while a longer wait inside the
-    # client would cost the lease.
+    # One repetition for a connection that went stale; the keeper itself tries again soon, while a longer wait inside
+    # the client would cost the lease.
     retry = Retry(NoBackoff(), retries=1)
     return redis.Redis(ssl=issubclass(pool.connection_class, aioredis.SSLConnection), retry=retry, **options)

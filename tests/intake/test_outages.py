@@ -56,9 +56,12 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
     gate = Gate()
     await add(redis, queue.stream, "six")
 
-    async def was_renewed() -> bool:
+    async def idle_ms() -> int:
         rows: Any = await redis.xpending_range(queue.stream, queue.group, "-", "+", 1)
-        return bool(rows[0]["time_since_delivered"] < 100)
+        return int(rows[0]["time_since_delivered"])
+
+    async def is_idle_for_less_than(limit_ms: int) -> bool:
+        return await idle_ms() < limit_ms
 
     with capture_logs() as logs:
         async with (
@@ -69,7 +72,8 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
             await until(lambda: reader.in_flight == 1)
             proxy.cut()
             await until(lambda: any(line["event"] == "leases_not_renewed" for line in logs))
+            idle_at_least_ms = await idle_ms()
             proxy.mend()
-            await until(was_renewed)
+            await until(lambda: is_idle_for_less_than(idle_at_least_ms))
             gate.opened.set()
     await assert_no_leak(redis, queue)

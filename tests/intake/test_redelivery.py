@@ -137,7 +137,7 @@ async def test_a_message_in_flight_is_not_claimed_by_another_reader_even_while_d
                 idle: Any = row["time_since_delivered"]
                 renewals += idle < before
                 before = idle
-                return bool(renewals >= 4)
+                return bool(renewals >= 3)
 
             await until(renewed)
             gate.opened.set()
