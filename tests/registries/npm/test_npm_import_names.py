@@ -1,0 +1,172 @@
+"""What a tarball gives: the names that a user of the package writes in require() and import."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.registries.npm.client import Npm
+from securechain_ingest.registries.npm.import_names import MAX_NAMES, read_tarball
+
+LIMITS = ArchiveLimits(max_members=20_000, max_expanded_bytes=50_000_000)
+
+
+def tarball(manifest: dict[str, Any] | bytes, *paths: str, folder: str = "package") -> bytes:
+    """A .tgz with a package.json and empty files; a path `a=text` has contents."""
+    body = manifest if isinstance(manifest, bytes) else json.dumps({"name": "pkg", **manifest}).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path, text in [
+            ("package.json", body),
+            *((path.partition("=")[0], path.partition("=")[2].encode()) for path in paths),
+        ]:
+            member = tarfile.TarInfo(f"{folder}/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    return packed.getvalue()
+
+
+def names(*paths: str, name: str | None = None, folder: str = "package", **manifest: Any) -> list[str]:
+    return list(read_tarball(io.BytesIO(tarball(manifest, *paths, folder=folder)), LIMITS, name).names)
+
+
+def test_files_are_named_without_suffix_and_index_files_by_their_folder() -> None:
+    assert names("index.js", "lib/router/index.js", "lib/router/route.js", "lib/a.mjs", "lib/b.cjs", "src/c.ts") == [
+        "pkg",
+        "pkg/lib/a",
+        "pkg/lib/b",
+        "pkg/lib/router",
+        "pkg/lib/router/route",
+        "pkg/src/c",
+    ]
+
+
+def test_one_module_in_several_formats_has_one_name() -> None:
+    assert names("lib/a.js", "lib/a.mjs", "lib/a.cjs", "lib/a.d.ts") == ["pkg", "pkg/lib/a"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "test/a.js",
+        "lib/tests/a.js",
+        "__tests__/a.js",
+        "node_modules/other/index.js",
+        "dist/a.js",
+        "lib/build/a.js",
+        "_private.js",
+        "lib/_private/a.js",
+        "._a.js",
+        ".storybook/config.js",
+        "README.md",
+        "style.css",
+        "data.json",
+        "types.d.ts",
+        "types.d.mts",
+        "lib/odd (1).js",
+    ],
+)
+def test_what_is_no_module_of_the_package_is_left_out(path: str) -> None:
+    assert names(path) == ["pkg"]
+
+
+def test_a_folder_called_like_an_excluded_one_is_kept() -> None:
+    assert names("testing/a.js", "builder.js") == ["pkg", "pkg/builder", "pkg/testing/a"]
+
+
+def test_the_package_itself_stands_although_its_main_file_is_a_built_one() -> None:
+    assert names("dist/index.js", main="dist/index.js") == ["pkg"]
+
+
+def test_a_folder_with_a_package_json_of_its_own_is_imported_by_its_name() -> None:
+    assert names(
+        'hooks/package.json={"main": "../dist/hooks.js"}',
+        'esm/package.json={"type": "module"}',
+        "broken/package.json={",
+        'test/package.json={"main": "a.js"}',
+    ) == ["pkg", "pkg/hooks"]
+
+
+def test_with_exports_only_what_they_expose_can_be_imported() -> None:
+    exports = {
+        ".": "./lib/index.js",
+        "./feature": "./lib/feature.js",
+        "./utils/*.js": "./lib/utils/*.js",
+        "./package.json": "./package.json",
+    }
+
+    assert names("lib/index.js", "lib/feature.js", "lib/hidden.js", "lib/utils/a.js", exports=exports) == [
+        "pkg",
+        "pkg/feature",
+        "pkg/utils/a.js",
+    ]
+
+
+def test_null_exports_are_no_exports() -> None:
+    assert names("lib/a.js", exports=None) == ["pkg", "pkg/lib/a"]
+
+
+def test_the_outer_folder_may_have_any_name() -> None:
+    assert names("a.js", folder="1289345247862-0.009") == ["pkg", "pkg/a"]
+
+
+def test_names_carry_the_registry_s_spelling() -> None:
+    assert names("a.js", name="@Some/Package") == ["@Some/Package", "@Some/Package/a"]
+
+
+def test_a_package_without_code_is_its_name() -> None:
+    assert names("index.html", "README") == ["pkg"]
+
+
+def test_a_huge_package_keeps_the_names_nearest_to_its_root() -> None:
+    found = names(*(f"icons/deep/{number}.js" for number in range(MAX_NAMES)), "main.js", "icons/index.js")
+
+    assert len(found) == MAX_NAMES
+    assert {"pkg", "pkg/main", "pkg/icons"} <= set(found)
+
+
+@pytest.mark.parametrize("manifest", [b"{", b"[]", b'"text"', b""])
+def test_an_unreadable_package_json_is_refused(manifest: bytes) -> None:
+    with pytest.raises(ArchiveRefused) as caught:
+        read_tarball(io.BytesIO(tarball(manifest, "a.js")), LIMITS, "pkg")
+    assert caught.value.reason == "bad_manifest"
+
+
+def test_a_byte_order_mark_and_stray_bytes_in_package_json_are_tolerated() -> None:
+    manifest = b'\xef\xbb\xbf{"name": "pkg", "author": "Andr\xe9"}'
+
+    assert read_tarball(io.BytesIO(tarball(manifest, "a.js")), LIMITS, None).names == ("pkg", "pkg/a")
+
+
+def test_an_archive_without_package_json_is_refused() -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("package/a.js"))
+    packed.seek(0)
+
+    with pytest.raises(ArchiveRefused) as caught:
+        read_tarball(packed, LIMITS, "pkg")
+    assert caught.value.reason == "no_manifest"
+
+
+def test_a_file_on_disk_is_named_by_its_own_package_json(tmp_path: Path) -> None:
+    file = tmp_path / "any.tgz"
+    file.write_bytes(tarball({"name": "@a/b"}, "lib/c.js"))
+
+    assert Npm.archive_names(str(file), file.name).names == ("@a/b", "@a/b/lib/c")
+
+
+def test_a_file_on_disk_without_a_name_inside_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "any.tgz"
+    file.write_bytes(tarball(b"{}", "lib/c.js"))
+
+    with pytest.raises(ArchiveRefused) as caught:
+        Npm.archive_names(str(file), file.name)
+    assert caught.value.reason == "no_name"
