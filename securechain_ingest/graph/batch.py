@@ -1,0 +1,179 @@
+"""Group commit: what concurrent callers ask of the graph while it is busy goes into its next transaction together.
+
+There is no timer: a lone request goes at once, and the more wait, the more share a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from securechain_ingest.errors import ConfigError, IngestError, StoreError
+from securechain_ingest.graph.connection import refused
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrite, WriteResult
+from securechain_ingest.settings import GraphSettings
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class GraphBatcher:
+    """`Graph` for many concurrent callers of one package each; an async context manager.
+
+    A failure that is one package's own does not touch the others of its batch, nor does a caller that gives up: a write
+    that has begun is finished without it.
+    """
+
+    def __init__(self, graph: Graph, settings: GraphSettings) -> None:
+        async def known(refs: Sequence[PackageRef]) -> list[KnownPackage | None]:
+            found = await graph.known(refs)
+            return [found.get(ref.purl) for ref in refs]
+
+        limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers)
+        self.mark_absent = graph.mark_absent
+        self._known = _Batches("graph-known", known, _ref_purl, _one_row, limits)
+        self._writes = _Batches("graph-write", graph.write, _write_purl, _write_rows, limits)
+        self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)
+
+    async def __aenter__(self) -> GraphBatcher:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._known.close()
+        await self._links.close()
+        await self._writes.close()
+
+    async def known(self, ref: PackageRef) -> KnownPackage | None:
+        """What the graph holds about a package that is complete there; else None. Raises StoreError, ConfigError."""
+        return await self._known.submit(ref)
+
+    async def write(self, write: PackageWrite) -> WriteResult:
+        """Returns once the transaction is committed. Raises StoreError, ConfigError, Malformed as `Graph.write` does."""
+        return await self._writes.submit(write)
+
+    async def link(self, link: Link) -> WriteResult:
+        """Returns once the transaction is committed. Raises StoreError, ConfigError."""
+        return await self._links.submit(link)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    packages: int
+    rows: int
+    runners: int
+
+
+class _Batches(Generic[Item, Answer]):
+    """Collects items while `run` is busy; at most `limits.runners` runs at once, each key once a run."""
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Item]], Awaitable[list[Answer]]],
+        key: Callable[[Item], str],
+        rows: Callable[[Item], int],
+        limits: _Limits,
+    ) -> None:
+        self._name = name
+        self._run = run
+        self._key = key
+        self._rows = rows
+        self._limits = limits
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._runners: set[asyncio.Task[None]] = set()
+
+    async def submit(self, item: Item) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._runners) < self._limits.runners:
+            runner = asyncio.create_task(self._drain(), name=self._name)
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
+        return await future
+
+    async def close(self) -> None:
+        """Give up on what still waits: its callers are being cancelled."""
+        for _, future in self._waiting:
+            future.cancel()
+        self._waiting.clear()
+        runners = list(self._runners)
+        for runner in runners:
+            runner.cancel()
+        await asyncio.gather(*runners, return_exceptions=True)
+
+    async def _drain(self) -> None:
+        while batch := self._take():
+            try:
+                await self._serve(batch)
+            finally:
+                for _, future in batch:
+                    future.cancel()  # no effect on those that have their answer
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
+        keys: set[str] = set()
+        later: list[tuple[Item, asyncio.Future[Answer]]] = []
+        room = self._limits.rows
+        while self._waiting and len(batch) < self._limits.packages:
+            item, future = self._waiting[0]
+            rows = self._rows(item)
+            if batch and rows > room:
+                break
+            self._waiting.popleft()
+            if future.done():
+                continue
+            if (key := self._key(item)) in keys:
+                later.append((item, future))
+                continue
+            keys.add(key)
+            room -= rows
+            batch.append((item, future))
+        self._waiting.extendleft(reversed(later))
+        return batch
+
+    async def _serve(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._run([item for item, _ in batch])
+        except IngestError as error:
+            if len(batch) > 1 and _may_be_ones_own(error):
+                for member in batch:
+                    await self._serve([member])
+                return
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+
+def _may_be_ones_own(error: IngestError) -> bool:
+    return refused(error) if isinstance(error, StoreError) else not isinstance(error, ConfigError)
+
+
+def _ref_purl(ref: PackageRef) -> str:
+    return ref.purl
+
+
+def _write_purl(write: PackageWrite) -> str:
+    return write.package.ref.purl
+
+
+def _link_purl(link: Link) -> str:
+    return link.ref.purl
+
+
+def _one_row(_: object) -> int:
+    return 1
+
+
+def _write_rows(write: PackageWrite) -> int:
+    return sum(1 + len(version.requirements or ()) for version in write.package.versions)

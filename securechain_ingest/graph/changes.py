@@ -1,0 +1,239 @@
+"""The difference between what the graph holds about packages and what it shall hold; pure.
+
+Only differences are written: a refresh of a package with a thousand versions costs what its new version costs, and a
+repeated write changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from securechain_ingest.graph.identity import Identity, new_name, spellings, version_purl
+from securechain_ingest.graph.state import VersionState
+from securechain_ingest.model import ANY, PackageRef, PackageWrite, Rating, Requirement, Version
+
+FORMAT = 1
+"""Goes up when packages written by an earlier release have to be read from their registries again."""
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Changes:
+    """The parameters of `Statements.apply`, in the order in which they take effect."""
+
+    updated_packages: list[Row] = field(default_factory=list)
+    created_packages: list[Row] = field(default_factory=list)
+    created_versions: list[Row] = field(default_factory=list)
+    updated_versions: list[Row] = field(default_factory=list)
+    dropped: list[Row] = field(default_factory=list)
+    settle: list[str] = field(default_factory=list)
+    targets: list[Row] = field(default_factory=list)
+    parents: list[Row] = field(default_factory=list)
+
+    def add(self, write: PackageWrite, identity: Identity, *, parent_property: str) -> None:
+        """Take up one package. `parent_property`: which property of the package its edges carry as their parent."""
+        package = write.package
+        if identity.renamed is not None:
+            self.updated_packages.append(
+                {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
+            )
+        properties = _package_properties(write, identity.name)
+        if identity.node is None:
+            self.created_packages.append({"purl": package.ref.purl, "properties": properties})
+        else:
+            self.updated_packages.append({"id": identity.node.id, "properties": properties})
+        targets = _Targets(write, package.ref.purl if parent_property == "purl" else identity.name)
+        self._add_versions(write, identity, targets)
+        self.settle.append(package.ref.purl)
+        self.targets += targets.rows.values()
+        self.parents += parent_rows(write)
+
+    def _add_versions(self, write: PackageWrite, identity: Identity, targets: _Targets) -> None:
+        purl = write.package.ref.purl
+        states, doubles = _one_a_name(identity)
+        listed = {version.name: version for version in write.package.versions}
+        serials = write.package.ref.ecosystem.rank([*states, *listed])
+        for name in {**listed, **states}:
+            state, version, rating = states.get(name), listed.get(name), write.ratings.get(name)
+            held = state.properties if state else {}
+            wanted = _version_properties(purl, version, name, serials[name], rating, held)
+            if state is None:
+                self.created_versions.append({"package": purl, "purl": wanted["purl"], "properties": wanted})
+            elif changed := {key: value for key, value in wanted.items() if held.get(key) != value}:
+                self.updated_versions.append({"id": state.id, "properties": changed})
+            needed = version.requirements if version else None
+            if needed is not None or state is not None:
+                twins = doubles.get(name, [])
+                if dropped := targets.compare(wanted["purl"], needed, state, twins):
+                    self.dropped.append({"id": state.id if state else "", "relationships": dropped})
+        for twin in (twin for twins in doubles.values() for twin in twins):
+            relationships = [twin.have_id, *(edge.id for edge in twin.edges), *(wait.id for wait in twin.waits)]
+            self.dropped.append({"id": twin.id, "relationships": relationships})
+
+    def chunks(self, limit: int) -> Iterator[dict[str, list[Any]]]:
+        """The parameters in portions of about `limit` rows, at least one; sorted against deadlocks."""
+        self.updated_packages.sort(key=lambda row: len(row["properties"]))  # names are given up before they are taken
+        self.targets.sort(key=lambda row: row["purl"])
+        self.parents.sort(key=lambda row: row["id"])
+        portion, room = _empty(), limit
+        for key in portion:
+            rows = getattr(self, key)
+            for row in _split(rows, limit) if key == "targets" else rows:
+                weight = max(1, len(row["edges"])) if key == "targets" else 1
+                if weight > room:
+                    yield portion
+                    portion, room = _empty(), limit
+                portion[key].append(row)
+                room -= weight
+        yield portion
+
+
+class _Targets:
+    """The requirements of one package's versions that differ from the graph, gathered by target."""
+
+    def __init__(self, write: PackageWrite, parent: str) -> None:
+        self.rows: dict[str, Row] = {}
+        self._write = write
+        self._parent = parent
+
+    def compare(
+        self,
+        version_purl: str,
+        needed: tuple[Requirement, ...] | None,
+        state: VersionState | None,
+        twins: list[VersionState],
+    ) -> list[str]:
+        """Note what one version lacks; returns the ids of the relationships that it has too many."""
+        edges = list(state.edges) if state else []
+        waits = list(state.waits) if state else []
+        if needed is None:
+            wanted = _held(state, twins)
+        else:
+            wanted = {item.target.purl: (item.target.registry_name, item.constraints) for item in needed}
+        present = {edge.purl: edge for edge in reversed(edges) if edge.purl is not None}
+        awaited = {wait.purl: wait for wait in reversed(waits)}
+        for purl, (name, constraints) in wanted.items():
+            edge, wait = present.get(purl), awaited.get(purl)
+            if edge is not None and (edge.constraints, edge.parent) == (constraints, self._parent):
+                continue
+            if edge is None and wait is not None and wait.constraints == constraints:
+                if wait.queueable and self._write.follow:
+                    self._row(purl, name)
+                continue
+            self._row(purl, name)["edges"].append([version_purl, constraints])
+        kept = {edge.id for purl, edge in present.items() if purl in wanted}
+        kept |= {wait.id for purl, wait in awaited.items() if purl in wanted and purl not in present}
+        unnamed = None if needed is None else {name for item in needed for name in spellings(item.target)}
+        kept |= {edge.id for edge in edges if edge.purl is None and (unnamed is None or edge.name in unnamed)}
+        return [held for held in (*(edge.id for edge in edges), *(wait.id for wait in waits)) if held not in kept]
+
+    def _row(self, purl: str, name: str) -> Row:
+        row = self.rows.get(purl)
+        if row is None:
+            ref: PackageRef = self._write.package.ref
+            row = self.rows[purl] = {
+                "package": ref.purl,
+                "purl": purl,
+                "name": name,
+                "ecosystem": ref.ecosystem.name,
+                "parent": self._parent,
+                "follow": self._write.follow,
+                "edges": [],
+            }
+        return row
+
+
+def parent_rows(write: PackageWrite) -> list[Row]:
+    """The edges that messages ask for; the last message on one parent counts."""
+    purl = write.package.ref.purl
+    constraints = {parent.element_id: parent.constraints for parent in write.parents}
+    return [{"package": purl, "id": element_id, "constraints": text} for element_id, text in constraints.items()]
+
+
+def _package_properties(write: PackageWrite, name: str) -> Row:
+    package = write.package
+    properties: Row = {
+        **package.properties,
+        "name": name,
+        "purl": package.ref.purl,
+        "registry_name": package.ref.registry_name,
+        "vendor": package.vendor,
+        "repository_url": package.repository_url,
+        "moment": write.checked_at,
+        "validator": package.validator,
+        "format": FORMAT,
+        "tried_at": None,
+    }
+    if write.import_names is not None:
+        properties["import_names"] = list(write.import_names.names)
+        properties["import_names_error"] = write.import_names.error
+    return properties
+
+
+def _version_properties(
+    package_purl: str, version: Version | None, name: str, serial: int, rating: Rating | None, held: Mapping[str, Any]
+) -> Row:
+    """The properties that the version shall have; those of others on the node are left alone."""
+    properties: Row = {
+        "name": name,
+        "purl": version.purl if version else held.get("purl") or version_purl(package_purl, name),
+        "serial_number": serial,
+        "release_date": (version.release_date if version else None) or _iso_date(held.get("release_date")),
+    }
+    if version is not None:
+        properties["yanked"] = version.yanked or None
+        properties["deprecated"] = version.deprecated or None
+    if rating is None and held.get("vulnerabilities") is None:
+        rating = Rating()
+    if rating is not None:
+        properties["mean"] = float(rating.mean)
+        properties["weighted_mean"] = float(rating.weighted_mean)
+        properties["vulnerabilities"] = list(rating.vulnerabilities)
+    return properties
+
+
+def _iso_date(held: Any) -> str | None:
+    """Upstream writes epoch milliseconds for Maven (contract, section 1.2)."""
+    if isinstance(held, int):
+        return datetime.fromtimestamp(held / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if held is None else str(held)
+
+
+def _one_a_name(identity: Identity) -> tuple[dict[str, VersionState], dict[str, list[VersionState]]]:
+    """One node for each version name, and the other nodes of the same name, which upstream's races left.
+
+    The others lose their relationships, so that clients find one version; the nodes stay: their ids are in flight.
+    """
+    states: dict[str, VersionState] = {}
+    doubles: dict[str, list[VersionState]] = {}
+    versions = identity.node.versions if identity.node else []
+    for state in sorted(versions, key=lambda state: (state.properties.get("purl") is None, len(state.id), state.id)):
+        if states.setdefault(state.name, state) is not state:
+            doubles.setdefault(state.name, []).append(state)
+    return states, doubles
+
+
+def _held(state: VersionState | None, twins: list[VersionState]) -> dict[str, tuple[str, str]]:
+    """The requirements that the graph holds: those of the node itself come before those of its twins."""
+    held: dict[str, tuple[str, str]] = {}
+    for version in [*twins, *([state] if state else [])]:
+        held.update((wait.purl, (wait.name, wait.constraints)) for wait in version.waits)
+        held.update(
+            (edge.purl, (edge.name, edge.constraints or ANY)) for edge in version.edges if edge.purl is not None
+        )
+    return held
+
+
+def _empty() -> dict[str, list[Any]]:
+    return {name: [] for name in Changes.__dataclass_fields__}
+
+
+def _split(targets: list[Row], limit: int) -> Iterator[Row]:
+    for row in targets:
+        edges = row["edges"]
+        for start in range(0, max(1, len(edges)), limit):
+            yield {**row, "edges": edges[start : start + limit]}

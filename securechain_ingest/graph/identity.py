@@ -1,0 +1,76 @@
+"""Which node stands for a package: by purl, else an older node by any spelling of its name (contract, section 1.4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packageurl import PackageURL
+
+from securechain_ingest.graph.state import PackageState
+from securechain_ingest.model import Ecosystem, PackageRef
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The decision for one package."""
+
+    node: PackageState | None
+    """The node to be used; None: a new one."""
+    name: str
+    """Its `name` from now on."""
+    renamed: PackageState | None
+    """Another package, which has to give up that name for its own spelling."""
+
+
+def spellings(ref: PackageRef) -> tuple[str, ...]:
+    """Every `name` under which an older graph may hold the package, the right one first."""
+    names = [ref.name, ref.registry_name]
+    if ref.ecosystem.purl_type == "pypi":
+        normalised = re.sub(r"[-_.]+", "-", ref.name)
+        names += [normalised, normalised.replace("-", "_"), normalised.replace("-", ".")]
+    return tuple(dict.fromkeys(names))
+
+
+def identify(ref: PackageRef, candidates: Iterable[PackageState]) -> Identity:
+    """Choose among the nodes that carry the purl or one of the spellings.
+
+    Two packages that differ in case only: the one that is lower-case in its registry owns the lower-case name, the
+    other keeps its own spelling, whichever of them came first.
+    """
+    candidates = list(candidates)
+    ours = [node for node in candidates if node.purl == ref.purl]
+    if not ours:
+        order = spellings(ref)
+        ours = sorted(
+            (node for node in candidates if node.purl is None and node.name in order),
+            key=lambda node: (order.index(node.name), node.id),
+        )
+    node = ours[0] if ours else None
+    holder = next((other for other in candidates if other is not node and other.name == ref.name), None)
+    if holder is None:
+        return Identity(node, ref.name, None)
+    if holder.purl is not None and ref.registry_name == ref.name and _own_spelling(holder) != ref.name:
+        return Identity(node, ref.name, holder)
+    return Identity(node, node.name if node else ref.registry_name, None)
+
+
+def _own_spelling(node: PackageState) -> str:
+    return node.registry_name or node.name
+
+
+def new_name(renamed: PackageState) -> str:
+    """The name of a package that had to give up the lower-case one."""
+    return _own_spelling(renamed)
+
+
+def reference(ecosystem: Ecosystem, registry_name: str, purl: str) -> PackageRef:
+    """A ref from what the graph holds about a package."""
+    return PackageRef(ecosystem, registry_name, registry_name.lower(), purl)
+
+
+def version_purl(package_purl: str, version: str) -> str:
+    """The purl of a version that only the graph knows (contract, section 1.2)."""
+    parsed = PackageURL.from_string(package_purl)
+    return parsed._replace(version=version).to_string()

@@ -1,0 +1,300 @@
+"""The Cypher of the graph: constant texts, so that a server plans each once; only fixed labels are put into them.
+
+Every statement runs alike on Neo4j 5 and on ArcadeDB's Bolt server. Both take long lists by UNWIND and look nodes up by
+index if the value stands alone on one side of an equality, hence small parts instead of one clever pattern.
+Parts are joined as subqueries that return one row each, because a round trip costs more than an empty list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """The statements for one package label."""
+
+    known: str
+    read: str
+    apply: str
+    settle: str
+    link: str
+    mark_absent: str
+    stale: str
+    view: str
+
+
+_QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
+"""The registry has not lately said that it does not have the package."""
+
+_PARENT = "CASE $parent_version_name WHEN 'name' THEN parent.name ELSE parent.purl END"
+
+_KNOWN = """
+UNWIND $purls AS purl
+MATCH (p:PACKAGE {purl: purl})
+WHERE p.format = $format
+RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at, p.validator AS validator,
+       [(p)-[:HAVE]->(v:Version) | v.name] AS versions
+"""
+
+# Setting a property first takes the package's lock (Neo4j) or lays hold of its page (ArcadeDB): what is read after it
+# stays true until the commit.
+_READ = """
+CALL {
+  UNWIND $purls AS purl MATCH (p:PACKAGE {purl: purl}) RETURN p
+  UNION
+  UNWIND $names AS name MATCH (p:PACKAGE {name: name}) RETURN p
+}
+SET p.name = p.name
+WITH p
+OPTIONAL MATCH (p)-[have:HAVE]->(v:Version)
+RETURN elementId(p) AS id, p.purl AS purl, p.name AS name, p.registry_name AS registry_name,
+       elementId(v) AS version_id, elementId(have) AS have_id, properties(v) AS version,
+       [(v)-[r:REQUIRE]->(t) | [elementId(r), t.purl, t.name, r.constraints, r.parent_version_name]] AS edges,
+       [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) |
+         [elementId(w), a.purl, a.name, w.constraints, a.queued_at IS NULL AND QUEUEABLE]] AS waits
+"""
+
+_UPDATE_PACKAGES = """
+UNWIND $updated_packages AS row
+MATCH (p) WHERE elementId(p) = row.id
+SET p += row.properties, p.import_names = coalesce(row.properties.import_names, p.import_names, [])
+RETURN count(*) AS updated_packages
+"""
+
+# A format on a node that was not there when the package was read: another writer came between.
+_CREATE_PACKAGES = """
+UNWIND $created_packages AS row
+MERGE (p:PACKAGE {purl: row.purl})
+WITH row, p, p.format AS format
+SET p += row.properties, p.import_names = coalesce(row.properties.import_names, [])
+RETURN count(format) AS conflicts
+"""
+
+_CREATE_VERSIONS = """
+UNWIND $created_versions AS row
+MATCH (p:PACKAGE {purl: row.package})
+MERGE (v:Version {purl: row.purl})
+SET v += row.properties
+MERGE (p)-[:HAVE]->(v)
+RETURN count(*) AS created_versions
+"""
+
+_UPDATE_VERSIONS = """
+UNWIND $updated_versions AS row
+MATCH (v) WHERE elementId(v) = row.id
+SET v += row.properties
+RETURN count(*) AS updated_versions
+"""
+
+_DROP = """
+UNWIND $dropped AS row
+MATCH (v) WHERE elementId(v) = row.id
+MATCH (v)-[r]-() WHERE elementId(r) IN row.relationships
+DELETE r
+RETURN count(*) AS dropped
+"""
+
+_CLAIM_CREATED = """
+UNWIND $created_packages AS row
+MERGE (a:AbsentPackage {purl: row.purl})
+SET a.settled = true
+RETURN count(*) AS claimed_created
+"""
+
+_CLAIM = """
+UNWIND $settle AS purl
+MATCH (a:AbsentPackage {purl: purl})
+SET a.settled = true
+RETURN count(*) AS claimed
+"""
+
+_SETTLE = f"""
+UNWIND $settle AS purl
+MATCH (a:AbsentPackage {{purl: purl}})
+MATCH (a)-[w:AWAITED_BY]->(v:Version)
+MATCH (v)<-[:HAVE]-(parent:PACKAGE)
+MATCH (p:PACKAGE {{purl: purl}})
+MERGE (v)-[r:REQUIRE]->(p)
+SET r.constraints = w.constraints, r.parent_version_name = {_PARENT}
+RETURN count(*) AS settled
+"""
+
+_REMOVE_SETTLED = """
+UNWIND $settle AS purl
+MATCH (a:AbsentPackage {purl: purl})
+DETACH DELETE a
+RETURN count(*) AS removed
+"""
+
+_REQUIRE_PRESENT = """
+UNWIND $targets AS row
+MATCH (t:PACKAGE {purl: row.purl})
+UNWIND row.edges AS edge
+MATCH (v:Version {purl: edge[0]})
+MERGE (v)-[r:REQUIRE]->(t)
+SET r.constraints = edge[1], r.parent_version_name = row.parent
+RETURN count(*) AS required
+"""
+
+_AWAIT_ABSENT = """
+UNWIND $targets AS row
+WITH row WHERE NOT EXISTS { MATCH (t:PACKAGE {purl: row.purl}) }
+MERGE (a:AbsentPackage {purl: row.purl})
+SET a.name = row.name, a.ecosystem = row.ecosystem
+WITH row, a
+UNWIND row.edges AS edge
+MATCH (v:Version {purl: edge[0]})
+MERGE (a)-[w:AWAITED_BY]->(v)
+SET w.constraints = edge[1]
+RETURN count(*) AS awaited
+"""
+
+# The merge above may have waited for the transaction that wrote the very package: then both are there now.
+_FIND_LATE = """
+UNWIND $targets AS row
+MATCH (a:AbsentPackage {purl: row.purl})
+MATCH (t:PACKAGE {purl: row.purl})
+RETURN collect(t.purl) AS late
+"""
+
+_QUEUE_TARGETS = """
+UNWIND $targets AS row
+WITH row WHERE row.follow
+MATCH (a:AbsentPackage {purl: row.purl})
+WHERE a.queued_at IS NULL AND QUEUEABLE
+WITH row, a, a.name AS name
+SET a.queued_at = $now
+RETURN collect([row.package, row.purl, name]) AS queued
+"""
+
+_LINK_FILES = """
+UNWIND $parents AS row
+MATCH (f) WHERE elementId(f) = row.id AND f:RequirementFile
+MATCH (p:PACKAGE {purl: row.package})
+OPTIONAL MATCH (f)-[old:REQUIRE]->(p)
+WITH row, f, p, old.constraints AS before
+MERGE (f)-[r:REQUIRE]->(p)
+SET r.constraints = row.constraints,
+    r.parent_version_name = null,
+    f.moment = CASE WHEN before = row.constraints THEN f.moment ELSE $local_now END
+RETURN collect(row.id) AS files
+"""
+
+_LINK_VERSIONS = f"""
+UNWIND $parents AS row
+MATCH (v) WHERE elementId(v) = row.id AND v:Version
+MATCH (v)<-[:HAVE]-(parent:PACKAGE)
+MATCH (p:PACKAGE {{purl: row.package}})
+MERGE (v)-[r:REQUIRE]->(p)
+SET r.constraints = row.constraints, r.parent_version_name = {_PARENT}
+RETURN collect(row.id) AS parent_versions
+"""
+
+_FIND_LINKED = """
+UNWIND $links AS row
+MATCH (p:PACKAGE {purl: row.purl})
+RETURN collect(p.purl) AS found
+"""
+
+_TOUCH = """
+UNWIND $links AS row
+WITH row WHERE row.moment IS NOT NULL
+MATCH (p:PACKAGE {purl: row.purl})
+SET p.moment = row.moment, p.tried_at = null
+RETURN count(*) AS touched
+"""
+
+_QUEUE_AWAITED = """
+UNWIND $links AS row
+WITH row WHERE row.follow
+MATCH (p:PACKAGE {purl: row.purl})
+MATCH (p)-[:HAVE]->(v:Version)
+MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
+WITH DISTINCT row, a
+WHERE (row.repeat_follow OR a.queued_at IS NULL) AND QUEUEABLE
+SET a.queued_at = $now
+RETURN collect([row.purl, a.purl, a.name]) AS queued
+"""
+
+_MARK_ABSENT = """
+CALL {
+  MATCH (a:AbsentPackage {purl: $purl})
+  SET a.tried_at = $tried_at, a.reason = $reason, a.queued_at = null
+  RETURN count(*) AS awaited
+}
+CALL {
+  MATCH (p:PACKAGE {purl: $purl})
+  SET p.tried_at = $tried_at
+  RETURN count(*) AS known
+}
+RETURN awaited, known
+"""
+
+_STALE = """
+MATCH (p:PACKAGE)
+WHERE (p.format IS NULL OR p.moment < $older_than) AND (p.tried_at IS NULL OR p.tried_at < $older_than)
+RETURN p.name AS name, p.registry_name AS registry_name, p.purl AS purl
+ORDER BY p.moment, p.name
+LIMIT $limit
+"""
+
+_VIEW = """
+MATCH (p:PACKAGE {purl: $purl})
+OPTIONAL MATCH (p)-[:HAVE]->(v:Version)
+RETURN properties(p) AS package, properties(v) AS version,
+       [(v)-[r:REQUIRE]->(t) | [t.purl, r.constraints]] AS present,
+       [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) | [a.purl, w.constraints]] AS awaited
+"""
+
+COUNT = {
+    "packages": "MATCH (n:PACKAGE) RETURN count(n) AS count",
+    "versions": "MATCH (n:Version) RETURN count(n) AS count",
+    "absent_packages": "MATCH (n:AbsentPackage) RETURN count(n) AS count",
+}
+
+
+@cache
+def statements(label: str) -> Statements:
+    """The statements for a label of the ecosystem table (never text from outside)."""
+
+    def text(cypher: str) -> str:
+        return cypher.replace("PACKAGE", label).replace("QUEUEABLE", _QUEUEABLE)
+
+    def joined(*parts: str, answer: str) -> str:
+        return text("".join(f"CALL {{{part}}}\n" for part in parts) + f"RETURN {answer}")
+
+    settle = (_CLAIM, _SETTLE, _REMOVE_SETTLED)
+    parents = (_LINK_FILES, _LINK_VERSIONS)
+    return Statements(
+        known=text(_KNOWN),
+        read=text(_READ),
+        apply=joined(
+            _UPDATE_PACKAGES,
+            _CREATE_PACKAGES,
+            _CREATE_VERSIONS,
+            _UPDATE_VERSIONS,
+            _DROP,
+            _CLAIM_CREATED,
+            *settle,
+            _REQUIRE_PRESENT,
+            _AWAIT_ABSENT,
+            _FIND_LATE,
+            _QUEUE_TARGETS,
+            *parents,
+            answer="conflicts, late, queued, files + parent_versions AS linked",
+        ),
+        settle=joined(*settle, answer="removed"),
+        link=joined(
+            _FIND_LINKED,
+            _TOUCH,
+            *settle,
+            *parents,
+            _QUEUE_AWAITED,
+            answer="found, queued, files + parent_versions AS linked",
+        ),
+        mark_absent=text(_MARK_ABSENT),
+        stale=text(_STALE),
+        view=text(_VIEW),
+    )

@@ -1,0 +1,225 @@
+"""The graph: what the worker asks of it, each request one transaction that can be repeated without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any, TypeVar
+
+from neo4j import AsyncTransaction
+
+from securechain_ingest.errors import Malformed, StoreError
+from securechain_ingest.graph.changes import FORMAT, Changes
+from securechain_ingest.graph.connection import Conflict, Connection
+from securechain_ingest.graph.identity import identify, reference, spellings
+from securechain_ingest.graph.schema import ensure_schema
+from securechain_ingest.graph.state import PackageState, collect
+from securechain_ingest.graph.statements import COUNT, Statements, statements
+from securechain_ingest.graph.view import PackageView, aware, package_view
+from securechain_ingest.model import Ecosystem, KnownPackage, Link, PackageRef, PackageWrite, WriteResult
+from securechain_ingest.settings import GraphSettings
+
+Item = TypeVar("Item", PackageRef, PackageWrite, Link)
+
+
+class Graph:
+    """Safe for concurrent use. Every method raises StoreError if the graph is away or refuses, ConfigError on a password."""
+
+    def __init__(self, connection: Connection, settings: GraphSettings, *, absent_retry_s: float) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._absent_retry_s = absent_retry_s
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, uri: str, user: str, password: str, settings: GraphSettings, *, absent_retry_s: float
+    ) -> AsyncIterator[Graph]:
+        """Connects on first use. A package that its registry lacked is not named again before `absent_retry_s`."""
+        async with Connection.open(
+            uri,
+            user,
+            password,
+            database=settings.database,
+            timeout_s=settings.query_timeout_s,
+            max_connections=settings.max_connections,
+        ) as connection:
+            yield cls(connection, settings, absent_retry_s=absent_retry_s)
+
+    async def ensure_schema(self, ecosystems: Sequence[Ecosystem]) -> None:
+        """Constraints and indexes; where an old graph holds duplicates a warning, and a plain index instead."""
+        await ensure_schema(self._connection, ecosystems)
+
+    async def ping(self) -> None:
+        """Returns if the graph answers."""
+        await self._connection.run("RETURN 1 AS one")
+
+    async def counts(self, ecosystems: Iterable[Ecosystem]) -> dict[str, int]:
+        """How many nodes there are: packages by ecosystem, versions, absent packages."""
+        queries = {each.name: COUNT["packages"].replace("PACKAGE", each.label) for each in ecosystems}
+        queries |= {name: query for name, query in COUNT.items() if name != "packages"}
+        return {name: (await self._connection.run(query))[0]["count"] for name, query in queries.items()}
+
+    async def known(self, refs: Sequence[PackageRef]) -> dict[str, KnownPackage]:
+        """By purl, those of the packages that this release has written completely. One query an ecosystem."""
+        found: dict[str, KnownPackage] = {}
+        for queries, members in _by_ecosystem(refs):
+            purls = sorted({ref.purl for ref in members})
+            for row in await self._connection.run(queries.known, {"purls": purls, "format": FORMAT}):
+                if row["versions"]:
+                    found[row["purl"]] = KnownPackage(
+                        purl=row["purl"],
+                        registry_name=row["registry_name"],
+                        versions=frozenset(row["versions"]),
+                        checked_at=aware(row["checked_at"]),
+                        validator=row["validator"],
+                    )
+        return found
+
+    async def write(self, writes: Sequence[PackageWrite]) -> list[WriteResult]:
+        """Write packages in one transaction, all or nothing; the results are in the order of `writes`.
+
+        A purl may stand there once. Raises Malformed for a package without versions, which no client could read.
+        """
+        for write in writes:
+            if not write.package.versions:
+                raise Malformed(f"{write.package.ref.purl} has no version", url=write.package.ref.purl)
+        if len({write.package.ref.purl for write in writes}) != len(writes):
+            raise ValueError("one package stands twice in one transaction")
+
+        async def work(transaction: AsyncTransaction) -> dict[str, WriteResult]:
+            results: dict[str, WriteResult] = {}
+            for queries, members in _by_ecosystem(writes):
+                results |= await self._write(transaction, queries, members)
+            return results
+
+        results = await self._connection.transaction(work)
+        return [results[write.package.ref.purl] for write in writes]
+
+    async def link(self, links: Sequence[Link]) -> list[WriteResult]:
+        """Serve requests on packages that the graph knows; the results are in the order of `links`."""
+        answers: dict[str, Mapping[str, Any]] = {}
+        now = datetime.now(UTC)
+        for queries, members in _by_ecosystem(links):
+            answer = (await self._connection.run(queries.link, self._common(now) | _link_rows(members)))[0]
+            lost = {link.ref.purl for link in members} - set(answer["found"])
+            if lost:
+                raise StoreError(f"{min(lost)} left the graph while it was being linked")
+            answers |= {link.ref.purl: answer for link in members}
+        return [
+            _result(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
+        ]
+
+    async def mark_absent(self, ref: PackageRef, tried_at: datetime, reason: str) -> None:
+        """Note that the registry lacks a package, on the node of what waits for it or on its own; creates none."""
+        await self._connection.run(
+            statements(ref.ecosystem.label).mark_absent, {"purl": ref.purl, "tried_at": tried_at, "reason": reason}
+        )
+
+    async def stale(self, ecosystem: Ecosystem, older_than: datetime, limit: int) -> list[PackageRef]:
+        """At most `limit` packages that were last checked before a moment or never completed, oldest check first."""
+        rows = await self._connection.run(statements(ecosystem.label).stale, {"older_than": older_than, "limit": limit})
+        return [reference(ecosystem, row["registry_name"] or row["name"], row["purl"] or "") for row in rows]
+
+    async def view(self, ref: PackageRef) -> PackageView | None:
+        """The package as a reader would see it; None if it is not there."""
+        return package_view(await self._connection.run(statements(ref.ecosystem.label).view, {"purl": ref.purl}))
+
+    async def _write(
+        self, transaction: AsyncTransaction, queries: Statements, writes: Sequence[PackageWrite]
+    ) -> dict[str, WriteResult]:
+        changes = Changes()
+        common = self._common(datetime.now(UTC))
+        nodes = await _read(transaction, queries, common, writes)
+        for write in writes:
+            ref = write.package.ref
+            near = {node.id: node for key in (ref.purl, *spellings(ref)) for node in nodes.get(key, ())}
+            changes.add(write, identify(ref, near.values()), parent_property=self._settings.parent_version_name)
+        queued: list[list[str]] = []
+        linked: list[str] = []
+        for portion in changes.chunks(self._settings.batch_rows):
+            answer = (await _rows(transaction, queries.apply, common | portion))[0]
+            if answer["conflicts"]:
+                raise Conflict
+            if answer["late"]:
+                await _rows(transaction, queries.settle, common | {"settle": answer["late"]})
+            late = set(answer["late"])
+            queued += [entry for entry in answer["queued"] if entry[1] not in late]
+            linked += answer["linked"]
+        answer = {"queued": queued, "linked": linked}
+        return {
+            write.package.ref.purl: _result(write.package.ref, answer, [parent.element_id for parent in write.parents])
+            for write in writes
+        }
+
+    def _common(self, now: datetime) -> dict[str, Any]:
+        return {
+            "now": now,
+            "local_now": now.replace(tzinfo=None),
+            "retry_before": now - timedelta(seconds=self._absent_retry_s),
+            "parent_version_name": self._settings.parent_version_name,
+        }
+
+
+async def _read(
+    transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], writes: Sequence[PackageWrite]
+) -> dict[str, list[PackageState]]:
+    """The nodes that may stand for the packages, by purl and by name, locked until the commit."""
+    names = {name for write in writes for name in spellings(write.package.ref)}
+    purls = sorted(write.package.ref.purl for write in writes)
+    nodes: dict[str, list[PackageState]] = {}
+    rows = await _rows(transaction, queries.read, {**common, "purls": purls, "names": sorted(names)})
+    for node in collect(rows):
+        for key in {node.name, node.purl} - {None}:
+            nodes.setdefault(str(key), []).append(node)
+    return nodes
+
+
+async def _rows(transaction: AsyncTransaction, cypher: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    result = await transaction.run(cypher, dict(parameters))
+    return [record.data() async for record in result]
+
+
+def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
+    parents = {(link.ref.purl, parent.element_id): parent.constraints for link in links for parent in link.parents}
+    return {
+        "links": [
+            {
+                "purl": link.ref.purl,
+                "follow": link.follow,
+                "repeat_follow": link.repeat_follow,
+                "moment": link.checked_at,
+            }
+            for link in links
+        ],
+        "settle": sorted({link.ref.purl for link in links}),
+        "parents": [
+            {"package": purl, "id": element_id, "constraints": constraints}
+            for (purl, element_id), constraints in sorted(parents.items())
+        ],
+    }
+
+
+def _result(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) -> WriteResult:
+    queued = {purl: name for package, purl, name in answer["queued"] if package == ref.purl}
+    linked = set(answer["linked"])
+    return WriteResult(
+        purl=ref.purl,
+        to_queue=tuple(reference(ref.ecosystem, name, purl) for purl, name in sorted(queued.items())),
+        lost_parents=tuple(sorted(set(parents) - linked)),
+    )
+
+
+def _by_ecosystem(items: Sequence[Item]) -> Iterable[tuple[Statements, list[Item]]]:
+    """The items of each ecosystem with its statements, in an order that all writers share."""
+    ordered = sorted(items, key=lambda item: (_ref(item).ecosystem.label, _ref(item).purl))
+    for label, members in groupby(ordered, key=lambda item: _ref(item).ecosystem.label):
+        yield statements(label), list(members)
+
+
+def _ref(item: PackageRef | PackageWrite | Link) -> PackageRef:
+    if isinstance(item, PackageRef):
+        return item
+    return item.package.ref if isinstance(item, PackageWrite) else item.ref
