@@ -1,15 +1,13 @@
-"""A Redis of the test's own, fast queue settings, and a reader whose handled messages can be watched."""
+"""A Redis of the test's own and fast queue settings."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.settings import QueueSettings
-
-Settings = Callable[..., QueueSettings]
 
 
 @pytest.fixture
