@@ -59,7 +59,7 @@ def test_an_answer_can_stall(server: Server, after_bytes: int | None) -> None:
     server.faults.add(Fault(DOCUMENT, Kind.STALL, after_bytes=after_bytes))
 
     with pytest.raises(httpx.ReadTimeout):
-        httpx.get(server.endpoints()["npm_registry"] + DOCUMENT, timeout=0.1, trust_env=False)
+        httpx.get(server.endpoints()["npm_registry"] + DOCUMENT, timeout=httpx.Timeout(5.0, read=0.1), trust_env=False)
 
 
 def test_a_slow_answer_is_complete_in_the_end(server: Server) -> None:
