@@ -12,7 +12,8 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -28,7 +29,8 @@ T = TypeVar("T")
 # Below this a document parses in about a millisecond, not much more than sending it to a child costs.
 INLINE_BYTES = 64 * 1024
 
-LOST = (EOFError, OSError, pickle.UnpicklingError)
+_LOST = (EOFError, OSError, pickle.UnpicklingError)
+_START_TIMEOUT_S = 60.0
 
 
 class _Child:
@@ -47,7 +49,7 @@ class _Child:
             )
 
     def call(self, parse: Callable[..., T], args: tuple[object, ...]) -> tuple[bool, T | Exception]:
-        """Whether it succeeded, and the value or the exception; the errors in LOST say that the child is gone."""
+        """Whether it succeeded, and the value or the exception; the errors in _LOST say that the child is gone."""
         with self._socket.makefile("wb") as requests:
             pickle.dump((parse, args), requests, pickle.HIGHEST_PROTOCOL)
         reply: tuple[bool, T | Exception] = pickle.load(self._replies)  # noqa: S301  # from our own child
@@ -75,20 +77,25 @@ class ParserPool:
         self._preload = preload
         self._capacity = anyio.CapacityLimiter(archives.processes)
         self._threads = anyio.CapacityLimiter(math.inf)
-        self._idle: list[_Child] = []
+        self._idle: deque[_Child] = deque()
 
     async def __aenter__(self) -> Self:
-        async with anyio.create_task_group() as group:
-            for _ in range(self._archives.processes):
-                group.start_soon(self.run, _do_nothing)
+        children: list[_Child] = []
+        try:
+            while len(children) < self._archives.processes:
+                children.append(self._spawn())
+            for child in children:
+                await self._call(child, _START_TIMEOUT_S, _do_nothing)
+        except BaseException:
+            await self._end(children)
+            raise
+        self._idle.extend(children)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with anyio.CancelScope(shield=True):
-            while self._idle:
-                await self._in_thread(self._idle.pop().end)
+        await self._end(self._idle)
 
     @property
     def limits(self) -> ArchiveLimits:
@@ -103,17 +110,7 @@ class ParserPool:
         """
         async with self._capacity:
             child = await self._take()
-            try:
-                with anyio.fail_after(self._archives.timeout_s):
-                    succeeded, value = await self._in_thread(child.call, parse, args)
-            except BaseException as error:
-                with anyio.CancelScope(shield=True):
-                    await self._in_thread(child.end)
-                if isinstance(error, TimeoutError):
-                    raise ParserLost(f"the parsing process took over {self._archives.timeout_s:g} s") from error
-                if isinstance(error, LOST):
-                    raise ParserLost("the parsing process died") from error
-                raise
+            succeeded, value = await self._call(child, self._archives.timeout_s, parse, *args)
             self._idle.append(child)
         if succeeded:
             return cast(T, value)
@@ -123,16 +120,42 @@ class ParserPool:
         """`parse(body, *args)`: here if the body is small, in a child if not; raises what `run` raises."""
         return parse(body, *args) if len(body) < INLINE_BYTES else await self.run(parse, body, *args)
 
-    async def _take(self) -> _Child:
-        while self._idle:
-            child = self._idle.pop()
-            if child.is_alive():
-                return child
-            await self._in_thread(child.end)
+    async def _end(self, children: Iterable[_Child]) -> None:
+        with anyio.CancelScope(shield=True):
+            for child in children:
+                await self._in_thread(child.end)
+
+    def _spawn(self) -> _Child:
         try:
             return _Child(self._archives, self._preload)
         except OSError as error:
             raise ParserLost(f"no parsing process can be started: {error}") from error
+
+    async def _take(self) -> _Child:
+        while self._idle:
+            child = self._idle.popleft()
+            if child.is_alive():
+                return child
+            await self._in_thread(child.end)
+        child = self._spawn()
+        await self._call(child, _START_TIMEOUT_S, _do_nothing)
+        return child
+
+    async def _call(
+        self, child: _Child, timeout_s: float, parse: Callable[..., T], *args: object
+    ) -> tuple[bool, T | Exception]:
+        """What the child answers; it is ended if it does not, or if nobody waits for it any more."""
+        try:
+            with anyio.fail_after(timeout_s):
+                return await self._in_thread(child.call, parse, args)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(child.end)
+            if isinstance(error, TimeoutError):
+                raise ParserLost(f"the parsing process took over {timeout_s:g} s") from error
+            if isinstance(error, _LOST):
+                raise ParserLost("the parsing process died") from error
+            raise
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._threads)

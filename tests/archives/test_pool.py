@@ -196,6 +196,13 @@ async def test_children_are_ready_when_the_pool_is_and_gone_when_it_is_closed() 
     assert all(_gone(child) for child in children)
 
 
+async def test_a_pool_whose_children_cannot_start_says_so_and_leaves_none() -> None:
+    with pytest.raises(ParserLost, match="died"):
+        async with ParserPool(ArchiveSettings(processes=2), preload=["this_module_does_not_exist"]):
+            pytest.fail("it started")
+    assert _children() == []
+
+
 async def test_children_can_write_no_file_and_outlive_the_signals_of_a_terminal(
     pool: ParserPool, tmp_path: os.PathLike[str]
 ) -> None:
