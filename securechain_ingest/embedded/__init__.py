@@ -1,0 +1,116 @@
+"""Local stores for a machine that has none: real servers as child processes, reached by the same drivers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import structlog
+
+from securechain_ingest.embedded.addresses import (
+    StoreAddresses,
+    publish,
+    running_stores,
+    state_lock,
+    withdraw,
+)
+from securechain_ingest.embedded.process import ServerProcess
+from securechain_ingest.embedded.servers import (
+    GRAPH_DATABASE,
+    GRAPH_USER,
+    Secrets,
+    advisory_server,
+    graph_server,
+    redis_server,
+)
+from securechain_ingest.errors import StoreError
+from securechain_ingest.settings import EmbeddedSettings
+
+__all__ = ["EmbeddedStores", "StoreAddresses", "embedded_stores", "running_stores", "state_lock"]
+
+logger = structlog.get_logger(__name__)
+
+_WATCH_S = 0.5
+_MAX_RESTARTS = 5
+_RESTARTS_WITHIN_S = 300.0
+
+
+class EmbeddedStores:
+    """The local servers that run, and where."""
+
+    def __init__(self, addresses: StoreAddresses, servers: list[ServerProcess], options: EmbeddedSettings) -> None:
+        self.addresses = addresses
+        self._servers = servers
+        self._options = options
+
+    @property
+    def pids(self) -> dict[str, int | None]:
+        """Process ids by server."""
+        return {server.plan.name: server.pid for server in self._servers}
+
+    async def watch(self) -> None:
+        """Restart a server that dies, at the same address, so that drivers find it again. Never returns.
+
+        Raises StoreError when one keeps dying: 5 times within 5 minutes.
+        """
+        async with anyio.create_task_group() as group:
+            for server in self._servers:
+                group.start_soon(self._keep_alive, server, name=f"watch {server.plan.name}")
+
+    async def _keep_alive(self, server: ServerProcess) -> None:
+        deaths: list[float] = []
+        while True:
+            await anyio.sleep(_WATCH_S)
+            if server.is_alive():
+                continue
+            now = time.monotonic()
+            deaths = [death for death in deaths if now - death < _RESTARTS_WITHIN_S] + [now]
+            logger.error("embedded_server_died", server=server.plan.name, deaths=len(deaths))
+            if len(deaths) > _MAX_RESTARTS:
+                raise StoreError(f"the local {server.plan.name} keeps dying; its log is {server.plan.home}.log")
+            await anyio.sleep(min(2.0 ** (len(deaths) - 2), 30.0))
+            try:
+                await server.start(self._options.start_timeout_s)
+            except StoreError as error:
+                logger.error("embedded_server_not_restarted", server=server.plan.name, reason=str(error))
+            else:
+                logger.info("embedded_server_restarted", server=server.plan.name, pid=server.pid)
+
+
+@asynccontextmanager
+async def embedded_stores(
+    state_dir: Path, options: EmbeddedSettings, *, needed: frozenset[str]
+) -> AsyncIterator[EmbeddedStores]:
+    """Start the needed ones of `redis`, `graph` and `vulnerabilities`; stop them at the end.
+
+    The caller holds `state_lock`. Other processes find the stores by `running_stores` meanwhile. Raises ConfigError
+    if the extra is not installed, StoreError if a server does not start.
+    """
+    known = Secrets.of(state_dir)
+    redis = redis_server(state_dir, known.redis) if "redis" in needed else None
+    graph = graph_server(state_dir, known.graph, options) if "graph" in needed else None
+    advisories = advisory_server(state_dir, known, options) if "vulnerabilities" in needed else None
+    addresses = StoreAddresses(
+        redis_url=redis.address if redis else None,
+        graph_uri=graph.address if graph else None,
+        graph_user=GRAPH_USER if graph else None,
+        graph_password=known.graph if graph else None,
+        graph_database=GRAPH_DATABASE if graph else None,
+        vulnerability_uri=advisories.address if advisories else None,
+    )
+    servers = [ServerProcess(server.plan) for server in (redis, graph, advisories) if server is not None]
+    try:
+        async with anyio.create_task_group() as group:
+            for server in servers:
+                group.start_soon(server.start, options.start_timeout_s)
+        publish(state_dir, addresses)
+        yield EmbeddedStores(addresses, servers, options)
+    finally:
+        with anyio.CancelScope(shield=True):
+            withdraw(state_dir)
+            async with anyio.create_task_group() as group:
+                for server in servers:
+                    group.start_soon(server.stop)

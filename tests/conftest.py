@@ -1,0 +1,91 @@
+"""Real servers, started once a run and only if a test asks for one; each test gets an empty one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.neo4j import server as real_neo4j
+from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, local_stores
+
+SHARED_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
+
+# CI sets this: what a bare machine skips must run there.
+REQUIRE_ALL = bool(os.environ.get("SECURECHAIN_TESTS_REQUIRE_ALL"))
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with local_stores(tmp_path_factory.mktemp("redis"), frozenset({"redis"})) as addresses:
+        assert addresses.redis_url is not None
+        yield addresses.redis_url
+
+
+@pytest.fixture(scope="session")
+def advisory_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with local_stores(tmp_path_factory.mktemp("advisories"), frozenset({"vulnerabilities"})) as addresses:
+        assert addresses.vulnerability_uri is not None
+        yield addresses.vulnerability_uri
+
+
+@pytest.fixture(scope="session")
+def arcadedb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphTarget]:
+    with local_stores(tmp_path_factory.mktemp("graph"), frozenset({"graph"})) as addresses:
+        uri, user, password = addresses.graph_uri, addresses.graph_user, addresses.graph_password
+        assert uri is not None
+        yield GraphTarget(uri, user or "", password or "", addresses.graph_database, "arcadedb")
+
+
+@pytest.fixture(scope="session")
+def neo4j_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphTarget]:
+    reason = real_neo4j.missing()
+    if reason is not None:
+        if REQUIRE_ALL:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with real_neo4j.neo4j_server(tmp_path_factory.mktemp("neo4j")) as uri:
+        yield GraphTarget(uri, "neo4j", real_neo4j.PASSWORD, None, "neo4j")
+
+
+@pytest.fixture(scope="session", params=["arcadedb", "neo4j"])
+def graph_server(request: pytest.FixtureRequest) -> GraphTarget:
+    """Both servers in turn."""
+    target: GraphTarget = request.getfixturevalue(f"{request.param}_server")
+    return target
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """A flushed database."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushdb()
+    return redis_server
+
+
+@pytest.fixture
+def graph_target(graph_server: GraphTarget) -> GraphTarget:
+    """An empty graph, on both servers in turn."""
+    empty_graph(graph_server)
+    return graph_server
+
+
+@pytest.fixture
+def advisory_target(advisory_server: str) -> AdvisoryTarget:
+    """A fresh database."""
+    return AdvisoryTarget(advisory_server, f"test-{uuid.uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def shared_fixtures() -> Path:
+    """The recorded payloads beside the checkout."""
+    if not SHARED_FIXTURES.is_dir():
+        reason = "the recorded payloads (../shared/fixtures) are not beside this checkout"
+        if REQUIRE_ALL:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SHARED_FIXTURES

@@ -1,0 +1,67 @@
+"""The real servers that tests talk to, and how a test gets an empty one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from neo4j import GraphDatabase
+
+from securechain_ingest.embedded import StoreAddresses, embedded_stores
+from securechain_ingest.settings import EmbeddedSettings
+
+
+@dataclass(frozen=True, slots=True)
+class GraphTarget:
+    """A Bolt server."""
+
+    uri: str
+    user: str
+    password: str
+    database: str | None
+    kind: str
+    """`arcadedb` or `neo4j`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdvisoryTarget:
+    """A database of a server that speaks MongoDB's protocol."""
+
+    uri: str
+    database: str
+
+
+@contextmanager
+def local_stores(state_dir: Path, needed: frozenset[str]) -> Iterator[StoreAddresses]:
+    """The product's own embedded servers, run by an event loop in a thread for the synchronous fixtures."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="local stores", daemon=True)
+    thread.start()
+    context = embedded_stores(state_dir, EmbeddedSettings(start_timeout_s=120), needed=needed)
+    try:
+        stores = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
+        try:
+            yield stores.addresses
+        finally:
+            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def empty_graph(target: GraphTarget) -> None:
+    """Delete every node; the schema stays."""
+    with (
+        GraphDatabase.driver(target.uri, auth=(target.user, target.password)) as driver,
+        driver.session(database=target.database) as session,
+    ):
+        while session.run("MATCH (n) WITH n LIMIT 5000 DETACH DELETE n RETURN count(n) AS count").single(strict=True)[
+            "count"
+        ]:
+            pass
