@@ -77,7 +77,7 @@ def test_the_clients_can_read_every_recorded_constraint(filename: str) -> None:
     }
 
     for constraints in written - VERBATIM - {"any"}:
-        accepted = NpmVersionRange.from_native(constraints)
+        accepted = NpmVersionRange.from_native(constraints)  # type: ignore[no-untyped-call]
         boundaries = [constraint.version for constraint in accepted.constraints if constraint.comparator in ("=", ">=")]
         assert any(version in accepted for version in boundaries), constraints
 

@@ -19,7 +19,7 @@ def admitted(written: str, versions: list[str]) -> list[str]:
     """What depex keeps: `any` keeps all, else univers decides."""
     if written == "any":
         return versions
-    accepted = NpmVersionRange.from_native(written)
+    accepted = NpmVersionRange.from_native(written)  # type: ignore[no-untyped-call]
     return [version for version in versions if SemverVersion(version) in accepted]
 
 

@@ -1,0 +1,180 @@
+"""The npm registry, asked over real HTTP: one request for a package, one for its newest tarball."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.registries.npm.client import Npm
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.settings import (
+    ArchiveSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HttpSettings,
+    RateSettings,
+)
+from tests.registry_server import Fault, Kind, Need, Server, World, npm, serve
+
+SCOPED = npm.Package(
+    "@Some-Scope/Package",
+    (
+        npm.Version("1.0.0", (npm.need("other", "1.2", "1.2.x"),), deprecated="use another"),
+        npm.Version("1.1.0", (npm.need("JSONStream", "^1.0.0"), Need("npm:@a/b@*", "@a/b", "any", key="c"))),
+        npm.Version(
+            "2.0.0",
+            members={"index.js": b"", "lib/feature.js": b"", "test/feature.js": b""},
+            root="1289345247862",
+        ),
+    ),
+    repository=[{"type": "git", "url": "git+https://github.com/some-owner/some-repo.git"}],
+    vendor="some-owner",
+    repository_url="https://github.com/some-owner/some-repo",
+)
+LARGE = npm.Package("large", tuple(npm.Version(f"1.0.{patch}") for patch in range(100)), readme="Made. " * 50_000)
+GONE = npm.Package("gone", (npm.Version("1.0.0"),), unpublished=True)
+BROKEN = npm.Package("broken", (npm.Version("1.0.0", tarball=False),))
+WORLD = World((SCOPED, LARGE, GONE, BROKEN))
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    npm: Npm
+
+    def paths(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(WORLD) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.requests.clear()
+    server.faults.clear()
+    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    archives = ArchiveSettings(processes=1)
+    async with (
+        HttpClient(
+            HttpSettings(retries=0),
+            EndpointSettings(**server.endpoints()),
+            RateSettings(**unlimited),
+            ConnectionSettings(**unlimited),
+        ) as http,
+        ParserPool(archives) as pool,
+    ):
+        yield Site(server, Npm(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+
+
+async def fetched(site: Site, name: str) -> Package:
+    package = await site.npm.fetch(site.npm.identify(name), None)
+    assert isinstance(package, Package)
+    return package
+
+
+def known(package: Package) -> KnownPackage:
+    versions = frozenset(version.name for version in package.versions)
+    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+
+
+async def test_a_package_takes_one_request_for_its_document_and_one_for_its_tarball(site: Site) -> None:
+    package = await fetched(site, "@Some-Scope/Package")
+    names = await site.npm.import_names(package)
+
+    assert site.paths() == ["/@Some-Scope%2FPackage", "/@Some-Scope/Package/-/Package-2.0.0.tgz"]
+    assert [request.defect for request in site.server.requests] == [None, None]
+    assert site.server.requests[0].headers["accept"] == "application/json"
+    assert names.names == ("@Some-Scope/Package", "@Some-Scope/Package/lib/feature")
+
+
+@pytest.mark.parametrize("expected", [SCOPED, LARGE], ids=lambda package: package.name)
+async def test_a_package_is_what_its_author_published(site: Site, expected: npm.Package) -> None:
+    package = await fetched(site, expected.name)
+    truth = expected.truth()
+
+    assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
+        truth.name,
+        truth.purl,
+        truth.registry_name,
+    )
+    assert (package.vendor, package.repository_url) == (truth.vendor, truth.repository_url)
+    assert {
+        (version.name, version.purl, version.release_date, version.deprecated, version.yanked)
+        for version in package.versions
+    } == {
+        (version.name, version.purl, version.release_date, version.deprecated, version.yanked)
+        for version in truth.versions
+    }
+    for version, wanted in zip(
+        sorted(package.versions, key=lambda v: v.name), sorted(truth.versions, key=lambda v: v.name), strict=True
+    ):
+        assert version.requirements is not None
+        assert {need.target.purl: need.constraints for need in version.requirements} == wanted.requirements
+    assert package.ref.ecosystem.rank(version.name for version in package.versions) == {
+        version.name: version.serial_number for version in truth.versions
+    }
+
+
+async def test_a_package_that_did_not_change_is_confirmed_without_its_document(site: Site) -> None:
+    package = await fetched(site, "large")
+    answer = await site.npm.fetch(package.ref, known(package))
+
+    assert answer == Unchanged(package.ref)
+    assert [request.status for request in site.server.requests] == [200, 304]
+
+
+async def test_a_known_package_is_asked_for_by_its_own_spelling(site: Site) -> None:
+    package = await fetched(site, "@Some-Scope/Package")
+    answer = await site.npm.fetch(site.npm.identify("@some-scope/package"), known(package))
+
+    assert answer == Unchanged(package.ref)
+
+
+@pytest.mark.parametrize("name", ["gone", "never-published", "@some-scope/package"])
+async def test_a_package_that_the_registry_does_not_have_is_not_found(site: Site, name: str) -> None:
+    with pytest.raises(NotFound):
+        await fetched(site, name)
+
+
+async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
+    site.server.faults.add(Fault("/large", Kind.HTML))
+
+    with pytest.raises(Malformed):
+        await fetched(site, "large")
+
+
+async def test_a_tarball_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
+    package = await fetched(site, "broken")
+
+    with pytest.raises(NotFound):
+        await site.npm.import_names(package)
+    assert site.npm.fallback_names(package.ref) == ("broken",)
+
+
+async def test_a_tarball_that_breaks_off_is_refused(site: Site) -> None:
+    package = await fetched(site, "large")
+    site.server.faults.add(Fault("/large/-/*", Kind.TRUNCATED))
+
+    with pytest.raises(ArchiveRefused):
+        await site.npm.import_names(package)
+
+
+async def test_a_package_without_artifacts_is_known_by_its_name(site: Site) -> None:
+    package = Package(site.npm.identify("@a/B"), "@a", "n/a", (), (), None)
+
+    assert (await site.npm.import_names(package)).names == ("@a/B",)
+    assert site.paths() == []
