@@ -105,6 +105,7 @@ class QueueSettings(Section):
 class HttpSettings(Section):
     contact: str = Field(default="https://github.com/securechaindev", min_length=3)
     timeout_s: Seconds = 30.0
+    total_timeout_s: Seconds = 300.0
     retries: int = Field(default=3, ge=0, le=10)
     max_retry_after_s: Seconds = 30.0
     max_connections: int = Field(default=100, ge=1, le=1000)

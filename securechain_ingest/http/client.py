@@ -1,0 +1,261 @@
+"""The one HTTP pool of the process: polite, bounded, and exact about what went wrong (registries.md, section 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import BinaryIO, Self, TypeVar
+from urllib.parse import urljoin
+
+import anyio
+import httpx
+
+from securechain_ingest import __version__
+from securechain_ingest.errors import ForbiddenHost, NotFound, RateLimited, Unavailable
+from securechain_ingest.http.answers import (
+    bounded_body,
+    conditional_headers,
+    raise_for_status,
+    range_of,
+    validator_of,
+    wait_before_retry_s,
+)
+from securechain_ingest.http.flights import Flights
+from securechain_ingest.http.pace import Pace
+from securechain_ingest.http.routes import Routes, shown
+from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+
+T = TypeVar("T")
+
+_MAX_REDIRECTS = 5
+_REMEMBERED_NOT_FOUND = 50_000
+_UNLISTED_RATE = 5.0
+_UNLISTED_CONNECTIONS = 4
+"""For the hosts of `[http] allowed_hosts`, which have no keys of their own."""
+
+_IDENTITY = {"Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A document."""
+
+    body: bytes
+    """Decompressed; empty when `not_modified`."""
+    validator: str | None
+    """To be sent with the next request for the same document."""
+    not_modified: bool
+    headers: Mapping[str, str]
+    """Keys in lower case."""
+    url: str
+    """After redirects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A part of an artifact: `data` from offset `first`, of `size` bytes in all."""
+
+    data: bytes
+    first: int
+    size: int
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went to one endpoint: requests sent and bytes of bodies received, compressed as they came."""
+
+    requests: int = 0
+    received_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    pace: Pace
+    traffic: Traffic = field(default_factory=Traffic)
+
+
+class HttpClient:
+    """A context manager. All methods raise UpstreamError only; no error becomes an empty result.
+
+    `sleep` and `clock` are the time; tests hand in another one.
+    """
+
+    def __init__(
+        self,
+        http: HttpSettings,
+        endpoints: EndpointSettings,
+        rates: RateSettings,
+        connections: ConnectionSettings,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = http
+        self._sleep = sleep
+        self._clock = clock
+        self._bases: dict[str, str] = endpoints.model_dump()
+        self._routes = Routes(self._bases, http.allowed_hosts)
+        self._endpoints = {
+            name: _Endpoint(Pace(getattr(rates, name), getattr(connections, name), clock)) for name in self._bases
+        }
+        self._flights: Flights[Response] = Flights()
+        self._not_found: OrderedDict[str, float] = OrderedDict()
+        self._client = httpx.AsyncClient(
+            http2=True,
+            headers={"User-Agent": f"securechain-ingest/{__version__} (+{http.contact})", "Accept-Encoding": "gzip"},
+            timeout=httpx.Timeout(http.timeout_s),
+            limits=httpx.Limits(max_connections=http.max_connections, max_keepalive_connections=http.max_connections),
+            follow_redirects=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    def apply(self, rates: RateSettings, connections: ConnectionSettings) -> None:
+        """Take new limits for the requests to come."""
+        for name in self._bases:
+            self._endpoints[name].pace.apply(getattr(rates, name), getattr(connections, name))
+
+    def traffic(self) -> dict[str, Traffic]:
+        """What went where so far, by endpoint; endpoints that were not asked are left out."""
+        return {name: endpoint.traffic for name, endpoint in self._endpoints.items() if endpoint.traffic.requests}
+
+    def url(self, endpoint: str, path: str) -> str:
+        """The URL of `path` (encoded as it is to be sent) below an endpoint's base URL."""
+        return f"{self._bases[endpoint]}/{path.lstrip('/')}"
+
+    async def get(
+        self, url: str, *, accept: str | None = None, validator: str | None = None, limit_bytes: int | None = None
+    ) -> Response:
+        """A document, whole. Concurrent calls for the same one share a request.
+
+        With a `validator` of an earlier Response the answer may be `not_modified`. A URL that was not found is not
+        asked again for `[http] not_found_ttl_s`.
+        """
+        headers = conditional_headers(validator)
+        if accept is not None:
+            headers["Accept"] = accept
+        limit = self._settings.max_document_bytes if limit_bytes is None else limit_bytes
+
+        async def fetch() -> Response:
+            return await self._retrying(url, lambda: self._document(url, headers, limit))
+
+        return await self._flights.join((url, accept, validator, limit), fetch)
+
+    async def get_range(self, url: str, first: int, last: int) -> Range | None:
+        """The bytes `first` to `last` inclusive, fewer if the artifact ends before; None: the server ignores ranges."""
+        headers = _IDENTITY | {"Range": f"bytes={first}-{last}"}
+        return await self._retrying(url, lambda: self._part(url, headers, first, last))
+
+    async def download(self, url: str, file: BinaryIO, *, limit_bytes: int | None = None) -> int:
+        """Stream an artifact as it is into `file`, from its beginning; returns its bytes."""
+        limit = self._settings.max_artifact_bytes if limit_bytes is None else limit_bytes
+
+        async def copy() -> int:
+            file.seek(0)
+            file.truncate()
+            async with self._open(url, _IDENTITY) as (response, _):
+                async for piece in bounded_body(response, shown(url), limit):
+                    file.write(piece)
+            return file.tell()
+
+        return await self._retrying(url, copy)
+
+    async def _document(self, url: str, headers: dict[str, str], limit: int) -> Response:
+        async with self._open(url, headers) as (response, final_url):
+            not_modified = response.status_code == 304
+            body = (
+                b"" if not_modified else b"".join([piece async for piece in bounded_body(response, shown(url), limit)])
+            )
+            return Response(body, validator_of(response), not_modified, response.headers, final_url)
+
+    async def _part(self, url: str, headers: dict[str, str], first: int, last: int) -> Range | None:
+        async with self._open(url, headers) as (response, _):
+            if response.status_code != 206 or "content-encoding" in response.headers:
+                return None
+            _, got_last, size = range_of(response, shown(url), first, last)
+            wanted = got_last - first + 1
+            data = b"".join([piece async for piece in bounded_body(response, shown(url), wanted)])
+            if len(data) != wanted:
+                raise Unavailable(f"{shown(url)} broke off within a range", url=shown(url))
+            return Range(data, first, size)
+
+    async def _retrying(self, url: str, request: Callable[[], Awaitable[T]]) -> T:
+        """Try again after what another try can help. A long Retry-After is the queue's to wait for, not ours."""
+        self._refuse_remembered(url)
+        attempt = 0
+        while True:
+            try:
+                return await request()
+            except NotFound:
+                self._remember_not_found(url)
+                raise
+            except (Unavailable, RateLimited) as error:
+                wait_s = wait_before_retry_s(attempt, error)
+                if attempt >= self._settings.retries or wait_s > self._settings.max_retry_after_s:
+                    raise
+                attempt += 1
+            await self._sleep(wait_s)
+
+    @asynccontextmanager
+    async def _open(self, url: str, headers: dict[str, str]) -> AsyncIterator[tuple[httpx.Response, str]]:
+        """The answer to one request, redirects followed; its body is still to be read. Bounded in time as a whole."""
+        try:
+            async with asyncio.timeout(self._settings.total_timeout_s):
+                for _ in range(_MAX_REDIRECTS + 1):
+                    async with self._send(url, headers) as response:
+                        if response.status_code not in {301, 302, 303, 307, 308}:
+                            yield response, url
+                            return
+                        url = self._target(url, response.headers.get("location", ""))
+                raise Unavailable(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times", url=shown(url))
+        except (TimeoutError, httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"{shown(url)} could not be read ({reason})", url=shown(url)) from error
+
+    @asynccontextmanager
+    async def _send(self, url: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+        endpoint = self._endpoint(url)
+        async with endpoint.pace.turn(self._sleep):
+            endpoint.traffic.requests += 1
+            async with self._client.stream("GET", url, headers=headers) as response:
+                try:
+                    if response.status_code in {429, 503}:
+                        endpoint.pace.overloaded()
+                    raise_for_status(response, shown(url))
+                    yield response
+                    endpoint.pace.succeeded()
+                finally:
+                    endpoint.traffic.received_bytes += response.num_bytes_downloaded
+
+    def _target(self, url: str, location: str) -> str:
+        target = urljoin(url, location)
+        if url.startswith("https:") and target.startswith("http:"):
+            raise ForbiddenHost(f"{shown(url)} redirects to {shown(target)}, which is not encrypted", url=shown(url))
+        return target
+
+    def _endpoint(self, url: str) -> _Endpoint:
+        name = self._routes.endpoint_of(url)
+        if name not in self._endpoints:
+            self._endpoints[name] = _Endpoint(Pace(_UNLISTED_RATE, _UNLISTED_CONNECTIONS, self._clock))
+        return self._endpoints[name]
+
+    def _refuse_remembered(self, url: str) -> None:
+        if self._not_found.get(url, float("-inf")) > self._clock():
+            raise NotFound(f"{shown(url)} does not exist (asked before)", url=shown(url))
+
+    def _remember_not_found(self, url: str) -> None:
+        self._not_found[url] = self._clock() + self._settings.not_found_ttl_s
+        self._not_found.move_to_end(url)
+        if len(self._not_found) > _REMEMBERED_NOT_FOUND:
+            self._not_found.popitem(last=False)
