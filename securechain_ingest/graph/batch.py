@@ -37,7 +37,7 @@ class GraphBatcher:
         limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers)
         self.mark_absent = graph.mark_absent
         self._known = _Batches("graph-known", known, _ref_purl, _one_row, limits)
-        self._writes = _Batches("graph-write", graph.write, _write_purl, _write_rows, limits)
+        self._writes = _Batches("graph-write", graph.write, _write_name, _write_rows, limits)
         self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)
 
     async def __aenter__(self) -> GraphBatcher:
@@ -55,7 +55,7 @@ class GraphBatcher:
         return await self._known.submit(ref)
 
     async def write(self, write: PackageWrite) -> WriteResult:
-        """Returns once the transaction is committed. Raises StoreError, ConfigError, Malformed as `Graph.write` does."""
+        """Returns once the transaction is committed. Raises StoreError, ConfigError, Malformed."""
         return await self._writes.submit(write)
 
     async def link(self, link: Link) -> WriteResult:
@@ -99,22 +99,12 @@ class _Batches(Generic[Item, Answer]):
         return await future
 
     async def close(self) -> None:
-        """Give up on what still waits: its callers are being cancelled."""
-        for _, future in self._waiting:
-            future.cancel()
-        self._waiting.clear()
-        runners = list(self._runners)
-        for runner in runners:
-            runner.cancel()
-        await asyncio.gather(*runners, return_exceptions=True)
+        """Finish what has been asked for; callers that have gone are not served."""
+        await asyncio.gather(*self._runners)
 
     async def _drain(self) -> None:
         while batch := self._take():
-            try:
-                await self._serve(batch)
-            finally:
-                for _, future in batch:
-                    future.cancel()  # no effect on those that have their answer
+            await self._serve(batch)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []
@@ -139,32 +129,34 @@ class _Batches(Generic[Item, Answer]):
         return batch
 
     async def _serve(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
-        try:
-            answers = await self._run([item for item, _ in batch])
-        except IngestError as error:
-            if len(batch) > 1 and _may_be_ones_own(error):
+        [outcome] = await asyncio.gather(self._run([item for item, _ in batch]), return_exceptions=True)
+        if isinstance(outcome, BaseException):
+            if len(batch) > 1 and _may_be_ones_own(outcome):
                 for member in batch:
                     await self._serve([member])
                 return
             for _, future in batch:
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_exception(outcome)
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (_, future), answer in zip(batch, outcome, strict=True):
             if not future.done():
                 future.set_result(answer)
 
 
-def _may_be_ones_own(error: IngestError) -> bool:
-    return refused(error) if isinstance(error, StoreError) else not isinstance(error, ConfigError)
+def _may_be_ones_own(error: BaseException) -> bool:
+    if isinstance(error, StoreError):
+        return refused(error)
+    return isinstance(error, IngestError) and not isinstance(error, ConfigError)
 
 
 def _ref_purl(ref: PackageRef) -> str:
     return ref.purl
 
 
-def _write_purl(write: PackageWrite) -> str:
-    return write.package.ref.purl
+def _write_name(write: PackageWrite) -> str:
+    ref = write.package.ref
+    return f"{ref.ecosystem.label} {ref.name}"
 
 
 def _link_purl(link: Link) -> str:

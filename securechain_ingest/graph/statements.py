@@ -171,7 +171,8 @@ RETURN collect([row.package, row.purl, name]) AS queued
 
 _LINK_FILES = """
 UNWIND $parents AS row
-MATCH (f) WHERE elementId(f) = row.id AND f:RequirementFile
+MATCH (f) WHERE elementId(f) = row.id
+WITH row, f WHERE 'RequirementFile' IN labels(f)
 MATCH (p:PACKAGE {purl: row.package})
 OPTIONAL MATCH (f)-[old:REQUIRE]->(p)
 WITH row, f, p, old.constraints AS before
@@ -184,7 +185,8 @@ RETURN collect(row.id) AS files
 
 _LINK_VERSIONS = f"""
 UNWIND $parents AS row
-MATCH (v) WHERE elementId(v) = row.id AND v:Version
+MATCH (v) WHERE elementId(v) = row.id
+WITH row, v WHERE 'Version' IN labels(v)
 MATCH (v)<-[:HAVE]-(parent:PACKAGE)
 MATCH (p:PACKAGE {{purl: row.package}})
 MERGE (v)-[r:REQUIRE]->(p)

@@ -25,7 +25,7 @@ Item = TypeVar("Item", PackageRef, PackageWrite, Link)
 
 
 class Graph:
-    """Safe for concurrent use. Every method raises StoreError if the graph is away or refuses, ConfigError on a password."""
+    """Safe for concurrent use. Methods raise StoreError if the graph is away or refuses, ConfigError on credentials."""
 
     def __init__(self, connection: Connection, settings: GraphSettings, *, absent_retry_s: float) -> None:
         self._connection = connection
@@ -81,13 +81,14 @@ class Graph:
     async def write(self, writes: Sequence[PackageWrite]) -> list[WriteResult]:
         """Write packages in one transaction, all or nothing; the results are in the order of `writes`.
 
-        A purl may stand there once. Raises Malformed for a package without versions, which no client could read.
+        A name may stand there once, so that packages that differ in case meet one after the other. Raises Malformed for
+        a package without versions, which no client could read.
         """
         for write in writes:
             if not write.package.versions:
                 raise Malformed(f"{write.package.ref.purl} has no version", url=write.package.ref.purl)
-        if len({write.package.ref.purl for write in writes}) != len(writes):
-            raise ValueError("one package stands twice in one transaction")
+        if len({(write.package.ref.ecosystem.label, write.package.ref.name) for write in writes}) != len(writes):
+            raise ValueError("one name stands twice in one transaction")
 
         async def work(transaction: AsyncTransaction) -> dict[str, WriteResult]:
             results: dict[str, WriteResult] = {}
