@@ -19,7 +19,7 @@ from securechain_ingest.model import ImportNames, Package
 class ImportNamesCache:
     """Successful extractions only; failures are never remembered. Every error is a StoreError."""
 
-    def __init__(self, redis: Redis[bytes], ttl_s: float) -> None:
+    def __init__(self, redis: Redis, ttl_s: float) -> None:
         self._redis = redis
         self._ttl_s = int(ttl_s)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from securechain_ingest.configuration import Settings
-from securechain_ingest.embedded import embedded_stores, running_stores, state_lock
+from securechain_ingest.embedded import StoreAddresses, embedded_stores, running_stores, state_lock
 from securechain_ingest.errors import IngestError
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
@@ -18,8 +18,8 @@ from securechain_ingest.worker import Request
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
-    """The configured stores, else those of a daemon that runs on the state directory, else local servers of our own."""
+async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, StoreAddresses]]:
+    """The configured stores, else those of a daemon that runs on the state directory, else local servers."""
     addresses = configured(settings)
     if missing(addresses) and (local := running_stores(settings.daemon.state_dir)):
         addresses = merge(addresses, local)
@@ -27,15 +27,14 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     refuse_missing(settings, needed)
     if not needed:
         async with connect(addresses, settings) as stores:
-            yield stores
+            yield stores, addresses
         return
     settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
     with state_lock(settings.daemon.state_dir):
-        async with (
-            embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded,
-            connect(merge(addresses, embedded.addresses), settings) as stores,
-        ):
-            yield stores
+        async with embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded:
+            addresses = merge(addresses, embedded.addresses)
+            async with connect(addresses, settings) as stores:
+                yield stores, addresses
 
 
 @dataclass(slots=True)
@@ -65,7 +64,14 @@ async def ingest(
         async with anyio.create_task_group() as group:
             for ref in level:
                 group.start_soon(
-                    _ingest_one, service, _request(ref, refresh, remaining, depth), slots, found, outcome, report, len(seen)
+                    _ingest_one,
+                    service,
+                    _request(ref, refresh, remaining, depth),
+                    slots,
+                    found,
+                    outcome,
+                    report,
+                    len(seen),
                 )
         level = [ref for purl, ref in found.items() if purl not in seen]
         seen.update(ref.purl for ref in level)
@@ -77,7 +83,7 @@ def _request(ref: PackageRef, refresh: bool, remaining: int, depth: int) -> Requ
         ref=ref,
         refresh=refresh and remaining == depth,
         follow=remaining > 0,
-        only_required=remaining < depth,
+        internal=remaining < depth,
         # One try is all there is: an archive that cannot be read gives the fallback name at once.
         attempts=1_000_000,
         redelivered=True,
@@ -102,4 +108,3 @@ async def _ingest_one(
             outcome.done.append(request.ref)
             found.update((ref.purl, ref) for ref in result.to_queue)
     report(len(outcome.done) + len(outcome.failed), max(total, len(outcome.done) + len(found)))
-

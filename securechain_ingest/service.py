@@ -34,7 +34,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
     spool_dir.mkdir(parents=True, exist_ok=True)
     async with (
         HttpClient(settings.http, settings.endpoints, settings.rates, settings.connections) as http,
-        ParserPool(settings.archives) as pool,
+        ParserPool(settings.archives, preload=("securechain_ingest.registries",)) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):
         archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes)

@@ -33,7 +33,7 @@ _HOW_TO_CONFIGURE = {
 class Stores:
     """Open drivers; none of them is contacted before its first use."""
 
-    redis: Redis[bytes]
+    redis: Redis
     graph: Graph
     advisories: AdvisoryStore
 
@@ -97,7 +97,7 @@ def merge(first: StoreAddresses, second: StoreAddresses) -> StoreAddresses:
     )
 
 
-def redis_client(url: str, settings: Settings) -> Redis[bytes]:
+def redis_client(url: str, settings: Settings) -> Redis:
     """A client whose commands are tried again over a short outage. Raises ConfigError for a malformed address."""
     try:
         return Redis.from_url(
@@ -131,6 +131,11 @@ async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterato
             yield Stores(redis, graph, advisories)
     finally:
         await redis.aclose()
+
+
+def graph_address(addresses: StoreAddresses) -> str:
+    """Where a Cypher client finds the graph."""
+    return without_password(addresses.graph_uri or "")
 
 
 def without_password(url: str) -> str:

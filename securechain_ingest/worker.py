@@ -46,8 +46,8 @@ class Request:
     refresh: bool = False
     follow: bool = True
     """Whether packages that it requires and the graph lacks are to be asked for next."""
-    only_required: bool = False
-    """Nothing but a requirement asked for it: a registry that lacks it is no failure."""
+    internal: bool = False
+    """The daemon itself asks, for a requirement or a refresh: a registry that lacks it is no failure."""
     attempts: int = 0
     """Earlier failed tries of the same message."""
     redelivered: bool = False
@@ -94,7 +94,8 @@ class Worker:
         if registry is None:
             known = ", ".join(sorted(self._registries))
             raise PoisonMessage(
-                f"node_type {message.node_type} is not served by this release, which knows {known}", kind="unsupported_type"
+                f"node_type {message.node_type} is not served by this release, which knows {known}",
+                kind="unsupported_type",
             )
         depth = self._depth() if message.depth is None else message.depth
         result = await self.ingest(
@@ -104,7 +105,7 @@ class Worker:
                 parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
                 refresh=message.refresh,
                 follow=depth is None or depth > 0,
-                only_required=message.requirement,
+                internal=message.internal,
                 attempts=delivery.attempts,
                 redelivered=delivery.redelivered,
             ),
@@ -112,7 +113,7 @@ class Worker:
         next_depth = None if depth is None else depth - 1
         return Outcome(
             queue=tuple(
-                Message(node_type=message.node_type, package=ref.registry_name, depth=next_depth, requirement=True)
+                Message(node_type=message.node_type, package=ref.registry_name, depth=next_depth, internal=True)
                 for ref in result.to_queue
             )
         )
@@ -150,7 +151,7 @@ class Worker:
             answer = await registry.fetch(request.ref, known)
         except NotFound as error:
             await self._graph.mark_absent(request.ref, checked_at, str(error))
-            if not request.only_required:
+            if not request.internal:
                 raise
             logger.info("package_absent", package=request.ref.purl, reason=str(error))
             return WriteResult(purl=request.ref.purl, to_queue=(), lost_parents=())

@@ -22,7 +22,7 @@ def rate(
     """The rating of every version, from the advisory documents of one package.
 
     `names` are the package's spellings in the advisories. Withdrawn documents do not count; a version that no document
-    affects gets the empty rating. A range with a boundary that the ecosystem cannot order affects nothing by that range.
+    affects gets the empty rating. A range with a boundary that the ecosystem cannot order affects nothing.
     """
     key_of = lru_cache(maxsize=None)(ecosystem.version_key)
     affecting: dict[str, list[Document]] = {version: [] for version in versions}

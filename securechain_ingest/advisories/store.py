@@ -32,7 +32,7 @@ class AdvisoryStore:
     @classmethod
     @asynccontextmanager
     async def connect(cls, uri: str, settings: VulnerabilitySettings) -> AsyncIterator[AdvisoryStore]:
-        """A store over one pool of connections, not contacted before the first query. Raises ConfigError for no address."""
+        """A store over one pool of connections, contacted by the first query. Raises ConfigError for no address."""
         milliseconds = int(settings.timeout_s * 1000)
         try:
             client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(

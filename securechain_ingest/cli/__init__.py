@@ -1,7 +1,8 @@
 """The command line. Every expected failure is one line on standard error and an exit code; no traceback reaches a user.
 
-Exit codes: 0 done; 1 some of what was asked for failed (the output says what); 2 wrong usage or configuration; 3 a store
-or a registry cannot be reached; 70 an error of the program itself, described in a file that the message names; 130 Ctrl-C.
+Exit codes: 0 done; 1 some of what was asked for failed (the output says what); 2 wrong usage or configuration; 3 a
+store or a registry cannot be reached; 70 an error of the program itself, described in a file that the message names;
+130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -62,14 +63,18 @@ def _run() -> int:
         return _report(_first(group))
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - the last resort: recorded in a file, never shown to a user as a traceback
+    except Exception as error:  # noqa: BLE001 - the last resort: recorded in a file, not shown
         return _report(error)
     return code if isinstance(code, int) else 0
 
 
 def _first(group: BaseExceptionGroup) -> BaseException:
     """The failure of a task group that says most: an expected error if there is one."""
-    leaves = [leaf for error in group.exceptions for leaf in [_first(error) if isinstance(error, BaseExceptionGroup) else error]]
+    leaves = [
+        leaf
+        for error in group.exceptions
+        for leaf in [_first(error) if isinstance(error, BaseExceptionGroup) else error]
+    ]
     return next((leaf for leaf in leaves if isinstance(leaf, IngestError)), leaves[0])
 
 

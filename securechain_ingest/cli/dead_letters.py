@@ -22,7 +22,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
 KindOption = Annotated[str | None, typer.Option("--kind", help="Every dead letter of this kind.")]
 
 
-def _with_redis(settings: Settings, work: Callable[[Redis[bytes]], Awaitable[T]]) -> T:
+def _with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) -> T:
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
     async def connected() -> T:

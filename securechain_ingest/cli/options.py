@@ -14,10 +14,13 @@ T = TypeVar("T")
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help=f"Configuration file; config.toml if there is one. [{CONFIG_VARIABLE}]"),
+    typer.Option(
+        "--config", metavar="FILE", help=f"Configuration file; config.toml if there is one. [{CONFIG_VARIABLE}]"
+    ),
 ]
 StateDirOption = Annotated[
-    Path | None, typer.Option("--state-dir", metavar="DIR", help="Local servers' data and run-time files. [SECURECHAIN_STATE_DIR]")
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", help="Local servers' data and run-time files. [SECURECHAIN_STATE_DIR]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

@@ -26,6 +26,7 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 
 async def _collect(settings: Settings) -> dict[str, Any]:
     from securechain_ingest.intake.statistics import queue_status
+    from securechain_ingest.registries import REGISTRIES
     from securechain_ingest.stores import connect, of_running_daemon, without_password
 
     addresses = of_running_daemon(settings)
@@ -36,7 +37,7 @@ async def _collect(settings: Settings) -> dict[str, Any]:
     }
     async with connect(addresses, settings) as stores:
         queue = await _asked(queue_status(stores.redis, settings.queue))
-        graph = await _asked(stores.graph.counts())
+        graph = await _asked(stores.graph.counts([registry.ecosystem for registry in REGISTRIES]))
         advisories = await _asked(stores.advisories.count())
     answers = {"redis": queue, "graph": graph, "vulnerabilities": advisories}
     return {

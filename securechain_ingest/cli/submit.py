@@ -13,7 +13,9 @@ from securechain_ingest.errors import PoisonMessage
 
 
 def command(
-    packages: Annotated[list[str] | None, typer.Argument(help="Packages such as pypi:six or npm:@babel/core, or purls.")] = None,
+    packages: Annotated[
+        list[str] | None, typer.Argument(help="Packages such as pypi:six or npm:@babel/core, or purls.")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="One JSON message a line; - for standard input.")
     ] = None,
@@ -58,7 +60,9 @@ def command(
             await submit(redis, settings.queue, messages, bulk=bulk)
 
     run_async(send())
-    typer.echo(f"{len(messages)} message{'s' if len(messages) != 1 else ''} queued on {settings.queue.stream}{'-bulk' if bulk else ''}")
+    typer.echo(
+        f"{len(messages)} message{'s' if len(messages) != 1 else ''} queued on {settings.queue.stream}{'-bulk' if bulk else ''}"
+    )
 
 
 def _lines(file: Path | None) -> list[str]:

@@ -38,8 +38,8 @@ class Message:
     refresh: bool = False
     depth: int | None = None
     """How many levels of requirements are still followed; None: as the setting says."""
-    requirement: bool = False
-    """Nothing but a requirement asked for it, so a registry that lacks it is no failure."""
+    internal: bool = False
+    """The daemon itself asks, for a requirement or a refresh: a registry that lacks the package is no failure."""
 
 
 def parse(fields: Mapping[Any, bytes | str]) -> Message:
@@ -75,7 +75,7 @@ def parse_data(data: bytes | str) -> Message:
         parent_version=_string(document, "parent_version") or _string(document, "parent_version_name"),
         refresh=_boolean(document, "refresh"),
         depth=_depth(document),
-        requirement=_boolean(document, "requirement"),
+        internal=_boolean(document, "internal"),
     )
 
 
@@ -94,8 +94,8 @@ def encode(message: Message) -> str:
     }
     if message.depth is not None:
         document["depth"] = message.depth
-    if message.requirement:
-        document["requirement"] = True
+    if message.internal:
+        document["internal"] = True
     return orjson.dumps(document).decode()
 
 

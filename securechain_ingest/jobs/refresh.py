@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 
 
 async def queue_stale_packages(
-    redis: Redis[bytes], graph: Graph, ecosystems: Iterable[Ecosystem], queue: QueueSettings, refresh: RefreshSettings
+    redis: Redis, graph: Graph, ecosystems: Iterable[Ecosystem], queue: QueueSettings, refresh: RefreshSettings
 ) -> int:
     """Add a refresh message for at most `refresh.batch` packages an ecosystem, oldest check first; returns how many.
 

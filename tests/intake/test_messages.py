@@ -150,7 +150,7 @@ MESSAGES = st.builds(
     parent_version=st.none() | WORD,
     refresh=st.booleans(),
     depth=st.none() | st.integers(0, 1000),
-    requirement=st.booleans(),
+    internal=st.booleans(),
 )
 
 

@@ -59,7 +59,7 @@ async def test_a_message_that_arrives_while_the_reader_waits_is_served(redis: Re
 
 
 async def test_follow_up_messages_are_queued_as_bulk_with_all_that_they_say(redis: Redis, queue: QueueSettings) -> None:
-    follow_up = Message(node_type="NPMPackage", package="b", depth=2, requirement=True)
+    follow_up = Message(node_type="NPMPackage", package="b", depth=2, internal=True)
 
     async def act(delivery: Delivery) -> Outcome:
         return Outcome(queue=(follow_up,) if delivery.message.package == "a" else ())

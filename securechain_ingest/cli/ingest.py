@@ -1,0 +1,70 @@
+"""`ingest`: named packages at once, with a tree of what was found."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+from securechain_ingest.model import PackageRef
+
+
+def command(
+    packages: Annotated[list[str], typer.Argument(help="Packages such as pypi:requests or npm:@babel/core, or purls.")],
+    depth: Annotated[int, typer.Option(min=0, help="How far what they require is read too.")] = 1,
+    refresh: Annotated[bool, typer.Option(help="Read the packages again even if they are known.")] = False,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Read packages now, without a queue, and print what was found. Exit code 1 if one of them failed."""
+    from securechain_ingest import log
+    from securechain_ingest.registries import named_package
+
+    settings = load_settings(config, state_dir)
+    log.configure(settings.daemon.log_format, "error", sys.stderr)
+    refs = list({ref.purl: ref for ref in map(named_package, packages)}.values())
+    if run_async(_ingest(settings, refs, depth, refresh)):
+        raise typer.Exit(1)
+
+
+async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refresh: bool) -> int:
+    """How many of the named packages failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from securechain_ingest.cli.tree import package_tree
+    from securechain_ingest.oneshot import ingest, open_stores
+    from securechain_ingest.service import build_service
+    from securechain_ingest.stores import graph_address
+
+    errors = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        bar = progress.add_task("opening the stores", total=None)
+        async with open_stores(settings) as (stores, addresses):
+            async with build_service(stores, settings, lambda: depth) as service:
+                progress.update(bar, description="packages", total=len(refs))
+                outcome = await ingest(
+                    service,
+                    refs,
+                    depth=depth,
+                    refresh=refresh,
+                    concurrency=settings.queue.concurrency,
+                    report=lambda done, total: progress.update(bar, completed=done, total=total),
+                )
+            views = [await stores.graph.view(ref) for ref in refs]
+    output = Console(soft_wrap=True)
+    for view in views:
+        if view is not None:
+            output.print(package_tree(view))
+    for ref, error in outcome.failed:
+        errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
+    output.print(
+        f"{len(outcome.done)} packages read, {len(outcome.failed)} failed. The graph is at {graph_address(addresses)};"
+        f" local data, if any, is under {settings.daemon.state_dir}.",
+        highlight=False,
+    )
+    return len(outcome.failed)
