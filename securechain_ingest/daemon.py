@@ -1,7 +1,7 @@
 """The long-running process: builds the parts, runs them as named loops in one task group, obeys signals, drains.
 
-SIGTERM and SIGINT stop reading and finish what is in flight within the grace period; a second one leaves now. SIGHUP reads
-the configuration again. systemd is told of readiness, reload and stopping (sd_notify; nothing happens without it).
+SIGTERM and SIGINT stop reading and finish what is in flight within the grace period; a second one leaves now. SIGHUP
+reads the configuration again. systemd is told of readiness, reload and stopping (sd_notify; nothing happens without it).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEAVE_NOW_S = 5.0
 
 
 async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
-    """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError or StoreError if it cannot start."""
+    """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError, or StoreError at the start."""
     settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
     with state_lock(settings.daemon.state_dir):
         async with _open_stores(settings) as (stores, embedded):
@@ -55,9 +55,11 @@ async def _open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, Embedd
         async with connect(addresses, settings) as stores:
             yield stores, None
         return
-    async with embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded:
-        async with connect(merge(addresses, embedded.addresses), settings) as stores:
-            yield stores, embedded
+    async with (
+        embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded,
+        connect(merge(addresses, embedded.addresses), settings) as stores,
+    ):
+        yield stores, embedded
 
 
 @asynccontextmanager

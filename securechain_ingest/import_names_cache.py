@@ -1,7 +1,7 @@
 """Import names of package versions, kept in Redis for days so that a repeated visit moves no archive.
 
-The key is `import_names:<package>:<version>`. Two ecosystems can have the same package and version, so the value says whose
-names it holds; an entry of another ecosystem is a miss.
+The key is `import_names:<package>:<version>`. Two ecosystems can have the same package and version, so the value says
+whose names it holds; an entry of another ecosystem is a miss.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ def of_running_daemon(settings: Settings, needed: frozenset[str] = ALL_STORES) -
         addresses = merge(addresses, local)
     for store in sorted(missing(addresses) & needed):
         raise ConfigError(
-            f"no daemon is running on the state directory {settings.daemon.state_dir}, and {_HOW_TO_CONFIGURE[store]} is"
-            " not set: start `securechain-ingest run` or set it"
+            f"no daemon is running on the state directory {settings.daemon.state_dir}, and {_HOW_TO_CONFIGURE[store]}"
+            " is not set: start `securechain-ingest run` or set it"
         )
     return addresses
 
@@ -115,7 +115,7 @@ def redis_client(url: str, settings: Settings) -> Redis:
 @asynccontextmanager
 async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterator[Stores]:
     """Drivers on all three stores, closed at the end."""
-    assert addresses.redis_url and addresses.graph_uri and addresses.vulnerability_uri  # noqa: S101, PT018 - callers resolve
+    assert addresses.redis_url and addresses.graph_uri and addresses.vulnerability_uri  # noqa: S101, PT018 - resolved
     redis = redis_client(addresses.redis_url, settings)
     try:
         async with (

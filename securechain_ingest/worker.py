@@ -1,7 +1,7 @@
 """One package, from a name to the graph: look up, fetch, import names, attribution, write.
 
-The worker knows every room; none of them knows another. Whatever it does can be repeated: a message is acknowledged only
-after the write that it asked for is committed, and a repeated write leaves no trace.
+The worker knows every room; none of them knows another. Whatever it does can be repeated: a message is acknowledged
+only after the write that it asked for is committed, and a repeated write leaves no trace.
 """
 
 from __future__ import annotations

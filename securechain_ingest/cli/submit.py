@@ -28,6 +28,7 @@ def command(
     state_dir: StateDirOption = None,
 ) -> None:
     """Ask the daemon for packages. Nothing is queued if one of the messages is malformed."""
+    from securechain_ingest.intake.keys import Keys
     from securechain_ingest.intake.messages import Message, parse_data
     from securechain_ingest.intake.submission import submit
     from securechain_ingest.registries import named_package
@@ -60,9 +61,7 @@ def command(
             await submit(redis, settings.queue, messages, bulk=bulk)
 
     run_async(send())
-    typer.echo(
-        f"{len(messages)} message{'s' if len(messages) != 1 else ''} queued on {settings.queue.stream}{'-bulk' if bulk else ''}"
-    )
+    typer.echo(f"{len(messages)} queued on {Keys(settings.queue.stream).source(bulk=bulk)}")
 
 
 def _lines(file: Path | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""The periodic refresh: packages whose last check is older than a setting are asked for again, through the bulk stream."""
+"""The periodic refresh: packages whose last check is old are asked for again, through the bulk stream."""
 
 from __future__ import annotations
 
