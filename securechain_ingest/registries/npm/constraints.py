@@ -52,12 +52,16 @@ class _Interval:
         highs = [end for end in (self.high, other.high) if end]
         return _Interval(max(lows, default=None), min(highs, default=None))
 
+    @property
+    def is_single(self) -> bool:
+        return self.low is not None and self.high is not None and self.low[0][0] == self.high[0][0]
+
     def overlaps(self, later: _Interval) -> bool:
         """Whether one that does not begin before this one begins inside it; touching ends do not count."""
         return self.high is None or later.low is None or later.low[0] < self.high[0]
 
     def __str__(self) -> str:
-        if self.low and self.high and self.low[0][0] == self.high[0][0]:
+        if self.low and self.is_single:
             return self.low[1]
         low = [(">" if self.low[0][1] else ">=") + self.low[1]] if self.low else []
         high = [("<=" if self.high[0][1] else "<") + self.high[1]] if self.high else []
@@ -114,7 +118,7 @@ def _alternative(text: str) -> tuple[_Interval, str]:
         groups = hyphen.groups()
         interval = _comparator(">=", *groups[:5]) & _comparator("<=", *groups[5:])
         is_readable = all(_ORDERLY.fullmatch(end) and "-" not in end for end in text.split(" - "))
-        return interval, text if is_readable else str(interval)
+        return interval, text if is_readable and not interval.is_single else str(interval)
     intervals: list[_Interval] = []
     is_readable = True
     position = 0
@@ -131,11 +135,9 @@ def _alternative(text: str) -> tuple[_Interval, str]:
         if not is_readable and operator in ("", "="):
             return interval, _x_range(version) or str(interval)
     else:
-        # Two bounds that univers keeps both: a lower one and an upper one.
-        is_readable = is_readable and sorted((i.low is None, i.high is None) for i in intervals) == [
-            (False, True),
-            (True, False),
-        ]
+        # Two bounds that univers keeps apart: a lower one and an upper one, of different versions.
+        ends = sorted((one.low is None, one.high is None) for one in intervals)
+        is_readable = is_readable and ends == [(False, True), (True, False)] and not interval.is_single
     return interval, text if is_readable else str(interval)
 
 

@@ -92,7 +92,8 @@ def test_the_clients_can_read_every_recorded_constraint(filename: str) -> None:
         ("repository_link.json", "https://github.com/jshttp/etag", "jshttp"),
         ("@types__jquery.json", "https://github.com/DefinitelyTyped/DefinitelyTyped", "DefinitelyTyped"),
         ("@aller__shared.json", "n/a", "@aller"),
-        ("install_scripts.json", "n/a", "n/a"),
+        ("no_source.json", "n/a", "n/a"),
+        ("install_scripts.json", "https://github.com/example/install-scripts-pkg", "example"),
     ],
 )
 def test_the_recorded_repository_and_vendor(filename: str, repository: str, vendor: str) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from univers.version_range import NpmVersionRange
 from univers.versions import SemverVersion
@@ -81,6 +81,8 @@ def test_a_range_that_clients_read_right_is_written_as_declared(declared: str) -
         ("^1.2.0 || ^1.3.0", ">=1.2.0 <2.0.0"),
         ("^1.2.3+build.5", ">=1.2.3 <2.0.0"),
         (">2 <1", NOTHING),
+        ("1.2.3 - 1.2.3", "1.2.3"),
+        (">=1.2.3 <=1.2.3", "1.2.3"),
     ],
 )
 def test_a_range_that_clients_misread_is_spelled_out(declared: str, written: str) -> None:
@@ -102,6 +104,7 @@ _alternatives = st.lists(st.lists(_comparators, min_size=1, max_size=3) | _hyphe
 _VERSIONS = [f"{major}.{minor}.{patch}" for major in range(5) for minor in range(5) for patch in range(5)]
 
 
+@settings(max_examples=150)
 @given(_alternatives, st.sampled_from(["", " "]))
 def test_any_combination_of_comparators_admits_what_the_documentation_says(
     alternatives: list[list[Comparator] | tuple[str, list[str], list[str]]], space: str
