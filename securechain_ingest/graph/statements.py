@@ -77,7 +77,7 @@ UNWIND $created_versions AS row
 MATCH (p:PACKAGE {purl: row.package})
 MERGE (v:Version {purl: row.purl})
 SET v += row.properties
-MERGE (p)-[:HAVE]->(v)
+MERGE (v)<-[:HAVE]-(p)
 RETURN count(*) AS created_versions
 """
 
@@ -146,7 +146,7 @@ SET a.name = row.name, a.ecosystem = row.ecosystem
 WITH row, a
 UNWIND row.edges AS edge
 MATCH (v:Version {purl: edge[0]})
-MERGE (a)-[w:AWAITED_BY]->(v)
+MERGE (v)<-[w:AWAITED_BY]-(a)
 SET w.constraints = edge[1]
 RETURN count(*) AS awaited
 """

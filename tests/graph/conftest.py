@@ -25,7 +25,7 @@ class Reader:
 
     async def __call__(self, cypher: str, **parameters: Any) -> list[dict[str, Any]]:
         async with self._driver.session(database=self._database) as session:
-            result = await session.run(cypher, parameters)  # type: ignore[arg-type]  # texts of tests
+            result = await session.run(cypher, parameters)
             return await result.data()
 
     async def nodes(self, label: str) -> dict[str, Mapping[str, Any]]:

@@ -1,0 +1,86 @@
+"""Group commit: many callers, few transactions, and nobody pays for another's failure."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from securechain_ingest.errors import ConfigError, Malformed, StoreError
+from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.model import PackageWrite, Requirement, Version
+from securechain_ingest.settings import GraphSettings
+from tests.graph.builders import link, pypi, write
+from tests.graph.conftest import Reader
+from tests.stores import GraphTarget
+
+
+async def test_concurrent_callers_all_get_their_package_written(graph: Graph, read: Reader) -> None:
+    refs = [pypi(f"package-{number}") for number in range(120)]
+    async with GraphBatcher(graph, GraphSettings(batch_packages=25)) as batcher:
+        results = await asyncio.gather(*(batcher.write(write(ref, "1.0")) for ref in refs))
+        known = await asyncio.gather(*(batcher.known(ref) for ref in [*refs, pypi("unknown")]))
+        linked = await asyncio.gather(*(batcher.link(link(ref)) for ref in refs))
+    assert [result.purl for result in results] == [ref.purl for ref in refs] == [result.purl for result in linked]
+    assert [each.purl if each else None for each in known] == [*(ref.purl for ref in refs), None]
+    assert len(await read.nodes("PyPIPackage")) == 120
+
+
+async def test_two_writes_of_one_package_go_one_after_the_other(graph: Graph, read: Reader) -> None:
+    six = pypi("six")
+    async with GraphBatcher(graph, GraphSettings()) as batcher:
+        await asyncio.gather(*(batcher.write(write(six, f"{number}.0")) for number in range(6)))
+    assert sorted(node["serial_number"] for node in (await read.nodes("Version")).values()) == list(range(6))
+
+
+async def test_a_package_that_cannot_be_written_does_not_harm_its_neighbours(graph: Graph, read: Reader) -> None:
+    six, bad = pypi("six"), pypi("bad")
+    # No server stores a list of lists: refused by the server itself, inside the transaction.
+    odd = Requirement(pypi("odd"), [["nested"]])  # type: ignore[arg-type]
+    poison = write(bad, Version("1.0", f"{bad.purl}@1.0", None, (odd,)))
+    async with GraphBatcher(graph, GraphSettings(writers=1)) as batcher:
+        first, *rest = await asyncio.gather(
+            batcher.write(write(pypi("warm"), "1.0")),
+            batcher.write(write(six, "1.0")),
+            batcher.write(write(pypi("empty"))),
+            batcher.write(poison),
+            batcher.write(write(pypi("attrs"), "1.0")),
+            return_exceptions=True,
+        )
+    written, empty, refused, attrs = rest
+    assert isinstance(empty, Malformed)
+    assert isinstance(refused, StoreError)
+    assert not isinstance(first, BaseException)
+    assert not isinstance(written, BaseException)
+    assert not isinstance(attrs, BaseException)
+    assert {node["name"] for node in (await read.nodes("PyPIPackage")).values()} == {"warm", "six", "attrs"}
+    assert await read.awaited() == []
+
+
+async def test_a_caller_that_gives_up_does_not_harm_the_others(graph: Graph, read: Reader) -> None:
+    async with GraphBatcher(graph, GraphSettings(writers=1)) as batcher:
+        writes: list[PackageWrite] = [write(pypi(f"package-{number}"), "1.0") for number in range(20)]
+        callers = [asyncio.create_task(batcher.write(each)) for each in writes]
+        await asyncio.sleep(0)
+        callers[0].cancel()
+        callers[7].cancel()
+        results = await asyncio.gather(*callers, return_exceptions=True)
+    assert [position for position, result in enumerate(results) if isinstance(result, BaseException)] == [0, 7]
+    assert len(await read.nodes("PyPIPackage")) >= 18
+
+
+async def test_a_wrong_password_is_a_configuration_error_without_the_password(graph_target: GraphTarget) -> None:
+    settings = GraphSettings(database=graph_target.database)
+    async with Graph.connect(
+        graph_target.uri, graph_target.user, "not-the-password", settings, absent_retry_s=1.0
+    ) as graph:
+        with pytest.raises(ConfigError, match="refused the user name or password") as caught:
+            await graph.ping()
+    assert "not-the-password" not in str(caught.value)
+
+
+async def test_a_server_that_is_away_is_a_passing_failure() -> None:
+    async with Graph.connect("bolt://127.0.0.1:1", "neo4j", "secret", GraphSettings(), absent_retry_s=1.0) as graph:
+        with pytest.raises(StoreError, match=r"127\.0\.0\.1:1 cannot be reached"):
+            await graph.ping()
