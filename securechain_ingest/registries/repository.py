@@ -11,14 +11,18 @@ from securechain_ingest.model import NOT_AVAILABLE
 
 _MAX_ADDRESS_LENGTH: Final = 2048
 
-# https://…, git+ssh://git@…, git@host:owner/repo, host/owner/repo. Only the hosts themselves: not gist., not pages.
+# https://…, git+ssh://git@…, git@host:owner/repo, scm:git:…, host/owner/repo. Only the hosts themselves: not gist.,
+# not pages.
 _ADDRESS: Final = re.compile(
-    r"(?:(?:git\+)?(?:https?|ssh|git)://)?(?:[^@/\s]+@)?(?:www\.)?"
+    r"(?:scm:)?(?:git:)?(?:(?:git\+)?(?:https?|ssh|git):)?(?://)?(?:[^@/\s]+@)?(?:www\.)?"
     r"(?P<host>github\.com|gitlab\.com|bitbucket\.org)(?::\d+(?=/))?[/:]+(?P<path>[^?#\s]+)",
     re.IGNORECASE,
 )
-# What npm's package.json allows: github:owner/repo, owner/repo. Owners have no dots, so this is no host.
-_SHORTHAND: Final = re.compile(r"(?:(?P<host>github|gitlab|bitbucket):)?(?P<path>[A-Za-z0-9-]+/[A-Za-z0-9_.-]+)")
+# What npm's package.json allows: github:owner/repo, owner/repo, either with a #branch. Owners have no dots, so this is
+# no host.
+_SHORTHAND: Final = re.compile(
+    r"(?:(?P<host>github|gitlab|bitbucket):)?(?P<path>[A-Za-z0-9-]+/[A-Za-z0-9_.-]+)(?:#.*)?"
+)
 _SHORTHAND_HOSTS: Final = {
     None: "github.com",
     "github": "github.com",
@@ -74,7 +78,7 @@ def _texts(candidate: object) -> Iterator[str]:
     entries: list[Any] = candidate if isinstance(candidate, list) else [candidate]
     for entry in entries:
         text = entry.get("url") if isinstance(entry, dict) else entry
-        if isinstance(text, str):
+        if isinstance(text, str) and text != NOT_AVAILABLE:
             yield text
 
 

@@ -1,0 +1,193 @@
+"""The PyPI registry: in all at most as many requests as a package has versions, and three (registries.md, section 2).
+
+One for the project, which tells everything but what older versions require. If that is wanted: one for the list of its
+files, and one for each such version, either the core metadata of its wheel or, where that is not offered, the version's
+own document. One or two for the import names. (Only a wheel's metadata that is announced and missing costs one more.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader, tail_window
+from securechain_ingest.errors import ArchiveRefused, NotFound, UpstreamError
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.registries.pypi import names
+from securechain_ingest.registries.pypi.documents import (
+    File,
+    SimplePage,
+    parse_project,
+    parse_simple,
+    parse_version,
+    releases_of,
+)
+from securechain_ingest.registries.pypi.files import best_wheel, is_sdist, is_wheel
+from securechain_ingest.registries.pypi.import_names import read_wheel
+from securechain_ingest.registries.pypi.package import assemble
+from securechain_ingest.registries.pypi.requirements import Declared, requirements_of_metadata
+from securechain_ingest.registries.pypi.source_names import read_sdist
+from securechain_ingest.settings import ArchiveSettings
+
+logger = structlog.get_logger(__name__)
+
+_JSON: Final = "application/json"
+_SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+_AT_ONCE: Final = 32
+"""Versions of one package that are asked about at the same time; the client limits requests further."""
+
+
+class PyPI:
+    """Implements `Registry`."""
+
+    ecosystem: Final = names.PYPI
+    identify = staticmethod(names.identify)
+
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
+        self._http = http
+        self._archives = archives
+        self._pool = pool
+
+    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+        """All versions with their requirements; see `Registry.fetch`.
+
+        Of a version without files, one that `known` has, or one whose metadata is malformed they are None.
+        """
+        url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/json")
+        response = await self._http.get(url, accept=_JSON, validator=known.validator if known else None)
+        if response.not_modified:
+            return Unchanged(ref)
+        project = await self._pool.parse_document(parse_project, response.body, ref, url)
+        page = await self._simple_page(project.ref) if project.releases is None else None
+        releases = project.releases if page is None else releases_of(page)
+        if not releases:
+            raise NotFound(f"{project.ref.registry_name} has no versions on PyPI", url=url)
+        told = {project.latest} | (known.versions if known else frozenset())
+        wanted = {version: files for version, files in releases.items() if files and version not in told}
+        declared: dict[str, Declared | None] = {}
+        if wanted:
+            page = page or await self._page_if_there(project.ref)
+            declared = await self._declared(project.ref, wanted, page)
+        if project.latest is not None:
+            declared[project.latest] = project.requires
+        _report_unreadable(project.ref, declared)
+        requirements = {version: found.requirements for version, found in declared.items() if found is not None}
+        return assemble(project, releases, requirements, response.validator)
+
+    async def import_names(self, package: Package) -> ImportNames:
+        """From the wheel or, if there is none that can be read, the source; see `Registry.import_names`."""
+        fallback = self.fallback_names(package.ref)
+        problem: UpstreamError | ArchiveRefused | None = None
+        for artifact in package.artifacts:
+            try:
+                return await self._names_in(artifact, fallback)
+            except (UpstreamError, ArchiveRefused) as error:
+                if error.transient:
+                    raise
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return ImportNames(fallback)
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """The normalised name as most packages spell it in code: `my_package` for My-Package."""
+        return _fallback(ref.registry_name)
+
+    @staticmethod
+    def archive_names(path: str, filename: str) -> ImportNames:
+        """The names in a wheel or source archive on disk. Raises ArchiveRefused."""
+        limits = ArchiveLimits.from_settings(ArchiveSettings())
+        fallback = _fallback(filename.partition("-")[0])
+        with Path(path).open("rb") as file:
+            if is_wheel(filename):
+                return read_wheel(file, limits, fallback)
+            if is_sdist(filename):
+                return read_sdist(file, limits, filename, fallback)
+        raise ArchiveRefused(f"{filename} is neither a wheel nor a source archive", reason="unknown_format")
+
+    async def _names_in(self, artifact: Artifact, fallback: tuple[str, ...]) -> ImportNames:
+        limits = self._pool.limits
+        if not is_wheel(artifact.filename):
+            parse_sdist = partial(read_sdist, limits=limits, filename=artifact.filename, fallback=fallback)
+            return await self._archives.parse_whole(artifact.url, parse_sdist)
+        window_bytes = tail_window(artifact.size or 0)
+        parse_wheel = partial(read_wheel, limits=limits, fallback=fallback)
+        return await self._archives.parse_ranged(artifact.url, artifact.size, parse_wheel, window_bytes=window_bytes)
+
+    async def _simple_page(self, ref: PackageRef) -> SimplePage:
+        url = self._http.url("pypi", f"simple/{names.normal_name(ref.registry_name)}/")
+        response = await self._http.get(url, accept=_SIMPLE_JSON)
+        return await self._pool.parse_document(parse_simple, response.body, ref, url)
+
+    async def _page_if_there(self, ref: PackageRef) -> SimplePage:
+        """Without it each version is asked for by its own document, so its lack is no failure."""
+        try:
+            return await self._simple_page(ref)
+        except UpstreamError as error:
+            if error.transient:
+                raise
+            logger.warning("simple_page_unreadable", package=ref.purl, kind=error.kind, reason=str(error))
+            return SimplePage((), ())
+
+    async def _declared(
+        self, ref: PackageRef, wanted: Mapping[str, tuple[File, ...]], page: SimplePage
+    ) -> dict[str, Declared | None]:
+        """What each version requires; the first failure that another try can mend ends them all."""
+        offered = {file.filename for file in page.files if file.has_metadata}
+        declared: dict[str, Declared | None] = {}
+        waiting = iter(wanted.items())
+
+        async def ask() -> None:
+            for version, files in waiting:
+                wheel = best_wheel(file for file in files if file.filename in offered)
+                declared[version] = await self._declared_by(ref, version, wheel)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(min(_AT_ONCE, len(wanted))):
+                    tasks.create_task(ask(), name=f"requirements-{ref.purl}-{number}")
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return declared
+
+    async def _declared_by(self, ref: PackageRef, version: str, wheel: File | None) -> Declared | None:
+        """From the wheel's metadata, else from the version's document; None if neither can be read."""
+        try:
+            if wheel is not None:
+                url = f"{wheel.url}.metadata"
+                with suppress(NotFound):
+                    response = await self._http.get(url)
+                    return await self._pool.parse_document(requirements_of_metadata, response.body, ref, url)
+            url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/{quote(version, safe='')}/json")
+            response = await self._http.get(url, accept=_JSON)
+            return await self._pool.parse_document(parse_version, response.body, ref, url)
+        except UpstreamError as error:
+            if error.transient:
+                raise
+            logger.warning(
+                "requirements_unknown", package=ref.purl, version=version, kind=error.kind, reason=str(error)
+            )
+            return None
+
+
+def _fallback(name: str) -> tuple[str, ...]:
+    return tuple(clean([names.normal_name(name).replace("-", "_")]))
+
+
+def _report_unreadable(ref: PackageRef, declared: Mapping[str, Declared | None]) -> None:
+    """Old versions repeat the same lines, so that each is told once."""
+    lines = {line for found in declared.values() if found is not None for line in found.unreadable}
+    if lines:
+        logger.warning("requirements_unreadable", package=ref.purl, count=len(lines), first=min(lines))

@@ -1,0 +1,213 @@
+"""PyPI's JSON documents as data. Formats: PyPI's "JSON API" and "Index API" pages, PEP 691, 700 and 714.
+
+Sixteen years of layouts and uploading tools have left every field in every shape, so each is taken for what it is and a
+wrong one counts as missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urljoin
+
+import orjson
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version as Pep440Version
+
+from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.model import PackageRef
+from securechain_ingest.registries.pypi.names import identify
+from securechain_ingest.registries.pypi.requirements import Declared, read_requirements
+from securechain_ingest.registries.repository import normalise_repository
+
+# PEP 753: labels are compared in lower case without punctuation; its own and those that were common before it.
+_SOURCE_LABELS: Final = ("source", "repository", "sourcecode", "github", "code", "gitlab", "bitbucket", "git", "repo")
+_HOME_LABELS: Final = ("homepage", "home")
+_MONEY_LABELS: Final = frozenset({"funding", "fund", "sponsor", "sponsors", "donate", "donation"})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a release."""
+
+    filename: str
+    url: str
+    size: int | None
+    """Bytes."""
+    uploaded: str | None
+    """UTC, to the second."""
+    yanked: bool
+    has_metadata: bool
+    """Whether the registry serves its core metadata beside it; only the simple interface tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What the project's own document says."""
+
+    ref: PackageRef
+    releases: Mapping[str, tuple[File, ...]] | None
+    """None if this document does not list them (any more)."""
+    latest: str | None
+    """The version that the rest is about."""
+    requires: Declared | None
+    """Of `latest`; None: unknown."""
+    repository_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SimplePage:
+    """The stable list of all files."""
+
+    versions: tuple[str, ...]
+    files: tuple[File, ...]
+
+
+def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
+    """`/pypi/N/json`. Raises Malformed for what is no such document or another project's."""
+    document = _loads(body, ref, url)
+    info, releases = document.get("info"), document.get("releases")
+    if not isinstance(info, dict) and not isinstance(releases, dict):
+        raise Malformed(f"the registry's answer about {ref.registry_name} is not a project", url=url)
+    info = _table(info)
+    latest = info.get("version")
+    files = document.get("urls")
+    return Project(
+        ref=_own_spelling(info.get("name"), ref, url),
+        releases={name: _files(entries, url) for name, entries in releases.items() if name.strip()}
+        if isinstance(releases, dict)
+        else None,
+        latest=latest if isinstance(latest, str) else None,
+        requires=_requires(info, files, ref),
+        repository_url=normalise_repository(_repository_candidates(info)),
+    )
+
+
+def parse_version(body: bytes, ref: PackageRef, url: str) -> Declared | None:
+    """The requirements in `/pypi/N/V/json`; None if it does not tell. Raises Malformed."""
+    document = _loads(body, ref, url)
+    info = document.get("info")
+    if not isinstance(info, dict):
+        raise Malformed(f"the registry's answer about a version of {ref.registry_name} is none", url=url)
+    return _requires(info, document.get("urls"), ref)
+
+
+def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
+    """`/simple/N/` in its JSON form. Raises Malformed."""
+    document = _loads(body, ref, url)
+    if not isinstance(document.get("files"), list):
+        raise Malformed(f"the registry's list of the files of {ref.registry_name} is none", url=url)
+    versions = document.get("versions")
+    return SimplePage(
+        tuple(version for version in versions if isinstance(version, str)) if isinstance(versions, list) else (),
+        _files(document["files"], url),
+    )
+
+
+def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
+    """The page's files by the version in their names; before PEP 700 a page does not list its versions."""
+    spellings = {_canonical(version): version for version in page.versions}
+    releases: dict[str, tuple[File, ...]] = dict.fromkeys(page.versions, ())
+    for file in page.files:
+        try:
+            read = parse_wheel_filename if file.filename.endswith(".whl") else parse_sdist_filename
+            version = str(read(file.filename)[1])
+        except ValueError:
+            continue  # an egg or an installer: nothing is read from it
+        version = spellings.setdefault(version, version)
+        releases[version] = (*releases.get(version, ()), file)
+    return releases
+
+
+def _loads(body: bytes, ref: PackageRef, url: str) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
+    if not isinstance(document, dict):
+        raise Malformed(f"the registry's answer about {ref.registry_name} is not a JSON object", url=url)
+    return document
+
+
+def _own_spelling(name: object, ref: PackageRef, url: str) -> PackageRef:
+    if not isinstance(name, str):
+        return ref
+    try:
+        own = identify(name)
+    except InvalidName as error:
+        raise Malformed(f"the registry names {ref.registry_name} otherwise: {error}", url=url) from error
+    if own.purl != ref.purl:
+        raise Malformed(f"the registry answered with {name} when asked for {ref.registry_name}", url=url)
+    return own
+
+
+def _requires(info: Mapping[str, Any], files: object, ref: PackageRef) -> Declared | None:
+    """`requires_dist`. Null stands for none, but where there are only sdists also for what PyPI could not read."""
+    lines = info.get("requires_dist")
+    if isinstance(lines, list):
+        return read_requirements(lines, ref)
+    entries = files if isinstance(files, list) else []
+    has_wheel = any(str(_table(entry).get("filename")).endswith(".whl") for entry in entries)
+    return Declared() if has_wheel else None
+
+
+def _files(entries: object, base: str) -> tuple[File, ...]:
+    """Entries of either interface: `upload_time_iso_8601` here is `upload-time` there."""
+    if not isinstance(entries, list):
+        return ()
+    return tuple(file for entry in entries if isinstance(entry, dict) and (file := _file(entry, base)) is not None)
+
+
+def _file(entry: Mapping[str, Any], base: str) -> File | None:
+    filename, url, size, yanked = (entry.get(key) for key in ("filename", "url", "size", "yanked"))
+    if not isinstance(filename, str) or not isinstance(url, str):
+        return None
+    uploaded = entry.get("upload_time_iso_8601") or entry.get("upload_time") or entry.get("upload-time")
+    metadata = entry.get("core-metadata", entry.get("data-dist-info-metadata"))
+    return File(
+        filename=filename,
+        url=urljoin(base, url).partition("#")[0],
+        size=size if isinstance(size, int) and size > 0 else None,
+        uploaded=_moment(uploaded),
+        yanked=yanked is True or (isinstance(yanked, str) and yanked != ""),
+        has_metadata=metadata is True or isinstance(metadata, dict),
+    )
+
+
+def _moment(text: object) -> str | None:
+    """ISO 8601 in UTC to the second; times without a zone are UTC."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
+    """Addresses, most telling first: labelled as the source, the home page, any other."""
+    links = {re.sub(r"[^a-z]", "", label.lower()): link for label, link in _table(info.get("project_urls")).items()}
+    ordered = [links.get(label) for label in (*_SOURCE_LABELS, *_HOME_LABELS)]
+    ordered.append(info.get("home_page"))
+    ordered.extend(link for label, link in links.items() if label not in _MONEY_LABELS)
+    ordered.extend((info.get("download_url"), info.get("bugtrack_url")))
+    # npm's shorthand `owner/repo` means nothing here.
+    return (
+        link for link in ordered if isinstance(link, str) and "." in link.partition("/")[0] + link.partition("//")[2]
+    )
+
+
+def _canonical(version: str) -> str:
+    try:
+        return str(Pep440Version(version))
+    except ValueError:
+        return version
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,53 @@
+"""Which files of a release are read: for requirements a wheel, for import names a wheel, then the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from securechain_ingest.model import Artifact
+from securechain_ingest.registries.pypi.documents import File
+
+SDIST_SUFFIXES: Final = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
+_UNKNOWN_SIZE: Final = 1 << 62
+
+
+def is_wheel(filename: str) -> bool:
+    return filename.lower().endswith(".whl")
+
+
+def is_sdist(filename: str) -> bool:
+    return filename.lower().endswith(SDIST_SUFFIXES)
+
+
+def best_wheel(files: Iterable[File]) -> File | None:
+    """The wheel that a user of CPython 3 on Linux would get, as far as its tags tell."""
+    return min((file for file in files if is_wheel(file.filename)), key=_rank_of_wheel, default=None)
+
+
+def artifacts(version: str, files: Iterable[File]) -> tuple[Artifact, ...]:
+    """The best wheel and the best source archive, in this order."""
+    files = [file for file in files if file.url.startswith(("https://", "http://"))]
+    sdist = min((file for file in files if is_sdist(file.filename)), key=_rank_of_sdist, default=None)
+    return tuple(
+        Artifact(file.url, file.filename, version, file.size) for file in (best_wheel(files), sdist) if file is not None
+    )
+
+
+def _rank_of_wheel(file: File) -> tuple[int, int, str]:
+    python, _, rest = "-".join(file.filename[: -len(".whl")].split("-")[-3:]).partition("-")
+    abi, _, platform = rest.partition("-")
+    for_python_3 = python.startswith(("cp3", "abi3")) or "py3" in python.split(".")
+    if platform == "any" and for_python_3:
+        rank = 0
+    elif for_python_3 and "linux" in platform:
+        rank = (1 if abi == "abi3" else 2) if platform.endswith("x86_64") else 3
+    else:
+        rank = 4 if for_python_3 else 5
+    return rank, file.size or _UNKNOWN_SIZE, file.filename
+
+
+def _rank_of_sdist(file: File) -> tuple[int, int, str]:
+    suffix = next(index for index, suffix in enumerate(SDIST_SUFFIXES) if file.filename.lower().endswith(suffix))
+    # `dumb` binary archives have a platform in their name and thus a longer one.
+    return len(file.filename.split("-")), suffix, file.filename

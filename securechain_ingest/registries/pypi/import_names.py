@@ -1,0 +1,98 @@
+"""What can be imported from a distribution: its packages and modules by their dotted names.
+
+- Every file that Python imports counts: `.py`, byte code without source, native modules; a folder with one inside is a
+  package, with `__init__.py` or (PEP 420) without. Stubs (`.pyi`) alone cannot be imported.
+- Private modules (`_speedups`) count, since `import` finds them; `__main__` does not.
+- Folders named test, tests, docs, example or examples do not count, wherever they lie, nor does what is no
+  identifier: no `import` statement can name it.
+- If the author declared the names (Import-Name, PEP 794), those are the answer.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.sparse import MissingBytes
+from securechain_ingest.archives.zips import ZipListing, open_zip
+from securechain_ingest.model import ImportNames
+from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.pypi.core_metadata import read_headers
+
+MAX_NAMES: Final = 5_000
+"""Names kept of one package, those nearest to its root first: the graph's API returns the list with every query."""
+
+EXCLUDED_FOLDERS: Final = frozenset({"test", "tests", "docs", "example", "examples", "__pycache__"})
+
+_PYTHON_FILE: Final = re.compile(r"([^.]+)\.pyc?")
+# PEP 3149: `name.cpython-311-x86_64-linux-gnu.so`, `name.abi3.so`, `name.cp311-win_amd64.pyd`, and plain ones. A plain
+# `libname.so` is a library that native modules are linked to.
+_NATIVE_FILE: Final = re.compile(r"(?:([^.]+)\.(?:cpython-|pypy|graalpy|abi3|cp3)[^/]*|(?!lib)([^.]+))\.(?:so|pyd)")
+_INSTALLED_ROOT: Final = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
+_METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
+# The directory of a wheel with more members took a request of its own; a further one would be the third.
+_MANY_MEMBERS: Final = 300
+
+
+def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
+    """The names in a wheel, from its directory; `fallback` if there are none. Raises ArchiveRefused, MissingBytes."""
+    listing = open_zip(file, limits)
+    names = _declared_in(listing)
+    if names is None:
+        paths = (_INSTALLED_ROOT.sub("", name, count=1) for name in listing.names())
+        names = names_of(module for path in paths if (module := module_of(path)) is not None)
+    return ImportNames(tuple(names) or fallback)
+
+
+def declared_names(metadata: bytes) -> list[str] | None:
+    """What the author declared, namespaces too; None without a declaration. An empty Import-Name declares none."""
+    try:
+        headers = read_headers(metadata)
+    except ValueError:
+        return None
+    if "import-name" not in headers:
+        return None
+    declared = (*headers["import-name"], *headers.get("import-namespace", ()))
+    return names_of((name.partition(";")[0].strip() for name in declared), with_parents=False)
+
+
+def module_of(path: str) -> str | None:
+    """The dotted name under which a file is imported; None if it cannot be."""
+    *folders, filename = path.split("/")
+    match = _PYTHON_FILE.fullmatch(filename) or _NATIVE_FILE.fullmatch(filename)
+    if match is None or not EXCLUDED_FOLDERS.isdisjoint(map(str.lower, folders)):
+        return None
+    stem = match[match.lastindex or 0]
+    parts = folders if stem == "__init__" else [*folders, stem]
+    return ".".join(parts) if parts and stem != "__main__" and all(map(is_importable, parts)) else None
+
+
+def is_importable(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def names_of(modules: Iterable[str], *, with_parents: bool = True) -> list[str]:
+    """The modules and the packages around them, sorted, unique, clean, not too many."""
+    found = {name for module in modules for name in (_with_parents(module) if with_parents else (module,))}
+    return sorted(sorted(clean(found), key=lambda name: (name.count("."), name))[:MAX_NAMES])
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def _declared_in(listing: ZipListing) -> list[str] | None:
+    metadata = next((name for name in listing.names() if _METADATA.fullmatch(name)), None)
+    if metadata is None:
+        return None
+    try:
+        return declared_names(listing.read(metadata))
+    except MissingBytes:
+        if len(listing.members()) <= _MANY_MEMBERS:
+            raise
+        return None

@@ -1,0 +1,43 @@
+"""Names of PyPI projects and versions (PEP 503, PEP 508, PEP 440, the purl specification)."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote
+
+from packaging.version import Version
+
+from securechain_ingest.errors import InvalidName
+from securechain_ingest.model import Ecosystem, PackageRef
+
+MAX_NAME_LENGTH: Final = 256
+
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@lru_cache(maxsize=32_768)
+def version_key(name: str) -> Version:
+    """The order of PEP 440. Raises ValueError for a name from before it."""
+    return Version(name)
+
+
+PYPI: Final = Ecosystem(name="pypi", label="PyPIPackage", purl_type="pypi", osv="PyPI", version_key=version_key)
+
+
+def identify(name: str) -> PackageRef:
+    """The identity behind any spelling of a name (PEP 508 says which there are). Raises InvalidName."""
+    if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
+        raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a PyPI project can have")
+    return PackageRef(PYPI, name, name.lower(), f"pkg:pypi/{normal_name(name)}")
+
+
+@lru_cache(maxsize=65_536)
+def normal_name(name: str) -> str:
+    """The one spelling that PyPI answers without a redirect (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def version_purl(ref: PackageRef, version: str) -> str:
+    return f"{ref.purl}@{quote(version, safe=':')}"

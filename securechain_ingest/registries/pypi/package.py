@@ -1,0 +1,60 @@
+"""A project's documents put together as the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from packaging.version import InvalidVersion
+from packaging.version import Version as Pep440Version
+
+from securechain_ingest.model import NOT_AVAILABLE, Package, PackageRef, Requirement, Version
+from securechain_ingest.registries.pypi.documents import File, Project
+from securechain_ingest.registries.pypi.files import artifacts
+from securechain_ingest.registries.pypi.names import version_purl
+from securechain_ingest.registries.repository import vendor_of
+
+
+def assemble(
+    project: Project,
+    releases: Mapping[str, tuple[File, ...]],
+    requirements: Mapping[str, tuple[Requirement, ...] | None],
+    validator: str | None,
+) -> Package:
+    """The package; `releases` must not be empty. Versions that `requirements` lacks have unknown ones."""
+    default = default_version(project.latest, releases)
+    return Package(
+        ref=project.ref,
+        vendor=vendor_of(project.repository_url) or NOT_AVAILABLE,
+        repository_url=project.repository_url,
+        versions=tuple(_version(project.ref, name, files, requirements.get(name)) for name, files in releases.items()),
+        artifacts=artifacts(default, releases[default]),
+        validator=validator,
+    )
+
+
+def default_version(latest: str | None, releases: Mapping[str, tuple[File, ...]]) -> str:
+    """What `pip install` takes: what PyPI calls the latest, else the highest release that can be had."""
+    if latest is not None and latest in releases:
+        return latest
+    return max(releases, key=lambda name: (_preference(name, releases[name]), name))
+
+
+def _preference(name: str, files: tuple[File, ...]) -> tuple[bool, bool, Pep440Version]:
+    try:
+        version = Pep440Version(name)
+    except InvalidVersion:
+        return False, False, Pep440Version("0")
+    return any(not file.yanked for file in files), not version.is_prerelease, version
+
+
+def _version(
+    ref: PackageRef, name: str, files: tuple[File, ...], requirements: tuple[Requirement, ...] | None
+) -> Version:
+    """The release's date is that of its first file; it is yanked if all of them are."""
+    return Version(
+        name=name,
+        purl=version_purl(ref, name),
+        release_date=min((file.uploaded for file in files if file.uploaded), default=None),
+        requirements=requirements,
+        yanked=bool(files) and all(file.yanked for file in files),
+    )

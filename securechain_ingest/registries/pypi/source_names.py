@@ -1,0 +1,132 @@
+"""What can be imported once a source archive is installed, as far as its files tell without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import BinaryIO, Final, TypeAlias
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.tars import iterate_tar
+from securechain_ingest.archives.zips import open_zip
+from securechain_ingest.model import ImportNames
+from securechain_ingest.registries.pypi.import_names import (
+    EXCLUDED_FOLDERS,
+    declared_names,
+    is_importable,
+    module_of,
+    names_of,
+)
+
+_ROOTS: Final = ("src", "lib", "")
+# Beside setup.py there are scripts and folders that are not installed.
+_NOT_INSTALLED: Final = frozenset(
+    {"benchmark", "benchmarks", "build", "ci", "conftest", "dist", "distribute_setup", "doc", "documentation"}
+    | {"ez_setup", "fabfile", "noxfile", "run_tests", "runtests", "samples", "scripts", "setup", "tasks", "tools"}
+    | {"versioneer"}
+)
+_C_SUFFIXES: Final = (".c", ".cc", ".cpp", ".cxx")
+_SUFFIXES: Final = (".py", ".pyx", ".so", *_C_SUFFIXES)
+
+_Members: TypeAlias = Iterator[tuple[str, Callable[[], bytes]]]
+"""Names, each with what reads that member, to be called before the next one is asked for."""
+
+
+@dataclass(slots=True)
+class _Source:
+    """What of a source archive matters, by paths below its one top folder."""
+
+    paths: list[str] = field(default_factory=list)
+    stubs: set[str] = field(default_factory=set)
+    """Paths of `.pyi` files without the suffix."""
+    metadata: bytes | None = None
+    top_level: dict[str, bytes] = field(default_factory=dict)
+    """Contents of each `top_level.txt` by the folder that its egg-info lies in."""
+
+
+def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: tuple[str, ...]) -> ImportNames:
+    """The names in an sdist, zip or tar by its filename; `fallback` if there are none. Raises ArchiveRefused."""
+    source = _Source()
+    members = _zip_members(file, limits) if filename.lower().endswith(".zip") else _tar_members(file, limits)
+    for name, read in members:
+        _take(source, name.partition("/")[2], read)
+    names = declared_names(source.metadata) if source.metadata is not None else None
+    if names is None:
+        names = names_of(_modules(source))
+    return ImportNames(tuple(names) or fallback)
+
+
+def _tar_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:
+    for member in iterate_tar(file, limits):
+        if member.is_file:
+            yield member.name, member.read
+
+
+def _zip_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:
+    listing = open_zip(file, limits)
+    for name in listing.names():
+        yield name, partial(listing.read, name)
+
+
+def _take(source: _Source, path: str, read: Callable[[], bytes]) -> None:
+    folder, _, filename = path.rpartition("/")
+    if path == "PKG-INFO":
+        source.metadata = read()
+    elif filename == "top_level.txt" and folder.endswith(".egg-info"):
+        source.top_level[folder.rpartition("/")[0]] = read()
+    elif filename.endswith(".pyi"):
+        source.stubs.add(path.removesuffix(".pyi"))
+    elif filename.endswith(_SUFFIXES):
+        source.paths.append(path)
+
+
+def _modules(source: _Source) -> Iterator[str]:
+    """Modules below the roots; setuptools' list of top-level names decides, or else the layout."""
+    tops = {
+        line
+        for body in source.top_level.values()
+        for line in body.decode("utf-8", "replace").split()
+        if is_importable(line) and line not in EXCLUDED_FOLDERS
+    }
+    paths = [built for path in source.paths if (built := _built_path(source, path)) is not None]
+    if tops:
+        yield from tops
+        for root in {*_ROOTS, *source.top_level}:
+            yield from (module for module in _below(root, paths) if module.partition(".")[0] in tops)
+    else:
+        root = _root(paths)
+        packages = {path.removeprefix(f"{root}/").partition("/")[0] for path in paths if path.endswith("/__init__.py")}
+        for module in _below(root, paths):
+            top, dot, _ = module.partition(".")
+            if _is_installed(top) and (root or not dot or top in packages):
+                yield module
+
+
+def _built_path(source: _Source, path: str) -> str | None:
+    """The file that installing makes of one: a native module of Cython, and of C where a stub says that it is one."""
+    stem, _, suffix = path.rpartition(".")
+    if suffix == "pyx" or (path.endswith(_C_SUFFIXES) and stem in source.stubs):
+        return f"{stem}.py"
+    return None if path.endswith(_C_SUFFIXES) else path
+
+
+def _root(paths: list[str]) -> str:
+    """The folder whose contents are installed: one with packages in it that is none itself."""
+    for root in ("src", "lib"):
+        below = [path for path in paths if path.startswith(f"{root}/")]
+        has_modules = any(path.endswith("/__init__.py") or (root == "src" and path.count("/") == 1) for path in below)
+        if has_modules and f"{root}/__init__.py" not in below:
+            return root
+    return ""
+
+
+def _below(root: str, paths: list[str]) -> Iterator[str]:
+    prefix = f"{root}/" if root else ""
+    for path in paths:
+        if path.startswith(prefix) and (module := module_of(path.removeprefix(prefix))) is not None:
+            yield module
+
+
+def _is_installed(top: str) -> bool:
+    return not (top in _NOT_INSTALLED or top.startswith("test_") or top.endswith(("_test", "_tests")))
