@@ -12,12 +12,12 @@ import tempfile
 import traceback
 from pathlib import Path
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from securechain_ingest.cli import check_config, dead_letters, import_names, ingest, run, status, submit
 from securechain_ingest.cli.options import ConfigOption, remember_config_file
-from securechain_ingest.errors import ConfigError, IngestError
+from securechain_ingest.errors import ConfigError, IngestError, InvalidName, PoisonMessage
 
 app = typer.Typer(
     name="securechain-ingest",
@@ -54,11 +54,11 @@ def main() -> None:
 def _run() -> int:
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+    except TyperException as error:
+        # Without a message it has shown the help itself.
+        return _say(f"{error.format_message()} (--help explains)", 2) if error.format_message() else 2
     except BaseExceptionGroup as group:
         return _report(_first(group))
     except KeyboardInterrupt:
@@ -81,7 +81,7 @@ def _first(group: BaseExceptionGroup) -> BaseException:
 def _report(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return 130
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | InvalidName | PoisonMessage):
         return _say(str(error), 2)
     if isinstance(error, IngestError):
         return _say(str(error), 3 if error.transient else 1)

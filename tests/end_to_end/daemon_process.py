@@ -75,6 +75,8 @@ class DaemonProcess:
         """The exit code."""
         code = self.process.wait(timeout_s)
         self._reader.join(5)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         return code
 
     def stop(self) -> int:

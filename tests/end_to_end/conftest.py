@@ -1,0 +1,83 @@
+"""A daemon, real stores and a made world for each test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.end_to_end.daemon_process import until
+from tests.end_to_end.graph_contents import GraphReader
+from tests.stores import AdvisoryTarget, GraphTarget
+
+Send = Callable[..., None]
+STREAM = "package-extraction"
+
+
+@pytest.fixture
+def environment(
+    redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
+) -> dict[str, str]:
+    """Variables that point a daemon to this test's stores."""
+    return {
+        "REDIS_URL": redis_url,
+        "GRAPH_DB_URI": graph_target.uri,
+        "GRAPH_DB_USER": graph_target.user,
+        "GRAPH_DB_PASSWORD": graph_target.password,
+        "VULN_DB_URI": advisory_target.uri,
+        "SECURECHAIN_VULNERABILITIES__DATABASE": advisory_target.database,
+        "SECURECHAIN_STATE_DIR": str(tmp_path / "state"),
+        "SECURECHAIN_QUEUE__LEASE_S": "2",
+        "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
+        "SECURECHAIN_QUEUE__RETRY_MAX_S": "1",
+        "SECURECHAIN_REFRESH__ENABLED": "false",
+    } | ({"SECURECHAIN_GRAPH__DATABASE": graph_target.database} if graph_target.database else {})
+
+
+@pytest.fixture
+def queue(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def reader(graph_target: GraphTarget) -> Iterator[GraphReader]:
+    graph = GraphReader(graph_target)
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def send(queue: redis.Redis) -> Send:
+    """Add a message as another program would."""
+
+    def send(node_type: str, package: str, **keys: Any) -> None:
+        queue.xadd(STREAM, {"data": json.dumps({"node_type": node_type, "package": package, **keys})})
+
+    return send
+
+
+def settled(queue: redis.Redis) -> bool:
+    """Whether nothing is queued, in hand or waiting for another try."""
+    streams = (STREAM, f"{STREAM}-bulk")
+    return not any(queue.xlen(stream) for stream in streams) and not queue.zcard(f"{STREAM}-retry")
+
+
+def pending(queue: redis.Redis) -> int:
+    """How many messages of the on-demand stream some consumer has in hand."""
+    summary: Any = queue.xpending(STREAM, "extractors")
+    return int(summary["pending"])
+
+
+def dead_letters(queue: redis.Redis) -> list[dict[str, str]]:
+    """The fields of every dead letter."""
+    entries: Any = queue.xrange(f"{STREAM}-dlq")
+    return [fields for _, fields in entries]
+
+
+def wait_until_settled(queue: redis.Redis, timeout_s: float = 60.0) -> None:
+    until(lambda: settled(queue), "an empty queue", timeout_s)

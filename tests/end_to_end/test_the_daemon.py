@@ -1,0 +1,195 @@
+"""The daemon as a process against real stores and a made registry: what goes in, what comes out, what a crash costs."""
+
+from __future__ import annotations
+
+import random
+import signal
+from pathlib import Path
+
+import redis
+
+from tests.end_to_end.conftest import STREAM, Send, dead_letters, pending, wait_until_settled
+from tests.end_to_end.daemon_process import daemon, until
+from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.registry_server import Fault, Kind, Shape, World, generate, npm, serve
+
+SMALL = generate(Shape(packages=12, seed=7))
+LARGER = generate(Shape(packages=40, seed=11))
+
+
+def submit_all(world: World, send: Send) -> None:
+    for package in world.truth().values():
+        send(package.label, package.registry_name)
+
+
+def test_what_is_submitted_stands_in_the_graph_as_the_registry_has_it(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+) -> None:
+    with serve(SMALL) as server, daemon(environment | server.environment()) as process:
+        submit_all(SMALL, send)
+        wait_until_settled(queue)
+        assert process.stop() == 0
+        assert_graph_equals(reader, SMALL.truth(), SMALL.truth())
+        assert queue.xlen(f"{STREAM}-dlq") == 0
+        assert process.events("daemon_stopped")
+
+
+def test_a_daemon_killed_at_random_loses_and_doubles_nothing(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+) -> None:
+    chance = random.Random(3)
+    with serve(LARGER, latency_s=0.02) as server:
+        submit_all(LARGER, send)
+        for _ in range(3):
+            with daemon(environment | server.environment()) as process:
+                stored = chance.randint(3, 12)
+                process.wait_for("package_stored", stored)
+                process.kill()
+        with daemon(environment | server.environment()) as process:
+            wait_until_settled(queue)
+            assert process.stop() == 0
+        assert_graph_equals(reader, LARGER.truth(), LARGER.truth())
+        assert queue.xlen(f"{STREAM}-dlq") == 0
+
+
+def test_sigterm_in_the_middle_finishes_what_is_in_hand_and_leaves_the_rest_queued(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+) -> None:
+    variables = environment | {"SECURECHAIN_QUEUE__CONCURRENCY": "2", "SECURECHAIN_PACKAGES__DEPTH": "0"}
+    with serve(LARGER, latency_s=0.02) as server:
+        submit_all(LARGER, send)
+        with daemon(variables | server.environment()) as process:
+            process.wait_for("package_stored", 3)
+            assert process.stop() == 0
+            done = len(process.events("package_stored"))
+        assert queue.xlen(STREAM) == len(LARGER.truth()) - done
+        assert pending(queue) == 0
+        assert len(reader.packages()) == done
+
+
+def test_a_second_signal_leaves_now(environment: dict[str, str], send: Send, queue: redis.Redis) -> None:
+    world = World((npm.Package("stalled", (npm.Version("1.0.0"),)),))
+    with serve(world) as server:
+        server.faults.add(Fault("/stalled", Kind.STALL))
+        with daemon(environment | server.environment()) as process:
+            send("NPMPackage", "stalled")
+            until(lambda: server.requests or server.connections, "the request")
+            process.send(signal.SIGTERM)
+            process.wait_for("daemon_stopping")
+            process.send(signal.SIGTERM)
+            process.wait(15)
+        assert queue.xlen(STREAM) == 1
+
+
+def test_what_outlasts_the_grace_period_is_handed_to_the_next_daemon(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+) -> None:
+    world = World((npm.Package("stalled", (npm.Version("1.0.0"),)),))
+    variables = environment | {"SECURECHAIN_DAEMON__GRACE_S": "0.5", "SECURECHAIN_QUEUE__LEASE_S": "600"}
+    with serve(world) as server:
+        server.faults.add(Fault("/stalled", Kind.STALL))
+        with daemon(variables | server.environment()) as process:
+            send("NPMPackage", "stalled")
+            until(lambda: pending(queue), "the message to be taken")
+            process.stop()
+            assert process.events("grace_period_over")
+        server.faults.clear()
+        with daemon(variables | server.environment()) as process:
+            wait_until_settled(queue)
+        assert set(reader.packages()) == {"pkg:npm/stalled"}
+
+
+def test_sighup_applies_a_good_file_and_refuses_a_bad_one_while_work_goes_on(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[queue]\nconcurrency = 3\n")
+    world = World(tuple(npm.Package(name, (npm.Version("1.0.0"),)) for name in ("first", "second", "third")))
+    with serve(world) as server, daemon(environment | server.environment(), "--config", str(file)) as process:
+        file.write_text("[queue]\nconcurrency = 9\n[daemon]\nlog_level = 'debug'\n[graph]\nwriters = 3\n")
+        process.send(signal.SIGHUP)
+        [reloaded] = process.wait_for("config_reloaded")
+        assert reloaded["changed"] == {"queue.concurrency": "3 -> 9", "daemon.log_level": "info -> debug"}
+        assert reloaded["needs_restart"] == ["graph.writers"]
+        send("NPMPackage", "first")
+        process.wait_for("package_stored")
+        file.write_text("[queue]\nconcurrency = 'many'\n")
+        process.send(signal.SIGHUP)
+        [rejected] = process.wait_for("config_rejected")
+        assert "concurrency" in rejected["reason"]
+        send("NPMPackage", "second")
+        process.wait_for("package_stored", 2)
+        assert process.stop() == 0
+        assert set(reader.packages()) == {"pkg:npm/first", "pkg:npm/second"}
+
+
+def test_a_registry_that_is_down_for_a_while_costs_time_and_no_message(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+) -> None:
+    world = World((npm.Package("flaky", (npm.Version("1.0.0"),)),))
+    with serve(world) as server, daemon(environment | {"SECURECHAIN_HTTP__RETRIES": "0"} | server.environment()):
+        server.faults.add(Fault("/flaky", Kind.STATUS, times=3, status=503))
+        send("NPMPackage", "flaky")
+        until(reader.packages, "the package")
+        wait_until_settled(queue)
+        assert queue.xlen(f"{STREAM}-dlq") == 0
+
+
+def test_each_kind_of_bad_message_becomes_a_dead_letter_with_its_reason(
+    environment: dict[str, str], send: Send, queue: redis.Redis
+) -> None:
+    with serve(World()) as server, daemon(environment | server.environment()) as process:
+        queue.xadd(STREAM, {"other": "field"})
+        queue.xadd(STREAM, {"data": "{"})
+        queue.xadd(STREAM, {"data": "[]"})
+        send("CobolPackage", "x")
+        send("MavenPackage", "a:b:c")
+        send("NPMPackage", "no such name")
+        send("NPMPackage", "not-there")
+        process.wait_for("message_dead_lettered", 7)
+        letters = dead_letters(queue)
+        kinds = [
+            "missing_data",
+            "bad_json",
+            "bad_schema",
+            "unknown_node_type",
+            "invalid_name",
+            "invalid_name",
+            "not_found",
+        ]
+        assert sorted(letter["kind"] for letter in letters) == sorted(kinds)
+        fields = {"data", "error", "kind", "attempts", "first_failed_at", "last_failed_at", "origin_id"}
+        assert all(set(letter) == fields for letter in letters)
+        assert next(letter for letter in letters if letter["kind"] == "bad_json")["data"] == "{"
+
+
+def test_one_package_asked_for_by_many_messages_is_fetched_once_and_gets_every_edge(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+) -> None:
+    files = [
+        row["id"]
+        for row in reader.rows(
+            "UNWIND range(1, 20) AS n CREATE (f:RequirementFile {name: 'file' + toString(n), manager: 'NPM'})"
+            " RETURN elementId(f) AS id"
+        )
+    ]
+    world = World((npm.Package("wanted", (npm.Version("1.0.0"),)),))
+    with serve(world, latency_s=0.05) as server, daemon(environment | server.environment()):
+        for number, file in enumerate(files):
+            send("NPMPackage", "wanted", parent_id=file, constraints=f"^{number}")
+        wait_until_settled(queue)
+        assert len([request for request in server.requests if request.target == "/wanted"]) == 1
+        edges = reader.rows(
+            "MATCH (:RequirementFile)-[r:REQUIRE]->(:NPMPackage {name: 'wanted'})"
+            " RETURN r.constraints AS constraints, r.parent_version_name AS parent"
+        )
+        assert sorted(edge["constraints"] for edge in edges) == sorted(f"^{number}" for number in range(20))
+        assert all(edge["parent"] is None for edge in edges)
+
+
+def test_a_second_daemon_on_the_same_state_directory_is_refused_in_one_line(environment: dict[str, str]) -> None:
+    with serve(World()) as server, daemon(environment | server.environment()):
+        with daemon(environment | server.environment(), ready=False) as second:
+            assert second.wait() == 2
+        assert len(second.lines) == 1
+        assert environment["SECURECHAIN_STATE_DIR"] in second.lines[0]
