@@ -41,6 +41,8 @@ class Connection:
         self._address = address
         self._database = database
         self._timeout_s = timeout_s
+        self._turn = asyncio.Lock()
+        self._one_writer: bool | None = None
 
     @classmethod
     @asynccontextmanager
@@ -64,8 +66,16 @@ class Connection:
         async with driver:
             yield cls(driver, address, database, timeout_s)
 
-    async def run(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+    async def read(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """One statement that changes nothing. Raises StoreError, ConfigError."""
+        statement = self._statement(cypher, parameters)
+        return await self._repeated(lambda: self._bounded(statement))
+
+    async def change(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """One statement in its own transaction. Raises StoreError, ConfigError."""
+        return await self._repeated(self._in_turn(self._statement(cypher, parameters)))
+
+    def _statement(self, cypher: str, parameters: Mapping[str, Any] | None) -> Callable[[], Awaitable[Rows]]:
 
         async def once() -> Rows:
             async with self._driver.session(database=self._database) as session:
@@ -73,7 +83,7 @@ class Connection:
                 result = await session.run(query, dict(parameters or {}))
                 return await result.data()
 
-        return await self._repeated(once)
+        return once
 
     async def transaction(self, work: Callable[[AsyncTransaction], Awaitable[Result]]) -> Result:
         """`work` in one transaction, committed if it returns; called again after a passing failure.
@@ -90,14 +100,30 @@ class Connection:
                 await transaction.commit()
                 return result
 
-        return await self._repeated(once)
+        return await self._repeated(self._in_turn(once))
+
+    def _in_turn(self, once: Callable[[], Awaitable[Result]]) -> Callable[[], Awaitable[Result]]:
+        """ArcadeDB overlooks some conflicts of concurrent transactions: there they go one after the other."""
+
+        async def alone() -> Result:
+            if self._one_writer is None:
+                self._one_writer = "ArcadeDB" in (await self._driver.get_server_info()).agent
+            if not self._one_writer:
+                return await self._bounded(once)
+            async with self._turn:
+                return await self._bounded(once)
+
+        return alone
+
+    async def _bounded(self, once: Callable[[], Awaitable[Result]]) -> Result:
+        """The server keeps the same limit; this one holds if it cannot be reached or does not know it."""
+        async with asyncio.timeout(self._timeout_s + 5):
+            return await once()
 
     async def _repeated(self, once: Callable[[], Awaitable[Result]]) -> Result:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                # The server keeps the same limit; this one holds if it cannot be reached or does not know it.
-                async with asyncio.timeout(self._timeout_s + 5):
-                    return await once()
+                return await once()
             except (Neo4jError, DriverError, Conflict) as error:
                 if attempt == ATTEMPTS or not _passing(error):
                     raise self._explained(error) from error

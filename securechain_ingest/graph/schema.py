@@ -27,11 +27,11 @@ async def ensure_schema(connection: Connection, ecosystems: Iterable[Ecosystem])
 async def _ensure(connection: Connection, label: str, name: str) -> None:
     index = f"{label.lower()}_{name}"
     try:
-        await connection.run(
+        await connection.change(
             f"CREATE CONSTRAINT {index}_unique IF NOT EXISTS FOR (n:{label}) REQUIRE n.{name} IS UNIQUE"
         )
     except StoreError as error:
         if not isinstance(error.__cause__, Neo4jError):
             raise
         logger.warning("constraint_not_created", label=label, property=name, reason=error.__cause__.code)
-        await connection.run(f"CREATE INDEX {index}_lookup IF NOT EXISTS FOR (n:{label}) ON (n.{name})")
+        await connection.change(f"CREATE INDEX {index}_lookup IF NOT EXISTS FOR (n:{label}) ON (n.{name})")

@@ -138,6 +138,7 @@ SET r.constraints = edge[1], r.parent_version_name = row.parent
 RETURN count(*) AS required
 """
 
+# Setting a property locks the node against a transaction that is just settling it.
 _AWAIT_ABSENT = """
 UNWIND $targets AS row
 WITH row WHERE NOT EXISTS { MATCH (t:PACKAGE {purl: row.purl}) }

@@ -54,20 +54,20 @@ class Graph:
 
     async def ping(self) -> None:
         """Returns if the graph answers."""
-        await self._connection.run("RETURN 1 AS one")
+        await self._connection.read("RETURN 1 AS one")
 
     async def counts(self, ecosystems: Iterable[Ecosystem]) -> dict[str, int]:
         """How many nodes there are: packages by ecosystem, versions, absent packages."""
         queries = {each.name: COUNT["packages"].replace("PACKAGE", each.label) for each in ecosystems}
         queries |= {name: query for name, query in COUNT.items() if name != "packages"}
-        return {name: (await self._connection.run(query))[0]["count"] for name, query in queries.items()}
+        return {name: (await self._connection.read(query))[0]["count"] for name, query in queries.items()}
 
     async def known(self, refs: Sequence[PackageRef]) -> dict[str, KnownPackage]:
         """By purl, those of the packages that this release has written completely. One query an ecosystem."""
         found: dict[str, KnownPackage] = {}
         for queries, members in _by_ecosystem(refs):
             purls = sorted({ref.purl for ref in members})
-            for row in await self._connection.run(queries.known, {"purls": purls, "format": FORMAT}):
+            for row in await self._connection.read(queries.known, {"purls": purls, "format": FORMAT}):
                 if row["versions"]:
                     found[row["purl"]] = KnownPackage(
                         purl=row["purl"],
@@ -104,7 +104,7 @@ class Graph:
         answers: dict[str, Mapping[str, Any]] = {}
         now = datetime.now(UTC)
         for queries, members in _by_ecosystem(links):
-            answer = (await self._connection.run(queries.link, self._common(now) | _link_rows(members)))[0]
+            answer = (await self._connection.change(queries.link, self._common(now) | _link_rows(members)))[0]
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
                 raise StoreError(f"{min(lost)} left the graph while it was being linked")
@@ -115,18 +115,20 @@ class Graph:
 
     async def mark_absent(self, ref: PackageRef, tried_at: datetime, reason: str) -> None:
         """Note that the registry lacks a package, on the node of what waits for it or on its own; creates none."""
-        await self._connection.run(
+        await self._connection.change(
             statements(ref.ecosystem.label).mark_absent, {"purl": ref.purl, "tried_at": tried_at, "reason": reason}
         )
 
     async def stale(self, ecosystem: Ecosystem, older_than: datetime, limit: int) -> list[PackageRef]:
         """At most `limit` packages that were last checked before a moment or never completed, oldest check first."""
-        rows = await self._connection.run(statements(ecosystem.label).stale, {"older_than": older_than, "limit": limit})
+        rows = await self._connection.read(
+            statements(ecosystem.label).stale, {"older_than": older_than, "limit": limit}
+        )
         return [reference(ecosystem, row["registry_name"] or row["name"], row["purl"] or "") for row in rows]
 
     async def view(self, ref: PackageRef) -> PackageView | None:
         """The package as a reader would see it; None if it is not there."""
-        return package_view(await self._connection.run(statements(ref.ecosystem.label).view, {"purl": ref.purl}))
+        return package_view(await self._connection.read(statements(ref.ecosystem.label).view, {"purl": ref.purl}))
 
     async def _write(
         self, transaction: AsyncTransaction, queries: Statements, writes: Sequence[PackageWrite]
