@@ -35,15 +35,16 @@ _Interval: TypeAlias = tuple[_Bound | None, _Bound | None]
 
 
 @lru_cache(maxsize=65_536)
-def constraints(specifiers: tuple[Specifier, ...]) -> str:
-    """The conjunction of `specifiers`; `any` for none. One that no version can satisfy is written as declared.
+def constraints(declared: tuple[str, ...]) -> str:
+    """The conjunction of valid clauses such as `>=1.0`; `any` for none. An impossible one is written as declared.
 
     Two things get lost with the clients' syntax: that `<2.0` and `~=1.4` do not mean 2.0's own pre-releases, and
     `===` on what is no version, which is left out.
     """
-    if len(specifiers) > MAX_CLAUSES:
+    if len(declared) > MAX_CLAUSES:
         return ANY
-    known = [specifier for specifier in specifiers if _is_comparable(specifier)]
+    # Text and not Specifiers as arguments: `>=1` and `>=1.0` are equal to a cache, and each package's own stands.
+    known = [specifier for specifier in map(Specifier, declared) if _is_comparable(specifier)]
     exact = [specifier for specifier in known if _is_exact(specifier)]
     if exact and all(specifier.contains(exact[0].version, prereleases=True) for specifier in known):
         return f"=={exact[0].version}"
@@ -52,12 +53,12 @@ def constraints(specifiers: tuple[Specifier, ...]) -> str:
         for position, specifier in enumerate(known)
         if specifier.operator == "!=" and not specifier.version.endswith(".*")
     }
-    declared = [_intervals(specifier, position) for position, specifier in enumerate(known)]
+    stated = [_intervals(specifier, position) for position, specifier in enumerate(known)]
     allowed: list[_Interval] = [(None, None)]
-    for intervals in declared:
+    for intervals in stated:
         allowed = _intersection(allowed, intervals)
     # Impossible: every clause stands, for people to see.
-    clauses = excluded | _clauses(allowed or [interval for intervals in declared for interval in intervals])
+    clauses = excluded | _clauses(allowed or [interval for intervals in stated for interval in intervals])
     return ", ".join(sorted(clauses, key=lambda clause: clauses[clause])) or ANY
 
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import io
 import keyword
 import re
 from collections.abc import Iterable, Iterator
@@ -35,12 +36,15 @@ _INSTALLED_ROOT: Final = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 # The directory of a wheel with more members took a request of its own; a further one would be the third.
 _MANY_MEMBERS: Final = 300
+# With the end of the wheel that has been fetched at most 5 % of it, see `tail_window`.
+_METADATA_BYTES: Final = 16 * 1024
+_METADATA_SHARE: Final = 64
 
 
 def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
     """The names in a wheel, from its directory; `fallback` if there are none. Raises ArchiveRefused, MissingBytes."""
     listing = open_zip(file, limits)
-    names = _declared_in(listing)
+    names = _declared_in(listing, file.seek(0, io.SEEK_END))
     if names is None:
         paths = (_INSTALLED_ROOT.sub("", name, count=1) for name in listing.names())
         names = names_of(module for path in paths if (module := module_of(path)) is not None)
@@ -48,15 +52,17 @@ def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...])
 
 
 def declared_names(metadata: bytes) -> list[str] | None:
-    """What the author declared, namespaces too; None without a declaration. An empty Import-Name declares none."""
+    """What the author declared as public, namespaces too; None without a declaration. An empty Import-Name declares
+    none.
+    """
     try:
         headers = read_headers(metadata)
     except ValueError:
         return None
     if "import-name" not in headers:
         return None
-    declared = (*headers["import-name"], *headers.get("import-namespace", ()))
-    return names_of((name.partition(";")[0].strip() for name in declared), with_parents=False)
+    declared = (line.partition(";") for line in (*headers["import-name"], *headers.get("import-namespace", ())))
+    return names_of((name.strip() for name, _, mark in declared if mark.strip() != "private"), with_parents=False)
 
 
 def module_of(path: str) -> str | None:
@@ -86,13 +92,15 @@ def _with_parents(module: str) -> Iterator[str]:
         module = module.rpartition(".")[0]
 
 
-def _declared_in(listing: ZipListing) -> list[str] | None:
+def _declared_in(listing: ZipListing, size: int) -> list[str] | None:
+    """What the wheel's metadata declares; None too if that is not among the fetched bytes and costs too much."""
     metadata = next((name for name in listing.names() if _METADATA.fullmatch(name)), None)
     if metadata is None:
         return None
     try:
         return declared_names(listing.read(metadata))
-    except MissingBytes:
-        if len(listing.members()) <= _MANY_MEMBERS:
+    except MissingBytes as missing:
+        missing_bytes = missing.last - missing.first + 1
+        if len(listing.members()) <= _MANY_MEMBERS and missing_bytes <= max(_METADATA_BYTES, size // _METADATA_SHARE):
             raise
         return None

@@ -11,7 +11,6 @@ from typing import Final
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Pep508Requirement
-from packaging.specifiers import Specifier
 
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef, Requirement
@@ -54,11 +53,11 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
 
     Left out: lines whose marker is false, and those on the package itself, which only switch its extras on.
     """
-    found: dict[str, tuple[PackageRef, tuple[Specifier, ...]]] = {}
+    found: dict[str, tuple[PackageRef, tuple[str, ...]]] = {}
     unreadable = []
     for line in lines:
         try:
-            parsed = _read_line(line) if isinstance(line, str) else None
+            parsed = _read_line(line if isinstance(line, str) else "")
         except (InvalidRequirement, InvalidName):
             unreadable.append(str(line)[:200])
             continue
@@ -82,12 +81,12 @@ def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> Declar
 
 
 @lru_cache(maxsize=65_536)
-def _read_line(line: str) -> tuple[PackageRef, tuple[Specifier, ...]] | None:
+def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...]] | None:
     """Target and clauses; None if the marker is false. Raises InvalidRequirement, InvalidName."""
     requirement = _parse(line)
     if requirement.marker is not None and not _applies(requirement.marker):
         return None
-    return identify(requirement.name), tuple(requirement.specifier)
+    return identify(requirement.name), tuple(map(str, requirement.specifier))
 
 
 def _parse(line: str) -> Pep508Requirement:

@@ -53,7 +53,7 @@ def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: t
         _take(source, name.partition("/")[2], read)
     names = declared_names(source.metadata) if source.metadata is not None else None
     if names is None:
-        names = names_of(_modules(source))
+        names = names_of(_modules(source, fallback))
     return ImportNames(tuple(names) or fallback)
 
 
@@ -73,7 +73,8 @@ def _take(source: _Source, path: str, read: Callable[[], bytes]) -> None:
     folder, _, filename = path.rpartition("/")
     if path == "PKG-INFO":
         source.metadata = read()
-    elif filename == "top_level.txt" and folder.endswith(".egg-info"):
+    elif filename == "top_level.txt" and folder.endswith(".egg-info") and folder.count("/") < 2:
+        # Further down they are test data.
         source.top_level[folder.rpartition("/")[0]] = read()
     elif filename.endswith(".pyi"):
         source.stubs.add(path.removesuffix(".pyi"))
@@ -81,8 +82,10 @@ def _take(source: _Source, path: str, read: Callable[[], bytes]) -> None:
         source.paths.append(path)
 
 
-def _modules(source: _Source) -> Iterator[str]:
-    """Modules below the roots; setuptools' list of top-level names decides, or else the layout."""
+def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
+    """Modules below the roots; setuptools' list of top-level names decides, or else the layout: packages and, unless
+    one module is named as the project, the modules beside them.
+    """
     tops = {
         line
         for body in source.top_level.values()
@@ -97,9 +100,11 @@ def _modules(source: _Source) -> Iterator[str]:
     else:
         root = _root(paths)
         packages = {path.removeprefix(f"{root}/").partition("/")[0] for path in paths if path.endswith("/__init__.py")}
-        for module in _below(root, paths):
+        modules = [module for module in _below(root, paths) if _is_installed(module.partition(".")[0])]
+        is_named = not packages.isdisjoint(own_names) or not set(modules).isdisjoint(own_names)
+        for module in modules:
             top, dot, _ = module.partition(".")
-            if _is_installed(top) and (root or not dot or top in packages):
+            if top in packages or top in own_names or not (is_named or (dot and not root)):
                 yield module
 
 

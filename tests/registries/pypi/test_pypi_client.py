@@ -1,0 +1,288 @@
+"""PyPI, asked over real HTTP: at most as many requests for a package as it has versions, and three."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Unavailable
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.registries.pypi.client import PyPI
+from securechain_ingest.settings import (
+    ArchiveSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HttpSettings,
+    RateSettings,
+)
+from tests.registry_server import Fault, Kind, Need, Server, World, pypi, same_constraints, serve
+
+MIXED = pypi.Project(
+    "Mixed_Project",
+    (
+        pypi.Release("0.1", (), files=(), requirements_known=False),
+        pypi.Release("0.2", (pypi.need("other"),), files=(pypi.Sdist(),)),
+        pypi.Release("0.3", files=(pypi.Sdist(suffix=".zip"),), requirements_known=False),
+        pypi.Release("0.9rc1", (pypi.need("other", ">=1.0"),), files=(pypi.Wheel(core_metadata=False), pypi.Sdist())),
+        pypi.Release("1.0", (pypi.need("Other.Project", ">=1.0, <2.0"),), yanked=True, yanked_reason="Broken."),
+        pypi.Release(
+            "1.0+local", (Need("other~=1.4.2", "other", ">=1.4.2, <1.5"),), files=(pypi.Wheel(), pypi.Sdist())
+        ),
+        pypi.Release(
+            "1.1",
+            (
+                Need("other>=1.0", "other", ">=1.0"),
+                Need('other<2.0; python_version >= "3"', "other", "<2.0"),
+                Need('tested; extra == "test"', None),
+            ),
+            files=(pypi.Wheel(padding_bytes=1_300_000), pypi.Sdist()),
+        ),
+    ),
+    project_urls=(
+        ("Funding", "https://github.com/sponsors/some-owner"),
+        ("Source Code", "git@github.com:some-owner/a"),
+    ),
+    vendor="some-owner",
+    repository_url="https://github.com/some-owner/a",
+    import_names=("mixed_project",),
+)
+OLD = pypi.Project("old", (pypi.Release("1.0", (pypi.need("other", "==1.0"),)),), layout="2018")
+WHEELS = pypi.Project("wheels", tuple(pypi.Release(f"1.{n}", (pypi.need("other", f">=1.{n}"),)) for n in range(40)))
+EMPTY = pypi.Project("empty", ())
+DECLARED = pypi.Project(
+    "declared",
+    (
+        pypi.Release(
+            "1.0",
+            files=(
+                pypi.Wheel(
+                    {"declared/__init__.py": b"", "hidden.py": b""},
+                    import_names=("declared", "declared._private ; private"),
+                    import_namespaces=("space",),
+                    padding_bytes=2_000_000,
+                ),
+            ),
+        ),
+    ),
+)
+BROKEN = pypi.Project(
+    "broken", (pypi.Release("1.0", files=(pypi.Wheel(), pypi.Sdist({"src/broken/__init__.py": b""}))),)
+)
+WORLD = World((MIXED, OLD, WHEELS, EMPTY, DECLARED, BROKEN))
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    pypi: PyPI
+
+    def paths(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(WORLD) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.requests.clear()
+    server.faults.clear()
+    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    async with (
+        HttpClient(
+            HttpSettings(retries=0),
+            EndpointSettings(**server.endpoints()),
+            RateSettings(**unlimited),
+            ConnectionSettings(**unlimited),
+        ) as http,
+        ParserPool(ArchiveSettings(processes=1)) as pool,
+    ):
+        yield Site(server, PyPI(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+
+
+async def fetched(site: Site, name: str) -> Package:
+    package = await site.pypi.fetch(site.pypi.identify(name), None)
+    assert isinstance(package, Package)
+    return package
+
+
+def known(package: Package, *, versions: frozenset[str] | None = None, validator: str | None = None) -> KnownPackage:
+    all_versions = frozenset(version.name for version in package.versions)
+    held = all_versions if versions is None else versions
+    return KnownPackage(package.ref.purl, package.ref.registry_name, held, datetime.now(UTC), validator)
+
+
+@pytest.mark.parametrize("project", [MIXED, OLD, WHEELS], ids=lambda project: project.name)
+async def test_a_project_is_what_its_author_published(site: Site, project: pypi.Project) -> None:
+    package = await fetched(site, project.name)
+    truth = project.truth()
+
+    assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
+        truth.name,
+        truth.purl,
+        truth.registry_name,
+    )
+    assert (package.vendor, package.repository_url) == (truth.vendor, truth.repository_url)
+    ranks = package.ref.ecosystem.rank(version.name for version in package.versions)
+    versions = sorted(package.versions, key=lambda version: ranks[version.name])
+    assert [(v.name, v.purl, v.release_date, v.yanked, v.deprecated) for v in versions] == [
+        (v.name, v.purl, v.release_date, v.yanked, v.deprecated) for v in truth.versions
+    ]
+    for version, wanted in zip(versions, truth.versions, strict=True):
+        found = {need.target.purl: need.constraints for need in version.requirements or ()}
+        assert found.keys() == wanted.requirements.keys()
+        assert all(same_constraints(found[purl], constraints) for purl, constraints in wanted.requirements.items())
+
+
+async def test_requirements_cost_one_request_for_each_older_version_with_files(site: Site) -> None:
+    await fetched(site, "mixed.project")
+
+    first, second, *others = site.paths()
+    assert (first, second) == ("/pypi/mixed-project/json", "/simple/mixed-project/")
+    assert sorted(path for path in others if not path.endswith(".metadata")) == [
+        "/pypi/mixed-project/0.2/json",
+        "/pypi/mixed-project/0.3/json",
+        "/pypi/mixed-project/0.9rc1/json",
+    ]
+    assert sum(path.endswith(".metadata") for path in others) == 2
+    assert [request.defect for request in site.server.requests] == [None] * 7
+
+
+async def test_a_project_of_one_version_costs_one_request(site: Site) -> None:
+    await fetched(site, "old")
+
+    assert site.paths() == ["/pypi/old/json"]
+
+
+async def test_all_of_a_first_visit_takes_at_most_three_requests_more_than_versions(site: Site) -> None:
+    package = await fetched(site, "wheels")
+    await site.pypi.import_names(package)
+
+    assert len(site.paths()) == len(set(site.paths())) <= len(WHEELS.releases) + 3
+
+
+async def test_a_version_whose_requirements_nobody_knows_has_none_and_not_an_empty_list(site: Site) -> None:
+    package = await fetched(site, "mixed-project")
+    requirements = {version.name: version.requirements for version in package.versions}
+
+    assert requirements["0.1"] is None
+    assert requirements["0.3"] is None
+    assert requirements["0.2"]
+
+
+async def test_a_project_that_did_not_change_is_confirmed_without_its_document(site: Site) -> None:
+    package = await fetched(site, "old")
+    answer = await site.pypi.fetch(package.ref, known(package, validator=package.validator))
+
+    assert answer == Unchanged(package.ref)
+    assert [request.status for request in site.server.requests] == [200, 304]
+
+
+async def test_only_versions_that_the_graph_lacks_are_asked_for_again(site: Site) -> None:
+    package = await fetched(site, "wheels")
+    site.server.requests.clear()
+    names = frozenset(version.name for version in package.versions) - {"1.7"}
+    answer = await site.pypi.fetch(package.ref, known(package, versions=names))
+
+    assert isinstance(answer, Package)
+    assert {version.name for version in answer.versions if version.requirements is not None} == {"1.7", "1.39"}
+    assert len(site.paths()) == 3
+
+
+async def test_a_known_project_with_no_new_version_costs_one_request(site: Site) -> None:
+    package = await fetched(site, "wheels")
+    site.server.requests.clear()
+    await site.pypi.fetch(package.ref, known(package))
+
+    assert site.paths() == ["/pypi/wheels/json"]
+
+
+async def test_metadata_that_is_announced_and_missing_is_read_from_the_versions_document(site: Site) -> None:
+    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.STATUS, status=404))
+    package = await fetched(site, "wheels")
+
+    version = next(version for version in package.versions if version.name == "1.3")
+    assert [need.constraints for need in version.requirements or ()] == [">=1.3"]
+    assert "/pypi/wheels/1.3/json" in site.paths()
+
+
+async def test_one_malformed_metadata_file_leaves_only_its_version_unknown(site: Site) -> None:
+    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.HTML))
+    package = await fetched(site, "wheels")
+
+    assert [version.name for version in package.versions if version.requirements is None] == ["1.3"]
+
+
+async def test_a_version_that_cannot_be_read_now_fails_the_whole_visit(site: Site) -> None:
+    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.STATUS, status=500))
+
+    with pytest.raises(Unavailable):
+        await fetched(site, "wheels")
+
+
+@pytest.mark.parametrize("name", ["never-published", "empty"])
+async def test_a_project_that_is_missing_or_without_versions_is_not_found(site: Site, name: str) -> None:
+    with pytest.raises(NotFound):
+        await fetched(site, name)
+
+
+async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
+    site.server.faults.add(Fault("/pypi/old/json", Kind.HTML))
+
+    with pytest.raises(Malformed):
+        await fetched(site, "old")
+
+
+async def test_the_names_of_a_large_wheel_take_one_request_and_a_twentieth_of_it(site: Site) -> None:
+    package = await fetched(site, "mixed-project")
+    site.server.requests.clear()
+    names = await site.pypi.import_names(package)
+
+    (request,) = site.server.requests
+    size = package.artifacts[0].size
+    assert names.names == MIXED.import_names
+    assert request.status == 206
+    assert size is not None
+    assert size > 1_000_000
+    assert request.bytes_sent <= size / 20
+
+
+async def test_declared_import_names_go_before_the_files_of_the_wheel(site: Site) -> None:
+    package = await fetched(site, "declared")
+
+    assert (await site.pypi.import_names(package)).names == ("declared", "space")
+
+
+async def test_the_source_is_read_where_the_wheel_cannot_be(site: Site) -> None:
+    package = await fetched(site, "broken")
+    site.server.faults.add(Fault("*.whl", Kind.STATUS, status=404))
+
+    assert (await site.pypi.import_names(package)).names == ("broken",)
+
+
+async def test_archives_that_break_off_are_refused(site: Site) -> None:
+    package = await fetched(site, "broken")
+    (_, sdist) = package.artifacts
+    site.server.faults.add(Fault("*.tar.gz", Kind.TRUNCATED))
+
+    with pytest.raises(ArchiveRefused):
+        await site.pypi.import_names(replace(package, artifacts=(sdist,)))
+
+
+async def test_a_project_without_files_is_known_by_its_name(site: Site) -> None:
+    package = Package(site.pypi.identify("My-Package"), "n/a", "n/a", (), (), None)
+
+    assert (await site.pypi.import_names(package)).names == ("my_package",)
+    assert site.paths() == []
