@@ -1,0 +1,140 @@
+"""What a version requires: `Requires-Dist` of today and of old."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.pypi.names import identify
+from securechain_ingest.registries.pypi.requirements import read_requirements, requirements_of_metadata
+
+OWNER = identify("Some-Package")
+
+
+def required(*lines: object) -> dict[str, str]:
+    declared = read_requirements(lines, OWNER)
+    assert declared.unreadable == ()
+    return {requirement.target.purl: requirement.constraints for requirement in declared.requirements}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("other", {"pkg:pypi/other": "any"}),
+        ("Other_Package>=1.0,<2.0", {"pkg:pypi/other-package": ">=1.0, <2.0"}),
+        ("other (>=1.0)", {"pkg:pypi/other": ">=1.0"}),
+        ("other[speed,more]~=1.4.2", {"pkg:pypi/other": ">=1.4.2, <1.5"}),
+        ("other @ https://example.org/other.whl", {"pkg:pypi/other": "any"}),
+        ("other @ git+https://example.org/x ; python_version >= '3'", {"pkg:pypi/other": "any"}),
+    ],
+)
+def test_a_line_is_a_requirement_of_a_package_with_constraints(line: str, expected: dict[str, str]) -> None:
+    assert required(line) == expected
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        'python_version >= "3.8"',
+        'python_full_version < "3.12"',
+        'sys_platform == "linux" and platform_machine == "x86_64"',
+        'implementation_name == "cpython" or extra == "test"',
+        'extra != "test"',
+        '"x86" in platform_machine',
+    ],
+)
+def test_a_marker_that_holds_for_cpython_3_11_on_linux_keeps_the_requirement(marker: str) -> None:
+    assert required(f"other>=1; {marker}") == {"pkg:pypi/other": ">=1"}
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        'python_version < "3"',
+        'sys_platform == "win32"',
+        'extra == "test"',
+        'python_version >= "3.8" and extra == "test"',
+        'platform_python_implementation == "PyPy"',
+    ],
+)
+def test_a_marker_that_does_not_hold_there_leaves_the_requirement_out(marker: str) -> None:
+    assert required(f"other>=1; {marker}") == {}
+
+
+def test_the_clauses_of_several_lines_on_one_package_are_joined() -> None:
+    lines = ['Other>=1.0; python_version >= "3"', "other<2.0", 'OTHER>=9; sys_platform == "win32"', "third", "third!=3"]
+
+    assert required(*lines) == {"pkg:pypi/other": ">=1.0, <2.0", "pkg:pypi/third": "!=3"}
+
+
+def test_a_package_does_not_require_itself_to_switch_an_extra_on() -> None:
+    assert required("some.package[all]>=1.0", "other") == {"pkg:pypi/other": "any"}
+
+
+@pytest.mark.parametrize("line", ["other>=1.0.*", "other (>=2.0-dev_r1,<3)", "other==0.1.*.*", "other >= dev"])
+def test_clauses_from_before_pep_440_leave_the_requirement_without_constraint(line: str) -> None:
+    assert required(line) == {"pkg:pypi/other": "any"}
+    assert required(f'{line}; python_version < "3"') == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["", "???", "-other", "other; python_versio > '3'", 7, None, ["other"], "o" * 20_000, "a; " + "(" * 9000]
+)
+def test_a_line_that_nobody_can_read_is_told_and_the_others_count(line: object) -> None:
+    declared = read_requirements([line, "other>=1"], OWNER)
+
+    assert [requirement.target.name for requirement in declared.requirements] == ["other"]
+    assert declared.unreadable == (str(line)[:200],)
+
+
+def test_a_deeply_nested_marker_does_no_harm() -> None:
+    nested = "(" * 3000 + 'os_name == "posix"' + ")" * 3000
+
+    assert read_requirements([f"other; {nested}", "third"], OWNER).requirements[-1].target.name == "third"
+
+
+@given(st.lists(st.text(max_size=40)))
+def test_any_lines_are_read_or_told(lines: list[str]) -> None:
+    declared = read_requirements(lines, OWNER)
+
+    assert all(requirement.constraints for requirement in declared.requirements)
+    assert len({requirement.target.purl for requirement in declared.requirements}) == len(declared.requirements)
+
+
+METADATA = b"""Metadata-Version: 2.1
+Name: Some-Package
+Version: 1.0
+Requires-Dist: other >=1.0,
+        <2.0
+Requires-Dist: third ; extra == 'x'
+requires-dist: fourth
+
+Requires-Dist: not-a-header
+"""
+
+
+@pytest.mark.parametrize("body", [METADATA, METADATA.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + METADATA])
+def test_a_metadata_file_names_its_requirements_in_headers(body: bytes) -> None:
+    declared = requirements_of_metadata(body, OWNER, "https://files.example/x.whl.metadata")
+
+    assert [(r.target.name, r.constraints) for r in declared.requirements] == [
+        ("other", ">=1.0, <2.0"),
+        ("fourth", "any"),
+    ]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html></html>", b"\n\nName: x\n", b"\xff\xfe", b"Name: x\n"])
+def test_what_is_no_metadata_file_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        requirements_of_metadata(body, OWNER, "https://files.example/x.whl.metadata")
+
+
+@given(st.binary())
+def test_any_bytes_are_metadata_or_malformed(body: bytes) -> None:
+    try:
+        requirements_of_metadata(body, OWNER, "https://files.example/")
+    except Malformed:
+        return
+    assert b":" in body
