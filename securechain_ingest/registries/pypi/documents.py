@@ -114,10 +114,14 @@ def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
     for file in page.files:
         try:
             read = parse_wheel_filename if file.filename.endswith(".whl") else parse_sdist_filename
-            version = str(read(file.filename)[1])
+            canonical = str(read(file.filename)[1])
         except ValueError:
-            continue  # an egg or an installer: nothing is read from it
-        version = spellings.setdefault(version, version)
+            # An egg or an installer, of which nothing is read, or a version from before PEP 440.
+            stem = file.filename.removesuffix(".zip").removesuffix(".tar.gz")
+            canonical = next((version for version in page.versions if stem.endswith(f"-{version}")), "")
+            if not canonical:
+                continue
+        version = spellings.setdefault(canonical, canonical)
         releases[version] = (*releases.get(version, ()), file)
     return releases
 
