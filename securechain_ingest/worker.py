@@ -60,6 +60,7 @@ class _Visit:
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     error: IngestError | None = None
     completed: bool = False
+    """The graph has the package now."""
 
 
 class Worker:
@@ -133,8 +134,8 @@ class Worker:
         visit = self._visits[purl] = _Visit()
         try:
             result = await self._visit(registry, request)
-            visit.completed = True
-            return result
+            visit.completed = result is not None
+            return result or WriteResult(purl=purl, to_queue=(), lost_parents=())
         except IngestError as error:
             visit.error = error
             raise
@@ -142,7 +143,8 @@ class Worker:
             del self._visits[purl]
             visit.finished.set()
 
-    async def _visit(self, registry: Registry, request: Request) -> WriteResult:
+    async def _visit(self, registry: Registry, request: Request) -> WriteResult | None:
+        """None: the registry lacks the package, and nobody but the daemon itself asked for it."""
         known = await self._graph.known(request.ref)
         if known is not None and not request.refresh:
             return await self._link(request, checked_at=None)
@@ -154,7 +156,7 @@ class Worker:
             if not request.internal:
                 raise
             logger.info("package_absent", package=request.ref.purl, reason=str(error))
-            return WriteResult(purl=request.ref.purl, to_queue=(), lost_parents=())
+            return None
         if isinstance(answer, Unchanged):
             return await self._link(request, checked_at=checked_at)
         return await self._store(registry, request, answer, known, checked_at)

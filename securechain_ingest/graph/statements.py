@@ -123,6 +123,7 @@ RETURN count(*) AS settled
 
 _REMOVE_SETTLED = """
 UNWIND $settle AS purl
+MATCH (:PACKAGE {purl: purl})
 MATCH (a:AbsentPackage {purl: purl})
 DETACH DELETE a
 RETURN count(*) AS removed

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import Parent
 from tests.graph.builders import MONDAY, link, pypi, version, write
@@ -74,6 +77,15 @@ async def test_a_package_that_its_registry_lacks_is_not_queued_before_its_time(g
     assert node["reason"] == "no such project"
     await graph.mark_absent(SIX, datetime.now(UTC) - timedelta(days=2), "no such project")
     assert [ref.purl for ref in (await graph.write([APP_NEEDS_SIX]))[0].to_queue] == ["pkg:pypi/six"]
+
+
+async def test_linking_a_package_that_is_not_there_fails_and_keeps_what_waits_for_it(
+    graph: Graph, read: Reader
+) -> None:
+    await graph.write([APP_NEEDS_SIX])
+    with pytest.raises(StoreError):
+        await graph.link([link(SIX)])
+    assert await read.awaited() == [("pkg:pypi/six", "pkg:pypi/app@1.0", ">= 1")]
 
 
 async def test_a_missing_package_that_nobody_awaits_leaves_no_node(graph: Graph, read: Reader) -> None:
