@@ -21,6 +21,9 @@ from securechain_ingest.model import ANY
 MAX_CLAUSES: Final = 64
 """More than any real requirement has; beyond, the cost of intersecting them would be its author's to choose."""
 
+_LOWEST: Final = ">=0.dev0"
+"""True of every version: the clients take several exclusions without a bound for nothing at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
@@ -58,7 +61,10 @@ def constraints(declared: tuple[str, ...]) -> str:
     for intervals in stated:
         allowed = _intersection(allowed, intervals)
     # Impossible: every clause stands, for people to see.
-    clauses = excluded | _clauses(allowed or [interval for intervals in stated for interval in intervals])
+    bounds = _clauses(allowed or [interval for intervals in stated for interval in intervals])
+    if len(excluded) > 1 and not bounds:
+        bounds = {_LOWEST: -1}
+    clauses = excluded | bounds
     return ", ".join(sorted(clauses, key=lambda clause: clauses[clause])) or ANY
 
 
@@ -141,5 +147,12 @@ def _is_empty(interval: _Interval) -> bool:
 
 
 def _clauses(intervals: Iterable[_Interval]) -> dict[str, int]:
-    """Each bound's clause and its place."""
-    return {bound.clause: bound.position for interval in intervals for bound in interval if bound is not None}
+    """The clause of each bound and its place."""
+    clauses: dict[str, int] = {}
+    for low, high in intervals:
+        if low is not None and high is not None and low.version == high.version:
+            # The clients take `>=1.0, <=1.0` for everything.
+            clauses["==" + low.clause.lstrip("<>=")] = low.position
+        else:
+            clauses |= {bound.clause: bound.position for bound in (low, high) if bound is not None}
+    return clauses

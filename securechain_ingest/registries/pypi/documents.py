@@ -109,19 +109,19 @@ def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
 
 def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
     """The page's files by the version in their names; before PEP 700 a page does not list its versions."""
-    spellings = {_canonical(version): version for version in page.versions}
+    spellings = {_comparable(version): version for version in page.versions}
     releases: dict[str, tuple[File, ...]] = dict.fromkeys(page.versions, ())
     for file in page.files:
         try:
             read = parse_wheel_filename if file.filename.endswith(".whl") else parse_sdist_filename
-            canonical = str(read(file.filename)[1])
+            named: Pep440Version | str = read(file.filename)[1]
         except ValueError:
             # An egg or an installer, of which nothing is read, or a version from before PEP 440.
             stem = file.filename.removesuffix(".zip").removesuffix(".tar.gz")
-            canonical = next((version for version in page.versions if stem.endswith(f"-{version}")), "")
-            if not canonical:
+            named = next((version for version in page.versions if stem.endswith(f"-{version}")), "")
+            if not named:
                 continue
-        version = spellings.setdefault(canonical, canonical)
+        version = spellings.setdefault(named, str(named))
         releases[version] = (*releases.get(version, ()), file)
     return releases
 
@@ -206,9 +206,9 @@ def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _canonical(version: str) -> str:
+def _comparable(version: str) -> Pep440Version | str:
     try:
-        return str(Pep440Version(version))
+        return Pep440Version(version)
     except ValueError:
         return version
 

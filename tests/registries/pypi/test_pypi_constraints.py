@@ -49,6 +49,7 @@ def test_each_operator_is_written_as_the_contract_says(declared: str, expected: 
         (">=1.0,>1.0", ">1.0"),
         ("<2,<=1.8,>=1", "<=1.8, >=1"),
         (">=1.0,==1.5", "==1.5"),
+        (">=1.5,<=1.5", "==1.5"),
         ("==1.5,!=1.4", "==1.5"),
         (">=1.0,!=1.5.*,<2", ">=1.0, <1.5, >=1.6, <2"),
         ("!=1.5.*,!=1.6.*", "<1.5, >=1.7"),
@@ -62,6 +63,10 @@ def test_clauses_that_others_imply_are_left_out(declared: str, expected: str) ->
 
 def test_a_version_keeps_its_spelling_whatever_was_read_before() -> None:
     assert [written(">=1"), written(">=1.0"), written(">=1.0.0")] == [">=1", ">=1.0", ">=1.0.0"]
+
+
+def test_several_exclusions_alone_stand_with_a_bound_since_the_clients_find_nothing_otherwise() -> None:
+    assert written("!=1.5,!=1.6") == ">=0.dev0, !=1.5, !=1.6"
 
 
 @pytest.mark.parametrize("declared", [">=2, <1", "==1.0, ==2.0", ">1.0, <1.0"])

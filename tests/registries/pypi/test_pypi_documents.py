@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import Malformed
@@ -114,7 +114,7 @@ def test_the_version_purl_is_encoded() -> None:
     ],
 )
 def test_the_default_version_is_what_pip_takes(versions: list[str], latest: str | None, expected: str) -> None:
-    releases = project(dict.fromkeys(versions, [WHEEL])).releases
+    releases = project({version: [WHEEL] for version in versions}).releases
 
     assert releases is not None
     assert default_version(latest, releases) == expected
@@ -328,8 +328,13 @@ def test_any_shape_of_a_project_is_read(document: dict[str, Any]) -> None:
         assert {version.name for version in found.versions} == {name for name in document["releases"] if name.strip()}
 
 
-@given(_json)
-def test_any_json_is_a_project_or_malformed(document: object) -> None:
+@given(
+    _json | st.fixed_dictionaries({"info": st.none() | st.text() | st.lists(_json), "releases": st.none() | st.text()})
+)
+def test_json_without_a_table_of_information_or_releases_is_malformed(document: Any) -> None:
+    assume(
+        not isinstance(document, dict) or not any(isinstance(document.get(key), dict) for key in ("info", "releases"))
+    )
     with pytest.raises(Malformed):
         parse_project(orjson.dumps(document), REF, URL)
 
