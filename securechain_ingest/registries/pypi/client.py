@@ -45,8 +45,9 @@ logger = structlog.get_logger(__name__)
 
 _JSON: Final = "application/json"
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
-_AT_ONCE: Final = 32
-"""Versions of one package that are asked about at the same time; the client limits requests further."""
+_AT_ONCE: Final = 8
+"""Versions of one package that are asked about at the same time: enough to hide a response's latency, few enough not to
+fill the connection pool's queue, which costs time for each that waits."""
 
 
 class PyPI:
