@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Final
 
 # The clients put names into regular expressions unescaped (contract, section 1.5).
-_CLEAN: Final = re.compile(r"[\w./:@-]+")
+_CLEAN: Final = re.compile(r"[\w./:@-]+", re.ASCII)
 
 
 def clean(names: Iterable[str]) -> list[str]:
-    """Sorted and unique, without names that hold other characters than letters, digits and `_ . / : @ -`.
+    """Sorted and unique, without names that hold other characters than ASCII letters, digits and `_ . / : @ -`.
 
     Such a name is left out, not trimmed: what remained would be another name.
     """
