@@ -42,7 +42,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
 
     errors = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         bar = progress.add_task("opening the stores", total=None)
         async with open_stores(settings) as (stores, addresses):
             async with build_service(stores, settings, lambda: depth) as service:

@@ -50,7 +50,7 @@ class QueueStatus:
     def as_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold."""
         plain = dataclasses.asdict(self)
-        return {**plain, "consumers": list(plain["consumers"])}
+        return {"in_flight": self.on_demand.pending + self.bulk.pending, **plain, "consumers": list(plain["consumers"])}
 
 
 async def queue_status(redis: Redis, queue: QueueSettings) -> QueueStatus:

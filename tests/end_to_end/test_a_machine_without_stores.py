@@ -1,0 +1,165 @@
+"""`run` with nothing configured: it brings its own stores, and every other command finds them through it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until
+from tests.registry_server import Server, World, npm, pypi, serve
+
+WORLD = World(
+    (
+        npm.Package("left", (npm.Version("1.0.0"), npm.Version("1.1.0", needs=(npm.need("right", "^1", "^1"),)))),
+        npm.Package("right", (npm.Version("1.0.0"),)),
+        pypi.Project("snake", (pypi.Release("1.0"),)),
+    )
+)
+
+
+class Machine:
+    """A folder with a daemon in it, and the commands that a user types there."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.environment = {
+            **server.environment(),
+            "SECURECHAIN_STATE_DIR": str(folder / "state"),
+            "SECURECHAIN_REFRESH__ENABLED": "false",
+        }
+
+    def command(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_")
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+        result = subprocess.run(
+            [SCRIPT, *arguments],
+            env=clean | self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert "Traceback" not in result.stderr
+        return result
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
+        return status
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with serve(WORLD) as server:
+        machine = Machine(tmp_path_factory.mktemp("machine"), server)
+        with daemon(machine.environment) as process:
+            yield machine
+            assert process.stop() == 0
+
+
+def stored(machine: Machine) -> dict[str, int]:
+    counts: dict[str, int] = machine.status()["graph"]
+    return counts
+
+
+def test_submitted_packages_and_what_they_require_show_in_status(machine: Machine) -> None:
+    result = machine.command("submit", "npm:left", "pypi:snake")
+    assert (result.returncode, result.stdout) == (0, "2 queued on package-extraction\n")
+    until(lambda: stored(machine)["npm"] == 2 and stored(machine)["pypi"] == 1, "three packages")
+
+
+def test_messages_are_submitted_from_standard_input(machine: Machine) -> None:
+    lines = [json.dumps({"node_type": "NPMPackage", "package": name}) for name in ("left", "right")]
+    result = machine.command("submit", "--file", "-", stdin="\n".join(lines))
+    assert (result.returncode, result.stdout) == (0, "2 queued on package-extraction\n")
+
+
+def test_a_malformed_line_queues_nothing_and_is_named(machine: Machine) -> None:
+    before = machine.status()["queue"]["counters"]["total_processed"]
+    good = json.dumps({"node_type": "NPMPackage", "package": "left"})
+    result = machine.command("submit", "--file", "-", stdin=f"{good}\n{{\n")
+    assert result.returncode == 2
+    assert "line 2" in result.stderr
+    assert machine.status()["queue"]["counters"]["total_processed"] == before
+
+
+def test_a_dead_letter_is_listed_shown_replayed_and_dropped(machine: Machine) -> None:
+    machine.command("submit", "npm:not-there")
+
+    def letters() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in machine.command("dead-letters", "list", "--json").stdout.splitlines()]
+
+    until(letters, "a dead letter")
+    [letter] = letters()
+    assert letter["kind"] == "not_found"
+    shown = machine.command("dead-letters", "show", letter["entry_id"])
+    assert "not-there" in shown.stdout
+    assert machine.command("dead-letters", "replay", letter["entry_id"]).stdout == "1 replayed\n"
+    until(
+        lambda: [each["entry_id"] for each in letters()] not in ([], [letter["entry_id"]]), "the replayed one to fail"
+    )
+    assert machine.command("dead-letters", "drop", "--all").stdout == "1 dropped\n"
+    assert machine.command("dead-letters", "list").stdout == "no dead letters\n"
+    assert machine.command("dead-letters", "show", letter["entry_id"]).returncode == 1
+
+
+def test_ingest_uses_the_stores_of_the_running_daemon_and_prints_a_tree(machine: Machine) -> None:
+    result = machine.command("ingest", "npm:left")
+    assert result.returncode == 0
+    for words in ("pkg:npm/left", "2 versions", "1.1.0", "pkg:npm/right ^1", "import names", "bolt://127.0.0.1"):
+        assert words in result.stdout
+
+
+def test_ingest_of_a_package_that_does_not_exist_says_so_in_one_line(machine: Machine) -> None:
+    result = machine.command("ingest", "npm:left", "npm:not-there-either")
+    assert result.returncode == 1
+    [line] = [line for line in result.stderr.splitlines() if "not-there-either" in line]
+    assert "does not exist" in line
+
+
+def test_status_in_words_shows_no_password(machine: Machine) -> None:
+    result = machine.command("status")
+    secrets = json.loads((Path(machine.environment["SECURECHAIN_STATE_DIR"]) / "secrets.json").read_text())
+    assert result.returncode == 0
+    assert "ok" in result.stdout
+    assert not any(secret in result.stdout for secret in secrets.values() if isinstance(secret, str))
+
+
+def test_after_kill_9_the_next_daemon_has_all_data_and_serves_what_was_queued(tmp_path: Path) -> None:
+    with serve(WORLD) as server:
+        machine = Machine(tmp_path, server)
+        with daemon(machine.environment) as process:
+            machine.command("submit", "npm:left")
+            process.wait_for("package_stored", 2)
+            process.kill()
+        again = DaemonProcess(machine.environment)
+        try:
+            again.wait_for("daemon_ready")
+            assert stored(machine)["npm"] == 2
+            machine.command("submit", "pypi:snake")
+            again.wait_for("package_stored")
+        finally:
+            assert again.stop() == 0
+        status = machine.command("status")
+        assert status.returncode == 2
+
+
+def test_packages_whose_check_is_old_are_read_again_on_schedule(tmp_path: Path) -> None:
+    with serve(WORLD) as server:
+        machine = Machine(tmp_path, server)
+        schedule = {
+            "SECURECHAIN_REFRESH__ENABLED": "true",
+            "SECURECHAIN_REFRESH__CRON": "* * * * * *",
+            "SECURECHAIN_REFRESH__MAX_AGE_S": "0.1",
+        }
+        with daemon(machine.environment | schedule) as process:
+            machine.command("submit", "npm:right")
+            until(lambda: len([each for each in server.requests if each.target == "/right"]) >= 3, "two refreshes")
+            conditional = [each for each in server.requests if each.target == "/right"][1:]
+            assert all(each.status == 304 for each in conditional)
+            assert process.stop() == 0

@@ -1,0 +1,61 @@
+"""What systemd hears from the daemon (sd_notify)."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.daemon_process import daemon
+from tests.registry_server import World, serve
+
+
+class NotifySocket:
+    """The socket that systemd would listen on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(60)
+
+    def receive(self) -> dict[str, str]:
+        """The next message's assignments."""
+        lines = self._socket.recv(4096).decode().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def notifications(tmp_path: Path) -> Iterator[NotifySocket]:
+    listener = NotifySocket(tmp_path / "notify")
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def graph_target(arcadedb_server: object) -> object:
+    """One server is enough here."""
+    return arcadedb_server
+
+
+def test_readiness_reload_and_stopping_are_told_in_order(
+    environment: dict[str, str], notifications: NotifySocket
+) -> None:
+    with serve(World()) as server:
+        variables = environment | server.environment() | {"NOTIFY_SOCKET": str(notifications.path)}
+        with daemon(variables, ready=False) as process:
+            assert notifications.receive() == {"READY": "1"}
+            process.send(signal.SIGHUP)
+            reloading = notifications.receive()
+            assert reloading["RELOADING"] == "1"
+            assert int(reloading["MONOTONIC_USEC"]) > 0
+            assert notifications.receive() == {"READY": "1"}
+            process.send(signal.SIGTERM)
+            assert notifications.receive() == {"STOPPING": "1"}
+            assert process.wait() == 0
