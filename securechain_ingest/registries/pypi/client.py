@@ -110,7 +110,8 @@ class PyPI:
     def archive_names(path: str, filename: str) -> ImportNames:
         """The names in a wheel or source archive on disk. Raises ArchiveRefused."""
         limits = ArchiveLimits.from_settings(ArchiveSettings())
-        fallback = _fallback(filename.partition("-")[0])
+        # Names have no hyphens in a wheel's filename, versions none in an sdist's.
+        fallback = _fallback(filename.partition("-")[0] if is_wheel(filename) else filename.rpartition("-")[0])
         with Path(path).open("rb") as file:
             if is_wheel(filename):
                 return read_wheel(file, limits, fallback)

@@ -7,6 +7,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
@@ -237,6 +238,14 @@ def test_declared_names_of_a_source_archive_go_before_its_files() -> None:
 
 def test_a_source_archive_without_modules_is_known_by_the_name_of_its_project() -> None:
     assert sdist("setup.py", "0805own.py") == ["own"]
+
+
+@pytest.mark.parametrize("filename", ["My-Own.Package-1.0.tar.gz", "my_own_package-1.0-2-py3-none-any.whl"])
+def test_the_name_of_a_file_tells_the_project(filename: str, tmp_path: Path) -> None:
+    pack = zipped if filename.endswith(".whl") else tarred
+    (tmp_path / filename).write_bytes(pack({"own-1.0/README": b""}).getvalue())
+
+    assert PyPI.archive_names(str(tmp_path / filename), filename).names == ("my_own_package",)
 
 
 @pytest.mark.parametrize("filename", ["own-1.0.exe", "own-1.0-py2.7.egg", "own"])
