@@ -211,6 +211,8 @@ class Worker:
                 raise
             logger.warning("import_names_failed", package=package.ref.purl, kind=error.kind, reason=str(error))
             return ImportNames(registry.fallback_names(package.ref), error=str(error))
+        if names.error is not None:
+            logger.warning("import_names_incomplete", package=package.ref.purl, reason=names.error)
         await self._names.put(package, names)
         return names
 

@@ -6,6 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from securechain_ingest.model import ImportNames
+
+MAX_NAMES: Final = 5_000
+"""Of one package: far above what people import from, far below what a generated package of icons has."""
+
 # The clients put names into regular expressions unescaped (contract, section 1.5).
 _CLEAN: Final = re.compile(r"[\w./:@-]+", re.ASCII)
 
@@ -16,3 +21,12 @@ def clean(names: Iterable[str]) -> list[str]:
     Such a name is left out, not trimmed: what remained would be another name.
     """
     return sorted({name for name in names if _CLEAN.fullmatch(name)})
+
+
+def import_names(names: Iterable[str], *, separator: str) -> ImportNames:
+    """The clean names; of more than MAX_NAMES those nearest to the root (by `separator`), and an error that says so."""
+    found = clean(names)
+    if len(found) <= MAX_NAMES:
+        return ImportNames(tuple(found))
+    kept = sorted(found, key=lambda name: (name.count(separator), name))[:MAX_NAMES]
+    return ImportNames(tuple(sorted(kept)), error=f"of {len(found)} names the {MAX_NAMES} nearest to the root are kept")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.import_name_rules import MAX_NAMES, clean, import_names
 
 
 def test_names_are_sorted_and_unique() -> None:
@@ -15,3 +15,10 @@ def test_names_that_would_break_a_regular_expression_are_left_out() -> None:
         "a-b_c.d",
         "serde::de",
     ]
+
+
+def test_of_too_many_names_the_cut_is_told() -> None:
+    found = import_names(["a", *(f"a.b.c{number}" for number in range(MAX_NAMES))], separator=".")
+    assert len(found.names) == MAX_NAMES
+    assert found.names[0] == "a"
+    assert found.error == f"of {MAX_NAMES + 1} names the {MAX_NAMES} nearest to the root are kept"

@@ -17,11 +17,8 @@ from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.tars import TarMember, iterate_tar
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.import_name_rules import import_names
 from securechain_ingest.registries.npm.exports import exported_subpaths
-
-MAX_NAMES: Final = 5_000
-"""Names kept of one package, those nearest to its root first: the graph's API returns the list with every query."""
 
 _SUFFIXES: Final = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 _DECLARATIONS: Final = (".d.ts", ".d.mts", ".d.cts")
@@ -56,7 +53,8 @@ def read_tarball(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Imp
     prefix = name or contents.manifest.get("name")
     if not isinstance(prefix, str) or not prefix:
         raise ArchiveRefused("the archive's package.json names no package", reason="no_name")
-    return ImportNames(_bounded(prefix, _subpaths(contents, contents.manifest.get("exports"))))
+    subpaths = _subpaths(contents, contents.manifest.get("exports"))
+    return import_names([prefix, *(f"{prefix}/{subpath}" for subpath in subpaths if subpath)], separator="/")
 
 
 def _take(contents: _Contents, member: TarMember, path: str) -> None:
@@ -104,8 +102,3 @@ def is_internal(path: str) -> bool:
 def _without_suffix(path: str) -> str:
     stem = path.rpartition(".")[0]
     return stem[: -len("index")].rstrip("/") if stem == "index" or stem.endswith("/index") else stem
-
-
-def _bounded(prefix: str, subpaths: set[str]) -> tuple[str, ...]:
-    names = clean([prefix, *(f"{prefix}/{subpath}" for subpath in subpaths if subpath)])
-    return tuple(sorted(sorted(names, key=lambda name: (name.count("/"), name))[:MAX_NAMES]))

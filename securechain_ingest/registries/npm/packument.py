@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -17,6 +16,7 @@ import orjson
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import ANY, NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
+from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.npm.constraints import constraints
 from securechain_ingest.registries.npm.names import identify, scope_of, version_purl
 from securechain_ingest.registries.npm.versions import VersionKey, is_prerelease, version_key
@@ -80,18 +80,6 @@ def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
     return tuple(found.values())
 
 
-def release_date(time: object) -> str | None:
-    """An entry of `time` as ISO 8601 in UTC to the second."""
-    if not isinstance(time, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(time)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _loads(body: bytes, ref: PackageRef, url: str) -> object:
     try:
         return orjson.loads(body)
@@ -117,7 +105,7 @@ def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object)
     return Version(
         name=name,
         purl=version_purl(ref, name),
-        release_date=release_date(time),
+        release_date=utc_seconds(time),
         requirements=requirements(manifest.get("dependencies")),
         deprecated=_is_deprecated(manifest.get("deprecated")),
     )

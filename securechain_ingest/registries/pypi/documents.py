@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -19,6 +18,7 @@ from packaging.version import Version as Pep440Version
 
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef
+from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.pypi.names import identify
 from securechain_ingest.registries.pypi.requirements import Declared, read_requirements
 from securechain_ingest.registries.repository import normalise_repository
@@ -175,22 +175,10 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
         filename=filename,
         url=urljoin(base, url).partition("#")[0],
         size=size if isinstance(size, int) and size > 0 else None,
-        uploaded=_moment(uploaded),
+        uploaded=utc_seconds(uploaded),
         yanked=yanked is True or (isinstance(yanked, str) and yanked != ""),
         has_metadata=metadata is True or isinstance(metadata, dict),
     )
-
-
-def _moment(text: object) -> str | None:
-    """ISO 8601 in UTC to the second; times without a zone are UTC."""
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:

@@ -20,11 +20,8 @@ from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.import_name_rules import import_names
 from securechain_ingest.registries.pypi.core_metadata import read_headers
-
-MAX_NAMES: Final = 5_000
-"""Names kept of one package, those nearest to its root first: the graph's API returns the list with every query."""
 
 EXCLUDED_FOLDERS: Final = frozenset({"test", "tests", "docs", "example", "examples", "__pycache__"})
 
@@ -48,10 +45,10 @@ def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...])
     if names is None:
         paths = (_INSTALLED_ROOT.sub("", name, count=1) for name in listing.names())
         names = names_of(module for path in paths if (module := module_of(path)) is not None)
-    return ImportNames(tuple(names) or fallback)
+    return names if names.names else ImportNames(fallback)
 
 
-def declared_names(metadata: bytes) -> list[str] | None:
+def declared_names(metadata: bytes) -> ImportNames | None:
     """What the author declared as public, namespaces too; None without a declaration. An empty Import-Name declares
     none.
     """
@@ -80,10 +77,10 @@ def is_importable(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def names_of(modules: Iterable[str], *, with_parents: bool = True) -> list[str]:
-    """The modules and the packages around them, sorted, unique, clean, not too many."""
+def names_of(modules: Iterable[str], *, with_parents: bool = True) -> ImportNames:
+    """The modules and the packages around them."""
     found = {name for module in modules for name in (_with_parents(module) if with_parents else (module,))}
-    return sorted(sorted(clean(found), key=lambda name: (name.count("."), name))[:MAX_NAMES])
+    return import_names(found, separator=".")
 
 
 def _with_parents(module: str) -> Iterator[str]:
@@ -92,7 +89,7 @@ def _with_parents(module: str) -> Iterator[str]:
         module = module.rpartition(".")[0]
 
 
-def _declared_in(listing: ZipListing, size: int) -> list[str] | None:
+def _declared_in(listing: ZipListing, size: int) -> ImportNames | None:
     """What the wheel's metadata declares; None too if that is not among the fetched bytes and costs too much."""
     metadata = next((name for name in listing.names() if _METADATA.fullmatch(name)), None)
     if metadata is None:

@@ -54,7 +54,7 @@ def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: t
     names = declared_names(source.metadata) if source.metadata is not None else None
     if names is None:
         names = names_of(_modules(source, fallback))
-    return ImportNames(tuple(names) or fallback)
+    return names if names.names else ImportNames(fallback)
 
 
 def _tar_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:

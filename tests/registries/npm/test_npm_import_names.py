@@ -12,8 +12,9 @@ import pytest
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.registries.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.npm.client import Npm
-from securechain_ingest.registries.npm.import_names import MAX_NAMES, read_tarball
+from securechain_ingest.registries.npm.import_names import read_tarball
 
 LIMITS = ArchiveLimits(max_members=20_000, max_expanded_bytes=50_000_000)
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import IngestError, Malformed, NotFound
 from securechain_ingest.model import Package
+from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.npm.names import identify
-from securechain_ingest.registries.npm.packument import parse_packument, release_date, requirements
+from securechain_ingest.registries.npm.packument import parse_packument, requirements
 
 URL = "https://registry.example/some-package"
 
@@ -83,7 +84,7 @@ def test_a_deprecated_version_is_marked_and_stays_a_version() -> None:
     ],
 )
 def test_a_release_date_is_utc_to_the_second_or_absent(time: object, expected: str | None) -> None:
-    assert release_date(time) == expected
+    assert utc_seconds(time) == expected
 
 
 def test_a_packument_without_dates_still_gives_its_versions() -> None:

@@ -18,8 +18,9 @@ from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.remote import tail_window
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.registries.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.pypi.client import PyPI
-from securechain_ingest.registries.pypi.import_names import MAX_NAMES, module_of, read_wheel
+from securechain_ingest.registries.pypi.import_names import module_of, read_wheel
 from securechain_ingest.registries.pypi.source_names import read_sdist
 
 LIMITS = ArchiveLimits(max_members=100_000, max_expanded_bytes=100_000_000)

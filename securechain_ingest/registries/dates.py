@@ -1,0 +1,17 @@
+"""Release dates as the graph holds them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_seconds(text: object) -> str | None:
+    """A registry's ISO 8601 time as `2021-05-11T14:05:36Z` (a time without a zone is UTC); None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
