@@ -6,6 +6,7 @@ reads the configuration again. systemd is told of readiness, reload and stopping
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -41,7 +42,10 @@ async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError, or StoreError at the start."""
     settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
     _favour_the_event_loop()
-    with state_lock(settings.daemon.state_dir):
+    with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
+        # Until the loops run and listen to signals themselves; stores that are being started are stopped again.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
         async with _open_stores(settings) as (stores, embedded):
             daemon = Daemon(settings, reload)
             async with build_service_when_ready(stores, settings, daemon.depth) as service:
@@ -84,11 +88,9 @@ async def build_service_when_ready(
     wait_s = 0.5
     while True:
         try:
-            await stores.graph.ping()
-            await stores.redis.ping()
-            await stores.advisories.count()
+            await stores.ping()
             break
-        except (StoreError, ConnectionError) as error:
+        except StoreError as error:
             if time.monotonic() > give_up_at:
                 raise
             logger.warning("store_unavailable", reason=str(error), next_try_s=wait_s)

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import StoreAddresses, running_stores
-from securechain_ingest.errors import ConfigError
+from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.store import Graph
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
@@ -36,6 +37,17 @@ class Stores:
     redis: Redis
     graph: Graph
     advisories: AdvisoryStore
+
+    async def ping(self) -> None:
+        """Return if all three answer. Raises StoreError for one that does not, ConfigError for refused credentials."""
+        try:
+            await self.redis.ping()
+        except AuthenticationError as error:
+            raise ConfigError(f"Redis refuses the credentials of [redis] url ({error})") from error
+        except RedisError as error:
+            raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
+        await self.graph.ping()
+        await self.advisories.count()
 
 
 def configured(settings: Settings) -> StoreAddresses:

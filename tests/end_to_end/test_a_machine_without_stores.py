@@ -163,3 +163,14 @@ def test_packages_whose_check_is_old_are_read_again_on_schedule(tmp_path: Path) 
             conditional = [each for each in server.requests if each.target == "/right"][1:]
             assert all(each.status == 304 for each in conditional)
             assert process.stop() == 0
+
+
+def test_sigterm_while_the_stores_are_starting_stops_them_again(tmp_path: Path) -> None:
+    with serve(WORLD) as server:
+        machine = Machine(tmp_path, server)
+        with daemon(machine.environment, ready=False) as process:
+            until(lambda: list((tmp_path / "state").glob("*.pid")), "a server")
+            assert process.stop() == 0
+            assert process.events("daemon_stopped")
+            assert not process.events("daemon_ready")
+        assert not list((tmp_path / "state").glob("*.pid"))

@@ -193,3 +193,20 @@ def test_a_second_daemon_on_the_same_state_directory_is_refused_in_one_line(envi
             assert second.wait() == 2
         assert len(second.lines) == 1
         assert environment["SECURECHAIN_STATE_DIR"] in second.lines[0]
+
+
+def test_a_daemon_waits_for_stores_that_do_not_answer_yet(environment: dict[str, str]) -> None:
+    with serve(World()) as server:
+        variables = environment | server.environment() | {"REDIS_URL": "redis://127.0.0.1:1/0"}
+        with daemon(variables, ready=False) as process:
+            process.wait_for("store_unavailable", 2)
+            assert process.stop() == 0
+
+
+def test_wrong_credentials_end_the_daemon_in_one_line(environment: dict[str, str]) -> None:
+    with serve(World()) as server:
+        variables = environment | server.environment() | {"GRAPH_DB_PASSWORD": "not-the-password"}
+        with daemon(variables, ready=False) as process:
+            assert process.wait() == 2
+        assert len(process.lines) == 1
+        assert "GRAPH_DB_PASSWORD" in process.lines[0]
