@@ -1,0 +1,89 @@
+"""Counts what a program asks of a Bolt server, from outside: a relay on loopback that reads along."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+HANDSHAKE_BYTES = 20
+MANIFEST_OFFER = bytes((0, 0, 1, 255))
+"""A client's offer of a longer handshake; without it both sides take the plain one."""
+MESSAGES = {0x10: "RUN", 0x11: "BEGIN", 0x12: "COMMIT", 0x13: "ROLLBACK"}
+"""Signatures of the Bolt protocol; the rest carries no query."""
+
+
+class BoltCounter:
+    """A relay to one server."""
+
+    def __init__(self, uri: str) -> None:
+        self.messages: Counter[str] = Counter()
+        self.uri = ""
+        self._server_port = urlsplit(uri).port or 7687
+
+    async def listen(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.uri = "bolt://{}:{}".format(*server.sockets[0].getsockname())
+        return server
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        try:
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._requests(reader, server_writer))
+                ways.create_task(_copy(server_reader, writer))
+        except* (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            server_writer.close()
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Bolt: a handshake, then messages in chunks of a two-byte length each, ended by a chunk of length 0."""
+        handshake = await reader.readexactly(HANDSHAKE_BYTES)
+        writer.write(handshake.replace(MANIFEST_OFFER, bytes(4)))
+        begins = True
+        while True:
+            length = await reader.readexactly(2)
+            chunk = await reader.readexactly(int.from_bytes(length))
+            if begins and len(chunk) > 1 and chunk[1] in MESSAGES:
+                self.messages[MESSAGES[chunk[1]]] += 1
+            begins = not chunk
+            writer.write(length + chunk)
+            if begins:
+                await writer.drain()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(262_144):
+        writer.write(data)
+        await writer.drain()
+    raise ConnectionResetError
+
+
+@contextmanager
+def counted(uri: str) -> Iterator[BoltCounter]:
+    """Relays from a thread until the block ends."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="bolt counter", daemon=True)
+    thread.start()
+    counter = BoltCounter(uri)
+    try:
+        server = asyncio.run_coroutine_threadsafe(counter.listen(), loop).result()
+        yield counter
+        loop.call_soon_threadsafe(server.close)
+    finally:
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,122 @@
+"""What the benchmarks share: real servers of their own, the daemon as a process, and plain tables."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+import psutil
+import redis
+
+from tests.end_to_end.daemon_process import until
+from tests.neo4j import server as real_neo4j
+from tests.registry_server.declarations import ExpectedPackage
+from tests.stores import GraphTarget, local_stores
+
+STREAM = "package-extraction"
+ENDPOINTS = ("pypi", "pypi_files", "npm_registry", "npm_replicate")
+
+
+@contextmanager
+def work_dir() -> Iterator[Path]:
+    """A folder for all data, gone at the end."""
+    with TemporaryDirectory(prefix="securechain-benchmark-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def neo4j(home: Path) -> Iterator[GraphTarget]:
+    """A real Neo4j, freshly started on an empty folder."""
+    with real_neo4j.neo4j_server(home) as uri:
+        yield GraphTarget(uri, "neo4j", real_neo4j.PASSWORD, None, "neo4j")
+
+
+@contextmanager
+def arcadedb(home: Path) -> Iterator[GraphTarget]:
+    """The embedded graph server, freshly started on an empty folder."""
+    with local_stores(home, frozenset({"graph"})) as stores:
+        assert stores.graph_uri is not None
+        yield GraphTarget(
+            stores.graph_uri, stores.graph_user or "", stores.graph_password or "", stores.graph_database, "arcadedb"
+        )
+
+
+@contextmanager
+def other_stores(folder: Path, graph: GraphTarget) -> Iterator[dict[str, str]]:
+    """Redis and the advisory database beside a graph: the variables that point a daemon to all three.
+
+    Rate and connection limits are out of the way, and no package is ingested but those that are submitted.
+    """
+    with local_stores(folder / "stores", frozenset({"redis", "vulnerabilities"})) as stores:
+        assert stores.redis_url is not None
+        assert stores.vulnerability_uri is not None
+        yield {
+            "REDIS_URL": stores.redis_url,
+            "VULN_DB_URI": stores.vulnerability_uri,
+            "GRAPH_DB_URI": graph.uri,
+            "GRAPH_DB_USER": graph.user,
+            "GRAPH_DB_PASSWORD": graph.password,
+            "SECURECHAIN_STATE_DIR": str(folder / "state"),
+            "SECURECHAIN_REFRESH__ENABLED": "false",
+            "SECURECHAIN_PACKAGES__DEPTH": "0",
+            **({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {}),
+            **{f"SECURECHAIN_CONNECTIONS__{name.upper()}": "0" for name in ENDPOINTS},
+        }
+
+
+class Queue:
+    """The daemon's queue as another program sees it; a context manager."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._redis = redis.Redis.from_url(environment["REDIS_URL"], decode_responses=True)
+
+    def __enter__(self) -> Queue:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redis.close()
+
+    def submit(self, packages: Iterable[ExpectedPackage]) -> None:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for package in packages:
+                message = {"node_type": package.label, "package": package.registry_name}
+                pipeline.xadd(STREAM, {"data": orjson.dumps(message)})
+            pipeline.execute()
+
+    def wait_until_settled(self, timeout_s: float = 600.0) -> None:
+        """Until every message is acknowledged and removed. A dead letter or a retry would make the figure a lie."""
+        until(lambda: not self._redis.xlen(STREAM), "an empty queue", timeout_s)
+        left = self._redis.zcard(f"{STREAM}-retry"), self._redis.xlen(f"{STREAM}-dlq")
+        assert left == (0, 0), f"retries and dead letters: {left}"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started_at = time.perf_counter()
+    work()
+    return time.perf_counter() - started_at
+
+
+def print_header(title: str, given: str) -> None:
+    """The title, the stated input, the date and the machine."""
+    memory_gb = psutil.virtual_memory().total / 2**30
+    machine = f"{psutil.cpu_count()} cores, {memory_gb:.0f} GiB, Python {platform.python_version()}"
+    print(f"{title}\n{given}\n{datetime.now(UTC):%Y-%m-%d}, {machine}\n", flush=True)
+
+
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows with the same keys, in columns."""
+    columns = {key: [key, *(_shown(row[key]) for row in rows)] for key in rows[0]}
+    widths = {key: max(map(len, cells)) for key, cells in columns.items()}
+    for number in range(len(rows) + 1):
+        print("  ".join(cells[number].rjust(widths[key]) for key, cells in columns.items()), flush=True)
+    print(flush=True)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,163 @@
+"""How fast packages come into the graph, and what each costs: the daemon against the plain one-at-a-time loop.
+
+`python -m benchmarks.packages [--ecosystems npm] [--existing 0] [--plain-packages 40]`
+
+Both ways, each on a freshly started Neo4j, read the same made registry, which answers every request after 20 ms. The
+daemon gets two sets of packages one after the other: the first meets cold servers, the second warm ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from neo4j import Driver, GraphDatabase, NotificationMinimumSeverity
+
+from benchmarks.bolt_counter import counted
+from benchmarks.harness import Queue, neo4j, other_stores, print_header, print_table, seconds, work_dir
+from benchmarks.plain_loop import PlainLoop
+from tests.end_to_end.daemon_process import daemon
+from tests.registry_server import ExpectedPackage, Shape, Spawned, generate, spawn
+from tests.stores import GraphTarget
+
+SEED, LATENCY_MS = 1, 20
+LABELS = {"pypi": "PyPIPackage", "npm": "NPMPackage"}
+EXISTING_VERSIONS = 5
+GENERATED_AT_ONCE = 5_000
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.packages")
+    parser.add_argument("--ecosystems", default="pypi,npm")
+    parser.add_argument("--packages", type=int, default=150, help="of each set")
+    parser.add_argument("--plain-packages", type=int, default=40, help="of the first set, for the plain loop")
+    parser.add_argument("--existing", default="0,100000", help="packages in the graph before, for each round")
+    options = parser.parse_args()
+    for ecosystem in options.ecosystems.split(","):
+        # Some made packages are empty or unpublished: there must be enough of the others.
+        shape = Shape(packages=3 * options.packages, seed=SEED, ecosystems=(ecosystem,))
+        packages = list(generate(shape).truth().values())[: 2 * options.packages]
+        sets = packages[: options.packages], packages[options.packages :]
+        versions = median(len(package.versions) for package in packages)
+        print_header(
+            f"Packages a second: {ecosystem}",
+            f"sets of {options.packages} packages of median {versions:g} versions, {LATENCY_MS} ms a response,"
+            f" a real Neo4j, no rate limits; the plain loop gets {options.plain_packages}",
+        )
+        arguments = ("--packages", str(shape.packages), "--seed", str(SEED), "--ecosystems", ecosystem)
+        with spawn(*arguments, "--latency-ms", str(LATENCY_MS)) as registry, work_dir() as folder:
+            for existing in map(int, options.existing.split(",")):
+                plain = run_plain(folder / f"plain-{existing}", registry, sets[0][: options.plain_packages], existing)
+                print_table(compared(plain, run_daemon(folder / f"daemon-{existing}", registry, sets, existing)))
+
+
+def compared(plain: Row, others: Sequence[Row]) -> list[Row]:
+    base = plain["packages/s"]
+    assert isinstance(base, float)
+    return [
+        {**row, "ratio": row["packages/s"] / base} for row in (plain, *others) if isinstance(row["packages/s"], float)
+    ]
+
+
+def run_plain(folder: Path, registry: Spawned, packages: Sequence[ExpectedPackage], existing: int) -> Row:
+    with neo4j(folder) as target, connected(target) as driver:
+        fill(driver, packages[0].label, existing)
+        loop = PlainLoop(registry.endpoints(), driver)
+        names = [package.registry_name for package in packages]
+        ingest = loop.ingest_pypi if packages[0].ecosystem == "pypi" else loop.ingest_npm
+        before = Costs(registry, lambda: loop.queries)
+        row = before.row(f"plain loop, {existing} in the graph", len(names), seconds(lambda: ingest(names)))
+        assert stored(driver, packages[0].label) == existing + len(names)
+        return {**row, "packages/transaction": 1 / max(1.0, loop.queries / len(names))}
+
+
+def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[ExpectedPackage]], existing: int) -> list[Row]:
+    rows: list[Row] = []
+    with (
+        neo4j(folder / "graph") as target,
+        connected(target) as driver,
+        counted(target.uri) as bolt,
+        other_stores(folder, target) as environment,
+        Queue(environment) as queue,
+    ):
+        label = sets[0][0].label
+        fill(driver, label, existing)
+        queue.submit(sets[0])
+        with daemon(environment | registry.environment() | {"GRAPH_DB_URI": bolt.uri}) as process:
+            for name, packages in zip(("cold", "warm"), sets, strict=True):
+                before, commits = Costs(registry, lambda: bolt.messages["RUN"]), bolt.messages["COMMIT"]
+                if packages is not sets[0]:
+                    queue.submit(packages)
+                elapsed_s = seconds(queue.wait_until_settled)
+                row = before.row(f"daemon, {existing} in the graph, {name}", len(packages), elapsed_s)
+                rows.append({**row, "packages/transaction": len(packages) / (bolt.messages["COMMIT"] - commits)})
+            assert process.stop() == 0
+        assert stored(driver, label) == existing + sum(map(len, sets))
+    return rows
+
+
+class Costs:
+    """Requests, "not found" answers and queries from now on."""
+
+    def __init__(self, registry: Spawned, queries: Callable[[], int]) -> None:
+        self._registry = registry
+        self._queries = queries
+        self._before = self._now()
+
+    def row(self, way: str, packages: int, elapsed_s: float) -> Row:
+        requests, not_found, megabytes, queries = (
+            now - before for now, before in zip(self._now(), self._before, strict=True)
+        )
+        return {
+            "way": way,
+            "packages": packages,
+            "seconds": elapsed_s,
+            "packages/s": packages / elapsed_s,
+            "requests/package": requests / packages,
+            "404s": int(not_found),
+            "MB": megabytes,
+            "queries/package": queries / packages,
+        }
+
+    def _now(self) -> tuple[float, float, float, float]:
+        counters = self._registry.counters()
+        requests, sent = (sum(counters.get(kind, {}).values()) for kind in ("requests", "bytes"))
+        return requests, counters.get("statuses", {}).get("404", 0), sent / 1e6, self._queries()
+
+
+def connected(target: GraphTarget) -> Driver:
+    return GraphDatabase.driver(
+        target.uri, auth=(target.user, target.password), notifications_min_severity=NotificationMinimumSeverity.OFF
+    )
+
+
+def fill(driver: Driver, label: str, count: int) -> None:
+    """Put packages with versions into a graph that has no index yet."""
+    with driver.session() as session:
+        for first in range(0, count, GENERATED_AT_ONCE):
+            session.run(
+                f"UNWIND range($first, $last) AS number"
+                f" CREATE (p:{label} {{name: 'existing-' + number, purl: 'pkg:made/existing-' + number}})"
+                f" WITH p UNWIND range(1, $versions) AS version"
+                f" CREATE (p)-[:HAVE]->(:Version {{name: '1.' + version, purl: p.purl + '@1.' + version,"
+                f" serial_number: version - 1}})",
+                first=first,
+                last=min(first + GENERATED_AT_ONCE, count) - 1,
+                versions=EXISTING_VERSIONS,
+            ).consume()
+
+
+def stored(driver: Driver, label: str) -> int:
+    """Packages that have a version."""
+    with driver.session() as session:
+        query = f"MATCH (p:{label}) WHERE (p)-[:HAVE]->(:Version) RETURN count(p) AS count"
+        record: Mapping[str, Any] = session.run(query).single(strict=True)
+        return int(record["count"])
+
+
+if __name__ == "__main__":
+    main()
