@@ -127,6 +127,8 @@ class ImportNames:
     """Sorted, unique, cleaned as contract section 1.5 says; the fallback name if nothing was found."""
     error: str | None = None
     """One sentence if the extraction failed and `names` is only the fallback."""
+    retry: bool = False
+    """Whether the error was a passing one, so that the next check of the package is to read the archive again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,8 @@ class Link:
     come between the commit and the queueing)."""
     checked_at: datetime | None
     """If set, the package was just checked and is unchanged: `moment` moves."""
+    ratings: Mapping[str, Rating] | None = None
+    """By version name; versions that are not named have no known vulnerability. None leaves all as they are."""
 
 
 @dataclass(frozen=True, slots=True)

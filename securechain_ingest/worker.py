@@ -7,16 +7,24 @@ only after the write that it asked for is committed, and a repeated write leaves
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 import structlog
-from packageurl import PackageURL
 
 from securechain_ingest.advisories.matching import rate
 from securechain_ingest.advisories.store import AdvisoryStore
-from securechain_ingest.errors import ArchiveRefused, IngestError, NotFound, ParserLost, PoisonMessage, UpstreamError
+from securechain_ingest.errors import (
+    ArchiveRefused,
+    IngestError,
+    InvalidName,
+    NotFound,
+    ParserLost,
+    PoisonMessage,
+    UpstreamError,
+)
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.intake.messages import Message
@@ -48,6 +56,8 @@ class Request:
     """Whether packages that it requires and the graph lacks are to be asked for next."""
     internal: bool = False
     """The daemon itself asks, for a requirement or a refresh: a registry that lacks it is no failure."""
+    exact: bool = False
+    """No other spelling of the name is to be tried."""
     attempts: int = 0
     """Earlier failed tries of the same message."""
     redelivered: bool = False
@@ -60,7 +70,7 @@ class _Visit:
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     error: IngestError | None = None
     completed: bool = False
-    """The graph has the package now."""
+    """The graph has the package now, under this purl."""
 
 
 class Worker:
@@ -130,11 +140,11 @@ class Worker:
             if visit.error is not None:
                 raise visit.error
             if visit.completed:
-                return await self._link(request, checked_at=None)
+                return await self._link(request)
         visit = self._visits[purl] = _Visit()
         try:
             result = await self._visit(registry, request)
-            visit.completed = result is not None
+            visit.completed = result is not None and result.purl == purl
             return result or WriteResult(purl=purl, to_queue=(), lost_parents=())
         except IngestError as error:
             visit.error = error
@@ -147,28 +157,38 @@ class Worker:
         """None: the registry lacks the package, and nobody but the daemon itself asked for it."""
         known = await self._graph.known(request.ref)
         if known is not None and not request.refresh:
-            return await self._link(request, checked_at=None)
+            return await self._link(request)
         checked_at = datetime.now(UTC)
         try:
             answer = await registry.fetch(request.ref, known)
         except NotFound as error:
             await self._graph.mark_absent(request.ref, checked_at, str(error))
+            if known is not None:
+                await self._link(request)
+            elif other := await self._other_spelling(registry, request):
+                logger.info("package_respelled", package=request.ref.purl, as_package=other.purl)
+                return await self.ingest(registry, replace(request, ref=other, exact=True))
             if not request.internal:
                 raise
             logger.info("package_absent", package=request.ref.purl, reason=str(error))
             return None
         if isinstance(answer, Unchanged):
-            return await self._link(request, checked_at=checked_at)
+            ratings = await self._ratings(registry, answer.ref, known.versions) if known else None
+            return await self._link(request, checked_at=checked_at, ratings=ratings)
         return await self._store(registry, request, answer, known, checked_at)
 
     async def _store(
         self, registry: Registry, request: Request, package: Package, known: KnownPackage | None, checked_at: datetime
     ) -> WriteResult:
         names = await self._import_names(registry, package, request.attempts)
+        if names.retry:
+            # Without it the next check gets the document and so comes by here again.
+            package = replace(package, validator=None)
+        versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
         result = await self._graph.write(
             PackageWrite(
                 package=package,
-                ratings=await self._ratings(package, known),
+                ratings=await self._ratings(registry, package.ref, versions),
                 import_names=names,
                 checked_at=checked_at,
                 parents=request.parents,
@@ -185,18 +205,32 @@ class Worker:
         )
         return result
 
-    async def _link(self, request: Request, *, checked_at: datetime | None) -> WriteResult:
+    async def _other_spelling(self, registry: Registry, request: Request) -> PackageRef | None:
+        """Another package that a name in the wrong case may mean; producers lower-case names, or do not.
+
+        The one that clients find under the lower-case name, else whatever the registry has under it. A requirement of
+        the registry's own is taken at its word.
+        """
+        ref = request.ref
+        if request.exact or request.internal:
+            return None
+        if ref.registry_name == ref.name:
+            return await self._graph.namesake(ref)
+        lower = registry.identify(ref.name)
+        return lower if lower.purl != ref.purl else None
+
+    async def _link(
+        self, request: Request, *, checked_at: datetime | None = None, ratings: Mapping[str, Rating] | None = None
+    ) -> WriteResult:
         result = await self._graph.link(
-            Link(request.ref, request.parents, request.follow, request.redelivered, checked_at)
+            Link(request.ref, request.parents, request.follow, request.redelivered, checked_at, ratings)
         )
         self._report_lost(request, result)
         logger.debug("package_linked", package=result.purl, unchanged=checked_at is not None)
         return result
 
-    async def _ratings(self, package: Package, known: KnownPackage | None) -> dict[str, Rating]:
-        ref = package.ref
-        names = {ref.registry_name, ref.name, _advisory_name(ref.purl)}
-        versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
+    async def _ratings(self, registry: Registry, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
+        names = {spelling for spelling in _spellings(ref) if _means(registry, spelling, ref)}
         return rate(ref.ecosystem, names, versions, await self._advisories.of_package(names))
 
     async def _import_names(self, registry: Registry, package: Package, attempts: int) -> ImportNames:
@@ -210,7 +244,7 @@ class Worker:
             if error.transient and attempts + 1 < self._max_strikes:
                 raise
             logger.warning("import_names_failed", package=package.ref.purl, kind=error.kind, reason=str(error))
-            return ImportNames(registry.fallback_names(package.ref), error=str(error))
+            return ImportNames(registry.fallback_names(package.ref), error=str(error), retry=error.transient)
         if names.error is not None:
             logger.warning("import_names_incomplete", package=package.ref.purl, reason=names.error)
         await self._names.put(package, names)
@@ -221,8 +255,15 @@ class Worker:
             logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
 
 
-def _advisory_name(purl: str) -> str:
-    """The spelling that the purl carries, which is PyPI's normalised one in OSV."""
-    parsed = PackageURL.from_string(purl)
-    separator = ":" if parsed.type == "maven" else "/"
-    return f"{parsed.namespace}{separator}{parsed.name}" if parsed.namespace else str(parsed.name)
+def _spellings(ref: PackageRef) -> tuple[str, ...]:
+    """How advisories may spell a package: as its registry, in lower case, or as its purl (PyPI's normalised name)."""
+    path = unquote(ref.purl.partition("/")[2])
+    return ref.registry_name, ref.name, path.replace("/", ":") if ref.purl.startswith("pkg:maven/") else path
+
+
+def _means(registry: Registry, spelling: str, ref: PackageRef) -> bool:
+    """Whether a spelling is this package's and not that of another, which differs in case."""
+    try:
+        return registry.identify(spelling).purl == ref.purl
+    except InvalidName:
+        return False

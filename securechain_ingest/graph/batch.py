@@ -36,6 +36,7 @@ class GraphBatcher:
 
         limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers)
         self.mark_absent = graph.mark_absent
+        self.namesake = graph.namesake
         self._known = _Batches("graph-known", known, _ref_purl, _one_row, limits)
         self._writes = _Batches("graph-write", graph.write, _write_name, _write_rows, limits)
         self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)

@@ -190,10 +190,17 @@ def _version_properties(
     if rating is None and held.get("vulnerabilities") is None:
         rating = Rating()
     if rating is not None:
-        properties["mean"] = float(rating.mean)
-        properties["weighted_mean"] = float(rating.weighted_mean)
-        properties["vulnerabilities"] = list(rating.vulnerabilities)
+        properties |= rating_properties(rating)
     return properties
+
+
+def rating_properties(rating: Rating) -> Row:
+    """What a version's node holds of its rating."""
+    return {
+        "mean": float(rating.mean),
+        "weighted_mean": float(rating.weighted_mean),
+        "vulnerabilities": list(rating.vulnerabilities),
+    }
 
 
 def _iso_date(held: Any) -> str | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from packageurl import PackageURL
+from urllib.parse import quote
 
 from securechain_ingest.graph.state import PackageState
 from securechain_ingest.model import Ecosystem, PackageRef
@@ -72,5 +71,4 @@ def reference(ecosystem: Ecosystem, registry_name: str, purl: str) -> PackageRef
 
 def version_purl(package_purl: str, version: str) -> str:
     """The purl of a version that only the graph knows (contract, section 1.2)."""
-    parsed = PackageURL.from_string(package_purl)
-    return parsed._replace(version=version).to_string()
+    return f"{package_purl}@{quote(version, safe=':')}"

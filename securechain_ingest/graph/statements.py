@@ -21,6 +21,7 @@ class Statements:
     settle: str
     link: str
     mark_absent: str
+    namesake: str
     stale: str
     view: str
 
@@ -210,6 +211,17 @@ SET p.moment = row.moment, p.tried_at = null
 RETURN count(*) AS touched
 """
 
+# Only what differs is written: most advisories are old.
+_RATE = """
+UNWIND $rated AS row
+MATCH (p:PACKAGE {purl: row.package})
+MATCH (p)-[:HAVE]->(v:Version)
+WITH v, coalesce(row.ratings[v.name], row.none) AS rating
+WHERE v.mean <> rating.mean OR v.weighted_mean <> rating.weighted_mean OR v.vulnerabilities <> rating.vulnerabilities
+SET v += rating
+RETURN count(*) AS rated
+"""
+
 _QUEUE_AWAITED = """
 UNWIND $links AS row
 WITH row WHERE row.follow
@@ -234,6 +246,12 @@ CALL {
   RETURN count(*) AS known
 }
 RETURN awaited, known
+"""
+
+_NAMESAKE = """
+MATCH (p:PACKAGE {name: $name})
+WHERE p.format = $format AND p.purl <> $purl
+RETURN p.registry_name AS registry_name, p.purl AS purl
 """
 
 _STALE = """
@@ -293,12 +311,14 @@ def statements(label: str) -> Statements:
         link=joined(
             _FIND_LINKED,
             _TOUCH,
+            _RATE,
             *settle,
             *parents,
             _QUEUE_AWAITED,
             answer="found, queued, files + parent_versions AS linked",
         ),
         mark_absent=text(_MARK_ABSENT),
+        namesake=text(_NAMESAKE),
         stale=text(_STALE),
         view=text(_VIEW),
     )

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import Malformed, StoreError
-from securechain_ingest.graph.changes import FORMAT, Changes
+from securechain_ingest.graph.changes import FORMAT, Changes, rating_properties
 from securechain_ingest.graph.connection import Conflict, Connection
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.state import PackageState, collect
 from securechain_ingest.graph.statements import COUNT, Statements, statements
 from securechain_ingest.graph.view import PackageView, aware, package_view
-from securechain_ingest.model import Ecosystem, KnownPackage, Link, PackageRef, PackageWrite, WriteResult
+from securechain_ingest.model import Ecosystem, KnownPackage, Link, PackageRef, PackageWrite, Rating, WriteResult
 from securechain_ingest.settings import GraphSettings
 
 Item = TypeVar("Item", PackageRef, PackageWrite, Link)
@@ -119,6 +119,12 @@ class Graph:
             statements(ref.ecosystem.label).mark_absent, {"purl": ref.purl, "tried_at": tried_at, "reason": reason}
         )
 
+    async def namesake(self, ref: PackageRef) -> PackageRef | None:
+        """The package that a client finds under this lower-case name while its registry spells it otherwise."""
+        parameters = {"name": ref.name, "purl": ref.purl, "format": FORMAT}
+        rows = await self._connection.read(statements(ref.ecosystem.label).namesake, parameters)
+        return reference(ref.ecosystem, rows[0]["registry_name"], rows[0]["purl"]) if rows else None
+
     async def stale(self, ecosystem: Ecosystem, older_than: datetime, limit: int) -> list[PackageRef]:
         """At most `limit` packages that were last checked before a moment or never completed, oldest check first."""
         rows = await self._connection.read(
@@ -196,6 +202,17 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
                 "moment": link.checked_at,
             }
             for link in links
+        ],
+        "rated": [
+            {
+                "package": link.ref.purl,
+                "ratings": {
+                    name: rating_properties(rating) for name, rating in link.ratings.items() if rating.vulnerabilities
+                },
+                "none": rating_properties(Rating()),
+            }
+            for link in links
+            if link.ratings is not None
         ],
         "settle": sorted({link.ref.purl for link in links}),
         "parents": [

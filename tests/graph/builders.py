@@ -87,5 +87,6 @@ def link(
     follow: bool = True,
     repeat_follow: bool = False,
     checked_at: datetime | None = None,
+    ratings: Mapping[str, Rating] | None = None,
 ) -> Link:
-    return Link(ref, parents, follow, repeat_follow, checked_at)
+    return Link(ref, parents, follow, repeat_follow, checked_at, ratings)

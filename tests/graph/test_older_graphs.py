@@ -60,6 +60,14 @@ async def test_a_version_that_only_the_old_graph_has_is_completed(graph: Graph, 
     }
 
 
+async def test_a_version_that_only_the_graph_has_keeps_the_case_of_its_package(graph: Graph, read: Reader) -> None:
+    await graph.write([write(npm("jsonstream"), "1.0.0"), write(npm("JSONStream2"), "1.0.0")])
+    await graph.write([write(npm("JSONStream"), "1.0.0", "2.0.0")])
+    await graph.write([write(npm("JSONStream"), "2.0.0")])
+    purls = {node["purl"] for node in (await read.nodes("Version")).values()}
+    assert {"pkg:npm/jsonstream@1.0.0", "pkg:npm/JSONStream@1.0.0", "pkg:npm/JSONStream@2.0.0"} <= purls
+
+
 async def test_of_duplicate_versions_clients_find_one_and_no_node_is_deleted(graph: Graph, read: Reader) -> None:
     await read(UPSTREAM, name="six", versions=["1.0", "1.0", "2.0"])
     await read(

@@ -9,7 +9,7 @@ import pytest
 from securechain_ingest.errors import Malformed
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import ImportNames, Rating
-from tests.graph.builders import MONDAY, npm, pypi, version, write
+from tests.graph.builders import MONDAY, link, npm, pypi, version, write
 from tests.graph.conftest import Reader
 
 
@@ -104,6 +104,29 @@ async def test_new_ratings_reach_old_versions_and_others_keep_theirs(graph: Grap
     await graph.write([write(six, "1.0", "2.0", ratings={"2.0": Rating(9.0, 9.0, ("B",))})])
     held = {node["name"]: node["vulnerabilities"] for node in (await read.nodes("Version")).values()}
     assert held == {"1.0": ["A"], "2.0": ["B"]}
+
+
+async def test_a_check_without_news_refreshes_the_ratings(graph: Graph, read: Reader) -> None:
+    six = pypi("six")
+    await graph.write([write(six, "1.0", "2.0", "3.0", ratings={"1.0": Rating(5.0, 5.0, ("A",))})])
+    await graph.link([link(six, checked_at=MONDAY, ratings={"2.0": Rating(9.0, 9.5, ("B", "C"))})])
+    held = {
+        node["name"]: (node["mean"], node["weighted_mean"], node["vulnerabilities"])
+        for node in (await read.nodes("Version")).values()
+    }
+    assert held == {"1.0": (0.0, 0.0, []), "2.0": (9.0, 9.5, ["B", "C"]), "3.0": (0.0, 0.0, [])}
+    await graph.link([link(six)])
+    assert sorted(node["mean"] for node in (await read.nodes("Version")).values()) == [0.0, 0.0, 9.0]
+
+
+async def test_the_package_that_owns_a_lower_case_name_is_found_by_it(graph: Graph) -> None:
+    await graph.write([write(npm("JSONStream"), "1.0.0")])
+    found = await graph.namesake(npm("jsonstream"))
+    assert found is not None
+    assert (found.registry_name, found.purl) == ("JSONStream", "pkg:npm/JSONStream")
+    assert await graph.namesake(npm("other")) is None
+    await graph.write([write(npm("jsonstream"), "1.0.0")])
+    assert await graph.namesake(npm("jsonstream")) is None
 
 
 async def test_unknown_import_names_leave_what_the_graph_has(graph: Graph, read: Reader) -> None:
