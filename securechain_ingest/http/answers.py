@@ -4,50 +4,83 @@ from __future__ import annotations
 
 import random
 import re
-import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
+from isal import isal_zlib
 
 from securechain_ingest.errors import Malformed, NotFound, RateLimited, TooLarge, Unavailable, UpstreamError
 
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 8.0
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_GZIP_WINDOW_BITS = 31
+_PIECE_BYTES = 65_536
+
+_IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isal's stub takes the class for an instance
+
+
+class Refused(Unavailable):
+    """403 and its like: to everyone else Unavailable; the client alone tells it apart, not to insist at once."""
 
 
 def raise_for_status(response: httpx.Response, url: str) -> None:
     """Raise the error that a status of 400 and above stands for (registries.md, section 1)."""
     status = response.status_code
+    if status < 400:
+        return
     if status in {404, 410, 451}:
         raise NotFound(f"{url} does not exist (status {status})", url=url)
-    delay_s = retry_after_s(response.headers.get("retry-after"))
+    delay_s = retry_after_s(response.headers.get("retry-after"), response.headers.get("date"))
     if status == 429 or (status == 503 and delay_s is not None):
         raise RateLimited(f"{url} asks for fewer requests (status {status})", url=url, delay_s=delay_s)
     if status == 416:
-        raise Malformed(f"{url} does not have the range asked for (status 416)", url=url)
-    if status >= 400:
-        raise Unavailable(f"{url} could not be read (status {status})", url=url)
+        asked = response.request.headers.get("range", "no range")
+        raise Malformed(f"{url} does not have the range asked for, {asked} (status 416)", url=url)
+    error = Unavailable if status >= 500 or status == 408 else Refused
+    raise error(f"{url} could not be read (status {status})", url=url)
 
 
-def retry_after_s(value: str | None) -> float | None:
-    """Retry-After in seconds, whether it is written as seconds or as a date; None if absent or neither."""
+def require_document(response: httpx.Response, url: str) -> None:
+    """Raise Malformed for a success without a whole document in it, which would pass for an empty or short one."""
+    if response.status_code not in {200, 203}:
+        raise Malformed(f"{url} answered with status {response.status_code} instead of a document", url=url)
+
+
+def retry_after_s(value: str | None, sent_at: str | None = None) -> float | None:
+    """Retry-After in seconds, whether it is written as seconds or as a date; None if absent or neither.
+
+    A date counts from `sent_at`, the answer's own Date, so that two clocks need not agree; else from now.
+    """
     if value is None:
         return None
-    if value.strip().isdecimal():
+    if _SECONDS.fullmatch(value.strip()):
         return float(value)
+    moment = _moment(value)
+    if moment is None:
+        return None
+    return max(0.0, (moment - (_moment(sent_at or "") or datetime.now(UTC))).total_seconds())
+
+
+def _moment(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def wait_before_retry_s(attempt: int, error: UpstreamError) -> float:
-    """Full jitter over a doubling wait, on top of what the server asked for; `attempt` counts from 0."""
+def wait_before_retry_s(attempt: int, error: UpstreamError, longest_asked_s: float) -> float | None:
+    """Full jitter over a doubling wait, on top of what the server asked for; `attempt` counts from 0.
+
+    None: another try would be of no use now, or the server asked for more than `longest_asked_s`.
+    """
     asked_s = error.delay_s or 0.0 if isinstance(error, RateLimited) else 0.0
+    if isinstance(error, Refused) or asked_s > longest_asked_s:
+        return None
     return asked_s + random.uniform(0, min(_FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S))
 
 
@@ -76,32 +109,45 @@ def range_of(response: httpx.Response, url: str, first: int, last: int) -> tuple
 
 
 async def bounded_body(response: httpx.Response, url: str, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The body, decompressed. Raises TooLarge as soon as more than `limit_bytes` were read or come out of it.
-
-    Decompression is done here and not by httpx, so that a bomb is cut off within one piece of 64 KiB.
-    """
+    """The body as it comes, in pieces of at most 64 KiB. Raises TooLarge before anything is read if that much is
+    declared, else as soon as more than `limit_bytes` came."""
     declared = response.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
         raise TooLarge(f"{url} has {declared} bytes; at most {limit_bytes} are read", url=url)
-    encoding = response.headers.get("content-encoding", "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise Malformed(f"{url} is compressed with {encoding}, which was not asked for", url=url)
-    unpack = zlib.decompressobj(wbits=31) if encoding != "identity" else None
-    received = expanded = 0
-    async for piece in response.aiter_raw(65_536):
+    received = 0
+    async for piece in response.aiter_raw(_PIECE_BYTES):
         received += len(piece)
         if received > limit_bytes:
             raise TooLarge(f"{url} has more than {limit_bytes} bytes", url=url)
-        if unpack is None:
-            yield piece
-            continue
+        yield piece
+
+
+async def bounded_document(response: httpx.Response, url: str, limit_bytes: int) -> bytes:
+    """The body, decompressed; `limit_bytes` bounds what comes as well as what it expands to.
+
+    Decompression is done here and not by httpx, so that a bomb is cut off within one piece. Raises TooLarge; Malformed
+    for a damaged stream.
+    """
+    pieces = bounded_body(response, url, limit_bytes)
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return b"".join([piece async for piece in pieces])
+    if encoding not in {"gzip", "x-gzip"}:
+        raise Malformed(f"{url} is compressed with {encoding}, which was not asked for", url=url)
+    unpack = isal_zlib.decompressobj(_GZIP_WINDOW_BITS)
+    expanded: list[bytes] = []
+    left = limit_bytes
+    async for piece in pieces:
         try:
-            data = unpack.decompress(piece, limit_bytes - expanded + 1)
-        except zlib.error as error:
+            data = unpack.decompress(piece, left + 1)
+        except _IsalError as error:
             raise Malformed(f"{url} is damaged: its gzip stream does not decompress", url=url) from error
-        expanded += len(data)
-        if expanded > limit_bytes:
+        left -= len(data)
+        if left < 0:
             raise TooLarge(f"{url} expands to more than {limit_bytes} bytes", url=url)
-        yield data
-    if unpack is not None and received and not unpack.eof:
+        if unpack.unused_data:
+            raise Malformed(f"{url} is damaged: something follows its gzip stream", url=url)
+        expanded.append(data)
+    if not unpack.eof:
         raise Malformed(f"{url} is damaged: its gzip stream ends too early", url=url)
+    return b"".join(expanded)

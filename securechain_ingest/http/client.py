@@ -7,27 +7,29 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
-from urllib.parse import urljoin
 
 import anyio
 import httpx
 
 from securechain_ingest import __version__
-from securechain_ingest.errors import ForbiddenHost, NotFound, RateLimited, Unavailable
+from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.http.answers import (
     bounded_body,
+    bounded_document,
     conditional_headers,
     raise_for_status,
     range_of,
+    require_document,
     validator_of,
     wait_before_retry_s,
 )
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.pace import Pace
-from securechain_ingest.http.routes import Routes, shown
+from securechain_ingest.http.routes import Routes, redirect_target, shown
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ _UNLISTED_CONNECTIONS = 4
 """For the hosts of `[http] allowed_hosts`, which have no keys of their own."""
 
 _IDENTITY = {"Accept-Encoding": "identity"}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +68,19 @@ class Range:
     size: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What went to one endpoint: requests sent and bytes of bodies received, compressed as they came."""
 
-    requests: int = 0
-    received_bytes: int = 0
+    requests: int
+    received_bytes: int
 
 
 @dataclass(slots=True)
 class _Endpoint:
     pace: Pace
-    traffic: Traffic = field(default_factory=Traffic)
+    requests: int = 0
+    received_bytes: int = 0
 
 
 class HttpClient:
@@ -111,6 +115,8 @@ class HttpClient:
             timeout=httpx.Timeout(http.timeout_s),
             limits=httpx.Limits(max_connections=http.max_connections, max_keepalive_connections=http.max_connections),
             follow_redirects=False,
+            # Registries need none, and one that is kept costs time with every request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
 
     async def __aenter__(self) -> Self:
@@ -128,7 +134,11 @@ class HttpClient:
 
     def traffic(self) -> dict[str, Traffic]:
         """What went where so far, by endpoint; endpoints that were not asked are left out."""
-        return {name: endpoint.traffic for name, endpoint in self._endpoints.items() if endpoint.traffic.requests}
+        return {
+            name: Traffic(endpoint.requests, endpoint.received_bytes)
+            for name, endpoint in self._endpoints.items()
+            if endpoint.requests
+        }
 
     def url(self, endpoint: str, path: str) -> str:
         """The URL of `path` (encoded as it is to be sent) below an endpoint's base URL."""
@@ -142,13 +152,10 @@ class HttpClient:
         With a `validator` of an earlier Response the answer may be `not_modified`. A URL that was not found is not
         asked again for `[http] not_found_ttl_s`.
         """
-        headers = conditional_headers(validator)
-        if accept is not None:
-            headers["Accept"] = accept
         limit = self._settings.max_document_bytes if limit_bytes is None else limit_bytes
 
         async def fetch() -> Response:
-            return await self._retrying(url, lambda: self._document(url, headers, limit))
+            return await self._retrying(url, lambda: self._document(url, accept, validator, limit))
 
         return await self._flights.join((url, accept, validator, limit), fetch)
 
@@ -165,23 +172,30 @@ class HttpClient:
             file.seek(0)
             file.truncate()
             async with self._open(url, _IDENTITY) as (response, _):
+                require_document(response, shown(url))
                 async for piece in bounded_body(response, shown(url), limit):
                     file.write(piece)
             return file.tell()
 
         return await self._retrying(url, copy)
 
-    async def _document(self, url: str, headers: dict[str, str], limit: int) -> Response:
+    async def _document(self, url: str, accept: str | None, validator: str | None, limit: int) -> Response:
+        headers = conditional_headers(validator)
+        if accept is not None:
+            headers["Accept"] = accept
         async with self._open(url, headers) as (response, final_url):
-            not_modified = response.status_code == 304
-            body = (
-                b"" if not_modified else b"".join([piece async for piece in bounded_body(response, shown(url), limit)])
-            )
-            return Response(body, validator_of(response), not_modified, response.headers, final_url)
+            if response.status_code == 304 and validator is not None:
+                return Response(b"", validator_of(response) or validator, True, response.headers, final_url)
+            require_document(response, shown(url))
+            body = await bounded_document(response, shown(url), limit)
+            return Response(body, validator_of(response), False, response.headers, final_url)
 
     async def _part(self, url: str, headers: dict[str, str], first: int, last: int) -> Range | None:
         async with self._open(url, headers) as (response, _):
-            if response.status_code != 206 or "content-encoding" in response.headers:
+            if response.status_code != 206:
+                require_document(response, shown(url))
+                return None
+            if "content-encoding" in response.headers:
                 return None
             _, got_last, size = range_of(response, shown(url), first, last)
             wanted = got_last - first + 1
@@ -201,8 +215,8 @@ class HttpClient:
                 self._remember_not_found(url)
                 raise
             except (Unavailable, RateLimited) as error:
-                wait_s = wait_before_retry_s(attempt, error)
-                if attempt >= self._settings.retries or wait_s > self._settings.max_retry_after_s:
+                wait_s = wait_before_retry_s(attempt, error, self._settings.max_retry_after_s)
+                if attempt >= self._settings.retries or wait_s is None:
                     raise
                 attempt += 1
             await self._sleep(wait_s)
@@ -210,24 +224,31 @@ class HttpClient:
     @asynccontextmanager
     async def _open(self, url: str, headers: dict[str, str]) -> AsyncIterator[tuple[httpx.Response, str]]:
         """The answer to one request, redirects followed; its body is still to be read. Bounded in time as a whole."""
+        limit_s = self._settings.total_timeout_s
         try:
-            async with asyncio.timeout(self._settings.total_timeout_s):
+            async with asyncio.timeout(limit_s):
                 for _ in range(_MAX_REDIRECTS + 1):
                     async with self._send(url, headers) as response:
-                        if response.status_code not in {301, 302, 303, 307, 308}:
+                        if response.status_code not in _REDIRECTS:
                             yield response, url
                             return
-                        url = self._target(url, response.headers.get("location", ""))
-                raise Unavailable(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times", url=shown(url))
-        except (TimeoutError, httpx.TransportError, httpx.InvalidURL, httpx.StreamError) as error:
+                        url = redirect_target(url, response.headers.get("location"))
+            raise Unavailable(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times", url=shown(url))
+        except TimeoutError as error:
+            raise Unavailable(f"{shown(url)} took longer than {limit_s:g} s in all", url=shown(url)) from error
+        except (httpx.TransportError, httpx.StreamError) as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"{shown(url)} could not be read ({reason})", url=shown(url)) from error
+        except httpx.InvalidURL as error:
+            raise Malformed(f"{shown(url)} is no URL that can be asked for ({error})", url=shown(url)) from error
 
     @asynccontextmanager
     async def _send(self, url: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         endpoint = self._endpoint(url)
-        async with endpoint.pace.turn(self._sleep):
-            endpoint.traffic.requests += 1
+        await self._turn(endpoint.pace, url)
+        # Only now, so that nobody holds a connection's place while waiting for a turn.
+        async with endpoint.pace.connections:
+            endpoint.requests += 1
             async with self._client.stream("GET", url, headers=headers) as response:
                 try:
                     if response.status_code in {429, 503}:
@@ -236,13 +257,14 @@ class HttpClient:
                     yield response
                     endpoint.pace.succeeded()
                 finally:
-                    endpoint.traffic.received_bytes += response.num_bytes_downloaded
+                    endpoint.received_bytes += response.num_bytes_downloaded
 
-    def _target(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        if url.startswith("https:") and target.startswith("http:"):
-            raise ForbiddenHost(f"{shown(url)} redirects to {shown(target)}, which is not encrypted", url=shown(url))
-        return target
+    async def _turn(self, pace: Pace, url: str) -> None:
+        wait_s = pace.reserve(self._settings.total_timeout_s)
+        if wait_s > self._settings.total_timeout_s:
+            raise RateLimited(f"the turn of {shown(url)} comes in {wait_s:.0f} s", url=shown(url), delay_s=wait_s)
+        if wait_s > 0:
+            await self._sleep(wait_s)
 
     def _endpoint(self, url: str) -> _Endpoint:
         name = self._routes.endpoint_of(url)
