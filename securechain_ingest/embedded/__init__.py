@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,7 @@ from securechain_ingest.embedded.addresses import (
     state_lock,
     withdraw,
 )
-from securechain_ingest.embedded.process import ServerProcess
+from securechain_ingest.embedded.process import ServerProcess, free_ports, together
 from securechain_ingest.embedded.servers import (
     GRAPH_DATABASE,
     GRAPH_USER,
@@ -34,6 +35,8 @@ __all__ = ["EmbeddedStores", "StoreAddresses", "embedded_stores", "running_store
 logger = structlog.get_logger(__name__)
 
 _WATCH_S = 0.5
+_FIRST_WAIT_S = 0.5
+_MAX_WAIT_S = 30.0
 _MAX_RESTARTS = 5
 _RESTARTS_WITHIN_S = 300.0
 
@@ -56,22 +59,21 @@ class EmbeddedStores:
 
         Raises StoreError when one keeps dying: 5 times within 5 minutes.
         """
-        async with anyio.create_task_group() as group:
-            for server in self._servers:
-                group.start_soon(self._keep_alive, server, name=f"watch {server.plan.name}")
+        await together(*(partial(self._keep_alive, server) for server in self._servers))
 
     async def _keep_alive(self, server: ServerProcess) -> None:
         deaths: list[float] = []
         while True:
             await anyio.sleep(_WATCH_S)
+            server.bound_log()
             if server.is_alive():
                 continue
             now = time.monotonic()
             deaths = [death for death in deaths if now - death < _RESTARTS_WITHIN_S] + [now]
             logger.error("embedded_server_died", server=server.plan.name, deaths=len(deaths))
             if len(deaths) > _MAX_RESTARTS:
-                raise StoreError(f"the local {server.plan.name} keeps dying; its log is {server.plan.home}.log")
-            await anyio.sleep(min(2.0 ** (len(deaths) - 2), 30.0))
+                raise StoreError(f"the local {server.plan.name} keeps dying; its log is {server.log}")
+            await anyio.sleep(min(_FIRST_WAIT_S * 2 ** (len(deaths) - 1), _MAX_WAIT_S))
             try:
                 await server.start(self._options.start_timeout_s)
             except StoreError as error:
@@ -90,9 +92,10 @@ async def embedded_stores(
     if the extra is not installed, StoreError if a server does not start.
     """
     known = Secrets.of(state_dir)
-    redis = redis_server(state_dir, known.redis) if "redis" in needed else None
-    graph = graph_server(state_dir, known.graph, options) if "graph" in needed else None
-    advisories = advisory_server(state_dir, known, options) if "vulnerabilities" in needed else None
+    redis_port, graph_port, http_port, advisory_port = free_ports(4)
+    redis = redis_server(state_dir, known.redis, redis_port) if "redis" in needed else None
+    graph = graph_server(state_dir, known.graph, graph_port, http_port, options) if "graph" in needed else None
+    advisories = advisory_server(state_dir, known, advisory_port, options) if "vulnerabilities" in needed else None
     addresses = StoreAddresses(
         redis_url=redis.address if redis else None,
         graph_uri=graph.address if graph else None,
@@ -103,14 +106,10 @@ async def embedded_stores(
     )
     servers = [ServerProcess(server.plan) for server in (redis, graph, advisories) if server is not None]
     try:
-        async with anyio.create_task_group() as group:
-            for server in servers:
-                group.start_soon(server.start, options.start_timeout_s)
+        await together(*(partial(server.start, options.start_timeout_s) for server in servers))
         publish(state_dir, addresses)
         yield EmbeddedStores(addresses, servers, options)
     finally:
         with anyio.CancelScope(shield=True):
             withdraw(state_dir)
-            async with anyio.create_task_group() as group:
-                for server in servers:
-                    group.start_soon(server.stop)
+            await together(*(server.stop for server in servers))

@@ -5,15 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 
 from securechain_ingest.errors import ConfigError
 
 RUNTIME_FILE = "daemon.json"
 LOCK_FILE = "daemon.lock"
+
+_LOCK_TRIES = 20
+_LOCK_RETRY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +41,15 @@ def state_lock(state_dir: Path) -> Iterator[None]:
     """
     path = state_dir / LOCK_FILE
     with path.open("a+", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(file):
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise ConfigError(
                 f"the state directory {state_dir} is in use by process {holder}: stop it, or choose another directory"
                 " with --state-dir"
-            ) from None
+            )
+        # Addresses of a process that was killed.
+        withdraw(state_dir)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -52,6 +57,18 @@ def state_lock(state_dir: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _take(file: IO[str]) -> bool:
+    """Whether the lock could be taken. A command in `running_stores` holds it for an instant, hence some tries."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_RETRY_S)
+        else:
+            return True
+    return False
 
 
 def publish(state_dir: Path, addresses: StoreAddresses) -> None:
@@ -67,7 +84,7 @@ def running_stores(state_dir: Path) -> StoreAddresses | None:
     """The local stores of the process that holds the state directory; None if there is none."""
     try:
         with (state_dir / LOCK_FILE).open("r+", encoding="ascii") as file:
-            # Whoever can take the lock proves that nobody runs; what lies there is of a process that was killed.
+            # Whoever can take the lock proves that nobody runs.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return None
     except FileNotFoundError:
@@ -81,9 +98,11 @@ def running_stores(state_dir: Path) -> StoreAddresses | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once; only this user can read it."""
+    """Replace a file at once, also if the power fails; only this user can read it."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)

@@ -1,7 +1,8 @@
-"""`python -m securechain_ingest.embedded.leash PARENT_PID COMMAND…`: becomes COMMAND, which ends when its parent does.
+"""`python leash.py PARENT_PID COMMAND…`: becomes COMMAND, which ends when its parent does.
 
 A daemon that is killed cannot stop its servers, so the kernel tells them (Linux: PR_SET_PDEATHSIG, which outlives
 exec). SIGTERM and not SIGKILL: each of them closes its files in order. Elsewhere the next start stops what was left.
+Run as a file and with nothing but the standard library, since importing the package would cost each start a second.
 """
 
 from __future__ import annotations

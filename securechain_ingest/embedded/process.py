@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
 import structlog
 
+from securechain_ingest.embedded import leash
 from securechain_ingest.embedded.addresses import write_private
 from securechain_ingest.errors import StoreError
 
 logger = structlog.get_logger(__name__)
 
+LOG_LIMIT_BYTES = 4 * 1024 * 1024
 _POLL_S = 0.05
 _STOP_S = 15.0
-_LOG_LIMIT_BYTES = 4 * 1024 * 1024
+_ONLY_THIS_USER = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,9 @@ class ServerPlan:
     command: Sequence[str]
     home: Path
     """Its data, and the folder that it runs in."""
+    port: int
     probe: Callable[[], Awaitable[bool]]
-    """Whether it answers its own protocol."""
+    """Whether it answers its own protocol; asked once the port is open."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """What has to be done before its first start."""
 
@@ -52,79 +57,130 @@ class ServerProcess:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.plan.home.with_suffix(".log")
+
     async def start(self, timeout_s: float) -> None:
-        """Start it and wait until it answers. Raises StoreError with its last words if it does not in time."""
+        """Start it and wait until it answers; nothing is left running if that fails or is cancelled.
+
+        Raises StoreError with its last words if it ends or does not answer in time.
+        """
         await stop_leftover(self.plan.home)
         if self.plan.prepare is not None:
             await self.plan.prepare()
+        process = self._launch()
+        try:
+            with anyio.move_on_after(timeout_s):
+                while process.poll() is None:
+                    if await _is_open(self.plan.port) and await self.plan.probe():
+                        return
+                    await anyio.sleep(_POLL_S)
+            code = process.poll()
+            what = f"did not answer within {timeout_s:g} s" if code is None else f"ended at once (exit code {code})"
+            raise StoreError(f"the local {self.plan.name} {what}; its log {self.log} ends: {self._last_words()}")
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         self.plan.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _fresh_log(self._log).open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: ASYNC220, S603  # returns at once; our own command line
-                [sys.executable, "-m", "securechain_ingest.embedded.leash", str(os.getpid()), *self.plan.command],
+        self.bound_log()
+        with open(self.log, "ab", opener=_open_private) as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command line
+                [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.plan.command],
                 cwd=self.plan.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                umask=_ONLY_THIS_USER,
                 # Its own session: the terminal's Ctrl-C is for the daemon, which ends its servers when it is done.
                 start_new_session=True,
             )
         write_private(_pid_file(self.plan.home), json.dumps([self._process.pid, _started_at(self._process.pid)]))
-        with anyio.move_on_after(timeout_s):
-            while self.is_alive():
-                if await self.plan.probe():
-                    return
-                await anyio.sleep(_POLL_S)
-        words = self._last_words()
-        await self.stop()
-        raise StoreError(f"the local {self.plan.name} did not start within {timeout_s:g} s; its log ends: {words}")
+        return self._process
 
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that does not help; returns when it is gone."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            give_up_at = time.monotonic() + _STOP_S
-            while self._process.poll() is None:
-                if time.monotonic() > give_up_at:
-                    logger.warning("embedded_server_killed", server=self.plan.name, after_s=_STOP_S)
-                    self._process.kill()
-                await anyio.sleep(_POLL_S)
+        """SIGTERM, and SIGKILL if that does not help; returns when it is gone, even if cancelled meanwhile."""
+        process = self._process
+        if process is None:
+            return
+        with anyio.CancelScope(shield=True):
+            process.terminate()
+            with anyio.move_on_after(_STOP_S):
+                await _until(lambda: process.poll() is not None)
+            if process.poll() is None:
+                logger.warning("embedded_server_killed", server=self.plan.name, after_s=_STOP_S)
+                process.kill()
+                await _until(lambda: process.poll() is not None)
         _pid_file(self.plan.home).unlink(missing_ok=True)
 
-    @property
-    def _log(self) -> Path:
-        return self.plan.home.with_suffix(".log")
+    def bound_log(self) -> None:
+        """Begin the log anew when it has grown large; one old one is kept. The server appends, so it goes on."""
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
+            shutil.copy(self.log, self.log.with_suffix(".log.1"))
+            os.truncate(self.log, 0)
 
     def _last_words(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return " | ".join(lines[-5:]) or "(nothing)"
 
 
 async def stop_leftover(home: Path) -> None:
     """Stop the server that a killed daemon left on this data, if one still runs."""
-    try:
-        pid, started_at = json.loads(_pid_file(home).read_text(encoding="ascii"))
-    except FileNotFoundError:
+    path = _pid_file(home)
+    if not path.exists():
         return
+    pid, started_at = json.loads(path.read_text(encoding="ascii"))
+
+    def is_gone() -> bool:
+        return started_at is None or _started_at(pid) != started_at
+
     for number in (signal.SIGTERM, signal.SIGKILL):
-        give_up_at = time.monotonic() + _STOP_S
-        while started_at is not None and _started_at(pid) == started_at:
-            if time.monotonic() > give_up_at:
-                break
+        if is_gone():
+            break
+        logger.info("embedded_server_reclaimed", server=home.name, pid=pid, signal=number.name)
+        with suppress(ProcessLookupError):
             os.kill(pid, number)
-            await anyio.sleep(_POLL_S)
-    logger.info("embedded_server_reclaimed", home=str(home))
-    _pid_file(home).unlink(missing_ok=True)
+        with anyio.move_on_after(_STOP_S):
+            await _until(is_gone)
+    path.unlink(missing_ok=True)
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+async def together(*steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run all at the same time. The first error ends the others and is raised as it is."""
+    try:
+        async with anyio.create_task_group() as group:
+            for step in steps:
+                group.start_soon(step)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports of loopback that nobody listens on at the moment."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+async def _is_open(port: int) -> bool:
+    try:
+        async with await anyio.connect_tcp("127.0.0.1", port):
+            return True
+    except OSError:
+        return False
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # a process that ends sets no event
+        await anyio.sleep(_POLL_S)
 
 
 def _pid_file(home: Path) -> Path:
@@ -140,8 +196,5 @@ def _started_at(pid: int) -> float | None:
         return None
 
 
-def _fresh_log(path: Path) -> Path:
-    """The log, put aside when it has grown large; one old one is kept."""
-    if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-        path.replace(path.with_suffix(".log.1"))
-    return path
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

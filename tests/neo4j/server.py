@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
-from securechain_ingest.embedded.process import free_port
+from securechain_ingest.embedded import leash
+from securechain_ingest.embedded.process import free_ports
 
 HERE = Path(__file__).parent
 PASSWORD = "only-for-tests"
@@ -44,9 +46,13 @@ def neo4j_server(home: Path) -> Iterator[str]:
     (home / "plugins").mkdir(parents=True)
     for jar in library.glob("apoc-*.jar"):
         shutil.copy(jar, home / "plugins")
-    port = free_port()
+    [port] = free_ports(1)
     opens = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.nio", "sun.nio.ch")]
     command = [
+        # It ends with the test run even if that is killed.
+        sys.executable,
+        leash.__file__,
+        str(os.getpid()),
         "java",
         "-Xmx1g",
         *opens,

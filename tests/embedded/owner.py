@@ -1,0 +1,24 @@
+"""`python owner.py STATE_DIR`: a process that owns local stores as the daemon does, until it is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from securechain_ingest.embedded import embedded_stores, state_lock
+from securechain_ingest.settings import EmbeddedSettings
+
+ALL = frozenset({"redis", "graph", "vulnerabilities"})
+
+
+async def own(state_dir: Path) -> None:
+    async with embedded_stores(state_dir, EmbeddedSettings(start_timeout_s=120), needed=ALL) as stores:
+        print(*stores.pids.values(), flush=True)
+        await stores.watch()
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    with state_lock(folder):
+        asyncio.run(own(folder))

@@ -1,0 +1,217 @@
+"""The local servers as the daemon uses them: real processes, real drivers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from securechain_ingest import embedded
+from securechain_ingest.embedded import EmbeddedStores, embedded_stores, process, running_stores
+from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.settings import EmbeddedSettings
+from tests.embedded import owner
+from tests.embedded.contents import Facts, children, is_running, read, until, until_gone, write
+
+OPTIONS = EmbeddedSettings(start_timeout_s=120)
+REDIS = frozenset({"redis"})
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    before = set(children())
+    yield
+    assert set(children()) <= before
+
+
+def pid_of(stores: EmbeddedStores, name: str) -> int:
+    pid = stores.pids[name]
+    assert pid is not None
+    return pid
+
+
+def owner_process(state_dir: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.embedded.owner", str(state_dir)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+async def answers(url: str | None) -> bool:
+    assert url is not None
+    async with Redis.from_url(url) as client:
+        try:
+            return bool(await client.ping())
+        except (RedisError, OSError):
+            return False
+
+
+async def test_data_and_passwords_outlast_a_restart(tmp_path: Path) -> None:
+    home = tmp_path / "a folder with spaces"
+    home.mkdir()
+    for count in (1, 2):
+        async with embedded_stores(home, OPTIONS, needed=owner.ALL) as stores:
+            await write(stores.addresses, f"fact {count}")
+            assert await read(stores.addresses) == Facts(count, count, count)
+    logged = "".join(path.read_text() for path in home.glob("*.log"))
+    passwords = (home / "secrets.json").read_text().split('"')
+    assert not [word for word in passwords if len(word) > 20 and word in logged]
+
+
+async def test_after_kill_9_of_the_owner_no_server_stays_and_all_data_is_there(tmp_path: Path) -> None:
+    with owner_process(tmp_path) as killed:
+        try:
+            assert killed.stdout is not None
+            pids = [int(pid) for pid in (await anyio.to_thread.run_sync(killed.stdout.readline)).split()]
+            assert len(pids) == 3
+            addresses = running_stores(tmp_path)
+            assert addresses is not None
+            await write(addresses, "acknowledged")
+        finally:
+            killed.kill()
+    assert running_stores(tmp_path) is None
+    if sys.platform == "linux":
+        await until_gone(pids)
+    async with embedded_stores(tmp_path, OPTIONS, needed=owner.ALL) as stores:
+        assert not any(is_running(pid) for pid in pids)
+        assert await read(stores.addresses) == Facts(1, 1, 1)
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is no server of ours."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        yield process
+        process.kill()
+
+
+async def test_a_server_that_a_killed_owner_left_running_is_stopped_before_its_data_is_opened(
+    tmp_path: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    (tmp_path / "redis.pid").write_text(f"[{stranger.pid}, {psutil.Process(stranger.pid).create_time()!r}]")
+    async with embedded_stores(tmp_path, OPTIONS, needed=REDIS) as stores:
+        assert stranger.wait(0) == -signal.SIGTERM
+        assert await answers(stores.addresses.redis_url)
+
+
+async def test_a_later_process_of_the_same_number_is_left_alone(
+    tmp_path: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    (tmp_path / "redis.pid").write_text(f"[{stranger.pid}, 1.5]")
+    async with embedded_stores(tmp_path, OPTIONS, needed=REDIS):
+        assert stranger.poll() is None
+
+
+async def test_servers_that_die_are_restarted_with_their_data_at_the_same_address(tmp_path: Path) -> None:
+    async with embedded_stores(tmp_path, OPTIONS, needed=owner.ALL) as stores, anyio.create_task_group() as group:
+        group.start_soon(stores.watch)
+        await write(stores.addresses, "before")
+        before = [pid for pid in stores.pids.values() if pid is not None]
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+
+        async def restarted() -> bool:
+            new = [server for server in stores._servers if server.is_alive() and server.pid not in before]
+            return len(new) == 3 and all([await server.plan.probe() for server in new])
+
+        await until(restarted, "three new servers", 90)
+        await write(stores.addresses, "after")
+        assert await read(stores.addresses) == Facts(2, 2, 2)
+        group.cancel_scope.cancel()
+
+
+async def test_a_driver_that_was_connected_goes_on_after_the_restart(tmp_path: Path) -> None:
+    async with embedded_stores(tmp_path, OPTIONS, needed=REDIS) as stores, anyio.create_task_group() as group:
+        group.start_soon(stores.watch)
+        async with Redis.from_url(stores.addresses.redis_url or "") as client:
+            await client.set("acknowledged", 1)
+            os.kill(pid_of(stores, "Redis"), signal.SIGKILL)
+
+            async def kept() -> bool:
+                try:
+                    return bool(await client.exists("acknowledged"))
+                except RedisError:
+                    return False
+
+            await until(kept, "the same client to reach Redis again")
+        group.cancel_scope.cancel()
+
+
+async def test_a_server_that_keeps_dying_is_given_up_with_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(embedded, "_WATCH_S", 0.01)
+    async with embedded_stores(tmp_path, OPTIONS, needed=REDIS) as stores:
+        (tmp_path / "redis" / "redis.conf").write_text("no such directive\n")
+        os.kill(pid_of(stores, "Redis"), signal.SIGKILL)
+        with pytest.raises(StoreError, match="the local Redis keeps dying"):
+            await stores.watch()
+
+
+async def test_a_server_that_does_not_come_up_is_named_with_its_last_words(tmp_path: Path) -> None:
+    (tmp_path / "redis" / "appendonlydir").mkdir(parents=True)
+    (tmp_path / "redis" / "appendonlydir" / "appendonly.aof.manifest").write_text("not a manifest\n")
+    with pytest.raises(StoreError, match=r"the local Redis ended at once.*redis\.log ends: .*manifest"):
+        async with embedded_stores(tmp_path, OPTIONS, needed=REDIS):
+            pytest.fail("it cannot start")
+    assert running_stores(tmp_path) is None
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.9])
+async def test_a_first_start_that_is_cancelled_leaves_no_server(tmp_path: Path, after_s: float) -> None:
+    before = set(children())
+    with anyio.move_on_after(after_s):
+        async with embedded_stores(tmp_path, OPTIONS, needed=frozenset({"vulnerabilities"})):
+            await anyio.sleep_forever()
+    assert set(children()) <= before
+    assert not (tmp_path / "advisories.pid").exists()
+
+
+async def test_the_terminals_interrupt_does_not_reach_the_servers(tmp_path: Path) -> None:
+    async with embedded_stores(tmp_path, OPTIONS, needed=REDIS) as stores:
+        assert os.getpgid(pid_of(stores, "Redis")) != os.getpgid(0)
+
+
+async def test_without_its_password_a_server_answers_nothing(tmp_path: Path) -> None:
+    async with embedded_stores(tmp_path, OPTIONS, needed=REDIS) as stores:
+        url = stores.addresses.redis_url or ""
+        assert await answers(url)
+        assert not await answers("redis://" + url.partition("@")[2])
+
+
+async def test_a_log_that_grows_large_is_begun_anew_while_the_server_writes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with embedded_stores(tmp_path, OPTIONS, needed=REDIS) as stores:
+        monkeypatch.setattr(process, "LOG_LIMIT_BYTES", 100)
+        [server] = stores._servers
+        assert server.log.stat().st_size > 100
+        server.bound_log()
+        assert server.log.stat().st_size == 0
+    assert "Redis is now ready to exit" in server.log.read_text()
+    assert "Ready to accept connections" in server.log.with_suffix(".log.1").read_text()
+
+
+@pytest.mark.parametrize(
+    ("store", "words"), [("redis", "Redis server"), ("graph", "graph server"), ("vulnerabilities", "advisory database")]
+)
+async def test_without_the_extra_one_line_says_what_is_missing_and_how_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, words: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(ConfigError) as refusal:
+        async with embedded_stores(tmp_path, OPTIONS, needed=frozenset({store})):
+            pytest.fail("nothing is installed")
+    message = str(refusal.value)
+    assert f"no address of a {words} is configured" in message
+    assert "pip install 'securechain-ingest[embedded]'" in message
+    assert "\n" not in message
