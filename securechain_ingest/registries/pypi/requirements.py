@@ -51,7 +51,7 @@ class Declared:
 def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
     """One requirement for each target, its lines' clauses joined.
 
-    Left out: lines whose marker is false, and those on the package itself, which only switch its extras on.
+    Left out: lines whose marker is false, and those on extras of the package itself, which only switch them on.
     """
     found: dict[str, tuple[PackageRef, tuple[str, ...]]] = {}
     unreadable = []
@@ -61,9 +61,11 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
         except (InvalidRequirement, InvalidName):
             unreadable.append(str(line)[:200])
             continue
-        if parsed is None or parsed[0].purl == owner.purl:
+        if parsed is None:
             continue
-        target, specifiers = parsed
+        target, specifiers, has_extras = parsed
+        if has_extras and target.purl == owner.purl:
+            continue
         target, earlier = found.get(target.purl, (target, ()))
         found[target.purl] = target, earlier + specifiers
     return Declared(
@@ -81,12 +83,12 @@ def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> Declar
 
 
 @lru_cache(maxsize=65_536)
-def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...]] | None:
-    """Target and clauses; None if the marker is false. Raises InvalidRequirement, InvalidName."""
+def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
+    """Target, clauses and whether extras of it are named; None if the marker is false. Raises InvalidRequirement, InvalidName."""
     requirement = _parse(line)
     if requirement.marker is not None and not _applies(requirement.marker):
         return None
-    return identify(requirement.name), tuple(map(str, requirement.specifier))
+    return identify(requirement.name), tuple(map(str, requirement.specifier)), bool(requirement.extras)
 
 
 def _parse(line: str) -> Pep508Requirement:

@@ -73,6 +73,10 @@ def test_a_package_does_not_require_itself_to_switch_an_extra_on() -> None:
     assert required("some.package[all]>=1.0", "other") == {"pkg:pypi/other": "any"}
 
 
+def test_a_package_that_plainly_requires_itself_is_taken_at_its_word() -> None:
+    assert required("Some.Package>=1.0") == {"pkg:pypi/some-package": ">=1.0"}
+
+
 @pytest.mark.parametrize("line", ["other>=1.0.*", "other (>=2.0-dev_r1,<3)", "other==0.1.*.*", "other >= dev"])
 def test_clauses_from_before_pep_440_leave_the_requirement_without_constraint(line: str) -> None:
     assert required(line) == {"pkg:pypi/other": "any"}
