@@ -1,0 +1,75 @@
+"""A client whose time is the test's, and a server that answers by script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+from tests.http.scripted_server import ScriptedServer, scripted_server
+
+NO_LIMITS = dict.fromkeys(RateSettings.model_fields, 0)
+
+
+@dataclass
+class FakeTime:
+    """Waiting costs nothing and is written down."""
+
+    now: float = 1000.0
+    waits: list[float] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, wait_s: float) -> None:
+        self.waits.append(wait_s)
+        self.now += wait_s
+        await asyncio.sleep(0)
+
+
+MakeClient = Callable[..., AbstractAsyncContextManager[HttpClient]]
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as running:
+        yield running
+
+
+@pytest.fixture
+def make_client(server: ScriptedServer, fake_time: FakeTime) -> MakeClient:
+    """A client with every endpoint on the scripted server (`pypi_files` below /files), and other settings as given."""
+
+    def make(
+        http: HttpSettings | None = None,
+        rates: dict[str, float] | None = None,
+        connections: dict[str, int] | None = None,
+    ) -> AbstractAsyncContextManager[HttpClient]:
+        endpoints = dict.fromkeys(EndpointSettings.model_fields, server.base) | {"pypi_files": f"{server.base}/files"}
+        return HttpClient(
+            http or HttpSettings(),
+            EndpointSettings(**endpoints),
+            RateSettings(**(NO_LIMITS | (rates or {}))),
+            ConnectionSettings(**(NO_LIMITS | (connections or {}))),
+            sleep=fake_time.sleep,
+            clock=fake_time.clock,
+        )
+
+    return make
+
+
+@pytest_asyncio.fixture
+async def client(make_client: MakeClient) -> AsyncIterator[HttpClient]:
+    async with make_client() as running:
+        yield running

@@ -1,0 +1,162 @@
+"""Documents: what is asked, what comes back, and what must not pass for a document."""
+
+from __future__ import annotations
+
+import gzip
+
+import httpx
+import pytest
+
+from securechain_ingest.errors import Malformed, NotFound, TooLarge, Unavailable
+from securechain_ingest.http.client import HttpClient, Traffic
+from securechain_ingest.settings import HttpSettings
+from tests.http.conftest import FakeTime, MakeClient
+from tests.http.scripted_server import Cut, ScriptedServer, answer
+
+
+async def test_a_document_comes_decompressed_with_its_headers_and_validator(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    packed = gzip.compress(b"document")
+    url = server.script("/a", answer(200, packed, content_encoding="gzip", etag='"1"', X_Serial="7"))
+    response = await client.get(url, accept="application/json")
+    assert (response.body, response.validator, response.not_modified, response.url) == (b"document", '"1"', False, url)
+    assert response.headers["x-serial"] == "7"
+
+
+async def test_every_request_says_who_asks_and_what_it_takes(client: HttpClient, server: ScriptedServer) -> None:
+    await client.get(server.script("/a", answer()), accept="application/json")
+    headers = server.requests[0].headers
+    assert headers["user-agent"].startswith("securechain-ingest/")
+    assert headers["user-agent"].endswith(f" (+{HttpSettings().contact})")
+    assert headers["accept"] == "application/json"
+    assert headers["accept-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("validators", "header"),
+    [
+        ({"etag": '"tag"', "last_modified": "Tue, 01 Sep 2026 00:00:00 GMT"}, "if-none-match"),
+        ({"etag": 'W/"weak"'}, "if-none-match"),
+        ({"last_modified": "Tue, 01 Sep 2026 00:00:00 GMT"}, "if-modified-since"),
+    ],
+    ids=["etag", "weak-etag", "date"],
+)
+async def test_a_known_document_is_asked_for_by_its_validator(
+    client: HttpClient, server: ScriptedServer, validators: dict[str, str], header: str
+) -> None:
+    url = server.script("/a", answer(200, b"x", **validators), answer(304))
+    first = await client.get(url)
+    second = await client.get(url, validator=first.validator)
+    assert (second.not_modified, second.body) == (True, b"")
+    assert server.requests[1].headers[header] == first.validator
+    assert second.validator == first.validator
+
+
+async def test_a_confirmation_may_bring_a_new_validator(client: HttpClient, server: ScriptedServer) -> None:
+    url = server.script("/a", answer(304, etag='"new"'))
+    assert (await client.get(url, validator='"old"')).validator == '"new"'
+
+
+@pytest.mark.parametrize("status", [204, 206, 300, 304])
+async def test_a_success_without_a_document_is_no_empty_document(
+    client: HttpClient, server: ScriptedServer, status: int
+) -> None:
+    with pytest.raises(Malformed, match=f"status {status}"):
+        await client.get(server.script("/a", answer(status)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"not gzip at all", gzip.compress(b"x" * 1000)[:-10], gzip.compress(b"first") + gzip.compress(b"second"), b""],
+    ids=["other", "short", "two", "empty"],
+)
+async def test_a_damaged_gzip_stream_is_malformed(client: HttpClient, server: ScriptedServer, body: bytes) -> None:
+    with pytest.raises(Malformed, match="damaged"):
+        await client.get(server.script("/a", answer(200, body, content_encoding="gzip")))
+    assert server.asked("/a") == 1
+
+
+async def test_an_encoding_that_was_not_asked_for_is_malformed(client: HttpClient, server: ScriptedServer) -> None:
+    with pytest.raises(Malformed, match="zstd"):
+        await client.get(server.script("/a", answer(200, b"x", content_encoding="zstd")))
+
+
+async def test_a_declared_length_above_the_limit_is_refused_before_the_body_is_read(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    with pytest.raises(TooLarge, match="1001 bytes; at most 1000"):
+        await client.get(server.script("/a", answer(200, b"", content_length="1001")), limit_bytes=1000)
+    assert client.traffic()["pypi"].received_bytes == 0
+
+
+async def test_an_undeclared_body_is_cut_off_at_the_limit(client: HttpClient, server: ScriptedServer) -> None:
+    head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
+    with pytest.raises(TooLarge, match="more than 1000"):
+        await client.get(server.script("/a", Cut(head + bytes(1001))), limit_bytes=1000)
+    assert (await client.get(server.script("/b", Cut(head + bytes(1000))), limit_bytes=1000)).body == bytes(1000)
+
+
+async def test_a_gzip_bomb_is_cut_off_after_its_first_piece(client: HttpClient, server: ScriptedServer) -> None:
+    bomb = gzip.compress(bytes(60_000_000), compresslevel=1)
+    assert len(bomb) > 2 * 65_536
+    with pytest.raises(TooLarge, match="expands to more than 2000000"):
+        await client.get(server.script("/a", answer(200, bomb, content_encoding="gzip")), limit_bytes=2_000_000)
+    assert client.traffic()["pypi"].received_bytes < len(bomb)
+
+
+async def test_a_body_of_exactly_the_limit_is_taken(client: HttpClient, server: ScriptedServer) -> None:
+    url = server.script("/a", answer(200, gzip.compress(bytes(1000)), content_encoding="gzip"))
+    assert (await client.get(url, limit_bytes=1000)).body == bytes(1000)
+
+
+@pytest.mark.parametrize("status", [404, 410, 451])
+async def test_what_was_not_found_is_not_asked_for_again_while_it_is_remembered(
+    client: HttpClient, server: ScriptedServer, fake_time: FakeTime, status: int
+) -> None:
+    url = server.script("/a", answer(status), answer(200, b"here now"))
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await client.get(url)
+    assert server.asked("/a") == 1
+    fake_time.now += HttpSettings().not_found_ttl_s + 1
+    assert (await client.get(url)).body == b"here now"
+
+
+@pytest.mark.parametrize("broken", [Cut(b""), Cut(answer(200, b"half", content_length="8"))], ids=["before", "within"])
+async def test_a_connection_that_breaks_is_tried_again(client: HttpClient, server: ScriptedServer, broken: Cut) -> None:
+    url = server.script("/a", broken, answer(200, b"whole"))
+    assert (await client.get(url)).body == b"whole"
+
+
+async def test_a_stalled_body_ends_with_the_time_for_the_whole_request(
+    make_client: MakeClient, server: ScriptedServer
+) -> None:
+    url = server.script("/a", answer(200, b"half", content_length="8"))
+    async with make_client(HttpSettings(total_timeout_s=0.05, retries=0)) as client:
+        with pytest.raises(Unavailable, match=r"took longer than 0\.05 s"):
+            await client.get(url)
+
+
+async def test_a_server_that_is_away_is_unavailable(make_client: MakeClient, server: ScriptedServer) -> None:
+    async with make_client(HttpSettings(retries=0)) as client:
+        with pytest.raises(Unavailable, match="could not be read") as caught:
+            await client.get("http://127.0.0.1:1/nothing-listens-here")
+    assert isinstance(caught.value.__cause__, httpx.TransportError)
+
+
+async def test_the_traffic_of_each_endpoint_is_told_apart(client: HttpClient, server: ScriptedServer) -> None:
+    server.script("/simple/six/", answer(200, b"12345"))
+    server.script("/files/six.whl", answer(200, b"123"))
+    await client.get(client.url("pypi", "/simple/six/"))
+    before = client.traffic()
+    await client.get(client.url("pypi_files", "six.whl"))
+    assert before == {"pypi": Traffic(1, 5)}
+    assert client.traffic() == {"pypi": Traffic(1, 5), "pypi_files": Traffic(1, 3)}
+
+
+async def test_cookies_are_not_kept(client: HttpClient, server: ScriptedServer) -> None:
+    url = server.script("/a", answer(set_cookie="session=1"))
+    await client.get(url)
+    await client.get(url)
+    assert "cookie" not in server.requests[1].headers

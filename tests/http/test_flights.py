@@ -1,0 +1,86 @@
+"""Concurrent questions for one document share one request, and nobody's leaving harms the others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from securechain_ingest.errors import NotFound
+from securechain_ingest.http.client import HttpClient
+from tests.http.scripted_server import Request, ScriptedServer, answer
+
+
+class Gate:
+    """A document that is held back until the test lets it go."""
+
+    def __init__(self, response: bytes) -> None:
+        self.asked, self.open = asyncio.Event(), asyncio.Event()
+        self._response = response
+
+    async def __call__(self, _: Request) -> bytes:
+        self.asked.set()
+        await self.open.wait()
+        return self._response
+
+
+async def test_callers_at_the_same_time_share_one_request(client: HttpClient, server: ScriptedServer) -> None:
+    gate = Gate(answer(200, b"shared"))
+    url = server.script("/a", gate)
+    callers = [asyncio.create_task(client.get(url)) for _ in range(5)]
+    await gate.asked.wait()
+    gate.open.set()
+    assert [response.body for response in await asyncio.gather(*callers)] == [b"shared"] * 5
+    assert server.asked("/a") == 1
+
+
+async def test_other_questions_about_the_same_url_are_asked(client: HttpClient, server: ScriptedServer) -> None:
+    url = server.script("/a", answer(200, b"x"))
+    await asyncio.gather(client.get(url), client.get(url, accept="text/html"), client.get(url, validator='"1"'))
+    assert server.asked("/a") == 3
+
+
+async def test_an_answer_is_not_kept_for_later_callers(client: HttpClient, server: ScriptedServer) -> None:
+    url = server.script("/a", answer(200, b"old"), answer(200, b"new"))
+    assert [(await client.get(url)).body, (await client.get(url)).body] == [b"old", b"new"]
+
+
+async def test_the_others_get_their_answer_when_the_first_caller_leaves(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    gate = Gate(answer(200, b"shared"))
+    url = server.script("/a", gate)
+    first = asyncio.create_task(client.get(url))
+    await gate.asked.wait()
+    second = asyncio.create_task(client.get(url))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    gate.open.set()
+    assert (await second).body == b"shared"
+    assert server.asked("/a") == 1
+
+
+async def test_a_request_that_nobody_waits_for_is_given_up_and_asked_anew(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    gate = Gate(answer(200, b"never"))
+    url = server.script("/a", gate, answer(200, b"anew"))
+    only = asyncio.create_task(client.get(url))
+    await gate.asked.wait()
+    only.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await only
+    assert (await client.get(url)).body == b"anew"
+
+
+async def test_an_error_is_every_callers(client: HttpClient, server: ScriptedServer) -> None:
+    gate = Gate(answer(404))
+    url = server.script("/a", gate)
+    callers = [asyncio.create_task(client.get(url)) for _ in range(3)]
+    await gate.asked.wait()
+    gate.open.set()
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [NotFound] * 3
+    assert server.asked("/a") == 1

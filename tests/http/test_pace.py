@@ -1,0 +1,176 @@
+"""Requests a second and at once: bounded, shared, adapted to what a server bears, and never waited for without end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.errors import RateLimited
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.http.pace import Pace
+from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+from tests.http.conftest import NO_LIMITS, FakeTime, MakeClient
+from tests.http.scripted_server import Request, ScriptedServer, answer
+
+ENDLESS = float("inf")
+
+
+@given(st.floats(0.1, 1000), st.lists(st.floats(0, 3), min_size=1, max_size=60))
+def test_no_second_sees_more_turns_than_the_rate_and_a_small_burst(rate: float, pauses: list[float]) -> None:
+    time = FakeTime()
+    pace = Pace(rate, 0, time.clock)
+    turns = []
+    for pause in pauses:
+        time.now += pause
+        turns.append(time.now + pace.reserve(ENDLESS))
+    for first in turns:
+        assert sum(first <= turn < first + 1 for turn in turns) <= rate * 1.5 + 1.001
+
+
+def test_turns_come_at_the_rate() -> None:
+    pace = Pace(4.0, 0, FakeTime().clock)
+    assert [pace.reserve(ENDLESS) for _ in range(5)] == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_without_a_rate_nobody_waits() -> None:
+    pace = Pace(0, 0, FakeTime().clock)
+    pace.overloaded()
+    assert [pace.reserve(ENDLESS) for _ in range(100)] == [0.0] * 100
+
+
+def test_a_turn_that_is_too_far_away_is_not_taken() -> None:
+    pace = Pace(1.0, 0, FakeTime().clock)
+    assert [pace.reserve(2.0) for _ in range(5)] == [0.0, 1.0, 2.0, 3.0, 3.0]
+
+
+def test_refusals_of_one_incident_halve_the_rate_once_and_successes_restore_it_slowly() -> None:
+    time = FakeTime()
+    pace = Pace(8.0, 0, time.clock)
+    for _ in range(8):
+        pace.overloaded()
+    assert pace.rate == 4.0
+    time.now += 1.0
+    pace.overloaded()
+    assert pace.rate == 2.0
+    pace.succeeded()
+    assert 2.0 < pace.rate < 2.5
+    for _ in range(100):
+        pace.succeeded()
+    assert pace.rate == 8.0
+
+
+def test_the_rate_never_falls_to_nothing() -> None:
+    time = FakeTime()
+    pace = Pace(8.0, 0, time.clock)
+    for _ in range(100):
+        time.now += 10.0
+        pace.overloaded()
+    assert pace.rate == 8.0 / 64
+
+
+def test_a_higher_rate_does_not_queue_behind_turns_of_the_lower() -> None:
+    pace = Pace(0.01, 0, FakeTime().clock)
+    for _ in range(3):
+        pace.reserve(ENDLESS)
+    pace.apply(10.0, 0)
+    assert pace.reserve(ENDLESS) == 0.0
+
+
+def test_applying_the_same_rate_forgets_neither_turns_nor_what_the_server_asked_for() -> None:
+    pace = Pace(2.0, 0, FakeTime().clock)
+    pace.overloaded()
+    pace.reserve(ENDLESS)
+    pace.apply(2.0, 5)
+    assert (pace.rate, pace.reserve(ENDLESS)) == (1.0, 1.0)
+
+
+async def test_each_endpoint_waits_for_its_own_turns_only(
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime
+) -> None:
+    urls = [server.script(path, answer()) for path in ("/1", "/2", "/files/1")]
+    async with make_client(rates={"pypi": 2.0, "pypi_files": 2.0}) as client:
+        await client.get(urls[0])
+        await client.get(urls[2])
+        assert fake_time.waits == []
+        await client.get(urls[1])
+        assert fake_time.waits == [0.5]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_refusal_slows_the_requests_that_follow(
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, status: int
+) -> None:
+    refused, taken = server.script("/a", answer(status, retry_after="3600")), server.script("/b", answer())
+    async with make_client(rates={"pypi": 2.0}) as client:
+        with pytest.raises(RateLimited):
+            await client.get(refused)
+        for _ in range(2):
+            await client.get(taken)
+    assert fake_time.waits == [0.5, 1.0]
+
+
+async def test_a_turn_beyond_the_time_for_a_request_is_left_to_the_queue(
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime
+) -> None:
+    url = server.script("/a", answer())
+    async with make_client(HttpSettings(total_timeout_s=50), rates={"pypi": 0.01}) as client:
+        await client.get(url)
+        with pytest.raises(RateLimited) as caught:
+            await client.get(url)
+    assert caught.value.delay_s == pytest.approx(100)
+    assert (server.asked("/a"), fake_time.waits) == (1, [])
+
+
+async def test_only_so_many_requests_are_under_way_at_once(make_client: MakeClient, server: ScriptedServer) -> None:
+    under_way = peak = 0
+    two_are_here, proceed = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Request) -> bytes:
+        nonlocal under_way, peak
+        under_way += 1
+        peak = max(peak, under_way)
+        if under_way == 2:
+            two_are_here.set()
+        await proceed.wait()
+        under_way -= 1
+        return answer()
+
+    urls = [server.script(f"/{number}", slow) for number in range(6)]
+    async with make_client(connections={"pypi": 2}) as client, asyncio.TaskGroup() as tasks:
+        for url in urls:
+            tasks.create_task(client.get(url))
+        await two_are_here.wait()
+        proceed.set()
+    assert (peak, len(server.requests)) == (2, 6)
+
+
+async def test_who_waits_for_a_turn_holds_no_connection(server: ScriptedServer) -> None:
+    waiting, proceed = asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        waiting.set()
+        await proceed.wait()
+
+    first, second, third = (server.script(f"/{number}", answer()) for number in range(3))
+    one = NO_LIMITS | {"pypi": 1}
+    async with (
+        HttpClient(
+            HttpSettings(),
+            EndpointSettings(**dict.fromkeys(EndpointSettings.model_fields, server.base)),
+            RateSettings(**one),
+            ConnectionSettings(**one),
+            sleep=sleep,
+            clock=lambda: 0.0,
+        ) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await client.get(first)
+        tasks.create_task(client.get(second))
+        await waiting.wait()
+        client.apply(RateSettings(**NO_LIMITS), ConnectionSettings(**one))
+        await client.get(third)
+        assert [request.target for request in server.requests] == ["/0", "/2"]
+        proceed.set()
