@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import httpx
 import pytest
@@ -97,11 +98,18 @@ async def test_an_undeclared_body_is_cut_off_at_the_limit(client: HttpClient, se
     assert (await client.get(server.script("/b", Cut(head + bytes(1000))), limit_bytes=1000)).body == bytes(1000)
 
 
-async def test_a_gzip_bomb_is_cut_off_after_its_first_piece(client: HttpClient, server: ScriptedServer) -> None:
+async def test_a_gzip_bomb_is_cut_off_before_it_takes_memory(client: HttpClient, server: ScriptedServer) -> None:
     bomb = gzip.compress(bytes(60_000_000), compresslevel=1)
     assert len(bomb) > 2 * 65_536
-    with pytest.raises(TooLarge, match="expands to more than 2000000"):
-        await client.get(server.script("/a", answer(200, bomb, content_encoding="gzip")), limit_bytes=2_000_000)
+    url = server.script("/a", answer(200, bomb, content_encoding="gzip"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="expands to more than 2000000"):
+            await client.get(url, limit_bytes=2_000_000)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 10_000_000
     assert client.traffic()["pypi"].received_bytes < len(bomb)
 
 

@@ -69,9 +69,12 @@ async def test_a_request_that_nobody_waits_for_is_given_up_and_asked_anew(
     url = server.script("/a", gate, answer(200, b"anew"))
     only = asyncio.create_task(client.get(url))
     await gate.asked.wait()
+    (flight,) = (task for task in asyncio.all_tasks() if task.get_name().startswith("flight"))
     only.cancel()
     with pytest.raises(asyncio.CancelledError):
         await only
+    await asyncio.wait([flight], timeout=10)
+    assert flight.cancelled()
     assert (await client.get(url)).body == b"anew"
 
 

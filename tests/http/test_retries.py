@@ -91,6 +91,10 @@ def test_a_pause_until_a_moment_that_has_passed_is_over() -> None:
     assert retry_after_s("Tue, 01 Sep 2026 00:00:00 GMT", "Tue, 01 Sep 2026 00:00:30 GMT") == 0.0
 
 
+def test_a_date_without_a_zone_is_in_universal_time() -> None:
+    assert retry_after_s("Tue, 01 Sep 2026 00:00:30 -0000", "Tue, 01 Sep 2026 00:00:00 GMT") == 30.0
+
+
 def test_a_date_without_the_answers_own_counts_from_now() -> None:
     delay_s = retry_after_s("Fri, 31 Dec 9999 23:59:59 GMT")
     assert delay_s is not None
