@@ -39,6 +39,10 @@ class StoreError(IngestError):
     transient = True
 
 
+class StoreAway(StoreError):
+    """A store cannot be reached at all, which says nothing about the work that needed it."""
+
+
 class UpstreamError(IngestError):
     """A registry could not give what was asked of it; the subclass says why."""
 

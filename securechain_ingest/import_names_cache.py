@@ -10,9 +10,10 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from securechain_ingest.errors import StoreError
+from securechain_ingest.errors import StoreAway, StoreError
 from securechain_ingest.model import ImportNames, Package
 
 
@@ -32,10 +33,10 @@ class ImportNamesCache:
             raw = await self._redis.get(key)
         except RedisError as error:
             raise _store_error(error) from error
-        entry: dict[str, Any] = orjson.loads(raw) if raw else {}
-        if entry.get("ecosystem") != package.ref.ecosystem.name:
-            return None
-        return ImportNames(tuple(entry["import_names"]))
+        match _loads(raw):
+            case {"ecosystem": package.ref.ecosystem.name, "import_names": list(names)}:
+                return ImportNames(tuple(map(str, names)))
+        return None
 
     async def put(self, package: Package, names: ImportNames) -> None:
         """Remember names that were extracted without an error."""
@@ -49,6 +50,14 @@ class ImportNamesCache:
             raise _store_error(error) from error
 
 
+def _loads(raw: bytes | str | None) -> Any:
+    """None for what is no JSON: other programs write under such keys, too."""
+    try:
+        return orjson.loads(raw or b"null")
+    except orjson.JSONDecodeError:
+        return None
+
+
 def _key(package: Package) -> str | None:
     if not package.artifacts:
         return None
@@ -56,4 +65,5 @@ def _key(package: Package) -> str | None:
 
 
 def _store_error(error: RedisError) -> StoreError:
-    return StoreError(f"Redis did not answer ({type(error).__name__})")
+    kind = StoreAway if isinstance(error, RedisConnectionError) else StoreError
+    return kind(f"Redis did not answer ({type(error).__name__})")

@@ -203,7 +203,8 @@ class Worker:
             import_names=len(names.names),
             queued=len(result.to_queue),
         )
-        return result
+        # What an earlier delivery committed may never have been queued.
+        return await self._link(request) if request.redelivered else result
 
     async def _other_spelling(self, registry: Registry, request: Request) -> PackageRef | None:
         """Another package that a name in the wrong case may mean; producers lower-case names, or do not.

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.errors import ConfigError, StoreAway, StoreError
 from securechain_ingest.settings import VulnerabilitySettings
 
 _FIELDS = {
@@ -76,4 +76,5 @@ class AdvisoryStore:
 
 
 def _store_error(error: PyMongoError) -> StoreError:
-    return StoreError(f"the advisory database did not answer ({type(error).__name__})")
+    kind = StoreAway if isinstance(error, ConnectionFailure) else StoreError
+    return kind(f"the advisory database did not answer ({type(error).__name__})")

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncTransaction, NotificationMinimumSeverity, Query
-from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
+from neo4j.exceptions import AuthError, ConfigurationError, DatabaseUnavailable, DriverError, Neo4jError
 
-from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.errors import ConfigError, StoreAway, StoreError
 
 Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
@@ -140,13 +140,13 @@ class Connection:
                 f"the graph at {self._address} refused the user name or password; "
                 "check [graph] user and password (or GRAPH_DB_USER, GRAPH_DB_PASSWORD)"
             )
-        if isinstance(error, Neo4jError):
+        if isinstance(error, Neo4jError) and not isinstance(error, DatabaseUnavailable):
             return StoreError(f"the graph at {self._address} answered with an error ({error.code})")
         if isinstance(error, TimeoutError):
             return StoreError(f"the graph at {self._address} did not answer within {self._timeout_s:g} s")
         if isinstance(error, Conflict):
             return StoreError(f"the graph at {self._address} kept changing under a write")
-        return StoreError(f"the graph at {self._address} cannot be reached ({type(error).__name__})")
+        return StoreAway(f"the graph at {self._address} cannot be reached ({type(error).__name__})")
 
 
 def _passing(error: Exception) -> bool:

@@ -39,20 +39,21 @@ def retry_delay_s(
 
 
 class Outage:
-    """Tells once that Redis went away and once that it is back, whoever notices first."""
+    """Tells once that a store went away and once that it is back, whoever notices first."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: str) -> None:
+        self._store = store
         self._away = False
 
-    def failed(self, error: RedisError) -> None:
+    def failed(self, error: Exception) -> None:
         if not self._away:
             self._away = True
-            logger.error("store_unavailable", store="redis", reason=f"{type(error).__name__}: {error}")
+            logger.error("store_unavailable", store=self._store, reason=f"{type(error).__name__}: {error}")
 
     def answered(self) -> None:
         if self._away:
             self._away = False
-            logger.info("store_available", store="redis")
+            logger.info("store_available", store=self._store)
 
     async def insist(self, command: Callable[[], Awaitable[T]]) -> T:
         """The answer of a command that may be repeated, tried until Redis gives one."""

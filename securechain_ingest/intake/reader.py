@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import structlog
@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from securechain_ingest.errors import IngestError
+from securechain_ingest.errors import IngestError, StoreAway
 from securechain_ingest.intake.backoff import Outage, retry_delay_s
 from securechain_ingest.intake.entries import Entry
 from securechain_ingest.intake.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
@@ -33,6 +33,8 @@ logger = structlog.get_logger(__name__)
 
 _POLL_S = 0.1
 _LONGEST_OUTAGE_WAIT_S = 5.0
+_LONGEST_OUTAGE_S = 3600.0
+"""A message that finds a store away for longer counts this as a failed try."""
 _CONSUMERS_EVERY_S = 60.0
 _DEAD_AFTER_LEASES = 10
 """A consumer that does not even read for this many leases is taken for dead."""
@@ -80,7 +82,8 @@ class Reader:
         self._source = Source(redis, self._keys, self._group, self.consumer, self._lease_s)
         self._settlement = Settlement(redis, self._keys, self._group, self.consumer)
         self._leases = LeaseKeeper(redis, self._keys, self._group, self.consumer, self._lease_s)
-        self._outage = Outage()
+        self._outage = Outage("redis")
+        self._others_outage = Outage("graph or advisories")
         self._in_flight: set[tuple[bool, str]] = set()
         self._slot_freed = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -233,7 +236,7 @@ class Reader:
             return Failure("delivery_cap", reason, transient=False)
         try:
             message = parse(entry.fields)
-            outcome = await self._handler(
+            outcome = await self._outlast_outages(
                 Delivery(
                     message=message,
                     bulk=entry.bulk,
@@ -250,6 +253,26 @@ class Reader:
             return Failure.of(error)
         await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue))
         return None
+
+    async def _outlast_outages(self, delivery: Delivery) -> Outcome:
+        """Have a delivery handled, waiting while a store is away: an outage is no failed try of what it meets."""
+        wait_s = _POLL_S
+        give_up_at = time.monotonic() + _LONGEST_OUTAGE_S
+        while True:
+            try:
+                outcome = await self._handler(delivery)
+            except StoreAway as error:
+                self._others_outage.failed(error)
+                if self._stopping.is_set() or time.monotonic() > give_up_at:
+                    raise
+            else:
+                self._others_outage.answered()
+                return outcome
+            with anyio.move_on_after(wait_s):
+                await self._stopping.wait()
+            wait_s = min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
+            # The store may have gone after it had committed.
+            delivery = replace(delivery, redelivered=True)
 
     async def _fail(self, entry: Entry, failure: Failure) -> None:
         """Postpone a message that another try can help; dead-letter any other and one whose tries are used up."""

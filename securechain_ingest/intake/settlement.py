@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import IngestError, RateLimited
+from securechain_ingest.errors import ConfigError, IngestError, RateLimited
 from securechain_ingest.intake import scripts
 from securechain_ingest.intake.entries import Entry, now_iso
 from securechain_ingest.intake.keys import Keys
@@ -36,7 +36,9 @@ class Failure:
     def of(cls, error: Exception) -> Failure:
         if isinstance(error, IngestError):
             delay_s = error.delay_s if isinstance(error, RateLimited) else None
-            return cls(error.kind, str(error), error.transient, max(delay_s or 0.0, 0.0))
+            # A store that refuses the credentials is for the operator to mend; the message is right.
+            transient = error.transient or isinstance(error, ConfigError)
+            return cls(error.kind, str(error), transient, max(delay_s or 0.0, 0.0))
         # A fault of the program may be one of the moment; if it is not, the message ends as a dead letter at the cap.
         return cls("internal_error", " ".join(f"{type(error).__name__}: {error}".split()), transient=True)
 

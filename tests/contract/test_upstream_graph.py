@@ -32,7 +32,9 @@ WORLD = World(
 SEED = """
 CREATE (upper:PyPIPackage {name: 'Flask', vendor: 'n/a', moment: localdatetime('2025-01-01T10:00:00')})
 CREATE (upper)-[:HAVE]->(:Version {name: '1.0', serial_number: 0, mean: 0.0, weighted_mean: 0.0, vulnerabilities: []})
-CREATE (flask:PyPIPackage {name: 'flask', vendor: 'n/a', repository_url: 'n/a', moment: localdatetime('2025-01-01T10:00:00')})
+CREATE (flask:PyPIPackage {name: 'flask', vendor: 'n/a', moment: localdatetime('2025-01-01T10:00:00')})
+SET flask.repository_url = 'n/a'
+WITH flask
 CREATE (one:Version {name: '1.0', serial_number: 3, release_date: '2015-01-01T12:00:00Z', mean: 1.5,
                      weighted_mean: 1.5, vulnerabilities: ['GHSA-old']})
 CREATE (again:Version {name: '1.0', serial_number: 3})

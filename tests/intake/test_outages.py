@@ -7,9 +7,11 @@ from typing import Any
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from securechain_ingest.errors import ConfigError, StoreAway
+from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.settings import QueueSettings
 from tests.intake.cut_connection import Proxy
-from tests.intake.running import Gate, Recorder, add, assert_no_leak, is_idle, running, until
+from tests.intake.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, running, until
 
 
 async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_when_it_is_back(
@@ -77,3 +79,51 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
             await until(lambda: is_idle_for_less_than(idle_at_least_ms))
             gate.opened.set()
     await assert_no_leak(redis, queue)
+
+
+async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: QueueSettings) -> None:
+    queue = queue.model_copy(update={"max_deliveries": 1})
+    deliveries: list[Delivery] = []
+
+    async def handler(delivery: Delivery) -> Outcome:
+        deliveries.append(delivery)
+        if len(deliveries) < 4:
+            raise StoreAway("the graph cannot be reached")
+        return Outcome()
+
+    await add(redis, queue.stream, "six")
+    with capture_logs() as logs:
+        async with running(redis, queue, handler):
+            await until(lambda: is_idle(redis, queue))
+    assert [delivery.attempts for delivery in deliveries] == [0, 0, 0, 0]
+    assert [delivery.redelivered for delivery in deliveries] == [False, True, True, True]
+    events = [line["event"] for line in logs if line.get("store") == "graph or advisories"]
+    assert events == ["store_unavailable", "store_available"]
+    assert await dead_letters(redis, queue) == []
+    await assert_no_leak(redis, queue)
+
+
+async def test_stopping_does_not_wait_for_a_store_that_is_away(redis: Redis, queue: QueueSettings) -> None:
+    async def handler(delivery: Delivery) -> Outcome:
+        raise StoreAway("the graph cannot be reached")
+
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, handler) as reader:
+        await until(lambda: reader.in_flight == 1)
+    assert await redis.zcard(f"{queue.stream}-retry") == 1
+
+
+async def test_refused_credentials_are_no_fault_of_the_message(redis: Redis, queue: QueueSettings) -> None:
+    recorder = Recorder()
+
+    async def handler(delivery: Delivery) -> Outcome:
+        await recorder(delivery)
+        if len(recorder.deliveries) == 1:
+            raise ConfigError("the graph refused the password")
+        return Outcome()
+
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, handler):
+        await until(lambda: is_idle(redis, queue))
+    assert recorder.packages == ["six", "six"]
+    assert await dead_letters(redis, queue) == []

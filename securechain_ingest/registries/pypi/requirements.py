@@ -84,7 +84,10 @@ def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> Declar
 
 @lru_cache(maxsize=65_536)
 def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
-    """Target, clauses and whether extras of it are named; None if the marker is false. Raises InvalidRequirement, InvalidName."""
+    """Target, clauses and whether extras of it are named; None if the marker is false.
+
+    Raises InvalidRequirement, InvalidName.
+    """
     requirement = _parse(line)
     if requirement.marker is not None and not _applies(requirement.marker):
         return None
