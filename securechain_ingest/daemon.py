@@ -97,6 +97,7 @@ async def build_service_when_ready(
             await anyio.sleep(wait_s)
             wait_s = min(wait_s * 2, 10.0)
     async with build_service(stores, settings, depth) as service:
+        await stores.graph.prepare([registry.ecosystem for registry in service.registries.values()])
         yield service
 
 

@@ -69,7 +69,7 @@ class GraphSettings(Section):
     query_timeout_s: Seconds = 60.0
     batch_packages: int = Field(default=50, ge=1, le=1000)
     batch_rows: int = Field(default=5000, ge=100, le=100_000)
-    writers: int = Field(default=2, ge=1, le=16)
+    writers: int = Field(default=1, ge=1, le=16)
     parent_version_name: Literal["purl", "name"] = "purl"
 
 
@@ -92,7 +92,7 @@ class QueueSettings(Section):
     stream: str = Field(default="package-extraction", min_length=1)
     group: str = Field(default="extractors", min_length=1)
     consumer: str | None = Field(default=None, min_length=1)
-    concurrency: int = Field(default=32, ge=1, le=1000, json_schema_extra=LIVE)
+    concurrency: int = Field(default=64, ge=1, le=1000, json_schema_extra=LIVE)
     reserved: int = Field(default=4, ge=0, le=1000, json_schema_extra=LIVE)
     lease_s: Seconds = 60.0
     max_deliveries: int = Field(default=8, ge=1, le=1000, json_schema_extra=LIVE)

@@ -2,7 +2,8 @@
 
 Every statement runs alike on Neo4j 5 and on ArcadeDB's Bolt server. Both take long lists by UNWIND and look nodes up by
 index if the value stands alone on one side of an equality, hence small parts instead of one clever pattern.
-Parts are joined as subqueries that return one row each, because a round trip costs more than an empty list.
+Parts are joined as subqueries that return one row each, because a round trip costs more than an empty list. All lists are
+handed in as one map, `$rows`: Neo4j plans a text anew for each order of magnitude that a list parameter's length takes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
 _PARENT = "CASE $parent_version_name WHEN 'name' THEN parent.name ELSE parent.purl END"
 
 _KNOWN = """
-UNWIND $purls AS purl
+UNWIND $rows.purls AS purl
 MATCH (p:PACKAGE {purl: purl})
 WHERE p.format = $format
 RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at, p.validator AS validator,
@@ -43,9 +44,9 @@ RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
 # stays true until the commit.
 _READ = """
 CALL {
-  UNWIND $purls AS purl MATCH (p:PACKAGE {purl: purl}) RETURN p
+  UNWIND $rows.purls AS purl MATCH (p:PACKAGE {purl: purl}) RETURN p
   UNION
-  UNWIND $names AS name MATCH (p:PACKAGE {name: name}) RETURN p
+  UNWIND $rows.names AS name MATCH (p:PACKAGE {name: name}) RETURN p
 }
 SET p.name = p.name
 WITH p
@@ -58,7 +59,7 @@ RETURN elementId(p) AS id, p.purl AS purl, p.name AS name, p.registry_name AS re
 """
 
 _UPDATE_PACKAGES = """
-UNWIND $updated_packages AS row
+UNWIND $rows.updated_packages AS row
 MATCH (p) WHERE elementId(p) = row.id
 SET p += row.properties, p.import_names = coalesce(row.properties.import_names, p.import_names, [])
 RETURN count(*) AS updated_packages
@@ -66,7 +67,7 @@ RETURN count(*) AS updated_packages
 
 # A format on a node that was not there when the package was read: another writer came between.
 _CREATE_PACKAGES = """
-UNWIND $created_packages AS row
+UNWIND $rows.created_packages AS row
 MERGE (p:PACKAGE {purl: row.purl})
 WITH row, p, p.format AS format
 SET p += row.properties, p.import_names = coalesce(row.properties.import_names, [])
@@ -74,7 +75,7 @@ RETURN count(format) AS conflicts
 """
 
 _CREATE_VERSIONS = """
-UNWIND $created_versions AS row
+UNWIND $rows.created_versions AS row
 MATCH (p:PACKAGE {purl: row.package})
 MERGE (v:Version {purl: row.purl})
 SET v += row.properties
@@ -83,14 +84,14 @@ RETURN count(*) AS created_versions
 """
 
 _UPDATE_VERSIONS = """
-UNWIND $updated_versions AS row
+UNWIND $rows.updated_versions AS row
 MATCH (v) WHERE elementId(v) = row.id
 SET v += row.properties
 RETURN count(*) AS updated_versions
 """
 
 _DROP = """
-UNWIND $dropped AS row
+UNWIND $rows.dropped AS row
 MATCH (v) WHERE elementId(v) = row.id
 MATCH (v)-[r]-() WHERE elementId(r) IN row.relationships
 DELETE r
@@ -98,21 +99,21 @@ RETURN count(*) AS dropped
 """
 
 _CLAIM_CREATED = """
-UNWIND $created_packages AS row
+UNWIND $rows.created_packages AS row
 MERGE (a:AbsentPackage {purl: row.purl})
 SET a.settled = true
 RETURN count(*) AS claimed_created
 """
 
 _CLAIM = """
-UNWIND $settle AS purl
+UNWIND $rows.settle AS purl
 MATCH (a:AbsentPackage {purl: purl})
 SET a.settled = true
 RETURN count(*) AS claimed
 """
 
 _SETTLE = f"""
-UNWIND $settle AS purl
+UNWIND $rows.settle AS purl
 MATCH (a:AbsentPackage {{purl: purl}})
 MATCH (a)-[w:AWAITED_BY]->(v:Version)
 MATCH (v)<-[:HAVE]-(parent:PACKAGE)
@@ -123,7 +124,7 @@ RETURN count(*) AS settled
 """
 
 _REMOVE_SETTLED = """
-UNWIND $settle AS purl
+UNWIND $rows.settle AS purl
 MATCH (:PACKAGE {purl: purl})
 MATCH (a:AbsentPackage {purl: purl})
 DETACH DELETE a
@@ -131,7 +132,7 @@ RETURN count(*) AS removed
 """
 
 _REQUIRE_PRESENT = """
-UNWIND $targets AS row
+UNWIND $rows.targets AS row
 MATCH (t:PACKAGE {purl: row.purl})
 UNWIND row.edges AS edge
 MATCH (v:Version {purl: edge[0]})
@@ -142,7 +143,7 @@ RETURN count(*) AS required
 
 # Setting a property locks the node against a transaction that is just settling it.
 _AWAIT_ABSENT = """
-UNWIND $targets AS row
+UNWIND $rows.targets AS row
 WITH row WHERE NOT EXISTS { MATCH (t:PACKAGE {purl: row.purl}) }
 MERGE (a:AbsentPackage {purl: row.purl})
 SET a.name = row.name, a.ecosystem = row.ecosystem
@@ -156,14 +157,14 @@ RETURN count(*) AS awaited
 
 # The merge above may have waited for the transaction that wrote the very package: then both are there now.
 _FIND_LATE = """
-UNWIND $targets AS row
+UNWIND $rows.targets AS row
 MATCH (a:AbsentPackage {purl: row.purl})
 MATCH (t:PACKAGE {purl: row.purl})
 RETURN collect(t.purl) AS late
 """
 
 _QUEUE_TARGETS = """
-UNWIND $targets AS row
+UNWIND $rows.targets AS row
 WITH row WHERE row.follow
 MATCH (a:AbsentPackage {purl: row.purl})
 WHERE a.queued_at IS NULL AND QUEUEABLE
@@ -173,7 +174,7 @@ RETURN collect([row.package, row.purl, name]) AS queued
 """
 
 _LINK_FILES = """
-UNWIND $parents AS row
+UNWIND $rows.parents AS row
 MATCH (f) WHERE elementId(f) = row.id
 WITH row, f WHERE 'RequirementFile' IN labels(f)
 MATCH (p:PACKAGE {purl: row.package})
@@ -187,7 +188,7 @@ RETURN collect(row.id) AS files
 """
 
 _LINK_VERSIONS = f"""
-UNWIND $parents AS row
+UNWIND $rows.parents AS row
 MATCH (v) WHERE elementId(v) = row.id
 WITH row, v WHERE 'Version' IN labels(v)
 MATCH (v)<-[:HAVE]-(parent:PACKAGE)
@@ -198,13 +199,13 @@ RETURN collect(row.id) AS parent_versions
 """
 
 _FIND_LINKED = """
-UNWIND $links AS row
+UNWIND $rows.links AS row
 MATCH (p:PACKAGE {purl: row.purl})
 RETURN collect(p.purl) AS found
 """
 
 _TOUCH = """
-UNWIND $links AS row
+UNWIND $rows.links AS row
 WITH row WHERE row.moment IS NOT NULL
 MATCH (p:PACKAGE {purl: row.purl})
 SET p.moment = row.moment, p.tried_at = null
@@ -213,7 +214,7 @@ RETURN count(*) AS touched
 
 # Only what differs is written: most advisories are old.
 _RATE = """
-UNWIND $rated AS row
+UNWIND $rows.rated AS row
 MATCH (p:PACKAGE {purl: row.package})
 MATCH (p)-[:HAVE]->(v:Version)
 WITH v, coalesce(row.ratings[v.name], row.none) AS rating
@@ -223,7 +224,7 @@ RETURN count(*) AS rated
 """
 
 _QUEUE_AWAITED = """
-UNWIND $links AS row
+UNWIND $rows.links AS row
 WITH row WHERE row.follow
 MATCH (p:PACKAGE {purl: row.purl})
 MATCH (p)-[:HAVE]->(v:Version)
