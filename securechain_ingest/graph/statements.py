@@ -2,8 +2,8 @@
 
 Every statement runs alike on Neo4j 5 and on ArcadeDB's Bolt server. Both take long lists by UNWIND and look nodes up by
 index if the value stands alone on one side of an equality, hence small parts instead of one clever pattern.
-Parts are joined as subqueries that return one row each, because a round trip costs more than an empty list. All lists are
-handed in as one map, `$rows`: Neo4j plans a text anew for each order of magnitude that a list parameter's length takes.
+Parts are joined as subqueries that return one row each, because a round trip costs more than an empty list. All lists
+are handed in as one map, `$rows`: Neo4j plans a text anew for each order of magnitude of a list parameter's length.
 """
 
 from __future__ import annotations
