@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,10 @@ LOG_LIMIT_BYTES = 4 * 1024 * 1024
 _POLL_S = 0.05
 _STOP_S = 15.0
 _ONLY_THIS_USER = 0o077
+# The kernel numbers outgoing connections from 32768 upwards: one of those could take the port of a server that starts.
+_PORTS = range(20_000, 32_768)
+# The kernel derives the time at which it booted, and from it when a process began, anew at each question.
+_START_TIME_JITTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,8 @@ async def stop_leftover(home: Path) -> None:
     pid, started_at = json.loads(path.read_text(encoding="ascii"))
 
     def is_gone() -> bool:
-        return started_at is None or _started_at(pid) != started_at
+        now = _started_at(pid)
+        return started_at is None or now is None or abs(now - started_at) > _START_TIME_JITTER_S
 
     for number in (signal.SIGTERM, signal.SIGKILL):
         if is_gone():
@@ -162,12 +169,18 @@ async def together(*steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of loopback that nobody listens on at the moment."""
-    with ExitStack() as held:
-        listeners = [held.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
+    """Different ports of loopback that nobody uses at the moment."""
+    candidates = random.SystemRandom().sample(_PORTS, len(_PORTS))
+    return list(islice(filter(_is_free, candidates), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 async def _is_open(port: int) -> bool:

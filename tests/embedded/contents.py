@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,9 +12,12 @@ from typing import Any
 
 import anyio
 import psutil
-from motor.motor_asyncio import AsyncIOMotorClient
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from neo4j import AsyncDriver, AsyncGraphDatabase, NotificationMinimumSeverity
+from neo4j.exceptions import DriverError, Neo4jError
+from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from securechain_ingest.embedded import StoreAddresses
 
@@ -27,38 +31,61 @@ class Facts:
     advisories: int
 
 
-async def write(addresses: StoreAddresses, fact: str) -> None:
-    """Write one fact to each store; returns when all have acknowledged it."""
-    async with _drivers(addresses) as (redis, graph, facts):
-        await redis.set(fact, 1)
-        await graph.execute_query("CREATE (:Fact {name: $name})", name=fact, database_=addresses.graph_database)
-        await facts.insert_one({"_id": fact})
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """Open ones, as the daemon holds them."""
 
+    redis: Redis
+    graph: AsyncDriver
+    graph_database: str | None
+    facts: AsyncIOMotorCollection[dict[str, Any]]
 
-async def read(addresses: StoreAddresses) -> Facts:
-    """Count them."""
-    query = "MATCH (fact:Fact) RETURN count(fact) AS facts"
-    async with _drivers(addresses) as (redis, graph, facts):
-        found = await graph.execute_query(query, database_=addresses.graph_database)
-        return Facts(await redis.dbsize(), found.records[0]["facts"], await facts.count_documents({}))
+    async def write(self, fact: str) -> None:
+        """Write one fact to each store; returns when all have acknowledged it."""
+        await self.redis.set(fact, 1)
+        await self.graph.execute_query("CREATE (:Fact {name: $name})", name=fact, database_=self.graph_database)
+        await self.facts.insert_one({"_id": fact})
+
+    async def read(self) -> Facts:
+        """Count them."""
+        query = "MATCH (fact:Fact) RETURN count(fact) AS facts"
+        found = await self.graph.execute_query(query, database_=self.graph_database)
+        return Facts(await self.redis.dbsize(), found.records[0]["facts"], await self.facts.count_documents({}))
+
+    async def answer(self) -> bool:
+        """Whether all three do."""
+        try:
+            await self.read()
+        except (RedisError, DriverError, Neo4jError, PyMongoError, OSError):
+            return False
+        return True
 
 
 @asynccontextmanager
-async def _drivers(addresses: StoreAddresses) -> AsyncIterator[tuple[Redis, AsyncDriver, Any]]:
+async def drivers(addresses: StoreAddresses) -> AsyncIterator[Drivers]:
     assert addresses.redis_url
     assert addresses.graph_uri
     login = (addresses.graph_user or "", addresses.graph_password or "")
+    off = NotificationMinimumSeverity.OFF
     mongo: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(addresses.vulnerability_uri)
     try:
         async with (
             Redis.from_url(addresses.redis_url) as redis,
-            AsyncGraphDatabase.driver(
-                addresses.graph_uri, auth=login, notifications_min_severity=NotificationMinimumSeverity.OFF
-            ) as graph,
+            AsyncGraphDatabase.driver(addresses.graph_uri, auth=login, notifications_min_severity=off) as graph,
         ):
-            yield redis, graph, mongo.facts.facts
+            yield Drivers(redis, graph, addresses.graph_database, mongo.facts.facts)
     finally:
         mongo.close()
+
+
+async def write(addresses: StoreAddresses, fact: str) -> None:
+    async with drivers(addresses) as held:
+        await held.write(fact)
+
+
+async def read(addresses: StoreAddresses) -> Facts:
+    async with drivers(addresses) as held:
+        return await held.read()
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout_s: float = 60.0) -> None:
@@ -73,6 +100,11 @@ async def until_gone(pids: list[int]) -> None:
         return not any(is_running(pid) for pid in pids)
 
     await until(gone, f"the end of {pids}")
+
+
+async def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return await anyio.to_thread.run_sync(process.stdout.readline)
 
 
 def is_running(pid: int) -> bool:

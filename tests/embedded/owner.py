@@ -6,6 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import structlog
+
 from securechain_ingest.embedded import embedded_stores, state_lock
 from securechain_ingest.settings import EmbeddedSettings
 
@@ -20,5 +22,7 @@ async def own(state_dir: Path) -> None:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    # Standard output is for the pids.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with state_lock(folder):
         asyncio.run(own(folder))
