@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -19,6 +20,7 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _GZIP_WINDOW_BITS = 31
 _PIECE_BYTES = 65_536
+_WORTH_A_CONNECTION_BYTES = 65_536
 
 _IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isal's stub takes the class for an instance
 
@@ -120,6 +122,19 @@ async def bounded_body(response: httpx.Response, url: str, limit_bytes: int) -> 
         if received > limit_bytes:
             raise TooLarge(f"{url} has more than {limit_bytes} bytes", url=url)
         yield piece
+
+
+async def read_to_end(response: httpx.Response) -> None:
+    """Read what nobody wants: the connection of an answer that is not read to its end cannot be used again.
+
+    That is worth no more than 64 KiB, and a failure on the way changes nothing about what the status said.
+    """
+    received = 0
+    with suppress(httpx.TransportError):
+        async for piece in response.aiter_raw():
+            received += len(piece)
+            if received > _WORTH_A_CONNECTION_BYTES:
+                return
 
 
 async def bounded_document(response: httpx.Response, url: str, limit_bytes: int) -> bytes:

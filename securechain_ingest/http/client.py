@@ -23,6 +23,7 @@ from securechain_ingest.http.answers import (
     conditional_headers,
     raise_for_status,
     range_of,
+    read_to_end,
     require_document,
     validator_of,
     wait_before_retry_s,
@@ -223,18 +224,17 @@ class HttpClient:
 
     @asynccontextmanager
     async def _open(self, url: str, headers: dict[str, str]) -> AsyncIterator[tuple[httpx.Response, str]]:
-        """The answer to one request, redirects followed; its body is still to be read. Bounded in time as a whole."""
-        limit_s = self._settings.total_timeout_s
+        """The answer to one request, redirects followed; its body is still to be read."""
         try:
-            async with asyncio.timeout(limit_s):
-                for _ in range(_MAX_REDIRECTS + 1):
-                    async with self._send(url, headers) as response:
-                        if response.status_code not in _REDIRECTS:
-                            yield response, url
-                            return
-                        url = redirect_target(url, response.headers.get("location"))
+            for _ in range(_MAX_REDIRECTS + 1):
+                async with self._send(url, headers) as response:
+                    if response.status_code not in _REDIRECTS:
+                        yield response, url
+                        return
+                    url = redirect_target(url, response.headers.get("location"))
             raise Unavailable(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times", url=shown(url))
         except TimeoutError as error:
+            limit_s = self._settings.total_timeout_s
             raise Unavailable(f"{shown(url)} took longer than {limit_s:g} s in all", url=shown(url)) from error
         except (httpx.TransportError, httpx.StreamError) as error:
             reason = str(error) or type(error).__name__
@@ -244,15 +244,19 @@ class HttpClient:
 
     @asynccontextmanager
     async def _send(self, url: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+        """The answer of one server, bounded in time as a whole; what has no document in it is read to its end."""
         endpoint = self._endpoint(url)
         await self._turn(endpoint.pace, url)
-        # Only now, so that nobody holds a connection's place while waiting for a turn.
-        async with endpoint.pace.connections:
+        # Only now, so that nobody holds a connection's place while waiting for a turn. And only then runs the time:
+        # who stands in a long queue of our own making has not been failed by the server.
+        async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
             endpoint.requests += 1
             async with self._client.stream("GET", url, headers=headers) as response:
                 try:
                     if response.status_code in {429, 503}:
                         endpoint.pace.overloaded()
+                    if response.status_code >= 300:
+                        await read_to_end(response)
                     raise_for_status(response, shown(url))
                     yield response
                     endpoint.pace.succeeded()

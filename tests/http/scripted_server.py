@@ -42,6 +42,8 @@ def answer(status: int = 200, body: bytes = b"", /, **headers: str) -> bytes:
 class ScriptedServer:
     base: str = ""
     requests: list[Request] = field(default_factory=list)
+    connections: int = 0
+    """Accepted so far."""
     _scripts: dict[str, list[bytes | Cut | Handler]] = field(default_factory=dict)
 
     def script(self, target: str, *answers: bytes | Cut | Handler) -> str:
@@ -87,6 +89,7 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
     connections: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        scripted.connections += 1
         connections.add(asyncio.create_task(scripted.serve(reader, writer), name="connection"))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)

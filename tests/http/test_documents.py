@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from contextlib import suppress
 
 import httpx
 import pytest
 
-from securechain_ingest.errors import Malformed, NotFound, TooLarge, Unavailable
+from securechain_ingest.errors import Malformed, NotFound, TooLarge, Unavailable, UpstreamError
 from securechain_ingest.http.client import HttpClient, Traffic
 from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import FakeTime, MakeClient
@@ -135,6 +136,34 @@ async def test_what_was_not_found_is_not_asked_for_again_while_it_is_remembered(
 async def test_a_connection_that_breaks_is_tried_again(client: HttpClient, server: ScriptedServer, broken: Cut) -> None:
     url = server.script("/a", broken, answer(200, b"whole"))
     assert (await client.get(url)).body == b"whole"
+
+
+@pytest.mark.parametrize("status", [304, 400, 404, 429, 503])
+async def test_a_connection_serves_again_after_an_answer_without_a_document(
+    make_client: MakeClient, server: ScriptedServer, status: int
+) -> None:
+    spare = server.script("/a", answer(status, b"" if status == 304 else b"why not"))
+    async with make_client(HttpSettings(retries=0)) as client:
+        with suppress(UpstreamError):
+            await client.get(spare, validator='"1"')
+        await client.get(server.script("/b", answer()))
+    assert (len(server.requests), server.connections) == (2, 1)
+
+
+async def test_a_long_answer_without_a_document_is_not_read_for_its_connection(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    with pytest.raises(NotFound):
+        await client.get(server.script("/a", answer(404, bytes(10_000_000))))
+    assert client.traffic()["pypi"].received_bytes < 1_000_000
+
+
+async def test_what_the_status_said_stands_when_the_text_after_it_breaks_off(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    with pytest.raises(NotFound):
+        await client.get(server.script("/a", Cut(answer(404, b"not", content_length="9"))))
+    assert server.asked("/a") == 1
 
 
 async def test_a_stalled_body_ends_with_the_time_for_the_whole_request(

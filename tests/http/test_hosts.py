@@ -99,6 +99,7 @@ async def test_a_redirect_is_followed(client: HttpClient, server: ScriptedServer
     server.script("/b", answer(200, b"there"))
     response = await client.get(server.script("/a", answer(status, location="/b")))
     assert (response.body, response.url) == (b"there", f"{server.base}/b")
+    assert server.connections == 1
 
 
 async def test_five_redirects_are_followed_and_no_more(make_client: MakeClient, server: ScriptedServer) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechain_ingest.errors import RateLimited
+from securechain_ingest.errors import RateLimited, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.pace import Pace
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
@@ -122,6 +123,43 @@ async def test_a_turn_beyond_the_time_for_a_request_is_left_to_the_queue(
             await client.get(url)
     assert caught.value.delay_s == pytest.approx(100)
     assert (server.asked("/a"), fake_time.waits) == (1, [])
+
+
+async def test_the_time_for_a_request_begins_with_its_turn(server: ScriptedServer, leap: Callable[[], None]) -> None:
+    async def sleep(_: float) -> None:
+        leap()
+        await asyncio.sleep(0)
+
+    urls = [server.script(path, answer(200, b"x")) for path in ("/1", "/2")]
+    async with HttpClient(
+        HttpSettings(retries=0),
+        EndpointSettings(**dict.fromkeys(EndpointSettings.model_fields, server.base)),
+        RateSettings(**(NO_LIMITS | {"pypi": 1})),
+        ConnectionSettings(**NO_LIMITS),
+        sleep=sleep,
+        clock=lambda: 0.0,
+    ) as client:
+        assert [(await client.get(url)).body for url in urls] == [b"x", b"x"]
+
+
+async def test_who_queues_behind_a_stalled_request_does_not_fail_with_it(
+    make_client: MakeClient, server: ScriptedServer, leap: Callable[[], None]
+) -> None:
+    asked = asyncio.Event()
+
+    async def stall(_: Request) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    stalled, behind = server.script("/1", stall), server.script("/2", answer(200, b"x"))
+    async with make_client(HttpSettings(retries=0, timeout_s=3600), connections={"pypi": 1}) as client:
+        first, second = (asyncio.create_task(client.get(url)) for url in (stalled, behind))
+        await asked.wait()
+        leap()
+        with pytest.raises(Unavailable, match="took longer than 300 s"):
+            await first
+        assert (await second).body == b"x"
 
 
 async def test_only_so_many_requests_are_under_way_at_once(make_client: MakeClient, server: ScriptedServer) -> None:
