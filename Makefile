@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint lock
+.PHONY: setup run test soak lint lock
 
 setup: $(VENV)/.complete
 
@@ -23,6 +23,12 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+# Kills daemons at random, 100 times or ROUNDS; SEED repeats a run.
+ROUNDS ?= 100
+SEED ?= $(shell date +%s)
+soak: setup
+	$(BIN)/pytest -m soak --soak-rounds $(ROUNDS) --soak-seed $(SEED)
 
 # Writes both lock files anew: hashes, no index addresses.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

@@ -19,6 +19,11 @@ SHARED_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 REQUIRE_ALL = bool(os.environ.get("SECURECHAIN_TESTS_REQUIRE_ALL"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-rounds", type=int, default=3, help="how often the soak test kills its daemons")
+    parser.addoption("--soak-seed", type=int, default=1, help="what the soak test does, repeated by the same number")
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with local_stores(tmp_path_factory.mktemp("redis"), frozenset({"redis"})) as addresses:

@@ -1,0 +1,107 @@
+"""Daemons that are killed at random, two at a time, while the registries fail: the graph is as the world says.
+
+CI runs a short form; `make soak` (or `pytest -m soak --soak-rounds N`) a long one. The seed is shown on failure and
+can be given again by `--soak-seed`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.end_to_end.conftest import STREAM, dead_letters, settled, wait_until_settled
+from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
+from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.registry_server import Fault, Kind, Server, Shape, World, generate, serve
+
+FAULTS = (
+    Fault("/*", Kind.STATUS, status=503),
+    Fault("/*", Kind.STATUS, status=429, retry_after="1"),
+    Fault("/*", Kind.DROP),
+    Fault("/*", Kind.DROP, after_bytes=200),
+    Fault("/*", Kind.STALL),
+    Fault("/*", Kind.SLOW, pause_s=0.05),
+)
+
+
+def submit(world: World, queue: redis.Redis, chance: random.Random) -> None:
+    """Every package at least once, a third of them again, in any order, some with a refresh."""
+    packages = list(world.truth().values())
+    packages += chance.sample(packages, len(packages) // 3)
+    chance.shuffle(packages)
+    for package in packages:
+        message = {"node_type": package.label, "package": package.registry_name, "refresh": chance.random() < 0.2}
+        queue.xadd(STREAM, {"data": json.dumps(message)})
+
+
+def fail_now_and_then(server: Server, chance: random.Random) -> None:
+    for _ in range(chance.randint(0, 4)):
+        server.faults.add(chance.choice(FAULTS))
+
+
+def has_stored(process: DaemonProcess, count: int, queue: redis.Redis) -> bool:
+    """Or will not, since nothing is left to be done."""
+    return len(process.events("package_stored")) >= count or settled(queue)
+
+
+def kill_at_random(processes: list[DaemonProcess], queue: redis.Redis, chance: random.Random) -> None:
+    """Each after some stored packages and a few milliseconds more, so that every step is met by a kill."""
+    for process in processes:
+        enough = chance.randint(0, 4)
+        until(partial(has_stored, process, enough, queue), "some packages")
+        time.sleep(chance.uniform(0, 0.15))
+        process.kill()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_daemons_killed_at_random_lose_and_double_nothing(
+    request: pytest.FixtureRequest,
+    environment: dict[str, str],
+    queue: redis.Redis,
+    reader: GraphReader,
+    tmp_path: Path,
+) -> None:
+    rounds = request.config.getoption("--soak-rounds")
+    seed = request.config.getoption("--soak-seed")
+    chance = random.Random(seed)
+    world = generate(Shape(packages=4 + 3 * rounds, seed=seed, median_versions=3, odd_share=0.4))
+    variables = environment | {"SECURECHAIN_HTTP__TIMEOUT_S": "1", "SECURECHAIN_QUEUE__MAX_DELIVERIES": "100"}
+    with serve(world, latency_s=0.01) as server:
+        variables |= server.environment()
+        submit(world, queue, chance)
+        for number in range(rounds):
+            fail_now_and_then(server, chance)
+            with ExitStack() as running:
+                processes = [
+                    running.enter_context(
+                        daemon(variables | {"SECURECHAIN_STATE_DIR": str(tmp_path / f"state-{each}")}, ready=False)
+                    )
+                    for each in range(1 + number % 2)
+                ]
+                for process in processes:
+                    process.wait_for("daemon_ready")
+                kill_at_random(processes, queue, chance)
+                assert not any(process.events("handler_failed") for process in processes)
+            if queue.xlen(STREAM) < len(world.truth()) // 2:
+                submit(world, queue, chance)
+        server.faults.clear()
+        with daemon(variables) as process:
+            wait_until_settled(queue, 60 + 10 * rounds)
+            # What a fault took from a package's import names, the next check finds.
+            for package in world.truth().values():
+                message = {"node_type": package.label, "package": package.registry_name, "refresh": True}
+                queue.xadd(STREAM, {"data": json.dumps(message)})
+            wait_until_settled(queue, 60 + 10 * rounds)
+            assert not process.events("handler_failed")
+            assert process.stop() == 0
+    assert dead_letters(queue) == [], f"seed {seed}"
+    assert not queue.hlen(f"{STREAM}-retry-payloads")
+    assert_graph_equals(reader, world.truth(), world.truth())
