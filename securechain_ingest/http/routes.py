@@ -23,6 +23,7 @@ class Routes:
                 return name
         try:
             parts = urlsplit(url)
+            _ = parts.port  # raises for one that there cannot be
         except ValueError:
             raise ForbiddenHost(
                 f"a registry's document leads to {shown(url)}, which is no URL", url=shown(url)

@@ -152,8 +152,12 @@ def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
     url = _table(manifest.get("dist")).get("tarball")
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         return ()
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ()
     # `dist.unpackedSize` is about the contents; nothing tells the size of the file.
-    filename = unquote(urlsplit(url).path.rpartition("/")[2])
+    filename = unquote(parts.path.rpartition("/")[2])
     return (Artifact(url, filename, version, size=None),)
 
 

@@ -169,11 +169,15 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
     filename, url, size, yanked = (entry.get(key) for key in ("filename", "url", "size", "yanked"))
     if not isinstance(filename, str) or not isinstance(url, str):
         return None
+    try:
+        address = urljoin(base, url).partition("#")[0]
+    except ValueError:
+        return None
     uploaded = entry.get("upload_time_iso_8601") or entry.get("upload_time") or entry.get("upload-time")
     metadata = entry.get("core-metadata", entry.get("data-dist-info-metadata"))
     return File(
         filename=filename,
-        url=urljoin(base, url).partition("#")[0],
+        url=address,
         size=size if isinstance(size, int) and size > 0 else None,
         uploaded=utc_seconds(uploaded),
         yanked=yanked is True or (isinstance(yanked, str) and yanked != ""),

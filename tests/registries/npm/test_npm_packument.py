@@ -161,7 +161,9 @@ def test_the_artifact_is_that_of_the_default_version(versions: list[str], latest
     ]
 
 
-@pytest.mark.parametrize("dist", [None, {}, [], {"tarball": None}, {"tarball": "file:///etc/passwd"}])
+@pytest.mark.parametrize(
+    "dist", [None, {}, [], {"tarball": None}, {"tarball": "file:///etc/passwd"}, {"tarball": "http://[::1/x"}]
+)
 def test_a_version_without_a_tarball_gives_a_package_without_artifacts(dist: object) -> None:
     document = packument("1.0.0")
     document["versions"]["1.0.0"]["dist"] = dist

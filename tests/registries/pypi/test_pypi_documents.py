@@ -159,7 +159,8 @@ def test_installers_and_eggs_are_not_read() -> None:
 
 
 def test_a_file_that_lies_nowhere_is_not_read() -> None:
-    assert package({"1.0": [WHEEL | {"url": "ftp://files.example/x.whl"}, SDIST | {"url": None}]}).artifacts == ()
+    nowhere = [WHEEL | {"url": "ftp://files.example/x.whl"}, SDIST | {"url": None}, SDIST | {"url": "http://[::1/x"}]
+    assert package({"1.0": nowhere}).artifacts == ()
 
 
 @pytest.mark.parametrize(
