@@ -132,6 +132,29 @@ async def test_what_was_not_found_is_not_asked_for_again_while_it_is_remembered(
     assert (await client.get(url)).body == b"here now"
 
 
+async def test_only_so_many_are_remembered_as_not_found_the_latest_ones(
+    client: HttpClient, server: ScriptedServer, fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def miss(*paths: str) -> list[str]:
+        server.requests.clear()
+        for path in paths:
+            with pytest.raises(NotFound):
+                await client.get(server.script(path, answer(404)))
+        return [request.target for request in server.requests]
+
+    monkeypatch.setattr("securechain_ingest.http.client._REMEMBERED_NOT_FOUND", 2)
+    assert await miss("/1", "/2", "/3", "/3", "/2", "/1") == ["/1", "/2", "/3", "/1"]
+    fake_time.now += HttpSettings().not_found_ttl_s + 1
+    assert await miss("/3", "/4", "/3") == ["/3", "/4"]
+
+
+async def test_a_connection_that_the_server_closed_in_between_is_made_anew(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    urls = [server.script(f"/{number}", Cut(answer(200, b"x"))) for number in range(3)]
+    assert [(await client.get(url)).body for url in urls] == [b"x"] * 3
+
+
 @pytest.mark.parametrize("broken", [Cut(b""), Cut(answer(200, b"half", content_length="8"))], ids=["before", "within"])
 async def test_a_connection_that_breaks_is_tried_again(client: HttpClient, server: ScriptedServer, broken: Cut) -> None:
     url = server.script("/a", broken, answer(200, b"whole"))

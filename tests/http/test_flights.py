@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
 from securechain_ingest.errors import NotFound
 from securechain_ingest.http.client import HttpClient
+from securechain_ingest.http.flights import Flights
 from tests.http.scripted_server import Request, ScriptedServer, answer
 
 
@@ -76,6 +78,29 @@ async def test_a_request_that_nobody_waits_for_is_given_up_and_asked_anew(
     await asyncio.wait([flight], timeout=10)
     assert flight.cancelled()
     assert (await client.get(url)).body == b"anew"
+
+
+async def test_an_error_that_nobody_waits_for_any_more_is_not_complained_about() -> None:
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    failing = asyncio.Event()
+
+    async def fail() -> None:
+        await failing.wait()
+        raise NotFound("nothing here", url="http://registry.test")
+
+    flights: Flights[None] = Flights()
+    for leave_first in (True, False):
+        failing.clear()
+        caller = asyncio.create_task(flights.join("key", fail))
+        await asyncio.sleep(0)
+        for step in (caller.cancel, failing.set) if leave_first else (failing.set, caller.cancel):
+            step()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+        assert caller.cancelled()
+        del caller
+    gc.collect()
+    assert complaints == []
 
 
 async def test_an_error_is_every_callers(client: HttpClient, server: ScriptedServer) -> None:

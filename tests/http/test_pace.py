@@ -19,16 +19,27 @@ from tests.http.scripted_server import Request, ScriptedServer, answer
 ENDLESS = float("inf")
 
 
-@given(st.floats(0.1, 1000), st.lists(st.floats(0, 3), min_size=1, max_size=60))
-def test_no_second_sees_more_turns_than_the_rate_and_a_small_burst(rate: float, pauses: list[float]) -> None:
+@given(
+    st.floats(0.1, 1000),
+    st.lists(st.tuples(st.floats(0, 3), st.sampled_from(["taken", "refused", "nothing"])), min_size=1, max_size=60),
+)
+def test_no_span_of_time_sees_more_turns_than_the_rate_and_half_a_second_of_it(
+    rate: float, events: list[tuple[float, str]]
+) -> None:
     time = FakeTime()
     pace = Pace(rate, 0, time.clock)
     turns = []
-    for pause in pauses:
+    for pause, event in events:
         time.now += pause
         turns.append(time.now + pace.reserve(ENDLESS))
-    for first in turns:
-        assert sum(first <= turn < first + 1 for turn in turns) <= rate * 1.5 + 1.001
+        if event == "taken":
+            pace.succeeded()
+        elif event == "refused":
+            pace.overloaded()
+        assert 0 < pace.rate <= rate
+    for number, first in enumerate(turns):
+        for count, last in enumerate(turns[number:], 1):
+            assert count <= rate * (last - first + 0.5) + 1.001
 
 
 def test_turns_come_at_the_rate() -> None:
@@ -183,6 +194,22 @@ async def test_only_so_many_requests_are_under_way_at_once(make_client: MakeClie
         await two_are_here.wait()
         proceed.set()
     assert (peak, len(server.requests)) == (2, 6)
+
+
+async def test_more_connections_are_for_those_who_wait_already(make_client: MakeClient, server: ScriptedServer) -> None:
+    one_is_here, both_are_here = asyncio.Event(), asyncio.Barrier(2)
+
+    async def meet(_: Request) -> bytes:
+        one_is_here.set()
+        await both_are_here.wait()
+        return answer()
+
+    urls = [server.script(f"/{number}", meet) for number in range(2)]
+    async with make_client(connections={"pypi": 1}) as client, asyncio.TaskGroup() as tasks:
+        for url in urls:
+            tasks.create_task(client.get(url))
+        await one_is_here.wait()
+        client.apply(RateSettings(**NO_LIMITS), ConnectionSettings(**(NO_LIMITS | {"pypi": 2})))
 
 
 async def test_who_waits_for_a_turn_holds_no_connection(server: ScriptedServer) -> None:
