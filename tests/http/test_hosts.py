@@ -58,6 +58,7 @@ def test_a_url_belongs_to_the_longest_base_else_to_the_first_endpoint_of_its_hos
         "//pypi.test/x",
         "https:///x",
         "http://user:secret@[::1/x",
+        "https://pypi.test:99999/x",
         "",
     ],
 )
