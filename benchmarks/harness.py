@@ -14,13 +14,13 @@ import orjson
 import psutil
 import redis
 
+from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 from tests.end_to_end.daemon_process import until
 from tests.neo4j import server as real_neo4j
 from tests.registry_server.declarations import ExpectedPackage
 from tests.stores import GraphTarget, local_stores
 
 STREAM = "package-extraction"
-ENDPOINTS = ("pypi", "pypi_files", "npm_registry", "npm_replicate")
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def arcadedb(home: Path) -> Iterator[GraphTarget]:
 def other_stores(folder: Path, graph: GraphTarget) -> Iterator[dict[str, str]]:
     """Redis and the advisory database beside a graph: the variables that point a daemon to all three.
 
-    Rate and connection limits are out of the way, and no package is ingested but those that are submitted.
+    No package is ingested but those that are submitted.
     """
     with local_stores(folder / "stores", frozenset({"redis", "vulnerabilities"})) as stores:
         assert stores.redis_url is not None
@@ -66,8 +66,15 @@ def other_stores(folder: Path, graph: GraphTarget) -> Iterator[dict[str, str]]:
             "SECURECHAIN_REFRESH__ENABLED": "false",
             "SECURECHAIN_PACKAGES__DEPTH": "0",
             **({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {}),
-            **{f"SECURECHAIN_CONNECTIONS__{name.upper()}": "0" for name in ENDPOINTS},
         }
+
+
+def client_settings(
+    endpoints: Mapping[str, str],
+) -> tuple[HttpSettings, EndpointSettings, RateSettings, ConnectionSettings]:
+    """The HTTP client's arguments for a made registry, without rate limits."""
+    rates = RateSettings.model_validate(dict.fromkeys(endpoints, 0))
+    return HttpSettings(), EndpointSettings.model_validate(endpoints), rates, ConnectionSettings()
 
 
 class Queue:
@@ -82,10 +89,10 @@ class Queue:
     def __exit__(self, *_: object) -> None:
         self._redis.close()
 
-    def submit(self, packages: Iterable[ExpectedPackage]) -> None:
+    def submit(self, packages: Iterable[ExpectedPackage], *, refresh: bool = False) -> None:
         with self._redis.pipeline(transaction=False) as pipeline:
             for package in packages:
-                message = {"node_type": package.label, "package": package.registry_name}
+                message = {"node_type": package.label, "package": package.registry_name, "refresh": refresh}
                 pipeline.xadd(STREAM, {"data": orjson.dumps(message)})
             pipeline.execute()
 
