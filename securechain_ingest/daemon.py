@@ -40,7 +40,7 @@ LEAVE_NOW_S = 5.0
 
 async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError, or StoreError at the start."""
-    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
+    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     favour_the_event_loop()
     with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
         # Until the loops run and listen to signals themselves; stores that are being started are stopped again.

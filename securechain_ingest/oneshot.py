@@ -29,7 +29,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, StoreAd
         async with connect(addresses, settings) as stores:
             yield stores, addresses
         return
-    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
+    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with state_lock(settings.daemon.state_dir):
         async with embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded:
             addresses = merge(addresses, embedded.addresses)
