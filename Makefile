@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test soak lint lock
+.PHONY: setup run test soak bench lint lock
 
 setup: $(VENV)/.complete
 
@@ -29,6 +29,13 @@ ROUNDS ?= 100
 SEED ?= $(shell date +%s)
 soak: setup
 	$(BIN)/pytest -m soak --soak-rounds $(ROUNDS) --soak-seed $(SEED)
+
+# Prints the figures; takes some minutes, wants a machine that does nothing else, and Java and Maven for a real Neo4j.
+bench: setup
+	$(BIN)/python -m benchmarks.packages
+	$(BIN)/python -m benchmarks.wheel_bytes
+	$(BIN)/python -m benchmarks.event_loop_lag
+	$(BIN)/python -m benchmarks.big_package
 
 # Writes both lock files anew: hashes, no index addresses.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

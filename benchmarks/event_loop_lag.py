@@ -75,7 +75,8 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     seconds = parser.parse_args().seconds
     body = made_packument(1000, 10)
-    print_header("Event-loop lag while the pool parses", f"packuments of {len(body) / 1e6:.1f} MB, {AT_ONCE} on their way")
+    given = f"packuments of {len(body) / 1e6:.1f} MB, {AT_ONCE} on their way"
+    print_header("Event-loop lag while the pool parses", given)
     favour_the_event_loop()
     rows: list[dict[str, object]] = []
     async with ParserPool(ArchiveSettings(), preload=("securechain_ingest.registries",)) as pool:

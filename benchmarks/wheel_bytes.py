@@ -55,7 +55,8 @@ def made_wheel(megabytes: float, modules: int) -> bytes:
     with zipfile.ZipFile(buffer, "w") as wheel:
         for number in range(modules):
             wheel.writestr(f"some_package/some_part_{number % 20}/some_module_{number}.py", os.urandom(share))
-        wheel.writestr("some_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: some-package\nVersion: 1.0\n")
+        metadata = "Metadata-Version: 2.1\nName: some-package\nVersion: 1.0\n"
+        wheel.writestr("some_package-1.0.dist-info/METADATA", metadata)
         wheel.writestr("some_package-1.0.dist-info/RECORD", "x" * 80 * modules)
     return buffer.getvalue()
 
