@@ -96,7 +96,6 @@ class _Batches(Generic[Item, Answer]):
         if len(self._runners) < self._limits.runners:
             runner = asyncio.create_task(self._drain(), name=self._name)
             self._runners.add(runner)
-            runner.add_done_callback(self._runners.discard)
         return await future
 
     async def close(self) -> None:
@@ -104,8 +103,12 @@ class _Batches(Generic[Item, Answer]):
         await asyncio.gather(*self._runners)
 
     async def _drain(self) -> None:
-        while batch := self._take():
-            await self._serve(batch)
+        try:
+            while batch := self._take():
+                await self._serve(batch)
+        finally:
+            # At once, not in a callback: what is asked for between the two would wait for a runner that has left.
+            self._runners -= {asyncio.current_task()}
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []

@@ -45,7 +45,9 @@ def test_a_refresh_of_an_unchanged_package_brings_new_advisories_and_takes_withd
         versions = client.versions("PyPIPackage", "rated")
         assert (versions["1.0"]["vulnerabilities"], versions["1.0"]["mean"]) == held
         assert versions["2.0"]["vulnerabilities"] == []
-    assert [each.status for each in client.registries.requests if each.target == "/pypi/rated/json"] == [200, 304, 304]
+    first, *later = [each.status for each in client.registries.requests if each.target == "/pypi/rated/json"]
+    # A message that had to be tried again asks again.
+    assert (first, set(later)) == (200, {304})
 
 
 def test_import_names_that_a_passing_error_hid_are_found_by_the_next_refresh(client: Running) -> None:

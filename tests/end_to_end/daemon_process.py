@@ -98,6 +98,10 @@ def daemon(environment: Mapping[str, str], *arguments: str, ready: bool = True) 
         if ready:
             process.wait_for("daemon_ready")
         yield process
+    except BaseException:
+        # pytest shows it with the failure.
+        print("the daemon's last words:", *process.lines[-40:], sep="\n")
+        raise
     finally:
         if process.process.poll() is None:
             process.kill()

@@ -38,7 +38,12 @@ def stores(
 def started(
     environment: dict[str, str], variables: dict[str, str], queue: redis.Redis
 ) -> Iterator[tuple[DaemonProcess, dict[str, str]]]:
-    patient = {"SECURECHAIN_QUEUE__MAX_DELIVERIES": "2", "SECURECHAIN_REDIS__TIMEOUT_S": "2"}
+    patient = {
+        "SECURECHAIN_QUEUE__MAX_DELIVERIES": "2",
+        "SECURECHAIN_REDIS__TIMEOUT_S": "2",
+        # One after the other, so that there is a middle.
+        "SECURECHAIN_QUEUE__CONCURRENCY": "2",
+    }
     with serve(MADE, latency_s=0.02) as registries:
         everything = environment | patient | variables | registries.environment()
         for package in MADE.truth().values():

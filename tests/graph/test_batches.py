@@ -83,3 +83,10 @@ async def test_a_server_that_is_away_is_a_passing_failure() -> None:
     async with Graph.connect("bolt://127.0.0.1:1", "neo4j", "secret", GraphSettings(), absent_retry_s=1.0) as graph:
         with pytest.raises(StoreError, match=r"127\.0\.0\.1:1 cannot be reached"):
             await graph.ping()
+
+
+async def test_a_caller_that_asks_again_as_soon_as_it_has_its_answer_is_served(graph: Graph) -> None:
+    settings = GraphSettings(writers=1)
+    async with GraphBatcher(graph, settings) as batcher:
+        for _ in range(3):
+            assert await asyncio.wait_for(batcher.known(pypi("absent")), 10) is None
