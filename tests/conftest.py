@@ -16,7 +16,7 @@ from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, local_stores
 SHARED_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 
 # CI sets this: what a bare machine skips must run there.
-REQUIRE_ALL = bool(os.environ.get("SECURECHAIN_TESTS_REQUIRE_ALL"))
+REQUIRE_ALL = bool(os.environ.get("TESTS_REQUIRE_ALL"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
