@@ -34,8 +34,9 @@ class ImportNamesCache:
         except RedisError as error:
             raise _store_error(error) from error
         match _loads(raw):
-            case {"ecosystem": package.ref.ecosystem.name, "import_names": list(names)}:
-                return ImportNames(tuple(map(str, names)))
+            case {"ecosystem": package.ref.ecosystem.name, "import_names": list(names), **more}:
+                repository = more.get("repository_url")
+                return ImportNames(tuple(map(str, names)), repository_url=str(repository) if repository else None)
         return None
 
     async def put(self, package: Package, names: ImportNames) -> None:
@@ -43,7 +44,9 @@ class ImportNamesCache:
         key = _key(package)
         if key is None or names.error is not None:
             return
-        entry = {"ecosystem": package.ref.ecosystem.name, "import_names": names.names}
+        entry: dict[str, Any] = {"ecosystem": package.ref.ecosystem.name, "import_names": names.names}
+        if names.repository_url is not None:
+            entry["repository_url"] = names.repository_url
         try:
             await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
         except RedisError as error:

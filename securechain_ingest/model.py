@@ -34,6 +34,8 @@ class Ecosystem:
     """The ecosystem literal of advisories: `PyPI`."""
     version_key: Callable[[str], Any]
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+    namespace_separator: str = "/"
+    """What a name has where its purl has a slash: `:` in Maven's `group:artifact`."""
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
         """Serial numbers for one package's versions: ascending, dense from 0; UNORDERED for names without an order.
@@ -107,8 +109,9 @@ class Package:
 
     ref: PackageRef
     """With the registry's own spelling."""
-    vendor: str
-    repository_url: str
+    vendor: str | None
+    repository_url: str | None
+    """None, as for the vendor: the documents do not say. Then the artifact's word counts, else what the graph has."""
     versions: tuple[Version, ...]
     """Without duplicates; the order is the graph's business (`Ecosystem.rank`)."""
     artifacts: tuple[Artifact, ...]
@@ -129,6 +132,8 @@ class ImportNames:
     """One sentence if the extraction failed and `names` is only the fallback."""
     retry: bool = False
     """Whether the error was a passing one, so that the next check of the package is to read the archive again."""
+    repository_url: str | None = None
+    """The normalised repository that the archive itself names, of a registry whose documents do not."""
 
 
 @dataclass(frozen=True, slots=True)

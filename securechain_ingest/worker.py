@@ -41,6 +41,10 @@ from securechain_ingest.model import (
     WriteResult,
 )
 from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.registries.repository import vendor_of
+
+MAX_NEAR_NAMES = 5
+"""Shown to whoever asked for a package that there is not."""
 
 logger = structlog.get_logger(__name__)
 
@@ -165,9 +169,14 @@ class Worker:
             await self._graph.mark_absent(request.ref, checked_at, str(error))
             if known is not None:
                 await self._link(request)
-            elif other := await self._other_spelling(registry, request):
-                logger.info("package_respelled", package=request.ref.purl, as_package=other.purl)
-                return await self.ingest(registry, replace(request, ref=other, exact=True))
+            elif not request.internal and not request.exact:
+                other, near_names = await self._meant(registry, request.ref)
+                if other is not None:
+                    logger.info("package_respelled", package=request.ref.purl, as_package=other.purl)
+                    is_last_guess = request.ref.registry_name == request.ref.name
+                    return await self.ingest(registry, replace(request, ref=other, exact=is_last_guess))
+                if near_names:
+                    raise NotFound(f"{error}; near names: {', '.join(near_names)}", url=error.url) from error
             if not request.internal:
                 raise
             logger.info("package_absent", package=request.ref.purl, reason=str(error))
@@ -181,6 +190,9 @@ class Worker:
         self, registry: Registry, request: Request, package: Package, known: KnownPackage | None, checked_at: datetime
     ) -> WriteResult:
         names = await self._import_names(registry, package, request.attempts)
+        if package.repository_url is None and names.repository_url is not None:
+            repository = names.repository_url
+            package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
         if names.retry:
             # Without it the next check gets the document and so comes by here again.
             package = replace(package, validator=None)
@@ -206,19 +218,25 @@ class Worker:
         # What an earlier delivery committed may never have been queued.
         return await self._link(request) if request.redelivered else result
 
-    async def _other_spelling(self, registry: Registry, request: Request) -> PackageRef | None:
-        """Another package that a name in the wrong case may mean; producers lower-case names, or do not.
+    async def _meant(self, registry: Registry, ref: PackageRef) -> tuple[PackageRef | None, tuple[str, ...]]:
+        """The package that a name which the registry lacks stands for in another case, or else names near to it.
 
-        The one that clients find under the lower-case name, else whatever the registry has under it. A requirement of
-        the registry's own is taken at its word.
+        Producers lower-case names, or do not. A lower-case name is that of whichever package clients find under it,
+        else of one that the registry calls near.
         """
-        ref = request.ref
-        if request.exact or request.internal:
-            return None
-        if ref.registry_name == ref.name:
-            return await self._graph.namesake(ref)
         lower = registry.identify(ref.name)
-        return lower if lower.purl != ref.purl else None
+        if lower.purl != ref.purl:
+            return lower, ()
+        if namesake := await self._graph.namesake(ref):
+            return namesake, ()
+        try:
+            near_names = await registry.near_names(ref)
+        except UpstreamError as error:
+            logger.warning("near_names_failed", package=ref.purl, kind=error.kind, reason=str(error))
+            near_names = ()
+        others = [registry.identify(name) for name in near_names]
+        alike = (other for other in others if other.purl != ref.purl and _plain(other) == _plain(ref))
+        return next(alike, None), near_names[:MAX_NEAR_NAMES]
 
     async def _link(
         self, request: Request, *, checked_at: datetime | None = None, ratings: Mapping[str, Rating] | None = None
@@ -256,10 +274,15 @@ class Worker:
             logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
 
 
+def _plain(ref: PackageRef) -> str:
+    """What two spellings of one name have in common."""
+    return ref.name.replace("_", "-")
+
+
 def _spellings(ref: PackageRef) -> tuple[str, ...]:
     """How advisories may spell a package: as its registry, in lower case, or as its purl (PyPI's normalised name)."""
     path = unquote(ref.purl.partition("/")[2])
-    return ref.registry_name, ref.name, path.replace("/", ":") if ref.purl.startswith("pkg:maven/") else path
+    return ref.registry_name, ref.name, path.replace("/", ref.ecosystem.namespace_separator)
 
 
 def _means(registry: Registry, spelling: str, ref: PackageRef) -> bool:

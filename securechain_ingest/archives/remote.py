@@ -45,24 +45,29 @@ class ArchiveReader:
         self._max_artifact_bytes = max_artifact_bytes
 
     async def parse_ranged(self, url: str, size: int | None, parse: Callable[[BinaryIO], T], *, window_bytes: int) -> T:
-        """`parse` over a file of which only the last `window_bytes` are fetched, then what it turns out to need.
+        """`parse` over a file of which only `window_bytes` are fetched, then what it turns out to need.
 
-        The artifact is downloaded whole if its size is unknown, the server ignores ranges or disagrees about the size,
-        or `parse` wants too many pieces. Raises UpstreamError, and what ParserPool.run raises.
+        The window is the file's end; if its size is unknown its beginning, which tells the size and often is the whole.
+        The artifact is downloaded whole if the server ignores ranges or disagrees about the size, or `parse` wants too
+        many pieces. Raises UpstreamError, and what ParserPool.run raises.
         """
-        if not size:
-            return await self.parse_whole(url, parse)
         segments: list[tuple[int, bytes]] = []
-        first, last = max(0, size - window_bytes), size - 1
+        first, last = (max(0, size - window_bytes), size - 1) if size else (0, window_bytes - 1)
         for _ in range(MAX_RANGES):
             answer = await self._http.get_range(url, first, last)
-            if answer is None or answer.size != size or answer.first != first or len(answer.data) != last - first + 1:
+            if answer is None:
+                break
+            size = size or answer.size
+            last = min(last, size - 1)
+            if answer.size != size or answer.first != first or len(answer.data) != last - first + 1:
                 break
             segments.append((first, answer.data))
             try:
                 return await self._pool.run(_parse_segments, parse, size, segments)
             except MissingBytes as missing:
                 first, last = missing.first, missing.last
+                if last == size - 1:  # a zip's end record, a few bytes; its directory is in front of it
+                    first = min(first, max(len(segments[0][1]), size - window_bytes))
             if sum(len(data) for _, data in segments) + last - first >= MAX_RANGED_BYTES:
                 break
         return await self.parse_whole(url, parse)

@@ -161,13 +161,15 @@ def _package_properties(write: PackageWrite, name: str) -> Row:
         "name": name,
         "purl": package.ref.purl,
         "registry_name": package.ref.registry_name,
-        "vendor": package.vendor,
-        "repository_url": package.repository_url,
         "moment": write.checked_at,
         "validator": package.validator,
         "format": FORMAT,
         "tried_at": None,
     }
+    if package.vendor is not None:
+        properties["vendor"] = package.vendor
+    if package.repository_url is not None:
+        properties["repository_url"] = package.repository_url
     if write.import_names is not None:
         properties["import_names"] = list(write.import_names.names)
         properties["import_names_error"] = write.import_names.error

@@ -58,19 +58,24 @@ RETURN elementId(p) AS id, p.purl AS purl, p.name AS name, p.registry_name AS re
          [elementId(w), a.purl, a.name, w.constraints, a.queued_at IS NULL AND QUEUEABLE]] AS waits
 """
 
-_UPDATE_PACKAGES = """
+_FILL_PACKAGE = """p.import_names = coalesce(row.properties.import_names, p.import_names, []),
+    p.vendor = coalesce(row.properties.vendor, p.vendor, 'n/a'),
+    p.repository_url = coalesce(row.properties.repository_url, p.repository_url, 'n/a')"""
+"""What clients need of every package, where neither this write nor an earlier one knows better."""
+
+_UPDATE_PACKAGES = f"""
 UNWIND $rows.updated_packages AS row
 MATCH (p) WHERE elementId(p) = row.id
-SET p += row.properties, p.import_names = coalesce(row.properties.import_names, p.import_names, [])
+SET p += row.properties, {_FILL_PACKAGE}
 RETURN count(*) AS updated_packages
 """
 
 # A format on a node that was not there when the package was read: another writer came between.
-_CREATE_PACKAGES = """
+_CREATE_PACKAGES = f"""
 UNWIND $rows.created_packages AS row
-MERGE (p:PACKAGE {purl: row.purl})
+MERGE (p:PACKAGE {{purl: row.purl}})
 WITH row, p, p.format AS format
-SET p += row.properties, p.import_names = coalesce(row.properties.import_names, [])
+SET p += row.properties, {_FILL_PACKAGE}
 RETURN count(format) AS conflicts
 """
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 
 
@@ -41,6 +44,13 @@ class Registry(Protocol):
         """
         ...
 
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """Names, in the registry's spelling, that a person may have meant with one that it lacks.
+
+        At most one further request; none where the registry has no cheap answer. Raises UpstreamError.
+        """
+        ...
+
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The import names of a package whose artifact could not be read."""
         ...
@@ -48,3 +58,16 @@ class Registry(Protocol):
     def archive_names(self, path: str, filename: str) -> ImportNames:
         """What one archive on disk gives; synchronous and pure, run inside the guarded pool. Raises ArchiveRefused."""
         ...
+
+
+class RegistryClass(Protocol):
+    """A class that implements `Registry`: what can be said of the ecosystem without a connection, and the making."""
+
+    @property
+    def ecosystem(self) -> Ecosystem: ...
+
+    def identify(self, name: str) -> PackageRef: ...
+
+    def archive_names(self, path: str, filename: str) -> ImportNames: ...
+
+    def __call__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Registry: ...

@@ -123,13 +123,37 @@ async def test_a_parser_that_wants_too_many_pieces_gets_the_whole(pool: ParserPo
     assert (len(source.asked), source.downloads) == (MAX_RANGES, 1)
 
 
-async def test_without_ranges_a_known_size_or_the_right_one_the_whole_is_downloaded(
-    pool: ParserPool, tmp_path: Path
-) -> None:
+async def test_a_small_archive_of_unknown_size_is_read_by_one_request(pool: ParserPool, tmp_path: Path) -> None:
+    source = _Source(_wheel(1000))
+    assert "FIRST" in await _reader(source, pool, tmp_path).parse_ranged(
+        _URL, None, parsers.zip_names, window_bytes=5000
+    )
+    assert (source.asked, source.downloads) == ([(0, 4999)], 0)
+
+
+async def test_the_names_of_a_large_archive_of_unknown_size_cost_its_two_ends(pool: ParserPool, tmp_path: Path) -> None:
+    source = _Source(_wheel(1_000_000))
+    size = len(source.body)
+    assert "FIRST" in await _reader(source, pool, tmp_path).parse_ranged(
+        _URL, None, parsers.zip_names, window_bytes=5000
+    )
+    assert (source.asked, source.downloads) == ([(0, 4999), (size - 5000, size - 1)], 0)
+
+
+async def test_the_ends_of_an_archive_that_meet_are_not_fetched_twice(pool: ParserPool, tmp_path: Path) -> None:
+    source = _Source(_wheel(5000))
+    size = len(source.body)
+    assert "FIRST" in await _reader(source, pool, tmp_path).parse_ranged(
+        _URL, None, parsers.zip_names, window_bytes=4000
+    )
+    assert source.asked == [(0, 3999), (4000, size - 1)]
+
+
+async def test_without_ranges_or_the_right_size_the_whole_is_downloaded(pool: ParserPool, tmp_path: Path) -> None:
     whole = _wheel(1000)
     for source, size in (
         (_Source(whole, honours_ranges=False), len(whole)),
-        (_Source(whole), None),
+        (_Source(whole, honours_ranges=False), None),
         (_Source(whole), len(whole) - 500),
     ):
         reader = _reader(source, pool, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -39,6 +40,28 @@ async def test_a_package_is_found_by_its_lower_case_name_with_all_that_clients_r
         "vulnerabilities": ["GHSA-m2qf-hxjv-5gpq"],
         "release_date": "2021-05-11T14:05:36Z",
     }
+
+
+async def test_a_vendor_and_a_repository_that_a_write_does_not_know_stay_or_are_not_available(
+    graph: Graph, read: Reader
+) -> None:
+    six = pypi("six")
+
+    async def held() -> tuple[object, object]:
+        [node] = (await read.nodes("PyPIPackage")).values()
+        return node["vendor"], node["repository_url"]
+
+    unknown = write(six, "1.0")
+    unknown = replace(unknown, package=replace(unknown.package, vendor=None, repository_url=None))
+    known = replace(
+        unknown, package=replace(unknown.package, vendor="ben", repository_url="https://github.com/ben/six")
+    )
+
+    await graph.write([unknown])
+    assert await held() == ("n/a", "n/a")
+    await graph.write([known])
+    await graph.write([unknown])
+    assert await held() == ("ben", "https://github.com/ben/six")
 
 
 async def test_a_version_without_advisories_has_zeroes_and_an_empty_list(graph: Graph, read: Reader) -> None:

@@ -54,6 +54,10 @@ class Npm:
         parse = partial(read_tarball, limits=self._pool.limits, name=package.ref.registry_name)
         return await self._archives.parse_whole(package.artifacts[0].url, parse)
 
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """None: the registry's search is limited too strictly to be asked for a mistyped name."""
+        return ()
+
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The name itself: the root of a package can always be imported."""
         return tuple(clean([ref.registry_name]))

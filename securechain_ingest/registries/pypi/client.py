@@ -102,6 +102,10 @@ class PyPI:
             raise problem
         return ImportNames(fallback)
 
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """None: any spelling is found, and there is no search."""
+        return ()
+
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The normalised name as most packages spell it in code: `my_package` for My-Package."""
         return _fallback(ref.registry_name)
