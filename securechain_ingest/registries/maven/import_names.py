@@ -1,0 +1,59 @@
+"""What can be imported from an artifact: the Java packages of its class files, from a jar's directory alone.
+
+Of a package and those below it only the shortest counts (`org.apache.commons.lang3`, not its `.builder`): the clients
+look for `import` and the beginning of a name. What counts as a class of the artifact:
+
+- every `.class` by its folder, also those that the build shaded in, whatever language they were written in; a
+  package-info is a package's, a module-info nobody's, and a nested class (`A$B`) stands beside its outer one;
+- below META-INF/versions/N (JAR File Specification, "Multi-release JAR files"), WEB-INF/classes (a war) and
+  BOOT-INF/classes (an executable jar) the folders begin anew;
+- in an aar (Android's "AAR file" format) the classes lie in classes.jar and the jars below libs; jars in any other
+  archive are other artifacts or data.
+
+Folders that no `import` can name (META-INF, `1.0`) are no packages, and the default package has no name.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.zips import ZipListing, open_zip
+from securechain_ingest.model import ImportNames
+from securechain_ingest.registries.import_name_rules import import_names
+
+_CLASS: Final = re.compile(
+    r"(?:META-INF/versions/\d+/|(?:WEB|BOOT)-INF/classes/)?((?:[A-Za-z_]\w*/)+)[^/$]+\.class", re.ASCII
+)
+_AAR_MARK: Final = "AndroidManifest.xml"
+_AAR_CLASSES: Final = re.compile(r"classes\.jar|libs/[^/]+\.jar")
+
+
+def read_jar(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
+    """The shortest packages of a jar, war or aar; `fallback` if it has none. Raises ArchiveRefused, MissingBytes."""
+    found = import_names(shortest(_packages(open_zip(file, limits), limits)), separator=".")
+    return found if found.names else ImportNames(fallback)
+
+
+def shortest(packages: Iterable[str]) -> list[str]:
+    """The packages that lie below no other of them."""
+    kept: list[str] = []
+    # With the dot at its end a package sorts right in front of all that lie below it.
+    for package in sorted(f"{package}." for package in packages):
+        if not kept or not package.startswith(kept[-1]):
+            kept.append(package)
+    return [package[:-1] for package in kept]
+
+
+def _packages(listing: ZipListing, limits: ArchiveLimits) -> set[str]:
+    jars = [listing, *(open_zip(io.BytesIO(contents), limits) for contents in _aar_jars(listing))]
+    classes = (match for jar in jars for name in jar.names() if (match := _CLASS.fullmatch(name)))
+    return {match[1].rstrip("/").replace("/", ".") for match in classes}
+
+
+def _aar_jars(listing: ZipListing) -> Iterator[bytes]:
+    if _AAR_MARK in listing:
+        yield from (listing.read(name) for name in listing.names() if _AAR_CLASSES.fullmatch(name))
