@@ -19,8 +19,8 @@ from securechain_ingest.model import ANY, NOT_AVAILABLE, Artifact, Package, Pack
 from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.npm.constraints import constraints
 from securechain_ingest.registries.npm.names import identify, scope_of, version_purl
-from securechain_ingest.registries.npm.versions import VersionKey, is_prerelease, version_key
 from securechain_ingest.registries.repository import normalise_repository, vendor_of
+from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
 
 _ALIAS: Final = "npm:"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")

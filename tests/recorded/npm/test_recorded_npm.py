@@ -17,7 +17,7 @@ from securechain_ingest.model import Package
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import NPM, identify
 from securechain_ingest.registries.npm.packument import parse_packument
-from securechain_ingest.registries.npm.versions import version_key
+from securechain_ingest.registries.semver import version_key
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "npm"
 GOLDEN: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "goldens" / "npm.json").read_text())

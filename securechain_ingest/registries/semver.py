@@ -1,4 +1,4 @@
-"""The order of npm versions: SemVer 2 precedence, build metadata ignored (semver.org, section 11)."""
+"""The order of npm's and Cargo's versions: SemVer 2 precedence, build metadata ignored (semver.org, section 11)."""
 
 from __future__ import annotations
 
