@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import lzma
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from isal import igzip_lib
 
@@ -14,6 +14,12 @@ from securechain_ingest.errors import ArchiveRefused
 _CHUNK_BYTES = 128 * 1024
 _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub takes the class for an instance
 _XZ_MEMORY_BYTES = 256 * 1024 * 1024
+
+
+class Readable(Protocol):
+    """What is needed of a file."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class _Decompressor(Protocol):
@@ -35,7 +41,7 @@ _KINDS: dict[bytes, Callable[[], _Decompressor]] = {
 }
 
 
-def expand(file: BinaryIO) -> Iterator[bytes]:
+def expand(file: Readable) -> Iterator[bytes]:
     """The contents in chunks: what gzip, bzip2 or xz packed (known by its first bytes), anything else as it stands.
 
     As the tools do, members that follow one another are one stream, and whatever else follows is ignored.
@@ -50,13 +56,13 @@ def expand(file: BinaryIO) -> Iterator[bytes]:
     return _plain(file, head)
 
 
-def _plain(file: BinaryIO, data: bytes) -> Iterator[bytes]:
+def _plain(file: Readable, data: bytes) -> Iterator[bytes]:
     while data:
         yield data
         data = file.read(_CHUNK_BYTES)
 
 
-def _expanded(file: BinaryIO, data: bytes, magic: bytes, make: Callable[[], _Decompressor]) -> Iterator[bytes]:
+def _expanded(file: Readable, data: bytes, magic: bytes, make: Callable[[], _Decompressor]) -> Iterator[bytes]:
     decompressor = make()
     while True:
         try:

@@ -11,10 +11,11 @@ Format: POSIX.1-2001 pax, ustar, and GNU's long names and binary numbers. What i
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from securechain_ingest.archives.expansion import ExpandedStream, expand
+from securechain_ingest.archives.expansion import ExpandedStream, Readable, expand
 from securechain_ingest.archives.limits import ArchiveLimits, safe_name
 from securechain_ingest.errors import ArchiveRefused
 
@@ -25,12 +26,32 @@ _REGULAR = b"0\x007"
 _LINKS_AND_FOLDERS = b"125"  # these have no data, whatever size they claim
 
 
+class _Stream(Readable, Protocol):
+    def skip(self, size: int) -> int: ...
+
+
+class _PlainStream:
+    """A file as it stands; what is skipped is not read, so that it works over a `SparseFile`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+
+    def read(self, size: int, /) -> bytes:
+        return self._file.read(size)
+
+    def skip(self, size: int) -> int:
+        position = self._file.tell()
+        return self._file.seek(min(position + size, self._size)) - position
+
+
 class TarMember:
     """A file, folder or link; `size` is what its header claims, in bytes."""
 
     __slots__ = ("_limit_bytes", "_stream", "_unread_bytes", "is_file", "name", "size")
 
-    def __init__(self, name: str, size: int, *, is_file: bool, stream: ExpandedStream, limit_bytes: int) -> None:
+    def __init__(self, name: str, size: int, *, is_file: bool, stream: _Stream, limit_bytes: int) -> None:
         self.name = name
         self.size = size
         self.is_file = is_file
@@ -38,16 +59,20 @@ class TarMember:
         self._limit_bytes = limit_bytes
         self._unread_bytes = size
 
-    def read(self) -> bytes:
-        """The contents: once, and before the next member is asked for. Raises ArchiveRefused."""
+    def read(self, size: int = -1, /) -> bytes:
+        """The contents: once, and before the next member is asked for. Raises ArchiveRefused.
+
+        With a size the next so many bytes, fewer at their end; without, all of them if they are within the limit.
+        """
         if not self.is_file:
             raise ArchiveRefused(f"{self.name}: not a regular file", reason="not_a_file")
-        if self.size > self._limit_bytes:
+        if size < 0 and self.size > self._limit_bytes:
             msg = f"{self.name}: {self.size} bytes, at most {self._limit_bytes} are read"
             raise ArchiveRefused(msg, reason="member_too_large")
-        data = self._stream.read(self._unread_bytes)
+        wanted = self._unread_bytes if size < 0 else min(size, self._unread_bytes)
+        data = self._stream.read(wanted)
         self._unread_bytes -= len(data)
-        if self._unread_bytes:
+        if len(data) < wanted:
             raise ArchiveRefused(f"{self.name}: cut off", reason="truncated")
         return data
 
@@ -58,12 +83,23 @@ class TarMember:
         self._stream.skip(-self.size % _BLOCK)
 
 
-def iterate_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
+def iterate_tar(file: Readable, limits: ArchiveLimits) -> Iterator[TarMember]:
     """Each member of a tar, plain or packed by gzip, bzip2 or xz. Raises ArchiveRefused when it gets to what is wrong.
 
     A caller that found what it wants may stop: what follows is then neither expanded nor checked.
     """
-    stream = ExpandedStream(expand(file), limits.max_expanded_bytes)
+    return _members(ExpandedStream(expand(file), limits.max_expanded_bytes), limits)
+
+
+def iterate_plain_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
+    """Each member of a tar that nothing packs; of the file only the headers are read and the contents asked for.
+
+    Raises ArchiveRefused when it gets to what is wrong, MissingBytes over a SparseFile.
+    """
+    return _members(_PlainStream(file), limits)
+
+
+def _members(stream: _Stream, limits: ArchiveLimits) -> Iterator[TarMember]:
     extension: dict[str, str] = {}
     count = 0
     while (header := stream.read(_BLOCK)) != _END_MARK and (header or not count):
@@ -118,7 +154,7 @@ def _parsed(digits: bytes, base: int) -> int:
         raise ArchiveRefused("a header's number is damaged", reason="damaged") from error
 
 
-def _extension(kind: int, stream: ExpandedStream, size: int) -> dict[str, str]:
+def _extension(kind: int, stream: _Stream, size: int) -> dict[str, str]:
     """What a pax or GNU header in front of a member says about it."""
     if size > _MAX_EXTENSION_BYTES:
         raise ArchiveRefused(f"an extended header of {size} bytes", reason="damaged")
@@ -148,9 +184,7 @@ def _pax_records(data: bytes) -> dict[str, str]:
     return records
 
 
-def _member(
-    header: bytes, kind: int, extension: dict[str, str], stream: ExpandedStream, limits: ArchiveLimits
-) -> TarMember:
+def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream, limits: ArchiveLimits) -> TarMember:
     if kind == ord("S") or any(key.startswith("GNU.sparse.") for key in extension):
         raise ArchiveRefused("a sparse file", reason="sparse")
     if kind in b"346":

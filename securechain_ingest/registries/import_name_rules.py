@@ -23,10 +23,10 @@ def clean(names: Iterable[str]) -> list[str]:
     return sorted({name for name in names if _CLEAN.fullmatch(name)})
 
 
-def import_names(names: Iterable[str], *, separator: str) -> ImportNames:
-    """The clean names; of more than MAX_NAMES those nearest to the root (by `separator`), and an error that says so."""
+def import_names(names: Iterable[str], *, separator: str, limit: int = MAX_NAMES) -> ImportNames:
+    """The clean names; of more than `limit` those nearest to the root (by `separator`), and an error that says so."""
     found = clean(names)
-    if len(found) <= MAX_NAMES:
+    if len(found) <= limit:
         return ImportNames(tuple(found))
-    kept = sorted(found, key=lambda name: (name.count(separator), name))[:MAX_NAMES]
-    return ImportNames(tuple(sorted(kept)), error=f"of {len(found)} names the {MAX_NAMES} nearest to the root are kept")
+    kept = sorted(found, key=lambda name: (name.count(separator), name))[:limit]
+    return ImportNames(tuple(sorted(kept)), error=f"of {len(found)} names the {limit} nearest to the root are kept")

@@ -1,0 +1,137 @@
+"""RubyGems' requirements as the clients of the graph read them (contract, section 2).
+
+The clients parse with univers, which reads one clause as Gem::Requirement does, and a lower bound with an upper one.
+But it takes `~>` apart into two bounds and keeps all bounds in one sorted list, so that a further bound
+(`~> 1.0, >= 1.0.2`) breaks it; it does not see that `=` excludes everything else; it takes several `!=` without a bound
+for nothing at all; and of `~> 1.0.beta` it forgets the pre-release. Such requirements are spelled out as the interval
+that they allow, all others stand as they were declared.
+
+One thing gets lost with `~> 1.2` standing alone, which univers reads as `>= 1.2, < 2`: that 2's own pre-releases are
+not meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from securechain_ingest.model import ANY
+from securechain_ingest.registries.rubygems.versions import (
+    VERSION_PATTERN,
+    VersionKey,
+    is_prerelease,
+    next_series,
+    version_key,
+)
+
+NOTHING: Final = "< 0"
+"""The empty range: there is no version below 0."""
+
+EVERYTHING: Final = ">= 0"
+
+MAX_CLAUSES: Final = 64
+"""More than any real requirement has."""
+
+_CLAUSE: Final = re.compile(rf"(=|!=|>=|<=|~>|>|<|)\s*({VERSION_PATTERN})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    operator: str
+    version: str
+    key: VersionKey
+
+    def __str__(self) -> str:
+        return f"{self.operator} {self.version}"
+
+    def allows(self, key: VersionKey) -> bool:
+        """For a `~>`, only its lower bound; `_bounds` gives the other one."""
+        match self.operator:
+            case "=":
+                return key == self.key
+            case "!=":
+                return key != self.key
+            case ">":
+                return key > self.key
+            case "<":
+                return key < self.key
+            case "<=":
+                return key <= self.key
+            case _:
+                return key >= self.key
+
+
+@lru_cache(maxsize=65_536)
+def constraints(declared: tuple[str, ...]) -> str:
+    """The conjunction of clauses such as `>= 1.0`; `any` for none.
+
+    What is no clause makes all of them stand as they are: the clients then keep every version.
+    """
+    stated = [clause.strip() for clause in declared if clause.strip()]
+    verbatim = ", ".join(stated)
+    try:
+        clauses = [_parse(text) for text in dict.fromkeys(stated)]
+    except ValueError:
+        return verbatim
+    if len(clauses) > MAX_CLAUSES or _is_read_right(clauses):
+        return verbatim or ANY
+    return _spelled_out(clauses)
+
+
+def _parse(text: str) -> _Clause:
+    match = _CLAUSE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return _Clause(match[1] or "=", match[2], version_key(match[2]))
+
+
+def _is_read_right(clauses: list[_Clause]) -> bool:
+    if any(clause.operator == "~>" and is_prerelease(clause.version) for clause in clauses):
+        return False
+    if len(clauses) < 2:
+        return True
+    bounds = [clause for clause in clauses if clause.operator != "!="]
+    match [clause.operator[0] for clause in sorted(bounds, key=lambda clause: clause.key)]:
+        case ["~" | ">" | "<"]:
+            return True
+        case [">", "<"]:
+            return bounds[0].key != bounds[1].key
+        case _:
+            return False
+
+
+def _spelled_out(clauses: list[_Clause]) -> str:
+    bounds = [bound for clause in clauses for bound in _bounds(clause)]
+    exact = [clause for clause in clauses if clause.operator == "="]
+    lows = [bound for bound in bounds if bound.operator[0] == ">"]
+    highs = [bound for bound in bounds if bound.operator[0] == "<"]
+    low = max(lows, key=lambda bound: (bound.key, bound.operator == ">"), default=None)
+    high = min(highs, key=lambda bound: (bound.key, bound.operator == "<="), default=None)
+    if low and high and low.key == high.key and (low.operator, high.operator) == (">=", "<="):
+        exact.append(_Clause("=", low.version, low.key))
+    if exact:
+        return str(exact[0]) if all(bound.allows(exact[0].key) for bound in bounds) else NOTHING
+    if low and high and low.key >= high.key:
+        return NOTHING
+    kept = _kept(clauses, low, high)
+    excluded = [bound for bound in bounds if bound.operator == "!="]
+    return ", ".join(map(str, [*(kept or [_parse(EVERYTHING)]), *excluded]))
+
+
+def _bounds(clause: _Clause) -> Iterable[_Clause]:
+    """The clause, and of `~> 1.4` its two ends; `< 2.a` is below 2 and below its pre-releases."""
+    if clause.operator != "~>":
+        return [clause]
+    end = f"{next_series(clause.version)}.a"
+    return [_Clause(">=", clause.version, clause.key), _Clause("<", end, version_key(end))]
+
+
+def _kept(clauses: list[_Clause], low: _Clause | None, high: _Clause | None) -> list[_Clause]:
+    """The two ends, or the one declared clause that has both."""
+    for clause in clauses:
+        if clause.operator == "~>" and not is_prerelease(clause.version) and _bounds(clause) == [low, high]:
+            return [clause]
+    return [bound for bound in (low, high) if bound]

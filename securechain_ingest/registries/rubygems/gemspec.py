@@ -1,0 +1,112 @@
+"""A gem's own description, the YAML of its `metadata.gz`, read without constructing anything.
+
+Format: Gem::Specification's YAML (RubyGems' "Specification Reference"). The document is walked event by event: tags are
+not followed, an alias is the very list or text that it names (so that a bomb stays as small as it is written), and no
+depth costs more than its length.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.registries.rubygems.repository import repository_of
+
+_Value: TypeAlias = "str | list[Any] | dict[str, Any]"
+
+_DEFAULT_REQUIRE_PATHS: Final = ("lib",)
+
+
+@dataclass(frozen=True, slots=True)
+class Gemspec:
+    """What matters of it."""
+
+    name: str | None
+    files: tuple[str, ...]
+    """Paths inside the gem; empty if the gemspec does not list them."""
+    require_paths: tuple[str, ...]
+    """The folders that `require` looks in."""
+    repository_url: str | None
+    """Normalised."""
+
+
+def parse_gemspec(body: bytes) -> Gemspec:
+    """Raises ArchiveRefused for what is no YAML or no mapping."""
+    # Author's names in old encodings are common; they must not cost the rest.
+    try:
+        document = _document(body.decode("utf-8", "replace"))
+    except yaml.YAMLError as error:
+        raise ArchiveRefused(f"the gem's metadata is no YAML: {error}"[:500], reason="bad_metadata") from error
+    if not isinstance(document, dict):
+        raise ArchiveRefused("the gem's metadata is no specification", reason="bad_metadata")
+    name = document.get("name")
+    return Gemspec(
+        name=name if isinstance(name, str) and name else None,
+        files=tuple(_texts(document.get("files"))),
+        require_paths=tuple(_texts(document.get("require_paths"))) or _DEFAULT_REQUIRE_PATHS,
+        repository_url=repository_of(document),
+    )
+
+
+def _texts(value: object) -> Iterator[str]:
+    entries = value if isinstance(value, list) else [value]
+    return (entry for entry in entries if isinstance(entry, str) and entry)
+
+
+def _document(text: str) -> _Value | None:
+    """The first document: mappings, sequences and scalars as dict, list and text, whatever their tags say."""
+    root: list[Any] = []
+    # Each open collection; a mapping also with the key that waits for its value.
+    stack: list[tuple[list[Any] | dict[str, Any], list[Any]]] = [(root, [])]
+    anchors: dict[str, Any] = {}
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        match event:
+            case yaml.ScalarEvent():
+                value: Any = _scalar(event)
+            case yaml.SequenceStartEvent():
+                value = []
+            case yaml.MappingStartEvent():
+                value = {}
+            case yaml.AliasEvent():
+                value = anchors.get(event.anchor or "")
+            case yaml.CollectionEndEvent():
+                stack.pop()
+                continue
+            case yaml.DocumentEndEvent():
+                break
+            case _:
+                continue
+        _add(*stack[-1], value)
+        if isinstance(event, yaml.CollectionStartEvent):
+            stack.append((value, []))
+        if isinstance(event, yaml.NodeEvent) and event.anchor and not isinstance(event, yaml.AliasEvent):
+            anchors[event.anchor] = value
+    return root[0] if root else None
+
+
+def _add(collection: list[Any] | dict[str, Any], waiting: list[Any], value: Any) -> None:
+    if isinstance(collection, list):
+        collection.append(value)
+    elif not waiting:
+        waiting.append(value)
+    else:
+        key = waiting.pop()
+        if isinstance(key, str):
+            collection[key] = value
+
+
+def _scalar(event: yaml.ScalarEvent) -> str:
+    """Ruby 1.9 wrote texts of an unknown encoding as `!binary`."""
+    text = str(event.value)
+    if event.tag is None or not event.tag.endswith("binary"):
+        return text
+    try:
+        return base64.b64decode(text).decode("utf-8", "replace")
+    except binascii.Error:
+        return text

@@ -1,0 +1,98 @@
+"""What can be required of a gem: its Ruby files below the folders that `require` looks in.
+
+A gem is a plain tar (RubyGems' Gem::Package): `metadata.gz`, whose gemspec lists the files, and `data.tar.gz` with the
+files themselves, in either order. So its beginning mostly says all; where the gemspec lists no files the data are read.
+Each file counts by the path that a user requires and by the same with `::` (contract, section 1.5), except tests
+(`_spec.rb`, `_test.rb`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import BinaryIO, Final
+
+from securechain_ingest.archives.expansion import ExpandedStream, expand
+from securechain_ingest.archives.limits import ArchiveLimits, safe_name
+from securechain_ingest.archives.sparse import MissingBytes
+from securechain_ingest.archives.tars import iterate_plain_tar, iterate_tar
+from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.model import ImportNames
+from securechain_ingest.registries.import_name_rules import MAX_NAMES, clean, import_names
+from securechain_ingest.registries.rubygems.gemspec import Gemspec, parse_gemspec
+
+WINDOW_BYTES: Final = 64 * 1024
+"""Of a gem that are fetched first: nearly always its gemspec, often all of it."""
+
+_METADATA: Final = ("metadata.gz", "metadata")
+_DATA: Final = "data.tar.gz"
+_TESTS: Final = ("_spec.rb", "_test.rb")
+_OLD_FORMAT_MARK: Final = b"MD5SUM ="
+_OLD_FORMAT_BYTES: Final = 1024
+
+
+def read_gem(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
+    """The names; if there are none, `name` or, if that is None, the gemspec's. Raises ArchiveRefused, MissingBytes."""
+    size = file.seek(0, io.SEEK_END)
+    try:
+        gemspec = _gemspec(file, limits)
+    except MissingBytes as gap:
+        # The header asked for is small, and what it announces comes next.
+        raise MissingBytes(gap.first, max(gap.last, min(gap.first + WINDOW_BYTES, size) - 1)) from gap
+    try:
+        files = gemspec.files or tuple(_listed(file, limits))
+    except MissingBytes as gap:
+        raise MissingBytes(gap.first, size - 1) from gap
+    found = _names(files, gemspec.require_paths)
+    if not found.names:
+        found = ImportNames(tuple(clean([name or gemspec.name or ""])))
+    return replace(found, repository_url=gemspec.repository_url)
+
+
+def _gemspec(file: BinaryIO, limits: ArchiveLimits) -> Gemspec:
+    _refuse_old_format(file)
+    for member in iterate_plain_tar(file, limits):
+        if member.name in _METADATA:
+            packed = io.BytesIO(member.read())
+            limit = limits.max_member_bytes
+            return parse_gemspec(ExpandedStream(expand(packed), limit).read(limit))
+    raise ArchiveRefused("a gem without metadata", reason="no_metadata")
+
+
+def _refuse_old_format(file: BinaryIO) -> None:
+    """The first gems were Ruby scripts with their contents behind `__END__`."""
+    file.seek(0)
+    if _OLD_FORMAT_MARK in file.read(_OLD_FORMAT_BYTES):
+        msg = "a gem in the format of before 2005, a script with its contents at the end"
+        raise ArchiveRefused(msg, reason="old_format")
+
+
+def _listed(file: BinaryIO, limits: ArchiveLimits) -> Iterator[str]:
+    """The files inside the data."""
+    for member in iterate_plain_tar(file, limits):
+        if member.name == _DATA:
+            yield from (inner.name for inner in iterate_tar(member, limits) if inner.is_file)
+
+
+def _names(files: Iterable[str], require_paths: Iterable[str]) -> ImportNames:
+    folders = {folder for path in require_paths if (folder := _folder(path)) is not None}
+    paths = {
+        name.removeprefix(folder).removesuffix(".rb")
+        for name in filter(None, map(safe_name, files))
+        if name.endswith(".rb") and not name.endswith(_TESTS)
+        for folder in folders
+        if name.startswith(folder)
+    }
+    # Of each path two names.
+    found = import_names(paths, separator="/", limit=MAX_NAMES // 2)
+    return replace(found, names=tuple(sorted({*found.names, *(path.replace("/", "::") for path in found.names)})))
+
+
+def _folder(require_path: str) -> str | None:
+    """`lib/` of `./lib`; empty for the gem's root, None for what lies outside of it."""
+    path = require_path.removeprefix("./").rstrip("/")
+    if path in ("", "."):
+        return ""
+    folder = safe_name(path)
+    return None if folder is None else f"{folder}/"

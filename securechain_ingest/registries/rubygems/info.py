@@ -1,0 +1,137 @@
+"""The compact index's file about one gem, `/info/NAME`, as the model.
+
+Format: RubyGems' guide "Compact Index API". After the line `---` each line is one file of the gem:
+
+    1.15.0-java racc:~> 1.4,other:< 2&>= 1.0|checksum:...,ruby:>= 2.7,created_at:2026-08-01T00:00:05Z
+
+Runtime requirements only; yanked versions are absent. Files of one number are one version: what the platform-neutral
+one requires counts, else what any of them does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from securechain_ingest.errors import InvalidName, Malformed, NotFound
+from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
+from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.rubygems.constraints import constraints
+from securechain_ingest.registries.rubygems.names import identify, version_purl
+from securechain_ingest.registries.rubygems.versions import is_prerelease, version_key
+
+_RUBY: Final = "ruby"
+_CREATED_AT: Final = "created_at:"
+_PLATFORM: Final = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One line: the gem file of one number and one platform."""
+
+    number: str
+    platform: str
+    dependencies: str
+    created_at: str | None
+
+
+def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
+    """The package, without validator, vendor and repository; its artifacts lie below `files_url`.
+
+    Raises Malformed for what is no such file or has a damaged line, NotFound if no version is left.
+    """
+    files = _files(body, ref, url)
+    if not files:
+        raise NotFound(f"{ref.registry_name} has no versions (any more) in the RubyGems registry", url=url)
+    versions = {
+        number: _version(ref, number, [file for _, file in sorted(variants.items(), key=_neutral_first)])
+        for number, variants in files.items()
+    }
+    default = default_version(versions)
+    platform = min(files[default], key=lambda platform: platform != _RUBY)
+    return Package(
+        ref=ref,
+        vendor=None,
+        repository_url=None,
+        versions=tuple(versions.values()),
+        artifacts=(_artifact(ref, default, platform, files_url),),
+        validator=None,
+    )
+
+
+def default_version(numbers: Iterable[str]) -> str:
+    """What `gem install` takes: the highest release, else the highest pre-release."""
+    return max(numbers, key=lambda number: (not is_prerelease(number), version_key(number), number))
+
+
+def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
+    """The files by number and platform, in the order of their first lines; a repeated one counts as it is last."""
+    try:
+        text = body.decode()
+        lines = text.split("\n")
+        start = lines.index("---") + 1 if "---" in lines else 0
+        files: dict[str, dict[str, _File]] = {}
+        for line in lines[start:]:
+            if line.strip():
+                file = _file(line)
+                files.setdefault(file.number, {})[file.platform] = file
+    except ValueError as error:
+        reason = "a byte that is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise Malformed(f"the registry's file about {ref.registry_name} is damaged: {reason}", url=url) from error
+    if not start and not files:
+        raise Malformed(f"the registry's file about {ref.registry_name} is empty", url=url)
+    return files
+
+
+def _file(line: str) -> _File:
+    """Raises ValueError. Columns of later days may follow; a file may come without requirements on Ruby and dates."""
+    token, _, rest = line.rstrip("\r").partition(" ")
+    # A number never has a dash, so the rest is the platform's.
+    number, dash, platform = token.partition("-")
+    version_key(number)
+    if dash and not _PLATFORM.fullmatch(platform):
+        raise ValueError(f"{token[:100]!r} has no platform")
+    dependencies, *columns = rest.split("|")
+    fields = [field for column in columns for field in column.split(",")]
+    dates = [field.removeprefix(_CREATED_AT) for field in fields if field.startswith(_CREATED_AT)]
+    return _File(number, platform or _RUBY, dependencies.strip(), utc_seconds(dates[0]) if dates else None)
+
+
+def _neutral_first(item: tuple[str, _File]) -> bool:
+    return item[0] != _RUBY
+
+
+def _version(ref: PackageRef, number: str, files: list[_File]) -> Version:
+    """Of one number's files, the platform-neutral one in front if there is any."""
+    deciding = files[:1] if files[0].platform == _RUBY else files
+    requirements: dict[str, Requirement] = {}
+    for file in deciding:
+        requirements = {need.target.purl: need for need in _requirements(file.dependencies)} | requirements
+    return Version(
+        name=number,
+        purl=version_purl(ref, number),
+        release_date=min((file.created_at for file in files if file.created_at), default=None),
+        requirements=tuple(requirements.values()),
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _requirements(dependencies: str) -> tuple[Requirement, ...]:
+    """Names that no gem can have are left out."""
+    clauses: dict[PackageRef, list[str]] = {}
+    for dependency in filter(None, dependencies.split(",")):
+        name, _, declared = dependency.partition(":")
+        try:
+            clauses.setdefault(identify(name.strip()), []).extend(declared.split("&"))
+        except InvalidName:
+            continue
+    return tuple(Requirement(target, constraints(tuple(declared))) for target, declared in clauses.items())
+
+
+def _artifact(ref: PackageRef, number: str, platform: str, files_url: str) -> Artifact:
+    suffix = "" if platform == _RUBY else f"-{platform}"
+    filename = f"{ref.registry_name}-{number}{suffix}.gem"
+    return Artifact(f"{files_url}/{filename}", filename, number, size=None)

@@ -1,0 +1,37 @@
+"""Gem names: which there can be, and the identity behind each.
+
+Rules: the validation of names in rubygems.org's source (letters, digits, `.`, `_` and `-`). New names begin with a
+letter or digit and hold a letter; some old ones do not and are still served. Case counts: the registry knows `RedCloth`
+and no `redcloth`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote
+
+from securechain_ingest.errors import InvalidName
+from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries.rubygems.versions import version_key
+
+RUBYGEMS: Final = Ecosystem(
+    name="rubygems", label="RubyGemsPackage", purl_type="gem", osv="RubyGems", version_key=version_key
+)
+
+MAX_NAME_LENGTH: Final = 255
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@lru_cache(maxsize=65_536)
+def identify(name: str) -> PackageRef:
+    """The identity behind a name. Raises InvalidName."""
+    if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name) or not name.strip("."):
+        raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a gem can have")
+    return PackageRef(RUBYGEMS, name, name.lower(), f"pkg:gem/{name}")
+
+
+def version_purl(ref: PackageRef, version: str) -> str:
+    return f"{ref.purl}@{quote(version, safe=':')}"

@@ -1,0 +1,30 @@
+"""Where a gem says that its source lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from securechain_ingest.model import NOT_AVAILABLE
+from securechain_ingest.registries.repository import normalise_repository
+
+_LINKS: Final = (
+    "source_code_uri",
+    "homepage_uri",
+    "homepage",
+    "bug_tracker_uri",
+    "changelog_uri",
+    "wiki_uri",
+    "documentation_uri",
+)
+
+
+def repository_of(document: Mapping[str, Any]) -> str | None:
+    """The normalised repository of the registry's answer about a gem or of a gemspec, whose links go by the same names.
+
+    Either may repeat them in a table `metadata`. None if no link leads to one.
+    """
+    metadata = document.get("metadata")
+    tables = [document, metadata] if isinstance(metadata, dict) else [document]
+    repository = normalise_repository(table.get(link) for link in _LINKS for table in tables)
+    return None if repository == NOT_AVAILABLE else repository

@@ -1,0 +1,63 @@
+"""The order of gem versions: Gem::Version's (RubyGems' documentation of that class).
+
+A version is its numbers and words in a row, read as if zeros without end followed. Numbers compare by value, words by
+their ASCII text, and a word comes before any number: that makes a version with a word in it a pre-release of what
+stands in front of the word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeAlias
+
+VersionKey: TypeAlias = tuple[tuple[int, int, int, str], ...]
+
+VERSION_PATTERN: Final = r"[0-9]+(?:\.[0-9A-Za-z]+)*(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+MAX_VERSION_LENGTH: Final = 1024
+
+_VERSION: Final = re.compile(VERSION_PATTERN)
+_SEGMENT: Final = re.compile(r"[0-9]+|[A-Za-z]+")
+_WORD: Final = re.compile(r"[A-Za-z]")
+_THE_REST_IS_ZERO: Final = (0, 0, 0, "")
+
+
+def version_key(name: str) -> VersionKey:
+    """A sortable key. Raises ValueError for a name that Gem::Version does not take either."""
+    if len(name) > MAX_VERSION_LENGTH or not _VERSION.fullmatch(name):
+        raise ValueError(f"{name[:100]!r} is no gem version")
+    key: list[tuple[int, int, int, str]] = []
+    zeros = 0
+    has_word = False
+    for segment in _segments(name):
+        if segment.isdigit():
+            if number := int(segment):
+                # The more zeros come first, the nearer it is to nothing but zeros.
+                key.append((1, -zeros, number, ""))
+                zeros = 0
+            else:
+                zeros += 1
+        else:
+            # 1.0.a is 1.a: zeros in front of the first word do not count.
+            key.append((-1, zeros if has_word else 0, 0, segment))
+            zeros = 0
+            has_word = True
+    return (*key, _THE_REST_IS_ZERO)
+
+
+def is_prerelease(name: str) -> bool:
+    return _WORD.search(name) is not None or "-" in name
+
+
+def next_series(name: str) -> str:
+    """Where `~> name` ends: `2` of `1.4`, `1.5` of `1.4.2`, `2` of `1.4.beta`."""
+    numbers: list[int] = []
+    for segment in _segments(name):
+        if not segment.isdigit():
+            break
+        numbers.append(int(segment))
+    kept = numbers[:-1] or numbers
+    return ".".join(map(str, [*kept[:-1], kept[-1] + 1]))
+
+
+def _segments(name: str) -> list[str]:
+    return _SEGMENT.findall(name.replace("-", ".pre."))
