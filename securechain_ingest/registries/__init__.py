@@ -14,10 +14,12 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.protocol import Registry, RegistryClass
 from securechain_ingest.registries.pypi.client import PyPI
+from securechain_ingest.registries.rubygems.client import RubyGems
 
 REGISTRIES: Final[tuple[RegistryClass, ...]] = (
     PyPI,
     Npm,
+    RubyGems,
 )
 
 _BY_NAME: Final = {registry.ecosystem.name: registry for registry in REGISTRIES}

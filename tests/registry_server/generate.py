@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.registry_server import npm, pypi
 from tests.registry_server.npm.generate import packages
 from tests.registry_server.pypi.generate import projects
+from tests.registry_server.rubygems.generate import gems
 from tests.registry_server.shape import Shape
-from tests.registry_server.world import World
+from tests.registry_server.world import Made, World
 
 __all__ = ["Shape", "generate"]
 
@@ -14,9 +14,11 @@ __all__ = ["Shape", "generate"]
 def generate(shape: Shape | None = None) -> World:
     """A world of `shape`; what the graph must hold of it is known without parsing anything."""
     shape = shape or Shape()
-    made: tuple[pypi.Project | npm.Package, ...] = ()
+    made: tuple[Made, ...] = ()
     if "pypi" in shape.ecosystems:
         made += tuple(projects(shape))
     if "npm" in shape.ecosystems:
         made += tuple(packages(shape))
+    if "rubygems" in shape.ecosystems:
+        made += tuple(gems(shape))
     return World(made)

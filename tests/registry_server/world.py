@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from tests.registry_server import npm, pypi, recorded
+from tests.registry_server import npm, pypi, recorded, rubygems
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.resources import Request, Resource, Site
 
-ENDPOINTS = (*pypi.ENDPOINTS, *npm.ENDPOINTS)
+ENDPOINTS = (
+    *pypi.ENDPOINTS,
+    *npm.ENDPOINTS,
+    *rubygems.ENDPOINTS,
+)
 """The names of config.toml's table `[endpoints]` that are served."""
+
+
+Made: TypeAlias = pypi.Project | npm.Package | rubygems.Gem
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """`World((pypi.Project(...), npm.Package(...)))` is all that a test spells out."""
 
-    packages: tuple[pypi.Project | npm.Package, ...] = ()
+    packages: tuple[Made, ...] = ()
     recorded: Path | None = None
     """The folder of recorded payloads; a made package of the same name goes before a recorded one."""
 
@@ -26,7 +34,9 @@ class World:
         """Everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within documents."""
         projects = [package for package in self.packages if isinstance(package, pypi.Project)]
         packages = [package for package in self.packages if isinstance(package, npm.Package)]
+        gems = [package for package in self.packages if isinstance(package, rubygems.Gem)]
         sites = pypi.sites(projects, addresses) | npm.sites(packages, addresses)
+        sites |= rubygems.sites(gems, addresses)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():
                 sites[endpoint] = _either(sites[endpoint], site)

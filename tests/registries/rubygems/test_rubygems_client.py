@@ -1,0 +1,285 @@
+"""The RubyGems registry, asked over real HTTP: the index, once the API, and the first bytes of the newest gem."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, RateLimited, Unavailable
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.registries.rubygems.client import RubyGems
+from securechain_ingest.settings import (
+    ArchiveSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HttpSettings,
+    RateSettings,
+)
+from tests.registry_server import Fault, Kind, Server, World, rubygems, serve
+from tests.registry_server.rubygems import Version, need
+
+LINKS = {"homepage_uri": "https://example.org/", "source_code_uri": "https://github.com/some-owner/some-repo/tree/main"}
+OWNED = {"vendor": "some-owner", "repository_url": "https://github.com/some-owner/some-repo"}
+
+CLOTH = rubygems.Gem(
+    "RedCloth",
+    (
+        Version("1.0.0.beta1"),
+        Version("1.0.0", (need("rack", ">= 1.0.2&~> 1.0", ">= 1.0.2, < 2.a"), need("JSON"))),
+        Version("1.0.1", yanked=True),
+        Version(
+            "1.2.0",
+            (need("rack", "~> 1.2"),),
+            platforms=("java", "ruby", "x86_64-linux"),
+            platform_needs={"java": (need("rack", "~> 1.2"), need("jruby-openssl"))},
+            files=("lib/RedCloth.rb", "lib/redcloth/textile.rb", "lib/redcloth/textile_spec.rb", "test/all.rb"),
+        ),
+        Version("2.0.0.rc1"),
+    ),
+    links=LINKS,
+    **OWNED,  # type: ignore[arg-type]  # two texts
+)
+LARGE = rubygems.Gem("large", (Version("1.0", padding_bytes=1_500_000),), links=LINKS, **OWNED)  # type: ignore[arg-type]
+OLD = rubygems.Gem("old", (Version("0.1", padding_bytes=1_500_000, layout="2008"),))
+UNLISTED = rubygems.Gem("unlisted", (Version("0.1", padding_bytes=300_000, lists_files=False),))
+NATIVE = rubygems.Gem("native", (Version("1.0", platforms=("x86_64-linux",)),))
+LONG = rubygems.Gem("long", tuple(Version(f"1.0.{patch}", (need("rack"),)) for patch in range(1000)))
+QUIET = rubygems.Gem("quiet", (Version("1.0"),), links=LINKS, api=False, **OWNED)  # type: ignore[arg-type]
+GONE = rubygems.Gem("gone", (Version("1.0", yanked=True),))
+BROKEN = rubygems.Gem("broken", (Version("1.0", gem=False),))
+WORLD = World((CLOTH, LARGE, OLD, UNLISTED, NATIVE, LONG, QUIET, GONE, BROKEN))
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    gems: RubyGems
+
+    def asked(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(WORLD) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.requests.clear()
+    server.faults.clear()
+    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    async with (
+        HttpClient(
+            HttpSettings(retries=0),
+            EndpointSettings(**server.endpoints()),
+            RateSettings(**unlimited),
+            ConnectionSettings(**unlimited),
+        ) as http,
+        ParserPool(ArchiveSettings(processes=1)) as pool,
+    ):
+        yield Site(server, RubyGems(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+
+
+async def fetched(site: Site, name: str) -> Package:
+    package = await site.gems.fetch(site.gems.identify(name), None)
+    assert isinstance(package, Package)
+    return package
+
+
+def known(package: Package) -> KnownPackage:
+    versions = frozenset(version.name for version in package.versions)
+    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+
+
+async def test_a_new_gem_takes_two_requests_and_one_for_the_beginning_of_its_file(site: Site) -> None:
+    package = await fetched(site, "RedCloth")
+    names = await site.gems.import_names(package)
+
+    assert site.asked() == ["/info/RedCloth", "/api/v1/gems/RedCloth.json", "/gems/RedCloth-1.2.0.gem"]
+    assert [request.defect for request in site.server.requests] == [None] * 3
+    assert site.server.requests[2].headers["range"] == "bytes=0-65535"
+    assert names.names == ("RedCloth", "redcloth/textile", "redcloth::textile")
+
+
+@pytest.mark.parametrize("expected", [CLOTH, LARGE, NATIVE, LONG], ids=lambda gem: gem.name)
+async def test_a_gem_is_what_its_author_published(site: Site, expected: rubygems.Gem) -> None:
+    package = await fetched(site, expected.name)
+    truth = expected.truth()
+
+    assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
+        truth.name,
+        truth.purl,
+        truth.registry_name,
+    )
+    assert (package.vendor or "n/a", package.repository_url or "n/a") == (truth.vendor, truth.repository_url)
+    assert {(version.name, version.purl, version.release_date) for version in package.versions} == {
+        (version.name, version.purl, version.release_date) for version in truth.versions
+    }
+    wanted = {version.name: version.requirements for version in truth.versions}
+    for version in package.versions:
+        assert version.requirements is not None
+        assert {need.target.purl: need.constraints for need in version.requirements} == wanted[version.name]
+    assert package.ref.ecosystem.rank(wanted) == {version.name: version.serial_number for version in truth.versions}
+
+
+async def test_a_gem_that_did_not_change_is_confirmed_by_the_index_alone(site: Site) -> None:
+    package = await fetched(site, "long")
+    site.server.requests.clear()
+    answer = await site.gems.fetch(package.ref, known(package))
+
+    assert answer == Unchanged(package.ref)
+    assert [(request.target, request.status) for request in site.server.requests] == [("/info/long", 304)]
+
+
+async def test_a_known_gem_that_changed_keeps_its_links_without_asking_for_them(site: Site) -> None:
+    package = await fetched(site, "RedCloth")
+    site.server.requests.clear()
+    later = await site.gems.fetch(
+        site.gems.identify("redcloth"), replace(known(package), validator='"of another document"')
+    )
+
+    assert isinstance(later, Package)
+    assert (later.repository_url, later.vendor) == (None, None)
+    assert site.asked() == ["/info/RedCloth"]
+
+
+async def test_what_the_api_does_not_know_the_gem_itself_tells(site: Site) -> None:
+    package = await fetched(site, "quiet")
+    names = await site.gems.import_names(package)
+
+    assert package.repository_url is None
+    assert names.repository_url == "https://github.com/some-owner/some-repo"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("/api/v1/gems/*", Kind.STATUS, status=429, retry_after="3600"),
+        Fault("/api/v1/gems/*", Kind.STATUS, status=503),
+        Fault("/api/v1/gems/*", Kind.STATUS, status=404),
+        Fault("/api/v1/gems/*", Kind.HTML),
+        Fault("/api/v1/gems/*", Kind.DROP),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.status}",
+)
+async def test_an_api_that_fails_costs_neither_the_gem_nor_its_links(site: Site, fault: Fault) -> None:
+    site.server.faults.add(fault)
+
+    package = await fetched(site, "large")
+    names = await site.gems.import_names(package)
+
+    assert [version.name for version in package.versions] == ["1.0"]
+    assert names.repository_url == "https://github.com/some-owner/some-repo"
+
+
+async def test_of_a_large_gem_only_the_beginning_is_fetched(site: Site) -> None:
+    names = await site.gems.import_names(await fetched(site, "large"))
+
+    assert names.names == ("large",)
+    assert [request.headers.get("range") for request in site.server.requests[2:]] == ["bytes=0-65535"]
+
+
+async def test_of_an_old_gem_its_end_is_fetched_too(site: Site) -> None:
+    """Until 2009 metadata.gz came after the data."""
+    names = await site.gems.import_names(await fetched(site, "old"))
+
+    assert names.names == ("old",)
+    assert len(site.server.requests[2:]) == 2
+    assert all("range" in request.headers for request in site.server.requests[2:])
+
+
+async def test_a_gem_whose_gemspec_lists_no_files_is_fetched_whole(site: Site) -> None:
+    names = await site.gems.import_names(await fetched(site, "unlisted"))
+
+    assert names.names == ("unlisted",)
+    assert len(site.server.requests[2:]) == 2
+
+
+async def test_a_server_that_ignores_ranges_gives_the_whole_gem(site: Site) -> None:
+    package = await fetched(site, "old")
+    site.server.faults.add(Fault("/gems/*", Kind.IGNORED_RANGE))
+
+    assert (await site.gems.import_names(package)).names == ("old",)
+    assert ["range" in request.headers for request in site.server.requests[2:]] == [True, False]
+
+
+async def test_a_gem_for_one_platform_only_is_read_from_that_file(site: Site) -> None:
+    package = await fetched(site, "native")
+    names = await site.gems.import_names(package)
+
+    assert [artifact.filename for artifact in package.artifacts] == ["native-1.0-x86_64-linux.gem"]
+    assert names.names == ("native",)
+
+
+@pytest.mark.parametrize("name", ["never_published", "redcloth", "gone"])
+async def test_a_gem_that_the_registry_does_not_have_is_not_found(site: Site, name: str) -> None:
+    with pytest.raises(NotFound):
+        await fetched(site, name)
+    assert site.asked() == [f"/info/{name}"]
+
+
+async def test_a_gem_in_the_wrong_case_has_its_spelling_among_the_near_names(site: Site) -> None:
+    assert await site.gems.near_names(site.gems.identify("redcloth")) == ("RedCloth",)
+    assert site.asked() == ["/api/v1/search.json?query=redcloth"]
+
+
+async def test_what_the_search_finds_is_named_the_same_in_another_case_first(site: Site) -> None:
+    assert await site.gems.near_names(site.gems.identify("lo")) == ("RedCloth", "long")
+    assert await site.gems.near_names(site.gems.identify("nothing-like-it")) == ()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault("/info/*", Kind.STATUS, status=429, retry_after="3600"), RateLimited),
+        (Fault("/info/*", Kind.STATUS, status=503), Unavailable),
+        (Fault("/info/*", Kind.HTML), Malformed),
+    ],
+)
+async def test_an_index_that_fails_is_an_error(site: Site, fault: Fault, error: type[Exception]) -> None:
+    site.server.faults.add(fault)
+
+    with pytest.raises(error):
+        await fetched(site, "long")
+
+
+@pytest.mark.parametrize("kind", [Kind.STATUS, Kind.HTML])
+async def test_a_search_that_fails_is_an_error_and_no_empty_answer(site: Site, kind: Kind) -> None:
+    site.server.faults.add(Fault("/api/v1/search.json*", kind))
+
+    with pytest.raises((Unavailable, Malformed)):
+        await site.gems.near_names(site.gems.identify("redcloth"))
+
+
+async def test_a_file_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
+    package = await fetched(site, "broken")
+
+    with pytest.raises(NotFound):
+        await site.gems.import_names(package)
+    assert site.gems.fallback_names(package.ref) == ("broken",)
+
+
+async def test_a_page_in_place_of_a_gem_is_refused(site: Site) -> None:
+    package = await fetched(site, "large")
+    site.server.faults.add(Fault("/gems/*", Kind.HTML, times=None))
+
+    with pytest.raises(ArchiveRefused):
+        await site.gems.import_names(package)
+
+
+async def test_a_package_without_artifacts_is_known_by_its_name(site: Site) -> None:
+    package = Package(site.gems.identify("RedCloth"), None, None, (), (), None)
+
+    assert (await site.gems.import_names(package)).names == ("RedCloth",)
+    assert site.asked() == []

@@ -1,0 +1,94 @@
+"""Gems of a made registry and what the graph must hold of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote
+
+from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, default_date, edges
+
+Layout = Literal["modern", "2008", "unpacked"]
+"""How a gem lies in its tar: metadata.gz first; data.tar.gz first, as old RubyGems wrote it; metadata not packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    number: str
+    needs: tuple[Need, ...] = ()
+    """Written as in the compact index: `< 2&>= 1.0`."""
+    date: str | None = None
+    """`2021-05-11T14:05:36Z`; None: a month after the version before."""
+    platforms: tuple[str, ...] = ("ruby",)
+    """One file for each, in the order of the index."""
+    platform_needs: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
+    """What the files of some platforms require instead."""
+    yanked: bool = False
+    """Taken back: the index no longer has it, the graph keeps what it had."""
+    files: tuple[str, ...] | None = None
+    """The gem's files; None: `lib/<name>.rb`."""
+    require_paths: tuple[str, ...] = ("lib",)
+    lists_files: bool = True
+    """Whether the gemspec names the files."""
+    layout: Layout = "modern"
+    padding_bytes: int = 0
+    """Of a file that does not compress."""
+    gem: bool = True
+    """Whether the file can be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gem:
+    """One gem; `versions` in ascending order."""
+
+    name: str
+    versions: tuple[Version, ...]
+    links: Mapping[str, str] = field(default_factory=dict)
+    """`homepage_uri`, `source_code_uri`, ..., in the API's document and in every gemspec."""
+    repository_url: str = "n/a"
+    """What the graph must hold."""
+    vendor: str | None = None
+    """What the graph must hold; None: `n/a`."""
+    import_names: tuple[str, ...] | None = None
+    """What the graph must hold; None: the author does not say."""
+    api: bool = True
+    """Whether the API knows the gem."""
+
+    def date_of(self, version: Version) -> str:
+        return version.date or default_date(self.versions.index(version))
+
+    def truth(self) -> ExpectedPackage:
+        purl = purl_of(self.name)
+        listed = [version for version in self.versions if not version.yanked]
+        return ExpectedPackage(
+            label="RubyGemsPackage",
+            ecosystem="rubygems",
+            name=self.name.lower(),
+            purl=purl,
+            registry_name=self.name,
+            vendor=self.vendor or "n/a",
+            repository_url=self.repository_url,
+            versions=tuple(
+                ExpectedVersion(
+                    name=version.number,
+                    purl=f"{purl}@{quote(version.number, safe='')}",
+                    serial_number=serial_number,
+                    release_date=self.date_of(version),
+                    requirements=edges(version.needs, purl_of),
+                    yanked=False,
+                    deprecated=False,
+                )
+                for serial_number, version in enumerate(listed)
+            ),
+            import_names=self.import_names,
+        )
+
+
+def need(name: str, written: str = ">= 0", constraints: str | None = None) -> Need:
+    """A plain requirement: `need("rack", "~> 1.2")`, with `constraints` where the graph's string differs."""
+    return Need(written, name, constraints or ", ".join(written.split("&")))
+
+
+def purl_of(name: str) -> str:
+    return f"pkg:gem/{name}"

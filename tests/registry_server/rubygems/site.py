@@ -1,0 +1,100 @@
+"""The three hosts of a made gem registry: the compact index, the API and the files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.registry_server.declarations import Need
+from tests.registry_server.resources import Request, Resource, Site, archive, document, json_document, missing
+from tests.registry_server.rubygems.archives import gem_file
+from tests.registry_server.rubygems.gems import Gem, Version
+
+ENDPOINTS = ("rubygems_index", "rubygems_api", "rubygems_files")
+
+LINKS = ("homepage_uri", "wiki_uri", "documentation_uri", "mailing_list_uri", "source_code_uri", "bug_tracker_uri")
+
+
+def sites(gems: Iterable[Gem], addresses: Mapping[str, str]) -> dict[str, Site]:
+    """Every document and file is made here, before the first request."""
+    gems = list(gems)
+    files = {
+        f"/gems/{_filename(gem, version, platform)}": gem_file(gem, version, platform)
+        for gem in gems
+        for version in gem.versions
+        if version.gem
+        for platform in version.platforms
+    }
+    index = {f"/info/{gem.name}": document(_info(gem, files), "text/plain; charset=utf-8") for gem in gems}
+    api = {
+        f"/api/v1/gems/{gem.name}.json": json_document(_api_document(gem, addresses["rubygems_api"]))
+        for gem in gems
+        if gem.api
+    }
+    archives = {path: archive(body) for path, body in files.items()}
+    return {
+        "rubygems_index": lambda request: index.get(request.path) or missing(),
+        "rubygems_api": _api_site(api, gems, addresses["rubygems_api"]),
+        "rubygems_files": lambda request: archives.get(request.path) or missing(),
+    }
+
+
+def _api_site(documents: Mapping[str, Resource], gems: list[Gem], address: str) -> Site:
+    def find(request: Request) -> Resource:
+        if request.path == "/api/v1/search.json":
+            wanted = parse_qs(urlsplit(request.target).query).get("query", [""])[0].lower()
+            return json_document([_api_document(gem, address) for gem in gems if wanted in gem.name.lower()])
+        return documents.get(request.path) or missing()
+
+    return find
+
+
+def _info(gem: Gem, files: Mapping[str, bytes]) -> bytes:
+    lines = ["---"]
+    for version in sorted(gem.versions, key=gem.date_of):
+        if not version.yanked:
+            lines += [_line(gem, version, platform, files) for platform in version.platforms]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _line(gem: Gem, version: Version, platform: str, files: Mapping[str, bytes]) -> str:
+    token = version.number if platform == "ruby" else f"{version.number}-{platform}"
+    needs = version.platform_needs.get(platform, version.needs)
+    file = files.get(f"/gems/{_filename(gem, version, platform)}", b"")
+    columns = [f"checksum:{hashlib.sha256(file).hexdigest()}", "ruby:>= 2.7&< 4", f"created_at:{gem.date_of(version)}"]
+    return f"{token} {','.join(map(_dependency, needs))}|{','.join(columns)}"
+
+
+def _dependency(need: Need) -> str:
+    return f"{need.target}:{need.written}"
+
+
+def _filename(gem: Gem, version: Version, platform: str) -> str:
+    return f"{gem.name}-{version.number}{'' if platform == 'ruby' else f'-{platform}'}.gem"
+
+
+def _api_document(gem: Gem, address: str) -> dict[str, Any]:
+    newest = gem.versions[-1]
+    return {
+        "name": gem.name,
+        "downloads": 12_345,
+        "version": newest.number,
+        "version_created_at": gem.date_of(newest).replace("Z", ".000Z"),
+        "platform": newest.platforms[0],
+        "authors": "Somebody",
+        "info": "Made.",
+        "licenses": ["MIT"],
+        "metadata": dict(gem.links),
+        "yanked": False,
+        "project_uri": f"{address}/gems/{gem.name}",
+        "gem_uri": f"{address}/gems/{_filename(gem, newest, newest.platforms[0])}",
+        **{link: gem.links.get(link) for link in LINKS},
+        "dependencies": {
+            "development": [{"name": "a-test-runner", "requirements": ">= 0"}],
+            "runtime": [
+                {"name": need.target, "requirements": ", ".join(need.written.split("&"))} for need in newest.needs
+            ],
+        },
+    }
