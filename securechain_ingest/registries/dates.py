@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 
 def utc_seconds(text: object) -> str | None:
@@ -11,6 +12,16 @@ def utc_seconds(text: object) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def http_date_seconds(text: str | None) -> str | None:
+    """An HTTP date (RFC 9110, section 5.6.7) in the same form; None for anything else."""
+    try:
+        moment = parsedate_to_datetime(text or "")
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -1,0 +1,146 @@
+"""Maven Central, or a repository like it (registries.md, section 4).
+
+One request lists a package's versions; each of these that is new takes one for its POM, and so does each parent and
+imported BOM that no other package has needed before. One or two for the import names.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import NotFound
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import NOT_AVAILABLE, Artifact, ImportNames, KnownPackage, Package, PackageRef, Version
+from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.maven import names
+from securechain_ingest.registries.maven.import_names import read_jar
+from securechain_ingest.registries.maven.metadata import default_version, parse_metadata
+from securechain_ingest.registries.maven.names import Coordinates
+from securechain_ingest.registries.maven.package import extension, package_properties, repository, vendor_of_group
+from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.registries.repository import vendor_of
+from securechain_ingest.settings import ArchiveSettings
+
+_WINDOW_BYTES: Final = 64 * 1024
+"""Of an artifact, asked for first: many are no larger, and of the others the directory mostly is not."""
+
+_MAX_NEAR_NAMES: Final = 5
+_LINK: Final = re.compile(r'<a\s[^>]*?href="([^"/?]+)/"', re.IGNORECASE)
+
+
+class Maven:
+    """Implements `Registry`."""
+
+    ecosystem: Final = names.MAVEN
+    identify = staticmethod(names.identify)
+
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
+        self._http = http
+        self._archives = archives
+        self._pool = pool
+        self._releases = Releases(http, pool)
+
+    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+        """All versions; what those that `known` lacks require, and when they were released. See `Registry.fetch`.
+
+        The requirements of a version whose POM cannot be had are None; of one whose parents or BOMs cannot be had they
+        are those that its own POM names, with the constraints that are known.
+        """
+        if known is not None:
+            ref = names.identify(known.registry_name)
+        url = self._http.url("maven_central", names.metadata_path(ref))
+        response = await self._http.get(url, validator=known.validator if known else None)
+        if response.not_modified:
+            return Unchanged(ref)
+        versions = await self._pool.parse_document(parse_metadata, response.body, ref, url)
+        told = known.versions if known else frozenset()
+        if known and known.validator and told.issuperset(versions):
+            # Only the date of the list is another: released POMs never change.
+            return Unchanged(ref)
+        default = default_version(versions)
+        wanted = [version for version in versions if version not in told or version == default]
+        read = await self._releases.read(ref, wanted, told)
+        repository_url, vendor = _repository_and_vendor(ref, read[default], is_known=default in told)
+        return Package(
+            ref=ref,
+            vendor=vendor,
+            repository_url=repository_url,
+            versions=tuple(_version(ref, version, read.get(version)) for version in versions),
+            artifacts=self._artifacts(ref, default, read[default]),
+            validator=response.validator,
+            properties=package_properties(ref),
+        )
+
+    async def import_names(self, package: Package) -> ImportNames:
+        """The packages in the newest release's jar; see `Registry.import_names`."""
+        fallback = self.fallback_names(package.ref)
+        if not package.artifacts:
+            return ImportNames(fallback)
+        artifact = package.artifacts[0]
+        parse = partial(read_jar, limits=self._pool.limits, fallback=fallback)
+        return await self._archives.parse_ranged(artifact.url, artifact.size, parse, window_bytes=_WINDOW_BYTES)
+
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """Artifacts of the same group, from its directory; none where the repository shows no directories.
+
+        Directories are not to be walked, so this is only for a name that a person has asked for in vain.
+        """
+        group_id, artifact_id = names.ids(ref)
+        try:
+            listing = await self._http.get(self._http.url("maven_central", names.group_path(group_id)))
+        except NotFound:
+            return ()
+        by_name = {
+            unquote(link).lower(): unquote(link) for link in _LINK.findall(listing.body.decode(errors="replace"))
+        }
+        near = get_close_matches(artifact_id.lower(), by_name, n=_MAX_NEAR_NAMES)
+        return tuple(f"{group_id}:{by_name[name]}" for name in near)
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """The group id, which by convention is the root package."""
+        return tuple(clean([names.ids(ref)[0]]))
+
+    @staticmethod
+    def archive_names(path: str, filename: str) -> ImportNames:
+        """The packages in a jar, war or aar on disk. Raises ArchiveRefused."""
+        with Path(path).open("rb") as file:
+            return read_jar(file, ArchiveLimits.from_settings(ArchiveSettings()), ())
+
+    def _artifacts(self, ref: PackageRef, version: str, read: Release | Unreadable) -> tuple[Artifact, ...]:
+        """The jar of a version whose POM cannot be had may still be there."""
+        kind = (None if read.is_relocated else extension(read.texts)) if isinstance(read, Release) else "jar"
+        if kind is None:
+            return ()
+        path = names.file_path(Coordinates(*names.ids(ref), version), kind)
+        return (Artifact(self._http.url("maven_central", path), unquote(path.rpartition("/")[2]), version, size=None),)
+
+
+def _version(ref: PackageRef, name: str, read: Release | Unreadable | None) -> Version:
+    known = read if isinstance(read, Release) else None
+    return Version(
+        name=name,
+        purl=names.version_purl(ref, name),
+        release_date=known.date if known else None,
+        requirements=known.requirements if known else None,
+    )
+
+
+def _repository_and_vendor(
+    ref: PackageRef, read: Release | Unreadable, *, is_known: bool
+) -> tuple[str | None, str | None]:
+    """As the default version's effective POM says; of one that the graph has it is not asked for again."""
+    if is_known:
+        return None, None
+    found = repository(read.model, read.texts) if isinstance(read, Release) else NOT_AVAILABLE
+    vendor = vendor_of(found) or vendor_of_group(ref)
+    is_certain = found != NOT_AVAILABLE or (isinstance(read, Release) and not read.gaps)
+    return (found if is_certain else None), vendor

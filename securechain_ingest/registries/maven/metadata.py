@@ -1,0 +1,34 @@
+"""maven-metadata.xml, the list of an artifact's versions (maven.apache.org, "Maven Metadata").
+
+Its `release`, `latest` and `lastUpdated` are not read: they say whatever the last upload said, be it of 2003.
+"""
+
+from __future__ import annotations
+
+from securechain_ingest.errors import NotFound
+from securechain_ingest.model import PackageRef
+from securechain_ingest.registries.maven.versions import VersionKey, is_release, version_key
+from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
+
+
+def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
+    """The versions, each once, as listed. Raises Malformed for what is no such list, NotFound for one without any."""
+    versioning = children(children(parse_xml(body, "metadata", url)).get("versioning"))
+    listed = (text_of(element) for element in versioning.get("versions", ()))
+    versions = tuple(dict.fromkeys(version for version in listed if version.strip(".") and "/" not in version))
+    if not versions:
+        raise NotFound(f"{ref.registry_name} has no versions in the Maven repository", url=url)
+    return versions
+
+
+def default_version(versions: tuple[str, ...]) -> str:
+    """What a user takes who just wants the newest: the highest release, else the highest of any kind."""
+    return max(versions, key=_preference)
+
+
+def _preference(name: str) -> tuple[int, VersionKey, str]:
+    try:
+        key = version_key(name)
+    except ValueError:
+        return 0, (), name
+    return 2 if is_release(name) else 1, key, name

@@ -1,0 +1,94 @@
+"""Maven's coordinates: which there can be, the identity of a package, and where its files lie.
+
+A package is a group and an artifact id, both case-sensitive (Maven's `DefaultModelValidator` allows letters, digits
+and `-_.`). The repository's layout is documented at maven.apache.org, "Maven 2 & 3 repository layout".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from securechain_ingest.errors import InvalidName
+from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries.maven.versions import version_key
+
+MAVEN: Final = Ecosystem(
+    name="maven",
+    label="MavenPackage",
+    purl_type="maven",
+    osv="Maven",
+    version_key=version_key,
+    namespace_separator=":",
+)
+
+MAX_NAME_LENGTH: Final = 512
+
+# Ids become folders: `.` and `..` are none, nor is what lies between two dots of a group.
+_GROUP: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
+_ARTIFACT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]+", re.ASCII)
+
+
+class Coordinates(NamedTuple):
+    """One POM."""
+
+    group_id: str
+    artifact_id: str
+    version: str
+
+    def __str__(self) -> str:
+        return ":".join(self)
+
+
+def identify(name: str) -> PackageRef:
+    """The identity behind `group:artifact`. Raises InvalidName."""
+    group_id, separator, artifact_id = name.partition(":")
+    if (
+        len(name) > MAX_NAME_LENGTH
+        or not separator
+        or not _GROUP.fullmatch(group_id)
+        or not _ARTIFACT.fullmatch(artifact_id)
+    ):
+        raise InvalidName(
+            f"{name[:MAX_NAME_LENGTH]!r} is not a name that a Maven package can have: group:artifact with one colon, "
+            "each of letters, digits, -, _ and ."
+        )
+    spelling = f"{group_id}:{artifact_id}"
+    return PackageRef(MAVEN, spelling, spelling.lower(), f"pkg:maven/{group_id}/{artifact_id}")
+
+
+def ids(ref: PackageRef) -> tuple[str, str]:
+    """The group id and the artifact id in the registry's spelling."""
+    group_id, _, artifact_id = ref.registry_name.partition(":")
+    return group_id, artifact_id
+
+
+def version_purl(ref: PackageRef, version: str) -> str:
+    return f"{ref.purl}@{quote(version, safe=':')}"
+
+
+def group_path(group_id: str) -> str:
+    """Below the repository's base URL, with a slash at the end."""
+    return f"{_segment(group_id).replace('.', '/')}/"
+
+
+def metadata_path(ref: PackageRef) -> str:
+    group_id, artifact_id = ids(ref)
+    return f"{group_path(group_id)}{artifact_id}/maven-metadata.xml"
+
+
+def file_path(coordinates: Coordinates, extension: str) -> str:
+    """Of the file without classifier, such as `.pom` or `.jar`."""
+    artifact_id, version = _segment(coordinates.artifact_id), _segment(coordinates.version)
+    return f"{group_path(coordinates.group_id)}{artifact_id}/{version}/{artifact_id}-{version}.{extension}"
+
+
+def can_be_asked_for(coordinates: Coordinates) -> bool:
+    """Whether each part is there, without properties, and can be a folder."""
+    return all(part and "${" not in part and "/" not in part and part.strip(".") for part in coordinates)
+
+
+def _segment(text: str) -> str:
+    # A plus stays as Maven itself sends it.
+    return quote(text, safe="+")

@@ -1,0 +1,91 @@
+"""An effective POM as the model: edges, the repository, the file that the import names are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final
+
+from securechain_ingest.errors import InvalidName
+from securechain_ingest.model import ANY, PackageRef, Requirement
+from securechain_ingest.registries.maven.constraints import constraints
+from securechain_ingest.registries.maven.effective import Model, Texts
+from securechain_ingest.registries.maven.names import identify
+from securechain_ingest.registries.maven.pom import Dependency
+from securechain_ingest.registries.repository import normalise_repository
+
+_RUNTIME: Final = frozenset({"compile", "runtime"})
+_WITHOUT_FILE: Final = frozenset({"pom", "bom"})
+_OWN_EXTENSION: Final = frozenset({"aar", "apk", "ear", "hpi", "nar", "nbm", "par", "rar", "sar", "swc", "war", "zip"})
+"""Packagings whose file is named after them; any other one (bundle, maven-plugin, eclipse-plugin) makes a jar."""
+
+_REPOSITORY_VALUES: Final = ("scm.url", "scm.connection", "scm.developerConnection", "url", "issueManagement.url")
+
+
+def requirements(dependencies: Iterable[Dependency]) -> tuple[Requirement, ...]:
+    """The runtime ones of an effective POM's direct dependencies, one for a package.
+
+    Of several on one package (a classifier, another type) the plain jar's version counts, if it is known.
+    """
+    best: dict[str, tuple[tuple[bool, bool], Requirement]] = {}
+    for dependency in dependencies:
+        if dependency.scope not in _RUNTIME or (dependency.optional or "").lower() == "true":
+            continue
+        try:
+            requirement = _requirement(dependency.group_id, dependency.artifact_id, dependency.version)
+        except InvalidName:
+            # A property that nobody defines, or a name that no artifact can have.
+            continue
+        is_plain = dependency.type == "jar" and not dependency.classifier
+        worth = (requirement.constraints != ANY, is_plain)
+        purl = requirement.target.purl
+        if purl not in best or worth > best[purl][0]:
+            best[purl] = worth, requirement
+    return tuple(requirement for _, requirement in best.values())
+
+
+@lru_cache(maxsize=65_536)
+def _requirement(group_id: str, artifact_id: str, version: str | None) -> Requirement:
+    """Raises InvalidName."""
+    return Requirement(identify(f"{group_id}:{artifact_id}"), constraints(version))
+
+
+def extension(texts: Texts) -> str | None:
+    """The extension of the artifact's main file by its packaging; None if there is no file."""
+    packaging = texts.value("packaging") or "jar"
+    if packaging in _WITHOUT_FILE:
+        return None
+    return packaging if packaging in _OWN_EXTENSION else "jar"
+
+
+def repository(model: Model, texts: Texts) -> str:
+    """The normalised repository of an effective POM, or NOT_AVAILABLE."""
+    return normalise_repository(texts(address) for address in _addresses(model))
+
+
+def vendor_of_group(ref: PackageRef) -> str:
+    """`org` of `org.example:thing`."""
+    return ref.registry_name.partition(":")[0].partition(".")[0]
+
+
+def _addresses(model: Model) -> Iterator[str]:
+    """Where the source may lie. An inherited address has the child's artifact id appended by Maven; that says more only
+    where the parent names no more than an owner."""
+    for name in _REPOSITORY_VALUES:
+        child = None
+        for pom in model.lineage:
+            address = pom.values.get(name)
+            if address is not None:
+                # The npm shorthand owner/repo means nothing here.
+                if ":" in address or "." in address.partition("/")[0]:
+                    yield address
+                    if child is not None:
+                        yield f"{address}/{child.values.get('artifactId', '')}"
+                break
+            child = pom
+
+
+def package_properties(ref: PackageRef) -> dict[str, str]:
+    """The node's own properties (contract, section 1.1)."""
+    group_id, _, artifact_id = ref.registry_name.partition(":")
+    return {"group_id": group_id, "artifact_id": artifact_id}

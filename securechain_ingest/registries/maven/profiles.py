@@ -1,0 +1,118 @@
+"""Which profiles of a POM are active (maven.apache.org, "Introduction to Build Profiles").
+
+A published POM's profiles depend on who builds with it. Here that is always the same machine: Linux on amd64 with
+JDK 17, no properties on the command line, no environment variables, no files beside the POM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from lxml import etree
+
+from securechain_ingest.registries.maven.xml import children, text_of
+
+JDK: Final = "17.0.15"
+
+_OS: Final = {"name": "linux", "family": "unix", "arch": "amd64"}
+_SYSTEM_PROPERTIES: Final = {
+    "java.version": JDK,
+    "java.specification.version": "17",
+    "java.vm.specification.version": "17",
+    "java.class.version": "61.0",
+    "os.name": "Linux",
+    "os.arch": "amd64",
+    "file.separator": "/",
+    "path.separator": ":",
+    "line.separator": "\n",
+    "file.encoding": "UTF-8",
+}
+_NUMBERS: Final = re.compile(r"[._-]")
+_ENDLESS: Final = ("99999999", False)
+
+
+def active_profiles(profiles: Iterable[etree._Element]) -> list[dict[str, etree._Element]]:
+    """The active ones' elements, in the order of the POM; those active by default only if no other one is."""
+    active: list[dict[str, etree._Element]] = []
+    by_default: list[dict[str, etree._Element]] = []
+    for profile in profiles:
+        parts = children(profile)
+        activation = children(parts.get("activation"))
+        if _is_active(activation):
+            active.append(parts)
+        elif "activeByDefault" in activation and text_of(activation["activeByDefault"]).lower() == "true":
+            by_default.append(parts)
+    return active or by_default
+
+
+def _is_active(activation: dict[str, etree._Element]) -> bool:
+    """Whether there are conditions and all of them hold."""
+    conditions = [condition(activation[name]) for name, condition in _CONDITIONS.items() if name in activation]
+    return bool(conditions) and all(conditions)
+
+
+def _jdk(element: etree._Element) -> bool:
+    wanted = text_of(element)
+    if wanted.startswith("!"):
+        return not JDK.startswith(wanted[1:])
+    if not wanted.startswith(("[", "(")):
+        return JDK.startswith(wanted)
+    try:
+        return _is_in_range(wanted)
+    except ValueError:
+        return False
+
+
+def _is_in_range(wanted: str) -> bool:
+    """As Maven's JdkVersionProfileActivator reads a range: three numbers, the first range only."""
+    ends = [_end(part) for part in wanted.split(",")]
+    low, high = [*ends, _ENDLESS][:2]
+    from_low = _compare(*low, is_low=True)
+    return from_low == 0 or (from_low > 0 and _compare(*high, is_low=False) <= 0)
+
+
+def _end(part: str) -> tuple[str, bool]:
+    return part.strip("[]()"), part.startswith("[") or part.endswith("]")
+
+
+def _compare(version: str, is_included: bool, *, is_low: bool) -> int:
+    """Where this JDK lies: -1 below, 0 at or 1 above an end of a range. Raises ValueError."""
+    if not version:
+        return 1 if is_low else -1
+    ours, theirs = ([*map(int, _NUMBERS.split(text.strip())), 0, 0][:3] for text in (JDK, version))
+    if ours != theirs:
+        return 1 if ours > theirs else -1
+    if is_included:
+        return 0
+    return -1 if is_low else 1
+
+
+def _os(element: etree._Element) -> bool:
+    wanted = {name: text_of(part).lower() for name, part in children(element).items()}
+    return bool(wanted) and all(
+        (_OS.get(name) == value.removeprefix("!")) != value.startswith("!") for name, value in wanted.items() if value
+    )
+
+
+def _property(element: etree._Element) -> bool:
+    parts = children(element)
+    name = text_of(parts["name"]) if "name" in parts else ""
+    value = text_of(parts["value"]) if "value" in parts else ""
+    held = _SYSTEM_PROPERTIES.get(name.removeprefix("!"))
+    if not name.removeprefix("!"):
+        return False
+    if value:
+        # With a value Maven overlooks a negated name.
+        return (held == value.removeprefix("!")) != value.startswith("!")
+    return (held is not None) != name.startswith("!")
+
+
+def _file(element: etree._Element) -> bool:
+    """Nothing exists; but where the project lies is not known either, and a path below it says nothing."""
+    parts = children(element)
+    return "exists" not in parts and "missing" in parts and "${basedir}" not in text_of(parts["missing"])
+
+
+_CONDITIONS: Final = {"jdk": _jdk, "os": _os, "property": _property, "file": _file}

@@ -1,0 +1,134 @@
+"""What the POMs of a package's versions say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import structlog
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import ArchiveRefused, Malformed, UpstreamError
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import PackageRef, Requirement
+from securechain_ingest.registries.maven.effective import Model, Texts, inherit, relocation_of
+from securechain_ingest.registries.maven.names import Coordinates, ids
+from securechain_ingest.registries.maven.package import requirements
+from securechain_ingest.registries.maven.pom import Dependency, Pom
+from securechain_ingest.registries.maven.poms import Poms
+from securechain_ingest.registries.maven.resolution import Effective, Effectives
+
+logger = structlog.get_logger(__name__)
+
+_AT_ONCE: Final = 8
+"""Versions of one package that are asked about at the same time."""
+
+_MAX_RELOCATIONS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What one version's POM says."""
+
+    date: str | None
+    model: Model
+    texts: Texts
+    requirements: tuple[Requirement, ...] | None = None
+    """None: not asked for."""
+    is_relocated: bool = False
+    gaps: tuple[str, ...] = ()
+
+
+Unreadable: TypeAlias = UpstreamError | ArchiveRefused
+
+
+class Releases:
+    """Reads them; what packages have in common is read once for all."""
+
+    def __init__(self, http: HttpClient, pool: ParserPool) -> None:
+        self._poms = Poms(http, pool)
+        self._effectives = Effectives(self._pom)
+
+    async def read(
+        self, ref: PackageRef, versions: Iterable[str], told: frozenset[str]
+    ) -> dict[str, Release | Unreadable]:
+        """Each version's release, or why its POM cannot be had; of those `told` before nothing but its own POM counts.
+
+        Raises UpstreamError or ParserLost for the first failure that another try can mend.
+        """
+        read: dict[str, Release | Unreadable] = {}
+        waiting = iter(versions)
+
+        async def ask() -> None:
+            for version in waiting:
+                own = Coordinates(*ids(ref), version)
+                try:
+                    read[version] = await (self._alone(own) if version in told else self._effective(own))
+                except (UpstreamError, ArchiveRefused) as error:
+                    if error.transient:
+                        raise
+                    read[version] = error
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(_AT_ONCE):
+                    tasks.create_task(ask(), name=f"poms-{ref.purl}-{number}")
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        _report(ref, read)
+        return read
+
+    async def _alone(self, own: Coordinates) -> Release:
+        published = await self._poms.get(own)
+        model = inherit(published.pom, None)
+        texts = Texts(model)
+        return Release(published.date, model, texts, is_relocated=relocation_of(model, texts, own) is not None)
+
+    async def _effective(self, own: Coordinates) -> Release:
+        published = await self._poms.get(own)
+        effective = await self._effectives.of(own, published.pom)
+        final, gaps = await self._relocated(own, effective)
+        dependencies = final.dependencies if final.relocation is None else (_plain(final.relocation),)
+        is_relocated = effective.relocation is not None
+        return Release(published.date, effective.model, effective.texts, requirements(dependencies), is_relocated, gaps)
+
+    async def _relocated(self, own: Coordinates, effective: Effective) -> tuple[Effective, tuple[str, ...]]:
+        """Where an artifact that moved to another version of its package ends, and all gaps on the way."""
+        gaps = effective.gaps
+        passed = [own]
+        while (target := effective.relocation) is not None and target[:2] == own[:2]:
+            if target in passed or len(passed) > _MAX_RELOCATIONS:
+                raise Malformed(f"{own} is relocated in a circle", url=str(own))
+            passed.append(target)
+            effective = await self._effectives.of(target, await self._pom(target))
+            gaps += effective.gaps
+        return effective, gaps
+
+    async def _pom(self, coordinates: Coordinates) -> Pom:
+        return (await self._poms.get(coordinates)).pom
+
+
+def _plain(target: Coordinates) -> Dependency:
+    """What an artifact that has moved to another package requires: that one."""
+    return Dependency(*target, type="jar", classifier="", scope="compile", optional=None)
+
+
+def _report(ref: PackageRef, read: Mapping[str, Release | Unreadable]) -> None:
+    """Many versions lack the same, so that each lack is told once, with one of the versions."""
+    gaps: dict[str, list[str]] = {}
+    unreadable: dict[str, list[str]] = {}
+    for version, said in read.items():
+        if isinstance(said, Release):
+            for gap in said.gaps:
+                gaps.setdefault(gap, []).append(version)
+        else:
+            unreadable.setdefault(said.kind, []).append(version)
+    for gap, versions in gaps.items():
+        logger.warning("pom_incomplete", package=ref.purl, reason=gap, version=versions[0], count=len(versions))
+    for kind, versions in unreadable.items():
+        reason = str(read[versions[0]])
+        logger.warning(
+            "pom_unreadable", package=ref.purl, kind=kind, reason=reason, version=versions[0], count=len(versions)
+        )

@@ -1,0 +1,72 @@
+"""XML documents of a Maven repository: read without DTD, entities or network, and forgiving where Maven is."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from html.entities import html5
+from typing import Final
+
+from lxml import etree
+
+from securechain_ingest.errors import Malformed
+
+_PARSER: Final = etree.XMLParser(
+    resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True, collect_ids=False
+)
+_DECLARATION: Final = re.compile(r"\s*<\?xml[^>]*\?>")
+_ENTITY: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
+_XML_ENTITIES: Final = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
+_DOCTYPE: Final = b"<!DOCTYPE"
+
+
+def parse_xml(body: bytes, root: str, url: str) -> etree._Element:
+    """The root element, whose name without namespace must be `root`. Raises Malformed."""
+    if _DOCTYPE in body[:4096].upper():
+        raise Malformed(f"{url} has a document type, which is not read", url=url)
+    try:
+        element = etree.fromstring(body, _PARSER)
+    except etree.XMLSyntaxError:
+        try:
+            element = etree.fromstring(_repaired(body), _PARSER)
+        except etree.XMLSyntaxError as error:
+            raise Malformed(f"{url} is not XML ({error})", url=url) from error
+    if element.getroottree().docinfo.internalDTD is not None:
+        raise Malformed(f"{url} has a document type, which is not read", url=url)
+    if local_name(element) != root:
+        raise Malformed(f"{url} is not the document that was asked for: its root is {local_name(element)!r}", url=url)
+    return element
+
+
+def local_name(element: etree._Element) -> str:
+    """The element's name without namespace, which older documents lack."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def text_of(element: etree._Element) -> str:
+    """Its text, trimmed as Maven does."""
+    return (element.text or "").strip()
+
+
+def children(element: etree._Element | None) -> dict[str, etree._Element]:
+    """The child elements by name; the first where a name repeats."""
+    if element is None:
+        return {}
+    found: dict[str, etree._Element] = {}
+    for child in element:
+        found.setdefault(local_name(child), child)
+    return found
+
+
+def _repaired(body: bytes) -> bytes:
+    """With the encoding that the bytes are really in, nothing before the root, and HTML's entities as characters."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = body.decode("latin-1")
+    text = _DECLARATION.sub("", text, count=1)
+    return _ENTITY.sub(_character, text).strip().encode()
+
+
+def _character(match: re.Match[str]) -> str:
+    return match[0] if match[1] in _XML_ENTITIES or match[1] not in html5 else escape(html5[match[1]], quote=False)
