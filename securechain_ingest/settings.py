@@ -108,7 +108,7 @@ class HttpSettings(Section):
     total_timeout_s: Seconds = 300.0
     retries: int = Field(default=3, ge=0, le=10)
     max_retry_after_s: Seconds = 30.0
-    max_connections: int = Field(default=100, ge=1, le=1000)
+    max_connections: int = Field(default=16, ge=1, le=1000)
     max_document_bytes: Bytes = 256 * 1024 * 1024
     max_artifact_bytes: Bytes = 200 * 1024 * 1024
     not_found_ttl_s: Seconds = 300.0
@@ -154,20 +154,20 @@ class RateSettings(Section):
 
 
 class ConnectionSettings(Section):
-    """Requests at once to each endpoint; 0: no limit."""
+    """Requests at once to each endpoint; 0: as many as `[http] max_connections`."""
 
     pypi: Connections = 8
-    pypi_files: Connections = 16
+    pypi_files: Connections = 8
     npm_registry: Connections = 8
     npm_replicate: Connections = 2
     maven_central: Connections = 4
-    crates_index: Connections = 16
-    crates_static: Connections = 16
+    crates_index: Connections = 8
+    crates_static: Connections = 8
     crates_api: Connections = 1
     rubygems_index: Connections = 8
     rubygems_api: Connections = 4
     rubygems_files: Connections = 8
-    nuget_api: Connections = 16
+    nuget_api: Connections = 8
     osv: Connections = 8
 
 

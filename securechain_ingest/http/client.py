@@ -80,6 +80,8 @@ class Traffic:
 @dataclass(slots=True)
 class _Endpoint:
     pace: Pace
+    client: httpx.AsyncClient
+    """Its own, because with each request a client looks whether any of its idle connections has been closed."""
     requests: int = 0
     received_bytes: int = 0
 
@@ -105,20 +107,12 @@ class HttpClient:
         self._clock = clock
         self._bases: dict[str, str] = endpoints.model_dump()
         self._routes = Routes(self._bases, http.allowed_hosts)
+        self._ssl_context = httpx.create_ssl_context()
         self._endpoints = {
-            name: _Endpoint(Pace(getattr(rates, name), getattr(connections, name), clock)) for name in self._bases
+            name: self._make_endpoint(getattr(rates, name), getattr(connections, name)) for name in self._bases
         }
         self._flights: Flights[Response] = Flights()
         self._not_found: OrderedDict[str, float] = OrderedDict()
-        self._client = httpx.AsyncClient(
-            http2=True,
-            headers={"User-Agent": f"securechain-ingest/{__version__} (+{http.contact})", "Accept-Encoding": "gzip"},
-            timeout=httpx.Timeout(http.timeout_s),
-            limits=httpx.Limits(max_connections=http.max_connections, max_keepalive_connections=http.max_connections),
-            follow_redirects=False,
-            # Registries need none, and one that is kept costs time with every request.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -126,12 +120,13 @@ class HttpClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        for endpoint in self._endpoints.values():
+            await endpoint.client.aclose()
 
     def apply(self, rates: RateSettings, connections: ConnectionSettings) -> None:
         """Take new limits for the requests to come."""
         for name in self._bases:
-            self._endpoints[name].pace.apply(getattr(rates, name), getattr(connections, name))
+            self._endpoints[name].pace.apply(getattr(rates, name), self._connections(getattr(connections, name)))
 
     def traffic(self) -> dict[str, Traffic]:
         """What went where so far, by endpoint; endpoints that were not asked are left out."""
@@ -251,7 +246,7 @@ class HttpClient:
         # who stands in a long queue of our own making has not been failed by the server.
         async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
             endpoint.requests += 1
-            async with self._client.stream("GET", url, headers=headers) as response:
+            async with endpoint.client.stream("GET", url, headers=headers) as response:
                 try:
                     if response.status_code in {429, 503}:
                         endpoint.pace.overloaded()
@@ -273,8 +268,30 @@ class HttpClient:
     def _endpoint(self, url: str) -> _Endpoint:
         name = self._routes.endpoint_of(url)
         if name not in self._endpoints:
-            self._endpoints[name] = _Endpoint(Pace(_UNLISTED_RATE, _UNLISTED_CONNECTIONS, self._clock))
+            self._endpoints[name] = self._make_endpoint(_UNLISTED_RATE, _UNLISTED_CONNECTIONS)
         return self._endpoints[name]
+
+    def _make_endpoint(self, rate: float, connections: int) -> _Endpoint:
+        settings = self._settings
+        limit = settings.max_connections
+        client = httpx.AsyncClient(
+            http2=True,
+            verify=self._ssl_context,
+            headers={
+                "User-Agent": f"securechain-ingest/{__version__} (+{settings.contact})",
+                "Accept-Encoding": "gzip",
+            },
+            timeout=httpx.Timeout(settings.timeout_s),
+            limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit),
+            follow_redirects=False,
+            # Registries need none, and one that is kept costs time with every request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )
+        return _Endpoint(Pace(rate, self._connections(connections), self._clock), client)
+
+    def _connections(self, configured: int) -> int:
+        """Requests at once: never more than connections, for those would wait where nobody counts them."""
+        return min(configured or self._settings.max_connections, self._settings.max_connections)
 
     def _refuse_remembered(self, url: str) -> None:
         if self._not_found.get(url, float("-inf")) > self._clock():
