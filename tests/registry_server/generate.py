@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.registry_server.maven.generate import artifacts
 from tests.registry_server.npm.generate import packages
 from tests.registry_server.pypi.generate import projects
 from tests.registry_server.rubygems.generate import gems
@@ -19,6 +20,8 @@ def generate(shape: Shape | None = None) -> World:
         made += tuple(projects(shape))
     if "npm" in shape.ecosystems:
         made += tuple(packages(shape))
+    if "maven" in shape.ecosystems:
+        made += tuple(artifacts(shape))
     if "rubygems" in shape.ecosystems:
         made += tuple(gems(shape))
     return World(made)

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.registry_server import npm, pypi, recorded, rubygems
+from tests.registry_server import maven, npm, pypi, recorded, rubygems
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.resources import Request, Resource, Site
 
 ENDPOINTS = (
     *pypi.ENDPOINTS,
     *npm.ENDPOINTS,
+    *maven.ENDPOINTS,
     *rubygems.ENDPOINTS,
 )
 """The names of config.toml's table `[endpoints]` that are served."""
 
 
-Made: TypeAlias = pypi.Project | npm.Package | rubygems.Gem
+Made: TypeAlias = pypi.Project | npm.Package | maven.Package | rubygems.Gem
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class World:
         gems = [package for package in self.packages if isinstance(package, rubygems.Gem)]
         sites = pypi.sites(projects, addresses) | npm.sites(packages, addresses)
         sites |= rubygems.sites(gems, addresses)
+        sites |= maven.sites((made for made in self.packages if isinstance(made, maven.Package)), addresses)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():
                 sites[endpoint] = _either(sites[endpoint], site)

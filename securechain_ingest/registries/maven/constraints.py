@@ -66,20 +66,21 @@ def constraints(declared: str | None) -> str:
 
     `any` for none, for one whose properties nobody defines, and for what Maven does not understand either.
     """
-    text = "".join((declared or "").split())
+    declared = declared or ""
+    text = "".join(declared.split())
     if not text or len(text) > MAX_LENGTH or "${" in text or text in _FLOATING:
         return ANY
     try:
         if _PLAIN.fullmatch(text):
             version_key(text)
             return f"[{text}]"
-        return _ranges(text)
+        return _ranges(text) or " ".join(declared.split())
     except ValueError:
         return ANY
 
 
-def _ranges(text: str) -> str:
-    """The intervals as declared, unless a client misreads them. Raises ValueError for what is no range."""
+def _ranges(text: str) -> str | None:
+    """The intervals as a client reads them right; None: it does as declared. Raises ValueError for what is no range."""
     intervals: list[_Interval] = []
     position = 0
     while position < len(text):
@@ -101,4 +102,4 @@ def _ranges(text: str) -> str:
     if not united[0].low and not united[0].high:
         return ANY
     is_readable = united == intervals and all(interval.low != interval.high or "," not in text for interval in united)
-    return text if is_readable else ",".join(map(str, united))
+    return None if is_readable else ",".join(map(str, united))

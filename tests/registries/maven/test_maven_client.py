@@ -1,0 +1,362 @@
+"""A Maven repository, asked over real HTTP: one request for the versions, one a POM, one or two for the names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import KnownPackage, Package, Version
+from securechain_ingest.registries.maven.client import Maven
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.settings import (
+    ArchiveSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HttpSettings,
+    RateSettings,
+)
+from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, maven, serve
+
+
+def managed(*dependencies: str) -> str:
+    return f"<dependencyManagement><dependencies>{''.join(dependencies)}</dependencies></dependencyManagement>"
+
+
+SCM = "<scm><url>https://github.com/some-owner/some-repo</url></scm>"
+
+BOM = maven.Package(
+    "org.made:bom",
+    (maven.Version("9", packaging="pom", pom=managed(maven.dependency("org.made:by-bom", "4.4", scope="runtime"))),),
+    listed=False,
+)
+PARENT = maven.Package(
+    "org.made:parent",
+    (
+        maven.Version(
+            "1",
+            packaging="pom",
+            pom="<properties><thing.version>1.0</thing.version></properties>"
+            + managed(
+                maven.dependency("org.made:thing", "${thing.version}"),
+                maven.dependency("org.made:bom", "9", type="pom", scope="import"),
+            )
+            + SCM,
+        ),
+    ),
+    listed=False,
+)
+CHILD = maven.Package(
+    "org.made:Child",
+    (
+        maven.Version("1.0", (maven.need("org.made:Other", "[1.0,2.0)"),), packaging="pom"),
+        maven.Version(
+            "2.0",
+            (
+                maven.need("org.made:thing", None, "[3.0]"),
+                maven.need("org.made:by-bom", None, "[4.4]"),
+                Need(maven.dependency("org.made:in-tests", "1", scope="test"), None),
+                maven.need("com.example:unknown", "${nobody}", "any"),
+            ),
+            pom="<properties><thing.version>3.0</thing.version></properties>",
+            parent="org.made:parent:1",
+        ),
+        maven.Version("2.1", parent="org.made:parent:1"),
+        maven.Version("3.0-beta-1", parent="org.made:parent:1"),
+    ),
+    vendor="some-owner",
+    repository_url="https://github.com/some-owner/some-repo",
+    import_names=("org.made",),
+)
+SIBLING = maven.Package(
+    "org.made:sibling",
+    (maven.Version("1.0", (maven.need("org.made:thing", None, "[1.0]"),), parent="org.made:parent:1"),),
+    vendor="some-owner",
+    repository_url="https://github.com/some-owner/some-repo",
+)
+MOVED = maven.Package(
+    "old.made:thing",
+    (
+        maven.Version("1.0", (maven.need("org.made:Child", "1.0"),)),
+        maven.Version(
+            "1.1",
+            (Need("", "org.made:thing", "[1.1]"),),
+            pom="<distributionManagement><relocation><groupId>org.made</groupId></relocation></distributionManagement>",
+        ),
+    ),
+)
+LARGE = maven.Package("org.made:large", tuple(maven.Version(f"1.{minor}") for minor in range(60)))
+HOLES = maven.Package(
+    "org.made:holes",
+    (
+        maven.Version("1", (maven.need("org.made:thing", "1"),), has_pom=False),
+        maven.Version("2", document=b"<!DOCTYPE project [<!ENTITY a 'b'>]><project><version>&a;</version></project>"),
+        maven.Version("3", (maven.need("org.made:thing", None, "any"),), parent="org.made:never-published:1"),
+    ),
+)
+BUNDLE = maven.Package("org.made:bundle", (maven.Version("1.0", packaging="pom"),))
+BROKEN = maven.Package("org.made:broken", (maven.Version("1.0", has_jar=False),))
+WORLD = World((BOM, PARENT, CHILD, SIBLING, MOVED, LARGE, HOLES, BUNDLE, BROKEN))
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    maven: Maven
+
+    def paths(self) -> list[str]:
+        return [request.target.rpartition("/")[2] for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(WORLD) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.requests.clear()
+    server.faults.clear()
+    server.replace(WORLD)
+    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    async with (
+        HttpClient(
+            HttpSettings(retries=0),
+            EndpointSettings(**server.endpoints()),
+            RateSettings(**unlimited),
+            ConnectionSettings(**unlimited),
+        ) as http,
+        ParserPool(ArchiveSettings(processes=1)) as pool,
+    ):
+        yield Site(server, Maven(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+
+
+async def fetched(site: Site, name: str) -> Package:
+    package = await site.maven.fetch(site.maven.identify(name), None)
+    assert isinstance(package, Package)
+    return package
+
+
+def known(package: Package) -> KnownPackage:
+    versions = frozenset(version.name for version in package.versions)
+    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+
+
+def edges(version: Version) -> dict[str, str] | None:
+    if version.requirements is None:
+        return None
+    return {need.target.purl: need.constraints for need in version.requirements}
+
+
+async def test_a_package_takes_one_request_and_one_a_pom_and_one_for_its_names(site: Site) -> None:
+    package = await fetched(site, "org.made:Child")
+    names = await site.maven.import_names(package)
+
+    assert Counter(site.paths()) == Counter(
+        [
+            "maven-metadata.xml",
+            "Child-1.0.pom",
+            "Child-2.0.pom",
+            "Child-2.1.pom",
+            "Child-3.0-beta-1.pom",
+            "parent-1.pom",
+            "bom-9.pom",
+            "Child-2.1.jar",
+        ]
+    )
+    assert [request.defect for request in site.server.requests] == [None] * 8
+    assert names.names == ("org.made",)
+
+
+async def test_parents_and_boms_are_read_once_for_all_packages(site: Site) -> None:
+    await fetched(site, "org.made:Child")
+    site.server.requests.clear()
+    await fetched(site, "org.made:sibling")
+
+    assert site.paths() == ["maven-metadata.xml", "sibling-1.0.pom"]
+
+
+@pytest.mark.parametrize("expected", [CHILD, SIBLING, MOVED, LARGE, BUNDLE], ids=lambda package: package.name)
+async def test_a_package_is_what_its_author_published(site: Site, expected: maven.Package) -> None:
+    package = await fetched(site, expected.name)
+    truth = expected.truth()
+
+    assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
+        truth.name,
+        truth.purl,
+        truth.registry_name,
+    )
+    assert (package.vendor, package.repository_url) == (truth.vendor, truth.repository_url)
+    assert package.properties == {"group_id": expected.group_id, "artifact_id": expected.artifact_id}
+    assert {(version.name, version.purl, version.release_date) for version in package.versions} == {
+        (version.name, version.purl, version.release_date) for version in truth.versions
+    }
+    assert {version.name: edges(version) for version in package.versions} == {
+        version.name: version.requirements for version in truth.versions
+    }
+    assert package.ref.ecosystem.rank(version.name for version in package.versions) == {
+        version.name: version.serial_number for version in truth.versions
+    }
+
+
+async def test_everything_in_a_generated_repository_is_as_it_was_made(site: Site) -> None:
+    world = generate(Shape(packages=40, seed=3, odd_share=0.3, large_share=0.05, ecosystems=("maven",)))
+    site.server.replace(world)
+
+    for purl, truth in world.truth().items():
+        package = await fetched(site, truth.registry_name)
+        names = await site.maven.import_names(package)
+        assert (package.vendor, package.repository_url) == (truth.vendor, truth.repository_url), purl
+        found = {version.name: (version.release_date, edges(version)) for version in package.versions}
+        expected = {
+            version.name: (version.release_date, version.requirements if version.release_date else None)
+            for version in truth.versions
+        }
+        assert found == expected, purl
+        assert names.names == truth.import_names, purl
+
+
+async def test_a_package_that_did_not_change_is_confirmed_without_its_versions(site: Site) -> None:
+    package = await fetched(site, "org.made:large")
+    site.server.requests.clear()
+    answer = await site.maven.fetch(package.ref, known(package))
+
+    assert answer == Unchanged(package.ref)
+    assert [(request.status, request.target) for request in site.server.requests] == [
+        (304, "/org/made/large/maven-metadata.xml")
+    ]
+
+
+async def test_a_list_with_another_date_and_the_same_versions_is_no_change(site: Site) -> None:
+    package = await fetched(site, "org.made:large")
+    site.server.requests.clear()
+    answer = await site.maven.fetch(package.ref, replace(known(package), validator='"another"'))
+
+    assert answer == Unchanged(package.ref)
+    assert site.paths() == ["maven-metadata.xml"]
+
+
+async def test_of_a_known_package_only_the_new_versions_are_asked_for(site: Site) -> None:
+    package = await fetched(site, "org.made:Child")
+    newer = replace(CHILD, versions=(*CHILD.versions, maven.Version("4.0", (maven.need("org.made:thing", "9"),))))
+    site.server.replace(World((BOM, PARENT, newer)))
+    site.server.requests.clear()
+    answer = await site.maven.fetch(package.ref, known(package))
+
+    assert site.paths() == ["maven-metadata.xml", "Child-4.0.pom"]
+    assert isinstance(answer, Package)
+    assert {version.name: edges(version) for version in answer.versions} == {
+        "1.0": None,
+        "2.0": None,
+        "2.1": None,
+        "3.0-beta-1": None,
+        "4.0": {"pkg:maven/org.made/thing": "[9]"},
+    }
+
+
+async def test_a_late_fix_of_an_old_line_leaves_the_repository_and_the_jar_as_they_were(site: Site) -> None:
+    package = await fetched(site, "org.made:Child")
+    fixed = replace(CHILD, versions=(CHILD.versions[0], maven.Version("1.0.1"), *CHILD.versions[1:]))
+    site.server.replace(World((BOM, PARENT, fixed)))
+    answer = await site.maven.fetch(package.ref, known(package))
+
+    assert isinstance(answer, Package)
+    assert (answer.repository_url, answer.vendor) == (None, None)
+    assert answer.artifacts == package.artifacts
+
+
+async def test_a_known_package_is_asked_for_by_its_own_spelling(site: Site) -> None:
+    package = await fetched(site, "org.made:Child")
+    answer = await site.maven.fetch(site.maven.identify("org.made:child"), known(package))
+
+    assert answer == Unchanged(package.ref)
+
+
+@pytest.mark.parametrize("name", ["org.made:nothing", "org.made:child", "org.made:parent", "nowhere:at-all"])
+async def test_a_package_that_the_repository_does_not_have_is_not_found(site: Site, name: str) -> None:
+    with pytest.raises(NotFound):
+        await fetched(site, name)
+
+
+async def test_a_lower_case_name_finds_the_registrys_spelling_by_one_listing(site: Site) -> None:
+    ref = site.maven.identify("org.made:child")
+
+    assert await site.maven.near_names(ref) == ("org.made:Child",)
+    assert [request.target for request in site.server.requests] == ["/org/made/"]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("org.made:siblings", "org.made:sibling"), ("org.made:x", None), ("never.made:x", None)]
+)
+async def test_near_names_are_those_of_the_group(site: Site, name: str, near: str | None) -> None:
+    assert await site.maven.near_names(site.maven.identify(name)) == ((near,) if near else ())
+
+
+async def test_a_repository_that_asks_for_fewer_requests_is_given_the_time_it_wants(site: Site) -> None:
+    site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", Kind.STATUS, status=429, retry_after="7"))
+
+    with pytest.raises(RateLimited) as failure:
+        await fetched(site, "org.made:large")
+    assert failure.value.delay_s == 7
+
+
+async def test_a_pom_that_cannot_be_read_now_fails_the_package_and_not_its_requirements(site: Site) -> None:
+    site.server.faults.add(Fault("/org/made/large/1.7/*", Kind.STATUS, status=403))
+
+    with pytest.raises(Unavailable):
+        await fetched(site, "org.made:large")
+
+
+async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
+    site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", Kind.HTML))
+
+    with pytest.raises(Malformed):
+        await fetched(site, "org.made:large")
+
+
+async def test_versions_without_a_readable_pom_or_parent_stay_and_are_reported(site: Site) -> None:
+    with capture_logs() as lines:
+        package = await fetched(site, "org.made:holes")
+
+    assert {version.name: edges(version) for version in package.versions} == {
+        "1": None,
+        "2": None,
+        "3": {"pkg:maven/org.made/thing": "any"},
+    }
+    assert [version.release_date is None for version in package.versions] == [True, True, False]
+    told = {(line["event"], line.get("kind"), line["version"]) for line in lines}
+    assert told == {
+        ("pom_unreadable", "not_found", "1"),
+        ("pom_unreadable", "malformed", "2"),
+        ("pom_incomplete", None, "3"),
+    }
+    assert any("org.made:never-published:1" in line["reason"] for line in lines)
+
+
+async def test_a_jar_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
+    package = await fetched(site, "org.made:broken")
+
+    with pytest.raises(NotFound):
+        await site.maven.import_names(package)
+    assert site.maven.fallback_names(package.ref) == ("org.made",)
+
+
+@pytest.mark.parametrize("name", ["org.made:bundle", "old.made:thing"])
+async def test_a_package_without_a_file_is_known_by_its_group(site: Site, name: str) -> None:
+    package = await fetched(site, name)
+    site.server.requests.clear()
+
+    assert package.artifacts == ()
+    assert (await site.maven.import_names(package)).names == (name.partition(":")[0],)
+    assert site.paths() == []
