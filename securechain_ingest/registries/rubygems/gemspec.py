@@ -1,8 +1,8 @@
 """A gem's own description, the YAML of its `metadata.gz`, read without constructing anything.
 
 Format: Gem::Specification's YAML (RubyGems' "Specification Reference"). The document is walked event by event: tags are
-not followed, an alias is the very list or text that it names (so that a bomb stays as small as it is written), and no
-depth costs more than its length.
+not followed, an alias is the very list or text that it names (so that a bomb stays as small as it is written), and
+depth is bounded (libyaml takes time that grows with its square).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from securechain_ingest.registries.rubygems.repository import repository_of
 _Value: TypeAlias = "str | list[Any] | dict[str, Any]"
 
 _DEFAULT_REQUIRE_PATHS: Final = ("lib",)
+_MAX_DEPTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def _document(text: str) -> _Value | None:
         _add(*stack[-1], value)
         if isinstance(event, yaml.CollectionStartEvent):
             stack.append((value, []))
+            if len(stack) > _MAX_DEPTH:
+                raise ArchiveRefused("the gem's metadata are nested too deeply", reason="bad_metadata")
         if isinstance(event, yaml.NodeEvent) and event.anchor and not isinstance(event, yaml.AliasEvent):
             anchors[event.anchor] = value
     return root[0] if root else None

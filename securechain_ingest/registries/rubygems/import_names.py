@@ -25,6 +25,9 @@ from securechain_ingest.registries.rubygems.gemspec import Gemspec, parse_gemspe
 WINDOW_BYTES: Final = 64 * 1024
 """Of a gem that are fetched first: nearly always its gemspec, often all of it."""
 
+MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
+"""Unpacked; a gem of ten thousand files has a tenth of it."""
+
 _METADATA: Final = ("metadata.gz", "metadata")
 _DATA: Final = "data.tar.gz"
 _TESTS: Final = ("_spec.rb", "_test.rb")
@@ -55,8 +58,7 @@ def _gemspec(file: BinaryIO, limits: ArchiveLimits) -> Gemspec:
     for member in iterate_plain_tar(file, limits):
         if member.name in _METADATA:
             packed = io.BytesIO(member.read())
-            limit = limits.max_member_bytes
-            return parse_gemspec(ExpandedStream(expand(packed), limit).read(limit))
+            return parse_gemspec(ExpandedStream(expand(packed), MAX_METADATA_BYTES).read(MAX_METADATA_BYTES + 1))
     raise ArchiveRefused("a gem without metadata", reason="no_metadata")
 
 

@@ -74,6 +74,8 @@ def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]
         lines = text.split("\n")
         start = lines.index("---") + 1 if "---" in lines else 0
         files: dict[str, dict[str, _File]] = {}
+        if lines[-1] and "|" not in lines[-1]:
+            raise ValueError("it is cut off")
         for line in lines[start:]:
             if line.strip():
                 file = _file(line)
