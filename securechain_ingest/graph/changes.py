@@ -13,7 +13,16 @@ from typing import Any
 
 from securechain_ingest.graph.identity import Identity, new_name, spellings, version_purl
 from securechain_ingest.graph.state import VersionState
-from securechain_ingest.model import ANY, PackageRef, PackageWrite, Rating, Requirement, Version
+from securechain_ingest.model import (
+    ANY,
+    Ecosystem,
+    ImportNames,
+    PackageRef,
+    PackageWrite,
+    Rating,
+    Requirement,
+    Version,
+)
 
 FORMAT = 1
 """Goes up when packages written by an earlier release have to be read from their registries again."""
@@ -171,9 +180,17 @@ def _package_properties(write: PackageWrite, name: str) -> Row:
     if package.repository_url is not None:
         properties["repository_url"] = package.repository_url
     if write.import_names is not None:
-        properties["import_names"] = list(write.import_names.names)
-        properties["import_names_error"] = write.import_names.error
+        properties |= names_properties(package.ref.ecosystem, write.import_names)
     return properties
+
+
+def names_properties(ecosystem: Ecosystem, names: ImportNames) -> Row:
+    """What a package's node holds of its import names."""
+    return {
+        "import_names": list(names.names),
+        "import_names_error": names.error,
+        "import_names_parser": ecosystem.import_names_version,
+    }
 
 
 def _version_properties(

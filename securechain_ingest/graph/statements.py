@@ -25,6 +25,9 @@ class Statements:
     namesake: str
     stale: str
     view: str
+    names_gaps: str
+    count_names_gaps: str
+    fill_names: str
 
 
 _QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
@@ -95,11 +98,12 @@ SET v += row.properties
 RETURN count(*) AS updated_versions
 """
 
+# A comprehension always begins at its node; a pattern planned on an empty graph may begin at all relationships.
 _DROP = """
 UNWIND $rows.dropped AS row
 MATCH (v) WHERE elementId(v) = row.id
-MATCH (v)-[r]-() WHERE elementId(r) IN row.relationships
-DELETE r
+UNWIND [(v)-[r]-() WHERE elementId(r) IN row.relationships | r] AS relationship
+DELETE relationship
 RETURN count(*) AS dropped
 """
 
@@ -268,6 +272,35 @@ ORDER BY p.moment, p.name
 LIMIT $limit
 """
 
+_WANTING = """(coalesce(size(p.import_names), 0) = 0 OR p.import_names_error IS NOT NULL
+       OR coalesce(p.import_names_parser, 0) < $older_than)"""
+
+# The limit stands before the filter, so that a page costs the same however far apart the gaps are; the last package of
+# the page is among the rows in any case, for the next page begins behind it.
+_NAMES_GAPS = f"""
+MATCH (p:PACKAGE) WHERE p.name > $after
+WITH p ORDER BY p.name LIMIT $limit
+WITH collect(p) AS page, max(p.name) AS last
+UNWIND page AS p
+WITH p, last WHERE p.name = last OR {_WANTING}
+RETURN elementId(p) AS id, p.name AS name, p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
+       {_WANTING} AS wanting, coalesce(size(p.import_names), 0) > 0 AS has_names,
+       [(p)-[:HAVE]->(v:Version) | v.name] AS versions
+ORDER BY name
+"""
+
+_COUNT_NAMES_GAPS = f"""
+MATCH (p:PACKAGE) WHERE p.name > $after AND {_WANTING}
+RETURN count(p) AS count
+"""
+
+_FILL_NAMES = """
+UNWIND $rows AS row
+MATCH (p) WHERE elementId(p) = row.id
+SET p += row.properties
+RETURN count(*) AS filled
+"""
+
 _VIEW = """
 MATCH (p:PACKAGE {purl: $purl})
 OPTIONAL MATCH (p)-[:HAVE]->(v:Version)
@@ -327,4 +360,7 @@ def statements(label: str) -> Statements:
         namesake=text(_NAMESAKE),
         stale=text(_STALE),
         view=text(_VIEW),
+        names_gaps=text(_NAMES_GAPS),
+        count_names_gaps=text(_COUNT_NAMES_GAPS),
+        fill_names=_FILL_NAMES,
     )

@@ -11,17 +11,30 @@ from typing import Any, TypeVar
 from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import Malformed, StoreError
-from securechain_ingest.graph.changes import FORMAT, Changes, rating_properties
+from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties
 from securechain_ingest.graph.connection import Conflict, Connection
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.state import PackageState, collect
 from securechain_ingest.graph.statements import COUNT, Statements, statements
 from securechain_ingest.graph.view import PackageView, aware, package_view
-from securechain_ingest.model import Ecosystem, KnownPackage, Link, PackageRef, PackageWrite, Rating, WriteResult
+from securechain_ingest.model import (
+    Ecosystem,
+    ImportNames,
+    KnownPackage,
+    Link,
+    NamesGap,
+    PackageRef,
+    PackageWrite,
+    Rating,
+    WriteResult,
+)
 from securechain_ingest.settings import GraphSettings
 
 Item = TypeVar("Item", PackageRef, PackageWrite, Link)
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""When a package was checked that another program has left without a date."""
 
 
 class Graph:
@@ -148,6 +161,29 @@ class Graph:
         )
         return [reference(ecosystem, row["registry_name"] or row["name"], row["purl"] or "") for row in rows]
 
+    async def names_gaps(
+        self, ecosystem: Ecosystem, *, older_than: int, after: str, limit: int
+    ) -> tuple[list[NamesGap], str | None]:
+        """Of the `limit` packages that follow a name, those whose import names are wanting, and the name of the last.
+
+        Wanting: none, a fallback, or (of `older_than` above 0) those of a parser before that version. The name is None
+        behind the last package of all.
+        """
+        parameters = {"older_than": older_than, "after": after, "limit": limit}
+        rows = await self._connection.read(statements(ecosystem.label).names_gaps, parameters)
+        return [_names_gap(row) for row in rows if row["wanting"]], rows[-1]["name"] if rows else None
+
+    async def count_names_gaps(self, ecosystem: Ecosystem, *, older_than: int, after: str) -> int:
+        """How many `names_gaps` there are in all behind a name."""
+        parameters = {"older_than": older_than, "after": after}
+        rows = await self._connection.read(statements(ecosystem.label).count_names_gaps, parameters)
+        return int(rows[0]["count"])
+
+    async def fill_names(self, ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
+        """Write the import names of packages, and nothing else of them."""
+        rows = [{"id": gap.element_id, "properties": names_properties(ecosystem, names)} for gap, names in found]
+        await self._connection.change(statements(ecosystem.label).fill_names, {"rows": rows})
+
     async def view(self, ref: PackageRef) -> PackageView | None:
         """The package as a reader would see it; None if it is not there."""
         return package_view(await self._connection.read(statements(ref.ecosystem.label).view, {"purl": ref.purl}))
@@ -206,6 +242,17 @@ async def _read(
 async def _rows(transaction: AsyncTransaction, cypher: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     result = await transaction.run(cypher, dict(parameters))
     return [record.data() async for record in result]
+
+
+def _names_gap(row: Mapping[str, Any]) -> NamesGap:
+    known = KnownPackage(
+        purl=row["purl"] or "",
+        registry_name=row["registry_name"] or row["name"],
+        versions=frozenset(row["versions"]),
+        checked_at=aware(row["checked_at"]) if row["checked_at"] else NEVER,
+        validator=None,
+    )
+    return NamesGap(row["id"], row["name"], known, row["has_names"])
 
 
 def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
