@@ -11,6 +11,7 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import PackageRef
+from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.protocol import Registry, RegistryClass
@@ -21,6 +22,7 @@ REGISTRIES: Final[tuple[RegistryClass, ...]] = (
     PyPI,
     Npm,
     Maven,
+    Cargo,
     RubyGems,
 )
 

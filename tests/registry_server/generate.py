@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.registry_server.cargo.generate import crates
 from tests.registry_server.maven.generate import artifacts
 from tests.registry_server.npm.generate import packages
 from tests.registry_server.pypi.generate import projects
@@ -24,4 +25,6 @@ def generate(shape: Shape | None = None) -> World:
         made += tuple(artifacts(shape))
     if "rubygems" in shape.ecosystems:
         made += tuple(gems(shape))
+    if "cargo" in shape.ecosystems:
+        made += tuple(crates(shape))
     return World(made)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.registry_server import maven, npm, pypi, recorded, rubygems
+from tests.registry_server import cargo, maven, npm, pypi, recorded, rubygems
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.resources import Request, Resource, Site
 
@@ -16,11 +16,12 @@ ENDPOINTS = (
     *npm.ENDPOINTS,
     *maven.ENDPOINTS,
     *rubygems.ENDPOINTS,
+    *cargo.ENDPOINTS,
 )
 """The names of config.toml's table `[endpoints]` that are served."""
 
 
-Made: TypeAlias = pypi.Project | npm.Package | maven.Package | rubygems.Gem
+Made: TypeAlias = pypi.Project | npm.Package | maven.Package | rubygems.Gem | cargo.Crate
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class World:
         sites = pypi.sites(projects, addresses) | npm.sites(packages, addresses)
         sites |= rubygems.sites(gems, addresses)
         sites |= maven.sites((made for made in self.packages if isinstance(made, maven.Package)), addresses)
+        sites |= cargo.sites((made for made in self.packages if isinstance(made, cargo.Crate)), addresses)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():
                 sites[endpoint] = _either(sites[endpoint], site)

@@ -1,0 +1,89 @@
+"""crates.io: one request for a crate, one for its newest archive (registries.md, section 5).
+
+The sparse index knows versions, requirements and dates but no repository; the archive's manifest does, so that the API,
+which allows one request a second, is never asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import NotFound
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.registries.cargo import names
+from securechain_ingest.registries.cargo.import_names import read_crate
+from securechain_ingest.registries.cargo.index import default_version, parse_index
+from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.settings import ArchiveSettings
+
+
+class Cargo:
+    """Implements `Registry`."""
+
+    ecosystem: Final = names.CARGO
+    identify = staticmethod(names.identify)
+
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
+        self._http = http
+        self._archives = archives
+        self._pool = pool
+
+    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+        """All versions with their requirements, in one request; see `Registry.fetch`."""
+        if known is not None:
+            ref = names.identify(known.registry_name)
+        url = self._index_url(ref.registry_name)
+        response = await self._http.get(url, validator=known.validator if known else None)
+        if response.not_modified:
+            return Unchanged(ref)
+        package = await self._pool.parse_document(parse_index, response.body, ref, url)
+        return replace(package, artifacts=(self._artifact(package),), validator=response.validator)
+
+    async def import_names(self, package: Package) -> ImportNames:
+        """The public paths in the newest archive, and the repository that it names; see `Registry.import_names`."""
+        if not package.artifacts:
+            return ImportNames(self.fallback_names(package.ref))
+        parse = partial(read_crate, limits=self._pool.limits)
+        return await self._archives.parse_whole(package.artifacts[0].url, parse)
+
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """The crate whose name has `-` for `_` or the other way round, which the registry takes for the same name."""
+        spelling = names.other_spelling(ref.registry_name)
+        if spelling is None:
+            return ()
+        url = self._index_url(spelling)
+        try:
+            response = await self._http.get(url)
+            package = await self._pool.parse_document(parse_index, response.body, names.identify(spelling), url)
+        except NotFound:
+            return ()
+        return (package.ref.registry_name,)
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """The name as Rust code writes it, which nearly every library has."""
+        return tuple(clean([names.library_name(ref.registry_name)]))
+
+    @staticmethod
+    def archive_names(path: str, filename: str) -> ImportNames:
+        """The public paths in a `.crate` on disk. Raises ArchiveRefused."""
+        with Path(path).open("rb") as file:
+            return read_crate(file, ArchiveLimits.from_settings(ArchiveSettings()))
+
+    def _index_url(self, name: str) -> str:
+        return self._http.url("crates_index", names.index_path(name))
+
+    def _artifact(self, package: Package) -> Artifact:
+        version, name = default_version(package.versions), package.ref.registry_name
+        filename = f"{name}-{version}.crate"
+        # Object stores take a plus sign for a blank.
+        url = self._http.url("crates_static", f"crates/{name}/{quote(filename, safe='')}")
+        return Artifact(url, filename, version, size=None)

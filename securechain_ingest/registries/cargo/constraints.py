@@ -1,0 +1,127 @@
+"""Cargo's requirements as the graph's clients read them (contract, section 2, Cargo).
+
+The clients parse them with univers' npm class (see `semver_ranges`), which takes a bare version for that one alone,
+and reads a comma without a blank after it, or behind a pre-release, as part of a version. A requirement is written as
+declared unless it is one of those; then it is spelled out as the interval that admits the same releases.
+
+One thing gets lost: `=1.2.3` allows Cargo a `1.2.3+build`, and univers does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache, reduce
+from typing import Final
+
+from securechain_ingest.model import ANY
+from securechain_ingest.registries.semver_ranges import (
+    EVERYTHING,
+    MAX_RANGE_LENGTH,
+    NOTHING,
+    Interval,
+    are_two_bounds,
+    comparator,
+    in_order,
+    is_readable,
+    numbers_before_wildcard,
+    x_range,
+)
+
+_PART = r"(0|[1-9][0-9]{0,19}|[xX*])"
+_COMPARATOR: Final = re.compile(
+    rf"([<>]=|[~^<>=]|) *{_PART}(?:\.{_PART}(?:\.{_PART}(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?)?)?", re.ASCII
+)
+_WILDCARDS: Final = frozenset("xX*")
+_ALL_VERSIONS: Final = "*"
+
+
+@lru_cache(maxsize=65_536)
+def constraints(declared: str) -> str:
+    """What an edge carries for a requirement; one that Cargo itself cannot read is written as it is."""
+    text = declared.strip()
+    try:
+        interval, written = _requirement(text)
+    except ValueError:
+        return declared if text else ANY
+    return NOTHING if interval.is_empty else written
+
+
+def joined(declared: Iterable[str]) -> str:
+    """One string for several entries on one crate.
+
+    Cargo builds with a single version where entries allow a common one, so that all of them have to hold; entries that
+    exclude each other (renamed ones, to use two major versions) each bring a version of their own.
+    """
+    different = list(dict.fromkeys(declared))
+    if len(different) == 1:
+        return constraints(different[0])
+    try:
+        spellings = dict(_requirement(text.strip()) for text in different)
+    except ValueError:
+        return " || ".join(dict.fromkeys(map(constraints, different)))
+    groups = _unified(spellings)
+    if len(groups) < 2:
+        return constraints(", ".join(different))
+    return " || ".join(spellings.get(group) or " ".join(group.bounds()) for group in groups)
+
+
+def _unified(intervals: Iterable[Interval]) -> list[Interval]:
+    """What is common to those that overlap, in order; nothing of those that admit nothing."""
+    groups: list[Interval] = []
+    for interval in in_order(intervals):
+        for position, group in enumerate(groups):
+            common = group & interval
+            if not common.is_empty:
+                groups[position] = common
+                break
+        else:
+            groups.append(interval)
+    return in_order(groups)
+
+
+def _requirement(text: str) -> tuple[Interval, str]:
+    """What a requirement admits and how it is written. Raises ValueError for what is none."""
+    if len(text) > MAX_RANGE_LENGTH:
+        raise ValueError(text)
+    if text == _ALL_VERSIONS:
+        return EVERYTHING, text
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()  # Cargo allows a comma at the end.
+    read = [_comparator(part) for part in parts]
+    interval = reduce(Interval.__and__, (one for one, _ in read), EVERYTHING)
+    written = [spelling for _, spelling in read]
+    if interval == EVERYTHING:
+        return interval, ANY
+    if len(read) == 1:
+        return interval, written[0] or _spelled(interval)
+    is_orderly = all(written) and are_two_bounds([one for one, _ in read]) and "-" not in text
+    return interval, ", ".join(filter(None, written)) if is_orderly else _spelled(interval)
+
+
+def _comparator(text: str) -> tuple[Interval, str | None]:
+    """What one comparator admits, and the spelling of it that clients read right, if any but the interval's does."""
+    match = _COMPARATOR.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    operator, *parts, prerelease = match.groups()
+    numbers = numbers_before_wildcard(parts)
+    has_wildcard = any(part in _WILDCARDS for part in parts)
+    # A bare version is a caret requirement, with a wildcard it is an x-range.
+    meaning = operator or ("=" if has_wildcard else "^")
+    interval = comparator(meaning, numbers, prerelease)
+    if meaning == "=" and (partial := x_range(numbers)):
+        return interval, partial
+    spelling = text if operator else f"^{text}"
+    return interval, spelling if not has_wildcard and is_readable(meaning, spelling) else None
+
+
+def _spelled(interval: Interval) -> str:
+    """As the contract has it, with a comma; without where univers would take it for a part of a pre-release."""
+    bounds = interval.bounds()
+    if not bounds:
+        return ANY
+    if interval.is_single:
+        return f"={bounds[0]}"
+    return (" " if "-" in bounds[0] else ", ").join(bounds)

@@ -1,0 +1,60 @@
+"""Crate names: which there can be, the identity behind each, and where the sparse index keeps it.
+
+Rules: The Cargo Book, "Registry Index" (names and paths). crates.io takes `-` and `_` for the same and ignores case
+when it decides whether a name is free, yet the path of a crate in the index keeps its published `-` and `_`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote
+
+from securechain_ingest.errors import InvalidName
+from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries.semver import version_key
+
+CARGO: Final = Ecosystem(
+    name="cargo", label="CargoPackage", purl_type="cargo", osv="crates.io", version_key=version_key
+)
+
+MAX_NAME_LENGTH: Final = 64
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*", re.ASCII)
+_OTHER_SEPARATOR: Final = str.maketrans("-_", "_-")
+
+
+def identify(name: str) -> PackageRef:
+    """The identity behind a name. Raises InvalidName."""
+    if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
+        raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a crate can have")
+    lower = name.lower()
+    return PackageRef(CARGO, name, lower, f"pkg:cargo/{lower}")
+
+
+def version_purl(ref: PackageRef, version: str) -> str:
+    return f"{ref.purl}@{quote(version, safe='')}"
+
+
+def is_same_crate(one: str, other: str) -> bool:
+    """Whether the registry would take two names for one."""
+    return one.lower().replace("-", "_") == other.lower().replace("-", "_")
+
+
+def other_spelling(name: str) -> str | None:
+    """The name with each `-` for `_` and the other way round; None if it has neither."""
+    other = name.translate(_OTHER_SEPARATOR)
+    return other if other != name else None
+
+
+def index_path(name: str) -> str:
+    """`1/a`, `2/ab`, `3/a/abc`, else `ab/cd/abcd…`, all in lower case."""
+    lower = name.lower()
+    if len(lower) < 3:
+        return f"{len(lower)}/{lower}"
+    return f"3/{lower[0]}/{lower}" if len(lower) == 3 else f"{lower[:2]}/{lower[2:4]}/{lower}"
+
+
+def library_name(name: str) -> str:
+    """The name by which Rust code knows a crate that names its library no other way."""
+    return name.replace("-", "_")

@@ -1,0 +1,160 @@
+"""The paths by which a dependent can name what a crate offers.
+
+Rules: The Rust Reference, "Visibility and privacy", "Use declarations", "Paths". A path counts if every part of it is
+public, `pub use` of private modules' items and globs followed; it ends where it would come by the same module twice.
+Items count with a `doc(hidden)` too: they are left out of documentation, not of what can be imported. Names that a
+re-export takes from another crate count, those that a glob takes from there nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from securechain_ingest.registries.cargo.modules import Entry, Scope
+from securechain_ingest.registries.cargo.rust_items import Kind
+from securechain_ingest.registries.import_name_rules import MAX_NAMES
+
+_MAX_PATHS: Final = 20 * MAX_NAMES
+"""What modules that re-export each other multiply to; enough to choose the shortest from."""
+
+_KEYWORDS: Final = frozenset({"crate", "self", "super"})
+_ALL_NAMESPACES: Final = frozenset("tvm")
+_NAMESPACES: Final = {
+    Kind.TYPE: frozenset("t"),
+    Kind.ENUM: frozenset("t"),
+    Kind.MODULE: frozenset("t"),
+    Kind.EXTERN_CRATE: frozenset("t"),
+    Kind.VALUE: frozenset("v"),
+    Kind.BOTH: frozenset("tv"),
+    Kind.MACRO: frozenset("m"),
+    Kind.EXPORTED_MACRO: frozenset("m"),
+}
+"""Of types, values and macros: names of different ones do not hide each other."""
+
+
+def public_paths(root: Scope, crate: str, *, edition: int) -> set[str]:
+    """All of them, `crate` first, shorter ones first if there are very many."""
+    resolver = _Resolver(root, edition)
+    found = {crate}
+    queue: deque[tuple[str, Scope, frozenset[Scope]]] = deque([(crate, root, frozenset({root}))])
+    while queue and len(found) < _MAX_PATHS:
+        prefix, scope, way = queue.popleft()
+        for name, entries in resolver.exports(scope).items():
+            path = f"{prefix}::{name}"
+            found.add(path)
+            modules = dict.fromkeys(module for module in resolver.scopes(entries) if module.is_module)
+            queue.extend((path, module, way | {module}) for module in modules if module not in way)
+    return found
+
+
+class _Resolver:
+    """What is found out once is remembered; what would need itself to be found out is taken for nothing."""
+
+    def __init__(self, root: Scope, edition: int) -> None:
+        self._root = root
+        self._paths_begin_at_root = edition < 2018
+        self._exported: dict[Scope, dict[str, list[Entry]]] = {}
+        self._imported: dict[Entry, list[Entry]] = {}
+        self._led_to: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
+
+    def exports(self, scope: Scope) -> dict[str, list[Entry]]:
+        """What is public in a module, by name."""
+        if scope not in self._exported:
+            self._exported[scope] = self._collect(scope, {scope})
+        return self._exported[scope]
+
+    def scopes(self, entries: Iterable[Entry]) -> list[Scope]:
+        """The modules and enums that names stand for."""
+        return [end.inside for end in self._ends(entries) if end.inside is not None]
+
+    def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, list[Entry]]:
+        found = {
+            name: public
+            for name, entries in scope.entries.items()
+            if (public := [entry for entry in entries if entry.item.is_public])
+        }
+        for glob in scope.globs:
+            for target in self._targets(scope, glob.path) if glob.is_public else ():
+                if target not in seen:
+                    seen.add(target)
+                    for name, entries in self._collect(target, seen).items():
+                        hidden = self._hidden_namespaces(scope, name)
+                        if visible := [entry for entry in entries if not self._namespaces(entry) <= hidden]:
+                            found[name] = found.get(name, []) + visible
+        return found
+
+    def _hidden_namespaces(self, scope: Scope, name: str) -> frozenset[str]:
+        """In which a module's own meaning of a name, public or not, goes before what a glob brings."""
+        own = (entry for entry in scope.entries.get(name, ()) if not entry.item.is_conditional)
+        return frozenset().union(*map(self._namespaces, own))
+
+    def _namespaces(self, entry: Entry) -> frozenset[str]:
+        return frozenset().union(*(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([entry])))
+
+    def _ends(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """What names stand for in the end; imports from other crates stand for themselves."""
+        for entry in entries:
+            if entry.item.kind is Kind.USE:
+                yield from self._import(entry) or [entry]
+            elif entry.item.kind is Kind.EXTERN_CRATE and entry.item.path == ("self",):
+                yield Entry(entry.item, self._root, self._root)
+            else:
+                yield entry
+
+    def _import(self, entry: Entry) -> list[Entry]:
+        """What a `use` brings; nothing if that is in another crate."""
+        if entry not in self._imported:
+            self._imported[entry] = []
+            *path, name = entry.item.path
+            if name in _KEYWORDS:
+                targets = self._targets(entry.home, entry.item.path)
+                found = [Entry(entry.item, entry.home, target) for target in targets]
+            else:
+                found = list(self._ends(self._meanings(entry.home, tuple(path), name, entry)))
+            self._imported[entry] = found
+        return self._imported[entry]
+
+    def _meanings(self, home: Scope, path: tuple[str, ...], name: str, asking: Entry | None) -> list[Entry]:
+        found = [entry for scope in self._targets(home, path) for entry in self._lookup(scope, name, {scope})]
+        if not found and not path and not self._paths_begin_at_root:
+            # Crates that the root names are known everywhere.
+            found = [entry for entry in self._root.entries.get(name, ()) if entry.item.kind is Kind.EXTERN_CRATE]
+        return [entry for entry in found if entry is not asking]
+
+    def _targets(self, home: Scope, path: tuple[str, ...]) -> list[Scope]:
+        """The modules and enums that a path leads to; nothing if it leads out of the crate."""
+        if not path:
+            return [self._root if self._paths_begin_at_root else home]
+        key = home, path
+        if key not in self._led_to:
+            self._led_to[key] = []
+            self._led_to[key] = self._walk(home, path)
+        return self._led_to[key]
+
+    def _walk(self, home: Scope, path: tuple[str, ...]) -> list[Scope]:
+        *before, last = path
+        match last:
+            case "crate":
+                return [self._root]
+            case "self":
+                return self._targets(home, tuple(before)) if before else [home]
+            case "super":
+                scopes = self._targets(home, tuple(before)) if before else [home]
+                return [scope.parent for scope in scopes if scope.parent is not None]
+            case "":
+                return [self._root] if self._paths_begin_at_root else []
+            case _:
+                return self.scopes(self._meanings(home, tuple(before), last, None))
+
+    def _lookup(self, scope: Scope, name: str, seen: set[Scope]) -> list[Entry]:
+        """All that a name can mean within a module."""
+        found = list(scope.entries.get(name, ()))
+        if not found or all(entry.item.is_conditional for entry in found):
+            for glob in scope.globs:
+                for target in self._targets(scope, glob.path):
+                    if target not in seen:
+                        seen.add(target)
+                        found += self._lookup(target, name, seen)
+        return found

@@ -1,0 +1,339 @@
+"""The items of a Rust source that give names: declarations, modules, `use`, macros, and what stands in macro calls.
+
+Format: The Rust Reference, "Items". The arguments of a macro call are read as items too, since macros such as
+`cfg_if!`, `bitflags!` or `lazy_static!` put theirs, more or less as they stand, in place of the call; whatever is no
+item there, and anything broken, is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from securechain_ingest.registries.cargo.rust_attributes import Attributes
+from securechain_ingest.registries.cargo.rust_tokens import Token, string_value, tokens
+
+MAX_DEPTH: Final = 64
+"""Of modules and macro calls in each other."""
+
+
+class Kind(Enum):
+    TYPE = auto()
+    VALUE = auto()
+    BOTH = auto()
+    """A struct, whose name can also be its constructor's."""
+    ENUM = auto()
+    MODULE = auto()
+    MACRO = auto()
+    EXPORTED_MACRO = auto()
+    """One that lies at the crate's root, wherever it is written: `#[macro_export]` and procedural ones."""
+    USE = auto()
+    EXTERN_CRATE = auto()
+    GLOB = auto()
+    INCLUDE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    kind: Kind
+    name: str
+    """Without `r#`; empty for globs and includes."""
+    is_public: bool
+    """Everywhere: `pub(crate)` and its like are not."""
+    is_conditional: bool = False
+    path: tuple[str, ...] = ()
+    """What `use` and `extern crate` name; one empty part first for a leading `::`. The file that is included."""
+    files: tuple[str, ...] = ()
+    """Of a module: from its `path` attributes."""
+    is_in_usual_file: bool = True
+    """Of a module: whether it may be where modules of its name are."""
+    items: tuple[Item, ...] | None = None
+    """Of an inline module, or an enum's variants."""
+
+
+_DECLARATIONS: Final = {
+    "struct": Kind.BOTH,
+    "enum": Kind.ENUM,
+    "trait": Kind.TYPE,
+    "type": Kind.TYPE,
+    "fn": Kind.VALUE,
+    "const": Kind.VALUE,
+    "static": Kind.VALUE,
+    "macro": Kind.MACRO,
+    "union": Kind.TYPE,
+}
+_UP_TO_SEMICOLON: Final = frozenset({"type", "const", "static"})
+_QUALIFIERS: Final = frozenset({"unsafe", "async", "default", "safe", "auto", "gen"})
+_BEFORE_FUNCTIONS: Final = _QUALIFIERS | {"fn", "extern"}
+_NAME_PREFIXES: Final = frozenset({"mut", "ref"})
+
+
+def parse_items(source: str) -> tuple[Item, ...]:
+    """All items of a file, in order; none of a file that no build of a dependent has. Never raises."""
+    return tuple(_Reader(source, 0, len(source), 0, in_macro=False).read())
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one level: a file, or what stands between two brackets."""
+
+    source: str
+    start: int
+    end: int
+    depth: int
+    in_macro: bool
+    _tokens: list[Token] = field(init=False)
+    _position: int = 0
+
+    def __post_init__(self) -> None:
+        self._tokens = tokens(self.source, self.start, self.end)
+
+    def read(self) -> Iterator[Item]:
+        while self._position < len(self._tokens):
+            attributes = self._attributes()
+            if attributes is None:
+                return
+            items = self._item(attributes)
+            if not attributes.is_impossible:
+                yield from items
+
+    def _text(self, offset: int = 0) -> str:
+        position = self._position + offset
+        return self._tokens[position].text if position < len(self._tokens) else ""
+
+    def _attributes(self) -> Attributes | None:
+        """Of the item that follows; None if the rest of the level belongs to no build."""
+        # Nobody knows under which conditions a macro passes its arguments on.
+        attributes = Attributes(is_conditional=self.in_macro)
+        while self._text() == "#":
+            is_inner = self._text(1) == "!"
+            if self._text(1 + is_inner) != "[":
+                break
+            group = self._tokens[self._position + 1 + is_inner]
+            self._position += 2 + is_inner
+            if is_inner:
+                of_level = Attributes()
+                of_level.add(self.source, group)
+                if of_level.is_impossible:
+                    return None
+            else:
+                attributes.add(self.source, group)
+        return attributes
+
+    def _item(self, attributes: Attributes) -> list[Item]:
+        """The items that begin here, past which it goes; of a macro call there may be many."""
+        is_public = False
+        if self._text() == "pub":
+            self._position += 1
+            is_public = self._text() != "("
+            self._position += not is_public
+        self._skip_qualifiers()
+        match self._text():
+            case "mod":
+                return self._module(attributes, is_public)
+            case "use":
+                return self._use(attributes, is_public)
+            case "extern" if self._text(1) == "crate":
+                return self._extern_crate(attributes, is_public)
+            case "extern":
+                return self._foreign_items()
+            case "impl":
+                self._skip(up_to_semicolon=False)
+                return []
+            case keyword if keyword in _DECLARATIONS and self._names_something():
+                return self._declaration(attributes, is_public, keyword)
+        return self._macro_or_nothing(attributes)
+
+    def _skip_qualifiers(self) -> None:
+        while True:
+            text = self._text()
+            if text == "extern":
+                offset = 1 + self._tokens[self._position + 1].is_literal if self._text(1) else 1
+                if self._text(offset) != "fn":
+                    return
+                self._position += offset
+            elif (text in _QUALIFIERS and _is_word(self._text(1))) or (
+                text == "const" and self._text(1) in _BEFORE_FUNCTIONS
+            ):
+                self._position += 1
+            else:
+                return
+
+    def _names_something(self) -> bool:
+        """`union` and `macro` are names too, and a macro's own syntax may use any word."""
+        return _is_word(self._text(1)) and not (self._text() == "macro" and self._text(2) not in ("(", "{"))
+
+    def _declaration(self, attributes: Attributes, is_public: bool, keyword: str) -> list[Item]:
+        self._position += 1
+        while self._text() in _NAME_PREFIXES:
+            self._position += 1
+        name = _plain(self._text())
+        self._position += 1
+        body = self._skip(up_to_semicolon=keyword in _UP_TO_SEMICOLON)
+        if attributes.derive is not None or attributes.is_procedural_macro:
+            exported = attributes.derive or name
+            return [Item(Kind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
+        if name == "_":
+            return []
+        kind = _DECLARATIONS[keyword]
+        variants = tuple(self._variants(body)) if kind is Kind.ENUM and body is not None else None
+        return [Item(kind, name, is_public, attributes.is_conditional, items=variants)]
+
+    def _variants(self, body: Token) -> Iterator[Item]:
+        parts = tokens(self.source, body.start + 1, body.end - 1)
+        is_expected = True
+        for token in parts:
+            if token.text == ",":
+                is_expected = True
+            elif is_expected and _is_word(token.text):
+                yield Item(Kind.BOTH, _plain(token.text), is_public=True)
+                is_expected = False
+
+    def _module(self, attributes: Attributes, is_public: bool) -> list[Item]:
+        name = _plain(self._text(1))
+        self._position += 2
+        items: tuple[Item, ...] | None = None
+        if self._text() == "{":
+            items = tuple(self._inside(self._tokens[self._position], in_macro=False))
+            self._position += 1
+        elif self._text() == ";":
+            self._position += 1
+        else:
+            return []
+        return [
+            Item(
+                Kind.MODULE,
+                name,
+                is_public,
+                attributes.is_conditional,
+                files=tuple(attributes.paths),
+                is_in_usual_file=not attributes.always_elsewhere,
+                items=items,
+            )
+        ]
+
+    def _extern_crate(self, attributes: Attributes, is_public: bool) -> list[Item]:
+        crate = _plain(self._text(2))
+        name = _plain(self._text(4)) if self._text(3) == "as" else crate
+        self._skip(up_to_semicolon=True)
+        return [Item(Kind.EXTERN_CRATE, name, is_public, attributes.is_conditional, (crate,))]
+
+    def _foreign_items(self) -> list[Item]:
+        """What an `extern "C"` block declares."""
+        self._position += 1
+        if self._position < len(self._tokens) and self._tokens[self._position].is_literal:
+            self._position += 1
+        if self._text() != "{":
+            return []
+        self._position += 1
+        return self._inside(self._tokens[self._position - 1], in_macro=False)
+
+    def _use(self, attributes: Attributes, is_public: bool) -> list[Item]:
+        first = self._position + 1
+        self._skip(up_to_semicolon=True)
+        tree = self._tokens[first : self._position]
+        return list(self._use_tree(tree, (), is_public, attributes.is_conditional, 0))
+
+    def _use_tree(
+        self, tree: list[Token], prefix: tuple[str, ...], is_public: bool, is_conditional: bool, depth: int
+    ) -> Iterator[Item]:
+        path = list(prefix)
+        for index, token in enumerate(tree):
+            if token.text == "::":
+                if index == 0 and not prefix:
+                    path.append("")
+            elif token.text == "{":
+                inner = tokens(self.source, token.start + 1, token.end - 1) if depth < MAX_DEPTH else []
+                for part in _between_commas(inner):
+                    yield from self._use_tree(part, tuple(path), is_public, is_conditional, depth + 1)
+                return
+            elif token.text == "*":
+                yield Item(Kind.GLOB, "", is_public, is_conditional, tuple(path))
+                return
+            elif token.text == "as":
+                name = tree[index + 1].text if index + 1 < len(tree) else "_"
+                yield from self._imported(path, _plain(name), is_public, is_conditional)
+                return
+            elif token.text in (";", "$"):
+                continue
+            elif not (token.text == "self" and path):
+                path.append(_plain(token.text))
+        if path and path[-1]:
+            yield from self._imported(path, path[-1], is_public, is_conditional)
+
+    def _imported(self, path: list[str], name: str, is_public: bool, is_conditional: bool) -> Iterator[Item]:
+        if name not in ("_", "self", "crate", "super"):
+            yield Item(Kind.USE, name, is_public, is_conditional, tuple(path))
+
+    def _macro_or_nothing(self, attributes: Attributes) -> list[Item]:
+        """A macro's definition or call; else one token is passed over, and looked into if it may hold items."""
+        start = self._position
+        self._position += self._text() == "$"
+        while _is_word(self._text()) and self._text(1) == "::":
+            self._position += 2
+        if _is_word(self._text()):
+            self._position += 1
+            if self._text() == "!":
+                return self._macro(attributes, _plain(self._text(-1)))
+        self._position = max(self._position, start + 1)
+        token = self._tokens[start] if start < len(self._tokens) else None
+        if self.in_macro and token is not None and token.text == "{":
+            return self._inside(token, in_macro=True)
+        return []
+
+    def _macro(self, attributes: Attributes, name: str) -> list[Item]:
+        self._position += 1
+        new_name = _plain(self._text()) if _is_word(self._text()) else None
+        self._position += new_name is not None
+        if self._text() not in ("{", "(", "["):
+            return []
+        group = self._tokens[self._position]
+        self._position += 1
+        if name == "macro_rules":
+            if new_name is None:
+                return []
+            kind = Kind.EXPORTED_MACRO if attributes.is_exported_macro else Kind.MACRO
+            return [Item(kind, new_name, attributes.is_exported_macro, attributes.is_conditional)]
+        if name == "include":
+            arguments = tokens(self.source, group.start + 1, group.end - 1)
+            file = string_value(arguments[0].text) if len(arguments) == 1 else None
+            return [Item(Kind.INCLUDE, "", is_public=False, path=(file,))] if file else []
+        return self._inside(group, in_macro=True)
+
+    def _inside(self, group: Token, *, in_macro: bool) -> list[Item]:
+        if self.depth >= MAX_DEPTH:
+            return []
+        reader = _Reader(self.source, group.start + 1, group.end - 1, self.depth + 1, in_macro)
+        return list(reader.read())
+
+    def _skip(self, *, up_to_semicolon: bool) -> Token | None:
+        """Past the end of the item: its semicolon, or its body, which is returned."""
+        while self._position < len(self._tokens):
+            token = self._tokens[self._position]
+            self._position += 1
+            if token.text == ";":
+                return None
+            if token.text == "{" and not up_to_semicolon:
+                return token
+        return None
+
+
+def _between_commas(parts: list[Token]) -> Iterator[list[Token]]:
+    part: list[Token] = []
+    for token in parts:
+        if token.text == ",":
+            yield part
+            part = []
+        else:
+            part.append(token)
+    yield part
+
+
+def _is_word(text: str) -> bool:
+    return text[:1].isidentifier()
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("r#")

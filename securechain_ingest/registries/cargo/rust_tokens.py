@@ -1,0 +1,114 @@
+"""Rust's tokens, one level at a time: what stands between a pair of brackets is one token until somebody looks inside.
+
+Format: The Rust Reference, "Lexical structure" and "Macros" (token trees). Whoever looks for items never looks into the
+bodies of functions, which are most of any source, so that these are only searched for their end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+_CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
+
+_LINE_COMMENT = r"//[^\n]*+"
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_CHARACTER = r"'(?:[^'\\\n]|\\[^u]|\\x[0-9a-fA-F]{2}|\\u\{[^}']*\})'"
+_TOKEN: Final = re.compile(
+    rf"""\s*+(?:(?P<comment>{_LINE_COMMENT}|/\*)
+    |(?P<raw>[bc]?r(?P<hashes>\#*)")
+    |(?P<literal>[bc]?{_STRING}|b?{_CHARACTER}|'\w*|\d\w*)
+    |(?P<word>(?:r\#)?\w+|::)
+    |(?P<open>[\[({{])
+    |(?P<other>\S))""",
+    re.VERBOSE | re.DOTALL,
+)
+# What may stand in front of the bracket that closes a group, by its opening bracket: brackets of the same kind, and
+# whatever can hold one that does not count. A single quote that no character follows is a lifetime's.
+_INSIDE: Final = {
+    opening: re.compile(rf"""{_LINE_COMMENT}|/\*|"|{_CHARACTER}|[{re.escape(opening + closing)}]""", re.DOTALL)
+    for opening, closing in _CLOSING.items()
+}
+_WHOLE_STRING: Final = re.compile(_STRING, re.DOTALL)
+_BLOCK_COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
+_RAW_STRING_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9_])[bc]?r(#*)$")
+_LONGEST_PREFIX: Final = 260  # a raw string has at most 255 #
+
+
+class Token(NamedTuple):
+    """A word, `::`, a literal, a single other character, or a whole group, whose `text` is its opening bracket."""
+
+    text: str
+    start: int
+    end: int
+    is_literal: bool = False
+
+
+def tokens(source: str, start: int, end: int) -> list[Token]:
+    """The tokens of `source[start:end]` on their own level, comments left out; of broken code whatever there is."""
+    found: list[Token] = []
+    position = start
+    while (match := _TOKEN.match(source, position, end)) is not None:
+        kind, position = match.lastgroup, match.end()
+        if kind == "comment":
+            if match["comment"] == "/*":
+                position = _after_block_comment(source, position, end)
+        elif kind == "open":
+            position = _after_group(source, match["open"], position, end)
+            found.append(Token(match["open"], match.start("open"), position))
+        elif kind == "raw":
+            position = _after_raw_string(source, match["hashes"], position, end)
+            found.append(Token(source[match.start("raw") : position], match.start("raw"), position, is_literal=True))
+        else:
+            text = match[0].lstrip()
+            found.append(Token(text, position - len(text), position, is_literal=kind == "literal"))
+    return found
+
+
+def string_value(literal: str) -> str | None:
+    """The text of a string literal without escapes; None for other literals."""
+    body = literal.lstrip("r").strip("#")
+    return body[1:-1] if len(body) > 1 and body.startswith('"') and "\\" not in body else None
+
+
+def _after_group(source: str, opening: str, position: int, end: int) -> int:
+    """Behind the bracket that closes the group opened before `position`, or the end if none does."""
+    inside = _INSIDE[opening]
+    depth = 1
+    while (match := inside.search(source, position, end)) is not None:
+        text, position = match[0], match.end()
+        if text == opening:
+            depth += 1
+        elif text == _CLOSING[opening]:
+            depth -= 1
+            if not depth:
+                return position
+        elif text == "/*":
+            position = _after_block_comment(source, position, end)
+        elif text == '"':
+            position = _after_string(source, match.start(), end)
+    return end
+
+
+def _after_string(source: str, quote: int, end: int) -> int:
+    """Behind the string whose opening quote stands at `quote`, raw or not."""
+    if source[quote - 1] in "r#":
+        prefix = _RAW_STRING_PREFIX.search(source, max(0, quote - _LONGEST_PREFIX), quote)
+        if prefix is not None:
+            return _after_raw_string(source, prefix[1], quote + 1, end)
+    whole = _WHOLE_STRING.match(source, quote, end)
+    return quote + 1 if whole is None else whole.end()
+
+
+def _after_block_comment(source: str, position: int, end: int) -> int:
+    """Behind a comment that was opened before `position`; they nest."""
+    depth = 1
+    while depth and (match := _BLOCK_COMMENT_EDGE.search(source, position, end)) is not None:
+        depth += 1 if match[0] == "/*" else -1
+        position = match.end()
+    return end if depth else position
+
+
+def _after_raw_string(source: str, hashes: str, position: int, end: int) -> int:
+    found = source.find('"' + hashes, position, end)
+    return end if found < 0 else found + 1 + len(hashes)

@@ -1,0 +1,100 @@
+"""Crates of a made registry and what the graph must hold of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, default_date
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One entry of a version's `deps`."""
+
+    name: str
+    """The true name of the crate."""
+    req: str
+    constraints: str | None
+    """The edge's, as contract section 2 wants it; None: no edge comes of this entry."""
+    alias: str | None = None
+    """The name in the manifest, of a renamed dependency."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """What differs from a plain normal dependency: `kind`, `target`, `optional`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    version: str
+    dependencies: tuple[Dependency, ...] = ()
+    date: str | None = None
+    """`2021-05-11T14:05:36Z`; None: a month after the version before."""
+    yanked: bool = False
+    members: Mapping[str, str] = field(default_factory=lambda: {"src/lib.rs": "//! Made.\n"})
+    """The archive's files below its top folder, beside Cargo.toml."""
+    manifest: str = ""
+    """More of Cargo.toml: what follows the `[package]` table's first lines."""
+    padding_bytes: int = 0
+    """Of noise that does not compress."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else the index line says; None takes a field away."""
+    archive: bool = True
+    """Whether the archive can be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crate:
+    """One crate; `versions` in ascending order."""
+
+    name: str
+    """As published, with case, `-` and `_`."""
+    versions: tuple[Version, ...]
+    repository: str | None = None
+    """What the manifest says."""
+    vendor: str = "n/a"
+    """What the graph must hold."""
+    repository_url: str = "n/a"
+    """What the graph must hold."""
+    import_names: tuple[str, ...] | None = None
+    """What the graph must hold; None: the author does not say."""
+
+    def date_of(self, version: Version) -> str | None:
+        """None: the index line has none."""
+        if "pubtime" in version.fields:
+            return None
+        return version.date or default_date(self.versions.index(version))
+
+    def truth(self) -> ExpectedPackage:
+        purl = purl_of(self.name)
+        return ExpectedPackage(
+            label="CargoPackage",
+            ecosystem="cargo",
+            name=self.name.lower(),
+            purl=purl,
+            registry_name=self.name,
+            vendor=self.vendor,
+            repository_url=self.repository_url,
+            versions=tuple(
+                ExpectedVersion(
+                    name=version.version,
+                    purl=f"{purl}@{quote(version.version, safe='')}",
+                    serial_number=serial_number,
+                    release_date=self.date_of(version),
+                    requirements={
+                        purl_of(dependency.name): dependency.constraints
+                        for dependency in version.dependencies
+                        if dependency.constraints is not None
+                    },
+                    yanked=version.yanked,
+                    deprecated=False,
+                )
+                for serial_number, version in enumerate(self.versions)
+            ),
+            import_names=self.import_names,
+        )
+
+
+def purl_of(name: str) -> str:
+    return f"pkg:cargo/{name.lower()}"
