@@ -36,7 +36,7 @@ def raise_for_status(response: httpx.Response, url: str) -> None:
         return
     if status in {404, 410, 451}:
         raise NotFound(f"{url} does not exist (status {status})", url=url)
-    delay_s = retry_after_s(response.headers.get("retry-after"), response.headers.get("date"))
+    delay_s = _retry_after_s(response)
     if status == 429 or (status == 503 and delay_s is not None):
         raise RateLimited(f"{url} asks for fewer requests (status {status})", url=url, delay_s=delay_s)
     if status == 416:
@@ -44,6 +44,15 @@ def raise_for_status(response: httpx.Response, url: str) -> None:
         raise Malformed(f"{url} does not have the range asked for, {asked} (status 416)", url=url)
     error = Unavailable if status >= 500 or status == 408 else Refused
     raise error(f"{url} could not be read (status {status})", url=url)
+
+
+def pause_asked_for_s(response: httpx.Response) -> float:
+    """Seconds in which the server wants no further request; 0 if it does not say."""
+    return _retry_after_s(response) or 0.0
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    return retry_after_s(response.headers.get("retry-after"), response.headers.get("date"))
 
 
 def require_document(response: httpx.Response, url: str) -> None:

@@ -21,6 +21,7 @@ from securechain_ingest.http.answers import (
     bounded_body,
     bounded_document,
     conditional_headers,
+    pause_asked_for_s,
     raise_for_status,
     range_of,
     read_to_end,
@@ -249,7 +250,7 @@ class HttpClient:
             async with endpoint.client.stream("GET", url, headers=headers) as response:
                 try:
                     if response.status_code in {429, 503}:
-                        endpoint.pace.overloaded()
+                        endpoint.pace.overloaded(pause_asked_for_s(response))
                     if response.status_code >= 300:
                         await read_to_end(response)
                     raise_for_status(response, shown(url))
@@ -259,6 +260,12 @@ class HttpClient:
                     endpoint.received_bytes += response.num_bytes_downloaded
 
     async def _turn(self, pace: Pace, url: str) -> None:
+        pause_s = pace.pause_s()
+        if pause_s > self._settings.max_retry_after_s:
+            message = f"{shown(url)} is not asked for {pause_s:.0f} s, as its registry wishes"
+            raise RateLimited(message, url=shown(url), delay_s=pause_s)
+        if pause_s > 0:
+            await self._sleep(pause_s)
         wait_s = pace.reserve(self._settings.total_timeout_s)
         if wait_s > self._settings.total_timeout_s:
             raise RateLimited(f"the turn of {shown(url)} comes in {wait_s:.0f} s", url=shown(url), delay_s=wait_s)

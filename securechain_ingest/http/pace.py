@@ -27,7 +27,7 @@ class Pace:
         self._clock = clock
         self._limit = self._rate = rate
         self._next_turn = clock()
-        self._halved_at = float("-inf")
+        self._halved_at = self._paused_until = float("-inf")
         self.connections = anyio.CapacityLimiter(connections or float("inf"))
 
     def apply(self, rate: float, connections: int) -> None:
@@ -49,9 +49,14 @@ class Pace:
             self._next_turn = turn + 1 / self._rate
         return wait_s
 
-    def overloaded(self) -> None:
-        """The server asked for fewer requests."""
+    def pause_s(self) -> float:
+        """Seconds for which the server wishes not to be asked at all; mostly 0."""
+        return max(0.0, self._paused_until - self._clock())
+
+    def overloaded(self, pause_s: float = 0.0) -> None:
+        """The server asked for fewer requests, and for none within `pause_s`."""
         now = self._clock()
+        self._paused_until = max(self._paused_until, now + pause_s)
         if now - self._halved_at >= _ONE_INCIDENT_S:
             self._halved_at = now
             self._rate = max(self._rate / 2, self._limit * _SLOWEST)

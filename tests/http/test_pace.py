@@ -115,13 +115,45 @@ async def test_each_endpoint_waits_for_its_own_turns_only(
 async def test_a_refusal_slows_the_requests_that_follow(
     make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, status: int
 ) -> None:
-    refused, taken = server.script("/a", answer(status, retry_after="3600")), server.script("/b", answer())
+    refused, taken = server.script("/a", answer(status, retry_after="31")), server.script("/b", answer())
     async with make_client(rates={"pypi": 2.0}) as client:
         with pytest.raises(RateLimited):
             await client.get(refused)
-        for _ in range(2):
+        fake_time.now += 31
+        for _ in range(3):
             await client.get(taken)
-    assert fake_time.waits == [0.5, 1.0]
+    # Half of the rate, of which the first success gives a fiftieth of the whole back.
+    assert fake_time.waits == [0.5, pytest.approx(1 / 1.04)]
+
+
+@pytest.mark.parametrize("rate", [0.0, 2.0])
+async def test_a_registry_that_wants_a_long_pause_is_not_asked_for_anything_before_it_is_over(
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, rate: float
+) -> None:
+    refused, other = server.script("/a", answer(429, retry_after="3600")), server.script("/b", answer())
+    async with make_client(rates={"pypi": rate}) as client:
+        with pytest.raises(RateLimited):
+            await client.get(refused)
+        fake_time.now += 600
+        with pytest.raises(RateLimited) as caught:
+            await client.get(other)
+        assert (caught.value.delay_s, server.asked("/b"), fake_time.waits) == (3000, 0, [])
+        fake_time.now += 3000
+        await client.get(other)
+
+
+async def test_a_short_pause_that_a_registry_wants_holds_for_every_request(
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime
+) -> None:
+    refused = server.script("/a", answer(429, retry_after="20"))
+    other = server.script("/files/b", answer()), server.script("/b", answer())
+    async with make_client(HttpSettings(retries=0)) as client:
+        with pytest.raises(RateLimited):
+            await client.get(refused)
+        await client.get(other[0])
+        assert fake_time.waits == []
+        await client.get(other[1])
+        assert fake_time.waits == [20]
 
 
 async def test_a_turn_beyond_the_time_for_a_request_is_left_to_the_queue(
