@@ -1,11 +1,12 @@
 """Import names of package versions, kept in Redis for days so that a repeated visit moves no archive.
 
 The key is `import_names:<package>:<version>`. Two ecosystems can have the same package and version, so the value says
-whose names it holds; an entry of another ecosystem is a miss.
+whose names it holds; an entry of another ecosystem, or of another version of its parser, is a miss.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -24,7 +25,15 @@ class ImportNamesCache:
         self._redis = redis
         self._ttl_s = int(ttl_s)
 
-    async def get(self, package: Package) -> ImportNames | None:
+    async def names(self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]]) -> ImportNames:
+        """Those remembered, else those that `extract` finds, which are remembered; raises what it raises."""
+        names = await self._get(package)
+        if names is None:
+            names = await extract(package)
+            await self._put(package, names)
+        return names
+
+    async def _get(self, package: Package) -> ImportNames | None:
         """The names of the version that a user gets by default; None if they are not remembered."""
         key = _key(package)
         if key is None:
@@ -33,18 +42,28 @@ class ImportNamesCache:
             raw = await self._redis.get(key)
         except RedisError as error:
             raise _store_error(error) from error
+        ecosystem = package.ref.ecosystem
         match _loads(raw):
-            case {"ecosystem": package.ref.ecosystem.name, "import_names": list(names), **more}:
+            case {
+                "ecosystem": ecosystem.name,
+                "parser": ecosystem.import_names_version,
+                "import_names": list(names),
+                **more,
+            }:
                 repository = more.get("repository_url")
                 return ImportNames(tuple(map(str, names)), repository_url=str(repository) if repository else None)
         return None
 
-    async def put(self, package: Package, names: ImportNames) -> None:
+    async def _put(self, package: Package, names: ImportNames) -> None:
         """Remember names that were extracted without an error."""
         key = _key(package)
         if key is None or names.error is not None:
             return
-        entry: dict[str, Any] = {"ecosystem": package.ref.ecosystem.name, "import_names": names.names}
+        entry: dict[str, Any] = {
+            "ecosystem": package.ref.ecosystem.name,
+            "parser": package.ref.ecosystem.import_names_version,
+            "import_names": names.names,
+        }
         if names.repository_url is not None:
             entry["repository_url"] = names.repository_url
         try:

@@ -36,6 +36,9 @@ class Ecosystem:
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
     namespace_separator: str = "/"
     """What a name has where its purl has a slash: `:` in Maven's `group:artifact`."""
+    import_names_version: int = 1
+    """Goes up with a change of its parser that gives other import names; stands on each package beside them, so that
+    `backfill import-names` finds those that an older parser has read."""
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
         """Serial numbers for one package's versions: ascending, dense from 0; UNORDERED for names without an order.
@@ -155,6 +158,19 @@ class KnownPackage:
     checked_at: datetime
     validator: str | None
     """To be sent with a conditional request; None asks for the whole document again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamesGap:
+    """A package of the graph whose import names are wanting."""
+
+    element_id: str
+    name: str
+    """As the graph has it."""
+    known: KnownPackage
+    """With the versions that the graph has, complete or not."""
+    has_names: bool
+    """Whether it has import names of an older parser, or a fallback."""
 
 
 @dataclass(frozen=True, slots=True)

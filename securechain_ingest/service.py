@@ -25,6 +25,7 @@ class Service:
     worker: Worker
     http: HttpClient
     registries: Mapping[str, Registry]
+    import_names: ImportNamesCache
 
 
 @asynccontextmanager
@@ -41,12 +42,13 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         registries = build_registries(http, archives, pool)
         await stores.graph.ensure_schema([registry.ecosystem for registry in registries.values()])
         await stores.advisories.ensure_indexes()
+        names = ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s)
         worker = Worker(
             registries,
             batcher,
             stores.advisories,
-            ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s),
+            names,
             max_strikes=settings.archives.max_strikes,
             depth=depth,
         )
-        yield Service(worker, http, registries)
+        yield Service(worker, http, registries, names)

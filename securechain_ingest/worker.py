@@ -254,11 +254,8 @@ class Worker:
 
     async def _import_names(self, registry: Registry, package: Package, attempts: int) -> ImportNames:
         """The cached or extracted names; after `max_strikes` failed tries, or for good reason at once, the fallback."""
-        cached = await self._names.get(package)
-        if cached is not None:
-            return cached
         try:
-            names = await registry.import_names(package)
+            names = await self._names.names(package, registry.import_names)
         except (UpstreamError, ArchiveRefused, ParserLost) as error:
             if error.transient and attempts + 1 < self._max_strikes:
                 raise
@@ -266,7 +263,6 @@ class Worker:
             return ImportNames(registry.fallback_names(package.ref), error=str(error), retry=error.transient)
         if names.error is not None:
             logger.warning("import_names_incomplete", package=package.ref.purl, reason=names.error)
-        await self._names.put(package, names)
         return names
 
     def _report_lost(self, request: Request, result: WriteResult) -> None:

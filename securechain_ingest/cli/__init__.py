@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 from typer.exceptions import TyperException
 
-from securechain_ingest.cli import check_config, dead_letters, import_names, ingest, run, status, submit
+from securechain_ingest.cli import backfill, check_config, dead_letters, import_names, ingest, run, status, submit
 from securechain_ingest.cli.options import ConfigOption, remember_config_file
 from securechain_ingest.errors import ConfigError, IngestError, InvalidName, PoisonMessage
 
@@ -41,6 +41,7 @@ app.command("run")(run.command)
 app.command("ingest")(ingest.command)
 app.command("submit")(submit.command)
 app.command("status")(status.command)
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("check-config")(check_config.command)
 app.command("import-names")(import_names.command)

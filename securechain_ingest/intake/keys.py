@@ -41,5 +41,10 @@ class Keys:
         """Hash: the five counters of the queue."""
         return f"{self.stream}-counters"
 
+    @property
+    def backfills(self) -> str:
+        """Hash: how far each interrupted backfill has come."""
+        return f"{self.stream}-backfills"
+
     def source(self, *, bulk: bool) -> str:
         return self.bulk if bulk else self.on_demand

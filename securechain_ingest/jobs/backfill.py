@@ -1,0 +1,189 @@
+"""Reading the import names of packages that lack them, or have those of an older parser, without a refresh of the rest.
+
+The walk goes through the packages of one ecosystem by name. Its place is remembered after each batch that was written,
+so that an interrupted one goes on there; what it repeats then is what it had in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, StoreError
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.model import ImportNames, NamesGap, Package
+from securechain_ingest.registries.protocol import Registry, Unchanged
+
+PAGE_PACKAGES = 2_000
+"""Looked at by one query, whether they lack names or not."""
+
+BATCH_PACKAGES = 20
+"""Written by one transaction."""
+
+logger = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """What became of one package."""
+
+    FOUND = "found"
+    WITHOUT_NAMES = "without_names"
+    """The archive offers none, or there is no archive."""
+    DOWNLOAD_ERROR = "download_errors"
+    PARSE_ERROR = "parse_errors"
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    gap: NamesGap
+    kind: Kind
+    names: ImportNames | None
+    """To be written; None leaves the package as it is."""
+
+
+class Position:
+    """The name of the last package that a backfill has dealt with, in Redis. Methods raise StoreError."""
+
+    def __init__(self, redis: Redis, key: str, walk: str) -> None:
+        """`walk` tells apart backfills that look for different packages."""
+        self._redis = redis
+        self._key = key
+        self._walk = walk
+
+    async def get(self) -> str:
+        """Empty before the first."""
+        with _store_errors():
+            held = await self._redis.hget(self._key, self._walk)
+        return held.decode() if isinstance(held, bytes) else ""
+
+    async def set(self, name: str) -> None:
+        with _store_errors():
+            await self._redis.hset(self._key, self._walk, name)
+
+    async def forget(self) -> None:
+        with _store_errors():
+            await self._redis.hdel(self._key, self._walk)
+
+
+class Backfill:
+    """One walk over the packages of one ecosystem."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        registry: Registry,
+        cache: ImportNamesCache,
+        position: Position,
+        *,
+        older_than: int,
+        concurrency: int,
+        report: Callable[[Kind], None],
+    ) -> None:
+        """`older_than` above 0 also finds the names of parsers before that version.
+
+        At most `concurrency` packages are in hand at once; `report` hears of each that has been dealt with.
+        """
+        self._graph = graph
+        self._registry = registry
+        self._cache = cache
+        self._position = position
+        self._older_than = older_than
+        self._concurrency = concurrency
+        self._report = report
+        self._finished: list[_Result] = []
+
+    async def remaining(self) -> int:
+        """How many packages are still to be read. Raises StoreError."""
+        after = await self._position.get()
+        return await self._graph.count_names_gaps(self._registry.ecosystem, older_than=self._older_than, after=after)
+
+    async def run(self, limit: int | None) -> None:
+        """Deal with at most `limit` packages, or with all that remain, and then forget the place.
+
+        A package that fails is told of and logged, and stays to be found by the next backfill. Raises StoreError, alone
+        or in a group.
+        """
+        running: deque[asyncio.Task[_Result]] = deque()
+        after: str | None = await self._position.get()
+        left = limit
+        async with asyncio.TaskGroup() as tasks:
+            while after is not None and left != 0:
+                gaps, after = await self._graph.names_gaps(
+                    self._registry.ecosystem, older_than=self._older_than, after=after, limit=PAGE_PACKAGES
+                )
+                for gap in gaps[:left]:
+                    running.append(tasks.create_task(self._read(gap), name=f"backfill-{gap.name}"))
+                    if len(running) == self._concurrency:
+                        await self._finish(await running.popleft())
+                if left is not None:
+                    left -= min(left, len(gaps))
+            for task in running:
+                await self._finish(await task)
+        await self._write()
+        if after is None:
+            await self._position.forget()
+
+    async def _finish(self, result: _Result) -> None:
+        """Called in the order of the names, so that the place never runs ahead of what it stands for."""
+        self._finished.append(result)
+        if len(self._finished) == BATCH_PACKAGES:
+            await self._write()
+        self._report(result.kind)
+
+    async def _write(self) -> None:
+        if not self._finished:
+            return
+        found = [(result.gap, result.names) for result in self._finished if result.names is not None]
+        await self._graph.fill_names(self._registry.ecosystem, found)
+        await self._position.set(self._finished[-1].gap.name)
+        self._finished.clear()
+
+    async def _read(self, gap: NamesGap) -> _Result:
+        """One package: its registry's document, which names the archive, and the names in that. Raises StoreError."""
+        package: Package | None = None
+        try:
+            ref = self._registry.identify(gap.known.registry_name)
+            answer = await self._registry.fetch(ref, gap.known)
+            if isinstance(answer, Unchanged):
+                raise Malformed(f"{ref.purl} is said to be unchanged, which nobody asked", url=ref.purl)
+            package = answer
+            names = await self._cache.names(package, self._registry.import_names)
+        except StoreError:
+            raise
+        except IngestError as error:
+            logger.warning("import_names_failed", package=gap.name, kind=error.kind, reason=str(error))
+            return _Result(gap, _kind_of(error), self._instead(gap, package, error))
+        except Exception:
+            logger.exception("import_names_failed", package=gap.name)
+            return _Result(gap, Kind.PARSE_ERROR, None)
+        return _Result(gap, Kind.FOUND if names.names and package.artifacts else Kind.WITHOUT_NAMES, names)
+
+    def _instead(self, gap: NamesGap, package: Package | None, error: IngestError) -> ImportNames | None:
+        """As after a visit of the daemon: the fallback, if the archive can never be read.
+
+        But what an older parser has found is better than that.
+        """
+        if package is None or error.transient or gap.has_names:
+            return None
+        return ImportNames(self._registry.fallback_names(package.ref), error=str(error))
+
+
+def _kind_of(error: IngestError) -> Kind:
+    return Kind.PARSE_ERROR if isinstance(error, ArchiveRefused | ParserLost | Malformed) else Kind.DOWNLOAD_ERROR
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
