@@ -70,8 +70,7 @@ def default_version(numbers: Iterable[str]) -> str:
 def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
     """The files by number and platform, in the order of their first lines; a repeated one counts as it is last."""
     try:
-        text = body.decode()
-        lines = text.split("\n")
+        lines = body.decode().replace("\r\n", "\n").split("\n")
         start = lines.index("---") + 1 if "---" in lines else 0
         files: dict[str, dict[str, _File]] = {}
         if lines[-1] and "|" not in lines[-1]:
@@ -90,7 +89,7 @@ def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]
 
 def _file(line: str) -> _File:
     """Raises ValueError. Columns of later days may follow; a file may come without requirements on Ruby and dates."""
-    token, _, rest = line.rstrip("\r").partition(" ")
+    token, _, rest = line.partition(" ")
     # A number never has a dash, so the rest is the platform's.
     number, dash, platform = token.partition("-")
     version_key(number)

@@ -54,9 +54,10 @@ UNLISTED = rubygems.Gem("unlisted", (Version("0.1", padding_bytes=300_000, lists
 NATIVE = rubygems.Gem("native", (Version("1.0", platforms=("x86_64-linux",)),))
 LONG = rubygems.Gem("long", tuple(Version(f"1.0.{patch}", (need("rack"),)) for patch in range(1000)))
 QUIET = rubygems.Gem("quiet", (Version("1.0"),), links=LINKS, api=False, **OWNED)  # type: ignore[arg-type]
+UNDATED = rubygems.Gem("undated", (Version("1.0"), Version("1.1")), links=LINKS, index_has_dates=False, **OWNED)  # type: ignore[arg-type]
 GONE = rubygems.Gem("gone", (Version("1.0", yanked=True),))
 BROKEN = rubygems.Gem("broken", (Version("1.0", gem=False),))
-WORLD = World((CLOTH, LARGE, OLD, UNLISTED, NATIVE, LONG, QUIET, GONE, BROKEN))
+WORLD = World((CLOTH, LARGE, OLD, UNLISTED, NATIVE, LONG, QUIET, UNDATED, GONE, BROKEN))
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ async def test_a_new_gem_takes_two_requests_and_one_for_the_beginning_of_its_fil
     assert names.names == ("RedCloth", "redcloth/textile", "redcloth::textile")
 
 
-@pytest.mark.parametrize("expected", [CLOTH, LARGE, NATIVE, LONG], ids=lambda gem: gem.name)
+@pytest.mark.parametrize("expected", [CLOTH, LARGE, NATIVE, LONG, UNDATED], ids=lambda gem: gem.name)
 async def test_a_gem_is_what_its_author_published(site: Site, expected: rubygems.Gem) -> None:
     package = await fetched(site, expected.name)
     truth = expected.truth()
@@ -152,6 +153,13 @@ async def test_a_known_gem_that_changed_keeps_its_links_without_asking_for_them(
     assert isinstance(later, Package)
     assert (later.repository_url, later.vendor) == (None, None)
     assert site.asked() == ["/info/RedCloth"]
+
+
+async def test_an_index_without_dates_has_them_from_the_api(site: Site) -> None:
+    package = await fetched(site, "undated")
+
+    assert site.asked() == ["/info/undated", "/api/v1/versions/undated.json"]
+    assert [version.release_date for version in package.versions] == ["2015-01-01T12:00:00Z", "2015-01-31T12:00:00Z"]
 
 
 async def test_what_the_api_does_not_know_the_gem_itself_tells(site: Site) -> None:

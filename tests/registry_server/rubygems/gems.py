@@ -54,6 +54,8 @@ class Gem:
     """What the graph must hold; None: the author does not say."""
     api: bool = True
     """Whether the API knows the gem."""
+    index_has_dates: bool = True
+    """False: as before June 2026."""
 
     def date_of(self, version: Version) -> str:
         return version.date or default_date(self.versions.index(version))

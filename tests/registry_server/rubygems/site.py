@@ -28,11 +28,10 @@ def sites(gems: Iterable[Gem], addresses: Mapping[str, str]) -> dict[str, Site]:
         for platform in version.platforms
     }
     index = {f"/info/{gem.name}": document(_info(gem, files), "text/plain; charset=utf-8") for gem in gems}
-    api = {
-        f"/api/v1/gems/{gem.name}.json": json_document(_api_document(gem, addresses["rubygems_api"]))
-        for gem in gems
-        if gem.api
-    }
+    api = {}
+    for gem in (gem for gem in gems if gem.api):
+        api[f"/api/v1/gems/{gem.name}.json"] = json_document(_api_document(gem, addresses["rubygems_api"]))
+        api[f"/api/v1/versions/{gem.name}.json"] = json_document(_api_versions(gem))
     archives = {path: archive(body) for path, body in files.items()}
     return {
         "rubygems_index": lambda request: index.get(request.path) or missing(),
@@ -63,7 +62,9 @@ def _line(gem: Gem, version: Version, platform: str, files: Mapping[str, bytes])
     token = version.number if platform == "ruby" else f"{version.number}-{platform}"
     needs = version.platform_needs.get(platform, version.needs)
     file = files.get(f"/gems/{_filename(gem, version, platform)}", b"")
-    columns = [f"checksum:{hashlib.sha256(file).hexdigest()}", "ruby:>= 2.7&< 4", f"created_at:{gem.date_of(version)}"]
+    columns = [f"checksum:{hashlib.sha256(file).hexdigest()}", "ruby:>= 2.7&< 4"]
+    if gem.index_has_dates:
+        columns.append(f"created_at:{gem.date_of(version)}")
     return f"{token} {','.join(map(_dependency, needs))}|{','.join(columns)}"
 
 
@@ -73,6 +74,23 @@ def _dependency(need: Need) -> str:
 
 def _filename(gem: Gem, version: Version, platform: str) -> str:
     return f"{gem.name}-{version.number}{'' if platform == 'ruby' else f'-{platform}'}.gem"
+
+
+def _api_versions(gem: Gem) -> list[dict[str, Any]]:
+    """Newest first, one entry for each file; without the homepage that the document about the gem has."""
+    return [
+        {
+            "authors": "Somebody",
+            "created_at": gem.date_of(version).replace("Z", ".000Z"),
+            "metadata": {key: value for key, value in gem.links.items() if key != "homepage_uri"},
+            "number": version.number,
+            "platform": platform,
+            "prerelease": any(character.isalpha() for character in version.number),
+        }
+        for version in reversed(gem.versions)
+        if not version.yanked
+        for platform in version.platforms
+    ]
 
 
 def _api_document(gem: Gem, address: str) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""What the registry's API adds to the index: where a gem's source lies, and dates where the index has none.
+
+Formats: RubyGems' guide "API", `/api/v1/gems/NAME.json` (an object about the newest version),
+`/api/v1/versions/NAME.json` (a list of all files) and `/api/v1/search.json` (a list of objects of the first kind).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.model import Package
+from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.repository import vendor_of
+from securechain_ingest.registries.rubygems.names import identify
+from securechain_ingest.registries.rubygems.repository import repository_of
+
+
+def document_for(package: Package) -> str:
+    """The path of the one document that says most of what the index does not."""
+    kind = "gems" if all(version.release_date for version in package.versions) else "versions"
+    return f"api/v1/{kind}/{package.ref.registry_name}.json"
+
+
+def completed(package: Package, body: bytes, url: str) -> Package:
+    """The package with what either document says. Raises Malformed."""
+    document = _loads(body, url)
+    entries = [entry for entry in (document if isinstance(document, list) else [document]) if isinstance(entry, dict)]
+    if not entries:
+        raise Malformed(f"the registry's answer about {package.ref.registry_name} is no gem's document", url=url)
+    dates: dict[str, str] = {}
+    for entry in entries:
+        number, date = entry.get("number"), utc_seconds(entry.get("created_at"))
+        if isinstance(number, str) and date:
+            dates[number] = min(date, dates.get(number, date))
+    repository = next(filter(None, map(repository_of, entries)), None)
+    return replace(
+        package,
+        repository_url=repository,
+        vendor=vendor_of(repository) if repository else None,
+        versions=tuple(
+            replace(version, release_date=version.release_date or dates.get(version.name))
+            for version in package.versions
+        ),
+    )
+
+
+def found_names(body: bytes, url: str) -> Iterator[str]:
+    """The names that a search found. Raises Malformed."""
+    document = _loads(body, url)
+    if not isinstance(document, list):
+        raise Malformed("the registry's search did not answer with a list", url=url)
+    for entry in document:
+        try:
+            yield identify(str(entry["name"])).registry_name
+        except (InvalidName, KeyError, TypeError):
+            continue
+
+
+def _loads(body: bytes, url: str) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the registry's answer is not JSON ({error})", url=url) from error
