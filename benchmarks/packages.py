@@ -24,7 +24,6 @@ from tests.registry_server import ExpectedPackage, Shape, Spawned, generate, spa
 from tests.stores import GraphTarget
 
 SEED, LATENCY_MS = 1, 20
-LABELS = {"pypi": "PyPIPackage", "npm": "NPMPackage"}
 EXISTING_VERSIONS = 5
 GENERATED_AT_ONCE = 5_000
 Row = dict[str, Any]
@@ -32,7 +31,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.packages")
-    parser.add_argument("--ecosystems", default="pypi,npm")
+    parser.add_argument("--ecosystems", default="pypi,npm,maven,cargo,rubygems,nuget")
     parser.add_argument("--packages", type=int, default=150, help="of each set")
     parser.add_argument("--plain-packages", type=int, default=40, help="of the first set, for the plain loop")
     parser.add_argument("--existing", default="0,100000", help="packages in the graph before, for each round")
@@ -65,13 +64,17 @@ def compared(plain: Row, others: Sequence[Row]) -> list[Row]:
 
 def run_plain(folder: Path, registry: Spawned, packages: Sequence[ExpectedPackage], existing: int) -> Row:
     with neo4j(folder) as target, connected(target) as driver:
-        fill(driver, packages[0].label, existing)
+        label = packages[0].label
+        fill(driver, label, existing)
         loop = PlainLoop(registry.endpoints(), driver)
         names = [package.registry_name for package in packages]
-        ingest = loop.ingest_pypi if packages[0].ecosystem == "pypi" else loop.ingest_npm
         before = Costs(registry, lambda: loop.queries)
-        row = before.row(f"plain loop, {existing} in the graph", len(names), seconds(lambda: ingest(names)))
-        assert stored(driver, packages[0].label) == existing + len(names)
+        row = before.row(
+            f"plain loop, {existing} in the graph",
+            len(names),
+            seconds(lambda: loop.ingest(packages[0].ecosystem, label, names)),
+        )
+        assert stored(driver, label) == existing + len(names)
         return {**row, "packages/transaction": 1 / max(1.0, loop.queries / len(names))}
 
 
