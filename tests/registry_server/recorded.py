@@ -36,6 +36,7 @@ def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
         "pypi": _site(index),
         "pypi_files": _site(files),
         "npm_registry": _site(packuments | tarballs),
+        **_gem_sites(folder / "rubygems", addresses),
     }
 
 
@@ -76,6 +77,23 @@ def _npm_documents(folder: Path, addresses: Mapping[str, str]) -> Documents:
             target = f"/{value['name'].replace('/', '%2F')}"
             documents.setdefault((target, media_type), document(body, media_type or "application/json"))
     return documents
+
+
+def _gem_sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
+    infos = {path.name: document(path.read_bytes(), "text/plain") for path in (folder / "metadata/info").iterdir()}
+    api = {
+        f"gems/{value['name']}": document(body)
+        for _, body, value in _read(folder / "metadata/api", addresses)
+        if "number" not in value
+    }
+    for path in (folder / "metadata/api").glob("versions-*.json"):
+        api[f"versions/{path.stem.removeprefix('versions-')}"] = document(path.read_bytes())
+    gems = {path.name: archive(path.read_bytes()) for path in (folder / "archives").glob("*.gem")}
+    return {
+        "rubygems_index": _site({(f"/info/{name}", ""): resource for name, resource in infos.items()}),
+        "rubygems_api": _site({(f"/api/v1/{path}.json", ""): resource for path, resource in api.items()}),
+        "rubygems_files": _site({(f"/gems/{name}", ""): resource for name, resource in gems.items()}),
+    }
 
 
 def _archives(folder: Path, documents: Documents, address: str) -> Documents:

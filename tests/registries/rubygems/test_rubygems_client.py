@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from securechain_ingest.settings import (
     HttpSettings,
     RateSettings,
 )
-from tests.registry_server import Fault, Kind, Server, World, rubygems, serve
+from tests.registry_server import ExpectedPackage, Fault, Kind, Server, Shape, World, generate, rubygems, serve
 from tests.registry_server.rubygems import Version, need
 
 LINKS = {"homepage_uri": "https://example.org/", "source_code_uri": "https://github.com/some-owner/some-repo/tree/main"}
@@ -75,10 +76,8 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest_asyncio.fixture
-async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.requests.clear()
-    server.faults.clear()
+@asynccontextmanager
+async def registry(server: Server, spool_dir: Path) -> AsyncIterator[RubyGems]:
     unlimited = dict.fromkeys(RateSettings.model_fields, 0)
     async with (
         HttpClient(
@@ -89,7 +88,35 @@ async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
         ) as http,
         ParserPool(ArchiveSettings(processes=1)) as pool,
     ):
-        yield Site(server, RubyGems(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+        yield RubyGems(http, ArchiveReader(http, pool, spool_dir, 10_000_000), pool)
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.requests.clear()
+    server.faults.clear()
+    async with registry(server, tmp_path) as gems:
+        yield Site(server, gems)
+
+
+def found_versions(package: Package) -> dict[str, object]:
+    ranks = package.ref.ecosystem.rank(version.name for version in package.versions)
+    return {
+        version.name: (
+            version.purl,
+            version.release_date,
+            ranks[version.name],
+            {need.target.purl: need.constraints for need in version.requirements or ()},
+        )
+        for version in package.versions
+    }
+
+
+def expected_versions(truth: ExpectedPackage) -> dict[str, object]:
+    return {
+        version.name: (version.purl, version.release_date, version.serial_number, version.requirements)
+        for version in truth.versions
+    }
 
 
 async def fetched(site: Site, name: str) -> Package:
@@ -124,14 +151,21 @@ async def test_a_gem_is_what_its_author_published(site: Site, expected: rubygems
         truth.registry_name,
     )
     assert (package.vendor or "n/a", package.repository_url or "n/a") == (truth.vendor, truth.repository_url)
-    assert {(version.name, version.purl, version.release_date) for version in package.versions} == {
-        (version.name, version.purl, version.release_date) for version in truth.versions
-    }
-    wanted = {version.name: version.requirements for version in truth.versions}
-    for version in package.versions:
-        assert version.requirements is not None
-        assert {need.target.purl: need.constraints for need in version.requirements} == wanted[version.name]
-    assert package.ref.ecosystem.rank(wanted) == {version.name: version.serial_number for version in truth.versions}
+    assert found_versions(package) == expected_versions(truth)
+
+
+async def test_every_gem_of_a_generated_registry_is_what_it_was_made_as(tmp_path: Path) -> None:
+    world = generate(Shape(packages=40, seed=7, odd_share=0.4, ecosystems=("rubygems",)))
+    with serve(world) as server:
+        async with registry(server, tmp_path) as gems:
+            for truth in world.truth().values():
+                package = await gems.fetch(gems.identify(truth.registry_name), None)
+                assert isinstance(package, Package)
+                names = await gems.import_names(package)
+
+                assert names.names == truth.import_names
+                assert (package.repository_url or names.repository_url or "n/a") == truth.repository_url
+                assert found_versions(package) == expected_versions(truth)
 
 
 async def test_a_gem_that_did_not_change_is_confirmed_by_the_index_alone(site: Site) -> None:
