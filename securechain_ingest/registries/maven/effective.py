@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from securechain_ingest.registries.maven.names import Coordinates
-from securechain_ingest.registries.maven.pom import Dependency, Key, Pom, Relocation
+from securechain_ingest.registries.maven.pom import Dependency, Key, Managed, Pom
 
 Management: TypeAlias = Mapping[Key, Dependency]
 """What is said of dependencies that may occur, with properties put in."""
@@ -37,7 +37,7 @@ class Model:
     lineage: tuple[Pom, ...]
     """The POM itself first."""
     properties: Mapping[str, str]
-    management: Mapping[Key, Dependency]
+    management: Managed
     dependencies: Mapping[Key, Dependency]
     gaps: tuple[str, ...] = ()
     """What could not be read or is wrong, in words; the model lacks what it would have said."""
@@ -54,8 +54,8 @@ def inherit(pom: Pom, parent: Model | None, gaps: tuple[str, ...] = ()) -> Model
     return Model(
         (pom, *parent.lineage),
         {**parent.properties, **pom.properties},
-        _first(pom.management, parent.management),
-        _first(pom.dependencies, parent.dependencies),
+        _with_inherited(pom.management, parent.management),
+        {**parent.dependencies, **pom.dependencies},
         gaps + parent.gaps,
     )
 
@@ -115,7 +115,7 @@ def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:
     """The BOMs that a model imports, the one that counts first in front."""
     return tuple(
         Coordinates(texts(entry.group_id), texts(entry.artifact_id), texts(entry.version or ""))
-        for entry in model.management.values()
+        for _, entry in model.management
         if _is_import(entry)
     )
 
@@ -124,13 +124,18 @@ def own_management(model: Model, texts: Texts) -> Management:
     """What a model manages itself, by keys with properties put in; the entries themselves are as written."""
     entries: list[tuple[Key, Dependency]] = []
     has_imports = False
-    for key, entry in model.management.items():
+    for key, entry in model.management:
         if _is_import(entry):
             has_imports = True
         else:
             entries.append((_interpolated_key(key, texts) if _has_property(key) else key, entry))
-    # Keys that only become the same by their properties: Maven takes the last, or the first if nothing is imported.
-    return dict(entries if has_imports else reversed(entries))
+    if has_imports:
+        return dict(entries)
+    own: dict[Key, Dependency] = {}
+    for key, entry in entries:
+        # Of repeated keys Maven takes the last, but if nothing is imported each adds what those before it lack.
+        own[key] = _managed_by(own[key], entry) if key in own else entry
+    return own
 
 
 def flattened(model: Model, texts: Texts, boms: Sequence[Management]) -> Management:
@@ -151,20 +156,26 @@ def direct_dependencies(model: Model, texts: Texts, boms: Sequence[Management]) 
         dependency = texts.dependency(written)
         managed = _managed(dependency.key, own, boms, texts)
         if managed is not None:
-            dependency = dependency._replace(
-                version=dependency.version or managed.version, scope=dependency.scope or managed.scope
-            )
+            dependency = _managed_by(dependency, managed)
         found.append(dependency if dependency.scope else dependency._replace(scope="compile"))
     return found
 
 
 def relocation_of(model: Model, texts: Texts, own: Coordinates) -> Coordinates | None:
-    """Where the artifact with the coordinates `own` has moved; None if it has not."""
-    moved: Relocation | None = next((pom.relocation for pom in model.lineage if pom.relocation), None)
+    """Where the artifact with the coordinates `own` has moved; None if it has not. That is not inherited."""
+    moved = model.lineage[0].relocation
     if moved is None:
         return None
     target = Coordinates(*(texts(new) if new else old for new, old in zip(moved, own, strict=True)))
     return target if target != own else None
+
+
+def _managed_by(dependency: Dependency, managed: Dependency) -> Dependency:
+    """With the version and the scope that it does not say itself; `optional` is not managed."""
+    return dependency._replace(
+        version=dependency.version or managed.version,
+        scope=managed.scope if dependency.scope is None else dependency.scope,
+    )
 
 
 def _managed(key: Key, own: Management, boms: Iterable[Management], texts: Texts) -> Dependency | None:
@@ -172,6 +183,16 @@ def _managed(key: Key, own: Management, boms: Iterable[Management], texts: Texts
     if entry is not None:
         return texts.dependency(entry)
     return next((bom[key] for bom in boms if key in bom), None)
+
+
+def _with_inherited(own: Managed, inherited: Managed) -> Managed:
+    """What a child manages itself, in front of what it inherits and does not manage itself."""
+    if not inherited:
+        return own
+    merged = dict(own)
+    for key, entry in inherited:
+        merged.setdefault(key, entry)
+    return tuple(merged.items())
 
 
 def _first(one: Mapping[Key, Dependency], other: Mapping[Key, Dependency]) -> dict[Key, Dependency]:
@@ -186,9 +207,9 @@ def _is_import(entry: Dependency) -> bool:
 
 
 def _has_property(key: Key) -> bool:
-    return any("${" in part for part in key)
+    return any(part is not None and "${" in part for part in key)
 
 
 def _interpolated_key(key: Key, texts: Texts) -> Key:
-    group_id, artifact_id, kind, classifier = map(texts, key)
-    return group_id, artifact_id, kind, classifier
+    group_id, artifact_id, kind, classifier = key
+    return texts(group_id), texts(artifact_id), texts(kind), classifier if classifier is None else texts(classifier)

@@ -15,25 +15,29 @@ from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.profiles import active_profiles
 from securechain_ingest.registries.maven.xml import children, local_name, parse_xml, text_of
 
-Key: TypeAlias = tuple[str, str, str, str]
+Key: TypeAlias = tuple[str, str, str, str | None]
 """What dependencies are managed and merged by: group id, artifact id, type, classifier."""
 
 
 class Dependency(NamedTuple):
-    """One entry of `dependencies` or `dependencyManagement`; a BOM has thousands. None: not there, or empty."""
+    """One entry of `dependencies` or `dependencyManagement`; a BOM has thousands. None: not there."""
 
     group_id: str
     artifact_id: str
     version: str | None
     type: str
-    classifier: str
-    """Empty: none."""
+    classifier: str | None
+    """An empty one means none as well, and yet makes another key."""
     scope: str | None
+    """An empty one means compile and is not managed."""
     optional: str | None
 
     @property
     def key(self) -> Key:
         return self.group_id, self.artifact_id, self.type, self.classifier
+
+
+Managed: TypeAlias = tuple[tuple[Key, Dependency], ...]
 
 
 class Relocation(NamedTuple):
@@ -52,9 +56,10 @@ class Pom:
     """The model's simple values by their path, as `${project.…}` names them: `version`, `parent.version`, `scm.url`."""
     parent: Coordinates | None
     properties: Mapping[str, str]
-    management: Mapping[Key, Dependency]
-    """In the order of the document, imported BOMs among them."""
+    management: Managed
+    """In the order of the document, imported BOMs and repeated keys among them."""
     dependencies: Mapping[Key, Dependency]
+    """Of those with the same key the last."""
     relocation: Relocation | None
 
 
@@ -74,17 +79,13 @@ def parse_pom(body: bytes, url: str) -> Pom:
     for name in ("groupId", "version"):
         if name not in values and f"parent.{name}" in values:
             values[name] = values[f"parent.{name}"]
-    properties: dict[str, str] = {}
-    management: dict[Key, Dependency] = {}
-    dependencies: dict[Key, Dependency] = {}
-    profiles = active_profiles(parts["profiles"]) if "profiles" in parts else []
-    for source in (parts, *profiles):
-        if "properties" in source:
-            properties.update((local_name(element), text_of(element)) for element in source["properties"])
-        if "dependencyManagement" in source:
-            management.update(_dependencies(children(source["dependencyManagement"]).get("dependencies")))
-        if "dependencies" in source:
-            dependencies.update(_dependencies(source["dependencies"]))
+    properties = _properties(parts)
+    management = _managed(parts)
+    dependencies = dict(_entries(parts.get("dependencies")))
+    for profile in active_profiles(parts.get("profiles", ())):
+        properties |= _properties(profile)
+        management = _overridden(management, _managed(profile))
+        dependencies |= _entries(profile.get("dependencies"))
     return Pom(
         values=values,
         parent=_parent(values) if "parent" in parts else None,
@@ -104,22 +105,36 @@ def _parent(values: Mapping[str, str]) -> Coordinates:
     return Coordinates(*(values.get(f"parent.{part}", "") for part in ("groupId", "artifactId", "version")))
 
 
-def _dependencies(elements: etree._Element | None) -> dict[Key, Dependency]:
-    """By their keys; of two with the same one the later counts."""
-    found: dict[Key, Dependency] = {}
-    for element in elements if elements is not None else ():
-        texts = _texts(element)
-        dependency = Dependency(
-            texts.get("groupId", ""),
-            texts.get("artifactId", ""),
-            texts.get("version"),
-            texts.get("type", "jar"),
-            texts.get("classifier", ""),
-            texts.get("scope"),
-            texts.get("optional"),
-        )
-        found[dependency.key] = dependency
-    return found
+def _overridden(entries: Managed, others: Managed) -> Managed:
+    """Both, the others' where keys collide. As Maven does it, repeated keys vanish only if there are others."""
+    return tuple(dict((*entries, *others)).items()) if others else entries
+
+
+def _properties(parts: Mapping[str, etree._Element]) -> dict[str, str]:
+    return {local_name(element): text_of(element) for element in parts.get("properties", ())}
+
+
+def _managed(parts: Mapping[str, etree._Element]) -> Managed:
+    return _entries(children(parts.get("dependencyManagement")).get("dependencies"))
+
+
+def _entries(elements: etree._Element | None) -> Managed:
+    return tuple(
+        (dependency.key, dependency) for dependency in map(_dependency, elements if elements is not None else ())
+    )
+
+
+def _dependency(element: etree._Element) -> Dependency:
+    texts = {local_name(part): text_of(part) for part in element if not len(part)}
+    return Dependency(
+        texts.get("groupId", ""),
+        texts.get("artifactId", ""),
+        texts.get("version") or None,
+        texts.get("type") or "jar",
+        texts.get("classifier"),
+        texts.get("scope"),
+        texts.get("optional"),
+    )
 
 
 def _relocation(element: etree._Element | None) -> Relocation | None:

@@ -29,6 +29,7 @@ _SYSTEM_PROPERTIES: Final = {
     "line.separator": "\n",
     "file.encoding": "UTF-8",
 }
+_ABSOLUTE: Final = ("/", "${user.home}", "${java.home}")
 _NUMBERS: Final = re.compile(r"[._-]")
 _ENDLESS: Final = ("99999999", False)
 
@@ -110,9 +111,9 @@ def _property(element: etree._Element) -> bool:
 
 
 def _file(element: etree._Element) -> bool:
-    """Nothing exists; but where the project lies is not known either, and a path below it says nothing."""
+    """Nothing exists. But Maven does not know where a published project lay, and overlooks paths below that folder."""
     parts = children(element)
-    return "exists" not in parts and "missing" in parts and "${basedir}" not in text_of(parts["missing"])
+    return "exists" not in parts and "missing" in parts and text_of(parts["missing"]).startswith(_ABSOLUTE)
 
 
 _CONDITIONS: Final = {"jdk": _jdk, "os": _os, "property": _property, "file": _file}

@@ -112,7 +112,7 @@ class Releases:
 
 def _plain(target: Coordinates) -> Dependency:
     """What an artifact that has moved to another package requires: that one."""
-    return Dependency(*target, type="jar", classifier="", scope="compile", optional=None)
+    return Dependency(*target, type="jar", classifier=None, scope="compile", optional=None)
 
 
 def _report(ref: PackageRef, read: Mapping[str, Release | Unreadable]) -> None:
