@@ -62,7 +62,7 @@ class RubyGems:
         try:
             return completed(package, (await self._http.get(url)).body, url)
         except UpstreamError as error:
-            logger.info("gem_document_unavailable", package=package.ref.purl, kind=error.kind, reason=str(error))
+            logger.debug("gem_document_unavailable", package=package.ref.purl, kind=error.kind, reason=str(error))
             return package
 
     async def import_names(self, package: Package) -> ImportNames:

@@ -1,9 +1,9 @@
 """What can be required of a gem: its Ruby files below the folders that `require` looks in.
 
 A gem is a plain tar (RubyGems' Gem::Package): `metadata.gz`, whose gemspec lists the files, and `data.tar.gz` with the
-files themselves, in either order. So its beginning mostly says all; where the gemspec lists no files the data are read.
-Each file counts by the path that a user requires and by the same with `::` (contract, section 1.5), except tests
-(`_spec.rb`, `_test.rb`).
+files themselves, in either order. The data decide; where they have not been fetched, as of all but small gems, the
+gemspec's list stands for them, and only if it has none are they asked for. Each file counts by the path that a user
+requires and by the same with `::` (contract, section 1.5), except tests (`_spec.rb`, `_test.rb`).
 """
 
 from __future__ import annotations
@@ -44,9 +44,11 @@ def read_gem(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportN
         # The header asked for is small, and what it announces comes next.
         raise MissingBytes(gap.first, max(gap.last, min(gap.first + WINDOW_BYTES, size) - 1)) from gap
     try:
-        files = gemspec.files or tuple(_listed(file, limits))
+        files = tuple(_listed(file, limits)) or gemspec.files
     except MissingBytes as gap:
-        raise MissingBytes(gap.first, size - 1) from gap
+        if not gemspec.files:
+            raise MissingBytes(gap.first, size - 1) from gap
+        files = gemspec.files
     found = _names(files, gemspec.require_paths)
     if not found.names:
         found = ImportNames(tuple(clean([name or gemspec.name or ""])))

@@ -3,7 +3,7 @@
 The golden lists were made without the product and without a YAML library: of `tar xOf GEM metadata.gz | gunzip` the
 lines under `require_paths:` and under `files:`, of these the `.rb` files below those folders, each with its `::` form;
 the name where there is none. `tar tzf` of the data.tar.gz agrees with all of them but aliases-0.0.0, which was made
-upstream with other data.
+upstream with other data; there it is what the data hold.
 """
 
 from __future__ import annotations

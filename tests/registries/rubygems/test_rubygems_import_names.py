@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -122,6 +123,20 @@ def test_the_members_of_a_gem_lie_in_any_order(layout: Layout) -> None:
     version = Version("1.0", files=("lib/a.rb",), layout=layout)
 
     assert read(gem_file(Gem("own", (version,)), version)) == ["a"]
+
+
+def test_what_a_gem_holds_counts_more_than_what_its_gemspec_says() -> None:
+    gemspec = gzip.compress(b"name: own\nfiles: [lib/said.rb]\n")
+    body = tar(
+        {
+            "metadata.gz": gemspec,
+            "data.tar.gz": tar_gz({"lib/held.rb": b"", "noise": random.Random(1).randbytes(200_000)}),
+        }
+    )
+
+    assert read(body) == ["held"]
+    beginning = SparseFile(len(body), [(0, body[:WINDOW_BYTES])])
+    assert read_gem(cast(BinaryIO, beginning), LIMITS, None).names == ("said",)
 
 
 def test_signatures_beside_the_members_are_passed_over() -> None:
