@@ -57,17 +57,19 @@ def joined(declared: Iterable[str]) -> str:
     if len(different) == 1:
         return constraints(different[0])
     try:
-        spellings = dict(_requirement(text.strip()) for text in different)
+        read = {text: _requirement(text.strip()) for text in different}
     except ValueError:
         return " || ".join(dict.fromkeys(map(constraints, different)))
-    groups = _unified(spellings)
+    possible = {text: meaning for text, meaning in read.items() if not meaning[0].is_empty}
+    groups = _unified(interval for interval, _ in possible.values())
     if len(groups) < 2:
-        return constraints(", ".join(different))
+        return constraints(", ".join(possible)) if groups else NOTHING
+    spellings = dict(possible.values())
     return " || ".join(spellings.get(group) or " ".join(group.bounds()) for group in groups)
 
 
 def _unified(intervals: Iterable[Interval]) -> list[Interval]:
-    """What is common to those that overlap, in order; nothing of those that admit nothing."""
+    """What is common to those that overlap, in order."""
     groups: list[Interval] = []
     for interval in in_order(intervals):
         for position, group in enumerate(groups):

@@ -110,7 +110,7 @@ class _Builder:
 
     def _add(self, scope: Scope, item: Item, items: Iterable[Item], place: _Place) -> None:
         self._scopes += 1
-        if self._scopes > MAX_MODULES or place.depth > MAX_DEPTH:
+        if self._scopes > MAX_MODULES or place.depth > 2 * MAX_DEPTH:
             raise ArchiveRefused(f"{place.file}: too many or too deeply nested modules", reason="too_many_modules")
         module = Scope(scope)
         scope.add(item, module)

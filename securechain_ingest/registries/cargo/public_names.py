@@ -112,16 +112,17 @@ class _Resolver:
                 targets = self._targets(entry.home, entry.item.path)
                 found = [Entry(entry.item, entry.home, target) for target in targets]
             else:
-                found = list(self._ends(self._meanings(entry.home, tuple(path), name, entry)))
+                meanings = self._meanings(entry.home, tuple(path), name)
+                found = list(self._ends(meaning for meaning in meanings if meaning is not entry))
             self._imported[entry] = found
         return self._imported[entry]
 
-    def _meanings(self, home: Scope, path: tuple[str, ...], name: str, asking: Entry | None) -> list[Entry]:
+    def _meanings(self, home: Scope, path: tuple[str, ...], name: str) -> list[Entry]:
         found = [entry for scope in self._targets(home, path) for entry in self._lookup(scope, name, {scope})]
         if not found and not path and not self._paths_begin_at_root:
             # Crates that the root names are known everywhere.
             found = [entry for entry in self._root.entries.get(name, ()) if entry.item.kind is Kind.EXTERN_CRATE]
-        return [entry for entry in found if entry is not asking]
+        return found
 
     def _targets(self, home: Scope, path: tuple[str, ...]) -> list[Scope]:
         """The modules and enums that a path leads to; nothing if it leads out of the crate."""
@@ -146,7 +147,10 @@ class _Resolver:
             case "":
                 return [self._root] if self._paths_begin_at_root else []
             case _:
-                return self.scopes(self._meanings(home, tuple(before), last, None))
+                meanings = self._meanings(home, tuple(before), last)
+                own = [entry for entry in meanings if entry.inside is not None]
+                # An import of the same name is one of a function or a macro.
+                return self.scopes(own if any(not entry.item.is_conditional for entry in own) else meanings)
 
     def _lookup(self, scope: Scope, name: str, seen: set[Scope]) -> list[Entry]:
         """All that a name can mean within a module."""

@@ -23,7 +23,7 @@ class Kind(Enum):
     TYPE = auto()
     VALUE = auto()
     BOTH = auto()
-    """A struct, whose name can also be its constructor's."""
+    """A struct whose name is also its constructor's."""
     ENUM = auto()
     MODULE = auto()
     MACRO = auto()
@@ -177,7 +177,8 @@ class _Reader:
             return [Item(Kind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
         if name == "_":
             return []
-        kind = _DECLARATIONS[keyword]
+        # With fields in braces a struct's name is none of a constructor.
+        kind = Kind.TYPE if keyword == "struct" and body is not None else _DECLARATIONS[keyword]
         variants = tuple(self._variants(body)) if kind is Kind.ENUM and body is not None else None
         return [Item(kind, name, is_public, attributes.is_conditional, items=variants)]
 
@@ -246,7 +247,7 @@ class _Reader:
                     path.append("")
             elif token.text == "{":
                 inner = tokens(self.source, token.start + 1, token.end - 1) if depth < MAX_DEPTH else []
-                for part in _between_commas(inner):
+                for part in filter(None, _between_commas(inner)):
                     yield from self._use_tree(part, tuple(path), is_public, is_conditional, depth + 1)
                 return
             elif token.text == "*":
