@@ -155,7 +155,7 @@ async def test_a_gem_is_what_its_author_published(site: Site, expected: rubygems
 
 
 async def test_every_gem_of_a_generated_registry_is_what_it_was_made_as(tmp_path: Path) -> None:
-    world = generate(Shape(packages=40, seed=7, odd_share=0.4, ecosystems=("rubygems",)))
+    world = generate(Shape(packages=25, seed=7, odd_share=0.4, ecosystems=("rubygems",)))
     with serve(world) as server:
         async with registry(server, tmp_path) as gems:
             for truth in world.truth().values():
