@@ -24,7 +24,7 @@ from securechain_ingest.registries.maven import names
 from securechain_ingest.registries.maven.import_names import read_jar
 from securechain_ingest.registries.maven.metadata import default_version, parse_metadata
 from securechain_ingest.registries.maven.names import Coordinates
-from securechain_ingest.registries.maven.package import extension, package_properties, repository, vendor_of_group
+from securechain_ingest.registries.maven.package import package_properties, vendor_of_group
 from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.repository import vendor_of
@@ -69,13 +69,16 @@ class Maven:
         default = default_version(versions)
         wanted = [version for version in versions if version not in told or version == default]
         read = await self._releases.read(ref, wanted, told)
-        repository_url, vendor = _repository_and_vendor(ref, read[default], is_known=default in told)
+        newest = read[default]
+        repository_url = newest.repository if isinstance(newest, Release) else None
+        vendor = vendor_of(repository_url or NOT_AVAILABLE) or vendor_of_group(ref)
         return Package(
             ref=ref,
-            vendor=vendor,
+            # Of a version that the graph has it is not asked again what it inherits.
+            vendor=None if default in told else vendor,
             repository_url=repository_url,
             versions=tuple(_version(ref, version, read.get(version)) for version in versions),
-            artifacts=self._artifacts(ref, default, read[default]),
+            artifacts=self._artifacts(ref, default, newest),
             validator=response.validator,
             properties=package_properties(ref),
         )
@@ -117,7 +120,7 @@ class Maven:
 
     def _artifacts(self, ref: PackageRef, version: str, read: Release | Unreadable) -> tuple[Artifact, ...]:
         """The jar of a version whose POM cannot be had may still be there."""
-        kind = (None if read.is_relocated else extension(read.texts)) if isinstance(read, Release) else "jar"
+        kind = read.extension if isinstance(read, Release) else "jar"
         if kind is None:
             return ()
         path = names.file_path(Coordinates(*names.ids(ref), version), kind)
@@ -132,15 +135,3 @@ def _version(ref: PackageRef, name: str, read: Release | Unreadable | None) -> V
         release_date=known.date if known else None,
         requirements=known.requirements if known else None,
     )
-
-
-def _repository_and_vendor(
-    ref: PackageRef, read: Release | Unreadable, *, is_known: bool
-) -> tuple[str | None, str | None]:
-    """As the default version's effective POM says; of one that the graph has it is not asked for again."""
-    if is_known:
-        return None, None
-    found = repository(read.model, read.texts) if isinstance(read, Release) else NOT_AVAILABLE
-    vendor = vendor_of(found) or vendor_of_group(ref)
-    is_certain = found != NOT_AVAILABLE or (isinstance(read, Release) and not read.gaps)
-    return (found if is_certain else None), vendor

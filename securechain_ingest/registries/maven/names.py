@@ -28,6 +28,7 @@ MAX_NAME_LENGTH: Final = 512
 # Ids become folders: `.` and `..` are none, nor is what lies between two dots of a group.
 _GROUP: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 _ARTIFACT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]+", re.ASCII)
+_NO_FOLDER: Final = re.compile(r"[\s/\\\[\](){}$,;:]")
 
 
 class Coordinates(NamedTuple):
@@ -85,8 +86,8 @@ def file_path(coordinates: Coordinates, extension: str) -> str:
 
 
 def can_be_asked_for(coordinates: Coordinates) -> bool:
-    """Whether each part is there, without properties, and can be a folder."""
-    return all(part and "${" not in part and "/" not in part and part.strip(".") for part in coordinates)
+    """Whether each part can be a folder: it is there, and holds neither a property nor a range."""
+    return all(part.strip(".") and not _NO_FOLDER.search(part) for part in coordinates)
 
 
 def _segment(text: str) -> str:

@@ -21,7 +21,7 @@ MAX_POM_BYTES: Final = 8 * 1024 * 1024
 KEPT_BYTES: Final = 64 * 1024 * 1024
 """Of POMs that are kept parsed; released ones never change."""
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 16
 """Requests for POMs, whatever they are for: more would only wait in the queue of the HTTP pool."""
 
 

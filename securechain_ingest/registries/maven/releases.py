@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -12,10 +12,10 @@ import structlog
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import ArchiveRefused, Malformed, UpstreamError
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.model import PackageRef, Requirement
-from securechain_ingest.registries.maven.effective import Model, Texts, inherit, relocation_of
+from securechain_ingest.model import NOT_AVAILABLE, PackageRef, Requirement
+from securechain_ingest.registries.maven.effective import Texts, inherit, relocation_of
 from securechain_ingest.registries.maven.names import Coordinates, ids
-from securechain_ingest.registries.maven.package import requirements
+from securechain_ingest.registries.maven.package import extension, repository, requirements
 from securechain_ingest.registries.maven.pom import Dependency, Pom
 from securechain_ingest.registries.maven.poms import Poms
 from securechain_ingest.registries.maven.resolution import Effective, Effectives
@@ -33,12 +33,14 @@ class Release:
     """What one version's POM says."""
 
     date: str | None
-    model: Model
-    texts: Texts
-    requirements: tuple[Requirement, ...] | None = None
+    requirements: tuple[Requirement, ...] | None
     """None: not asked for."""
-    is_relocated: bool = False
+    extension: str | None
+    """Of its main file; None: it has none."""
+    repository: str | None
+    """Normalised, or NOT_AVAILABLE; None if what it inherits is not known."""
     gaps: tuple[str, ...] = ()
+    """What of its parents and BOMs could not be had, in words."""
 
 
 Unreadable: TypeAlias = UpstreamError | ArchiveRefused
@@ -52,7 +54,7 @@ class Releases:
         self._effectives = Effectives(self._pom)
 
     async def read(
-        self, ref: PackageRef, versions: Iterable[str], told: frozenset[str]
+        self, ref: PackageRef, versions: Sequence[str], told: frozenset[str]
     ) -> dict[str, Release | Unreadable]:
         """Each version's release, or why its POM cannot be had; of those `told` before nothing but its own POM counts.
 
@@ -73,7 +75,7 @@ class Releases:
 
         try:
             async with asyncio.TaskGroup() as tasks:
-                for number in range(_AT_ONCE):
+                for number in range(min(_AT_ONCE, len(versions))):
                     tasks.create_task(ask(), name=f"poms-{ref.purl}-{number}")
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
@@ -84,15 +86,22 @@ class Releases:
         published = await self._poms.get(own)
         model = inherit(published.pom, None)
         texts = Texts(model)
-        return Release(published.date, model, texts, is_relocated=relocation_of(model, texts, own) is not None)
+        is_moved = relocation_of(model, texts, own) is not None
+        return Release(published.date, None, None if is_moved else extension(texts), None)
 
     async def _effective(self, own: Coordinates) -> Release:
         published = await self._poms.get(own)
         effective = await self._effectives.of(own, published.pom)
         final, gaps = await self._relocated(own, effective)
         dependencies = final.dependencies if final.relocation is None else (_plain(final.relocation),)
-        is_relocated = effective.relocation is not None
-        return Release(published.date, effective.model, effective.texts, requirements(dependencies), is_relocated, gaps)
+        named = repository(effective.model, effective.texts)
+        return Release(
+            date=published.date,
+            requirements=requirements(dependencies),
+            extension=extension(effective.texts) if effective.relocation is None else None,
+            repository=None if named == NOT_AVAILABLE and gaps else named,
+            gaps=gaps,
+        )
 
     async def _relocated(self, own: Coordinates, effective: Effective) -> tuple[Effective, tuple[str, ...]]:
         """Where an artifact that moved to another version of its package ends, and all gaps on the way."""
