@@ -1,0 +1,91 @@
+"""Finding packages whose import names are wanting, and filling them in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.model import ImportNames, NamesGap, PackageWrite
+from tests.graph.builders import PYPI, npm, pypi, version, write
+from tests.graph.conftest import Reader
+
+SECOND_PARSER = replace(PYPI, import_names_version=2)
+"""PyPI in a later release, whose parser finds other names."""
+
+
+async def gaps(graph: Graph, *, older_than: int = 0, after: str = "", limit: int = 100) -> list[str]:
+    found, _ = await graph.names_gaps(PYPI, older_than=older_than, after=after, limit=limit)
+    assert await graph.count_names_gaps(PYPI, older_than=older_than, after=after) >= len(found)
+    return [gap.name for gap in found]
+
+
+async def gap_of(graph: Graph, name: str) -> NamesGap:
+    found, _ = await graph.names_gaps(PYPI, older_than=0, after="", limit=100)
+    return next(gap for gap in found if gap.name == name)
+
+
+def read_by_the_second_parser(write: PackageWrite) -> PackageWrite:
+    ref = replace(write.package.ref, ecosystem=SECOND_PARSER)
+    return replace(write, package=replace(write.package, ref=ref))
+
+
+async def test_a_package_without_names_or_with_only_a_fallback_has_a_gap(graph: Graph, read: Reader) -> None:
+    await graph.write(
+        [
+            write(pypi("complete"), "1.0"),
+            write(pypi("empty"), "1.0", names=ImportNames(())),
+            write(pypi("failed"), "1.0", names=ImportNames(("failed",), error="the archive is damaged")),
+            write(npm("other"), "1.0", names=ImportNames(())),
+        ]
+    )
+    await read("CREATE (:PyPIPackage {name: 'bare'})-[:HAVE]->(:Version {name: '1.0'})")
+    assert await gaps(graph) == ["bare", "empty", "failed"]
+    assert await graph.count_names_gaps(PYPI, older_than=0, after="bare") == 2
+
+
+async def test_names_of_an_older_parser_are_a_gap_if_asked_for(graph: Graph, read: Reader) -> None:
+    await graph.write(
+        [write(pypi("first"), "1.0"), read_by_the_second_parser(write(pypi("second"), "1.0"))],
+    )
+    await read("CREATE (:PyPIPackage {name: 'unversioned', import_names: ['a']})-[:HAVE]->(:Version {name: '1.0'})")
+    assert await gaps(graph) == []
+    assert await gaps(graph, older_than=1) == ["unversioned"]
+    assert await gaps(graph, older_than=2) == ["first", "unversioned"]
+
+
+async def test_pages_follow_the_names_and_end_behind_the_last_package(graph: Graph) -> None:
+    names = ["b", "d", "a", "e", "c"]
+    await graph.write([write(pypi(name), "1.0", names=ImportNames(()) if name in "ae" else None) for name in names])
+    await graph.write([write(pypi(name), "1.0") for name in "bcd"])
+
+    async def page(after: str) -> tuple[list[str], str | None]:
+        found, last = await graph.names_gaps(PYPI, older_than=0, after=after, limit=2)
+        return [gap.name for gap in found], last
+
+    assert await page("") == (["a"], "b")
+    assert await page("b") == ([], "d")
+    assert await page("d") == (["e"], "e")
+    assert await page("e") == ([], None)
+
+
+async def test_a_gap_knows_the_versions_and_the_spelling_for_the_registry(graph: Graph, read: Reader) -> None:
+    await graph.write([write(pypi("Flask"), "1.0", "2.0", names=ImportNames(()))])
+    await read("CREATE (:PyPIPackage {name: 'Older'})-[:HAVE]->(:Version {name: '0.1'})")
+    known = (await gap_of(graph, "flask")).known
+    assert (known.registry_name, known.versions, known.validator) == ("Flask", frozenset({"1.0", "2.0"}), None)
+    older = (await gap_of(graph, "Older")).known
+    assert (older.registry_name, older.versions) == ("Older", frozenset({"0.1"}))
+
+
+async def test_a_filled_gap_differs_in_nothing_but_its_import_names(graph: Graph, read: Reader) -> None:
+    failed = ImportNames(("six",), error="the archive is damaged")
+    await graph.write([write(pypi("six"), version(pypi("six"), "1.0", {pypi("attrs"): "any"}), names=failed)])
+    versions, [before] = await read.nodes("Version"), (await read.nodes("PyPIPackage")).values()
+
+    await graph.fill_names(SECOND_PARSER, [(await gap_of(graph, "six"), ImportNames(("six", "six.moves")))])
+
+    [after] = (await read.nodes("PyPIPackage")).values()
+    filled = {"import_names": ["six", "six.moves"], "import_names_parser": 2}
+    assert after == {key: value for key, value in before.items() if key != "import_names_error"} | filled
+    assert await read.nodes("Version") == versions
+    assert await gaps(graph, older_than=2) == []

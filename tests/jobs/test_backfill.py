@@ -1,0 +1,240 @@
+"""Reading import names anew, from a made registry, into each graph server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from securechain_ingest.configuration import Settings, load
+from securechain_ingest.jobs.backfill import BATCH_PACKAGES, Backfill, Kind, Position
+from securechain_ingest.model import Package
+from securechain_ingest.oneshot import open_stores
+from securechain_ingest.registries.npm.client import Npm
+from securechain_ingest.registries.npm.names import NPM
+from securechain_ingest.service import Service, build_service
+from securechain_ingest.stores import Stores
+from tests.graph.conftest import Reader, read
+from tests.intake.running import until
+from tests.registry_server import Fault, Server, World, npm, serve
+from tests.registry_server import Kind as FaultKind
+from tests.stores import AdvisoryTarget, GraphTarget
+
+__all__ = ["read"]
+
+LIBRARY = {"index.js": b"", "lib/part.js": b""}
+NAMES = [f"package-{number:02}" for number in range(2 * BATCH_PACKAGES + 5)]
+GOOD = [npm.Package(name, (npm.Version("1.0.0"), npm.Version("1.1.0", members=LIBRARY))) for name in NAMES]
+WITHOUT_ARCHIVE = npm.Package("unarchived", (npm.Version("1.0.0", tarball=False),))
+WORLD = World((*GOOD, WITHOUT_ARCHIVE))
+
+
+class Bench:
+    """The stores, the registry and whatever a backfill of npm needs."""
+
+    def __init__(self, server: Server, stores: Stores, service: Service, read: Reader) -> None:
+        self.server = server
+        self.stores = stores
+        self.service = service
+        self.read = read
+        self.npm: Npm = service.registries[NPM.label]  # type: ignore[assignment]
+
+    def backfill(
+        self, counts: Counter[Kind], *, registry: Npm | None = None, older_than: int = 0, concurrency: int = 8
+    ) -> Backfill:
+        return Backfill(
+            self.stores.graph,
+            registry or self.npm,
+            self.service.import_names,
+            Position(self.stores.redis, "backfills", f"npm {older_than}"),
+            older_than=older_than,
+            concurrency=concurrency,
+            report=lambda kind: counts.update([kind]),
+        )
+
+    async def run(self, limit: int | None = None, **options: Any) -> Counter[Kind]:
+        counts: Counter[Kind] = Counter()
+        await self.backfill(counts, **options).run(limit)
+        return counts
+
+    async def leave(self, *names: str, **properties: object) -> None:
+        """Packages as another program has left them."""
+        await self.read(
+            "UNWIND $names AS name CREATE (p:NPMPackage {name: name}) SET p += $properties"
+            " CREATE (p)-[:HAVE]->(:Version {name: '1.0.0', purl: name})",
+            names=names,
+            properties=properties,
+        )
+
+    async def names(self) -> dict[str, list[str] | None]:
+        rows = await self.read("MATCH (p:NPMPackage) RETURN p.name AS name, p.import_names AS names")
+        return {row["name"]: row["names"] for row in rows}
+
+    def asked_for(self) -> list[str]:
+        return [request.target.strip("/") for request in self.server.requests if "/-/" not in request.target]
+
+    def downloads(self) -> int:
+        return sum("/-/" in request.target for request in self.server.requests)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(WORLD) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(
+    server: Server, redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
+) -> Settings:
+    variables = {
+        "REDIS_URL": redis_url,
+        "GRAPH_DB_URI": graph_target.uri,
+        "GRAPH_DB_USER": graph_target.user,
+        "GRAPH_DB_PASSWORD": graph_target.password,
+        "VULN_DB_URI": advisory_target.uri,
+        "SECURECHAIN_VULNERABILITIES__DATABASE": advisory_target.database,
+        "SECURECHAIN_STATE_DIR": str(tmp_path),
+        "SECURECHAIN_HTTP__RETRIES": "0",
+        "SECURECHAIN_ARCHIVES__PROCESSES": "1",
+    } | ({"SECURECHAIN_GRAPH__DATABASE": graph_target.database} if graph_target.database else {})
+    return load(environment=variables | server.environment())
+
+
+@pytest.fixture
+async def bench(server: Server, settings: Settings, read: Reader) -> AsyncIterator[Bench]:
+    server.requests.clear()
+    server.faults.clear()
+    async with AsyncExitStack() as stack:
+        stores, _ = await stack.enter_async_context(open_stores(settings))
+        service = await stack.enter_async_context(build_service(stores, settings, lambda: 0))
+        yield Bench(server, stores, service, read)
+
+
+def found(name: str) -> list[str]:
+    return [name, f"{name}/lib/part"]
+
+
+async def test_every_package_without_names_gets_its_own_and_nothing_is_left(bench: Bench) -> None:
+    await bench.leave(*NAMES)
+    counts: Counter[Kind] = Counter()
+    backfill = bench.backfill(counts)
+    assert await backfill.remaining() == len(NAMES)
+    await backfill.run(None)
+    assert counts == {Kind.FOUND: len(NAMES)}
+    assert await bench.names() == {name: found(name) for name in NAMES}
+    assert await backfill.remaining() == 0
+    assert await bench.run() == {}
+    assert sorted(bench.asked_for()) == NAMES
+
+
+async def test_failures_are_counted_and_hold_up_nobody(bench: Bench) -> None:
+    first, second, third, *rest = NAMES[:10]
+    bench.server.faults.add(Fault(f"/{first}", FaultKind.STATUS, times=None, status=500))
+    bench.server.faults.add(Fault(f"/{second}", FaultKind.HTML, times=None))
+    bench.server.faults.add(Fault(f"/{third}/-/*", FaultKind.TRUNCATED, times=None))
+    await bench.leave("Not a name!", "not-there", first, second, third, *rest)
+
+    assert await bench.run() == {Kind.FOUND: len(rest), Kind.DOWNLOAD_ERROR: 3, Kind.PARSE_ERROR: 2}
+
+    names = await bench.names()
+    assert {name: names[name] for name in rest} == {name: found(name) for name in rest}
+    assert [names[name] for name in ("not-there", first, second)] == [None] * 3
+    assert names[third] == [third], "the fallback, as after a visit of the daemon"
+
+    bench.server.faults.clear()
+    assert await bench.run() == {Kind.FOUND: 3, Kind.DOWNLOAD_ERROR: 2}
+
+
+async def test_a_limit_stops_it_and_the_next_goes_on_even_behind_failures(bench: Bench) -> None:
+    await bench.leave("a-failure", *NAMES[:5])
+    assert await bench.run(limit=3) == {Kind.DOWNLOAD_ERROR: 1, Kind.FOUND: 2}
+    assert await bench.run(limit=100) == {Kind.FOUND: 3}
+    assert await bench.run(limit=1) == {Kind.DOWNLOAD_ERROR: 1}, "it was through, and began again"
+
+
+async def test_one_that_is_stopped_goes_on_where_it_stood(bench: Bench) -> None:
+    await bench.leave(*NAMES)
+    stalled = NAMES[BATCH_PACKAGES + 3]
+    bench.server.faults.add(Fault(f"/{stalled}", FaultKind.STALL, times=1))
+    counts: Counter[Kind] = Counter()
+    run = asyncio.create_task(bench.backfill(counts, concurrency=1).run(None), name="backfill")
+    await until(lambda: stalled in bench.asked_for())
+    run.cancel()
+    await asyncio.wait([run])
+    assert run.cancelled()
+    written = NAMES[:BATCH_PACKAGES]
+    assert {name for name, names in (await bench.names()).items() if names} == set(written)
+
+    bench.server.requests.clear()
+    assert await bench.run() == {Kind.FOUND: len(NAMES) - BATCH_PACKAGES}
+    assert sorted(bench.asked_for()) == NAMES[BATCH_PACKAGES:]
+    assert bench.downloads() == len(NAMES) - BATCH_PACKAGES - 3, "what had been extracted was remembered"
+
+
+async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: Bench) -> None:
+    in_hand: Counter[str] = Counter()
+    most = 0
+
+    class Watched(Npm):
+        async def import_names(self, package: Package) -> Any:
+            nonlocal most
+            in_hand[package.ref.purl] += 1
+            most = max(most, in_hand.total())
+            try:
+                return await super().import_names(package)
+            finally:
+                in_hand[package.ref.purl] -= 1
+
+    await bench.leave(*NAMES[:20])
+    watched = Watched(bench.npm._http, bench.npm._archives, bench.npm._pool)
+    assert await bench.run(registry=watched, concurrency=3) == {Kind.FOUND: 20}
+    assert 1 < most <= 3
+
+
+async def test_names_of_an_older_parser_are_replaced_unless_reading_fails(bench: Bench) -> None:
+    class Later(Npm):
+        """The same registry in a later release, whose parser finds other names."""
+
+        ecosystem = replace(NPM, import_names_version=2)  # type: ignore[misc]
+
+    good, damaged = NAMES[:2]
+    await bench.leave(good, damaged, import_names=["of-an-older-parser"], import_names_parser=1)
+    await bench.leave(NAMES[2], import_names=["of-this-parser"], import_names_parser=2)
+    bench.server.faults.add(Fault(f"/{damaged}/-/*", FaultKind.TRUNCATED, times=None))
+    assert await bench.run() == {}
+    later = Later(bench.npm._http, bench.npm._archives, bench.npm._pool)
+
+    assert await bench.run(registry=later, older_than=2) == {Kind.FOUND: 1, Kind.PARSE_ERROR: 1}
+
+    assert await bench.names() == {
+        good: found(good),
+        damaged: ["of-an-older-parser"],
+        NAMES[2]: ["of-this-parser"],
+    }
+    [row] = await bench.read("MATCH (p:NPMPackage {name: $name}) RETURN p.import_names_parser AS parser", name=good)
+    assert row == {"parser": 2}
+
+
+async def test_what_this_parser_has_extracted_lately_costs_no_download(bench: Bench) -> None:
+    await bench.leave(NAMES[0])
+    await bench.run()
+    await bench.read("MATCH (p:NPMPackage) SET p.import_names = []")
+    bench.server.requests.clear()
+    assert await bench.run() == {Kind.FOUND: 1}
+    assert (bench.asked_for(), bench.downloads()) == ([NAMES[0]], 0)
+
+    key = f"import_names:{NAMES[0]}:1.1.0"
+    remembered = await bench.stores.redis.get(key)
+    assert isinstance(remembered, bytes)
+    await bench.stores.redis.set(key, remembered.replace(b'"parser":1', b'"parser":0').replace(b"lib", b"old"))
+    await bench.read("MATCH (p:NPMPackage) SET p.import_names = []")
+    assert await bench.run() == {Kind.FOUND: 1}
+    assert bench.downloads() == 1
+    assert await bench.names() == {NAMES[0]: found(NAMES[0])}
