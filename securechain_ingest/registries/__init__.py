@@ -14,6 +14,7 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.npm.client import Npm
+from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.protocol import Registry, RegistryClass
 from securechain_ingest.registries.pypi.client import PyPI
 from securechain_ingest.registries.rubygems.client import RubyGems
@@ -24,6 +25,7 @@ REGISTRIES: Final[tuple[RegistryClass, ...]] = (
     Maven,
     Cargo,
     RubyGems,
+    NuGet,
 )
 
 _BY_NAME: Final = {registry.ecosystem.name: registry for registry in REGISTRIES}

@@ -6,7 +6,7 @@
 or, as a process: `python -m tests.registry_server --packages 150 --seed 1`.
 """
 
-from tests.registry_server import cargo, maven, npm, pypi, rubygems
+from tests.registry_server import cargo, maven, npm, nuget, pypi, rubygems
 from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, same_constraints
 from tests.registry_server.faults import Fault, Kind
 from tests.registry_server.generate import Shape, generate
@@ -28,6 +28,7 @@ __all__ = [
     "generate",
     "maven",
     "npm",
+    "nuget",
     "pypi",
     "rubygems",
     "same_constraints",

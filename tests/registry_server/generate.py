@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.registry_server.cargo.generate import crates
 from tests.registry_server.maven.generate import artifacts
 from tests.registry_server.npm.generate import packages
+from tests.registry_server.nuget.generate import packages as nuget_packages
 from tests.registry_server.pypi.generate import projects
 from tests.registry_server.rubygems.generate import gems
 from tests.registry_server.shape import Shape
@@ -27,4 +28,6 @@ def generate(shape: Shape | None = None) -> World:
         made += tuple(gems(shape))
     if "cargo" in shape.ecosystems:
         made += tuple(crates(shape))
+    if "nuget" in shape.ecosystems:
+        made += tuple(nuget_packages(shape))
     return World(made)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.registry_server import cargo, maven, npm, pypi, recorded, rubygems
+from tests.registry_server import cargo, maven, npm, nuget, pypi, recorded, rubygems
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.resources import Request, Resource, Site
 
@@ -17,11 +17,12 @@ ENDPOINTS = (
     *maven.ENDPOINTS,
     *rubygems.ENDPOINTS,
     *cargo.ENDPOINTS,
+    *nuget.ENDPOINTS,
 )
 """The names of config.toml's table `[endpoints]` that are served."""
 
 
-Made: TypeAlias = pypi.Project | npm.Package | maven.Package | rubygems.Gem | cargo.Crate
+Made: TypeAlias = pypi.Project | npm.Package | maven.Package | rubygems.Gem | cargo.Crate | nuget.Package
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class World:
         sites |= rubygems.sites(gems, addresses)
         sites |= maven.sites((made for made in self.packages if isinstance(made, maven.Package)), addresses)
         sites |= cargo.sites((made for made in self.packages if isinstance(made, cargo.Crate)), addresses)
+        sites |= nuget.sites((made for made in self.packages if isinstance(made, nuget.Package)), addresses)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():
                 sites[endpoint] = _either(sites[endpoint], site)

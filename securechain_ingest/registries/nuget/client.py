@@ -1,0 +1,110 @@
+"""The NuGet registry: one request for a package and one for each page of its registration that is not inlined, one or
+few for what is needed of its newest nupkg (registries.md, section 7). The service index is asked once a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import Malformed, NotFound
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.nuget import names, service_index
+from securechain_ingest.registries.nuget.import_names import WINDOW_BYTES, read_nupkg
+from securechain_ingest.registries.nuget.registration import Registration, package_of, parse_registration
+from securechain_ingest.registries.nuget.service_index import Services
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.settings import ArchiveSettings
+
+
+class NuGet:
+    """Implements `Registry`."""
+
+    ecosystem: Final = names.NUGET
+    identify = staticmethod(names.identify)
+
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
+        self._http = http
+        self._archives = archives
+        self._pool = pool
+        self._known_services: Services | None = None
+
+    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+        """All versions with their requirements, unlisted ones too; see `Registry.fetch`."""
+        services = await self._services()
+        url = f"{services.registrations}/{quote(ref.name, safe='')}/index.json"
+        response = await self._http.get(url, validator=known.validator if known else None)
+        if known and response.not_modified:
+            return Unchanged(names.identify(known.registry_name))
+        index: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
+        package = package_of(ref, [index, *await self._pages(ref, index.pages)], services.contents, url)
+        return replace(package, validator=response.validator)
+
+    async def _pages(self, ref: PackageRef, urls: tuple[str, ...]) -> list[Registration]:
+        """All at once; the first failure ends them."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                pages = [tasks.create_task(self._page(ref, url), name=f"page-{url}") for url in urls]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [page.result() for page in pages]
+
+    async def _page(self, ref: PackageRef, url: str) -> Registration:
+        try:
+            response = await self._http.get(url)
+        except NotFound as error:
+            raise Malformed(
+                f"the registry lists a page of {ref.registry_name} that it lacks: {error}", url=url
+            ) from error
+        page: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
+        if page.pages:
+            raise Malformed(f"a page of {ref.registry_name} in the registry leads to further pages", url=url)
+        return page
+
+    async def _services(self) -> Services:
+        """Where the resources lie: as the service index says, or as usual if the server has none."""
+        if self._known_services is None:
+            url = self._http.url("nuget_api", service_index.PATH)
+            try:
+                response = await self._http.get(url)
+            except NotFound:
+                self._known_services = service_index.default_services(self._http.url("nuget_api", "").rstrip("/"))
+            else:
+                self._known_services = service_index.parse_service_index(response.body, response.url)
+        return self._known_services
+
+    async def import_names(self, package: Package) -> ImportNames:
+        """The namespaces in the newest nupkg's assemblies; see `Registry.import_names`."""
+        if not package.artifacts:
+            return ImportNames(self.fallback_names(package.ref))
+        parse = partial(read_nupkg, limits=self._pool.limits, name=package.ref.registry_name)
+        return await self._archives.parse_ranged(package.artifacts[0].url, None, parse, window_bytes=WINDOW_BYTES)
+
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """What the registry's search finds, if that is on the registry's own host; see `Registry.near_names`."""
+        services = await self._services()
+        if services.search is None or urlsplit(services.search).hostname != urlsplit(services.registrations).hostname:
+            return ()
+        url = (
+            f"{services.search}?q={quote(ref.registry_name, safe='')}&take={service_index.NEAR_NAMES}&semVerLevel=2.0.0"
+        )
+        return service_index.found_names((await self._http.get(url)).body, url)
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        """The id, which most packages' main namespace is."""
+        return tuple(clean([ref.registry_name]))
+
+    @staticmethod
+    def archive_names(path: str, filename: str) -> ImportNames:
+        """The namespaces of a nupkg on disk. Raises ArchiveRefused."""
+        with Path(path).open("rb") as file:
+            return read_nupkg(file, ArchiveLimits.from_settings(ArchiveSettings()), None)

@@ -1,0 +1,114 @@
+"""What can be imported from a package: the namespaces of public types in its assemblies, read from its nupkg.
+
+Only one target framework's assemblies are read, for the others are the same for other runtimes: those in `lib`, else
+the reference assemblies in `ref`, else those of a runtime. Left out are the resources of languages, native libraries,
+and system libraries that lie beside the package's own. Without any public type in a namespace the assemblies' names
+stand; without assemblies (content, tools, analyzers, a package of dependencies alone) the package's id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, Final
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.zip_directory import ZipMember
+from securechain_ingest.archives.zips import ZipListing, open_zip
+from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.model import ImportNames
+from securechain_ingest.registries.import_name_rules import clean, import_names
+from securechain_ingest.registries.nuget.assemblies import Assembly, read_assembly
+from securechain_ingest.registries.nuget.frameworks import Preference, preference
+from securechain_ingest.registries.nuget.nuspec import Nuspec, parse_nuspec
+
+WINDOW_BYTES: Final = 128 * 1024
+"""Of a package, to begin with: more than most have."""
+
+SYSTEM_LIBRARIES: Final = ("System", "Microsoft.CSharp", "netstandard", "mscorlib")
+
+# Folders of a source, best source first; group 1 is the framework.
+_SOURCES: Final = tuple(
+    re.compile(rf"{folders}/(?:([^/]+)/)?([^/]+)\.(?:dll|exe|winmd)", re.IGNORECASE)
+    for folders in ("lib", "ref", "runtimes/[^/]+/lib")
+)
+_SATELLITE: Final = ".resources"
+# How much of what lies between them may come along, when several members are fetched at once.
+_MAX_GAP_SHARE = 2
+
+
+def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
+    """The names of the package `name`, or, if that is None, of the id in its nuspec, and the repository of that.
+
+    Raises ArchiveRefused for an archive or assembly that is damaged or beyond a limit, MissingBytes over a SparseFile.
+    """
+    listing = open_zip(file, limits)
+    nuspec = _nuspec(listing)
+    package_id = name or nuspec.id
+    if not package_id:
+        raise ArchiveRefused("the archive has no nuspec that names the package", reason="no_name")
+    names = _names(file, listing, limits, package_id) or clean([package_id])
+    found = import_names(names, separator=".")
+    return ImportNames(found.names, error=found.error, repository_url=nuspec.repository_url)
+
+
+def _nuspec(listing: ZipListing) -> Nuspec:
+    path = next((path for path in listing.names() if "/" not in path and path.lower().endswith(".nuspec")), None)
+    return parse_nuspec(listing.read(path)) if path else Nuspec(None, None)
+
+
+def _names(file: BinaryIO, listing: ZipListing, limits: ArchiveLimits, package_id: str) -> list[str]:
+    for members in _frameworks(listing.members()):
+        assemblies = list(_assemblies(file, listing, _own(members, package_id), limits))
+        if assemblies:
+            spaces = {space for assembly in assemblies for space in assembly.namespaces} - set(SYSTEM_LIBRARIES)
+            return clean(spaces) or clean(assembly.name or "" for assembly in assemblies)
+    return []
+
+
+def _frameworks(members: Sequence[ZipMember]) -> Iterator[list[ZipMember]]:
+    """The assemblies of each framework, the one to be read first; another only counts if those turn out to be none."""
+    for source in _SOURCES:
+        found: dict[Preference, list[ZipMember]] = {}
+        for member in members:
+            match = source.fullmatch(member.name) if member.is_file else None
+            if match and not match[2].lower().endswith(_SATELLITE):
+                found.setdefault(preference(match[1] or ""), []).append(member)
+        yield from (found[key] for key in sorted(found, reverse=True))
+
+
+def _own(members: list[ZipMember], package_id: str) -> list[ZipMember]:
+    """Without the system libraries, unless there are only those: then they are what the package is about."""
+    own = [member for member in members if _stem(member) == package_id or not _is_system_library(_stem(member))]
+    return own or members
+
+
+def _is_system_library(name: str) -> bool:
+    return name in SYSTEM_LIBRARIES or name.startswith("System.")
+
+
+def _assemblies(
+    file: BinaryIO, listing: ZipListing, members: list[ZipMember], limits: ArchiveLimits
+) -> Iterator[Assembly]:
+    """What is too large to be read is known by its name."""
+    readable = [member for member in members if member.size <= limits.max_member_bytes]
+    _fetch_together(file, readable)
+    for member in members:
+        if member not in readable:
+            yield Assembly(_stem(member), frozenset())
+        elif assembly := read_assembly(listing.read(member.name)):
+            yield assembly
+
+
+def _fetch_together(file: BinaryIO, members: Iterable[ZipMember]) -> None:
+    """Touch all the members at once, so that over a SparseFile they cost one request, if they lie close together."""
+    ends = [(member.offset, member.offset + member.compressed_size) for member in members]
+    if len(ends) > 1:
+        first, last = min(ends)[0], max(end for _, end in ends)
+        if last - first <= _MAX_GAP_SHARE * sum(end - start for start, end in ends):
+            file.seek(first)
+            file.read(last - first)
+
+
+def _stem(member: ZipMember) -> str:
+    return member.name.rpartition("/")[2].rpartition(".")[0]

@@ -1,0 +1,35 @@
+"""NuGet package ids: which there can be, and the identity behind each (Microsoft Learn, "nuspec reference", id).
+
+Ids are compared without regard to case. The registry's URLs want them in lower case, its documents and the advisories
+have the author's spelling.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote
+
+from securechain_ingest.errors import InvalidName
+from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries.nuget.versions import version_key
+
+NUGET: Final = Ecosystem(name="nuget", label="NuGetPackage", purl_type="nuget", osv="NuGet", version_key=version_key)
+
+MAX_ID_LENGTH: Final = 100
+
+_ID: Final = re.compile(r"\w[\w.-]*")
+
+
+@lru_cache(maxsize=65_536)
+def identify(name: str) -> PackageRef:
+    """The identity behind a package id in any case. Raises InvalidName."""
+    if len(name) > MAX_ID_LENGTH or not _ID.fullmatch(name):
+        raise InvalidName(f"{name[:MAX_ID_LENGTH]!r} is not an id that a NuGet package can have")
+    lower = name.lower()
+    return PackageRef(NUGET, name, lower, f"pkg:nuget/{quote(lower, safe='')}")
+
+
+def version_purl(ref: PackageRef, version: str) -> str:
+    return f"{ref.purl}@{quote(version, safe='')}"

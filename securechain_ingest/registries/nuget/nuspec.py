@@ -1,0 +1,40 @@
+"""A package's nuspec (Microsoft Learn, "nuspec reference"): what its registration does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from securechain_ingest.model import NOT_AVAILABLE
+from securechain_ingest.registries.repository import normalise_repository
+
+_PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
+_DOCUMENT_TYPE: Final = b"<!DOCTYPE"
+
+
+@dataclass(frozen=True, slots=True)
+class Nuspec:
+    id: str | None
+    repository_url: str | None
+    """Normalised; of the `repository`, else the project's page."""
+
+
+def parse_nuspec(body: bytes) -> Nuspec:
+    """What a nuspec says; nothing if it is not XML or has a document type, which may hide anything."""
+    if _DOCUMENT_TYPE in body.upper():
+        return Nuspec(None, None)
+    try:
+        root = etree.fromstring(body, _PARSER)
+    except etree.XMLSyntaxError:
+        return Nuspec(None, None)  # the rest of the package can be read without
+    repository = normalise_repository(_links(root))
+    ids = (text.strip() for text in root.xpath("*[local-name()='metadata']/*[local-name()='id']/text()"))
+    return Nuspec(next(ids, None), repository if repository != NOT_AVAILABLE else None)
+
+
+def _links(root: etree._Element) -> Iterator[str | None]:
+    yield from (element.get("url") for element in root.iterfind("{*}metadata/{*}repository"))
+    yield from (element.text for element in root.iterfind("{*}metadata/{*}projectUrl"))

@@ -1,0 +1,206 @@
+"""A package's registration: an index of pages, inlined or documents of their own.
+
+Format: Microsoft Learn, "NuGet Server API", package metadata.
+
+Dates: `created` where a registry has it, else `published`, which nuget.org sets to 1900 when it unlists a version. Such
+a version has no date here: its real one stands only in its catalog leaf, which would cost a request for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote, urldefrag, urljoin
+
+import orjson
+
+from securechain_ingest.errors import InvalidName, Malformed, NotFound
+from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
+from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.nuget.constraints import constraints
+from securechain_ingest.registries.nuget.names import identify, version_purl
+from securechain_ingest.registries.nuget.versions import VersionKey, normal_version, version_key
+from securechain_ingest.registries.repository import normalise_repository, vendor_of
+
+_UNLISTED: Final = "1900-01-01"
+
+_Preference: TypeAlias = tuple[bool, bool, VersionKey | tuple[()], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What counts of the version that a user gets by default."""
+
+    preference: _Preference
+    """A listed release before pre-releases before what is unlisted; of those the highest."""
+    id: str
+    version: str
+    repository_url: str | None
+    content_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One document of a registration."""
+
+    versions: tuple[Version, ...]
+    default: Release | None
+    """The best of this document; None if it lists no version itself."""
+    pages: tuple[str, ...]
+    """URLs of the pages that are documents of their own."""
+
+
+def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
+    """An index or a page, which was found at `url`. Raises Malformed."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
+    items = document.get("items") if isinstance(document, dict) else None
+    if not isinstance(items, list):
+        raise Malformed(f"the registry's answer about {ref.registry_name} is no registration", url=url)
+    entries: list[tuple[dict[str, Any], object]] = []
+    pages: list[str] = []
+    for item in filter(None, items):
+        if inlined := _leaves(item):
+            entries += [(_entry(leaf, ref, url), leaf.get("packageContent")) for leaf in inlined]
+        elif item.get("count") != 0:
+            pages.append(_page_url(item, ref, url))
+    return Registration(
+        versions=tuple(_version(ref, entry) for entry, _ in entries),
+        default=max((_release(ref, entry, content) for entry, content in entries), key=_preference, default=None),
+        pages=tuple(dict.fromkeys(pages)),
+    )
+
+
+def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str | None, url: str) -> Package:
+    """The package of all documents, without validator; `contents` is the flat container.
+
+    Raises NotFound if no version is listed, Malformed for another package's registration.
+    """
+    versions = {version.name: version for document in documents for version in document.versions}
+    default = max((document.default for document in documents if document.default), key=_preference, default=None)
+    if default is None:
+        raise NotFound(f"{ref.registry_name} has no versions in the NuGet registry", url=url)
+    if default.id.lower() != ref.name:
+        raise Malformed(f"the registry answered with {default.id!r} when asked for {ref.registry_name}", url=url)
+    repository = default.repository_url
+    return Package(
+        ref=identify(default.id),
+        vendor=vendor_of(repository) if repository else None,
+        repository_url=repository,
+        versions=tuple(versions.values()),
+        artifacts=_artifacts(ref, default, contents),
+        validator=None,
+    )
+
+
+def requirements(groups: object) -> tuple[Requirement, ...]:
+    """The dependencies of all groups, whatever their framework; one for each package, allowing what any group allows.
+
+    Ids that no package can have are left out.
+    """
+    spellings: dict[str, str] = {}
+    ranges: dict[str, dict[str, None]] = {}
+    for group in _list(groups):
+        for dependency in _list(group.get("dependencies")):
+            if isinstance(name := dependency.get("id"), str):
+                declared = dependency.get("range")
+                spellings.setdefault(name.lower(), name)
+                ranges.setdefault(name.lower(), {})[declared if isinstance(declared, str) else ""] = None
+    found = (_requirement(spellings[key], tuple(declared)) for key, declared in ranges.items())
+    return tuple(requirement for requirement in found if requirement is not None)
+
+
+@lru_cache(maxsize=65_536)
+def _requirement(name: str, declared: tuple[str, ...]) -> Requirement | None:
+    try:
+        return Requirement(identify(name.strip()), constraints(declared))
+    except InvalidName:
+        return None
+
+
+def _leaves(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an entry lists itself: the leaves of an inlined page, or it is a leaf; nothing if its page is a document."""
+    return [item] if "catalogEntry" in item else _list(item.get("items"))
+
+
+def _entry(leaf: dict[str, Any], ref: PackageRef, url: str) -> dict[str, Any]:
+    entry = leaf.get("catalogEntry")
+    if not isinstance(entry, dict) or not isinstance(entry.get("version"), str) or not entry["version"].strip():
+        raise Malformed(f"the registry lists something of {ref.registry_name} that is no version", url=url)
+    return entry
+
+
+def _page_url(item: dict[str, Any], ref: PackageRef, url: str) -> str:
+    address = item.get("@id")
+    target = urldefrag(urljoin(url, address))[0] if isinstance(address, str) else url
+    if target == urldefrag(url)[0]:
+        raise Malformed(f"a page of {ref.registry_name} in the registry is neither inlined nor linked", url=url)
+    return target
+
+
+def _version(ref: PackageRef, entry: dict[str, Any]) -> Version:
+    name = entry["version"].strip()
+    return Version(
+        name=name,
+        purl=version_purl(ref, name),
+        release_date=_date(entry),
+        requirements=requirements(entry.get("dependencyGroups")),
+        yanked=not _is_listed(entry),
+        deprecated=bool(entry.get("deprecation")),
+    )
+
+
+def _date(entry: dict[str, Any]) -> str | None:
+    dates = (utc_seconds(entry.get(field)) for field in ("created", "published"))
+    return next((date for date in dates if date and not date.startswith(_UNLISTED)), None)
+
+
+def _is_listed(entry: dict[str, Any]) -> bool:
+    """What does not say is listed, unless its date does."""
+    listed = entry.get("listed")
+    return listed if isinstance(listed, bool) else not str(entry.get("published")).startswith(_UNLISTED)
+
+
+def _release(ref: PackageRef, entry: dict[str, Any], content: object) -> Release:
+    spelling, name = entry.get("id"), entry["version"].strip()
+    try:
+        key = version_key(name)
+    except ValueError:
+        preference: _Preference = (False, False, (), name)
+    else:
+        preference = (_is_listed(entry), key[1], key, name)
+    repository = normalise_repository(entry.get(field) for field in ("projectUrl", "repository", "repositoryUrl"))
+    content_url = content or entry.get("packageContent")
+    return Release(
+        preference=preference,
+        id=spelling.strip() if isinstance(spelling, str) else ref.registry_name,
+        version=name,
+        repository_url=repository if repository != NOT_AVAILABLE else None,
+        content_url=content_url if isinstance(content_url, str) else None,
+    )
+
+
+def _preference(release: Release) -> _Preference:
+    return release.preference
+
+
+def _artifacts(ref: PackageRef, release: Release, contents: str | None) -> tuple[Artifact, ...]:
+    try:
+        version = normal_version(release.version).lower()
+    except ValueError:
+        version = release.version.lower()
+    filename = f"{ref.name}.{version}.nupkg"
+    url = release.content_url
+    if contents is not None:
+        url = f"{contents}/{quote(ref.name, safe='')}/{quote(version, safe='')}/{quote(filename, safe='')}"
+    return (Artifact(url, filename, release.version, size=None),) if url else ()
+
+
+def _list(value: object) -> list[dict[str, Any]]:
+    """The objects of a list; JSON-LD writes a list of one as the one."""
+    entries: Iterable[Any] = value if isinstance(value, list) else (value,)
+    return [entry for entry in entries if isinstance(entry, dict)]

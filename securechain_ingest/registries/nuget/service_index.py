@@ -1,0 +1,84 @@
+"""Where a registry's resources lie, and what its search answers (Microsoft Learn, "NuGet Server API")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urljoin
+
+import orjson
+
+from securechain_ingest.errors import Malformed
+
+PATH: Final = "v3/index.json"
+NEAR_NAMES: Final = 5
+
+# Best first: with SemVer 2 versions and compressed, as nuget.org's own; then what smaller servers offer.
+_REGISTRATIONS: Final = (
+    "RegistrationsBaseUrl/3.6.0",
+    "RegistrationsBaseUrl/Versioned",
+    "RegistrationsBaseUrl/3.4.0",
+    "RegistrationsBaseUrl",
+    "RegistrationsBaseUrl/3.0.0-rc",
+    "RegistrationsBaseUrl/3.0.0-beta",
+)
+_CONTENTS: Final = ("PackageBaseAddress/3.0.0", "PackageBaseAddress")
+_SEARCH: Final = tuple(
+    f"{service}{version}"
+    for service in ("SearchQueryService", "SearchAutocompleteService")
+    for version in ("/3.5.0", "", "/3.0.0-rc", "/3.0.0-beta")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Base URLs, without a slash at the end."""
+
+    registrations: str
+    contents: str | None
+    """Of the flat container; None: only the packages' own links lead to their files."""
+    search: str | None
+
+
+def default_services(base: str) -> Services:
+    """Where nuget.org has them, for a server below `base` that has no service index."""
+    return Services(f"{base}/v3/registration5-gz-semver2", f"{base}/v3-flatcontainer", None)
+
+
+def parse_service_index(body: bytes, url: str) -> Services:
+    """Raises Malformed for what is no service index or names no package metadata."""
+    resources = _loads(body, url).get("resources")
+    found: dict[str, str] = {}
+    for resource in resources if isinstance(resources, list) else ():
+        for kind, address in _entries(resource):
+            found.setdefault(kind, urljoin(url, address).rstrip("/"))
+    registrations = _first(found, _REGISTRATIONS)
+    if registrations is None:
+        raise Malformed(f"{url} names no RegistrationsBaseUrl", url=url)
+    return Services(registrations, _first(found, _CONTENTS), _first(found, _SEARCH))
+
+
+def found_names(body: bytes, url: str) -> tuple[str, ...]:
+    """The ids in an answer of the search service, which has an object for each, or of the autocomplete service."""
+    hits = _loads(body, url).get("data")
+    found = (hit.get("id") if isinstance(hit, dict) else hit for hit in (hits if isinstance(hits, list) else ()))
+    return tuple(name for name in found if isinstance(name, str))
+
+
+def _loads(body: bytes, url: str) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"{url} is not JSON ({error})", url=url) from error
+    return document if isinstance(document, dict) else {}
+
+
+def _entries(resource: Any) -> list[tuple[str, str]]:
+    if not isinstance(resource, dict) or not isinstance(address := resource.get("@id"), str):
+        return []
+    kinds = resource.get("@type")
+    return [(kind, address) for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)]
+
+
+def _first(found: dict[str, str], kinds: tuple[str, ...]) -> str | None:
+    return next((found[kind] for kind in kinds if kind in found), None)

@@ -1,0 +1,46 @@
+"""The order of NuGet's versions, and their normal form (Microsoft Learn, "NuGet package versioning").
+
+Up to four numbers, then SemVer 2's labels, compared without regard to case; build metadata is ignored. `1`, `1.0.0.0`
+and `1.00` are one version. Labels that are numbers may have leading zeros here, other than in SemVer.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+VersionKey: TypeAlias = tuple[tuple[int, int, int, int], bool, tuple[tuple[bool, int, str], ...]]
+
+LABELS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+# The clients of the graph read a leading `v` away.
+_VERSION: Final = re.compile(rf"\s*v?([0-9]+(?:\.[0-9]+){{0,3}})(?:-({LABELS}))?(?:\+[0-9A-Za-z.-]*)?\s*", re.ASCII)
+_MAX_LENGTH: Final = 256
+
+
+@lru_cache(maxsize=32_768)
+def version_key(name: str) -> VersionKey:
+    """A sortable key; equal for the spellings of one version. Raises ValueError for what is no version."""
+    match = _VERSION.fullmatch(name) if len(name) <= _MAX_LENGTH else None
+    if match is None:
+        raise ValueError(name)
+    numbers, labels = match.groups()
+    major, minor, patch, revision = [*map(int, numbers.split(".")), 0, 0, 0][:4]
+    return (major, minor, patch, revision), labels is None, _label_keys(labels) if labels else ()
+
+
+def normal_version(name: str) -> str:
+    """As it stands in the registry's URLs, but for the case: at least three numbers, no zeros in front, no metadata.
+
+    Raises ValueError for what is no version.
+    """
+    (*numbers, revision), is_release, _ = version_key(name)
+    text = ".".join(map(str, [*numbers, revision] if revision else numbers))
+    return text if is_release else f"{text}-{name.partition('+')[0].partition('-')[2].strip()}"
+
+
+def _label_keys(labels: str) -> tuple[tuple[bool, int, str], ...]:
+    """Numbers by value and before words, words by their lower-case text."""
+    return tuple(
+        (False, int(label), "") if label.isdigit() else (True, 0, label) for label in labels.lower().split(".")
+    )

@@ -1,0 +1,294 @@
+"""The NuGet registry, asked over real HTTP: the service index once, then the registration's pages and the nupkg."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, RateLimited, Unavailable
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.registries.nuget.client import NuGet
+from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.settings import (
+    ArchiveSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HttpSettings,
+    RateSettings,
+)
+from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, nuget, serve
+
+ACME = nuget.Package(
+    "Acme.Json",
+    (
+        nuget.Version("1.0.0", (nuget.Group((nuget.need("NLog", "[4.0.0, )"),)),), deprecation={"reasons": ["Legacy"]}),
+        nuget.Version(
+            "1.0.0.5",
+            (
+                nuget.Group((nuget.need("NLog", "[4.0.0, )"), nuget.need("system.memory", "(, )", "any")), "net472"),
+                nuget.Group((Need("[4.5.0, 6.0.0)", "nlog"), nuget.need("Never.Published", "[1.0.0, )")), "net8.0"),
+                nuget.Group((), ".NETStandard2.0"),
+            ),
+            merged={"NLog": "[4.0.0, )", "nlog": "[4.0.0, )"},
+            listed=False,
+        ),
+        nuget.Version("1.1.0-Beta.2+build.7"),
+        nuget.Version(
+            "1.1.0",
+            members={
+                "lib/net45/Acme.Json.dll": nuget.assembly("Acme.Json", ["Acme.Old.Thing"]),
+                "lib/net8.0/Acme.Json.dll": nuget.assembly("Acme.Json", ["Acme.Json.Writer", "Acme.Json.Linq.Token"]),
+            },
+        ),
+        nuget.Version("2.0.0-rc.1"),
+    ),
+    repository="https://github.com/acme/json.git",
+    vendor=None,
+)
+LARGE = nuget.Package(
+    "Large",
+    tuple(nuget.Version(f"1.0.{patch}", nupkg=False) for patch in range(199))
+    + (nuget.Version("1.1.0", padding_bytes=1_500_000),),
+    project_url="https://github.com/some-owner/large",
+    vendor="some-owner",
+    repository_url="https://github.com/some-owner/large",
+    page_size=64,
+)
+UNLISTED = nuget.Package("Unlisted", (nuget.Version("1.0.0", listed=False), nuget.Version("0.9.0", listed=False)))
+EMPTY = nuget.Package("Empty", ())
+BROKEN = nuget.Package("Broken", (nuget.Version("1.0.0", nupkg=False),))
+HOSTILE = nuget.Package(
+    "Hostile",
+    (nuget.Version("1.0.0", members={"lib/net8.0/a.dll": nuget.assembly("a", ["A.B"]).replace(b"BSJB", b"BSJX")}),),
+)
+WORLD = World((ACME, LARGE, UNLISTED, EMPTY, BROKEN, HOSTILE))
+
+REGISTRATIONS = "/v3/registration5-gz-semver2"
+SERVICE_INDEX = "/v3/index.json"
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    nuget: NuGet
+
+    def paths(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(WORLD) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.requests.clear()
+    server.faults.clear()
+    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    archives = ArchiveSettings(processes=1)
+    async with (
+        HttpClient(
+            HttpSettings(retries=0),
+            EndpointSettings(**server.endpoints()),
+            RateSettings(**unlimited),
+            ConnectionSettings(**unlimited),
+        ) as http,
+        ParserPool(archives) as pool,
+    ):
+        yield Site(server, NuGet(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+
+
+async def fetched(site: Site, name: str) -> Package:
+    package = await site.nuget.fetch(site.nuget.identify(name), None)
+    assert isinstance(package, Package)
+    return package
+
+
+def known(package: Package) -> KnownPackage:
+    versions = frozenset(version.name for version in package.versions)
+    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+
+
+async def test_a_package_takes_one_request_for_its_registration_and_one_for_its_nupkg(site: Site) -> None:
+    package = await fetched(site, "ACME.json")
+    found = await site.nuget.import_names(package)
+
+    assert site.paths() == [
+        SERVICE_INDEX,
+        f"{REGISTRATIONS}/acme.json/index.json",
+        "/v3-flatcontainer/acme.json/1.1.0/acme.json.1.1.0.nupkg",
+    ]
+    assert [request.defect for request in site.server.requests] == [None, None, None]
+    assert found.names == ("Acme.Json", "Acme.Json.Linq")
+    assert found.repository_url == "https://github.com/acme/json"
+
+
+async def test_the_service_index_is_asked_for_once_by_all_packages_together(site: Site) -> None:
+    await asyncio.gather(fetched(site, "acme.json"), fetched(site, "unlisted"), fetched(site, "broken"))
+    await fetched(site, "hostile")
+
+    assert site.paths().count(SERVICE_INDEX) == 1
+
+
+@pytest.mark.parametrize("expected", [ACME, LARGE], ids=lambda package: package.id)
+async def test_a_package_is_what_its_author_published(site: Site, expected: nuget.Package) -> None:
+    assert_equal(await fetched(site, expected.id.upper()), expected)
+
+
+async def test_generated_packages_are_what_the_generator_published(server: Server, site: Site) -> None:
+    world = generate(Shape(packages=40, seed=3, odd_share=0.3, large_share=0.02, ecosystems=("nuget",)))
+    server.replace(world)
+    try:
+        for made in world.packages:
+            assert isinstance(made, nuget.Package)
+            package = await fetched(site, made.id)
+            assert_equal(package, made)
+            found = await site.nuget.import_names(package)
+            assert (found.names, found.error) == (made.import_names, None), made.id
+            assert (package.repository_url or found.repository_url or "n/a") == made.repository_url
+    finally:
+        server.replace(WORLD)
+    assert {request.defect for request in site.server.requests} == {None}
+
+
+def assert_equal(package: Package, expected: nuget.Package) -> None:
+    truth = expected.truth()
+    assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
+        truth.name,
+        truth.purl,
+        truth.registry_name,
+    )
+    assert package.repository_url in (None, truth.repository_url)
+    assert {
+        (version.name, version.purl, version.release_date, version.deprecated, version.yanked)
+        for version in package.versions
+    } == {
+        (version.name, version.purl, version.release_date, version.deprecated, version.yanked)
+        for version in truth.versions
+    }
+    wanted = {version.name: version.requirements for version in truth.versions}
+    for version in package.versions:
+        assert version.requirements is not None
+        assert {need.target.purl: need.constraints for need in version.requirements} == wanted[version.name]
+    assert package.ref.ecosystem.rank(version.name for version in package.versions) == {
+        version.name: version.serial_number for version in truth.versions
+    }
+
+
+async def test_each_page_that_is_not_inlined_takes_one_request(site: Site) -> None:
+    await fetched(site, "large")
+
+    assert site.paths()[:2] == [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json"]
+    pages = ("1.0.0/1.0.63", "1.0.64/1.0.127", "1.0.128/1.0.191", "1.0.192/1.1.0")
+    assert sorted(site.paths()[2:]) == sorted(f"{REGISTRATIONS}/large/page/{page}.json" for page in pages)
+
+
+async def test_of_a_large_nupkg_only_pieces_are_fetched(site: Site) -> None:
+    package = await fetched(site, "large")
+    site.server.requests.clear()
+    found = await site.nuget.import_names(package)
+
+    assert found.names == ("Large",)
+    assert [request.status for request in site.server.requests] == [206, 206]
+    assert sum(request.bytes_sent for request in site.server.requests) < 300_000
+
+
+@pytest.mark.parametrize("name", ["acme.json", "large"])
+async def test_a_package_that_did_not_change_is_confirmed_without_its_pages(site: Site, name: str) -> None:
+    package = await fetched(site, name)
+    site.server.requests.clear()
+    answer = await site.nuget.fetch(site.nuget.identify(name), known(package))
+
+    assert answer == Unchanged(package.ref)
+    assert [(request.target, request.status) for request in site.server.requests] == [
+        (f"{REGISTRATIONS}/{name}/index.json", 304)
+    ]
+
+
+async def test_of_a_package_without_listed_versions_the_highest_is_read(site: Site) -> None:
+    package = await fetched(site, "unlisted")
+
+    assert [(artifact.version, artifact.size) for artifact in package.artifacts] == [("1.0.0", None)]
+    assert (await site.nuget.import_names(package)).names == ("Unlisted",)
+
+
+@pytest.mark.parametrize("name", ["never.published", "empty"])
+async def test_a_package_that_the_registry_does_not_have_is_not_found(site: Site, name: str) -> None:
+    with pytest.raises(NotFound):
+        await fetched(site, name)
+
+
+async def test_near_names_come_from_the_registrys_own_search(site: Site) -> None:
+    assert await site.nuget.near_names(site.nuget.identify("JSON")) == ("Acme.Json",)
+    assert site.paths() == [SERVICE_INDEX, "/query?q=JSON&take=5&semVerLevel=2.0.0"]
+
+
+async def test_a_server_without_service_index_is_asked_at_the_usual_places(site: Site) -> None:
+    site.server.faults.add(Fault(SERVICE_INDEX, Kind.STATUS, status=404))
+    package = await fetched(site, "acme.json")
+
+    assert (await site.nuget.import_names(package)).names == ("Acme.Json", "Acme.Json.Linq")
+    assert await site.nuget.near_names(package.ref) == ()
+
+
+@pytest.mark.parametrize("path", [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json", f"{REGISTRATIONS}/large/page/*"])
+async def test_a_document_that_cannot_be_read_is_an_error_and_asked_for_again(site: Site, path: str) -> None:
+    site.server.faults.add(Fault(path, Kind.STATUS, status=500))
+    with pytest.raises(Unavailable):
+        await fetched(site, "large")
+    site.server.faults.clear()
+
+    assert len((await fetched(site, "large")).versions) == 200
+
+
+async def test_a_registry_that_wants_a_pause_gets_it(site: Site) -> None:
+    await fetched(site, "acme.json")
+    site.server.faults.add(Fault(f"{REGISTRATIONS}/large/*", Kind.STATUS, status=429))
+    with pytest.raises(RateLimited):
+        await fetched(site, "large")
+
+
+@pytest.mark.parametrize("path", [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json", f"{REGISTRATIONS}/large/page/*"])
+async def test_a_page_of_a_proxy_is_malformed(site: Site, path: str) -> None:
+    site.server.faults.add(Fault(path, Kind.HTML))
+
+    with pytest.raises(Malformed):
+        await fetched(site, "large")
+
+
+async def test_a_page_that_is_missing_is_an_error_and_not_a_missing_package(site: Site) -> None:
+    site.server.faults.add(Fault(f"{REGISTRATIONS}/large/page/1.0.64/*", Kind.STATUS, status=404))
+
+    with pytest.raises(Malformed, match="lacks"):
+        await fetched(site, "large")
+
+
+async def test_a_nupkg_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
+    package = await fetched(site, "broken")
+
+    with pytest.raises(NotFound):
+        await site.nuget.import_names(package)
+    assert site.nuget.fallback_names(package.ref) == ("Broken",)
+
+
+async def test_an_assembly_that_is_damaged_is_refused(site: Site) -> None:
+    with pytest.raises(ArchiveRefused, match="metadata"):
+        await site.nuget.import_names(await fetched(site, "hostile"))
+
+
+async def test_a_package_without_artifacts_is_known_by_its_id(site: Site) -> None:
+    package = Package(site.nuget.identify("Some.Package"), None, None, (), (), None)
+
+    assert (await site.nuget.import_names(package)).names == ("Some.Package",)
+    assert site.paths() == []

@@ -1,0 +1,18 @@
+"""A made NuGet registry: packages by hand or generated, served as service index, registrations and nupkgs."""
+
+from tests.registry_server.nuget.assemblies import Type, assembly, native_library
+from tests.registry_server.nuget.packages import Group, Package, Version, need, nupkg
+from tests.registry_server.nuget.site import ENDPOINTS, sites
+
+__all__ = [
+    "ENDPOINTS",
+    "Group",
+    "Package",
+    "Type",
+    "Version",
+    "assembly",
+    "native_library",
+    "need",
+    "nupkg",
+    "sites",
+]
