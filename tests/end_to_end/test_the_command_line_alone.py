@@ -41,7 +41,7 @@ def assert_one_line(result: subprocess.CompletedProcess[str], code: int, *words:
 
 def test_help_names_every_command_and_the_exit_codes() -> None:
     result = run("--help")
-    commands = ("run", "ingest", "submit", "status", "dead-letters", "check-config", "import-names")
+    commands = ("run", "ingest", "submit", "status", "dead-letters", "check-config", "import-names", "backfill")
     assert result.returncode == 0
     assert all(command in result.stdout for command in commands)
     assert "Exit codes" in result.stdout
