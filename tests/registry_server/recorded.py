@@ -36,6 +36,7 @@ def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
         "pypi": _site(index),
         "pypi_files": _site(files),
         "npm_registry": _site(packuments | tarballs),
+        "maven_central": _site(_maven_documents(folder / "maven")),
         **_gem_sites(folder / "rubygems", addresses),
     }
 
@@ -76,6 +77,28 @@ def _npm_documents(folder: Path, addresses: Mapping[str, str]) -> Documents:
             media_type = ABBREVIATED if ".abbreviated" in path.name else ""
             target = f"/{value['name'].replace('/', '%2F')}"
             documents.setdefault((target, media_type), document(body, media_type or "application/json"))
+    return documents
+
+
+def _maven_documents(folder: Path) -> Documents:
+    """The POMs of the effective ones, the jars that belong to them, and all lists of versions."""
+    documents: Documents = {}
+    jars = {path.name: path for path in (folder / "archives").glob("*.jar")}
+    for pom in (folder / "metadata/effective-pom").glob("*/*.pom"):
+        group_id, artifact_id, version = pom.stem.split("__")
+        path = f"/{group_id.replace('.', '/')}/{artifact_id}/{version}/{artifact_id}-{version}"
+        documents[f"{path}.pom", ""] = document(pom.read_bytes(), "text/xml")
+        if jar := jars.get(f"{artifact_id}-{version}.jar"):
+            documents[f"{path}.jar", ""] = archive(jar.read_bytes(), "application/java-archive")
+    lists = (folder / "metadata/maven-metadata").glob("*.xml")
+    for listed in sorted(lists, key=lambda path: ".2026" in path.name):
+        body = listed.read_bytes()
+        ids = [re.search(rf"<{name}>(.*?)</{name}>", body.decode()) for name in ("groupId", "artifactId")]
+        if b"<versions>" in body and all(ids):
+            group_id, artifact_id = (match[1] for match in ids if match)
+            documents[f"/{group_id.replace('.', '/')}/{artifact_id}/maven-metadata.xml", ""] = document(
+                body, "text/xml"
+            )
     return documents
 
 

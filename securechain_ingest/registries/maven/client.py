@@ -6,7 +6,6 @@ imported BOM that no other package has needed before. One or two for the import 
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from securechain_ingest.model import NOT_AVAILABLE, Artifact, ImportNames, Known
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.maven import names
 from securechain_ingest.registries.maven.import_names import read_jar
-from securechain_ingest.registries.maven.metadata import default_version, parse_metadata
+from securechain_ingest.registries.maven.metadata import default_version, parse_listing, parse_metadata
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.package import package_properties, vendor_of_group
 from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
@@ -34,7 +33,6 @@ _WINDOW_BYTES: Final = 64 * 1024
 """Of an artifact, asked for first: many are no larger, and of the others the directory mostly is not."""
 
 _MAX_NEAR_NAMES: Final = 5
-_LINK: Final = re.compile(r'<a\s[^>]*?href="([^"/?]+)/"', re.IGNORECASE)
 
 
 class Maven:
@@ -102,9 +100,7 @@ class Maven:
             listing = await self._http.get(self._http.url("maven_central", names.group_path(group_id)))
         except NotFound:
             return ()
-        by_name = {
-            unquote(link).lower(): unquote(link) for link in _LINK.findall(listing.body.decode(errors="replace"))
-        }
+        by_name = {name.lower(): name for name in parse_listing(listing.body)}
         near = get_close_matches(artifact_id.lower(), by_name, n=_MAX_NEAR_NAMES)
         return tuple(f"{group_id}:{by_name[name]}" for name in near)
 

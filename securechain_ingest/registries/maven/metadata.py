@@ -1,14 +1,21 @@
-"""maven-metadata.xml, the list of an artifact's versions (maven.apache.org, "Maven Metadata").
+"""What a repository lists: maven-metadata.xml, the list of an artifact's versions (maven.apache.org, "Maven
+Metadata"), and folders.
 
 Its `release`, `latest` and `lastUpdated` are not read: they say whatever the last upload said, be it of 2003.
 """
 
 from __future__ import annotations
 
+import re
+from typing import Final
+from urllib.parse import unquote
+
 from securechain_ingest.errors import NotFound
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.maven.versions import VersionKey, is_release, version_key
 from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
+
+_FOLDER: Final = re.compile(rb"""<a\s[^>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
 
 
 def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
@@ -24,6 +31,12 @@ def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
 def default_version(versions: tuple[str, ...]) -> str:
     """What a user takes who just wants the newest: the highest release, else the highest of any kind."""
     return max(versions, key=_preference)
+
+
+def parse_listing(body: bytes) -> tuple[str, ...]:
+    """The folders in a folder, from the page that is shown of it; its form is nowhere promised."""
+    names = (unquote(name.decode(errors="replace")) for name in _FOLDER.findall(body))
+    return tuple(dict.fromkeys(name for name in names if name.strip(".")))
 
 
 def _preference(name: str) -> tuple[int, VersionKey, str]:
