@@ -15,7 +15,7 @@ import orjson
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.cargo.constraints import joined
-from securechain_ingest.registries.cargo.names import identify, is_same_crate, version_purl
+from securechain_ingest.registries.cargo.names import identify, name_key, version_purl
 from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
 
@@ -78,7 +78,7 @@ def _is_text(value: object) -> bool:
 def _own_spelling(name: str, ref: PackageRef, url: str) -> PackageRef:
     if name == ref.registry_name:
         return ref
-    if not is_same_crate(name, ref.registry_name):
+    if name_key(name) != name_key(ref.registry_name):
         raise Malformed(f"the registry answered with {name!r} when asked for {ref.registry_name}", url=url)
     return identify(name)
 

@@ -9,13 +9,23 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.registries.cargo.rust_items import MAX_DEPTH, Item, Kind, parse_items
+from securechain_ingest.registries.cargo.rust_macros import Macro
 
 MAX_MODULES: Final = 20_000
 """Of one crate; a file that several modules share counts each time."""
+
+MAX_PLACE_DEPTH: Final = 2 * MAX_DEPTH
+"""Of modules and macro calls in each other, over all files."""
+MAX_EXPANDED: Final = 4_000_000
+"""Characters that macros of one crate expand to; further calls are read by their arguments alone."""
+
+# Expanding it would only bring its arguments, after many rounds.
+_PASSING_ON: Final = frozenset({"cfg_if"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +85,8 @@ class _Builder:
         self._sources = sources
         self._root = root
         self._items: dict[str, tuple[Item, ...]] = {}
+        self._macros: dict[str, str] = {}
+        self._expanded = 0
         self._scopes = 0
 
     def items(self, file: str) -> tuple[Item, ...]:
@@ -87,19 +99,16 @@ class _Builder:
             match item.kind:
                 case Kind.GLOB:
                     scope.globs.append(item)
-                case Kind.EXPORTED_MACRO:
-                    self._root.add(item)
+                case Kind.EXPORTED_MACRO | Kind.MACRO:
+                    self._macros[item.name] = item.text
+                    (self._root if item.kind is Kind.EXPORTED_MACRO else scope).add(item)
+                case Kind.CALL:
+                    if place.depth < MAX_PLACE_DEPTH:
+                        self.fill(scope, self._called(item), replace(place, depth=place.depth + 1))
                 case Kind.INCLUDE:
-                    file = _joined(posixpath.dirname(place.file), item.path[0])
-                    if self._may_load(file, place):
-                        self.fill(scope, self.items(file), place.of_file(file, place.folder, place.attribute_folder))
-                case Kind.MODULE if item.items is not None:
-                    file = item.files[0] if item.files else ""
-                    folder = _joined(place.attribute_folder, file) if file else _joined(place.folder, item.name)
-                    self._add(scope, item, item.items, place.inline(folder))
+                    self._include(scope, _joined(posixpath.dirname(place.file), item.path[0]), place)
                 case Kind.MODULE:
-                    for inner in self._files_of(item, place):
-                        self._add(scope, item, self.items(inner.file), inner)
+                    self._add_module(scope, item, place)
                 case Kind.ENUM:
                     variants = Scope(scope, is_module=False)
                     for variant in item.items or ():
@@ -108,13 +117,39 @@ class _Builder:
                 case _:
                     scope.add(item)
 
+    def _include(self, scope: Scope, file: str, place: _Place) -> None:
+        if self._may_load(file, place):
+            self.fill(scope, self.items(file), place.of_file(file, place.folder, place.attribute_folder))
+
+    def _add_module(self, scope: Scope, item: Item, place: _Place) -> None:
+        if item.items is None:
+            for inner in self._files_of(item, place):
+                self._add(scope, item, self.items(inner.file), inner)
+        else:
+            file = item.files[0] if item.files else ""
+            folder = _joined(place.attribute_folder, file) if file else _joined(place.folder, item.name)
+            self._add(scope, item, item.items, place.inline(folder))
+
     def _add(self, scope: Scope, item: Item, items: Iterable[Item], place: _Place) -> None:
         self._scopes += 1
-        if self._scopes > MAX_MODULES or place.depth > 2 * MAX_DEPTH:
+        if self._scopes > MAX_MODULES or place.depth > MAX_PLACE_DEPTH:
             raise ArchiveRefused(f"{place.file}: too many or too deeply nested modules", reason="too_many_modules")
         module = Scope(scope)
         scope.add(item, module)
         self.fill(module, items, place)
+
+    def _called(self, call: Item) -> tuple[Item, ...]:
+        """The items that stand for a call of a macro.
+
+        Other crates' macros, such as `cfg_if!`, `bitflags!` or `lazy_static!`, are taken to put the items among their
+        arguments, more or less as they stand, in place of the call.
+        """
+        definition = self._macros.get(call.name, "")
+        text: str | None = None
+        if definition and self._expanded < MAX_EXPANDED and call.name not in _PASSING_ON:
+            text = _macro(definition).expand(call.text)
+            self._expanded += len(text or "")
+        return parse_items(call.text if text is None else text, in_macro=True)
 
     def _files_of(self, item: Item, place: _Place) -> Iterator[_Place]:
         """A module whose file is not in the archive is none that anybody can build."""
@@ -132,6 +167,11 @@ class _Builder:
 
     def _may_load(self, file: str, place: _Place) -> bool:
         return file in self._sources and file not in place.files
+
+
+@lru_cache(maxsize=256)
+def _macro(definition: str) -> Macro:
+    return Macro(definition)
 
 
 def _joined(folder: str, path: str) -> str:

@@ -14,8 +14,19 @@ from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.semver import version_key
 
+
+def name_key(name: str) -> str:
+    """Equal for names that the registry takes for one."""
+    return name.lower().replace("_", "-")
+
+
 CARGO: Final = Ecosystem(
-    name="cargo", label="CargoPackage", purl_type="cargo", osv="crates.io", version_key=version_key
+    name="cargo",
+    label="CargoPackage",
+    purl_type="cargo",
+    osv="crates.io",
+    version_key=version_key,
+    name_key=name_key,
 )
 
 MAX_NAME_LENGTH: Final = 64
@@ -34,11 +45,6 @@ def identify(name: str) -> PackageRef:
 
 def version_purl(ref: PackageRef, version: str) -> str:
     return f"{ref.purl}@{quote(version, safe='')}"
-
-
-def is_same_crate(one: str, other: str) -> bool:
-    """Whether the registry would take two names for one."""
-    return one.lower().replace("-", "_") == other.lower().replace("-", "_")
 
 
 def other_spelling(name: str) -> str | None:

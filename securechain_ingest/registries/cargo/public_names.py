@@ -112,8 +112,11 @@ class _Resolver:
                 targets = self._targets(entry.home, entry.item.path)
                 found = [Entry(entry.item, entry.home, target) for target in targets]
             else:
-                meanings = self._meanings(entry.home, tuple(path), name)
-                found = list(self._ends(meaning for meaning in meanings if meaning is not entry))
+                meanings = [one for one in self._meanings(entry.home, tuple(path), name) if one is not entry]
+                if entry.item.is_public:
+                    # Of a function and a private module of one name only the function can be re-exported.
+                    meanings = [one for one in meanings if one.item.is_public] or meanings
+                found = list(self._ends(meanings))
             self._imported[entry] = found
         return self._imported[entry]
 
@@ -155,7 +158,7 @@ class _Resolver:
     def _lookup(self, scope: Scope, name: str, seen: set[Scope]) -> list[Entry]:
         """All that a name can mean within a module."""
         found = list(scope.entries.get(name, ()))
-        if not found or all(entry.item.is_conditional for entry in found):
+        if not found:
             for glob in scope.globs:
                 for target in self._targets(scope, glob.path):
                     if target not in seen:

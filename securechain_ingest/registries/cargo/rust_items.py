@@ -1,8 +1,6 @@
 """The items of a Rust source that give names: declarations, modules, `use`, macros, and what stands in macro calls.
 
-Format: The Rust Reference, "Items". The arguments of a macro call are read as items too, since macros such as
-`cfg_if!`, `bitflags!` or `lazy_static!` put theirs, more or less as they stand, in place of the call; whatever is no
-item there, and anything broken, is passed over.
+Format: The Rust Reference, "Items". Whatever is no item, and anything broken, is passed over.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from enum import Enum, auto
 from typing import Final
 
 from securechain_ingest.registries.cargo.rust_attributes import Attributes
-from securechain_ingest.registries.cargo.rust_tokens import Token, string_value, tokens
+from securechain_ingest.registries.cargo.rust_tokens import Token, is_word, string_value, tokens
 
 MAX_DEPTH: Final = 64
 """Of modules and macro calls in each other."""
@@ -33,6 +31,8 @@ class Kind(Enum):
     EXTERN_CRATE = auto()
     GLOB = auto()
     INCLUDE = auto()
+    CALL = auto()
+    """Of a macro, by its last name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Item:
     """Of a module: whether it may be where modules of its name are."""
     items: tuple[Item, ...] | None = None
     """Of an inline module, or an enum's variants."""
+    text: str = ""
+    """What a macro is defined by or called with."""
 
 
 _DECLARATIONS: Final = {
@@ -70,9 +72,12 @@ _BEFORE_FUNCTIONS: Final = _QUALIFIERS | {"fn", "extern"}
 _NAME_PREFIXES: Final = frozenset({"mut", "ref"})
 
 
-def parse_items(source: str) -> tuple[Item, ...]:
-    """All items of a file, in order; none of a file that no build of a dependent has. Never raises."""
-    return tuple(_Reader(source, 0, len(source), 0, in_macro=False).read())
+def parse_items(source: str, *, in_macro: bool = False) -> tuple[Item, ...]:
+    """All items of a file, in order; none of a file that no build of a dependent has. Never raises.
+
+    With `in_macro` of a macro's arguments or expansion, where everything in braces may hold items.
+    """
+    return tuple(_Reader(source, 0, len(source), 0, in_macro).read())
 
 
 @dataclass(slots=True)
@@ -154,7 +159,7 @@ class _Reader:
                 if self._text(offset) != "fn":
                     return
                 self._position += offset
-            elif (text in _QUALIFIERS and _is_word(self._text(1))) or (
+            elif (text in _QUALIFIERS and is_word(self._text(1))) or (
                 text == "const" and self._text(1) in _BEFORE_FUNCTIONS
             ):
                 self._position += 1
@@ -163,7 +168,7 @@ class _Reader:
 
     def _names_something(self) -> bool:
         """`union` and `macro` are names too, and a macro's own syntax may use any word."""
-        return _is_word(self._text(1)) and not (self._text() == "macro" and self._text(2) not in ("(", "{"))
+        return is_word(self._text(1)) and not (self._text() == "macro" and self._text(2) not in ("(", "{"))
 
     def _declaration(self, attributes: Attributes, is_public: bool, keyword: str) -> list[Item]:
         self._position += 1
@@ -188,7 +193,7 @@ class _Reader:
         for token in parts:
             if token.text == ",":
                 is_expected = True
-            elif is_expected and _is_word(token.text):
+            elif is_expected and is_word(token.text):
                 yield Item(Kind.BOTH, _plain(token.text), is_public=True)
                 is_expected = False
 
@@ -272,9 +277,9 @@ class _Reader:
         """A macro's definition or call; else one token is passed over, and looked into if it may hold items."""
         start = self._position
         self._position += self._text() == "$"
-        while _is_word(self._text()) and self._text(1) == "::":
+        while is_word(self._text()) and self._text(1) == "::":
             self._position += 2
-        if _is_word(self._text()):
+        if is_word(self._text()):
             self._position += 1
             if self._text() == "!":
                 return self._macro(attributes, _plain(self._text(-1)))
@@ -286,22 +291,23 @@ class _Reader:
 
     def _macro(self, attributes: Attributes, name: str) -> list[Item]:
         self._position += 1
-        new_name = _plain(self._text()) if _is_word(self._text()) else None
+        new_name = _plain(self._text()) if is_word(self._text()) else None
         self._position += new_name is not None
         if self._text() not in ("{", "(", "["):
             return []
         group = self._tokens[self._position]
+        inside = self.source[group.start + 1 : group.end - 1]
         self._position += 1
         if name == "macro_rules":
             if new_name is None:
                 return []
             kind = Kind.EXPORTED_MACRO if attributes.is_exported_macro else Kind.MACRO
-            return [Item(kind, new_name, attributes.is_exported_macro, attributes.is_conditional)]
+            return [Item(kind, new_name, attributes.is_exported_macro, attributes.is_conditional, text=inside)]
         if name == "include":
             arguments = tokens(self.source, group.start + 1, group.end - 1)
             file = string_value(arguments[0].text) if len(arguments) == 1 else None
             return [Item(Kind.INCLUDE, "", is_public=False, path=(file,))] if file else []
-        return self._inside(group, in_macro=True)
+        return [Item(Kind.CALL, name, is_public=False, text=inside)]
 
     def _inside(self, group: Token, *, in_macro: bool) -> list[Item]:
         if self.depth >= MAX_DEPTH:
@@ -330,10 +336,6 @@ def _between_commas(parts: list[Token]) -> Iterator[list[Token]]:
         else:
             part.append(token)
     yield part
-
-
-def _is_word(text: str) -> bool:
-    return text[:1].isidentifier()
 
 
 def _plain(name: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-_CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
+CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
+"""The bracket that closes a group, by the one that opens it."""
 
 _LINE_COMMENT = r"//[^\n]*+"
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -27,9 +28,14 @@ _TOKEN: Final = re.compile(
 # whatever can hold one that does not count. A single quote that no character follows is a lifetime's.
 _INSIDE: Final = {
     opening: re.compile(rf"""{_LINE_COMMENT}|/\*|"|{_CHARACTER}|[{re.escape(opening + closing)}]""", re.DOTALL)
-    for opening, closing in _CLOSING.items()
+    for opening, closing in CLOSING.items()
 }
 _WHOLE_STRING: Final = re.compile(_STRING, re.DOTALL)
+# To a macro a comment that documents is an attribute.
+_DOCUMENTATION: Final = re.compile(
+    rf"""(?<!\w)[bc]?r(#*)".*?"\1|{_STRING}|{_CHARACTER}|(?P<doc>///(?!/)[^\n]*|/\*\*(?![*/]).*?\*/)|{_LINE_COMMENT}""",
+    re.DOTALL,
+)
 _BLOCK_COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _RAW_STRING_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9_])[bc]?r(#*)$")
 _LONGEST_PREFIX: Final = 260  # a raw string has at most 255 #
@@ -65,6 +71,18 @@ def tokens(source: str, start: int, end: int) -> list[Token]:
     return found
 
 
+def with_documentation_as_attributes(source: str) -> str:
+    """The source as macros see it."""
+    if "///" not in source and "/**" not in source:
+        return source
+    return _DOCUMENTATION.sub(lambda match: '#[doc=""]' if match["doc"] else match[0], source)
+
+
+def is_word(text: str) -> bool:
+    """Whether a token is an identifier or a keyword."""
+    return text[:1].isidentifier() and '"' not in text
+
+
 def string_value(literal: str) -> str | None:
     """The text of a string literal without escapes; None for other literals."""
     body = literal.lstrip("r").strip("#")
@@ -79,7 +97,7 @@ def _after_group(source: str, opening: str, position: int, end: int) -> int:
         text, position = match[0], match.end()
         if text == opening:
             depth += 1
-        elif text == _CLOSING[opening]:
+        elif text == CLOSING[opening]:
             depth -= 1
             if not depth:
                 return position

@@ -166,8 +166,8 @@ def test_what_is_re_exported_from_another_crate_has_a_path_and_a_glob_of_one_has
         (2018, "mod a { pub mod b { pub fn f() {} } pub mod c { pub use crate::a::b::f; } } pub use a::c;"),
         (
             2021,
-            "extern crate self as me;"
-            "mod a { pub mod b { pub fn f() {} } pub mod c { pub use me::a::b::f; } } pub use a::c;",
+            """extern crate self as me;
+            mod a { pub mod b { pub fn f() {} } pub mod c { pub use me::a::b::f; } } pub use a::c;""",
         ),
         (2015, "pub mod c { pub use ::a::f; } mod a { pub fn f() {} }"),
     ],
@@ -262,6 +262,45 @@ def test_items_inside_of_macro_calls_count() -> None:
     assert paths(root, a="pub struct A;", net="pub fn open() {}") == sorted(
         ["A", "Flags", "LAZY", "LOCAL", "b", "first", "net", "net::open", "second"]
     )
+
+
+def test_a_call_of_the_crates_own_macro_gives_the_items_that_it_expands_to() -> None:
+    root = """
+        mod make;
+        #[macro_use] mod macros { macro_rules! numbers { ($($name:ident)*) => { $(pub fn $name() {})* } } }
+        macro_rules! pair {
+            ($(#[$attr:meta])* $vis:vis $name:ident => $other:ident: $type:ty = $value:expr, $($rest:tt)*) => {
+                $(#[$attr])* $vis struct $name(pub $type);
+                pub static $other: $type = $value;
+                pair! { $($rest)* }
+            };
+            () => {};
+        }
+        numbers! { u8 u16 }
+        pair! {
+            /// Documented.
+            #[derive(Debug)] pub One => ONE: Vec<(u8, u16)> = vec![1, 2],
+            pub(crate) Two => TWO: &'static str = "a, b",
+        }
+    """
+    make = """
+        macro_rules! feature { ($($item:item)*) => { $( #[cfg(feature = "x")] $item )* } }
+        macro_rules! doc { ($item:item) => { #[macro_export] $item } }
+        feature! { pub use self::deep::Thing; mod deep { pub struct Thing; } pub const C: [u8; 2] = [{ 1 }, 2]; }
+        doc! { macro_rules! join { ($($a:expr),* $(,)?) => {} } }
+        pub use crate::make::C as D;
+    """
+    assert paths(root.replace("mod make;", "mod make; pub use make::*;"), make=make) == [
+        *("C", "D", "ONE", "One", "TWO", "Thing", "join", "u16", "u8"),
+    ]
+
+
+def test_a_macro_that_calls_itself_without_end_costs_nothing_but_its_own_names() -> None:
+    root = """
+        macro_rules! again { ($($a:tt)*) => { again! { $($a)* $($a)* } pub fn never() {} } }
+        again! { x } pub fn real() {}
+    """
+    assert "real" in paths(root)
 
 
 def test_text_that_only_looks_like_items_is_passed_over() -> None:

@@ -1,0 +1,271 @@
+"""The calls of a crate's own `macro_rules!` macros, replaced by what they expand to.
+
+Rules: The Rust Reference, "Macros by example". Fragments are told by what may follow them, not parsed: enough for
+macros that make items, whose arguments are names, types and whole items. Hygiene does not matter for names of items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from securechain_ingest.registries.cargo.rust_tokens import (
+    CLOSING,
+    Token,
+    is_word,
+    tokens,
+    with_documentation_as_attributes,
+)
+
+MAX_EXPANSION: Final = 200_000
+"""Characters of one call."""
+
+_REPETITIONS: Final = frozenset("*+?")
+_ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})
+_ENDS_OF_TYPE: Final = frozenset({",", ";", "=", "{", "|", ":", "as", "where"})
+_ENDS_OF_PATTERN: Final = frozenset({",", "=", "if", "in"})
+_UP_TO_SEMICOLON: Final = frozenset({"use", "const", "static", "type", "extern"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    name: str
+    fragment: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    opening: str
+    nodes: tuple[_Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Repetition:
+    nodes: tuple[_Node, ...]
+    separator: str
+    operator: str
+
+
+_Node: TypeAlias = _Plain | _Variable | _Group | _Repetition
+_Binding: TypeAlias = str | list["_Binding"]
+_Rule: TypeAlias = tuple[tuple[_Node, ...], tuple[_Node, ...]]
+
+
+class _TooLong(Exception):
+    """The expansion has no reasonable length."""
+
+
+class Macro:
+    """One definition, given as what stands between its outermost brackets."""
+
+    def __init__(self, definition: str) -> None:
+        self._rules = list(_rules(definition))
+
+    def expand(self, arguments: str) -> str | None:
+        """What a call with these arguments stands for; None if no rule is seen to match, or for far too long a text."""
+        arguments = with_documentation_as_attributes(arguments)
+        given = tokens(arguments, 0, len(arguments))
+        for pattern, body in self._rules:
+            bindings: dict[str, _Binding] = {}
+            if _match(pattern, arguments, given, 0, bindings) == len(given):
+                try:
+                    return _transcribed(body, bindings, [MAX_EXPANSION])
+                except _TooLong:
+                    return None
+        return None
+
+
+def _rules(definition: str) -> Iterator[_Rule]:
+    groups = [token for token in tokens(definition, 0, len(definition)) if token.text in CLOSING]
+    for pattern, body in zip(groups[::2], groups[1::2], strict=False):
+        yield tuple(_nodes(definition, pattern, True)), tuple(_nodes(definition, body, False))
+
+
+def _nodes(source: str, group: Token, in_pattern: bool) -> Iterator[_Node]:
+    parts = tokens(source, group.start + 1, group.end - 1)
+    position = 0
+    while position < len(parts):
+        part = parts[position]
+        position += 1
+        following = parts[position] if position < len(parts) else None
+        if part.text != "$" or following is None:
+            yield (
+                _Group(part.text, tuple(_nodes(source, part, in_pattern)))
+                if part.text in CLOSING
+                else _Plain(part.text)
+            )
+        elif following.text == "crate":
+            position += 1
+            yield _Plain("crate")
+        elif following.text == "(":
+            position += 1
+            separator = ""
+            while position < len(parts) and parts[position].text not in _REPETITIONS:
+                separator = parts[position].text
+                position += 1
+            operator = parts[position].text if position < len(parts) else "*"
+            position += 1
+            yield _Repetition(tuple(_nodes(source, following, in_pattern)), separator, operator)
+        else:
+            position += 1
+            fragment = ""
+            if in_pattern and position + 1 < len(parts):
+                fragment = parts[position + 1].text
+                position += 2
+            yield _Variable(following.text, fragment)
+
+
+def _match(
+    nodes: tuple[_Node, ...], source: str, given: list[Token], position: int, bindings: dict[str, _Binding]
+) -> int | None:
+    """The position behind what the nodes match from `position` on; None if they do not."""
+    for node in nodes:
+        here = given[position] if position < len(given) else None
+        end: int | None = None
+        match node:
+            case _Plain(text) if here is not None and here.text == text:
+                end = position + 1
+            case _Group(opening, inner) if here is not None and here.text == opening:
+                inside = tokens(source, here.start + 1, here.end - 1)
+                matches = _match(inner, source, inside, 0, bindings) == len(inside)
+                end = position + 1 if matches else None
+            case _Variable(name, fragment):
+                end = _fragment_end(fragment, given, position)
+                if end is not None:
+                    bindings[name] = source[given[position].start : given[end - 1].end] if end > position else ""
+            case _Repetition():
+                end = _match_repetition(node, source, given, position, bindings)
+        if end is None:
+            return None
+        position = end
+    return position
+
+
+def _match_repetition(
+    node: _Repetition, source: str, given: list[Token], position: int, bindings: dict[str, _Binding]
+) -> int | None:
+    rounds: list[dict[str, _Binding]] = []
+    while not (node.operator == "?" and rounds):
+        start = position
+        if rounds and node.separator:
+            if start >= len(given) or given[start].text != node.separator:
+                break
+            start += 1
+        found: dict[str, _Binding] = {}
+        end = _match(node.nodes, source, given, start, found)
+        if end is None or end == position:
+            break
+        rounds.append(found)
+        position = end
+    for name in _names(node.nodes):
+        bindings[name] = [found[name] for found in rounds]
+    return None if node.operator == "+" and not rounds else position
+
+
+def _names(nodes: tuple[_Node, ...]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, _Variable):
+            yield node.name
+        elif isinstance(node, _Group | _Repetition):
+            yield from _names(node.nodes)
+
+
+def _fragment_end(fragment: str, given: list[Token], position: int) -> int | None:
+    """Where a fragment that begins at `position` ends; None if none does."""
+    if fragment == "vis":
+        is_restricted = [token.text for token in given[position : position + 2]] == ["pub", "("]
+        return position + (2 if is_restricted else position < len(given) and given[position].text == "pub")
+    if position >= len(given):
+        return None
+    token = given[position]
+    match fragment:
+        case "ident":
+            matches = is_word(token.text)
+        case "lifetime":
+            matches = token.is_literal and token.text.startswith("'") and not token.text.endswith("'")
+        case "block":
+            matches = token.text == "{"
+        case "literal":
+            position += token.text == "-"
+            matches = token.is_literal or token.text in ("-", "true", "false")
+        case "tt":
+            matches = True
+        case "item":
+            return _item_end(given, position)
+        case "ty" | "path":
+            return _up_to(given, position, _ENDS_OF_TYPE)
+        case "pat" | "pat_param":
+            return _up_to(given, position, _ENDS_OF_PATTERN)
+        case "expr" | "expr_2021" | "stmt" | "meta":
+            return _up_to(given, position, _ENDS_OF_EXPRESSION)
+        case _:
+            return None
+    return position + 1 if matches else None
+
+
+def _up_to(given: list[Token], position: int, ends: frozenset[str]) -> int | None:
+    """The first of these, or an arrow `=>`, outside of angle brackets; None if it comes at once."""
+    depth = 0
+    for index in range(position, len(given)):
+        text = given[index].text
+        follows_dash = index > position and given[index - 1].text in "-="
+        is_arrow = text == "=" and index + 1 < len(given) and given[index + 1].text == ">"
+        if text == "<" and ends is _ENDS_OF_TYPE:
+            depth += 1
+        elif text == ">" and depth and not follows_dash:
+            depth -= 1
+        elif is_arrow or (not depth and text in ends):
+            return index if index > position else None
+    return len(given)
+
+
+def _item_end(given: list[Token], position: int) -> int | None:
+    """Behind an item's semicolon or body; its attributes come first."""
+    while position + 1 < len(given) and given[position].text == "#" and given[position + 1].text == "[":
+        position += 2
+    needs_semicolon = False
+    for index in range(position, len(given)):
+        text = given[index].text
+        follower = given[index + 1].text if index + 1 < len(given) else ""
+        needs_semicolon |= text == "=" or (text in _UP_TO_SEMICOLON and follower not in ("fn", "{", "unsafe"))
+        if text == ";" or (text == "{" and not needs_semicolon):
+            return index + 1
+        if text == "extern" and given[min(index + 1, len(given) - 1)].is_literal:
+            needs_semicolon = False
+    return None
+
+
+def _transcribed(nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], left: list[int]) -> str:
+    """The body with the bindings in it. `left[0]` counts down the characters that may still come."""
+    parts: list[str] = []
+    for node in nodes:
+        match node:
+            case _Plain(text):
+                part = text
+            case _Group(opening, inner):
+                part = f"{opening}{_transcribed(inner, bindings, left)}{CLOSING[opening]}"
+            case _Variable(name):
+                bound = bindings.get(name, f"${name}")
+                part = bound if isinstance(bound, str) else ""
+            case _Repetition(inner, separator):
+                part = f" {separator} ".join(
+                    _transcribed(inner, round_bindings, left) for round_bindings in _rounds(inner, bindings)
+                )
+        left[0] -= len(part)
+        if left[0] < 0:
+            raise _TooLong
+        parts.append(part)
+    return " ".join(parts)
+
+
+def _rounds(nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding]) -> Iterator[Mapping[str, _Binding]]:
+    """What the names that repeat within the nodes mean, round by round."""
+    repeated = {name: bound for name in _names(nodes) if isinstance(bound := bindings.get(name), list)}
+    for index in range(min(map(len, repeated.values()), default=0)):
+        yield {**bindings, **{name: bound[index] for name, bound in repeated.items()}}
