@@ -34,6 +34,8 @@ class Ecosystem:
     """The ecosystem literal of advisories: `PyPI`."""
     version_key: Callable[[str], Any]
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+    name_key: Callable[[str], str] = str
+    """Equal for the spellings that its registry takes for one name; without it each spelling is a name of its own."""
     namespace_separator: str = "/"
     """What a name has where its purl has a slash: `:` in Maven's `group:artifact`."""
     import_names_version: int = 1

@@ -10,16 +10,14 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from urllib.parse import unquote
 
 import structlog
 
-from securechain_ingest.advisories.matching import rate
+from securechain_ingest.advisories.matching import rate, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.errors import (
     ArchiveRefused,
     IngestError,
-    InvalidName,
     NotFound,
     ParserLost,
     PoisonMessage,
@@ -182,7 +180,7 @@ class Worker:
             logger.info("package_absent", package=request.ref.purl, reason=str(error))
             return None
         if isinstance(answer, Unchanged):
-            ratings = await self._ratings(registry, answer.ref, known.versions) if known else None
+            ratings = await self._ratings(answer.ref, known.versions) if known else None
             return await self._link(request, checked_at=checked_at, ratings=ratings)
         return await self._store(registry, request, answer, known, checked_at)
 
@@ -200,7 +198,7 @@ class Worker:
         result = await self._graph.write(
             PackageWrite(
                 package=package,
-                ratings=await self._ratings(registry, package.ref, versions),
+                ratings=await self._ratings(package.ref, versions),
                 import_names=names,
                 checked_at=checked_at,
                 parents=request.parents,
@@ -248,9 +246,8 @@ class Worker:
         logger.debug("package_linked", package=result.purl, unchanged=checked_at is not None)
         return result
 
-    async def _ratings(self, registry: Registry, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
-        names = {spelling for spelling in _spellings(ref) if _means(registry, spelling, ref)}
-        return rate(ref.ecosystem, names, versions, await self._advisories.of_package(names))
+    async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
+        return rate(ref, versions, await self._advisories.of_package(spellings(ref)))
 
     async def _import_names(self, registry: Registry, package: Package, attempts: int) -> ImportNames:
         """The cached or extracted names; after `max_strikes` failed tries, or for good reason at once, the fallback."""
@@ -273,17 +270,3 @@ class Worker:
 def _plain(ref: PackageRef) -> str:
     """What two spellings of one name have in common."""
     return ref.name.replace("_", "-")
-
-
-def _spellings(ref: PackageRef) -> tuple[str, ...]:
-    """How advisories may spell a package: as its registry, in lower case, or as its purl (PyPI's normalised name)."""
-    path = unquote(ref.purl.partition("/")[2])
-    return ref.registry_name, ref.name, path.replace("/", ref.ecosystem.namespace_separator)
-
-
-def _means(registry: Registry, spelling: str, ref: PackageRef) -> bool:
-    """Whether a spelling is this package's and not that of another, which differs in case."""
-    try:
-        return registry.identify(spelling).purl == ref.purl
-    except InvalidName:
-        return False

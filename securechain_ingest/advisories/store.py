@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from pymongo.collation import Collation, CollationStrength
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError
@@ -21,6 +22,10 @@ _FIELDS = {
     "affected.versions": 1,
     "affected.ranges": 1,
 }
+
+
+# Letters that differ in case only are equal; the query must say the same as its index.
+_ANY_CASE = Collation("en", strength=CollationStrength.SECONDARY)
 
 
 class AdvisoryStore:
@@ -46,12 +51,15 @@ class AdvisoryStore:
             client.close()
 
     async def ensure_indexes(self) -> None:
-        """The indexes that the look-ups need: `id` (unique) and `affected.package.name`.
+        """The indexes that look-ups need: `id` (unique), `affected.package.name`, and that in any case for our own.
 
         An old collection may hold one id twice; then a plain index on `id` has to do.
         """
         try:
             await self._collection.create_index("affected.package.name")
+            await self._collection.create_index(
+                "affected.package.name", collation=_ANY_CASE, name="affected.package.name_any_case"
+            )
             try:
                 await self._collection.create_index("id", unique=True)
             except OperationFailure:
@@ -60,9 +68,14 @@ class AdvisoryStore:
             raise _store_error(error) from error
 
     async def of_package(self, names: Collection[str]) -> list[dict[str, Any]]:
-        """All documents that name the package in any ecosystem, in one query; `matching` looks at the ecosystem."""
+        """All documents that have one of the names, in any case and any ecosystem, in one query.
+
+        Whether they are about the package is said by `matching`.
+        """
         try:
-            cursor = self._collection.find({"affected.package.name": {"$in": sorted(names)}}, _FIELDS)
+            cursor = self._collection.find(
+                {"affected.package.name": {"$in": sorted(names)}}, _FIELDS, collation=_ANY_CASE
+            )
             return [document async for document in cursor]
         except PyMongoError as error:
             raise _store_error(error) from error

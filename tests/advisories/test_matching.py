@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from securechain_ingest.advisories.matching import rate
-from securechain_ingest.model import Ecosystem, Rating
+from securechain_ingest.model import Ecosystem, PackageRef, Rating
 
-PYTHON = Ecosystem("pypi", "PyPIPackage", "pypi", "PyPI", Version)
+FLASK = PackageRef(Ecosystem("pypi", "PyPIPackage", "pypi", "PyPI", Version), "flask", "flask", "pkg:pypi/flask")
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 VERSIONS = ("0.9", "1.0", "1.5", "2.0", "2.1", "3.0")
 
@@ -27,7 +27,7 @@ def advisory(*events: dict[str, str], **fields: Any) -> dict[str, Any]:
 
 
 def affected_by(*documents: dict[str, Any]) -> list[str]:
-    ratings = rate(PYTHON, {"flask"}, VERSIONS, documents)
+    ratings = rate(FLASK, VERSIONS, documents)
     return [version for version in VERSIONS if ratings[version].vulnerabilities]
 
 
@@ -46,7 +46,12 @@ def affected_by(*documents: dict[str, Any]) -> list[str]:
             [{"introduced": "0"}, {"fixed": "1.5"}, {"introduced": "1.5"}, {"fixed": "2.1"}],
             ["0.9", "1.0", "1.5", "2.0"],
         ),
+        ([{"introduced": "1.5"}, {"last_affected": "1.5"}], ["1.5"]),
+        ([{"introduced": "1.5"}, {"last_affected": "1.5"}, {"introduced": "2.1"}], ["1.5", "2.1", "3.0"]),
+        ([{"introduced": "0"}, {"limit": "1.5"}, {"limit": "2.1"}], ["0.9", "1.0", "1.5", "2.0"]),
+        ([{"introduced": "0"}, {"limit": "1.5"}, {"limit": "*"}, {"fixed": "2.1"}], ["0.9", "1.0", "1.5", "2.0"]),
         ([{"introduced": "0"}, {"fixed": "not-a-version"}], []),
+        ([{"introduced": "0"}, {"limit": "not-a-version"}], []),
         ([], []),
     ],
 )
@@ -79,9 +84,13 @@ def test_a_withdrawn_advisory_does_not_count() -> None:
     assert affected_by(advisory({"introduced": "0"}, withdrawn="2024-01-01T00:00:00Z")) == []
 
 
+def test_an_advisory_without_an_id_does_not_count() -> None:
+    assert affected_by({**advisory({"introduced": "0"}), "id": None}) == []
+
+
 def test_a_version_that_cannot_be_ordered_is_affected_only_where_it_is_listed() -> None:
     listed = advisory({"introduced": "0"}, versions=["2004d"])
-    ratings = rate(PYTHON, {"flask"}, ["2004d", "2005a-x"], [listed])
+    ratings = rate(FLASK, ["2004d", "2005a-x"], [listed])
     assert ratings["2004d"].vulnerabilities == ("GHSA-1",)
     assert ratings["2005a-x"] == Rating()
 
@@ -90,7 +99,7 @@ def test_scores_are_averaged_per_version_and_do_not_leak_into_the_next() -> None
     first = advisory({"introduced": "0"}, {"fixed": "1.0"}, severity=[{"type": "CVSS_V3", "base_score": 9.0}])
     second = advisory({"introduced": "0"}, {"fixed": "2.0"}, severity=[{"type": "CVSS_V3", "base_score": 3.0}])
     second["id"] = "GHSA-2"
-    ratings = rate(PYTHON, {"flask"}, VERSIONS, [first, second])
+    ratings = rate(FLASK, VERSIONS, [first, second])
     assert ratings["0.9"] == Rating(6.0, 7.5, ("GHSA-1", "GHSA-2"))
     assert ratings["1.0"] == Rating(3.0, 3.0, ("GHSA-2",))
     assert ratings["3.0"] == Rating(0.0, 0.0, ())
@@ -111,7 +120,7 @@ def test_scores_are_averaged_per_version_and_do_not_leak_into_the_next() -> None
     ],
 )
 def test_a_vector_is_scored_when_the_base_score_is_missing(severity: Any, mean: float) -> None:
-    rating = rate(PYTHON, {"flask"}, ["1.0"], [advisory({"introduced": "0"}, severity=severity)])["1.0"]
+    rating = rate(FLASK, ["1.0"], [advisory({"introduced": "0"}, severity=severity)])["1.0"]
     assert rating == Rating(mean, mean, ("GHSA-1",))
 
 
@@ -129,5 +138,5 @@ def test_intervals_of_one_range_affect_exactly_their_union(pairs: list[tuple[int
     intervals = list(zip(bounds[::2], bounds[1::2], strict=False))
     events = [{kind: str(bound)} for low, high in intervals for kind, bound in (("introduced", low), ("fixed", high))]
     expected = any(low <= version < high for low, high in intervals)
-    ratings = rate(PYTHON, {"flask"}, [f"{version}"], [advisory(*events)])
+    ratings = rate(FLASK, [f"{version}"], [advisory(*events)])
     assert bool(ratings[f"{version}"].vulnerabilities) is expected

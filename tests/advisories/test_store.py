@@ -48,6 +48,18 @@ async def test_a_package_gets_every_advisory_that_names_it(store: AdvisoryStore,
     assert sorted(advisory["id"] for advisory in found) == ["GHSA-1", "GHSA-3"]
 
 
+async def test_a_package_is_found_in_any_case(store: AdvisoryStore, collection: Collection) -> None:
+    await store.ensure_indexes()
+    await collection.insert_many(
+        [
+            document(1, ("NuGet", "Newtonsoft.Json")),
+            document(2, ("NuGet", "NewtonSoft.JSON")),
+            document(3, ("npm", "json")),
+        ]
+    )
+    assert sorted(each["id"] for each in await store.of_package({"newtonsoft.json"})) == ["GHSA-1", "GHSA-2"]
+
+
 async def test_only_the_fields_that_attribution_needs_are_read(store: AdvisoryStore, collection: Collection) -> None:
     await collection.insert_one(document(1, ("PyPI", "flask")))
     [found] = await store.of_package({"flask"})

@@ -23,7 +23,20 @@ def version_key(name: str) -> Version:
     return Version(name)
 
 
-PYPI: Final = Ecosystem(name="pypi", label="PyPIPackage", purl_type="pypi", osv="PyPI", version_key=version_key)
+@lru_cache(maxsize=65_536)
+def normal_name(name: str) -> str:
+    """The one spelling that PyPI answers without a redirect (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+PYPI: Final = Ecosystem(
+    name="pypi",
+    label="PyPIPackage",
+    purl_type="pypi",
+    osv="PyPI",
+    version_key=version_key,
+    name_key=normal_name,
+)
 
 
 def identify(name: str) -> PackageRef:
@@ -31,12 +44,6 @@ def identify(name: str) -> PackageRef:
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a PyPI project can have")
     return PackageRef(PYPI, name, name.lower(), f"pkg:pypi/{normal_name(name)}")
-
-
-@lru_cache(maxsize=65_536)
-def normal_name(name: str) -> str:
-    """The one spelling that PyPI answers without a redirect (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def version_purl(ref: PackageRef, version: str) -> str:
