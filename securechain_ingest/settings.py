@@ -69,6 +69,7 @@ class GraphSettings(Section):
     query_timeout_s: Seconds = 60.0
     batch_packages: int = Field(default=50, ge=1, le=1000)
     batch_rows: int = Field(default=5000, ge=100, le=100_000)
+    linger_s: float = Field(default=0.1, ge=0, le=10)
     writers: int = Field(default=1, ge=1, le=16)
     parent_version_name: Literal["purl", "name"] = "purl"
 
@@ -160,12 +161,12 @@ class ConnectionSettings(Section):
     pypi_files: Connections = 8
     npm_registry: Connections = 8
     npm_replicate: Connections = 2
-    maven_central: Connections = 4
+    maven_central: Connections = 16
     crates_index: Connections = 8
     crates_static: Connections = 8
     crates_api: Connections = 1
     rubygems_index: Connections = 8
-    rubygems_api: Connections = 4
+    rubygems_api: Connections = 8
     rubygems_files: Connections = 8
     nuget_api: Connections = 8
     osv: Connections = 8

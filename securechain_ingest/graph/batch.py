@@ -1,6 +1,7 @@
 """Group commit: what concurrent callers ask of the graph while it is busy goes into its next transaction together.
 
-There is no timer: a lone request goes at once, and the more wait, the more share a transaction.
+A lone request goes at once, and the more wait, the more share a transaction. A transaction costs as much as several
+packages in it; so in a stream of packages that is slower than the graph, a write waits a moment for others.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -17,6 +19,11 @@ from securechain_ingest.graph.connection import refused
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrite, WriteResult
 from securechain_ingest.settings import GraphSettings
+
+_WORTH_A_TRANSACTION = 8
+"""Packages that are not kept waiting for more."""
+_STREAM_PAUSE_S = 1.0
+"""Writes further apart are no stream."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -34,11 +41,13 @@ class GraphBatcher:
             found = await graph.known(refs)
             return [found.get(ref.purl) for ref in refs]
 
-        limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers)
+        limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers, linger_s=0.0)
         self.mark_absent = graph.mark_absent
         self.namesake = graph.namesake
         self._known = _Batches("graph-known", known, _ref_purl, _one_row, limits)
-        self._writes = _Batches("graph-write", graph.write, _write_name, _write_rows, limits)
+        self._writes = _Batches(
+            "graph-write", graph.write, _write_name, _write_rows, replace(limits, linger_s=settings.linger_s)
+        )
         self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)
 
     async def __aenter__(self) -> GraphBatcher:
@@ -69,6 +78,7 @@ class _Limits:
     packages: int
     rows: int
     runners: int
+    linger_s: float
 
 
 class _Batches(Generic[Item, Answer]):
@@ -89,10 +99,14 @@ class _Batches(Generic[Item, Answer]):
         self._limits = limits
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._runners: set[asyncio.Task[None]] = set()
+        self._enough = asyncio.Event()
+        self._finished_at = float("-inf")
 
     async def submit(self, item: Item) -> Answer:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if len(self._waiting) >= _WORTH_A_TRANSACTION:
+            self._enough.set()
         if len(self._runners) < self._limits.runners:
             runner = asyncio.create_task(self._drain(), name=self._name)
             self._runners.add(runner)
@@ -104,11 +118,23 @@ class _Batches(Generic[Item, Answer]):
 
     async def _drain(self) -> None:
         try:
-            while batch := self._take():
-                await self._serve(batch)
+            while self._waiting:
+                await self._linger()
+                if batch := self._take():
+                    await self._serve(batch)
+                self._finished_at = asyncio.get_running_loop().time()
         finally:
             # At once, not in a callback: what is asked for between the two would wait for a runner that has left.
             self._runners -= {asyncio.current_task()}
+
+    async def _linger(self) -> None:
+        """Wait for others to share the next run, if there have just been some."""
+        is_stream = asyncio.get_running_loop().time() - self._finished_at < _STREAM_PAUSE_S
+        if self._limits.linger_s and is_stream and len(self._waiting) < _WORTH_A_TRANSACTION:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.linger_s):
+                    await self._enough.wait()
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []

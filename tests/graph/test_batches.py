@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from securechain_ingest.errors import ConfigError, Malformed, StoreError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.model import PackageWrite
+from securechain_ingest.model import PackageWrite, WriteResult
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import link, pypi, write
 from tests.graph.conftest import Reader
@@ -25,6 +26,46 @@ async def test_concurrent_callers_all_get_their_package_written(graph: Graph, re
     assert [result.purl for result in results] == [ref.purl for ref in refs] == [result.purl for result in linked]
     assert [each.purl if each else None for each in known] == [*(ref.purl for ref in refs), None]
     assert len(await read.nodes("PyPIPackage")) == 120
+
+
+@pytest.fixture
+def transactions(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The packages of each written transaction so far."""
+    sizes: list[int] = []
+    original = graph.write
+
+    async def counted(writes: Sequence[PackageWrite]) -> list[WriteResult]:
+        sizes.append(len(writes))
+        return await original(writes)
+
+    monkeypatch.setattr(graph, "write", counted)
+    return sizes
+
+
+async def test_a_lone_package_is_written_at_once(graph: Graph, transactions: list[int]) -> None:
+    async with GraphBatcher(graph, GraphSettings(linger_s=10)) as batcher, asyncio.timeout(9):
+        await batcher.write(write(pypi("six"), "1.0"))
+    assert transactions == [1]
+
+
+async def test_packages_that_stream_in_wait_for_each_other_until_they_are_worth_a_transaction(
+    graph: Graph, transactions: list[int]
+) -> None:
+    async with GraphBatcher(graph, GraphSettings(linger_s=10)) as batcher, asyncio.timeout(9):
+        await batcher.write(write(pypi("first"), "1.0"))
+        streaming = []
+        for number in range(8):
+            streaming.append(asyncio.create_task(batcher.write(write(pypi(f"package-{number}"), "1.0"))))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*streaming)
+    assert transactions == [1, 8]
+
+
+async def test_a_package_of_a_stream_that_ends_is_written_after_its_wait(graph: Graph, transactions: list[int]) -> None:
+    async with GraphBatcher(graph, GraphSettings(linger_s=0.01)) as batcher:
+        await batcher.write(write(pypi("first"), "1.0"))
+        await batcher.write(write(pypi("second"), "1.0"))
+    assert transactions == [1, 1]
 
 
 async def test_two_writes_of_one_package_go_one_after_the_other(graph: Graph, read: Reader) -> None:
