@@ -28,7 +28,10 @@ class BoundedCache(Generic[K, V]):
     def put(self, key: K, value: V, weight: int) -> None:
         """A value above the limit is not kept at all."""
         _, replaced = self._held.pop(key, (None, 0))
-        self._weight += weight - replaced
+        self._weight -= replaced
+        if weight > self._limit:
+            return
+        self._weight += weight
         self._held[key] = value, weight
         while self._weight > self._limit:
             _, (_, dropped) = self._held.popitem(last=False)

@@ -1,7 +1,6 @@
-"""What a repository lists: maven-metadata.xml, the list of an artifact's versions (maven.apache.org, "Maven
-Metadata"), and folders.
+"""What a repository lists: an artifact's versions (maven.apache.org, "Maven Metadata"), and folders.
 
-Its `release`, `latest` and `lastUpdated` are not read: they say whatever the last upload said, be it of 2003.
+The `release`, `latest` and `lastUpdated` of versions are not read: they say what some upload said, be it of 2003.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ _PARSER: Final = etree.XMLParser(
 )
 _DECLARATION: Final = re.compile(r"\s*<\?xml[^>]*\?>")
 _ENTITY: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
+_PREFIXED_ATTRIBUTE: Final = re.compile(r"""\s[\w.-]+:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')""")
+_PREFIX: Final = re.compile(r"(</?)[\w.-]+:(?=\w)")
 _XML_ENTITIES: Final = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
 _DOCTYPE: Final = b"<!DOCTYPE"
 
@@ -59,12 +61,15 @@ def children(element: etree._Element | None) -> dict[str, etree._Element]:
 
 
 def _repaired(body: bytes) -> bytes:
-    """With the encoding that the bytes are really in, nothing before the root, and HTML's entities as characters."""
+    """In the encoding that the bytes are really in, nothing before the root, HTML's entities as characters, and without
+    prefixes, which may be those of no namespace.
+    """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = body.decode("latin-1")
     text = _DECLARATION.sub("", text, count=1)
+    text = _PREFIX.sub(r"\1", _PREFIXED_ATTRIBUTE.sub("", text))
     return _ENTITY.sub(_character, text).strip().encode()
 
 

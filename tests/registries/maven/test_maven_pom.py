@@ -1,0 +1,192 @@
+"""One POM: forgiving where Maven is, closed to what XML can do beyond that; its profiles on the documented machine."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.maven.pom import Pom, parse_pom
+from tests.registries.maven.poms import dependencies, dependency, management, profile, profiles, properties
+
+URL = "https://repository.example/a.pom"
+
+
+def parsed(body: bytes | str) -> Pom:
+    return parse_pom(body.encode() if isinstance(body, str) else body, URL)
+
+
+def artifacts(pom: Pom) -> list[str]:
+    return [found.artifact_id for found in pom.dependencies.values()]
+
+
+def test_texts_are_trimmed_and_comments_are_none() -> None:
+    body = dependencies(
+        "<dependency><groupId> g </groupId><artifactId>a<!-- b --></artifactId><version>\n1 </version></dependency>"
+    )
+    (found,) = parsed(f"<project>{body}</project>").dependencies.values()
+
+    assert found[:4] == ("g", "a", "1", "jar")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<project><name>\xe9</name><version>1</version></project>",
+        b'<?xml version="1.0" encoding="UTF-8"?><project><name>\xe9</name><version>1</version></project>',
+        b'<?xml version="1.0" encoding="nonsense"?><project><version>1</version></project>',
+        b'<?xml version="1.0" encoding="ISO-8859-1"?><project><name>\xe9</name><version>1</version></project>',
+        b'\xef\xbb\xbf<?xml version="1.0"?><project><version>1</version></project>',
+        b'\n\n  <?xml version="1.0"?><project><version>1</version></project>\n\n',
+        b"<project><name>Tr&oslash;nd &amp; &copy; &LT; </name><version>1</version></project>",
+        b'<project xmlns="http://maven.apache.org/POM/4.0.0"><version>1</version></project>',
+        b'<p:project xmlns:p="http://maven.apache.org/POM/4.0.0"><p:version>1</p:version></p:project>',
+        b"<project><version><![CDATA[1]]></version></project>",
+        b'<project xmlns="http://maven.apache.org/POM/4.0.0" xsi:schemaLocation="a b"><version>1</version></project>',
+        b"<m:project><m:version>1</m:version></m:project>",
+        '<?xml version="1.0" encoding="UTF-16"?><project><version>1</version></project>'.encode("utf-16"),
+    ],
+)
+def test_what_maven_reads_is_read(body: bytes) -> None:
+    assert parsed(body).values["version"] == "1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not xml",
+        b"<html><body>Please log in</body></html>",
+        b"<project><version>1</version>",
+        b"<project><version>&nosuchentity;</version></project>",
+        b'<!DOCTYPE project [<!ENTITY a "1">]><project><version>&a;</version></project>',
+        b'<!DOCTYPE project SYSTEM "http://127.0.0.1:1/x.dtd"><project><version>1</version></project>',
+        b'<!doctype project [<!ENTITY a SYSTEM "file:///etc/passwd">]><project><version>&a;</version></project>',
+        b"<!-- " + b"x" * 8000 + b' --><!DOCTYPE project [<!ENTITY a "1">]><project><version>1</version></project>',
+        '<!DOCTYPE project [<!ENTITY a "1">]><project><version>1</version></project>'.encode("utf-16"),
+        b"<project>" + b"<a>" * 100_000 + b"</a>" * 100_000 + b"</project>",
+    ],
+)
+def test_what_is_no_pom_or_brings_a_document_type_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        parsed(body)
+
+
+@given(st.binary(max_size=200) | st.text("<>/project&;! ", max_size=60).map(str.encode))
+def test_any_bytes_are_a_pom_or_malformed(body: bytes) -> None:
+    with suppress(Malformed):
+        parsed(body)
+
+
+def test_the_group_and_the_version_come_from_the_parent_element_where_they_are_not_said() -> None:
+    pom = parsed(
+        "<project><parent><groupId>g</groupId><artifactId>p</artifactId><version>7</version></parent></project>"
+    )
+
+    assert (pom.values["groupId"], pom.values["version"]) == ("g", "7")
+    assert "artifactId" not in pom.values
+
+
+def test_dependencies_of_plugins_and_profiles_that_are_not_active_do_not_count() -> None:
+    inactive = profiles(profile("<jdk>1.4</jdk>", dependencies(dependency("g:old:1"))))
+    plugin = f"<build><plugins><plugin>{dependencies(dependency('g:plugged:1'))}</plugin></plugins></build>"
+
+    assert artifacts(parsed(f"<project>{plugin}{dependencies(dependency('g:a:1'))}{inactive}</project>")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "<jdk>17</jdk>",
+        "<jdk>!1.8</jdk>",
+        "<jdk>[1.8,)</jdk>",
+        "<jdk>[9,18)</jdk>",
+        "<jdk>(1.5,17.0.15]</jdk>",
+        "<jdk>[11</jdk>",
+        "<os><family>unix</family></os>",
+        "<os><name>Linux</name><arch>amd64</arch></os>",
+        "<os><family>!windows</family></os>",
+        "<property><name>!anything</name></property>",
+        "<property><name>anything</name><value>!off</value></property>",
+        "<property><name>os.arch</name><value>amd64</value></property>",
+        "<property><name>java.version</name></property>",
+        "<file><missing>/nowhere/at/all</missing></file>",
+        "<activeByDefault>true</activeByDefault>",
+        "<activeByDefault>true</activeByDefault><jdk>1.4</jdk>",
+        "<jdk>17</jdk><property><name>!anything</name></property>",
+    ],
+)
+def test_these_profiles_are_active(activation: str) -> None:
+    active = profiles(profile(activation, dependencies(dependency("g:more:1"))))
+
+    assert artifacts(parsed(f"<project>{active}</project>")) == ["more"]
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "",
+        "<jdk>1.8</jdk>",
+        "<jdk>!17</jdk>",
+        "<jdk>[9,17]</jdk>",
+        "<jdk>(,11)</jdk>",
+        "<jdk>[1.5,1.6],[17,)</jdk>",
+        "<jdk>[x,y]</jdk>",
+        "<os><family>windows</family></os>",
+        "<os><family>mac</family></os>",
+        "<os><name>Linux</name><arch>aarch64</arch></os>",
+        "<os><arch>!amd64</arch></os>",
+        "<property><name>anything</name></property>",
+        "<property><name>anything</name><value>on</value></property>",
+        "<property><name>!anything</name><value>on</value></property>",
+        "<property></property>",
+        "<file><exists>/etc/passwd</exists></file>",
+        "<file><missing>nofile</missing></file>",
+        "<file><missing>${basedir}/nofile</missing></file>",
+        "<activeByDefault>false</activeByDefault>",
+        "<jdk>17</jdk><property><name>anything</name></property>",
+    ],
+)
+def test_these_profiles_are_not(activation: str) -> None:
+    inactive = profiles(profile(activation, dependencies(dependency("g:more:1"))))
+
+    assert artifacts(parsed(f"<project>{inactive}</project>")) == []
+
+
+def test_a_profile_is_active_by_default_only_if_no_other_one_is() -> None:
+    default = profile("<activeByDefault>true</activeByDefault>", dependencies(dependency("g:default:1")))
+    other = profile("<jdk>17</jdk>", dependencies(dependency("g:other:1")))
+    asleep = profile("<jdk>1.4</jdk>", dependencies(dependency("g:asleep:1")))
+
+    assert artifacts(parsed(f"<project>{profiles(default, asleep)}</project>")) == ["default"]
+    assert artifacts(parsed(f"<project>{profiles(default, other)}</project>")) == ["other"]
+
+
+def test_what_an_active_profile_says_goes_before_the_pom() -> None:
+    body = (
+        properties(x="1", y="1")
+        + management(dependency("g:m:1"))
+        + dependencies(dependency("g:a:1"), dependency("g:b:1"))
+        + profiles(
+            profile(
+                "<jdk>17</jdk>",
+                properties(x="2"),
+                management(dependency("g:m:2")),
+                dependencies(dependency("g:a:2")),
+            )
+        )
+    )
+    pom = parsed(f"<project>{body}</project>")
+
+    assert pom.properties == {"x": "2", "y": "1"}
+    assert [entry.version for _, entry in pom.management] == ["2"]
+    assert [(found.artifact_id, found.version) for found in pom.dependencies.values()] == [("a", "2"), ("b", "1")]
+
+
+def test_of_two_dependencies_with_the_same_key_the_later_counts() -> None:
+    body = dependencies(dependency("g:a:1"), dependency("g:a:2"), dependency("g:a:3", classifier="x"))
+
+    assert [found.version for found in parsed(f"<project>{body}</project>").dependencies.values()] == ["2", "3"]
