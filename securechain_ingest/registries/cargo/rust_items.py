@@ -93,7 +93,7 @@ class _Reader:
     _position: int = 0
 
     def __post_init__(self) -> None:
-        self._tokens = tokens(self.source, self.start, self.end)
+        self._tokens = tokens(self.source, self.start, self.end, without_rests=True)
 
     def read(self) -> Iterator[Item]:
         while self._position < len(self._tokens):

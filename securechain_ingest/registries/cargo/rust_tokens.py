@@ -15,19 +15,25 @@ CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
 _LINE_COMMENT = r"//[^\n]*+"
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _CHARACTER = r"'(?:[^'\\\n]|\\[^u]|\\x[0-9a-fA-F]{2}|\\u\{[^}']*\})'"
-_TOKEN: Final = re.compile(
-    rf"""\s*+(?:(?P<comment>{_LINE_COMMENT}|/\*)
+_KINDS: Final = rf"""(?P<comment>{_LINE_COMMENT}|/\*)
     |(?P<raw>[bc]?r(?P<hashes>\#*)")
     |(?P<literal>[bc]?{_STRING}|b?{_CHARACTER}|'\w*|\d\w*)
     |(?P<word>(?:r\#)?\w+|::)
     |(?P<open>[\[({{])
-    |(?P<other>\S))""",
-    re.VERBOSE | re.DOTALL,
+    |(?P<other>\S)"""
+_TOKEN: Final = re.compile(rf"\s*+(?:{_KINDS})", re.VERBOSE | re.DOTALL)
+_TOKEN_OR_REST: Final = re.compile(
+    rf"""\s*+(?:(?P<rest>[:=-](?!:)[^;{{}}()\[\]"'/]*+;)|{_KINDS})""", re.VERBOSE | re.DOTALL
 )
 # What may stand in front of the bracket that closes a group, by its opening bracket: brackets of the same kind, and
-# whatever can hold one that does not count. A single quote that no character follows is a lifetime's.
+# whatever can hold one that does not count. A single quote that no character follows is a lifetime's. Groups that hold
+# nothing of all this are passed at once, which saves most of the time.
 _INSIDE: Final = {
-    opening: re.compile(rf"""{_LINE_COMMENT}|/\*|"|{_CHARACTER}|[{re.escape(opening + closing)}]""", re.DOTALL)
+    opening: re.compile(
+        rf"""{_LINE_COMMENT}|/\*|"|{_CHARACTER}|[{re.escape(opening + closing)}]"""
+        rf"""(?:(?<={re.escape(opening)})[^{re.escape(opening + closing)}"'/]*+{re.escape(closing)})?""",
+        re.DOTALL,
+    )
     for opening, closing in CLOSING.items()
 }
 _WHOLE_STRING: Final = re.compile(_STRING, re.DOTALL)
@@ -37,8 +43,7 @@ _DOCUMENTATION: Final = re.compile(
     re.DOTALL,
 )
 _BLOCK_COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
-_RAW_STRING_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9_])[bc]?r(#*)$")
-_LONGEST_PREFIX: Final = 260  # a raw string has at most 255 #
+_RAW_STRING_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9_])[bc]?r$")
 
 
 class Token(NamedTuple):
@@ -50,11 +55,15 @@ class Token(NamedTuple):
     is_literal: bool = False
 
 
-def tokens(source: str, start: int, end: int) -> list[Token]:
-    """The tokens of `source[start:end]` on their own level, comments left out; of broken code whatever there is."""
+def tokens(source: str, start: int, end: int, *, without_rests: bool = False) -> list[Token]:
+    """The tokens of `source[start:end]` on their own level, comments left out; of broken code whatever there is.
+
+    `without_rests` leaves a semicolon alone of a plain type or value in front of it, of which constants have many.
+    """
     found: list[Token] = []
+    pattern = _TOKEN_OR_REST if without_rests else _TOKEN
     position = start
-    while (match := _TOKEN.match(source, position, end)) is not None:
+    while (match := pattern.match(source, position, end)) is not None:
         kind, position = match.lastgroup, match.end()
         if kind == "comment":
             if match["comment"] == "/*":
@@ -65,9 +74,11 @@ def tokens(source: str, start: int, end: int) -> list[Token]:
         elif kind == "raw":
             position = _after_raw_string(source, match["hashes"], position, end)
             found.append(Token(source[match.start("raw") : position], match.start("raw"), position, is_literal=True))
+        elif kind == "rest":
+            found.append(Token(";", position - 1, position))
         else:
-            text = match[0].lstrip()
-            found.append(Token(text, position - len(text), position, is_literal=kind == "literal"))
+            text = match[kind or ""]
+            found.append(Token(text, position - len(text), position, kind == "literal"))
     return found
 
 
@@ -111,9 +122,11 @@ def _after_group(source: str, opening: str, position: int, end: int) -> int:
 def _after_string(source: str, quote: int, end: int) -> int:
     """Behind the string whose opening quote stands at `quote`, raw or not."""
     if source[quote - 1] in "r#":
-        prefix = _RAW_STRING_PREFIX.search(source, max(0, quote - _LONGEST_PREFIX), quote)
-        if prefix is not None:
-            return _after_raw_string(source, prefix[1], quote + 1, end)
+        after_prefix = quote
+        while source[after_prefix - 1] == "#" and after_prefix > 1:
+            after_prefix -= 1
+        if _RAW_STRING_PREFIX.search(source, max(0, after_prefix - 3), after_prefix):
+            return _after_raw_string(source, "#" * (quote - after_prefix), quote + 1, end)
     whole = _WHOLE_STRING.match(source, quote, end)
     return quote + 1 if whole is None else whole.end()
 
