@@ -48,7 +48,7 @@ class Shape:
     """The share of packages that shows each odd case; 0: only well-behaved ones."""
     large_share: float = 0.05
     """The share of packages whose newest archive is above 1 MB."""
-    ecosystems: tuple[str, ...] = ("pypi", "npm")
+    ecosystems: tuple[str, ...] = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
     giant_versions: int = 0
     """Above 0: each ecosystem gets one more package, `giant`, of so many versions with five requirements each."""
 

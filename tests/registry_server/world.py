@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tests.registry_server import cargo, maven, npm, nuget, pypi, recorded, rubygems
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.resources import Request, Resource, Site
 
-ENDPOINTS = (
-    *pypi.ENDPOINTS,
-    *npm.ENDPOINTS,
-    *maven.ENDPOINTS,
-    *rubygems.ENDPOINTS,
-    *cargo.ENDPOINTS,
-    *nuget.ENDPOINTS,
+Made: TypeAlias = pypi.Project | npm.Package | maven.Package | cargo.Crate | rubygems.Gem | nuget.Package
+
+_REGISTRIES: Final[tuple[tuple[type[Made], Callable[[Iterable[Any], Mapping[str, str]], dict[str, Site]]], ...]] = (
+    (pypi.Project, pypi.sites),
+    (npm.Package, npm.sites),
+    (maven.Package, maven.sites),
+    (cargo.Crate, cargo.sites),
+    (rubygems.Gem, rubygems.sites),
+    (nuget.Package, nuget.sites),
+)
+
+ENDPOINTS: Final = tuple(
+    endpoint for registry in (pypi, npm, maven, cargo, rubygems, nuget) for endpoint in registry.ENDPOINTS
 )
 """The names of config.toml's table `[endpoints]` that are served."""
-
-
-Made: TypeAlias = pypi.Project | npm.Package | maven.Package | rubygems.Gem | cargo.Crate | nuget.Package
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,9 @@ class World:
 
     def sites(self, addresses: Mapping[str, str]) -> dict[str, Site]:
         """Everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within documents."""
-        projects = [package for package in self.packages if isinstance(package, pypi.Project)]
-        packages = [package for package in self.packages if isinstance(package, npm.Package)]
-        gems = [package for package in self.packages if isinstance(package, rubygems.Gem)]
-        sites = pypi.sites(projects, addresses) | npm.sites(packages, addresses)
-        sites |= rubygems.sites(gems, addresses)
-        sites |= maven.sites((made for made in self.packages if isinstance(made, maven.Package)), addresses)
-        sites |= cargo.sites((made for made in self.packages if isinstance(made, cargo.Crate)), addresses)
-        sites |= nuget.sites((made for made in self.packages if isinstance(made, nuget.Package)), addresses)
+        sites: dict[str, Site] = {}
+        for kind, sites_of in _REGISTRIES:
+            sites |= sites_of([made for made in self.packages if isinstance(made, kind)], addresses)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():
                 sites[endpoint] = _either(sites[endpoint], site)

@@ -6,7 +6,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from univers.version_range import NpmVersionRange, PypiVersionRange
+from univers.version_range import (
+    GemVersionRange,
+    MavenVersionRange,
+    NpmVersionRange,
+    NugetVersionRange,
+    PypiVersionRange,
+)
 from univers.versions import SemverVersion
 
 from tests.registry_server import Need, Shape, World, generate, npm, pypi, same_constraints, serve
@@ -54,7 +60,14 @@ def test_every_requirement_is_valid_and_names_its_target(world: World) -> None:
 
 
 def test_every_expected_constraint_is_one_that_the_clients_parse(world: World) -> None:
-    ranges = {"pypi": PypiVersionRange, "npm": NpmVersionRange}
+    ranges = {
+        "pypi": PypiVersionRange,
+        "npm": NpmVersionRange,
+        "maven": MavenVersionRange,
+        "cargo": NpmVersionRange,
+        "rubygems": GemVersionRange,
+        "nuget": NugetVersionRange,
+    }
     for package in world.truth().values():
         for version in package.versions:
             for constraints in version.requirements.values():
@@ -107,9 +120,10 @@ def test_an_unpublished_package_is_a_stub_and_not_expected() -> None:
 
 
 def test_a_giant_has_its_versions_and_requirements() -> None:
-    giants = [package.truth() for package in generate(Shape(packages=6, giant_versions=300)).packages[6::7]]
+    truth = generate(Shape(packages=6, giant_versions=300)).truth()
+    giants = [package for package in truth.values() if package.name.rpartition(":")[2] == "giant"]
 
-    assert [(giant.name, len(giant.versions)) for giant in giants] == [("giant", 300), ("giant", 300)]
+    assert [(giant.ecosystem, len(giant.versions)) for giant in giants] == [(each, 300) for each in Shape().ecosystems]
     assert all(len(version.requirements) == 5 for giant in giants for version in giant.versions)
 
 
