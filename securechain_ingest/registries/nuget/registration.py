@@ -14,12 +14,11 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urldefrag, urljoin
 
-import orjson
-
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.nuget.constraints import constraints
+from securechain_ingest.registries.nuget.documents import load_object
 from securechain_ingest.registries.nuget.names import identify, version_purl
 from securechain_ingest.registries.nuget.versions import VersionKey, normal_version, version_key
 from securechain_ingest.registries.repository import normalise_repository, vendor_of
@@ -54,16 +53,12 @@ class Registration:
 
 def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
     """An index or a page, which was found at `url`. Raises Malformed."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
-    items = document.get("items") if isinstance(document, dict) else None
-    if not isinstance(items, list):
+    items = load_object(body, url).get("items")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Malformed(f"the registry's answer about {ref.registry_name} is no registration", url=url)
     entries: list[tuple[dict[str, Any], object]] = []
     pages: list[str] = []
-    for item in filter(None, items):
+    for item in items:
         if inlined := _leaves(item):
             entries += [(_entry(leaf, ref, url), leaf.get("packageContent")) for leaf in inlined]
         elif item.get("count") != 0:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
-import orjson
-
 from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.nuget.documents import load_object
 
 PATH: Final = "v3/index.json"
 NEAR_NAMES: Final = 5
@@ -47,7 +46,7 @@ def default_services(base: str) -> Services:
 
 def parse_service_index(body: bytes, url: str) -> Services:
     """Raises Malformed for what is no service index or names no package metadata."""
-    resources = _loads(body, url).get("resources")
+    resources = load_object(body, url).get("resources")
     found: dict[str, str] = {}
     for resource in resources if isinstance(resources, list) else ():
         for kind, address in _entries(resource):
@@ -60,17 +59,9 @@ def parse_service_index(body: bytes, url: str) -> Services:
 
 def found_names(body: bytes, url: str) -> tuple[str, ...]:
     """The ids in an answer of the search service, which has an object for each, or of the autocomplete service."""
-    hits = _loads(body, url).get("data")
+    hits = load_object(body, url).get("data")
     found = (hit.get("id") if isinstance(hit, dict) else hit for hit in (hits if isinstance(hits, list) else ()))
     return tuple(name for name in found if isinstance(name, str))
-
-
-def _loads(body: bytes, url: str) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"{url} is not JSON ({error})", url=url) from error
-    return document if isinstance(document, dict) else {}
 
 
 def _entries(resource: Any) -> list[tuple[str, str]]:

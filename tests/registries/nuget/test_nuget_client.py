@@ -56,8 +56,10 @@ ACME = nuget.Package(
 )
 LARGE = nuget.Package(
     "Large",
-    tuple(nuget.Version(f"1.0.{patch}", nupkg=False) for patch in range(199))
-    + (nuget.Version("1.1.0", padding_bytes=1_500_000),),
+    (
+        *(nuget.Version(f"1.0.{patch}", nupkg=False) for patch in range(199)),
+        nuget.Version("1.1.0", padding_bytes=1_500_000),
+    ),
     project_url="https://github.com/some-owner/large",
     vendor="some-owner",
     repository_url="https://github.com/some-owner/large",
