@@ -38,26 +38,29 @@ class Poms:
         self._pool = pool
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._flights: Flights[PublishedPom] = Flights()
-        self._kept: BoundedCache[Coordinates, PublishedPom | Malformed] = BoundedCache(KEPT_BYTES)
+        self._kept: BoundedCache[Coordinates, PublishedPom | str] = BoundedCache(KEPT_BYTES)
 
     async def get(self, coordinates: Coordinates) -> PublishedPom:
         """The POM at the coordinates. Raises UpstreamError; what was malformed once is so for good."""
         kept = self._kept.get(coordinates)
         if kept is None:
             return await self._flights.join(coordinates, lambda: self._read(coordinates))
-        if isinstance(kept, Malformed):
-            raise Malformed(str(kept), url=kept.url)
+        if isinstance(kept, str):
+            raise Malformed(kept, url=self._url(coordinates))
         return kept
 
     async def _read(self, coordinates: Coordinates) -> PublishedPom:
-        url = self._http.url("maven_central", file_path(coordinates, "pom"))
+        url = self._url(coordinates)
         async with self._turns:
             response = await self._http.get(url, limit_bytes=MAX_POM_BYTES)
         try:
             pom = await self._pool.parse_document(parse_pom, response.body, url)
         except Malformed as error:
-            self._kept.put(coordinates, error, len(response.body))
+            self._kept.put(coordinates, str(error), len(response.body))
             raise
         published = PublishedPom(pom, http_date_seconds(response.headers.get("last-modified")))
         self._kept.put(coordinates, published, len(response.body))
         return published
+
+    def _url(self, coordinates: Coordinates) -> str:
+        return self._http.url("maven_central", file_path(coordinates, "pom"))

@@ -104,9 +104,19 @@ HOLES = maven.Package(
         maven.Version("3", (maven.need("org.made:thing", None, "any"),), parent="org.made:never-published:1"),
     ),
 )
+MANAGING = maven.Package(
+    "org.made:managing",
+    (
+        maven.Version(
+            "1",
+            (maven.need("org.made:part-1999", None, "[1999.0]"),),
+            pom=managed(*(maven.dependency(f"org.made:part-{number}", f"{number}.0") for number in range(2000))),
+        ),
+    ),
+)
 BUNDLE = maven.Package("org.made:bundle", (maven.Version("1.0", packaging="pom"),))
 BROKEN = maven.Package("org.made:broken", (maven.Version("1.0", has_jar=False),))
-WORLD = World((BOM, PARENT, CHILD, SIBLING, MOVED, LARGE, HOLES, BUNDLE, BROKEN))
+WORLD = World((BOM, PARENT, CHILD, SIBLING, MOVED, LARGE, HOLES, MANAGING, BUNDLE, BROKEN))
 
 
 @dataclass(frozen=True)
@@ -187,7 +197,7 @@ async def test_parents_and_boms_are_read_once_for_all_packages(site: Site) -> No
     assert site.paths() == ["maven-metadata.xml", "sibling-1.0.pom"]
 
 
-@pytest.mark.parametrize("expected", [CHILD, SIBLING, MOVED, LARGE, BUNDLE], ids=lambda package: package.name)
+@pytest.mark.parametrize("expected", [CHILD, SIBLING, MOVED, LARGE, MANAGING, BUNDLE], ids=lambda package: package.name)
 async def test_a_package_is_what_its_author_published(site: Site, expected: maven.Package) -> None:
     package = await fetched(site, expected.name)
     truth = expected.truth()
@@ -342,6 +352,19 @@ async def test_versions_without_a_readable_pom_or_parent_stay_and_are_reported(s
         ("pom_incomplete", None, "3"),
     }
     assert any("org.made:never-published:1" in line["reason"] for line in lines)
+
+
+async def test_a_malformed_parent_is_read_once(site: Site) -> None:
+    children = tuple(maven.Version(f"1.{minor}", parent="org.made:broken-parent:1") for minor in range(4))
+    parent = maven.Version("1", packaging="pom", document=b"<html>Not Found</html>")
+    site.server.replace(
+        World(
+            (maven.Package("org.made:many", children), maven.Package("org.made:broken-parent", (parent,), listed=False))
+        )
+    )
+    await fetched(site, "org.made:many")
+
+    assert site.paths().count("broken-parent-1.pom") == 1
 
 
 async def test_a_jar_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:

@@ -92,7 +92,7 @@ def _package(dice: Dice, name: str, names: list[str]) -> Package:
     group_id = name.partition(":")[0]
     has_parent = dice.random.random() < 0.6
     versions = [_version(dice, number, name, names, has_parent=has_parent) for number in range(dice.version_count())]
-    newest, import_names = _newest(dice, name, versions[-1])
+    newest, import_names = _newest(dice, name, versions[-1], names)
     versions[-1] = newest
     if len(versions) > 1 and dice.odd():  # A fix of the oldest line, published last.
         versions[0] = replace(versions[0], date=default_date(len(versions)))
@@ -113,8 +113,13 @@ def _version(dice: Dice, number: int, name: str, names: list[str], *, has_parent
     suffix = "-beta-1" if dice.odd() else ""
     text = f"{number // 5}.{number % 5}.0{suffix}"
     needs = _needs(dice, name, names)
+    profile = ""
+    if dice.odd():
+        needs += (Need("", "com.made:by-jdk", "[17]"),)
+        profile = _profile("<jdk>[11,)</jdk>", "17") + _profile("<jdk>1.8</jdk>", "8")
+    profiles = f"<profiles>{profile}</profiles>" if profile else ""
     if not has_parent:
-        return Version(text, needs)
+        return Version(text, needs, pom=profiles)
     inherited = (
         need("com.made.managed:by-parent", None, "[5.0]"),
         need("com.made.managed:thing-42", None, "[42.1]"),
@@ -124,8 +129,16 @@ def _version(dice: Dice, number: int, name: str, names: list[str], *, has_parent
     return Version(
         text,
         needs + tuple(dice.random.sample(inherited, 2)),
-        pom="<properties><overridden.version>5</overridden.version></properties>",
+        pom=f"<properties><overridden.version>5</overridden.version></properties>{profiles}",
         parent=f"{group_id}:family-parent:{text}",
+    )
+
+
+def _profile(activation: str, version: str) -> str:
+    """One that is there for some JDKs only."""
+    return (
+        f"<profile><id>jdk-{version}</id><activation>{activation}</activation>"
+        f"<dependencies>{dependency('com.made:by-jdk', version)}</dependencies></profile>"
     )
 
 
@@ -156,7 +169,7 @@ def _need(dice: Dice, target: str) -> Need:
     return need(target, written, constraints, **more)
 
 
-def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str, ...]]:
+def _newest(dice: Dice, name: str, version: Version, names: list[str]) -> tuple[Version, tuple[str, ...]]:
     """The newest version with its files, never a pre-release, and the names that can be imported from it."""
     group_id, _, artifact_id = name.partition(":")
     package = f"{group_id}.{artifact_id.replace('-', '').lower()}"
@@ -174,16 +187,30 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
     newest = replace(version, version=text, parent=parent, members=members)
     if not dice.odd():
         return newest, (package,)
-    match dice.random.randrange(4):
+    match dice.random.randrange(5):
         case 0:
             return replace(newest, packaging="pom"), ()
         case 1:
             return replace(newest, packaging="bundle"), (package,)
         case 2:
+            return _moved(newest, dice.random.choice([other for other in names if other != name])), ()
+        case 3:
             return replace(newest, members={"META-INF/resources/a.css": b""}), ()
         case _:
             roots = {**members, "org/shaded/Other.class": b"\xca\xfe\xba\xbe"}
             return replace(newest, members=roots), (package, "org.shaded")
+
+
+def _moved(version: Version, target: str) -> Version:
+    """A version that only says where its successor is."""
+    group_id, _, artifact_id = target.partition(":")
+    relocation = f"<relocation><groupId>{group_id}</groupId><artifactId>{artifact_id}</artifactId></relocation>"
+    return Version(
+        version.version,
+        (Need("", target, f"[{version.version}]"),),
+        pom=f"<distributionManagement>{relocation}</distributionManagement>",
+        has_jar=False,
+    )
 
 
 def _giant(count: int, names: list[str]) -> Package:
