@@ -21,13 +21,13 @@ from sdnotify import SystemdNotifier
 
 from securechain_ingest import __version__, log
 from securechain_ingest.configuration import Settings, merge_reload
-from securechain_ingest.embedded import EmbeddedStores, embedded_stores, state_lock
+from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.intake.reader import Reader
 from securechain_ingest.jobs.refresh import queue_stale_packages
 from securechain_ingest.schedule import Schedule, Scheduler
 from securechain_ingest.service import Service, build_service
-from securechain_ingest.stores import Stores, configured, connect, merge, missing, refuse_missing
+from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing
 
 logger = structlog.get_logger(__name__)
 
@@ -40,13 +40,15 @@ LEAVE_NOW_S = 5.0
 
 async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError, or StoreError at the start."""
+    addresses = configured(settings)
+    refuse_missing(settings, missing(addresses))
     settings.daemon.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     favour_the_event_loop()
     with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
         # Until the loops run and listen to signals themselves; stores that are being started are stopped again.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
-        async with _open_stores(settings) as (stores, embedded):
+        async with open_stores(addresses, settings) as (stores, embedded):
             daemon = Daemon(settings, reload)
             async with build_service_when_ready(stores, settings, daemon.depth) as service:
                 await daemon.serve(stores, service, embedded)
@@ -61,22 +63,6 @@ def favour_the_event_loop() -> None:
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
     sys.setswitchinterval(0.001)
-
-
-@asynccontextmanager
-async def _open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, EmbeddedStores | None]]:
-    addresses = configured(settings)
-    needed = missing(addresses)
-    refuse_missing(settings, needed)
-    if not needed:
-        async with connect(addresses, settings) as stores:
-            yield stores, None
-        return
-    async with (
-        embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded,
-        connect(merge(addresses, embedded.addresses), settings) as stores,
-    ):
-        yield stores, embedded
 
 
 @asynccontextmanager

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
 from securechain_ingest.configuration import Settings
-from securechain_ingest.embedded import StoreAddresses, embedded_stores, running_stores, state_lock
+from securechain_ingest.embedded import running_stores, state_lock
 from securechain_ingest.errors import IngestError
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
-from securechain_ingest.stores import Stores, configured, connect, merge, missing, refuse_missing
+from securechain_ingest.stores import Stores, configured, merge, missing, open_stores, refuse_missing
 from securechain_ingest.worker import Request
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[tuple[Stores, StoreAddresses]]:
+async def find_stores(settings: Settings) -> AsyncIterator[Stores]:
     """The configured stores, else those of a daemon that runs on the state directory, else local servers."""
+    state_dir = settings.daemon.state_dir
     addresses = configured(settings)
-    if missing(addresses) and (local := running_stores(settings.daemon.state_dir)):
+    if missing(addresses) and (local := running_stores(state_dir)):
         addresses = merge(addresses, local)
     needed = missing(addresses)
     refuse_missing(settings, needed)
-    if not needed:
-        async with connect(addresses, settings) as stores:
-            yield stores, addresses
-        return
-    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with state_lock(settings.daemon.state_dir):
-        async with embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed) as embedded:
-            addresses = merge(addresses, embedded.addresses)
-            async with connect(addresses, settings) as stores:
-                yield stores, addresses
+    with ExitStack() as stack:
+        if needed:
+            state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(state_lock(state_dir))
+        async with open_stores(addresses, settings) as (stores, _):
+            yield stores
 
 
 @dataclass(slots=True)

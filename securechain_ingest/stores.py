@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import Settings
-from securechain_ingest.embedded import StoreAddresses, running_stores
+from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.store import Graph
 
@@ -37,6 +37,7 @@ class Stores:
     redis: Redis
     graph: Graph
     advisories: AdvisoryStore
+    addresses: StoreAddresses
 
     async def ping(self) -> None:
         """Return if all three answer. Raises StoreError for one that does not, ConfigError for refused credentials."""
@@ -125,6 +126,24 @@ def redis_client(url: str, settings: Settings) -> Redis:
 
 
 @asynccontextmanager
+async def open_stores(
+    addresses: StoreAddresses, settings: Settings
+) -> AsyncIterator[tuple[Stores, EmbeddedStores | None]]:
+    """Drivers on the stores, and a local server for each that has no address; those servers are None if none has to be.
+
+    If one has to be, the caller holds the state directory's lock. Raises ConfigError, StoreError.
+    """
+    needed = missing(addresses)
+    async with AsyncExitStack() as stack:
+        embedded = None
+        if needed:
+            servers = embedded_stores(settings.daemon.state_dir, settings.embedded, needed=needed)
+            embedded = await stack.enter_async_context(servers)
+            addresses = merge(addresses, embedded.addresses)
+        yield await stack.enter_async_context(connect(addresses, settings)), embedded
+
+
+@asynccontextmanager
 async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterator[Stores]:
     """Drivers on all three stores, closed at the end."""
     assert addresses.redis_url and addresses.graph_uri and addresses.vulnerability_uri  # noqa: S101, PT018 - resolved
@@ -140,7 +159,7 @@ async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterato
             ) as graph,
             AdvisoryStore.connect(addresses.vulnerability_uri, settings.vulnerabilities) as advisories,
         ):
-            yield Stores(redis, graph, advisories)
+            yield Stores(redis, graph, advisories, addresses)
     finally:
         await redis.aclose()
 

@@ -73,7 +73,7 @@ async def _backfill(
     from securechain_ingest import log
     from securechain_ingest.intake.keys import Keys
     from securechain_ingest.jobs.backfill import Backfill, Kind, Position
-    from securechain_ingest.oneshot import open_stores
+    from securechain_ingest.oneshot import find_stores
     from securechain_ingest.service import build_service
 
     errors = Console(stderr=True)
@@ -94,7 +94,7 @@ async def _backfill(
             progress.advance(bar)
 
         async with (
-            open_stores(settings) as (stores, _),
+            find_stores(settings) as stores,
             build_service(stores, settings, lambda: 0) as service,
         ):
             registry = service.registries[label]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Protocol, TypeVar
 
 import typer
 from redis.asyncio import Redis
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
+from securechain_ingest.settings import QueueSettings
 
 T = TypeVar("T")
 
@@ -91,10 +92,7 @@ def replay_command(
     """Put dead letters back on the stream, as if they had just been sent."""
     from securechain_ingest.intake.dead_letters import replay_dead_letters
 
-    settings = load_settings(config, state_dir)
-    chosen = _chosen(ids, everything, kind)
-    count = _with_redis(settings, lambda redis: replay_dead_letters(redis, settings.queue, ids=chosen, kind=kind))
-    _finish(count, chosen, "replayed")
+    _act_on(ids, everything, kind, load_settings(config, state_dir), replay_dead_letters, "replayed")
 
 
 @app.command("drop")
@@ -108,21 +106,24 @@ def drop_command(
     """Delete dead letters for good."""
     from securechain_ingest.intake.dead_letters import drop_dead_letters
 
-    settings = load_settings(config, state_dir)
-    chosen = _chosen(ids, everything, kind)
-    count = _with_redis(settings, lambda redis: drop_dead_letters(redis, settings.queue, ids=chosen, kind=kind))
-    _finish(count, chosen, "dropped")
+    _act_on(ids, everything, kind, load_settings(config, state_dir), drop_dead_letters, "dropped")
 
 
-def _chosen(ids: list[str] | None, everything: bool, kind: str | None) -> list[str] | None:
-    """The ids, or None for all of them (of the kind)."""
+class _Action(Protocol):
+    """Deals with the dead letters of these ids, else with all (of a kind); how many there were."""
+
+    async def __call__(
+        self, redis: Redis, queue: QueueSettings, *, ids: Iterable[str] | None, kind: str | None
+    ) -> int: ...
+
+
+def _act_on(
+    ids: list[str] | None, everything: bool, kind: str | None, settings: Settings, act: _Action, done: str
+) -> None:
     if sum((bool(ids), everything, kind is not None)) != 1:
         raise typer.BadParameter("give ids, or --kind, or --all", param_hint="IDS")
-    return ids or None
-
-
-def _finish(count: int, chosen: list[str] | None, done: str) -> None:
+    count = _with_redis(settings, lambda redis: act(redis, settings.queue, ids=ids or None, kind=kind))
     typer.echo(f"{count} {done}")
-    if chosen is not None and count < len(chosen):
-        typer.echo(f"{len(chosen) - count} of the ids are no dead letters", err=True)
+    if ids and count < len(ids):
+        typer.echo(f"{len(ids) - count} of the ids are no dead letters", err=True)
         raise typer.Exit(1)

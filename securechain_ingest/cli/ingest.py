@@ -36,7 +36,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from securechain_ingest.cli.tree import package_tree
-    from securechain_ingest.oneshot import ingest, open_stores
+    from securechain_ingest.oneshot import find_stores, ingest
     from securechain_ingest.service import build_service
     from securechain_ingest.stores import graph_address
 
@@ -44,7 +44,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         bar = progress.add_task("opening the stores", total=None)
-        async with open_stores(settings) as (stores, addresses):
+        async with find_stores(settings) as stores:
             async with build_service(stores, settings, lambda: depth) as service:
                 progress.update(bar, description="packages", total=len(refs))
                 outcome = await ingest(
@@ -63,8 +63,8 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     for ref, error in outcome.failed:
         errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
     output.print(
-        f"{len(outcome.done)} packages read, {len(outcome.failed)} failed. The graph is at {graph_address(addresses)};"
-        f" local data, if any, is under {settings.daemon.state_dir}.",
+        f"{len(outcome.done)} packages read, {len(outcome.failed)} failed. The graph is at"
+        f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}.",
         highlight=False,
     )
     return len(outcome.failed)

@@ -12,14 +12,15 @@ from securechain_ingest.archives.remote import tail_window
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.archives.tars import iterate_tar
 from securechain_ingest.archives.zips import open_zip
+from tests.conftest import SHARED_FIXTURES
 
-_FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
 _LIMITS = ArchiveLimits(max_members=100_000, max_expanded_bytes=1024**3)
-_ARCHIVES = sorted(path for path in _FIXTURES.glob("*/archives/*") if not path.name.endswith(".contents.txt"))
+_ARCHIVES = sorted(path for path in SHARED_FIXTURES.glob("*/archives/*") if not path.name.endswith(".contents.txt"))
 _ZIPS = [path for path in _ARCHIVES if path.suffix in {".whl", ".zip", ".jar", ".war", ".nupkg"}]
 _TARS = [path for path in _ARCHIVES if path.name.endswith((".tgz", ".crate", ".tar.gz", ".gem"))]
 
-pytestmark = pytest.mark.skipif(not _ARCHIVES, reason="the recorded archives (../shared/fixtures) are not here")
+# Without them these are skipped, or fail where nothing may be skipped.
+pytestmark = pytest.mark.usefixtures("shared_fixtures")
 
 
 def _golden(archive: Path) -> list[tuple[int, str, str]]:
@@ -34,6 +35,11 @@ def _files(rows: list[tuple[int, str, str]]) -> list[tuple[str, int]]:
 
 def _zip_files(file: BinaryIO) -> list[tuple[str, int]]:
     return sorted({(member.name, member.size) for member in open_zip(file, _LIMITS).members() if member.is_file})
+
+
+def test_there_are_recorded_zips_and_tars() -> None:
+    assert _ZIPS
+    assert _TARS
 
 
 @pytest.mark.parametrize("archive", _ZIPS, ids=lambda path: path.name)
@@ -71,8 +77,8 @@ def test_the_end_of_a_recorded_zip_is_enough_for_its_listing(archive: Path) -> N
     assert names == _files(_golden(archive))
 
 
-def test_unsafe_names_of_a_real_archive_are_left_out_and_the_rest_is_read() -> None:
-    with (_FIXTURES / "maven" / "archives" / "nexus-webapp-sources.jar").open("rb") as file:
+def test_unsafe_names_of_a_real_archive_are_left_out_and_the_rest_is_read(shared_fixtures: Path) -> None:
+    with (shared_fixtures / "maven" / "archives" / "nexus-webapp-sources.jar").open("rb") as file:
         names = [member.name for member in open_zip(file, _LIMITS).members()]
     assert "META-INF/MANIFEST.MF" in names
     assert not any(".." in name for name in names)

@@ -15,7 +15,7 @@ import pytest
 from securechain_ingest.configuration import Settings, load
 from securechain_ingest.jobs.backfill import BATCH_PACKAGES, Backfill, Kind, Position
 from securechain_ingest.model import Package
-from securechain_ingest.oneshot import open_stores
+from securechain_ingest.oneshot import find_stores
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.service import Service, build_service
@@ -112,7 +112,7 @@ async def bench(server: Server, settings: Settings, read: Reader) -> AsyncIterat
     server.requests.clear()
     server.faults.clear()
     async with AsyncExitStack() as stack:
-        stores, _ = await stack.enter_async_context(open_stores(settings))
+        stores = await stack.enter_async_context(find_stores(settings))
         service = await stack.enter_async_context(build_service(stores, settings, lambda: 0))
         yield Bench(server, stores, service, read)
 
