@@ -146,19 +146,30 @@ def flattened(model: Model, texts: Texts, boms: Sequence[Management]) -> Managem
     return own
 
 
-def direct_dependencies(model: Model, texts: Texts, boms: Sequence[Management]) -> list[Dependency]:
+def declared_dependencies(model: Model, texts: Texts) -> list[Dependency]:
+    """The dependencies of a model, inherited ones too, before they are managed."""
+    return [texts.dependency(written) for written in model.dependencies.values()]
+
+
+def need_imports(declared: Iterable[Dependency], own: Management) -> bool:
+    """Whether imported BOMs can have a say in any of these: it lacks something and the model does not manage it."""
+    return any(
+        (dependency.version is None or dependency.scope is None) and dependency.key not in own
+        for dependency in declared
+    )
+
+
+def direct_dependencies(
+    declared: Iterable[Dependency], own: Management, boms: Sequence[Management], texts: Texts
+) -> tuple[Dependency, ...]:
     """The dependencies of the effective POM, of every scope, with managed versions and scopes."""
-    if not model.dependencies:
-        return []
-    own = own_management(model, texts)
     found: list[Dependency] = []
-    for written in model.dependencies.values():
-        dependency = texts.dependency(written)
+    for dependency in declared:
         managed = _managed(dependency.key, own, boms, texts)
         if managed is not None:
-            dependency = _managed_by(dependency, managed)
+            dependency = _managed_by(dependency, managed)  # noqa: PLW2901  # the same one, with more of it known
         found.append(dependency if dependency.scope else dependency._replace(scope="compile"))
-    return found
+    return tuple(found)
 
 
 def relocation_of(model: Model, texts: Texts, own: Coordinates) -> Coordinates | None:

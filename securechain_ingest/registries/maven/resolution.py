@@ -13,10 +13,13 @@ from securechain_ingest.registries.maven.effective import (
     Management,
     Model,
     Texts,
+    declared_dependencies,
     direct_dependencies,
     flattened,
     imports,
     inherit,
+    need_imports,
+    own_management,
     relocation_of,
 )
 from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for
@@ -70,10 +73,13 @@ class Effectives:
         relocation = relocation_of(model, texts, own)
         if relocation is not None:
             return Effective((), relocation, model, texts, model.gaps)
-        boms = await resolution.boms(imports(model, texts), (own,)) if model.dependencies else []
-        dependencies = direct_dependencies(model, texts, [bom.management for bom in boms])
+        declared = declared_dependencies(model, texts)
+        management = own_management(model, texts) if declared else {}
+        wanted = imports(model, texts) if need_imports(declared, management) else ()
+        boms = await resolution.boms(wanted, (own,))
+        dependencies = direct_dependencies(declared, management, [bom.management for bom in boms], texts)
         gaps = (*model.gaps, *(gap for bom in boms for gap in bom.gaps))
-        return Effective(tuple(dependencies), None, model, texts, tuple(dict.fromkeys(gaps)))
+        return Effective(dependencies, None, model, texts, tuple(dict.fromkeys(gaps)))
 
 
 @dataclass(slots=True)
@@ -147,4 +153,4 @@ class _Resolution:
         except (UpstreamError, ArchiveRefused) as error:
             if error.transient:
                 raise
-            return f"{role} {wanted}: {error}"
+            return f"{role} {wanted} cannot be had ({error.kind})"

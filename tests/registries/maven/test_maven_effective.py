@@ -21,6 +21,7 @@ from tests.registries.maven.poms import (
     profiles,
     project,
     properties,
+    short,
 )
 
 # Properties.
@@ -173,6 +174,25 @@ async def test_of_boms_the_first_declared_counts_and_their_own_imports_come_last
     ]
 
 
+async def test_a_bom_that_has_no_say_is_not_asked_for() -> None:
+    own = management(bom("o:bom:1"), dependency("o:a:1")) + dependencies(
+        dependency("o:a"), dependency("o:b:2", scope="runtime")
+    )
+    shelf = Shelf(project("g:c:1", own))
+
+    assert [short(found) for found in (await shelf.effective("g:c:1")).dependencies] == [
+        "o:a:1:compile",
+        "o:b:2:runtime",
+    ]
+    assert shelf.loads == []
+
+
+async def test_a_bom_may_give_a_dependency_with_a_version_its_scope() -> None:
+    own = project("g:c:1", management(bom("o:bom:1")) + dependencies(dependency("o:a:2")))
+
+    assert await direct(own, project("o:bom:1", management(dependency("o:a:1", scope="test")))) == ["o:a:2:test"]
+
+
 async def test_a_bom_inherits_too() -> None:
     own = project("g:c:1", management(bom("o:bom:1")) + dependencies(dependency("o:a")))
     above = project("o:above:2", properties(v="8") + management(dependency("o:a:${v}")))
@@ -229,7 +249,7 @@ async def test_a_missing_parent_is_told_and_what_the_pom_itself_says_remains() -
     found = await effective(project("g:c:1", dependencies(dependency("o:a:1"), dependency("o:b:${v}")), parent="g:p:1"))
 
     assert [one.version for one in found.dependencies] == ["1", "${v}"]
-    assert found.gaps == ("parent g:p:1: g:p:1 is not here",)
+    assert found.gaps == ("parent g:p:1 cannot be had (not_found)",)
 
 
 async def test_a_missing_bom_is_told_and_the_next_one_counts() -> None:
@@ -237,7 +257,7 @@ async def test_a_missing_bom_is_told_and_the_next_one_counts() -> None:
     found = await effective(project("g:c:1", own), project("o:bom:1", management(dependency("o:a:2"))))
 
     assert [one.version for one in found.dependencies] == ["2"]
-    assert found.gaps == ("BOM o:gone:1: o:gone:1 is not here",)
+    assert found.gaps == ("BOM o:gone:1 cannot be had (not_found)",)
 
 
 async def test_parents_in_a_circle_are_survived_and_told() -> None:
