@@ -38,6 +38,7 @@ def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
         "npm_registry": _site(packuments | tarballs),
         "maven_central": _site(_maven_documents(folder / "maven")),
         **_gem_sites(folder / "rubygems", addresses),
+        "nuget_api": _site(_nuget_documents(folder / "nuget", addresses)),
     }
 
 
@@ -117,6 +118,22 @@ def _gem_sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
         "rubygems_api": _site({(f"/api/v1/{path}.json", ""): resource for path, resource in api.items()}),
         "rubygems_files": _site({(f"/gems/{name}", ""): resource for name, resource in gems.items()}),
     }
+
+
+def _nuget_documents(folder: Path, addresses: Mapping[str, str]) -> Documents:
+    """Registrations are served at the one address, whichever of the registry's they were recorded from."""
+    documents: Documents = {}
+    for file, body, _ in _read(folder / "enumeration", addresses):
+        documents[f"/v3/{file.name.removeprefix('v3-')}", ""] = document(body)
+    folders = (folder / "metadata/registration", folder / "metadata/registration/nlog")
+    for _, body, value in (read for registrations in folders for read in _read(registrations, addresses)):
+        path = value["@id"].removeprefix(addresses["nuget_api"])
+        documents[path.replace("registration5-semver1", "registration5-gz-semver2"), ""] = document(body)
+    for file in (folder / "archives").glob("*.nupkg"):
+        name, version = re.split(r"\.(?=\d)", file.stem.lower().removesuffix(".nuspec-only"), maxsplit=1)
+        path = f"/v3-flatcontainer/{name}/{version}/{name}.{version}.nupkg"
+        documents[path, ""] = archive(file.read_bytes())
+    return documents
 
 
 def _archives(folder: Path, documents: Documents, address: str) -> Documents:
