@@ -7,9 +7,9 @@ macros lie at the root). A module of which several conditional versions exist is
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Final
 
 from securechain_ingest.errors import ArchiveRefused
@@ -26,6 +26,9 @@ MAX_EXPANDED: Final = 4_000_000
 
 # Expanding it would only bring its arguments, after many rounds.
 _PASSING_ON: Final = frozenset({"cfg_if"})
+# The crate paste writes `[<new_ $name>]` for a name that is put together.
+_CONCATENATING: Final = "paste"
+_CONCATENATION: Final = re.compile(r"\[\s*<([\w\s]+)>\s*\]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +88,7 @@ class _Builder:
         self._sources = sources
         self._root = root
         self._items: dict[str, tuple[Item, ...]] = {}
-        self._macros: dict[str, str] = {}
+        self._macros: dict[str, Macro] = {}
         self._expanded = 0
         self._scopes = 0
 
@@ -100,7 +103,7 @@ class _Builder:
                 case Kind.GLOB:
                     scope.globs.append(item)
                 case Kind.EXPORTED_MACRO | Kind.MACRO:
-                    self._macros[item.name] = item.text
+                    self._macros[item.name] = Macro(item.text)
                     (self._root if item.kind is Kind.EXPORTED_MACRO else scope).add(item)
                 case Kind.CALL:
                     if place.depth < MAX_PLACE_DEPTH:
@@ -144,10 +147,11 @@ class _Builder:
         Other crates' macros, such as `cfg_if!`, `bitflags!` or `lazy_static!`, are taken to put the items among their
         arguments, more or less as they stand, in place of the call.
         """
-        definition = self._macros.get(call.name, "")
+        if call.name == _CONCATENATING:
+            return parse_items(_CONCATENATION.sub(lambda match: "".join(match[1].split()), call.text), in_macro=True)
         text: str | None = None
-        if definition and self._expanded < MAX_EXPANDED and call.name not in _PASSING_ON:
-            text = _macro(definition).expand(call.text)
+        if call.name in self._macros and call.name not in _PASSING_ON and self._expanded < MAX_EXPANDED:
+            text = self._macros[call.name].expand(call.text)
             self._expanded += len(text or "")
         return parse_items(call.text if text is None else text, in_macro=True)
 
@@ -167,11 +171,6 @@ class _Builder:
 
     def _may_load(self, file: str, place: _Place) -> bool:
         return file in self._sources and file not in place.files
-
-
-@lru_cache(maxsize=256)
-def _macro(definition: str) -> Macro:
-    return Macro(definition)
 
 
 def _joined(folder: str, path: str) -> str:

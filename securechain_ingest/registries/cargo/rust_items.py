@@ -224,7 +224,7 @@ class _Reader:
         crate = _plain(self._text(2))
         name = _plain(self._text(4)) if self._text(3) == "as" else crate
         self._skip(up_to_semicolon=True)
-        return [Item(Kind.EXTERN_CRATE, name, is_public, attributes.is_conditional, (crate,))]
+        return [Item(Kind.EXTERN_CRATE, name, is_public, attributes.is_conditional, (crate,))] if name != "_" else []
 
     def _foreign_items(self) -> list[Item]:
         """What an `extern "C"` block declares."""

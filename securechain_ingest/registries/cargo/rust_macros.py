@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from securechain_ingest.registries.cargo.rust_tokens import (
@@ -65,7 +66,11 @@ class Macro:
     """One definition, given as what stands between its outermost brackets."""
 
     def __init__(self, definition: str) -> None:
-        self._rules = list(_rules(definition))
+        self._definition = definition
+
+    @cached_property
+    def _rules(self) -> list[_Rule]:
+        return list(_rules(self._definition))
 
     def expand(self, arguments: str) -> str | None:
         """What a call with these arguments stands for; None if no rule is seen to match, or for far too long a text."""

@@ -154,7 +154,10 @@ def test_a_modules_own_names_go_before_those_of_globs() -> None:
 
 
 def test_what_is_re_exported_from_another_crate_has_a_path_and_a_glob_of_one_has_none() -> None:
-    root = "pub use serde; pub use ::log::info; pub use other::{deep::Thing as It, *}; pub extern crate core as _core;"
+    root = """
+        pub use serde; pub use ::log::info; pub use other::{deep::Thing as It, *};
+        pub extern crate core as _core; pub extern crate b as _;
+    """
 
     assert paths(root) == ["It", "_core", "info", "serde"]
 
@@ -277,6 +280,8 @@ def test_a_call_of_the_crates_own_macro_gives_the_items_that_it_expands_to() -> 
             () => {};
         }
         numbers! { u8 u16 }
+        macro_rules! pasted { ($name:ident) => { paste::paste! { pub fn [<new_ $name>]() {} } }; }
+        pasted!(thing);
         pair! {
             /// Documented.
             #[derive(Debug)] pub One => ONE: Vec<(u8, u16)> = vec![1, 2],
@@ -291,7 +296,7 @@ def test_a_call_of_the_crates_own_macro_gives_the_items_that_it_expands_to() -> 
         pub use crate::make::C as D;
     """
     assert paths(root.replace("mod make;", "mod make; pub use make::*;"), make=make) == [
-        *("C", "D", "ONE", "One", "TWO", "Thing", "join", "u16", "u8"),
+        *("C", "D", "ONE", "One", "TWO", "Thing", "join", "new_thing", "u16", "u8"),
     ]
 
 
