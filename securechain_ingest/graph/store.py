@@ -137,7 +137,8 @@ class Graph:
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
                 raise StoreError(f"{min(lost)} left the graph while it was being linked")
-            answers |= {link.ref.purl: answer for link in members}
+            once = {"queued": _once(answer["queued"]), "linked": answer["linked"]}
+            answers |= {link.ref.purl: once for link in members}
         return [
             _result(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
         ]
@@ -209,7 +210,7 @@ class Graph:
             late = set(answer["late"])
             queued += [entry for entry in answer["queued"] if entry[1] not in late]
             linked += answer["linked"]
-        answer = {"queued": queued, "linked": linked}
+        answer = {"queued": _once(queued), "linked": linked}
         return {
             write.package.ref.purl: _result(write.package.ref, answer, [parent.element_id for parent in write.parents])
             for write in writes
@@ -284,6 +285,14 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
             for (purl, element_id), constraints in sorted(parents.items())
         ],
     }
+
+
+def _once(queued: Iterable[list[str]]) -> list[list[str]]:
+    """Each absent package for the first only of those that require it: (package, absent package, name)."""
+    first: dict[str, list[str]] = {}
+    for entry in queued:
+        first.setdefault(entry[1], entry)
+    return list(first.values())
 
 
 def _result(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) -> WriteResult:

@@ -11,7 +11,7 @@ from neo4j import Driver, GraphDatabase
 from tests.registry_server import ExpectedPackage
 from tests.stores import GraphTarget
 
-LABELS = ("PyPIPackage", "NPMPackage")
+LABELS = ("PyPIPackage", "NPMPackage", "MavenPackage", "CargoPackage", "RubyGemsPackage", "NuGetPackage")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,14 @@ async def test_an_absent_package_is_queued_once(graph: Graph) -> None:
     assert [ref.purl for ref in repeated.to_queue] == ["pkg:pypi/six"]
 
 
+async def test_an_absent_package_that_several_of_a_transaction_require_is_queued_once(graph: Graph) -> None:
+    other = pypi("other")
+    written = await graph.write([APP_NEEDS_SIX, write(other, version(other, "1.0", {SIX: "any"}))])
+    linked = await graph.link([link(APP, repeat_follow=True), link(other, repeat_follow=True)])
+    for results in (written, linked):
+        assert [ref.purl for result in results for ref in result.to_queue] == ["pkg:pypi/six"]
+
+
 async def test_without_following_nothing_is_queued_until_someone_follows(graph: Graph) -> None:
     unfollowed = write(APP, version(APP, "1.0", {SIX: ">= 1"}), follow=False)
     assert (await graph.write([unfollowed]))[0].to_queue == ()
