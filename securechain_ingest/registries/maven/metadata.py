@@ -16,6 +16,8 @@ from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
 
 _FOLDER: Final = re.compile(rb"""<a\s[^>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
 
+_DATE: Final = re.compile(r"(?:19|20)\d{6}(?!\d)", re.ASCII)
+
 
 def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
     """The versions, each once, as listed. Raises Malformed for what is no such list, NotFound for one without any."""
@@ -28,7 +30,10 @@ def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
 
 
 def default_version(versions: tuple[str, ...]) -> str:
-    """What a user takes who just wants the newest: the highest release, else the highest of any kind."""
+    """What a user takes who just wants the newest: the highest release, else the highest of any kind.
+
+    Beside releases with numbers the dates of long ago (commons-io's 20030203.000550) count less, high as they are.
+    """
     return max(versions, key=_preference)
 
 
@@ -43,4 +48,6 @@ def _preference(name: str) -> tuple[int, VersionKey, str]:
         key = version_key(name)
     except ValueError:
         return 0, (), name
-    return 2 if is_release(name) else 1, key, name
+    if not is_release(name):
+        return 1, key, name
+    return 2 if _DATE.match(name) else 3, key, name

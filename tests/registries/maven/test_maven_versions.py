@@ -103,6 +103,9 @@ def test_these_are_none(name: str) -> None:
         (("4.1.9.Final", "5.0.0.Alpha2", "4.2.1.Final"), "4.2.1.Final"),
         (("1.0-alpha-1", "1.0-alpha-2"), "1.0-alpha-2"),
         (("²", "0.1"), "0.1"),
+        (("1.4", "2.16.1", "20030203.000550"), "2.16.1"),
+        (("20180130", "20231013", "20090211"), "20231013"),
+        (("1.0-beta-1", "20040616"), "20040616"),
     ],
 )
 def test_the_default_is_the_newest_release_else_the_newest(versions: tuple[str, ...], default: str) -> None:
