@@ -6,6 +6,7 @@ real addresses are the defaults of the product's settings, the only place where 
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import orjson
 
 from securechain_ingest.settings import EndpointSettings
+from tests.registry_server.cargo.site import index_path
 from tests.registry_server.npm.site import ABBREVIATED
 from tests.registry_server.pypi.projects import normal_name
 from tests.registry_server.pypi.site import SIMPLE_JSON
@@ -38,8 +40,22 @@ def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
         "npm_registry": _site(packuments | tarballs),
         "maven_central": _site(_maven_documents(folder / "maven")),
         **_gem_sites(folder / "rubygems", addresses),
+        **_crate_sites(folder / "crates"),
         "nuget_api": _site(_nuget_documents(folder / "nuget", addresses)),
     }
+
+
+def _crate_sites(folder: Path) -> dict[str, Site]:
+    """Index files, of which the large ones are packed here, and archives."""
+    index: Documents = {}
+    for path in (folder / "metadata" / "index").iterdir():
+        body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        index[index_path(path.name.removesuffix(".gz")), ""] = document(body, "text/plain")
+    archives: Documents = {}
+    for path in (folder / "archives").glob("*.crate"):
+        name = re.sub(r"-[0-9]+\..*", "", path.name)
+        archives[f"/crates/{name}/{path.name.replace('+', '%2B')}", ""] = archive(path.read_bytes(), "application/gzip")
+    return {"crates_index": _site(index), "crates_static": _site(archives)}
 
 
 def _site(documents: Documents) -> Site:

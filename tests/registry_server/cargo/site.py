@@ -24,7 +24,7 @@ def sites(crates: Iterable[Crate], addresses: Mapping[str, str]) -> dict[str, Si
     for crate in crates:
         built = {version.version: _archive(crate, version) for version in crate.versions}
         lines = [_line(crate, version, built[version.version]) for version in sorted(crate.versions, key=_published)]
-        index[_index_path(crate.name)] = document(b"".join(line + b"\n" for line in lines), "text/plain")
+        index[index_path(crate.name)] = document(b"".join(line + b"\n" for line in lines), "text/plain")
         for version in crate.versions:
             if version.archive:
                 filename = f"{crate.name}-{version.version}.crate"
@@ -45,7 +45,8 @@ def _api(request: Request) -> Resource:
     return missing("the API is asked, which allows one request a second")
 
 
-def _index_path(name: str) -> str:
+def index_path(name: str) -> str:
+    """Where the sparse index has a crate (The Cargo Book, "Registry Index")."""
     lower = name.lower()
     match len(lower):
         case 1 | 2:
