@@ -13,7 +13,7 @@ from typing import Final
 
 from securechain_ingest.errors import ArchiveRefused
 
-_PE32, _PE32_PLUS = 0x10B, 0x20B
+_PE32 = 0x10B
 _CLI_DIRECTORY = 14
 _METADATA_SIGNATURE = b"BSJB"
 _SECTION: Final = struct.Struct("<8x 4I 16x")
@@ -61,7 +61,7 @@ class Assembly:
 
 
 def read_assembly(data: bytes) -> Assembly | None:
-    """None for a file without .NET metadata, such as a native library. Raises ArchiveRefused for damaged ones."""
+    """None for a native library. Raises ArchiveRefused (`bad_assembly`) for what is damaged or no library at all."""
     try:
         metadata = _metadata(data)
         if metadata is None:
@@ -75,16 +75,12 @@ def read_assembly(data: bytes) -> Assembly | None:
 
 def _metadata(data: bytes) -> memoryview | None:
     """The bytes from the metadata root to the file's end; None if there is no such header."""
-    if not data.startswith(b"MZ"):
-        return None
-    header = struct.unpack_from("<I", data, 0x3C)[0]
+    header = struct.unpack_from("<I", data, 0x3C)[0] if data.startswith(b"MZ") else len(data)
     if data[header : header + 4] != b"PE\0\0":
-        return None
+        raise ArchiveRefused("an assembly that is no PE file", reason="bad_assembly")
     section_count, optional_size = struct.unpack_from("<H12xH", data, header + 6)
     optional = header + 24
     magic = struct.unpack_from("<H", data, optional)[0]
-    if magic not in (_PE32, _PE32_PLUS):
-        return None
     directories = optional + (96 if magic == _PE32 else 112)
     sections = [
         _SECTION.unpack_from(data, optional + optional_size + number * _SECTION.size) for number in range(section_count)

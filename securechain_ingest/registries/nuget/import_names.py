@@ -2,8 +2,9 @@
 
 Only one target framework's assemblies are read, for the others are the same for other runtimes: those in `lib`, else
 the reference assemblies in `ref`, else those of a runtime. Left out are the resources of languages, native libraries,
-and system libraries that lie beside the package's own. Without any public type in a namespace the assemblies' names
-stand; without assemblies (content, tools, analyzers, a package of dependencies alone) the package's id.
+and system libraries that lie beside the package's own. An assembly that cannot be read stands for a namespace of its
+name; without any public type in a namespace the assemblies' names stand; without assemblies (content, tools, analyzers,
+a package of dependencies alone) the package's id.
 """
 
 from __future__ import annotations
@@ -40,16 +41,18 @@ _MAX_GAP_SHARE = 2
 def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
     """The names of the package `name`, or, if that is None, of the id in its nuspec, and the repository of that.
 
-    Raises ArchiveRefused for an archive or assembly that is damaged or beyond a limit, MissingBytes over a SparseFile.
+    Raises ArchiveRefused for an archive that is damaged or beyond a limit, MissingBytes over a SparseFile.
     """
     listing = open_zip(file, limits)
     nuspec = _nuspec(listing)
     package_id = name or nuspec.id
     if not package_id:
         raise ArchiveRefused("the archive has no nuspec that names the package", reason="no_name")
-    names = _names(file, listing, limits, package_id) or clean([package_id])
-    found = import_names(names, separator=".")
-    return ImportNames(found.names, error=found.error, repository_url=nuspec.repository_url)
+    assemblies, problems = _assemblies(file, listing, limits, package_id)
+    found = import_names(_namespaces(assemblies) or [package_id], separator=".")
+    return ImportNames(
+        found.names, error=found.error or next(iter(problems), None), repository_url=nuspec.repository_url
+    )
 
 
 def _nuspec(listing: ZipListing) -> Nuspec:
@@ -57,13 +60,37 @@ def _nuspec(listing: ZipListing) -> Nuspec:
     return parse_nuspec(listing.read(path)) if path else Nuspec(None, None)
 
 
-def _names(file: BinaryIO, listing: ZipListing, limits: ArchiveLimits, package_id: str) -> list[str]:
+def _namespaces(assemblies: Iterable[Assembly]) -> list[str]:
+    namespaces = {namespace for assembly in assemblies for namespace in assembly.namespaces}
+    return clean(namespaces.difference(SYSTEM_LIBRARIES)) or clean(assembly.name or "" for assembly in assemblies)
+
+
+def _assemblies(
+    file: BinaryIO, listing: ZipListing, limits: ArchiveLimits, package_id: str
+) -> tuple[list[Assembly], list[str]]:
+    """The assemblies of the best framework that has any, and a sentence about each that could not be read."""
     for members in _frameworks(listing.members()):
-        assemblies = list(_assemblies(file, listing, _own(members, package_id), limits))
-        if assemblies:
-            spaces = {space for assembly in assemblies for space in assembly.namespaces} - set(SYSTEM_LIBRARIES)
-            return clean(spaces) or clean(assembly.name or "" for assembly in assemblies)
-    return []
+        own = _own(members, package_id)
+        _fetch_together(file, [member for member in own if member.size <= limits.max_member_bytes])
+        problems: list[str] = []
+        read = [_assembly(listing, member, limits, problems) for member in own]
+        if assemblies := [assembly for assembly in read if assembly is not None]:
+            return assemblies, problems
+    return [], []
+
+
+def _assembly(listing: ZipListing, member: ZipMember, limits: ArchiveLimits, problems: list[str]) -> Assembly | None:
+    """None for a native library; `problems` gets a sentence if only the file's name tells what it may be."""
+    if member.size > limits.max_member_bytes:
+        problems.append(f"{member.name}: {member.size} bytes, at most {limits.max_member_bytes} are read")
+    else:
+        try:
+            return read_assembly(listing.read(member.name))
+        except ArchiveRefused as error:
+            if error.reason != "bad_assembly":
+                raise
+            problems.append(f"{member.name}: {error}")
+    return Assembly(_stem(member), frozenset({_stem(member)}))
 
 
 def _frameworks(members: Sequence[ZipMember]) -> Iterator[list[ZipMember]]:
@@ -85,19 +112,6 @@ def _own(members: list[ZipMember], package_id: str) -> list[ZipMember]:
 
 def _is_system_library(name: str) -> bool:
     return name in SYSTEM_LIBRARIES or name.startswith("System.")
-
-
-def _assemblies(
-    file: BinaryIO, listing: ZipListing, members: list[ZipMember], limits: ArchiveLimits
-) -> Iterator[Assembly]:
-    """What is too large to be read is known by its name."""
-    readable = [member for member in members if member.size <= limits.max_member_bytes]
-    _fetch_together(file, readable)
-    for member in members:
-        if member not in readable:
-            yield Assembly(_stem(member), frozenset())
-        elif assembly := read_assembly(listing.read(member.name)):
-            yield assembly
 
 
 def _fetch_together(file: BinaryIO, members: Iterable[ZipMember]) -> None:

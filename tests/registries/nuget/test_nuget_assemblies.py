@@ -53,9 +53,14 @@ def test_a_module_of_another_assembly_has_no_name() -> None:
     assert read_assembly(assembly(None, ["Acme.Thing"])) == Assembly(None, frozenset({"Acme"}))
 
 
-@pytest.mark.parametrize("data", [b"", b"MZ" + b"\0" * 100, b"\x7fELF" + b"\0" * 400, b"text", native_library()])
-def test_what_has_no_net_metadata_is_no_assembly(data: bytes) -> None:
-    assert read_assembly(data) is None
+@pytest.mark.parametrize("data", [b"", b"MZ", b"MZ" + b"\0" * 100, b"\x7fELF" + b"\0" * 400, b"text"])
+def test_what_is_no_library_at_all_is_refused(data: bytes) -> None:
+    with pytest.raises(ArchiveRefused):
+        read_assembly(data)
+
+
+def test_a_native_library_is_no_assembly() -> None:
+    assert read_assembly(native_library()) is None
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
-from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, RateLimited, Unavailable
+from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.nuget.client import NuGet
@@ -284,9 +284,20 @@ async def test_a_nupkg_that_is_missing_is_an_error_and_not_an_empty_list(site: S
     assert site.nuget.fallback_names(package.ref) == ("Broken",)
 
 
-async def test_an_assembly_that_is_damaged_is_refused(site: Site) -> None:
-    with pytest.raises(ArchiveRefused, match="metadata"):
-        await site.nuget.import_names(await fetched(site, "hostile"))
+async def test_an_assembly_that_is_damaged_is_known_by_its_file_and_told_of(site: Site) -> None:
+    found = await site.nuget.import_names(await fetched(site, "hostile"))
+
+    assert found.names == ("a",)
+    assert found.error is not None
+    assert "lib/net8.0/a.dll" in found.error
+
+
+async def test_a_nupkg_that_breaks_off_is_an_error_that_another_try_may_mend(site: Site) -> None:
+    package = await fetched(site, "acme.json")
+    site.server.faults.add(Fault("/v3-flatcontainer/*", Kind.TRUNCATED))
+
+    with pytest.raises(Unavailable):
+        await site.nuget.import_names(package)
 
 
 async def test_a_package_without_artifacts_is_known_by_its_id(site: Site) -> None:

@@ -171,13 +171,19 @@ def test_an_assembly_beyond_the_limit_is_known_by_its_file() -> None:
     limits = ArchiveLimits(max_members=100, max_expanded_bytes=10_000_000, max_member_bytes=1000)
     body = nupkg({"lib/net8.0/Acme.Large.dll": dll("Acme") + b"\0" * 2000})
 
-    assert read_nupkg(io.BytesIO(body), limits, "Acme").names == ("Acme.Large",)
+    found = read_nupkg(io.BytesIO(body), limits, "Acme")
+    assert found.names == ("Acme.Large",)
+    assert found.error is not None
 
 
-def test_a_damaged_assembly_is_refused() -> None:
-    with pytest.raises(ArchiveRefused) as caught:
-        names({"lib/net8.0/Acme.dll": dll("Acme").replace(b"BSJB", b"XXXX")})
-    assert caught.value.reason == "bad_assembly"
+@pytest.mark.parametrize("body", [b"", b"not a library", b"MZ and more", dll("Acme").replace(b"BSJB", b"XXXX")])
+def test_an_assembly_that_cannot_be_read_is_known_by_its_file_and_told_of(body: bytes) -> None:
+    members = {"lib/net8.0/Acme.Odd.dll": body, "lib/net8.0/Acme.Even.dll": dll("Acme.Parts", name="Acme.Even")}
+    found = read_nupkg(io.BytesIO(nupkg(members)), LIMITS, "Acme")
+
+    assert found.names == ("Acme.Odd", "Acme.Parts")
+    assert found.error is not None
+    assert found.error.startswith("lib/net8.0/Acme.Odd.dll: ")
 
 
 def test_the_members_that_are_needed_are_fetched_at_once() -> None:
