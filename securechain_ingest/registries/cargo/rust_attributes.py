@@ -6,11 +6,10 @@ no build of a library that depends on the crate can have it: one for tests or fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from securechain_ingest.registries.cargo.rust_tokens import Token, string_value, tokens
+from securechain_ingest.registries.cargo.rust_tokens import Token, between_commas, string_value, tokens
 
 _NEVER_SET: Final = frozenset({"test", "doctest", "doc", "docsrs", "false"})
 _PROCEDURAL: Final = frozenset({"proc_macro", "proc_macro_attribute"})
@@ -48,7 +47,7 @@ class Attributes:
                 self.is_conditional = True
                 self.is_impossible |= not conditional and _holds(source, arguments) is False
             case "cfg_attr":
-                condition, *attributes = list(_split(arguments)) or [[]]
+                condition, *attributes = list(between_commas(arguments)) or [[]]
                 verdict = _holds(source, condition)
                 for attribute in attributes if verdict is not False else ():
                     self._read(source, attribute, conditional=conditional or verdict is None)
@@ -67,19 +66,6 @@ def _opens(parts: list[Token], index: int) -> bool:
     return len(parts) > index and parts[index].text == "("
 
 
-def _split(parts: Iterable[Token]) -> Iterator[list[Token]]:
-    """What stands between the commas."""
-    part: list[Token] = []
-    for token in parts:
-        if token.text == ",":
-            yield part
-            part = []
-        else:
-            part.append(token)
-    if part:
-        yield part
-
-
 def _holds(source: str, predicate: list[Token]) -> bool | None:
     """Whether a condition is true in every build, in none, or in some (None)."""
     if not predicate:
@@ -87,7 +73,7 @@ def _holds(source: str, predicate: list[Token]) -> bool | None:
     if not _opens(predicate, 1):
         return False if len(predicate) == 1 and predicate[0].text in _NEVER_SET else None
     inner = tokens(source, predicate[1].start + 1, predicate[1].end - 1)
-    verdicts = {_holds(source, part) for part in _split(inner)}
+    verdicts = {_holds(source, part) for part in between_commas(inner)}
     match predicate[0].text:
         case "all":
             return False if False in verdicts else None if None in verdicts else True

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Final
 
 from securechain_ingest.registries.cargo.rust_attributes import Attributes
-from securechain_ingest.registries.cargo.rust_tokens import Token, is_word, string_value, tokens
+from securechain_ingest.registries.cargo.rust_tokens import Token, between_commas, is_word, string_value, tokens
 
 MAX_DEPTH: Final = 64
 """Of modules and macro calls in each other."""
@@ -252,7 +252,7 @@ class _Reader:
                     path.append("")
             elif token.text == "{":
                 inner = tokens(self.source, token.start + 1, token.end - 1) if depth < MAX_DEPTH else []
-                for part in filter(None, _between_commas(inner)):
+                for part in between_commas(inner):
                     yield from self._use_tree(part, tuple(path), is_public, is_conditional, depth + 1)
                 return
             elif token.text == "*":
@@ -325,17 +325,6 @@ class _Reader:
             if token.text == "{" and not up_to_semicolon:
                 return token
         return None
-
-
-def _between_commas(parts: list[Token]) -> Iterator[list[Token]]:
-    part: list[Token] = []
-    for token in parts:
-        if token.text == ",":
-            yield part
-            part = []
-        else:
-            part.append(token)
-    yield part
 
 
 def _plain(name: str) -> str:

@@ -7,6 +7,7 @@ bodies of functions, which are most of any source, so that these are only search
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
@@ -87,6 +88,19 @@ def with_documentation_as_attributes(source: str) -> str:
     if "///" not in source and "/**" not in source:
         return source
     return _DOCUMENTATION.sub(lambda match: '#[doc=""]' if match["doc"] else match[0], source)
+
+
+def between_commas(parts: Iterable[Token]) -> Iterator[list[Token]]:
+    """What stands between the commas of one level, where anything does."""
+    part: list[Token] = []
+    for token in parts:
+        if token.text != ",":
+            part.append(token)
+        elif part:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def is_word(text: str) -> bool:
