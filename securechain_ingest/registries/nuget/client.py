@@ -77,9 +77,8 @@ class NuGet:
             try:
                 response = await self._http.get(url)
             except NotFound:
-                self._known_services = service_index.default_services(self._http.url("nuget_api", "").rstrip("/"))
-            else:
-                self._known_services = service_index.parse_service_index(response.body, response.url)
+                return service_index.default_services(self._http.url("nuget_api", "").rstrip("/"))
+            self._known_services = service_index.parse_service_index(response.body, response.url)
         return self._known_services
 
     async def import_names(self, package: Package) -> ImportNames:
@@ -94,9 +93,7 @@ class NuGet:
         services = await self._services()
         if services.search is None or urlsplit(services.search).hostname != urlsplit(services.registrations).hostname:
             return ()
-        url = (
-            f"{services.search}?q={quote(ref.registry_name, safe='')}&take={service_index.NEAR_NAMES}&semVerLevel=2.0.0"
-        )
+        url = f"{services.search}?q={quote(ref.registry_name, safe='')}&take={service_index.NEAR_NAMES}&prerelease=true"
         return service_index.found_names((await self._http.get(url)).body, url)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:

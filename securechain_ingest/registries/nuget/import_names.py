@@ -105,13 +105,10 @@ def _frameworks(members: Sequence[ZipMember]) -> Iterator[list[ZipMember]]:
 
 
 def _own(members: list[ZipMember], package_id: str) -> list[ZipMember]:
-    """Without the system libraries, unless there are only those: then they are what the package is about."""
-    own = [member for member in members if _stem(member) == package_id or not _is_system_library(_stem(member))]
-    return own or members
-
-
-def _is_system_library(name: str) -> bool:
-    return name in SYSTEM_LIBRARIES or name.startswith("System.")
+    """Without the system libraries that came along; a package of nothing but `System.`-something is about that."""
+    kept = [member for member in members if _stem(member) == package_id or _stem(member) not in SYSTEM_LIBRARIES]
+    own = [member for member in kept if _stem(member) == package_id or not _stem(member).startswith("System.")]
+    return own or kept
 
 
 def _fetch_together(file: BinaryIO, members: Iterable[ZipMember]) -> None:

@@ -233,7 +233,7 @@ async def test_a_package_that_the_registry_does_not_have_is_not_found(site: Site
 
 async def test_near_names_come_from_the_registrys_own_search(site: Site) -> None:
     assert await site.nuget.near_names(site.nuget.identify("JSON")) == ("Acme.Json",)
-    assert site.paths() == [SERVICE_INDEX, "/query?q=JSON&take=5&semVerLevel=2.0.0"]
+    assert site.paths() == [SERVICE_INDEX, "/query?q=JSON&take=5&prerelease=true"]
 
 
 async def test_a_server_without_service_index_is_asked_at_the_usual_places(site: Site) -> None:

@@ -154,6 +154,7 @@ def test_names_that_a_client_could_not_bear_are_left_out() -> None:
         {"lib/net8.0/_._": b""},
         {"lib/net8.0/native.dll": nuget.native_library()},
         {"analyzers/dotnet/cs/Acme.dll": dll("Acme.Analyzers")},
+        {"lib/net8.0/netstandard.dll": dll("System.IO", name="netstandard")},
     ],
     ids=lambda members: next(iter(members), "nothing"),
 )
