@@ -14,8 +14,8 @@ from tests.contract.world import ADVISORIES, MESSAGES, NOT_THERE, REPOSITORY_INI
 from tests.registry_server import serve
 from tests.stores import AdvisoryTarget, GraphTarget
 
-LABELS = ("PyPIPackage", "NPMPackage")
-ANY_PACKAGE = "(p:PyPIPackage|NPMPackage)"
+LABELS = ("PyPIPackage", "NPMPackage", "MavenPackage", "CargoPackage", "RubyGemsPackage", "NuGetPackage")
+ANY_PACKAGE = f"(p:{'|'.join(LABELS)})"
 PACKAGE_PURL = re.compile(r"pkg:[a-z]+(/[^/]+)+")
 VERSION_PURL = re.compile(r"pkg:[a-z]+(/[^/]+)+@[^@]+")
 
@@ -123,8 +123,45 @@ def test_names_and_purls_follow_the_table_of_the_contract(client: Running) -> No
         "pkg:npm/JSONStream": "JSONStream",
         "pkg:npm/jsonstream": "jsonstream",
         "pkg:npm/OnlyUpper": "onlyupper",
+        "pkg:maven/org.antlr/ST4": "org.antlr:st4",
+        "pkg:cargo/inflector": "inflector",
+        "pkg:gem/RedCloth": "redcloth",
+        "pkg:nuget/newtonsoft.json": "newtonsoft.json",
     }
     assert wanted.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "versions", "edges", "advisory"),
+    [
+        ("MavenPackage", "org.antlr:st4", ["4.3.3", "4.3.4"], {"pkg:maven/org.antlr/runtime": "[3.5]"}, "GHSA-maven"),
+        ("CargoPackage", "inflector", ["0.11.3", "0.11.4"], {"pkg:cargo/lazy_static": "^1.2"}, "GHSA-crate"),
+        ("RubyGemsPackage", "redcloth", ["4.2", "4.10"], {"pkg:gem/rake": "~> 1.2"}, "GHSA-gem"),
+        (
+            "NuGetPackage",
+            "newtonsoft.json",
+            ["9.0.1", "13.0.1"],
+            {"pkg:nuget/microsoft.csharp": "[4.3.0, )"},
+            "GHSA-nuget",
+        ),
+    ],
+)
+def test_a_package_asked_for_in_lower_case_has_its_versions_edges_and_advisories(
+    client: Running, label: str, name: str, versions: list[str], edges: dict[str, str], advisory: str
+) -> None:
+    found = client.versions(label, name)
+    assert sorted(found, key=lambda version: found[version]["serial_number"]) == versions
+    [purl] = {version["purl"].rpartition("@")[0] for version in found.values()}
+    assert client.edges(label, name, versions[1]) == {target: (text, purl) for target, text in edges.items()}
+    assert [found[version]["vulnerabilities"] for version in versions] == [[advisory], []]
+
+
+def test_only_maven_packages_have_a_group(client: Running) -> None:
+    query = (
+        f"MATCH {ANY_PACKAGE} WHERE p.group_id IS NOT NULL RETURN p.name AS name, p.group_id AS g, p.artifact_id AS a"
+    )
+    found = {row["name"]: (row["g"], row["a"]) for row in rows(client, query)}
+    assert found == {"org.antlr:st4": ("org.antlr", "ST4"), "org.antlr:runtime": ("org.antlr", "runtime")}
 
 
 def test_status_of_a_version_is_exactly_one(client: Running) -> None:
@@ -183,8 +220,7 @@ def test_no_other_relationship_leaves_what_depex_expands(client: Running) -> Non
         " RETURN DISTINCT labels(n) AS labels, type(r) AS type, labels(m) AS to",
     )
     assert {(row["labels"][0], row["type"]) for row in found} == {
-        ("PyPIPackage", "HAVE"),
-        ("NPMPackage", "HAVE"),
+        *((label, "HAVE") for label in LABELS),
         ("Version", "REQUIRE"),
         ("RequirementFile", "REQUIRE"),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.registry_server import Need, World, npm, pypi
+from tests.registry_server import Need, World, cargo, maven, npm, nuget, pypi, rubygems
 from tests.registry_server.pypi import Release
 
 FLASK_NEEDS = (
@@ -71,7 +71,30 @@ NPM_PACKAGES = (
     npm.Package("gone", (npm.Version("1.0.0"),), unpublished=True),
 )
 
-WORLD = World((*PYPI_PROJECTS, *NPM_PACKAGES))
+# Each under a name that its registry spells with capitals and producers without.
+OTHERS = (
+    maven.Package(
+        "org.antlr:ST4", (maven.Version("4.3.3"), maven.Version("4.3.4", (maven.need("org.antlr:runtime", "3.5"),)))
+    ),
+    maven.Package("org.antlr:runtime", (maven.Version("3.5"), maven.Version("3.5.1"))),
+    cargo.Crate(
+        "Inflector",
+        (cargo.Version("0.11.3"), cargo.Version("0.11.4", (cargo.Dependency("lazy_static", "1.2", "^1.2"),))),
+    ),
+    cargo.Crate("lazy_static", (cargo.Version("1.2.0"),)),
+    rubygems.Gem("RedCloth", (rubygems.Version("4.2"), rubygems.Version("4.10", (rubygems.need("rake", "~> 1.2"),)))),
+    rubygems.Gem("rake", (rubygems.Version("1.3"),)),
+    nuget.Package(
+        "Newtonsoft.Json",
+        (
+            nuget.Version("9.0.1"),
+            nuget.Version("13.0.1", (nuget.Group((nuget.need("Microsoft.CSharp", "[4.3.0, )"),), "netstandard2.0"),)),
+        ),
+    ),
+    nuget.Package("Microsoft.CSharp", (nuget.Version("4.3.0"),)),
+)
+
+WORLD = World((*PYPI_PROJECTS, *NPM_PACKAGES, *OTHERS))
 
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"
 """Base score 7.5."""
@@ -84,7 +107,7 @@ def _advisory(identity: str, affected: list[dict[str, Any]], **fields: Any) -> d
 def _element(ecosystem: str, name: str, *, versions: tuple[str, ...] = (), **events: str) -> dict[str, Any]:
     element: dict[str, Any] = {"package": {"ecosystem": ecosystem, "name": name}, "versions": list(versions)}
     if events:
-        kind = "SEMVER" if ecosystem == "npm" else "ECOSYSTEM"
+        kind = "SEMVER" if ecosystem in {"npm", "crates.io"} else "ECOSYSTEM"
         element["ranges"] = [{"type": kind, "events": [{key: value} for key, value in events.items()]}]
     return element
 
@@ -110,6 +133,10 @@ ADVISORIES: tuple[dict[str, Any], ...] = (
     _advisory("GHSA-typing", [_element("PyPI", "typing-extensions", introduced="0")]),
     _advisory("GHSA-lower", [_element("npm", "jsonstream", introduced="0")]),
     _advisory("GHSA-upper", [_element("npm", "JSONStream", introduced="0", fixed="1.1.0")]),
+    _advisory("GHSA-maven", [_element("Maven", "org.antlr:ST4", introduced="0", fixed="4.3.4")]),
+    _advisory("GHSA-crate", [_element("crates.io", "Inflector", introduced="0", fixed="0.11.4")]),
+    _advisory("GHSA-gem", [_element("RubyGems", "RedCloth", introduced="0", fixed="4.10")]),
+    _advisory("GHSA-nuget", [_element("NuGet", "Newtonsoft.Json", introduced="0", fixed="13.0.1")]),
 )
 
 # Literally what the contract's section 4 says that producers write, with other names in place of its examples.
@@ -133,6 +160,10 @@ MESSAGES = (
     BY_HAND % ("NPMPackage", "JSONStream"),
     BY_HAND % ("NPMPackage", "jsonstream"),
     BY_HAND % ("NPMPackage", "OnlyUpper"),
+    PACKAGE_INIT % ("MavenPackage", "org.antlr:st4"),
+    PACKAGE_INIT % ("CargoPackage", "inflector"),
+    PACKAGE_INIT % ("RubyGemsPackage", "redcloth"),
+    PACKAGE_INIT % ("NuGetPackage", "newtonsoft.json"),
     '{"node_type":"NPMPackage","package":"loop","parent_version_name":"1.2.3","parent_version":null,"moment":null}',
 )
 
