@@ -33,6 +33,7 @@ _WINDOW_BYTES: Final = 64 * 1024
 """Of an artifact, asked for first: many are no larger, and of the others the directory mostly is not."""
 
 _MAX_NEAR_NAMES: Final = 5
+_MAX_LISTING_BYTES: Final = 8 * 1024 * 1024
 
 
 class Maven:
@@ -97,10 +98,12 @@ class Maven:
         """
         group_id, artifact_id = names.ids(ref)
         try:
-            listing = await self._http.get(self._http.url("maven_central", names.group_path(group_id)))
+            url = self._http.url("maven_central", names.group_path(group_id))
+            listing = await self._http.get(url, limit_bytes=_MAX_LISTING_BYTES)
         except NotFound:
             return ()
-        by_name = {name.lower(): name for name in parse_listing(listing.body)}
+        folders = await self._pool.parse_document(parse_listing, listing.body)
+        by_name = {name.lower(): name for name in folders}
         near = get_close_matches(artifact_id.lower(), by_name, n=_MAX_NEAR_NAMES)
         return tuple(f"{group_id}:{by_name[name]}" for name in near)
 

@@ -14,7 +14,7 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.maven.versions import VersionKey, is_release, version_key
 from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
 
-_FOLDER: Final = re.compile(rb"""<a\s[^>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
+_FOLDER: Final = re.compile(rb"""<a\s[^<>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
 
 _DATE: Final = re.compile(r"(?:19|20)\d{6}(?!\d)", re.ASCII)
 

@@ -38,6 +38,7 @@ class Dependency(NamedTuple):
 
 
 Managed: TypeAlias = tuple[tuple[Key, Dependency], ...]
+"""Entries in their order, in which a key may repeat."""
 
 
 class Relocation(NamedTuple):

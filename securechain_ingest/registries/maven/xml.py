@@ -14,7 +14,7 @@ from securechain_ingest.errors import Malformed
 _PARSER: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True, collect_ids=False
 )
-_DECLARATION: Final = re.compile(r"\s*<\?xml[^>]*\?>")
+_DECLARATION: Final = re.compile(r"<\?xml[^>]*\?>")
 _ENTITY: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
 _PREFIXED_ATTRIBUTE: Final = re.compile(r"""\s[\w.-]+:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')""")
 _PREFIX: Final = re.compile(r"(</?)[\w.-]+:(?=\w)")
@@ -68,9 +68,11 @@ def _repaired(body: bytes) -> bytes:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = body.decode("latin-1")
-    text = _DECLARATION.sub("", text, count=1)
+    text = text.strip()
+    if declaration := _DECLARATION.match(text):
+        text = text[declaration.end() :].lstrip()
     text = _PREFIX.sub(r"\1", _PREFIXED_ATTRIBUTE.sub("", text))
-    return _ENTITY.sub(_character, text).strip().encode()
+    return _ENTITY.sub(_character, text).encode()
 
 
 def _character(match: re.Match[str]) -> str:

@@ -221,7 +221,7 @@ async def test_a_package_is_what_its_author_published(site: Site, expected: mave
 
 
 async def test_everything_in_a_generated_repository_is_as_it_was_made(site: Site) -> None:
-    world = generate(Shape(packages=40, seed=3, odd_share=0.3, large_share=0.05, ecosystems=("maven",)))
+    world = generate(Shape(packages=20, seed=3, odd_share=0.3, large_share=0.05, ecosystems=("maven",)))
     site.server.replace(world)
 
     for purl, truth in world.truth().items():

@@ -47,6 +47,8 @@ def test_a_folders_page_tells_its_folders() -> None:
     assert parse_listing(page) == ("ST4", "antlr", "antlr-runtime", "with+plus")
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"<html>Forbidden</html>"])
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe", b"{}", b"<html>Forbidden</html>", b"<a " * 20_000, b"<a href='" + b"/" * 60_000]
+)
 def test_a_page_without_folders_has_none(body: bytes) -> None:
     assert parse_listing(body) == ()
