@@ -33,6 +33,7 @@ soak: setup
 # Prints the figures; takes some minutes, wants a machine that does nothing else, and Java and Maven for a real Neo4j.
 bench: setup
 	$(BIN)/python -m benchmarks.packages
+	$(BIN)/python -m benchmarks.import_names
 	$(BIN)/python -m benchmarks.wheel_bytes
 	$(BIN)/python -m benchmarks.event_loop_lag
 	$(BIN)/python -m benchmarks.big_package
