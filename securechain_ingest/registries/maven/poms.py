@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.errors import Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.registries.dates import http_date_seconds
@@ -18,8 +17,8 @@ from securechain_ingest.registries.maven.pom import Pom, parse_pom
 MAX_POM_BYTES: Final = 8 * 1024 * 1024
 """The largest real ones, BOMs of whole platforms, have below one."""
 
-KEPT_BYTES: Final = 64 * 1024 * 1024
-"""Of POMs that are kept parsed; released ones never change."""
+KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Of the documents of POMs that are kept parsed, which takes as much again; released ones never change."""
 
 AT_ONCE: Final = 16
 """Requests for POMs, whatever they are for: more would only wait in the queue of the HTTP pool."""
@@ -38,29 +37,18 @@ class Poms:
         self._pool = pool
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._flights: Flights[PublishedPom] = Flights()
-        self._kept: BoundedCache[Coordinates, PublishedPom | str] = BoundedCache(KEPT_BYTES)
+        self._kept: BoundedCache[Coordinates, PublishedPom] = BoundedCache(KEPT_BYTES)
 
     async def get(self, coordinates: Coordinates) -> PublishedPom:
-        """The POM at the coordinates. Raises UpstreamError; what was malformed once is so for good."""
+        """The POM at the coordinates. Raises UpstreamError."""
         kept = self._kept.get(coordinates)
-        if kept is None:
-            return await self._flights.join(coordinates, lambda: self._read(coordinates))
-        if isinstance(kept, str):
-            raise Malformed(kept, url=self._url(coordinates))
-        return kept
+        return kept or await self._flights.join(coordinates, lambda: self._read(coordinates))
 
     async def _read(self, coordinates: Coordinates) -> PublishedPom:
-        url = self._url(coordinates)
+        url = self._http.url("maven_central", file_path(coordinates, "pom"))
         async with self._turns:
             response = await self._http.get(url, limit_bytes=MAX_POM_BYTES)
-        try:
-            pom = await self._pool.parse_document(parse_pom, response.body, url)
-        except Malformed as error:
-            self._kept.put(coordinates, str(error), len(response.body))
-            raise
+        pom = await self._pool.parse_document(parse_pom, response.body, url)
         published = PublishedPom(pom, http_date_seconds(response.headers.get("last-modified")))
         self._kept.put(coordinates, published, len(response.body))
         return published
-
-    def _url(self, coordinates: Coordinates) -> str:
-        return self._http.url("maven_central", file_path(coordinates, "pom"))

@@ -31,8 +31,8 @@ MAX_DEPTH: Final = 32
 MAX_POMS: Final = 1000
 """For one effective POM; the largest BOMs need some hundred."""
 
-_KEPT_ENTRIES: Final = 400_000
-"""Properties and dependencies of the kept models together: about 100 MB at most."""
+_KEPT_ENTRIES: Final = 200_000
+"""Properties and dependencies of the kept models, and again of the kept BOMs: about 100 bytes each."""
 
 Load = Callable[[Coordinates], Awaitable[Pom]]
 """The POM at the coordinates. Raises UpstreamError or ArchiveRefused; what is not transient leaves a gap."""

@@ -354,17 +354,15 @@ async def test_versions_without_a_readable_pom_or_parent_stay_and_are_reported(s
     assert any("org.made:never-published:1" in line["reason"] for line in lines)
 
 
-async def test_a_malformed_parent_is_read_once(site: Site) -> None:
-    children = tuple(maven.Version(f"1.{minor}", parent="org.made:broken-parent:1") for minor in range(4))
-    parent = maven.Version("1", packaging="pom", document=b"<html>Not Found</html>")
-    site.server.replace(
-        World(
-            (maven.Package("org.made:many", children), maven.Package("org.made:broken-parent", (parent,), listed=False))
-        )
-    )
-    await fetched(site, "org.made:many")
+async def test_a_page_of_a_proxy_in_place_of_a_parent_is_not_remembered(site: Site) -> None:
+    site.server.faults.add(Fault("/org/made/parent/1/*", Kind.HTML))
+    first = await fetched(site, "org.made:sibling")
+    second = await fetched(site, "org.made:sibling")
 
-    assert site.paths().count("broken-parent-1.pom") == 1
+    assert [edges(package.versions[0]) for package in (first, second)] == [
+        {"pkg:maven/org.made/thing": "any"},
+        {"pkg:maven/org.made/thing": "[1.0]"},
+    ]
 
 
 async def test_a_jar_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
