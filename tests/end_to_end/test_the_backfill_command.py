@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -36,11 +37,16 @@ class Command:
             names=NAMES,
         )
 
-    def start(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
+    @contextmanager
+    def start(self, *arguments: str, **streams: Any) -> Iterator[subprocess.Popen[str]]:
+        """The running command, which is certainly gone at the end."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
-        return subprocess.Popen(
-            [SCRIPT, "backfill", "import-names", *arguments], env=self._environment, text=True, **pipes
-        )
+        line = [str(SCRIPT), "backfill", "import-names", *arguments]
+        with subprocess.Popen(line, env=self._environment, text=True, **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
