@@ -42,6 +42,10 @@ _UNLISTED_RATE = 5.0
 _UNLISTED_CONNECTIONS = 4
 """For the hosts of `[http] allowed_hosts`, which have no keys of their own."""
 
+_SLOW_DOWN = frozenset({429, 503})
+_SLOW_DOWN_OF = {"maven_central": _SLOW_DOWN | {403}}
+"""Statuses that ask for fewer requests; Maven Central's front also forbids what comes too fast."""
+
 _IDENTITY = {"Accept-Encoding": "identity"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -83,6 +87,7 @@ class _Endpoint:
     pace: Pace
     client: httpx.AsyncClient
     """Its own, because with each request a client looks whether any of its idle connections has been closed."""
+    slow_down: frozenset[int] = _SLOW_DOWN
     requests: int = 0
     received_bytes: int = 0
 
@@ -110,7 +115,7 @@ class HttpClient:
         self._routes = Routes(self._bases, http.allowed_hosts)
         self._ssl_context = httpx.create_ssl_context()
         self._endpoints = {
-            name: self._make_endpoint(getattr(rates, name), getattr(connections, name)) for name in self._bases
+            name: self._make_endpoint(name, getattr(rates, name), getattr(connections, name)) for name in self._bases
         }
         self._flights: Flights[Response] = Flights()
         self._not_found: OrderedDict[str, float] = OrderedDict()
@@ -249,7 +254,7 @@ class HttpClient:
             endpoint.requests += 1
             async with endpoint.client.stream("GET", url, headers=headers) as response:
                 try:
-                    if response.status_code in {429, 503}:
+                    if response.status_code in endpoint.slow_down:
                         endpoint.pace.overloaded(pause_asked_for_s(response))
                     if response.status_code >= 300:
                         await read_to_end(response)
@@ -275,10 +280,10 @@ class HttpClient:
     def _endpoint(self, url: str) -> _Endpoint:
         name = self._routes.endpoint_of(url)
         if name not in self._endpoints:
-            self._endpoints[name] = self._make_endpoint(_UNLISTED_RATE, _UNLISTED_CONNECTIONS)
+            self._endpoints[name] = self._make_endpoint(name, _UNLISTED_RATE, _UNLISTED_CONNECTIONS)
         return self._endpoints[name]
 
-    def _make_endpoint(self, rate: float, connections: int) -> _Endpoint:
+    def _make_endpoint(self, name: str, rate: float, connections: int) -> _Endpoint:
         settings = self._settings
         limit = settings.max_connections
         client = httpx.AsyncClient(
@@ -294,7 +299,8 @@ class HttpClient:
             # Registries need none, and one that is kept costs time with every request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
-        return _Endpoint(Pace(rate, self._connections(connections), self._clock), client)
+        pace = Pace(rate, self._connections(connections), self._clock)
+        return _Endpoint(pace, client, _SLOW_DOWN_OF.get(name, _SLOW_DOWN))
 
     def _connections(self, configured: int) -> int:
         """Requests at once: never more than connections, for those would wait where nobody counts them."""

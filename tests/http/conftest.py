@@ -63,14 +63,18 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 def make_client(server: ScriptedServer, fake_time: FakeTime) -> MakeClient:
-    """A client with every endpoint on the scripted server (`pypi_files` below /files), and other settings as given."""
+    """A client with every endpoint on the scripted server, and other settings as given.
+
+    `pypi_files` lies below /files, `maven_central` below /maven.
+    """
 
     def make(
         http: HttpSettings | None = None,
         rates: dict[str, float] | None = None,
         connections: dict[str, int] | None = None,
     ) -> AbstractAsyncContextManager[HttpClient]:
-        endpoints = dict.fromkeys(EndpointSettings.model_fields, server.base) | {"pypi_files": f"{server.base}/files"}
+        endpoints = dict.fromkeys(EndpointSettings.model_fields, server.base)
+        endpoints |= {"pypi_files": f"{server.base}/files", "maven_central": f"{server.base}/maven"}
         return HttpClient(
             http or HttpSettings(),
             EndpointSettings(**endpoints),

@@ -126,6 +126,18 @@ async def test_a_refusal_slows_the_requests_that_follow(
     assert fake_time.waits == [0.5, pytest.approx(1 / 1.04)]
 
 
+async def test_maven_central_that_forbids_is_asked_more_slowly(
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime
+) -> None:
+    forbidden, taken = server.script("/maven/a", answer(403)), server.script("/maven/b", answer())
+    async with make_client(rates={"maven_central": 2.0}) as client:
+        with pytest.raises(Unavailable):
+            await client.get(forbidden)
+        for _ in range(2):
+            await client.get(taken)
+    assert fake_time.waits == [0.5, 1.0]
+
+
 @pytest.mark.parametrize("rate", [0.0, 2.0])
 async def test_a_registry_that_wants_a_long_pause_is_not_asked_for_anything_before_it_is_over(
     make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, rate: float
