@@ -25,7 +25,6 @@ MAX_RANGE_LENGTH: Final = 1024
 
 _INTERVAL: Final = re.compile(r"([\[(])([^,\[\]()]*)(?:(,)([^,\[\]()]*))?([\])])")
 _FLOATING: Final = re.compile(rf"((?:[0-9]+\.){{0,3}})\*(-.*)?|([0-9.]+-)((?:{LABELS}\.?)?)\*", re.ASCII)
-_LEADING_ZEROS: Final = re.compile(r"(?<=[.-])0+(?=[0-9]+(?:\.|$))")
 
 _Place: TypeAlias = tuple[VersionKey, bool]
 """Just below a version (False) or just above it (True)."""
@@ -104,8 +103,10 @@ def _low(text: str, *, above: bool) -> _End | None:
 
 def _end(text: str, *, above: bool) -> _End:
     version = text.strip().partition("+")[0]
+    key = version_key(version)
     numbers, dash, labels = version.partition("-")
-    return (version_key(version), above), numbers + _LEADING_ZEROS.sub("", dash + labels)
+    plain = ".".join(str(int(label)) if label.isdigit() else label for label in labels.split("."))
+    return (key, above), numbers + dash + plain
 
 
 def _merge(intervals: Iterable[_Interval]) -> list[_Interval]:

@@ -64,6 +64,7 @@ REAL = [
     ("(1.0,2.0)", "(1.0, 2.0)", between("1.0", "2.0", above=True, below=True)),
     ("[1.0.0, 2.0.0)", "[1.0.0, 2.0.0)", between("1.0", "2.0", below=True)),
     ("[1.0.0-beta.02, )", "[1.0.0-beta.2, )", between("1.0.0-beta.2", None)),
+    ("[1.0.0-x-01.007, )", "[1.0.0-x-01.7, )", between("1.0.0-x-01.7", None)),
     ("[1.0.0-Beta, 2.0.0-alpha)", "[1.0.0-Beta, 2.0.0-alpha)", between("1.0.0-beta", "2.0.0-alpha", below=True)),
     ("[1.0.0-beta]", "[1.0.0-beta]", ["1.0.0-beta"]),
     ("[1.0.0+build, )", "[1.0.0, )", between("1.0.0", None)),
