@@ -22,6 +22,9 @@ from securechain_ingest.registries.cargo.public_names import public_paths
 from securechain_ingest.registries.import_name_rules import import_names
 from securechain_ingest.registries.repository import normalise_repository
 
+MAX_CRATE_NAMES: Final = 20_000
+"""More than elsewhere: bindings to C, which very many crates build on, offer that much (libc 17,000 names)."""
+
 MAX_SOURCE_BYTES: Final = 128 * 1024 * 1024
 
 _MANIFEST: Final = "Cargo.toml"
@@ -46,7 +49,8 @@ def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
         found = public_paths(build_modules(sources, root), library_name(name), edition=_edition(package))
     repository = normalise_repository([package.get("repository"), package.get("homepage")])
     return replace(
-        import_names(found, separator="::"), repository_url=None if repository == NOT_AVAILABLE else repository
+        import_names(found, separator="::", limit=MAX_CRATE_NAMES),
+        repository_url=None if repository == NOT_AVAILABLE else repository,
     )
 
 

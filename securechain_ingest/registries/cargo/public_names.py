@@ -14,10 +14,12 @@ from typing import Final
 
 from securechain_ingest.registries.cargo.modules import Entry, Scope
 from securechain_ingest.registries.cargo.rust_items import Kind
-from securechain_ingest.registries.import_name_rules import MAX_NAMES
 
-_MAX_PATHS: Final = 20 * MAX_NAMES
-"""What modules that re-export each other multiply to; enough to choose the shortest from."""
+_MAX_PATHS: Final = 100_000
+"""Modules that re-export each other multiply; this is enough to choose the shortest from."""
+
+_MAX_ROUNDS: Final = 16
+"""As many globs may lead through one another."""
 
 _KEYWORDS: Final = frozenset({"crate", "self", "super"})
 _ALL_NAMESPACES: Final = frozenset("tvm")
@@ -49,6 +51,14 @@ def public_paths(root: Scope, crate: str, *, edition: int) -> set[str]:
     return found
 
 
+def _modules(root: Scope) -> Iterator[Scope]:
+    waiting = [root]
+    while waiting:
+        scope = waiting.pop()
+        yield scope
+        waiting += (entry.inside for entries in scope.entries.values() for entry in entries if entry.inside is not None)
+
+
 class _Resolver:
     """What is found out once is remembered; what would need itself to be found out is taken for nothing."""
 
@@ -58,6 +68,18 @@ class _Resolver:
         self._exported: dict[Scope, dict[str, list[Entry]]] = {}
         self._imported: dict[Entry, list[Entry]] = {}
         self._led_to: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
+        self._globs: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
+        self._settle()
+
+    def _settle(self) -> None:
+        """Resolve the globs, over again as long as that brings more: the path of one may lead through another."""
+        globs = [(scope, glob.path) for scope in _modules(self._root) for glob in scope.globs]
+        for _ in range(_MAX_ROUNDS):
+            found = {key: self._targets(*key) for key in globs}
+            if found == self._globs:
+                return
+            self._globs = found
+            self._led_to, self._imported = {}, {}
 
     def exports(self, scope: Scope) -> dict[str, list[Entry]]:
         """What is public in a module, by name."""
@@ -76,19 +98,21 @@ class _Resolver:
             if (public := [entry for entry in entries if entry.item.is_public])
         }
         for glob in scope.globs:
-            for target in self._targets(scope, glob.path) if glob.is_public else ():
+            for target in self._globs[scope, glob.path] if glob.is_public else ():
                 if target not in seen:
                     seen.add(target)
                     for name, entries in self._collect(target, seen).items():
-                        hidden = self._hidden_namespaces(scope, name)
-                        if visible := [entry for entry in entries if not self._namespaces(entry) <= hidden]:
+                        if visible := self._not_hidden(scope, name, entries):
                             found[name] = found.get(name, []) + visible
         return found
 
-    def _hidden_namespaces(self, scope: Scope, name: str) -> frozenset[str]:
-        """In which a module's own meaning of a name, public or not, goes before what a glob brings."""
-        own = (entry for entry in scope.entries.get(name, ()) if not entry.item.is_conditional)
-        return frozenset().union(*map(self._namespaces, own))
+    def _not_hidden(self, scope: Scope, name: str, entries: list[Entry]) -> list[Entry]:
+        """What a glob brings into a module whose own meanings of a name, public or not, go before."""
+        own = [entry for entry in scope.entries.get(name, ()) if not entry.item.is_conditional]
+        if not own:
+            return entries
+        hidden = frozenset[str]().union(*map(self._namespaces, own))
+        return [entry for entry in entries if not self._namespaces(entry) <= hidden]
 
     def _namespaces(self, entry: Entry) -> frozenset[str]:
         return frozenset().union(*(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([entry])))
@@ -158,9 +182,9 @@ class _Resolver:
     def _lookup(self, scope: Scope, name: str, seen: set[Scope]) -> list[Entry]:
         """All that a name can mean within a module."""
         found = list(scope.entries.get(name, ()))
-        if not found:
+        if all(entry.item.is_conditional for entry in found):
             for glob in scope.globs:
-                for target in self._targets(scope, glob.path):
+                for target in self._globs.get((scope, glob.path), ()):
                     if target not in seen:
                         seen.add(target)
                         found += self._lookup(target, name, seen)

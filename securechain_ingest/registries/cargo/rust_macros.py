@@ -51,6 +51,8 @@ class _Repetition:
     nodes: tuple[_Node, ...]
     separator: str
     operator: str
+    names: tuple[str, ...]
+    """Of all variables within."""
 
 
 _Node: TypeAlias = _Plain | _Variable | _Group | _Repetition
@@ -116,7 +118,8 @@ def _nodes(source: str, group: Token, in_pattern: bool) -> Iterator[_Node]:
                 position += 1
             operator = parts[position].text if position < len(parts) else "*"
             position += 1
-            yield _Repetition(tuple(_nodes(source, following, in_pattern)), separator, operator)
+            inner = tuple(_nodes(source, following, in_pattern))
+            yield _Repetition(inner, separator, operator, tuple(_names(inner)))
         else:
             position += 1
             fragment = ""
@@ -155,6 +158,11 @@ def _match(
 def _match_repetition(
     node: _Repetition, source: str, given: list[Token], position: int, bindings: dict[str, _Binding]
 ) -> int | None:
+    match node:
+        case _Repetition((_Variable(name, "tt"),), "", "*"):
+            # By far the most common one, and it takes all that is left.
+            bindings[name] = [source[token.start : token.end] for token in given[position:]]
+            return len(given)
     rounds: list[dict[str, _Binding]] = []
     while not (node.operator == "?" and rounds):
         start = position
@@ -168,7 +176,7 @@ def _match_repetition(
             break
         rounds.append(found)
         position = end
-    for name in _names(node.nodes):
+    for name in node.names:
         bindings[name] = [found[name] for found in rounds]
     return None if node.operator == "+" and not rounds else position
 
@@ -258,9 +266,11 @@ def _transcribed(nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], lef
             case _Variable(name):
                 bound = bindings.get(name, f"${name}")
                 part = bound if isinstance(bound, str) else ""
-            case _Repetition(inner, separator):
+            case _Repetition((_Variable(name),), "") if isinstance(texts := bindings.get(name), list):
+                part = " ".join(text for text in texts if isinstance(text, str))
+            case _Repetition(inner, separator, _, names):
                 part = f" {separator} ".join(
-                    _transcribed(inner, round_bindings, left) for round_bindings in _rounds(inner, bindings)
+                    _transcribed(inner, round_bindings, left) for round_bindings in _rounds(names, bindings)
                 )
         left[0] -= len(part)
         if left[0] < 0:
@@ -269,8 +279,8 @@ def _transcribed(nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], lef
     return " ".join(parts)
 
 
-def _rounds(nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding]) -> Iterator[Mapping[str, _Binding]]:
-    """What the names that repeat within the nodes mean, round by round."""
-    repeated = {name: bound for name in _names(nodes) if isinstance(bound := bindings.get(name), list)}
+def _rounds(names: tuple[str, ...], bindings: Mapping[str, _Binding]) -> Iterator[Mapping[str, _Binding]]:
+    """What the names mean that repeat, round by round."""
+    repeated = {name: bound for name in names if isinstance(bound := bindings.get(name), list)}
     for index in range(min(map(len, repeated.values()), default=0)):
         yield {**bindings, **{name: bound[index] for name, bound in repeated.items()}}

@@ -143,8 +143,23 @@ def test_the_recorded_archives_name_their_repository(filename: str, repository: 
     assert Cargo.archive_names(str(FIXTURES / "archives" / filename), filename).repository_url == repository
 
 
-@pytest.mark.parametrize("filename", sorted(path.name for path in (FIXTURES / "archives").glob("*.crate")))
-def test_every_recorded_archive_can_be_read(filename: str) -> None:
-    crate, *others = Cargo.archive_names(str(FIXTURES / "archives" / filename), filename).names
+@pytest.mark.parametrize(
+    ("filename", "some"),
+    [
+        # A crate of 2015 that no compiler takes any more.
+        ("rustc-serialize-0.3.24.crate", {"rustc_serialize::json::Json", "rustc_serialize::hex::FromHex"}),
+        # Functions that only some versions of OpenSSL have, types that `stack!` makes.
+        ("openssl-sys-0.9.103.crate", {"openssl_sys::stack_st_X509", "openssl_sys::SSL_CTX_new"}),
+        ("sha2-0.11.0-pre.4.crate", {"sha2::digest", "sha2::Digest", "sha2::Sha256"}),
+        # Everything in `cfg_if!` and through globs, a file for each system.
+        (
+            "libc-0.2.155.crate",
+            {"libc::AF_INET", "libc::malloc", "libc::sockaddr_in", "libc::SOCKET", "libc::c_int"},
+        ),
+    ],
+)
+def test_a_recorded_archive_without_a_golden_list_gives_names_that_are_known(filename: str, some: set[str]) -> None:
+    found = Cargo.archive_names(str(FIXTURES / "archives" / filename), filename)
 
-    assert all(name.startswith(f"{crate}::") for name in others)
+    assert found.error is None
+    assert some < set(found.names)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.cargo.import_names import read_crate
-from securechain_ingest.registries.import_name_rules import MAX_NAMES
+from securechain_ingest.registries.cargo.import_names import MAX_CRATE_NAMES, read_crate
 from tests.registry_server.tars import tar_gz
 
 LIMITS = ArchiveLimits(max_members=1000, max_expanded_bytes=50_000_000)
@@ -128,6 +127,14 @@ def test_globs_bring_what_is_public_and_go_through_other_globs() -> None:
     a = "pub mod b { pub struct B; struct No; pub(crate) struct Nor; } pub use self::b::*; pub enum Enum { X, Y }"
 
     assert paths(root, a=a) == ["B", "Enum", "b", "b::B", "prelude", "prelude::B", "prelude::X", "prelude::Y"]
+
+
+def test_the_path_of_a_glob_may_lead_through_another_glob() -> None:
+    root = """
+        mod hub { pub use far::one::*; pub use far::two::*; use crate::source::*; } pub use hub::*;
+        mod source { pub mod far { pub mod one { pub struct One; } pub mod two { pub struct Two; } } }
+    """
+    assert paths(root) == ["One", "Two"]
 
 
 def test_a_glob_does_not_pass_on_what_its_module_imports_privately() -> None:
@@ -393,10 +400,10 @@ def test_an_archive_without_a_manifest_is_refused() -> None:
 
 
 def test_of_very_many_names_the_nearest_to_the_root_are_kept() -> None:
-    inner = " ".join(f"pub fn f{number}() {{}}" for number in range(MAX_NAMES))
+    inner = " ".join(f"pub fn f{number}() {{}}" for number in range(MAX_CRATE_NAMES))
     found = read({"src/lib.rs": f"pub mod a {{ {inner} }} pub fn last() {{}}"})
 
-    assert len(found.names) == MAX_NAMES
+    assert len(found.names) == MAX_CRATE_NAMES
     assert {"my_crate", "my_crate::a", "my_crate::last"} < set(found.names)
     assert found.error is not None
 
@@ -404,7 +411,7 @@ def test_of_very_many_names_the_nearest_to_the_root_are_kept() -> None:
 def test_modules_that_re_export_one_another_do_not_multiply_without_end() -> None:
     root = " ".join(f"pub mod m{number} {{ pub use super::*; }}" for number in range(30))
 
-    assert len(read({"src/lib.rs": root}).names) == MAX_NAMES
+    assert len(read({"src/lib.rs": root}).names) == MAX_CRATE_NAMES
 
 
 @pytest.mark.parametrize(
