@@ -46,7 +46,11 @@ def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
     root = posixpath.normpath(root.replace("\\", "/")) if isinstance(root, str) else _USUAL_ROOT
     found = {library_name(name)}
     if root in sources:
-        found = public_paths(build_modules(sources, root), library_name(name), edition=_edition(package))
+        try:
+            found = public_paths(build_modules(sources, root), library_name(name), edition=_edition(package))
+        except RecursionError as error:
+            msg = "its modules and re-exports lead through too many others"
+            raise ArchiveRefused(msg, reason="too_deep") from error
     repository = normalise_repository([package.get("repository"), package.get("homepage")])
     return replace(
         import_names(found, separator="::", limit=MAX_CRATE_NAMES),

@@ -414,6 +414,14 @@ def test_modules_that_re_export_one_another_do_not_multiply_without_end() -> Non
     assert len(read({"src/lib.rs": root}).names) == MAX_CRATE_NAMES
 
 
+def test_re_exports_through_thousands_of_modules_are_refused() -> None:
+    chain = " ".join(f"pub mod m{number} {{ pub use super::m{number - 1}::*; }}" for number in range(1, 2_000))
+
+    with pytest.raises(ArchiveRefused) as caught:
+        read({"src/lib.rs": f"pub mod m0 {{ pub struct A; }} {chain}"})
+    assert caught.value.reason == "too_deep"
+
+
 @pytest.mark.parametrize(
     "root",
     [
