@@ -36,9 +36,10 @@ async def find_stores(settings: Settings) -> AsyncIterator[Stores]:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the packages: done in order, and one sentence for each that failed."""
+    """What became of the packages."""
 
-    done: list[PackageRef] = field(default_factory=list)
+    stored: dict[str, str] = field(default_factory=dict)
+    """By the purl asked for, the purl in the graph: another one if the registry spells the name in another case."""
     failed: list[tuple[PackageRef, IngestError]] = field(default_factory=list)
 
 
@@ -102,6 +103,6 @@ async def _ingest_one(
         except IngestError as error:
             outcome.failed.append((request.ref, error))
         else:
-            outcome.done.append(request.ref)
+            outcome.stored[request.ref.purl] = result.purl
             found.update((ref.purl, ref) for ref in result.to_queue)
-    report(len(outcome.done) + len(outcome.failed), max(total, len(outcome.done) + len(found)))
+    report(len(outcome.stored) + len(outcome.failed), max(total, len(outcome.stored) + len(found)))

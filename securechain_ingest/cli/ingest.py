@@ -55,7 +55,8 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
                     concurrency=settings.queue.concurrency,
                     report=lambda done, total: progress.update(bar, completed=done, total=total),
                 )
-            views = [await stores.graph.view(ref) for ref in refs]
+            asked = [(ref.ecosystem, outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]
+            views = [await stores.graph.view(ecosystem, purl) for ecosystem, purl in asked]
     output = Console(soft_wrap=True)
     for view in views:
         if view is not None:
@@ -63,7 +64,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     for ref, error in outcome.failed:
         errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
     output.print(
-        f"{len(outcome.done)} packages read, {len(outcome.failed)} failed. The graph is at"
+        f"{len(outcome.stored)} packages read, {len(outcome.failed)} failed. The graph is at"
         f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}.",
         highlight=False,
     )

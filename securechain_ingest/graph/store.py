@@ -185,9 +185,9 @@ class Graph:
         rows = [{"id": gap.element_id, "properties": names_properties(ecosystem, names)} for gap, names in found]
         await self._connection.change(statements(ecosystem.label).fill_names, {"rows": rows})
 
-    async def view(self, ref: PackageRef) -> PackageView | None:
+    async def view(self, ecosystem: Ecosystem, purl: str) -> PackageView | None:
         """The package as a reader would see it; None if it is not there."""
-        return package_view(await self._connection.read(statements(ref.ecosystem.label).view, {"purl": ref.purl}))
+        return package_view(await self._connection.read(statements(ecosystem.label).view, {"purl": purl}))
 
     async def _write(
         self, transaction: AsyncTransaction, queries: Statements, writes: Sequence[PackageWrite]

@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until
-from tests.registry_server import Server, World, npm, pypi, serve
+from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 
 WORLD = World(
     (
         npm.Package("left", (npm.Version("1.0.0"), npm.Version("1.1.0", needs=(npm.need("right", "^1", "^1"),)))),
         npm.Package("right", (npm.Version("1.0.0"),)),
         pypi.Project("snake", (pypi.Release("1.0"),)),
+        maven.Package("org.antlr:ST4", (maven.Version("4.3.4"),)),
+        cargo.Crate("serde", (cargo.Version("1.0.0"),)),
+        rubygems.Gem("RedCloth", (rubygems.Version("4.2"),)),
+        nuget.Package("Newtonsoft.Json", (nuget.Version("13.0.1"),)),
     )
 )
 
@@ -113,6 +117,36 @@ def test_ingest_uses_the_stores_of_the_running_daemon_and_prints_a_tree(machine:
     assert result.returncode == 0
     for words in ("pkg:npm/left", "2 versions", "1.1.0", "pkg:npm/right ^1", "import names", "bolt://127.0.0.1"):
         assert words in result.stdout
+
+
+def test_ingest_takes_all_six_ecosystems_and_finds_the_registrys_spelling(machine: Machine) -> None:
+    names = (
+        "pypi:Snake",
+        "npm:right",
+        "maven:org.antlr:st4",
+        "crates:Serde",
+        "gem:redcloth",
+        "pkg:nuget/newtonsoft.json",
+    )
+    result = machine.command("ingest", *names, "--depth", "0")
+    assert (result.returncode, result.stderr) == (0, "")
+    for purl in (
+        "pypi/snake",
+        "npm/right",
+        "maven/org.antlr/ST4",
+        "cargo/serde",
+        "gem/RedCloth",
+        "nuget/newtonsoft.json",
+    ):
+        assert f"pkg:{purl}\n" in result.stdout
+
+
+def test_ingest_of_a_misspelt_package_shows_the_names_that_the_registry_calls_near(machine: Machine) -> None:
+    result = machine.command("ingest", "gem:edclo", "maven:org.antlr:SST4")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert any("gem/edclo" in line and line.endswith("near names: RedCloth") for line in lines)
+    assert any("SST4" in line and line.endswith("near names: org.antlr:ST4") for line in lines)
 
 
 def test_ingest_of_a_package_that_does_not_exist_says_so_in_one_line(machine: Machine) -> None:

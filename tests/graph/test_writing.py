@@ -240,12 +240,12 @@ async def test_stale_packages_come_oldest_check_first(graph: Graph) -> None:
 async def test_a_package_can_be_viewed_with_present_and_awaited_requirements(graph: Graph) -> None:
     app, six, attrs = pypi("app"), pypi("six"), pypi("attrs")
     await graph.write([write(six, "1.0"), write(app, "10.0", version(app, "9.0", {six: "any", attrs: ">= 1"}))])
-    view = await graph.view(app)
+    view = await graph.view(app.ecosystem, app.purl)
     assert view is not None
     assert [(each.name, each.serial_number) for each in view.versions] == [("9.0", 0), ("10.0", 1)]
     assert [(each.purl, each.present) for each in view.versions[0].requirements] == [
         ("pkg:pypi/attrs", False),
         ("pkg:pypi/six", True),
     ]
-    assert await graph.view(attrs) is None
+    assert await graph.view(attrs.ecosystem, attrs.purl) is None
     assert await graph.counts([app.ecosystem]) == {"pypi": 2, "versions": 3, "absent_packages": 1}
