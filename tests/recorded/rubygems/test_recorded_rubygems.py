@@ -180,7 +180,7 @@ def test_a_recorded_advisory_affects_by_the_order_of_gems(
 ) -> None:
     document = orjson.loads((FIXTURES / "advisories/osv" / f"{advisory}.json").read_bytes())
 
-    ratings = rate(RUBYGEMS, {name}, versions, [document])
+    ratings = rate(identify(name), versions, [document])
 
     assert [version for version in versions if ratings[version].vulnerabilities == (advisory,)] == affected
 
