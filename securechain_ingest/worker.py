@@ -232,9 +232,9 @@ class Worker:
         except UpstreamError as error:
             logger.warning("near_names_failed", package=ref.purl, kind=error.kind, reason=str(error))
             near_names = ()
-        others = [registry.identify(name) for name in near_names]
-        alike = (other for other in others if other.purl != ref.purl and _plain(other) == _plain(ref))
-        return next(alike, None), near_names[:MAX_NEAR_NAMES]
+        alike = [registry.identify(name) for name in near_names if _plain(name) == _plain(ref.name)]
+        other = next((other for other in alike if other.purl != ref.purl), None)
+        return other, near_names[:MAX_NEAR_NAMES]
 
     async def _link(
         self, request: Request, *, checked_at: datetime | None = None, ratings: Mapping[str, Rating] | None = None
@@ -267,6 +267,6 @@ class Worker:
             logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
 
 
-def _plain(ref: PackageRef) -> str:
+def _plain(name: str) -> str:
     """What two spellings of one name have in common."""
-    return ref.name.replace("_", "-")
+    return name.lower().replace("_", "-")

@@ -41,6 +41,7 @@ def started(
     patient = {
         "SECURECHAIN_QUEUE__MAX_DELIVERIES": "2",
         "SECURECHAIN_REDIS__TIMEOUT_S": "2",
+        "SECURECHAIN_VULNERABILITIES__TIMEOUT_S": "2",
         # One after the other, so that there is a middle.
         "SECURECHAIN_QUEUE__CONCURRENCY": "2",
     }
