@@ -12,8 +12,10 @@ from securechain_ingest.cli.options import ConfigOption, JsonOption, load_settin
 
 
 def command(
-    ecosystem: Annotated[str, typer.Argument(help="pypi or npm.")],
-    files: Annotated[list[Path], typer.Argument(help="Archives: wheels, sdists, npm tarballs.")],
+    ecosystem: Annotated[str, typer.Argument(help="pypi, npm, maven, cargo, rubygems or nuget.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Archives: wheels, sdists, npm tarballs, jars, crates, gems, nupkgs.")
+    ],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
