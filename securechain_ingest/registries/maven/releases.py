@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -19,6 +18,7 @@ from securechain_ingest.registries.maven.package import extension, repository, r
 from securechain_ingest.registries.maven.pom import Dependency, Pom
 from securechain_ingest.registries.maven.poms import Poms
 from securechain_ingest.registries.maven.resolution import Effective, Effectives
+from securechain_ingest.registries.together import for_each
 
 logger = structlog.get_logger(__name__)
 
@@ -61,24 +61,17 @@ class Releases:
         Raises UpstreamError or ParserLost for the first failure that another try can mend.
         """
         read: dict[str, Release | Unreadable] = {}
-        waiting = iter(versions)
 
-        async def ask() -> None:
-            for version in waiting:
-                own = Coordinates(*ids(ref), version)
-                try:
-                    read[version] = await (self._alone(own) if version in told else self._effective(own))
-                except (UpstreamError, ArchiveRefused) as error:
-                    if error.transient:
-                        raise
-                    read[version] = error
+        async def ask(version: str) -> None:
+            own = Coordinates(*ids(ref), version)
+            try:
+                read[version] = await (self._alone(own) if version in told else self._effective(own))
+            except (UpstreamError, ArchiveRefused) as error:
+                if error.transient:
+                    raise
+                read[version] = error
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for number in range(min(_AT_ONCE, len(versions))):
-                    tasks.create_task(ask(), name=f"poms-{ref.purl}-{number}")
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await for_each(versions, ask, at_once=_AT_ONCE, name=f"poms-{ref.purl}")
         _report(ref, read)
         return read
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from securechain_ingest.errors import ArchiveRefused, UpstreamError
@@ -24,6 +24,7 @@ from securechain_ingest.registries.maven.effective import (
 )
 from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for
 from securechain_ingest.registries.maven.pom import Dependency, Pom
+from securechain_ingest.registries.together import for_each
 
 MAX_DEPTH: Final = 32
 """Parents of parents, or imports of imports; real ones have up to ten."""
@@ -110,12 +111,8 @@ class _Resolution:
     async def boms(self, wanted: tuple[Coordinates, ...], importing: tuple[Coordinates, ...]) -> list[_Bom]:
         unknown = [one for one in wanted if one not in self.made_boms and self.kept_boms.get(one) is None]
         if len(unknown) > 1:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    for one in unknown:
-                        tasks.create_task(self._pom("BOM", one, importing), name=f"maven-bom-{one}")
-            except ExceptionGroup as failures:
-                raise failures.exceptions[0] from None
+            ask = partial(self._pom, "BOM", path=importing)
+            await for_each(unknown, ask, at_once=len(unknown), name=f"boms-{importing[-1]}")
         return [await self._bom(one, importing) for one in wanted]
 
     async def _bom(self, own: Coordinates, importing: tuple[Coordinates, ...]) -> _Bom:

@@ -4,7 +4,6 @@ few for what is needed of its newest nupkg (registries.md, section 7). The servi
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from securechain_ingest.registries.nuget.import_names import WINDOW_BYTES, read_
 from securechain_ingest.registries.nuget.registration import Registration, package_of, parse_registration
 from securechain_ingest.registries.nuget.service_index import Services
 from securechain_ingest.registries.protocol import Unchanged
+from securechain_ingest.registries.together import for_each
 from securechain_ingest.settings import ArchiveSettings
 
 
@@ -51,12 +51,13 @@ class NuGet:
 
     async def _pages(self, ref: PackageRef, urls: tuple[str, ...]) -> list[Registration]:
         """All at once; the first failure ends them."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                pages = [tasks.create_task(self._page(ref, url), name=f"page-{url}") for url in urls]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return [page.result() for page in pages]
+        pages: dict[str, Registration] = {}
+
+        async def ask(url: str) -> None:
+            pages[url] = await self._page(ref, url)
+
+        await for_each(urls, ask, at_once=len(urls), name=f"pages-{ref.purl}")
+        return [pages[url] for url in urls]
 
     async def _page(self, ref: PackageRef, url: str) -> Registration:
         try:

@@ -7,7 +7,6 @@ own document. One or two for the import names. (Only a wheel's metadata that is 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -39,6 +38,7 @@ from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.registries.pypi.package import assemble
 from securechain_ingest.registries.pypi.requirements import Declared, requirements_of_metadata
 from securechain_ingest.registries.pypi.source_names import read_sdist
+from securechain_ingest.registries.together import for_each
 from securechain_ingest.settings import ArchiveSettings
 
 logger = structlog.get_logger(__name__)
@@ -153,19 +153,12 @@ class PyPI:
         """What each version requires; the first failure that another try can mend ends them all."""
         offered = {file.filename for file in page.files if file.has_metadata}
         declared: dict[str, Declared | None] = {}
-        waiting = iter(wanted.items())
 
-        async def ask() -> None:
-            for version, files in waiting:
-                wheel = best_wheel(file for file in files if file.filename in offered)
-                declared[version] = await self._declared_by(ref, version, wheel)
+        async def ask(version: str) -> None:
+            wheel = best_wheel(file for file in wanted[version] if file.filename in offered)
+            declared[version] = await self._declared_by(ref, version, wheel)
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for number in range(min(_AT_ONCE, len(wanted))):
-                    tasks.create_task(ask(), name=f"requirements-{ref.purl}-{number}")
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await for_each(wanted, ask, at_once=_AT_ONCE, name=f"requirements-{ref.purl}")
         return declared
 
     async def _declared_by(self, ref: PackageRef, version: str, wheel: File | None) -> Declared | None:
