@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,17 +14,11 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.model import Package
 from securechain_ingest.registries import REGISTRIES, build_registries, named_package, registry_class
 from securechain_ingest.registries.protocol import Registry, RegistryClass, Unchanged
 from securechain_ingest.registries.repository import vendor_of
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from tests.registries.asking import connected, first_visit, known
 from tests.registry_server import ExpectedPackage, Server, Shape, generate, same_constraints, serve
 from tests.registry_server.world import World
 
@@ -102,29 +94,22 @@ def made(request: pytest.FixtureRequest) -> Iterator[tuple[RegistryClass, World,
 @pytest_asyncio.fixture
 async def registry(made: tuple[RegistryClass, World, Server], tmp_path: Path) -> AsyncIterator[Registry]:
     registered, _, server = made
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
-    async with AsyncExitStack() as stack:
-        client = HttpClient(
-            HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
-        )
-        http = await stack.enter_async_context(client)
-        pool = await stack.enter_async_context(ParserPool(ArchiveSettings(processes=1)))
-        registries = build_registries(http, ArchiveReader(http, pool, tmp_path, 50_000_000), pool)
-        yield registries[registered.ecosystem.label]
+
+    def make(http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Registry:
+        return build_registries(http, archives, pool)[registered.ecosystem.label]
+
+    async with connected(make, server, tmp_path) as registry:
+        yield registry
 
 
 async def test_what_is_fetched_of_a_made_package_is_the_truth_and_a_second_visit_moves_nothing(
     made: tuple[RegistryClass, World, Server], registry: Registry
 ) -> None:
-    registered, world, server = made
+    _, world, server = made
     truth = world.truth()
     assert truth
     for expected in truth.values():
-        package = await registry.fetch(registered.identify(expected.registry_name), None)
-        assert isinstance(package, Package)
+        package = await first_visit(registry, expected.registry_name)
         names = await registry.import_names(package)
         repository = package.repository_url or names.repository_url or "n/a"
         vendor = package.vendor or vendor_of(repository) or "n/a"
@@ -140,14 +125,7 @@ async def test_what_is_fetched_of_a_made_package_is_the_truth_and_a_second_visit
             assert names.names == tuple(sorted(expected.import_names))
 
         server.requests.clear()
-        known = KnownPackage(
-            purl=package.ref.purl,
-            registry_name=package.ref.registry_name,
-            versions=frozenset(version.name for version in package.versions),
-            checked_at=datetime.now(UTC),
-            validator=package.validator,
-        )
-        assert isinstance(await registry.fetch(package.ref, known), Unchanged)
+        assert isinstance(await registry.fetch(package.ref, known(package)), Unchanged)
         assert [request.status for request in server.requests] == [304]
 
 

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import ArchiveRefused, InvalidName, Malformed, NotFound, RateLimited
-from securechain_ingest.http.client import HttpClient
-from securechain_ingest.model import KnownPackage, Package
-from securechain_ingest.registries import build_registries, named_package
+from securechain_ingest.model import Package
+from securechain_ingest.registries import named_package
 from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.protocol import Unchanged
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from tests.registries.asking import connected, first_visit, known
 from tests.registry_server import Fault, Kind, Server, Shape, World, cargo, generate, serve
 
 TWICE = (
@@ -79,30 +69,12 @@ async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
     server.replace(WORLD)
     server.requests.clear()
     server.faults.clear()
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
-    async with (
-        HttpClient(
-            HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
-        ) as http,
-        ParserPool(ArchiveSettings(processes=1)) as pool,
-    ):
-        registry = build_registries(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool)["CargoPackage"]
-        assert isinstance(registry, Cargo)
+    async with connected(Cargo, server, tmp_path) as registry:
         yield Site(server, registry)
 
 
 async def fetched(site: Site, name: str) -> Package:
-    package = await site.cargo.fetch(site.cargo.identify(name), None)
-    assert isinstance(package, Package)
-    return package
-
-
-def known(package: Package) -> KnownPackage:
-    versions = frozenset(version.name for version in package.versions)
-    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+    return await first_visit(site.cargo, name)
 
 
 async def check(site: Site, expected: cargo.Crate) -> None:

@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
-from securechain_ingest.http.client import HttpClient
-from securechain_ingest.model import KnownPackage, Package, Version
+from securechain_ingest.model import Package, Version
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.protocol import Unchanged
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from tests.registries.asking import connected, first_visit, known
 from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, maven, serve
 
 
@@ -139,28 +129,12 @@ async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
     server.requests.clear()
     server.faults.clear()
     server.replace(WORLD)
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
-    async with (
-        HttpClient(
-            HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
-        ) as http,
-        ParserPool(ArchiveSettings(processes=1)) as pool,
-    ):
-        yield Site(server, Maven(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+    async with connected(Maven, server, tmp_path) as registry:
+        yield Site(server, registry)
 
 
 async def fetched(site: Site, name: str) -> Package:
-    package = await site.maven.fetch(site.maven.identify(name), None)
-    assert isinstance(package, Package)
-    return package
-
-
-def known(package: Package) -> KnownPackage:
-    versions = frozenset(version.name for version in package.versions)
-    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+    return await first_visit(site.maven, name)
 
 
 def edges(version: Version) -> dict[str, str] | None:

@@ -5,26 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
-from securechain_ingest.http.client import HttpClient
-from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.model import Package
 from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.protocol import Unchanged
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from tests.registries.asking import connected, first_visit, known
 from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, nuget, serve
 
 ACME = nuget.Package(
@@ -97,29 +87,12 @@ def server() -> Iterator[Server]:
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
     server.requests.clear()
     server.faults.clear()
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
-    archives = ArchiveSettings(processes=1)
-    async with (
-        HttpClient(
-            HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
-        ) as http,
-        ParserPool(archives) as pool,
-    ):
-        yield Site(server, NuGet(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+    async with connected(NuGet, server, tmp_path) as registry:
+        yield Site(server, registry)
 
 
 async def fetched(site: Site, name: str) -> Package:
-    package = await site.nuget.fetch(site.nuget.identify(name), None)
-    assert isinstance(package, Package)
-    return package
-
-
-def known(package: Package) -> KnownPackage:
-    versions = frozenset(version.name for version in package.versions)
-    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+    return await first_visit(site.nuget, name)
 
 
 async def test_a_package_takes_one_request_for_its_registration_and_one_for_its_nupkg(site: Site) -> None:

@@ -10,20 +10,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Unavailable
-from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi.client import PyPI
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from tests.registries.asking import connected, first_visit
 from tests.registry_server import Fault, Kind, Need, Server, World, pypi, same_constraints, serve
 
 MIXED = pypi.Project(
@@ -99,23 +90,12 @@ def server() -> Iterator[Server]:
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
     server.requests.clear()
     server.faults.clear()
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
-    async with (
-        HttpClient(
-            HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
-        ) as http,
-        ParserPool(ArchiveSettings(processes=1)) as pool,
-    ):
-        yield Site(server, PyPI(http, ArchiveReader(http, pool, tmp_path, 10_000_000), pool))
+    async with connected(PyPI, server, tmp_path) as registry:
+        yield Site(server, registry)
 
 
 async def fetched(site: Site, name: str) -> Package:
-    package = await site.pypi.fetch(site.pypi.identify(name), None)
-    assert isinstance(package, Package)
-    return package
+    return await first_visit(site.pypi, name)
 
 
 def known(package: Package, *, versions: frozenset[str] | None = None, validator: str | None = None) -> KnownPackage:

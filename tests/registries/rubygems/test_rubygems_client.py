@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, RateLimited, Unavailable
-from securechain_ingest.http.client import HttpClient
-from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.model import Package
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems.client import RubyGems
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from tests.registries.asking import connected, first_visit, known
 from tests.registry_server import ExpectedPackage, Fault, Kind, Server, Shape, World, generate, rubygems, serve
 from tests.registry_server.rubygems import Version, need
 
@@ -76,26 +65,11 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@asynccontextmanager
-async def registry(server: Server, spool_dir: Path) -> AsyncIterator[RubyGems]:
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
-    async with (
-        HttpClient(
-            HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
-        ) as http,
-        ParserPool(ArchiveSettings(processes=1)) as pool,
-    ):
-        yield RubyGems(http, ArchiveReader(http, pool, spool_dir, 10_000_000), pool)
-
-
 @pytest_asyncio.fixture
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
     server.requests.clear()
     server.faults.clear()
-    async with registry(server, tmp_path) as gems:
+    async with connected(RubyGems, server, tmp_path) as gems:
         yield Site(server, gems)
 
 
@@ -120,14 +94,7 @@ def expected_versions(truth: ExpectedPackage) -> dict[str, object]:
 
 
 async def fetched(site: Site, name: str) -> Package:
-    package = await site.gems.fetch(site.gems.identify(name), None)
-    assert isinstance(package, Package)
-    return package
-
-
-def known(package: Package) -> KnownPackage:
-    versions = frozenset(version.name for version in package.versions)
-    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+    return await first_visit(site.gems, name)
 
 
 async def test_a_new_gem_takes_two_requests_and_one_for_the_beginning_of_its_file(site: Site) -> None:
@@ -157,7 +124,7 @@ async def test_a_gem_is_what_its_author_published(site: Site, expected: rubygems
 async def test_every_gem_of_a_generated_registry_is_what_it_was_made_as(tmp_path: Path) -> None:
     world = generate(Shape(packages=25, seed=7, odd_share=0.4, ecosystems=("rubygems",)))
     with serve(world) as server:
-        async with registry(server, tmp_path) as gems:
+        async with connected(RubyGems, server, tmp_path) as gems:
             for truth in world.truth().values():
                 package = await gems.fetch(gems.identify(truth.registry_name), None)
                 assert isinstance(package, Package)

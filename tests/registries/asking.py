@@ -1,0 +1,58 @@
+"""What the tests of every registry's client need: the client itself, over real HTTP, and what a graph would know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.registries.protocol import Registry
+from securechain_ingest.settings import (
+    ArchiveSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HttpSettings,
+    RateSettings,
+)
+from tests.registry_server import Server
+
+MAX_ARTIFACT_BYTES = 10_000_000
+
+Client = TypeVar("Client", bound=Registry)
+
+
+@asynccontextmanager
+async def connected(
+    make: Callable[[HttpClient, ArchiveReader, ParserPool], Client], server: Server, spool_dir: Path
+) -> AsyncIterator[Client]:
+    """A registry's client that asks `server`: without limits, without second tries, with one parsing process."""
+    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    async with (
+        HttpClient(
+            HttpSettings(retries=0),
+            EndpointSettings(**server.endpoints()),
+            RateSettings(**unlimited),
+            ConnectionSettings(**unlimited),
+        ) as http,
+        ParserPool(ArchiveSettings(processes=1)) as pool,
+    ):
+        yield make(http, ArchiveReader(http, pool, spool_dir, MAX_ARTIFACT_BYTES), pool)
+
+
+async def first_visit(registry: Registry, name: str) -> Package:
+    """What the registry answers about a package that the graph lacks."""
+    package = await registry.fetch(registry.identify(name), None)
+    assert isinstance(package, Package)
+    return package
+
+
+def known(package: Package) -> KnownPackage:
+    """What the graph knows once the package is written."""
+    versions = frozenset(version.name for version in package.versions)
+    return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
