@@ -232,7 +232,8 @@ class Worker:
         except UpstreamError as error:
             logger.warning("near_names_failed", package=ref.purl, kind=error.kind, reason=str(error))
             near_names = ()
-        alike = [registry.identify(name) for name in near_names if _plain(name) == _plain(ref.name)]
+        name_key = ref.ecosystem.name_key
+        alike = [registry.identify(name) for name in near_names if name_key(name.lower()) == name_key(ref.name)]
         other = next((other for other in alike if other.purl != ref.purl), None)
         return other, near_names[:MAX_NEAR_NAMES]
 
@@ -266,7 +267,3 @@ class Worker:
         for element_id in result.lost_parents:
             logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
 
-
-def _plain(name: str) -> str:
-    """What two spellings of one name have in common."""
-    return name.lower().replace("_", "-")

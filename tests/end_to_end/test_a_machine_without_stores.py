@@ -22,6 +22,8 @@ WORLD = World(
         maven.Package("org.antlr:ST4", (maven.Version("4.3.4"),)),
         cargo.Crate("serde", (cargo.Version("1.0.0"),)),
         rubygems.Gem("RedCloth", (rubygems.Version("4.2"),)),
+        rubygems.Gem("some_gem", (rubygems.Version("1.0"),)),
+        cargo.Crate("some_crate", (cargo.Version("1.0.0"),)),
         nuget.Package("Newtonsoft.Json", (nuget.Version("13.0.1"),)),
     )
 )
@@ -139,6 +141,14 @@ def test_ingest_takes_all_six_ecosystems_and_finds_the_registrys_spelling(machin
         "nuget/newtonsoft.json",
     ):
         assert f"pkg:{purl}\n" in result.stdout
+
+
+def test_a_name_with_a_dash_stands_for_one_with_an_underscore_only_where_the_registry_says_so(machine: Machine) -> None:
+    crate = machine.command("ingest", "cargo:some-crate", "--depth", "0")
+    assert (crate.returncode, crate.stdout.partition("\n")[0]) == (0, "pkg:cargo/some_crate")
+    gem = machine.command("ingest", "gem:some-gem", "--depth", "0")
+    assert gem.returncode == 1
+    assert gem.stderr.rstrip().endswith("near names: some_gem")
 
 
 def test_ingest_of_a_misspelt_package_shows_the_names_that_the_registry_calls_near(machine: Machine) -> None:

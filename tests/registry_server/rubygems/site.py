@@ -43,11 +43,16 @@ def sites(gems: Iterable[Gem], addresses: Mapping[str, str]) -> dict[str, Site]:
 def _api_site(documents: Mapping[str, Resource], gems: list[Gem], address: str) -> Site:
     def find(request: Request) -> Resource:
         if request.path == "/api/v1/search.json":
-            wanted = parse_qs(urlsplit(request.target).query).get("query", [""])[0].lower()
-            return json_document([_api_document(gem, address) for gem in gems if wanted in gem.name.lower()])
+            wanted = _searched(parse_qs(urlsplit(request.target).query).get("query", [""])[0])
+            return json_document([_api_document(gem, address) for gem in gems if wanted in _searched(gem.name)])
         return documents.get(request.path) or missing()
 
     return find
+
+
+def _searched(name: str) -> str:
+    """The search takes a name for words, whatever stands between them."""
+    return name.lower().replace("_", "-")
 
 
 def _info(gem: Gem, files: Mapping[str, bytes]) -> bytes:
