@@ -266,4 +266,3 @@ class Worker:
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:
             logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
-
