@@ -70,7 +70,8 @@ def constraints(declared: tuple[str, ...]) -> str:
 
     What is no clause makes all of them stand as they are: the clients then keep every version.
     """
-    stated = [clause.strip() for clause in declared if clause.strip()]
+    # A comma separates clauses, in what is written and so in what is read.
+    stated = [clause.strip() for text in declared for clause in text.split(",") if clause.strip()]
     verbatim = ", ".join(stated)
     try:
         clauses = [_parse(text) for text in dict.fromkeys(stated)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from univers.gem import GemRequirement
 from univers.version_range import GemVersionRange
@@ -135,6 +135,8 @@ def test_any_combination_of_clauses_admits_what_the_documentation_says(clauses: 
     assert (written(declared) == NOTHING) <= (allowed(declared, RELEASES) == [])
 
 
+@example([", 0"])
+@example(["0,"])
 @given(st.lists(st.text("0123.=<>!~ ab-,", max_size=12) | _clauses, max_size=4))
 def test_a_constraint_is_never_empty_and_writing_it_again_changes_nothing(clauses: list[str]) -> None:
     once = constraints(tuple(clauses))
