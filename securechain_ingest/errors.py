@@ -59,6 +59,19 @@ class NotFound(UpstreamError):
     kind = "not_found"
 
 
+class Stale(UpstreamError):
+    """The document has not reached yet what the registry's own feed has announced."""
+
+    kind = "stale"
+    transient = True
+
+
+class CursorLost(UpstreamError):
+    """The feed was reset, went back or lost entries; what has changed can only be found by comparing everything."""
+
+    kind = "cursor_lost"
+
+
 class Unavailable(UpstreamError):
     """Network failure, timeout, 403 or 5xx: the registry cannot be read at the moment."""
 

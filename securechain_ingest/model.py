@@ -123,6 +123,10 @@ class Package:
     """Files of the version that a user gets by default, best source of import names first; empty if there is none."""
     validator: str | None
     """The ETag (or Last-Modified) of the document, for the next conditional request."""
+    revision: str | None = None
+    """What the registry's listing calls this state of the package; None if it has no word for it."""
+    lists_all_versions: bool = True
+    """Whether a version that is not among `versions` is no longer there."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """Further string properties of the node, such as Maven's `group_id`."""
 

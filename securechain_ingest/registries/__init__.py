@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from securechain_ingest.errors import InvalidName
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.cargo.client import Cargo
+from securechain_ingest.registries.feed import Feed
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.nuget.client import NuGet
@@ -45,6 +47,16 @@ def registry_class(word: str) -> RegistryClass:
 def build_registries(http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Mapping[str, Registry]:
     """Every registered ecosystem's registry, by the `node_type` of messages (the graph label)."""
     return {registry.ecosystem.label: registry(http, archives, pool) for registry in REGISTRIES}
+
+
+def build_feeds(http: HttpClient, pool: ParserPool, folder: Path) -> Mapping[str, Feed]:
+    """Every registered ecosystem's feed, by its name; each with a folder of its own below `folder`."""
+    feeds = {}
+    for registry in REGISTRIES:
+        own = folder / registry.ecosystem.name
+        own.mkdir(parents=True, exist_ok=True)
+        feeds[registry.ecosystem.name] = registry.feed(http, pool, own)
+    return feeds
 
 
 def named_package(text: str) -> PackageRef:

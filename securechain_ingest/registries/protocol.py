@@ -9,6 +9,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.registries.feed import FeedClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,14 @@ class Registry(Protocol):
         """The identity behind any spelling of a name, without asking the registry. Raises InvalidName."""
         ...
 
-    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
         """Everything about one package, in as few requests as the registry allows.
 
         With `known`, the document is asked for conditionally and requirements of versions that the graph has are not
-        asked for again where each costs a request. Raises UpstreamError; ParserLost when parsing killed its process.
+        asked for again where each costs a request. `at_least` is what the feed said of it (`Change.at_least`). Raises
+        UpstreamError, Stale among them if the document is older than that; ParserLost when parsing killed its process.
         """
         ...
 
@@ -65,6 +69,9 @@ class RegistryClass(Protocol):
 
     @property
     def ecosystem(self) -> Ecosystem: ...
+
+    @property
+    def feed(self) -> FeedClass: ...
 
     def identify(self, name: str) -> PackageRef: ...
 

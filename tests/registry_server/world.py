@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from tests.registry_server import cargo, maven, npm, nuget, pypi, recorded, rubygems
 from tests.registry_server.declarations import ExpectedPackage
+from tests.registry_server.history import History, first_history
 from tests.registry_server.resources import Request, Resource, Site
 
 Made: TypeAlias = pypi.Project | npm.Package | maven.Package | cargo.Crate | rubygems.Gem | nuget.Package
 
-_REGISTRIES: Final[tuple[tuple[type[Made], Callable[[Iterable[Any], Mapping[str, str]], dict[str, Site]]], ...]] = (
-    (pypi.Project, pypi.sites),
-    (npm.Package, npm.sites),
-    (maven.Package, maven.sites),
-    (cargo.Crate, cargo.sites),
-    (rubygems.Gem, rubygems.sites),
-    (nuget.Package, nuget.sites),
+_Sites: TypeAlias = Callable[[Iterable[Any], Mapping[str, str], History], dict[str, Site]]
+_REGISTRIES: Final[tuple[tuple[str, type[Made], _Sites], ...]] = (
+    ("pypi", pypi.Project, pypi.sites),
+    ("npm", npm.Package, npm.sites),
+    ("maven", maven.Package, maven.sites),
+    ("cargo", cargo.Crate, cargo.sites),
+    ("rubygems", rubygems.Gem, rubygems.sites),
+    ("nuget", nuget.Package, nuget.sites),
 )
 
 ENDPOINTS: Final = tuple(
@@ -35,12 +37,16 @@ class World:
     packages: tuple[Made, ...] = ()
     recorded: Path | None = None
     """The folder of recorded payloads; a made package of the same name goes before a recorded one."""
+    histories: Mapping[str, History] = field(default_factory=dict)
+    """By ecosystem (`pypi`); one that is not given is written from the packages."""
 
     def sites(self, addresses: Mapping[str, str]) -> dict[str, Site]:
         """Everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within documents."""
         sites: dict[str, Site] = {}
-        for kind, sites_of in _REGISTRIES:
-            sites |= sites_of([made for made in self.packages if isinstance(made, kind)], addresses)
+        for ecosystem, kind, sites_of in _REGISTRIES:
+            packages = [made for made in self.packages if isinstance(made, kind)]
+            history = self.histories.get(ecosystem) or first_history(made.truth() for made in packages)
+            sites |= sites_of(packages, addresses, history)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():
                 sites[endpoint] = _either(sites[endpoint], site)

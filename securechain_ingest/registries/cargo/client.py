@@ -37,7 +37,9 @@ class Cargo:
         self._archives = archives
         self._pool = pool
 
-    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
         """All versions with their requirements, in one request; see `Registry.fetch`."""
         if known is not None:
             ref = names.identify(known.registry_name)

@@ -48,7 +48,9 @@ class Maven:
         self._pool = pool
         self._releases = Releases(http, pool)
 
-    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
         """All versions; what those that `known` lacks require, and when they were released. See `Registry.fetch`.
 
         The requirements of a version whose POM cannot be had are None; of one whose parents or BOMs cannot be had they

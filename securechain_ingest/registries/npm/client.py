@@ -35,7 +35,9 @@ class Npm:
         self._archives = archives
         self._pool = pool
 
-    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
         """All versions with their requirements, in one request; see `Registry.fetch`."""
         if known is not None:
             # A message may carry the lower-cased name; the registry and the validator need the exact one.

@@ -38,7 +38,9 @@ class NuGet:
         self._pool = pool
         self._known_services: Services | None = None
 
-    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
         """All versions with their requirements, unlisted ones too; see `Registry.fetch`."""
         services = await self._services()
         url = f"{services.registrations}/{quote(ref.name, safe='')}/index.json"

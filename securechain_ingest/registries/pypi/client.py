@@ -61,7 +61,9 @@ class PyPI:
         self._archives = archives
         self._pool = pool
 
-    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
         """All versions with their requirements; see `Registry.fetch`.
 
         Of a version without files, one that `known` has, or one whose metadata is malformed they are None.

@@ -42,7 +42,9 @@ class RubyGems:
         self._archives = archives
         self._pool = pool
 
-    async def fetch(self, ref: PackageRef, known: KnownPackage | None) -> Package | Unchanged:
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
         """All versions with their requirements; on the first visit also the repository. See `Registry.fetch`."""
         if known is not None:
             # A message may carry the lower-cased name; the registry needs the exact one.

@@ -11,13 +11,14 @@ from urllib.parse import unquote
 import orjson
 
 from tests.registry_server.cargo.crates import Crate, Dependency, Version
+from tests.registry_server.history import History
 from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
 from tests.registry_server.tars import tar_gz
 
 ENDPOINTS = ("crates_index", "crates_static", "crates_api")
 
 
-def sites(crates: Iterable[Crate], addresses: Mapping[str, str]) -> dict[str, Site]:
+def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The site of each host; every document and archive is made here, before the first request."""
     index: dict[str, Resource] = {}
     archives: dict[str, Resource] = {}

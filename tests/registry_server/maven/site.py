@@ -9,6 +9,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import unquote
 
+from tests.registry_server.history import History
 from tests.registry_server.maven.artifacts import Package, Version
 from tests.registry_server.resources import Headers, Request, Resource, Site, archive, document, missing
 
@@ -23,7 +24,7 @@ WITHOUT_FILE = frozenset({"pom"})
 OWN_EXTENSION = frozenset({"aar", "war"})
 
 
-def sites(packages: Iterable[Package], addresses: Mapping[str, str]) -> dict[str, Site]:
+def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The site of the one host; every document and archive is made here, before the first request."""
     found: dict[str, Resource] = {}
     folders: dict[str, set[str]] = {}

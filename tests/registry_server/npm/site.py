@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import orjson
 
+from tests.registry_server.history import History
 from tests.registry_server.npm.packages import Package, Version
 from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
 from tests.registry_server.tars import tar_gz
@@ -33,7 +34,7 @@ ABBREVIATED_FIELDS = (
 )
 
 
-def sites(packages: Iterable[Package], addresses: Mapping[str, str]) -> dict[str, Site]:
+def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The site of the one host; every document and archive is made here, before the first request."""
     full: dict[str, Resource] = {}
     abbreviated: dict[str, Resource] = {}

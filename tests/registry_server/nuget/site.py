@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.registry_server.history import History
 from tests.registry_server.nuget.packages import Group, Package, Version, nupkg
 from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
 
@@ -20,7 +21,7 @@ UNLISTED = "1900-01-01T00:00:00+00:00"
 MAX_HITS = 20
 
 
-def sites(packages: Iterable[Package], addresses: Mapping[str, str]) -> dict[str, Site]:
+def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The site of the one host; every document and archive is made here, before the first request."""
     address = addresses["nuget_api"]
     packages = list(packages)

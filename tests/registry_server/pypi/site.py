@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 from urllib.parse import unquote
 
+from tests.registry_server.history import History
 from tests.registry_server.pypi.archives import Built, Wheel, build_sdist, build_wheel
 from tests.registry_server.pypi.documents import core_metadata, project_json, simple_json, version_json
 from tests.registry_server.pypi.projects import Project, Release, normal_name
@@ -27,7 +28,7 @@ SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SIMPLE_HTML = "text/html; charset=utf-8"
 
 
-def sites(projects: Iterable[Project], addresses: Mapping[str, str]) -> dict[str, Site]:
+def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The sites of both hosts; every document and archive is made here, before the first request."""
     index: dict[str, Resource] = {}
     pages: dict[str, Resource] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.registry_server.declarations import Need
+from tests.registry_server.history import History
 from tests.registry_server.resources import Request, Resource, Site, archive, document, json_document, missing
 from tests.registry_server.rubygems.archives import gem_file
 from tests.registry_server.rubygems.gems import Gem, Version
@@ -17,7 +18,7 @@ ENDPOINTS = ("rubygems_index", "rubygems_api", "rubygems_files")
 LINKS = ("homepage_uri", "wiki_uri", "documentation_uri", "mailing_list_uri", "source_code_uri", "bug_tracker_uri")
 
 
-def sites(gems: Iterable[Gem], addresses: Mapping[str, str]) -> dict[str, Site]:
+def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """Every document and file is made here, before the first request."""
     gems = list(gems)
     files = {

@@ -1,0 +1,103 @@
+"""What has happened in one made registry, in order: what its feeds and listings are written from.
+
+Feeds are made from the history alone, so that a registry may list a hundred thousand packages of which only those that
+a test asks for have documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from tests.registry_server.declarations import ExpectedPackage
+
+BEGINNING = datetime(2026, 8, 1, tzinfo=UTC)
+"""When the first thing happened; one a second after it."""
+
+
+class What(StrEnum):
+    PUBLISHED = "published"
+    YANKED = "yanked"
+    """Or deprecated, or unlisted: still there."""
+    UNYANKED = "unyanked"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a package."""
+
+    number: int
+    """From 1, rising by any steps."""
+    moment: str
+    """`2026-08-01T00:00:05Z`, rising."""
+    name: str
+    """As the registry spells it."""
+    version: str | None
+    """None: to the whole package."""
+    what: What
+
+
+@dataclass(frozen=True)
+class History:
+    """Of one ecosystem."""
+
+    events: tuple[Event, ...] = ()
+    epoch: int = 0
+    """Goes up when the feed is reset: its numbers, ids and chains are others then."""
+    forgotten: int = 0
+    """The feed (not the listing) no longer has the events up to this number."""
+
+    @cached_property
+    def by_name(self) -> dict[str, list[Event]]:
+        """The events of each package, those of packages that are gone among them."""
+        found: dict[str, list[Event]] = {}
+        for event in self.events:
+            found.setdefault(event.name, []).append(event)
+        return found
+
+    @cached_property
+    def versions(self) -> dict[str, dict[str, bool]]:
+        """The packages that are there: by name their versions in order of publication, and whether each is yanked."""
+        found: dict[str, dict[str, bool]] = {}
+        for event in self.events:
+            held = found.setdefault(event.name, {})
+            match event.what, event.version:
+                case What.REMOVED, None:
+                    del found[event.name]
+                case What.REMOVED, str(version):
+                    held.pop(version, None)
+                case what, str(version):
+                    held[version] = what is What.YANKED
+                case _:
+                    pass
+        return found
+
+    @property
+    def remembered(self) -> list[Event]:
+        """What the feed still tells."""
+        return [event for event in self.events if event.number > self.forgotten]
+
+
+def first_history(packages: Iterable[ExpectedPackage]) -> History:
+    """Of a world that has no other: every version published, package after package."""
+    happened = [
+        (package.registry_name, version.name, what)
+        for package in packages
+        for version in package.versions
+        for what in ((What.PUBLISHED, What.YANKED) if version.yanked else (What.PUBLISHED,))
+    ]
+    return History(
+        tuple(
+            Event(number, moment(number), name, version, what)
+            for number, (name, version, what) in enumerate(happened, 1)
+        )
+    )
+
+
+def moment(number: int) -> str:
+    """When the event of a number happens, unless somebody says otherwise."""
+    return (BEGINNING + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
