@@ -61,7 +61,7 @@ class ListingPage:
 
 def pack(entries: Iterable[Listed]) -> bytes:
     """The content of a ListingPage."""
-    return isal_zlib.compress(orjson.dumps(list(entries)), 1)
+    return isal_zlib.compress(orjson.dumps([(name, revision) for name, revision in entries]), 1)
 
 
 def unpack(packed: bytes) -> list[Listed]:

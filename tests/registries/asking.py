@@ -12,6 +12,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.registries.feed import Change, Feed, FeedClass, unpack
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.settings import (
     ArchiveSettings,
@@ -32,6 +33,12 @@ async def connected(
     make: Callable[[HttpClient, ArchiveReader, ParserPool], Client], server: Server, spool_dir: Path
 ) -> AsyncIterator[Client]:
     """A registry's client that asks `server`: without limits, without second tries, with one parsing process."""
+    async with _tools(server) as (http, pool):
+        yield make(http, ArchiveReader(http, pool, spool_dir, MAX_ARTIFACT_BYTES), pool)
+
+
+@asynccontextmanager
+async def _tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
     unlimited = dict.fromkeys(RateSettings.model_fields, 0)
     async with (
         HttpClient(
@@ -42,7 +49,28 @@ async def connected(
         ) as http,
         ParserPool(ArchiveSettings(processes=1)) as pool,
     ):
-        yield make(http, ArchiveReader(http, pool, spool_dir, MAX_ARTIFACT_BYTES), pool)
+        yield http, pool
+
+
+@asynccontextmanager
+async def fed(make: FeedClass, server: Server, folder: Path) -> AsyncIterator[Feed]:
+    """A registry's feed that asks `server`, on the same terms as `connected`."""
+    async with _tools(server) as (http, pool):
+        yield make(http, pool, folder)
+
+
+async def listed(feed: Feed, position: str = "") -> dict[str, str | None]:
+    """Revisions by name, as the listing has them from a position."""
+    return {entry.name: entry.revision async for page in feed.listing(position) for entry in unpack(page.packed)}
+
+
+async def changed(feed: Feed, cursor: str) -> tuple[list[Change], str]:
+    """All changes since a cursor, and the cursor after them."""
+    found: list[Change] = []
+    async for page in feed.changes(cursor):
+        found += page.changes
+        cursor = page.cursor
+    return found, cursor
 
 
 async def first_visit(registry: Registry, name: str) -> Package:

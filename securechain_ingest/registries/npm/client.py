@@ -11,10 +11,12 @@ from urllib.parse import quote
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.errors import Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.npm import names
+from securechain_ingest.registries.npm.feed import NpmFeed, revision_number
 from securechain_ingest.registries.npm.import_names import read_tarball
 from securechain_ingest.registries.npm.packument import parse_packument
 from securechain_ingest.registries.protocol import Unchanged
@@ -29,6 +31,7 @@ class Npm:
 
     ecosystem: Final = names.NPM
     identify = staticmethod(names.identify)
+    feed: Final = NpmFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
         self._http = http
@@ -43,10 +46,15 @@ class Npm:
             # A message may carry the lower-cased name; the registry and the validator need the exact one.
             ref = names.identify(known.registry_name)
         url = self._http.url("npm_registry", quote(ref.registry_name, safe="@"))
-        response = await self._http.get(url, accept=_ACCEPT, validator=known.validator if known else None)
+        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
+        validator = known.validator if known and at_least is None else None
+        response = await self._http.get(url, accept=_ACCEPT, validator=validator)
         if response.not_modified:
             return Unchanged(ref)
         package = await self._pool.parse_document(parse_packument, response.body, ref, url)
+        announced, reached = revision_number(at_least), revision_number(package.revision)
+        if announced is not None and reached is not None and reached < announced:
+            raise Stale(f"{url} is of revision {package.revision}, and {at_least} has been announced", url=url)
         return replace(package, validator=response.validator)
 
     async def import_names(self, package: Package) -> ImportNames:

@@ -48,6 +48,7 @@ def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
         versions=tuple(_version(ref, name, manifest, times.get(name)) for name, manifest in manifests.items()),
         artifacts=_artifacts(default, manifests[default]),
         validator=None,
+        revision=revision if isinstance(revision := document.get("_rev"), str) else None,
     )
 
 

@@ -58,7 +58,6 @@ def _package(dice: Dice, name: str, names: list[str]) -> Package:
         repository_url=url if owned else "n/a",
         import_names=import_names,
         readme="Made. " * (20_000 if dice.large() else 100),
-        revision=dice.random.randint(1, 500),
         unpublished=unpublished,
         unpublished_versions=("0.0.0-gone",) if dice.odd() else (),
     )

@@ -45,7 +45,6 @@ class Package:
     import_names: tuple[str, ...] | None = None
     """What the graph must hold; None: the author does not say."""
     readme: str = "Made."
-    revision: int = 1
     unpublished: bool = False
     """The whole package: a stub is served."""
     unpublished_versions: tuple[str, ...] = ()

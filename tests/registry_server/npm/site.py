@@ -13,10 +13,11 @@ import orjson
 
 from tests.registry_server.history import History
 from tests.registry_server.npm.packages import Package, Version
+from tests.registry_server.npm.replication import replication, revision
 from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
 from tests.registry_server.tars import tar_gz
 
-ENDPOINTS = ("npm_registry",)
+ENDPOINTS = ("npm_registry", "npm_replicate")
 
 ABBREVIATED = "application/vnd.npm.install-v1+json"
 ABBREVIATED_FIELDS = (
@@ -48,10 +49,10 @@ def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: Hi
         for version in package.versions:
             if version.tarball:
                 tarballs[_tarball_path(package, version)] = archive(built[version.version])
-        packument = _packument(package, built, addresses["npm_registry"])
+        packument = _packument(package, built, addresses["npm_registry"], history)
         full[path] = json_document(packument)
         abbreviated[path] = json_document(_abbreviated(packument), ABBREVIATED)
-    return {"npm_registry": _site(full, abbreviated, tarballs)}
+    return {"npm_registry": _site(full, abbreviated, tarballs), "npm_replicate": replication(history)}
 
 
 def _site(full: Mapping[str, Resource], abbreviated: Mapping[str, Resource], tarballs: Mapping[str, Resource]) -> Site:
@@ -72,14 +73,14 @@ def _site(full: Mapping[str, Resource], abbreviated: Mapping[str, Resource], tar
     return find
 
 
-def _packument(package: Package, built: Mapping[str, bytes], address: str) -> dict[str, Any]:
+def _packument(package: Package, built: Mapping[str, bytes], address: str, history: History) -> dict[str, Any]:
     time = {version.version: _milliseconds(package.date_of(version)) for version in package.versions}
     dates = sorted([*time.values(), *([] if time else ["2015-01-01T12:00:00.000Z"])])
     gone = dict.fromkeys(package.unpublished_versions, dates[0])
     latest = package.default_version()
     packument: dict[str, Any] = {
         "_id": package.name,
-        "_rev": f"{package.revision}-{hashlib.md5(package.name.encode(), usedforsecurity=False).hexdigest()}",
+        "_rev": revision(history, package.name),
         "name": package.name,
         "dist-tags": {} if latest is None else {"latest": latest},
         "versions": {

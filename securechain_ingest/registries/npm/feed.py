@@ -1,0 +1,162 @@
+"""npm's replication service: the changes by sequence number, and every name (registries.md, section 3).
+
+Since May 2025 it is no CouchDB any more: parameters that went with that (`include_docs`, `feed`, `since=now`, …) are
+answered by 400, and so is a limit above 10,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import CursorLost, Malformed
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
+
+LIMIT: Final = 10_000
+"""Rows of one page, the most that the service gives."""
+
+_OVERLAP: Final = 100
+"""Sequence numbers that are read again after the head was taken: writers are not strictly in turn."""
+
+
+class NpmFeed:
+    """Implements `Feed`; a cursor is the sequence number up to which all is known."""
+
+    def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
+        """Nothing has to be kept in the folder."""
+        self._http = http
+        self._pool = pool
+
+    async def head(self) -> str:
+        """The service's newest sequence number, less a few."""
+        return str(max(0, await self._newest() - _OVERLAP))
+
+    async def listing(self, position: str) -> AsyncIterator[ListingPage]:
+        """Every package by name with its revision; a position is the last name of a page."""
+        while True:
+            start = f"&startkey={quote(orjson.dumps(position), safe='')}" if position else ""
+            url = self._http.url("npm_replicate", f"_all_docs?limit={LIMIT}{start}")
+            response = await self._http.get(url, accept="application/json")
+            page, rows = await self._pool.parse_document(parse_names, response.body, position, url)
+            if page.names:
+                yield page
+            if rows < LIMIT:
+                return
+            if page.position == position:
+                raise Malformed(f"{url} does not go on behind its first name", url=url)
+            position = page.position
+
+    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+        """Each changed package once, at its newest change; see `Feed.changes`."""
+        since, newest = _number(cursor), await self._newest()
+        url = self._http.url("npm_replicate", "")
+        if since is None or newest < since:
+            raise CursorLost(f"{url} has come to {newest}, which is before the cursor {cursor}", url=url)
+        while since < newest:
+            url = self._http.url("npm_replicate", f"_changes?since={since}&limit={LIMIT}")
+            response = await self._http.get(url, accept="application/json")
+            page, rows = await self._pool.parse_document(parse_changes, response.body, since, url)
+            if not rows:
+                # A cursor of another numbering gets no rows and no error.
+                raise CursorLost(f"{url} tells no changes although the service has come to {newest}", url=url)
+            yield page
+            if rows < LIMIT:
+                return
+            since = int(page.cursor)
+
+    def is_current(self, held: str, listed: str) -> bool:
+        """Revisions are only ever equal or not."""
+        return held == listed
+
+    async def _newest(self) -> int:
+        url = self._http.url("npm_replicate", "")
+        newest = _object((await self._http.get(url, accept="application/json")).body, url).get("update_seq")
+        if (number := _number(newest)) is None:
+            raise Malformed(f"{url} does not tell its update_seq", url=url)
+        return number
+
+
+def parse_changes(body: bytes, since: int, url: str) -> tuple[Changes, int]:
+    """A page of `_changes` and how many rows it had. Raises Malformed."""
+    document = _object(body, url)
+    found: dict[str, Change] = {}
+    last = since
+    for row in _rows(document, "results", url):
+        name, number = row.get("id"), _number(row.get("seq"))
+        if not isinstance(name, str) or number is None:
+            raise Malformed(f"{url} has a row without a package or without a number", url=url)
+        last = max(last, number)
+        if not name.startswith("_"):
+            found.pop(name, None)
+            found[name] = Change(name, _revision(row), row.get("deleted") is True)
+    told = _number(document.get("last_seq"))
+    rows = len(document["results"])
+    if told is None or told < last or (rows and told == since):
+        raise Malformed(f"{url} has no last_seq that its rows agree with", url=url)
+    return Changes(tuple(found.values()), str(told)), rows
+
+
+def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:
+    """A page of `_all_docs` without the row that it begins with again, and how many rows it had. Raises Malformed."""
+    rows = _rows(_object(body, url), "rows", url)
+    entries: list[Listed] = []
+    last = behind
+    for row in rows:
+        name, value = row.get("id"), row.get("value")
+        if not isinstance(name, str):
+            raise Malformed(f"{url} has a row without a package", url=url)
+        last = name
+        if name != behind and not name.startswith("_"):
+            revision = value.get("rev") if isinstance(value, dict) else None
+            entries.append(Listed(name, revision if isinstance(revision, str) else None))
+    return ListingPage(pack(entries), len(entries), last), len(rows)
+
+
+def revision_number(revision: str | None) -> int | None:
+    """The 12 of `12-abc`: how often the document was changed; None if it is no revision."""
+    number, dash, _ = (revision or "").partition("-")
+    return _number(number) if dash else None
+
+
+def _revision(row: dict[str, Any]) -> str | None:
+    """The last one of the row's list."""
+    changes = row.get("changes")
+    if isinstance(changes, list) and changes and isinstance(changes[-1], dict):
+        revision = changes[-1].get("rev")
+        return revision if isinstance(revision, str) else None
+    return None
+
+
+def _object(body: bytes, url: str) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"{url} is not JSON ({error})", url=url) from error
+    if not isinstance(document, dict):
+        raise Malformed(f"{url} is not a JSON object", url=url)
+    return document
+
+
+def _rows(document: dict[str, Any], key: str, url: str) -> list[dict[str, Any]]:
+    rows = document.get(key)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Malformed(f"{url} has no list of {key}", url=url)
+    return rows
+
+
+def _number(value: object) -> int | None:
+    """A whole number from 0, as JSON or as text; CouchDB wrote `12-opaque` now and then, of which the 12 counts."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if value >= 0 else None
+    if isinstance(value, str):
+        digits = value.partition("-")[0]
+        return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
+    return None

@@ -1,0 +1,237 @@
+"""npm's replication service over real HTTP: changes by sequence number, and every name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+import pytest
+import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Stale, Unavailable
+from securechain_ingest.model import Package
+from securechain_ingest.registries.feed import Change, Feed, unpack
+from securechain_ingest.registries.npm.client import Npm
+from securechain_ingest.registries.npm.feed import LIMIT, NpmFeed, parse_changes, parse_names
+from tests.registries.asking import changed, connected, fed, known, listed
+from tests.registry_server import Fault, Kind, Server, World, npm, serve
+from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.npm.replication import revision
+
+NAMES = ("left", "@scope/right", "JSONStream")
+
+
+def history(*happened: tuple[str, What], epoch: int = 0) -> History:
+    """Events of whole packages, or of a version that is the event's own number."""
+    events = tuple(
+        Event(number, moment(number), name, None if what is What.REMOVED else f"1.{number}.0", what)
+        for number, (name, what) in enumerate(happened, 1)
+    )
+    return History(events, epoch)
+
+
+FIRST = history(*((name, What.PUBLISHED) for name in NAMES))
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    feed: Feed
+
+    def serve(self, past: History, *packages: npm.Package) -> None:
+        self.server.replace(World(packages, histories={"npm": past}))
+        self.server.requests.clear()
+
+    def targets(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(World()) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.faults.clear()
+    async with fed(NpmFeed, server, tmp_path) as feed:
+        found = Site(server, feed)
+        found.serve(FIRST)
+        yield found
+
+
+async def test_a_listing_has_every_name_in_the_registrys_spelling_with_its_revision(site: Site) -> None:
+    assert await listed(site.feed) == {name: revision(FIRST, name) for name in NAMES}
+    assert [request.defect for request in site.server.requests] == [None]
+
+
+async def test_nothing_new_costs_one_request(site: Site) -> None:
+    _, cursor = await changed(site.feed, await site.feed.head())
+    site.server.requests.clear()
+
+    assert await changed(site.feed, cursor) == ([], cursor)
+    assert site.targets() == ["/"]
+
+
+async def test_what_changed_is_told_once_with_its_newest_revision(site: Site) -> None:
+    _, cursor = await changed(site.feed, await site.feed.head())
+    grown = history(
+        *((name, What.PUBLISHED) for name in NAMES),
+        ("left", What.PUBLISHED),
+        ("new", What.PUBLISHED),
+        ("left", What.PUBLISHED),
+        ("JSONStream", What.REMOVED),
+    )
+    site.serve(grown)
+
+    changes, later = await changed(site.feed, cursor)
+
+    assert changes == [
+        Change("new", revision(grown, "new"), False),
+        Change("left", revision(grown, "left"), False),
+        Change("JSONStream", revision(grown, "JSONStream"), True),
+    ]
+    assert int(later) > int(cursor)
+    assert [request.defect for request in site.server.requests] == [None, None]
+
+
+async def test_a_change_after_the_head_was_taken_is_told(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.serve(history(*((name, What.PUBLISHED) for name in NAMES), ("left", What.PUBLISHED)))
+
+    changes, _ = await changed(site.feed, cursor)
+
+    assert "left" in {change.name for change in changes}
+
+
+async def test_a_service_that_was_reset_to_lower_numbers_loses_the_cursor(site: Site) -> None:
+    _, cursor = await changed(site.feed, await site.feed.head())
+    site.serve(replace(FIRST, epoch=1))
+
+    with pytest.raises(CursorLost, match="before the cursor"):
+        await changed(site.feed, cursor)
+
+
+@pytest.mark.parametrize("cursor", ["", "yesterday", "-5", '{"serial": 5}', "9" * 30])
+async def test_a_cursor_of_somebody_else_is_lost(site: Site, cursor: str) -> None:
+    with pytest.raises(CursorLost):
+        await changed(site.feed, cursor)
+
+
+async def test_many_changes_come_in_pages_and_each_page_has_its_cursor(site: Site) -> None:
+    names = [f"package-{number}" for number in range(2 * LIMIT)]
+    past = history(*((name, What.PUBLISHED) for name in names))
+    site.serve(past)
+
+    pages = [page async for page in site.feed.changes("0")]
+
+    assert [change.name for page in pages for change in page.changes] == names
+    assert [len(page.changes) for page in pages] == [LIMIT, LIMIT]
+    rest, _ = await changed(site.feed, pages[0].cursor)
+    assert [change.name for change in rest] == names[LIMIT:]
+
+
+async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(site: Site) -> None:
+    names = sorted(f"package-{number}" for number in range(2 * LIMIT + 5))
+    site.serve(history(*((name, What.PUBLISHED) for name in names)))
+    first = await anext(site.feed.listing(""))
+
+    rest = await listed(site.feed, first.position)
+
+    assert [entry.name for entry in unpack(first.packed)] == names[:LIMIT]
+    assert sorted(rest) == names[LIMIT:]
+    assert {request.defect for request in site.server.requests} == {None}
+
+
+BROKEN = [
+    (Fault("/_*", Kind.STATUS, status=503), Unavailable),
+    (Fault("/_*", Kind.STATUS, status=429, retry_after="600"), RateLimited),
+    (Fault("/_*", Kind.HTML), Malformed),
+    (Fault("/_*", Kind.TRUNCATED), Malformed),
+    (Fault("/_*", Kind.STATUS, status=404), NotFound),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), BROKEN, ids=lambda case: getattr(case, "kind", ""))
+async def test_a_page_that_cannot_be_read_is_an_error_and_never_an_empty_list(
+    server: Server, tmp_path: Path, fault: Fault, error: type[Exception]
+) -> None:
+    server.faults.clear()
+    server.replace(World(histories={"npm": FIRST}))
+    for read in (lambda feed: changed(feed, "0"), listed):
+        async with fed(NpmFeed, server, tmp_path) as feed:
+            server.faults.add(fault)
+            with pytest.raises(error):
+                await read(feed)
+
+
+async def test_a_document_older_than_its_announcement_is_stale(server: Server, tmp_path: Path) -> None:
+    package = npm.Package("left", (npm.Version("1.0.0"),))
+    server.replace(World((package,), histories={"npm": FIRST}))
+    async with connected(Npm, server, tmp_path) as registry:
+        ref = registry.identify("left")
+        answer = await registry.fetch(ref, None, at_least="1-abc")
+        assert isinstance(answer, Package)
+        assert answer.revision == revision(FIRST, "left")
+
+        with pytest.raises(Stale, match="2-abc"):
+            await registry.fetch(ref, known(answer), at_least="2-abc")
+
+
+async def test_a_document_that_tells_no_revision_is_taken_as_it_is(server: Server, tmp_path: Path) -> None:
+    server.replace(World((npm.Package("left", (npm.Version("1.0.0"),), fields={"_rev": None}),)))
+    async with connected(Npm, server, tmp_path) as registry:
+        answer = await registry.fetch(registry.identify("left"), None, at_least="2-abc")
+
+    assert isinstance(answer, Package)
+    assert answer.revision is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[]",
+        b"{}",
+        b'{"results": {}}',
+        b'{"results": ["a"], "last_seq": 5}',
+        b'{"results": [{"seq": 5}], "last_seq": 5}',
+        b'{"results": [{"id": "a", "seq": null}], "last_seq": 5}',
+        b'{"results": [{"id": "a", "seq": 5}]}',
+        b'{"results": [{"id": "a", "seq": 5}], "last_seq": 4}',
+        b'{"results": [{"id": "a", "seq": 5}], "last_seq": 0}',
+    ],
+)
+def test_a_page_of_changes_of_another_form_is_malformed(document: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_changes(document, 0, "the feed")
+
+
+@pytest.mark.parametrize("document", [b"null", b"{}", b'{"rows": [1]}', b'{"rows": [{"key": "a"}]}'])
+def test_a_page_of_names_of_another_form_is_malformed(document: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_names(document, "", "the list")
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1), st.booleans(), st.sampled_from([int, str, lambda number: f"{number}-opaque"])),
+        max_size=20,
+    )
+)
+def test_numbers_may_be_texts_and_design_documents_are_no_packages(rows: list[tuple[str, bool, type]]) -> None:
+    results = [
+        {"seq": written(number), "id": name, "changes": [], "deleted": deleted}
+        for number, (name, deleted, written) in enumerate(rows, 1)
+    ]
+    page, count = parse_changes(orjson.dumps({"results": results, "last_seq": str(len(rows))}), 0, "the feed")
+
+    assert count == len(rows)
+    assert page.cursor == str(len(rows))
+    assert {change.name: change.removed for change in page.changes} == {
+        name: deleted for name, deleted, _ in rows if not name.startswith("_")
+    }
