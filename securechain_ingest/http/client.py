@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
@@ -30,6 +30,7 @@ from securechain_ingest.http.answers import (
     wait_before_retry_s,
 )
 from securechain_ingest.http.flights import Flights
+from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace
 from securechain_ingest.http.routes import Routes, redirect_target, shown
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
@@ -72,6 +73,8 @@ class Range:
     data: bytes
     first: int
     size: int
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Keys in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,7 @@ class HttpClient:
             data = b"".join([piece async for piece in bounded_body(response, shown(url), wanted)])
             if len(data) != wanted:
                 raise Unavailable(f"{shown(url)} broke off within a range", url=shown(url))
-            return Range(data, first, size)
+            return Range(data, first, size, response.headers)
 
     async def _retrying(self, url: str, request: Callable[[], Awaitable[T]]) -> T:
         """Try again after what another try can help. A long Retry-After is the queue's to wait for, not ours."""
@@ -251,7 +254,10 @@ class HttpClient:
         # Only now, so that nobody holds a connection's place while waiting for a turn. And only then runs the time:
         # who stands in a long queue of our own making has not been failed by the server.
         async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
+            meter = current_meter()
             endpoint.requests += 1
+            if meter is not None:
+                meter.requests += 1
             async with endpoint.client.stream("GET", url, headers=headers) as response:
                 try:
                     if response.status_code in endpoint.slow_down:
@@ -263,6 +269,8 @@ class HttpClient:
                     endpoint.pace.succeeded()
                 finally:
                     endpoint.received_bytes += response.num_bytes_downloaded
+                    if meter is not None:
+                        meter.received_bytes += response.num_bytes_downloaded
 
     async def _turn(self, pace: Pace, url: str) -> None:
         pause_s = pace.pause_s()

@@ -24,6 +24,7 @@ from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems import names
 from securechain_ingest.registries.rubygems.api import completed, document_for, found_names
+from securechain_ingest.registries.rubygems.feed import RubyGemsFeed
 from securechain_ingest.registries.rubygems.import_names import WINDOW_BYTES, read_gem
 from securechain_ingest.registries.rubygems.info import parse_info
 from securechain_ingest.settings import ArchiveSettings
@@ -36,6 +37,7 @@ class RubyGems:
 
     ecosystem: Final = names.RUBYGEMS
     identify = staticmethod(names.identify)
+    feed: Final = RubyGemsFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
         self._http = http
@@ -50,7 +52,8 @@ class RubyGems:
             # A message may carry the lower-cased name; the registry needs the exact one.
             ref = names.identify(known.registry_name)
         url = self._http.url("rubygems_index", f"info/{ref.registry_name}")
-        response = await self._http.get(url, validator=known.validator if known else None)
+        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
+        response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
         if response.not_modified:
             return Unchanged(ref)
         files_url = self._http.url("rubygems_files", "gems")

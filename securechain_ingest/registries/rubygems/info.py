@@ -10,6 +10,7 @@ one requires counts, else what any of them does.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
         versions=tuple(versions.values()),
         artifacts=(_artifact(ref, default, platform, files_url),),
         validator=None,
+        revision=hashlib.md5(body, usedforsecurity=False).hexdigest(),
     )
 
 

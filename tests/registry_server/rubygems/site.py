@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from tests.registry_server.declarations import Need
 from tests.registry_server.history import History
 from tests.registry_server.resources import Request, Resource, Site, archive, document, json_document, missing
 from tests.registry_server.rubygems.archives import gem_file
+from tests.registry_server.rubygems.gem_list import gem_list
 from tests.registry_server.rubygems.gems import Gem, Version
 
 ENDPOINTS = ("rubygems_index", "rubygems_api", "rubygems_files")
@@ -35,10 +37,21 @@ def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: History) -
         api[f"/api/v1/versions/{gem.name}.json"] = json_document(_api_versions(gem))
     archives = {path: archive(body) for path, body in files.items()}
     return {
-        "rubygems_index": lambda request: index.get(request.path) or missing(),
+        "rubygems_index": _index_site(index, history),
         "rubygems_api": _api_site(api, gems, addresses["rubygems_api"]),
         "rubygems_files": lambda request: archives.get(request.path) or missing(),
     }
+
+
+def _index_site(documents: Mapping[str, Resource], history: History) -> Site:
+    @cache
+    def versions() -> Resource:
+        return gem_list(history, {path.removeprefix("/info/"): found.body for path, found in documents.items()})
+
+    def find(request: Request) -> Resource:
+        return versions() if request.path == "/versions" else documents.get(request.path) or missing()
+
+    return find
 
 
 def _api_site(documents: Mapping[str, Resource], gems: list[Gem], address: str) -> Site:

@@ -1,0 +1,78 @@
+"""The compact index's list of all gems, `/versions`; pure, but for the file that it lies in.
+
+Format: RubyGems' guide "Compact Index API". After a header that ends with `---` each line is
+
+    NAME [-]VERSION[-PLATFORM],... MD5
+
+A gem comes again with each later push; its last MD5 counts and is that of `/info/NAME`. A hyphen in front of a version
+takes it back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, Listed, ListingPage, pack
+
+_HEADER_END: Final = b"---\n"
+_LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
+
+
+def parse_listing(file: Path, url: str) -> list[ListingPage]:
+    """Every gem that has a version left, with its MD5, in pages. Raises Malformed."""
+    gems = _gems(file.read_bytes(), url)
+    entries = iter([Listed(name, digest) for name, (digest, is_left) in gems.items() if is_left])
+    pages = []
+    while page := list(islice(entries, PAGE_NAMES)):
+        pages.append(ListingPage(pack(page), len(page), ""))
+    return pages
+
+
+def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:
+    """The gems of the lines behind the first `size` bytes, once each, with their last MD5. Raises Malformed."""
+    content = file.read_bytes()
+    later = dict.fromkeys(name for name, _, _ in _lines(content, max(size, _start(content, url)), url))
+    gems = _gems(content, url)
+    return tuple(Change(name, gems[name][0], not gems[name][1]) for name in later)
+
+
+def _gems(content: bytes, url: str) -> dict[str, tuple[str, bool]]:
+    """The last MD5 of each gem, and whether it has a version left."""
+    versions: dict[str, set[str]] = {}
+    digests: dict[str, str] = {}
+    for name, tokens, digest in _lines(content, _start(content, url), url):
+        held = versions.setdefault(name, set())
+        for token in tokens.split(","):
+            if token.startswith("-"):
+                held.discard(token[1:])
+            else:
+                held.add(token)
+        digests[name] = digest
+    return {name: (digest, bool(versions[name])) for name, digest in digests.items()}
+
+
+def _start(content: bytes, url: str) -> int:
+    """Where the header ends."""
+    end = content.find(_HEADER_END)
+    if end < 0 or (end > 0 and content[end - 1 : end] != b"\n"):
+        raise Malformed(f"{url} is no list of gems: its header does not end with ---", url=url)
+    return end + len(_HEADER_END)
+
+
+def _lines(content: bytes, start: int, url: str) -> Iterator[tuple[str, str, str]]:
+    """(name, versions, MD5) of each line from there on."""
+    if len(content) > start and not content.endswith(b"\n"):
+        raise Malformed(f"{url} is cut off within a line", url=url)
+    for number, line in enumerate(content[start:].splitlines()):
+        if not line:
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            shown = line[:80].decode(errors="replace")
+            raise Malformed(f"{url} has a line, {number} behind byte {start}, that names no gem: {shown!r}", url=url)
+        yield match[1].decode(), match[2].decode(errors="replace"), match[3].decode()
