@@ -19,7 +19,7 @@ import structlog
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader, tail_window
-from securechain_ingest.errors import ArchiveRefused, NotFound, UpstreamError
+from securechain_ingest.errors import ArchiveRefused, NotFound, Stale, UpstreamError
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.import_name_rules import clean
@@ -33,6 +33,7 @@ from securechain_ingest.registries.pypi.documents import (
     parse_version,
     releases_of,
 )
+from securechain_ingest.registries.pypi.feed import PyPIFeed
 from securechain_ingest.registries.pypi.files import best_wheel, is_sdist, is_wheel
 from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.registries.pypi.package import assemble
@@ -55,6 +56,7 @@ class PyPI:
 
     ecosystem: Final = names.PYPI
     identify = staticmethod(names.identify)
+    feed: Final = PyPIFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
         self._http = http
@@ -69,10 +71,15 @@ class PyPI:
         Of a version without files, one that `known` has, or one whose metadata is malformed they are None.
         """
         url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/json")
-        response = await self._http.get(url, accept=_JSON, validator=known.validator if known else None)
+        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
+        validator = known.validator if known and at_least is None else None
+        response = await self._http.get(url, accept=_JSON, validator=validator)
         if response.not_modified:
             return Unchanged(ref)
         project = await self._pool.parse_document(parse_project, response.body, ref, url)
+        announced = int(at_least) if at_least is not None and at_least.isdecimal() else 0
+        if project.serial is not None and project.serial < announced:
+            raise Stale(f"{url} is at serial {project.serial}, and {announced} has been announced", url=url)
         page = await self._simple_page(project.ref) if project.releases is None else None
         releases = project.releases if page is None else releases_of(page)
         if not releases:

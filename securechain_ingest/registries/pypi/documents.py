@@ -56,6 +56,8 @@ class Project:
     requires: Declared | None
     """Of `latest`; None: unknown."""
     repository_url: str
+    serial: int | None
+    """Of the project's last event; None if the document does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
     info = _table(info)
     latest = info.get("version")
     files = document.get("urls")
+    serial = document.get("last_serial")
     return Project(
         ref=_own_spelling(info.get("name"), ref, url),
         releases={name: _files(entries, url) for name, entries in releases.items() if name.strip()}
@@ -83,6 +86,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
         latest=latest if isinstance(latest, str) else None,
         requires=_requires(info, files, ref),
         repository_url=normalise_repository(_repository_candidates(info)),
+        serial=serial if type(serial) is int else None,
     )
 
 

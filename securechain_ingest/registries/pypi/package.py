@@ -29,6 +29,7 @@ def assemble(
         versions=tuple(_version(project.ref, name, files, requirements.get(name)) for name, files in releases.items()),
         artifacts=artifacts(default, releases[default]),
         validator=validator,
+        revision=None if project.serial is None else str(project.serial),
     )
 
 

@@ -65,7 +65,6 @@ def _project(dice: Dice, name: str, names: list[str], position: int) -> Project:
         vendor=owner or "n/a",
         repository_url=url if owner else "n/a",
         import_names=import_names,
-        serial=1_000_000 + position,
         layout="2018" if dice.odd() and not any(release.yanked for release in releases) else "2025",
     )
 

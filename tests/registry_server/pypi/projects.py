@@ -39,7 +39,8 @@ class Project:
     """What the graph must hold; what the registry says is in `home_page` and `project_urls`."""
     import_names: tuple[str, ...] | None = None
     """What the graph must hold; None: the author does not say."""
-    serial: int = 1_000_000
+    serial: int = 0
+    """Of its last event; the site takes it from the history."""
     layout: Literal["2025", "2018"] = "2025"
     """Which fields the JSON interface has: those of a response recorded in that year."""
 

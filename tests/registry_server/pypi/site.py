@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
 from html import escape
 from typing import Any
 from urllib.parse import unquote
@@ -33,8 +35,7 @@ def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: Hi
     index: dict[str, Resource] = {}
     pages: dict[str, Resource] = {}
     files: dict[str, Resource] = {}
-    listed: list[dict[str, Any]] = []
-    for project in projects:
+    for project in (replace(project, serial=serial_of(history, project.name)) for project in projects):
         built = [(release, _files(project, release)) for release in project.releases]
         for file in (file for _, release_files in built for file in release_files):
             files[file.path] = archive(file.body)
@@ -50,21 +51,40 @@ def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: Hi
         simple = simple_json(project, built, address)
         index[f"/simple/{key}/"] = json_document(simple, SIMPLE_JSON, serial)
         pages[f"/simple/{key}/"] = document(_page(simple), SIMPLE_HTML, serial)
-        listed.append({"_last-serial": project.serial, "name": project.name})
-    last_serial = max((entry["_last-serial"] for entry in listed), default=0)
-    index["/simple/"] = json_document(
-        {"meta": {"_last-serial": last_serial, "api-version": "1.4"}, "projects": listed},
+    return {"pypi": _index_site(index, pages, history), "pypi_files": _file_site(files)}
+
+
+def serial_of(history: History, name: str) -> int:
+    """That of a project's last event; a project of which nothing is told has the very first one."""
+    return first_serial(history) + (history.by_name[name][-1].number if name in history.by_name else 0)
+
+
+def first_serial(history: History) -> int:
+    """The journal's numbers begin lower after each restoration."""
+    return 1_000_000 * max(0, 3 - history.epoch)
+
+
+def _project_list(history: History) -> Resource:
+    last_serial = first_serial(history) + (history.events[-1].number if history.events else 0)
+    projects = [{"_last-serial": serial_of(history, name), "name": name} for name in sorted(history.versions)]
+    return json_document(
+        {"meta": {"_last-serial": last_serial, "api-version": "1.4"}, "projects": projects},
         SIMPLE_JSON,
         (("X-PyPI-Last-Serial", str(last_serial)),),
     )
-    return {"pypi": _index_site(index, pages), "pypi_files": _file_site(files)}
 
 
-def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource]) -> Site:
+def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource], history: History) -> Site:
     """Answers other spellings of a name with a redirect to the normal one, as PyPI does."""
+
+    @cache
+    def project_list() -> Resource:
+        return _project_list(history)
 
     def find(request: Request) -> Resource:
         path = unquote(request.path)
+        if path == "/simple/":
+            return project_list()
         chosen = pages if path in pages and SIMPLE_JSON not in request.accept else index
         resource = chosen.get(path)
         if resource is not None:

@@ -1,0 +1,133 @@
+"""PyPI's list of all projects with their serials, which is names and changes in one (registries.md, section 2).
+
+Every event gives its project the next serial of one journal. So a project has changed exactly if its serial is above
+the one up to which all is known, however long nobody has looked. What is gone is no longer in the list, which only a
+comparison of all names shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, cast
+
+import orjson
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import CursorLost, Malformed
+from securechain_ingest.http.client import HttpClient, Response
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, pack
+
+_SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+
+
+class PyPIFeed:
+    """Implements `Feed`; a cursor is the list's serial, and its ETag if all of it has been told."""
+
+    def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
+        """Nothing has to be kept in the folder."""
+        self._http = http
+        self._pool = pool
+        self._url = http.url("pypi", "simple/")
+
+    async def head(self) -> str:
+        """The list's serial."""
+        response = await self._list()
+        return _cursor(await self._pool.parse_document(parse_serial, response.body, self._url), response.validator)
+
+    async def listing(self, position: str) -> AsyncIterator[ListingPage]:
+        """Every project with its serial, in one request; always from the beginning."""
+        response = await self._list()
+        for page in await self._pool.parse_document(parse_listing, response.body, self._url):
+            yield page
+
+    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+        """The projects with higher serials, in their order; see `Feed.changes`."""
+        since, validator = _read_cursor(cursor)
+        if since is None:
+            raise CursorLost(f"{cursor[:100]!r} is no cursor of {self._url}", url=self._url)
+        response = await self._list(validator)
+        if response.not_modified:
+            return
+        serial, found = await self._pool.parse_document(parse_changes, response.body, since, self._url)
+        if serial < since:
+            raise CursorLost(f"{self._url} is at serial {serial}, which is before the cursor {since}", url=self._url)
+        changes = iter(found)
+        while page := tuple(Change(name, str(number), False) for name, number in islice(changes, PAGE_NAMES)):
+            yield Changes(page, _cursor(int(page[-1].at_least or since), None))
+        # Last the list as a whole: its own serial may belong to a project that is gone.
+        yield Changes((), _cursor(serial, response.validator))
+
+    def is_current(self, held: str, listed: str) -> bool:
+        """Any other serial counts as a change: after the registry was restored the numbers may have been given anew."""
+        return held == listed
+
+    async def _list(self, validator: str | None = None) -> Response:
+        return await self._http.get(self._url, accept=_SIMPLE_JSON, validator=validator)
+
+
+def parse_serial(body: bytes, url: str) -> int:
+    """The serial of the whole list. Raises Malformed."""
+    return _serial(_document(body, url), url)
+
+
+def parse_listing(body: bytes, url: str) -> list[ListingPage]:
+    """All projects with their serials, in pages. Raises Malformed."""
+    entries = (Listed(name, str(serial)) for name, serial in _projects(_document(body, url), url))
+    pages = []
+    while page := list(islice(entries, PAGE_NAMES)):
+        pages.append(ListingPage(pack(page), len(page), ""))
+    return pages
+
+
+def parse_changes(body: bytes, since: int, url: str) -> tuple[int, list[tuple[str, int]]]:
+    """The list's serial, and the projects above `since` with theirs, ascending. Raises Malformed."""
+    document = _document(body, url)
+    serial = _serial(document, url)
+    # Above the list's own serial a project cannot be: such a one is told when the list has come that far.
+    found = [(name, number) for name, number in _projects(document, url) if since < number <= serial]
+    return serial, sorted(found, key=lambda project: project[1])
+
+
+def _document(body: bytes, url: str) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"{url} is not JSON ({error})", url=url) from error
+    if not isinstance(document, dict) or not isinstance(document.get("projects"), list):
+        raise Malformed(f"{url} is no list of projects", url=url)
+    return document
+
+
+def _serial(document: dict[str, Any], url: str) -> int:
+    meta = document.get("meta")
+    serial = meta.get("_last-serial") if isinstance(meta, dict) else None
+    if not isinstance(serial, int) or isinstance(serial, bool) or serial < 0:
+        raise Malformed(f"{url} does not tell its _last-serial", url=url)
+    return serial
+
+
+def _projects(document: dict[str, Any], url: str) -> list[tuple[str, int]]:
+    try:
+        found = [(project["name"], project["_last-serial"]) for project in document["projects"]]
+    except (TypeError, KeyError) as error:
+        raise Malformed(f"{url} has a project without name or serial", url=url) from error
+    if not all(type(name) is str and type(serial) is int for name, serial in found):
+        raise Malformed(f"{url} has a project whose name is no text or whose serial is no number", url=url)
+    return cast(list[tuple[str, int]], found)
+
+
+def _cursor(serial: int, validator: str | None) -> str:
+    return orjson.dumps([serial, validator]).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[int | None, str | None]:
+    """Serial and ETag; no serial if it is none of ours."""
+    try:
+        match orjson.loads(cursor):
+            case [int(serial), str(validator) | (None as validator)] if serial >= 0:
+                return serial, validator
+    except orjson.JSONDecodeError:
+        pass
+    return None, None
