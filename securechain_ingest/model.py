@@ -217,6 +217,8 @@ class Link:
     """If set, the package was just checked and is unchanged: `moment` moves."""
     ratings: Mapping[str, Rating] | None = None
     """By version name; versions that are not named have no known vulnerability. None leaves all as they are."""
+    revision: str | None = None
+    """`Package.revision` of the state that was confirmed; None leaves what the graph has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +230,5 @@ class WriteResult:
     """Absent packages that wait to be queued, now marked as queued."""
     lost_parents: tuple[str, ...]
     """elementIds of messages' parents that are no longer in the graph."""
+    versions: int = 0
+    """How many the registry's document had; 0 if none was read."""

@@ -60,6 +60,10 @@ class Request:
     """The daemon itself asks, for a requirement or a refresh: a registry that lacks it is no failure."""
     exact: bool = False
     """No other spelling of the name is to be tried."""
+    at_least: str | None = None
+    """What the feed announced; an older document does not do (`Registry.fetch`)."""
+    removed: bool = False
+    """The feed says that the package is gone; if the registry confirms it, the package is marked as removed."""
     attempts: int = 0
     """Earlier failed tries of the same message."""
     redelivered: bool = False
@@ -69,6 +73,8 @@ class Request:
 class _Visit:
     """A package that is being fetched; whoever asks for it meanwhile waits for the same answer."""
 
+    at_least: str | None
+    """What the document must have reached."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     error: IngestError | None = None
     completed: bool = False
@@ -119,6 +125,8 @@ class Worker:
                 refresh=message.refresh,
                 follow=depth is None or depth > 0,
                 internal=message.internal,
+                at_least=message.at_least,
+                removed=message.removed,
                 attempts=delivery.attempts,
                 redelivered=delivery.redelivered,
             ),
@@ -128,22 +136,26 @@ class Worker:
             queue=tuple(
                 Message(node_type=message.node_type, package=ref.registry_name, depth=next_depth, internal=True)
                 for ref in result.to_queue
-            )
+            ),
+            versions=result.versions,
         )
 
     async def ingest(self, registry: Registry, request: Request) -> WriteResult:
         """Bring one package into the graph, or link it if it is there already. Raises IngestError.
 
-        Concurrent requests for one package cause one fetch; each of them still gets its edges.
+        Concurrent requests for one package cause one fetch; each of them still gets its edges. But a change that was
+        announced may not be in what was fetched before, nor in what somebody fetches who does not know of it.
         """
         purl = request.ref.purl
         while visit := self._visits.get(purl):
             await visit.finished.wait()
+            if request.at_least not in (None, visit.at_least) or request.removed:
+                continue
             if visit.error is not None:
                 raise visit.error
             if visit.completed:
                 return await self._link(request)
-        visit = self._visits[purl] = _Visit()
+        visit = self._visits[purl] = _Visit(request.at_least)
         try:
             result = await self._visit(registry, request)
             visit.completed = result is not None and result.purl == purl
@@ -162,9 +174,9 @@ class Worker:
             return await self._link(request)
         checked_at = datetime.now(UTC)
         try:
-            answer = await registry.fetch(request.ref, known)
+            answer = await registry.fetch(request.ref, known, at_least=request.at_least)
         except NotFound as error:
-            await self._graph.mark_absent(request.ref, checked_at, str(error))
+            await self._graph.mark_absent(request.ref, checked_at, str(error), removed=request.removed)
             if known is not None:
                 await self._link(request)
             elif not request.internal and not request.exact:
@@ -181,7 +193,7 @@ class Worker:
             return None
         if isinstance(answer, Unchanged):
             ratings = await self._ratings(answer.ref, known.versions) if known else None
-            return await self._link(request, checked_at=checked_at, ratings=ratings)
+            return await self._link(request, checked_at=checked_at, ratings=ratings, revision=answer.revision)
         return await self._store(registry, request, answer, known, checked_at)
 
     async def _store(
@@ -214,7 +226,8 @@ class Worker:
             queued=len(result.to_queue),
         )
         # What an earlier delivery committed may never have been queued.
-        return await self._link(request) if request.redelivered else result
+        result = await self._link(request) if request.redelivered else result
+        return replace(result, versions=len(package.versions))
 
     async def _meant(self, registry: Registry, ref: PackageRef) -> tuple[PackageRef | None, tuple[str, ...]]:
         """The package that a name which the registry lacks stands for in another case, or else names near to it.
@@ -238,10 +251,15 @@ class Worker:
         return other, near_names[:MAX_NEAR_NAMES]
 
     async def _link(
-        self, request: Request, *, checked_at: datetime | None = None, ratings: Mapping[str, Rating] | None = None
+        self,
+        request: Request,
+        *,
+        checked_at: datetime | None = None,
+        ratings: Mapping[str, Rating] | None = None,
+        revision: str | None = None,
     ) -> WriteResult:
         result = await self._graph.link(
-            Link(request.ref, request.parents, request.follow, request.redelivered, checked_at, ratings)
+            Link(request.ref, request.parents, request.follow, request.redelivered, checked_at, ratings, revision)
         )
         self._report_lost(request, result)
         logger.debug("package_linked", package=result.purl, unchanged=checked_at is not None)

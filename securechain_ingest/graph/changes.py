@@ -24,7 +24,7 @@ from securechain_ingest.model import (
     Version,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Goes up when packages written by an earlier release have to be read from their registries again."""
 
 Row = dict[str, Any]
@@ -70,6 +70,8 @@ class Changes:
             state, version, rating = states.get(name), listed.get(name), write.ratings.get(name)
             held = state.properties if state else {}
             wanted = _version_properties(purl, version, name, serials[name], rating, held)
+            if version is not None or write.package.lists_all_versions:
+                wanted["removed"] = None if version is not None else True
             if state is None:
                 self.created_versions.append({"package": purl, "purl": wanted["purl"], "properties": wanted})
             elif changed := {key: value for key, value in wanted.items() if held.get(key) != value}:
@@ -172,8 +174,10 @@ def _package_properties(write: PackageWrite, name: str) -> Row:
         "registry_name": package.ref.registry_name,
         "moment": write.checked_at,
         "validator": package.validator,
+        "revision": package.revision,
         "format": FORMAT,
         "tried_at": None,
+        "removed_at": None,
     }
     if package.vendor is not None:
         properties["vendor"] = package.vendor

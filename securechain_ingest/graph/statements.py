@@ -217,7 +217,7 @@ _TOUCH = """
 UNWIND $rows.links AS row
 WITH row WHERE row.moment IS NOT NULL
 MATCH (p:PACKAGE {purl: row.purl})
-SET p.moment = row.moment, p.tried_at = null
+SET p.moment = row.moment, p.tried_at = null, p.removed_at = null, p.revision = coalesce(row.revision, p.revision)
 RETURN count(*) AS touched
 """
 
@@ -252,7 +252,8 @@ CALL {
 }
 CALL {
   MATCH (p:PACKAGE {purl: $purl})
-  SET p.tried_at = $tried_at
+  SET p.tried_at = $tried_at,
+      p.removed_at = CASE WHEN $removed THEN coalesce(p.removed_at, $tried_at) ELSE p.removed_at END
   RETURN count(*) AS known
 }
 RETURN awaited, known

@@ -143,10 +143,14 @@ class Graph:
             _result(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
         ]
 
-    async def mark_absent(self, ref: PackageRef, tried_at: datetime, reason: str) -> None:
-        """Note that the registry lacks a package, on the node of what waits for it or on its own; creates none."""
+    async def mark_absent(self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False) -> None:
+        """Note that the registry lacks a package, on the node of what waits for it or on its own; creates none.
+
+        `removed`: a known package is gone for good, since `tried_at`, until a later write or confirmation.
+        """
         await self._connection.change(
-            statements(ref.ecosystem.label).mark_absent, {"purl": ref.purl, "tried_at": tried_at, "reason": reason}
+            statements(ref.ecosystem.label).mark_absent,
+            {"purl": ref.purl, "tried_at": tried_at, "reason": reason, "removed": removed},
         )
 
     async def namesake(self, ref: PackageRef) -> PackageRef | None:
@@ -265,6 +269,7 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
                 "follow": link.follow,
                 "repeat_follow": link.repeat_follow,
                 "moment": link.checked_at,
+                "revision": link.revision,
             }
             for link in links
         ],

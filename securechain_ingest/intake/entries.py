@@ -13,6 +13,9 @@ HISTORY_FIELD = "securechain-ingest:history"
 """The field beside `data` that only a returned retry carries. Its name is the daemon's own, so that a field that a
 producer adds by accident (`attempts`, `error`) is never taken for it."""
 
+MARK_FIELD = "securechain-ingest:waiting"
+"""The field beside `data` of a bulk entry that stands for its package: the package's field in `Keys.waiting`."""
+
 _ENTRY_ID = re.compile(r"\d+-\d+")
 
 
@@ -61,6 +64,21 @@ class Entry:
     def data(self) -> bytes:
         """The raw text as it was received; empty if there was none."""
         return self.fields.get(b"data", b"")
+
+    @property
+    def mark(self) -> bytes:
+        """Its package's field in `Keys.waiting`; empty if it has none."""
+        return self.fields.get(MARK_FIELD.encode(), b"")
+
+    @property
+    def run(self) -> str:
+        """The run that it counts for; empty if there is none, or if nobody can read it."""
+        try:
+            document = orjson.loads(self.data)
+        except orjson.JSONDecodeError:
+            return ""
+        run = document.get("run") if isinstance(document, dict) else None
+        return run.strip() if isinstance(run, str) else ""
 
     def after_failure(self, failed_at: str) -> History:
         first = self.history.first_failed_at if self.history else failed_at

@@ -42,6 +42,26 @@ class Keys:
         return f"{self.stream}-counters"
 
     @property
+    def waiting(self) -> str:
+        """Hash: a package to the id of the bulk entry that asks for it and that nobody has taken yet."""
+        return f"{self.stream}-waiting"
+
+    @property
+    def run_counts(self) -> str:
+        """Hash: what became of the messages of each run (`<run>:succeeded`, `<run>:failed`, `<run>:versions`)."""
+        return f"{self.stream}-run-counts"
+
+    @property
+    def cursors(self) -> str:
+        """Hash: how far the changes of each ecosystem have been queued."""
+        return f"{self.stream}-cursors"
+
+    @property
+    def positions(self) -> str:
+        """Hash: how far each interrupted job has come in its listing."""
+        return f"{self.stream}-positions"
+
+    @property
     def backfills(self) -> str:
         """Hash: how far each interrupted backfill has come."""
         return f"{self.stream}-backfills"

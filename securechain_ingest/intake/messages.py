@@ -24,7 +24,7 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A request for one package. The fields are the keys of contract section 4, and the daemon's own last two."""
+    """A request for one package. The fields are the keys of contract section 4, from `depth` on the daemon's own."""
 
     node_type: str
     package: str
@@ -40,6 +40,12 @@ class Message:
     """How many levels of requirements are still followed; None: as the setting says."""
     internal: bool = False
     """The daemon itself asks, for a requirement or a refresh: a registry that lacks the package is no failure."""
+    at_least: str | None = None
+    """What the registry's feed has announced of the package (`Change.at_least`)."""
+    removed: bool = False
+    """The package is said to be gone: a registry that confirms it has the package marked as removed."""
+    run: str | None = None
+    """The run of a job that asks; what becomes of the message is counted for it."""
 
 
 def parse(fields: Mapping[Any, bytes | str]) -> Message:
@@ -76,6 +82,9 @@ def parse_data(data: bytes | str) -> Message:
         refresh=_boolean(document, "refresh"),
         depth=_depth(document),
         internal=_boolean(document, "internal"),
+        at_least=_string(document, "at_least"),
+        removed=_boolean(document, "removed"),
+        run=_string(document, "run"),
     )
 
 
@@ -96,6 +105,12 @@ def encode(message: Message) -> str:
         document["depth"] = message.depth
     if message.internal:
         document["internal"] = True
+    if message.at_least is not None:
+        document["at_least"] = message.at_least
+    if message.removed:
+        document["removed"] = True
+    if message.run is not None:
+        document["run"] = message.run
     return orjson.dumps(document).decode()
 
 

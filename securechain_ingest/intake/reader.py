@@ -61,6 +61,8 @@ class Outcome:
 
     queue: tuple[Message, ...] = ()
     """Messages for the bulk stream, added in the same step that acknowledges the handled one."""
+    versions: int = 0
+    """How many versions were read from the registry."""
 
 
 class Reader:
@@ -251,7 +253,7 @@ class Reader:
         except Exception as error:
             logger.exception("handler_failed", entry_id=entry.entry_id, origin_id=entry.origin_id)
             return Failure.of(error)
-        await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue))
+        await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
         return None
 
     async def _outlast_outages(self, delivery: Delivery) -> Outcome:

@@ -22,47 +22,153 @@ local function now_ms()
 end
 """
 
+# A mark counts only while its entry stands in the stream behind the last delivered one, so a stale one does no harm;
+# taking it off keeps the hash small.
+_UNMARK = """
+local function unmark(waiting, package, id)
+    if package ~= '' and redis.call('HGET', waiting, package) == id then redis.call('HDEL', waiting, package) end
+end
+"""
+
+# Adds bulk messages as far as there is room; answers how many of them are dealt with, and how many were added.
+# A package whose entry is still to be delivered gets no second one. If there is news, the entry is replaced by one that
+# says both; it goes on counting for its own run.
+ENQUEUE = """
+local bulk, waiting = KEYS[1], KEYS[2]
+local group, max_length, mark_field = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+
+local function parts(id)
+    local dash = string.find(id, '-', 1, true)
+    return tonumber(string.sub(id, 1, dash - 1)), tonumber(string.sub(id, dash + 1))
+end
+
+local delivered_ms, delivered_number = 0, 0
+if redis.call('EXISTS', bulk) == 1 then
+    for _, pairs_of in ipairs(redis.call('XINFO', 'GROUPS', bulk)) do
+        local found = {}
+        for i = 1, #pairs_of, 2 do found[pairs_of[i]] = pairs_of[i + 1] end
+        if found.name == group then delivered_ms, delivered_number = parts(found['last-delivered-id']) end
+    end
+end
+
+local function undelivered(package)
+    local id = redis.call('HGET', waiting, package)
+    if not id then return nil end
+    local ms, number = parts(id)
+    if ms < delivered_ms or (ms == delivered_ms and number <= delivered_number) then return nil end
+    local found = redis.call('XRANGE', bulk, id, id)
+    if #found == 0 then return nil end
+    for i = 1, #found[1][2], 2 do
+        if found[1][2][i] == 'data' then return id, found[1][2][i + 1] end
+    end
+end
+
+local function given(value) return value ~= nil and value ~= cjson.null and value or nil end
+
+local function both(earlier, later)
+    later.refresh = earlier.refresh or later.refresh
+    later.removed = given(earlier.removed) or given(later.removed)
+    local before, after = given(earlier.at_least), given(later.at_least)
+    -- Maven's announcements are versions, each of which counts.
+    if later.node_type == 'MavenPackage' and before and after and before ~= after then
+        after = before .. ' ' .. after
+    end
+    later.at_least = after or before
+    local depth = given(earlier.depth)
+    later.depth = depth and given(later.depth) and math.max(depth, later.depth)
+    later.run = given(earlier.run) or given(later.run)
+    return later
+end
+
+local function same(one, other)
+    for _, key in ipairs({'refresh', 'removed', 'at_least', 'depth', 'run'}) do
+        if given(one[key]) ~= given(other[key]) then return false end
+    end
+    return true
+end
+
+local length, added = redis.call('XLEN', bulk), 0
+for i = 4, #ARGV, 2 do
+    local package, data = ARGV[i], ARGV[i + 1]
+    local id, held
+    if package ~= '' then id, held = undelivered(package) end
+    if id then
+        local earlier, later = cjson.decode(held), cjson.decode(data)
+        local merged = both(earlier, later)
+        if not same(earlier, merged) then
+            if not given(earlier.run) and given(merged.run) then added = added + 1 end
+            redis.call('XDEL', bulk, id)
+            local new = redis.call('XADD', bulk, '*', 'data', cjson.encode(merged), mark_field, package)
+            redis.call('HSET', waiting, package, new)
+        end
+    else
+        if length >= max_length then return {(i - 4) / 2, added} end
+        if package == '' then
+            redis.call('XADD', bulk, '*', 'data', data)
+        else
+            local new = redis.call('XADD', bulk, '*', 'data', data, mark_field, package)
+            redis.call('HSET', waiting, package, new)
+        end
+        length, added = length + 1, added + 1
+    end
+end
+return {(#ARGV - 3) / 2, added}
+"""
+
 # Done by whoever has committed the effect, owner or not. The follow-ups are queued in any case: the graph already
 # counts them as queued, and a repeated message changes nothing.
-COMPLETE = """
-local stream, bulk, counters = KEYS[1], KEYS[2], KEYS[3]
-local group, id = ARGV[1], ARGV[2]
-for i = 3, #ARGV do redis.call('XADD', bulk, '*', 'data', ARGV[i]) end
+COMPLETE = (
+    _UNMARK
+    + """
+local stream, bulk, counters, waiting, run_counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local group, id, package, run, versions = unpack(ARGV, 1, 5)
+for i = 6, #ARGV do redis.call('XADD', bulk, '*', 'data', ARGV[i]) end
 local acknowledged = redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)
 if acknowledged == 1 then
     redis.call('HINCRBY', counters, 'total_processed', 1)
     redis.call('HINCRBY', counters, 'successful', 1)
+    if run ~= '' then
+        redis.call('HINCRBY', run_counts, run .. ':succeeded', 1)
+        redis.call('HINCRBY', run_counts, run .. ':versions', versions)
+    end
 end
+unmark(waiting, package, id)
 return acknowledged
 """
+)
 
 DEAD_LETTER = (
     _OWNED
+    + _UNMARK
     + """
-local stream, dead_letters, counters = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer, id, max_length, counter = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local stream, dead_letters, counters, waiting, run_counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local group, consumer, id, max_length, counter, package, run = unpack(ARGV, 1, 7)
 if not owned(stream, group, consumer, id) then return 0 end
-redis.call('XADD', dead_letters, 'MAXLEN', '~', max_length, '*', unpack(ARGV, 6))
+redis.call('XADD', dead_letters, 'MAXLEN', '~', max_length, '*', unpack(ARGV, 8))
 redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)
 redis.call('HINCRBY', counters, 'total_processed', 1)
 redis.call('HINCRBY', counters, counter, 1)
+if run ~= '' then redis.call('HINCRBY', run_counts, run .. ':failed', 1) end
+unmark(waiting, package, id)
 return 1
 """
 )
 
 POSTPONE = (
     _OWNED
+    + _UNMARK
     + _NOW_MS
     + """
-local stream, retries, payloads = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer, id, token, delay_ms, payload = unpack(ARGV)
+local stream, retries, payloads, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, consumer, id, token, delay_ms, payload, package = unpack(ARGV)
 if not owned(stream, group, consumer, id) then return 0 end
 redis.call('ZADD', retries, now_ms() + delay_ms, token)
 redis.call('HSET', payloads, token, payload)
 redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)
+unmark(waiting, package, id)
 return 1
 """
 )

@@ -55,11 +55,12 @@ class Settlement:
         self._postpone = redis.register_script(scripts.POSTPONE)
         self._hand_back = redis.register_script(scripts.HAND_BACK)
 
-    async def complete(self, entry: Entry, follow_ups: Sequence[Message]) -> None:
+    async def complete(self, entry: Entry, follow_ups: Sequence[Message], versions: int) -> None:
         """Queue the follow-ups on the bulk stream, acknowledge, delete and count."""
+        keys = self._keys
         await self._complete(
-            keys=[self._source(entry), self._keys.bulk, self._keys.counters],
-            args=[self._group, entry.entry_id, *map(encode, follow_ups)],
+            keys=[self._source(entry), keys.bulk, keys.counters, keys.waiting, keys.run_counts],
+            args=[self._group, entry.entry_id, entry.mark, entry.run, versions, *map(encode, follow_ups)],
         )
 
     async def postpone(self, entry: Entry, delay_s: float) -> bool:
@@ -67,7 +68,7 @@ class Settlement:
         history = entry.after_failure(now_iso())
         payload = {"bulk": entry.bulk, "data": entry.data.decode(), "history": history.encode()}
         moved = await self._postpone(
-            keys=[self._source(entry), self._keys.retries, self._keys.retry_payloads],
+            keys=[self._source(entry), self._keys.retries, self._keys.retry_payloads, self._keys.waiting],
             args=[
                 self._group,
                 self._consumer,
@@ -75,6 +76,7 @@ class Settlement:
                 f"{'bulk' if entry.bulk else 'on-demand'}:{entry.origin_id}:{entry.entry_id}",
                 int(delay_s * 1000),
                 orjson.dumps(payload),
+                entry.mark,
             ],
         )
         return bool(moved)
@@ -91,14 +93,17 @@ class Settlement:
             "last_failed_at": failed_at,
             "origin_id": entry.origin_id,
         }
+        keys = self._keys
         moved = await self._dead_letter(
-            keys=[self._source(entry), self._keys.dead_letters, self._keys.counters],
+            keys=[self._source(entry), keys.dead_letters, keys.counters, keys.waiting, keys.run_counts],
             args=[
                 self._group,
                 self._consumer,
                 entry.entry_id,
                 max_length,
                 _counter(failure.kind),
+                entry.mark,
+                entry.run,
                 *(part for field in fields.items() for part in field),
             ],
         )

@@ -9,6 +9,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.errors import StoreError
+from securechain_ingest.intake import scripts
+from securechain_ingest.intake.entries import MARK_FIELD
 from securechain_ingest.intake.keys import Keys
 from securechain_ingest.intake.messages import Message, encode
 from securechain_ingest.settings import QueueSettings
@@ -18,30 +20,51 @@ _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 1.0
 
 
-async def submit(redis: Redis, queue: QueueSettings, messages: Sequence[Message], *, bulk: bool) -> None:
-    """Add messages in their order. Raises StoreError; a part may have been added then, and adding all again is safe.
+async def submit(redis: Redis, queue: QueueSettings, messages: Sequence[Message], *, bulk: bool) -> int:
+    """Add messages in their order; how many were added.
 
-    To the bulk stream they are added only as far as it stays within `bulk_max_length`; until then this waits.
+    Raises StoreError; a part may have been added then, and adding all again is safe.
+    To the bulk stream they are added only as far as it stays within `bulk_max_length`; until then this waits. There an
+    internal message on a package that another one already waits for is not added: what is new in it goes into that.
     """
     stream = Keys(queue.stream).source(bulk=bulk)
     added = 0
     try:
-        while added < len(messages):
-            room = await _bulk_room(redis, stream, queue.bulk_max_length) if bulk else _BATCH
-            batch = messages[added : added + min(room, _BATCH)]
-            async with redis.pipeline(transaction=False) as pipeline:
-                for message in batch:
-                    pipeline.xadd(stream, {"data": encode(message)})
-                await pipeline.execute()
-            added += len(batch)
+        for start in range(0, len(messages), _BATCH):
+            batch = messages[start : start + _BATCH]
+            added += await (_add_bulk(redis, queue, batch) if bulk else _add(redis, stream, batch))
     except RedisError as error:
         raise StoreError(f"Redis did not take messages for {stream} ({type(error).__name__}: {error})") from error
+    return added
 
 
-async def _bulk_room(redis: Redis, stream: str, max_length: int) -> int:
-    """How many messages the stream has room for, at least one; waits until it has."""
+async def _add(redis: Redis, stream: str, batch: Sequence[Message]) -> int:
+    async with redis.pipeline(transaction=False) as pipeline:
+        for message in batch:
+            pipeline.xadd(stream, {"data": encode(message)})
+        await pipeline.execute()
+    return len(batch)
+
+
+async def _add_bulk(redis: Redis, queue: QueueSettings, batch: Sequence[Message]) -> int:
+    keys = Keys(queue.stream)
+    enqueue = redis.register_script(scripts.ENQUEUE)
+    rest = [(_mark(message), encode(message)) for message in batch]
+    total: int = 0
     wait_s = _FIRST_WAIT_S
-    while (room := max_length - await redis.xlen(stream)) < 1:
+    while True:
+        done, added = await enqueue(
+            keys=[keys.bulk, keys.waiting],
+            args=[queue.group, queue.bulk_max_length, MARK_FIELD, *(part for pair in rest for part in pair)],
+        )
+        total += int(added)
+        rest = rest[done:]
+        if not rest:
+            return total
+        wait_s = _FIRST_WAIT_S if done else min(wait_s * 2, _LONGEST_WAIT_S)
         await anyio.sleep(wait_s)
-        wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-    return room
+
+
+def _mark(message: Message) -> str:
+    """What two messages have in common if one will do; empty for one that asks for an edge, or is somebody else's."""
+    return f"{message.node_type} {message.package}" if message.internal and message.parent_id is None else ""

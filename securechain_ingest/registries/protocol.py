@@ -17,6 +17,8 @@ class Unchanged:
     """The registry confirmed (304) that the package is as the graph has it."""
 
     ref: PackageRef
+    revision: str | None = None
+    """What the listing calls this state by now, where the confirmation tells and it may have moved."""
 
 
 class Registry(Protocol):

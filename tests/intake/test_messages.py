@@ -173,3 +173,17 @@ def test_anything_at_all_is_a_message_or_refused_in_one_sentence(raw: bytes | st
         return
     assert error.kind in {"missing_data", "bad_json", "bad_schema", "unknown_node_type", "invalid_name"}
     assert "\n" not in str(error)
+
+
+def test_what_the_daemon_asks_itself_is_encoded_only_when_it_says_something() -> None:
+    assert not {"at_least", "removed", "run"} & set(json.loads(encode(Message("PyPIPackage", "six"))))
+    message = Message("PyPIPackage", "six", internal=True, at_least="17", removed=True, run="r1")
+    assert parse_data(encode(message)) == message
+
+
+@pytest.mark.parametrize(("key", "value"), [("at_least", 17), ("removed", "yes"), ("run", [])])
+def test_an_announcement_of_another_type_is_refused_in_one_line(key: str, value: object) -> None:
+    error = refusal(document(**{key: value}))
+    assert error.kind == "bad_schema"
+    assert key in str(error)
+    assert "\n" not in str(error)

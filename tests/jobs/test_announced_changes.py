@@ -1,0 +1,130 @@
+"""What the worker makes of messages that a feed has caused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.configuration import load
+from securechain_ingest.errors import NotFound
+from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.intake.reader import Delivery, Outcome
+from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.oneshot import find_stores
+from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.settings import GraphSettings
+from securechain_ingest.worker import Worker
+from tests.graph.builders import PYPI, pypi, write
+from tests.graph.conftest import Reader, read
+from tests.intake.running import until
+from tests.stores import AdvisoryTarget, GraphTarget
+
+__all__ = ["read"]
+
+
+@dataclass
+class Made:
+    """A registry of one package, held back while `opened` is not set."""
+
+    package: Package | None
+    asked: list[str | None] = field(default_factory=list)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    ecosystem: Ecosystem = PYPI
+
+    def identify(self, name: str) -> PackageRef:
+        return pypi(name)
+
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
+        del known
+        self.asked.append(at_least)
+        await self.opened.wait()
+        if self.package is None:
+            raise NotFound(f"{ref.purl} is gone", url=ref.purl)
+        return self.package
+
+    async def import_names(self, package: Package) -> ImportNames:
+        return ImportNames((package.ref.name,))
+
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        del ref
+        return ()
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        return (ref.name,)
+
+    def archive_names(self, path: str, filename: str) -> ImportNames:
+        raise NotImplementedError
+
+
+SIX = write(pypi("six"), "1.0", "2.0").package
+
+
+class Bench:
+    def __init__(self, worker: Worker, registry: Made, read: Reader) -> None:
+        self.worker = worker
+        self.registry = registry
+        self._read = read
+
+    async def serve(self, *, at_least: str | None = None, removed: bool = False, refresh: bool = True) -> Outcome:
+        message = Message("PyPIPackage", "six", refresh=refresh, internal=True, at_least=at_least, removed=removed)
+        return await self.worker.handle(Delivery(message, True, "1-1", "1-1", 0, False))
+
+    async def is_removed(self) -> bool:
+        [node] = (await self._read.nodes("PyPIPackage")).values()
+        return node.get("removed_at") is not None
+
+
+@pytest.fixture
+async def bench(
+    redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, read: Reader
+) -> AsyncIterator[Bench]:
+    variables = {
+        "REDIS_URL": redis_url,
+        "GRAPH_DB_URI": graph_target.uri,
+        "GRAPH_DB_USER": graph_target.user,
+        "GRAPH_DB_PASSWORD": graph_target.password,
+        "VULN_DB_URI": advisory_target.uri,
+        "SECURECHAIN_VULNERABILITIES__DATABASE": advisory_target.database,
+    } | ({"SECURECHAIN_GRAPH__DATABASE": graph_target.database} if graph_target.database else {})
+    registry = Made(SIX)
+    registries: dict[str, Registry] = {PYPI.label: registry}
+    async with (
+        find_stores(load(environment=variables)) as stores,
+        GraphBatcher(stores.graph, GraphSettings()) as graph,
+    ):
+        await stores.graph.ensure_schema([PYPI])
+        advisories: AdvisoryStore = stores.advisories
+        names = ImportNamesCache(stores.redis, 60)
+        yield Bench(Worker(registries, graph, advisories, names, max_strikes=1, depth=lambda: 0), registry, read)
+
+
+async def test_a_package_is_marked_as_removed_only_if_the_feed_says_so_and_its_document_is_gone(bench: Bench) -> None:
+    bench.registry.opened.set()
+    assert (await bench.serve(removed=True)).versions == 2
+    assert not await bench.is_removed()
+    bench.registry.package = None
+    await bench.serve()
+    assert not await bench.is_removed()
+    await bench.serve(removed=True)
+    assert await bench.is_removed()
+    bench.registry.package = SIX
+    await bench.serve()
+    assert not await bench.is_removed()
+
+
+async def test_a_change_announced_during_a_fetch_is_fetched_after_it(bench: Bench) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(bench.serve(refresh=False))
+        await until(lambda: bench.registry.asked == [None])
+        later = tasks.create_task(bench.serve(at_least="7"))
+        bench.registry.opened.set()
+        await later
+    assert bench.registry.asked == [None, "7"]
