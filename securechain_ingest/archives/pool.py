@@ -102,15 +102,16 @@ class ParserPool:
         """For the parse functions that read archives."""
         return ArchiveLimits.from_settings(self._archives)
 
-    async def run(self, parse: Callable[..., T], *args: object) -> T:
+    async def run(self, parse: Callable[..., T], *args: object, timeout_s: float | None = None) -> T:
         """`parse(*args)` in a child; `parse` is a module-level function or a partial of one, everything is pickled.
 
+        It may take `timeout_s`, or as long as the settings say; what reads a whole registry's list takes longer.
         Raises what `parse` raises if that is an IngestError, MissingBytes or ValueError; ArchiveRefused for anything
         else (`memory`, `parser_error`); ParserLost if the child dies or exceeds its time.
         """
         async with self._capacity:
             child = await self._take()
-            succeeded, value = await self._call(child, self._archives.timeout_s, parse, *args)
+            succeeded, value = await self._call(child, timeout_s or self._archives.timeout_s, parse, *args)
             self._idle.append(child)
         if succeeded:
             return cast(T, value)

@@ -15,10 +15,11 @@ from urllib.parse import quote
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
-from securechain_ingest.errors import NotFound
+from securechain_ingest.errors import NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.cargo import names
+from securechain_ingest.registries.cargo.feed import CargoFeed
 from securechain_ingest.registries.cargo.import_names import read_crate
 from securechain_ingest.registries.cargo.index import default_version, parse_index
 from securechain_ingest.registries.import_name_rules import clean
@@ -31,6 +32,7 @@ class Cargo:
 
     ecosystem: Final = names.CARGO
     identify = staticmethod(names.identify)
+    feed: Final = CargoFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
         self._http = http
@@ -44,10 +46,13 @@ class Cargo:
         if known is not None:
             ref = names.identify(known.registry_name)
         url = self._index_url(ref.registry_name)
-        response = await self._http.get(url, validator=known.validator if known else None)
+        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
+        response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
         if response.not_modified:
             return Unchanged(ref)
         package = await self._pool.parse_document(parse_index, response.body, ref, url)
+        if at_least is not None and at_least not in {version.name for version in package.versions}:
+            raise Stale(f"{url} lacks version {at_least}, which has been announced", url=url)
         return replace(package, artifacts=(self._artifact(package),), validator=response.validator)
 
     async def import_names(self, package: Package) -> ImportNames:

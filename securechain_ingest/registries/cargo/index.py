@@ -16,6 +16,7 @@ from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.cargo.constraints import joined
 from securechain_ingest.registries.cargo.names import identify, name_key, version_purl
+from securechain_ingest.registries.cargo.revision import revision, version_digest
 from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
 
@@ -42,6 +43,7 @@ def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
         versions=tuple(versions.values()),
         artifacts=(),
         validator=None,
+        revision=revision(version_digest(version.name, version.yanked) for version in versions.values()),
     )
 
 

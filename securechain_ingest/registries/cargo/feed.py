@@ -1,0 +1,127 @@
+"""crates.io's changes by RSS, and all crates by the daily database dump (registries.md, section 5).
+
+The RSS feed tells new versions only. Yanks and deletions show in a comparison with the dump, which is made anew once a
+day; so is what was published while nobody looked for longer than the feed remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+import orjson
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import CursorLost, Malformed, NotFound
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.registries.cargo.dump import Member, find_tables, parse_tar, parse_zip_members
+from securechain_ingest.registries.cargo.updates import Update, parse_updates
+from securechain_ingest.registries.feed import Change, Changes, ListingPage
+
+_TAIL_BYTES: Final = 64 * 1024
+_PIECE_BYTES: Final = 16 * 1024 * 1024
+_DUMP_BYTES: Final = 16 * 1024 * 1024 * 1024
+_PARSE_TIMEOUT_S: Final = 3600.0
+
+
+class CargoFeed:
+    """Implements `Feed`; a cursor is the time of the newest version seen, and the versions of that second."""
+
+    def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
+        self._http = http
+        self._pool = pool
+        self._folder = folder
+        self._url = http.url("crates_static", "rss/updates.xml")
+
+    async def head(self) -> str:
+        """The newest version in the feed."""
+        return _cursor(await self._updates())
+
+    async def listing(self, position: str) -> AsyncIterator[ListingPage]:
+        """Every crate that has versions, from the newest dump; always from the beginning."""
+        try:
+            pages = await self._pages_of_zip()
+        except NotFound:
+            pages = None
+        for page in await self._pages_of_tar() if pages is None else pages:
+            yield page
+
+    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+        """The crates with new versions, in one page; see `Feed.changes`."""
+        since = _read_cursor(cursor)
+        updates = await self._updates()
+        if since is None or not updates or updates[-1].published < since[0] or updates[0].published > since[0]:
+            raise CursorLost(f"{self._url} does not reach back to the cursor {cursor[:200]}", url=self._url)
+        published, seen = since
+        new = [
+            each for each in updates if each.published > published or (each.published == published and each not in seen)
+        ]
+        if new:
+            # The newest version of a crate is in an index file that has the others too.
+            newest = {update.name: update.version for update in new}
+            yield Changes(tuple(Change(name, version, False) for name, version in newest.items()), _cursor(updates))
+
+    def is_current(self, held: str, listed: str) -> bool:
+        """Digests are only ever equal or not."""
+        return held == listed
+
+    async def _updates(self) -> list[Update]:
+        response = await self._http.get(self._url)
+        return await self._pool.parse_document(parse_updates, response.body, self._url)
+
+    async def _pages_of_zip(self) -> list[ListingPage] | None:
+        """From the two members that are needed; None if the server gives no parts of the zip."""
+        url = self._http.url("crates_static", "db-dump.zip")
+        start = await self._http.get_range(url, 0, 0)
+        if start is None:
+            return None
+        first = max(0, start.size - _TAIL_BYTES)
+        tail = await self._http.get_range(url, first, start.size - 1)
+        if tail is None or tail.size != start.size:
+            return None
+        tables = await self._pool.run(find_tables, tail.size, tail.data, self._pool.limits, url)
+        files = {}
+        try:
+            for table, member in tables.items():
+                files[table] = (self._folder / table, member)
+                await self._fetch(url, member, self._folder / table, tail.size)
+            return await self._pool.run(parse_zip_members, files, url, timeout_s=_PARSE_TIMEOUT_S)
+        finally:
+            for file, _ in files.values():
+                await anyio.Path(file).unlink(missing_ok=True)
+
+    async def _fetch(self, url: str, member: Member, file: Path, size: int) -> None:
+        async with await anyio.open_file(file, "wb") as copy:
+            for first in range(member.first, member.last + 1, _PIECE_BYTES):
+                part = await self._http.get_range(url, first, min(first + _PIECE_BYTES - 1, member.last))
+                if part is None or part.size != size:
+                    raise Malformed(f"{url} was replaced by another dump while it was read", url=url)
+                await copy.write(part.data)
+
+    async def _pages_of_tar(self) -> list[ListingPage]:
+        url = self._http.url("crates_static", "db-dump.tar.gz")
+        copy = self._folder / "db-dump.tar.gz"
+        try:
+            with copy.open("wb") as file:
+                await self._http.download(url, file, limit_bytes=_DUMP_BYTES)
+            return await self._pool.run(parse_tar, copy, url, timeout_s=_PARSE_TIMEOUT_S)
+        finally:
+            await anyio.Path(copy).unlink(missing_ok=True)
+
+
+def _cursor(updates: list[Update]) -> str:
+    newest = updates[-1].published if updates else ""
+    return orjson.dumps([newest, [each[1:] for each in updates if each.published == newest]]).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[str, frozenset[Update]] | None:
+    """None if it is none of ours."""
+    try:
+        match orjson.loads(cursor):
+            case [str(published), list(seen)] if all(isinstance(each, list) and len(each) == 2 for each in seen):
+                return published, frozenset(Update(published, str(name), str(version)) for name, version in seen)
+    except orjson.JSONDecodeError:
+        pass
+    return None

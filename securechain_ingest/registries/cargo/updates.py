@@ -1,0 +1,55 @@
+"""The registry's RSS feed of new versions: those of the last hour, at least a hundred (registries.md, section 5)."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple
+
+from lxml import etree
+
+from securechain_ingest.errors import Malformed
+
+_NAMESPACE: Final = "{https://crates.io/}"
+_PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
+_DOCTYPE: Final = b"<!DOCTYPE"
+
+
+class Update(NamedTuple):
+    """One version that was published; they sort by time."""
+
+    published: str
+    """ISO 8601 in UTC to the second."""
+    name: str
+    version: str
+
+
+def parse_updates(body: bytes, url: str) -> list[Update]:
+    """The feed's items, oldest first. Raises Malformed, also for an item that does not tell its crate or date."""
+    if _DOCTYPE in body[:4096].upper():
+        raise Malformed(f"{url} has a document type, which is not read", url=url)
+    try:
+        root = etree.fromstring(body, _PARSER)
+    except etree.XMLSyntaxError as error:
+        raise Malformed(f"{url} is not XML ({error})", url=url) from error
+    channel = root.find("channel")
+    if root.tag != "rss" or channel is None:
+        raise Malformed(f"{url} is no RSS feed", url=url)
+    return sorted(_update(item, url) for item in channel.iter("item"))
+
+
+def _update(item: etree._Element, url: str) -> Update:
+    name, version = (_text(item, f"{_NAMESPACE}{key}") for key in ("name", "version"))
+    published = _text(item, "pubDate")
+    try:
+        moment = parsedate_to_datetime(published)
+    except ValueError as error:
+        raise Malformed(f"{url} has an item whose pubDate is {published[:60]!r}", url=url) from error
+    if not name or not version:
+        raise Malformed(f"{url} has an item that names no crate or no version", url=url)
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return Update(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), name, version)
+
+
+def _text(item: etree._Element, tag: str) -> str:
+    return (item.findtext(tag) or "").strip()
