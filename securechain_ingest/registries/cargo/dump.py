@@ -13,9 +13,10 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, BinaryIO, Final, TextIO, cast
+from typing import BinaryIO, Final, TextIO, cast
 
 from isal import isal_zlib
 
@@ -87,7 +88,7 @@ def parse_tar(file: Path, url: str) -> list[ListingPage]:
                 table = member.name.rpartition("/")[2]
                 contents = tar.extractfile(member) if member.isfile() and table in TABLES else None
                 if contents is not None:
-                    listing.read(table, _text(contents))
+                    listing.read(table, _text(_Pieces(iter(partial(contents.read, _PIECE_BYTES), b""))))
                     read.add(table)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise Malformed(f"{url} is damaged ({error})", url=url) from error
@@ -135,7 +136,7 @@ class _Listing:
         if not set(columns) <= set(header):
             raise Malformed(f"{table} of {self._url} lacks one of the columns {', '.join(columns)}", url=self._url)
         places = [header.index(column) for column in columns]
-        for row in rows:
+        for row in filter(None, rows):
             if len(row) != len(header):
                 raise Malformed(f"{table} of {self._url} has a row of {len(row)} columns", url=self._url)
             yield tuple(row[place] for place in places)
@@ -192,6 +193,5 @@ class _Pieces(io.RawIOBase):
         return count
 
 
-def _text(raw: io.RawIOBase | IO[bytes]) -> TextIO:
-    buffered = io.BufferedReader(cast(io.RawIOBase, raw), _PIECE_BYTES)
-    return io.TextIOWrapper(buffered, encoding="utf-8", newline="")
+def _text(raw: _Pieces) -> TextIO:
+    return io.TextIOWrapper(io.BufferedReader(raw, _PIECE_BYTES), encoding="utf-8", newline="")
