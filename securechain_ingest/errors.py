@@ -108,6 +108,12 @@ class ForbiddenHost(UpstreamError):
     kind = "forbidden_host"
 
 
+class TooManyRemovals(IngestError):
+    """A registry seems to have lost more packages at once than a setting allows: more likely its list is damaged."""
+
+    kind = "too_many_removals"
+
+
 class ArchiveRefused(IngestError):
     """An archive that is damaged, hostile or beyond a limit; `reason` is a short code such as `too_many_members`."""
 

@@ -14,6 +14,7 @@ from securechain_ingest.errors import Malformed, StoreError
 from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties
 from securechain_ingest.graph.connection import Conflict, Connection
 from securechain_ingest.graph.identity import identify, reference, spellings
+from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.state import PackageState, collect
 from securechain_ingest.graph.statements import COUNT, Statements, statements
@@ -44,6 +45,7 @@ class Graph:
         self._connection = connection
         self._settings = settings
         self._absent_retry_s = absent_retry_s
+        self.names = PackageNames(connection)
 
     @classmethod
     @asynccontextmanager

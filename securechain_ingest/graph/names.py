@@ -1,0 +1,86 @@
+"""Which packages of a registry's list the graph has, asked by the ten thousand (DESIGN.md, "Speed")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from securechain_ingest.graph.changes import FORMAT
+from securechain_ingest.graph.connection import Connection
+from securechain_ingest.model import Ecosystem
+
+NAMES_A_QUERY = 10_000
+
+# An absent package that was never tried has been queued by whoever requires it.
+_STATES = """
+UNWIND $rows.purls AS purl
+MATCH (p:PACKAGE {purl: purl})
+RETURN p.purl AS purl, coalesce(p.format = $format, false) AS is_complete, p.revision AS revision,
+       p.removed_at IS NOT NULL AS is_removed, false AS is_awaited
+UNION ALL
+UNWIND $rows.purls AS purl
+MATCH (a:AbsentPackage {purl: purl})
+WHERE a.tried_at IS NOT NULL
+RETURN a.purl AS purl, false AS is_complete, null AS revision, false AS is_removed, true AS is_awaited
+"""
+
+_PAGE = """
+MATCH (p:PACKAGE) WHERE p.purl > $after
+WITH p ORDER BY p.purl LIMIT $limit
+RETURN p.purl AS purl, coalesce(p.registry_name, p.name) AS name, p.removed_at IS NOT NULL AS is_removed
+"""
+
+_COUNT = "MATCH (p:PACKAGE) WHERE p.purl > '' RETURN count(p) AS count"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageState:
+    """What the graph has of a package, as far as a list of names goes."""
+
+    is_complete: bool
+    """Written by this release; else by another program or an earlier one, or only awaited."""
+    revision: str | None
+    is_removed: bool
+    """Marked as gone from its registry."""
+    is_awaited: bool
+    """Not there, but versions require it, and its registry lacked it when it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownName:
+    purl: str
+    name: str
+    """As its registry spells it."""
+    is_removed: bool
+
+
+class PackageNames:
+    """The packages of one ecosystem by purl. Methods raise StoreError, ConfigError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def states(self, ecosystem: Ecosystem, purls: Sequence[str]) -> dict[str, PackageState]:
+        """By purl, those of at most NAMES_A_QUERY packages that the graph has or awaits. One query."""
+        rows = await self._connection.read(
+            _text(_STATES, ecosystem.label), {"rows": {"purls": list(purls)}, "format": FORMAT}
+        )
+        return {
+            row["purl"]: PackageState(row["is_complete"], row["revision"], row["is_removed"], row["is_awaited"])
+            for row in sorted(rows, key=lambda row: not row["is_awaited"])
+        }
+
+    async def page(self, ecosystem: Ecosystem, after: str) -> list[KnownName]:
+        """The next NAMES_A_QUERY packages behind a purl, in its order; none at the end."""
+        rows = await self._connection.read(_text(_PAGE, ecosystem.label), {"after": after, "limit": NAMES_A_QUERY})
+        return [KnownName(row["purl"], row["name"], row["is_removed"]) for row in rows]
+
+    async def count(self, ecosystem: Ecosystem) -> int:
+        """How many there are."""
+        return int((await self._connection.read(_text(_COUNT, ecosystem.label)))[0]["count"])
+
+
+@cache
+def _text(cypher: str, label: str) -> str:
+    return cypher.replace("PACKAGE", label)

@@ -1,0 +1,86 @@
+"""How far each feed has been followed, in Redis. Losing a cursor costs work, not correctness (DESIGN.md, rule 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.intake.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place in one feed up to which everything is queued for good."""
+
+    value: str
+    """What the feed itself calls it."""
+    moved_at: str
+    """ISO 8601, UTC."""
+    run: str
+    """The run that moved it."""
+    reconciled_at: str | None
+    """When all names were last compared with the graph, likewise; None: never since the cursor was lost."""
+
+    def reconciled_before(self, moment: datetime) -> bool:
+        """Whether the last comparison of all names is older than that, or there was none."""
+        return self.reconciled_at is None or datetime.fromisoformat(self.reconciled_at) < moment
+
+
+class Cursors:
+    """By ecosystem (`pypi`), or another name for what is no ecosystem's. Methods raise StoreError."""
+
+    def __init__(self, redis: Redis, stream: str) -> None:
+        self._redis = redis
+        self._key = Keys(stream).cursors
+
+    async def get(self, name: str) -> Cursor | None:
+        """None: there is none, or one that this release cannot read; either way everything is compared."""
+        with store_errors():
+            raw: Any = await self._redis.hget(self._key, name)
+        return _cursor(raw)
+
+    async def all(self) -> dict[str, Cursor]:
+        """By name, in their order."""
+        with store_errors():
+            held: Any = await self._redis.hgetall(self._key)
+        found = {name.decode(): _cursor(raw) for name, raw in held.items()}
+        return {name: cursor for name, cursor in sorted(found.items()) if cursor is not None}
+
+    async def move(self, name: str, value: str, run: str, *, reconciled: bool = False) -> None:
+        """Note that everything up to `value` is queued, and whether that was found by comparing all names."""
+        held = await self.get(name)
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        reconciled_at = now if reconciled else held.reconciled_at if held else None
+        with store_errors():
+            await self._redis.hset(
+                self._key, name, orjson.dumps(asdict(Cursor(value, now, run, reconciled_at))).decode()
+            )
+
+    async def reset(self, name: str) -> bool:
+        """Forget a cursor; whether there was one."""
+        with store_errors():
+            return bool(await self._redis.hdel(self._key, name))
+
+
+def _cursor(raw: bytes | None) -> Cursor | None:
+    try:
+        return Cursor(**orjson.loads(raw)) if raw is not None else None
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Redis's errors as StoreError."""
+    try:
+        yield
+    except RedisError as error:
+        raise StoreError(f"Redis did not answer ({type(error).__name__}: {error})") from error

@@ -1,0 +1,39 @@
+"""A set of very many texts that takes eight bytes for each: is this one among them?"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from hashlib import blake2b
+
+_BUCKETS = 256
+
+
+class Digests:
+    """Filled first and asked afterwards. One in 2^64 texts would be taken for another: the set of a registry's names
+    then overlooks one that is gone, until the next comparison."""
+
+    def __init__(self) -> None:
+        self._buckets = [array("Q") for _ in range(_BUCKETS)]
+        self._is_sorted = True
+
+    def add(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            digest = _digest(text)
+            self._buckets[digest % _BUCKETS].append(digest)
+        self._is_sorted = False
+
+    def __contains__(self, text: str) -> bool:
+        if not self._is_sorted:
+            # One bucket after the other, for sorting makes an object of each number.
+            self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
+            self._is_sorted = True
+        digest = _digest(text)
+        bucket = self._buckets[digest % _BUCKETS]
+        place = bisect_left(bucket, digest)
+        return place < len(bucket) and bucket[place] == digest
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -1,0 +1,155 @@
+"""A registry's whole list in Redis: read once, page by page, for every job that wants it within an hour.
+
+A reading that was broken off goes on at its last page where the registry allows that. Two jobs never read the same list
+at the same time: the second waits for the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import anyio
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError, RedisError
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.jobs.cursors import store_errors
+from securechain_ingest.registries.feed import Feed, Listed, unpack
+from securechain_ingest.runs import Run
+
+KEYS: Final = {"maven": "all_mvn_packages"}
+"""The seed's names of the lists, where they are not `all_<ecosystem>_packages`."""
+
+_KEPT_WHILE_USED_S: Final = 7 * 86_400
+_LOOK_EVERY_S: Final = 0.5
+
+logger = structlog.get_logger(__name__)
+
+
+def listing_key(ecosystem: str) -> str:
+    """List: the packed pages. Beside it a hash, `<key>:meta`, says how far it is."""
+    return KEYS.get(ecosystem, f"all_{ecosystem}_packages")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that has been read to its end."""
+
+    id: str
+    """Another one for each reading."""
+    head: str
+    """The feed's cursor from before the reading began."""
+    pages: int
+    names: int
+    key: str
+
+    async def page(self, redis: Redis, number: int) -> list[Listed]:
+        """One page, counted from 0. Raises StoreError, also if Redis no longer has it."""
+        with store_errors():
+            raw: Any = await redis.lindex(self.key, number)
+            # A job may take longer than the list is good for, and would need it still if it is broken off.
+            await redis.expire(self.key, _KEPT_WHILE_USED_S)
+            await redis.expire(f"{self.key}:meta", _KEPT_WHILE_USED_S)
+        if raw is None:
+            raise StoreError(f"Redis no longer has page {number} of {self.key}; the next run reads the list again")
+        return unpack(raw)
+
+
+async def whole_listing(
+    redis: Redis, feed: Feed, ecosystem: str, run: Run, *, ttl_s: float, lease_s: float, reuse: str | None
+) -> Listing:
+    """The list, read now unless one younger than `ttl_s`, or the one with the id `reuse`, is there.
+
+    Raises UpstreamError, StoreError; what had been read by then is kept for the next try.
+    """
+    key = listing_key(ecosystem)
+    async with _only_reader(redis, key, lease_s):
+        held: dict[Any, Any] = await _meta(redis, key)
+        if held.get("complete") and (held["id"] == reuse or _age_s(held["complete"]) < ttl_s):
+            return _listing(key, held)
+        if held.get("complete") or not held.get("position"):
+            held = {"id": secrets.token_hex(8), "head": await feed.head(), "position": "", "pages": "0", "names": "0"}
+            with store_errors():
+                async with redis.pipeline() as pipeline:
+                    pipeline.delete(key, f"{key}:meta")
+                    pipeline.hset(f"{key}:meta", mapping=held)
+                    await pipeline.execute()
+        else:
+            logger.info("listing_resumed", ecosystem=ecosystem, pages=int(held["pages"]))
+        pages, names = int(held["pages"]), int(held["names"])
+        async for page in feed.listing(held["position"]):
+            pages, names = pages + 1, names + page.names
+            held |= {"position": page.position, "pages": str(pages), "names": str(names)}
+            await _add(redis, key, page.packed, held)
+            run.metrics["names_listed"] = names
+            await run.report()
+        held["complete"] = datetime.now(UTC).isoformat()
+        with store_errors():
+            await redis.hset(f"{key}:meta", mapping=held)
+        logger.info("listing_read", ecosystem=ecosystem, names=names)
+        return _listing(key, held)
+
+
+async def let_expire(redis: Redis, listing: Listing, ttl_s: float) -> None:
+    """Say that nobody needs the list any more but who comes soon. Raises StoreError."""
+    with store_errors():
+        for key in (listing.key, f"{listing.key}:meta"):
+            await redis.expire(key, max(1, int(ttl_s)))
+
+
+async def _add(redis: Redis, key: str, packed: bytes, held: dict[Any, Any]) -> None:
+    """The page and the place behind it, both or neither."""
+    with store_errors():
+        async with redis.pipeline() as pipeline:
+            pipeline.rpush(key, packed)
+            pipeline.hset(f"{key}:meta", mapping=held)
+            pipeline.expire(key, _KEPT_WHILE_USED_S)
+            pipeline.expire(f"{key}:meta", _KEPT_WHILE_USED_S)
+            await pipeline.execute()
+
+
+@asynccontextmanager
+async def _only_reader(redis: Redis, key: str, lease_s: float) -> AsyncIterator[None]:
+    """Wait until nobody else reads this list, in any daemon, and keep others off."""
+    lock = redis.lock(f"{key}:reader", timeout=lease_s, sleep=_LOOK_EVERY_S)
+    with store_errors():
+        await lock.acquire()
+    renewal = asyncio.create_task(_renew(lock, lease_s), name=f"lease of {key}")
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        # One that ran out while Redis was away is somebody else's by now: what both write is the same list.
+        with anyio.CancelScope(shield=True), store_errors(), suppress(LockError):
+            await lock.release()
+
+
+async def _renew(lock: Lock, lease_s: float) -> None:
+    while True:
+        await anyio.sleep(lease_s / 3)
+        try:
+            await lock.reacquire()
+        except RedisError as error:
+            logger.warning("listing_lease_not_renewed", reason=f"{type(error).__name__}: {error}")
+
+
+async def _meta(redis: Redis, key: str) -> dict[Any, Any]:
+    with store_errors():
+        held: Any = await redis.hgetall(f"{key}:meta")
+    return {field.decode(): value.decode() for field, value in held.items()}
+
+
+def _listing(key: str, held: dict[Any, Any]) -> Listing:
+    return Listing(held["id"], held["head"], int(held["pages"]), int(held["names"]), key)
+
+
+def _age_s(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()

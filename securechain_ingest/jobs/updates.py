@@ -1,0 +1,88 @@
+"""What has changed in a registry since the cursor, queued: the feed's changes, or everything compared.
+
+The cursor moves only when all before it is queued for good; what is then queued twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from securechain_ingest.errors import CursorLost, InvalidName
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.jobs.comparison import Registered, reconcile, refuse_many_removals
+from securechain_ingest.jobs.cursors import Cursor, Cursors
+from securechain_ingest.registries.feed import Change
+from securechain_ingest.runs import Run
+
+logger = structlog.get_logger(__name__)
+
+
+async def queue_changes(place: Registered, cursors: Cursors, run: Run, *, reconcile_s: float) -> None:
+    """Queue what changed of the packages that the graph has or awaits. Raises IngestError; the cursor then stays.
+
+    Everything is compared if there is no cursor, the feed has lost it, the last comparison is older than
+    `reconcile_s`, or the run was asked to.
+    """
+    name = place.registry.ecosystem.name
+    cursor = await cursors.get(name)
+    run.metrics |= {"queued": 0, "errors": 0}
+    run.cursor_before = run.cursor_after = cursor.value if cursor else None
+    if cursor is not None and _may_follow(cursor, run, reconcile_s):
+        try:
+            await _follow(place, cursors, run, cursor)
+        except CursorLost as lost:
+            logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
+        else:
+            return
+    head = await reconcile(place, run)
+    await cursors.move(name, head, run.id, reconciled=True)
+    run.cursor_after = head
+
+
+def _may_follow(cursor: Cursor, run: Run, reconcile_s: float) -> bool:
+    oldest = datetime.now(UTC) - timedelta(seconds=reconcile_s)
+    return run.options.get("reconcile") != "true" and not cursor.reconciled_before(oldest)
+
+
+async def _follow(place: Registered, cursors: Cursors, run: Run, cursor: Cursor) -> None:
+    """Page by page. Removals wait until all are known, for too many of them are refused; so does the cursor then."""
+    removals: list[Message] = []
+    run.metrics["changes_read"] = 0
+    async for page in place.feed.changes(cursor.value):
+        messages = await _messages(place, run, page.changes)
+        removals += [message for message in messages if message.removed]
+        await refuse_many_removals(place, run, len(removals))
+        await place.submit([message for message in messages if not message.removed], run)
+        run.metrics["changes_read"] += len(page.changes)
+        run.cursor_after = page.cursor
+        if not removals:
+            await cursors.move(place.registry.ecosystem.name, page.cursor, run.id)
+        await run.report()
+    if removals and run.cursor_after is not None:
+        await place.submit(removals, run)
+        await cursors.move(place.registry.ecosystem.name, run.cursor_after, run.id)
+
+
+async def _messages(place: Registered, run: Run, changes: Iterable[Change]) -> list[Message]:
+    """For the packages that the graph has in another state, and for those that it awaits; the last change of each."""
+    newest = {}
+    for change in changes:
+        try:
+            ref = place.registry.identify(change.name)
+        except InvalidName as error:
+            logger.debug("changed_name_invalid", name=change.name, reason=str(error))
+            continue
+        newest[ref.purl] = ref, change
+    messages = []
+    states = await place.names.states(place.registry.ecosystem, list(newest))
+    for purl, state in states.items():
+        ref, change = newest[purl]
+        if state.revision is not None and state.revision == change.at_least and state.is_removed == change.removed:
+            continue
+        message = place.message(ref, run, refresh=not state.is_awaited, removed=change.removed)
+        messages.append(replace(message, at_least=None if change.removed else change.at_least))
+    return messages

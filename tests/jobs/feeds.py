@@ -1,0 +1,125 @@
+"""A feed that a test makes up, and the jobs over real stores."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from securechain_ingest.errors import CursorLost, Unavailable
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.intake.keys import Keys
+from securechain_ingest.intake.messages import Message, parse
+from securechain_ingest.jobs.comparison import Registered, ingest_unknown
+from securechain_ingest.jobs.cursors import Cursors
+from securechain_ingest.jobs.updates import queue_changes
+from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.runs import Run
+from securechain_ingest.settings import FeedSettings, QueueSettings
+from tests.graph.builders import PYPI, pypi, write
+
+DAY_S = 86_400.0
+QUEUE = QueueSettings(lease_s=2.0)
+KEYS = Keys(QUEUE.stream)
+
+
+@dataclass
+class MadeFeed:
+    """Lists two names a page; a cursor is the number of changes told."""
+
+    listed: dict[str, str | None] = field(default_factory=dict)
+    changed: list[Change] = field(default_factory=list)
+    breaks_off_at: int | None = None
+    """The page of the next listing that cannot be read."""
+    resumable: bool = True
+    pages_read: int = 0
+    forgotten: int = 0
+    """Cursors below are lost."""
+
+    async def head(self) -> str:
+        return str(len(self.changed))
+
+    async def listing(self, position: str) -> AsyncIterator[ListingPage]:
+        names = list(self.listed)
+        for start in range(int(position or 0), len(names), 2):
+            if self.breaks_off_at == start // 2:
+                self.breaks_off_at = None
+                raise Unavailable("the list broke off", url="made")
+            self.pages_read += 1
+            page = [Listed(name, self.listed[name]) for name in names[start : start + 2]]
+            yield ListingPage(pack(page), len(page), str(start + 2) if self.resumable else "")
+
+    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+        if not cursor.isdecimal() or not self.forgotten <= int(cursor) <= len(self.changed):
+            raise CursorLost(f"{cursor} is lost", url="made")
+        for start in range(int(cursor), len(self.changed), 2):
+            page = tuple(self.changed[start : start + 2])
+            yield Changes(page, str(start + len(page)))
+
+    def is_current(self, held: str, listed: str) -> bool:
+        return held == listed
+
+
+class MadeRegistry:
+    """Only what a job asks of one."""
+
+    ecosystem: Ecosystem = PYPI
+
+    def identify(self, name: str) -> PackageRef:
+        return pypi(name)
+
+
+@dataclass
+class Bench:
+    """The jobs of one ecosystem."""
+
+    redis: Redis
+    graph: Graph
+    feed: MadeFeed
+    feeds: FeedSettings = field(default_factory=FeedSettings)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.cursors = Cursors(self.redis, QUEUE.stream)
+
+    def place(self, **queue: Any) -> Registered:
+        registry: Any = MadeRegistry()
+        settings = QUEUE.model_copy(update=queue)
+        return Registered(registry, self.feed, self.redis, self.graph.names, settings, self.feeds)
+
+    def run(self, job: str, **options: str) -> Run:
+        self.runs += 1
+        return Run(f"run-{self.runs}", job, options)
+
+    async def ingest(self, **queue: Any) -> Run:
+        run = self.run("pypi_package_ingestion")
+        await ingest_unknown(self.place(**queue), run)
+        return run
+
+    async def update(self, *, reconcile_s: float = DAY_S, **options: str) -> Run:
+        run = self.run("pypi_packages_updates", **options)
+        await queue_changes(self.place(), self.cursors, run, reconcile_s=reconcile_s)
+        return run
+
+    async def store(self, *names: str, revision: str | None = "1") -> None:
+        """Put packages into the graph."""
+        writes = [write(pypi(name), "1.0") for name in names]
+        await self.graph.write([replace(each, package=replace(each.package, revision=revision)) for each in writes])
+
+    async def queued(self) -> list[Message]:
+        entries: Any = await self.redis.xrange(KEYS.bulk)
+        return [parse(fields) for _, fields in entries]
+
+    async def queued_names(self) -> list[str]:
+        return [message.package for message in await self.queued()]
+
+    async def forget_queue(self) -> None:
+        await self.redis.delete(KEYS.bulk)
+
+    async def place_kept(self) -> Sequence[Any] | None:
+        raw: Any = await self.redis.hgetall(KEYS.positions)
+        return [orjson.loads(value) for value in raw.values()] or None

@@ -1,0 +1,231 @@
+"""Updates: what changed of the packages that the graph has is queued, and the cursor moves only behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+from securechain_ingest.errors import CursorLost, StoreError, TooManyRemovals, Unavailable
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.jobs import updates
+from securechain_ingest.jobs.comparison import ALWAYS_REMOVABLE
+from securechain_ingest.registries.feed import Change
+from tests.graph.builders import MONDAY, pypi, version, write
+from tests.jobs.feeds import Bench
+
+
+async def followed(bench: Bench, *names: str) -> None:
+    """A graph with these packages, and a cursor at the feed's end."""
+    await bench.store(*names)
+    bench.feed.listed = dict.fromkeys(names, "1")
+    await bench.update()
+    await bench.forget_queue()
+
+
+async def test_changes_of_known_packages_are_queued_with_what_was_announced(bench: Bench) -> None:
+    await followed(bench, "a", "b")
+    bench.feed.changed = [Change("a", "2", False), Change("unknown", "3", False)]
+
+    run = await bench.update()
+
+    [message] = await bench.queued()
+    assert message == Message("PyPIPackage", "a", refresh=True, internal=True, at_least="2", run=run.id)
+    assert (run.cursor_before, run.cursor_after) == ("0", "2")
+    assert run.metrics["queued"] == 1
+    assert run.metrics["changes_read"] == 2
+
+
+async def test_many_changes_of_one_package_are_one_message(bench: Bench) -> None:
+    await followed(bench, "a")
+    bench.feed.changed = [Change("a", str(number), False) for number in range(2, 9)]
+
+    await bench.update()
+
+    [message] = await bench.queued()
+    assert message.at_least == "8"
+
+
+async def test_a_change_that_the_graph_has_already_is_not_queued(bench: Bench) -> None:
+    await followed(bench, "a")
+    bench.feed.changed = [Change("a", "1", False)]
+
+    await bench.update()
+
+    assert await bench.queued() == []
+
+
+async def test_a_package_that_versions_wait_for_is_queued_once_its_registry_has_it(bench: Bench) -> None:
+    await followed(bench, "a")
+    await bench.graph.write([write(pypi("b"), version(pypi("b"), "1.0", {pypi("late"): "any", pypi("soon"): "any"}))])
+    await bench.graph.mark_absent(pypi("late"), MONDAY, "not there yet", removed=False)
+    bench.feed.changed = [Change("late", "5", False), Change("soon", "6", False)]
+
+    await bench.update()
+
+    [message] = await bench.queued()
+    assert (message.package, message.refresh) == ("late", False)
+
+
+async def test_the_cursor_stays_if_the_queue_does_not_take_the_changes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await followed(bench, "a", "b", "c")
+    bench.feed.changed = [Change(name, "2", False) for name in ("a", "b", "c")]
+
+    async def away(*_: object) -> None:
+        raise StoreError("Redis is away")
+
+    submit = type(bench.place()).submit
+    monkeypatch.setattr("securechain_ingest.jobs.comparison.Registered.submit", away)
+    with pytest.raises(StoreError):
+        await bench.update()
+    cursor = await bench.cursors.get("pypi")
+    assert cursor is not None
+    assert cursor.value == "0"
+
+    monkeypatch.setattr("securechain_ingest.jobs.comparison.Registered.submit", submit)
+    await bench.update()
+    assert await bench.queued_names() == ["a", "b", "c"]
+
+
+async def test_each_page_of_changes_moves_the_cursor(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await followed(bench, "a", "b", "c")
+    bench.feed.changed = [Change(name, "2", False) for name in ("a", "b", "c")]
+    read = updates._messages
+    pages = 0
+
+    async def failing(*arguments: object) -> object:
+        nonlocal pages
+        pages += 1
+        if pages == 2:
+            raise Unavailable("the second page cannot be read", url="made")
+        return await read(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(updates, "_messages", failing)
+    with pytest.raises(Unavailable):
+        await bench.update()
+
+    cursor = await bench.cursors.get("pypi")
+    assert cursor is not None
+    assert cursor.value == "2"
+
+
+@pytest.mark.parametrize("why", ["no cursor", "lost", "due", "asked for"])
+async def test_everything_is_compared_when_changes_cannot_be_followed(bench: Bench, why: str) -> None:
+    await followed(bench, "a", "b")
+    bench.feed.listed = {"a": "2", "b": "1", "unknown": "1"}
+    bench.feed.changed = [Change("unknown", "1", False)]
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    if why == "no cursor":
+        assert await bench.cursors.reset("pypi")
+    if why == "lost":
+        bench.feed.forgotten = 1
+
+    run = await bench.update(
+        reconcile_s=1e-6 if why == "due" else 1000.0, **({"reconcile": "true"} if why == "asked for" else {})
+    )
+
+    [message] = await bench.queued()
+    assert (message.package, message.refresh, message.at_least) == ("a", True, None)
+    assert run.cursor_after == "1"
+    cursor = await bench.cursors.get("pypi")
+    assert cursor is not None
+    assert cursor.value == "1"
+
+
+async def test_what_changes_while_everything_is_compared_is_told_by_the_next_changes(bench: Bench) -> None:
+    await bench.store("a")
+    bench.feed.listed = {"a": "1"}
+    listing = bench.feed.listing
+
+    async def changing(position: str) -> object:
+        bench.feed.changed.append(Change("a", "2", False))
+        async for page in listing(position):
+            yield page
+
+    bench.feed.listing = changing  # type: ignore[assignment,method-assign]
+    await bench.update()
+    assert await bench.queued() == []
+
+    await bench.update()
+
+    assert await bench.queued_names() == ["a"]
+
+
+async def test_a_package_that_is_no_longer_listed_is_asked_for_as_gone(bench: Bench) -> None:
+    await followed(bench, "a", "b")
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    bench.feed.listed = {"a": "1"}
+
+    await bench.update(reconcile="true")
+
+    [message] = await bench.queued()
+    assert (message.package, message.refresh, message.removed) == ("b", True, True)
+
+
+async def test_a_package_that_was_marked_as_gone_is_not_asked_for_again_until_it_is_listed(bench: Bench) -> None:
+    await followed(bench, "a", "b")
+    await bench.graph.mark_absent(pypi("b"), MONDAY, "gone", removed=True)
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    bench.feed.listed = {"a": "1"}
+    await bench.update(reconcile="true")
+    assert await bench.queued() == []
+
+    bench.feed.listed = {"a": "1", "b": "1"}
+    await bench.update(reconcile="true")
+
+    assert await bench.queued_names() == ["b"]
+
+
+MANY = [f"package-{number}" for number in range(ALWAYS_REMOVABLE + 5)]
+
+
+async def test_a_list_that_lacks_too_many_packages_marks_none_and_leaves_the_cursor(bench: Bench) -> None:
+    await followed(bench, *MANY)
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    bench.feed.listed = {}
+    bench.feed.changed = [Change("unknown", "1", False)]
+
+    with pytest.raises(
+        TooManyRemovals, match=f"{len(MANY)} or more of {len(MANY)} packages of pypi .* --allow-removals"
+    ):
+        await bench.update(reconcile="true")
+
+    assert await bench.queued() == []
+    cursor = await bench.cursors.get("pypi")
+    assert cursor is not None
+    assert cursor.value == "0"
+
+
+async def test_a_feed_that_removes_too_many_packages_queues_none_of_them(bench: Bench) -> None:
+    await followed(bench, *MANY)
+    bench.feed.changed = [Change(name, None, True) for name in MANY]
+
+    with pytest.raises(TooManyRemovals):
+        await bench.update()
+
+    assert await bench.queued() == []
+    cursor = await bench.cursors.get("pypi")
+    assert cursor is not None
+    assert cursor.value == "0"
+
+
+async def test_removals_that_somebody_has_looked_at_are_let_through(bench: Bench) -> None:
+    await followed(bench, *MANY)
+    bench.feed.changed = [Change(name, None, True) for name in MANY]
+
+    run = await bench.update(allow_removals="true")
+
+    assert sorted(await bench.queued_names()) == sorted(MANY)
+    assert run.cursor_after == str(len(MANY))
+    assert all(message.removed for message in await bench.queued())
+
+
+async def test_a_lost_cursor_raises_nothing_to_the_scheduler(bench: Bench) -> None:
+    await followed(bench, "a")
+    bench.feed.forgotten = 5
+
+    run = await bench.update()
+
+    assert run.cursor_after == "0"
+    with pytest.raises(CursorLost):
+        _ = [page async for page in bench.feed.changes("0")]

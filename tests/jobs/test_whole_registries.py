@@ -1,0 +1,164 @@
+"""Ingestion of a whole registry: everything that the graph lacks is queued, once, wherever a run is broken off."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from securechain_ingest.errors import StoreError, Unavailable
+from securechain_ingest.graph.names import PackageNames
+from securechain_ingest.jobs.listing import listing_key
+from tests.graph.builders import pypi, write
+from tests.jobs.feeds import KEYS, Bench
+
+NAMES = ("a", "b", "c", "d", "e")
+
+
+async def test_every_package_that_the_graph_lacks_is_queued(bench: Bench) -> None:
+    await bench.store("b", "d")
+    bench.feed.listed = dict.fromkeys(NAMES, "9")
+
+    run = await bench.ingest()
+
+    messages = await bench.queued()
+    assert [message.package for message in messages] == ["a", "c", "e"]
+    assert all(message.internal and not message.refresh and message.run == run.id for message in messages)
+    assert run.metrics["total_in_registry"] == 5
+    assert run.metrics["skipped_existing"] == 2
+    assert run.metrics["queued"] == 3
+
+
+async def test_a_package_of_another_program_is_not_yet_known(bench: Bench) -> None:
+    bench.feed.listed = {"a": "1"}
+    await bench.store("a")
+    await bench.graph._connection.change("MATCH (p:PyPIPackage) SET p.format = null RETURN count(p) AS count")
+
+    await bench.ingest()
+
+    assert await bench.queued_names() == ["a"]
+
+
+async def test_a_package_that_still_waits_is_not_queued_again(bench: Bench) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+    await bench.ingest()
+
+    run = await bench.ingest()
+
+    assert await bench.queued_names() == list(NAMES)
+    assert run.metrics["queued"] == 0
+
+
+async def test_a_list_is_read_once_within_its_time(bench: Bench) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+    await bench.ingest()
+    await bench.ingest()
+    assert bench.feed.pages_read == 3
+
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    await bench.ingest()
+
+    assert bench.feed.pages_read == 6
+
+
+async def test_the_lists_have_the_names_that_the_seed_gives_them() -> None:
+    assert listing_key("pypi") == "all_pypi_packages"
+    assert listing_key("maven") == "all_mvn_packages"
+
+
+async def test_a_list_that_broke_off_is_gone_on_with_behind_its_last_page(bench: Bench) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+    bench.feed.breaks_off_at = 2
+    with pytest.raises(Unavailable):
+        await bench.ingest()
+    assert await bench.queued_names() == []
+
+    await bench.ingest()
+
+    assert bench.feed.pages_read == 3
+    assert await bench.queued_names() == list(NAMES)
+
+
+async def test_a_list_that_can_only_begin_again_begins_again(bench: Bench) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+    bench.feed.resumable = False
+    bench.feed.breaks_off_at = 2
+    with pytest.raises(Unavailable):
+        await bench.ingest()
+
+    await bench.ingest()
+
+    assert bench.feed.pages_read == 5
+    assert await bench.queued_names() == list(NAMES)
+
+
+async def test_a_comparison_that_broke_off_is_gone_on_with_where_it_stood(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+    asked: list[str] = []
+    states = PackageNames.states
+
+    async def failing(self: PackageNames, *arguments: object) -> object:
+        [_, purls] = arguments
+        asked.extend(purls)  # type: ignore[arg-type]
+        if "pkg:pypi/c" in asked and asked.count("pkg:pypi/c") == 1:
+            raise StoreError("the graph is away")
+        return await states(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PackageNames, "states", failing)
+    with pytest.raises(StoreError):
+        await bench.ingest()
+    assert await bench.queued_names() == ["a", "b"]
+    await bench.forget_queue()
+
+    await bench.ingest()
+
+    assert await bench.queued_names() == ["c", "d", "e"]
+    assert bench.feed.pages_read == 3
+    assert await bench.place_kept() is None
+
+
+async def test_a_full_stream_makes_the_run_wait_and_loses_nothing(bench: Bench) -> None:
+    bench.feed.listed = {f"package-{number}": None for number in range(7)}
+    run = asyncio.create_task(bench.ingest(bulk_max_length=3))
+    taken: list[str] = []
+    while len(taken) < 7:
+        messages = await bench.redis.xrange(KEYS.bulk)
+        assert len(messages) <= 3
+        names = await bench.queued_names()
+        for entry_id, _ in messages:
+            await bench.redis.xdel(KEYS.bulk, entry_id)
+        taken += names[: len(messages)]
+        await asyncio.sleep(0)
+
+    await run
+    assert taken == list(bench.feed.listed)
+
+
+async def test_two_runs_that_want_one_list_read_it_once(bench: Bench) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+
+    await asyncio.gather(bench.ingest(), bench.update())
+
+    assert bench.feed.pages_read == 3
+
+
+async def test_the_graph_is_asked_once_for_thousands_of_names(bench: Bench) -> None:
+    ecosystem = pypi("a").ecosystem
+    await bench.store("a", "c", revision="7")
+    await bench.graph.write([write(pypi("d"), "1.0")])
+    await bench.graph.mark_absent(pypi("c"), write(pypi("c"), "1.0").checked_at, "gone", removed=True)
+
+    states = await bench.graph.names.states(ecosystem, [f"pkg:pypi/{name}" for name in "abcd"])
+
+    assert {purl: (state.is_complete, state.revision, state.is_removed) for purl, state in states.items()} == {
+        "pkg:pypi/a": (True, "7", False),
+        "pkg:pypi/c": (True, "7", True),
+        "pkg:pypi/d": (True, None, False),
+    }
+    assert [known.purl for known in await bench.graph.names.page(ecosystem, "pkg:pypi/a")] == [
+        "pkg:pypi/c",
+        "pkg:pypi/d",
+    ]
+    assert await bench.graph.names.count(ecosystem) == 3
