@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 
 from securechain_ingest.advisories.scores import base_scores, means
+from securechain_ingest.advisories.upsert import REMOVED
 from securechain_ingest.model import PackageRef, Rating
 
 logger = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ def rate(ref: PackageRef, versions: Iterable[str], documents: Iterable[Document]
         with suppress(ValueError):
             keys[version] = key_of(version)
     for document in documents:
-        if document.get("withdrawn") or not document.get("id"):
+        if document.get("withdrawn") or document.get(REMOVED) or not document.get("id"):
             continue
         elements = [element for element in _list(document.get("affected")) if _is_about(element, ref)]
         listed = {str(version) for element in elements for version in _list(element.get("versions"))}

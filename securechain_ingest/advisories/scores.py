@@ -9,17 +9,30 @@ from typing import Any
 from cvss import CVSS3
 from cvss.exceptions import CVSS3Error
 
+MALWARE = "MAL-"
+"""How the ids of reports of malicious packages begin."""
+
 
 def base_scores(document: Mapping[str, Any]) -> list[float]:
     """One score for each CVSS_V3 entry of the document's `severity`: its `base_score`, else computed from the vector.
 
-    An entry with neither a number nor a readable vector, and any other type (CVSS_V2, CVSS_V4), gives no score.
+    An entry with neither a number nor a readable vector, and any other type (CVSS_V2, CVSS_V4), gives no score; nor
+    does a report of malware, which is no weakness that could be more or less severe.
     """
-    severity = document.get("severity")
-    if not isinstance(severity, Sequence):
+    if str(document.get("id")).startswith(MALWARE):
         return []
-    scores = (_score(entry) for entry in severity if isinstance(entry, Mapping) and entry.get("type") == "CVSS_V3")
+    entries = [entry for entry in _list(document.get("severity")) if isinstance(entry, Mapping)]
+    # A record may tell the severity of each affected package instead, mostly the same one.
+    for element in () if entries else _list(document.get("affected")):
+        for entry in _list(element.get("severity")) if isinstance(element, Mapping) else ():
+            if isinstance(entry, Mapping) and entry not in entries:
+                entries.append(entry)
+    scores = (_score(entry) for entry in entries if entry.get("type") == "CVSS_V3")
     return [score for score in scores if score is not None]
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _score(entry: Mapping[str, Any]) -> float | None:

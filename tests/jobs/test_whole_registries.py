@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,7 @@ async def test_a_full_stream_makes_the_run_wait_and_loses_nothing(bench: Bench) 
     run = asyncio.create_task(bench.ingest(bulk_max_length=3))
     taken: list[str] = []
     while len(taken) < 7:
-        messages = await bench.redis.xrange(KEYS.bulk)
+        messages: Any = await bench.redis.xrange(KEYS.bulk)
         assert len(messages) <= 3
         names = await bench.queued_names()
         for entry_id, _ in messages:

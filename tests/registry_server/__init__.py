@@ -6,7 +6,7 @@
 or, as a process: `python -m tests.registry_server --packages 150 --seed 1`.
 """
 
-from tests.registry_server import cargo, maven, npm, nuget, pypi, rubygems
+from tests.registry_server import cargo, maven, npm, nuget, osv, pypi, rubygems
 from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, same_constraints
 from tests.registry_server.faults import Fault, Kind
 from tests.registry_server.generate import Shape, generate
@@ -29,6 +29,7 @@ __all__ = [
     "maven",
     "npm",
     "nuget",
+    "osv",
     "pypi",
     "rubygems",
     "same_constraints",

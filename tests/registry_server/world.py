@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from tests.registry_server import cargo, maven, npm, nuget, pypi, recorded, rubygems
+from tests.registry_server import cargo, maven, npm, nuget, osv, pypi, recorded, rubygems
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.history import History, first_history
 from tests.registry_server.resources import Request, Resource, Site
@@ -25,7 +25,7 @@ _REGISTRIES: Final[tuple[tuple[str, type[Made], _Sites], ...]] = (
 )
 
 ENDPOINTS: Final = tuple(
-    endpoint for registry in (pypi, npm, maven, cargo, rubygems, nuget) for endpoint in registry.ENDPOINTS
+    endpoint for registry in (pypi, npm, maven, cargo, rubygems, nuget, osv) for endpoint in registry.ENDPOINTS
 )
 """The names of config.toml's table `[endpoints]` that are served."""
 
@@ -39,6 +39,7 @@ class World:
     """The folder of recorded payloads; a made package of the same name goes before a recorded one."""
     histories: Mapping[str, History] = field(default_factory=dict)
     """By ecosystem (`pypi`); one that is not given is written from the packages."""
+    advisories: tuple[osv.Advisory, ...] = ()
 
     def sites(self, addresses: Mapping[str, str]) -> dict[str, Site]:
         """Everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within documents."""
@@ -47,6 +48,7 @@ class World:
             packages = [made for made in self.packages if isinstance(made, kind)]
             history = self.histories.get(ecosystem) or first_history(made.truth() for made in packages)
             sites |= sites_of(packages, addresses, history)
+        sites |= osv.sites(self.advisories)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():
                 sites[endpoint] = _either(sites[endpoint], site)

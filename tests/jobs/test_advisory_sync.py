@@ -1,0 +1,347 @@
+"""The advisory sync: a new, changed or withdrawn advisory reaches the versions in the graph without any registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from redis.asyncio import Redis
+
+from securechain_ingest.advisories.osv import OsvBucket
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import Malformed, StoreError, Unavailable
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.jobs import advisory_sync
+from securechain_ingest.jobs.advisory_sync import AdvisorySync
+from securechain_ingest.jobs.cursors import Cursors
+from securechain_ingest.runs import Run
+from securechain_ingest.settings import (
+    ArchiveSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    GraphSettings,
+    HttpSettings,
+    RateSettings,
+    VulnerabilitySettings,
+)
+from tests.graph.builders import NPM, PYPI, npm, pypi, write
+from tests.jobs.feeds import DAY_S
+from tests.registry_server import Fault, Kind, Server, World, osv, serve
+from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
+
+HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
+"""9.8."""
+MEDIUM = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:L/A:N"
+"""5.3."""
+FLASK = osv.Advisory("GHSA-1", (("PyPI", "flask"),), fixed="2.0", vector=HIGH)
+STREAM = "test"
+Collection = AsyncIOMotorCollection[dict[str, Any]]
+
+
+class MadeRegistry:
+    """Only what the sync asks of one."""
+
+    def __init__(self, ecosystem: Any, identify: Any) -> None:
+        self.ecosystem = ecosystem
+        self.identify = identify
+
+
+@dataclass
+class Bench:
+    sync: AdvisorySync
+    server: Server
+    collection: Collection
+    runs: int = 0
+
+    def publish(self, *advisories: osv.Advisory) -> None:
+        self.server.replace(World(advisories=advisories))
+        self.server.requests.clear()
+
+    async def run(self, **options: str) -> Run:
+        self.runs += 1
+        run = Run(f"run-{self.runs}", "advisory_sync", options)
+        await self.sync.run(run)
+        return run
+
+    async def ratings(self, ref: Any) -> dict[str, tuple[float, list[str]]]:
+        """Mean and advisories of each version in the graph."""
+        view = await self.sync.graph.view(ref.ecosystem, ref.purl)
+        assert view is not None
+        return {version.name: (version.mean, list(version.vulnerabilities)) for version in view.versions}
+
+    async def document(self, identifier: str) -> dict[str, Any]:
+        found = await self.collection.find_one({"id": identifier})
+        assert found is not None
+        return found
+
+    def targets(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(World()) as running:
+        yield running
+
+
+@pytest.fixture
+async def bench(
+    server: Server, redis_url: str, arcadedb_server: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
+) -> AsyncIterator[Bench]:
+    graph_target = arcadedb_server
+    empty_graph(graph_target)
+    server.faults.clear()
+    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    settings = VulnerabilitySettings(database=advisory_target.database)
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(advisory_target.uri)
+    async with (
+        Redis.from_url(redis_url) as redis,
+        Graph.connect(
+            graph_target.uri,
+            graph_target.user,
+            graph_target.password,
+            GraphSettings(database=graph_target.database),
+            absent_retry_s=DAY_S,
+        ) as graph,
+        AdvisoryStore.connect(advisory_target.uri, settings) as store,
+        HttpClient(
+            HttpSettings(retries=0),
+            EndpointSettings(**server.endpoints()),
+            RateSettings(**unlimited),
+            ConnectionSettings(**unlimited),
+        ) as http,
+        ParserPool(ArchiveSettings(processes=1)) as pool,
+    ):
+        await graph.ensure_schema([PYPI, NPM])
+        await store.ensure_indexes()
+        await graph.write([write(pypi("flask"), "1.0", "2.0"), write(npm("left"), "1.0.0")])
+        registries: Any = [MadeRegistry(PYPI, pypi), MadeRegistry(NPM, npm)]
+        sync = AdvisorySync(OsvBucket(http, pool, tmp_path), store, graph, redis, STREAM, registries, DAY_S)
+        yield Bench(sync, server, client[advisory_target.database]["vulnerabilities"])
+    client.close()
+
+
+async def test_a_new_advisory_reaches_the_versions_that_it_affects(bench: Bench) -> None:
+    bench.publish(FLASK)
+
+    run = await bench.run()
+
+    assert await bench.ratings(pypi("flask")) == {"1.0": (9.8, ["GHSA-1"]), "2.0": (0.0, [])}
+    assert run.metrics["advisories_written"] == 1
+    assert run.metrics["packages_rated"] == 1
+    assert {request.endpoint for request in bench.server.requests} == {"osv"}
+
+
+async def test_nothing_new_costs_one_small_request_an_ecosystem(bench: Bench) -> None:
+    bench.publish(FLASK)
+    await bench.run()
+    bench.server.requests.clear()
+
+    run = await bench.run()
+
+    assert sorted(bench.targets()) == ["/PyPI/modified_id.csv", "/modified_id.csv", "/npm/modified_id.csv"]
+    assert {request.status for request in bench.server.requests} == {304}
+    assert run.metrics["advisories_read"] == 0
+
+
+async def test_a_changed_advisory_is_read_alone_and_rates_what_it_was_and_is_about(bench: Bench) -> None:
+    bench.publish(FLASK)
+    await bench.run()
+    moved = osv.Advisory("GHSA-1", (("npm", "left"),), modified="2026-08-02T00:00:00Z", fixed="2.0.0", vector=MEDIUM)
+    other = osv.Advisory("GHSA-2", (("PyPI", "other"),), modified="2026-08-02T00:00:00Z")
+    bench.publish(moved, other)
+
+    await bench.run()
+
+    assert await bench.ratings(npm("left")) == {"1.0.0": (5.3, ["GHSA-1"])}
+    assert await bench.ratings(pypi("flask")) == {"1.0": (0.0, []), "2.0": (0.0, [])}
+    assert "/npm/GHSA-1.json" in bench.targets()
+    assert not [target for target in bench.targets() if target.endswith(".zip")]
+
+
+@pytest.mark.parametrize("homeless", [False, True], ids=["in-its-place", "without-an-ecosystem"])
+async def test_a_withdrawn_advisory_counts_no_more_and_stays_in_the_collection(bench: Bench, homeless: bool) -> None:
+    bench.publish(FLASK)
+    await bench.run()
+    withdrawn = replace(
+        FLASK,
+        packages=() if homeless else FLASK.packages,
+        modified="2026-08-03T00:00:00Z",
+        fields={"withdrawn": "2026-08-03T00:00:00Z"},
+    )
+    bench.publish(withdrawn)
+
+    await bench.run()
+
+    assert await bench.ratings(pypi("flask")) == {"1.0": (0.0, []), "2.0": (0.0, [])}
+    assert (await bench.document("GHSA-1"))["withdrawn"] == "2026-08-03T00:00:00Z"
+
+
+async def test_an_advisory_that_is_missing_twice_counts_no_more(bench: Bench) -> None:
+    bench.publish(FLASK, replace(FLASK, id="GHSA-2"))
+    await bench.run()
+    bench.publish(replace(FLASK, id="GHSA-2"))
+
+    await bench.run(reconcile="true")
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-1", "GHSA-2"])
+    run = await bench.run(reconcile="true")
+
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-2"])
+    assert run.metrics["withdrawn"] == 1
+    bench.publish(FLASK, replace(FLASK, id="GHSA-2"))
+    await bench.run(reconcile="true")
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-1", "GHSA-2"])
+
+
+async def test_what_other_programs_wrote_into_a_document_stays(bench: Bench) -> None:
+    bench.publish(FLASK)
+    await bench.run()
+    theirs = {
+        "cwes": ["CWE-79"],
+        "exploits": ["EDB-1"],
+        "affected_artefacts": {"source": {"artefacts": {"function": ["f"]}}},
+        "their_own": {"nested": [1, 2]},
+    }
+    scored = {"type": "CVSS_V3", "score": HIGH, "base_score": 7.5}
+    await bench.collection.update_one({"id": "GHSA-1"}, {"$set": {**theirs, "severity": [scored], "related": ["X"]}})
+    before = await bench.document("GHSA-1")
+    bench.publish(replace(FLASK, modified="2026-08-02T00:00:00Z", fields={"details": None, "summary": "Short."}))
+
+    await bench.run()
+
+    after = await bench.document("GHSA-1")
+    assert {key: after[key] for key in theirs} == theirs
+    assert after["_id"] == before["_id"]
+    assert after["severity"] == [scored]
+    assert after["details"] == "Short."
+    assert "related" not in after
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (7.5, ["GHSA-1"])
+
+
+async def test_malware_is_listed_and_does_not_count_in_the_means(bench: Bench) -> None:
+    bench.publish(replace(FLASK, id="MAL-2026-1"), replace(FLASK, vector=MEDIUM))
+
+    await bench.run()
+
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (5.3, ["GHSA-1", "MAL-2026-1"])
+
+
+async def test_scores_of_the_affected_package_count_where_the_record_has_none(bench: Bench) -> None:
+    record = FLASK.record()
+    [element] = record["affected"]
+    element["severity"] = [{"type": "CVSS_V3", "score": MEDIUM}, {"type": "CVSS_V4", "score": "CVSS:4.0/AV:N"}]
+    bench.publish(replace(FLASK, vector=None, fields={"affected": [element]}))
+
+    await bench.run()
+
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (5.3, ["GHSA-1"])
+    [stored] = (await bench.document("GHSA-1"))["affected"]
+    assert stored["severity"][0]["base_score"] == 5.3
+
+
+async def test_very_many_changes_are_read_as_one_archive(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advisory_sync, "SINGLE_RECORDS", 3)
+    bench.publish(FLASK)
+    await bench.run()
+    many = [replace(FLASK, id=f"GHSA-{number}", modified="2026-08-02T00:00:00Z") for number in range(4)]
+    bench.publish(*many)
+
+    await bench.run()
+
+    assert sorted(bench.targets()) == [
+        "/PyPI/all.zip",
+        "/PyPI/modified_id.csv",
+        "/modified_id.csv",
+        "/npm/modified_id.csv",
+    ]
+    assert (await bench.ratings(pypi("flask")))["1.0"][1] == [f"GHSA-{number}" for number in range(4)]
+
+
+async def test_a_list_that_went_back_is_compared_as_a_whole(bench: Bench) -> None:
+    bench.publish(replace(FLASK, modified="2026-08-05T00:00:00Z"))
+    await bench.run()
+    bench.publish(replace(FLASK, modified="2026-08-01T00:00:00Z", vector=MEDIUM))
+
+    await bench.run()
+
+    assert "/PyPI/all.zip" in bench.targets()
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (5.3, ["GHSA-1"])
+
+
+@pytest.mark.parametrize("step", ["before the write", "before the rating", "while rating"])
+async def test_a_sync_that_breaks_off_is_finished_by_the_next(
+    bench: Bench, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.publish(FLASK)
+
+    async def away(*_: object, **__: object) -> None:
+        raise StoreError("a store is away")
+
+    owner, method = {
+        "before the write": (AdvisoryStore, "_write"),
+        "before the rating": (AdvisorySync, "_rate_some"),
+        "while rating": (Graph, "link"),
+    }[step]
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, method, away)
+        with pytest.raises(StoreError):
+            await bench.run()
+    assert await Cursors(bench.sync.redis, STREAM).all() == {}
+    assert await bench.ratings(pypi("flask")) == {"1.0": (0.0, []), "2.0": (0.0, [])}
+
+    await bench.run()
+
+    assert await bench.ratings(pypi("flask")) == {"1.0": (9.8, ["GHSA-1"]), "2.0": (0.0, [])}
+
+
+async def test_a_package_written_with_an_older_reading_of_the_advisories_is_right_after_the_next_sync(
+    bench: Bench,
+) -> None:
+    bench.publish(FLASK)
+    await bench.run()
+    await bench.sync.graph.write([write(pypi("flask"), "1.0", "2.0", ratings={})])
+    await bench.sync.graph._connection.change(
+        "MATCH (v:Version) SET v.vulnerabilities = [], v.mean = 0.0, v.weighted_mean = 0.0 RETURN count(v) AS count"
+    )
+
+    await bench.run()
+
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-1"])
+
+
+async def test_a_record_that_cannot_be_read_stops_no_other(bench: Bench) -> None:
+    bench.publish(FLASK, replace(FLASK, id="GHSA-2", fields={"modified": 5}))
+
+    run = await bench.run()
+
+    assert run.metrics["errors"] == 1
+    assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-1"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault("/PyPI/modified_id.csv", Kind.STATUS, status=503), Unavailable),
+        (Fault("/PyPI/modified_id.csv", Kind.HTML), Malformed),
+        (Fault("/PyPI/all.zip", Kind.TRUNCATED), Malformed),
+        (Fault("/PyPI/all.zip", Kind.STATUS, status=500), Unavailable),
+    ],
+    ids=["away", "a proxy's page", "cut off", "failing"],
+)
+async def test_a_bucket_that_cannot_be_read_is_an_error_and_withdraws_nothing(
+    bench: Bench, fault: Fault, error: type[Exception]
+) -> None:
+    bench.publish(FLASK)
+    await bench.run()
+    bench.server.faults.add(fault)
+
+    with pytest.raises(error):
+        await bench.run(reconcile="true")
+
+    assert "securechain_absent" not in await bench.document("GHSA-1")
