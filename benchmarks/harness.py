@@ -18,6 +18,7 @@ from securechain_ingest.settings import ConnectionSettings, EndpointSettings, Ht
 from tests.end_to_end.daemon_process import until
 from tests.neo4j import server as real_neo4j
 from tests.registry_server.declarations import ExpectedPackage
+from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import GraphTarget, local_stores
 
 STREAM = "package-extraction"
@@ -63,7 +64,7 @@ def other_stores(folder: Path, graph: GraphTarget) -> Iterator[dict[str, str]]:
             "GRAPH_DB_USER": graph.user,
             "GRAPH_DB_PASSWORD": graph.password,
             "SECURECHAIN_STATE_DIR": str(folder / "state"),
-            "SECURECHAIN_REFRESH__ENABLED": "false",
+            **SCHEDULES_OFF,
             "SECURECHAIN_PACKAGES__DEPTH": "0",
             **({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {}),
         }

@@ -30,13 +30,16 @@ from securechain_ingest.settings import (
     DaemonSettings,
     EmbeddedSettings,
     EndpointSettings,
+    FeedSettings,
     GraphSettings,
     HttpSettings,
     PackageSettings,
     QueueSettings,
     RateSettings,
+    ReconcileSettings,
     RedisSettings,
     RefreshSettings,
+    ScheduleSettings,
     VulnerabilitySettings,
 )
 
@@ -104,6 +107,9 @@ class Settings(BaseSettings):
     connections: ConnectionSettings = Field(default_factory=ConnectionSettings)
     archives: ArchiveSettings = Field(default_factory=ArchiveSettings)
     packages: PackageSettings = Field(default_factory=PackageSettings)
+    schedules: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    feeds: FeedSettings = Field(default_factory=FeedSettings)
+    reconcile: ReconcileSettings = Field(default_factory=ReconcileSettings)
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)

@@ -24,8 +24,10 @@ from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.intake.reader import Reader
-from securechain_ingest.jobs.refresh import queue_stale_packages
-from securechain_ingest.schedule import Schedule, Scheduler
+from securechain_ingest.jobs.wiring import build_jobs
+from securechain_ingest.schedules.board import Board
+from securechain_ingest.schedules.recorder import Recorder
+from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing
 
@@ -82,6 +84,7 @@ async def build_service_when_ready(
             logger.warning("store_unavailable", reason=str(error), next_try_s=wait_s)
             await anyio.sleep(wait_s)
             wait_s = min(wait_s * 2, 10.0)
+    await stores.runs.ensure_indexes()
     async with build_service(stores, settings, depth) as service:
         await stores.graph.prepare([registry.ecosystem for registry in service.registries.values()])
         yield service
@@ -102,17 +105,14 @@ class Daemon:
     async def serve(self, stores: Stores, service: Service, embedded: EmbeddedStores | None) -> None:
         """Run every loop until a signal has stopped the daemon and the drain is over."""
         reader = Reader(stores.redis, self._settings.queue, service.worker.handle)
-
-        async def refresh() -> None:
-            await queue_stale_packages(
-                stores.redis,
-                stores.graph,
-                [registry.ecosystem for registry in service.registries.values()],
-                self._settings.queue,
-                self._settings.refresh,
-            )
-
-        scheduler = Scheduler({"packages_refresh": refresh}, self._schedules())
+        board = Board(stores.redis, self._settings.queue.stream)
+        scheduler = Scheduler(
+            build_jobs(stores, service, lambda: self._settings),
+            self._settings.schedules,
+            board,
+            Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
+            lease_s=self._settings.queue.lease_s,
+        )
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with anyio.create_task_group() as loops:
 
@@ -163,10 +163,11 @@ class Daemon:
                     stopping = True
                     logger.info("daemon_stopping", signal=number.name, grace_s=self._settings.daemon.grace_s)
                     self._notifier.notify("STOPPING=1")
-                    group.start_soon(self._drain, reader, everything, name="drain")
+                    group.start_soon(self._drain, reader, scheduler, everything, name="drain")
 
-    async def _drain(self, reader: Reader, everything: anyio.CancelScope) -> None:
+    async def _drain(self, reader: Reader, scheduler: Scheduler, everything: anyio.CancelScope) -> None:
         """Let the reader finish; what is still in flight after the grace period is handed back to the queue."""
+        scheduler.stop()
         reader.stop()
         await anyio.sleep(self._settings.daemon.grace_s)
         logger.warning("grace_period_over", in_flight=reader.in_flight)
@@ -184,13 +185,9 @@ class Daemon:
             log.set_level(self._settings.daemon.log_level)
             service.http.apply(self._settings.rates, self._settings.connections)
             reader.apply(self._settings.queue)
-            scheduler.apply(self._schedules())
+            scheduler.apply(self._settings.schedules)
             logger.info("config_reloaded", changed=dict(reload.changed), needs_restart=list(reload.needs_restart))
         self._notifier.notify("READY=1")
-
-    def _schedules(self) -> dict[str, Schedule]:
-        refresh = self._settings.refresh
-        return {"packages_refresh": Schedule(refresh.cron, refresh.timezone, refresh.enabled)}
 
 
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:

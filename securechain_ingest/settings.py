@@ -78,6 +78,7 @@ class VulnerabilitySettings(Section):
     uri: Annotated[SecretStr, _address("mongodb", "mongodb+srv")] | None = None
     database: str = "vulnerabilities"
     collection: str = "vulnerabilities"
+    runs_collection: str = "ingest_runs"
     timeout_s: Seconds = 30.0
 
 
@@ -187,10 +188,66 @@ class PackageSettings(Section):
     import_names_ttl_s: Seconds = 604_800.0
 
 
-class RefreshSettings(Section):
-    enabled: bool = Field(default=True, json_schema_extra=LIVE)
-    cron: Annotated[str, AfterValidator(_cron)] = Field(default="*/15 * * * *", json_schema_extra=LIVE)
+Cron = Annotated[str, AfterValidator(_cron), Field(json_schema_extra=LIVE)]
+
+_ECOSYSTEMS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
+INGESTION_JOBS = tuple(f"{ecosystem}_package_ingestion" for ecosystem in _ECOSYSTEMS)
+UPDATE_JOBS = tuple(f"{ecosystem}_packages_updates" for ecosystem in _ECOSYSTEMS)
+JOBS = (*INGESTION_JOBS, *UPDATE_JOBS, "advisory_sync", "packages_refresh")
+
+
+def _jobs(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in JOBS:
+            msg = f"{name!r} is no schedule; there are {', '.join(JOBS)}"
+            raise ValueError(msg)
+    return names
+
+
+class ScheduleSettings(Section):
+    """Beside the general keys, one for each of `JOBS`: its cron expression."""
+
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(default="UTC", json_schema_extra=LIVE)
+    disabled: Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_jobs)] = Field(
+        default=INGESTION_JOBS, json_schema_extra=LIVE
+    )
+    grace_s: Seconds = Field(default=21_600.0, json_schema_extra=LIVE)
+    keep_runs_days: int = Field(default=90, ge=1, le=36_500, json_schema_extra=LIVE)
+    pypi_package_ingestion: Cron = "0 2 * * SUN"
+    npm_package_ingestion: Cron = "0 3 * * SUN"
+    maven_package_ingestion: Cron = "0 4 * * SUN"
+    cargo_package_ingestion: Cron = "0 5 * * SUN"
+    rubygems_package_ingestion: Cron = "0 6 * * SUN"
+    nuget_package_ingestion: Cron = "0 7 * * SUN"
+    pypi_packages_updates: Cron = "0 10 * * *"
+    npm_packages_updates: Cron = "0 12 * * *"
+    maven_packages_updates: Cron = "0 14 * * *"
+    cargo_packages_updates: Cron = "0 16 * * *"
+    rubygems_packages_updates: Cron = "0 18 * * *"
+    nuget_packages_updates: Cron = "0 20 * * *"
+    advisory_sync: Cron = "0 */4 * * *"
+    packages_refresh: Cron = "*/15 * * * *"
+
+
+class FeedSettings(Section):
+    listing_ttl_s: Seconds = Field(default=3600.0, json_schema_extra=LIVE)
+    max_removed_share: float = Field(default=0.05, gt=0, le=1, json_schema_extra=LIVE)
+    progress_every: int = Field(default=100_000, ge=1, le=100_000_000, json_schema_extra=LIVE)
+
+
+class ReconcileSettings(Section):
+    """Seconds between two comparisons of all names with the graph."""
+
+    pypi: Seconds = Field(default=86_400.0, json_schema_extra=LIVE)
+    npm: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
+    maven: Seconds = Field(default=2_592_000.0, json_schema_extra=LIVE)
+    cargo: Seconds = Field(default=86_400.0, json_schema_extra=LIVE)
+    rubygems: Seconds = Field(default=86_400.0, json_schema_extra=LIVE)
+    nuget: Seconds = Field(default=2_592_000.0, json_schema_extra=LIVE)
+    advisories: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
+
+
+class RefreshSettings(Section):
     max_age_s: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
     batch: int = Field(default=1000, ge=1, le=100_000, json_schema_extra=LIVE)
 
@@ -219,6 +276,9 @@ SECTIONS: dict[str, type[Section]] = {
     "connections": ConnectionSettings,
     "archives": ArchiveSettings,
     "packages": PackageSettings,
+    "schedules": ScheduleSettings,
+    "feeds": FeedSettings,
+    "reconcile": ReconcileSettings,
     "refresh": RefreshSettings,
     "embedded": EmbeddedSettings,
     "daemon": DaemonSettings,

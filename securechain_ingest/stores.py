@@ -19,6 +19,7 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.store import Graph
+from securechain_ingest.runs.records import RunStore
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
 ALL_STORES = frozenset({REDIS, GRAPH, VULNERABILITIES})
@@ -37,6 +38,7 @@ class Stores:
     redis: Redis
     graph: Graph
     advisories: AdvisoryStore
+    runs: RunStore
     addresses: StoreAddresses
 
     async def ping(self) -> None:
@@ -159,7 +161,8 @@ async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterato
             ) as graph,
             AdvisoryStore.connect(addresses.vulnerability_uri, settings.vulnerabilities) as advisories,
         ):
-            yield Stores(redis, graph, advisories, addresses)
+            runs = RunStore(advisories.sibling(settings.vulnerabilities.runs_collection))
+            yield Stores(redis, graph, advisories, runs, addresses)
     finally:
         await redis.aclose()
 

@@ -106,8 +106,9 @@ def test_a_missing_file_that_was_named_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("SECURECHAIN_REFRESH__CRON", "every day"),
-        ("SECURECHAIN_REFRESH__TIMEZONE", "Mars/Base"),
+        ("SECURECHAIN_SCHEDULES__ADVISORY_SYNC", "every day"),
+        ("SECURECHAIN_SCHEDULES__TIMEZONE", "Mars/Base"),
+        ("SECURECHAIN_SCHEDULES__DISABLED", "advisory_sync,every_day"),
         ("SECURECHAIN_ENDPOINTS__PYPI", "ftp://x"),
         ("GRAPH_DB_URI", "http://graph"),
         ("VULN_DB_URI", "postgres://x"),

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.intake.keys import Keys
 from securechain_ingest.intake.messages import Message
@@ -27,7 +29,11 @@ async def queue_stale_packages(
     cursor is needed, because a package that was checked is no longer stale. Raises StoreError.
     """
     keys = Keys(queue.stream)
-    if await redis.xlen(keys.bulk):
+    try:
+        waiting = await redis.xlen(keys.bulk)
+    except RedisError as error:
+        raise StoreError(f"the bulk stream could not be read from Redis ({type(error).__name__}: {error})") from error
+    if waiting:
         logger.info("refresh_skipped", reason="bulk messages still wait")
         return 0
     older_than = datetime.now(UTC) - timedelta(seconds=refresh.max_age_s)

@@ -16,6 +16,7 @@ from tests.end_to_end.conftest import STREAM, dead_letters, wait_until_settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import GraphReader
 from tests.registry_server import Server
+from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget
 
 Advisories = MongoClient[dict[str, Any]]
@@ -81,7 +82,7 @@ def environment(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, 
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.1",
         "SECURECHAIN_QUEUE__RETRY_MAX_S": "0.5",
         "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.1",
-        "SECURECHAIN_REFRESH__ENABLED": "false",
+        **SCHEDULES_OFF,
     } | ({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {})
 
 

@@ -12,6 +12,7 @@ import redis
 
 from tests.end_to_end.daemon_process import until
 from tests.end_to_end.graph_contents import GraphReader
+from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget
 
 Send = Callable[..., None]
@@ -34,7 +35,7 @@ def environment(
         "SECURECHAIN_QUEUE__LEASE_S": "2",
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
         "SECURECHAIN_QUEUE__RETRY_MAX_S": "1",
-        "SECURECHAIN_REFRESH__ENABLED": "false",
+        **SCHEDULES_OFF,
     } | ({"SECURECHAIN_GRAPH__DATABASE": graph_target.database} if graph_target.database else {})
 
 

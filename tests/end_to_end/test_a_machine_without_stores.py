@@ -13,6 +13,7 @@ import pytest
 
 from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until
 from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
+from tests.schedules_off import SCHEDULES_OFF, schedules_off
 
 WORLD = World(
     (
@@ -36,7 +37,7 @@ class Machine:
         self.environment = {
             **server.environment(),
             "SECURECHAIN_STATE_DIR": str(folder / "state"),
-            "SECURECHAIN_REFRESH__ENABLED": "false",
+            **SCHEDULES_OFF,
         }
 
     def command(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -197,8 +198,8 @@ def test_packages_whose_check_is_old_are_read_again_on_schedule(tmp_path: Path) 
     with serve(WORLD) as server:
         machine = Machine(tmp_path, server)
         schedule = {
-            "SECURECHAIN_REFRESH__ENABLED": "true",
-            "SECURECHAIN_REFRESH__CRON": "* * * * * *",
+            **schedules_off(but="packages_refresh"),
+            "SECURECHAIN_SCHEDULES__PACKAGES_REFRESH": "* * * * * *",
             "SECURECHAIN_REFRESH__MAX_AGE_S": "0.1",
         }
         with daemon(machine.environment | schedule) as process:

@@ -1,0 +1,75 @@
+"""What became of the packages that a run has queued: counted in Redis as they are settled, long after the run's end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.intake.keys import Keys
+from securechain_ingest.runs.records import RunRecord
+from securechain_ingest.settings import INGESTION_JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Packages served and given up, and the versions of the served ones."""
+
+    succeeded: int = 0
+    failed: int = 0
+    versions: int = 0
+
+
+NONE = Settled()
+
+
+async def settled_counts(redis: Redis, stream: str) -> dict[str, Settled]:
+    """The counts by run id. Raises StoreError."""
+    try:
+        fields: Any = await redis.hgetall(Keys(stream).run_counts)
+    except RedisError as error:
+        raise StoreError(f"the counts of runs could not be read from Redis ({type(error).__name__})") from error
+    counts: dict[str, dict[str, int]] = {}
+    for field, value in fields.items():
+        run_id, _, name = field.decode().rpartition(":")
+        counts.setdefault(run_id, {})[name] = int(value)
+    return {
+        run_id: Settled(found.get("succeeded", 0), found.get("failed", 0), found.get("versions", 0))
+        for run_id, found in counts.items()
+    }
+
+
+async def forget_counts(redis: Redis, stream: str, run_id: str) -> None:
+    """Drop the counts of a run. Raises RedisError."""
+    await redis.hdel(Keys(stream).run_counts, *(f"{run_id}:{name}" for name in ("succeeded", "failed", "versions")))
+
+
+def merged_metrics(record: RunRecord, counts: Settled) -> Mapping[str, float]:
+    """The metrics of a run with those that follow from the packages settled so far; rates are percentages."""
+    if record.settled:
+        return record.metrics
+    processed = counts.succeeded + counts.failed
+    if not processed and "queued" not in record.metrics:
+        return record.metrics
+    metrics = dict(record.metrics) | {
+        "packages_processed": processed,
+        "total_versions": counts.versions,
+        "errors": record.metrics.get("errors", 0) + counts.failed,
+    }
+    if processed:
+        metrics["success_rate"] = round(100 * counts.succeeded / processed, 2)
+    if record.job in INGESTION_JOBS:
+        metrics["new_packages_ingested"] = counts.succeeded
+        if total := record.metrics.get("total_in_registry"):
+            metrics["ingestion_rate"] = round(100 * counts.succeeded / total, 2)
+    return metrics
+
+
+def all_settled(record: RunRecord, counts: Settled) -> bool:
+    """Whether nothing that the run has queued is still to come; never sure of a run that could not count to its end."""
+    queued = record.metrics.get("queued", 0)
+    return record.outcome in {"succeeded", "failed"} and counts.succeeded + counts.failed >= queued

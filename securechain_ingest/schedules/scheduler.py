@@ -1,0 +1,221 @@
+"""Runs jobs at their times (aiocron), each once among all daemons on a Redis, and when a command asks for it.
+
+A timer only notes that a time has come. What is then to be done is found by looking at the shared board, again and
+again: so a time that comes while Redis is away, a run whose daemon has died, an override and a request of the command
+line are all found in the same way, and nothing depends on being told at the right moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import aiocron
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+from redis.exceptions import RedisError
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.runs import Job
+from securechain_ingest.runs.records import RunRecord, Trigger
+from securechain_ingest.schedules.board import Board, State
+from securechain_ingest.schedules.execution import Execution, new_record
+from securechain_ingest.schedules.recorder import Recorder, utc_now
+from securechain_ingest.schedules.ticks import Schedule, latest_tick, schedules_of
+from securechain_ingest.settings import ScheduleSettings
+
+logger = structlog.get_logger(__name__)
+
+MAX_BREAKDOWNS = 3
+"""So often in a row a run that took its daemon with it is resumed; then its next tick is waited for."""
+
+_EARLY = timedelta(seconds=0.5)
+"""Timers of the event loop may fire a little before the clock on the wall says so."""
+
+_TIDY_EVERY_S = 10.0
+
+
+class Scheduler:
+    """`jobs` are those that this daemon can do; `now` is the time, in UTC."""
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Job],
+        settings: ScheduleSettings,
+        board: Board,
+        recorder: Recorder,
+        *,
+        lease_s: float,
+        poll_s: float = 1.0,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._jobs = dict(jobs)
+        self._settings = settings
+        self._board = board
+        self._recorder = recorder
+        self._lease_s = lease_s
+        self._poll_s = poll_s
+        self._now = now
+        self._overrides: Mapping[str, bool] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self._crons: dict[str, aiocron.Cron] = {}
+        self._due: dict[str, tuple[datetime, Trigger]] = {}
+        self._running: dict[str, Execution] = {}
+        self._wake = anyio.Event()
+        self._runs = anyio.CancelScope()
+
+    async def run(self) -> None:
+        """Until cancelled or stopped; either interrupts the runs under way in order."""
+        try:
+            with self._runs:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._tidy, name="run records")
+                    await self._look_again_and_again(group)
+        finally:
+            for cron in self._crons.values():
+                cron.stop()
+            self._crons.clear()
+
+    def stop(self) -> None:
+        """Begin nothing more and interrupt what is under way, for another daemon or the next one to resume."""
+        self._runs.cancel()
+
+    def apply(self, settings: ScheduleSettings) -> None:
+        """Take new times; an unchanged schedule keeps its next run, and a run under way is finished in any case."""
+        self._settings = settings
+        self._wake.set()
+
+    def next_runs(self) -> dict[str, float]:
+        """When each enabled job is due next, as a time of the event loop's clock in seconds."""
+        return {job: cron.handle.when() for job, cron in self._crons.items() if cron.handle is not None}
+
+    async def _look_again_and_again(self, group: TaskGroup) -> None:
+        away = False
+        while True:
+            self._wake = anyio.Event()
+            try:
+                await self._look(group)
+            except RedisError as error:
+                if not away:
+                    logger.warning("schedules_unavailable", reason=f"{type(error).__name__}: {error}")
+                away = True
+            else:
+                away = False
+            with anyio.move_on_after(self._poll_s):
+                await self._wake.wait()
+
+    async def _look(self, group: TaskGroup) -> None:
+        """Begin what is due, asked for or broken off. Raises RedisError, after which looking again does the rest."""
+        state = await self._board.state()
+        await self._take_over(state)
+        for job in self._jobs:
+            if (mark := state.marks.get(job)) is not None and job not in self._running:
+                await self._resume(group, mark)
+            await self._run_if_due(group, job, state)
+            if (request := state.requests.get(job)) is not None:
+                record = new_record(job, "command", self._now(), run_id=request.run_id, options=dict(request.options))
+                answer, abandoned = await self._board.start_request(record, request, self._lease_s)
+                if answer == "started":
+                    await self._begin(group, record, abandoned)
+
+    async def _take_over(self, state: State) -> None:
+        """The schedules in force are those of the configuration under the overrides of the command line."""
+        for job, schedule in schedules_of(self._settings).items():
+            if job not in self._jobs:
+                continue
+            enabled = state.overrides.get(job, schedule.enabled)
+            if job in state.overrides and enabled == schedule.enabled:
+                await self._board.drop_override(job, enabled=enabled)
+            if not enabled and job in state.ticks:
+                await self._board.forget_ticks(job)
+            elif enabled and job not in state.ticks:
+                await self._board.first_seen(job, self._now())
+            self._set(job, replace(schedule, enabled=enabled))
+
+    def _set(self, job: str, schedule: Schedule) -> None:
+        if self._schedules.get(job) == schedule:
+            return
+        self._schedules[job] = schedule
+        if cron := self._crons.pop(job, None):
+            cron.stop()
+        self._due.pop(job, None)
+        if schedule.enabled:
+            # A tick that was missed; whether it has been is known on the board.
+            self._due[job] = latest_tick(schedule, self._now()), "catch_up"
+            zone = ZoneInfo(schedule.timezone)
+            cron = aiocron.crontab(schedule.cron, func=self._time_has_come, args=(job,), start=False, tz=zone)
+            cron.start()
+            self._crons[job] = cron
+
+    def _time_has_come(self, job: str) -> None:
+        self._due[job] = latest_tick(self._schedules[job], self._now() + _EARLY), "schedule"
+        self._wake.set()
+
+    async def _run_if_due(self, group: TaskGroup, job: str, state: State) -> None:
+        if job not in self._due or job not in state.ticks:
+            return
+        tick, trigger = self._due[job]
+        if tick.timestamp() > state.ticks[job]:
+            if (self._now() - tick).total_seconds() > self._settings.grace_s:
+                logger.warning("job_skipped", job=job, reason="its time is over", scheduled_for=tick.isoformat())
+            else:
+                record = new_record(job, trigger, self._now(), scheduled_for=tick)
+                answer, abandoned = await self._board.start_tick(record, tick, self._lease_s)
+                if answer == "busy":
+                    logger.info("job_skipped", job=job, reason="the last run is still under way")
+                elif answer == "started":
+                    await self._begin(group, record, abandoned)
+        # Unless a newer one has come meanwhile.
+        if self._due.get(job) == (tick, trigger):
+            del self._due[job]
+
+    async def _resume(self, group: TaskGroup, mark: RunRecord) -> None:
+        """Go on with a run whose daemon has gone, if it has."""
+        breakdowns = mark.breakdowns + (mark.outcome == "running")
+        if breakdowns > MAX_BREAKDOWNS:
+            if await self._board.give_up(mark):
+                logger.error("job_given_up", job=mark.job, run=mark.id, breakdowns=breakdowns)
+                await self._recorder.broken_off(mark, self._closed(mark))
+            return
+        record = new_record(
+            mark.job,
+            "resume",
+            self._now(),
+            scheduled_for=mark.scheduled_for,
+            options=dict(mark.options),
+            resumes=mark.id,
+            breakdowns=breakdowns,
+        )
+        if await self._board.resume(record, mark, self._lease_s) == "started":
+            await self._begin(group, record, mark)
+
+    async def _begin(self, group: TaskGroup, record: RunRecord, abandoned: RunRecord | None) -> None:
+        """The board says that it is ours."""
+        execution = Execution(self._jobs[record.job], record, self._board, self._recorder, self._lease_s, self._now)
+        self._running[record.job] = execution
+
+        async def execute() -> None:
+            try:
+                if abandoned is not None:
+                    await self._recorder.broken_off(abandoned, self._closed(abandoned))
+                await execution.run()
+            finally:
+                del self._running[record.job]
+                self._wake.set()
+
+        group.start_soon(execute, name=f"job {record.job}")
+
+    def _closed(self, abandoned: RunRecord) -> RunRecord:
+        reason = f"its daemon (pid {abandoned.pid} on {abandoned.host}) has gone"
+        return replace(abandoned, outcome="interrupted", ended_at=self._now(), error=reason, error_kind="interrupted")
+
+    async def _tidy(self) -> None:
+        while True:
+            await anyio.sleep(_TIDY_EVERY_S)
+            try:
+                await self._recorder.tidy(self._now(), self._settings.keep_runs_days)
+            except (StoreError, RedisError) as error:
+                logger.debug("run_records_not_tidied", reason=f"{type(error).__name__}: {error}")

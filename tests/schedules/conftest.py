@@ -1,0 +1,79 @@
+"""Daemons' schedulers on one Redis and one MongoDB, without the rest of the daemons."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import anyio
+import pytest_asyncio
+from motor.motor_asyncio import AsyncIOMotorClient
+from redis.asyncio import Redis
+
+from securechain_ingest.runs import Job
+from securechain_ingest.runs.records import RunStore
+from securechain_ingest.schedules.board import Board
+from securechain_ingest.schedules.recorder import Recorder, utc_now
+from securechain_ingest.schedules.scheduler import Scheduler
+from securechain_ingest.settings import JOBS, ScheduleSettings
+from tests.stores import AdvisoryTarget
+
+STREAM = "package-extraction"
+JOB = "advisory_sync"
+
+
+def settings(cron: str = "0 0 1 1 *", *, enabled: bool = True, **others: Any) -> ScheduleSettings:
+    """Of JOB; all other schedules are off."""
+    disabled = tuple(name for name in JOBS if name != JOB or not enabled)
+    return ScheduleSettings.model_validate({"disabled": disabled, JOB: cron, **others})
+
+
+async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 15.0) -> Any:
+    """What the condition gives once it gives something."""
+    async with asyncio.timeout(timeout_s):
+        while not (value := await condition()):  # noqa: ASYNC110  # a store has no events to wait for
+            await asyncio.sleep(0.01)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The stores that schedulers share."""
+
+    redis: Redis
+    board: Board
+    runs: RunStore
+
+    @asynccontextmanager
+    async def scheduler(
+        self,
+        job: Job,
+        schedules: ScheduleSettings,
+        *,
+        lease_s: float = 30.0,
+        now: Callable[[], datetime] = utc_now,
+        jobs: Mapping[str, Job] | None = None,
+    ) -> AsyncIterator[Scheduler]:
+        """A running one, cancelled at the end as a daemon cancels it."""
+        recorder = Recorder(self.redis, self.runs, self.board, STREAM)
+        scheduler = Scheduler(
+            jobs or {JOB: job}, schedules, self.board, recorder, lease_s=lease_s, poll_s=0.02, now=now
+        )
+        async with anyio.create_task_group() as group:
+            group.start_soon(scheduler.run)
+            yield scheduler
+            group.cancel_scope.cancel()
+
+
+@pytest_asyncio.fixture
+async def installation(redis_url: str, advisory_target: AdvisoryTarget) -> AsyncIterator[Installation]:
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(advisory_target.uri)
+    async with Redis.from_url(redis_url, socket_timeout=10) as redis:
+        runs = RunStore(client[advisory_target.database]["ingest_runs"])
+        await runs.ensure_indexes()
+        yield Installation(redis, Board(redis, STREAM), runs)
+    client.close()

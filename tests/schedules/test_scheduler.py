@@ -1,0 +1,276 @@
+"""Jobs run at their times and on demand, once among all daemons, and go on after a daemon that broke off."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.runs import Run
+from securechain_ingest.runs.records import RunRecord
+from securechain_ingest.schedules.board import Request
+from securechain_ingest.schedules.execution import new_record, new_run_id
+from securechain_ingest.schedules.recorder import utc_now
+from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
+from tests.schedules.conftest import JOB, Installation, settings, until
+
+EVERY_SECOND = "* * * * * *"
+HOURLY = "0 * * * *"
+NOON = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
+
+
+async def nothing(_run: Run) -> None: ...
+
+
+class Gate:
+    """A job that waits until it is let through, and knows its runs."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.opened = asyncio.Event()
+
+    async def __call__(self, run: Run) -> None:
+        self.runs.append(run)
+        await self.opened.wait()
+
+    async def started(self) -> bool:
+        return bool(self.runs)
+
+
+async def ended(installation: Installation, count: int = 1) -> list[RunRecord]:
+    """The records, newest first, once that many runs have ended."""
+
+    async def enough() -> list[RunRecord] | None:
+        records = await installation.runs.newest(50)
+        return records if sum(record.outcome != "running" for record in records) >= count else None
+
+    found: list[RunRecord] = await until(enough)
+    return found
+
+
+async def last_seen(installation: Installation, moment: datetime) -> None:
+    await installation.board.first_seen(JOB, moment)
+
+
+async def looked(installation: Installation) -> None:
+    """A request is served in the same look as everything else that a scheduler has found by then."""
+    probe = new_run_id(utc_now())
+    await installation.board.request(JOB, Request(probe, {}))
+    await until(lambda: installation.runs.get(probe))
+
+
+async def test_three_daemons_fire_each_tick_once(installation: Installation) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(installation.scheduler(nothing, settings(EVERY_SECOND)))
+        records = await ended(installation, 3)
+    ticks = [record.scheduled_for for record in records]
+    assert len(set(ticks)) == len(ticks) >= 3
+    assert {record.trigger for record in records} <= {"schedule", "catch_up"}
+
+
+async def test_a_missed_tick_is_caught_up_once(installation: Installation) -> None:
+    await last_seen(installation, NOON - timedelta(hours=5))
+    async with installation.scheduler(nothing, settings(HOURLY, grace_s=60), now=lambda: NOON):
+        [record] = await ended(installation)
+    assert (record.trigger, record.outcome) == ("catch_up", "succeeded")
+    assert record.scheduled_for == NOON.replace(second=0)
+    async with installation.scheduler(nothing, settings(HOURLY, grace_s=60), now=lambda: NOON):
+        await looked(installation)
+    assert {record.trigger for record in await installation.runs.newest(10)} == {"catch_up", "command"}
+
+
+async def test_a_tick_missed_for_longer_than_the_grace_time_is_left_out(installation: Installation) -> None:
+    await last_seen(installation, NOON - timedelta(hours=5))
+    async with installation.scheduler(nothing, settings(HOURLY, grace_s=5), now=lambda: NOON):
+        await looked(installation)
+    assert [record.trigger for record in await installation.runs.newest(10)] == ["command"]
+
+
+async def test_a_new_installation_catches_nothing_up(installation: Installation) -> None:
+    async with installation.scheduler(nothing, settings(HOURLY), now=lambda: NOON):
+        await looked(installation)
+    assert [record.trigger for record in await installation.runs.newest(10)] == ["command"]
+
+
+async def test_two_runs_of_one_job_never_overlap_in_several_daemons(installation: Installation) -> None:
+    gate = Gate()
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(installation.scheduler(gate, settings(EVERY_SECOND)))
+        await until(gate.started)
+        first_tick = (await installation.board.state()).ticks[JOB]
+
+        async def later_ticks_are_claimed() -> bool:
+            return (await installation.board.state()).ticks[JOB] > first_tick
+
+        await until(later_ticks_are_claimed)
+        assert len(gate.runs) == 1
+
+
+async def test_a_request_is_taken_by_one_daemon_with_its_options_even_if_the_job_is_disabled(
+    installation: Installation,
+) -> None:
+    gate = Gate()
+    gate.opened.set()
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(installation.scheduler(gate, settings(enabled=False)))
+        await installation.board.request(JOB, Request("asked", {"reconcile": "true"}))
+        [record] = await ended(installation)
+    assert (record.id, record.trigger, record.options) == ("asked", "command", {"reconcile": "true"})
+    assert [run.options for run in gate.runs] == [{"reconcile": "true"}]
+
+
+async def test_a_request_waits_for_the_run_under_way(installation: Installation) -> None:
+    gate = Gate()
+    async with installation.scheduler(gate, settings()):
+        await installation.board.request(JOB, Request("first", {}))
+        await until(gate.started)
+        await installation.board.request(JOB, Request("second", {}))
+        gate.opened.set()
+        records = await ended(installation, 2)
+    assert {record.id for record in records} == {"first", "second"}
+    assert [run.id for run in gate.runs] == ["first", "second"]
+
+
+async def test_an_override_outlives_the_daemon_and_goes_when_it_says_what_the_configuration_says(
+    installation: Installation,
+) -> None:
+    await installation.board.override(JOB, enabled=False)
+    for _ in range(2):
+        async with installation.scheduler(nothing, settings(EVERY_SECOND)) as scheduler:
+            await looked(installation)
+            assert not scheduler.next_runs()
+    await installation.board.override(JOB, enabled=True)
+    async with installation.scheduler(nothing, settings(EVERY_SECOND)) as scheduler:
+
+        async def dropped() -> bool:
+            return not (await installation.board.state()).overrides
+
+        await until(dropped)
+        assert set(scheduler.next_runs()) == {JOB}
+
+
+async def test_disabling_does_not_end_a_run_under_way(installation: Installation) -> None:
+    gate = Gate()
+    async with installation.scheduler(gate, settings(EVERY_SECOND)) as scheduler:
+        await until(gate.started)
+        await installation.board.override(JOB, enabled=False)
+
+        async def off() -> bool:
+            return not scheduler.next_runs()
+
+        await until(off)
+        gate.opened.set()
+        [record] = await ended(installation)
+    assert record.outcome == "succeeded"
+
+
+async def test_a_reload_takes_new_times_and_an_unchanged_schedule_keeps_its_next_run(
+    installation: Installation,
+) -> None:
+    async with installation.scheduler(nothing, settings()) as scheduler:
+        await looked(installation)
+        before = scheduler.next_runs()
+        scheduler.apply(settings(grace_s=1))
+        await installation.board.request(JOB, Request("again", {}))
+        await ended(installation, 2)
+        assert scheduler.next_runs() == before
+        scheduler.apply(settings(EVERY_SECOND))
+        records = await ended(installation, 3)
+    assert [record.scheduled_for is not None for record in records].count(True) == 1
+
+
+async def test_a_job_that_fails_is_recorded_with_its_reason_and_the_scheduler_goes_on(
+    installation: Installation,
+) -> None:
+    async def failing(run: Run) -> None:
+        run.metrics["total_in_registry"] = 3
+        run.cursor_before, run.cursor_after = "1", "2"
+        raise StoreError("the store is away")
+
+    async with installation.scheduler(failing, settings()):
+        await installation.board.request(JOB, Request("first", {}))
+        [record] = await ended(installation)
+        await installation.board.request(JOB, Request("second", {}))
+        await ended(installation, 2)
+    assert (record.outcome, record.error, record.error_kind) == ("failed", "the store is away", "store_unavailable")
+    assert (record.metrics, record.cursor_before, record.cursor_after) == ({"total_in_registry": 3}, "1", "2")
+
+
+async def test_a_run_that_is_stopped_says_so_and_is_resumed_by_another_daemon(installation: Installation) -> None:
+    first, second = Gate(), Gate()
+    second.opened.set()
+    async with installation.scheduler(first, settings()) as scheduler:
+        await installation.board.request(JOB, Request("0-first", {"reconcile": "true"}))
+        await until(first.started)
+        scheduler.stop()
+        [interrupted] = await ended(installation)
+    assert (interrupted.outcome, interrupted.error) == ("interrupted", "the daemon was stopped")
+    async with installation.scheduler(second, settings()):
+        records = await ended(installation, 2)
+    resumed = next(record for record in records if record.id != "0-first")
+    assert (resumed.trigger, resumed.resumes, resumed.breakdowns) == ("resume", "0-first", 0)
+    assert resumed.options == {"reconcile": "true"}
+    assert (await installation.board.state()).marks == {}
+
+
+async def leave_behind(installation: Installation, breakdowns: int) -> RunRecord:
+    """A run whose daemon has died: its lease runs out, its mark and its record stay."""
+    record = new_record(JOB, "schedule", NOON, breakdowns=breakdowns)
+    assert await installation.board.start_request(record, Request("x", {}), 0.05) == ("taken", None)
+    await installation.board.request(JOB, Request("x", {}))
+    assert await installation.board.start_request(record, Request("x", {}), 0.05) == ("started", None)
+    await installation.runs.save(record)
+    return record
+
+
+async def test_a_run_whose_daemon_has_died_is_closed_and_resumed(installation: Installation) -> None:
+    left = await leave_behind(installation, 0)
+    async with installation.scheduler(nothing, settings()):
+        records = await ended(installation, 2)
+    closed, resumed = sorted(records, key=lambda record: record.trigger == "resume")
+    assert (closed.id, closed.outcome) == (left.id, "interrupted")
+    assert (resumed.resumes, resumed.breakdowns, resumed.outcome) == (left.id, 1, "succeeded")
+
+
+async def test_a_job_that_kills_its_daemon_again_and_again_is_not_resumed_for_ever(
+    installation: Installation,
+) -> None:
+    left = await leave_behind(installation, MAX_BREAKDOWNS)
+    async with installation.scheduler(nothing, settings()):
+        [closed] = await ended(installation)
+        await looked(installation)
+    assert (closed.id, closed.outcome) == (left.id, "interrupted")
+    assert [record.trigger for record in await installation.runs.newest(10)].count("resume") == 0
+
+
+async def test_a_run_that_loses_its_lease_is_cancelled(installation: Installation) -> None:
+    gate = Gate()
+    async with installation.scheduler(gate, settings(), lease_s=0.3):
+        await installation.board.request(JOB, Request("first", {}))
+        await until(gate.started)
+        await installation.redis.set(f"package-extraction-schedules-lease:{JOB}", "another run", px=60_000)
+        [record] = await ended(installation)
+    assert (record.id, record.outcome, record.error) == ("first", "interrupted", "the lease was lost")
+
+
+async def test_a_run_renews_its_lease_as_long_as_it_goes(installation: Installation) -> None:
+    gate = Gate()
+    lease = f"package-extraction-schedules-lease:{JOB}"
+    async with installation.scheduler(gate, settings(), lease_s=1.0):
+        await installation.board.request(JOB, Request("first", {}))
+        await until(gate.started)
+        for _ in range(3):
+            # Nearly over, but for a renewal within a third of a second.
+            await installation.redis.pexpire(lease, 600)
+
+            async def renewed() -> bool:
+                return int(await installation.redis.pttl(lease)) > 600
+
+            await until(renewed)
+        gate.opened.set()
+        [record] = await ended(installation)
+    assert record.outcome == "succeeded"
