@@ -15,7 +15,17 @@ from pathlib import Path
 import typer
 from typer.exceptions import TyperException
 
-from securechain_ingest.cli import backfill, check_config, dead_letters, import_names, ingest, run, status, submit
+from securechain_ingest.cli import (
+    backfill,
+    check_config,
+    cursors,
+    dead_letters,
+    import_names,
+    ingest,
+    run,
+    status,
+    submit,
+)
 from securechain_ingest.cli.options import ConfigOption, remember_config_file
 from securechain_ingest.errors import ConfigError, IngestError, InvalidName, PoisonMessage
 
@@ -43,6 +53,7 @@ app.command("submit")(submit.command)
 app.command("status")(status.command)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(cursors.app, name="cursors")
 app.command("check-config")(check_config.command)
 app.command("import-names")(import_names.command)
 

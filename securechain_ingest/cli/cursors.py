@@ -1,0 +1,82 @@
+"""`cursors`: how far the feeds of the registries and of the advisories have been followed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+
+if TYPE_CHECKING:
+    from securechain_ingest.jobs.cursors import Cursors
+
+T = TypeVar("T")
+
+_SHOWN = 60
+
+app = typer.Typer(help="How far the feeds have been followed.", no_args_is_help=True)
+
+
+def _with_cursors(settings: Settings, work: Callable[[Cursors], Awaitable[T]]) -> T:
+    from securechain_ingest.jobs.cursors import Cursors
+    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+
+    async def connected() -> T:
+        addresses = of_running_daemon(settings, frozenset({REDIS}))
+        async with redis_client(addresses.redis_url or "", settings) as redis:
+            return await work(Cursors(redis, settings.queue.stream))
+
+    return run_async(connected())
+
+
+@app.command("show")
+def show_command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """One line a feed: its cursor, when it moved, when all names were last compared."""
+    cursors = _with_cursors(load_settings(config, state_dir), lambda cursors: cursors.all())
+    if as_json:
+        typer.echo(json.dumps({name: dataclasses.asdict(cursor) for name, cursor in cursors.items()}, indent=2))
+        return
+    for name, cursor in cursors.items():
+        value = cursor.value if len(cursor.value) <= _SHOWN else f"{cursor.value[:_SHOWN]}…"
+        compared = f"compared {_age(cursor.reconciled_at)} ago" if cursor.reconciled_at else "never compared"
+        typer.echo(f"{name:14} moved {_age(cursor.moved_at)} ago, {compared}: {value}")
+    if not cursors:
+        typer.echo("no cursors yet: the first run of each update compares everything")
+
+
+@app.command("reset")
+def reset_command(
+    names: Annotated[list[str] | None, typer.Argument(help="Feeds as `show` names them.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every feed.")] = False,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Forget cursors: the next update of each feed compares everything. That costs requests and loses nothing.
+
+    Exit code 1 if one of the feeds had no cursor.
+    """
+    if bool(names) == everything:
+        raise typer.BadParameter("give the names of feeds, or --all", param_hint="NAMES")
+
+    async def reset(cursors: Cursors) -> dict[str, bool]:
+        chosen = list(await cursors.all()) if everything else names or []
+        return {name: await cursors.reset(name) for name in chosen}
+
+    was_there = _with_cursors(load_settings(config, state_dir), reset)
+    for name, found in was_there.items():
+        typer.echo(f"{name}: forgotten" if found else f"{name}: there is no such cursor", err=not found)
+    if not all(was_there.values()):
+        raise typer.Exit(1)
+
+
+def _age(moment: str) -> str:
+    """Hours and minutes since."""
+    seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()))
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
