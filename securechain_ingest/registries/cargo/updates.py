@@ -10,7 +10,7 @@ from lxml import etree
 
 from securechain_ingest.errors import Malformed
 
-_NAMESPACE: Final = "{https://crates.io/}"
+
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
 _DOCTYPE: Final = b"<!DOCTYPE"
 
@@ -39,7 +39,7 @@ def parse_updates(body: bytes, url: str) -> list[Update]:
 
 
 def _update(item: etree._Element, url: str) -> Update:
-    name, version = (_text(item, f"{_NAMESPACE}{key}") for key in ("name", "version"))
+    name, version = (_text(item, f"{{*}}{key}") for key in ("name", "version"))
     published = _text(item, "pubDate")
     try:
         moment = parsedate_to_datetime(published)

@@ -1,0 +1,179 @@
+"""Registries that live: packages appear, change, are yanked and deleted from day to day, and the feeds tell of it.
+
+Everything that is ever published has been generated before the first day; a day shows some more of it and takes some of
+it away. The same seed lives the same life.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from tests.registry_server import cargo, maven, npm, nuget, pypi, rubygems
+from tests.registry_server.declarations import ExpectedPackage
+from tests.registry_server.generate import generate
+from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.shape import Shape
+from tests.registry_server.world import Made, World
+
+ECOSYSTEMS: Final[dict[type[Made], str]] = {
+    pypi.Project: "pypi",
+    npm.Package: "npm",
+    maven.Package: "maven",
+    cargo.Crate: "cargo",
+    rubygems.Gem: "rubygems",
+    nuget.Package: "nuget",
+}
+
+REMOVES_VERSIONS: Final = {"pypi", "npm", "nuget"}
+REMOVES_PACKAGES: Final = {"pypi", "npm", "cargo", "rubygems", "nuget"}
+"""Maven Central takes nothing back."""
+YANKS: Final = {"pypi", "cargo", "rubygems"}
+
+
+@dataclass(slots=True)
+class _Package:
+    """One package with all that it ever publishes, and how much of that can be seen."""
+
+    made: Any
+    ecosystem: str
+    shown: int = 0
+    """Its first so many versions have been published."""
+    yanked: set[str] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
+    is_gone: bool = False
+
+    @property
+    def name(self) -> str:
+        return str(self.made.truth().registry_name)
+
+    @property
+    def key(self) -> str:
+        """The field that holds its versions."""
+        return "releases" if self.ecosystem == "pypi" else "versions"
+
+    @property
+    def versions(self) -> tuple[Any, ...]:
+        return tuple(getattr(self.made, self.key))
+
+    def visible(self) -> list[str]:
+        return [_number(each) for each in self.versions[: self.shown] if _number(each) not in self.removed]
+
+    def now(self) -> Made:
+        """As its registry has it today."""
+        kept = []
+        for version in self.versions[: self.shown]:
+            if _number(version) not in self.removed:
+                is_yanked = {"yanked": _number(version) in self.yanked} if self.ecosystem in YANKS else {}
+                kept.append(replace(version, **is_yanked))
+        made: Made = replace(self.made, **{self.key: tuple(kept)})
+        return made
+
+
+def _number(version: Any) -> str:
+    return str(version.number if isinstance(version, rubygems.Version) else version.version)
+
+
+class Life:
+    """`next_day`, then serve `world()`; what the graph must hold of it is in `truth()`."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._random = random.Random(f"life {shape.seed}")
+        self._epochs = dict.fromkeys(shape.ecosystems, 0)
+        self._forgotten = dict.fromkeys(shape.ecosystems, 0)
+        self._events: dict[str, list[Event]] = {ecosystem: [] for ecosystem in shape.ecosystems}
+        self._packages = [_fixed(made) for made in generate(shape).packages if made.truth().versions]
+        self._random.shuffle(self._packages)
+        for package in self._packages[: len(self._packages) // 2]:
+            self._publish(package, self._random.randint(1, len(package.versions)))
+
+    def next_day(self) -> None:
+        """Something happens to about every second package, several things to some."""
+        for package in self._packages:
+            while self._random.random() < 0.4:
+                self._random.choice(self._actions(package))(package)
+
+    def reset(self, ecosystem: str) -> None:
+        """Its feed begins anew, with other numbers."""
+        self._epochs[ecosystem] += 1
+
+    def forget(self, ecosystem: str) -> None:
+        """Its feed loses what it has told so far."""
+        self._forgotten[ecosystem] = len(self._events[ecosystem])
+
+    def world(self) -> World:
+        """What the registries serve today."""
+        histories = {
+            ecosystem: History(tuple(events), self._epochs[ecosystem], self._forgotten[ecosystem])
+            for ecosystem, events in self._events.items()
+        }
+        return World(tuple(package.now() for package in self._live()), histories=histories)
+
+    def truth(self) -> dict[str, ExpectedPackage]:
+        """What the registries have today, by purl."""
+        return World(tuple(package.now() for package in self._live())).truth()
+
+    def _live(self) -> list[_Package]:
+        return [package for package in self._packages if package.shown and not package.is_gone]
+
+    def _actions(self, package: _Package) -> list[Callable[[_Package], None]]:
+        """What can happen to a package."""
+        if package.is_gone:
+            return [_nothing]
+        actions: list[Callable[[_Package], None]] = [_nothing, self._publish, self._publish]
+        if package.shown and package.ecosystem in YANKS:
+            actions.append(self._yank)
+        if len(package.visible()) > 1 and package.ecosystem in REMOVES_VERSIONS:
+            actions.append(self._remove_version)
+        if package.shown and package.ecosystem in REMOVES_PACKAGES and self._random.random() < 0.1:
+            actions.append(self._remove)
+        return actions
+
+    def _publish(self, package: _Package, count: int = 1) -> None:
+        for version in package.versions[package.shown : package.shown + count]:
+            package.shown += 1
+            self._tell(package, _number(version), What.PUBLISHED)
+
+    def _yank(self, package: _Package) -> None:
+        left = [version for version in package.visible() if version not in package.yanked]
+        if package.yanked and self._random.random() < 0.5:
+            version = self._random.choice(sorted(package.yanked & set(package.visible())))
+            package.yanked.remove(version)
+            self._tell(package, version, What.UNYANKED)
+        elif len(left) > 1:
+            version = self._random.choice(left)
+            package.yanked.add(version)
+            self._tell(package, version, What.YANKED)
+
+    def _remove_version(self, package: _Package) -> None:
+        left = [version for version in package.visible() if version not in package.yanked]
+        if len(left) > 1:
+            version = self._random.choice(left)
+            package.removed.add(version)
+            self._tell(package, version, What.REMOVED)
+
+    def _remove(self, package: _Package) -> None:
+        package.is_gone = True
+        self._tell(package, None, What.REMOVED)
+
+    def _tell(self, package: _Package, version: str | None, what: What) -> None:
+        events = self._events[package.ecosystem]
+        number = len(events) + 1
+        events.append(Event(number, moment(number), package.name, version, what))
+
+
+def _fixed(made: Any) -> _Package:
+    """With a date for each version that does not depend on which others can be seen, and none yanked yet."""
+    ecosystem = ECOSYSTEMS[type(made)]
+    key = "releases" if ecosystem == "pypi" else "versions"
+    versions = []
+    for version in getattr(made, key):
+        is_yanked = {"yanked": False} if ecosystem in YANKS else {}
+        versions.append(replace(version, date=made.date_of(version), **is_yanked))
+    return _Package(replace(made, **{key: tuple(versions)}), ecosystem)
+
+
+def _nothing(_package: _Package) -> None:
+    pass
