@@ -23,6 +23,8 @@ from securechain_ingest.cli import (
     import_names,
     ingest,
     run,
+    runs,
+    schedules,
     status,
     submit,
 )
@@ -53,6 +55,8 @@ app.command("submit")(submit.command)
 app.command("status")(status.command)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(schedules.app, name="schedules")
+app.add_typer(runs.app, name="runs")
 app.add_typer(cursors.app, name="cursors")
 app.command("check-config")(check_config.command)
 app.command("import-names")(import_names.command)

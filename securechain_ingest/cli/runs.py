@@ -1,0 +1,108 @@
+"""`runs`: what the jobs have done, from their records in MongoDB and what their packages have come to since."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+from securechain_ingest.settings import JOBS
+
+app = typer.Typer(help="What the jobs have done.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_command(
+    job: Annotated[str | None, typer.Option(help="Only runs of this job.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 20,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One line a run: id, job, start, how long it took, outcome, what it queued and what came of it."""
+    if job is not None and job not in JOBS:
+        near = difflib.get_close_matches(job, JOBS, n=1)
+        raise typer.BadParameter(
+            f"{job} is no job; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(JOBS)}"),
+            param_hint="--job",
+        )
+    runs = run_async(_runs(load_settings(config, state_dir), job, limit))
+    if as_json:
+        typer.echo(json.dumps(runs, indent=2))
+        return
+    for run in runs:
+        metrics = ", ".join(f"{name} {_number(value)}" for name, value in run["metrics"].items())
+        line = f"{run['id']}  {run['job']}  {run['started_at'][:19]}  {_took(run)}  {run['outcome']}  {metrics}"
+        typer.echo(f"{line}  {run['error'] or ''}".rstrip())
+    if not runs:
+        typer.echo("no runs yet")
+
+
+@app.command("show")
+def show_command(
+    run_id: Annotated[str, typer.Argument(help="Id as `list` shows it.", metavar="ID")],
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One run whole: trigger, daemon, times, requests, bytes, cursors, metrics. Exit code 1 if there is none."""
+    run = run_async(_run(load_settings(config, state_dir), run_id))
+    if run is None:
+        typer.echo(f"there is no record of a run {run_id} (yet)", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        typer.echo(json.dumps(run, indent=2))
+        return
+    for key, value in run.items():
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                typer.echo(f"{key + ' ' + name:34} {_number(inner)}")
+        elif value is not None:
+            typer.echo(f"{key:34} {value}")
+
+
+async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[str, Any]]:
+    from securechain_ingest.runs.settled import NONE, settled_counts
+    from securechain_ingest.stores import connect, of_running_daemon
+
+    async with connect(of_running_daemon(settings), settings) as stores:
+        counts = await settled_counts(stores.redis, settings.queue.stream)
+        return [_plain(record, counts.get(record.id, NONE)) for record in await stores.runs.newest(limit, job=job)]
+
+
+async def _run(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    from securechain_ingest.runs.settled import NONE, settled_counts
+    from securechain_ingest.stores import connect, of_running_daemon
+
+    async with connect(of_running_daemon(settings), settings) as stores:
+        record = await stores.runs.get(run_id)
+        counts = await settled_counts(stores.redis, settings.queue.stream)
+    return None if record is None else _plain(record, counts.get(run_id, NONE))
+
+
+def _plain(record: Any, counts: Any) -> dict[str, Any]:
+    from securechain_ingest.runs.settled import merged_metrics
+
+    plain: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=merged_metrics(record, counts)))
+    return {key: _iso(value) if isinstance(value, datetime) else value for key, value in plain.items()}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _took(run: dict[str, Any]) -> str:
+    if run["ended_at"] is None:
+        return "under way"
+    seconds = (datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["started_at"])).total_seconds()
+    return f"{seconds:.1f} s"
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

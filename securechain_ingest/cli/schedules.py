@@ -1,0 +1,161 @@
+"""`schedules`: look at the jobs and their times, switch them on and off, and run one now; a running daemon obeys."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+from securechain_ingest.settings import JOBS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from securechain_ingest.runs.records import RunRecord
+    from securechain_ingest.schedules.board import Board, State
+    from securechain_ingest.schedules.ticks import Schedule
+
+app = typer.Typer(help="Jobs and their times.", no_args_is_help=True)
+
+JobArgument = Annotated[str, typer.Argument(help="A job as `list` names it.", metavar="JOB")]
+
+
+@app.command("list")
+def list_command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """One line a job: whether it is enabled, its cron expression, its last run and its next one."""
+    settings = load_settings(config, state_dir)
+    rows = run_async(_rows(settings))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    zone = settings.schedules.timezone
+    typer.echo(f"{'job':28} {'enabled':10} {'cron':14} {'next run':22} last run  (times of {zone})")
+    for row in rows:
+        enabled = ("yes" if row["enabled"] else "no") + ("*" if row["overridden"] else "")
+        last = f"{_short(row['last_run_at'])} {row['last_outcome']}" if row["last_run_at"] else "never"
+        state = "  running" if row["running"] else "  asked for" if row["requested"] else ""
+        typer.echo(f"{row['job']:28} {enabled:10} {row['cron']:14} {_short(row['next_run_at']):22} {last}{state}")
+    if any(row["overridden"] for row in rows):
+        typer.echo("* by a command; the configuration says otherwise")
+
+
+@app.command("enable")
+def enable_command(job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+    """Let a job run at its times, whatever the configuration says; remembered over restarts."""
+    _override(load_settings(config, state_dir), job, enabled=True)
+
+
+@app.command("disable")
+def disable_command(job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+    """Skip a job's times from now on; a run under way goes on. Remembered over restarts."""
+    _override(load_settings(config, state_dir), job, enabled=False)
+
+
+@app.command("run")
+def run_command(
+    job: JobArgument,
+    reconcile: Annotated[
+        bool, typer.Option(help="Compare everything instead of following the changes (updates, advisories).")
+    ] = False,
+    allow_removals: Annotated[
+        bool, typer.Option(help="Mark what is gone from the registry, however much it is (updates).")
+    ] = False,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Have a daemon run a job now, or as soon as its run under way is over; works for disabled jobs too.
+
+    Prints the id of the run, which `runs show` takes.
+    """
+    from securechain_ingest.schedules.board import Request
+    from securechain_ingest.schedules.execution import new_run_id
+    from securechain_ingest.schedules.recorder import utc_now
+
+    settings = load_settings(config, state_dir)
+    known = _known(job)
+    options = {"reconcile": reconcile, "allow_removals": allow_removals}
+    request = Request(new_run_id(utc_now()), {name: "true" for name, chosen in options.items() if chosen})
+    run_async(_with_board(settings, lambda board: board.request(known, request)))
+    typer.echo(request.run_id)
+
+
+async def _rows(settings: Settings) -> list[dict[str, Any]]:
+    from securechain_ingest.schedules.board import Board
+    from securechain_ingest.schedules.ticks import schedules_of
+    from securechain_ingest.stores import connect, of_running_daemon
+
+    async with connect(of_running_daemon(settings), settings) as stores:
+        state = await _asked(Board(stores.redis, settings.queue.stream).state())
+        last = {job: await stores.runs.newest(1, job=job) for job in JOBS}
+    schedules = schedules_of(settings.schedules)
+    return [_row(job, schedules[job], state, last[job]) for job in JOBS]
+
+
+def _row(job: str, schedule: Schedule, state: State, last: list[RunRecord]) -> dict[str, Any]:
+    from securechain_ingest.schedules.recorder import utc_now
+    from securechain_ingest.schedules.ticks import next_tick
+
+    enabled = state.overrides.get(job, schedule.enabled)
+    following = next_tick(schedule, utc_now()) if enabled else None
+    return {
+        "job": job,
+        "cron": schedule.cron,
+        "timezone": schedule.timezone,
+        "enabled": enabled,
+        "overridden": enabled != schedule.enabled,
+        "next_run_at": _in_zone(following, schedule.timezone),
+        "last_run_at": _in_zone(last[0].started_at, schedule.timezone) if last else None,
+        "last_run": last[0].id if last else None,
+        "last_outcome": last[0].outcome if last else None,
+        "running": job in state.marks,
+        "requested": job in state.requests,
+    }
+
+
+def _override(settings: Settings, job: str, *, enabled: bool) -> None:
+    known = _known(job)
+    run_async(_with_board(settings, lambda board: board.override(known, enabled=enabled)))
+    typer.echo(f"{known} is {'enabled' if enabled else 'disabled'}")
+
+
+async def _with_board(settings: Settings, work: Callable[[Board], Awaitable[object]]) -> None:
+    from securechain_ingest.schedules.board import Board
+    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+
+    addresses = of_running_daemon(settings, frozenset({REDIS}))
+    async with redis_client(addresses.redis_url or "", settings) as redis:
+        await _asked(work(Board(redis, settings.queue.stream)))
+
+
+async def _asked(answer: Awaitable[Any]) -> Any:
+    from redis.exceptions import RedisError
+
+    from securechain_ingest.errors import StoreError
+
+    try:
+        return await answer
+    except RedisError as error:
+        raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
+
+
+def _known(job: str) -> str:
+    if job in JOBS:
+        return job
+    near = difflib.get_close_matches(job, JOBS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(JOBS)}"
+    raise typer.BadParameter(f"{job} is no job{hint}", param_hint="JOB")
+
+
+def _in_zone(moment: datetime | None, zone: str) -> str | None:
+    from zoneinfo import ZoneInfo
+
+    return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") if moment else None
+
+
+def _short(moment: str | None) -> str:
+    return moment[:16].replace("T", " ") if moment else "-"
