@@ -6,21 +6,26 @@ imported BOM that no other package has needed before. One or two for the import 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+import structlog
+
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
-from securechain_ingest.errors import NotFound
+from securechain_ingest.errors import NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, ImportNames, KnownPackage, Package, PackageRef, Version
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.maven import names
+from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.import_names import read_jar
+from securechain_ingest.registries.maven.index_records import revision
 from securechain_ingest.registries.maven.metadata import default_version, parse_listing, parse_metadata
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.package import package_properties, vendor_of_group
@@ -28,6 +33,8 @@ from securechain_ingest.registries.maven.releases import Release, Releases, Unre
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.repository import vendor_of
 from securechain_ingest.settings import ArchiveSettings
+
+logger = structlog.get_logger(__name__)
 
 _WINDOW_BYTES: Final = 64 * 1024
 """Of an artifact, asked for first: many are no larger, and of the others the directory mostly is not."""
@@ -41,6 +48,7 @@ class Maven:
 
     ecosystem: Final = names.MAVEN
     identify = staticmethod(names.identify)
+    feed: Final = MavenFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
         self._http = http
@@ -54,22 +62,34 @@ class Maven:
         """All versions; what those that `known` lacks require, and when they were released. See `Registry.fetch`.
 
         The requirements of a version whose POM cannot be had are None; of one whose parents or BOMs cannot be had they
-        are those that its own POM names, with the constraints that are known.
+        are those that its own POM names, with the constraints that are known. The versions in `at_least`, separated by
+        blanks, are taken for listed if they have a POM: the repository's list may lack some for good.
         """
         if known is not None:
             ref = names.identify(known.registry_name)
-        url = self._http.url("maven_central", names.metadata_path(ref))
-        response = await self._http.get(url, validator=known.validator if known else None)
-        if response.not_modified:
-            return Unchanged(ref)
-        versions = await self._pool.parse_document(parse_metadata, response.body, ref, url)
         told = known.versions if known else frozenset()
+        announced = tuple(dict.fromkeys((at_least or "").split()))
+        validator = known.validator if known and told.issuperset(announced) else None
+        listing = await self._listing(ref, validator, is_announced=bool(announced))
+        if listing is None:
+            return Unchanged(ref)
+        listed, new_validator = listing
+        versions = tuple(dict.fromkeys((*listed, *announced)))
         if known and known.validator and told.issuperset(versions):
             # Only the date of the list is another: released POMs never change.
             return Unchanged(ref)
+        read = await self._read(ref, versions, told)
+        missing = {name for name in versions if name not in listed and isinstance(read.get(name), NotFound)}
+        if missing:
+            logger.warning("indexed_versions_missing", package=ref.purl, versions=sorted(missing))
+            versions = tuple(name for name in versions if name not in missing)
+            if not versions:
+                raise Stale(
+                    f"{ref.registry_name} is in the index, but has no list of versions and none of {at_least} a POM",
+                    url=self._metadata_url(ref),
+                )
+            read |= await self._read(ref, versions, told, read)
         default = default_version(versions)
-        wanted = [version for version in versions if version not in told or version == default]
-        read = await self._releases.read(ref, wanted, told)
         newest = read[default]
         repository_url = newest.repository if isinstance(newest, Release) else None
         vendor = vendor_of(repository_url or NOT_AVAILABLE) or vendor_of_group(ref)
@@ -80,7 +100,9 @@ class Maven:
             repository_url=repository_url,
             versions=tuple(_version(ref, version, read.get(version)) for version in versions),
             artifacts=self._artifacts(ref, default, newest),
-            validator=response.validator,
+            validator=new_validator,
+            revision=revision(told.union(versions)),
+            lists_all_versions=False,
             properties=package_properties(ref),
         )
 
@@ -118,6 +140,37 @@ class Maven:
         """The packages in a jar, war or aar on disk. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_jar(file, ArchiveLimits.from_settings(ArchiveSettings()), ())
+
+    def _metadata_url(self, ref: PackageRef) -> str:
+        return self._http.url("maven_central", names.metadata_path(ref))
+
+    async def _listing(
+        self, ref: PackageRef, validator: str | None, *, is_announced: bool
+    ) -> tuple[tuple[str, ...], str | None] | None:
+        """The versions listed and the list's validator; None if it is unchanged. A package that the index has just
+        announced may have no list yet."""
+        url = self._metadata_url(ref)
+        try:
+            response = await self._http.get(url, validator=validator)
+            if response.not_modified:
+                return None
+            return await self._pool.parse_document(parse_metadata, response.body, ref, url), response.validator
+        except NotFound:
+            if not is_announced:
+                raise
+            return (), None
+
+    async def _read(
+        self,
+        ref: PackageRef,
+        versions: tuple[str, ...],
+        told: frozenset[str],
+        read: Mapping[str, Release | Unreadable] | None = None,
+    ) -> dict[str, Release | Unreadable]:
+        """The POMs of the versions that the graph lacks, and of the default one, but those that were `read` already."""
+        default = default_version(versions)
+        wanted = [name for name in versions if (name not in told or name == default) and name not in (read or {})]
+        return await self._releases.read(ref, wanted, told)
 
     def _artifacts(self, ref: PackageRef, version: str, read: Release | Unreadable) -> tuple[Artifact, ...]:
         """The jar of a version whose POM cannot be had may still be there."""

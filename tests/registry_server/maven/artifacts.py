@@ -23,6 +23,8 @@ class Version:
     """Of the files, `2021-05-11T14:05:36Z`; None: a month after the version before."""
     members: Mapping[str, bytes] | None = None
     """The jar's files beside its manifest; None: one class in the group's package."""
+    is_listed: bool = True
+    """Whether maven-metadata.xml has it; the index has."""
     has_pom: bool = True
     has_jar: bool = True
     document: bytes | None = None

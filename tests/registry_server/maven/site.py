@@ -7,10 +7,12 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from functools import cache
 from urllib.parse import unquote
 
 from tests.registry_server.history import History
 from tests.registry_server.maven.artifacts import Package, Version
+from tests.registry_server.maven.index import INDEX, index_site
 from tests.registry_server.resources import Headers, Request, Resource, Site, archive, document, missing
 
 ENDPOINTS = ("maven_central",)
@@ -46,7 +48,13 @@ def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: Hi
     for folder, names in folders.items():
         found[folder] = document(_listing(folder, names), "text/html")
 
+    @cache
+    def index() -> dict[str, Resource]:
+        return index_site(history)
+
     def find(request: Request) -> Resource:
+        if request.path.startswith(INDEX):
+            return index().get(request.path) or missing()
         return found.get(unquote(request.path)) or missing()
 
     return {"maven_central": find}
@@ -79,7 +87,9 @@ def pom(package: Package, version: Version) -> bytes:
 
 
 def _metadata(package: Package) -> bytes:
-    versions = "".join(f"      <version>{version.version}</version>\n" for version in package.versions)
+    versions = "".join(
+        f"      <version>{version.version}</version>\n" for version in package.versions if version.is_listed
+    )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<metadata>\n'
         f"  <groupId>{package.group_id}</groupId>\n  <artifactId>{package.artifact_id}</artifactId>\n"

@@ -1,0 +1,105 @@
+"""Maven Central's names and changes: its published index and the chunks that continue it (registries.md, section 4).
+
+A request when nothing is new, and one a chunk. The cursor is the chain of chunks and the number of the last one read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import Malformed, NotFound
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.registries import parts
+from securechain_ingest.registries.feed import Changes, ListingPage
+from securechain_ingest.registries.maven.index_properties import IndexProperties, cursor_of, parse_index_properties
+from securechain_ingest.registries.maven.index_records import read_chunk, read_listing
+
+logger = structlog.get_logger(__name__)
+
+MAX_CHUNK_BYTES: Final = 1024 * 1024 * 1024
+
+INDEX_TIMEOUT_S: Final = 3600.0
+"""For reading Central's index of some sixty million documents, which takes two minutes of one processor."""
+CHUNK_TIMEOUT_S: Final = 600.0
+
+_INDEX: Final = ".index/nexus-maven-repository-index"
+
+
+class MavenFeed:
+    """Implements `Feed`."""
+
+    def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
+        self._http = http
+        self._pool = pool
+        self._folder = folder
+
+    async def head(self) -> str:
+        return (await self._properties()).cursor
+
+    async def listing(self, position: str) -> AsyncIterator[ListingPage]:
+        """The file is kept until its last page was asked for; a position counts the pages of one publication.
+
+        Another publication is listed from its beginning, whatever the position.
+        """
+        published = (await self._properties()).cursor
+        before, _, pages = position.rpartition("/")
+        done = int(pages) if before == published and pages.isdecimal() else 0
+        url = self._http.url("maven_central", f"{_INDEX}.gz")
+        path = self._folder / f"index-{quote(published, safe='')}.gz"
+        if not path.exists():
+            # What is left of another publication, or was broken off, is of no use.
+            for left_over in self._folder.iterdir():
+                left_over.unlink()
+            fetched = path.with_suffix(".part")
+            await parts.fetch(self._http, url, fetched)
+            fetched.replace(path)
+        try:
+            listing = await self._pool.run(read_listing, str(path), url, timeout_s=INDEX_TIMEOUT_S)
+        except Malformed:
+            path.unlink()
+            raise
+        _tell_left_out(url, listing.left_out)
+        for number, (packed, names) in enumerate(listing.pages[done:], done + 1):
+            yield ListingPage(packed, names, f"{published}/{number}")
+        path.unlink()
+
+    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+        """A page for each chunk since the cursor. See `Feed.changes`."""
+        properties = await self._properties()
+        url = self._http.url("maven_central", f"{_INDEX}.properties")
+        for number in properties.chunks_after(cursor, url):
+            yield await self._chunk(properties.chain, number)
+
+    def is_current(self, held: str, listed: str) -> bool:
+        return held == listed
+
+    async def _properties(self) -> IndexProperties:
+        url = self._http.url("maven_central", f"{_INDEX}.properties")
+        try:
+            answer = await self._http.get(url)
+        except NotFound as error:
+            raise Malformed(f"{url} does not exist: this repository publishes no index", url=url) from error
+        return parse_index_properties(answer.body, url)
+
+    async def _chunk(self, chain: str, number: int) -> Changes:
+        url = self._http.url("maven_central", f"{_INDEX}.{number}.gz")
+        path = self._folder / f"chunk-{number}.gz"
+        try:
+            with path.open("wb") as file:
+                await self._http.download(url, file, limit_bytes=MAX_CHUNK_BYTES)
+            read = await self._pool.run(read_chunk, str(path), url, timeout_s=CHUNK_TIMEOUT_S)
+        finally:
+            path.unlink(missing_ok=True)
+        _tell_left_out(url, read.left_out)
+        return Changes(read.changes, cursor_of(chain, number))
+
+
+def _tell_left_out(url: str, left_out: int) -> None:
+    if left_out:
+        logger.warning("index_names_left_out", url=url, count=left_out)

@@ -1,0 +1,189 @@
+"""The format of a Maven repository's published index, full or a chunk: a gzip stream of documents.
+
+Read from apache/maven-indexer (`IndexDataReader`, `IndexDataWriter`; registries.md, section 4): a byte 1, a time of
+eight bytes, then documents to the end. A document is an int32 number of fields; a field is a byte of flags, a name
+after its uint16 length, a value after its int32 length; texts are in Java's modified UTF-8. All numbers are big-endian.
+
+Every field of every document is walked over by its length, so that nothing within a value passes for a field. What
+makes the walk of `uinfos` fast is that the first eight bytes of the common fields (flags, name and length) are looked
+up as one word, and that only the first field's value is taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final, TypeVar
+
+from isal import igzip, igzip_lib
+
+from securechain_ingest.errors import Malformed
+
+T = TypeVar("T")
+
+_IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub takes the class for an instance
+
+MAX_DOCUMENT_BYTES: Final = 32 * 1024 * 1024
+"""The largest real ones, the lists of all groups, have some three million."""
+
+_BLOCK_BYTES: Final = 64 * 1024
+"""Decompressed at once: what stays in the processor's cache is walked over fastest."""
+
+_FORMAT: Final = 1
+_HEADER_BYTES: Final = 9
+_HEAD_BYTES: Final = 8
+_USUAL_LENGTHS: Final = range(1024)
+
+
+def _head(flags: int, name: bytes, length: int) -> bytes:
+    return bytes((flags, 0, 1)) + name + length.to_bytes(4, "big")
+
+
+_FURTHER_FIELDS: Final = {count.to_bytes(4, "big"): range(count - 1) for count in range(1, 64)}
+_UINFO_BYTES: Final = {_head(5, b"u", length): _HEAD_BYTES + length for length in _USUAL_LENGTHS}
+"""A field's bytes in all by its first eight; likewise the next."""
+_FIELD_BYTES: Final = {
+    _head(flags, name, length): _HEAD_BYTES + length
+    for flags, name in ((4, b"m"), (4, b"i"), (4, b"n"), (4, b"d"), (7, b"n"), (7, b"d"), (5, b"1"))
+    for length in _USUAL_LENGTHS
+}
+
+
+class _CutOffError(Exception):
+    """The document goes on behind the buffer."""
+
+
+class _ForeignError(Exception):
+    """This is no document."""
+
+
+def uinfos(file: BinaryIO, source: str) -> Iterator[list[bytes]]:
+    """The values of the field `u`, of the documents that have one: some at a time, in the file's order, as they stand.
+
+    Raises Malformed, which names `source`, if the file is no index, damaged, or ends too early; what was yielded before
+    is to be thrown away then.
+    """
+    return _walked(file, source, _walk_uinfos)
+
+
+def documents(file: BinaryIO, source: str) -> Iterator[list[dict[bytes, bytes]]]:
+    """All fields of all documents, some at a time; of fields of one name the first. Raises Malformed as `uinfos` does.
+
+    Several times slower than that.
+    """
+    return _walked(file, source, _walk_documents)
+
+
+def decode(value: bytes) -> str:
+    """A name or value as text: NUL is written in two bytes, and each half of a surrogate pair in three.
+
+    Raises ValueError for what is no modified UTF-8.
+    """
+    if value.isascii():
+        return value.decode("ascii")
+    halves = value.replace(b"\xc0\x80", b"\0").decode("utf-8", "surrogatepass")
+    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+def _walked(file: BinaryIO, source: str, walk: Callable[[bytes, list[T]], int]) -> Iterator[list[T]]:
+    """What `walk` finds in the whole documents of each block; it answers where the first begins that is not whole."""
+    buffer = b""
+    position = -_HEADER_BYTES
+    for block in _decompressed(file, source):
+        if position < 0:
+            buffer += block
+            if buffer[0] != _FORMAT:
+                raise Malformed(f"{source} is no Maven index of a format that is known", url=source)
+            if len(buffer) < _HEADER_BYTES:
+                continue
+            position = _HEADER_BYTES
+            buffer = buffer[position:]
+        else:
+            buffer = buffer[position:] + block
+        found: list[T] = []
+        try:
+            position = walk(buffer, found)
+        except _ForeignError as error:
+            raise Malformed(f"{source} is damaged: {error}", url=source) from error
+        if len(buffer) - position > MAX_DOCUMENT_BYTES:
+            raise Malformed(f"{source} is damaged: a document without an end", url=source)
+        yield found
+    if position != len(buffer):
+        raise Malformed(f"{source} is damaged: it ends within a document", url=source)
+
+
+def _decompressed(file: BinaryIO, source: str) -> Iterator[bytes]:
+    try:
+        with igzip.open(file) as stream:  # type: ignore[no-untyped-call]
+            while block := stream.read(_BLOCK_BYTES):
+                yield block
+    except (EOFError, igzip.BadGzipFile, _IsalError) as error:
+        raise Malformed(f"{source} is damaged: its gzip stream does not decompress ({error})", url=source) from error
+
+
+def _walk_uinfos(buffer: bytes, found: list[bytes]) -> int:
+    position, end = 0, len(buffer)
+    further_fields, uinfo_bytes, field_bytes = _FURTHER_FIELDS, _UINFO_BYTES, _FIELD_BYTES
+    uinfo: bytes | None
+    try:
+        while position < end:
+            try:
+                further = further_fields[buffer[position : position + 4]]
+                after = position + 4 + uinfo_bytes[buffer[position + 4 : position + 12]]
+            except KeyError:
+                fields, after = _document(buffer, position)
+                uinfo = fields.get(b"u")
+            else:
+                uinfo = buffer[position + 12 : after]
+                for _ in further:
+                    try:
+                        after += field_bytes[buffer[after : after + 8]]
+                    except KeyError:
+                        _, after = _field(buffer, after)
+                if after > end:
+                    break
+            if uinfo is not None:
+                found.append(uinfo)
+            position = after
+    except _CutOffError:
+        pass
+    return position
+
+
+def _walk_documents(buffer: bytes, found: list[dict[bytes, bytes]]) -> int:
+    position, end = 0, len(buffer)
+    try:
+        while position < end:
+            fields, position = _document(buffer, position)
+            found.append(fields)
+    except _CutOffError:
+        pass
+    return position
+
+
+def _document(buffer: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
+    """Its fields, and where it ends."""
+    count = _number(buffer, position)
+    position += 4
+    fields: dict[bytes, bytes] = {}
+    for _ in range(count):
+        value_at, after = _field(buffer, position)
+        fields.setdefault(buffer[position + 3 : value_at - 4], buffer[value_at:after])
+        position = after
+    if position > len(buffer):
+        raise _CutOffError
+    return fields, position
+
+
+def _field(buffer: bytes, position: int) -> tuple[int, int]:
+    """Where its value begins and ends; the end may lie behind the buffer."""
+    value_at = position + 7 + int.from_bytes(buffer[position + 1 : position + 3], "big")
+    return value_at, value_at + _number(buffer, value_at - 4)
+
+
+def _number(buffer: bytes, position: int) -> int:
+    if position + 4 > len(buffer):
+        raise _CutOffError
+    number = int.from_bytes(buffer[position : position + 4], "big")
+    if number > MAX_DOCUMENT_BYTES:
+        raise _ForeignError(f"{number:,} is not how long a value can be, nor how many fields a document has")
+    return number

@@ -1,0 +1,149 @@
+"""What a Maven index says about packages. Both readers run in a parsing process and are given a path.
+
+A record's `u` is `group|artifact|version|classifier[|extension]`, the classifier `NA` if there is none; a version is
+there if a record without classifier is. A chunk's `del` has the `u` of a record that is gone (registries.md, section
+4).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from isal import isal_zlib
+
+from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, Listed, pack
+from securechain_ingest.registries.maven.index import decode, documents, uinfos
+from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for, identify, ids
+
+MAX_ANNOUNCED: Final = 100
+"""Versions that a change names; of more it names none, for they make a long message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkChanges:
+    changes: tuple[Change, ...]
+    left_out: int
+    """Names that no package can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPages:
+    pages: tuple[tuple[bytes, int], ...]
+    """Packed, and how many names there are in each; in the order of their first records."""
+    left_out: int
+    """Names that no package can have."""
+
+
+def revision(versions: Iterable[str]) -> str:
+    """A word for a set of versions, whatever their order: how many, and the sum of their checksums.
+
+    One version more or less always gives another word, and another version in the place of one all but always.
+    """
+    return _revision(map(_checksum, versions))
+
+
+def read_listing(path: str, source: str) -> IndexPages:
+    """Every package of a full index, with the revision that its versions give. Raises Malformed.
+
+    Takes about four bytes a version and 250 a package.
+    """
+    found: dict[bytes, array[int]] = {}
+    last_version, checksum = b"", 0
+    with Path(path).open("rb") as file:
+        for block in uinfos(file, source):
+            for uinfo in block:
+                if b"|NA" not in uinfo:
+                    continue
+                group_id, artifact_id, version, classifier, *_ = uinfo.split(b"|") + [b""] * 3
+                if classifier != b"NA":
+                    continue
+                if version != last_version:
+                    last_version, checksum = version, _checksum(_text(version, source))
+                name = b"%b:%b" % (group_id, artifact_id)
+                checksums = found.get(name)
+                if checksums is None:
+                    checksums = found[name] = array("I")
+                checksums.append(checksum)
+    entries = _listed(found, source)
+    pages = []
+    while page := list(islice(entries, PAGE_NAMES)):
+        pages.append((pack(page), len(page)))
+    return IndexPages(tuple(pages), len(found) - sum(names for _, names in pages))
+
+
+def read_chunk(path: str, source: str) -> ChunkChanges:
+    """What a chunk changes, each package once. Raises Malformed."""
+    packages: dict[str, dict[str, set[str]]] = {}
+    with Path(path).open("rb") as file:
+        for block in documents(file, source):
+            for fields in block:
+                _apply(packages, {key: _text(fields.get(key, b""), source) for key in (b"u", b"i", b"del")})
+    changes = tuple(_change(name, versions) for name, versions in packages.items() if _is_a_name(name))
+    return ChunkChanges(changes, len(packages) - len(changes))
+
+
+def _apply(packages: dict[str, dict[str, set[str]]], fields: Mapping[bytes, str]) -> None:
+    """Keeps the files without classifier, by their extension, that each version has after this document.
+
+    A record whose `u` has no extension has it in `i`, and its deletion may name it (MINDEXER-41).
+    """
+    uinfo = fields[b"u"] or fields[b"del"]
+    group_id, artifact_id, version, classifier, extension, *_ = uinfo.split("|") + [""] * 4
+    if classifier != "NA":
+        return
+    files = packages.setdefault(f"{group_id}:{artifact_id}", {}).setdefault(version, set())
+    if fields[b"u"]:
+        files.add(extension or "".join(fields[b"i"].split("|")[6:7]))
+    elif extension:
+        files.discard(extension)
+    else:
+        files.clear()
+
+
+def _change(name: str, versions: Mapping[str, set[str]]) -> Change:
+    """Gone as far as the chunk tells: it cannot tell whether there are versions that it does not mention."""
+    is_there = [version for version, files in versions.items() if files]
+    can_be_named = len(is_there) <= MAX_ANNOUNCED and all(_can_be_announced(name, version) for version in is_there)
+    return Change(name, " ".join(is_there) or None if can_be_named else None, removed=not is_there)
+
+
+def _can_be_announced(name: str, version: str) -> bool:
+    return version.isprintable() and can_be_asked_for(Coordinates(*ids(identify(name)), version))
+
+
+def _is_a_name(name: str) -> bool:
+    try:
+        identify(name)
+    except InvalidName:
+        return False
+    return True
+
+
+def _listed(found: Mapping[bytes, array[int]], source: str) -> Iterator[Listed]:
+    for name, checksums in found.items():
+        text = _text(name, source)
+        if _is_a_name(text):
+            yield Listed(text, _revision(checksums))
+
+
+def _revision(checksums: Iterable[int]) -> str:
+    distinct = set(checksums)
+    return f"{len(distinct)}-{sum(distinct):x}"
+
+
+def _checksum(version: str) -> int:
+    checksum: int = isal_zlib.crc32(version.encode("utf-8", "surrogatepass"))
+    return checksum
+
+
+def _text(value: bytes, source: str) -> str:
+    try:
+        return decode(value)
+    except ValueError as error:
+        raise Malformed(f"{source} is damaged: {value[:100]!r} is no text", url=source) from error

@@ -1,0 +1,39 @@
+"""Files of a registry that are too large for one request, fetched part by part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from securechain_ingest.errors import Unavailable
+from securechain_ingest.http.client import HttpClient
+
+_PART_BYTES: Final = 16 * 1024 * 1024
+_MOST_BYTES: Final = 32 * 1024 * 1024 * 1024
+
+
+async def fetch(http: HttpClient, url: str, file: Path) -> None:
+    """The whole file, in parts, or in one request if the server knows no ranges. Raises UpstreamError."""
+    start = await http.get_range(url, 0, 0)
+    if start is None:
+        with file.open("wb") as copy:
+            await http.download(url, copy, limit_bytes=_MOST_BYTES)
+    else:
+        await fetch_range(http, url, file, 0, start.size - 1, start.size)
+
+
+async def fetch_range(http: HttpClient, url: str, file: Path, first: int, last: int, size: int) -> None:
+    """The bytes from `first` to `last` (both included) of a file of `size` bytes. Raises UpstreamError.
+
+    Unavailable if the file is replaced by another one meanwhile.
+    """
+    validator = None
+    async with await anyio.open_file(file, "wb") as copy:
+        for start in range(first, last + 1, _PART_BYTES):
+            part = await http.get_range(url, start, min(start + _PART_BYTES - 1, last))
+            if part is None or part.size != size or part.headers.get("etag") != (validator or part.headers.get("etag")):
+                raise Unavailable(f"{url} was replaced by another file while it was read", url=url)
+            validator = part.headers.get("etag")
+            await copy.write(part.data)

@@ -1,0 +1,174 @@
+"""Maven Central's index over real HTTP: chunks since the cursor, and the whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Unavailable
+from securechain_ingest.model import Package
+from securechain_ingest.registries.feed import Change, Feed
+from securechain_ingest.registries.maven.client import Maven
+from securechain_ingest.registries.maven.feed import MavenFeed
+from securechain_ingest.registries.maven.index_records import revision
+from tests.registries.asking import changed, connected, fed, known, listed
+from tests.registry_server import Fault, Kind, Server, World, maven, serve
+from tests.registry_server.history import Event, History, What, moment
+
+THING = maven.Package("org.example:thing", (maven.Version("1.0"), maven.Version("1.1")))
+PUBLISHED = (("org.example:thing", "1.0"), ("org.Example:Other", "2.0"), ("org.example:thing", "1.1"))
+INDEX = "/.index/nexus-maven-repository-index"
+
+
+def history(*published: tuple[str, str], epoch: int = 0, forgotten: int = 0) -> History:
+    events = tuple(
+        Event(number, moment(number), name, version, What.PUBLISHED)
+        for number, (name, version) in enumerate(published, 1)
+    )
+    return History(events, epoch, forgotten)
+
+
+FIRST = history(*PUBLISHED)
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    feed: Feed
+    folder: Path
+
+    def serve(self, past: History) -> None:
+        self.server.replace(World((THING,), histories={"maven": past}))
+        self.server.requests.clear()
+
+    def targets(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(World()) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.faults.clear()
+    async with fed(MavenFeed, server, tmp_path) as feed:
+        found = Site(server, feed, tmp_path)
+        found.serve(FIRST)
+        yield found
+
+
+async def test_a_listing_has_every_package_with_a_revision_over_its_versions(site: Site) -> None:
+    assert await listed(site.feed) == {
+        "org.example:thing": revision(["1.0", "1.1"]),
+        "org.Example:Other": revision(["2.0"]),
+    }
+    assert list(site.folder.iterdir()) == []
+
+
+async def test_a_package_has_the_revision_of_the_listing(site: Site, tmp_path: Path) -> None:
+    async with connected(Maven, site.server, tmp_path) as registry:
+        package = await registry.fetch(registry.identify("org.example:thing"), None)
+
+    assert isinstance(package, Package)
+    assert package.revision == (await listed(site.feed))["org.example:thing"]
+    assert not package.lists_all_versions
+
+
+async def test_nothing_new_costs_one_request(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.server.requests.clear()
+
+    assert await changed(site.feed, cursor) == ([], cursor)
+    assert site.targets() == [f"{INDEX}.properties"]
+
+
+async def test_new_chunks_are_read_in_order_and_each_has_its_cursor(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.serve(history(*PUBLISHED, ("g:a", "1"), ("g:b", "2")))
+
+    pages = [page async for page in site.feed.changes(cursor)]
+
+    assert [page.changes for page in pages] == [(Change("g:a", "1", False),), (Change("g:b", "2", False),)]
+    assert list(dict.fromkeys(site.targets())) == [f"{INDEX}.properties", f"{INDEX}.4.gz", f"{INDEX}.5.gz"]
+    assert await changed(site.feed, pages[0].cursor) == ([Change("g:b", "2", False)], pages[1].cursor)
+
+
+async def test_another_chain_and_missing_chunks_lose_the_cursor(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.serve(replace(FIRST, epoch=1))
+    with pytest.raises(CursorLost, match="another chain"):
+        await changed(site.feed, cursor)
+
+    site.serve(history(*PUBLISHED, ("g:a", "1"), ("g:b", "2"), forgotten=4))
+    with pytest.raises(CursorLost, match="no longer lists"):
+        await changed(site.feed, cursor)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault(f"{INDEX}.5.gz", Kind.TRUNCATED, times=None), Malformed),
+        (Fault(f"{INDEX}.5.gz", Kind.STATUS, times=None, status=404), NotFound),
+        (Fault(f"{INDEX}.5.gz", Kind.STATUS, times=None, status=503), Unavailable),
+    ],
+    ids=["cut off", "missing", "failing"],
+)
+async def test_a_chunk_that_cannot_be_read_leaves_the_cursor_at_the_one_before(
+    site: Site, fault: Fault, error: type[Exception]
+) -> None:
+    cursor = await site.feed.head()
+    site.serve(history(*PUBLISHED, ("g:a", "1"), ("g:b", "2")))
+    site.server.faults.add(fault)
+    pages = site.feed.changes(cursor)
+
+    assert (await anext(pages)).cursor.endswith(":4")
+    with pytest.raises(error):
+        await anext(pages)
+    assert list(site.folder.iterdir()) == []
+
+
+BROKEN = [
+    (Fault(f"{INDEX}*", Kind.STATUS, times=None, status=503), Unavailable),
+    (Fault(f"{INDEX}*", Kind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
+    (Fault(f"{INDEX}*", Kind.HTML, times=None), Malformed),
+    (Fault(f"{INDEX}*", Kind.STATUS, times=None, status=404), Malformed),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), BROKEN, ids=lambda case: getattr(case, "kind", ""))
+async def test_an_index_that_cannot_be_read_is_an_error_and_never_an_empty_list(
+    site: Site, fault: Fault, error: type[Exception]
+) -> None:
+    site.server.faults.add(fault)
+    with pytest.raises(error):
+        await listed(site.feed)
+
+
+async def test_a_server_without_ranges_gives_the_index_in_one_piece(site: Site) -> None:
+    site.server.faults.add(Fault(f"{INDEX}.gz", Kind.IGNORED_RANGE, times=None))
+
+    assert len(await listed(site.feed)) == 2
+
+
+async def test_versions_that_the_index_has_and_the_list_lacks_are_read(site: Site, tmp_path: Path) -> None:
+    lagging = maven.Package("org.example:lagging", (maven.Version("1.0"), maven.Version("1.1")))
+    site.server.replace(World((lagging,)))
+    metadata = lagging.versions[:1]
+    async with connected(Maven, site.server, tmp_path) as registry:
+        ref = registry.identify("org.example:lagging")
+        first = await registry.fetch(ref, None)
+        assert isinstance(first, Package)
+        site.server.replace(World((replace(lagging, versions=metadata), maven.Package("org.example:x", metadata))))
+
+        again = await registry.fetch(ref, known(first), at_least="9.9")
+
+    assert isinstance(again, Package)
+    assert [version.name for version in again.versions] == ["1.0"]
+    assert again.revision == revision(["1.0", "1.1"])
