@@ -37,6 +37,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.wheel_bytes
 	$(BIN)/python -m benchmarks.event_loop_lag
 	$(BIN)/python -m benchmarks.big_package
+	$(BIN)/python -m benchmarks.simulated_day
+	$(BIN)/python -m benchmarks.known_names
+	$(BIN)/python -m benchmarks.maven_index
+	$(BIN)/python -m benchmarks.maven_index
 
 # Writes both lock files anew: hashes, no index addresses.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
