@@ -66,20 +66,24 @@ class Changes:
         states, doubles = _one_a_name(identity)
         listed = {version.name: version for version in write.package.versions}
         serials = write.package.ref.ecosystem.rank([*states, *listed])
+        held_purls = {state.properties.get("purl") for state in states.values()}
         for name in {**listed, **states}:
             state, version, rating = states.get(name), listed.get(name), write.ratings.get(name)
             held = state.properties if state else {}
             wanted = _version_properties(purl, version, name, serials[name], rating, held)
             if version is not None or write.package.lists_all_versions:
                 wanted["removed"] = None if version is not None else True
+            needed = version.requirements if version else None
+            is_new = state is None and wanted["purl"] not in held_purls
             if state is None:
-                self.created_versions.append({"package": purl, "purl": wanted["purl"], "properties": wanted})
+                held_purls.add(wanted["purl"])
+                created = {"package": purl, "purl": wanted["purl"], "properties": wanted, "clear": needed is not None}
+                self.created_versions.append(created)
             elif changed := {key: value for key, value in wanted.items() if held.get(key) != value}:
                 self.updated_versions.append({"id": state.id, "properties": changed})
-            needed = version.requirements if version else None
             if needed is not None or state is not None:
                 twins = doubles.get(name, [])
-                if dropped := targets.compare(wanted["purl"], needed, state, twins):
+                if dropped := targets.compare(wanted["purl"], needed, state, twins, is_new=is_new):
                     self.dropped.append({"id": state.id if state else "", "relationships": dropped})
         for twin in (twin for twins in doubles.values() for twin in twins):
             relationships = [twin.have_id, *(edge.id for edge in twin.edges), *(wait.id for wait in twin.waits)]
@@ -88,7 +92,7 @@ class Changes:
     def chunks(self, limit: int) -> Iterator[dict[str, list[Any]]]:
         """The parameters in portions of about `limit` rows, at least one; sorted against deadlocks."""
         self.updated_packages.sort(key=lambda row: len(row["properties"]))  # names are given up before they are taken
-        self.targets.sort(key=lambda row: row["purl"])
+        self.targets.sort(key=lambda row: (row["purl"], not row["new"]))  # to create an edge comes before to merge it
         self.parents.sort(key=lambda row: row["id"])
         portion, room = _empty(), limit
         for key in portion:
@@ -107,7 +111,7 @@ class _Targets:
     """The requirements of one package's versions that differ from the graph, gathered by target."""
 
     def __init__(self, write: PackageWrite, parent: str) -> None:
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[tuple[str, bool], Row] = {}
         self._write = write
         self._parent = parent
 
@@ -117,8 +121,13 @@ class _Targets:
         needed: tuple[Requirement, ...] | None,
         state: VersionState | None,
         twins: list[VersionState],
+        *,
+        is_new: bool,
     ) -> list[str]:
-        """Note what one version lacks; returns the ids of the relationships that it has too many."""
+        """Note what one version lacks; returns the ids of the relationships that it has too many.
+
+        `is_new`: the transaction creates the version, and no other of the write has its purl.
+        """
         edges = list(state.edges) if state else []
         waits = list(state.waits) if state else []
         if needed is None:
@@ -133,26 +142,27 @@ class _Targets:
                 continue
             if edge is None and wait is not None and wait.constraints == constraints:
                 if wait.queueable and self._write.follow:
-                    self._row(purl, name)
+                    self._row(purl, name, is_new=is_new)
                 continue
-            self._row(purl, name)["edges"].append([version_purl, constraints])
+            self._row(purl, name, is_new=is_new)["edges"].append([version_purl, constraints])
         kept = {edge.id for purl, edge in present.items() if purl in wanted}
         kept |= {wait.id for purl, wait in awaited.items() if purl in wanted and purl not in present}
         unnamed = None if needed is None else {name for item in needed for name in spellings(item.target)}
         kept |= {edge.id for edge in edges if edge.purl is None and (unnamed is None or edge.name in unnamed)}
         return [held for held in (*(edge.id for edge in edges), *(wait.id for wait in waits)) if held not in kept]
 
-    def _row(self, purl: str, name: str) -> Row:
-        row = self.rows.get(purl)
+    def _row(self, purl: str, name: str, *, is_new: bool) -> Row:
+        row = self.rows.get((purl, is_new))
         if row is None:
             ref: PackageRef = self._write.package.ref
-            row = self.rows[purl] = {
+            row = self.rows[purl, is_new] = {
                 "package": ref.purl,
                 "purl": purl,
                 "name": name,
                 "ecosystem": ref.ecosystem.name,
                 "parent": self._parent,
                 "follow": self._write.follow,
+                "new": is_new,
                 "edges": [],
             }
         return row

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from securechain_ingest.graph.requirement_statements import REQUIREMENTS
+
 
 @dataclass(frozen=True, slots=True)
 class Statements:
@@ -82,6 +84,16 @@ SET p += row.properties, {_FILL_PACKAGE}
 RETURN count(format) AS conflicts
 """
 
+# An older graph may have such a node apart from its package, with requirements of then.
+_CLEAR_CREATED = """
+UNWIND $rows.created_versions AS row
+WITH row WHERE row.clear
+MATCH (v:Version {purl: row.purl})
+UNWIND [(v)-[r:REQUIRE]->() | r] + [(v)<-[w:AWAITED_BY]-() | w] AS relationship
+DELETE relationship
+RETURN count(*) AS cleared
+"""
+
 _CREATE_VERSIONS = """
 UNWIND $rows.created_versions AS row
 MATCH (p:PACKAGE {purl: row.package})
@@ -138,48 +150,6 @@ MATCH (:PACKAGE {purl: purl})
 MATCH (a:AbsentPackage {purl: purl})
 DETACH DELETE a
 RETURN count(*) AS removed
-"""
-
-_REQUIRE_PRESENT = """
-UNWIND $rows.targets AS row
-MATCH (t:PACKAGE {purl: row.purl})
-UNWIND row.edges AS edge
-MATCH (v:Version {purl: edge[0]})
-MERGE (v)-[r:REQUIRE]->(t)
-SET r.constraints = edge[1], r.parent_version_name = row.parent
-RETURN count(*) AS required
-"""
-
-# Setting a property locks the node against a transaction that is just settling it.
-_AWAIT_ABSENT = """
-UNWIND $rows.targets AS row
-WITH row WHERE NOT EXISTS { MATCH (t:PACKAGE {purl: row.purl}) }
-MERGE (a:AbsentPackage {purl: row.purl})
-SET a.name = row.name, a.ecosystem = row.ecosystem
-WITH row, a
-UNWIND row.edges AS edge
-MATCH (v:Version {purl: edge[0]})
-MERGE (v)<-[w:AWAITED_BY]-(a)
-SET w.constraints = edge[1]
-RETURN count(*) AS awaited
-"""
-
-# The merge above may have waited for the transaction that wrote the very package: then both are there now.
-_FIND_LATE = """
-UNWIND $rows.targets AS row
-MATCH (a:AbsentPackage {purl: row.purl})
-MATCH (t:PACKAGE {purl: row.purl})
-RETURN collect(t.purl) AS late
-"""
-
-_QUEUE_TARGETS = """
-UNWIND $rows.targets AS row
-WITH row WHERE row.follow
-MATCH (a:AbsentPackage {purl: row.purl})
-WHERE a.queued_at IS NULL AND QUEUEABLE
-WITH row, a, a.name AS name
-SET a.queued_at = $now
-RETURN collect([row.package, row.purl, name]) AS queued
 """
 
 _LINK_FILES = """
@@ -335,15 +305,13 @@ def statements(label: str) -> Statements:
         apply=joined(
             _UPDATE_PACKAGES,
             _CREATE_PACKAGES,
+            _CLEAR_CREATED,
             _CREATE_VERSIONS,
             _UPDATE_VERSIONS,
             _DROP,
             _CLAIM_CREATED,
             *settle,
-            _REQUIRE_PRESENT,
-            _AWAIT_ABSENT,
-            _FIND_LATE,
-            _QUEUE_TARGETS,
+            *REQUIREMENTS,
             *parents,
             answer="conflicts, late, queued, files + parent_versions AS linked",
         ),
