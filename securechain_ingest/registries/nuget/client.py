@@ -13,11 +13,13 @@ from urllib.parse import quote, urlsplit
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
-from securechain_ingest.errors import Malformed, NotFound
+from securechain_ingest.errors import Malformed, NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.nuget import names, service_index
+from securechain_ingest.registries.nuget.catalog import normal_stamp
+from securechain_ingest.registries.nuget.feed import NuGetFeed
 from securechain_ingest.registries.nuget.import_names import WINDOW_BYTES, read_nupkg
 from securechain_ingest.registries.nuget.registration import Registration, package_of, parse_registration
 from securechain_ingest.registries.nuget.service_index import Services
@@ -31,6 +33,7 @@ class NuGet:
 
     ecosystem: Final = names.NUGET
     identify = staticmethod(names.identify)
+    feed: Final = NuGetFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
         self._http = http
@@ -44,11 +47,15 @@ class NuGet:
         """All versions with their requirements, unlisted ones too; see `Registry.fetch`."""
         services = await self._services()
         url = f"{services.registrations}/{quote(ref.name, safe='')}/index.json"
-        response = await self._http.get(url, validator=known.validator if known else None)
+        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
+        response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
         if known and response.not_modified:
             return Unchanged(names.identify(known.registry_name))
         index: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
         package = package_of(ref, [index, *await self._pages(ref, index.pages)], services.contents, url)
+        announced = normal_stamp(at_least)
+        if announced is not None and package.revision is not None and package.revision < announced:
+            raise Stale(f"{url} is of {package.revision}, and {announced} has been announced", url=url)
         return replace(package, validator=response.validator)
 
     async def _pages(self, ref: PackageRef, urls: tuple[str, ...]) -> list[Registration]:
@@ -76,13 +83,8 @@ class NuGet:
     async def _services(self) -> Services:
         """Where the resources lie: as the service index says, or as usual if the server has none."""
         if self._known_services is None:
-            url = self._http.url("nuget_api", service_index.PATH)
-            try:
-                response = await self._http.get(url)
-            except NotFound:
-                return service_index.default_services(self._http.url("nuget_api", "").rstrip("/"))
-            self._known_services = service_index.parse_service_index(response.body, response.url)
-        return self._known_services
+            self._known_services = await service_index.find_services(self._http)
+        return self._known_services or service_index.default_services(self._http)
 
     async def import_names(self, package: Package) -> ImportNames:
         """The namespaces in the newest nupkg's assemblies; see `Registry.import_names`."""

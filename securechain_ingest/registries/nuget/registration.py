@@ -17,6 +17,7 @@ from urllib.parse import quote, urldefrag, urljoin
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.nuget.catalog import normal_stamp
 from securechain_ingest.registries.nuget.constraints import constraints
 from securechain_ingest.registries.nuget.documents import load_object
 from securechain_ingest.registries.nuget.names import identify, version_purl
@@ -49,24 +50,30 @@ class Registration:
     """The best of this document; None if it lists no version itself."""
     pages: tuple[str, ...]
     """URLs of the pages that are documents of their own."""
+    revision: str | None
+    """When the newest of its parts was written, as `normal_stamp` has it."""
 
 
 def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
     """An index or a page, which was found at `url`. Raises Malformed."""
-    items = load_object(body, url).get("items")
+    document = load_object(body, url)
+    items = document.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Malformed(f"the registry's answer about {ref.registry_name} is no registration", url=url)
     entries: list[tuple[dict[str, Any], object]] = []
     pages: list[str] = []
+    parts = [document, *items]
     for item in items:
         if inlined := _leaves(item):
             entries += [(_entry(leaf, ref, url), leaf.get("packageContent")) for leaf in inlined]
+            parts += inlined
         elif item.get("count") != 0:
             pages.append(_page_url(item, ref, url))
     return Registration(
         versions=tuple(_version(ref, entry) for entry, _ in entries),
         default=max((_release(ref, entry, content) for entry, content in entries), key=_preference, default=None),
         pages=tuple(dict.fromkeys(pages)),
+        revision=max(filter(None, (normal_stamp(part.get("commitTimeStamp")) for part in parts)), default=None),
     )
 
 
@@ -89,6 +96,7 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
         versions=tuple(versions.values()),
         artifacts=_artifacts(ref, default, contents),
         validator=None,
+        revision=max(filter(None, (document.revision for document in documents)), default=None),
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from securechain_ingest.errors import Malformed
+from securechain_ingest.errors import Malformed, NotFound
+from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.nuget.documents import load_object
 
 PATH: Final = "v3/index.json"
@@ -21,6 +22,7 @@ _REGISTRATIONS: Final = (
     "RegistrationsBaseUrl/3.0.0-rc",
     "RegistrationsBaseUrl/3.0.0-beta",
 )
+_CATALOG: Final = "Catalog/3.0.0"
 _CONTENTS: Final = ("PackageBaseAddress/3.0.0", "PackageBaseAddress")
 _SEARCH: Final = tuple(
     f"{service}{version}"
@@ -37,11 +39,25 @@ class Services:
     contents: str | None
     """Of the flat container; None: only the packages' own links lead to their files."""
     search: str | None
+    catalog: str | None = None
+    """The URL of its index."""
 
 
-def default_services(base: str) -> Services:
-    """Where nuget.org has them, for a server below `base` that has no service index."""
-    return Services(f"{base}/v3/registration5-gz-semver2", f"{base}/v3-flatcontainer", None)
+def default_services(http: HttpClient) -> Services:
+    """Where nuget.org has them, for a server that has no service index."""
+    base = http.url("nuget_api", "").rstrip("/")
+    return Services(
+        f"{base}/v3/registration5-gz-semver2", f"{base}/v3-flatcontainer", None, f"{base}/v3/catalog0/index.json"
+    )
+
+
+async def find_services(http: HttpClient) -> Services | None:
+    """What the registry's service index says; None if the server has none. Raises UpstreamError."""
+    try:
+        response = await http.get(http.url("nuget_api", PATH))
+    except NotFound:
+        return None
+    return parse_service_index(response.body, response.url)
 
 
 def parse_service_index(body: bytes, url: str) -> Services:
@@ -54,7 +70,7 @@ def parse_service_index(body: bytes, url: str) -> Services:
     registrations = _first(found, _REGISTRATIONS)
     if registrations is None:
         raise Malformed(f"{url} names no RegistrationsBaseUrl", url=url)
-    return Services(registrations, _first(found, _CONTENTS), _first(found, _SEARCH))
+    return Services(registrations, _first(found, _CONTENTS), _first(found, _SEARCH), found.get(_CATALOG))
 
 
 def found_names(body: bytes, url: str) -> tuple[str, ...]:

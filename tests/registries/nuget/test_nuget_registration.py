@@ -222,7 +222,7 @@ def test_the_service_index_may_have_relative_addresses_and_lists_of_types(kind: 
     body = orjson.dumps({"version": "3.0.0", "resources": resources})
 
     assert parse_service_index(body, "https://registry.example/v3/index.json") == Services(
-        "https://registry.example/registrations", None, None
+        "https://registry.example/registrations", None, None, None
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.registry_server.history import History
+from tests.registry_server.nuget.catalog import CATALOG, catalog, newest_stamp
 from tests.registry_server.nuget.packages import Group, Package, Version, nupkg
 from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
 
@@ -17,6 +18,7 @@ ENDPOINTS = ("nuget_api",)
 REGISTRATIONS = "/v3/registration5-gz-semver2"
 CONTENTS = "/v3-flatcontainer"
 SEARCH = "/query"
+UNKNOWN_TIME = "2020-02-08T01:42:24.8901684+00:00"
 UNLISTED = "1900-01-01T00:00:00+00:00"
 MAX_HITS = 20
 
@@ -27,21 +29,24 @@ def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: Hi
     packages = list(packages)
     found = {"/v3/index.json": json_document(_service_index(address))}
     for package in packages:
-        for path, document in _registration(package, address).items():
+        written = newest_stamp(history, package.id) or UNKNOWN_TIME
+        for path, document in _registration(package, address, written).items():
             found[path] = _always_gzipped(json_document(document))
         for version in package.versions:
             if version.nupkg:
                 found[_content_path(package, version)] = archive(nupkg(package, version))
-    return {"nuget_api": _site(found, packages)}
+    return {"nuget_api": _site(found, packages, catalog(history, address))}
 
 
-def _site(found: Mapping[str, Resource], packages: list[Package]) -> Site:
+def _site(found: Mapping[str, Resource], packages: list[Package], catalogued: Site) -> Site:
     """Ids and versions are lower-case in every path."""
 
     def find(request: Request) -> Resource:
         path = unquote(request.path)
         if path == SEARCH:
             return json_document(_search(request.target, packages))
+        if path.startswith(f"{CATALOG}/"):
+            return catalogued(request)
         if path != path.lower():
             return missing("an id or a version that is not lower-case")
         return found.get(path) or missing()
@@ -55,7 +60,7 @@ def _service_index(address: str) -> dict[str, Any]:
         "RegistrationsBaseUrl": f"{address}/v3/registration5-semver1/",
         "RegistrationsBaseUrl/3.6.0": f"{address}{REGISTRATIONS}/",
         "PackageBaseAddress/3.0.0": f"{address}{CONTENTS}/",
-        "Catalog/3.0.0": f"{address}/v3/catalog0/index.json",
+        "Catalog/3.0.0": f"{address}{CATALOG}/index.json",
     }
     return {"version": "3.0.0", "resources": [{"@id": url, "@type": kind} for kind, url in resources.items()]}
 
@@ -66,7 +71,7 @@ def _always_gzipped(resource: Resource) -> Resource:
     return replace(resource, body=packed, gzipped=None, headers=(*resource.headers, ("Content-Encoding", "gzip")))
 
 
-def _registration(package: Package, address: str) -> dict[str, dict[str, Any]]:
+def _registration(package: Package, address: str, written: str) -> dict[str, dict[str, Any]]:
     """The index and the pages that are not inlined, by path."""
     folder = f"{REGISTRATIONS}/{package.id.lower()}"
     index = f"{address}{folder}/index.json"
@@ -77,22 +82,23 @@ def _registration(package: Package, address: str) -> dict[str, dict[str, Any]]:
         versions = package.versions[start : start + size]
         lower, upper = (version.version.lower().partition("+")[0] for version in (versions[0], versions[-1]))
         page = {"@type": "catalog:CatalogPage", "count": len(versions), "lower": lower, "upper": upper, "parent": index}
-        leaves = [_leaf(package, version, address, index) for version in versions]
+        page["commitTimeStamp"] = written
+        leaves = [_leaf(package, version, address, index, written) for version in versions]
         if package.page_size is None:
             pages.append({"@id": f"{index}#page/{lower}/{upper}", **page, "items": leaves})
         else:
             path = f"{folder}/page/{lower}/{upper}.json"
             pages.append({"@id": f"{address}{path}", **page})
             documents[path] = {"@id": f"{address}{path}", **page, "items": leaves}
-    documents[f"{folder}/index.json"] = {"@id": index, "count": len(pages), "items": pages}
+    documents[f"{folder}/index.json"] = {"@id": index, "commitTimeStamp": written, "count": len(pages), "items": pages}
     return documents
 
 
-def _leaf(package: Package, version: Version, address: str, index: str) -> dict[str, Any]:
+def _leaf(package: Package, version: Version, address: str, index: str, written: str) -> dict[str, Any]:
     content = f"{address}{_content_path(package, version)}"
     name = f"{package.id}.{version.version}".lower()
     entry: dict[str, Any] = {
-        "@id": f"{address}/v3/catalog0/data/2020.01.01.00.00.00/{name}.json",
+        "@id": f"{address}{CATALOG}/data/2020.01.01.00.00.00/{name}.json",
         "@type": "PackageDetails",
         "authors": "Made",
         "description": "Made.",
@@ -112,7 +118,7 @@ def _leaf(package: Package, version: Version, address: str, index: str) -> dict[
     return {
         "@id": index.replace("index.json", f"{version.version.lower()}.json"),
         "@type": "Package",
-        "commitTimeStamp": "2020-02-08T01:42:24.8901684+00:00",
+        "commitTimeStamp": written,
         "catalogEntry": entry | dict(version.fields),
         "packageContent": content,
         "registration": index,

@@ -1,0 +1,93 @@
+"""The catalog's documents: an index of pages, and pages of what happened (Microsoft Learn, "Catalog resource").
+
+Moments are compared as texts: they have seven digits after the point, one more than Python's times can hold.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+from urllib.parse import urljoin
+
+from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.nuget.documents import load_object
+
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(?:Z|\+00:00)?", re.ASCII)
+_DELETE: Final = "PackageDelete"
+
+
+class PageLink(NamedTuple):
+    """A page as the index has it; they sort by time."""
+
+    stamp: str
+    """Of the newest commit in it."""
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    stamp: str
+    """Of the newest commit of all."""
+    pages: tuple[PageLink, ...]
+    """Oldest first."""
+
+
+class Event(NamedTuple):
+    """Something that happened to one version; they sort by time, and in one commit deletions before the rest."""
+
+    stamp: str
+    is_there: bool
+    """False if the version was deleted."""
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    stamp: str
+    events: tuple[Event, ...]
+    """Oldest first."""
+
+
+def normal_stamp(value: object) -> str | None:
+    """A commit's time as `2024-11-13T10:18:14.1126201Z`, which sorts as text; None for anything else."""
+    match = _STAMP.fullmatch(value) if isinstance(value, str) else None
+    return f"{match[1]}.{match[2] or '':0<7}Z" if match else None
+
+
+def parse_index(body: bytes, url: str) -> Index:
+    """Raises Malformed."""
+    document = load_object(body, url)
+    links = []
+    for item in _items(document, url):
+        if not isinstance(address := item.get("@id"), str):
+            raise Malformed(f"{url} has a page without an address", url=url)
+        links.append(PageLink(_stamp(item, url), urljoin(url, address)))
+    return Index(_stamp(document, url), tuple(sorted(links)))
+
+
+def parse_page(body: bytes, url: str) -> Page:
+    """Raises Malformed."""
+    document = load_object(body, url)
+    events = []
+    for item in _items(document, url):
+        name, version = item.get("nuget:id"), item.get("nuget:version")
+        if not isinstance(name, str) or not name or not isinstance(version, str):
+            raise Malformed(f"{url} has an item that names no package or no version", url=url)
+        # What has another type than the two that are documented says at least that something happened.
+        events.append(Event(_stamp(item, url), not str(item.get("@type")).endswith(_DELETE), name, version))
+    return Page(_stamp(document, url), tuple(sorted(events)))
+
+
+def _items(document: dict[str, Any], url: str) -> list[dict[str, Any]]:
+    items = document.get("items")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise Malformed(f"{url} has no list of items", url=url)
+    return items
+
+
+def _stamp(entry: dict[str, Any], url: str) -> str:
+    if (stamp := normal_stamp(entry.get("commitTimeStamp"))) is None:
+        raise Malformed(f"{url} has something without a commitTimeStamp in UTC", url=url)
+    return stamp

@@ -1,0 +1,134 @@
+"""NuGet's catalog: everything that ever happened, in commits, which lie in pages (registries.md, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Final
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import CursorLost, Malformed, NotFound, Stale
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.registries.nuget.catalog import (
+    Event,
+    Index,
+    Page,
+    PageLink,
+    normal_stamp,
+    parse_index,
+    parse_page,
+)
+from securechain_ingest.registries.nuget.service_index import default_services, find_services
+from securechain_ingest.registries.together import for_each
+
+_AT_ONCE: Final = 8
+"""Pages asked for together: there are more than twenty thousand."""
+
+
+class NuGetFeed:
+    """Implements `Feed`; a cursor is the time of the newest commit that was told whole."""
+
+    def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
+        """Nothing has to be kept in the folder."""
+        self._http = http
+        self._pool = pool
+
+    async def head(self) -> str:
+        """The catalog's newest commit."""
+        _, index = await self._index()
+        return index.stamp
+
+    async def listing(self, position: str) -> AsyncIterator[ListingPage]:
+        """Every package that ever had a version, with the time of its newest one; a position is that of a page.
+
+        A package comes again with later pages, and one that is wholly deleted comes from earlier ones: deletions are
+        told by `changes` alone.
+        """
+        _, index = await self._index()
+        entries: dict[str, Listed] = {}
+        async for link, page in self._pages(index, position):
+            new = _left(page.events)
+            # Pages of one time hold parts of one commit: a position cannot lie between them.
+            if link.stamp > position and len(entries.keys() | new.keys()) > PAGE_NAMES:
+                yield ListingPage(pack(entries.values()), len(entries), position)
+                entries = {}
+            entries |= new
+            position = link.stamp
+        if entries:
+            yield ListingPage(pack(entries.values()), len(entries), position)
+
+    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+        """The packages of each of the catalog's pages, once each; see `Feed.changes`."""
+        url, index = await self._index()
+        since = normal_stamp(cursor)
+        if since is None or index.stamp < since or (index.stamp > since and not index.pages):
+            raise CursorLost(
+                f"{url} has come to {index.stamp}, which does not follow the cursor {cursor[:60]}", url=url
+            )
+        last = index.pages[-1] if index.pages else None
+        async for link, page in self._pages(index, since):
+            # What is newer than the index may go on in a page that the index does not have yet.
+            events = [event for event in page.events if since < event.stamp <= index.stamp]
+            if link == last:
+                cursor = index.stamp
+            elif stamps := sorted({event.stamp for event in events}):
+                # The last commit may go on in the next page.
+                cursor = stamps[-2] if len(stamps) > 1 else cursor
+            yield Changes(_collapsed(events), cursor)
+
+    def is_current(self, held: str, listed: str) -> bool:
+        """A registration is written after the commits that it shows, so that its time may be later than theirs."""
+        return held >= listed
+
+    async def _index(self) -> tuple[str, Index]:
+        url = (await find_services(self._http) or default_services(self._http)).catalog
+        if url is None:
+            base = self._http.url("nuget_api", "")
+            raise Malformed(f"the service index of {base} names no catalog", url=base)
+        response = await self._http.get(url, accept="application/json")
+        return url, await self._pool.parse_document(parse_index, response.body, url)
+
+    async def _pages(self, index: Index, since: str) -> AsyncIterator[tuple[PageLink, Page]]:
+        """Those with commits after a time, oldest first."""
+        links = [link for link in index.pages if link.stamp > since]
+        for start in range(0, len(links), _AT_ONCE):
+            batch = links[start : start + _AT_ONCE]
+            pages: dict[PageLink, Page] = {}
+
+            async def ask(link: PageLink, pages: dict[PageLink, Page] = pages) -> None:
+                pages[link] = await self._page(link)
+
+            await for_each(batch, ask, at_once=_AT_ONCE, name="catalog-pages")
+            for link in batch:
+                yield link, pages[link]
+
+    async def _page(self, link: PageLink) -> Page:
+        try:
+            response = await self._http.get(link.url, accept="application/json")
+        except NotFound as error:
+            raise Malformed(f"the catalog lists a page that the registry lacks: {error}", url=link.url) from error
+        page: Page = await self._pool.parse_document(parse_page, response.body, link.url)
+        if page.stamp < link.stamp:
+            raise Stale(f"{link.url} is of {page.stamp}, and the index has it of {link.stamp}", url=link.url)
+        return page
+
+
+def _left(events: Iterable[Event]) -> dict[str, Listed]:
+    """The packages of which a page does not delete all the versions that it names, each with its newest event."""
+    last = {(event.name.lower(), event.version.lower()): event.is_there for event in events}
+    there = {name for (name, _), is_there in last.items() if is_there}
+    return {key: Listed(event.name, event.stamp) for key, event in _newest(events).items() if key in there}
+
+
+def _collapsed(events: Iterable[Event]) -> tuple[Change, ...]:
+    return tuple(Change(event.name, event.stamp, not event.is_there) for event in _newest(events).values())
+
+
+def _newest(events: Iterable[Event]) -> dict[str, Event]:
+    """The last event of each package, in their order."""
+    found: dict[str, Event] = {}
+    for event in events:
+        found.pop(event.name.lower(), None)
+        found[event.name.lower()] = event
+    return found

@@ -1,0 +1,353 @@
+"""NuGet's catalog over real HTTP: an index of pages, commits that are never taken in halves, and deletions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+import pytest
+import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Stale, Unavailable
+from securechain_ingest.model import Package
+from securechain_ingest.registries.feed import Change, Feed, unpack
+from securechain_ingest.registries.nuget import feed as nuget_feed
+from securechain_ingest.registries.nuget.catalog import normal_stamp, parse_index, parse_page
+from securechain_ingest.registries.nuget.client import NuGet
+from securechain_ingest.registries.nuget.feed import NuGetFeed
+from tests.registries.asking import changed, connected, fed, first_visit, known, listed
+from tests.registry_server import Fault, Kind, Server, World, nuget, serve
+from tests.registry_server.history import Event, History, What, moment
+
+Happened = tuple[str, str | None, What]
+
+SERVICE_INDEX = "/v3/index.json"
+INDEX = "/v3/catalog0/index.json"
+ACME = nuget.Package("Acme.Json", (nuget.Version("1.0.0"), nuget.Version("2.0.0")))
+PUSHED: tuple[Happened, ...] = (
+    ("Acme.Json", "1.0.0", What.PUBLISHED),
+    ("NLog", "4.0.0", What.PUBLISHED),
+    *((f"Filler.{number}", "1.0.0", What.PUBLISHED) for number in range(8)),
+    ("Acme.Json", "2.0.0", What.PUBLISHED),
+)
+NAMES = {name for name, _, _ in PUSHED}
+
+
+def history(*happened: Happened, epoch: int = 0) -> History:
+    events = tuple(
+        Event(number, moment(number), name, version, what) for number, (name, version, what) in enumerate(happened, 1)
+    )
+    return History(events, epoch)
+
+
+def at(number: int) -> str:
+    """The time of an event's commit in the first epoch."""
+    return moment(number).replace("Z", ".0000000Z")
+
+
+FIRST = history(*PUSHED)
+
+
+@dataclass(frozen=True)
+class Site:
+    server: Server
+    feed: Feed
+
+    def serve(self, past: History) -> None:
+        self.server.replace(World((ACME,), histories={"nuget": past}))
+        self.server.requests.clear()
+
+    def paths(self) -> list[str]:
+        return [request.target for request in self.server.requests]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(World()) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    server.faults.clear()
+    async with fed(NuGetFeed, server, tmp_path) as feed:
+        found = Site(server, feed)
+        found.serve(FIRST)
+        yield found
+
+
+async def test_a_listing_has_every_package_with_its_newest_commit(site: Site, tmp_path: Path) -> None:
+    found = await listed(site.feed)
+
+    assert found.keys() == NAMES
+    assert (found["Acme.Json"], found["NLog"]) == (at(11), at(2))
+    async with connected(NuGet, site.server, tmp_path) as registry:
+        revision = (await first_visit(registry, "acme.json")).revision
+    assert revision is not None
+    assert site.feed.is_current(revision, at(11))
+    assert not site.feed.is_current(revision, at(12))
+
+
+async def test_each_page_of_the_catalog_takes_one_request(site: Site) -> None:
+    await listed(site.feed)
+
+    assert site.paths()[:2] == [SERVICE_INDEX, INDEX]
+    assert sorted(site.paths()[2:]) == [f"/v3/catalog0/page{number}.json" for number in range(3)]
+
+
+async def test_nothing_new_takes_the_two_indexes_alone(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.server.requests.clear()
+
+    assert await changed(site.feed, cursor) == ([], cursor)
+    assert site.paths() == [SERVICE_INDEX, INDEX]
+
+
+async def test_what_changed_is_told_once_with_its_newest_commit(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.serve(
+        history(
+            *PUSHED,
+            ("nlog", "4.1.0", What.PUBLISHED),
+            ("New", "1.0.0", What.PUBLISHED),
+            ("NLog", "4.0.0", What.YANKED),
+        )
+    )
+
+    changes, later = await changed(site.feed, cursor)
+
+    assert changes == [Change("New", at(13), False), Change("NLog", at(14), False)]
+    assert later == await site.feed.head() == at(14)
+    assert "/v3/catalog0/page0.json" not in site.paths()
+    assert await changed(site.feed, later) == ([], later)
+
+
+async def test_a_deletion_is_a_removal_unless_something_is_published_after_it(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.serve(history(*PUSHED, ("Acme.Json", None, What.REMOVED), ("NLog", None, What.REMOVED)))
+    changes, _ = await changed(site.feed, cursor)
+    assert changes == [Change("Acme.Json", at(12), True), Change("NLog", at(13), True)]
+
+    site.serve(history(*PUSHED, ("NLog", "4.0.0", What.REMOVED), ("NLog", "4.0.1", What.PUBLISHED)))
+    changes, _ = await changed(site.feed, cursor)
+    assert changes == [Change("NLog", at(13), False)]
+
+
+async def test_a_package_that_a_page_only_deletes_is_not_listed_from_it(site: Site) -> None:
+    site.serve(history(("Gone", "1.0.0", What.PUBLISHED), ("Gone", None, What.REMOVED), ("Kept", "1", What.PUBLISHED)))
+
+    assert await listed(site.feed) == {"Kept": at(3)}
+
+
+async def test_a_package_that_lost_one_of_its_versions_is_listed_with_that_commit(site: Site) -> None:
+    site.serve(history(("A", "1", What.PUBLISHED), ("A", "2", What.PUBLISHED), ("A", "1", What.REMOVED)))
+
+    assert await listed(site.feed) == {"A": at(3)}
+
+
+async def test_an_epoch_before_the_cursor_loses_it(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.serve(replace(FIRST, epoch=1))
+
+    with pytest.raises(CursorLost):
+        await changed(site.feed, cursor)
+    assert (await listed(site.feed)).keys() == NAMES
+
+
+async def test_an_index_that_was_emptied_loses_the_cursor(site: Site) -> None:
+    cursor = await site.feed.head()
+    site.serve(History())
+
+    with pytest.raises(CursorLost):
+        await changed(site.feed, cursor)
+
+
+@pytest.mark.parametrize("cursor", ["", "yesterday", "2026-08-01", "5", "2026-08-01T00:00:00+02:00", '["", []]'])
+async def test_a_cursor_of_somebody_else_is_lost(site: Site, cursor: str) -> None:
+    with pytest.raises(CursorLost):
+        await changed(site.feed, cursor)
+
+
+async def test_many_changes_come_in_pages_and_from_each_cursor_nothing_is_missed(site: Site) -> None:
+    pages = [page async for page in site.feed.changes("2000-01-01T00:00:00Z")]
+
+    assert [len(page.changes) for page in pages] == [5, 5, 1]
+    for number, page in enumerate(pages):
+        rest, cursor = await changed(site.feed, page.cursor)
+        assert {change.name for change in rest} >= {
+            change.name for later in pages[number + 1 :] for change in later.changes
+        }
+        assert cursor == pages[-1].cursor == at(11)
+
+
+async def test_a_commit_that_two_pages_share_is_not_taken_in_halves(site: Site) -> None:
+    names = [f"Shared.{number}" for number in range(8)]
+    before = Event(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
+    shared = (Event(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
+    site.serve(History((before, *shared)))
+
+    first = await anext(site.feed.changes(at(0)))
+    rest, cursor = await changed(site.feed, first.cursor)
+
+    assert first.cursor == at(1)
+    assert sorted(change.name for change in rest) == names
+    assert cursor == at(2)
+
+
+def long_history(items: int) -> History:
+    """More pages than are asked for at once."""
+    return history(*((f"Package.{number}", "1.0.0", What.PUBLISHED) for number in range(1, items + 1)))
+
+
+async def test_what_is_newer_than_the_index_waits_for_the_next_one(site: Site) -> None:
+    site.serve(long_history(43))
+    changes = site.feed.changes(at(0))
+    pages = [await anext(changes)]
+    site.serve(long_history(45))
+    pages += [page async for page in changes]
+
+    assert [change.name for page in pages for change in page.changes] == [f"Package.{n}" for n in range(1, 44)]
+    assert pages[-1].cursor == at(43)
+    rest, _ = await changed(site.feed, pages[-1].cursor)
+    assert [change.name for change in rest] == ["Package.44", "Package.45"]
+
+
+async def test_a_page_that_is_older_than_the_index_says_is_stale(site: Site) -> None:
+    site.serve(long_history(43))
+    changes = site.feed.changes(at(0))
+    await anext(changes)
+    site.serve(long_history(42))
+
+    with pytest.raises(Stale, match="the index has it of"):
+        [page async for page in changes]
+
+
+async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nuget_feed, "PAGE_NAMES", 5)
+    pages = [page async for page in site.feed.listing("")]
+    site.server.requests.clear()
+
+    rest = await listed(site.feed, pages[0].position)
+
+    assert [page.names for page in pages] == [5, 5, 1]
+    assert rest.keys() == NAMES - {entry.name for entry in unpack(pages[0].packed)} | {"Acme.Json"}
+    assert "/v3/catalog0/page0.json" not in site.paths()
+
+
+FAULTS = [
+    (Fault("", Kind.STATUS, status=503), Unavailable),
+    (Fault("", Kind.STATUS, status=429, retry_after="600"), RateLimited),
+    (Fault("", Kind.HTML), Malformed),
+    (Fault("", Kind.TRUNCATED), Malformed),
+]
+BROKEN = [
+    *((replace(fault, path=path), error) for path in ("/v3/catalog0/page1.json", INDEX) for fault, error in FAULTS),
+    (Fault("/v3/catalog0/page1.json", Kind.STATUS, status=404), Malformed),
+    (Fault(INDEX, Kind.STATUS, status=404), NotFound),
+    (Fault(SERVICE_INDEX, Kind.STATUS, status=503), Unavailable),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), BROKEN, ids=lambda case: getattr(case, "kind", ""))
+async def test_a_document_that_cannot_be_read_is_an_error_and_never_an_empty_list(
+    server: Server, tmp_path: Path, fault: Fault, error: type[Exception]
+) -> None:
+    server.faults.clear()
+    server.replace(World(histories={"nuget": FIRST}))
+    for read in (lambda feed: changed(feed, at(0)), listed):
+        async with fed(NuGetFeed, server, tmp_path) as feed:
+            server.faults.add(fault)
+            with pytest.raises(error):
+                await read(feed)
+
+
+async def test_a_server_without_service_index_has_its_catalog_at_the_usual_place(site: Site) -> None:
+    site.server.faults.add(Fault(SERVICE_INDEX, Kind.STATUS, status=404))
+
+    assert (await listed(site.feed)).keys() == NAMES
+
+
+async def test_a_document_older_than_its_announcement_is_stale(site: Site, tmp_path: Path) -> None:
+    async with connected(NuGet, site.server, tmp_path) as registry:
+        ref = registry.identify("Acme.Json")
+        answer = await registry.fetch(ref, None, at_least=at(11))
+        assert isinstance(answer, Package)
+        assert answer.revision == at(11)
+
+        with pytest.raises(Stale, match="has been announced"):
+            await registry.fetch(ref, known(answer), at_least=at(12))
+
+
+async def test_a_document_is_asked_for_whole_when_something_was_announced(site: Site, tmp_path: Path) -> None:
+    async with connected(NuGet, site.server, tmp_path) as registry:
+        answer = await first_visit(registry, "Acme.Json")
+
+        assert isinstance(await registry.fetch(answer.ref, known(answer), at_least=at(11)), Package)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[]",
+        b"<html>",
+        b"{}",
+        b'{"commitTimeStamp": "2026-08-01T00:00:00Z"}',
+        b'{"commitTimeStamp": "2026-08-01T00:00:00Z", "items": {}}',
+        b'{"commitTimeStamp": "2026-08-01T00:00:00Z", "items": [1]}',
+        b'{"commitTimeStamp": "2026-08-01T00:00:00Z", "items": [{"@id": "x", "nuget:id": "a", "nuget:version": "1"}]}',
+        b'{"commitTimeStamp": "2026-08-01T00:00:00Z", "items": [{"commitTimeStamp": "2026-08-01T00:00:00Z"}]}',
+        b'{"commitTimeStamp": "today", "items": []}',
+        b'{"items": []}',
+    ],
+)
+def test_a_document_of_another_form_is_malformed(document: bytes) -> None:
+    for parse in (parse_index, parse_page):
+        with pytest.raises(Malformed):
+            parse(document, "the catalog")
+
+
+TICKS = st.integers(0, 99_999_999)
+
+
+def written(ticks: int, zone: str = "Z") -> str:
+    """A time with as few digits as .NET writes."""
+    seconds, fraction = divmod(ticks, 10**7)
+    digits = f"{fraction:07}".rstrip("0")
+    return f"2026-08-01T00:00:0{seconds}{'.' if digits else ''}{digits}{zone}"
+
+
+@given(TICKS, TICKS, st.sampled_from(["Z", "+00:00", ""]))
+def test_times_sort_as_texts_whatever_their_digits(one: int, other: int, zone: str) -> None:
+    first, second = normal_stamp(written(one, zone)), normal_stamp(written(other))
+
+    assert first is not None
+    assert second is not None
+    assert (first < second, first == second) == (one < other, one == other)
+
+
+@given(st.lists(st.tuples(TICKS, st.text(min_size=1), st.booleans()), max_size=20))
+def test_the_items_of_a_page_come_in_the_order_of_their_times(items: list[tuple[int, str, bool]]) -> None:
+    document = {
+        "commitTimeStamp": written(max((ticks for ticks, _, _ in items), default=0)),
+        "items": [
+            {
+                "@type": "nuget:PackageDelete" if deleted else "nuget:PackageDetails",
+                "commitTimeStamp": written(ticks),
+                "nuget:id": name,
+                "nuget:version": "1.0.0",
+            }
+            for ticks, name, deleted in items
+        ],
+    }
+
+    events = parse_page(orjson.dumps(document), "a page").events
+
+    assert [(event.stamp, event.is_there, event.name) for event in events] == sorted(
+        (normal_stamp(written(ticks)), not deleted, name) for ticks, name, deleted in items
+    )
