@@ -15,6 +15,7 @@ from functools import lru_cache, reduce
 from typing import Final
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.semver import version_key
 from securechain_ingest.registries.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
@@ -25,6 +26,7 @@ from securechain_ingest.registries.semver_ranges import (
     in_order,
     is_readable,
     numbers_before_wildcard,
+    union,
     x_range,
 )
 
@@ -65,7 +67,7 @@ def joined(declared: Iterable[str]) -> str:
     if len(groups) < 2:
         return constraints(", ".join(possible)) if groups else NOTHING
     spellings = dict(possible.values())
-    return " || ".join(spellings.get(group) or " ".join(group.bounds()) for group in groups)
+    return " || ".join(spellings.get(group) or " ".join(group.bounds()) or ANY for group in union(groups))
 
 
 def _unified(intervals: Iterable[Interval]) -> list[Interval]:
@@ -74,12 +76,26 @@ def _unified(intervals: Iterable[Interval]) -> list[Interval]:
     for interval in in_order(intervals):
         for position, group in enumerate(groups):
             common = group & interval
-            if not common.is_empty:
+            # Pre-releases alone, as between 1.0.0 and 1.0.1, are nothing that Cargo would agree on.
+            if _has_release(common) or (not common.is_empty and not (_has_release(group) and _has_release(interval))):
                 groups[position] = common
                 break
         else:
             groups.append(interval)
     return in_order(groups)
+
+
+def _has_release(interval: Interval) -> bool:
+    """Whether it admits a version that is no pre-release."""
+    if interval.is_empty:
+        return False
+    if interval.low is None:
+        return True
+    (_, is_behind), text = interval.low
+    release, _, prerelease = text.partition("+")[0].partition("-")
+    major, minor, patch = (int(part) for part in release.split("."))
+    first = f"{major}.{minor}.{patch + (is_behind and not prerelease)}"
+    return interval.high is None or (version_key(first), False) < interval.high[0]
 
 
 def _requirement(text: str) -> tuple[Interval, str]:

@@ -7,6 +7,7 @@ stand in no order, so that of each crate a number is kept and no list. Parsing p
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import sys
 import tarfile
@@ -83,13 +84,16 @@ def parse_tar(file: Path, url: str) -> list[ListingPage]:
     listing = _Listing(url)
     read = set()
     try:
-        with tarfile.open(file, "r|gz") as tar:
+        with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
                 table = member.name.rpartition("/")[2]
                 contents = tar.extractfile(member) if member.isfile() and table in TABLES else None
                 if contents is not None:
                     listing.read(table, _text(_Pieces(iter(partial(contents.read, _PIECE_BYTES), b""))))
                     read.add(table)
+            # Only the very end tells whether the file is whole.
+            while stream.read(_PIECE_BYTES):
+                pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise Malformed(f"{url} is damaged ({error})", url=url) from error
     for table in TABLES:
@@ -121,7 +125,9 @@ class _Listing:
             raise Malformed(f"{table} of {self._url} is damaged ({error})", url=self._url) from error
 
     def pages(self) -> list[ListingPage]:
-        """Crates without a version are left out: nothing can be required of them."""
+        """Crates without a version are left out: nothing can be required of them. Raises Malformed if none is left."""
+        if not self._names or not self._sums:
+            raise Malformed(f"{self._url} has tables without rows", url=self._url)
         entries = (
             Listed(name, revision([self._sums[crate]])) for crate, name in self._names.items() if crate in self._sums
         )

@@ -10,19 +10,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import anyio.to_thread
+import anyio
 import orjson
 
 from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.errors import CursorLost, Malformed, NotFound
+from securechain_ingest.errors import CursorLost, NotFound
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries.cargo.dump import Member, find_tables, parse_tar, parse_zip_members
+from securechain_ingest.registries import parts
+from securechain_ingest.registries.cargo.dump import find_tables, parse_tar, parse_zip_members
 from securechain_ingest.registries.cargo.updates import Update, parse_updates
 from securechain_ingest.registries.feed import Change, Changes, ListingPage
 
 _TAIL_BYTES: Final = 64 * 1024
-_PIECE_BYTES: Final = 16 * 1024 * 1024
-_DUMP_BYTES: Final = 16 * 1024 * 1024 * 1024
 _PARSE_TIMEOUT_S: Final = 3600.0
 
 
@@ -52,7 +51,8 @@ class CargoFeed:
         """The crates with new versions, in one page; see `Feed.changes`."""
         since = _read_cursor(cursor)
         updates = await self._updates()
-        if since is None or not updates or updates[-1].published < since[0] or updates[0].published > since[0]:
+        # All of the cursor's own second must still be there: else something of the same second may have gone with it.
+        if since is None or not since[1] <= set(updates):
             raise CursorLost(f"{self._url} does not reach back to the cursor {cursor[:200]}", url=self._url)
         published, seen = since
         new = [
@@ -86,26 +86,17 @@ class CargoFeed:
         try:
             for table, member in tables.items():
                 files[table] = (self._folder / table, member)
-                await self._fetch(url, member, self._folder / table, tail.size)
+                await parts.fetch_range(self._http, url, self._folder / table, member.first, member.last, tail.size)
             return await self._pool.run(parse_zip_members, files, url, timeout_s=_PARSE_TIMEOUT_S)
         finally:
             for file, _ in files.values():
                 await anyio.Path(file).unlink(missing_ok=True)
 
-    async def _fetch(self, url: str, member: Member, file: Path, size: int) -> None:
-        async with await anyio.open_file(file, "wb") as copy:
-            for first in range(member.first, member.last + 1, _PIECE_BYTES):
-                part = await self._http.get_range(url, first, min(first + _PIECE_BYTES - 1, member.last))
-                if part is None or part.size != size:
-                    raise Malformed(f"{url} was replaced by another dump while it was read", url=url)
-                await copy.write(part.data)
-
     async def _pages_of_tar(self) -> list[ListingPage]:
         url = self._http.url("crates_static", "db-dump.tar.gz")
         copy = self._folder / "db-dump.tar.gz"
         try:
-            with copy.open("wb") as file:
-                await self._http.download(url, file, limit_bytes=_DUMP_BYTES)
+            await parts.fetch(self._http, url, copy)
             return await self._pool.run(parse_tar, copy, url, timeout_s=_PARSE_TIMEOUT_S)
         finally:
             await anyio.Path(copy).unlink(missing_ok=True)

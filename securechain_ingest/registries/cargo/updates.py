@@ -10,7 +10,6 @@ from lxml import etree
 
 from securechain_ingest.errors import Malformed
 
-
 _PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
 _DOCTYPE: Final = b"<!DOCTYPE"
 
@@ -26,7 +25,7 @@ class Update(NamedTuple):
 
 def parse_updates(body: bytes, url: str) -> list[Update]:
     """The feed's items, oldest first. Raises Malformed, also for an item that does not tell its crate or date."""
-    if _DOCTYPE in body[:4096].upper():
+    if _DOCTYPE in body.upper():
         raise Malformed(f"{url} has a document type, which is not read", url=url)
     try:
         root = etree.fromstring(body, _PARSER)
@@ -43,12 +42,12 @@ def _update(item: etree._Element, url: str) -> Update:
     published = _text(item, "pubDate")
     try:
         moment = parsedate_to_datetime(published)
-    except ValueError as error:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise Malformed(f"{url} has an item whose pubDate is {published[:60]!r}", url=url) from error
     if not name or not version:
         raise Malformed(f"{url} has an item that names no crate or no version", url=url)
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Update(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), name, version)
+    return Update(moment.strftime("%Y-%m-%dT%H:%M:%SZ"), name, version)
 
 
 def _text(item: etree._Element, tag: str) -> str:

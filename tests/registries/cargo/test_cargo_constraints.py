@@ -203,3 +203,8 @@ def _satisfies(text: str, operator: str, parts: list[str]) -> bool:
             return prefix >= numbers and version[: min(2, len(numbers))] == numbers[:2]
         case _:
             return prefix == numbers
+
+
+def test_entries_that_have_only_prereleases_in_common_each_bring_a_version() -> None:
+    assert joined(["0.0.0", ">0.0.0"]) == ">=0.0.0"
+    assert admitted(joined(["=1.0.0", ">1.0.0, <1.0.2"]), ["1.0.0", "1.0.1", "1.0.2"]) == ["1.0.0", "1.0.1"]

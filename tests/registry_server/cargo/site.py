@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from tests.registry_server.cargo.crates import Crate, Dependency, Version
+from tests.registry_server.cargo.listings import Listings
 from tests.registry_server.history import History
 from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
 from tests.registry_server.tars import tar_gz
@@ -30,7 +31,12 @@ def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: Histor
             if version.archive:
                 filename = f"{crate.name}-{version.version}.crate"
                 archives[f"/crates/{crate.name}/{filename}"] = archive(built[version.version], "application/gzip")
-    return {"crates_index": _site(index), "crates_static": _site(archives), "crates_api": _api}
+    listings, files = Listings(history), _site(archives)
+
+    def static(request: Request) -> Resource:
+        return files(request) if request.path.startswith("/crates/") else listings.find(request.path)
+
+    return {"crates_index": _site(index), "crates_static": static, "crates_api": _api}
 
 
 def _site(resources: Mapping[str, Resource]) -> Site:
