@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from securechain_ingest.configuration import Settings
+from securechain_ingest.jobs.advisory_sync import AdvisorySync
+from securechain_ingest.jobs.comparison import Registered, ingest_unknown
+from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.refresh import queue_stale_packages
+from securechain_ingest.jobs.updates import queue_changes
+from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Job, Run
 from securechain_ingest.service import Service
 from securechain_ingest.stores import Stores
@@ -20,4 +25,39 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
         queued = await queue_stale_packages(stores.redis, stores.graph, ecosystems, now.queue, now.refresh)
         run.metrics["packages_queued"] = queued
 
-    return {"packages_refresh": packages_refresh}
+    async def advisory_sync(run: Run) -> None:
+        now = settings()
+        sync = AdvisorySync(
+            service.osv,
+            stores.advisories,
+            stores.graph,
+            stores.redis,
+            now.queue.stream,
+            tuple(service.registries.values()),
+            now.reconcile.advisories,
+        )
+        await sync.run(run)
+
+    jobs: dict[str, Job] = {"packages_refresh": packages_refresh, "advisory_sync": advisory_sync}
+    for registry in service.registries.values():
+        jobs |= _registry_jobs(stores, service, registry, settings)
+    return jobs
+
+
+def _registry_jobs(
+    stores: Stores, service: Service, registry: Registry, settings: Callable[[], Settings]
+) -> dict[str, Job]:
+    name = registry.ecosystem.name
+    cursors = Cursors(stores.redis, settings().queue.stream)
+
+    def place() -> Registered:
+        now = settings()
+        return Registered(registry, service.feeds[name], stores.redis, stores.graph.names, now.queue, now.feeds)
+
+    async def ingestion(run: Run) -> None:
+        await ingest_unknown(place(), run)
+
+    async def updates(run: Run) -> None:
+        await queue_changes(place(), cursors, run, reconcile_s=getattr(settings().reconcile, name))
+
+    return {f"{name}_package_ingestion": ingestion, f"{name}_packages_updates": updates}
