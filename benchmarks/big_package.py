@@ -10,7 +10,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks.harness import Queue, arcadedb, neo4j, other_stores, print_header, print_table, seconds, work_dir
+from benchmarks.harness import (
+    Queue,
+    arcadedb,
+    most_resident_mb,
+    neo4j,
+    other_stores,
+    print_header,
+    print_table,
+    seconds,
+    work_dir,
+)
 from tests.end_to_end.daemon_process import daemon
 from tests.registry_server import ExpectedPackage, Shape, Spawned, generate, spawn
 from tests.stores import GraphTarget
@@ -40,10 +50,10 @@ def _measured(launch: Launch, folder: Path, registry: Spawned, giant: ExpectedPa
         Queue(environment) as queue,
         daemon(environment | registry.environment()) as process,
     ):
-        idle_mb = _peak_mb(process.process.pid)
+        idle_mb = most_resident_mb(process.process.pid)
         queue.submit([giant])
         first_s = seconds(queue.wait_until_settled)
-        peak_mb = _peak_mb(process.process.pid)
+        peak_mb = most_resident_mb(process.process.pid)
         queue.submit([giant], refresh=True)
         again_s = seconds(queue.wait_until_settled)
         [stored, *_] = process.events("package_stored")
@@ -55,14 +65,6 @@ def _measured(launch: Launch, folder: Path, registry: Spawned, giant: ExpectedPa
             "idle MB": idle_mb,
             "peak MB": peak_mb,
         }
-
-
-def _peak_mb(pid: int) -> float:
-    """The most resident memory that a process has had."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise LookupError(pid)
 
 
 if __name__ == "__main__":

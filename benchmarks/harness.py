@@ -110,6 +110,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started_at
 
 
+def most_resident_mb(pid: int | str) -> float:
+    """The most resident memory that a process has had."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(pid)
+
+
 def print_header(title: str, given: str) -> None:
     """The title, the stated input, the date and the machine."""
     memory_gb = psutil.virtual_memory().total / 2**30

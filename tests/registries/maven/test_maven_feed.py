@@ -11,11 +11,11 @@ import pytest_asyncio
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.model import Package
-from securechain_ingest.registries.feed import Change, Feed
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, Feed, unpack
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.index_records import revision
-from tests.registries.asking import changed, connected, fed, known, listed
+from tests.registries.asking import changed, connected, fed, listed
 from tests.registry_server import Fault, Kind, Server, World, maven, serve
 from tests.registry_server.history import Event, History, What, moment
 
@@ -157,18 +157,38 @@ async def test_a_server_without_ranges_gives_the_index_in_one_piece(site: Site) 
     assert len(await listed(site.feed)) == 2
 
 
-async def test_versions_that_the_index_has_and_the_list_lacks_are_read(site: Site, tmp_path: Path) -> None:
-    lagging = maven.Package("org.example:lagging", (maven.Version("1.0"), maven.Version("1.1")))
-    site.server.replace(World((lagging,)))
-    metadata = lagging.versions[:1]
-    async with connected(Maven, site.server, tmp_path) as registry:
-        ref = registry.identify("org.example:lagging")
-        first = await registry.fetch(ref, None)
-        assert isinstance(first, Package)
-        site.server.replace(World((replace(lagging, versions=metadata), maven.Package("org.example:x", metadata))))
+async def test_a_listing_goes_on_behind_a_position_without_another_download(site: Site) -> None:
+    site.serve(history(*((f"g:a{number}", "1") for number in range(PAGE_NAMES + 5))))
+    pages = site.feed.listing("")
+    first = await anext(pages)
+    site.server.requests.clear()
 
-        again = await registry.fetch(ref, known(first), at_least="9.9")
+    rest = await listed(site.feed, first.position)
 
-    assert isinstance(again, Package)
-    assert [version.name for version in again.versions] == ["1.0"]
-    assert again.revision == revision(["1.0", "1.1"])
+    assert len(rest) == 5
+    assert not set(rest) & {entry.name for entry in unpack(first.packed)}
+    assert site.targets() == [f"{INDEX}.properties"]
+
+
+async def test_a_position_in_another_publication_begins_again(site: Site) -> None:
+    [page] = [page async for page in site.feed.listing("")]
+    site.serve(history(*PUBLISHED, ("g:a", "1")))
+
+    assert "org.Example:Other" in await listed(site.feed, page.position)
+
+
+async def test_a_damaged_index_is_not_kept(site: Site) -> None:
+    site.server.faults.add(Fault(f"{INDEX}.gz", Kind.HTML, times=None))
+    with pytest.raises(Malformed):
+        await listed(site.feed)
+    site.server.faults.clear()
+
+    assert len(await listed(site.feed)) == 2
+
+
+async def test_a_package_whose_last_version_was_taken_away_is_said_to_be_gone(site: Site) -> None:
+    cursor = await site.feed.head()
+    gone = Event(4, moment(4), "org.Example:Other", "2.0", What.REMOVED)
+    site.serve(History((*FIRST.events, gone)))
+
+    assert (await changed(site.feed, cursor))[0] == [Change("org.Example:Other", None, True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tests.registry_server.history import Event, History, What
 from tests.registry_server.resources import Resource, archive, document
@@ -16,7 +16,7 @@ CHUNKS_KEPT = 30
 
 Fields = dict[str, str]
 
-_FLAGS = {"u": 5, "DESCRIPTOR": 5, "allGroups": 5, "rootGroups": 5}
+_FLAGS = {"u": 5, "1": 5, "n": 7, "d": 7, "DESCRIPTOR": 5, "allGroups": 5, "rootGroups": 5}
 _TIME = 1_785_542_400_000
 
 
@@ -27,11 +27,17 @@ def packed(documents: Iterable[Fields]) -> bytes:
 
 def encoded(fields: Fields) -> bytes:
     """One document."""
-    parts = [struct.pack(">i", len(fields))]
-    for name, value in fields.items():
-        key, text = modified_utf8(name), modified_utf8(value)
-        parts.append(struct.pack(">bH", _FLAGS.get(name, 4), len(key)) + key + struct.pack(">i", len(text)) + text)
-    return b"".join(parts)
+    return framed([field(name, value) for name, value in fields.items()])
+
+
+def framed(fields: Sequence[bytes]) -> bytes:
+    """A document of fields that are encoded already."""
+    return struct.pack(">i", len(fields)) + b"".join(fields)
+
+
+def field(name: str, value: str) -> bytes:
+    key, text = modified_utf8(name), modified_utf8(value)
+    return struct.pack(">bH", _FLAGS.get(name, 4), len(key)) + key + struct.pack(">i", len(text)) + text
 
 
 def modified_utf8(text: str) -> bytes:

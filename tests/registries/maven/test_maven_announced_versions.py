@@ -1,0 +1,126 @@
+"""Versions that the index has announced and the repository's own list may lack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from securechain_ingest.errors import NotFound, Stale
+from securechain_ingest.model import Package
+from securechain_ingest.registries.maven.client import Maven
+from securechain_ingest.registries.maven.index_records import revision
+from securechain_ingest.registries.protocol import Unchanged
+from tests.registries.asking import connected, first_visit, known
+from tests.registry_server import Server, World, maven, serve
+
+LAGGING = maven.Package(
+    "org.made:lagging",
+    (
+        maven.Version("1.0"),
+        maven.Version("1.1", (maven.need("org.made:thing", "1.0"),), is_listed=False),
+        maven.Version("1.2", is_listed=False),
+    ),
+)
+UNLISTED = maven.Package("org.made:unlisted", (maven.Version("1.0"),), listed=False)
+NAME = LAGGING.name
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(World((LAGGING, UNLISTED))) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def registry(server: Server, tmp_path: Path) -> AsyncIterator[Maven]:
+    server.requests.clear()
+    async with connected(Maven, server, tmp_path) as client:
+        yield client
+
+
+async def announced(registry: Maven, name: str, versions: str, first: Package | None = None) -> Package:
+    package = await registry.fetch(registry.identify(name), known(first) if first else None, at_least=versions)
+    assert isinstance(package, Package)
+    return package
+
+
+def versions_of(package: Package) -> list[str]:
+    return [version.name for version in package.versions]
+
+
+async def test_an_announced_version_is_taken_beside_those_of_the_list(registry: Maven) -> None:
+    package = await announced(registry, NAME, "1.0 1.1")
+
+    assert versions_of(package) == ["1.0", "1.1"]
+    [requirement] = package.versions[1].requirements or ()
+    assert requirement.target.registry_name == "org.made:thing"
+    assert package.revision == revision(["1.0", "1.1"])
+    assert not package.lists_all_versions
+
+
+async def test_an_unchanged_list_does_not_hide_what_the_index_announced(registry: Maven) -> None:
+    first = await first_visit(registry, NAME)
+    assert versions_of(first) == ["1.0"]
+
+    assert versions_of(await announced(registry, NAME, "1.1", first)) == ["1.0", "1.1"]
+
+
+async def test_what_the_graph_has_already_is_asked_for_conditionally(registry: Maven, server: Server) -> None:
+    first = await announced(registry, NAME, "1.1")
+    server.requests.clear()
+
+    again = await registry.fetch(registry.identify(NAME), known(first), at_least="1.1 1.0")
+
+    assert isinstance(again, Unchanged)
+    assert [request.status for request in server.requests] == [304]
+
+
+async def test_versions_that_the_graph_has_and_the_list_lacks_count_in_the_revision(registry: Maven) -> None:
+    first = await announced(registry, NAME, "1.1")
+
+    second = await announced(registry, NAME, "1.2", first)
+
+    assert versions_of(second) == ["1.0", "1.2"]
+    assert second.revision == revision(["1.0", "1.1", "1.2"])
+
+
+async def test_an_announced_version_without_a_pom_is_left_out_and_told(registry: Maven) -> None:
+    with capture_logs() as logs:
+        package = await announced(registry, NAME, "9.9")
+
+    assert versions_of(package) == ["1.0"]
+    assert package.revision == revision(["1.0"])
+    [log] = [log for log in logs if log["event"] == "indexed_versions_missing"]
+    assert log["versions"] == ["9.9"]
+
+
+async def test_a_package_without_a_list_has_the_versions_that_were_announced(registry: Maven) -> None:
+    assert versions_of(await announced(registry, UNLISTED.name, "1.0")) == ["1.0"]
+
+
+async def test_a_package_of_which_nothing_announced_can_be_seen_is_tried_again(registry: Maven) -> None:
+    with pytest.raises(Stale):
+        await announced(registry, "org.made:not-yet", "1.0")
+
+
+async def test_a_package_that_nobody_announced_and_that_has_no_list_is_not_there(registry: Maven) -> None:
+    with pytest.raises(NotFound):
+        await registry.fetch(registry.identify(UNLISTED.name), None)
+
+
+async def test_a_version_is_never_taken_back(registry: Maven, server: Server) -> None:
+    first = await announced(registry, NAME, "1.1 1.2")
+    server.replace(World((replace(LAGGING, versions=(*LAGGING.versions, maven.Version("2.0"))),)))
+    try:
+        second = await registry.fetch(registry.identify(NAME), known(first))
+    finally:
+        server.replace(World((LAGGING, UNLISTED)))
+
+    assert isinstance(second, Package)
+    assert not second.lists_all_versions
+    assert second.revision == revision(["1.0", "1.1", "1.2", "2.0"])
