@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.registries.maven.index import decode, documents, uinfos
 from securechain_ingest.registries.maven.index_properties import parse_index_properties, parse_properties
 from securechain_ingest.registries.maven.index_records import read_chunk, read_listing, revision
-from tests.registry_server.maven.index import Fields, encoded, modified_utf8, packed, records
+from tests.registry_server.maven.index import Fields, encoded, field, framed, modified_utf8, packed, records
 
 TEXT = st.text(max_size=30)
 DOCUMENTS = st.lists(st.dictionaries(st.sampled_from(["u", "m", "i", "n", "d", "1", "del", "x"]), TEXT, max_size=6))
@@ -45,6 +46,23 @@ def test_a_value_that_looks_like_a_document_is_a_value(texts: list[str], repeats
     written = [{"n": inner.decode("latin-1") + text, "u": f"good|{number}|1|NA"} for number, text in enumerate(texts)]
 
     assert keys(packed(written)) == [f"good|{number}|1|NA" for number in range(len(texts))]
+
+
+@given(st.lists(st.sampled_from(["u", "n", "d", "m", "Bundle-Name", "1"]), min_size=1, max_size=6), st.integers(1, 300))
+def test_raw_bytes_that_look_like_a_document_are_still_a_value(names: list[str], repeats: int) -> None:
+    # Java writes no NUL within a value; a foreign writer may.
+    inner = encoded({"u": "evil|evil|6.6.6|NA", "m": "1"}) * repeats
+    disguised = framed(
+        [field("u", "good|a|1|NA"), *(bare(name) + struct.pack(">i", len(inner)) + inner for name in names)]
+    )
+    plain = struct.pack(">bq", 1, 0) + disguised + encoded({"u": "good|b|2|NA"})
+
+    assert keys(gzip.compress(plain, 1)) == ["good|a|1|NA", "good|b|2|NA"]
+
+
+def bare(name: str) -> bytes:
+    """A field's flags and name."""
+    return field(name, "")[:-4]
 
 
 @given(TEXT)
