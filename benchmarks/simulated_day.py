@@ -23,6 +23,7 @@ from securechain_ingest.registries.protocol import RegistryClass
 from tests.registries.asking import connected, fed, known
 from tests.registry_server import Server, Shape, World, generate, serve
 from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.maven import index
 
 CHANGED_SHARE: Mapping[str, float] = {
     "pypi": 0.008,
@@ -61,6 +62,8 @@ async def day(registry: RegistryClass, packages: int, folder: Path) -> dict[str,
     names = [each.truth().registry_name for each in made]
     others = [filler(ecosystem, number) for number in range(packages - count)]
     evening = History(tuple(events([*others, *names], "1.0.0", 1)))
+    # Maven Central publishes what has come since in one chunk.
+    index.EVENTS_A_CHUNK = count
     morning = History((*evening.events, *events(names, "9.9.9", len(evening.events) + 1)))
     with serve(World(made, histories={ecosystem: evening})) as server:
         async with fed(registry.feed, server, folder) as feed, connected(registry, server, folder) as client:

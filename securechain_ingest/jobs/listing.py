@@ -35,7 +35,7 @@ logger = structlog.get_logger(__name__)
 
 
 def listing_key(ecosystem: str) -> str:
-    """List: the packed pages. Beside it a hash, `<key>:meta`, says how far it is."""
+    """Hash: which reading of the list is the newest, and how far it is. Its pages are in lists of their own."""
     return KEYS.get(ecosystem, f"all_{ecosystem}_packages")
 
 
@@ -50,6 +50,7 @@ class Listing:
     pages: int
     names: int
     key: str
+    """The list of its pages: a job that compares goes on with its own while another one reads the registry anew."""
 
     async def page(self, redis: Redis, number: int) -> list[Listed]:
         """One page, counted from 0. Raises StoreError, also if Redis no longer has it."""
@@ -57,7 +58,6 @@ class Listing:
             raw: Any = await redis.lindex(self.key, number)
             # A job may take longer than the list is good for, and would need it still if it is broken off.
             await redis.expire(self.key, _KEPT_WHILE_USED_S)
-            await redis.expire(f"{self.key}:meta", _KEPT_WHILE_USED_S)
         if raw is None:
             raise StoreError(f"Redis no longer has page {number} of {self.key}; the next run reads the list again")
         return unpack(raw)
@@ -73,14 +73,15 @@ async def whole_listing(
     key = listing_key(ecosystem)
     async with _only_reader(redis, key, lease_s):
         held: dict[Any, Any] = await _meta(redis, key)
-        if held.get("complete") and (held["id"] == reuse or _age_s(held["complete"]) < ttl_s):
+        is_there = bool(held) and await _has_pages(redis, key, held)
+        if held.get("complete") and is_there and (held["id"] == reuse or _age_s(held["complete"]) < ttl_s):
             return _listing(key, held)
-        if held.get("complete") or not held.get("position"):
+        if held.get("complete") or not held.get("position") or not is_there:
             held = {"id": secrets.token_hex(8), "head": await feed.head(), "position": "", "pages": "0", "names": "0"}
             with store_errors():
                 async with redis.pipeline() as pipeline:
-                    pipeline.delete(key, f"{key}:meta")
-                    pipeline.hset(f"{key}:meta", mapping=held)
+                    pipeline.delete(key)
+                    pipeline.hset(key, mapping=held)
                     await pipeline.execute()
         else:
             logger.info("listing_resumed", ecosystem=ecosystem, pages=int(held["pages"]))
@@ -93,7 +94,7 @@ async def whole_listing(
             await run.report()
         held["complete"] = datetime.now(UTC).isoformat()
         with store_errors():
-            await redis.hset(f"{key}:meta", mapping=held)
+            await redis.hset(key, mapping=held)
         logger.info("listing_read", ecosystem=ecosystem, names=names)
         return _listing(key, held)
 
@@ -101,18 +102,22 @@ async def whole_listing(
 async def let_expire(redis: Redis, listing: Listing, ttl_s: float) -> None:
     """Say that nobody needs the list any more but who comes soon. Raises StoreError."""
     with store_errors():
-        for key in (listing.key, f"{listing.key}:meta"):
-            await redis.expire(key, max(1, int(ttl_s)))
+        await redis.expire(listing.key, max(1, int(ttl_s)))
+
+
+async def _has_pages(redis: Redis, key: str, held: dict[Any, Any]) -> bool:
+    """Whether none has expired; an empty list has none."""
+    with store_errors():
+        return bool(await redis.llen(_pages_key(key, held)) == int(held["pages"]))
 
 
 async def _add(redis: Redis, key: str, packed: bytes, held: dict[Any, Any]) -> None:
     """The page and the place behind it, both or neither."""
     with store_errors():
         async with redis.pipeline() as pipeline:
-            pipeline.rpush(key, packed)
-            pipeline.hset(f"{key}:meta", mapping=held)
-            pipeline.expire(key, _KEPT_WHILE_USED_S)
-            pipeline.expire(f"{key}:meta", _KEPT_WHILE_USED_S)
+            pipeline.rpush(_pages_key(key, held), packed)
+            pipeline.expire(_pages_key(key, held), _KEPT_WHILE_USED_S)
+            pipeline.hset(key, mapping=held)
             await pipeline.execute()
 
 
@@ -143,12 +148,16 @@ async def _renew(lock: Lock, lease_s: float) -> None:
 
 async def _meta(redis: Redis, key: str) -> dict[Any, Any]:
     with store_errors():
-        held: Any = await redis.hgetall(f"{key}:meta")
+        held: Any = await redis.hgetall(key)
     return {field.decode(): value.decode() for field, value in held.items()}
 
 
 def _listing(key: str, held: dict[Any, Any]) -> Listing:
-    return Listing(held["id"], held["head"], int(held["pages"]), int(held["names"]), key)
+    return Listing(held["id"], held["head"], int(held["pages"]), int(held["names"]), _pages_key(key, held))
+
+
+def _pages_key(key: str, held: dict[Any, Any]) -> str:
+    return f"{key}:{held['id']}"
 
 
 def _age_s(moment: str) -> float:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from securechain_ingest.errors import StoreError, Unavailable
 from securechain_ingest.graph.names import PackageNames
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.jobs.comparison import Registered
 from securechain_ingest.jobs.listing import listing_key
+from securechain_ingest.runs import Run
 from tests.graph.builders import pypi, write
 from tests.jobs.feeds import KEYS, Bench
 
@@ -163,3 +167,24 @@ async def test_the_graph_is_asked_once_for_thousands_of_names(bench: Bench) -> N
         "pkg:pypi/d",
     ]
     assert await bench.graph.names.count(ecosystem) == 3
+
+
+async def test_a_list_that_is_read_anew_does_not_change_under_a_job_that_compares_the_old_one(bench: Bench) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    submit = type(bench.place()).submit
+    read_anew = False
+
+    async def interrupted(self: Registered, messages: Sequence[Message], run: Run) -> None:
+        nonlocal read_anew
+        await submit(self, messages, run)
+        if not read_anew:
+            read_anew = True
+            bench.feed.listed = {"other": None}
+            await bench.update()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registered, "submit", interrupted)
+        await bench.ingest()
+
+    assert await bench.queued_names() == list(NAMES)

@@ -84,7 +84,10 @@ class Life:
         self._epochs = dict.fromkeys(shape.ecosystems, 0)
         self._forgotten = dict.fromkeys(shape.ecosystems, 0)
         self._events: dict[str, list[Event]] = {ecosystem: [] for ecosystem in shape.ecosystems}
-        self._packages = [_fixed(made) for made in generate(shape).packages if made.truth().versions]
+        generated = generate(shape).packages
+        self._packages = [_fixed(made) for made in generated if made.truth().versions]
+        # The parents and BOMs that Maven's artifacts inherit from.
+        self._unlisted = tuple(made for made in generated if isinstance(made, maven.Package) and not made.listed)
         self._random.shuffle(self._packages)
         for package in self._packages[: len(self._packages) // 2]:
             self._publish(package, self._random.randint(1, len(package.versions)))
@@ -109,7 +112,7 @@ class Life:
             ecosystem: History(tuple(events), self._epochs[ecosystem], self._forgotten[ecosystem])
             for ecosystem, events in self._events.items()
         }
-        return World(tuple(package.now() for package in self._live()), histories=histories)
+        return World((*self._unlisted, *(package.now() for package in self._live())), histories=histories)
 
     def truth(self) -> dict[str, ExpectedPackage]:
         """What the registries have today, by purl."""

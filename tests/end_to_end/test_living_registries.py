@@ -1,0 +1,145 @@
+"""Registries that change every day, feeds that are reset or lose entries, daemons that are killed: the graph follows.
+
+CI lives a few days; `make soak` (or `pytest -m soak --soak-rounds N`) many more. The seed is shown on failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+
+import pytest
+import redis
+from redis.asyncio import Redis
+
+from securechain_ingest.schedules.board import Board, Request, State
+from securechain_ingest.schedules.execution import new_run_id
+from securechain_ingest.schedules.recorder import utc_now
+from securechain_ingest.settings import INGESTION_JOBS, UPDATE_JOBS
+from tests.end_to_end.conftest import STREAM, dead_letters, settled
+from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
+from tests.end_to_end.graph_contents import LABELS, GraphReader
+from tests.registry_server import ExpectedPackage, Shape, serve
+from tests.registry_server.life import Life
+
+ECOSYSTEMS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
+Live = dict[str, tuple[list[str], set[tuple[str, str, str]]]]
+"""By purl: the versions that are there, in their order, and the edges."""
+
+
+def ask_for_all_jobs(redis_url: str, chance: random.Random) -> None:
+    """As `schedules run` does, in any order."""
+
+    async def ask() -> None:
+        async with Redis.from_url(redis_url) as client:
+            board = Board(client, STREAM)
+            for job in chance.sample((*INGESTION_JOBS, *UPDATE_JOBS), 12):
+                await board.request(job, Request(new_run_id(utc_now()), {}))
+
+    asyncio.run(ask())
+
+
+def all_done(redis_url: str, queue: redis.Redis) -> bool:
+    """Whether no run is asked for, under way or broken off, and nothing is queued."""
+
+    async def state() -> State:
+        async with Redis.from_url(redis_url) as client:
+            return await Board(client, STREAM).state()
+
+    now = asyncio.run(state())
+    return not now.requests and not now.marks and settled(queue)
+
+
+def wanted(truth: Mapping[str, ExpectedPackage]) -> Live:
+    return {
+        purl: (
+            [version.name for version in package.versions],
+            {
+                (version.purl, target, "".join(sorted(constraints.replace(" ", ""))))
+                for version in package.versions
+                for target, constraints in version.requirements.items()
+            },
+        )
+        for purl, package in truth.items()
+    }
+
+
+def live(reader: GraphReader) -> Live:
+    """What the graph has of packages and versions that are not marked as gone."""
+    found: Live = {}
+    for label in LABELS:
+        versions = reader.rows(
+            f"MATCH (p:{label})-[:HAVE]->(v:Version) WHERE p.removed_at IS NULL AND v.removed IS NULL"
+            " RETURN p.purl AS package, v.name AS name, v.purl AS purl ORDER BY v.serial_number, v.name"
+        )
+        for row in versions:
+            found.setdefault(row["package"], ([], set()))[0].append(row["name"])
+        for pattern in ("(v)-[r:REQUIRE]->(t)", "(v)<-[r:AWAITED_BY]-(t:AbsentPackage)"):
+            edges = reader.rows(
+                f"MATCH (p:{label})-[:HAVE]->(v:Version) WHERE p.removed_at IS NULL AND v.removed IS NULL"
+                f" MATCH {pattern} RETURN p.purl AS package, v.purl AS purl, t.purl AS target, r.constraints AS text"
+            )
+            for row in edges:
+                text = "".join(sorted(row["text"].replace(" ", "")))
+                found[row["package"]][1].add((row["purl"], row["target"], text))
+    return found
+
+
+def differences(found: Live, expected: Live) -> list[str]:
+    return [
+        f"{purl}: {found.get(purl)} instead of {expected.get(purl)}"
+        for purl in sorted(found.keys() | expected.keys())
+        if found.get(purl) != expected.get(purl)
+    ]
+
+
+def kill_some_time(process: DaemonProcess, chance: random.Random) -> None:
+    """In the middle of runs and of the packages that they queue."""
+    until(lambda: process.events("job_started") or process.process.poll() is not None, "a run")
+    time.sleep(chance.uniform(0, 1.5))
+    process.kill()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_after_any_number_of_days_the_graph_equals_the_registries(
+    request: pytest.FixtureRequest,
+    environment: dict[str, str],
+    redis_url: str,
+    queue: redis.Redis,
+    reader: GraphReader,
+) -> None:
+    days = request.config.getoption("--soak-rounds")
+    seed = request.config.getoption("--soak-seed")
+    chance = random.Random(seed)
+    life = Life(Shape(packages=3 + days, seed=seed, median_versions=4, requirements=3, odd_share=0.0, large_share=0.0))
+    variables = environment | {
+        "SECURECHAIN_QUEUE__MAX_DELIVERIES": "100",
+        "SECURECHAIN_FEEDS__LISTING_TTL_S": "0.001",
+        "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.001",
+        # What crates.io's feed does not tell, only a comparison finds.
+        "SECURECHAIN_RECONCILE__CARGO": "0.001",
+        "SECURECHAIN_RECONCILE__PYPI": "0.001",
+        "SECURECHAIN_PACKAGES__ABSENT_RETRY_S": "0.001",
+    }
+    with serve(life.world()) as server:
+        variables |= server.environment()
+        for day in range(days):
+            if day:
+                life.next_day()
+                for _ in range(chance.randint(0, 2)):
+                    chance.choice((life.reset, life.forget))(chance.choice(ECOSYSTEMS))
+                server.replace(life.world())
+            ask_for_all_jobs(redis_url, chance)
+            with daemon(variables) as process:
+                kill_some_time(process, chance)
+                assert not process.events("handler_failed")
+            with daemon(variables) as process:
+                until(lambda: all_done(redis_url, queue), f"the end of day {day}, seed {seed}", 120)
+                assert not process.events("handler_failed")
+                assert not process.events("job_failed"), process.events("job_failed")
+                assert process.stop() == 0
+            assert differences(live(reader), wanted(life.truth())) == [], f"day {day}, seed {seed}"
+    assert dead_letters(queue) == [], f"seed {seed}"
