@@ -14,7 +14,6 @@ from securechain_ingest.intake.messages import Message
 from securechain_ingest.jobs.comparison import Registered
 from securechain_ingest.jobs.listing import listing_key
 from securechain_ingest.runs import Run
-from tests.graph.builders import pypi, write
 from tests.jobs.feeds import KEYS, Bench
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -147,26 +146,6 @@ async def test_two_runs_that_want_one_list_read_it_once(bench: Bench) -> None:
     await asyncio.gather(bench.ingest(), bench.update())
 
     assert bench.feed.pages_read == 3
-
-
-async def test_the_graph_is_asked_once_for_thousands_of_names(bench: Bench) -> None:
-    ecosystem = pypi("a").ecosystem
-    await bench.store("a", "c", revision="7")
-    await bench.graph.write([write(pypi("d"), "1.0")])
-    await bench.graph.mark_absent(pypi("c"), write(pypi("c"), "1.0").checked_at, "gone", removed=True)
-
-    states = await bench.graph.names.states(ecosystem, [f"pkg:pypi/{name}" for name in "abcd"])
-
-    assert {purl: (state.is_complete, state.revision, state.is_removed) for purl, state in states.items()} == {
-        "pkg:pypi/a": (True, "7", False),
-        "pkg:pypi/c": (True, "7", True),
-        "pkg:pypi/d": (True, None, False),
-    }
-    assert [known.purl for known in await bench.graph.names.page(ecosystem, "pkg:pypi/a")] == [
-        "pkg:pypi/c",
-        "pkg:pypi/d",
-    ]
-    assert await bench.graph.names.count(ecosystem) == 3
 
 
 async def test_a_list_that_is_read_anew_does_not_change_under_a_job_that_compares_the_old_one(bench: Bench) -> None:

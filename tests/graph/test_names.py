@@ -1,0 +1,35 @@
+"""Which packages of a list of names the graph has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from securechain_ingest.graph.store import Graph
+from tests.graph.builders import MONDAY, PYPI, pypi, version, write
+
+
+async def test_the_graph_is_asked_once_for_thousands_of_names(graph: Graph) -> None:
+    writes = [write(pypi(name), "1.0") for name in ("a", "c")]
+    await graph.write([replace(each, package=replace(each.package, revision="7")) for each in writes])
+    await graph.write([write(pypi("d"), version(pypi("d"), "1.0", {pypi("late"): "any", pypi("soon"): "any"}))])
+    await graph.mark_absent(pypi("c"), MONDAY, "gone", removed=True)
+    await graph.mark_absent(pypi("late"), MONDAY, "not there yet", removed=False)
+
+    states = await graph.names.states(PYPI, [f"pkg:pypi/{name}" for name in ("a", "b", "c", "d", "late", "soon")])
+
+    assert {
+        purl: (state.is_complete, state.revision, state.is_removed, state.is_awaited) for purl, state in states.items()
+    } == {
+        "pkg:pypi/a": (True, "7", False, False),
+        "pkg:pypi/c": (True, "7", True, False),
+        "pkg:pypi/d": (True, None, False, False),
+        "pkg:pypi/late": (False, None, False, True),
+    }
+
+
+async def test_the_known_packages_are_walked_by_purl(graph: Graph) -> None:
+    await graph.write([write(pypi(name), "1.0") for name in ("a", "c", "d")])
+
+    assert [known.purl for known in await graph.names.page(PYPI, "pkg:pypi/a")] == ["pkg:pypi/c", "pkg:pypi/d"]
+    assert await graph.names.page(PYPI, "pkg:pypi/d") == []
+    assert await graph.names.count(PYPI) == 3
