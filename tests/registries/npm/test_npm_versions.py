@@ -62,6 +62,7 @@ def test_a_prerelease_is_told_from_a_release(name: str, prerelease: bool) -> Non
 @example("1.2.3\n", "1.2.3")
 @example("1.0.0-1", "1.0.0--1")
 @example("1.2.3.4", "1.2.3")
+@example("", "0.0.0+.")
 def test_two_names_are_ordered_as_univers_orders_them(one: str, other: str) -> None:
     keys = [_or_none(version_key, name) for name in (one, other)]
     theirs = [_or_none(SemverVersion, name) for name in (one, other)]
