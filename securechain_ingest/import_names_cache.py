@@ -11,11 +11,9 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
-from securechain_ingest.errors import StoreAway, StoreError
 from securechain_ingest.model import ImportNames, Package
+from securechain_ingest.redis_errors import store_errors
 
 
 class ImportNamesCache:
@@ -38,10 +36,8 @@ class ImportNamesCache:
         key = _key(package)
         if key is None:
             return None
-        try:
+        with store_errors():
             raw = await self._redis.get(key)
-        except RedisError as error:
-            raise _store_error(error) from error
         ecosystem = package.ref.ecosystem
         match _loads(raw):
             case {
@@ -66,10 +62,8 @@ class ImportNamesCache:
         }
         if names.repository_url is not None:
             entry["repository_url"] = names.repository_url
-        try:
+        with store_errors():
             await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
-        except RedisError as error:
-            raise _store_error(error) from error
 
 
 def _loads(raw: bytes | str | None) -> Any:
@@ -84,8 +78,3 @@ def _key(package: Package) -> str | None:
     if not package.artifacts:
         return None
     return f"import_names:{package.ref.registry_name}:{package.artifacts[0].version}"
-
-
-def _store_error(error: RedisError) -> StoreError:
-    kind = StoreAway if isinstance(error, RedisConnectionError) else StoreError
-    return kind(f"Redis did not answer ({type(error).__name__})")

@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from securechain_ingest.advisories.osv import OsvBucket
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.configuration import Settings
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.registries import build_feeds, build_registries
-from securechain_ingest.registries.feed import Feed
+from securechain_ingest.registries import build_registries
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
 from securechain_ingest.worker import Worker
@@ -28,9 +26,7 @@ class Service:
     http: HttpClient
     registries: Mapping[str, Registry]
     """By graph label."""
-    feeds: Mapping[str, Feed]
-    """By ecosystem."""
-    osv: OsvBucket
+    pool: ParserPool
     import_names: ImportNamesCache
 
 
@@ -46,7 +42,6 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
     ):
         archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes)
         registries = build_registries(http, archives, pool)
-        feeds = build_feeds(http, pool, settings.daemon.state_dir / "feeds")
         await stores.graph.ensure_schema([registry.ecosystem for registry in registries.values()])
         await stores.advisories.ensure_indexes()
         names = ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s)
@@ -58,4 +53,4 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             max_strikes=settings.archives.max_strikes,
             depth=depth,
         )
-        yield Service(worker, http, registries, feeds, OsvBucket(http, pool, spool_dir), names)
+        yield Service(worker, http, registries, pool, names)

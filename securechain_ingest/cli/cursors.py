@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
 from securechain_ingest.configuration import Settings
 
 if TYPE_CHECKING:
@@ -25,14 +25,8 @@ app = typer.Typer(help="How far the feeds have been followed.", no_args_is_help=
 
 def _with_cursors(settings: Settings, work: Callable[[Cursors], Awaitable[T]]) -> T:
     from securechain_ingest.jobs.cursors import Cursors
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
-    async def connected() -> T:
-        addresses = of_running_daemon(settings, frozenset({REDIS}))
-        async with redis_client(addresses.redis_url or "", settings) as redis:
-            return await work(Cursors(redis, settings.queue.stream))
-
-    return run_async(connected())
+    return run_with_redis(settings, lambda redis: work(Cursors(redis, settings.queue.stream)))
 
 
 @app.command("show")

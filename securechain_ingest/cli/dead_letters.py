@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Protocol, TypeVar
 
 import typer
 from redis.asyncio import Redis
 
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
 from securechain_ingest.configuration import Settings
 from securechain_ingest.settings import QueueSettings
 
@@ -21,17 +21,6 @@ app = typer.Typer(help="Messages that could not be served.", no_args_is_help=Tru
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids as `list` shows them.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
 KindOption = Annotated[str | None, typer.Option("--kind", help="Every dead letter of this kind.")]
-
-
-def _with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) -> T:
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
-
-    async def connected() -> T:
-        addresses = of_running_daemon(settings, frozenset({REDIS}))
-        async with redis_client(addresses.redis_url or "", settings) as redis:
-            return await work(redis)
-
-    return run_async(connected())
 
 
 @app.command("list")
@@ -47,7 +36,7 @@ def list_command(
     from securechain_ingest.intake.dead_letters import list_dead_letters
 
     settings = load_settings(config, state_dir)
-    letters = _with_redis(
+    letters = run_with_redis(
         settings, lambda redis: list_dead_letters(redis, settings.queue, limit=limit, after=after, kind=kind)
     )
     for letter in letters:
@@ -70,7 +59,7 @@ def show_command(
     from securechain_ingest.intake.dead_letters import show_dead_letter
 
     settings = load_settings(config, state_dir)
-    letter = _with_redis(settings, lambda redis: show_dead_letter(redis, settings.queue, entry_id))
+    letter = run_with_redis(settings, lambda redis: show_dead_letter(redis, settings.queue, entry_id))
     if letter is None:
         typer.echo(f"there is no dead letter {entry_id}", err=True)
         raise typer.Exit(1)
@@ -122,7 +111,7 @@ def _act_on(
 ) -> None:
     if sum((bool(ids), everything, kind is not None)) != 1:
         raise typer.BadParameter("give ids, or --kind, or --all", param_hint="IDS")
-    count = _with_redis(settings, lambda redis: act(redis, settings.queue, ids=ids or None, kind=kind))
+    count = run_with_redis(settings, lambda redis: act(redis, settings.queue, ids=ids or None, kind=kind))
     typer.echo(f"{count} {done}")
     if ids and count < len(ids):
         typer.echo(f"{len(ids) - count} of the ids are no dead letters", err=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+import difflib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from securechain_ingest.configuration import CONFIG_VARIABLE, Settings, load
+from securechain_ingest.settings import JOBS
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 T = TypeVar("T")
 
@@ -45,3 +50,26 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     import asyncio
 
     return asyncio.run(coroutine)
+
+
+def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) -> T:
+    """Run a command's work on the Redis of the configuration or of a running daemon. Raises ConfigError, StoreError."""
+    from securechain_ingest.redis_errors import store_errors
+    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+
+    async def connected() -> T:
+        addresses = of_running_daemon(settings, frozenset({REDIS}))
+        async with redis_client(addresses.redis_url or "", settings) as redis:
+            with store_errors():
+                return await work(redis)
+
+    return run_async(connected())
+
+
+def known_job(name: str, param_hint: str) -> str:
+    """The name, if a schedule has it. Raises typer.BadParameter, which names the one that may have been meant."""
+    if name in JOBS:
+        return name
+    near = difflib.get_close_matches(name, JOBS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(JOBS)}"
+    raise typer.BadParameter(f"{name} is no job; {hint}", param_hint=param_hint)

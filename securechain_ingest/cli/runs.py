@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, known_job, load_settings, run_async
 from securechain_ingest.configuration import Settings
-from securechain_ingest.settings import JOBS
 
 app = typer.Typer(help="What the jobs have done.", no_args_is_help=True)
 
@@ -26,12 +24,8 @@ def list_command(
     as_json: JsonOption = False,
 ) -> None:
     """One line a run: id, job, start, how long it took, outcome, what it queued and what came of it."""
-    if job is not None and job not in JOBS:
-        near = difflib.get_close_matches(job, JOBS, n=1)
-        raise typer.BadParameter(
-            f"{job} is no job; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(JOBS)}"),
-            param_hint="--job",
-        )
+    if job is not None:
+        known_job(job, "--job")
     runs = run_async(_runs(load_settings(config, state_dir), job, limit))
     if as_json:
         typer.echo(json.dumps(runs, indent=2))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import (
+    ConfigOption,
+    JsonOption,
+    StateDirOption,
+    known_job,
+    load_settings,
+    run_async,
+    run_with_redis,
+)
 from securechain_ingest.configuration import Settings
 from securechain_ingest.settings import JOBS
 
@@ -77,20 +84,22 @@ def run_command(
     from securechain_ingest.schedules.recorder import utc_now
 
     settings = load_settings(config, state_dir)
-    known = _known(job)
+    known = known_job(job, "JOB")
     options = {"reconcile": reconcile, "allow_removals": allow_removals}
     request = Request(new_run_id(utc_now()), {name: "true" for name, chosen in options.items() if chosen})
-    run_async(_with_board(settings, lambda board: board.request(known, request)))
+    _with_board(settings, lambda board: board.request(known, request))
     typer.echo(request.run_id)
 
 
 async def _rows(settings: Settings) -> list[dict[str, Any]]:
+    from securechain_ingest.redis_errors import store_errors
     from securechain_ingest.schedules.board import Board
     from securechain_ingest.schedules.ticks import schedules_of
     from securechain_ingest.stores import connect, of_running_daemon
 
     async with connect(of_running_daemon(settings), settings) as stores:
-        state = await _asked(Board(stores.redis, settings.queue.stream).state())
+        with store_errors():
+            state = await Board(stores.redis, settings.queue.stream).state()
         last = {job: await stores.runs.newest(1, job=job) for job in JOBS}
     schedules = schedules_of(settings.schedules)
     return [_row(job, schedules[job], state, last[job]) for job in JOBS]
@@ -118,37 +127,15 @@ def _row(job: str, schedule: Schedule, state: State, last: list[RunRecord]) -> d
 
 
 def _override(settings: Settings, job: str, *, enabled: bool) -> None:
-    known = _known(job)
-    run_async(_with_board(settings, lambda board: board.override(known, enabled=enabled)))
+    known = known_job(job, "JOB")
+    _with_board(settings, lambda board: board.override(known, enabled=enabled))
     typer.echo(f"{known} is {'enabled' if enabled else 'disabled'}")
 
 
-async def _with_board(settings: Settings, work: Callable[[Board], Awaitable[object]]) -> None:
+def _with_board(settings: Settings, work: Callable[[Board], Awaitable[None]]) -> None:
     from securechain_ingest.schedules.board import Board
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
-    addresses = of_running_daemon(settings, frozenset({REDIS}))
-    async with redis_client(addresses.redis_url or "", settings) as redis:
-        await _asked(work(Board(redis, settings.queue.stream)))
-
-
-async def _asked(answer: Awaitable[Any]) -> Any:
-    from redis.exceptions import RedisError
-
-    from securechain_ingest.errors import StoreError
-
-    try:
-        return await answer
-    except RedisError as error:
-        raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
-
-
-def _known(job: str) -> str:
-    if job in JOBS:
-        return job
-    near = difflib.get_close_matches(job, JOBS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(JOBS)}"
-    raise typer.BadParameter(f"{job} is no job{hint}", param_hint="JOB")
+    run_with_redis(settings, lambda redis: work(Board(redis, settings.queue.stream)))
 
 
 def _in_zone(moment: datetime | None, zone: str) -> str | None:

@@ -22,8 +22,9 @@ from securechain_ingest.advisories.osv import WITHOUT_ECOSYSTEM, Modified, OsvBu
 from securechain_ingest.advisories.store import AdvisoryStore, Affected
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.jobs.cursors import Cursor, Cursors, store_errors
+from securechain_ingest.jobs.cursors import Cursor, Cursors
 from securechain_ingest.model import Link, PackageRef
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.registries.together import for_each
 from securechain_ingest.runs import Run

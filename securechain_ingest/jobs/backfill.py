@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.model import ImportNames, NamesGap, Package
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry, Unchanged
 
 PAGE_PACKAGES = 2_000
@@ -61,16 +60,16 @@ class Position:
 
     async def get(self) -> str:
         """Empty before the first."""
-        with _store_errors():
+        with store_errors():
             held = await self._redis.hget(self._key, self._walk)
         return held.decode() if isinstance(held, bytes) else ""
 
     async def set(self, name: str) -> None:
-        with _store_errors():
+        with store_errors():
             await self._redis.hset(self._key, self._walk, name)
 
     async def forget(self) -> None:
-        with _store_errors():
+        with store_errors():
             await self._redis.hdel(self._key, self._walk)
 
 
@@ -179,11 +178,3 @@ class Backfill:
 
 def _kind_of(error: IngestError) -> Kind:
     return Kind.PARSE_ERROR if isinstance(error, ArchiveRefused | ParserLost | Malformed) else Kind.DOWNLOAD_ERROR
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise StoreError(f"Redis did not answer ({type(error).__name__})") from error

@@ -19,10 +19,10 @@ from securechain_ingest.graph.names import PackageNames, PackageState
 from securechain_ingest.intake.keys import Keys
 from securechain_ingest.intake.messages import Message
 from securechain_ingest.intake.submission import submit
-from securechain_ingest.jobs.cursors import store_errors
 from securechain_ingest.jobs.digests import Digests
 from securechain_ingest.jobs.listing import Listing, let_expire, whole_listing
 from securechain_ingest.model import PackageRef
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
@@ -66,9 +66,9 @@ async def ingest_unknown(place: Registered, run: Run) -> None:
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
         return None if state is not None and state.is_complete else False
 
-    listing = await _listing(place, run)
+    listing, first = await _listing(place, run)
     run.metrics["total_in_registry"] = listing.names
-    await _compare(place, run, listing, wanted, None)
+    await _compare(place, run, listing, first, wanted, None)
     run.metrics["skipped_existing"] = run.metrics["names_compared"] - run.metrics["queued"]
     await _finish(place, run, listing)
 
@@ -88,9 +88,9 @@ async def reconcile(place: Registered, run: Run) -> str:
             return None if place.feed.is_current(state.revision, entry.revision) else True
         return True if entry.revision is not None or state.is_removed or not state.is_complete else None
 
-    listing = await _listing(place, run)
+    listing, first = await _listing(place, run)
     listed = Digests()
-    await _compare(place, run, listing, wanted, listed)
+    await _compare(place, run, listing, first, wanted, listed)
     gone = await _gone(place, run, listed)
     await place.submit([place.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(place, run, listing)
@@ -124,11 +124,12 @@ def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple
     return found
 
 
-async def _compare(place: Registered, run: Run, listing: Listing, wanted: Wanted, listed: Digests | None) -> None:
-    """Page by page, from the place where an earlier run of the same list was broken off."""
+async def _compare(
+    place: Registered, run: Run, listing: Listing, first: int, wanted: Wanted, listed: Digests | None
+) -> None:
+    """Page by page, from the `first`; those before it only for their digests."""
     ecosystem = place.registry.ecosystem
     run.metrics |= {"queued": 0, "names_compared": 0, "errors": 0}
-    first = await _place_in(place, run, listing)
     next_line = place.feeds.progress_every
     for number in range(listing.pages):
         if number < first and listed is None:
@@ -179,27 +180,21 @@ async def _gone(place: Registered, run: Run, listed: Digests) -> list[PackageRef
     return gone
 
 
-async def _listing(place: Registered, run: Run) -> Listing:
+async def _listing(place: Registered, run: Run) -> tuple[Listing, int]:
+    """The list, and the page of it that an earlier run of this job would have compared next; 0 in another list."""
     with store_errors():
         raw = await place.redis.hget(Keys(place.queue.stream).positions, run.job)
-    reuse = orjson.loads(raw)[0] if raw else None
-    return await whole_listing(
+    identity, page = orjson.loads(raw) if raw else (None, 0)
+    listing = await whole_listing(
         place.redis,
         place.feed,
         place.registry.ecosystem.name,
         run,
         ttl_s=place.feeds.listing_ttl_s,
         lease_s=place.queue.lease_s,
-        reuse=reuse,
+        reuse=identity,
     )
-
-
-async def _place_in(place: Registered, run: Run, listing: Listing) -> int:
-    """The page that an earlier run of this job would have compared next; 0 in another list."""
-    with store_errors():
-        raw = await place.redis.hget(Keys(place.queue.stream).positions, run.job)
-    identity, page = orjson.loads(raw) if raw else (None, 0)
-    return int(page) if identity == listing.id else 0
+    return listing, int(page) if identity == listing.id else 0
 
 
 async def _keep_place(place: Registered, run: Run, listing: Listing, page: int) -> None:

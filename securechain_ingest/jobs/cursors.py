@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from securechain_ingest.errors import StoreError
 from securechain_ingest.intake.keys import Keys
+from securechain_ingest.redis_errors import store_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +72,3 @@ def _cursor(raw: bytes | None) -> Cursor | None:
         return Cursor(**orjson.loads(raw)) if raw is not None else None
     except (orjson.JSONDecodeError, TypeError):
         return None
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Redis's errors as StoreError."""
-    try:
-        yield
-    except RedisError as error:
-        raise StoreError(f"Redis did not answer ({type(error).__name__}: {error})") from error

@@ -21,7 +21,7 @@ from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.jobs.cursors import store_errors
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed, unpack
 from securechain_ingest.runs import Run
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from securechain_ingest.advisories.osv import OsvBucket
 from securechain_ingest.configuration import Settings
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
 from securechain_ingest.jobs.comparison import Registered, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.refresh import queue_stale_packages
 from securechain_ingest.jobs.updates import queue_changes
+from securechain_ingest.registries import build_feeds
+from securechain_ingest.registries.feed import Feed
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Job, Run
 from securechain_ingest.service import Service
@@ -18,6 +21,9 @@ from securechain_ingest.stores import Stores
 
 def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings]) -> dict[str, Job]:
     """The jobs on open stores; `settings` gives those in force when a run begins."""
+    state_dir = settings().daemon.state_dir
+    feeds = build_feeds(service.http, service.pool, state_dir / "feeds")
+    bucket = OsvBucket(service.http, service.pool, state_dir / "spool")
 
     async def packages_refresh(run: Run) -> None:
         now = settings()
@@ -28,7 +34,7 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
     async def advisory_sync(run: Run) -> None:
         now = settings()
         sync = AdvisorySync(
-            service.osv,
+            bucket,
             stores.advisories,
             stores.graph,
             stores.redis,
@@ -40,19 +46,17 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
 
     jobs: dict[str, Job] = {"packages_refresh": packages_refresh, "advisory_sync": advisory_sync}
     for registry in service.registries.values():
-        jobs |= _registry_jobs(stores, service, registry, settings)
+        jobs |= _registry_jobs(stores, feeds[registry.ecosystem.name], registry, settings)
     return jobs
 
 
-def _registry_jobs(
-    stores: Stores, service: Service, registry: Registry, settings: Callable[[], Settings]
-) -> dict[str, Job]:
+def _registry_jobs(stores: Stores, feed: Feed, registry: Registry, settings: Callable[[], Settings]) -> dict[str, Job]:
     name = registry.ecosystem.name
     cursors = Cursors(stores.redis, settings().queue.stream)
 
     def place() -> Registered:
         now = settings()
-        return Registered(registry, service.feeds[name], stores.redis, stores.graph.names, now.queue, now.feeds)
+        return Registered(registry, feed, stores.redis, stores.graph.names, now.queue, now.feeds)
 
     async def ingestion(run: Run) -> None:
         await ingest_unknown(place(), run)

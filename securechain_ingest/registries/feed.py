@@ -5,8 +5,9 @@ A cursor is a text that only its feed understands. It stands for values seen in 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
@@ -62,6 +63,13 @@ class ListingPage:
 def pack(entries: Iterable[Listed]) -> bytes:
     """The content of a ListingPage."""
     return isal_zlib.compress(orjson.dumps([(name, revision) for name, revision in entries]), 1)
+
+
+def paged(entries: Iterable[Listed]) -> Iterator[ListingPage]:
+    """The pages of a listing that can only begin again."""
+    left = iter(entries)
+    while page := list(islice(left, PAGE_NAMES)):
+        yield ListingPage(pack(page), len(page), "")
 
 
 def unpack(packed: bytes) -> list[Listed]:

@@ -114,11 +114,10 @@ class RunStore:
             raise _store_error(error) from error
         return _record(document) if document is not None else None
 
-    async def newest(self, limit: int, *, job: str | None = None, outcome: str | None = None) -> list[RunRecord]:
-        """At most `limit` records, newest first, of one job and of one outcome if they are given."""
-        wanted = {key: value for key, value in (("job", job), ("outcome", outcome)) if value is not None}
+    async def newest(self, limit: int, *, job: str | None = None) -> list[RunRecord]:
+        """At most `limit` records, newest first, of one job if it is given."""
         try:
-            found = self._collection.find(wanted).sort("_id", -1).limit(limit)
+            found = self._collection.find({} if job is None else {"job": job}).sort("_id", -1).limit(limit)
             return [_record(document) async for document in found]
         except PyMongoError as error:
             raise _store_error(error) from error

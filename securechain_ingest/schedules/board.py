@@ -124,11 +124,6 @@ class Board:
         """Ask for a run, in place of one that was asked for and has not begun."""
         await self._redis.hset(self._key("requests"), job, _request_json(request))
 
-    async def has_request(self, job: str, request: Request) -> bool:
-        """Whether it still waits."""
-        waiting: Any = await self._redis.hget(self._key("requests"), job)
-        return bool(waiting == _request_json(request).encode())
-
     async def keep(self, record: RunRecord) -> None:
         """Keep the record of a run that has ended until it can be stored in MongoDB."""
         await self._redis.hset(self._key("unsaved"), record.id, as_json(record))

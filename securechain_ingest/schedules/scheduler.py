@@ -63,7 +63,7 @@ class Scheduler:
         self._schedules: dict[str, Schedule] = {}
         self._crons: dict[str, aiocron.Cron] = {}
         self._due: dict[str, tuple[datetime, Trigger]] = {}
-        self._running: dict[str, Execution] = {}
+        self._running: set[str] = set()
         self._wake = anyio.Event()
         self._runs = anyio.CancelScope()
 
@@ -195,7 +195,7 @@ class Scheduler:
     async def _begin(self, group: TaskGroup, record: RunRecord, abandoned: RunRecord | None) -> None:
         """The board says that it is ours."""
         execution = Execution(self._jobs[record.job], record, self._board, self._recorder, self._lease_s, self._now)
-        self._running[record.job] = execution
+        self._running.add(record.job)
 
         async def execute() -> None:
             try:
@@ -203,7 +203,7 @@ class Scheduler:
                     await self._recorder.broken_off(abandoned, self._closed(abandoned))
                 await execution.run()
             finally:
-                del self._running[record.job]
+                self._running.discard(record.job)
                 self._wake.set()
 
         group.start_soon(execute, name=f"job {record.job}")

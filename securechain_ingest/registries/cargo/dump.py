@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO, cast
 
@@ -26,7 +25,7 @@ from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, read_directory
 from securechain_ingest.errors import ArchiveRefused, Malformed
 from securechain_ingest.registries.cargo.revision import revision, version_digest
-from securechain_ingest.registries.feed import PAGE_NAMES, Listed, ListingPage, pack
+from securechain_ingest.registries.feed import Listed, ListingPage, paged
 
 TABLES: Final = ("crates.csv", "versions.csv")
 
@@ -131,10 +130,7 @@ class _Listing:
         entries = (
             Listed(name, revision([self._sums[crate]])) for crate, name in self._names.items() if crate in self._sums
         )
-        pages = []
-        while page := list(islice(entries, PAGE_NAMES)):
-            pages.append(ListingPage(pack(page), len(page), ""))
-        return pages
+        return list(paged(entries))
 
     def _rows(self, table: str, text: TextIO, *columns: str) -> Iterator[tuple[str, ...]]:
         rows = csv.reader(text, strict=True)

@@ -10,14 +10,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from isal import isal_zlib
 
 from securechain_ingest.errors import InvalidName, Malformed
-from securechain_ingest.registries.feed import PAGE_NAMES, Change, Listed, pack
+from securechain_ingest.registries.feed import Change, Listed, paged
 from securechain_ingest.registries.maven.index import decode, documents, uinfos
 from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for, identify, ids
 
@@ -75,11 +74,8 @@ def read_listing(path: str, source: str) -> IndexPages:
                 if checksums is None:
                     checksums = found[package] = array("I")
                 checksums.append(checksum)
-    entries = _listed(found, source)
-    pages = []
-    while page := list(islice(entries, PAGE_NAMES)):
-        pages.append((pack(page), len(page)))
-    return IndexPages(tuple(pages), len(found) - sum(names for _, names in pages))
+    pages = tuple((page.packed, page.names) for page in paged(_listed(found, source)))
+    return IndexPages(pages, len(found) - sum(names for _, names in pages))
 
 
 def read_chunk(path: str, source: str) -> ChunkChanges:

@@ -17,6 +17,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.registries.json_documents import load_object
 
 LIMIT: Final = 10_000
 """Rows of one page, the most that the service gives."""
@@ -76,7 +77,7 @@ class NpmFeed:
 
     async def _newest(self) -> int:
         url = self._http.url("npm_replicate", "")
-        newest = _object((await self._http.get(url, accept="application/json")).body, url).get("update_seq")
+        newest = load_object((await self._http.get(url, accept="application/json")).body, url).get("update_seq")
         if (number := _number(newest)) is None:
             raise Malformed(f"{url} does not tell its update_seq", url=url)
         return number
@@ -84,7 +85,7 @@ class NpmFeed:
 
 def parse_changes(body: bytes, since: int, url: str) -> tuple[Changes, int]:
     """A page of `_changes` and how many rows it had. Raises Malformed."""
-    document = _object(body, url)
+    document = load_object(body, url)
     found: dict[str, Change] = {}
     last = since
     for row in _rows(document, "results", url):
@@ -104,7 +105,7 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[Changes, int]:
 
 def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:
     """A page of `_all_docs` without the row that it begins with again, and how many rows it had. Raises Malformed."""
-    rows = _rows(_object(body, url), "rows", url)
+    rows = _rows(load_object(body, url), "rows", url)
     entries: list[Listed] = []
     last = behind
     for row in rows:
@@ -131,16 +132,6 @@ def _revision(row: dict[str, Any]) -> str | None:
         revision = changes[-1].get("rev")
         return revision if isinstance(revision, str) else None
     return None
-
-
-def _object(body: bytes, url: str) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"{url} is not JSON ({error})", url=url) from error
-    if not isinstance(document, dict):
-        raise Malformed(f"{url} is not a JSON object", url=url)
-    return document
 
 
 def _rows(document: dict[str, Any], key: str, url: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin
 
 from securechain_ingest.errors import Malformed
-from securechain_ingest.registries.nuget.documents import load_object
+from securechain_ingest.registries.json_documents import load_object
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(?:Z|\+00:00)?", re.ASCII)
 _DELETE: Final = "PackageDelete"

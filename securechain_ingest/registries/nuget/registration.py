@@ -17,9 +17,9 @@ from urllib.parse import quote, urldefrag, urljoin
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.json_documents import load_object
 from securechain_ingest.registries.nuget.catalog import normal_stamp
 from securechain_ingest.registries.nuget.constraints import constraints
-from securechain_ingest.registries.nuget.documents import load_object
 from securechain_ingest.registries.nuget.names import identify, version_purl
 from securechain_ingest.registries.nuget.versions import VersionKey, normal_version, version_key
 from securechain_ingest.registries.repository import normalise_repository, vendor_of

@@ -17,7 +17,8 @@ import orjson
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient, Response
-from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, paged
+from securechain_ingest.registries.json_documents import load_object
 
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
 
@@ -75,10 +76,7 @@ def parse_serial(body: bytes, url: str) -> int:
 def parse_listing(body: bytes, url: str) -> list[ListingPage]:
     """All projects with their serials, in pages. Raises Malformed."""
     entries = (Listed(name, str(serial)) for name, serial in _projects(_document(body, url), url))
-    pages = []
-    while page := list(islice(entries, PAGE_NAMES)):
-        pages.append(ListingPage(pack(page), len(page), ""))
-    return pages
+    return list(paged(entries))
 
 
 def parse_changes(body: bytes, since: int, url: str) -> tuple[int, list[tuple[str, int]]]:
@@ -91,11 +89,8 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[int, list[tuple[st
 
 
 def _document(body: bytes, url: str) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"{url} is not JSON ({error})", url=url) from error
-    if not isinstance(document, dict) or not isinstance(document.get("projects"), list):
+    document = load_object(body, url)
+    if not isinstance(document.get("projects"), list):
         raise Malformed(f"{url} is no list of projects", url=url)
     return document
 

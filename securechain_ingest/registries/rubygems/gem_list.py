@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from securechain_ingest.errors import Malformed
-from securechain_ingest.registries.feed import PAGE_NAMES, Change, Listed, ListingPage, pack
+from securechain_ingest.registries.feed import Change, Listed, ListingPage, paged
 
 _HEADER_END: Final = b"---\n"
 _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
@@ -26,11 +25,7 @@ _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
 def parse_listing(file: Path, url: str) -> list[ListingPage]:
     """Every gem that has a version left, with its MD5, in pages. Raises Malformed."""
     gems = _gems(file.read_bytes(), url)
-    entries = iter([Listed(name, digest) for name, (digest, is_left) in gems.items() if is_left])
-    pages = []
-    while page := list(islice(entries, PAGE_NAMES)):
-        pages.append(ListingPage(pack(page), len(page), ""))
-    return pages
+    return list(paged(Listed(name, digest) for name, (digest, is_left) in gems.items() if is_left))
 
 
 def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:

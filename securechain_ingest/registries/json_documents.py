@@ -1,4 +1,4 @@
-"""JSON documents of a NuGet server."""
+"""JSON documents of registries."""
 
 from __future__ import annotations
 
