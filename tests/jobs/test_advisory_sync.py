@@ -13,25 +13,19 @@ from redis.asyncio import Redis
 
 from securechain_ingest.advisories.osv import OsvBucket
 from securechain_ingest.advisories.store import AdvisoryStore
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, StoreError, Unavailable
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.http.client import HttpClient
 from securechain_ingest.jobs import advisory_sync
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.runs import Run
 from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
     GraphSettings,
-    HttpSettings,
-    RateSettings,
     VulnerabilitySettings,
 )
 from tests.graph.builders import NPM, PYPI, npm, pypi, write
 from tests.jobs.feeds import DAY_S
+from tests.registries.asking import tools
 from tests.registry_server import Fault, Kind, Server, World, osv, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
@@ -97,7 +91,6 @@ async def bench(
     graph_target = arcadedb_server
     empty_graph(graph_target)
     server.faults.clear()
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
     settings = VulnerabilitySettings(database=advisory_target.database)
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(advisory_target.uri)
     async with (
@@ -110,13 +103,7 @@ async def bench(
             absent_retry_s=DAY_S,
         ) as graph,
         AdvisoryStore.connect(advisory_target.uri, settings) as store,
-        HttpClient(
-            HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
-        ) as http,
-        ParserPool(ArchiveSettings(processes=1)) as pool,
+        tools(server) as (http, pool),
     ):
         await graph.ensure_schema([PYPI, NPM])
         await store.ensure_indexes()

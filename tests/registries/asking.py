@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +22,9 @@ from securechain_ingest.settings import (
     HttpSettings,
     RateSettings,
 )
-from tests.registry_server import Server
+from tests.registry_server import Server, World
+from tests.registry_server.history import History
+from tests.registry_server.world import Made
 
 MAX_ARTIFACT_BYTES = 10_000_000
 
@@ -32,13 +35,14 @@ Client = TypeVar("Client", bound=Registry)
 async def connected(
     make: Callable[[HttpClient, ArchiveReader, ParserPool], Client], server: Server, spool_dir: Path
 ) -> AsyncIterator[Client]:
-    """A registry's client that asks `server`: without limits, without second tries, with one parsing process."""
-    async with _tools(server) as (http, pool):
+    """A registry's client that asks `server` with `tools`."""
+    async with tools(server) as (http, pool):
         yield make(http, ArchiveReader(http, pool, spool_dir, MAX_ARTIFACT_BYTES), pool)
 
 
 @asynccontextmanager
-async def _tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
+async def tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
+    """What asks `server`: without limits, without second tries, with one parsing process."""
     unlimited = dict.fromkeys(RateSettings.model_fields, 0)
     async with (
         HttpClient(
@@ -54,9 +58,43 @@ async def _tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]
 
 @asynccontextmanager
 async def fed(make: FeedClass, server: Server, folder: Path) -> AsyncIterator[Feed]:
-    """A registry's feed that asks `server`, on the same terms as `connected`."""
-    async with _tools(server) as (http, pool):
+    """A registry's feed that asks `server` with `tools`."""
+    async with tools(server) as (http, pool):
         yield make(http, pool, folder)
+
+
+@dataclass(frozen=True)
+class FeedSite:
+    """A feed, and the made registry that it asks."""
+
+    server: Server
+    feed: Feed
+    folder: Path
+    """Where the feed keeps what it has to keep."""
+    ecosystem: str
+    packages: tuple[Made, ...]
+    """Those that have documents."""
+
+    def serve(self, past: History) -> None:
+        """Serve another past from now on, and forget the requests so far."""
+        self.server.replace(World(self.packages, histories={self.ecosystem: past}))
+        self.server.requests.clear()
+
+    def targets(self) -> list[str]:
+        """What was asked for."""
+        return [request.target for request in self.server.requests]
+
+
+@asynccontextmanager
+async def feed_site(
+    make: FeedClass, server: Server, folder: Path, ecosystem: str, past: History, *packages: Made
+) -> AsyncIterator[FeedSite]:
+    """A feed of a registry with that past, without faults."""
+    server.faults.clear()
+    async with fed(make, server, folder) as feed:
+        site = FeedSite(server, feed, folder, ecosystem, packages)
+        site.serve(past)
+        yield site
 
 
 async def listed(feed: Feed, position: str = "") -> dict[str, str | None]:

@@ -6,11 +6,12 @@ a test asks for have documents.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from typing import TypeAlias
 
 from tests.registry_server.declarations import ExpectedPackage
 
@@ -24,6 +25,10 @@ class What(StrEnum):
     """Or deprecated, or unlisted: still there."""
     UNYANKED = "unyanked"
     REMOVED = "removed"
+
+
+Happened: TypeAlias = tuple[str, str | None, What]
+"""Name, version, and what happened to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +95,18 @@ def first_history(packages: Iterable[ExpectedPackage]) -> History:
         for version in package.versions
         for what in ((What.PUBLISHED, What.YANKED) if version.yanked else (What.PUBLISHED,))
     ]
-    return History(
-        tuple(
-            Event(number, moment(number), name, version, what)
-            for number, (name, version, what) in enumerate(happened, 1)
-        )
+    return history_of(happened)
+
+
+def history_of(
+    happened: Iterable[Happened], *, epoch: int = 0, forgotten: int = 0, at: Callable[[int], str] | None = None
+) -> History:
+    """One event after the other, each at its own `moment` unless `at` says otherwise."""
+    events = (
+        Event(number, (at or moment)(number), name, version, what)
+        for number, (name, version, what) in enumerate(happened, 1)
     )
+    return History(tuple(events), epoch, forgotten)
 
 
 def moment(number: int) -> str:

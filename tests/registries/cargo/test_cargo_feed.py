@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,14 @@ from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.cargo.dump import parse_tar
 from securechain_ingest.registries.cargo.feed import CargoFeed
 from securechain_ingest.registries.cargo.updates import parse_updates
-from securechain_ingest.registries.feed import Change, Feed
-from tests.registries.asking import changed, connected, fed, first_visit, listed
-from tests.registry_server import Fault, Kind, Server, World, cargo, serve
+from securechain_ingest.registries.feed import Change
+from tests.registries.asking import FeedSite, changed, connected, feed_site, first_visit, listed
+from tests.registry_server import Fault, Kind, Server, cargo
 from tests.registry_server.cargo.listings import ITEMS
-from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.history import Happened, History, What, history_of, moment
 from tests.registry_server.tars import tar_gz
 
 SERDE = cargo.Crate("serde", (cargo.Version("1.0.0"), cargo.Version("1.1.0", yanked=True)))
-Happened = tuple[str, str | None, What]
 PUBLISHED: tuple[Happened, ...] = (
     ("serde", "1.0.0", What.PUBLISHED),
     ("Inflector", "0.1.0", What.PUBLISHED),
@@ -33,40 +32,15 @@ PUBLISHED: tuple[Happened, ...] = (
 
 
 def history(*happened: Happened, same_second: bool = False) -> History:
-    return History(
-        tuple(
-            Event(number, moment(1 if same_second else number), name, version, what)
-            for number, (name, version, what) in enumerate(happened, 1)
-        )
-    )
+    return history_of(happened, at=(lambda _number: moment(1)) if same_second else None)
 
 
 FIRST = history(*PUBLISHED)
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    feed: Feed
-    folder: Path
-
-    def serve(self, past: History) -> None:
-        self.server.replace(World((SERDE,), histories={"cargo": past}))
-        self.server.requests.clear()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(World()) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
-async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.faults.clear()
-    async with fed(CargoFeed, server, tmp_path) as feed:
-        found = Site(server, feed, tmp_path)
-        found.serve(FIRST)
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
+    async with feed_site(CargoFeed, server, tmp_path, "cargo", FIRST, SERDE) as found:
         yield found
 
 
@@ -83,7 +57,7 @@ async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
     ids=["by the zip's members", "by the tar", "without ranges"],
 )
 async def test_a_listing_has_every_crate_with_the_revision_of_its_index_file(
-    site: Site, tmp_path: Path, faults: tuple[Fault, ...]
+    site: FeedSite, tmp_path: Path, faults: tuple[Fault, ...]
 ) -> None:
     for fault in faults:
         site.server.faults.add(fault)
@@ -96,13 +70,13 @@ async def test_a_listing_has_every_crate_with_the_revision_of_its_index_file(
     assert list(site.folder.iterdir()) == []
 
 
-async def test_only_the_two_tables_of_the_zip_are_fetched(site: Site) -> None:
+async def test_only_the_two_tables_of_the_zip_are_fetched(site: FeedSite) -> None:
     await listed(site.feed)
 
     assert [request.status for request in site.server.requests] == [206] * 4
 
 
-async def test_a_yank_and_its_end_change_the_revision(site: Site) -> None:
+async def test_a_yank_and_its_end_change_the_revision(site: FeedSite) -> None:
     before = await listed(site.feed)
     site.serve(history(*PUBLISHED, ("serde", "1.1.0", What.UNYANKED)))
     between = await listed(site.feed)
@@ -112,7 +86,7 @@ async def test_a_yank_and_its_end_change_the_revision(site: Site) -> None:
     assert await listed(site.feed) == before
 
 
-async def test_new_versions_are_told_once_a_crate_and_nothing_new_costs_one_request(site: Site) -> None:
+async def test_new_versions_are_told_once_a_crate_and_nothing_new_costs_one_request(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUBLISHED, ("new", "0.1.0", What.PUBLISHED), ("new", "0.2.0", What.PUBLISHED)))
 
@@ -124,7 +98,7 @@ async def test_new_versions_are_told_once_a_crate_and_nothing_new_costs_one_requ
     assert len(site.server.requests) == 1
 
 
-async def test_a_version_of_the_same_second_is_not_overlooked(site: Site) -> None:
+async def test_a_version_of_the_same_second_is_not_overlooked(site: FeedSite) -> None:
     site.serve(history(*PUBLISHED, same_second=True))
     cursor = await site.feed.head()
     site.serve(history(*PUBLISHED, ("new", "0.1.0", What.PUBLISHED), same_second=True))
@@ -134,7 +108,7 @@ async def test_a_version_of_the_same_second_is_not_overlooked(site: Site) -> Non
     assert changes == [Change("new", "0.1.0", False)]
 
 
-async def test_a_feed_that_no_longer_reaches_back_to_the_cursor_loses_it(site: Site) -> None:
+async def test_a_feed_that_no_longer_reaches_back_to_the_cursor_loses_it(site: FeedSite) -> None:
     cursor = await site.feed.head()
     many: list[Happened] = [(f"crate-{number}", "1.0.0", What.PUBLISHED) for number in range(ITEMS)]
     site.serve(history(*PUBLISHED, *many))
@@ -147,12 +121,12 @@ async def test_a_feed_that_no_longer_reaches_back_to_the_cursor_loses_it(site: S
 
 
 @pytest.mark.parametrize("cursor", ["", "5", "[]", '["2026", 5]', '["2026", ["a"]]', "yesterday"])
-async def test_a_cursor_of_somebody_else_is_lost(site: Site, cursor: str) -> None:
+async def test_a_cursor_of_somebody_else_is_lost(site: FeedSite, cursor: str) -> None:
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
 
 
-async def test_a_removed_crate_is_no_longer_listed(site: Site) -> None:
+async def test_a_removed_crate_is_no_longer_listed(site: FeedSite) -> None:
     site.serve(history(*PUBLISHED, ("serde", None, What.REMOVED)))
 
     assert set(await listed(site.feed)) == {"Inflector"}
@@ -168,14 +142,14 @@ BROKEN = [
 
 @pytest.mark.parametrize(("fault", "error"), BROKEN, ids=lambda case: getattr(case, "kind", ""))
 async def test_a_dump_that_cannot_be_read_is_an_error_and_never_an_empty_list(
-    site: Site, fault: Fault, error: type[Exception]
+    site: FeedSite, fault: Fault, error: type[Exception]
 ) -> None:
     site.server.faults.add(fault)
     with pytest.raises(error):
         await listed(site.feed)
 
 
-async def test_an_index_file_without_the_announced_version_is_stale(site: Site, tmp_path: Path) -> None:
+async def test_an_index_file_without_the_announced_version_is_stale(site: FeedSite, tmp_path: Path) -> None:
     async with connected(Cargo, site.server, tmp_path) as registry:
         ref = registry.identify("serde")
         assert isinstance(await registry.fetch(ref, None, at_least="1.1.0"), Package)

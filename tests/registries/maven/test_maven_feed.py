@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,13 @@ import pytest_asyncio
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.model import Package
-from securechain_ingest.registries.feed import PAGE_NAMES, Change, Feed, unpack
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, unpack
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.index_records import revision
-from tests.registries.asking import changed, connected, fed, listed
-from tests.registry_server import Fault, Kind, Server, World, maven, serve
-from tests.registry_server.history import Event, History, What, moment
+from tests.registries.asking import FeedSite, changed, connected, feed_site, listed
+from tests.registry_server import Fault, Kind, Server, maven
+from tests.registry_server.history import Event, History, What, history_of, moment
 
 THING = maven.Package("org.example:thing", (maven.Version("1.0"), maven.Version("1.1")))
 PUBLISHED = (("org.example:thing", "1.0"), ("org.Example:Other", "2.0"), ("org.example:thing", "1.1"))
@@ -25,46 +25,20 @@ INDEX = "/.index/nexus-maven-repository-index"
 
 
 def history(*published: tuple[str, str], epoch: int = 0, forgotten: int = 0) -> History:
-    events = tuple(
-        Event(number, moment(number), name, version, What.PUBLISHED)
-        for number, (name, version) in enumerate(published, 1)
-    )
-    return History(events, epoch, forgotten)
+    happened = ((name, version, What.PUBLISHED) for name, version in published)
+    return history_of(happened, epoch=epoch, forgotten=forgotten)
 
 
 FIRST = history(*PUBLISHED)
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    feed: Feed
-    folder: Path
-
-    def serve(self, past: History) -> None:
-        self.server.replace(World((THING,), histories={"maven": past}))
-        self.server.requests.clear()
-
-    def targets(self) -> list[str]:
-        return [request.target for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(World()) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
-async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.faults.clear()
-    async with fed(MavenFeed, server, tmp_path) as feed:
-        found = Site(server, feed, tmp_path)
-        found.serve(FIRST)
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
+    async with feed_site(MavenFeed, server, tmp_path, "maven", FIRST, THING) as found:
         yield found
 
 
-async def test_a_listing_has_every_package_with_a_revision_over_its_versions(site: Site) -> None:
+async def test_a_listing_has_every_package_with_a_revision_over_its_versions(site: FeedSite) -> None:
     assert await listed(site.feed) == {
         "org.example:thing": revision(["1.0", "1.1"]),
         "org.Example:Other": revision(["2.0"]),
@@ -72,7 +46,7 @@ async def test_a_listing_has_every_package_with_a_revision_over_its_versions(sit
     assert list(site.folder.iterdir()) == []
 
 
-async def test_a_package_has_the_revision_of_the_listing(site: Site, tmp_path: Path) -> None:
+async def test_a_package_has_the_revision_of_the_listing(site: FeedSite, tmp_path: Path) -> None:
     async with connected(Maven, site.server, tmp_path) as registry:
         package = await registry.fetch(registry.identify("org.example:thing"), None)
 
@@ -81,7 +55,7 @@ async def test_a_package_has_the_revision_of_the_listing(site: Site, tmp_path: P
     assert not package.lists_all_versions
 
 
-async def test_nothing_new_costs_one_request(site: Site) -> None:
+async def test_nothing_new_costs_one_request(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.server.requests.clear()
 
@@ -89,7 +63,7 @@ async def test_nothing_new_costs_one_request(site: Site) -> None:
     assert site.targets() == [f"{INDEX}.properties"]
 
 
-async def test_new_chunks_are_read_in_order_and_each_has_its_cursor(site: Site) -> None:
+async def test_new_chunks_are_read_in_order_and_each_has_its_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUBLISHED, ("g:a", "1"), ("g:b", "2")))
 
@@ -100,7 +74,7 @@ async def test_new_chunks_are_read_in_order_and_each_has_its_cursor(site: Site) 
     assert await changed(site.feed, pages[0].cursor) == ([Change("g:b", "2", False)], pages[1].cursor)
 
 
-async def test_another_chain_and_missing_chunks_lose_the_cursor(site: Site) -> None:
+async def test_another_chain_and_missing_chunks_lose_the_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(replace(FIRST, epoch=1))
     with pytest.raises(CursorLost, match="another chain"):
@@ -121,7 +95,7 @@ async def test_another_chain_and_missing_chunks_lose_the_cursor(site: Site) -> N
     ids=["cut off", "missing", "failing"],
 )
 async def test_a_chunk_that_cannot_be_read_leaves_the_cursor_at_the_one_before(
-    site: Site, fault: Fault, error: type[Exception]
+    site: FeedSite, fault: Fault, error: type[Exception]
 ) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUBLISHED, ("g:a", "1"), ("g:b", "2")))
@@ -144,20 +118,20 @@ BROKEN = [
 
 @pytest.mark.parametrize(("fault", "error"), BROKEN, ids=lambda case: getattr(case, "kind", ""))
 async def test_an_index_that_cannot_be_read_is_an_error_and_never_an_empty_list(
-    site: Site, fault: Fault, error: type[Exception]
+    site: FeedSite, fault: Fault, error: type[Exception]
 ) -> None:
     site.server.faults.add(fault)
     with pytest.raises(error):
         await listed(site.feed)
 
 
-async def test_a_server_without_ranges_gives_the_index_in_one_piece(site: Site) -> None:
+async def test_a_server_without_ranges_gives_the_index_in_one_piece(site: FeedSite) -> None:
     site.server.faults.add(Fault(f"{INDEX}.gz", Kind.IGNORED_RANGE, times=None))
 
     assert len(await listed(site.feed)) == 2
 
 
-async def test_a_listing_goes_on_behind_a_position_without_another_download(site: Site) -> None:
+async def test_a_listing_goes_on_behind_a_position_without_another_download(site: FeedSite) -> None:
     site.serve(history(*((f"g:a{number}", "1") for number in range(PAGE_NAMES + 5))))
     pages = site.feed.listing("")
     first = await anext(pages)
@@ -170,14 +144,14 @@ async def test_a_listing_goes_on_behind_a_position_without_another_download(site
     assert site.targets() == [f"{INDEX}.properties"]
 
 
-async def test_a_position_in_another_publication_begins_again(site: Site) -> None:
+async def test_a_position_in_another_publication_begins_again(site: FeedSite) -> None:
     [page] = [page async for page in site.feed.listing("")]
     site.serve(history(*PUBLISHED, ("g:a", "1")))
 
     assert "org.Example:Other" in await listed(site.feed, page.position)
 
 
-async def test_a_damaged_index_is_not_kept(site: Site) -> None:
+async def test_a_damaged_index_is_not_kept(site: FeedSite) -> None:
     site.server.faults.add(Fault(f"{INDEX}.gz", Kind.HTML, times=None))
     with pytest.raises(Malformed):
         await listed(site.feed)
@@ -186,7 +160,7 @@ async def test_a_damaged_index_is_not_kept(site: Site) -> None:
     assert len(await listed(site.feed)) == 2
 
 
-async def test_a_package_whose_last_version_was_taken_away_is_said_to_be_gone(site: Site) -> None:
+async def test_a_package_whose_last_version_was_taken_away_is_said_to_be_gone(site: FeedSite) -> None:
     cursor = await site.feed.head()
     gone = Event(4, moment(4), "org.Example:Other", "2.0", What.REMOVED)
     site.serve(History((*FIRST.events, gone)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Stale, Unavailable
 from securechain_ingest.model import Package
-from securechain_ingest.registries.feed import Change, Feed, unpack
+from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.feed import LIMIT, NpmFeed, parse_changes, parse_names
-from tests.registries.asking import changed, connected, fed, known, listed
-from tests.registry_server import Fault, Kind, Server, World, npm, serve
-from tests.registry_server.history import Event, History, What, moment
+from tests.registries.asking import FeedSite, changed, connected, fed, feed_site, known, listed
+from tests.registry_server import Fault, Kind, Server, World, npm
+from tests.registry_server.history import History, What, history_of
 from tests.registry_server.npm.replication import revision
 
 NAMES = ("left", "@scope/right", "JSONStream")
@@ -27,50 +27,30 @@ NAMES = ("left", "@scope/right", "JSONStream")
 
 def history(*happened: tuple[str, What], epoch: int = 0) -> History:
     """Events of whole packages, or of a version that is the event's own number."""
-    events = tuple(
-        Event(number, moment(number), name, None if what is What.REMOVED else f"1.{number}.0", what)
-        for number, (name, what) in enumerate(happened, 1)
+    return history_of(
+        (
+            (name, None if what is What.REMOVED else f"1.{number}.0", what)
+            for number, (name, what) in enumerate(happened, 1)
+        ),
+        epoch=epoch,
     )
-    return History(events, epoch)
 
 
 FIRST = history(*((name, What.PUBLISHED) for name in NAMES))
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    feed: Feed
-
-    def serve(self, past: History, *packages: npm.Package) -> None:
-        self.server.replace(World(packages, histories={"npm": past}))
-        self.server.requests.clear()
-
-    def targets(self) -> list[str]:
-        return [request.target for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(World()) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
-async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.faults.clear()
-    async with fed(NpmFeed, server, tmp_path) as feed:
-        found = Site(server, feed)
-        found.serve(FIRST)
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
+    async with feed_site(NpmFeed, server, tmp_path, "npm", FIRST) as found:
         yield found
 
 
-async def test_a_listing_has_every_name_in_the_registrys_spelling_with_its_revision(site: Site) -> None:
+async def test_a_listing_has_every_name_in_the_registrys_spelling_with_its_revision(site: FeedSite) -> None:
     assert await listed(site.feed) == {name: revision(FIRST, name) for name in NAMES}
     assert [request.defect for request in site.server.requests] == [None]
 
 
-async def test_nothing_new_costs_one_request(site: Site) -> None:
+async def test_nothing_new_costs_one_request(site: FeedSite) -> None:
     _, cursor = await changed(site.feed, await site.feed.head())
     site.server.requests.clear()
 
@@ -78,7 +58,7 @@ async def test_nothing_new_costs_one_request(site: Site) -> None:
     assert site.targets() == ["/"]
 
 
-async def test_what_changed_is_told_once_with_its_newest_revision(site: Site) -> None:
+async def test_what_changed_is_told_once_with_its_newest_revision(site: FeedSite) -> None:
     _, cursor = await changed(site.feed, await site.feed.head())
     grown = history(
         *((name, What.PUBLISHED) for name in NAMES),
@@ -100,7 +80,7 @@ async def test_what_changed_is_told_once_with_its_newest_revision(site: Site) ->
     assert [request.defect for request in site.server.requests] == [None, None]
 
 
-async def test_a_change_after_the_head_was_taken_is_told(site: Site) -> None:
+async def test_a_change_after_the_head_was_taken_is_told(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*((name, What.PUBLISHED) for name in NAMES), ("left", What.PUBLISHED)))
 
@@ -109,7 +89,7 @@ async def test_a_change_after_the_head_was_taken_is_told(site: Site) -> None:
     assert "left" in {change.name for change in changes}
 
 
-async def test_a_service_that_was_reset_to_lower_numbers_loses_the_cursor(site: Site) -> None:
+async def test_a_service_that_was_reset_to_lower_numbers_loses_the_cursor(site: FeedSite) -> None:
     _, cursor = await changed(site.feed, await site.feed.head())
     site.serve(replace(FIRST, epoch=1))
 
@@ -118,12 +98,12 @@ async def test_a_service_that_was_reset_to_lower_numbers_loses_the_cursor(site: 
 
 
 @pytest.mark.parametrize("cursor", ["", "yesterday", "-5", '{"serial": 5}', "9" * 30])
-async def test_a_cursor_of_somebody_else_is_lost(site: Site, cursor: str) -> None:
+async def test_a_cursor_of_somebody_else_is_lost(site: FeedSite, cursor: str) -> None:
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
 
 
-async def test_many_changes_come_in_pages_and_each_page_has_its_cursor(site: Site) -> None:
+async def test_many_changes_come_in_pages_and_each_page_has_its_cursor(site: FeedSite) -> None:
     names = [f"package-{number}" for number in range(2 * LIMIT)]
     past = history(*((name, What.PUBLISHED) for name in names))
     site.serve(past)
@@ -136,7 +116,7 @@ async def test_many_changes_come_in_pages_and_each_page_has_its_cursor(site: Sit
     assert [change.name for change in rest] == names[LIMIT:]
 
 
-async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(site: Site) -> None:
+async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(site: FeedSite) -> None:
     names = sorted(f"package-{number}" for number in range(2 * LIMIT + 5))
     site.serve(history(*((name, What.PUBLISHED) for name in names)))
     first = await anext(site.feed.listing(""))

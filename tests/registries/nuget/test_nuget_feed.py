@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -14,16 +14,14 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Stale, Unavailable
 from securechain_ingest.model import Package
-from securechain_ingest.registries.feed import Change, Feed, unpack
+from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.registries.nuget import feed as nuget_feed
 from securechain_ingest.registries.nuget.catalog import normal_stamp, parse_index, parse_page
 from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.nuget.feed import NuGetFeed
-from tests.registries.asking import changed, connected, fed, first_visit, known, listed
-from tests.registry_server import Fault, Kind, Server, World, nuget, serve
-from tests.registry_server.history import Event, History, What, moment
-
-Happened = tuple[str, str | None, What]
+from tests.registries.asking import FeedSite, changed, connected, fed, feed_site, first_visit, known, listed
+from tests.registry_server import Fault, Kind, Server, World, nuget
+from tests.registry_server.history import Event, Happened, History, What, history_of, moment
 
 SERVICE_INDEX = "/v3/index.json"
 INDEX = "/v3/catalog0/index.json"
@@ -38,10 +36,7 @@ NAMES = {name for name, _, _ in PUSHED}
 
 
 def history(*happened: Happened, epoch: int = 0) -> History:
-    events = tuple(
-        Event(number, moment(number), name, version, what) for number, (name, version, what) in enumerate(happened, 1)
-    )
-    return History(events, epoch)
+    return history_of(happened, epoch=epoch)
 
 
 def at(number: int) -> str:
@@ -52,35 +47,13 @@ def at(number: int) -> str:
 FIRST = history(*PUSHED)
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    feed: Feed
-
-    def serve(self, past: History) -> None:
-        self.server.replace(World((ACME,), histories={"nuget": past}))
-        self.server.requests.clear()
-
-    def paths(self) -> list[str]:
-        return [request.target for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(World()) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
-async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.faults.clear()
-    async with fed(NuGetFeed, server, tmp_path) as feed:
-        found = Site(server, feed)
-        found.serve(FIRST)
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
+    async with feed_site(NuGetFeed, server, tmp_path, "nuget", FIRST, ACME) as found:
         yield found
 
 
-async def test_a_listing_has_every_package_with_its_newest_commit(site: Site, tmp_path: Path) -> None:
+async def test_a_listing_has_every_package_with_its_newest_commit(site: FeedSite, tmp_path: Path) -> None:
     found = await listed(site.feed)
 
     assert found.keys() == NAMES
@@ -92,22 +65,22 @@ async def test_a_listing_has_every_package_with_its_newest_commit(site: Site, tm
     assert not site.feed.is_current(revision, at(12))
 
 
-async def test_each_page_of_the_catalog_takes_one_request(site: Site) -> None:
+async def test_each_page_of_the_catalog_takes_one_request(site: FeedSite) -> None:
     await listed(site.feed)
 
-    assert site.paths()[:2] == [SERVICE_INDEX, INDEX]
-    assert sorted(site.paths()[2:]) == [f"/v3/catalog0/page{number}.json" for number in range(3)]
+    assert site.targets()[:2] == [SERVICE_INDEX, INDEX]
+    assert sorted(site.targets()[2:]) == [f"/v3/catalog0/page{number}.json" for number in range(3)]
 
 
-async def test_nothing_new_takes_the_two_indexes_alone(site: Site) -> None:
+async def test_nothing_new_takes_the_two_indexes_alone(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.server.requests.clear()
 
     assert await changed(site.feed, cursor) == ([], cursor)
-    assert site.paths() == [SERVICE_INDEX, INDEX]
+    assert site.targets() == [SERVICE_INDEX, INDEX]
 
 
-async def test_what_changed_is_told_once_with_its_newest_commit(site: Site) -> None:
+async def test_what_changed_is_told_once_with_its_newest_commit(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(
         history(
@@ -122,11 +95,11 @@ async def test_what_changed_is_told_once_with_its_newest_commit(site: Site) -> N
 
     assert changes == [Change("New", at(13), False), Change("NLog", at(14), False)]
     assert later == await site.feed.head() == at(14)
-    assert "/v3/catalog0/page0.json" not in site.paths()
+    assert "/v3/catalog0/page0.json" not in site.targets()
     assert await changed(site.feed, later) == ([], later)
 
 
-async def test_a_deletion_is_a_removal_unless_something_is_published_after_it(site: Site) -> None:
+async def test_a_deletion_is_a_removal_unless_something_is_published_after_it(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUSHED, ("Acme.Json", None, What.REMOVED), ("NLog", None, What.REMOVED)))
     changes, _ = await changed(site.feed, cursor)
@@ -137,19 +110,19 @@ async def test_a_deletion_is_a_removal_unless_something_is_published_after_it(si
     assert changes == [Change("NLog", at(13), False)]
 
 
-async def test_a_package_that_a_page_only_deletes_is_not_listed_from_it(site: Site) -> None:
+async def test_a_package_that_a_page_only_deletes_is_not_listed_from_it(site: FeedSite) -> None:
     site.serve(history(("Gone", "1.0.0", What.PUBLISHED), ("Gone", None, What.REMOVED), ("Kept", "1", What.PUBLISHED)))
 
     assert await listed(site.feed) == {"Kept": at(3)}
 
 
-async def test_a_package_that_lost_one_of_its_versions_is_listed_with_that_commit(site: Site) -> None:
+async def test_a_package_that_lost_one_of_its_versions_is_listed_with_that_commit(site: FeedSite) -> None:
     site.serve(history(("A", "1", What.PUBLISHED), ("A", "2", What.PUBLISHED), ("A", "1", What.REMOVED)))
 
     assert await listed(site.feed) == {"A": at(3)}
 
 
-async def test_an_epoch_before_the_cursor_loses_it(site: Site) -> None:
+async def test_an_epoch_before_the_cursor_loses_it(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(replace(FIRST, epoch=1))
 
@@ -158,7 +131,7 @@ async def test_an_epoch_before_the_cursor_loses_it(site: Site) -> None:
     assert (await listed(site.feed)).keys() == NAMES
 
 
-async def test_an_index_that_was_emptied_loses_the_cursor(site: Site) -> None:
+async def test_an_index_that_was_emptied_loses_the_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(History())
 
@@ -167,12 +140,12 @@ async def test_an_index_that_was_emptied_loses_the_cursor(site: Site) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "yesterday", "2026-08-01", "5", "2026-08-01T00:00:00+02:00", '["", []]'])
-async def test_a_cursor_of_somebody_else_is_lost(site: Site, cursor: str) -> None:
+async def test_a_cursor_of_somebody_else_is_lost(site: FeedSite, cursor: str) -> None:
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
 
 
-async def test_many_changes_come_in_pages_and_from_each_cursor_nothing_is_missed(site: Site) -> None:
+async def test_many_changes_come_in_pages_and_from_each_cursor_nothing_is_missed(site: FeedSite) -> None:
     pages = [page async for page in site.feed.changes("2000-01-01T00:00:00Z")]
 
     assert [len(page.changes) for page in pages] == [5, 5, 1]
@@ -184,7 +157,7 @@ async def test_many_changes_come_in_pages_and_from_each_cursor_nothing_is_missed
         assert cursor == pages[-1].cursor == at(11)
 
 
-async def test_a_commit_that_two_pages_share_is_not_taken_in_halves(site: Site) -> None:
+async def test_a_commit_that_two_pages_share_is_not_taken_in_halves(site: FeedSite) -> None:
     names = [f"Shared.{number}" for number in range(8)]
     before = Event(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
     shared = (Event(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
@@ -203,7 +176,7 @@ def long_history(items: int) -> History:
     return history(*((f"Package.{number}", "1.0.0", What.PUBLISHED) for number in range(1, items + 1)))
 
 
-async def test_what_is_newer_than_the_index_waits_for_the_next_one(site: Site) -> None:
+async def test_what_is_newer_than_the_index_waits_for_the_next_one(site: FeedSite) -> None:
     site.serve(long_history(43))
     changes = site.feed.changes(at(0))
     pages = [await anext(changes)]
@@ -216,7 +189,7 @@ async def test_what_is_newer_than_the_index_waits_for_the_next_one(site: Site) -
     assert [change.name for change in rest] == ["Package.44", "Package.45"]
 
 
-async def test_a_page_that_is_older_than_the_index_says_is_stale(site: Site) -> None:
+async def test_a_page_that_is_older_than_the_index_says_is_stale(site: FeedSite) -> None:
     site.serve(long_history(43))
     changes = site.feed.changes(at(0))
     await anext(changes)
@@ -227,7 +200,7 @@ async def test_a_page_that_is_older_than_the_index_says_is_stale(site: Site) -> 
 
 
 async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: FeedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nuget_feed, "PAGE_NAMES", 5)
     pages = [page async for page in site.feed.listing("")]
@@ -237,7 +210,7 @@ async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(
 
     assert [page.names for page in pages] == [5, 5, 1]
     assert rest.keys() == NAMES - {entry.name for entry in unpack(pages[0].packed)} | {"Acme.Json"}
-    assert "/v3/catalog0/page0.json" not in site.paths()
+    assert "/v3/catalog0/page0.json" not in site.targets()
 
 
 FAULTS = [
@@ -267,13 +240,13 @@ async def test_a_document_that_cannot_be_read_is_an_error_and_never_an_empty_lis
                 await read(feed)
 
 
-async def test_a_server_without_service_index_has_its_catalog_at_the_usual_place(site: Site) -> None:
+async def test_a_server_without_service_index_has_its_catalog_at_the_usual_place(site: FeedSite) -> None:
     site.server.faults.add(Fault(SERVICE_INDEX, Kind.STATUS, status=404))
 
     assert (await listed(site.feed)).keys() == NAMES
 
 
-async def test_a_document_older_than_its_announcement_is_stale(site: Site, tmp_path: Path) -> None:
+async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, tmp_path: Path) -> None:
     async with connected(NuGet, site.server, tmp_path) as registry:
         ref = registry.identify("Acme.Json")
         answer = await registry.fetch(ref, None, at_least=at(11))
@@ -284,7 +257,7 @@ async def test_a_document_older_than_its_announcement_is_stale(site: Site, tmp_p
             await registry.fetch(ref, known(answer), at_least=at(12))
 
 
-async def test_a_document_is_asked_for_whole_when_something_was_announced(site: Site, tmp_path: Path) -> None:
+async def test_a_document_is_asked_for_whole_when_something_was_announced(site: FeedSite, tmp_path: Path) -> None:
     async with connected(NuGet, site.server, tmp_path) as registry:
         answer = await first_visit(registry, "Acme.Json")
 

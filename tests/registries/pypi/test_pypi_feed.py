@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Stale, Unavailable
 from securechain_ingest.model import Package
-from securechain_ingest.registries.feed import PAGE_NAMES, Change, Feed, unpack
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, unpack
 from securechain_ingest.registries.pypi.client import PyPI
 from securechain_ingest.registries.pypi.feed import PyPIFeed, parse_changes, parse_listing, parse_serial
-from tests.registries.asking import changed, connected, fed, known, listed
-from tests.registry_server import Fault, Kind, Server, World, pypi, serve
-from tests.registry_server.history import Event, History, What, moment
+from tests.registries.asking import FeedSite, changed, connected, feed_site, known, listed
+from tests.registry_server import Fault, Kind, Server, pypi
+from tests.registry_server.history import Happened, History, What, history_of
 
 SIX = pypi.Project("six", (pypi.Release("1.0"), pypi.Release("1.1")))
 PUBLISHED = ("six", "Zope.Interface", "six")
@@ -27,48 +27,20 @@ PUBLISHED = ("six", "Zope.Interface", "six")
 
 def history(*names: str, gone: tuple[str, ...] = (), epoch: int = 0) -> History:
     """A release of each name, in this order; then the gone ones are deleted."""
-    happened = [(name, f"1.{position}", What.PUBLISHED) for position, name in enumerate(names)]
-    events = [*happened, *((name, None, What.REMOVED) for name in gone)]
-    return History(
-        tuple(
-            Event(number, moment(number), name, version, what) for number, (name, version, what) in enumerate(events, 1)
-        ),
-        epoch,
-    )
+    published: list[Happened] = [(name, f"1.{position}", What.PUBLISHED) for position, name in enumerate(names)]
+    return history_of([*published, *((name, None, What.REMOVED) for name in gone)], epoch=epoch)
 
 
 FIRST = history(*PUBLISHED)
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    feed: Feed
-
-    def serve(self, past: History) -> None:
-        self.server.replace(World((SIX,), histories={"pypi": past}))
-        self.server.requests.clear()
-
-    def statuses(self) -> list[int]:
-        return [request.status for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(World()) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
-async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.faults.clear()
-    async with fed(PyPIFeed, server, tmp_path) as feed:
-        found = Site(server, feed)
-        found.serve(FIRST)
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
+    async with feed_site(PyPIFeed, server, tmp_path, "pypi", FIRST, SIX) as found:
         yield found
 
 
-async def test_a_listing_has_every_project_in_its_own_spelling_with_its_serial(site: Site, tmp_path: Path) -> None:
+async def test_a_listing_has_every_project_in_its_own_spelling_with_its_serial(site: FeedSite, tmp_path: Path) -> None:
     assert await listed(site.feed) == {"Zope.Interface": "3000002", "six": "3000003"}
     async with connected(PyPI, site.server, tmp_path) as registry:
         package = await registry.fetch(registry.identify("six"), None)
@@ -76,7 +48,7 @@ async def test_a_listing_has_every_project_in_its_own_spelling_with_its_serial(s
     assert package.revision == "3000003"
 
 
-async def test_the_list_is_asked_for_in_json_and_only_once(site: Site) -> None:
+async def test_the_list_is_asked_for_in_json_and_only_once(site: FeedSite) -> None:
     await listed(site.feed)
 
     [request] = site.server.requests
@@ -84,15 +56,15 @@ async def test_the_list_is_asked_for_in_json_and_only_once(site: Site) -> None:
     assert request.headers["accept"] == "application/vnd.pypi.simple.v1+json"
 
 
-async def test_nothing_new_costs_one_request_without_a_body(site: Site) -> None:
+async def test_nothing_new_costs_one_request_without_a_body(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.server.requests.clear()
 
     assert await changed(site.feed, cursor) == ([], cursor)
-    assert site.statuses() == [304]
+    assert [request.status for request in site.server.requests] == [304]
 
 
-async def test_what_changed_since_is_told_in_the_order_of_the_serials(site: Site) -> None:
+async def test_what_changed_since_is_told_in_the_order_of_the_serials(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUBLISHED, "new", "Zope.Interface"))
 
@@ -102,7 +74,7 @@ async def test_what_changed_since_is_told_in_the_order_of_the_serials(site: Site
     assert await changed(site.feed, later) == ([], later)
 
 
-async def test_a_project_that_is_gone_is_no_longer_listed_and_moves_the_cursor_on(site: Site) -> None:
+async def test_a_project_that_is_gone_is_no_longer_listed_and_moves_the_cursor_on(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUBLISHED, gone=("six",)))
 
@@ -113,7 +85,7 @@ async def test_a_project_that_is_gone_is_no_longer_listed_and_moves_the_cursor_o
     assert "six" not in await listed(site.feed)
 
 
-async def test_a_registry_that_was_restored_loses_the_cursor(site: Site) -> None:
+async def test_a_registry_that_was_restored_loses_the_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(replace(FIRST, epoch=1))
 
@@ -122,12 +94,12 @@ async def test_a_registry_that_was_restored_loses_the_cursor(site: Site) -> None
 
 
 @pytest.mark.parametrize("cursor", ["", "5", "[]", "[-1, null]", '["5", null]', '{"seq": 5}', "yesterday"])
-async def test_a_cursor_of_somebody_else_is_lost(site: Site, cursor: str) -> None:
+async def test_a_cursor_of_somebody_else_is_lost(site: FeedSite, cursor: str) -> None:
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
 
 
-async def test_many_changes_come_in_pages_from_whose_cursors_one_can_go_on(site: Site) -> None:
+async def test_many_changes_come_in_pages_from_whose_cursors_one_can_go_on(site: FeedSite) -> None:
     names = [f"project-{number}" for number in range(PAGE_NAMES + 10)]
     site.serve(history(*names))
 
@@ -150,14 +122,14 @@ BROKEN = [
 
 @pytest.mark.parametrize(("fault", "error"), BROKEN, ids=lambda case: getattr(case, "kind", ""))
 async def test_a_list_that_cannot_be_read_is_an_error_and_never_an_empty_one(
-    site: Site, fault: Fault, error: type[Exception]
+    site: FeedSite, fault: Fault, error: type[Exception]
 ) -> None:
     site.server.faults.add(fault)
     with pytest.raises(error):
         await listed(site.feed)
 
 
-async def test_a_document_older_than_its_announcement_is_stale(site: Site, tmp_path: Path) -> None:
+async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, tmp_path: Path) -> None:
     async with connected(PyPI, site.server, tmp_path) as registry:
         ref = registry.identify("six")
         answer = await registry.fetch(ref, None, at_least="3000003")

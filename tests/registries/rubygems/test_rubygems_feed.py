@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,59 +13,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Unavailable
-from securechain_ingest.registries.feed import Change, Feed, unpack
+from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.registries.rubygems.client import RubyGems
 from securechain_ingest.registries.rubygems.feed import RubyGemsFeed
 from securechain_ingest.registries.rubygems.gem_list import parse_listing, parse_tail
-from tests.registries.asking import changed, connected, fed, first_visit, listed
-from tests.registry_server import Fault, Kind, Server, World, rubygems, serve
-from tests.registry_server.history import Event, History, What, moment
+from tests.registries.asking import FeedSite, changed, connected, feed_site, first_visit, listed
+from tests.registry_server import Fault, Kind, Server, rubygems
+from tests.registry_server.history import Happened, History, What, history_of
 
 RAKE = rubygems.Gem("rake", (rubygems.Version("1.0.0"), rubygems.Version("1.1.0")))
 PUSHED = (("rake", "1.0.0", What.PUBLISHED), ("RedCloth", "4.0", What.PUBLISHED), ("rake", "1.1.0", What.PUBLISHED))
-Happened = tuple[str, str | None, What]
 
 
 def history(*happened: Happened, epoch: int = 0) -> History:
-    events = tuple(
-        Event(number, moment(number), name, version, what) for number, (name, version, what) in enumerate(happened, 1)
-    )
-    return History(events, epoch)
+    return history_of(happened, epoch=epoch)
 
 
 FIRST = history(*PUSHED)
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    feed: Feed
-
-    def serve(self, past: History) -> None:
-        self.server.replace(World((RAKE,), histories={"rubygems": past}))
-        self.server.requests.clear()
-
-    def requests(self) -> list[tuple[int, str | None]]:
-        """Status and range of each."""
-        return [(request.status, request.headers.get("range")) for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(World()) as running:
-        yield running
-
-
 @pytest_asyncio.fixture
-async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.faults.clear()
-    async with fed(RubyGemsFeed, server, tmp_path) as feed:
-        found = Site(server, feed)
-        found.serve(FIRST)
+async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
+    async with feed_site(RubyGemsFeed, server, tmp_path, "rubygems", FIRST, RAKE) as found:
         yield found
 
 
-async def test_a_listing_has_every_gem_with_the_digest_of_its_file(site: Site, tmp_path: Path) -> None:
+async def test_a_listing_has_every_gem_with_the_digest_of_its_file(site: FeedSite, tmp_path: Path) -> None:
     found = await listed(site.feed)
 
     assert list(found) == ["rake", "RedCloth"]
@@ -73,13 +46,13 @@ async def test_a_listing_has_every_gem_with_the_digest_of_its_file(site: Site, t
         assert (await first_visit(registry, "rake")).revision == found["rake"]
 
 
-async def test_a_gem_without_versions_is_not_listed(site: Site) -> None:
+async def test_a_gem_without_versions_is_not_listed(site: FeedSite) -> None:
     site.serve(history(*PUSHED, ("RedCloth", "4.0", What.YANKED)))
 
     assert list(await listed(site.feed)) == ["rake"]
 
 
-async def test_nothing_new_costs_one_byte(site: Site) -> None:
+async def test_nothing_new_costs_one_byte(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.server.requests.clear()
 
@@ -89,7 +62,7 @@ async def test_nothing_new_costs_one_byte(site: Site) -> None:
     assert request.headers["accept-encoding"] == "identity"
 
 
-async def test_only_the_tail_of_a_list_that_grew_is_read(site: Site) -> None:
+async def test_only_the_tail_of_a_list_that_grew_is_read(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(
         history(
@@ -100,12 +73,12 @@ async def test_only_the_tail_of_a_list_that_grew_is_read(site: Site) -> None:
     changes, later = await changed(site.feed, cursor)
 
     assert [(change.name, change.removed) for change in changes] == [("new", False), ("RedCloth", True)]
-    assert [status for status, _ in site.requests()] == [206]
+    assert [request.status for request in site.server.requests] == [206]
     assert site.server.requests[0].bytes_sent < 200
     assert await changed(site.feed, later) == ([], later)
 
 
-async def test_a_yank_that_leaves_versions_is_a_change_and_no_removal(site: Site) -> None:
+async def test_a_yank_that_leaves_versions_is_a_change_and_no_removal(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUSHED, ("rake", "1.0.0", What.YANKED)))
 
@@ -115,7 +88,7 @@ async def test_a_yank_that_leaves_versions_is_a_change_and_no_removal(site: Site
 
 
 @pytest.mark.parametrize("gone", [(), ("rake",)], ids=["between-two-yanks", "at-the-end"])
-async def test_a_yank_that_was_taken_back_loses_the_cursor(site: Site, gone: tuple[str, ...]) -> None:
+async def test_a_yank_that_was_taken_back_loses_the_cursor(site: FeedSite, gone: tuple[str, ...]) -> None:
     yanked = (*PUSHED, ("rake", "1.0.0", What.YANKED))
     site.serve(history(*yanked))
     cursor = await site.feed.head()
@@ -126,7 +99,7 @@ async def test_a_yank_that_was_taken_back_loses_the_cursor(site: Site, gone: tup
     assert "rake" in await listed(site.feed)
 
 
-async def test_a_list_that_was_written_anew_loses_the_cursor(site: Site) -> None:
+async def test_a_list_that_was_written_anew_loses_the_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(replace(FIRST, epoch=1))
 
@@ -136,12 +109,12 @@ async def test_a_list_that_was_written_anew_loses_the_cursor(site: Site) -> None
 
 
 @pytest.mark.parametrize("cursor", ["", "5", "[]", '[5, "abc"]', '[-1, ""]', "[9999999, null]", '{"serial": 5}'])
-async def test_a_cursor_of_somebody_else_is_lost(site: Site, cursor: str) -> None:
+async def test_a_cursor_of_somebody_else_is_lost(site: FeedSite, cursor: str) -> None:
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
 
 
-async def test_another_daemon_without_the_file_goes_on_from_the_same_cursor(site: Site, tmp_path: Path) -> None:
+async def test_another_daemon_without_the_file_goes_on_from_the_same_cursor(site: FeedSite, tmp_path: Path) -> None:
     cursor = await site.feed.head()
     (tmp_path / "versions").unlink()
     site.serve(history(*PUSHED, ("new", "0.1", What.PUBLISHED)))
@@ -149,10 +122,10 @@ async def test_another_daemon_without_the_file_goes_on_from_the_same_cursor(site
     changes, _ = await changed(site.feed, cursor)
 
     assert [change.name for change in changes] == ["new"]
-    assert site.requests() == [(200, None)]
+    assert [(request.status, request.headers.get("range")) for request in site.server.requests] == [(200, None)]
 
 
-async def test_a_file_that_was_damaged_on_disk_is_read_anew(site: Site, tmp_path: Path) -> None:
+async def test_a_file_that_was_damaged_on_disk_is_read_anew(site: FeedSite, tmp_path: Path) -> None:
     cursor = await site.feed.head()
     file = tmp_path / "versions"
     file.write_bytes(file.read_bytes().replace(b"rake", b"cake"))
@@ -161,7 +134,7 @@ async def test_a_file_that_was_damaged_on_disk_is_read_anew(site: Site, tmp_path
     assert b"cake" not in file.read_bytes()
 
 
-async def test_a_server_that_ignores_ranges_gives_the_whole_list(site: Site) -> None:
+async def test_a_server_that_ignores_ranges_gives_the_whole_list(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUSHED, ("new", "0.1", What.PUBLISHED)))
     site.server.faults.add(Fault("/versions", Kind.IGNORED_RANGE))
@@ -182,14 +155,14 @@ BROKEN = [
 
 @pytest.mark.parametrize(("fault", "error"), BROKEN, ids=lambda case: getattr(case, "kind", ""))
 async def test_a_list_that_cannot_be_read_is_an_error_and_never_an_empty_one(
-    site: Site, fault: Fault, error: type[Exception]
+    site: FeedSite, fault: Fault, error: type[Exception]
 ) -> None:
     site.server.faults.add(fault)
     with pytest.raises(error):
         await listed(site.feed)
 
 
-async def test_a_tail_that_breaks_off_leaves_the_cursor_usable(site: Site) -> None:
+async def test_a_tail_that_breaks_off_leaves_the_cursor_usable(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUSHED, ("new", "0.1", What.PUBLISHED)))
     site.server.faults.add(Fault("/versions", Kind.DROP, after_bytes=3))
