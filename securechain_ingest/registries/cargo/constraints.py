@@ -63,6 +63,8 @@ def joined(declared: Iterable[str]) -> str:
     except ValueError:
         return " || ".join(dict.fromkeys(map(constraints, different)))
     possible = {text: meaning for text, meaning in read.items() if not meaning[0].is_empty}
+    # An entry that admits pre-releases alone (`<0`) asks for nothing that Cargo would choose beside another one.
+    possible = {text: meaning for text, meaning in possible.items() if _has_release(meaning[0])} or possible
     groups = _unified(interval for interval, _ in possible.values())
     if len(groups) < 2:
         return constraints(", ".join(possible)) if groups else NOTHING
@@ -76,8 +78,8 @@ def _unified(intervals: Iterable[Interval]) -> list[Interval]:
     for interval in in_order(intervals):
         for position, group in enumerate(groups):
             common = group & interval
-            # Pre-releases alone, as between 1.0.0 and 1.0.1, are nothing that Cargo would agree on.
-            if _has_release(common) or (not common.is_empty and not (_has_release(group) and _has_release(interval))):
+            # Pre-releases alone, as between 1.0.0 and 1.0.1, are nothing that releases would agree on.
+            if _has_release(common) if _has_release(interval) else not common.is_empty:
                 groups[position] = common
                 break
         else:
@@ -89,12 +91,12 @@ def _has_release(interval: Interval) -> bool:
     """Whether it admits a version that is no pre-release."""
     if interval.is_empty:
         return False
-    if interval.low is None:
-        return True
-    (_, is_behind), text = interval.low
-    release, _, prerelease = text.partition("+")[0].partition("-")
-    major, minor, patch = (int(part) for part in release.split("."))
-    first = f"{major}.{minor}.{patch + (is_behind and not prerelease)}"
+    first = "0.0.0"
+    if interval.low is not None:
+        (_, is_behind), text = interval.low
+        release, _, prerelease = text.partition("+")[0].partition("-")
+        major, minor, patch = (int(part) for part in release.split("."))
+        first = f"{major}.{minor}.{patch + (is_behind and not prerelease)}"
     return interval.high is None or (version_key(first), False) < interval.high[0]
 
 

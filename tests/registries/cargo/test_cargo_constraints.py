@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from univers.version_range import NpmVersionRange
 from univers.versions import SemverVersion
@@ -163,6 +163,7 @@ def test_any_combination_of_comparators_admits_what_the_documentation_says(
 
 @settings(max_examples=100)
 @given(st.lists(st.lists(_comparators, min_size=1, max_size=2), min_size=2, max_size=4))
+@example([[("<", ["0"])], [("<", ["1"])]])
 def test_joined_entries_are_readable_and_admit_nothing_that_no_entry_admits(entries: list[list[Comparator]]) -> None:
     declared = [", ".join(operator + ".".join(parts) for operator, parts in entry) for entry in entries]
     each = [[version for version in _VERSIONS if all(_satisfies(version, *one) for one in entry)] for entry in entries]
