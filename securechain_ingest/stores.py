@@ -19,6 +19,7 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.store import Graph
+from securechain_ingest.redis_cancellation import obey_cancellation
 from securechain_ingest.runs.records import RunStore
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
@@ -115,7 +116,7 @@ def merge(first: StoreAddresses, second: StoreAddresses) -> StoreAddresses:
 def redis_client(url: str, settings: Settings) -> Redis:
     """A client whose commands are tried again over a short outage. Raises ConfigError for a malformed address."""
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             url,
             socket_timeout=settings.redis.timeout_s,
             socket_connect_timeout=settings.redis.timeout_s,
@@ -125,6 +126,8 @@ def redis_client(url: str, settings: Settings) -> Redis:
         )
     except ValueError as error:
         raise ConfigError("[redis] url (or REDIS_URL) is not a Redis address such as redis://host:6379/0") from error
+    obey_cancellation(client)
+    return client
 
 
 @asynccontextmanager
