@@ -24,6 +24,7 @@ from securechain_ingest.errors import (
     UpstreamError,
 )
 from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.intake.messages import Message
 from securechain_ingest.intake.reader import Delivery, Outcome
@@ -75,6 +76,8 @@ class _Visit:
 
     at_least: str | None
     """What the document must have reached."""
+    priority: Priority
+    """That of the most urgent who waits for it."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     error: IngestError | None = None
     completed: bool = False
@@ -117,20 +120,19 @@ class Worker:
                 kind="unsupported_type",
             )
         depth = self._depth() if message.depth is None else message.depth
-        result = await self.ingest(
-            registry,
-            Request(
-                ref=registry.identify(message.package),
-                parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
-                refresh=message.refresh,
-                follow=depth is None or depth > 0,
-                internal=message.internal,
-                at_least=message.at_least,
-                removed=message.removed,
-                attempts=delivery.attempts,
-                redelivered=delivery.redelivered,
-            ),
+        request = Request(
+            ref=registry.identify(message.package),
+            parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
+            refresh=message.refresh,
+            follow=depth is None or depth > 0,
+            internal=message.internal,
+            at_least=message.at_least,
+            removed=message.removed,
+            attempts=delivery.attempts,
+            redelivered=delivery.redelivered,
         )
+        with prioritised(Priority(is_urgent=not delivery.bulk)):
+            result = await self.ingest(registry, request)
         next_depth = None if depth is None else depth - 1
         return Outcome(
             queue=tuple(
@@ -148,6 +150,7 @@ class Worker:
         """
         purl = request.ref.purl
         while visit := self._visits.get(purl):
+            visit.priority.is_urgent |= current_priority().is_urgent
             await visit.finished.wait()
             if request.at_least not in (None, visit.at_least) or request.removed:
                 continue
@@ -155,7 +158,7 @@ class Worker:
                 raise visit.error
             if visit.completed:
                 return await self._link(request)
-        visit = self._visits[purl] = _Visit(request.at_least)
+        visit = self._visits[purl] = _Visit(request.at_least, current_priority())
         try:
             result = await self._visit(registry, request)
             visit.completed = result is not None and result.purl == purl

@@ -279,11 +279,12 @@ class HttpClient:
             raise RateLimited(message, url=shown(url), delay_s=pause_s)
         if pause_s > 0:
             await self._sleep(pause_s)
-        wait_s = pace.reserve(self._settings.total_timeout_s)
+        wait_s = pace.wait_s()
         if wait_s > self._settings.total_timeout_s:
             raise RateLimited(f"the turn of {shown(url)} comes in {wait_s:.0f} s", url=shown(url), delay_s=wait_s)
-        if wait_s > 0:
-            await self._sleep(wait_s)
+        async with pace.line:
+            if (wait_s := pace.reserve()) > 0:
+                await self._sleep(wait_s)
 
     def _endpoint(self, url: str) -> _Endpoint:
         name = self._routes.endpoint_of(url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import anyio
+from securechain_ingest.http.priority import Places
 
 _BURST_S = 0.5
 """Requests that were not made in this time may be made up for at once."""
@@ -28,26 +28,33 @@ class Pace:
         self._limit = self._rate = rate
         self._next_turn = clock()
         self._halved_at = self._paused_until = float("-inf")
-        self.connections = anyio.CapacityLimiter(connections or float("inf"))
+        self.line = Places(1)
+        """Held by the one whose turn is next until it comes; the others wait in it."""
+        self.connections = Places(connections or float("inf"))
 
     def apply(self, rate: float, connections: int) -> None:
-        """Take new limits; requests that wait or are under way are not touched."""
+        """Take new limits; requests that are under way or wait for a turn are not touched."""
         if rate != self._limit:
             self._limit = self._rate = rate
             # Turns handed out at the old rate may lie far ahead; those to come need not queue behind them.
             self._next_turn = self._clock()
-        self.connections.total_tokens = connections or float("inf")
+            self.line = Places(1)
+        self.connections.resize(connections or float("inf"))
 
-    def reserve(self, longest_wait_s: float) -> float:
-        """Take the next turn; returns the seconds until it comes. One beyond `longest_wait_s` is told and not taken."""
+    def wait_s(self) -> float:
+        """Seconds until the turn of a request that comes now, unless more urgent ones come after it."""
+        if not self._rate:
+            return 0.0
+        return max(0.0, self._next_turn - self._clock()) + self.line.ahead() / self._rate
+
+    def reserve(self) -> float:
+        """Take the next turn, as the holder of the line; returns the seconds until it comes."""
         if not self._rate:
             return 0.0
         now = self._clock()
         turn = max(self._next_turn, now - _BURST_S)
-        wait_s = max(0.0, turn - now)
-        if wait_s <= longest_wait_s:
-            self._next_turn = turn + 1 / self._rate
-        return wait_s
+        self._next_turn = turn + 1 / self._rate
+        return max(0.0, turn - now)
 
     def pause_s(self) -> float:
         """Seconds for which the server wishes not to be asked at all; mostly 0."""

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from securechain_ingest.http.client import HttpClient
+from securechain_ingest.http.priority import Places, Priority, prioritised
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 from tests.http.scripted_server import ScriptedServer, scripted_server
 
@@ -45,6 +46,13 @@ async def leap(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     monkeypatch.setattr(loop, "time", lambda: true_time() + ahead_s)
     return leap
+
+
+async def wait_in(places: Places, priority: Priority | None = None, then: Callable[[], object] = lambda: None) -> None:
+    """Enter, as work of that priority does, and leave."""
+    with prioritised(priority or Priority(is_urgent=False)):
+        async with places:
+            then()
 
 
 MakeClient = Callable[..., AbstractAsyncContextManager[HttpClient]]

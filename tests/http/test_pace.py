@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from securechain_ingest.errors import RateLimited, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.pace import Pace
+from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
-from tests.http.conftest import NO_LIMITS, FakeTime, MakeClient
+from tests.http.conftest import NO_LIMITS, FakeTime, MakeClient, wait_in
 from tests.http.scripted_server import Request, ScriptedServer, answer
-
-ENDLESS = float("inf")
 
 
 @given(
@@ -31,7 +30,7 @@ def test_no_span_of_time_sees_more_turns_than_the_rate_and_half_a_second_of_it(
     turns = []
     for pause, event in events:
         time.now += pause
-        turns.append(time.now + pace.reserve(ENDLESS))
+        turns.append(time.now + pace.reserve())
         if event == "taken":
             pace.succeeded()
         elif event == "refused":
@@ -44,18 +43,13 @@ def test_no_span_of_time_sees_more_turns_than_the_rate_and_half_a_second_of_it(
 
 def test_turns_come_at_the_rate() -> None:
     pace = Pace(4.0, 0, FakeTime().clock)
-    assert [pace.reserve(ENDLESS) for _ in range(5)] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert [pace.reserve() for _ in range(5)] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_without_a_rate_nobody_waits() -> None:
     pace = Pace(0, 0, FakeTime().clock)
     pace.overloaded()
-    assert [pace.reserve(ENDLESS) for _ in range(100)] == [0.0] * 100
-
-
-def test_a_turn_that_is_too_far_away_is_not_taken() -> None:
-    pace = Pace(1.0, 0, FakeTime().clock)
-    assert [pace.reserve(2.0) for _ in range(5)] == [0.0, 1.0, 2.0, 3.0, 3.0]
+    assert [pace.reserve() for _ in range(100)] == [0.0] * 100
 
 
 def test_refusals_of_one_incident_halve_the_rate_once_and_successes_restore_it_slowly() -> None:
@@ -86,17 +80,17 @@ def test_the_rate_never_falls_to_nothing() -> None:
 def test_a_higher_rate_does_not_queue_behind_turns_of_the_lower() -> None:
     pace = Pace(0.01, 0, FakeTime().clock)
     for _ in range(3):
-        pace.reserve(ENDLESS)
+        pace.reserve()
     pace.apply(10.0, 0)
-    assert pace.reserve(ENDLESS) == 0.0
+    assert pace.reserve() == 0.0
 
 
 def test_applying_the_same_rate_forgets_neither_turns_nor_what_the_server_asked_for() -> None:
     pace = Pace(2.0, 0, FakeTime().clock)
     pace.overloaded()
-    pace.reserve(ENDLESS)
+    pace.reserve()
     pace.apply(2.0, 5)
-    assert (pace.rate, pace.reserve(ENDLESS)) == (1.0, 1.0)
+    assert (pace.rate, pace.reserve()) == (1.0, 1.0)
 
 
 async def test_each_endpoint_waits_for_its_own_turns_only(
@@ -283,3 +277,20 @@ async def test_who_waits_for_a_turn_holds_no_connection(server: ScriptedServer) 
         await client.get(third)
         assert [request.target for request in server.requests] == ["/0", "/2"]
         proceed.set()
+
+
+async def test_the_wait_for_a_turn_is_known_before_it_is_waited_for() -> None:
+    pace = Pace(2.0, 0, FakeTime().clock)
+    assert pace.wait_s() == 0.0
+    async with pace.line, asyncio.TaskGroup() as tasks:
+        pace.reserve()
+        assert pace.wait_s() == 0.5
+        urgent = Priority(is_urgent=True)
+        in_line = [tasks.create_task(wait_in(pace.line)), tasks.create_task(wait_in(pace.line, urgent))]
+        await asyncio.sleep(0)
+        assert pace.wait_s() == 1.5
+        with prioritised(urgent):
+            assert pace.wait_s() == 1.0
+        for task in in_line:
+            task.cancel()
+    assert pace.wait_s() == 0.5

@@ -1,0 +1,88 @@
+"""Who comes first where not all can be served at once: what somebody waits for, before what is done by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+
+
+class Priority:
+    """That of one piece of work and of all tasks that it starts; it may rise while they wait."""
+
+    __slots__ = ("is_urgent",)
+
+    def __init__(self, *, is_urgent: bool) -> None:
+        self.is_urgent = is_urgent
+
+
+_priority: ContextVar[Priority | None] = ContextVar("priority", default=None)
+
+
+@contextmanager
+def prioritised(priority: Priority) -> Iterator[None]:
+    """What is asked for within has this priority; without one it is not urgent."""
+    token = _priority.set(priority)
+    try:
+        yield
+    finally:
+        _priority.reset(token)
+
+
+def current_priority() -> Priority:
+    """That of the work under way."""
+    return _priority.get() or Priority(is_urgent=False)
+
+
+class Places:
+    """An async context manager with room for `total` holders at once; the urgent enter first, else who came first."""
+
+    def __init__(self, total: float) -> None:
+        self._total = total
+        self._held = 0
+        self._waiting: list[tuple[Priority, asyncio.Future[None]]] = []
+
+    def resize(self, total: float) -> None:
+        """Holders keep their places, even if there are fewer now."""
+        self._total = total
+        self._admit()
+
+    def ahead(self) -> int:
+        """How many of those that wait would be admitted before the work under way."""
+        if current_priority().is_urgent:
+            return sum(priority.is_urgent for priority, _ in self._waiting)
+        return len(self._waiting)
+
+    async def __aenter__(self) -> None:
+        if self._held < self._total:
+            self._held += 1
+            return
+        admission = asyncio.get_running_loop().create_future()
+        waiter = (current_priority(), admission)
+        self._waiting.append(waiter)
+        try:
+            await admission
+        except BaseException:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            else:
+                self._leave()  # Admitted at the very moment.
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._held -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._held < self._total:
+            first = next((waiter for waiter in self._waiting if waiter[0].is_urgent), self._waiting[0])
+            self._waiting.remove(first)
+            self._held += 1
+            first[1].set_result(None)

@@ -1,0 +1,49 @@
+"""Somebody who waits for a package is served at once, however much there is to do by the clock."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import redis
+
+from tests.end_to_end.conftest import STREAM, Send
+from tests.end_to_end.daemon_process import daemon, until
+from tests.end_to_end.graph_contents import GraphReader
+from tests.registry_server import World, npm, serve
+from tests.stores import GraphTarget, empty_graph
+
+WAITING = 100_000
+RATE = 20
+"""Requests a second: a registry that is much slower than the daemon."""
+
+
+@pytest.fixture
+def graph_target(arcadedb_server: GraphTarget) -> GraphTarget:
+    empty_graph(arcadedb_server)
+    return arcadedb_server
+
+
+def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+) -> None:
+    wanted = npm.Package("wanted", (npm.Version("1.0.0"),))
+    others = [npm.Package(f"other-{number}", (npm.Version("1.0.0"),)) for number in range(500)]
+    pipe = queue.pipeline(transaction=False)
+    for number in range(WAITING):
+        name = others[number % len(others)].name if number < len(others) else f"unpublished-{number}"
+        pipe.xadd(f"{STREAM}-bulk", {"data": json.dumps({"node_type": "NPMPackage", "package": name})})
+    pipe.execute()
+    with serve(World((wanted, *others))) as server:
+        variables = environment | server.environment() | {"SECURECHAIN_RATES__NPM_REGISTRY": str(RATE)}
+        with daemon(variables):
+            until(lambda: len(server.requests) >= 30, "bulk work under way")
+            before = len(server.requests)
+            send("NPMPackage", "wanted")
+            until(lambda: reader.count("MATCH (p:NPMPackage {name: 'wanted'}) RETURN count(p)"), "the wanted package")
+            asked = [request.target for request in server.requests]
+    # The requests that were under way, and the one whose turn it was, went before each of its two.
+    own = [position for position, target in enumerate(asked) if target.startswith("/wanted")]
+    assert len(own) == 2
+    assert own[-1] - before < 20
+    assert queue.xlen(f"{STREAM}-bulk") > WAITING - len(others)
