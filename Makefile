@@ -40,7 +40,6 @@ bench: setup
 	$(BIN)/python -m benchmarks.simulated_day
 	$(BIN)/python -m benchmarks.known_names
 	$(BIN)/python -m benchmarks.maven_index
-	$(BIN)/python -m benchmarks.maven_index
 
 # Writes both lock files anew: hashes, no index addresses.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

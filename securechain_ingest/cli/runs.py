@@ -23,19 +23,21 @@ def list_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One line a run: id, job, start, how long it took, outcome, what it queued and what came of it."""
+    """One line a run: id, job, start, how long it took, outcome, what it found or why it failed."""
     if job is not None:
         known_job(job, "--job")
     runs = run_async(_runs(load_settings(config, state_dir), job, limit))
     if as_json:
         typer.echo(json.dumps(runs, indent=2))
         return
-    for run in runs:
-        metrics = ", ".join(f"{name} {_number(value)}" for name, value in run["metrics"].items())
-        line = f"{run['id']}  {run['job']}  {run['started_at'][:19]}  {_took(run)}  {run['outcome']}  {metrics}"
-        typer.echo(f"{line}  {run['error'] or ''}".rstrip())
     if not runs:
         typer.echo("no runs yet")
+        return
+    typer.echo(f"{'run':26} {'job':28} {'started (UTC)':20} {'took':>10}  {'outcome':12} found")
+    for run in runs:
+        started = run["started_at"][:19].replace("T", " ")
+        found = run["error"] or ", ".join(f"{name} {value}" for name, value in run["metrics"].items())
+        typer.echo(f"{run['id']:26} {run['job']:28} {started:20} {_took(run):>10}  {run['outcome']:12} {found}")
 
 
 @app.command("show")
@@ -56,7 +58,7 @@ def show_command(
     for key, value in run.items():
         if isinstance(value, dict):
             for name, inner in value.items():
-                typer.echo(f"{key + ' ' + name:34} {_number(inner)}")
+                typer.echo(f"{key + ' ' + name:34} {inner}")
         elif value is not None:
             typer.echo(f"{key:34} {value}")
 
@@ -83,7 +85,8 @@ async def _run(settings: Settings, run_id: str) -> dict[str, Any] | None:
 def _plain(record: Any, counts: Any) -> dict[str, Any]:
     from securechain_ingest.runs.settled import merged_metrics
 
-    plain: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=merged_metrics(record, counts)))
+    metrics = {name: _whole(value) for name, value in merged_metrics(record, counts).items()}
+    plain: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=metrics))
     return {key: _iso(value) if isinstance(value, datetime) else value for key, value in plain.items()}
 
 
@@ -98,5 +101,6 @@ def _took(run: dict[str, Any]) -> str:
     return f"{seconds:.1f} s"
 
 
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _whole(value: float) -> float:
+    """Counts as the integers that they are."""
+    return int(value) if float(value).is_integer() else value

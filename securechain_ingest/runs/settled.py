@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -59,9 +59,8 @@ def merged_metrics(record: RunRecord, counts: Settled) -> Mapping[str, float]:
         "packages_processed": processed,
         "total_versions": counts.versions,
         "errors": record.metrics.get("errors", 0) + counts.failed,
+        "success_rate": round(100 * counts.succeeded / processed, 2) if processed else 100.0,
     }
-    if processed:
-        metrics["success_rate"] = round(100 * counts.succeeded / processed, 2)
     if record.job in INGESTION_JOBS:
         metrics["new_packages_ingested"] = counts.succeeded
         if total := record.metrics.get("total_in_registry"):
@@ -73,3 +72,10 @@ def all_settled(record: RunRecord, counts: Settled) -> bool:
     """Whether nothing that the run has queued is still to come; never sure of a run that could not count to its end."""
     queued = record.metrics.get("queued", 0)
     return record.outcome in {"succeeded", "failed"} and counts.succeeded + counts.failed >= queued
+
+
+def settled_at_once(record: RunRecord) -> RunRecord:
+    """With its final counts, if the run has queued nothing that is still to come."""
+    if not all_settled(record, NONE):
+        return record
+    return replace(record, metrics=merged_metrics(record, NONE), settled=True)

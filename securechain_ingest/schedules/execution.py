@@ -18,6 +18,7 @@ from securechain_ingest.errors import IngestError
 from securechain_ingest.http.metering import Meter, metered
 from securechain_ingest.runs import Job, Run
 from securechain_ingest.runs.records import Outcome, RunRecord, Trigger
+from securechain_ingest.runs.settled import settled_at_once
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
 
@@ -174,4 +175,5 @@ class Execution:
         )
 
     def _ending(self, outcome: Outcome, error: str | None = None, kind: str | None = None) -> RunRecord:
-        return replace(self._so_far(), outcome=outcome, ended_at=self._now(), error=error, error_kind=kind)
+        ending = replace(self._so_far(), outcome=outcome, ended_at=self._now(), error=error, error_kind=kind)
+        return settled_at_once(ending)

@@ -1,0 +1,173 @@
+"""The jobs as a user meets them: by the clock with several daemons, and from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from contextlib import ExitStack
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until
+from tests.end_to_end.graph_contents import GraphReader
+from tests.registry_server import World, npm, serve
+from tests.schedules_off import schedules_off
+from tests.stores import GraphTarget, empty_graph
+
+NAMES = [f"package-{number}" for number in range(12)]
+WORLD = World(tuple(npm.Package(name, (npm.Version("1.0.0"), npm.Version("1.1.0"))) for name in NAMES))
+
+
+@pytest.fixture
+def graph_target(arcadedb_server: GraphTarget) -> GraphTarget:
+    empty_graph(arcadedb_server)
+    return arcadedb_server
+
+
+class CommandLine:
+    """The commands, with the configuration of the daemons."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("SECURECHAIN_", "REDIS_"))}
+        self._environment = clean | environment
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """What it prints; one that leaves with another code has failed."""
+        done = subprocess.run(
+            [SCRIPT, *arguments], env=self._environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout or done.stderr
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "--json"))
+
+    def run_of(self, process: DaemonProcess, job: str, *options: str) -> dict[str, Any]:
+        """The record of a run that is asked for now, once the packages that it has queued are settled."""
+        run_id = self("schedules", "run", job, *options).strip()
+        until(lambda: run_id in {event["run"] for event in process.events("job_finished")}, f"run {run_id}")
+        until(lambda: self.json("runs", "show", run_id)["settled"], f"its packages ({run_id})")
+        record: dict[str, Any] = self.json("runs", "show", run_id)
+        return record
+
+
+def test_three_daemons_run_a_job_once_at_each_time_and_never_twice_at_once(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    job = "npm_packages_updates"
+    every_second = {f"SECURECHAIN_SCHEDULES__{job.upper()}": "* * * * * *"}
+    with serve(WORLD) as server, ExitStack() as stack:
+        variables = environment | server.environment() | schedules_off(but=job) | every_second
+        command = CommandLine(variables)
+        daemons = [
+            stack.enter_context(daemon(variables | {"SECURECHAIN_STATE_DIR": str(tmp_path / name)}, ready=False))
+            for name in ("first", "second", "third")
+        ]
+        for process in daemons:
+            process.wait_for("daemon_ready")
+        until(lambda: sum(len(process.events("job_finished")) for process in daemons) >= 4, "four runs")
+        # Whoever it is that runs most of them, the others go on without it.
+        busiest = max(daemons, key=lambda process: len(process.events("job_finished")))
+        busiest.kill()
+        rest = [process for process in daemons if process is not busiest]
+        before = sum(len(process.events("job_finished")) for process in rest)
+        until(lambda: sum(len(process.events("job_finished")) for process in rest) >= before + 3, "runs of the others")
+        for process in rest:
+            assert process.stop() == 0
+        runs = command.json("runs", "list", "--job", job, "--limit", "1000")
+    by_clock = [run["scheduled_for"] for run in runs if run["trigger"] == "schedule"]
+    assert len(set(by_clock)) == len(by_clock) >= 4
+    times = sorted((datetime.fromisoformat(run["started_at"]), run["ended_at"]) for run in runs)
+    for (_, ended_at), (next_started_at, _) in pairwise(times):
+        assert ended_at is None or datetime.fromisoformat(ended_at) <= next_started_at
+
+
+def test_a_job_is_run_switched_and_looked_at_from_the_command_line(
+    environment: dict[str, str], reader: GraphReader
+) -> None:
+    job = "npm_package_ingestion"
+    with serve(WORLD) as server:
+        variables = environment | server.environment()
+        command = CommandLine(variables)
+        with daemon(variables) as process:
+            assert command("runs", "list") == "no runs yet\n"
+            record = command.run_of(process, job)
+            assert (record["job"], record["trigger"], record["outcome"]) == (job, "command", "succeeded")
+            assert record["metrics"] == {
+                "total_in_registry": len(NAMES),
+                "names_listed": len(NAMES),
+                "names_compared": len(NAMES),
+                "skipped_existing": 0,
+                "queued": len(NAMES),
+                "packages_processed": len(NAMES),
+                "new_packages_ingested": len(NAMES),
+                "total_versions": 2 * len(NAMES),
+                "errors": 0,
+                "success_rate": 100,
+                "ingestion_rate": 100,
+            }
+            assert record["requests"] >= 1
+            assert record["received_bytes"] > 0
+            assert reader.count("MATCH (p:NPMPackage) RETURN count(p)") == len(NAMES)
+
+            [header, line] = command("runs", "list").splitlines()
+            assert header.split()[:3] == ["run", "job", "started"]
+            assert record["id"] in line
+            assert f"new_packages_ingested {len(NAMES)}" in line
+            assert f"metrics total_in_registry          {len(NAMES)}" in command("runs", "show", record["id"])
+
+            again = command.run_of(process, job)
+            assert again["metrics"]["skipped_existing"] == len(NAMES)
+            assert again["metrics"]["queued"] == 0
+
+            command("schedules", "enable", job)
+            assert process.stop() == 0
+        with daemon(variables):
+            [row] = [row for row in command.json("schedules", "list") if row["job"] == job]
+            assert (row["enabled"], row["overridden"], row["last_run"]) == (True, True, again["id"])
+            assert row["next_run_at"] is not None
+            assert "yes*" in command("schedules", "list")
+            command("schedules", "disable", job)
+            [row] = [row for row in command.json("schedules", "list") if row["job"] == job]
+            assert (row["enabled"], row["next_run_at"]) == (False, None)
+
+
+def test_updates_follow_the_feed_and_leave_their_cursor(environment: dict[str, str], reader: GraphReader) -> None:
+    job = "npm_packages_updates"
+    with serve(WORLD) as server:
+        variables = environment | server.environment()
+        command = CommandLine(variables)
+        with daemon(variables) as process:
+            assert "no cursors yet" in command("cursors", "show")
+            first = command.run_of(process, job)
+            assert (first["cursor_before"], first["metrics"]["names_compared"]) == (None, len(NAMES))
+            second = command.run_of(process, job)
+            assert second["cursor_before"] == first["cursor_after"]
+            assert second["metrics"]["changes_read"] >= 1
+            assert "names_compared" not in second["metrics"]
+            third = command.run_of(process, job, "--reconcile")
+            assert third["metrics"]["names_compared"] == len(NAMES)
+            assert third["cursor_after"] in command("cursors", "show")
+            assert command("cursors", "reset", "npm") == "npm: forgotten\n"
+            assert command.run_of(process, job)["cursor_before"] is None
+    assert reader.count("MATCH (p:NPMPackage) RETURN count(p)") == 0, "updates bring nothing new"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("schedules", "run", "npm_package_updates"), "did you mean npm_packages_updates?"),
+        (("schedules", "enable", "everything"), "everything is no job"),
+        (("runs", "list", "--job", "nothing"), "nothing is no job"),
+    ],
+)
+def test_a_job_that_there_is_not_is_one_line(
+    environment: dict[str, str], arguments: tuple[str, ...], words: str
+) -> None:
+    [line] = CommandLine(environment)(*arguments, code=2).splitlines()
+    assert words in line
