@@ -43,9 +43,9 @@ class MavenFeed:
         return (await self._properties()).cursor
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """The file is kept until its last page was asked for; a position counts the pages of one publication.
+        """The file is kept until its last page was asked for, what there is of it if the download breaks off.
 
-        Another publication is listed from its beginning, whatever the position.
+        A position counts the pages of one publication; another one is listed from its beginning, whatever the position.
         """
         published = (await self._properties()).cursor
         before, _, pages = position.rpartition("/")
@@ -53,11 +53,12 @@ class MavenFeed:
         url = self._http.url("maven_central", f"{_INDEX}.gz")
         path = self._folder / f"index-{quote(published, safe='')}.gz"
         if not path.exists():
-            # What is left of another publication, or was broken off, is of no use.
-            for left_over in self._folder.iterdir():
-                left_over.unlink()
             fetched = path.with_suffix(".part")
-            await parts.fetch(self._http, url, fetched)
+            # What is left of another publication is of no use.
+            for left_over in self._folder.iterdir():
+                if left_over != fetched:
+                    left_over.unlink()
+            await parts.fetch(self._http, url, fetched, go_on=True)
             fetched.replace(path)
         try:
             listing = await self._pool.run(read_listing, str(path), url, timeout_s=INDEX_TIMEOUT_S)

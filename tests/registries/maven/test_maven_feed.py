@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest_asyncio
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.model import Package
+from securechain_ingest.registries import parts
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, unpack
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.index_records import revision
+from tests.intake.running import until
 from tests.registries.asking import FeedSite, changed, connected, feed_site, listed
 from tests.registry_server import Fault, Kind, Server, maven
 from tests.registry_server.history import Event, History, What, history_of, moment
@@ -129,6 +132,25 @@ async def test_a_server_without_ranges_gives_the_index_in_one_piece(site: FeedSi
     site.server.faults.add(Fault(f"{INDEX}.gz", Kind.IGNORED_RANGE, times=None))
 
     assert len(await listed(site.feed)) == 2
+
+
+async def test_a_download_that_broke_off_is_gone_on_with(site: FeedSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART_BYTES", 8)
+    site.serve(history(*((f"g:a{number}", "1") for number in range(200))))
+    reading = asyncio.create_task(listed(site.feed))
+    await until(lambda: len(site.server.requests) >= 10)
+    site.server.faults.add(Fault(f"{INDEX}.gz", Kind.STATUS, times=None, status=503))
+    with pytest.raises(Unavailable):
+        await reading
+    before = len(site.server.requests)
+    site.server.faults.clear()
+
+    assert len(await listed(site.feed)) == 200
+    ranges = [request.headers.get("range") for request in site.server.requests if request.target == f"{INDEX}.gz"]
+    # Each part once, but for the one that failed; and the first byte, which tells the size, twice.
+    assert len(ranges) - len(set(ranges)) == 2
+    assert before > 10
+    assert list(site.folder.iterdir()) == []
 
 
 async def test_a_listing_goes_on_behind_a_position_without_another_download(site: FeedSite) -> None:
