@@ -144,6 +144,7 @@ def test_after_any_number_of_days_the_graph_equals_the_registries(
             with daemon(variables) as process:
                 kill_some_time(process, chance)
                 assert not process.events("handler_failed")
+                assert not process.events("job_failed"), process.events("job_failed")
             with daemon(variables) as process:
                 until(lambda: all_done(redis_url, queue), f"the end of day {day}, seed {seed}", 120)
                 assert not process.events("handler_failed")

@@ -30,6 +30,10 @@ CHUNK_TIMEOUT_S: Final = 600.0
 
 _INDEX: Final = ".index/nexus-maven-repository-index"
 
+_INDEX_FILE: Final = "index-"
+_CHUNK_FILE: Final = "chunk-"
+"""How files in the feed's folder begin."""
+
 
 class MavenFeed:
     """Implements `Feed`."""
@@ -51,13 +55,10 @@ class MavenFeed:
         before, _, pages = position.rpartition("/")
         done = int(pages) if before == published and pages.isdecimal() else 0
         url = self._http.url("maven_central", f"{_INDEX}.gz")
-        path = self._folder / f"index-{quote(published, safe='')}.gz"
+        path = self._folder / f"{_INDEX_FILE}{quote(published, safe='')}.gz"
         if not path.exists():
             fetched = path.with_suffix(".part")
-            # What is left of another publication is of no use.
-            for left_over in self._folder.iterdir():
-                if left_over != fetched:
-                    left_over.unlink()
+            self._remove_left_over(f"{_INDEX_FILE}*", but=fetched)
             await parts.fetch(self._http, url, fetched, go_on=True)
             fetched.replace(path)
         try:
@@ -72,6 +73,7 @@ class MavenFeed:
 
     async def changes(self, cursor: str) -> AsyncIterator[Changes]:
         """A page for each chunk since the cursor. See `Feed.changes`."""
+        self._remove_left_over(f"{_CHUNK_FILE}*")
         properties = await self._properties()
         url = self._http.url("maven_central", f"{_INDEX}.properties")
         for number in properties.chunks_after(cursor, url):
@@ -79,6 +81,12 @@ class MavenFeed:
 
     def is_current(self, held: str, listed: str) -> bool:
         return held == listed
+
+    def _remove_left_over(self, files: str, *, but: Path | None = None) -> None:
+        """Of a daemon that was killed or of another publication. A listing and changes may be read at the same time."""
+        for left_over in self._folder.glob(files):
+            if left_over != but:
+                left_over.unlink()
 
     async def _properties(self) -> IndexProperties:
         url = self._http.url("maven_central", f"{_INDEX}.properties")
@@ -90,7 +98,7 @@ class MavenFeed:
 
     async def _chunk(self, chain: str, number: int) -> Changes:
         url = self._http.url("maven_central", f"{_INDEX}.{number}.gz")
-        path = self._folder / f"chunk-{number}.gz"
+        path = self._folder / f"{_CHUNK_FILE}{number}.gz"
         try:
             with path.open("wb") as file:
                 await self._http.download(url, file, limit_bytes=MAX_CHUNK_BYTES)

@@ -153,6 +153,29 @@ async def test_a_download_that_broke_off_is_gone_on_with(site: FeedSite, monkeyp
     assert list(site.folder.iterdir()) == []
 
 
+async def test_a_listing_leaves_the_chunk_alone_that_another_job_is_reading(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    site.serve(history(*PUBLISHED, ("g:a", "1")))
+    site.server.faults.add(Fault(f"{INDEX}.4.gz", Kind.SLOW, times=None, pause_s=0.05))
+    following = asyncio.create_task(changed(site.feed, cursor))
+    await until(lambda: f"{INDEX}.4.gz" in site.targets())
+
+    assert len(await listed(site.feed)) == 3
+    assert (await following)[0] == [Change("g:a", "1", False)]
+    assert list(site.folder.iterdir()) == []
+
+
+async def test_what_a_killed_daemon_has_left_is_removed(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    for name in ("chunk-1.gz", "index-before.gz", "index-before.part"):
+        (site.folder / name).write_bytes(b"left")
+
+    await changed(site.feed, cursor)
+    await listed(site.feed)
+
+    assert list(site.folder.iterdir()) == []
+
+
 async def test_a_listing_goes_on_behind_a_position_without_another_download(site: FeedSite) -> None:
     site.serve(history(*((f"g:a{number}", "1") for number in range(PAGE_NAMES + 5))))
     pages = site.feed.listing("")
