@@ -14,6 +14,7 @@ from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.json_documents import load_object
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(?:Z|\+00:00)?", re.ASCII)
+_LEAF: Final = re.compile(r"/data/(\d{4})\.(\d\d)\.(\d\d)\.(\d\d)\.(\d\d)\.(\d\d)/[^/]*$", re.ASCII)
 _DELETE: Final = "PackageDelete"
 
 
@@ -54,6 +55,17 @@ def normal_stamp(value: object) -> str | None:
     """A commit's time as `2024-11-13T10:18:14.1126201Z`, which sorts as text; None for anything else."""
     match = _STAMP.fullmatch(value) if isinstance(value, str) else None
     return f"{match[1]}.{match[2] or '':0<7}Z" if match else None
+
+
+def to_the_second(stamp: str) -> str:
+    """A normal stamp as far as the addresses of the catalog's leaves tell it."""
+    return f"{stamp[:19]}Z"
+
+
+def leaf_stamp(address: object) -> str | None:
+    """When a leaf of the catalog was written, to the second, from its address; None if that does not tell."""
+    match = _LEAF.search(address) if isinstance(address, str) else None
+    return "{}-{}-{}T{}:{}:{}Z".format(*match.groups()) if match else None
 
 
 def parse_index(body: bytes, url: str) -> Index:

@@ -18,7 +18,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.nuget import names, service_index
-from securechain_ingest.registries.nuget.catalog import normal_stamp
+from securechain_ingest.registries.nuget.catalog import normal_stamp, to_the_second
 from securechain_ingest.registries.nuget.feed import NuGetFeed
 from securechain_ingest.registries.nuget.import_names import WINDOW_BYTES, read_nupkg
 from securechain_ingest.registries.nuget.registration import Registration, package_of, parse_registration
@@ -48,13 +48,19 @@ class NuGet:
         services = await self._services()
         url = f"{services.registrations}/{quote(ref.name, safe='')}/index.json"
         # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
-        response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
+        try:
+            response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
+        except NotFound as error:
+            if at_least is None:
+                raise
+            # The catalog runs ahead of the registrations.
+            raise Stale(f"{at_least} has been announced, and {error}", url=url) from error
         if known and response.not_modified:
             return Unchanged(names.identify(known.registry_name))
         index: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
         package = package_of(ref, [index, *await self._pages(ref, index.pages)], services.contents, url)
         announced = normal_stamp(at_least)
-        if announced is not None and package.revision is not None and package.revision < announced:
+        if announced and package.revision and package.revision < to_the_second(announced):
             raise Stale(f"{url} is of {package.revision}, and {announced} has been announced", url=url)
         return replace(package, validator=response.validator)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Final
+
+import anyio.to_thread
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, Stale
@@ -19,6 +21,7 @@ from securechain_ingest.registries.nuget.catalog import (
     parse_index,
     parse_page,
 )
+from securechain_ingest.registries.nuget.listed import Met
 from securechain_ingest.registries.nuget.service_index import default_services, find_services
 from securechain_ingest.registries.together import for_each
 
@@ -30,9 +33,9 @@ class NuGetFeed:
     """Implements `Feed`; a cursor is the time of the newest commit that was told whole."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
-        """Nothing has to be kept in the folder."""
         self._http = http
         self._pool = pool
+        self._folder = folder
 
     async def head(self) -> str:
         """The catalog's newest commit."""
@@ -40,23 +43,29 @@ class NuGetFeed:
         return index.stamp
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every package that ever had a version, with the time of its newest one; a position is that of a page.
+        """Every package that has a version left, with the time of the newest leaf that shows one of them.
 
-        A package comes again with later pages, and one that is wholly deleted comes from earlier ones: deletions are
-        told by `changes` alone.
+        The catalog's pages are read from the newest back, as only what happened to a version last counts. A position is
+        the time of a page; without the file that belongs to it the listing begins again.
         """
         _, index = await self._index()
-        entries: dict[str, Listed] = {}
-        async for link, page in self._pages(index, position):
-            new = _left(page.events)
-            # Pages of one time hold parts of one commit: a position cannot lie between them.
-            if link.stamp > position and len(entries.keys() | new.keys()) > PAGE_NAMES:
-                yield ListingPage(pack(entries.values()), len(entries), position)
-                entries = {}
-            entries |= new
-            position = link.stamp
-        if entries:
-            yield ListingPage(pack(entries.values()), len(entries), position)
+        met = await anyio.to_thread.run_sync(Met, self._folder / "listing.db", position)
+        try:
+            entries: list[Listed] = []
+            links = [link for link in reversed(index.pages) if not met.resumed or link.stamp < position]
+            async for link, page in self._read(links):
+                # Pages of one time hold parts of one commit: a position cannot lie between them.
+                if entries and link.stamp < position and len(entries) + len(page.events) > PAGE_NAMES:
+                    await anyio.to_thread.run_sync(met.keep, position)
+                    yield ListingPage(pack(entries), len(entries), position)
+                    entries = []
+                entries += await anyio.to_thread.run_sync(met.add, reversed(page.events))
+                position = link.stamp
+            if entries:
+                await anyio.to_thread.run_sync(met.keep, position)
+                yield ListingPage(pack(entries), len(entries), position)
+        finally:
+            met.close()
 
     async def changes(self, cursor: str) -> AsyncIterator[Changes]:
         """The packages of each of the catalog's pages, once each; see `Feed.changes`."""
@@ -67,7 +76,7 @@ class NuGetFeed:
                 f"{url} has come to {index.stamp}, which does not follow the cursor {cursor[:60]}", url=url
             )
         last = index.pages[-1] if index.pages else None
-        async for link, page in self._pages(index, since):
+        async for link, page in self._read([link for link in index.pages if link.stamp > since]):
             # What is newer than the index may go on in a page that the index does not have yet.
             events = [event for event in page.events if since < event.stamp <= index.stamp]
             if link == last:
@@ -78,8 +87,8 @@ class NuGetFeed:
             yield Changes(_collapsed(events), cursor)
 
     def is_current(self, held: str, listed: str) -> bool:
-        """A registration is written after the commits that it shows, so that its time may be later than theirs."""
-        return held >= listed
+        """The newest leaf is another one after every change, and an older one after a deletion."""
+        return held == listed
 
     async def _index(self) -> tuple[str, Index]:
         url = (await find_services(self._http) or default_services(self._http)).catalog
@@ -89,9 +98,8 @@ class NuGetFeed:
         response = await self._http.get(url, accept="application/json")
         return url, await self._pool.parse_document(parse_index, response.body, url)
 
-    async def _pages(self, index: Index, since: str) -> AsyncIterator[tuple[PageLink, Page]]:
-        """Those with commits after a time, oldest first."""
-        links = [link for link in index.pages if link.stamp > since]
+    async def _read(self, links: Sequence[PageLink]) -> AsyncIterator[tuple[PageLink, Page]]:
+        """Several at once, given in their order."""
         for start in range(0, len(links), _AT_ONCE):
             batch = links[start : start + _AT_ONCE]
             pages: dict[PageLink, Page] = {}
@@ -112,13 +120,6 @@ class NuGetFeed:
         if page.stamp < link.stamp:
             raise Stale(f"{link.url} is of {page.stamp}, and the index has it of {link.stamp}", url=link.url)
         return page
-
-
-def _left(events: Iterable[Event]) -> dict[str, Listed]:
-    """The packages of which a page does not delete all the versions that it names, each with its newest event."""
-    last = {(event.name.lower(), event.version.lower()): event.is_there for event in events}
-    there = {name for (name, _), is_there in last.items() if is_there}
-    return {key: Listed(event.name, event.stamp) for key, event in _newest(events).items() if key in there}
 
 
 def _collapsed(events: Iterable[Event]) -> tuple[Change, ...]:

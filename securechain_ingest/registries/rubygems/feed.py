@@ -7,6 +7,7 @@ for a state of it by size and digest, so that any daemon can go on from it.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ class RubyGemsFeed:
         self._pool = pool
         self._file = folder / "versions"
         self._url = http.url("rubygems_index", "versions")
+        self._one_reader = asyncio.Lock()
 
     async def head(self) -> str:
         """The list as it is now."""
@@ -62,7 +64,11 @@ class RubyGemsFeed:
         return held == listed
 
     async def _refreshed(self) -> bytes:
-        """The whole list of now, which also lies in the file."""
+        """The whole list of now, which also lies in the file. Jobs may want it at the same time."""
+        async with self._one_reader:
+            return await self._refreshed_alone()
+
+    async def _refreshed_alone(self) -> bytes:
         held = await anyio.to_thread.run_sync(_read, self._file)
         if len(held) > 1:
             grown = await self._with_tail(held)

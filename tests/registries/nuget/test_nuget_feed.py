@@ -53,16 +53,20 @@ async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
         yield found
 
 
-async def test_a_listing_has_every_package_with_its_newest_commit(site: FeedSite, tmp_path: Path) -> None:
+async def test_a_listing_has_every_package_with_its_newest_leaf(site: FeedSite, tmp_path: Path) -> None:
     found = await listed(site.feed)
 
     assert found.keys() == NAMES
-    assert (found["Acme.Json"], found["NLog"]) == (at(11), at(2))
+    assert (found["Acme.Json"], found["NLog"]) == (moment(11), moment(2))
     async with connected(NuGet, site.server, tmp_path) as registry:
         revision = (await first_visit(registry, "acme.json")).revision
-    assert revision is not None
-    assert site.feed.is_current(revision, at(11))
-    assert not site.feed.is_current(revision, at(12))
+    assert revision == moment(11)
+
+
+@pytest.mark.parametrize("held", [moment(10), moment(12), "2025-08-01T00:00:11Z"])
+async def test_a_document_with_another_newest_leaf_is_not_current(site: FeedSite, held: str) -> None:
+    assert site.feed.is_current(moment(11), moment(11))
+    assert not site.feed.is_current(held, moment(11))
 
 
 async def test_each_page_of_the_catalog_takes_one_request(site: FeedSite) -> None:
@@ -110,16 +114,25 @@ async def test_a_deletion_is_a_removal_unless_something_is_published_after_it(si
     assert changes == [Change("NLog", at(13), False)]
 
 
-async def test_a_package_that_a_page_only_deletes_is_not_listed_from_it(site: FeedSite) -> None:
-    site.serve(history(("Gone", "1.0.0", What.PUBLISHED), ("Gone", None, What.REMOVED), ("Kept", "1", What.PUBLISHED)))
+async def test_a_package_whose_versions_are_all_deleted_is_not_listed(site: FeedSite) -> None:
+    others = [(f"Other.{number}", "1", What.PUBLISHED) for number in range(20)]
+    twice = [("Gone", "1.0.0", What.PUBLISHED), ("Gone", "2.0.0-B", What.PUBLISHED)]
+    site.serve(history(*twice, *others, ("Gone", None, What.REMOVED), ("Kept", "1", What.PUBLISHED)))
 
-    assert await listed(site.feed) == {"Kept": at(3)}
+    assert (await listed(site.feed)).keys() == {"Kept", *(name for name, _, _ in others)}
 
 
-async def test_a_package_that_lost_one_of_its_versions_is_listed_with_that_commit(site: FeedSite) -> None:
-    site.serve(history(("A", "1", What.PUBLISHED), ("A", "2", What.PUBLISHED), ("A", "1", What.REMOVED)))
+async def test_a_package_that_came_back_is_listed(site: FeedSite) -> None:
+    first = ("Again", "1.0.0", What.PUBLISHED)
+    site.serve(history(first, ("Again", None, What.REMOVED), first))
 
-    assert await listed(site.feed) == {"A": at(3)}
+    assert await listed(site.feed) == {"Again": moment(3)}
+
+
+async def test_a_package_that_lost_a_version_is_listed_with_the_newest_of_the_others(site: FeedSite) -> None:
+    site.serve(history(("A", "1", What.PUBLISHED), ("A", "2", What.PUBLISHED), ("A", "2", What.REMOVED)))
+
+    assert await listed(site.feed) == {"A": moment(1)}
 
 
 async def test_an_epoch_before_the_cursor_loses_it(site: FeedSite) -> None:
@@ -203,14 +216,32 @@ async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(
     site: FeedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nuget_feed, "PAGE_NAMES", 5)
-    pages = [page async for page in site.feed.listing("")]
-    site.server.requests.clear()
+    pages = site.feed.listing("")
+    first = await anext(pages)
+    assert [path for path in site.targets() if "page" in path]
+    await pages.aclose()  # type: ignore[attr-defined]
+    # What is published meanwhile is told by the changes since the head.
+    site.serve(history(*PUSHED, ("Late", "1.0.0", What.PUBLISHED)))
 
-    rest = await listed(site.feed, pages[0].position)
+    rest = await listed(site.feed, first.position)
 
-    assert [page.names for page in pages] == [5, 5, 1]
-    assert rest.keys() == NAMES - {entry.name for entry in unpack(pages[0].packed)} | {"Acme.Json"}
-    assert "/v3/catalog0/page0.json" not in site.targets()
+    begun = {entry.name for entry in unpack(first.packed)}
+    assert begun | rest.keys() == NAMES
+    assert not begun & rest.keys()
+
+
+@pytest.mark.parametrize("left", [None, b"", b"no database"])
+async def test_without_its_file_a_listing_that_broke_off_begins_again(
+    site: FeedSite, monkeypatch: pytest.MonkeyPatch, left: bytes | None
+) -> None:
+    monkeypatch.setattr(nuget_feed, "PAGE_NAMES", 5)
+    first = await anext(site.feed.listing(""))
+    [file] = site.folder.glob("*.db")
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+
+    assert (await listed(site.feed, first.position)).keys() == NAMES
 
 
 FAULTS = [
@@ -251,10 +282,19 @@ async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, t
         ref = registry.identify("Acme.Json")
         answer = await registry.fetch(ref, None, at_least=at(11))
         assert isinstance(answer, Package)
-        assert answer.revision == at(11)
+        assert answer.revision == moment(11)
 
         with pytest.raises(Stale, match="has been announced"):
             await registry.fetch(ref, known(answer), at_least=at(12))
+
+
+async def test_a_package_that_was_announced_and_is_not_there_yet_is_stale(site: FeedSite, tmp_path: Path) -> None:
+    async with connected(NuGet, site.server, tmp_path) as registry:
+        ref = registry.identify("Soon")
+        with pytest.raises(Stale, match="does not exist"):
+            await registry.fetch(ref, None, at_least=at(12))
+        with pytest.raises(NotFound):
+            await registry.fetch(ref, None)
 
 
 async def test_a_document_is_asked_for_whole_when_something_was_announced(site: FeedSite, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -60,6 +61,18 @@ async def test_nothing_new_costs_one_byte(site: FeedSite) -> None:
     [request] = site.server.requests
     assert (request.status, request.bytes_sent) == (206, 1)
     assert request.headers["accept-encoding"] == "identity"
+
+
+async def test_jobs_that_read_the_list_at_the_same_time_do_not_harm_each_other(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    for number in range(5):
+        site.serve(history(*PUSHED, *((f"new-{count}", "0.1", What.PUBLISHED) for count in range(number + 1))))
+
+        found = await asyncio.gather(changed(site.feed, cursor), listed(site.feed), changed(site.feed, cursor))
+
+        assert found[0] == found[2]
+        assert len(found[0][0]) == len(found[1]) - 2 == number + 1
+    assert [path.name for path in site.folder.iterdir()] == ["versions"]
 
 
 async def test_only_the_tail_of_a_list_that_grew_is_read(site: FeedSite) -> None:

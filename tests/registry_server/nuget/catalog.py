@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -20,9 +21,9 @@ def stamp(history: History, event: Event) -> str:
     return _commit_time(history, event.moment)
 
 
-def newest_stamp(history: History, name: str) -> str | None:
-    """Of a package's last commit; None if the history does not know it."""
-    events = history.by_name.get(name)
+def newest_stamp(history: History, name: str, version: str | None = None) -> str | None:
+    """Of the last commit about a package, or about one of its versions; None if the history does not know it."""
+    events = [event for event in history.by_name.get(name, ()) if version is None or event.version == version]
     return stamp(history, events[-1]) if events else None
 
 
@@ -70,7 +71,9 @@ def _items(history: History) -> Iterator[dict[str, Any]]:
         versions = held.setdefault(event.name, [])
         gone = event.what is What.REMOVED
         for version in list(versions) if event.version is None else [event.version]:
+            folder = re.sub("[-T:]", ".", stamp(history, event)[:19])
             yield {
+                "@id": f"{CATALOG}/data/{folder}/{event.name}.{version}.json".lower(),
                 "@type": f"nuget:Package{'Delete' if gone else 'Details'}",
                 "commitId": f"commit-{event.number}",
                 "commitTimeStamp": stamp(history, event),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -19,6 +21,7 @@ REGISTRATIONS = "/v3/registration5-gz-semver2"
 CONTENTS = "/v3-flatcontainer"
 SEARCH = "/query"
 UNKNOWN_TIME = "2020-02-08T01:42:24.8901684+00:00"
+LAG = timedelta(hours=1)
 UNLISTED = "1900-01-01T00:00:00+00:00"
 MAX_HITS = 20
 
@@ -29,8 +32,7 @@ def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: Hi
     packages = list(packages)
     found = {"/v3/index.json": json_document(_service_index(address))}
     for package in packages:
-        written = newest_stamp(history, package.id) or UNKNOWN_TIME
-        for path, document in _registration(package, address, written).items():
+        for path, document in _registration(package, address, history).items():
             found[path] = _always_gzipped(json_document(document))
         for version in package.versions:
             if version.nupkg:
@@ -71,8 +73,12 @@ def _always_gzipped(resource: Resource) -> Resource:
     return replace(resource, body=packed, gzipped=None, headers=(*resource.headers, ("Content-Encoding", "gzip")))
 
 
-def _registration(package: Package, address: str, written: str) -> dict[str, dict[str, Any]]:
-    """The index and the pages that are not inlined, by path."""
+def _registration(package: Package, address: str, history: History) -> dict[str, dict[str, Any]]:
+    """The index and the pages that are not inlined, by path; all were written a while after the catalog."""
+    newest = newest_stamp(history, package.id)
+    written = UNKNOWN_TIME
+    if newest is not None:
+        written = f"{datetime.fromisoformat(newest[:19]) + LAG:%Y-%m-%dT%H:%M:%S}.1234567+00:00"
     folder = f"{REGISTRATIONS}/{package.id.lower()}"
     index = f"{address}{folder}/index.json"
     size = package.page_size or len(package.versions)
@@ -83,7 +89,10 @@ def _registration(package: Package, address: str, written: str) -> dict[str, dic
         lower, upper = (version.version.lower().partition("+")[0] for version in (versions[0], versions[-1]))
         page = {"@type": "catalog:CatalogPage", "count": len(versions), "lower": lower, "upper": upper, "parent": index}
         page["commitTimeStamp"] = written
-        leaves = [_leaf(package, version, address, index, written) for version in versions]
+        leaves = [
+            _leaf(package, version, address, index, written, newest_stamp(history, package.id, version.version))
+            for version in versions
+        ]
         if package.page_size is None:
             pages.append({"@id": f"{index}#page/{lower}/{upper}", **page, "items": leaves})
         else:
@@ -94,11 +103,14 @@ def _registration(package: Package, address: str, written: str) -> dict[str, dic
     return documents
 
 
-def _leaf(package: Package, version: Version, address: str, index: str, written: str) -> dict[str, Any]:
+def _leaf(
+    package: Package, version: Version, address: str, index: str, written: str, catalogued: str | None
+) -> dict[str, Any]:
+    folder = re.sub("[-T:]", ".", (catalogued or UNKNOWN_TIME)[:19])
     content = f"{address}{_content_path(package, version)}"
     name = f"{package.id}.{version.version}".lower()
     entry: dict[str, Any] = {
-        "@id": f"{address}{CATALOG}/data/2020.01.01.00.00.00/{name}.json",
+        "@id": f"{address}{CATALOG}/data/{folder}/{name}.json",
         "@type": "PackageDetails",
         "authors": "Made",
         "description": "Made.",
