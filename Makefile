@@ -39,6 +39,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.big_package
 	$(BIN)/python -m benchmarks.simulated_day
 	$(BIN)/python -m benchmarks.known_names
+	$(BIN)/python -m benchmarks.overtaking
 	$(BIN)/python -m benchmarks.maven_index
 
 # Writes both lock files anew: hashes, no index addresses.

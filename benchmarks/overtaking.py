@@ -1,0 +1,90 @@
+"""How long somebody waits for a package while very many others wait to be done by the clock.
+
+`python -m benchmarks.overtaking [--waiting 100000] [--in-one-line 2000] [--asked 20]`
+
+Made npm packages, 20 ms a response, no rate limits, the embedded graph server. The old way is one line for all: the
+package waits behind `--in-one-line` others in the same stream. It is taken up when its registry gets the first request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from itertools import cycle, islice
+
+import redis
+
+from benchmarks.harness import STREAM, arcadedb, other_stores, print_header, print_table, work_dir
+from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
+from tests.registry_server import Server, Shape, World, generate, npm, serve
+
+LATENCY_S = 0.02
+SHAPE = Shape(packages=300, seed=1, median_versions=5, odd_share=0.0, ecosystems=("npm",))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overtaking")
+    parser.add_argument("--waiting", type=int, default=100_000, help="bulk messages")
+    parser.add_argument("--in-one-line", type=int, default=2_000, help="messages before the one of the old way")
+    parser.add_argument("--asked", type=int, default=20, help="packages that somebody waits for")
+    options = parser.parse_args()
+    print_header("Overtaking", f"{options.asked} packages asked for, one after the other, 20 ms a response")
+    print_table(
+        [
+            measure("one line for all", STREAM, options.in_one_line, 1),
+            measure("on demand first", f"{STREAM}-bulk", options.in_one_line, options.asked),
+            measure("on demand first", f"{STREAM}-bulk", options.waiting, options.asked),
+        ]
+    )
+
+
+def measure(way: str, stream: str, waiting: int, asked: int) -> dict[str, object]:
+    """A row: medians over `asked` packages that come while `waiting` messages of `stream` are worked off."""
+    others = generate(SHAPE).packages
+    wanted = [npm.Package(f"wanted-{number}", (npm.Version("1.0.0"),)) for number in range(asked)]
+    with (
+        work_dir() as folder,
+        serve(World((*wanted, *others)), latency_s=LATENCY_S) as server,
+        arcadedb(folder / "graph") as graph,
+        other_stores(folder, graph) as stores,
+        redis.Redis.from_url(stores["REDIS_URL"]) as queue,
+    ):
+        fill(queue, stream, [package.truth().registry_name for package in others], waiting)
+        no_limits = {"SECURECHAIN_RATES__NPM_REGISTRY": "0"}
+        with daemon(stores | server.environment() | no_limits) as process:
+            until(lambda: len(server.requests) >= 100, "bulk work under way")
+            times = [ask(queue, server, process, package.name) for package in wanted]
+            left = queue.xlen(stream)
+    return {
+        "way": way,
+        "waiting": waiting,
+        "taken up after s": statistics.median(taken_up for taken_up, _ in times),
+        "at most s": max(taken_up for taken_up, _ in times),
+        "stored after s": statistics.median(stored for _, stored in times),
+        "still waiting then": left,
+    }
+
+
+def fill(queue: redis.Redis, stream: str, names: list[str], count: int) -> None:
+    with queue.pipeline(transaction=False) as pipeline:
+        for name in islice(cycle(names), count):
+            message = {"node_type": "NPMPackage", "package": name, "refresh": True}
+            pipeline.xadd(stream, {"data": json.dumps(message)})
+        pipeline.execute()
+
+
+def ask(queue: redis.Redis, server: Server, process: DaemonProcess, name: str) -> tuple[float, float]:
+    """Seconds until the registry was asked for the package, and until it was stored."""
+    purl = f"pkg:npm/{name}"
+    began_at = time.perf_counter()
+    queue.xadd(STREAM, {"data": json.dumps({"node_type": "NPMPackage", "package": name})})
+    until(lambda: any(request.target == f"/{name}" for request in server.requests[-200:]), f"a request for {name}", 600)
+    taken_up = time.perf_counter() - began_at
+    until(lambda: any(event["package"] == purl for event in process.events("package_stored")), f"{name} stored", 600)
+    return taken_up, time.perf_counter() - began_at
+
+
+if __name__ == "__main__":
+    main()
