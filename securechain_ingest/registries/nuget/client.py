@@ -5,6 +5,7 @@ few for what is needed of its newest nupkg (registries.md, section 7). The servi
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,11 +22,14 @@ from securechain_ingest.registries.nuget import names, service_index
 from securechain_ingest.registries.nuget.catalog import normal_stamp, to_the_second
 from securechain_ingest.registries.nuget.feed import NuGetFeed
 from securechain_ingest.registries.nuget.import_names import WINDOW_BYTES, read_nupkg
-from securechain_ingest.registries.nuget.registration import Registration, package_of, parse_registration
+from securechain_ingest.registries.nuget.registration import Registration, newest, package_of, parse_registration
 from securechain_ingest.registries.nuget.service_index import Services
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.together import for_each
 from securechain_ingest.settings import ArchiveSettings
+
+_LONGEST_LAG: Final = timedelta(hours=1)
+"""Of the registrations behind the catalog; it mostly is some minutes."""
 
 
 class NuGet:
@@ -51,16 +55,17 @@ class NuGet:
         try:
             response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
         except NotFound as error:
-            if at_least is None:
+            announced = normal_stamp(at_least)
+            if announced is None or _moment(announced) + _LONGEST_LAG < datetime.now(UTC):
                 raise
-            # The catalog runs ahead of the registrations.
-            raise Stale(f"{at_least} has been announced, and {error}", url=url) from error
+            raise Stale(f"{announced} has been announced, and {error}", url=url) from error
         if known and response.not_modified:
             return Unchanged(names.identify(known.registry_name))
         index: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
-        package = package_of(ref, [index, *await self._pages(ref, index.pages)], services.contents, url)
+        documents = [index, *await self._pages(ref, index.pages)]
+        package = package_of(ref, documents, services.contents, url)
         announced = normal_stamp(at_least)
-        if announced and package.revision and package.revision < to_the_second(announced):
+        if announced and not _shows(announced, package.revision, newest(document.written for document in documents)):
             raise Stale(f"{url} is of {package.revision}, and {announced} has been announced", url=url)
         return replace(package, validator=response.validator)
 
@@ -116,3 +121,17 @@ class NuGet:
         """The namespaces of a nupkg on disk. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_nupkg(file, ArchiveLimits.from_settings(ArchiveSettings()), None)
+
+
+def _shows(announced: str, revision: str | None, written: str | None) -> bool:
+    """Whether a registration can be taken to show what the catalog had at a time.
+
+    Its newest leaf tells, unless that version has been deleted since; then that it was written long after.
+    """
+    if revision is None or revision >= to_the_second(announced):
+        return True
+    return written is not None and _moment(written) >= _moment(announced) + _LONGEST_LAG
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.fromisoformat(f"{stamp[:19]}Z")

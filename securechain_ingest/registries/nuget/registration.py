@@ -18,7 +18,7 @@ from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.json_documents import load_object
-from securechain_ingest.registries.nuget.catalog import leaf_stamp
+from securechain_ingest.registries.nuget.catalog import leaf_stamp, normal_stamp
 from securechain_ingest.registries.nuget.constraints import constraints
 from securechain_ingest.registries.nuget.names import identify, version_purl
 from securechain_ingest.registries.nuget.versions import VersionKey, normal_version, version_key
@@ -51,8 +51,10 @@ class Registration:
     pages: tuple[str, ...]
     """URLs of the pages that are documents of their own."""
     revision: str | None
-    """The newest of the catalog's leaves that it shows. Its own time says less: it may be written anew at any time, and
-    without what the catalog got meanwhile."""
+    """The newest of the catalog's leaves that it shows."""
+    written: str | None
+    """When the newest of its parts was written, as `normal_stamp` has it. That says less: it may be written anew at any
+    time, and without what the catalog got meanwhile."""
 
 
 def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
@@ -63,16 +65,19 @@ def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
         raise Malformed(f"the registry's answer about {ref.registry_name} is no registration", url=url)
     entries: list[tuple[dict[str, Any], object]] = []
     pages: list[str] = []
+    parts = [document, *items]
     for item in items:
         if inlined := _leaves(item):
             entries += [(_entry(leaf, ref, url), leaf.get("packageContent")) for leaf in inlined]
+            parts += inlined
         elif item.get("count") != 0:
             pages.append(_page_url(item, ref, url))
     return Registration(
         versions=tuple(_version(ref, entry) for entry, _ in entries),
         default=max((_release(ref, entry, content) for entry, content in entries), key=_preference, default=None),
         pages=tuple(dict.fromkeys(pages)),
-        revision=max(filter(None, (leaf_stamp(entry.get("@id")) for entry, _ in entries)), default=None),
+        revision=newest(leaf_stamp(entry.get("@id")) for entry, _ in entries),
+        written=newest(normal_stamp(part.get("commitTimeStamp")) for part in parts),
     )
 
 
@@ -95,8 +100,13 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
         versions=tuple(versions.values()),
         artifacts=_artifacts(ref, default, contents),
         validator=None,
-        revision=max(filter(None, (document.revision for document in documents)), default=None),
+        revision=newest(document.revision for document in documents),
     )
+
+
+def newest(stamps: Iterable[str | None]) -> str | None:
+    """The latest of those that are known."""
+    return max(filter(None, stamps), default=None)
 
 
 def requirements(groups: object) -> tuple[Requirement, ...]:

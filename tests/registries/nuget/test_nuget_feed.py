@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -277,7 +278,9 @@ async def test_a_server_without_service_index_has_its_catalog_at_the_usual_place
     assert (await listed(site.feed)).keys() == NAMES
 
 
-async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, tmp_path: Path) -> None:
+async def test_a_document_without_what_was_announced_is_stale_though_it_was_written_after_it(
+    site: FeedSite, tmp_path: Path
+) -> None:
     async with connected(NuGet, site.server, tmp_path) as registry:
         ref = registry.identify("Acme.Json")
         answer = await registry.fetch(ref, None, at_least=at(11))
@@ -288,13 +291,25 @@ async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, t
             await registry.fetch(ref, known(answer), at_least=at(12))
 
 
-async def test_a_package_that_was_announced_and_is_not_there_yet_is_stale(site: FeedSite, tmp_path: Path) -> None:
+async def test_a_version_that_was_announced_and_deleted_since_is_not_waited_for(site: FeedSite, tmp_path: Path) -> None:
+    deleted = [("Acme.Json", "9.9.9", What.PUBLISHED), ("Acme.Json", "9.9.9", What.REMOVED)]
+    site.serve(history(*PUSHED, *deleted))
+    async with connected(NuGet, site.server, tmp_path) as registry:
+        answer = await registry.fetch(registry.identify("Acme.Json"), None, at_least=at(12))
+
+    assert isinstance(answer, Package)
+    assert answer.revision == moment(11)
+
+
+async def test_a_package_that_was_just_announced_and_is_not_there_yet_is_stale(site: FeedSite, tmp_path: Path) -> None:
+    just_now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.1234567Z"
     async with connected(NuGet, site.server, tmp_path) as registry:
         ref = registry.identify("Soon")
         with pytest.raises(Stale, match="does not exist"):
-            await registry.fetch(ref, None, at_least=at(12))
-        with pytest.raises(NotFound):
-            await registry.fetch(ref, None)
+            await registry.fetch(ref, None, at_least=just_now)
+        for announced in (None, at(12)):
+            with pytest.raises(NotFound):
+                await registry.fetch(ref, None, at_least=announced)
 
 
 async def test_a_document_is_asked_for_whole_when_something_was_announced(site: FeedSite, tmp_path: Path) -> None:
