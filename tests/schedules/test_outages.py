@@ -1,0 +1,166 @@
+"""Stores that go away under the scheduler: nothing runs twice, nothing is left out, no record is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from securechain_ingest.runs import Run
+from securechain_ingest.runs.records import RunRecord, RunStore
+from securechain_ingest.schedules.board import Board, Request
+from securechain_ingest.schedules.execution import new_record
+from securechain_ingest.schedules.recorder import Recorder
+from tests.intake.cut_connection import Proxy
+from tests.schedules.conftest import JOB, STREAM, Installation, settings, until
+from tests.stores import AdvisoryTarget
+
+EVERY_SECOND = "* * * * * *"
+
+
+async def nothing(_run: Run) -> None: ...
+
+
+@asynccontextmanager
+async def with_redis_to_cut(installation: Installation, redis_url: str) -> AsyncIterator[tuple[Installation, Proxy]]:
+    """The same installation as a daemon sees it whose connection to Redis can be cut."""
+    async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url, socket_timeout=1) as redis:
+        yield replace(installation, redis=redis, board=Board(redis, STREAM)), proxy
+
+
+@asynccontextmanager
+async def with_records_to_cut(
+    installation: Installation, target: AdvisoryTarget
+) -> AsyncIterator[tuple[Installation, Proxy]]:
+    """The same installation as a daemon sees it whose connection to MongoDB can be cut."""
+    async with Proxy(target.uri).listening() as proxy:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+            proxy.url, serverSelectionTimeoutMS=500, socketTimeoutMS=500, connectTimeoutMS=500
+        )
+        yield replace(installation, runs=RunStore(client[target.database]["ingest_runs"])), proxy
+        client.close()
+
+
+async def records(installation: Installation) -> list[RunRecord]:
+    return [record for record in await installation.runs.newest(100) if record.outcome != "running"]
+
+
+async def test_ticks_that_come_while_redis_is_away_are_run_once_it_is_back_and_only_once(
+    installation: Installation, redis_url: str
+) -> None:
+    async with with_redis_to_cut(installation, redis_url) as (cut_off, proxy):
+        with capture_logs() as logs:
+            async with cut_off.scheduler(nothing, settings(EVERY_SECOND, grace_s=60)):
+                await until(lambda: records(installation))
+                proxy.cut()
+                cut_at = datetime.now(UTC)
+                await asyncio.sleep(1.1)  # A tick comes.
+                proxy.mend()
+
+                async def one_of_the_outage() -> bool:
+                    return any((run.scheduled_for or cut_at) > cut_at for run in await records(installation))
+
+                await until(one_of_the_outage)
+    ticks = [run.scheduled_for for run in await installation.runs.newest(100)]
+    assert len(set(ticks)) == len(ticks)
+    assert [log["event"] for log in logs].count("schedules_unavailable") == 1
+
+
+async def test_a_run_that_cannot_renew_its_lease_ends_before_another_daemon_takes_it_up(
+    installation: Installation, redis_url: str
+) -> None:
+    under_way: list[str] = []
+    runs: list[Run] = []
+    let_through = asyncio.Event()
+
+    async def job(run: Run) -> None:
+        runs.append(run)
+        under_way.append(run.id)
+        assert len(under_way) == 1, "two at once"
+        try:
+            await let_through.wait()
+        finally:
+            under_way.remove(run.id)
+
+    async with (
+        with_redis_to_cut(installation, redis_url) as (cut_off, proxy),
+        cut_off.scheduler(job, settings(), lease_s=0.6),
+    ):
+        await installation.board.request(JOB, Request("0-first", {}))
+
+        async def started() -> bool:
+            return bool(under_way)
+
+        await until(started)
+        proxy.cut()
+        async with installation.scheduler(job, settings(), lease_s=30.0):
+
+            async def taken_up() -> bool:
+                return len(runs) == 2 and bool(under_way)
+
+            await until(taken_up)
+            proxy.mend()
+            let_through.set()
+
+            async def both_ended() -> bool:
+                return len(await records(installation)) == 2
+
+            await until(both_ended)
+    first, second = sorted(await records(installation), key=lambda record: record.trigger == "resume")
+    assert (first.id, first.outcome) == ("0-first", "interrupted")
+    assert (second.resumes, second.outcome) == ("0-first", "succeeded")
+
+
+async def test_a_run_ends_while_mongodb_is_away_and_its_record_is_stored_later(
+    installation: Installation, advisory_target: AdvisoryTarget
+) -> None:
+    async def counting(run: Run) -> None:
+        run.metrics["advisories_read"] = 7
+
+    async with with_records_to_cut(installation, advisory_target) as (cut_off, proxy):
+        recorder = Recorder(cut_off.redis, cut_off.runs, cut_off.board, STREAM)
+        proxy.cut()
+        async with cut_off.scheduler(counting, settings()):
+            await installation.board.request(JOB, Request("unheard", {}))
+            [kept] = await until(installation.board.kept)
+        assert (kept.id, kept.outcome, kept.metrics) == ("unheard", "succeeded", {"advisories_read": 7})
+        assert await installation.runs.newest(10) == []
+
+        proxy.mend()
+
+        async def stored() -> bool:
+            await recorder.tidy(datetime.now(UTC), keep_days=90)
+            return True
+
+        await until(stored)
+    assert await installation.runs.newest(10) == [kept]
+    assert await installation.board.kept() == []
+
+
+async def test_the_end_of_a_run_whose_daemon_has_died_is_kept_too(
+    installation: Installation, advisory_target: AdvisoryTarget
+) -> None:
+    left = new_record(JOB, "command", datetime.now(UTC).replace(microsecond=0))
+    closed = replace(left, outcome="interrupted", ended_at=left.started_at + timedelta(seconds=5), error="gone")
+    async with with_records_to_cut(installation, advisory_target) as (cut_off, proxy):
+        proxy.cut()
+        await Recorder(cut_off.redis, cut_off.runs, cut_off.board, STREAM).broken_off(left, closed)
+    assert await installation.board.kept() == [closed]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_is_kept_is_stored_once_however_many_daemons_tidy_up(installation: Installation, times: int) -> None:
+    record = replace(new_record(JOB, "command", datetime.now(UTC).replace(microsecond=0)), outcome="succeeded")
+    await installation.board.keep(record)
+    tidying = Recorder(installation.redis, installation.runs, installation.board, STREAM)
+    await asyncio.gather(*(tidying.tidy(datetime.now(UTC), keep_days=90) for _ in range(times)))
+    assert await installation.runs.newest(10) == [record]
+    assert await installation.board.kept() == []

@@ -1,0 +1,130 @@
+"""What a record says of the packages that its run has queued, and how long records are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from securechain_ingest.runs.records import Outcome, RunRecord
+from securechain_ingest.runs.settled import NONE, Settled, merged_metrics, settled_at_once, settled_counts
+from securechain_ingest.schedules.execution import new_record
+from securechain_ingest.schedules.recorder import Recorder
+from tests.schedules.conftest import STREAM, Installation
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+UPDATES, INGESTION = "npm_packages_updates", "npm_package_ingestion"
+
+
+def ended(job: str = UPDATES, queued: int = 3, outcome: Outcome = "succeeded") -> RunRecord:
+    record = new_record(job, "command", NOW)
+    return replace(record, outcome=outcome, ended_at=NOW, metrics={"queued": queued, "errors": 0.0})
+
+
+async def count(installation: Installation, record: RunRecord, **counts: int) -> None:
+    """As messages are settled."""
+    for name, number in counts.items():
+        await installation.redis.hincrby(f"{STREAM}-run-counts", f"{record.id}:{name}", number)
+
+
+async def tidy(installation: Installation, now: datetime = NOW, keep_days: int = 90) -> None:
+    await Recorder(installation.redis, installation.runs, installation.board, STREAM).tidy(now, keep_days)
+
+
+async def stored(installation: Installation, record: RunRecord) -> RunRecord:
+    found = await installation.runs.get(record.id)
+    assert found is not None
+    return found
+
+
+async def test_a_record_is_completed_once_all_that_its_run_has_queued_is_settled(installation: Installation) -> None:
+    record = ended()
+    await installation.runs.save(record)
+    await count(installation, record, succeeded=1, versions=4)
+    await tidy(installation)
+    assert not (await stored(installation, record)).settled
+
+    await count(installation, record, succeeded=1, failed=1, versions=3)
+    await tidy(installation)
+    found = await stored(installation, record)
+    assert found.settled
+    assert found.metrics == {
+        "queued": 3,
+        "packages_processed": 3,
+        "total_versions": 7,
+        "errors": 1,
+        "success_rate": 66.67,
+    }
+    assert await settled_counts(installation.redis, STREAM) == {}
+
+
+async def test_an_ingestion_also_tells_how_much_of_the_registry_it_brought(installation: Installation) -> None:
+    record = ended(INGESTION)
+    record = replace(record, metrics={**record.metrics, "total_in_registry": 12, "skipped_existing": 9})
+    await installation.runs.save(record)
+    await count(installation, record, succeeded=3, versions=5)
+    await tidy(installation)
+    metrics = (await stored(installation, record)).metrics
+    assert (metrics["new_packages_ingested"], metrics["ingestion_rate"]) == (3, 25.0)
+    assert (metrics["total_in_registry"], metrics["skipped_existing"]) == (12, 9)
+
+
+async def test_two_daemons_that_tidy_at_once_count_nothing_twice(installation: Installation) -> None:
+    record = ended()
+    await installation.runs.save(record)
+    await count(installation, record, succeeded=3, versions=3)
+    await asyncio.gather(*(tidy(installation) for _ in range(4)))
+    assert (await stored(installation, record)).metrics["packages_processed"] == 3
+
+
+async def test_packages_that_never_settle_are_waited_for_a_week(installation: Installation) -> None:
+    record = ended()
+    await installation.runs.save(record)
+    await count(installation, record, succeeded=1)
+    await tidy(installation, NOW + timedelta(days=6))
+    assert not (await stored(installation, record)).settled
+    await tidy(installation, NOW + timedelta(days=8))
+    found = await stored(installation, record)
+    assert (found.settled, found.metrics["packages_processed"]) == (True, 1)
+    assert await settled_counts(installation.redis, STREAM) == {}
+
+
+async def test_counts_of_a_run_whose_record_is_gone_go_too(installation: Installation) -> None:
+    await count(installation, ended(), succeeded=1)
+    await tidy(installation)
+    assert await settled_counts(installation.redis, STREAM) == {}
+
+
+async def test_records_are_kept_for_the_days_that_the_configuration_says(installation: Installation) -> None:
+    old = replace(ended(), started_at=NOW - timedelta(days=31))
+    young = replace(ended(), started_at=NOW - timedelta(days=29))
+    for record in (old, young):
+        await installation.runs.save(record)
+    await tidy(installation, keep_days=30)
+    assert [record.id for record in await installation.runs.newest(10)] == [young.id]
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+def test_a_run_that_has_queued_nothing_is_settled_at_its_end(outcome: Outcome) -> None:
+    record = settled_at_once(ended(queued=0, outcome=outcome))
+    assert record.settled
+    assert (record.metrics["packages_processed"], record.metrics["success_rate"]) == (0, 100.0)
+
+
+@pytest.mark.parametrize(
+    "record", [ended(queued=1), ended(queued=0, outcome="interrupted")], ids=["queued", "interrupted"]
+)
+def test_a_run_that_may_have_queued_something_is_not_settled_at_its_end(record: RunRecord) -> None:
+    assert settled_at_once(record) is record
+
+
+def test_a_run_that_has_queued_no_packages_by_its_kind_has_no_such_metrics() -> None:
+    record = replace(ended("advisory_sync"), metrics={"advisories_read": 5})
+    assert merged_metrics(record, NONE) == {"advisories_read": 5}
+
+
+def test_counts_that_are_final_are_not_counted_again() -> None:
+    record = replace(ended(), settled=True)
+    assert merged_metrics(record, Settled(succeeded=2)) == record.metrics
