@@ -24,7 +24,7 @@ from tests.registry_server.world import World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WORDS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
-PIECES = ("client", "names", "constraints", "import_names")
+PIECES = ("client", "names", "constraints", "import_names", "feed")
 ARCHIVES_WITH_GOLDENS = 10
 
 every_ecosystem = pytest.mark.parametrize("word", WORDS)
@@ -43,6 +43,7 @@ def test_an_ecosystem_has_a_folder_with_all_its_pieces(word: str) -> None:
 @every_ecosystem
 def test_an_ecosystem_has_tests_over_made_and_recorded_documents(word: str) -> None:
     assert list((CHECKOUT / "tests" / "registries" / word).glob(f"test_{word}_*.py"))
+    assert (CHECKOUT / "tests" / "registries" / word / f"test_{word}_feed.py").is_file()
     assert list((CHECKOUT / "tests" / "recorded" / word).glob(f"test_recorded_{word}*.py"))
 
 
