@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from securechain_ingest.runs.records import RunRecord
     from securechain_ingest.schedules.board import Board, State
     from securechain_ingest.schedules.ticks import Schedule
+
+T = TypeVar("T")
 
 app = typer.Typer(help="Jobs and their times.", no_args_is_help=True)
 
@@ -77,7 +79,7 @@ def run_command(
 ) -> None:
     """Have a daemon run a job now, or as soon as its run under way is over; works for disabled jobs too.
 
-    Prints the id of the run, which `runs show` takes.
+    Prints the id of the run, which `runs show` takes; a run that was asked for and has not begun is this one, too.
     """
     from securechain_ingest.schedules.board import Request
     from securechain_ingest.schedules.execution import new_run_id
@@ -87,8 +89,7 @@ def run_command(
     known = known_job(job, "JOB")
     options = {"reconcile": reconcile, "allow_removals": allow_removals}
     request = Request(new_run_id(utc_now()), {name: "true" for name, chosen in options.items() if chosen})
-    _with_board(settings, lambda board: board.request(known, request))
-    typer.echo(request.run_id)
+    typer.echo(_with_board(settings, lambda board: board.request(known, request)))
 
 
 async def _rows(settings: Settings) -> list[dict[str, Any]]:
@@ -132,10 +133,10 @@ def _override(settings: Settings, job: str, *, enabled: bool) -> None:
     typer.echo(f"{known} is {'enabled' if enabled else 'disabled'}")
 
 
-def _with_board(settings: Settings, work: Callable[[Board], Awaitable[None]]) -> None:
+def _with_board(settings: Settings, work: Callable[[Board], Awaitable[T]]) -> T:
     from securechain_ingest.schedules.board import Board
 
-    run_with_redis(settings, lambda redis: work(Board(redis, settings.queue.stream)))
+    return run_with_redis(settings, lambda redis: work(Board(redis, settings.queue.stream)))
 
 
 def _in_zone(moment: datetime | None, zone: str) -> str | None:

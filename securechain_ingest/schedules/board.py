@@ -52,6 +52,7 @@ class Board:
         self._give_up = redis.register_script(scripts.GIVE_UP)
         self._renew = redis.register_script(scripts.RENEW)
         self._end = redis.register_script(scripts.END)
+        self._replace_request = redis.register_script(scripts.REPLACE_REQUEST)
         self._drop_override = redis.register_script(scripts.DROP_OVERRIDE)
 
     async def state(self) -> State:
@@ -120,9 +121,17 @@ class Board:
         """Forget an override that says no more than the configuration."""
         await self._drop_override(keys=[self._key("overrides")], args=[job, _word(enabled)])
 
-    async def request(self, job: str, request: Request) -> None:
-        """Ask for a run, in place of one that was asked for and has not begun."""
-        await self._redis.hset(self._key("requests"), job, _request_json(request))
+    async def request(self, job: str, request: Request) -> str:
+        """Ask for a run; returns its id: that of one which waits already, if any, and which takes the options over."""
+        while True:
+            held = await self._redis.hget(self._key("requests"), job)
+            wanted = request
+            if held is not None:
+                waiting = Request(**json.loads(held))
+                wanted = Request(waiting.run_id, {**waiting.options, **request.options})
+            args = [job, held or "", _request_json(wanted)]
+            if await self._replace_request(keys=[self._key("requests")], args=args):
+                return wanted.run_id
 
     async def keep(self, record: RunRecord) -> None:
         """Keep the record of a run that has ended until it can be stored in MongoDB."""

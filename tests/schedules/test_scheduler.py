@@ -123,6 +123,18 @@ async def test_a_request_is_taken_by_one_daemon_with_its_options_even_if_the_job
     assert [run.options for run in gate.runs] == [{"reconcile": "true"}]
 
 
+async def test_runs_that_are_asked_for_before_one_has_begun_are_one_run(installation: Installation) -> None:
+    asked = [
+        await installation.board.request(JOB, Request(run_id, options))
+        for run_id, options in (("first", {}), ("second", {"reconcile": "true"}), ("third", {}))
+    ]
+    async with installation.scheduler(nothing, settings()):
+        [record] = await ended(installation)
+        await looked(installation)
+    assert asked == ["first"] * 3
+    assert (record.id, record.options) == ("first", {"reconcile": "true"})
+
+
 async def test_a_request_waits_for_the_run_under_way(installation: Installation) -> None:
     gate = Gate()
     async with installation.scheduler(gate, settings()):
