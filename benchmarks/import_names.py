@@ -16,6 +16,7 @@ from statistics import mean
 from benchmarks.harness import print_header, print_table
 from securechain_ingest.registries import REGISTRIES
 from securechain_ingest.registries.protocol import RegistryClass
+from tests.registries.asking import LIMITS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FIXTURES = CHECKOUT.parent / "shared" / "fixtures"
@@ -40,7 +41,7 @@ def measured(registry: RegistryClass) -> dict[str, object]:
     for filename, right in golden.items():
         path = folder / filename
         started_at = time.perf_counter()
-        found = set(registry.archive_names(str(path), filename).names)
+        found = set(registry.archive_names(str(path), filename, LIMITS).names)
         elapsed_s += time.perf_counter() - started_at
         size_bytes += path.stat().st_size
         recalls.append(len(found & set(right)) / len(right) if right else 1.0)

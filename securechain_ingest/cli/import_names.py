@@ -39,7 +39,7 @@ def command(
                     if not file.is_file():
                         error = "no such file"
                     else:
-                        found = await pool.run(registry.archive_names, str(file), file.name)
+                        found = await pool.run(registry.archive_names, str(file), file.name, pool.limits)
                         names, error = found.names, found.error
                 except IngestError as refused:
                     error = str(refused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.http.client import HttpClient
@@ -61,7 +62,7 @@ class Registry(Protocol):
         """The import names of a package whose artifact could not be read."""
         ...
 
-    def archive_names(self, path: str, filename: str) -> ImportNames:
+    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         """What one archive on disk gives; synchronous and pure, run inside the guarded pool. Raises ArchiveRefused."""
         ...
 
@@ -77,6 +78,6 @@ class RegistryClass(Protocol):
 
     def identify(self, name: str) -> PackageRef: ...
 
-    def archive_names(self, path: str, filename: str) -> ImportNames: ...
+    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames: ...
 
     def __call__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Registry: ...

@@ -71,3 +71,11 @@ def test_an_archive_that_no_ecosystem_makes_is_refused_in_words(tmp_path: Path) 
         assert result.returncode == 1
         assert str(path) in result.stdout
         assert "Traceback" not in result.stderr
+
+
+def test_the_limits_of_the_configuration_hold(wheel: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[archives]\nmax_members = 2\n")
+    result = run("pypi", "--json", "--config", config, wheel)
+    assert result.returncode == 1
+    assert "at most 2 are allowed" in json.loads(result.stdout)["error"]

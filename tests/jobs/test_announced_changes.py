@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.batch import GraphBatcher
@@ -60,7 +61,7 @@ class Made:
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         return (ref.name,)
 
-    def archive_names(self, path: str, filename: str) -> ImportNames:
+    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         raise NotImplementedError
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.http.client import HttpClient
@@ -27,6 +28,8 @@ from tests.registry_server.history import History
 from tests.registry_server.world import Made
 
 MAX_ARTIFACT_BYTES = 10_000_000
+LIMITS = ArchiveLimits.from_settings(ArchiveSettings())
+"""Those of a configuration that says nothing of archives."""
 
 Client = TypeVar("Client", bound=Registry)
 

@@ -24,7 +24,6 @@ from securechain_ingest.registries.cargo.import_names import read_crate
 from securechain_ingest.registries.cargo.index import default_version, parse_index
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
-from securechain_ingest.settings import ArchiveSettings
 
 
 class Cargo:
@@ -80,10 +79,10 @@ class Cargo:
         return tuple(clean([names.library_name(ref.registry_name)]))
 
     @staticmethod
-    def archive_names(path: str, filename: str) -> ImportNames:
+    def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         """The public paths in a `.crate` on disk. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
-            return read_crate(file, ArchiveLimits.from_settings(ArchiveSettings()))
+            return read_crate(file, limits)
 
     def _index_url(self, name: str) -> str:
         return self._http.url("crates_index", names.index_path(name))

@@ -32,7 +32,6 @@ from securechain_ingest.registries.maven.package import package_properties, vend
 from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.repository import vendor_of
-from securechain_ingest.settings import ArchiveSettings
 
 logger = structlog.get_logger(__name__)
 
@@ -72,12 +71,12 @@ class Maven:
         validator = known.validator if known and told.issuperset(announced) else None
         listing = await self._listing(ref, validator, is_announced=bool(announced))
         if listing is None:
-            return Unchanged(ref)
+            return Unchanged(ref, revision(told))
         listed, new_validator = listing
         versions = tuple(dict.fromkeys((*listed, *announced)))
         if known and known.validator and told.issuperset(versions):
             # Only the date of the list is another: released POMs never change.
-            return Unchanged(ref)
+            return Unchanged(ref, revision(told))
         read = await self._read(ref, versions, told)
         missing = {name for name in versions if name not in listed and isinstance(read.get(name), NotFound)}
         if missing:
@@ -136,10 +135,10 @@ class Maven:
         return tuple(clean([names.ids(ref)[0]]))
 
     @staticmethod
-    def archive_names(path: str, filename: str) -> ImportNames:
+    def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         """The packages in a jar, war or aar on disk. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
-            return read_jar(file, ArchiveLimits.from_settings(ArchiveSettings()), ())
+            return read_jar(file, limits, ())
 
     def _metadata_url(self, ref: PackageRef) -> str:
         return self._http.url("maven_central", names.metadata_path(ref))

@@ -20,7 +20,6 @@ from securechain_ingest.registries.npm.feed import NpmFeed, revision_number
 from securechain_ingest.registries.npm.import_names import read_tarball
 from securechain_ingest.registries.npm.packument import parse_packument
 from securechain_ingest.registries.protocol import Unchanged
-from securechain_ingest.settings import ArchiveSettings
 
 # Exactly this: any mention of npm's own media type can select the abbreviated form, without dates and repository.
 _ACCEPT: Final = "application/json"
@@ -73,7 +72,7 @@ class Npm:
         return tuple(clean([ref.registry_name]))
 
     @staticmethod
-    def archive_names(path: str, filename: str) -> ImportNames:
+    def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         """The modules in a tarball on disk, under the name in its package.json. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
-            return read_tarball(file, ArchiveLimits.from_settings(ArchiveSettings()), None)
+            return read_tarball(file, limits, None)

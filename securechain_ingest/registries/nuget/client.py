@@ -26,7 +26,6 @@ from securechain_ingest.registries.nuget.registration import Registration, newes
 from securechain_ingest.registries.nuget.service_index import Services
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.together import for_each
-from securechain_ingest.settings import ArchiveSettings
 
 _LONGEST_LAG: Final = timedelta(hours=1)
 """Of the registrations behind the catalog; it mostly is some minutes."""
@@ -117,10 +116,10 @@ class NuGet:
         return tuple(clean([ref.registry_name]))
 
     @staticmethod
-    def archive_names(path: str, filename: str) -> ImportNames:
+    def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         """The namespaces of a nupkg on disk. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
-            return read_nupkg(file, ArchiveLimits.from_settings(ArchiveSettings()), None)
+            return read_nupkg(file, limits, None)
 
 
 def _shows(announced: str, revision: str | None, written: str | None) -> bool:

@@ -40,7 +40,6 @@ from securechain_ingest.registries.pypi.package import assemble
 from securechain_ingest.registries.pypi.requirements import Declared, requirements_of_metadata
 from securechain_ingest.registries.pypi.source_names import read_sdist
 from securechain_ingest.registries.together import for_each
-from securechain_ingest.settings import ArchiveSettings
 
 logger = structlog.get_logger(__name__)
 
@@ -120,9 +119,8 @@ class PyPI:
         return _fallback(ref.registry_name)
 
     @staticmethod
-    def archive_names(path: str, filename: str) -> ImportNames:
+    def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         """The names in a wheel or source archive on disk. Raises ArchiveRefused."""
-        limits = ArchiveLimits.from_settings(ArchiveSettings())
         # Names have no hyphens in a wheel's filename, versions none in an sdist's.
         fallback = _fallback(filename.partition("-")[0] if is_wheel(filename) else filename.rpartition("-")[0])
         with Path(path).open("rb") as file:

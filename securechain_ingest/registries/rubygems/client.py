@@ -27,7 +27,6 @@ from securechain_ingest.registries.rubygems.api import completed, document_for, 
 from securechain_ingest.registries.rubygems.feed import RubyGemsFeed
 from securechain_ingest.registries.rubygems.import_names import WINDOW_BYTES, read_gem
 from securechain_ingest.registries.rubygems.info import parse_info
-from securechain_ingest.settings import ArchiveSettings
 
 logger = structlog.get_logger(__name__)
 
@@ -88,7 +87,7 @@ class RubyGems:
         return tuple(clean([ref.registry_name]))
 
     @staticmethod
-    def archive_names(path: str, filename: str) -> ImportNames:
+    def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
         """What can be required of a gem on disk. Raises ArchiveRefused."""
         with Path(path).open("rb") as file:
-            return read_gem(file, ArchiveLimits.from_settings(ArchiveSettings()), None)
+            return read_gem(file, limits, None)

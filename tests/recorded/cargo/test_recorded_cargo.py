@@ -22,6 +22,7 @@ from securechain_ingest.model import Package
 from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.cargo.index import default_version, parse_index
 from securechain_ingest.registries.cargo.names import CARGO, identify
+from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "crates"
 GOLDEN: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "goldens" / "cargo.json").read_text())
@@ -122,7 +123,7 @@ def test_dependencies_that_are_renamed_to_use_two_major_versions_are_one_require
 
 @pytest.mark.parametrize("filename", sorted(GOLDEN))
 def test_a_recorded_archive_gives_the_names_that_were_read_from_it(filename: str) -> None:
-    found = Cargo.archive_names(str(FIXTURES / "archives" / filename), filename)
+    found = Cargo.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS)
 
     assert found.error is None
     assert list(found.names) == GOLDEN[filename]
@@ -140,7 +141,7 @@ def test_a_recorded_archive_gives_the_names_that_were_read_from_it(filename: str
     ],
 )
 def test_the_recorded_archives_name_their_repository(filename: str, repository: str | None) -> None:
-    assert Cargo.archive_names(str(FIXTURES / "archives" / filename), filename).repository_url == repository
+    assert Cargo.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS).repository_url == repository
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_the_recorded_archives_name_their_repository(filename: str, repository: 
     ],
 )
 def test_a_recorded_archive_without_a_golden_list_gives_names_that_are_known(filename: str, some: set[str]) -> None:
-    found = Cargo.archive_names(str(FIXTURES / "archives" / filename), filename)
+    found = Cargo.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS)
 
     assert found.error is None
     assert some < set(found.names)

@@ -18,6 +18,7 @@ from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import NPM, identify
 from securechain_ingest.registries.npm.packument import parse_packument
 from securechain_ingest.registries.semver import version_key
+from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "npm"
 GOLDEN: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "goldens" / "npm.json").read_text())
@@ -122,7 +123,7 @@ def test_every_recorded_name_is_a_package() -> None:
 
 @pytest.mark.parametrize("filename", sorted(GOLDEN))
 def test_a_recorded_tarball_gives_the_names_that_were_read_from_it_by_hand(filename: str) -> None:
-    found = Npm.archive_names(str(FIXTURES / "archives" / filename), filename)
+    found = Npm.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS)
 
     assert found.error is None
     assert list(found.names) == GOLDEN[filename]

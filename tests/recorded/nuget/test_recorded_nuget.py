@@ -26,6 +26,7 @@ from securechain_ingest.registries.nuget.nuspec import Nuspec, parse_nuspec
 from securechain_ingest.registries.nuget.registration import package_of, parse_registration
 from securechain_ingest.registries.nuget.service_index import found_names, parse_service_index
 from securechain_ingest.registries.nuget.versions import version_key
+from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "nuget"
 GOLDEN: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "goldens" / "nuget.json").read_text())
@@ -242,7 +243,7 @@ def test_a_recorded_nuspec_names_the_package_and_its_repository(filename: str, e
 
 @pytest.mark.parametrize("filename", sorted(GOLDEN))
 def test_a_recorded_nupkg_gives_the_names_that_were_read_from_it_by_hand(filename: str) -> None:
-    found = NuGet.archive_names(str(FIXTURES / "archives" / filename), filename)
+    found = NuGet.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS)
 
     assert found.error is None
     assert list(found.names) == GOLDEN[filename]

@@ -20,6 +20,7 @@ from securechain_ingest.registries.pypi.client import PyPI
 from securechain_ingest.registries.pypi.documents import parse_project, parse_simple, parse_version, releases_of
 from securechain_ingest.registries.pypi.names import PYPI, identify, version_key
 from securechain_ingest.registries.pypi.package import assemble
+from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "pypi"
 GOLDEN: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "goldens" / "pypi.json").read_text())
@@ -165,7 +166,7 @@ def _has_modern_version(filename: str) -> bool:
 
 @pytest.mark.parametrize("filename", sorted(GOLDEN))
 def test_a_recorded_archive_gives_the_names_that_were_read_from_its_listing_by_hand(filename: str) -> None:
-    found = PyPI.archive_names(str(FIXTURES / "archives" / filename), filename)
+    found = PyPI.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS)
 
     assert found.error is None
     assert list(found.names) == GOLDEN[filename]

@@ -28,6 +28,7 @@ from securechain_ingest.registries.rubygems.info import parse_info
 from securechain_ingest.registries.rubygems.names import RUBYGEMS, identify
 from securechain_ingest.registries.rubygems.repository import repository_of
 from securechain_ingest.registries.rubygems.versions import version_key
+from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "rubygems"
 GOLDEN: dict[str, list[str]] = json.loads((Path(__file__).parents[1] / "goldens" / "rubygems.json").read_text())
@@ -135,7 +136,7 @@ def test_every_recorded_name_is_a_gem() -> None:
 
 @pytest.mark.parametrize("filename", sorted(GOLDEN))
 def test_a_recorded_gem_gives_the_names_that_were_read_from_it_by_hand(filename: str) -> None:
-    found = RubyGems.archive_names(str(FIXTURES / "archives" / filename), filename)
+    found = RubyGems.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS)
 
     assert found.error is None
     assert list(found.names) == GOLDEN[filename]
@@ -155,7 +156,7 @@ def test_every_recorded_gem_has_a_golden_list() -> None:
     ],
 )
 def test_the_repository_that_a_recorded_gem_names_itself(filename: str, repository: str | None) -> None:
-    assert RubyGems.archive_names(str(FIXTURES / "archives" / filename), filename).repository_url == repository
+    assert RubyGems.archive_names(str(FIXTURES / "archives" / filename), filename, LIMITS).repository_url == repository
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ async def test_a_package_that_did_not_change_is_confirmed_without_its_versions(s
     site.server.requests.clear()
     answer = await site.maven.fetch(package.ref, known(package))
 
-    assert answer == Unchanged(package.ref)
+    assert answer == Unchanged(package.ref, package.revision)
     assert [(request.status, request.target) for request in site.server.requests] == [
         (304, "/org/made/large/maven-metadata.xml")
     ]
@@ -227,7 +227,7 @@ async def test_a_list_with_another_date_and_the_same_versions_is_no_change(site:
     site.server.requests.clear()
     answer = await site.maven.fetch(package.ref, replace(known(package), validator='"another"'))
 
-    assert answer == Unchanged(package.ref)
+    assert answer == Unchanged(package.ref, package.revision)
     assert site.paths() == ["maven-metadata.xml"]
 
 
@@ -264,7 +264,7 @@ async def test_a_known_package_is_asked_for_by_its_own_spelling(site: Site) -> N
     package = await fetched(site, "org.made:Child")
     answer = await site.maven.fetch(site.maven.identify("org.made:child"), known(package))
 
-    assert answer == Unchanged(package.ref)
+    assert answer == Unchanged(package.ref, package.revision)
 
 
 @pytest.mark.parametrize("name", ["org.made:nothing", "org.made:child", "org.made:parent", "nowhere:at-all"])

@@ -161,7 +161,7 @@ def test_a_file_on_disk_is_named_by_its_own_package_json(tmp_path: Path) -> None
     file = tmp_path / "any.tgz"
     file.write_bytes(tarball({"name": "@a/b"}, "lib/c.js"))
 
-    assert Npm.archive_names(str(file), file.name).names == ("@a/b", "@a/b/lib/c")
+    assert Npm.archive_names(str(file), file.name, LIMITS).names == ("@a/b", "@a/b/lib/c")
 
 
 def test_a_file_on_disk_without_a_name_inside_is_refused(tmp_path: Path) -> None:
@@ -169,5 +169,5 @@ def test_a_file_on_disk_without_a_name_inside_is_refused(tmp_path: Path) -> None
     file.write_bytes(tarball(b"{}", "lib/c.js"))
 
     with pytest.raises(ArchiveRefused) as caught:
-        Npm.archive_names(str(file), file.name)
+        Npm.archive_names(str(file), file.name, LIMITS)
     assert caught.value.reason == "no_name"

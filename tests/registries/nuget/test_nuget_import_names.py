@@ -205,7 +205,7 @@ def test_a_nupkg_on_disk_is_named_by_its_nuspec(tmp_path: Path) -> None:
     path = tmp_path / "whatever.nupkg"
     path.write_bytes(nuget.nupkg(package, package.versions[0]))
 
-    found = NuGet.archive_names(str(path), path.name)
+    found = NuGet.archive_names(str(path), path.name, LIMITS)
     assert found == ImportNames(("Some.Package",), repository_url="https://github.com/o/r")
 
 
@@ -215,7 +215,7 @@ def test_a_zip_that_is_no_nupkg_is_refused(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "Made.")
 
     with pytest.raises(ArchiveRefused) as caught:
-        NuGet.archive_names(str(path), path.name)
+        NuGet.archive_names(str(path), path.name, LIMITS)
     assert caught.value.reason == "no_name"
 
 

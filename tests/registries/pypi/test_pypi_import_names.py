@@ -246,19 +246,19 @@ def test_the_name_of_a_file_tells_the_project(filename: str, tmp_path: Path) -> 
     pack = zipped if filename.endswith(".whl") else tarred
     (tmp_path / filename).write_bytes(pack({"own-1.0/README": b""}).getvalue())
 
-    assert PyPI.archive_names(str(tmp_path / filename), filename).names == ("my_own_package",)
+    assert PyPI.archive_names(str(tmp_path / filename), filename, LIMITS).names == ("my_own_package",)
 
 
 @pytest.mark.parametrize("filename", ["own-1.0.exe", "own-1.0-py2.7.egg", "own"])
 def test_other_files_are_refused(filename: str) -> None:
     with pytest.raises(ArchiveRefused):
-        PyPI.archive_names("/dev/null", filename)
+        PyPI.archive_names("/dev/null", filename, LIMITS)
 
 
 @pytest.mark.parametrize("filename", ["own-1.0-py3-none-any.whl", "own-1.0.zip"])
 def test_an_empty_file_is_refused(filename: str) -> None:
     with pytest.raises(ArchiveRefused):
-        PyPI.archive_names("/dev/null", filename)
+        PyPI.archive_names("/dev/null", filename, LIMITS)
 
 
 def test_of_very_many_names_those_nearest_to_the_root_are_kept() -> None:

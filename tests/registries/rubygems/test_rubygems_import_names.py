@@ -163,7 +163,7 @@ def test_a_gem_on_disk_is_named_by_its_gemspec(tmp_path: Path) -> None:
     file = tmp_path / "any.gem"
     file.write_bytes(packed("README.md"))
 
-    assert RubyGems.archive_names(str(file), file.name).names == ("own-gem",)
+    assert RubyGems.archive_names(str(file), file.name, LIMITS).names == ("own-gem",)
 
 
 def test_a_gem_of_the_first_format_is_refused_as_such() -> None:
