@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from lxml import etree
 
 from securechain_ingest.errors import Malformed
-
-_PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
-_DOCTYPE: Final = b"<!DOCTYPE"
+from securechain_ingest.registries.xml_documents import load_xml
 
 
 class Update(NamedTuple):
@@ -25,12 +23,7 @@ class Update(NamedTuple):
 
 def parse_updates(body: bytes, url: str) -> list[Update]:
     """The feed's items, oldest first. Raises Malformed, also for an item that does not tell its crate or date."""
-    if _DOCTYPE in body.upper():
-        raise Malformed(f"{url} has a document type, which is not read", url=url)
-    try:
-        root = etree.fromstring(body, _PARSER)
-    except etree.XMLSyntaxError as error:
-        raise Malformed(f"{url} is not XML ({error})", url=url) from error
+    root = load_xml(body, url)
     channel = root.find("channel")
     if root.tag != "rss" or channel is None:
         raise Malformed(f"{url} is no RSS feed", url=url)

@@ -1,4 +1,4 @@
-"""XML documents of a Maven repository: read without DTD, entities or network, and forgiving where Maven is."""
+"""XML documents of a Maven repository, read as forgivingly as Maven does."""
 
 from __future__ import annotations
 
@@ -10,31 +10,21 @@ from typing import Final
 from lxml import etree
 
 from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.xml_documents import load_xml
 
-_PARSER: Final = etree.XMLParser(
-    resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True, collect_ids=False
-)
 _DECLARATION: Final = re.compile(r"<\?xml[^>]*\?>")
 _ENTITY: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")
 _PREFIXED_ATTRIBUTE: Final = re.compile(r"""\s[\w.-]+:[\w.-]+\s*=\s*(?:"[^"]*"|'[^']*')""")
 _PREFIX: Final = re.compile(r"(</?)[\w.-]+:(?=\w)")
 _XML_ENTITIES: Final = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
-_DOCTYPE: Final = b"<!DOCTYPE"
 
 
 def parse_xml(body: bytes, root: str, url: str) -> etree._Element:
     """The root element, whose name without namespace must be `root`. Raises Malformed."""
-    if _DOCTYPE in body[:4096].upper():
-        raise Malformed(f"{url} has a document type, which is not read", url=url)
     try:
-        element = etree.fromstring(body, _PARSER)
-    except etree.XMLSyntaxError:
-        try:
-            element = etree.fromstring(_repaired(body), _PARSER)
-        except etree.XMLSyntaxError as error:
-            raise Malformed(f"{url} is not XML ({error})", url=url) from error
-    if element.getroottree().docinfo.internalDTD is not None:
-        raise Malformed(f"{url} has a document type, which is not read", url=url)
+        element = load_xml(body, url)
+    except Malformed:
+        element = load_xml(_repaired(body), url)
     if local_name(element) != root:
         raise Malformed(f"{url} is not the document that was asked for: its root is {local_name(element)!r}", url=url)
     return element

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from lxml import etree
 
+from securechain_ingest.errors import Malformed
 from securechain_ingest.model import NOT_AVAILABLE
 from securechain_ingest.registries.repository import normalise_repository
-
-_PARSER: Final = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
-_DOCUMENT_TYPE: Final = b"<!DOCTYPE"
+from securechain_ingest.registries.xml_documents import load_xml
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +21,10 @@ class Nuspec:
 
 
 def parse_nuspec(body: bytes) -> Nuspec:
-    """What a nuspec says; nothing if it is not XML or has a document type, which may hide anything."""
-    if _DOCUMENT_TYPE in body.upper():
-        return Nuspec(None, None)
+    """What a nuspec says; nothing if it is not XML or has a document type."""
     try:
-        root = etree.fromstring(body, _PARSER)
-    except etree.XMLSyntaxError:
+        root = load_xml(body, "the nuspec")
+    except Malformed:
         return Nuspec(None, None)  # the rest of the package can be read without
     repository = normalise_repository(_links(root))
     ids = (text.strip() for text in root.xpath("*[local-name()='metadata']/*[local-name()='id']/text()"))
