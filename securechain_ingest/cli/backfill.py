@@ -136,4 +136,4 @@ def _print(ecosystem: Ecosystem, counts: Counter[str], time_s: float, as_json: b
         typer.echo(json.dumps(summary))
         return
     for key, value in summary.items():
-        typer.echo(f"{key.removesuffix('_s').replace('_', ' '):16} {value}")
+        typer.echo(f"{key.removesuffix('_s').replace('_', ' '):16} {'-' if value is None else value}")

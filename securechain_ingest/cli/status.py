@@ -81,4 +81,4 @@ def _shown(value: Any) -> str:
         return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items()) or "none"
     if isinstance(value, list):
         return "; ".join(_shown(inner) for inner in value) or "none"
-    return str(value)
+    return "none" if value is None else str(value)
