@@ -1,4 +1,4 @@
-"""What the worker makes of messages that a feed has caused."""
+"""What the worker makes of messages that a feed has caused, also beside those that somebody waits for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.intake.messages import Message
 from securechain_ingest.intake.reader import Delivery, Outcome
@@ -35,6 +36,8 @@ class Made:
 
     package: Package | None
     asked: list[str | None] = field(default_factory=list)
+    priorities: list[Priority] = field(default_factory=list)
+    """Of the work that has asked."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     ecosystem: Ecosystem = PYPI
 
@@ -46,6 +49,7 @@ class Made:
     ) -> Package | Unchanged:
         del known
         self.asked.append(at_least)
+        self.priorities.append(current_priority())
         await self.opened.wait()
         if self.package is None:
             raise NotFound(f"{ref.purl} is gone", url=ref.purl)
@@ -74,9 +78,11 @@ class Bench:
         self.registry = registry
         self._read = read
 
-    async def serve(self, *, at_least: str | None = None, removed: bool = False, refresh: bool = True) -> Outcome:
+    async def serve(
+        self, *, at_least: str | None = None, removed: bool = False, refresh: bool = True, bulk: bool = True
+    ) -> Outcome:
         message = Message("PyPIPackage", "six", refresh=refresh, internal=True, at_least=at_least, removed=removed)
-        return await self.worker.handle(Delivery(message, True, "1-1", "1-1", 0, False))
+        return await self.worker.handle(Delivery(message, bulk, "1-1", "1-1", 0, False))
 
     async def is_removed(self) -> bool:
         [node] = (await self._read.nodes("PyPIPackage")).values()
@@ -129,3 +135,21 @@ async def test_a_change_announced_during_a_fetch_is_fetched_after_it(bench: Benc
         bench.registry.opened.set()
         await later
     assert bench.registry.asked == [None, "7"]
+
+
+async def test_bulk_work_on_a_package_becomes_urgent_when_somebody_asks_for_it(bench: Bench) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(bench.serve(refresh=False))
+        await until(lambda: bench.registry.priorities)
+        [priority] = bench.registry.priorities
+        assert not priority.is_urgent
+        tasks.create_task(bench.serve(refresh=False, bulk=False))
+        await until(lambda: priority.is_urgent)
+        bench.registry.opened.set()
+    assert bench.registry.asked == [None]
+
+
+async def test_what_somebody_asks_for_is_urgent_from_the_beginning(bench: Bench) -> None:
+    bench.registry.opened.set()
+    await bench.serve(bulk=False)
+    assert [priority.is_urgent for priority in bench.registry.priorities] == [True]
