@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import orjson
 import pytest
@@ -17,9 +18,11 @@ from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimit
 from securechain_ingest.model import Package
 from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.registries.nuget import feed as nuget_feed
+from securechain_ingest.registries.nuget.catalog import Event as CatalogEvent
 from securechain_ingest.registries.nuget.catalog import normal_stamp, parse_index, parse_page
 from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.nuget.feed import NuGetFeed
+from securechain_ingest.registries.nuget.listed import Met
 from tests.registries.asking import FeedSite, changed, connected, fed, feed_site, first_visit, known, listed
 from tests.registry_server import Fault, Kind, Server, World, nuget
 from tests.registry_server.history import Event, Happened, History, What, history_of, moment
@@ -379,3 +382,29 @@ def test_the_items_of_a_page_come_in_the_order_of_their_times(items: list[tuple[
     assert [(event.stamp, event.is_there, event.name) for event in events] == sorted(
         (normal_stamp(written(ticks)), not deleted, name) for ticks, name, deleted in items
     )
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("12"), st.booleans()), max_size=30),
+    st.integers(1, 6),
+)
+def test_whatever_happened_a_package_is_listed_once_if_a_version_is_left(
+    happened: list[tuple[str, str, bool]], page_items: int
+) -> None:
+    events = [CatalogEvent(at(number), there, name, version) for number, (name, version, there) in enumerate(happened)]
+    last = {(event.name, event.version): event for event in events}
+    left: dict[str, str] = {}
+    for event in last.values():
+        if event.is_there:
+            left[event.name] = max(left.get(event.name, ""), event.stamp[:19] + "Z")
+
+    with TemporaryDirectory() as folder:
+        met = Met(Path(folder) / "met.db", "")
+        found: list[tuple[str, str | None]] = []
+        pages = [events[start : start + page_items] for start in range(0, len(events), page_items)]
+        for page in reversed(pages):
+            found += met.add(reversed(page))
+        met.close()
+
+    assert dict(found) == left
+    assert len(found) == len(left)
