@@ -26,6 +26,15 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 WORDS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
 PIECES = ("client", "names", "constraints", "import_names", "feed")
 ARCHIVES_WITH_GOLDENS = 10
+FEEDS = {
+    "pypi": ("feed", "PyPI's serials"),
+    "npm": ("feed", "npm's `_changes`"),
+    "maven": ("index", "the chunks of Maven's index"),
+    "cargo": ("dump", "crates.io's RSS"),
+    "rubygems": ("feed", "the tail of RubyGems' list"),
+    "nuget": ("feed", "NuGet's catalog"),
+}
+"""What the tests over recorded lists or changes are named after, and what the README calls the feed."""
 
 every_ecosystem = pytest.mark.parametrize("word", WORDS)
 
@@ -45,6 +54,20 @@ def test_an_ecosystem_has_tests_over_made_and_recorded_documents(word: str) -> N
     assert list((CHECKOUT / "tests" / "registries" / word).glob(f"test_{word}_*.py"))
     assert (CHECKOUT / "tests" / "registries" / word / f"test_{word}_feed.py").is_file()
     assert list((CHECKOUT / "tests" / "recorded" / word).glob(f"test_recorded_{word}*.py"))
+
+
+@every_ecosystem
+def test_an_ecosystem_has_tests_over_recorded_lists_or_changes(word: str) -> None:
+    told_by, _ = FEEDS[word]
+    tests = CHECKOUT / "tests" / "recorded" / word / f"test_recorded_{word}_{told_by}.py"
+    assert "\ndef test_" in tests.read_text()
+
+
+@every_ecosystem
+def test_the_readme_names_the_feed_of_an_ecosystem_where_it_tells_of_keeping_fresh(word: str) -> None:
+    _, keeping_fresh = (CHECKOUT / "README.md").read_text().split("\n## Keeping fresh\n")
+    _, feed = FEEDS[word]
+    assert feed in " ".join(keeping_fresh.split("\n## ")[0].split())
 
 
 @every_ecosystem

@@ -55,7 +55,16 @@ async def test_all_packages_that_changed_since_the_cursor_are_told(site: FeedSit
     assert {change.name for change in changes} >= {name(site.ecosystem, number) for number in (3, 7, 30, 31)}
     assert not any(change.removed for change in changes)
     assert later != cursor
-    assert (await changed(site.feed, later))[1] == later
+
+
+async def test_from_the_cursor_of_an_earlier_reading_only_what_changed_since_is_told(site: FeedSite) -> None:
+    _, evening = await changed(site.feed, await site.feed.head())
+    the_next_day(site)
+
+    changes, later = await changed(site.feed, evening)
+
+    assert sorted(change.name for change in changes) == sorted(name(site.ecosystem, each) for each in (3, 7, 30, 31))
+    assert await changed(site.feed, later) == ([], later)
 
 
 async def test_what_has_been_told_is_not_news_to_a_listing_either(site: FeedSite) -> None:
