@@ -150,7 +150,7 @@ class Worker:
         """
         purl = request.ref.purl
         while visit := self._visits.get(purl):
-            visit.priority.is_urgent |= current_priority().is_urgent
+            visit.priority.rise()
             await visit.finished.wait()
             if request.at_least not in (None, visit.at_least) or request.removed:
                 continue

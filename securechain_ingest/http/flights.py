@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from securechain_ingest.http.priority import Priority, current_priority
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[T]
+    priority: Priority
+    waiting: int = 0
+    """Callers."""
 
 
 class Flights(Generic[T]):
@@ -18,24 +27,21 @@ class Flights(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
-        self._waiting: dict[Hashable, int] = {}
-        self._priorities: dict[Hashable, Priority] = {}
+        self._flights: dict[Hashable, _Flight[T]] = {}
 
     async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The answer of the flight under `key`, started by `start` if there is none; its error is every caller's."""
-        task = self._tasks.get(key)
-        if task is None:
-            task = self._tasks[key] = asyncio.create_task(start(), name=f"flight {key}")
-            self._waiting[key] = 0
-            self._priorities[key] = current_priority()
-        self._waiting[key] += 1
-        self._priorities[key].is_urgent |= current_priority().is_urgent
+        flight = self._flights.get(key)
+        if flight is None:
+            task = asyncio.create_task(start(), name=f"flight {key}")
+            flight = self._flights[key] = _Flight(task, current_priority())
+        flight.waiting += 1
+        flight.priority.rise()
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(flight.task)
         finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
+            flight.waiting -= 1
+            if not flight.waiting:
                 # The last one leaves: either it has the answer or nobody wants it any more.
-                del self._tasks[key], self._waiting[key], self._priorities[key]
-                task.cancel()
+                del self._flights[key]
+                flight.task.cancel()

@@ -17,6 +17,10 @@ class Priority:
     def __init__(self, *, is_urgent: bool) -> None:
         self.is_urgent = is_urgent
 
+    def rise(self) -> None:
+        """Be as urgent as the work under way, which waits for this, if that is more."""
+        self.is_urgent |= current_priority().is_urgent
+
 
 _priority: ContextVar[Priority | None] = ContextVar("priority", default=None)
 

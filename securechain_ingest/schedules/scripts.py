@@ -83,13 +83,14 @@ if new_mark == '' then redis.call('HDEL', marks, job) else redis.call('HSET', ma
 return 1
 """
 
-# Only as it was seen: a command may have said the opposite meanwhile.
+# Only as it was seen: another command may have asked meanwhile, or a daemon have begun.
 REPLACE_REQUEST = """
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
 
+# Only as it was seen: a command may have said the opposite meanwhile.
 DROP_OVERRIDE = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 return redis.call('HDEL', KEYS[1], ARGV[1])

@@ -18,6 +18,12 @@ SCRIPT = Path(sys.executable).with_name("securechain-ingest")
 Event = dict[str, Any]
 
 
+def without_settings() -> dict[str, str]:
+    """The environment of the tests without what would configure the product."""
+    hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+
+
 def until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
     """Wait for a condition; a test that waits in vain says for what."""
     give_up_at = time.monotonic() + timeout_s
@@ -30,10 +36,9 @@ class DaemonProcess:
     """One run of the daemon. Its events are read by a thread, so the pipe never fills."""
 
     def __init__(self, environment: Mapping[str, str], arguments: tuple[str, ...] = ()) -> None:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("SECURECHAIN_", "REDIS_"))}
         self.process = subprocess.Popen(
             [SCRIPT, "run", *arguments],
-            env=clean | {"SECURECHAIN_DAEMON__LOG_FORMAT": "json"} | dict(environment),
+            env=without_settings() | {"SECURECHAIN_DAEMON__LOG_FORMAT": "json"} | dict(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

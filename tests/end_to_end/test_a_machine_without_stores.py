@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until
+from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until, without_settings
 from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.schedules_off import SCHEDULES_OFF, schedules_off
 
@@ -41,11 +40,9 @@ class Machine:
         }
 
     def command(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_")
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
         result = subprocess.run(
             [SCRIPT, *arguments],
-            env=clean | self.environment,
+            env=without_settings() | self.environment,
             input=stdin,
             capture_output=True,
             text=True,

@@ -21,20 +21,15 @@ from securechain_ingest.settings import INGESTION_JOBS, UPDATE_JOBS
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
 from tests.end_to_end.graph_contents import LABELS, GraphReader
+from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import ExpectedPackage, Shape, serve
 from tests.registry_server.life import Life
-from tests.stores import GraphTarget, empty_graph
+
+__all__ = ["graph_target"]
 
 ECOSYSTEMS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
 Live = dict[str, tuple[list[str], set[tuple[str, str, str]]]]
 """By purl: the versions that are there, in their order, and the edges."""
-
-
-@pytest.fixture
-def graph_target(arcadedb_server: GraphTarget) -> GraphTarget:
-    """One of the two servers is enough here: what the jobs ask of a graph is tested on both."""
-    empty_graph(arcadedb_server)
-    return arcadedb_server
 
 
 def ask_for_all_jobs(redis_url: str, chance: random.Random) -> None:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import redis
 
 from tests.end_to_end.conftest import STREAM, Send
 from tests.end_to_end.daemon_process import daemon, until
 from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, npm, serve
-from tests.stores import GraphTarget, empty_graph
+
+__all__ = ["graph_target"]
 
 WAITING = 100_000
 RATE = 20
 """Requests a second: a registry that is much slower than the daemon."""
-
-
-@pytest.fixture
-def graph_target(arcadedb_server: GraphTarget) -> GraphTarget:
-    empty_graph(arcadedb_server)
-    return arcadedb_server
 
 
 def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from contextlib import ExitStack
 from datetime import datetime
@@ -13,28 +12,23 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until
+from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until, without_settings
 from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, npm, serve
 from tests.schedules_off import schedules_off
-from tests.stores import GraphTarget, empty_graph
+
+__all__ = ["graph_target"]
 
 NAMES = [f"package-{number}" for number in range(12)]
 WORLD = World(tuple(npm.Package(name, (npm.Version("1.0.0"), npm.Version("1.1.0"))) for name in NAMES))
-
-
-@pytest.fixture
-def graph_target(arcadedb_server: GraphTarget) -> GraphTarget:
-    empty_graph(arcadedb_server)
-    return arcadedb_server
 
 
 class CommandLine:
     """The commands, with the configuration of the daemons."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("SECURECHAIN_", "REDIS_"))}
-        self._environment = clean | environment
+        self._environment = without_settings() | environment
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """What it prints; one that leaves with another code has failed."""

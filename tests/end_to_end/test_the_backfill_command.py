@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, until
+from tests.end_to_end.daemon_process import SCRIPT, until, without_settings
 from tests.end_to_end.graph_contents import GraphReader
 from tests.registry_server import Fault, Kind, Server, World, npm, serve
 
@@ -28,9 +28,9 @@ class Command:
     def __init__(self, server: Server, environment: dict[str, str], graph: GraphReader) -> None:
         self.server = server
         self.graph = graph
-        hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_")
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-        self._environment = clean | server.environment() | environment | {"SECURECHAIN_QUEUE__CONCURRENCY": "4"}
+        self._environment = (
+            without_settings() | server.environment() | environment | {"SECURECHAIN_QUEUE__CONCURRENCY": "4"}
+        )
         graph.rows(
             "UNWIND $names AS name CREATE (p:NPMPackage {name: name})"
             " CREATE (p)-[:HAVE]->(:Version {name: '1.0.0', purl: name})",

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT
+from tests.end_to_end.daemon_process import SCRIPT, without_settings
 
 
 def run(
     *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    clean = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("SECURECHAIN_", "REDIS_", "GRAPH_", "VULN_"))
-    }
     return subprocess.run(
         [SCRIPT, *arguments],
-        env=clean | (environment or {}),
+        env=without_settings() | (environment or {}),
         cwd=cwd,
         capture_output=True,
         text=True,

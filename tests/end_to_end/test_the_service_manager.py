@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.daemon_process import daemon
+from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, serve
+
+__all__ = ["graph_target"]
 
 
 class NotifySocket:
@@ -36,12 +39,6 @@ def notifications(tmp_path: Path) -> Iterator[NotifySocket]:
     listener = NotifySocket(tmp_path / "notify")
     yield listener
     listener.close()
-
-
-@pytest.fixture
-def graph_target(arcadedb_server: object) -> object:
-    """One server is enough here."""
-    return arcadedb_server
 
 
 def test_readiness_reload_and_stopping_are_told_in_order(
