@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from securechain_ingest.registries.npm.names import NPM
 from tests.end_to_end.daemon_process import SCRIPT, until, without_settings
 from tests.end_to_end.graph_contents import GraphReader
 from tests.registry_server import Fault, Kind, Server, World, npm, serve
@@ -81,7 +82,7 @@ def test_it_fills_in_what_is_missing_and_sums_up(command: Command) -> None:
     assert summary.pop("average_s") > 0
     assert summary == {
         "ecosystem": "npm",
-        "parser_version": 1,
+        "parser_version": NPM.import_names_version,
         "found": len(NAMES) - 1,
         "without_names": 0,
         "download_errors": 1,

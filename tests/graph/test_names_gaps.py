@@ -9,7 +9,8 @@ from securechain_ingest.model import ImportNames, NamesGap, PackageWrite
 from tests.graph.builders import PYPI, npm, pypi, version, write
 from tests.graph.conftest import Reader
 
-SECOND_PARSER = replace(PYPI, import_names_version=2)
+THIS, NEXT = PYPI.import_names_version, PYPI.import_names_version + 1
+NEXT_PARSER = replace(PYPI, import_names_version=NEXT)
 """PyPI in a later release, whose parser finds other names."""
 
 
@@ -24,8 +25,8 @@ async def gap_of(graph: Graph, name: str) -> NamesGap:
     return next(gap for gap in found if gap.name == name)
 
 
-def read_by_the_second_parser(write: PackageWrite) -> PackageWrite:
-    ref = replace(write.package.ref, ecosystem=SECOND_PARSER)
+def read_by_the_next_parser(write: PackageWrite) -> PackageWrite:
+    ref = replace(write.package.ref, ecosystem=NEXT_PARSER)
     return replace(write, package=replace(write.package, ref=ref))
 
 
@@ -45,12 +46,12 @@ async def test_a_package_without_names_or_with_only_a_fallback_has_a_gap(graph: 
 
 async def test_names_of_an_older_parser_are_a_gap_if_asked_for(graph: Graph, read: Reader) -> None:
     await graph.write(
-        [write(pypi("first"), "1.0"), read_by_the_second_parser(write(pypi("second"), "1.0"))],
+        [write(pypi("first"), "1.0"), read_by_the_next_parser(write(pypi("second"), "1.0"))],
     )
     await read("CREATE (:PyPIPackage {name: 'unversioned', import_names: ['a']})-[:HAVE]->(:Version {name: '1.0'})")
     assert await gaps(graph) == []
-    assert await gaps(graph, older_than=1) == ["unversioned"]
-    assert await gaps(graph, older_than=2) == ["first", "unversioned"]
+    assert await gaps(graph, older_than=THIS) == ["unversioned"]
+    assert await gaps(graph, older_than=NEXT) == ["first", "unversioned"]
 
 
 async def test_pages_follow_the_names_and_end_behind_the_last_package(graph: Graph) -> None:
@@ -82,10 +83,10 @@ async def test_a_filled_gap_differs_in_nothing_but_its_import_names(graph: Graph
     await graph.write([write(pypi("six"), version(pypi("six"), "1.0", {pypi("attrs"): "any"}), names=failed)])
     versions, [before] = await read.nodes("Version"), (await read.nodes("PyPIPackage")).values()
 
-    await graph.fill_names(SECOND_PARSER, [(await gap_of(graph, "six"), ImportNames(("six", "six.moves")))])
+    await graph.fill_names(NEXT_PARSER, [(await gap_of(graph, "six"), ImportNames(("six", "six.moves")))])
 
     [after] = (await read.nodes("PyPIPackage")).values()
-    filled = {"import_names": ["six", "six.moves"], "import_names_parser": 2}
+    filled = {"import_names": ["six", "six.moves"], "import_names_parser": NEXT}
     assert after == {key: value for key, value in before.items() if key != "import_names_error"} | filled
     assert await read.nodes("Version") == versions
-    assert await gaps(graph, older_than=2) == []
+    assert await gaps(graph, older_than=NEXT) == []

@@ -1,7 +1,8 @@
 """The `exports` field of a package.json: which sub-paths of a package can be imported.
 
 Rules: Node.js documentation, "Modules: Packages", sections "Package entry points" and "Subpath patterns". A sub-path
-counts if any condition (import, require, browser, ...) leads it to a module that is in the archive.
+counts if any condition (import, require, browser, ...) leads it to a module that is in the archive, except those that
+nobody has switched on but the package's own authors, to load its sources.
 """
 
 from __future__ import annotations
@@ -52,7 +53,12 @@ def _leaves(target: object) -> Iterator[str]:
             case list(alternatives):
                 pending.extend(alternatives)
             case dict(conditions):
-                pending.extend(conditions.values())
+                pending.extend(way for condition, way in conditions.items() if not _is_the_authors_own(condition))
+
+
+def _is_the_authors_own(condition: str) -> bool:
+    """`source`, and names under a scope (`@zod/source`), which keep conditions of one project apart from all others."""
+    return condition == "source" or condition.startswith("@")
 
 
 def _stars(leaf: str, modules: Collection[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ excluded.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
@@ -21,7 +22,7 @@ from securechain_ingest.registries.import_name_rules import import_names
 from securechain_ingest.registries.npm.exports import exported_subpaths
 
 _SUFFIXES: Final = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
-_DECLARATIONS: Final = (".d.ts", ".d.mts", ".d.cts")
+_DECLARATION: Final = re.compile(r".*\.d\.(?:[^.]+\.ts|[mc]?ts)")
 _EXCLUDED_FOLDERS: Final = frozenset({"test", "tests", "__tests__", "node_modules", "dist", "build"})
 _MANIFEST: Final = "package.json"
 _ENTRY_FIELDS: Final = ("main", "module", "browser", "exports")
@@ -64,7 +65,7 @@ def _take(contents: _Contents, member: TarMember, path: str) -> None:
     elif filename == _MANIFEST:
         if not is_internal(path) and _names_a_module(member):
             contents.entry_folders.add(folder)
-    elif filename.endswith(_SUFFIXES) and not filename.endswith(_DECLARATIONS):
+    elif filename.endswith(_SUFFIXES) and not _DECLARATION.fullmatch(filename):
         contents.modules[path] = None
 
 

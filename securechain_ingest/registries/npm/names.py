@@ -14,7 +14,14 @@ from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.semver import version_key
 
-NPM: Final = Ecosystem(name="npm", label="NPMPackage", purl_type="npm", osv="npm", version_key=version_key)
+NPM: Final = Ecosystem(
+    name="npm",
+    label="NPMPackage",
+    purl_type="npm",
+    osv="npm",
+    version_key=version_key,
+    import_names_version=2,
+)
 
 MAX_NAME_LENGTH: Final = 214
 

@@ -5,7 +5,8 @@
 - Private modules (`_speedups`) count, since `import` finds them; `__main__` does not.
 - Folders named test, tests, docs, example or examples do not count, wherever they lie, nor does what is no
   identifier: no `import` statement can name it.
-- If the author declared the names (Import-Name, PEP 794), those are the answer.
+- If the author declared names (Import-Name), those and what lies below them are the answer: the declared names are the
+  shortest that cover what is public (PEP 794), so that most authors name the top package alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import io
 import keyword
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from securechain_ingest.archives.limits import ArchiveLimits
@@ -41,16 +43,30 @@ _METADATA_SHARE: Final = 64
 def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
     """The names in a wheel, from its directory; `fallback` if there are none. Raises ArchiveRefused, MissingBytes."""
     listing = open_zip(file, limits)
-    names = _declared_in(listing, file.seek(0, io.SEEK_END))
-    if names is None:
-        paths = (_INSTALLED_ROOT.sub("", name, count=1) for name in listing.names())
-        names = names_of(module for path in paths if (module := module_of(path)) is not None)
+    declared = _declared_in(listing, file.seek(0, io.SEEK_END))
+    paths = (_INSTALLED_ROOT.sub("", name, count=1) for name in listing.names())
+    names = names_of((module for path in paths if (module := module_of(path)) is not None), declared)
     return names if names.names else ImportNames(fallback)
 
 
-def declared_names(metadata: bytes) -> ImportNames | None:
-    """What the author declared as public, namespaces too; None without a declaration. An empty Import-Name declares
-    none.
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The names that an author declared. One of `public` or `private` stands for all below it, too."""
+
+    public: frozenset[str]
+    private: frozenset[str]
+    namespaces: frozenset[str]
+
+    def covers(self, name: str) -> bool:
+        """Whether a name is public: the nearest declared one around it decides."""
+        nearest = next((each for each in _with_parents(name) if each in self.public or each in self.private), None)
+        return nearest in self.public
+
+
+def declared_names(metadata: bytes) -> Declared | None:
+    """What a core metadata file declares; None without a declaration. An empty Import-Name declares none public.
+
+    Format: PyPA's core metadata specification, "Import-Name" and "Import-Namespace".
     """
     try:
         headers = read_headers(metadata)
@@ -58,8 +74,16 @@ def declared_names(metadata: bytes) -> ImportNames | None:
         return None
     if "import-name" not in headers:
         return None
-    declared = (line.partition(";") for line in (*headers["import-name"], *headers.get("import-namespace", ())))
-    return names_of((name.strip() for name, _, mark in declared if mark.strip() != "private"), with_parents=False)
+
+    def named(header: str, *, private: bool) -> frozenset[str]:
+        lines = (line.partition(";") for line in headers.get(header, ()))
+        return frozenset(name.strip() for name, _, mark in lines if (mark.strip() == "private") is private)
+
+    return Declared(
+        public=named("import-name", private=False),
+        private=named("import-name", private=True),
+        namespaces=named("import-namespace", private=False),
+    )
 
 
 def module_of(path: str) -> str | None:
@@ -77,9 +101,11 @@ def is_importable(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def names_of(modules: Iterable[str], *, with_parents: bool = True) -> ImportNames:
-    """The modules and the packages around them."""
-    found = {name for module in modules for name in (_with_parents(module) if with_parents else (module,))}
+def names_of(modules: Iterable[str], declared: Declared | None) -> ImportNames:
+    """The modules and the packages around them; if the author declared names, those and what they cover."""
+    found = {name for module in modules for name in _with_parents(module)}
+    if declared is not None:
+        found = {*filter(declared.covers, found), *declared.public, *declared.namespaces}
     return import_names(found, separator=".")
 
 
@@ -89,7 +115,7 @@ def _with_parents(module: str) -> Iterator[str]:
         module = module.rpartition(".")[0]
 
 
-def _declared_in(listing: ZipListing, size: int) -> ImportNames | None:
+def _declared_in(listing: ZipListing, size: int) -> Declared | None:
     """What the wheel's metadata declares; None too if that is not among the fetched bytes and costs too much."""
     metadata = next((name for name in listing.names() if _METADATA.fullmatch(name)), None)
     if metadata is None:

@@ -51,9 +51,8 @@ def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: t
     members = _zip_members(file, limits) if filename.lower().endswith(".zip") else _tar_members(file, limits)
     for name, read in members:
         _take(source, name.partition("/")[2], read)
-    names = declared_names(source.metadata) if source.metadata is not None else None
-    if names is None:
-        names = names_of(_modules(source, fallback))
+    declared = declared_names(source.metadata) if source.metadata is not None else None
+    names = names_of(_modules(source, fallback), declared)
     return names if names.names else ImportNames(fallback)
 
 

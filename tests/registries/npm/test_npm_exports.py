@@ -61,6 +61,13 @@ def test_a_subpath_counts_if_any_condition_leads_to_a_module(target: object) -> 
     assert subpaths({".": "./index.js", "./some": target, "./some.js": target}) == ["some", "some.js"]
 
 
+@pytest.mark.parametrize("condition", ["source", "@pkg/source"])
+def test_a_condition_of_the_authors_own_leads_a_user_nowhere(condition: str) -> None:
+    assert subpaths(
+        {"./*": {condition: "./lib/deep/*", "import": "./lib/*.mjs"}, "./own": {condition: "./lib/a.js"}}
+    ) == ["b"]
+
+
 def test_a_named_subpath_is_public_whatever_it_is_called() -> None:
     assert subpaths({"./dist/f": "./dist/f.cjs", "./_x": "./lib/_private.js"}) == ["_x", "dist/f"]
 

@@ -50,7 +50,10 @@ def test_files_are_named_without_suffix_and_index_files_by_their_folder() -> Non
 
 
 def test_one_module_in_several_formats_has_one_name() -> None:
-    assert names("lib/a.js", "lib/a.mjs", "lib/a.cjs", "lib/a.d.ts") == ["pkg", "pkg/lib/a"]
+    assert names("lib/a.js", "lib/a.mjs", "lib/a.cjs", "lib/a.d.ts", "lib/b.d.mts", "lib/c.d.json.ts") == [
+        "pkg",
+        "pkg/lib/a",
+    ]
 
 
 @pytest.mark.parametrize(

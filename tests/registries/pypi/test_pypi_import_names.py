@@ -151,6 +151,26 @@ def test_declared_names_go_before_the_listing(declared: bytes, names: list[str])
     assert wheel("listed.py", metadata=METADATA + declared) == names
 
 
+@pytest.mark.parametrize(
+    ("declared", "names"),
+    [
+        (b"Import-Name: own\n", ["own", "own._c", "own._c.public", "own.api", "own.api.v1"]),
+        (b"Import-Name: own.api\n", ["own.api", "own.api.v1"]),
+        (b"Import-Name: own\nImport-Name: own._c; private\n", ["own", "own.api", "own.api.v1"]),
+        (
+            b"Import-Name: own\nImport-Name: own._c; private\nImport-Name: own._c.public\n",
+            ["own", "own._c.public", "own.api", "own.api.v1"],
+        ),
+        (b"Import-Name: owned\nImport-Namespace: own\n", ["own", "owned"]),
+    ],
+)
+def test_a_declared_name_stands_for_all_below_it(declared: bytes, names: list[str]) -> None:
+    paths = ("own/__init__.py", "own/api/__init__.py", "own/api/v1.py", "own/_c/public.py", "helper.py")
+
+    assert wheel(*paths, metadata=METADATA + declared) == names
+    assert sdist(*paths, "PKG-INFO", PKG_INFO=METADATA + declared) == names
+
+
 def test_metadata_that_is_none_leaves_the_listing() -> None:
     assert wheel("listed.py", metadata=b"<html>Import-Name: own</html>") == ["listed"]
 
