@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import BinaryIO, Final, TypeAlias
 
 from securechain_ingest.archives.limits import ArchiveLimits
@@ -29,6 +31,9 @@ _NOT_INSTALLED: Final = frozenset(
 _C_SUFFIXES: Final = (".c", ".cc", ".cpp", ".cxx")
 _SUFFIXES: Final = (".py", ".pyx", ".so", *_C_SUFFIXES)
 
+# A call in a setup.py that is not run: setuptools' documentation, "Building Extension Modules".
+_EXTENSION: Final = re.compile(rb"""\bExtension\(\s*(?:name\s*=\s*)?["']([A-Za-z_][\w.]*)["']""")
+
 _Members: TypeAlias = Iterator[tuple[str, Callable[[], bytes]]]
 """Names, each with what reads that member, to be called before the next one is asked for."""
 
@@ -40,6 +45,8 @@ class _Source:
     paths: list[str] = field(default_factory=list)
     stubs: set[str] = field(default_factory=set)
     """Paths of `.pyi` files without the suffix."""
+    extensions: list[str] = field(default_factory=list)
+    """Native modules that setup.py builds, as paths below what is installed."""
     metadata: bytes | None = None
     top_level: dict[str, bytes] = field(default_factory=dict)
     """Contents of each `top_level.txt` by the folder that its egg-info lies in."""
@@ -72,6 +79,8 @@ def _take(source: _Source, path: str, read: Callable[[], bytes]) -> None:
     folder, _, filename = path.rpartition("/")
     if path == "PKG-INFO":
         source.metadata = read()
+    elif path == "setup.py":
+        source.extensions += (name.decode().replace(".", "/") + ".py" for name in _EXTENSION.findall(read()))
     elif filename == "top_level.txt" and folder.endswith(".egg-info") and folder.count("/") < 2:
         # Further down they are test data.
         source.top_level[folder.rpartition("/")[0]] = read()
@@ -94,12 +103,13 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
     paths = [built for path in source.paths if (built := _built_path(source, path)) is not None]
     if tops:
         yield from tops
-        for root in {*_ROOTS, *source.top_level}:
-            yield from (module for module in _below(root, paths) if module.partition(".")[0] in tops)
+        found = chain(_below("", source.extensions), *(_below(root, paths) for root in {*_ROOTS, *source.top_level}))
+        yield from (module for module in found if module.partition(".")[0] in tops)
     else:
         root = _root(paths)
         packages = {path.removeprefix(f"{root}/").partition("/")[0] for path in paths if path.endswith("/__init__.py")}
-        modules = [module for module in _below(root, paths) if _is_installed(module.partition(".")[0])]
+        found = chain(_below("", source.extensions), _below(root, paths))
+        modules = [module for module in found if _is_installed(module.partition(".")[0])]
         is_named = not packages.isdisjoint(own_names) or not set(modules).isdisjoint(own_names)
         for module in modules:
             top, dot, _ = module.partition(".")

@@ -253,6 +253,23 @@ def test_sources_of_native_modules_count_where_they_are_known_to_be_such() -> No
     ) == ["own", "own.cythonised", "own.stubbed"]
 
 
+@pytest.mark.parametrize("top_level", [(), ("own.egg-info/top_level.txt",)])
+def test_native_modules_that_setup_py_builds_count(top_level: tuple[str, ...]) -> None:
+    setup = b"""
+    ext_modules=[
+        Extension("own._speedups", ["src/speedups.c"]), setuptools.Extension(
+            name='own.sub._c', sources=[]), Extension(NAME, []),
+        Extension("own.tests._c", []), Extension("other._c", []),
+    ]"""
+
+    assert sdist("own/__init__.py", "own/speedups.c", "setup.py", *top_level, setup_py=setup, top_level_txt=b"own") == [
+        "own",
+        "own._speedups",
+        "own.sub",
+        "own.sub._c",
+    ]
+
+
 def test_declared_names_of_a_source_archive_go_before_its_files() -> None:
     assert sdist("own/__init__.py", "PKG-INFO", PKG_INFO=METADATA + b"Import-Name: declared\n") == ["declared"]
 
