@@ -1,27 +1,39 @@
 """How late the event loop is while the process pool parses at full load; the goal is a 99th percentile below 20 ms.
 
-`python -m benchmarks.event_loop_lag [--seconds 10]`. The load: npm packuments of 1,000 versions with 10 requirements
-each (some 2 MB), always 8 on their way, with the daemon's own settings of the interpreter.
+`python -m benchmarks.event_loop_lag [--seconds 10]`. Two loads, with the daemon's own settings of the interpreter:
+
+- parsing: npm packuments of 1,000 versions with 10 requirements each (some 2 MB), always 8 on their way to the pool;
+- fetching: everything that a visit reads, over HTTP from a made registry on the same machine: a packument of 20,000
+  versions with 5 requirements each (17 MB), again and again, and always 7 tarballs above 1 MB.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 
-from benchmarks.harness import print_header, print_table
+from benchmarks.harness import client_settings, print_header, print_table, work_dir
 from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.daemon import favour_the_event_loop
+from securechain_ingest.http.client import HttpClient
+from securechain_ingest.model import Package
+from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument
-from securechain_ingest.settings import ArchiveSettings
+from securechain_ingest.settings import ArchiveSettings, HttpSettings
+from tests.registry_server import Shape, generate, spawn
 
 AT_ONCE = 8
+GIANT_VERSIONS = 20_000
+LARGE_PACKAGES = 20
 TICK_S = 0.002
 
 
@@ -65,6 +77,41 @@ async def parse_for(pool: ParserPool, body: bytes, seconds: float) -> int:
     return parsed
 
 
+@asynccontextmanager
+async def made_registry(pool: ParserPool) -> AsyncIterator[Npm]:
+    shape = ("--packages", str(LARGE_PACKAGES), "--seed", "1", "--ecosystems", "npm", "--odd-share", "0")
+    with (
+        spawn(*shape, "--large-share", "1", "--giant-versions", str(GIANT_VERSIONS)) as registry,
+        work_dir() as folder,
+    ):
+        async with HttpClient(*client_settings(registry.endpoints())) as http:
+            yield Npm(http, ArchiveReader(http, pool, folder, HttpSettings().max_artifact_bytes), pool)
+
+
+async def fetch_for(registry: Npm, packages: Sequence[Package], seconds: float) -> int:
+    """How many packuments and tarballs were read."""
+    ends_at = time.perf_counter() + seconds
+    giant, read = identify("giant"), 0
+
+    async def packuments() -> None:
+        nonlocal read
+        while time.perf_counter() < ends_at:
+            await registry.fetch(giant, None)
+            read += 1
+
+    async def tarballs(mine: Sequence[Package]) -> None:
+        nonlocal read
+        for package in itertools.cycle(mine):
+            await registry.import_names(package)
+            read += 1
+            if time.perf_counter() > ends_at:
+                return
+
+    readers = AT_ONCE - 1
+    await asyncio.gather(packuments(), *(tarballs(packages[number::readers]) for number in range(readers)))
+    return read
+
+
 async def idle(seconds: float) -> int:
     await asyncio.sleep(seconds)
     return 0
@@ -75,17 +122,27 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     seconds = parser.parse_args().seconds
     body = made_packument(1000, 10)
-    given = f"packuments of {len(body) / 1e6:.1f} MB, {AT_ONCE} on their way"
-    print_header("Event-loop lag while the pool parses", given)
+    large = generate(Shape(packages=LARGE_PACKAGES, seed=1, ecosystems=("npm",), odd_share=0, large_share=1))
     favour_the_event_loop()
     rows: list[dict[str, object]] = []
-    async with ParserPool(ArchiveSettings(), preload=("securechain_ingest.registries",)) as pool:
-        for name, load in (("idle", idle(seconds / 4)), ("parsing", parse_for(pool, body, seconds))):
-            late, parsed = await lags(load)
+    async with (
+        ParserPool(ArchiveSettings(), preload=("securechain_ingest.registries",)) as pool,
+        made_registry(pool) as registry,
+    ):
+        names = [package.registry_name for package in large.truth().values()]
+        packages = [found for name in names if isinstance(found := await registry.fetch(identify(name), None), Package)]
+        given = f"packuments of {len(body) / 1e6:.1f} MB or all over HTTP, {AT_ONCE} on their way"
+        print_header("Event-loop lag while the pool parses", given)
+        for name, load in (
+            ("idle", idle(seconds / 4)),
+            ("parsing", parse_for(pool, body, seconds)),
+            ("fetching", fetch_for(registry, packages, seconds)),
+        ):
+            late, done = await lags(load)
             rows.append(
                 {
                     "load": name,
-                    "packuments/s": parsed / seconds,
+                    "documents/s": done / seconds,
                     "p50 ms": late[len(late) // 2],
                     "p99 ms": late[len(late) * 99 // 100],
                     "max ms": late[-1],
