@@ -9,7 +9,7 @@ import importlib.util
 import json
 import secrets
 import shutil
-import sysconfig
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +31,8 @@ from securechain_ingest.settings import EmbeddedSettings
 GRAPH_DATABASE = "securechain"
 GRAPH_USER = "root"
 _ADVISORY_USER = "securechain"
+_ADVISORY_PROGRAM = Path(__file__).with_name("advisory_database.py")
+_ADVISORY_CACHE = "256M"
 
 
 @dataclass(slots=True)
@@ -140,15 +142,9 @@ def advisory_server(state_dir: Path, known: Secrets, port: int, options: Embedde
     """
     if importlib.util.find_spec("secantus") is None:
         raise _not_installed("advisory database")
-    program = str(Path(sysconfig.get_path("scripts")) / "secantusd-py")
     home = state_dir / "advisories"
-    command = [program, "--host", "127.0.0.1", "--port", str(port), "--standalone"]
-    # An empty file, so that settings of the user's own SecantusDB do not count.
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(home / "secantus.toml", "")
-    # Without --sync-on-commit its last acknowledged writes die with its process.
-    command += ["--config", str((home / "secantus.toml").resolve()), "--sync-on-commit"]
-    command += ["--storage-path", str((home / "data").resolve()), "--cache-size", "256M", "--log-level", "WARNING"]
+    data = str((home / "data").resolve())
+    command = [sys.executable, "-I", str(_ADVISORY_PROGRAM), str(port), data, _ADVISORY_CACHE]
     login = f"{_ADVISORY_USER}:{known.advisories}@"
 
     async def make_user() -> None:

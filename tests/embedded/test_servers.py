@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -60,6 +62,16 @@ async def test_after_kill_9_of_the_owner_the_next_finds_all_data_at_once_and_no_
         seen += pids
     assert running_stores(tmp_path) is None
     await until_gone(seen)
+
+
+async def test_the_advisory_database_ends_with_a_sigterm_that_reaches_any_of_its_threads(tmp_path: Path) -> None:
+    """The kernel chooses the thread, seldom another than the first."""
+    async with embedded_stores(tmp_path, OPTIONS, needed=frozenset({"vulnerabilities"})) as stores:
+        [pid] = map(partial(pid_of, stores), stores.pids)
+        last = max(thread.id for thread in psutil.Process(pid).threads())
+        assert last != pid
+        assert ctypes.CDLL(None).tgkill(pid, last, signal.SIGTERM) == 0
+        await until_gone([pid])
 
 
 @pytest.fixture

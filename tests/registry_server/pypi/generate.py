@@ -137,7 +137,8 @@ def _newest_files(dice: Dice, module: str) -> tuple[tuple[Wheel | Sdist, ...], t
             space = {f"space/{module}/__init__.py": b"", f"space/{module}/part.py": b""}
             return (Wheel(space),), ("space", f"space.{module}", f"space.{module}.part")
         case 3:
-            return (Wheel(package, import_names=(module, f"{module}.api")),), (module, f"{module}.api")
+            declared = (module, f"{module}.core ; private")
+            return (Wheel(package, import_names=declared),), (module, f"{module}.api")
         case 4:
             return (Sdist({f"src/{path}": body for path, body in package.items()}),), names
         case _:
