@@ -202,6 +202,7 @@ SET v += rating
 RETURN count(*) AS rated
 """
 
+# Setting may have waited for the transaction that wrote the very package: then the node is gone and nothing awaited.
 _QUEUE_AWAITED = """
 UNWIND $rows.links AS row
 WITH row WHERE row.follow
@@ -211,6 +212,7 @@ MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
 WITH DISTINCT row, a
 WHERE (row.repeat_follow OR a.queued_at IS NULL) AND QUEUEABLE
 SET a.queued_at = $now
+WITH row, a WHERE a.purl IS NOT NULL
 RETURN collect([row.purl, a.purl, a.name]) AS queued
 """
 

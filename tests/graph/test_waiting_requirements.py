@@ -116,6 +116,21 @@ async def test_concurrent_writers_that_require_each_other_lose_no_edge(graph: Gr
     assert len(await read.nodes("Version")) == 12
 
 
+async def test_what_is_written_while_its_requirer_is_asked_for_again_is_queued_or_there(
+    graph: Graph, read: Reader
+) -> None:
+    for attempt in range(4):
+        app, needed = pypi(f"app-{attempt}"), [pypi(f"needed-{attempt}-{number}") for number in range(40)]
+        await graph.write([write(app, version(app, "1.0", dict.fromkeys(needed, "any")), follow=False)])
+
+        _, [linked] = await asyncio.gather(
+            graph.write([write(ref, "1.0") for ref in needed]), graph.link([link(app, repeat_follow=True)])
+        )
+
+        assert {ref.purl for ref in linked.to_queue} <= {ref.purl for ref in needed}
+        assert len(await read.edges(f"{app.purl}@1.0")) == len(needed)
+
+
 async def test_concurrent_writes_of_one_package_leave_one_package(graph: Graph, read: Reader) -> None:
     await asyncio.gather(*(graph.write([write(SIX, *(f"{n}.0" for n in range(size)))]) for size in range(1, 9)))
     assert len(await read.nodes("PyPIPackage")) == 1
