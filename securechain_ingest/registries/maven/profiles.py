@@ -16,7 +16,8 @@ from securechain_ingest.registries.maven.xml import children, text_of
 
 JDK: Final = "17.0.15"
 
-_OS: Final = {"name": "linux", "family": "unix", "arch": "amd64"}
+_OS: Final = {"name": "linux", "arch": "amd64"}
+_FAMILY: Final = "unix"
 _SYSTEM_PROPERTIES: Final = {
     "java.version": JDK,
     "java.specification.version": "17",
@@ -93,8 +94,15 @@ def _compare(version: str, is_included: bool, *, is_low: bool) -> int:
 def _os(element: etree._Element) -> bool:
     wanted = {name: text_of(part).lower() for name, part in children(element).items()}
     return bool(wanted) and all(
-        (_OS.get(name) == value.removeprefix("!")) != value.startswith("!") for name, value in wanted.items() if value
+        _is_this_os(name, value.removeprefix("!")) != value.startswith("!") for name, value in wanted.items() if value
     )
+
+
+def _is_this_os(name: str, value: str) -> bool:
+    if name == "family":
+        # Maven looks for a family that it does not know in the name.
+        return value == _FAMILY or value in _OS["name"]
+    return _OS.get(name) == value
 
 
 def _property(element: etree._Element) -> bool:

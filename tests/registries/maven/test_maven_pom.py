@@ -111,6 +111,7 @@ def test_dependencies_of_plugins_and_profiles_that_are_not_active_do_not_count()
         "<jdk>(1.5,17.0.15]</jdk>",
         "<jdk>[11</jdk>",
         "<os><family>unix</family></os>",
+        "<os><family>linux</family></os>",
         "<os><name>Linux</name><arch>amd64</arch></os>",
         "<os><family>!windows</family></os>",
         "<property><name>!anything</name></property>",
