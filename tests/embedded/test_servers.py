@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -67,7 +66,7 @@ async def test_after_kill_9_of_the_owner_the_next_finds_all_data_at_once_and_no_
 async def test_the_advisory_database_ends_with_a_sigterm_that_reaches_any_of_its_threads(tmp_path: Path) -> None:
     """The kernel chooses the thread, seldom another than the first."""
     async with embedded_stores(tmp_path, OPTIONS, needed=frozenset({"vulnerabilities"})) as stores:
-        [pid] = map(partial(pid_of, stores), stores.pids)
+        pid = pid_of(stores, "advisory database")
         last = max(thread.id for thread in psutil.Process(pid).threads())
         assert last != pid
         assert ctypes.CDLL(None).tgkill(pid, last, signal.SIGTERM) == 0

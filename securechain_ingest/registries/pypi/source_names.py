@@ -101,14 +101,15 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
         if is_importable(line) and line not in EXCLUDED_FOLDERS
     }
     paths = [built for path in source.paths if (built := _built_path(source, path)) is not None]
+    extensions = _below("", source.extensions)
     if tops:
         yield from tops
-        found = chain(_below("", source.extensions), *(_below(root, paths) for root in {*_ROOTS, *source.top_level}))
+        found = chain(extensions, *(_below(root, paths) for root in {*_ROOTS, *source.top_level}))
         yield from (module for module in found if module.partition(".")[0] in tops)
     else:
         root = _root(paths)
         packages = {path.removeprefix(f"{root}/").partition("/")[0] for path in paths if path.endswith("/__init__.py")}
-        found = chain(_below("", source.extensions), _below(root, paths))
+        found = chain(extensions, _below(root, paths))
         modules = [module for module in found if _is_installed(module.partition(".")[0])]
         is_named = not packages.isdisjoint(own_names) or not set(modules).isdisjoint(own_names)
         for module in modules:
