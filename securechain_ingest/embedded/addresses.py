@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO
 
@@ -92,7 +92,11 @@ def running_stores(state_dir: Path) -> StoreAddresses | None:
     except BlockingIOError:
         pass
     try:
-        return StoreAddresses(**json.loads((state_dir / RUNTIME_FILE).read_text(encoding="utf-8")))
+        written = json.loads((state_dir / RUNTIME_FILE).read_text(encoding="utf-8"))
+        # A daemon of a newer release may say more.
+        return StoreAddresses(
+            **{each.name: written[each.name] for each in fields(StoreAddresses) if each.name in written}
+        )
     except FileNotFoundError:
         return None
 
