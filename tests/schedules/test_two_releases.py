@@ -32,8 +32,13 @@ async def write(installation: Installation, name: str, job: str, document: Any) 
 
 
 async def held(installation: Installation, name: str, job: str) -> Any:
+    return orjson.loads(await text_of(installation, name, job))
+
+
+async def text_of(installation: Installation, name: str, job: str) -> str:
     raw: Any = await installation.redis.hget(f"{STREAM}-schedules-{name}", job)
-    return orjson.loads(raw)
+    text: str = raw.decode()
+    return text
 
 
 def mark_of(**others: Any) -> dict[str, Any]:
@@ -78,8 +83,7 @@ async def test_an_unreadable_mark_is_told_once_and_stops_neither_its_job_nor_the
     with capture_logs() as logs:
         async with installation.scheduler(nothing, settings(), jobs={JOB: nothing, OTHER_JOB: nothing}):
             for job in (OTHER_JOB, JOB):
-                probe = await installation.board.request(job, Request(new_run_id(utc_now()), {}))
-                await until(lambda probe=probe: installation.runs.get(probe))
+                await installation.board.request(job, Request(new_run_id(utc_now()), {}))
             records = await ended(installation, 2)
     assert {(record.job, record.outcome) for record in records} == {(JOB, "succeeded"), (OTHER_JOB, "succeeded")}
     told = [entry for entry in logs if entry["event"] == "schedule_entry_unreadable"]
@@ -98,7 +102,7 @@ async def test_other_unreadable_entries_cost_their_own_job_alone(
     async with installation.scheduler(nothing, settings(), jobs={JOB: nothing, OTHER_JOB: nothing}):
         probe = await installation.board.request(OTHER_JOB, Request(new_run_id(utc_now()), {}))
         await until(lambda: installation.runs.get(probe))
-    assert (await installation.redis.hget(f"{STREAM}-schedules-{name}", JOB)).decode() == entry
+    assert await text_of(installation, name, JOB) == entry
 
 
 async def test_a_request_of_another_release_is_served_whatever_its_text_looks_like(installation: Installation) -> None:
