@@ -218,12 +218,18 @@ def _explain(error: ErrorDetails, layers: tuple[Layer, ...]) -> str:
     name = layer.names.get((section, key), f"[{section}] {key}")
     if error["type"] == "extra_forbidden":
         return f"{layer.origin}: {name} is no setting{_near(key, SECTIONS[section].model_fields)}"
-    value = "" if _is_secret(section, key) else f" = {_without_password(layer.values.get(section, {}).get(key))!r}"
+    value = "" if _is_secret(section, key) else f" = {without_credentials(layer.values.get(section, {}).get(key))!r}"
     return f"{layer.origin}: {name}{value} is not allowed: {_allowed(error)}"
 
 
-def _without_password(value: Any) -> Any:
-    return re.sub(r"//[^/@\s]*@", "//***@", value) if isinstance(value, str) else value
+def without_credentials(value: Any) -> Any:
+    """A setting as it may be shown: in every URL, also within lists and tables, user and password are masked."""
+    if isinstance(value, str):
+        # Up to the last @ of the authority: passwords may hold one.
+        return re.sub(r"//[^/?#\s]*@", "//***@", value)
+    if isinstance(value, dict):
+        return {key: without_credentials(inner) for key, inner in value.items()}
+    return [without_credentials(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _allowed(error: ErrorDetails) -> str:

@@ -23,6 +23,7 @@ from securechain_ingest import __version__, log
 from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.intake.heartbeats import Heartbeat
 from securechain_ingest.intake.reader import Reader
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.schedules.board import Board
@@ -44,7 +45,6 @@ async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError, or StoreError at the start."""
     addresses = configured(settings)
     refuse_missing(settings, missing(addresses))
-    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     favour_the_event_loop()
     with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
         # Until the loops run and listen to signals themselves; stores that are being started are stopped again.
@@ -113,6 +113,13 @@ class Daemon:
             Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
             lease_s=self._settings.queue.lease_s,
         )
+        heartbeat = Heartbeat(
+            stores.redis,
+            self._settings.queue.stream,
+            reader.consumer,
+            in_flight=lambda: reader.in_flight,
+            last_progress_at=lambda: reader.settled_at,
+        )
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with anyio.create_task_group() as loops:
 
@@ -128,6 +135,7 @@ class Daemon:
 
                 spawn("reader", read)
                 spawn("scheduler", scheduler.run)
+                spawn("heartbeat", heartbeat.run)
                 spawn("signals", obey)
                 if embedded is not None:
                     spawn("embedded stores", embedded.watch)

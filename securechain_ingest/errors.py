@@ -43,6 +43,12 @@ class StoreAway(StoreError):
     """A store cannot be reached at all, which says nothing about the work that needed it."""
 
 
+class NoDaemon(StoreError):
+    """No daemon runs whose stores a command could use."""
+
+    kind = "no_daemon"
+
+
 class UpstreamError(IngestError):
     """A registry could not give what was asked of it; the subclass says why."""
 

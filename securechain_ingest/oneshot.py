@@ -28,7 +28,6 @@ async def find_stores(settings: Settings) -> AsyncIterator[Stores]:
     refuse_missing(settings, needed)
     with ExitStack() as stack:
         if needed:
-            state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             stack.enter_context(state_lock(state_dir))
         async with open_stores(addresses, settings) as (stores, _):
             yield stores

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.configuration import Settings
+from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -33,8 +34,7 @@ class Service:
 @asynccontextmanager
 async def build_service(stores: Stores, settings: Settings, depth: Callable[[], int | None]) -> AsyncIterator[Service]:
     """Build the parts on open stores, with the graph's schema and the advisory indexes ensured. Raises StoreError."""
-    spool_dir = settings.daemon.state_dir / "spool"
-    spool_dir.mkdir(parents=True, exist_ok=True)
+    spool_dir = make_directory(settings.daemon.state_dir, "spool")
     async with (
         HttpClient(settings.http, settings.endpoints, settings.rates, settings.connections) as http,
         ParserPool(settings.archives, preload=("securechain_ingest.registries",)) as pool,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -54,6 +55,21 @@ def _address(*schemes: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _host_name(entry: str) -> str:
+    try:
+        parts = urlsplit(f"//{entry}")
+        well_formed = parts.netloc == entry and parts.hostname and "@" not in entry and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        msg = f"{entry!r} is no host name such as files.example or files.example:8443"
+        raise ValueError(msg)
+    return entry
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
 
 
 class Section(BaseModel):
@@ -110,11 +126,12 @@ class HttpSettings(Section):
     total_timeout_s: Seconds = 300.0
     retries: int = Field(default=3, ge=0, le=10)
     max_retry_after_s: Seconds = 30.0
+    max_pause_s: Seconds = 3600.0
     max_connections: int = Field(default=16, ge=1, le=1000)
     max_document_bytes: Bytes = 256 * 1024 * 1024
     max_artifact_bytes: Bytes = 200 * 1024 * 1024
     not_found_ttl_s: Seconds = 300.0
-    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(_words)] = ()
 
 
 class EndpointSettings(Section):

@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
-from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.errors import ConfigError, NoDaemon, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.redis_cancellation import obey_cancellation
 from securechain_ingest.runs.records import RunStore
@@ -77,7 +77,7 @@ def missing(addresses: StoreAddresses) -> frozenset[str]:
 
 
 def of_running_daemon(settings: Settings, needed: frozenset[str] = ALL_STORES) -> StoreAddresses:
-    """The stores that a running daemon on the same state directory uses. Raises ConfigError if one cannot be found."""
+    """The stores that a running daemon on the same state directory uses. Raises NoDaemon if one cannot be found."""
     addresses = configured(settings)
     if not missing(addresses) & needed:
         return addresses
@@ -85,7 +85,7 @@ def of_running_daemon(settings: Settings, needed: frozenset[str] = ALL_STORES) -
     if local is not None:
         addresses = merge(addresses, local)
     for store in sorted(missing(addresses) & needed):
-        raise ConfigError(
+        raise NoDaemon(
             f"no daemon is running on the state directory {settings.daemon.state_dir}, and {_HOW_TO_CONFIGURE[store]}"
             " is not set: start `securechain-ingest run` or set it"
         )

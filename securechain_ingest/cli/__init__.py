@@ -1,8 +1,8 @@
 """The command line. Every expected failure is one line on standard error and an exit code; no traceback reaches a user.
 
 Exit codes: 0 done; 1 some of what was asked for failed (the output says what); 2 wrong usage or configuration; 3 a
-store or a registry cannot be reached; 70 an error of the program itself, described in a file that the message names;
-130 Ctrl-C.
+store, a registry or a running daemon cannot be reached; 70 an error of the program itself, described in a file that the
+message names; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=(
         "Exit codes: 0 done; 1 some of it failed; 2 wrong usage or configuration;"
-        " 3 a store or registry cannot be reached; 70 an error of the program itself; 130 Ctrl-C."
+        " 3 a store, a registry or a daemon cannot be reached; 70 an error of the program itself; 130 Ctrl-C."
     ),
 )
 

@@ -7,12 +7,13 @@ import json
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, load_settings
+from securechain_ingest.configuration import without_credentials
 
 
 def command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Validate the configuration and print every setting in force, secrets masked."""
+    """Validate the configuration and print every setting in force, secrets and credentials in URLs masked."""
     settings = load_settings(config)
-    tree = settings.model_dump(mode="json")
+    tree = without_credentials(settings.model_dump(mode="json"))
     if as_json:
         typer.echo(json.dumps(tree, indent=2))
         return

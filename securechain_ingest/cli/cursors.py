@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -29,12 +29,17 @@ def _with_cursors(settings: Settings, work: Callable[[Cursors], Awaitable[T]]) -
     return run_with_redis(settings, lambda redis: work(Cursors(redis, settings.queue.stream)))
 
 
+def _plain(cursor: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = dataclasses.asdict(cursor)
+    return {**fields.pop("more"), **fields}
+
+
 @app.command("show")
 def show_command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
     """One line a feed: its cursor, when it moved, when all names were last compared."""
     cursors = _with_cursors(load_settings(config, state_dir), lambda cursors: cursors.all())
     if as_json:
-        typer.echo(json.dumps({name: dataclasses.asdict(cursor) for name, cursor in cursors.items()}, indent=2))
+        typer.echo(json.dumps({name: _plain(cursor) for name, cursor in cursors.items()}, indent=2))
         return
     for name, cursor in cursors.items():
         value = cursor.value if len(cursor.value) <= _SHOWN else f"{cursor.value[:_SHOWN]}…"

@@ -9,6 +9,7 @@ import typer
 
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
+from securechain_ingest.errors import RateLimited, Unavailable
 from securechain_ingest.model import PackageRef
 
 
@@ -19,19 +20,22 @@ def command(
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Read packages now, without a queue, and print what was found. Exit code 1 if one of them failed."""
+    """Read packages now, without a queue, and print what was found.
+
+    Exit code 1 if one of them failed, 3 if that is because its registry cannot be reached.
+    """
     from securechain_ingest import log
     from securechain_ingest.registries import named_package
 
     settings = load_settings(config, state_dir)
     log.configure(settings.daemon.log_format, "error", sys.stderr)
     refs = list({ref.purl: ref for ref in map(named_package, packages)}.values())
-    if run_async(_ingest(settings, refs, depth, refresh)):
-        raise typer.Exit(1)
+    if code := run_async(_ingest(settings, refs, depth, refresh)):
+        raise typer.Exit(code)
 
 
 async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refresh: bool) -> int:
-    """How many of the named packages failed."""
+    """The exit code."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -68,4 +72,6 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
         f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}.",
         highlight=False,
     )
-    return len(outcome.failed)
+    if any(isinstance(error, Unavailable | RateLimited) for _, error in outcome.failed):
+        return 3
+    return 1 if outcome.failed else 0

@@ -86,7 +86,8 @@ def _plain(record: Any, counts: Any) -> dict[str, Any]:
     from securechain_ingest.runs.settled import merged_metrics
 
     metrics = {name: _whole(value) for name, value in merged_metrics(record, counts).items()}
-    plain: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=metrics))
+    fields: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=metrics))
+    plain = {**fields.pop("more"), **fields}
     return {key: _iso(value) if isinstance(value, datetime) else value for key, value in plain.items()}
 
 

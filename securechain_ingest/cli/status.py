@@ -1,7 +1,8 @@
-"""`status`: stores, queue, retries, dead letters and counters at a glance."""
+"""`status`: stores, daemons, queue, retries, dead letters and counters at a glance."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Awaitable
 from typing import Any
@@ -13,7 +14,10 @@ from securechain_ingest.configuration import Settings
 
 
 def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
-    """Show whether the stores answer and what is queued. Exit code 3 if one of the stores does not answer."""
+    """Show whether the stores answer, which daemons are up and what is queued.
+
+    Exit code 3 if one of the stores does not answer.
+    """
     settings = load_settings(config, state_dir)
     report = run_async(_collect(settings))
     if as_json:
@@ -25,6 +29,7 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 
 
 async def _collect(settings: Settings) -> dict[str, Any]:
+    from securechain_ingest.intake.heartbeats import daemons_seen
     from securechain_ingest.intake.statistics import queue_status
     from securechain_ingest.registries import REGISTRIES
     from securechain_ingest.stores import connect, of_running_daemon, without_password
@@ -37,6 +42,7 @@ async def _collect(settings: Settings) -> dict[str, Any]:
     }
     async with connect(addresses, settings) as stores:
         queue = await _asked(queue_status(stores.redis, settings.queue))
+        daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
         graph = await _asked(stores.graph.counts([registry.ecosystem for registry in REGISTRIES]))
         advisories = await _asked(stores.advisories.count())
     answers = {"redis": queue, "graph": graph, "vulnerabilities": advisories}
@@ -45,6 +51,9 @@ async def _collect(settings: Settings) -> dict[str, Any]:
             store: {"address": shown[store], **({"error": answer["error"]} if "error" in answer else {"ok": True})}
             for store, answer in answers.items()
         },
+        "daemons": None
+        if "error" in daemons
+        else [{**dataclasses.asdict(daemon), "is_up": daemon.is_up} for daemon in daemons["value"]],
         "queue": None if "error" in queue else queue["value"].as_dict(),
         "graph": None if "error" in graph else graph["value"],
         "advisories": None if "error" in advisories else advisories["value"],
@@ -67,6 +76,12 @@ async def _asked(answer: Awaitable[Any]) -> dict[str, Any]:
 def _print(report: dict[str, Any]) -> None:
     for store, state in report["stores"].items():
         typer.echo(f"{store:16} {state['address']:40} {state.get('error', 'ok')}")
+    if report["daemons"] is not None:
+        typer.echo("")
+        for daemon in report["daemons"]:
+            typer.echo(_daemon_line(daemon))
+        if not report["daemons"]:
+            typer.echo("no daemon is up: what is queued waits for `securechain-ingest run`")
     if report["queue"] is not None:
         typer.echo("")
         for key, value in report["queue"].items():
@@ -74,6 +89,15 @@ def _print(report: dict[str, Any]) -> None:
     for key in ("graph", "advisories"):
         if report[key] is not None:
             typer.echo(f"{key:16} {_shown(report[key])}")
+
+
+def _daemon_line(daemon: dict[str, Any]) -> str:
+    state = "up" if daemon["is_up"] else f"silent for {daemon['seen_s']:.0f} s"
+    progress = daemon["last_progress_at"] or "none yet"
+    return (
+        f"daemon {daemon['host']} pid {daemon['pid']} ({daemon['version']}): {state}, since {daemon['started_at']},"
+        f" {daemon['in_flight']} in flight, last progress {progress}"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO
 
@@ -37,10 +37,9 @@ class StoreAddresses:
 def state_lock(state_dir: Path) -> Iterator[None]:
     """Hold the state directory; the lock ends with the process, however that ends.
 
-    Raises ConfigError if another process holds it.
+    Raises ConfigError if another process holds it, or if there can be no such directory.
     """
-    path = state_dir / LOCK_FILE
-    with path.open("a+", encoding="ascii") as file:
+    with _lock_file(state_dir) as file:
         if not _take(file):
             file.seek(0)
             holder = file.read().strip() or "unknown"
@@ -57,6 +56,32 @@ def state_lock(state_dir: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _lock_file(state_dir: Path) -> IO[str]:
+    try:
+        make_directory(state_dir)
+        return (state_dir / LOCK_FILE).open("a+", encoding="ascii")
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
+
+
+def make_directory(state_dir: Path, *below: str) -> Path:
+    """The state directory, or a folder in it, made if need be. Raises ConfigError if there can be no such directory."""
+    folder = state_dir.joinpath(*below)
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
+    return folder
+
+
+def _unusable(state_dir: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"[daemon] state_dir = {state_dir} (or --state-dir, SECURECHAIN_STATE_DIR) cannot be used"
+        f" ({error.strerror}: {error.filename}): choose a directory that this user may write to"
+    )
 
 
 def _take(file: IO[str]) -> bool:
@@ -87,12 +112,18 @@ def running_stores(state_dir: Path) -> StoreAddresses | None:
             # Whoever can take the lock proves that nobody runs.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except BlockingIOError:
         pass
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
     try:
-        return StoreAddresses(**json.loads((state_dir / RUNTIME_FILE).read_text(encoding="utf-8")))
+        written = json.loads((state_dir / RUNTIME_FILE).read_text(encoding="utf-8"))
+        # A daemon of a newer release may say more.
+        return StoreAddresses(
+            **{each.name: written[each.name] for each in fields(StoreAddresses) if each.name in written}
+        )
     except FileNotFoundError:
         return None
 

@@ -33,6 +33,7 @@ GRAPH_USER = "root"
 _ADVISORY_USER = "securechain"
 _ADVISORY_PROGRAM = Path(__file__).with_name("advisory_database.py")
 _ADVISORY_CACHE = "256M"
+_SECRETS = ("redis", "graph", "advisories", "advisories_known")
 
 
 @dataclass(slots=True)
@@ -44,20 +45,24 @@ class Secrets:
     graph: str = field(repr=False)
     advisories: str = field(repr=False)
     advisories_known: bool = False
+    more: dict[str, object] = field(default_factory=dict, repr=False)
+    """What another release keeps beside them."""
 
     @classmethod
     def of(cls, state_dir: Path) -> Secrets:
         """Those of the state directory, made at its first use."""
         path = state_dir / "secrets.json"
         if path.exists():
-            return cls(path=path, **json.loads(path.read_text(encoding="utf-8")))
+            written = json.loads(path.read_text(encoding="utf-8"))
+            known = {name: written.pop(name) for name in _SECRETS if name in written}
+            return cls(path=path, more=written, **known)
         made = cls(path, secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
         made.save()
         return made
 
     def save(self) -> None:
-        fields = {name: getattr(self, name) for name in ("redis", "graph", "advisories", "advisories_known")}
-        write_private(self.path, json.dumps(fields))
+        known = {name: getattr(self, name) for name in _SECRETS}
+        write_private(self.path, json.dumps(self.more | known))
 
 
 @dataclass(frozen=True, slots=True)

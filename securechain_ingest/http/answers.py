@@ -18,6 +18,7 @@ _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 8.0
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_LENGTH = re.compile(r"[0-9]{1,19}")
 _GZIP_WINDOW_BITS = 31
 _PIECE_BYTES = 65_536
 _WORTH_A_CONNECTION_BYTES = 65_536
@@ -29,14 +30,17 @@ class Refused(Unavailable):
     """403 and its like: to everyone else Unavailable; the client alone tells it apart, not to insist at once."""
 
 
-def raise_for_status(response: httpx.Response, url: str) -> None:
-    """Raise the error that a status of 400 and above stands for (registries.md, section 1)."""
+def raise_for_status(response: httpx.Response, url: str, longest_pause_s: float) -> None:
+    """Raise the error that a status of 400 and above stands for (registries.md, section 1).
+
+    A Retry-After counts for at most `longest_pause_s` seconds.
+    """
     status = response.status_code
     if status < 400:
         return
     if status in {404, 410, 451}:
         raise NotFound(f"{url} does not exist (status {status})", url=url)
-    delay_s = _retry_after_s(response)
+    delay_s = _retry_after_s(response, longest_pause_s)
     if status == 429 or (status == 503 and delay_s is not None):
         raise RateLimited(f"{url} asks for fewer requests (status {status})", url=url, delay_s=delay_s)
     if status == 416:
@@ -46,13 +50,14 @@ def raise_for_status(response: httpx.Response, url: str) -> None:
     raise error(f"{url} could not be read (status {status})", url=url)
 
 
-def pause_asked_for_s(response: httpx.Response) -> float:
-    """Seconds in which the server wants no further request; 0 if it does not say."""
-    return _retry_after_s(response) or 0.0
+def pause_asked_for_s(response: httpx.Response, longest_pause_s: float) -> float:
+    """Seconds in which the server wants no further request, at most `longest_pause_s`; 0 if it does not say."""
+    return _retry_after_s(response, longest_pause_s) or 0.0
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
-    return retry_after_s(response.headers.get("retry-after"), response.headers.get("date"))
+def _retry_after_s(response: httpx.Response, longest_pause_s: float) -> float | None:
+    asked_s = retry_after_s(response.headers.get("retry-after"), response.headers.get("date"))
+    return None if asked_s is None else min(asked_s, longest_pause_s)
 
 
 def require_document(response: httpx.Response, url: str) -> None:
@@ -79,7 +84,7 @@ def retry_after_s(value: str | None, sent_at: str | None = None) -> float | None
 def _moment(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):  # whatever a date of 5,000 digits or without a day makes of it
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -123,7 +128,7 @@ async def bounded_body(response: httpx.Response, url: str, limit_bytes: int) -> 
     """The body as it comes, in pieces of at most 64 KiB. Raises TooLarge before anything is read if that much is
     declared, else as soon as more than `limit_bytes` came."""
     declared = response.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit_bytes:
+    if _LENGTH.fullmatch(declared) and int(declared) > limit_bytes:
         raise TooLarge(f"{url} has {declared} bytes; at most {limit_bytes} are read", url=url)
     received = 0
     async for piece in response.aiter_raw(_PIECE_BYTES):

@@ -32,7 +32,7 @@ from securechain_ingest.http.answers import (
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace
-from securechain_ingest.http.routes import Routes, redirect_target, shown
+from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
 T = TypeVar("T")
@@ -229,13 +229,17 @@ class HttpClient:
     @asynccontextmanager
     async def _open(self, url: str, headers: dict[str, str]) -> AsyncIterator[tuple[httpx.Response, str]]:
         """The answer to one request, redirects followed; its body is still to be read."""
+        address = self._routes.address(url)
+        url = address.url
         try:
             for _ in range(_MAX_REDIRECTS + 1):
-                async with self._send(url, headers) as response:
+                async with self._send(address, headers) as response:
                     if response.status_code not in _REDIRECTS:
                         yield response, url
                         return
-                    url = redirect_target(url, response.headers.get("location"))
+                    address = self._routes.address(redirect_target(url, response.headers.get("location")))
+                    refuse_plain_text(url, address.url)
+                    url = address.url
             raise Unavailable(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times", url=shown(url))
         except TimeoutError as error:
             limit_s = self._settings.total_timeout_s
@@ -247,9 +251,10 @@ class HttpClient:
             raise Malformed(f"{shown(url)} is no URL that can be asked for ({error})", url=shown(url)) from error
 
     @asynccontextmanager
-    async def _send(self, url: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+    async def _send(self, address: Address, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """The answer of one server, bounded in time as a whole; what has no document in it is read to its end."""
-        endpoint = self._endpoint(url)
+        endpoint, url = self._endpoint(address.endpoint), address.url
+        longest_pause_s = self._settings.max_pause_s
         await self._turn(endpoint.pace, url)
         # Only now, so that nobody holds a connection's place while waiting for a turn. And only then runs the time:
         # who stands in a long queue of our own making has not been failed by the server.
@@ -261,10 +266,10 @@ class HttpClient:
             async with endpoint.client.stream("GET", url, headers=headers) as response:
                 try:
                     if response.status_code in endpoint.slow_down:
-                        endpoint.pace.overloaded(pause_asked_for_s(response))
+                        endpoint.pace.overloaded(pause_asked_for_s(response, longest_pause_s))
                     if response.status_code >= 300:
                         await read_to_end(response)
-                    raise_for_status(response, shown(url))
+                    raise_for_status(response, shown(url), longest_pause_s)
                     yield response
                     endpoint.pace.succeeded()
                 finally:
@@ -286,8 +291,7 @@ class HttpClient:
             if (wait_s := pace.reserve()) > 0:
                 await self._sleep(wait_s)
 
-    def _endpoint(self, url: str) -> _Endpoint:
-        name = self._routes.endpoint_of(url)
+    def _endpoint(self, name: str) -> _Endpoint:
         if name not in self._endpoints:
             self._endpoints[name] = self._make_endpoint(name, _UNLISTED_RATE, _UNLISTED_CONNECTIONS)
         return self._endpoints[name]

@@ -1,62 +1,146 @@
-"""Which endpoint a URL belongs to, and whether it may be asked at all."""
+"""Which endpoint a URL belongs to, how that endpoint is asked, and whether it may be asked at all.
+
+A link in a registry's document is foreign: of what it says, only the path and the query are used. Scheme, port and
+credentials are the endpoint's own.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import SplitResult, urljoin, urlsplit
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from securechain_ingest.errors import ForbiddenHost, Malformed
 
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONGEST_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a request goes."""
+
+    endpoint: str
+    """The endpoint's name, or the entry of `[http] allowed_hosts`."""
+    url: str
+    """By the endpoint's scheme and port, below its base."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    endpoint: str
+    url: str
+    host: str
+    origin: str
+    """Scheme and authority, credentials included."""
+    path: str
+    """Without a slash at its end."""
+
 
 class Routes:
-    """Endpoints by base URL. A URL belongs to the longest base that it begins with, else to the first of its host."""
+    """The endpoints' base URLs and the allowed hosts; asked for every request, redirects included."""
 
     def __init__(self, endpoints: Mapping[str, str], allowed_hosts: Iterable[str]) -> None:
-        self._bases = sorted(((base, name) for name, base in endpoints.items()), key=lambda pair: -len(pair[0]))
-        self._hosts = {host.lower(): host.lower() for host in allowed_hosts}
-        self._hosts |= {_host(urlsplit(base)): name for name, base in reversed(tuple(endpoints.items()))}
+        bases = [_base(name, url.rstrip("/")) for name, url in endpoints.items()]
+        # Of two bases that a URL lies below, the longer one says more; the sort leaves equal ones in their order.
+        self._bases = sorted(bases, key=lambda base: -len(base.url))
+        self._allowed = {_host(urlsplit(f"//{entry}")): entry.lower() for entry in allowed_hosts}
 
-    def endpoint_of(self, url: str) -> str:
-        """The endpoint's name, or the host for one of `[http] allowed_hosts`. Raises ForbiddenHost."""
-        for base, name in self._bases:
-            if url.startswith(base) and url[len(base) : len(base) + 1] in ("", "/", "?"):
-                return name
+    def address(self, url: str) -> Address:
+        """How `url` is asked.
+
+        It belongs to the longest base that it begins with, else to the longest base of its host whose path it lies
+        below; then it is asked by that base's scheme and port. A host of `allowed_hosts` is asked by https at port 443;
+        one with a port of its own there, at that port by the scheme of the link. Raises ForbiddenHost for any other,
+        and for a path with dot segments, which could lead out of the base; Malformed for
+        control characters.
+        """
+        if _CONTROLS.search(url):
+            raise Malformed(f"{shown(url)} is no URL that can be asked for (control characters)", url=shown(url))
+        if "\\" in url:  # Some readers take it for a slash, and another host for the one that is meant.
+            _forbid(url, "which is no URL")
+        for base in self._bases:
+            if url.startswith(base.url) and url[len(base.url) : len(base.url) + 1] in ("", "/", "?"):
+                _refuse_dot_segments(url, url[len(base.origin) :])
+                return Address(base.endpoint, url)
         try:
             parts = urlsplit(url)
             _ = parts.port  # raises for one that there cannot be
         except ValueError:
-            raise ForbiddenHost(
-                f"a registry's document leads to {shown(url)}, which is no URL", url=shown(url)
-            ) from None
+            _forbid(url, "which is no URL")
+        if parts.scheme not in {"http", "https"} or parts.username is not None:
+            _forbid(url, "whose host is neither an endpoint's nor in [http] allowed_hosts")
+        _refuse_dot_segments(url, parts.path)
+        return self._foreign(url, parts)
+
+    def _foreign(self, url: str, parts: SplitResult) -> Address:
         host = _host(parts)
-        if parts.scheme not in {"http", "https"} or parts.username is not None or host not in self._hosts:
-            raise ForbiddenHost(
-                f"a registry's document leads to {shown(url)}, whose host is neither an endpoint's nor in [http]"
-                " allowed_hosts",
-                url=shown(url),
-            )
-        return self._hosts[host]
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        of_host = [base for base in self._bases if base.host == host]
+        for base in of_host:
+            if parts.path == base.path or parts.path.startswith(f"{base.path}/"):
+                return Address(base.endpoint, base.origin + target)
+        if of_host:
+            _forbid(url, f"which is not below {' or '.join(sorted({shown(base.url) for base in of_host}))}")
+        entry = self._allowed.get(host)
+        if entry is None:
+            _forbid(url, "whose host is neither an endpoint's nor in [http] allowed_hosts")
+        port = urlsplit(f"//{entry}").port
+        scheme = "https" if port in (None, 443) else parts.scheme
+        return Address(entry, f"{scheme}://{entry}{target}")
 
 
 def redirect_target(url: str, location: str | None) -> str:
-    """Where an answer of `url` sends us. Raises Malformed if that is nowhere, ForbiddenHost if it is out of TLS."""
+    """Where an answer of `url` sends us, still to be asked by `Routes.address`. Raises Malformed if that is nowhere."""
     try:
         target = urljoin(url, location) if location else ""
-        encrypted = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
     except ValueError:
         target = ""
     if not target:
         raise Malformed(f"{shown(url)} redirects without saying where to", url=shown(url))
-    if encrypted:
-        raise ForbiddenHost(f"{shown(url)} redirects to {shown(target)}, which is not encrypted", url=shown(url))
     return target
 
 
+def refuse_plain_text(url: str, target: str) -> None:
+    """Raise ForbiddenHost if a redirect from `url` to `target`, both as they are asked, would leave TLS."""
+    if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+        raise ForbiddenHost(f"{shown(url)} redirects to {shown(target)}, which is not encrypted", url=shown(url))
+
+
 def shown(url: str) -> str:
-    """A URL as it may stand in a message: without user and password."""
-    scheme, separator, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    """A URL as it may stand in a message: without user and password, in one line, with the host that would be asked.
+
+    The authority ends at the first `/`, `?` or `#` (RFC 3986, section 3.2), whatever stands behind it.
+    """
+    match = _AUTHORITY.match(url)
+    if match is None:
+        head, at, tail = url.partition("/")[0].rpartition("@")
+        text = tail + url[len(head + at + tail) :]
+    else:
+        authority = match.group(1)
+        text = url[: match.start(1)] + authority.rpartition("@")[2] + url[match.end(1) :]
+    text = _CONTROLS.sub(lambda character: f"\\x{ord(character.group()):02x}", text)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _base(endpoint: str, url: str) -> _Base:
+    parts = urlsplit(url)
+    return _Base(endpoint, url, _host(parts), f"{parts.scheme}://{parts.netloc}", parts.path)
+
+
+def _refuse_dot_segments(url: str, path: str) -> None:
+    # Encoded dots count: whoever passes a request on may decode them first.
+    if "." in path or "%2e" in path.lower():
+        segments = unquote(path.partition("?")[0]).split("/")
+        if "." in segments or ".." in segments:
+            _forbid(url, "whose path has dot segments")
+
+
+def _forbid(url: str, why: str) -> NoReturn:
+    raise ForbiddenHost(f"a link leads to {shown(url)}, {why}", url=shown(url))
 
 
 def _host(parts: SplitResult) -> str:

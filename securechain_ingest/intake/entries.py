@@ -105,6 +105,6 @@ def _history(fields: Mapping[bytes, bytes]) -> History | None:
     except orjson.JSONDecodeError:
         return None
     match document:
-        case [str(origin_id), int(attempts), str(first)] if _ENTRY_ID.fullmatch(origin_id) and attempts > 0:
+        case [str(origin_id), int(attempts), str(first), *_] if _ENTRY_ID.fullmatch(origin_id) and attempts > 0:
             return History(origin_id, attempts, first)
     return None

@@ -52,6 +52,11 @@ class Keys:
         return f"{self.stream}-run-counts"
 
     @property
+    def daemons(self) -> str:
+        """Hash: consumer to what its daemon has last told of itself."""
+        return f"{self.stream}-daemons"
+
+    @property
     def cursors(self) -> str:
         """Hash: how far the changes of each ecosystem have been queued."""
         return f"{self.stream}-cursors"

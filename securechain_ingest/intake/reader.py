@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import anyio
 import structlog
@@ -87,10 +88,16 @@ class Reader:
         self._outage = Outage("redis")
         self._others_outage = Outage("graph or advisories")
         self._in_flight: set[tuple[bool, str]] = set()
+        self._settled_at: datetime | None = None
         self._slot_freed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
         self._next_claim_at = {False: 0.0, True: 0.0}
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """When a message was last settled, one way or another; None: none yet."""
+        return self._settled_at
 
     @property
     def in_flight(self) -> int:
@@ -224,6 +231,7 @@ class Reader:
             failure = await self._handle(entry)
             if failure is not None:
                 await self._fail(entry, failure)
+            self._settled_at = datetime.now(UTC)
         finally:
             self._leases.drop(entry.key)
             self._in_flight.discard(entry.key)

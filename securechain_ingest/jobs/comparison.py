@@ -184,7 +184,7 @@ async def _listing(place: Registered, run: Run) -> tuple[Listing, int]:
     """The list, and the page of it that an earlier run of this job would have compared next; 0 in another list."""
     with store_errors():
         raw = await place.redis.hget(Keys(place.queue.stream).positions, run.job)
-    identity, page = orjson.loads(raw) if raw else (None, 0)
+    identity, page = _position(raw)
     listing = await whole_listing(
         place.redis,
         place.feed,
@@ -194,7 +194,18 @@ async def _listing(place: Registered, run: Run) -> tuple[Listing, int]:
         lease_s=place.queue.lease_s,
         reuse=identity,
     )
-    return listing, int(page) if identity == listing.id else 0
+    return listing, page if identity == listing.id else 0
+
+
+def _position(raw: bytes | str | None) -> tuple[str | None, int]:
+    """The list and its page; none for what another release has left there in another form."""
+    try:
+        match orjson.loads(raw or b"null"):
+            case [str(identity), int(page), *_] if page >= 0:
+                return identity, page
+    except orjson.JSONDecodeError:
+        pass
+    return None, 0
 
 
 async def _keep_place(place: Registered, run: Run, listing: Listing, page: int) -> None:

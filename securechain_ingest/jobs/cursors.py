@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,8 @@ class Cursor:
     """The run that moved it."""
     reconciled_at: str | None
     """When all names were last compared with the graph, likewise; None: never since the cursor was lost."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of another release, which this one only keeps."""
 
     def reconciled_before(self, moment: datetime) -> bool:
         """Whether the last comparison of all names is older than that, or there was none."""
@@ -57,9 +60,8 @@ class Cursors:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         reconciled_at = now if reconciled else held.reconciled_at if held else None
         with store_errors():
-            await self._redis.hset(
-                self._key, name, orjson.dumps(asdict(Cursor(value, now, run, reconciled_at))).decode()
-            )
+            fields = {**(held.more if held else {}), "value": value, "moved_at": now, "run": run}
+            await self._redis.hset(self._key, name, orjson.dumps({**fields, "reconciled_at": reconciled_at}).decode())
 
     async def reset(self, name: str) -> bool:
         """Forget a cursor; whether there was one."""
@@ -69,6 +71,18 @@ class Cursors:
 
 def _cursor(raw: bytes | None) -> Cursor | None:
     try:
-        return Cursor(**orjson.loads(raw)) if raw is not None else None
-    except (orjson.JSONDecodeError, TypeError):
+        document = orjson.loads(raw or b"null")
+    except orjson.JSONDecodeError:
+        return None
+    match document:
+        case {"value": str(value), "moved_at": str(moved_at), "run": str(run), "reconciled_at": reconciled, **more}:
+            return Cursor(value, moved_at, run, _moment(reconciled), {str(name): kept for name, kept in more.items()})
+    return None
+
+
+def _moment(text: Any) -> str | None:
+    """A time that can be compared; None for anything else, after which all names are compared."""
+    try:
+        return text if datetime.fromisoformat(text).tzinfo else None
+    except (TypeError, ValueError):
         return None

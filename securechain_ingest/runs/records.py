@@ -1,4 +1,8 @@
-"""The records of runs in MongoDB: one document a run, kept for a set time."""
+"""The records of runs in MongoDB: one document a run, kept for a set time.
+
+Another release may have written a record. Fields that this one does not know are kept and written again; words that it
+does not know (a trigger, an outcome) are texts like any other.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+import orjson
+import structlog
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorCollection
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 
 from securechain_ingest.errors import StoreAway, StoreError
 
+logger = structlog.get_logger(__name__)
+
 Trigger = Literal["schedule", "catch_up", "command", "resume"]
+"""Those of this release."""
 Outcome = Literal["running", "succeeded", "failed", "interrupted"]
+"""Likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,8 @@ class RunRecord:
     id: str
     """Sorts by the time of its making."""
     job: str
-    trigger: Trigger
+    trigger: str
+    """A `Trigger`, or the word of another release."""
     host: str
     """With `pid`: the daemon."""
     pid: int
@@ -38,7 +49,8 @@ class RunRecord:
     breakdowns: int = 0
     """How often in a row its predecessors lost their daemon."""
     ended_at: datetime | None = None
-    outcome: Outcome = "running"
+    outcome: str = "running"
+    """An `Outcome`, or the word of another release."""
     error: str | None = None
     error_kind: str | None = None
     requests: int = 0
@@ -50,17 +62,36 @@ class RunRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     settled: bool = False
     """Whether the metrics hold the final counts of the packages that the run queued."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of another release, which this one only keeps."""
 
 
 _ADAPTER = TypeAdapter(RunRecord)
+_KNOWN = frozenset(each.name for each in dataclasses.fields(RunRecord)) - {"more"}
 
 
 def as_json(record: RunRecord) -> str:
-    return _ADAPTER.dump_json(record).decode()
+    return orjson.dumps(_plain(record)).decode()
 
 
 def from_json(text: str | bytes) -> RunRecord:
-    return _ADAPTER.validate_json(text)
+    """What `as_json` of this or another release wrote. Raises ValueError for anything else."""
+    document = orjson.loads(text)
+    if not isinstance(document, dict):
+        msg = "a record is a JSON object"
+        raise ValueError(msg)  # noqa: TRY004  # of the kind that orjson and pydantic raise
+    return _from_plain(document)
+
+
+def _plain(record: RunRecord) -> dict[str, Any]:
+    known = {name: getattr(record, name) for name in _KNOWN}
+    return {**record.more, **known, "options": dict(record.options), "metrics": dict(record.metrics)}
+
+
+def _from_plain(document: Mapping[str, Any]) -> RunRecord:
+    known = {name: value for name, value in document.items() if name in _KNOWN}
+    more = {name: value for name, value in document.items() if name not in _KNOWN}
+    return _ADAPTER.validate_python({**known, "more": more})
 
 
 class RunStore:
@@ -108,6 +139,7 @@ class RunStore:
             raise _store_error(error) from error
 
     async def get(self, run_id: str) -> RunRecord | None:
+        """None: there is none, or none that this release can read."""
         try:
             document = await self._collection.find_one({"_id": run_id})
         except PyMongoError as error:
@@ -115,12 +147,13 @@ class RunStore:
         return _record(document) if document is not None else None
 
     async def newest(self, limit: int, *, job: str | None = None) -> list[RunRecord]:
-        """At most `limit` records, newest first, of one job if it is given."""
+        """At most `limit` records, newest first, of one job if it is given; unreadable ones are left out and told."""
         try:
             found = self._collection.find({} if job is None else {"job": job}).sort("_id", -1).limit(limit)
-            return [_record(document) async for document in found]
+            records = [_record(document) async for document in found]
         except PyMongoError as error:
             raise _store_error(error) from error
+        return [record for record in records if record is not None]
 
     async def prune(self, before: datetime) -> int:
         """Delete the records of runs that started before that moment; returns how many."""
@@ -131,12 +164,25 @@ class RunStore:
 
 
 def _document(record: RunRecord) -> dict[str, Any]:
-    fields = {each.name: getattr(record, each.name) for each in dataclasses.fields(record)}
-    return {"_id": fields.pop("id"), **fields, "options": dict(record.options), "metrics": dict(record.metrics)}
+    fields = _plain(record)
+    return {"_id": fields.pop("id"), **fields}
 
 
-def _record(document: dict[str, Any]) -> RunRecord:
-    return _ADAPTER.validate_python({"id": document.pop("_id"), **document})
+def _record(document: dict[str, Any]) -> RunRecord | None:
+    run_id = document.pop("_id")
+    try:
+        return _from_plain({**document, "id": run_id})
+    except ValidationError as error:
+        logger.warning("run_record_unreadable", run=str(run_id), reason=first_line(error))
+        return None
+
+
+def first_line(error: Exception) -> str:
+    """Which field is wrong and why, in one line."""
+    if isinstance(error, ValidationError):
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, wrong['loc'])) or 'the record'}: {wrong['msg']}"
+    return str(error)
 
 
 def _store_error(error: PyMongoError) -> StoreError:

@@ -49,7 +49,10 @@ async def forget_counts(redis: Redis, stream: str, run_id: str) -> None:
 
 
 def merged_metrics(record: RunRecord, counts: Settled) -> Mapping[str, float]:
-    """The metrics of a run with those that follow from the packages settled so far; rates are percentages."""
+    """The metrics of a run with those that follow from the packages settled so far; rates are percentages.
+
+    Where nothing was processed there is no success rate.
+    """
     if record.settled:
         return record.metrics
     processed = counts.succeeded + counts.failed
@@ -59,8 +62,9 @@ def merged_metrics(record: RunRecord, counts: Settled) -> Mapping[str, float]:
         "packages_processed": processed,
         "total_versions": counts.versions,
         "errors": record.metrics.get("errors", 0) + counts.failed,
-        "success_rate": round(100 * counts.succeeded / processed, 2) if processed else 100.0,
     }
+    if processed:
+        metrics["success_rate"] = round(100 * counts.succeeded / processed, 2)
     if record.job in INGESTION_JOBS:
         metrics["new_packages_ingested"] = counts.succeeded
         if total := record.metrics.get("total_in_registry"):

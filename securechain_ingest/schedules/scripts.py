@@ -6,6 +6,14 @@ marks). A mark without a lease is a run whose daemon has gone.
 
 from __future__ import annotations
 
+# What tells one run from another, whichever release has written its mark: the id, and nothing for what is unreadable.
+_ID_OF = """
+local function id_of(mark)
+    local readable, record = pcall(cjson.decode, mark or '')
+    return readable and type(record) == 'table' and record.id or false
+end
+"""
+
 _START = """
 -- Begin a run unless one is under way. What is left of a run whose daemon has gone is returned, for it must be closed.
 local function start(marks, lease, job, run, mark, lease_ms)
@@ -44,44 +52,54 @@ return start(marks, lease, job, run, mark, lease_ms)
 )
 
 RESUME = (
-    _START
+    _ID_OF
+    + _START
     + """
 local marks, lease = KEYS[1], KEYS[2]
 local job, run, mark, lease_ms, abandoned = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if redis.call('EXISTS', lease) == 1 then return {'busy'} end
-if redis.call('HGET', marks, job) ~= abandoned then return {'taken'} end
+if id_of(redis.call('HGET', marks, job)) ~= abandoned then return {'taken'} end
 return start(marks, lease, job, run, mark, lease_ms)
 """
 )
 
-GIVE_UP = """
+GIVE_UP = (
+    _ID_OF
+    + """
 local marks, lease = KEYS[1], KEYS[2]
 local job, abandoned = ARGV[1], ARGV[2]
-if redis.call('EXISTS', lease) == 1 or redis.call('HGET', marks, job) ~= abandoned then return 0 end
+if redis.call('EXISTS', lease) == 1 or id_of(redis.call('HGET', marks, job)) ~= abandoned then return 0 end
 return redis.call('HDEL', marks, job)
 """
+)
 
 # If neither lease nor mark is there, Redis has lost its data: whoever runs goes on. (A run that was resumed and has
 # ended elsewhere looks the same, but by then its first owner has stopped by its own clock.)
-RENEW = """
+RENEW = (
+    _ID_OF
+    + """
 local marks, lease = KEYS[1], KEYS[2]
 local job, run, mark, lease_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local holder, held = redis.call('GET', lease), redis.call('HGET', marks, job)
-if (holder and holder ~= run) or (held and held ~= mark) then return 0 end
+if (holder and holder ~= run) or (held and id_of(held) ~= run) then return 0 end
 redis.call('SET', lease, run, 'PX', lease_ms)
-redis.call('HSET', marks, job, mark)
+redis.call('HSETNX', marks, job, mark)
 return 1
 """
+)
 
 # Without a new mark the run is over, with one it waits to be resumed.
-END = """
+END = (
+    _ID_OF
+    + """
 local marks, lease = KEYS[1], KEYS[2]
-local job, run, mark, new_mark = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local job, run, new_mark = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('GET', lease) == run then redis.call('DEL', lease) end
-if redis.call('HGET', marks, job) ~= mark then return 0 end
+if id_of(redis.call('HGET', marks, job)) ~= run then return 0 end
 if new_mark == '' then redis.call('HDEL', marks, job) else redis.call('HSET', marks, job, new_mark) end
 return 1
 """
+)
 
 # Only as it was seen: another command may have asked meanwhile, or a daemon have begun.
 REPLACE_REQUEST = """

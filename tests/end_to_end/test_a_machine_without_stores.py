@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import securechain_ingest
 from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until, without_settings
 from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.schedules_off import SCHEDULES_OFF, schedules_off
@@ -33,6 +34,7 @@ class Machine:
     """A folder with a daemon in it, and the commands that a user types there."""
 
     def __init__(self, folder: Path, server: Server) -> None:
+        self.server = server
         self.environment = {
             **server.environment(),
             "SECURECHAIN_STATE_DIR": str(folder / "state"),
@@ -164,6 +166,24 @@ def test_ingest_of_a_package_that_does_not_exist_says_so_in_one_line(machine: Ma
     assert "does not exist" in line
 
 
+def test_ingest_from_a_registry_that_cannot_be_reached_ends_in_exit_code_3(machine: Machine) -> None:
+    machine.environment["SECURECHAIN_HTTP__RETRIES"] = "0"
+    machine.environment["SECURECHAIN_ENDPOINTS__CRATES_INDEX"] = "http://127.0.0.1:1"
+    try:
+        result = machine.command("ingest", "cargo:never_asked_for", "--depth", "0")
+    finally:
+        del machine.environment["SECURECHAIN_HTTP__RETRIES"]
+        machine.environment |= machine.server.environment()
+    assert result.returncode == 3
+    assert "could not be read" in result.stderr
+
+
+def test_status_tells_an_idle_daemon_from_none(machine: Machine) -> None:
+    [daemon] = machine.status()["daemons"]
+    assert (daemon["is_up"], daemon["version"]) == (True, securechain_ingest.__version__)
+    assert f"pid {daemon['pid']} ({daemon['version']}): up" in machine.command("status").stdout
+
+
 def test_status_in_words_shows_no_password(machine: Machine) -> None:
     result = machine.command("status")
     secrets = json.loads((Path(machine.environment["SECURECHAIN_STATE_DIR"]) / "secrets.json").read_text())
@@ -188,7 +208,7 @@ def test_after_kill_9_the_next_daemon_has_all_data_and_serves_what_was_queued(tm
         finally:
             assert again.stop() == 0
         status = machine.command("status")
-        assert status.returncode == 2
+        assert status.returncode == 3
 
 
 def test_packages_whose_check_is_old_are_read_again_on_schedule(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,7 +68,73 @@ def test_check_config_masks_secrets() -> None:
 def test_without_a_daemon_or_addresses_a_command_says_how_to_get_one(tmp_path: Path, command: str) -> None:
     more = {"submit": ("pypi:six",), "dead-letters": ("list",), "status": ()}[command]
     result = run(command, *more, environment={"SECURECHAIN_STATE_DIR": str(tmp_path / "state")})
-    assert_one_line(result, 2, str(tmp_path / "state"), "securechain-ingest run")
+    assert_one_line(result, 3, str(tmp_path / "state"), "securechain-ingest run")
+
+
+@pytest.mark.parametrize(
+    "command", [("run",), ("ingest", "pypi:six"), ("status",), ("backfill", "import-names", "npm")]
+)
+def test_a_state_directory_that_there_cannot_be_is_one_line_and_exit_code_2(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    state_dir = tmp_path / "file" / "state"
+    result = run(*command, environment={"SECURECHAIN_STATE_DIR": str(state_dir)})
+    if command == ("status",):
+        assert_one_line(result, 3, str(state_dir), "no daemon")
+    else:
+        assert_one_line(result, 2, f"[daemon] state_dir = {state_dir}", "Not a directory")
+
+
+def test_check_config_masks_the_credentials_of_every_url(tmp_path: Path) -> None:
+    """Also those of mirrors, of lists, and a password that holds an @."""
+    (tmp_path / "config.toml").write_text(
+        """
+        [graph]
+        uri = "bolt://neo4j:hunter2@graph.example:7687"
+        [vulnerabilities]
+        uri = "mongodb://user:hunter2@documents.example"
+        [endpoints]
+        pypi = "https://user:hunt@er2@mirror.example/pypi"
+        npm_registry = "https://hunter2@mirror.example"
+        [http]
+        contact = "https://user:hunter2@contact.example"
+        """
+    )
+    for more in ((), ("--json",)):
+        result = run("check-config", *more, cwd=tmp_path)
+        assert result.returncode == 0
+        assert not any(secret in result.stdout for secret in ("hunter2", "er2@", "user:"))
+        assert "https://***@mirror.example/pypi" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["typing_extensions", "typer", "pydantic", "securechain_ingest.cli", "redis", "neo4j", "lxml.etree"]
+)
+def test_a_ctrl_c_while_the_program_is_still_being_loaded_leaves_no_traceback(tmp_path: Path, module: str) -> None:
+    environment = without_settings() | {"SECURECHAIN_STATE_DIR": str(tmp_path), "PYTHONPROFILEIMPORTTIME": "1"}
+    process = subprocess.Popen([SCRIPT, "run"], env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    # Python tells of each module when it is loaded.
+    while not (line := process.stderr.readline()).rstrip().endswith(f" {module}"):
+        assert line, f"{module} is not loaded by this command"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in {-signal.SIGINT, 130}
+    assert not any(word in errors for word in ("Traceback", "Exception ignored", "KeyboardInterrupt"))
+
+
+def test_the_made_registry_runs_a_command_that_is_pointed_at_it() -> None:
+    code = "import os, sys; print(os.environ['SECURECHAIN_ENDPOINTS__PYPI']); sys.exit(7)"
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.registry_server", "--packages", "1", sys.executable, "-c", code],
+        env=without_settings(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout[:17]) == (7, "http://127.0.0.1:")
 
 
 def test_without_embedded_servers_a_missing_address_is_named() -> None:

@@ -199,9 +199,9 @@ async def test_a_stalled_body_ends_with_the_time_for_the_whole_request(
 
 
 async def test_a_server_that_is_away_is_unavailable(make_client: MakeClient, server: ScriptedServer) -> None:
-    async with make_client(HttpSettings(retries=0)) as client:
+    async with make_client(HttpSettings(retries=0, allowed_hosts=("localhost:1",))) as client:
         with pytest.raises(Unavailable, match="could not be read") as caught:
-            await client.get("http://127.0.0.1:1/nothing-listens-here")
+            await client.get("http://localhost:1/nothing-listens-here")
     assert isinstance(caught.value.__cause__, httpx.TransportError)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from securechain_ingest.errors import ForbiddenHost, Malformed, Unavailable
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.http.routes import Routes, redirect_target, shown
+from securechain_ingest.http.routes import Address, Routes, refuse_plain_text, shown
 from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import MakeClient
 from tests.http.scripted_server import ScriptedServer, answer
@@ -19,29 +21,36 @@ ROUTES = Routes(
         "maven": "https://npm.test/a-longer-path-than-the-registry",
         "mirror": "http://127.0.0.1:8001",
         "other_mirror": "http://127.0.0.1:8002",
+        "private": "https://user:secret@private.test:8443/a",
     },
-    ("Files.Test",),
+    ("Files.Test", "own.test:8080", "secure.test:443"),
 )
 
 
 @pytest.mark.parametrize(
-    ("url", "endpoint"),
+    ("url", "endpoint", "asked"),
     [
-        ("https://pypi.test/simple/six/", "pypi"),
-        ("https://PyPI.Test/simple/six/", "pypi"),
-        ("http://pypi.test:8080/x", "pypi"),
-        ("https://npm.test/registry", "npm"),
-        ("https://npm.test/registry?x", "npm"),
-        ("https://npm.test/registry/feed/1", "npm_feed"),
-        ("https://npm.test/registry/feeding", "npm"),
-        ("https://npm.test/elsewhere", "npm"),
-        ("http://127.0.0.1:8002/x", "other_mirror"),
-        ("http://127.0.0.1:8003/x", "mirror"),
-        ("https://FILES.test/x", "files.test"),
+        ("https://pypi.test/simple/six/", "pypi", "https://pypi.test/simple/six/"),
+        ("https://PyPI.Test/simple/six/", "pypi", "https://pypi.test/simple/six/"),
+        ("http://pypi.test:8080/x?y=1#z", "pypi", "https://pypi.test/x?y=1"),
+        ("http://pypi.test", "pypi", "https://pypi.test/"),
+        ("https://npm.test/registry", "npm", "https://npm.test/registry"),
+        ("https://npm.test/registry?x", "npm", "https://npm.test/registry?x"),
+        ("https://npm.test/registry/feed/1", "npm_feed", "https://npm.test/registry/feed/1"),
+        ("http://npm.test:81/registry/feed/1", "npm_feed", "https://npm.test/registry/feed/1"),
+        ("https://npm.test/registry/feeding", "npm", "https://npm.test/registry/feeding"),
+        ("http://127.0.0.1:8002/x", "other_mirror", "http://127.0.0.1:8002/x"),
+        ("https://127.0.0.1:8003/x", "mirror", "http://127.0.0.1:8001/x"),
+        ("https://private.test/a/x", "private", "https://user:secret@private.test:8443/a/x"),
+        ("https://FILES.test/x", "files.test", "https://files.test/x"),
+        ("http://files.test:22/x", "files.test", "https://files.test/x"),
+        ("http://own.test/x", "own.test:8080", "http://own.test:8080/x"),
+        ("https://own.test:9/x", "own.test:8080", "https://own.test:8080/x"),
+        ("http://secure.test/x", "secure.test:443", "https://secure.test:443/x"),
     ],
 )
-def test_a_url_belongs_to_the_longest_base_else_to_the_first_endpoint_of_its_host(url: str, endpoint: str) -> None:
-    assert ROUTES.endpoint_of(url) == endpoint
+def test_a_link_is_asked_by_its_endpoints_scheme_and_port_whatever_it_says(url: str, endpoint: str, asked: str) -> None:
+    assert ROUTES.address(url) == Address(endpoint, asked)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,7 @@ def test_a_url_belongs_to_the_longest_base_else_to_the_first_endpoint_of_its_hos
         "https://user:secret@pypi.test/x",
         "https://elsewhere.test/https://pypi.test/x",
         "https://elsewhere.test\\@pypi.test/x",
+        "https://pypi.test\\x",
         "file:///etc/passwd",
         "ftp://pypi.test/x",
         "//pypi.test/x",
@@ -64,12 +74,57 @@ def test_a_url_belongs_to_the_longest_base_else_to_the_first_endpoint_of_its_hos
 )
 def test_a_url_that_leads_elsewhere_is_forbidden(url: str) -> None:
     with pytest.raises(ForbiddenHost) as caught:
-        ROUTES.endpoint_of(url)
+        ROUTES.address(url)
     assert "secret" not in f"{caught.value} {caught.value.url}"
 
 
-def test_credentials_are_not_shown() -> None:
-    assert shown("https://user:p%40ss@host.test/a@b?c") == "https://host.test/a@b?c"
+@pytest.mark.parametrize(
+    "url",
+    ["https://npm.test/elsewhere", "https://npm.test/registryfeed", "http://npm.test/", "https://private.test:8443/b"],
+)
+def test_a_link_beside_its_hosts_base_paths_is_forbidden_and_the_bases_are_named(url: str) -> None:
+    with pytest.raises(ForbiddenHost, match="not below https://") as caught:
+        ROUTES.address(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://npm.test/registry/../elsewhere",
+        "https://npm.test/registry/%2E%2e/elsewhere",
+        "https://npm.test/registry/%2e./elsewhere",
+        "https://npm.test/registry/x%2F..%2F..%2Felsewhere",
+        "https://npm.test/registry/./x",
+        "https://pypi.test/x/..",
+        "http://pypi.test:8080/../x",
+        "https://files.test/a/../x",
+    ],
+)
+def test_a_path_with_dot_segments_is_forbidden(url: str) -> None:
+    with pytest.raises(ForbiddenHost, match="dot segments"):
+        ROUTES.address(url)
+
+
+@pytest.mark.parametrize("url", ["https://pypi.test/a..b/...?x=/../", "https://pypi.test/.x/y./%2ex"])
+def test_dots_that_are_no_segment_do_no_harm(url: str) -> None:
+    assert ROUTES.address(url) == Address("pypi", url)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("https://user:p%40ss@host.test/a@b?c", "https://host.test/a@b?c"),
+        ("https://elsewhere.test?@pypi.test/x", "https://elsewhere.test?@pypi.test/x"),
+        ("https://elsewhere.test#@pypi.test/x", "https://elsewhere.test#@pypi.test/x"),
+        ("//user:secret@host.test/x", "//host.test/x"),
+        ("user:secret@host.test/x", "host.test/x"),
+        ("https://host.test/a\nb\x1b[31m", "https://host.test/a\\x0ab\\x1b[31m"),
+        ("https://host.test/" + "x" * 1000, "https://host.test/" + "x" * 482 + "…"),
+    ],
+)
+def test_a_message_names_the_host_that_is_meant_without_credentials_in_one_line(url: str, text: str) -> None:
+    assert shown(url) == text
 
 
 async def test_a_forbidden_url_is_not_asked(client: HttpClient, server: ScriptedServer) -> None:
@@ -90,9 +145,10 @@ async def test_an_allowed_host_is_followed_and_has_its_own_limits(
     make_client: MakeClient, server: ScriptedServer
 ) -> None:
     url = server.script("/a", answer(200, b"x")).replace("127.0.0.1", "localhost")
-    async with make_client(HttpSettings(allowed_hosts=("LocalHost",))) as client:
+    entry = urlsplit(url).netloc
+    async with make_client(HttpSettings(allowed_hosts=(entry.title(),))) as client:
         assert (await client.get(url)).body == b"x"
-        assert list(client.traffic()) == ["localhost"]
+        assert list(client.traffic()) == [entry]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -128,14 +184,25 @@ async def test_a_redirect_to_nowhere_is_malformed(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("url", "location"),
-    [("https://pypi.test/a", "http://pypi.test/a"), ("HTTPS://pypi.test/a", "HTTP://pypi.test/a")],
-)
-def test_a_redirect_never_leaves_encryption(url: str, location: str) -> None:
+async def test_a_redirect_is_asked_by_the_endpoints_own_port_and_scheme(
+    client: HttpClient, server: ScriptedServer
+) -> None:
+    server.script("/b", answer(200, b"there"))
+    url = server.script("/a", answer(302, location="https://127.0.0.1:1/b"))
+    assert (await client.get(url)).body == b"there"
+
+
+async def test_a_redirect_with_dot_segments_is_not_followed(client: HttpClient, server: ScriptedServer) -> None:
+    url = server.script("/files/a", answer(302, location=f"{server.base}/files/../b"))
+    with pytest.raises(ForbiddenHost, match="dot segments"):
+        await client.get(url)
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_never_leaves_encryption() -> None:
     with pytest.raises(ForbiddenHost, match="not encrypted"):
-        redirect_target(url, location)
+        refuse_plain_text("https://pypi.test/a", "http://mirror.test/a")
 
 
 def test_a_redirect_may_take_up_encryption() -> None:
-    assert redirect_target("http://pypi.test/a", "https://pypi.test/b") == "https://pypi.test/b"
+    refuse_plain_text("http://mirror.test/a", "https://pypi.test/b")

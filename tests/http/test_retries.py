@@ -69,6 +69,19 @@ async def test_a_pause_that_is_too_long_to_wait_for_is_left_to_the_queue(
     assert (server.asked("/a"), fake_time.waits) == (1, [])
 
 
+@pytest.mark.parametrize("asked", ["999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_no_registry_gets_a_pause_longer_than_the_setting(
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, asked: str, status: int
+) -> None:
+    async with make_client(HttpSettings(max_pause_s=1800.0)) as client:
+        with pytest.raises(RateLimited) as caught:
+            await client.get(server.script("/a", answer(status, retry_after=asked)))
+        assert caught.value.delay_s == 1800.0
+        fake_time.now += 1801.0
+        assert (await client.get(server.script("/b", answer(200, b"again")))).body == b"again"
+
+
 async def test_short_waits_do_not_depend_on_the_longest_pause(make_client: MakeClient, server: ScriptedServer) -> None:
     url = server.script("/a", answer(500), answer(500), answer(200, b"at last"))
     async with make_client(HttpSettings(max_retry_after_s=1e-9)) as client:
@@ -82,7 +95,19 @@ async def test_errors_name_the_url_without_its_credentials(client: HttpClient, s
     assert caught.value.url == f"{server.base}/a"
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "Tue, 99 Sep 2026 00:00:00 GMT", "9" * 400, "٣"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "soon",
+        "-1",
+        "1.5",
+        "Tue, 99 Sep 2026 00:00:00 GMT",
+        "9" * 400,
+        "٣",
+        f"Tue, 01 Sep {'9' * 5000} 00:00:00 GMT",
+    ],
+)
 def test_a_pause_that_cannot_be_read_is_none(value: str) -> None:
     assert retry_after_s(value) is None
 

@@ -1,11 +1,17 @@
-"""`python -m tests.registry_server`: prints how to point the daemon here, then serves until it is told to stop."""
+"""`python -m tests.registry_server`: prints how to point the daemon here, then serves until it is told to stop.
+
+With a command behind its options (`… --packages 100 make run`) it runs that, pointed here, and serves as long as it
+runs: so no command meets a public registry because the made one was not up yet.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import os
 import signal
+import sys
 from pathlib import Path
 
 from tests.registry_server.generate import Shape, generate
@@ -32,24 +38,43 @@ def main() -> None:
     if arguments.names:
         print("\n".join(f"{package.ecosystem}:{package.registry_name}" for package in world.truth().values()))
         return
-    asyncio.run(_serve(world, arguments))
+    sys.exit(asyncio.run(_serve(world, arguments)))
 
 
-async def _serve(world: World, arguments: argparse.Namespace) -> None:
+async def _serve(world: World, arguments: argparse.Namespace) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     server = Server(world, latency_s=arguments.latency_ms / 1000, keep_requests=False)
     try:
         await server.start(arguments.port)
+        if arguments.command:
+            return await _run(arguments.command, server.environment(), stopping)
         if arguments.json:
             print(json.dumps({"endpoints": server.endpoints(), "control": server.control}), flush=True)
         else:
             lines = [f"export {name}={value}" for name, value in server.environment().items()]
             print("\n".join([*lines, "# ready; counters: " + server.control + "/counters"]), flush=True)
         await stopping.wait()
+        return 0
     finally:
         await server.stop()
+
+
+async def _run(command: list[str], environment: dict[str, str], stopping: asyncio.Event) -> int:
+    """Its exit code. A terminal's Ctrl-C reaches it as well as us; whoever stops us alone stops it."""
+    process = await asyncio.create_subprocess_exec(*command, env=os.environ | environment)
+
+    async def stop() -> None:
+        await stopping.wait()
+        await asyncio.sleep(0.5)
+        if process.returncode is None:
+            process.terminate()
+
+    stopper = asyncio.create_task(stop(), name="stop the command")
+    code = await process.wait()
+    stopper.cancel()
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--recorded", type=Path, nargs="?", const=FIXTURES, help="serve recorded payloads too (of this folder)"
     )
     parser.add_argument("--names", action="store_true", help="print the names of the made packages and leave")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="run this, pointed here, instead of printing how")
     parser.add_argument("--json", action="store_true", help="one line of JSON when ready, for programs")
     return parser
 

@@ -14,8 +14,8 @@ import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
-from securechain_ingest.runs import Job
-from securechain_ingest.runs.records import RunStore
+from securechain_ingest.runs import Job, Run
+from securechain_ingest.runs.records import RunRecord, RunStore
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder, utc_now
 from securechain_ingest.schedules.scheduler import Scheduler
@@ -67,6 +67,32 @@ class Installation:
             group.start_soon(scheduler.run)
             yield scheduler
             group.cancel_scope.cancel()
+
+
+class Gate:
+    """A job that waits until it is let through, and knows its runs."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.opened = asyncio.Event()
+
+    async def __call__(self, run: Run) -> None:
+        self.runs.append(run)
+        await self.opened.wait()
+
+    async def started(self) -> bool:
+        return bool(self.runs)
+
+
+async def ended(installation: Installation, count: int = 1) -> list[RunRecord]:
+    """The records, newest first, once that many runs have ended."""
+
+    async def enough() -> list[RunRecord] | None:
+        records = await installation.runs.newest(50)
+        return records if sum(record.outcome != "running" for record in records) >= count else None
+
+    found: list[RunRecord] = await until(enough)
+    return found
 
 
 @pytest_asyncio.fixture

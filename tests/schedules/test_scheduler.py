@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +12,7 @@ from securechain_ingest.schedules.board import Request
 from securechain_ingest.schedules.execution import new_record, new_run_id
 from securechain_ingest.schedules.recorder import utc_now
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
-from tests.schedules.conftest import JOB, Installation, settings, until
+from tests.schedules.conftest import JOB, Gate, Installation, ended, settings, until
 
 EVERY_SECOND = "* * * * * *"
 HOURLY = "0 * * * *"
@@ -21,32 +20,6 @@ NOON = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 
 
 async def nothing(_run: Run) -> None: ...
-
-
-class Gate:
-    """A job that waits until it is let through, and knows its runs."""
-
-    def __init__(self) -> None:
-        self.runs: list[Run] = []
-        self.opened = asyncio.Event()
-
-    async def __call__(self, run: Run) -> None:
-        self.runs.append(run)
-        await self.opened.wait()
-
-    async def started(self) -> bool:
-        return bool(self.runs)
-
-
-async def ended(installation: Installation, count: int = 1) -> list[RunRecord]:
-    """The records, newest first, once that many runs have ended."""
-
-    async def enough() -> list[RunRecord] | None:
-        records = await installation.runs.newest(50)
-        return records if sum(record.outcome != "running" for record in records) >= count else None
-
-    found: list[RunRecord] = await until(enough)
-    return found
 
 
 async def last_seen(installation: Installation, moment: datetime) -> None:
