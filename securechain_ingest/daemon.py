@@ -23,9 +23,9 @@ from securechain_ingest import __version__, log
 from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
-from securechain_ingest.intake.heartbeats import Heartbeat
-from securechain_ingest.intake.reader import Reader
 from securechain_ingest.jobs.wiring import build_jobs
+from securechain_ingest.queue.heartbeats import Heartbeat
+from securechain_ingest.queue.reader import Reader
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler

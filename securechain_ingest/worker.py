@@ -26,8 +26,6 @@ from securechain_ingest.errors import (
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.model import (
     ImportNames,
     KnownPackage,
@@ -39,6 +37,8 @@ from securechain_ingest.model import (
     Rating,
     WriteResult,
 )
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.reader import Delivery, Outcome
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.registries.repository import vendor_of
 

@@ -71,9 +71,9 @@ async def _backfill(
     )
 
     from securechain_ingest import log
-    from securechain_ingest.intake.keys import Keys
     from securechain_ingest.jobs.backfill import Backfill, Kind, Position
     from securechain_ingest.oneshot import find_stores
+    from securechain_ingest.queue.keys import Keys
     from securechain_ingest.service import build_service
 
     errors = Console(stderr=True)

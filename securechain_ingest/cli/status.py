@@ -29,8 +29,8 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 
 
 async def _collect(settings: Settings) -> dict[str, Any]:
-    from securechain_ingest.intake.heartbeats import daemons_seen
-    from securechain_ingest.intake.statistics import queue_status
+    from securechain_ingest.queue.heartbeats import daemons_seen
+    from securechain_ingest.queue.statistics import queue_status
     from securechain_ingest.registries import REGISTRIES
     from securechain_ingest.stores import connect, of_running_daemon, without_password
 

@@ -28,9 +28,9 @@ def command(
     state_dir: StateDirOption = None,
 ) -> None:
     """Ask the daemon for packages. Nothing is queued if one of the messages is malformed."""
-    from securechain_ingest.intake.keys import Keys
-    from securechain_ingest.intake.messages import Message, parse_data
-    from securechain_ingest.intake.submission import submit
+    from securechain_ingest.queue.keys import Keys
+    from securechain_ingest.queue.messages import Message, parse_data
+    from securechain_ingest.queue.submission import submit
     from securechain_ingest.registries import named_package
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 

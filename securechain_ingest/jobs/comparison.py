@@ -16,12 +16,12 @@ from redis.asyncio import Redis
 
 from securechain_ingest.errors import InvalidName, TooManyRemovals
 from securechain_ingest.graph.names import PackageNames, PackageState
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.submission import submit
 from securechain_ingest.jobs.digests import Digests
 from securechain_ingest.jobs.listing import Listing, let_expire, whole_listing
 from securechain_ingest.model import PackageRef
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.submission import submit
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed
 from securechain_ingest.registries.protocol import Registry

@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 
 from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.submission import submit
 from securechain_ingest.model import Ecosystem
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.submission import submit
 from securechain_ingest.settings import QueueSettings, RefreshSettings
 
 logger = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.runs.records import RunRecord
 from securechain_ingest.settings import INGESTION_JOBS
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 
-from tests.intake.cut_connection import Proxy
+from tests.queue.cut_connection import Proxy
 
 
 class CutStore:

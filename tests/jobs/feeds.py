@@ -11,12 +11,12 @@ from redis.asyncio import Redis
 
 from securechain_ingest.errors import CursorLost, Unavailable
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message, parse
 from securechain_ingest.jobs.comparison import Registered, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.updates import queue_changes
 from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
 from securechain_ingest.runs import Run
 from securechain_ingest.settings import FeedSettings, QueueSettings

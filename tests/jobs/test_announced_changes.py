@@ -15,16 +15,16 @@ from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.reader import Delivery, Outcome
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker import Worker
 from tests.graph.builders import PYPI, pypi, write
 from tests.graph.conftest import Reader, read
-from tests.intake.running import until
+from tests.queue.running import until
 from tests.stores import AdvisoryTarget, GraphTarget
 
 __all__ = ["read"]

@@ -10,9 +10,9 @@ import pytest
 
 from securechain_ingest.errors import StoreError, Unavailable
 from securechain_ingest.graph.names import PackageNames
-from securechain_ingest.intake.messages import Message
 from securechain_ingest.jobs.comparison import Registered
 from securechain_ingest.jobs.listing import listing_key
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.runs import Run
 from tests.jobs.feeds import KEYS, Bench
 

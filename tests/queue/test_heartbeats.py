@@ -10,9 +10,9 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest import __version__
-from securechain_ingest.intake.heartbeats import SILENT_AFTER_S, Heartbeat, daemons_seen
-from securechain_ingest.intake.keys import Keys
-from tests.intake.running import until
+from securechain_ingest.queue.heartbeats import SILENT_AFTER_S, Heartbeat, daemons_seen
+from securechain_ingest.queue.keys import Keys
+from tests.queue.running import until
 
 STREAM = "package-extraction"
 KEY = Keys(STREAM).daemons

@@ -9,8 +9,8 @@ import socket
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.keys import Keys
 
 
 def consumer_name(configured: str | None) -> str:

@@ -17,8 +17,8 @@ import orjson
 from redis.asyncio import Redis
 
 from securechain_ingest import __version__
-from securechain_ingest.intake.backoff import Outage
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue.backoff import Outage
+from securechain_ingest.queue.keys import Keys
 
 EVERY_S = 5.0
 SILENT_AFTER_S = 3 * EVERY_S

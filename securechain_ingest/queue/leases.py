@@ -12,8 +12,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.keys import Keys
 
 logger = structlog.get_logger(__name__)
 

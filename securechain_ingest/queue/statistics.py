@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.settings import QueueSettings
 
 COUNTERS = ("total_processed", "successful", "failed", "validation_errors", "unsupported_types")

@@ -11,12 +11,12 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import NotFound, RateLimited, StoreError
-from securechain_ingest.intake.entries import HISTORY_FIELD
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery, Outcome
+from securechain_ingest.queue.entries import HISTORY_FIELD
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.reader import Delivery, Outcome
 from securechain_ingest.settings import QueueSettings
-from tests.intake.running import (
+from tests.queue.running import (
     Gate,
     Recorder,
     add,

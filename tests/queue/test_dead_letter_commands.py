@@ -9,17 +9,17 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import RateLimited
-from securechain_ingest.intake.dead_letters import (
+from securechain_ingest.queue.dead_letters import (
     drop_dead_letters,
     list_dead_letters,
     replay_dead_letters,
     show_dead_letter,
 )
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.reader import Delivery, Outcome
-from securechain_ingest.intake.statistics import queue_status
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.reader import Delivery, Outcome
+from securechain_ingest.queue.statistics import queue_status
 from securechain_ingest.settings import QueueSettings
-from tests.intake.running import Gate, Recorder, add, running, until
+from tests.queue.running import Gate, Recorder, add, running, until
 
 
 @pytest.fixture

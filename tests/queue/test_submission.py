@@ -9,11 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message, parse
-from securechain_ingest.intake.submission import submit
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message, parse
+from securechain_ingest.queue.submission import submit
 from securechain_ingest.settings import QueueSettings
-from tests.intake.running import until
+from tests.queue.running import until
 
 
 def messages(count: int) -> list[Message]:

@@ -8,14 +8,14 @@ from typing import Any
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import IngestError, NotFound, StoreError
-from securechain_ingest.intake.entries import MARK_FIELD
-from securechain_ingest.intake.groups import ensure_groups
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message, parse
-from securechain_ingest.intake.reader import Delivery, Outcome
-from securechain_ingest.intake.submission import submit
+from securechain_ingest.queue.entries import MARK_FIELD
+from securechain_ingest.queue.groups import ensure_groups
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message, parse
+from securechain_ingest.queue.reader import Delivery, Outcome
+from securechain_ingest.queue.submission import submit
 from securechain_ingest.settings import QueueSettings
-from tests.intake.running import Recorder, assert_no_leak, is_idle, running, until
+from tests.queue.running import Recorder, assert_no_leak, is_idle, running, until
 
 
 def change(package: str = "six", **facts: Any) -> Message:

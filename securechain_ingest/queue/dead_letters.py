@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.settings import QueueSettings
 
 _PAGE = 500

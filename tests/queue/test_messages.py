@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import PoisonMessage
-from securechain_ingest.intake.messages import NODE_TYPES, Message, encode, parse, parse_data
+from securechain_ingest.queue.messages import NODE_TYPES, Message, encode, parse, parse_data
 
 DEPEX_PACKAGE = (
     '{"node_type":"PyPIPackage","package":"flask","vendor":"n/a","repository_url":"n/a",'

@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.entries import MARK_FIELD
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message, encode
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.entries import MARK_FIELD
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.settings import QueueSettings
 
 _BATCH = 500

@@ -6,9 +6,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.entries import Entry, entry
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.entries import Entry, entry
+from securechain_ingest.queue.keys import Keys
 
 _START = "0-0"
 _BLOCK_MS = 250

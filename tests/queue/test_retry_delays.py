@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechain_ingest.intake.backoff import MAX_RETRY_AFTER_S, retry_delay_s
+from securechain_ingest.queue.backoff import MAX_RETRY_AFTER_S, retry_delay_s
 
 
 def upper(low: float, high: float) -> float:

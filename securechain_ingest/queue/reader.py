@@ -19,15 +19,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from securechain_ingest.errors import IngestError, StoreAway
-from securechain_ingest.intake.backoff import Outage, retry_delay_s
-from securechain_ingest.intake.entries import Entry
-from securechain_ingest.intake.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.leases import LeaseKeeper
-from securechain_ingest.intake.messages import Message, parse
-from securechain_ingest.intake.retries import return_due_retries
-from securechain_ingest.intake.settlement import Failure, Settlement
-from securechain_ingest.intake.source import Source
+from securechain_ingest.queue.backoff import Outage, retry_delay_s
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.leases import LeaseKeeper
+from securechain_ingest.queue.messages import Message, parse
+from securechain_ingest.queue.retries import return_due_retries
+from securechain_ingest.queue.settlement import Failure, Settlement
+from securechain_ingest.queue.source import Source
 from securechain_ingest.settings import QueueSettings
 
 logger = structlog.get_logger(__name__)

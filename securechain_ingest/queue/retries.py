@@ -5,10 +5,10 @@ from __future__ import annotations
 import anyio
 from redis.asyncio import Redis
 
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.backoff import Outage
-from securechain_ingest.intake.entries import HISTORY_FIELD
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.backoff import Outage
+from securechain_ingest.queue.entries import HISTORY_FIELD
+from securechain_ingest.queue.keys import Keys
 
 _BATCH = 100
 _LOOK_EVERY_S = 0.1

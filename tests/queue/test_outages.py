@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import ConfigError, StoreAway
-from securechain_ingest.intake.reader import Delivery, Outcome
+from securechain_ingest.queue.reader import Delivery, Outcome
 from securechain_ingest.settings import QueueSettings
-from tests.intake.cut_connection import Proxy
-from tests.intake.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, running, until
+from tests.queue.cut_connection import Proxy
+from tests.queue.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, running, until
 
 
 async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_when_it_is_back(

@@ -9,10 +9,10 @@ import orjson
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import ConfigError, IngestError, RateLimited
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.entries import Entry, now_iso
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message, encode
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.entries import Entry, now_iso
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.messages import Message, encode
 
 VALIDATION_KINDS = frozenset({"missing_data", "bad_json", "bad_schema", "invalid_name"})
 TYPE_KINDS = frozenset({"unknown_node_type", "unsupported_type"})

@@ -12,14 +12,14 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from securechain_ingest.errors import NotFound, StoreError
-from securechain_ingest.intake import scripts
-from securechain_ingest.intake.groups import ensure_groups, remove_consumers
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.leases import synchronous_twin
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery, Outcome, Reader
+from securechain_ingest.queue import scripts
+from securechain_ingest.queue.groups import ensure_groups, remove_consumers
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.leases import synchronous_twin
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.reader import Delivery, Outcome, Reader
 from securechain_ingest.settings import QueueSettings
-from tests.intake.running import (
+from tests.queue.running import (
     Gate,
     Recorder,
     add,

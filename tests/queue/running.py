@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 from redis.asyncio import Redis
 
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.reader import Delivery, Outcome, Reader
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.reader import Delivery, Outcome, Reader
 from securechain_ingest.settings import QueueSettings
 
 Handler = Callable[[Delivery], Awaitable[Outcome]]
