@@ -24,6 +24,8 @@ from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.jobs.wiring import build_jobs
+from securechain_ingest.model import Ecosystem
+from securechain_ingest.queue import lanes
 from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.schedules.board import Board
@@ -104,7 +106,14 @@ class Daemon:
 
     async def serve(self, stores: Stores, service: Service, embedded: EmbeddedStores | None) -> None:
         """Run every loop until a signal has stopped the daemon and the drain is over."""
-        reader = Reader(stores.redis, self._settings.queue, service.worker.handle)
+        reader = Reader(
+            stores.redis,
+            self._settings.queue,
+            self._settings.workers,
+            [queue_ecosystem(registry.ecosystem) for registry in service.registries.values()],
+            service.worker.handle,
+            service.worker.link_known,
+        )
         board = Board(stores.redis, self._settings.queue.stream)
         scheduler = Scheduler(
             build_jobs(stores, service, lambda: self._settings),
@@ -192,10 +201,15 @@ class Daemon:
             self._settings = reload.settings
             log.set_level(self._settings.daemon.log_level)
             service.http.apply(self._settings.rates, self._settings.connections)
-            reader.apply(self._settings.queue)
+            reader.apply(self._settings.queue, self._settings.workers)
             scheduler.apply(self._settings.schedules)
             logger.info("config_reloaded", changed=dict(reload.changed), needs_restart=list(reload.needs_restart))
         self._notifier.notify("READY=1")
+
+
+def queue_ecosystem(ecosystem: Ecosystem) -> lanes.Ecosystem:
+    """What the queue knows of an ecosystem."""
+    return lanes.Ecosystem(ecosystem.name, ecosystem.label, ecosystem.endpoint)
 
 
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:

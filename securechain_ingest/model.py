@@ -34,6 +34,10 @@ class Ecosystem:
     """The ecosystem literal of advisories: `PyPI`."""
     version_key: Callable[[str], Any]
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+    endpoint: str = ""
+    """The endpoint that every message needs, by its key in config.toml; while it wishes a pause, none is served."""
+    join_announcements: Callable[[str, str], str] = lambda _, later: later
+    """What a message says for two announcements of one package (`Change.at_least`); as a rule the later says it all."""
     name_key: Callable[[str], str] = str
     """Equal for the spellings that its registry takes for one name; without it each spelling is a name of its own."""
     namespace_separator: str = "/"

@@ -110,14 +110,26 @@ class QueueSettings(Section):
     stream: str = Field(default="package-extraction", min_length=1)
     group: str = Field(default="extractors", min_length=1)
     consumer: str | None = Field(default=None, min_length=1)
-    concurrency: int = Field(default=64, ge=1, le=1000, json_schema_extra=LIVE)
-    reserved: int = Field(default=4, ge=0, le=1000, json_schema_extra=LIVE)
     lease_s: Seconds = 60.0
     max_deliveries: int = Field(default=8, ge=1, le=1000, json_schema_extra=LIVE)
     retry_base_s: Seconds = Field(default=2.0, json_schema_extra=LIVE)
     retry_max_s: Seconds = Field(default=900.0, json_schema_extra=LIVE)
-    bulk_max_length: int = Field(default=100_000, ge=100, le=10_000_000)
+    lane_max_length: int = Field(default=100_000, ge=100, le=10_000_000, json_schema_extra=LIVE)
     dead_letters_max: int = Field(default=100_000, ge=100, le=10_000_000)
+
+
+Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE)]
+
+
+class WorkerSettings(Section):
+    """Packages of each ecosystem in work at once, in this daemon."""
+
+    pypi: Places = 32
+    npm: Places = 32
+    maven: Places = 32
+    cargo: Places = 32
+    rubygems: Places = 32
+    nuget: Places = 32
 
 
 class HttpSettings(Section):

@@ -7,7 +7,7 @@ only after the write that it asked for is committed, and a repeated write leaves
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.errors import (
     ArchiveRefused,
     IngestError,
+    InvalidName,
     NotFound,
     ParserLost,
     PoisonMessage,
@@ -37,8 +38,9 @@ from securechain_ingest.model import (
     Rating,
     WriteResult,
 )
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.queue.reader import Delivery, Outcome
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.registries.repository import vendor_of
 
@@ -119,8 +121,30 @@ class Worker:
                 f"node_type {message.node_type} is not served by this release, which knows {known}",
                 kind="unsupported_type",
             )
-        depth = self._depth() if message.depth is None else message.depth
-        request = Request(
+        with prioritised(Priority(is_urgent=delivery.lane is Lane.ASKED)):
+            result = await self.ingest(registry, self._request(registry, delivery))
+        return self._outcome(message, result)
+
+    async def link_known(self, deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+        """Serve those messages whose packages the graph has completely, without any registry; None for the others.
+
+        Raises IngestError; then nobody is served for sure, and serving again changes nothing.
+        """
+        return await asyncio.gather(*map(self._link_if_known, deliveries))
+
+    async def _link_if_known(self, delivery: Delivery) -> Outcome | None:
+        try:
+            request = self._request(self._registries[delivery.message.node_type], delivery)
+        except InvalidName:
+            return None  # Whoever takes it from its lane says so.
+        if await self._graph.known(request.ref) is None:
+            return None
+        return self._outcome(delivery.message, await self._link(request))
+
+    def _request(self, registry: Registry, delivery: Delivery) -> Request:
+        message = delivery.message
+        depth = self._depth_of(message)
+        return Request(
             ref=registry.identify(message.package),
             parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
             refresh=message.refresh,
@@ -131,8 +155,9 @@ class Worker:
             attempts=delivery.attempts,
             redelivered=delivery.redelivered,
         )
-        with prioritised(Priority(is_urgent=not delivery.bulk)):
-            result = await self.ingest(registry, request)
+
+    def _outcome(self, message: Message, result: WriteResult) -> Outcome:
+        depth = self._depth_of(message)
         next_depth = None if depth is None else depth - 1
         return Outcome(
             queue=tuple(
@@ -141,6 +166,9 @@ class Worker:
             ),
             versions=result.versions,
         )
+
+    def _depth_of(self, message: Message) -> int | None:
+        return self._depth() if message.depth is None else message.depth
 
     async def ingest(self, registry: Registry, request: Request) -> WriteResult:
         """Bring one package into the graph, or link it if it is there already. Raises IngestError.

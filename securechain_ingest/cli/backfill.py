@@ -111,7 +111,7 @@ async def _backfill(
                 service.import_names,
                 position,
                 older_than=older_than,
-                concurrency=settings.queue.concurrency,
+                concurrency=getattr(settings.workers, registry.ecosystem.name),
                 report=report,
             )
             remaining = await backfill.remaining()

@@ -41,7 +41,8 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         "vulnerabilities": without_password(addresses.vulnerability_uri or ""),
     }
     async with connect(addresses, settings) as stores:
-        queue = await _asked(queue_status(stores.redis, settings.queue))
+        names = [registry.ecosystem.name for registry in REGISTRIES]
+        queue = await _asked(queue_status(stores.redis, settings.queue, names))
         daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
         graph = await _asked(stores.graph.counts([registry.ecosystem for registry in REGISTRIES]))
         advisories = await _asked(stores.advisories.count())

@@ -16,7 +16,7 @@ import anyio
 import httpx
 
 from securechain_ingest import __version__
-from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
+from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
 from securechain_ingest.http.answers import (
     bounded_body,
     bounded_document,
@@ -36,6 +36,7 @@ from securechain_ingest.http.routes import Address, Routes, redirect_target, ref
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
 T = TypeVar("T")
+E = TypeVar("E", bound=UpstreamError)
 
 _MAX_REDIRECTS = 5
 _REMEMBERED_NOT_FOUND = 50_000
@@ -243,10 +244,12 @@ class HttpClient:
             raise Unavailable(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times", url=shown(url))
         except TimeoutError as error:
             limit_s = self._settings.total_timeout_s
-            raise Unavailable(f"{shown(url)} took longer than {limit_s:g} s in all", url=shown(url)) from error
+            message = f"{shown(url)} took longer than {limit_s:g} s in all"
+            raise _of(address.endpoint, Unreachable(message, url=shown(url))) from error
         except (httpx.TransportError, httpx.StreamError) as error:
             reason = str(error) or type(error).__name__
-            raise Unavailable(f"{shown(url)} could not be read ({reason})", url=shown(url)) from error
+            message = f"{shown(url)} could not be read ({reason})"
+            raise _of(address.endpoint, Unreachable(message, url=shown(url))) from error
         except httpx.InvalidURL as error:
             raise Malformed(f"{shown(url)} is no URL that can be asked for ({error})", url=shown(url)) from error
 
@@ -255,7 +258,7 @@ class HttpClient:
         """The answer of one server, bounded in time as a whole; what has no document in it is read to its end."""
         endpoint, url = self._endpoint(address.endpoint), address.url
         longest_pause_s = self._settings.max_pause_s
-        await self._turn(endpoint.pace, url)
+        await self._turn(address.endpoint, endpoint.pace, url)
         # Only now, so that nobody holds a connection's place while waiting for a turn. And only then runs the time:
         # who stands in a long queue of our own making has not been failed by the server.
         async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
@@ -269,7 +272,11 @@ class HttpClient:
                         endpoint.pace.overloaded(pause_asked_for_s(response, longest_pause_s))
                     if response.status_code >= 300:
                         await read_to_end(response)
-                    raise_for_status(response, shown(url), longest_pause_s)
+                    try:
+                        raise_for_status(response, shown(url), longest_pause_s)
+                    except UpstreamError as error:
+                        error.is_about_package &= response.status_code not in endpoint.slow_down
+                        raise _of(address.endpoint, error) from None
                     yield response
                     endpoint.pace.succeeded()
                 finally:
@@ -277,11 +284,11 @@ class HttpClient:
                     if meter is not None:
                         meter.received_bytes += response.num_bytes_downloaded
 
-    async def _turn(self, pace: Pace, url: str) -> None:
+    async def _turn(self, name: str, pace: Pace, url: str) -> None:
         pause_s = pace.pause_s()
         if pause_s > self._settings.max_retry_after_s:
             message = f"{shown(url)} is not asked for {pause_s:.0f} s, as its registry wishes"
-            raise RateLimited(message, url=shown(url), delay_s=pause_s)
+            raise _of(name, RateLimited(message, url=shown(url), delay_s=pause_s))
         if pause_s > 0:
             await self._sleep(pause_s)
         wait_s = pace.wait_s()
@@ -328,3 +335,9 @@ class HttpClient:
         self._not_found.move_to_end(url)
         if len(self._not_found) > _REMEMBERED_NOT_FOUND:
             self._not_found.popitem(last=False)
+
+
+def _of(endpoint: str, error: E) -> E:
+    """The error, which says whose answer it is."""
+    error.endpoint = endpoint
+    return error

@@ -6,17 +6,43 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.queue import scripts
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import LANES, Lane
+from securechain_ingest.queue.script import Script
 from securechain_ingest.settings import QueueSettings
 
 _PAGE = 500
+
+_REPLAY: Final = Script(
+    """
+local replayed = 0
+for _, id in ipairs(ids) do
+    local found = redis.call('XRANGE', dead_letters, id, id)
+    if #found == 1 then
+        local letter = {}
+        for i = 1, #found[1][2], 2 do letter[found[1][2][i]] = found[1][2][i + 1] end
+        local fields = {'data', letter.data or ''}
+        if is_lane == '1' and letter.run then
+            fields[3], fields[4] = 'run', letter.run
+            redis.call('HINCRBY', run_counts, letter.run .. ':open', 1)
+        end
+        redis.call('XADD', target, '*', unpack(fields))
+        redis.call('XDEL', dead_letters, id)
+        replayed = replayed + 1
+    end
+end
+return replayed
+""",
+    keys="dead_letters target run_counts",
+    arguments="is_lane ids*",
+)
+
 _ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
@@ -33,6 +59,9 @@ class DeadLetter:
     first_failed_at: str
     last_failed_at: str
     origin_id: str
+    lane: str = ""
+    """Where it waited, and where a replay puts it; empty where that is not known."""
+    ecosystem: str = ""
 
 
 async def list_dead_letters(
@@ -61,15 +90,29 @@ async def show_dead_letter(redis: Redis, queue: QueueSettings, entry_id: str) ->
 async def replay_dead_letters(
     redis: Redis, queue: QueueSettings, *, ids: Iterable[str] | None = None, kind: str | None = None
 ) -> int:
-    """Move dead letters to the on-demand stream as if their raw text had just been sent; how many. Raises StoreError.
+    """Move dead letters back to their lanes as if their raw text had just been sent; how many. Raises StoreError.
 
-    Without `ids`: all that there are now, or all of `kind`. Each is moved whole or not at all.
+    One whose lane is not known goes to the stream of submissions. Without `ids`: all that there are now, or all of
+    `kind`. Each is moved whole or not at all.
     """
     keys = Keys(queue.stream)
-    script = redis.register_script(scripts.REPLAY)
 
-    async def replay(chosen: list[str]) -> int:
-        replayed: int = await script(keys=[keys.dead_letters, keys.on_demand], args=chosen)
+    async def replay(chosen: list[DeadLetter]) -> int:
+        by_target: dict[str, list[str]] = {}
+        for letter in chosen:
+            is_known = letter.ecosystem and letter.lane in LANES
+            target = keys.lane(letter.ecosystem, Lane(letter.lane)) if is_known else keys.submissions
+            by_target.setdefault(target, []).append(letter.entry_id)
+        replayed = 0
+        for target, named in by_target.items():
+            replayed += await _REPLAY.run(
+                redis,
+                dead_letters=keys.dead_letters,
+                target=target,
+                run_counts=keys.run_counts,
+                is_lane=int(target != keys.submissions),
+                ids=named,
+            )
         return replayed
 
     return await _each_page(redis, queue, ids, kind, replay)
@@ -81,8 +124,10 @@ async def drop_dead_letters(
     """Delete dead letters, chosen as for a replay; how many. Raises StoreError."""
     stream = Keys(queue.stream).dead_letters
 
-    async def drop(chosen: list[str]) -> int:
-        return await redis.xdel(stream, *chosen)
+    async def drop(chosen: list[DeadLetter]) -> int:
+        if not chosen:
+            return 0
+        return await redis.xdel(stream, *(letter.entry_id for letter in chosen))
 
     return await _each_page(redis, queue, ids, kind, drop)
 
@@ -92,21 +137,28 @@ async def _each_page(
     queue: QueueSettings,
     ids: Iterable[str] | None,
     kind: str | None,
-    act: Callable[[list[str]], Awaitable[int]],
+    act: Callable[[list[DeadLetter]], Awaitable[int]],
 ) -> int:
     done = 0
     try:
         if ids is not None:
             named = [entry_id for entry_id in ids if _ENTRY_ID.fullmatch(entry_id)]
             for start in range(0, len(named), _PAGE):
-                done += await act(named[start : start + _PAGE])
+                done += await act(await _named(redis, queue, named[start : start + _PAGE]))
             return done
         async for page in _pages(redis, queue, after=None):
-            if chosen := [letter.entry_id for letter in page if kind in (None, letter.kind)]:
-                done += await act(chosen)
+            done += await act([letter for letter in page if kind in (None, letter.kind)])
     except RedisError as error:
         raise _store_error(error) from error
     return done
+
+
+async def _named(redis: Redis, queue: QueueSettings, ids: Iterable[str]) -> list[DeadLetter]:
+    async with redis.pipeline(transaction=False) as pipeline:
+        for entry_id in ids:
+            pipeline.xrange(Keys(queue.stream).dead_letters, entry_id, entry_id)
+        found: Any = await pipeline.execute()
+    return [_letter(*rows[0]) for rows in found if rows]
 
 
 async def _pages(redis: Redis, queue: QueueSettings, after: str | None) -> AsyncIterator[list[DeadLetter]]:
@@ -137,6 +189,8 @@ def _letter(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         first_failed_at=text.get("first_failed_at", ""),
         last_failed_at=text.get("last_failed_at", ""),
         origin_id=text.get("origin_id", ""),
+        lane=text.get("lane", ""),
+        ecosystem=text.get("ecosystem", ""),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Final
 
 import redis
 import structlog
@@ -12,13 +12,30 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from securechain_ingest.queue import scripts
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.script import Script
+from securechain_ingest.queue.settlement import OWNED
 
 logger = structlog.get_logger(__name__)
 
 _COPIED = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
 _RETRY_S = 0.5
+
+# JUSTID leaves the delivery count as it is and sets the idle time to zero.
+_RENEW: Final = Script(
+    OWNED
+    + """
+for i, stream in ipairs(streams) do
+    if owned(stream, ids[i]) then
+        redis.call('XCLAIM', stream, group, consumer, 0, ids[i], 'JUSTID')
+    end
+end
+return 1
+""",
+    keys="streams*",
+    arguments="group consumer ids*",
+)
 
 
 class LeaseKeeper:
@@ -33,8 +50,7 @@ class LeaseKeeper:
         self._consumer = consumer
         self._period_s = lease_s / 3
         self._redis = synchronous_twin(client)
-        self._renew = self._redis.register_script(scripts.RENEW)
-        self._held: set[tuple[bool, str]] = set()
+        self._held: set[tuple[str, Lane, str]] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
@@ -42,12 +58,12 @@ class LeaseKeeper:
     def start(self) -> None:
         self._thread.start()
 
-    def hold(self, entry: tuple[bool, str]) -> None:
-        """Begin to renew an entry (bulk or not, id)."""
+    def hold(self, entry: tuple[str, Lane, str]) -> None:
+        """Begin to renew an entry (`Entry.key`)."""
         with self._lock:
             self._held.add(entry)
 
-    def drop(self, entry: tuple[bool, str]) -> None:
+    def drop(self, entry: tuple[str, Lane, str]) -> None:
         with self._lock:
             self._held.discard(entry)
 
@@ -74,10 +90,14 @@ class LeaseKeeper:
     def _renew_all(self) -> None:
         with self._lock:
             held = sorted(self._held)
-        for bulk in (False, True):
-            ids = [entry_id for of_bulk, entry_id in held if of_bulk == bulk]
-            if ids:
-                self._renew(keys=[self._keys.source(bulk=bulk)], args=[self._group, self._consumer, *ids])
+        if held:
+            _RENEW.run_now(
+                self._redis,
+                streams=[self._keys.lane(ecosystem, lane) for ecosystem, lane, _ in held],
+                group=self._group,
+                consumer=self._consumer,
+                ids=[entry_id for _, _, entry_id in held],
+            )
 
 
 def synchronous_twin(client: aioredis.Redis) -> redis.Redis:

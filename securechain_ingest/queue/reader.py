@@ -1,15 +1,15 @@
-"""The consumer-group reader: takes messages as there is room for them, has them handled, and settles each one.
+"""Serves the lanes: takes messages as places get free, has them handled, and settles each one.
 
-On-demand messages come first. Bulk messages get what is left, but never the slots that are kept free for on-demand
-ones, so that somebody who waits for a package is served at once however long the bulk stream is.
+Each ecosystem has a bounded number of places of its own, so that a slow or paused registry costs the others nothing.
+Two of them (one of two, none of one) are kept free for `asked`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
@@ -18,17 +18,21 @@ from anyio.abc import TaskGroup
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from securechain_ingest.errors import IngestError, StoreAway
+from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
 from securechain_ingest.queue.backoff import Outage, retry_delay_s
+from securechain_ingest.queue.breakers import Breakers
+from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.forwarder import Forwarder, Link
 from securechain_ingest.queue.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Ecosystem, Lane
 from securechain_ingest.queue.leases import LeaseKeeper
-from securechain_ingest.queue.messages import Message, parse
-from securechain_ingest.queue.retries import return_due_retries
+from securechain_ingest.queue.messages import parse_data
+from securechain_ingest.queue.places import Places
 from securechain_ingest.queue.settlement import Failure, Settlement
-from securechain_ingest.queue.source import Source
-from securechain_ingest.settings import QueueSettings
+from securechain_ingest.queue.taking import Taker
+from securechain_ingest.settings import QueueSettings, WorkerSettings
 
 logger = structlog.get_logger(__name__)
 
@@ -41,58 +45,47 @@ _DEAD_AFTER_LEASES = 10
 """A consumer that does not even read for this many leases is taken for dead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message to be handled."""
-
-    message: Message
-    bulk: bool
-    entry_id: str
-    origin_id: str
-    """The id of the entry that the producer added."""
-    attempts: int
-    """Failed tries and deliveries without a result before this one."""
-    redelivered: bool
-    """Its effect, or a part of it, may already have happened."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a handled message leaves to do."""
-
-    queue: tuple[Message, ...] = ()
-    """Messages for the bulk stream, added in the same step that acknowledges the handled one."""
-    versions: int = 0
-    """How many versions were read from the registry."""
+Handler = Callable[[Delivery], Awaitable[Outcome]]
 
 
 class Reader:
-    """Serves both streams until it is stopped. One instance runs once.
+    """Serves the lanes of some ecosystems until it is stopped. One instance runs once.
 
     `handler` is called in a task per message. If it returns, its effect must be committed. An IngestError that is
     transient postpones the message, any other dead-letters it; another exception is a fault of the program and counts
-    as transient. `redis` must not decode responses.
+    as transient. `link` serves at once what needs no registry. `redis` must not decode responses.
     """
 
-    def __init__(self, redis: Redis, queue: QueueSettings, handler: Callable[[Delivery], Awaitable[Outcome]]) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        queue: QueueSettings,
+        workers: WorkerSettings,
+        ecosystems: Sequence[Ecosystem],
+        handler: Handler,
+        link: Link,
+    ) -> None:
         self._redis = redis
         self._queue = queue
+        self._workers = workers
+        self._ecosystems = ecosystems
         self._handler = handler
         self._keys = Keys(queue.stream)
         self._group = queue.group
-        self._lease_s = queue.lease_s
         self.consumer = consumer_name(queue.consumer)
-        self._source = Source(redis, self._keys, self._group, self.consumer, self._lease_s)
+        self._forwarder = Forwarder(redis, queue, ecosystems, self._group, self.consumer, link)
         self._settlement = Settlement(redis, self._keys, self._group, self.consumer)
-        self._leases = LeaseKeeper(redis, self._keys, self._group, self.consumer, self._lease_s)
+        self._breakers = Breakers(redis, self._keys)
+        self._leases = LeaseKeeper(redis, self._keys, self._group, self.consumer, queue.lease_s)
         self._outage = Outage("redis")
         self._others_outage = Outage("graph or advisories")
-        self._in_flight: set[tuple[bool, str]] = set()
-        self._settled_at: datetime | None = None
-        self._slot_freed = asyncio.Event()
+        self._in_flight: dict[str, dict[tuple[str, Lane, str], float]] = {each.name: {} for each in ecosystems}
+        """By ecosystem, since when each entry is in work, by the monotonic clock."""
+        self._places: dict[str, Places] = {}
+        self._failing: set[str] = set()
         self._stopping = asyncio.Event()
-        self._ready = asyncio.Event()
-        self._next_claim_at = {False: 0.0, True: 0.0}
+        self._ready = {name: asyncio.Event() for name in ("forwarder", *self._in_flight)}
+        self._settled_at: datetime | None = None
 
     @property
     def settled_at(self) -> datetime | None:
@@ -102,21 +95,26 @@ class Reader:
     @property
     def in_flight(self) -> int:
         """How many messages are being handled."""
-        return len(self._in_flight)
+        return sum(map(len, self._in_flight.values()))
 
     async def ready(self) -> None:
         """Return when messages are really being taken."""
-        await self._ready.wait()
+        for event in self._ready.values():
+            await event.wait()
 
     def stop(self) -> None:
         """Take no further message; `run` returns when what is in flight is settled."""
         self._stopping.set()
-        self._slot_freed.set()
+        self._look_everywhere()
 
-    def apply(self, queue: QueueSettings) -> None:
+    def apply(self, queue: QueueSettings, workers: WorkerSettings) -> None:
         """Use the live ones of changed settings from now on."""
-        self._queue = queue
-        self._slot_freed.set()
+        self._queue, self._workers = queue, workers
+        self._look_everywhere()
+
+    def _look_everywhere(self) -> None:
+        for places in self._places.values():
+            places.look.set()
 
     async def release(self) -> None:
         """Hand back what is still in flight, without counting a try; for the end of the grace period.
@@ -126,45 +124,75 @@ class Reader:
         """
         await anyio.to_thread.run_sync(self._leases.close)
         try:
-            handed_back = await self._settlement.hand_back(self._in_flight)
+            handed_back = await self._settlement.hand_back(key for keys in self._in_flight.values() for key in keys)
         except RedisError as error:
             self._outage.failed(error)
         else:
             logger.info("messages_handed_back", count=handed_back)
 
     async def run(self) -> None:
-        """Read, handle and settle until `stop`, then drain. Survives outages of Redis."""
+        """Forward, take, handle and settle until `stop`, then drain. Survives outages of Redis."""
         self._leases.start()
         try:
             async with anyio.create_task_group() as handlers, anyio.create_task_group() as loops:
-                loops.start_soon(return_due_retries, self._redis, self._keys, self._outage, name="retries")
                 loops.start_soon(self._remove_dead_consumers, name="dead consumers")
-                await self._read(handlers)
+                async with anyio.create_task_group() as readers:
+                    readers.start_soon(self._again_and_again, "forwarder", self._forward, name="forwarder")
+                    for ecosystem in self._ecosystems:
+                        places = self._places[ecosystem.name] = self._make_places(ecosystem, handlers)
+                        readers.start_soon(
+                            self._again_and_again, ecosystem.name, places.fill, name=f"places {ecosystem.name}"
+                        )
                 loops.cancel_scope.cancel()
             await self._leave()
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._leases.close)
 
-    async def _read(self, handlers: TaskGroup) -> None:
+    def _make_places(self, ecosystem: Ecosystem, handlers: TaskGroup) -> Places:
+        def begin(entry: Entry) -> bool:
+            if entry.key in self._in_flight[ecosystem.name]:
+                return False  # The group was made anew, and gives what is in work once more.
+            self._in_flight[ecosystem.name][entry.key] = time.monotonic()
+            self._leases.hold(entry.key)
+            handlers.start_soon(self._serve, entry, ecosystem, name=f"message {entry.entry_id}")
+            return True
+
+        return Places(
+            Taker(self._redis, self._keys, ecosystem, self._group, self.consumer),
+            total=lambda: int(getattr(self._workers, ecosystem.name)),
+            lease_s=self._queue.lease_s,
+            in_flight=self._in_flight[ecosystem.name],
+            begin=begin,
+            endpoint_fails=lambda: self._failing.add(ecosystem.name),
+        )
+
+    @property
+    def _streams(self) -> list[str]:
+        lanes = [lane for ecosystem in self._ecosystems for lane in self._keys.lanes(ecosystem.name)]
+        return [self._keys.submissions, *lanes]
+
+    async def _again_and_again(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
+        """A step until `stop`, over outages of Redis and lost groups, which are made anew from the beginning."""
         wait_s = _POLL_S
-        group_known = False
+        groups_known = False
         while not self._stopping.is_set():
             try:
-                if not group_known:
-                    await ensure_groups(self._redis, self._keys, self._group)
-                    group_known = True
-                await self._take(handlers)
+                if not groups_known:
+                    await ensure_groups(self._redis, self._streams, self._group)
+                    groups_known = True
+                await step()
             except ResponseError as error:
                 if not is_group_missing(error):
                     wait_s = await self._sit_out(error, wait_s)
                     continue
                 logger.warning("group_missing", group=self._group, reason=str(error))
-                group_known = False
+                groups_known = False
             except RedisError as error:
                 wait_s = await self._sit_out(error, wait_s)
             else:
                 self._outage.answered()
+                self._ready[name].set()
                 wait_s = _POLL_S
 
     async def _sit_out(self, error: RedisError, wait_s: float) -> float:
@@ -174,93 +202,38 @@ class Reader:
             await self._stopping.wait()
         return min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
 
-    async def _take(self, handlers: TaskGroup) -> None:
-        """Take what there is room for; wait a little if nothing could be taken."""
-        self._slot_freed.clear()
-        taken, more_claims = await self._take_claims(handlers)
-        for bulk in (False, True):
-            if room := self._room(bulk=bulk):
-                taken += self._start(handlers, await self._source.read(bulk=bulk, count=room))
-        self._ready.set()
-        if taken or more_claims or self._stopping.is_set():
-            return
-        if self._room(bulk=True) > 1:
-            entries = await self._source.wait()
-            if self._stopping.is_set():
-                await self._settlement.hand_back(entry.key for entry in entries)
-            else:
-                self._start(handlers, entries)
-        else:
-            # Waiting in Redis would not notice that a slot gets free for a bulk message.
-            with anyio.move_on_after(_POLL_S):
-                await self._slot_freed.wait()
+    async def _forward(self) -> None:
+        for name in await self._forwarder.forward():
+            self._places[name].look.set()
 
-    async def _take_claims(self, handlers: TaskGroup) -> tuple[int, bool]:
-        """Take over what other consumers left, now and then; how many, and whether there may be more."""
-        taken, more = 0, False
-        for bulk, next_at in self._next_claim_at.items():
-            room = self._room(bulk=bulk)
-            if not room or time.monotonic() < next_at:
-                continue
-            entries, unfinished = await self._source.claim(bulk=bulk, count=room)
-            taken += self._start(handlers, entries)
-            more = more or unfinished
-            if not unfinished:
-                self._next_claim_at[bulk] = time.monotonic() + min(1.0, self._lease_s / 3)
-        return taken, more
-
-    def _room(self, *, bulk: bool) -> int:
-        """How many more messages may be taken. At least one slot is open to bulk messages."""
-        concurrency = self._queue.concurrency
-        kept_free = min(self._queue.reserved, concurrency - 1) if bulk else 0
-        return max(0, concurrency - kept_free - len(self._in_flight))
-
-    def _start(self, handlers: TaskGroup, entries: Iterable[Entry]) -> int:
-        """Begin to handle entries; how many. What is in flight already (the group was recreated) is not begun twice."""
-        started = 0
-        for entry in entries:
-            if entry.key not in self._in_flight:
-                self._in_flight.add(entry.key)
-                self._leases.hold(entry.key)
-                handlers.start_soon(self._serve, entry, name=f"message {entry.entry_id}")
-                started += 1
-        return started
-
-    async def _serve(self, entry: Entry) -> None:
+    async def _serve(self, entry: Entry, ecosystem: Ecosystem) -> None:
+        """Handle one entry and settle it; a task of its own."""
         try:
-            failure = await self._handle(entry)
-            if failure is not None:
-                await self._fail(entry, failure)
+            failed = await self._handle(entry)
+            if failed is None:
+                await self._well(entry, ecosystem)
+            else:
+                await self._fail(entry, ecosystem, *failed)
             self._settled_at = datetime.now(UTC)
         finally:
             self._leases.drop(entry.key)
-            self._in_flight.discard(entry.key)
-            self._slot_freed.set()
+            del self._in_flight[ecosystem.name][entry.key]
+            self._places[ecosystem.name].look.set()
 
-    async def _handle(self, entry: Entry) -> Failure | None:
+    async def _handle(self, entry: Entry) -> tuple[Failure, Exception | None] | None:
         """Handle and complete one entry, or say why that was not possible."""
-        if entry.attempts >= self._queue.max_deliveries:
-            reason = (
-                f"delivered {entry.attempts} times without a result; at most {self._queue.max_deliveries} are allowed"
-            )
-            return Failure("delivery_cap", reason, transient=False)
+        if entry.tries >= self._queue.max_deliveries:
+            reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
+            return Failure("delivery_cap", reason, transient=False), None
         try:
-            message = parse(entry.fields)
             outcome = await self._outlast_outages(
-                Delivery(
-                    message=message,
-                    bulk=entry.bulk,
-                    entry_id=entry.entry_id,
-                    origin_id=entry.origin_id,
-                    attempts=entry.attempts,
-                    redelivered=entry.claimed or entry.history is not None,
-                )
+                Delivery(parse_data(entry.data), entry.lane, entry.tries, entry.redelivered)
             )
         except IngestError as error:
-            return Failure.of(error)
+            return Failure.of(error), error
         except Exception as error:
             logger.exception("handler_failed", entry_id=entry.entry_id, origin_id=entry.origin_id)
-            return Failure.of(error)
+            return Failure.of(error), error
         await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
         return None
 
@@ -284,36 +257,74 @@ class Reader:
             # The store may have gone after it had committed.
             delivery = replace(delivery, redelivered=True)
 
-    async def _fail(self, entry: Entry, failure: Failure) -> None:
-        """Postpone a message that another try can help; dead-letter any other and one whose tries are used up."""
-        queue = self._queue
-        # At the cap this delivery was no try.
-        attempts = entry.attempts + (failure.kind != "delivery_cap")
-        known = {"entry_id": entry.entry_id, "origin_id": entry.origin_id, "kind": failure.kind, "attempts": attempts}
-        if failure.transient and attempts < queue.max_deliveries:
-            delay_s = retry_delay_s(
-                attempts, base_s=queue.retry_base_s, max_s=queue.retry_max_s, at_least_s=failure.at_least_s
+    async def _well(self, entry: Entry, ecosystem: Ecosystem) -> None:
+        """The endpoint has answered; that ends a row of failures."""
+        if entry.is_probe or ecosystem.name in self._failing:
+            self._failing.discard(ecosystem.name)
+            await self._outage.insist(lambda: self._breakers.succeeded(ecosystem.endpoint, is_probe=entry.is_probe))
+
+    async def _fail(self, entry: Entry, ecosystem: Ecosystem, failure: Failure, error: Exception | None) -> None:
+        """Settle a delivery that did not succeed, so that no message pays for what is its registry's."""
+        answer = error if isinstance(error, UpstreamError) else None
+        if answer is not None and answer.endpoint == ecosystem.endpoint and not answer.is_registrys:
+            # Whatever it said of this package, it has answered.
+            await self._well(entry, ecosystem)
+        elif answer is not None and answer.endpoint == ecosystem.endpoint:
+            pause_s = answer.pause_s
+            package = entry.mark or entry.origin_id
+            self._failing.add(ecosystem.name)
+            is_open = await self._outage.insist(
+                lambda: self._breakers.failed(
+                    ecosystem.endpoint, package, failure.reason, is_probe=entry.is_probe, pause_s=pause_s
+                )
             )
-            if await self._outage.insist(lambda: self._settlement.postpone(entry, delay_s)):
-                logger.info("message_postponed", **known, delay_s=round(delay_s, 3), reason=failure.reason)
+            if is_open:
+                await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
+                return
+        if answer is not None and not answer.is_about_package:
+            await self._postpone(entry, failure, is_try=False)
+        elif failure.transient and entry.tries + 1 < self._queue.max_deliveries:
+            await self._postpone(entry, failure, is_try=True)
         elif await self._outage.insist(
-            lambda: self._settlement.dead_letter(entry, failure, attempts, queue.dead_letters_max)
+            lambda: self._settlement.dead_letter(entry, failure, self._queue.dead_letters_max)
         ):
-            logger.warning("message_dead_lettered", **known, bulk=entry.bulk, reason=failure.reason)
+            logger.warning(
+                "message_dead_lettered", **_named(entry), lane=entry.lane, kind=failure.kind, reason=failure.reason
+            )
+
+    async def _postpone(self, entry: Entry, failure: Failure, *, is_try: bool) -> None:
+        queue = self._queue
+        failures = entry.tries + 1 if is_try else entry.history.outages + 1
+        delay_s = retry_delay_s(
+            failures, base_s=queue.retry_base_s, max_s=queue.retry_max_s, at_least_s=failure.at_least_s
+        )
+        if await self._outage.insist(lambda: self._settlement.postpone(entry, failure, delay_s, is_try=is_try)):
+            logger.info(
+                "message_postponed",
+                **_named(entry),
+                kind=failure.kind,
+                is_try=is_try,
+                delay_s=round(delay_s, 3),
+                reason=failure.reason,
+            )
 
     async def _remove_dead_consumers(self) -> None:
         while True:
             await anyio.sleep(_CONSUMERS_EVERY_S)
             try:
-                idle_s = _DEAD_AFTER_LEASES * self._lease_s
-                await remove_consumers(self._redis, self._keys, self._group, idle_s=idle_s)
+                idle_s = _DEAD_AFTER_LEASES * self._queue.lease_s
+                await remove_consumers(self._redis, self._streams, self._group, idle_s=idle_s)
             except RedisError as error:
-                # The next round does it; the reading loop tells of an outage that lasts.
+                # The next round does it; the reading loops tell of an outage that lasts.
                 logger.debug("consumers_not_removed", reason=str(error))
 
     async def _leave(self) -> None:
-        """Take this consumer out of the group, unless something is still pending for it."""
+        """Take this consumer out of the groups, unless something is still pending for it."""
         try:
-            await remove_consumers(self._redis, self._keys, self._group, idle_s=0, only=self.consumer)
+            await remove_consumers(self._redis, self._streams, self._group, idle_s=0, only=self.consumer)
         except RedisError as error:
             logger.debug("consumers_not_removed", reason=str(error))
+
+
+def _named(entry: Entry) -> dict[str, object]:
+    return {"entry_id": entry.entry_id, "origin_id": entry.origin_id, "attempts": entry.tries + 1}

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from securechain_ingest.errors import StoreError
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import LANES
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 
 COUNTERS = ("total_processed", "successful", "failed", "validation_errors", "unsupported_types")
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStatus:
-    length: int
-    """Messages that are not settled, postponed ones apart."""
+class LaneStatus:
+    """One lane of one ecosystem, or the stream of submissions."""
+
+    waiting: int
+    """Messages that nobody has in hand."""
     pending: int
-    """Those of them that some consumer has in hand."""
-    lag: int | None
-    """Those that no consumer has taken yet; None if Redis cannot tell."""
+    """Those that some consumer has in hand."""
+    retrying: int = 0
+    """Those that wait for another try."""
+    oldest_s: float = 0.0
+    """Age of the oldest that waits or is in hand, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,10 @@ class ConsumerStatus:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    on_demand: StreamStatus
-    bulk: StreamStatus
+    submissions: LaneStatus
+    lanes: dict[str, dict[str, LaneStatus]]
+    """By ecosystem and lane."""
     consumers: tuple[ConsumerStatus, ...]
-    retrying: int
     next_retry_at: str | None
     """ISO 8601, UTC; None if nothing waits for another try."""
     dead_letters: int
@@ -50,41 +56,60 @@ class QueueStatus:
     def as_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold."""
         plain = dataclasses.asdict(self)
-        return {"in_flight": self.on_demand.pending + self.bulk.pending, **plain, "consumers": list(plain["consumers"])}
+        every = [status for lanes in self.lanes.values() for status in lanes.values()]
+        sums = {
+            "waiting": sum(status.waiting for status in every) + self.submissions.waiting,
+            "in_flight": sum(status.pending for status in every) + self.submissions.pending,
+            "retrying": sum(status.retrying for status in every),
+        }
+        return {**sums, **plain, "consumers": list(plain["consumers"])}
 
 
-async def queue_status(redis: Redis, queue: QueueSettings) -> QueueStatus:
+async def queue_status(redis: Redis, queue: QueueSettings, ecosystems: Sequence[str]) -> QueueStatus:
     """What is queued, in hand, postponed and put aside. Raises StoreError."""
     keys = Keys(queue.stream)
-    try:
-        next_retry: Any = await redis.zrange(keys.retries, 0, 0, withscores=True)
+    with store_errors():
+        seconds, microseconds = await redis.time()
+        now_ms = seconds * 1000 + microseconds // 1000
+        lanes = {name: await _lanes(redis, keys, queue.group, name, now_ms) for name in ecosystems}
+        next_retries = []
+        for name in ecosystems:
+            for retries in keys.all_retries(name):
+                first: Any = await redis.zrange(retries, 0, 0, withscores=True)
+                next_retries += [score for _, score in first]
         counted: Any = await redis.hmget(keys.counters, list(COUNTERS))
+        streams = [keys.submissions, *(stream for name in ecosystems for stream in keys.lanes(name))]
         return QueueStatus(
-            on_demand=await _stream(redis, keys.on_demand, queue.group),
-            bulk=await _stream(redis, keys.bulk, queue.group),
-            consumers=await _consumers(redis, keys, queue.group),
-            retrying=await redis.zcard(keys.retries),
-            next_retry_at=_iso(next_retry[0][1]) if next_retry else None,
+            submissions=await _stream(redis, keys.submissions, queue.group, now_ms, 0),
+            lanes=lanes,
+            consumers=await _consumers(redis, streams, queue.group),
+            next_retry_at=_iso(min(next_retries)) if next_retries else None,
             dead_letters=await redis.xlen(keys.dead_letters),
             counters={name: int(value or 0) for name, value in zip(COUNTERS, counted, strict=True)},
         )
-    except RedisError as error:
-        raise StoreError(f"the queue could not be read from Redis ({type(error).__name__}: {error})") from error
 
 
-async def _stream(redis: Redis, stream: str, group: str) -> StreamStatus:
+async def _lanes(redis: Redis, keys: Keys, group: str, ecosystem: str, now_ms: int) -> dict[str, LaneStatus]:
+    found = {}
+    for lane in LANES:
+        retrying = await redis.zcard(keys.retries(ecosystem, lane))
+        found[str(lane)] = await _stream(redis, keys.lane(ecosystem, lane), group, now_ms, retrying)
+    return found
+
+
+async def _stream(redis: Redis, stream: str, group: str, now_ms: int, retrying: int) -> LaneStatus:
     length = await redis.xlen(stream)
+    first: Any = await redis.xrange(stream, count=1)
+    oldest_s = max(0.0, (now_ms - int(first[0][0].split(b"-")[0])) / 1000) if first else 0.0
     groups: Any = await redis.xinfo_groups(stream) if await redis.exists(stream) else []
-    for found in groups:
-        if found["name"].decode() == group:
-            return StreamStatus(length, found["pending"], found["lag"])
-    return StreamStatus(length, pending=0, lag=length)
+    pending = next((found["pending"] for found in groups if found["name"].decode() == group), 0)
+    return LaneStatus(length - pending, pending, retrying, round(oldest_s, 1))
 
 
-async def _consumers(redis: Redis, keys: Keys, group: str) -> tuple[ConsumerStatus, ...]:
-    """Each consumer once, with what it has in hand of both streams."""
+async def _consumers(redis: Redis, streams: Sequence[str], group: str) -> tuple[ConsumerStatus, ...]:
+    """Each consumer once, with what it has in hand of all streams."""
     merged: dict[str, ConsumerStatus] = {}
-    for stream in (keys.on_demand, keys.bulk):
+    for stream in streams:
         try:
             found: Any = await redis.xinfo_consumers(stream, group)
         except ResponseError as error:

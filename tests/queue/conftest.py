@@ -19,4 +19,4 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture
 def queue() -> QueueSettings:
     """Retries come at once, leases outlast any test."""
-    return QueueSettings(lease_s=60, retry_base_s=0.001, retry_max_s=0.002, max_deliveries=3, concurrency=8, reserved=2)
+    return QueueSettings(lease_s=60, retry_base_s=0.001, retry_max_s=0.002, max_deliveries=3)

@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from redis.asyncio import Redis
 
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.forwarder import Link
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.queue.reader import Delivery, Outcome, Reader
-from securechain_ingest.settings import QueueSettings
+from securechain_ingest.queue.lanes import LANES, Ecosystem, Lane
+from securechain_ingest.queue.reader import Reader
+from securechain_ingest.settings import QueueSettings, WorkerSettings
 
 Handler = Callable[[Delivery], Awaitable[Outcome]]
+
+ECOSYSTEMS = (
+    Ecosystem("pypi", "PyPIPackage", "pypi"),
+    Ecosystem("npm", "NPMPackage", "npm_registry"),
+    Ecosystem("maven", "MavenPackage", "maven_central"),
+)
+
+
+def lane_of(queue: QueueSettings, lane: Lane = Lane.ASKED, ecosystem: str = "pypi") -> str:
+    """The stream of a lane."""
+    return Keys(queue.stream).lane(ecosystem, lane)
+
+
+async def link_nothing(deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+    """A graph that knows no package."""
+    return [None] * len(deliveries)
+
+
+def make_reader(
+    redis: Redis, queue: QueueSettings, handler: Handler, *, places: int = 8, link: Link = link_nothing
+) -> Reader:
+    """One that serves ECOSYSTEMS, with so many places for each."""
+    workers = WorkerSettings(**dict.fromkeys(WorkerSettings.model_fields, places))
+    return Reader(redis, queue, workers, ECOSYSTEMS, handler, link)
 
 
 def data(package: str = "six", **keys: Any) -> str:
@@ -42,9 +69,11 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], *, within_s: floa
 
 
 @asynccontextmanager
-async def running(redis: Redis, queue: QueueSettings, handler: Handler) -> AsyncIterator[Reader]:
+async def running(
+    redis: Redis, queue: QueueSettings, handler: Handler, *, places: int = 8, link: Link = link_nothing
+) -> AsyncIterator[Reader]:
     """A reader that takes messages inside the block and is drained after it."""
-    reader = Reader(redis, queue, handler)
+    reader = make_reader(redis, queue, handler, places=places, link=link)
     async with anyio.create_task_group() as group:
         group.start_soon(reader.run)
         await reader.ready()
@@ -55,16 +84,28 @@ async def running(redis: Redis, queue: QueueSettings, handler: Handler) -> Async
 async def is_idle(redis: Redis, queue: QueueSettings) -> bool:
     """Whether nothing is queued, in hand or postponed."""
     keys = Keys(queue.stream)
-    lengths = [await redis.xlen(keys.on_demand), await redis.xlen(keys.bulk), await redis.zcard(keys.retries)]
-    return not any(lengths)
+    if await redis.xlen(keys.submissions):
+        return False
+    for ecosystem in ECOSYSTEMS:
+        for lane in LANES:
+            if await redis.xlen(keys.lane(ecosystem.name, lane)) or await redis.zcard(
+                keys.retries(ecosystem.name, lane)
+            ):
+                return False
+    return True
 
 
 async def assert_no_leak(redis: Redis, queue: QueueSettings) -> None:
     """Nothing is left in any key of the queue but dead letters and counters."""
     keys = Keys(queue.stream)
     assert await is_idle(redis, queue)
-    assert await redis.hlen(keys.retry_payloads) == 0
-    for stream in (keys.on_demand, keys.bulk):
+    streams = [keys.submissions]
+    for ecosystem in ECOSYSTEMS:
+        streams += keys.lanes(ecosystem.name)
+        assert await redis.hlen(keys.waiting(ecosystem.name)) == 0
+        for payloads in keys.all_payloads(ecosystem.name):
+            assert await redis.hlen(payloads) == 0
+    for stream in streams:
         pending: Any = await redis.xpending(stream, queue.group)
         assert pending["pending"] == 0
 

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import RateLimited
+from securechain_ingest.errors import NotFound, RateLimited
 from securechain_ingest.queue.dead_letters import (
     drop_dead_letters,
     list_dead_letters,
     replay_dead_letters,
     show_dead_letter,
 )
+from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.queue.reader import Delivery, Outcome
-from securechain_ingest.queue.statistics import queue_status
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.statistics import LaneStatus, queue_status
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Gate, Recorder, add, running, until
+from tests.queue.running import Gate, Recorder, add, lane_of, running, until
 
 
 @pytest.fixture
@@ -79,6 +80,21 @@ async def test_a_replayed_message_is_on_the_stream_byte_for_byte_and_no_dead_let
     assert await listed(redis, queue) == ids[1:]
 
 
+async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Redis, queue: QueueSettings) -> None:
+    async def act(delivery: Delivery) -> Outcome:
+        raise NotFound("not there", url="http://localhost/")
+
+    await add(redis, lane_of(queue, Lane.LISTED), "six")
+    async with running(redis, queue, Recorder(act)):
+        await until(lambda: redis.xlen(Keys(queue.stream).dead_letters))
+    assert await replay_dead_letters(redis, queue) == 1
+    assert await redis.xlen(lane_of(queue, Lane.LISTED)) == 1
+    handler = Recorder()
+    async with running(redis, queue, handler):
+        await until(lambda: handler.deliveries)
+    assert [(delivery.lane, delivery.attempts) for delivery in handler.deliveries] == [(Lane.LISTED, 0)]
+
+
 async def test_dead_letters_are_replayed_by_kind_or_all(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:
     assert await replay_dead_letters(redis, queue, kind="bad_json") == 2
     assert await listed(redis, queue) == [ids[1], ids[3]]
@@ -107,8 +123,9 @@ async def test_more_dead_letters_than_a_page_are_all_replayed(redis: Redis, queu
 
 
 async def test_the_status_of_a_queue_that_was_never_used_is_empty(redis: Redis, queue: QueueSettings) -> None:
-    status = await queue_status(redis, queue)
-    assert (status.on_demand.length, status.retrying, status.dead_letters, status.consumers) == (0, 0, 0, ())
+    status = await queue_status(redis, queue, ["pypi"])
+    assert (status.submissions.waiting, status.dead_letters, status.consumers) == (0, 0, ())
+    assert all(lane == LaneStatus(0, 0) for lane in status.lanes["pypi"].values())
     assert set(status.counters.values()) == {0}
 
 
@@ -122,19 +139,20 @@ async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
             raise RateLimited("later", url="http://localhost/", delay_s=600)
         return await gate(delivery)
 
-    queue = queue.model_copy(update={"concurrency": 2, "reserved": 1})
     await redis.xadd(queue.stream, {"data": "not JSON"})
     await add(redis, queue.stream, "later")
-    async with running(redis, queue, Recorder(act)) as reader:
+    async with running(redis, queue, Recorder(act), places=2) as reader:
         await until(lambda: redis.xlen(Keys(queue.stream).dead_letters))
-        await until(lambda: redis.zcard(Keys(queue.stream).retries))
+        await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
         await add(redis, queue.stream, "a", "b", "c")
         await until(lambda: reader.in_flight == 2)
-        status = await queue_status(redis, queue)
+        await until(lambda: redis.xlen(lane_of(queue)))
+        status = await queue_status(redis, queue, ["pypi"])
         gate.opened.set()
-    assert (status.on_demand.length, status.on_demand.pending, status.on_demand.lag) == (3, 2, 1)
-    assert (status.retrying, status.dead_letters) == (1, 1)
+    asked = status.lanes["pypi"]["asked"]
+    assert (asked.waiting, asked.pending, asked.retrying, status.dead_letters) == (1, 2, 1, 1)
     assert status.next_retry_at is not None
     assert [(consumer.name, consumer.pending) for consumer in status.consumers] == [(reader.consumer, 2)]
     assert status.counters["validation_errors"] == status.counters["total_processed"] == 1
-    assert json.loads(json.dumps(status.as_dict()))["on_demand"]["lag"] == 1
+    plain = json.loads(json.dumps(status.as_dict()))
+    assert (plain["waiting"], plain["in_flight"], plain["retrying"]) == (1, 2, 1)

@@ -8,10 +8,12 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import ConfigError, StoreAway
-from securechain_ingest.queue.reader import Delivery, Outcome
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.settings import QueueSettings
 from tests.queue.cut_connection import Proxy
-from tests.queue.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, running, until
+from tests.queue.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, running, until
 
 
 async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_when_it_is_back(
@@ -59,7 +61,7 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
     await add(redis, queue.stream, "six")
 
     async def idle_ms() -> int:
-        rows: Any = await redis.xpending_range(queue.stream, queue.group, "-", "+", 1)
+        rows: Any = await redis.xpending_range(lane_of(queue), queue.group, "-", "+", 1)
         return int(rows[0]["time_since_delivered"])
 
     async def is_idle_for_less_than(limit_ms: int) -> bool:
@@ -110,7 +112,7 @@ async def test_stopping_does_not_wait_for_a_store_that_is_away(redis: Redis, que
     await add(redis, queue.stream, "six")
     async with running(redis, queue, handler) as reader:
         await until(lambda: reader.in_flight == 1)
-    assert await redis.zcard(f"{queue.stream}-retry") == 1
+    assert await redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)) == 1
 
 
 async def test_refused_credentials_are_no_fault_of_the_message(redis: Redis, queue: QueueSettings) -> None:

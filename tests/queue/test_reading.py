@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,12 +11,12 @@ import anyio.lowlevel
 import pytest
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import NotFound, RateLimited, StoreError
-from securechain_ingest.queue.entries import HISTORY_FIELD
+from securechain_ingest.errors import NotFound, StoreAway, StoreError
+from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.queue.reader import Delivery, Outcome
-from securechain_ingest.settings import QueueSettings
+from securechain_ingest.settings import QueueSettings, WorkerSettings
 from tests.queue.running import (
     Gate,
     Recorder,
@@ -24,6 +25,7 @@ from tests.queue.running import (
     data,
     dead_letters,
     is_idle,
+    lane_of,
     running,
     until,
 )
@@ -49,17 +51,38 @@ async def test_messages_that_were_sent_before_the_group_existed_are_served(redis
     await assert_no_leak(redis, queue)
 
 
-async def test_a_message_that_arrives_while_the_reader_waits_is_served(redis: Redis, queue: QueueSettings) -> None:
+@pytest.mark.parametrize("lane", [None, *Lane])
+async def test_a_message_that_arrives_while_the_reader_waits_is_served(
+    redis: Redis, queue: QueueSettings, lane: Lane | None
+) -> None:
     handler = Recorder()
     async with running(redis, queue, handler):
-        for stream in (queue.stream, Keys(queue.stream).bulk):
-            await add(redis, stream, stream)
-            await until(partial(has_handled, handler, stream))
-    assert [delivery.bulk for delivery in handler.deliveries] == [False, True]
+        await add(redis, lane_of(queue, lane) if lane else queue.stream, "six")
+        await until(partial(has_handled, handler, "six"))
+    assert [delivery.lane for delivery in handler.deliveries] == [lane or Lane.ASKED]
 
 
-async def test_follow_up_messages_are_queued_as_bulk_with_all_that_they_say(redis: Redis, queue: QueueSettings) -> None:
-    follow_up = Message(node_type="NPMPackage", package="b", depth=2, internal=True)
+async def test_each_ecosystem_is_served_from_its_own_lanes(redis: Redis, queue: QueueSettings) -> None:
+    gate = Gate()
+
+    async def act(delivery: Delivery) -> Outcome:
+        return await gate(delivery) if delivery.message.node_type == "MavenPackage" else Outcome()
+
+    handler = Recorder(act)
+    for number in range(20):
+        await redis.xadd(queue.stream, {"data": data(f"g:a-{number}", node_type="MavenPackage")})
+        await redis.xadd(queue.stream, {"data": data(f"n-{number}", node_type="NPMPackage")})
+    async with running(redis, queue, handler, places=4):
+        await until(lambda: sum(name.startswith("n-") for name in handler.packages) == 20)
+        assert sum(name.startswith("g:") for name in handler.packages) == 4
+        gate.opened.set()
+        await until(lambda: is_idle(redis, queue))
+
+
+async def test_follow_up_messages_are_queued_as_required_with_all_that_they_say(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    follow_up = Message(node_type="PyPIPackage", package="b", depth=2, internal=True)
 
     async def act(delivery: Delivery) -> Outcome:
         return Outcome(queue=(follow_up,) if delivery.message.package == "a" else ())
@@ -69,28 +92,68 @@ async def test_follow_up_messages_are_queued_as_bulk_with_all_that_they_say(redi
     async with running(redis, queue, handler):
         await until(lambda: len(handler.deliveries) == 2)
     assert handler.deliveries[1].message == follow_up
-    assert handler.deliveries[1].bulk
+    assert handler.deliveries[1].lane is Lane.REQUIRED
     await assert_no_leak(redis, queue)
 
 
-async def test_on_demand_messages_are_taken_while_bulk_messages_hold_every_slot_open_to_them(
-    redis: Redis, queue: QueueSettings
+@pytest.mark.parametrize(("places", "kept_free"), [(1, 0), (2, 1), (3, 2), (8, 2)])
+async def test_two_places_are_kept_free_for_what_somebody_asks(
+    redis: Redis, queue: QueueSettings, places: int, kept_free: int
 ) -> None:
     gate = Gate()
 
     async def act(delivery: Delivery) -> Outcome:
-        return await gate(delivery) if delivery.bulk else Outcome()
+        return await gate(delivery) if delivery.lane is Lane.LISTED else Outcome()
 
     handler = Recorder(act)
-    await add(redis, Keys(queue.stream).bulk, *(f"bulk-{number}" for number in range(50)))
-    async with running(redis, queue, handler) as reader:
-        await until(lambda: reader.in_flight == queue.concurrency - queue.reserved)
+    await add(redis, lane_of(queue, Lane.LISTED), *(f"listed-{number}" for number in range(20)))
+    async with running(redis, queue, handler, places=places) as reader:
+        await until(lambda: reader.in_flight == places - kept_free)
         await add(redis, queue.stream, "urgent")
-        await until(lambda: "urgent" in handler.packages)
-        await until(lambda: reader.in_flight == queue.concurrency - queue.reserved)
+        if kept_free:
+            await until(lambda: "urgent" in handler.packages)
+            await until(lambda: reader.in_flight == places - kept_free)
         gate.opened.set()
         await until(lambda: is_idle(redis, queue))
-    assert len(handler.deliveries) == 51
+    assert len(handler.deliveries) == 21
+
+
+async def test_whatever_place_gets_free_serves_what_is_asked_first(redis: Redis, queue: QueueSettings) -> None:
+    handler = Recorder()
+    for lane in reversed(Lane):
+        await add(redis, lane_of(queue, lane), *(f"{lane}-{number}" for number in range(3)))
+    async with running(redis, queue, handler, places=1):
+        await until(lambda: is_idle(redis, queue))
+    assert handler.packages[:3] == ["asked-0", "asked-1", "asked-2"]
+
+
+@pytest.mark.parametrize("places", [1, 3])
+async def test_the_other_lanes_share_by_their_weights_counted_over_messages(
+    redis: Redis, queue: QueueSettings, places: int
+) -> None:
+    handler = Recorder()
+    others = [lane for lane in Lane if lane is not Lane.ASKED]
+    for lane in others:
+        await add(redis, lane_of(queue, lane), *(f"{lane}-{number}" for number in range(60)))
+    async with running(redis, queue, handler, places=places):
+        await until(lambda: is_idle(redis, queue))
+    first = handler.packages[:45]
+    shares = {lane: sum(name.startswith(lane) for name in first) for lane in others}
+    for lane, weight in zip(others, (8, 4, 2, 1), strict=True):
+        assert abs(shares[lane] - 3 * weight) <= 2, shares
+
+
+async def test_a_lane_that_was_empty_saves_up_no_share(redis: Redis, queue: QueueSettings) -> None:
+    handler = Recorder()
+    async with running(redis, queue, handler, places=1):
+        await add(redis, lane_of(queue, Lane.LISTED), *(f"early-{number}" for number in range(30)))
+        await until(lambda: is_idle(redis, queue))
+    handler = Recorder()
+    for lane in (Lane.LISTED, Lane.CHANGED):
+        await add(redis, lane_of(queue, lane), *(f"{lane}-{number}" for number in range(30)))
+    async with running(redis, queue, handler, places=1):
+        await until(lambda: is_idle(redis, queue))
+    assert sum(name.startswith("listed") for name in handler.packages[:20]) >= 3
 
 
 async def test_no_more_messages_are_taken_than_there_are_slots_and_no_slot_is_lost(
@@ -110,11 +173,10 @@ async def test_no_more_messages_are_taken_than_there_are_slots_and_no_slot_is_lo
             raise NotFound("not there", url="http://localhost/")
         return Outcome()
 
-    keys = Keys(queue.stream)
-    queue = queue.model_copy(update={"concurrency": 3, "reserved": 1, "max_deliveries": 1})
-    for stream in (keys.on_demand, keys.bulk):
+    queue = queue.model_copy(update={"max_deliveries": 1})
+    for stream in (queue.stream, lane_of(queue, Lane.LISTED)):
         await add(redis, stream, *(f"{word}-{number}" for number in range(4) for word in ("faulty", "gone", "good")))
-    async with running(redis, queue, Recorder(act)) as reader:
+    async with running(redis, queue, Recorder(act), places=3) as reader:
         await until(lambda: is_idle(redis, queue))
         await until(lambda: reader.in_flight == 0)
     assert most == 3
@@ -141,7 +203,7 @@ async def test_a_malformed_message_is_dead_lettered_at_once_with_its_own_reason(
         await until(lambda: is_idle(redis, queue))
     [letter] = await dead_letters(redis, queue)
     assert set(letter) == {
-        "data", "error", "kind", "attempts", "first_failed_at", "last_failed_at", "origin_id",
+        "data", "error", "kind", "attempts", "first_failed_at", "last_failed_at", "origin_id", "lane",
     }  # fmt: skip
     assert letter["data"] == fields.get("data", "")
     assert (letter["kind"], letter["attempts"], letter["origin_id"]) == (kind, "1", entry_id.decode())
@@ -181,13 +243,12 @@ async def test_a_transient_failure_is_tried_again_with_its_history(redis: Redis,
         return Outcome()
 
     handler = Recorder(act)
-    [origin_id] = await add(redis, Keys(queue.stream).bulk, "six")
+    await add(redis, lane_of(queue, Lane.CHANGED), "six")
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue) if len(handler.deliveries) == 3 else False)
     assert [delivery.attempts for delivery in handler.deliveries] == [0, 1, 2]
     assert [delivery.redelivered for delivery in handler.deliveries] == [False, True, True]
-    assert {delivery.origin_id for delivery in handler.deliveries} == {origin_id}
-    assert all(delivery.bulk for delivery in handler.deliveries)
+    assert {delivery.lane for delivery in handler.deliveries} == {Lane.CHANGED}
     assert await dead_letters(redis, queue) == []
     await assert_no_leak(redis, queue)
 
@@ -214,50 +275,68 @@ async def test_a_message_whose_tries_are_used_up_is_dead_lettered_with_its_first
     await assert_no_leak(redis, queue)
 
 
-async def test_a_postponed_message_holds_no_slot_and_waits_as_long_as_the_registry_asked(
-    redis: Redis, queue: QueueSettings
-) -> None:
+async def test_a_postponed_message_holds_no_place(redis: Redis, queue: QueueSettings) -> None:
     async def act(delivery: Delivery) -> Outcome:
         if delivery.message.package == "slow":
-            raise RateLimited("later", url="http://localhost/", delay_s=3600)
+            raise StoreError("refused")
         return Outcome()
 
-    queue = queue.model_copy(update={"concurrency": 1})
-    keys = Keys(queue.stream)
+    queue = queue.model_copy(update={"retry_base_s": 3600, "retry_max_s": 3600})
     handler = Recorder(act)
     await add(redis, queue.stream, "slow", "quick")
-    async with running(redis, queue, handler) as reader:
+    async with running(redis, queue, handler, places=1) as reader:
         await until(lambda: "quick" in handler.packages)
         await until(lambda: reader.in_flight == 0)
-        waiting: Any = await redis.zrange(keys.retries, 0, 0, withscores=True)
-        [(_, due_ms)] = waiting
-        seconds: Any = (await redis.time())[0]
-        assert 3500 < due_ms / 1000 - seconds < 3700
-        assert await redis.xlen(queue.stream) == 0
+        assert await redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)) == 1
     assert handler.packages == ["slow", "quick"]
 
 
-@pytest.mark.parametrize("field", ["attempts", HISTORY_FIELD])
-async def test_fields_that_a_producer_adds_are_not_taken_for_the_history_of_a_retry(
+@pytest.mark.parametrize("field", ["attempts", "history", "mark", "run"])
+async def test_fields_that_a_producer_adds_are_not_taken_for_the_daemons_own(
     redis: Redis, queue: QueueSettings, field: str
 ) -> None:
-    await redis.xadd(queue.stream, {"data": data("six"), field: "99", "origin_id": "1-1"})
+    await redis.xadd(queue.stream, {"data": data("six"), field: '["1-1", 9, "x", "", 0]', "origin_id": "1-1"})
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
-    assert [delivery.attempts for delivery in handler.deliveries] == [0]
-    assert handler.deliveries[0].origin_id == handler.deliveries[0].entry_id
+    assert [(delivery.attempts, delivery.redelivered) for delivery in handler.deliveries] == [(0, False)]
 
 
-async def test_a_change_of_concurrency_takes_effect_while_messages_are_handled(
-    redis: Redis, queue: QueueSettings
-) -> None:
+async def test_what_the_graph_knows_is_served_without_a_place(redis: Redis, queue: QueueSettings) -> None:
+    asked: list[list[str]] = []
+
+    async def link(deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+        asked.append([delivery.message.package for delivery in deliveries])
+        follow_up = Message("NPMPackage", "required", internal=True)
+        return [Outcome(queue=(follow_up,)) if delivery.message.package == "known" else None for delivery in deliveries]
+
+    handler = Recorder()
+    await add(redis, queue.stream, "known", "unknown")
+    await redis.xadd(queue.stream, {"data": data("known", refresh=True)})
+    async with running(redis, queue, handler, link=link):
+        await until(lambda: is_idle(redis, queue) if len(handler.deliveries) == 3 else False)
+    assert asked[0] == ["known", "unknown"]
+    assert sorted(handler.packages) == ["known", "required", "unknown"]
+    assert await counters(redis, queue) == {"total_processed": 4, "successful": 4}
+
+
+async def test_while_the_graph_is_away_everything_is_moved_on_unasked(redis: Redis, queue: QueueSettings) -> None:
+    async def link(deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+        raise StoreAway("the graph cannot be reached")
+
+    handler = Recorder()
+    await add(redis, queue.stream, "known", "unknown")
+    async with running(redis, queue, handler, link=link):
+        await until(lambda: is_idle(redis, queue))
+    assert sorted(handler.packages) == ["known", "unknown"]
+
+
+async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis: Redis, queue: QueueSettings) -> None:
     gate = Gate()
-    queue = queue.model_copy(update={"concurrency": 1})
     await add(redis, queue.stream, "a", "b", "c")
-    async with running(redis, queue, Recorder(gate)) as reader:
+    async with running(redis, queue, Recorder(gate), places=1) as reader:
         await until(lambda: reader.in_flight == 1)
-        reader.apply(queue.model_copy(update={"concurrency": 3}))
+        reader.apply(queue, WorkerSettings(pypi=3))
         await until(lambda: reader.in_flight == 3)
         gate.opened.set()
 
@@ -273,7 +352,6 @@ async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_more(redis:
         gate.opened.set()
         await until(lambda: reader.in_flight == 0)
     assert handler.packages == ["six"]
-    assert await redis.xlen(queue.stream) == 1
     other = Recorder()
     async with running(redis, queue, other):
         await until(lambda: is_idle(redis, queue))
@@ -283,5 +361,6 @@ async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_more(redis:
 async def test_a_reader_that_has_stopped_leaves_the_group(redis: Redis, queue: QueueSettings) -> None:
     async with running(redis, queue, Recorder()):
         pass
-    consumers: Any = await redis.xinfo_consumers(queue.stream, queue.group)
-    assert consumers == []
+    for stream in (queue.stream, *(lane_of(queue, lane) for lane in Lane)):
+        consumers: Any = await redis.xinfo_consumers(stream, queue.group)
+        assert consumers == []

@@ -14,13 +14,21 @@ from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.maven.versions import version_key
 
+
+def join_announcements(earlier: str, later: str) -> str:
+    """Announcements are versions, separated by spaces, each of which counts."""
+    return " ".join(dict.fromkeys(f"{earlier} {later}".split()))
+
+
 MAVEN: Final = Ecosystem(
     name="maven",
     label="MavenPackage",
+    endpoint="maven_central",
     purl_type="maven",
     osv="Maven",
     version_key=version_key,
     namespace_separator=":",
+    join_announcements=join_announcements,
 )
 
 MAX_NAME_LENGTH: Final = 512

@@ -16,7 +16,13 @@ from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.nuget.versions import version_key
 
 NUGET: Final = Ecosystem(
-    name="nuget", label="NuGetPackage", purl_type="nuget", osv="NuGet", version_key=version_key, name_key=str.lower
+    name="nuget",
+    label="NuGetPackage",
+    endpoint="nuget_api",
+    purl_type="nuget",
+    osv="NuGet",
+    version_key=version_key,
+    name_key=str.lower,
 )
 
 MAX_ID_LENGTH: Final = 100

@@ -17,7 +17,12 @@ from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.rubygems.versions import version_key
 
 RUBYGEMS: Final = Ecosystem(
-    name="rubygems", label="RubyGemsPackage", purl_type="gem", osv="RubyGems", version_key=version_key
+    name="rubygems",
+    label="RubyGemsPackage",
+    endpoint="rubygems_index",
+    purl_type="gem",
+    osv="RubyGems",
+    version_key=version_key,
 )
 
 MAX_NAME_LENGTH: Final = 255

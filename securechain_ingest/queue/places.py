@@ -1,0 +1,72 @@
+"""One ecosystem's places: how many messages are in work at once, and the taking of the next ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+import anyio
+
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.taking import Taker
+
+_POLL_S: Final = 0.1
+_STOPPED_POLL_S: Final = 0.5
+
+
+def reserved_places(places: int) -> int:
+    """How many of an ecosystem's places only the lane `asked` may take."""
+    return min(2, places - 1)
+
+
+class Places:
+    """`total` and `lease_s` give the settings in force; `begin` takes an entry that nobody has in hand yet."""
+
+    def __init__(
+        self,
+        taker: Taker,
+        *,
+        total: Callable[[], int],
+        lease_s: float,
+        in_flight: Collection[object],
+        begin: Callable[[Entry], bool],
+        endpoint_fails: Callable[[], None],
+    ) -> None:
+        self._taker = taker
+        self._total = total
+        self._lease_s = lease_s
+        self._in_flight = in_flight
+        self._begin = begin
+        self._endpoint_fails = endpoint_fails
+        self._claim_at = 0.0
+        self.look = asyncio.Event()
+        """Set when there may be something to take."""
+
+    async def fill(self) -> None:
+        """Take what there is room for; wait a little if there is nothing, or no room. Raises RedisError."""
+        self.look.clear()
+        total = self._total()
+        room = total - len(self._in_flight)
+        if room <= 0:
+            await self._wait(_POLL_S)
+            return
+        claims = time.monotonic() >= self._claim_at
+        taken = await self._taker.take(
+            any_places=room,
+            other_places=max(0, room - reserved_places(total)),
+            claims=claims,
+            lease_s=self._lease_s,
+        )
+        if taken.has_failures:
+            self._endpoint_fails()
+        begun = sum(self._begin(entry) for entry in taken.entries)
+        if claims and not any(entry.claimed for entry in taken.entries):
+            self._claim_at = time.monotonic() + min(1.0, self._lease_s / 3)
+        if not begun:
+            await self._wait(_STOPPED_POLL_S if taken.stopped else _POLL_S)
+
+    async def _wait(self, longest_s: float) -> None:
+        with anyio.move_on_after(longest_s):
+            await self.look.wait()
