@@ -299,6 +299,7 @@ SECTIONS: dict[str, type[Section]] = {
     "vulnerabilities": VulnerabilitySettings,
     "redis": RedisSettings,
     "queue": QueueSettings,
+    "workers": WorkerSettings,
     "http": HttpSettings,
     "endpoints": EndpointSettings,
     "rates": RateSettings,

@@ -82,22 +82,24 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
     run = f"submission-{new_run_id(utc_now())}"
     messages = [replace(message, run=run) for message in messages]
     addresses = of_running_daemon(settings, frozenset({REDIS}))
-    async with redis_client(addresses.redis_url or "", settings) as redis:
-        async with Outcomes(redis, settings.queue.stream, run, wait=wait) as outcomes:
-            if urgent:
-                await submit(redis, settings.queue, messages)
-            else:
-                for registry in REGISTRIES:
-                    ecosystem = registry.ecosystem
-                    own = [message for message in messages if message.node_type == ecosystem.label]
-                    await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
-            lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
-            typer.echo(f"{len(messages)} queued on {lane} as {run}", err=wait)
-            failed = 0
-            async for outcome in outcomes.follow(len(messages)):
-                failed += bool(outcome.kind)
-                typer.echo(f"{outcome.package}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
-            return failed
+    async with (
+        redis_client(addresses.redis_url or "", settings) as redis,
+        Outcomes(redis, settings.queue.stream, run, wait=wait) as outcomes,
+    ):
+        if urgent:
+            await submit(redis, settings.queue, messages)
+        else:
+            for registry in REGISTRIES:
+                ecosystem = registry.ecosystem
+                own = [message for message in messages if message.node_type == ecosystem.label]
+                await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
+        lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
+        typer.echo(f"{len(messages)} queued on {lane} as {run}", err=wait)
+        failed = 0
+        async for outcome in outcomes.follow(len(messages)):
+            failed += bool(outcome.kind)
+            typer.echo(f"{outcome.package}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
+        return failed
 
 
 def _lines(file: Path | None) -> list[str]:

@@ -103,5 +103,4 @@ def test_daemons_killed_at_random_lose_and_double_nothing(
             assert process.events("handler_failed") == []
             assert process.stop() == 0
     assert dead_letters(queue) == [], f"seed {seed}"
-    assert not queue.hlen(f"{STREAM}-retry-payloads")
     assert_graph_equals(reader, world.truth(), world.truth())

@@ -103,20 +103,20 @@ def test_sighup_applies_a_good_file_and_refuses_a_bad_one_while_work_goes_on(
     environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, tmp_path: Path
 ) -> None:
     file = tmp_path / "config.toml"
-    file.write_text("[queue]\nconcurrency = 3\n")
+    file.write_text("[workers]\nnpm = 3\n")
     world = World(tuple(npm.Package(name, (npm.Version("1.0.0"),)) for name in ("first", "second", "third")))
     with serve(world) as server, daemon(environment | server.environment(), "--config", str(file)) as process:
-        file.write_text("[queue]\nconcurrency = 9\n[daemon]\nlog_level = 'debug'\n[graph]\nwriters = 3\n")
+        file.write_text("[workers]\nnpm = 9\n[daemon]\nlog_level = 'debug'\n[graph]\nwriters = 3\n")
         process.send(signal.SIGHUP)
         [reloaded] = process.wait_for("config_reloaded")
-        assert reloaded["changed"] == {"queue.concurrency": "3 -> 9", "daemon.log_level": "info -> debug"}
+        assert reloaded["changed"] == {"workers.npm": "3 -> 9", "daemon.log_level": "info -> debug"}
         assert reloaded["needs_restart"] == ["graph.writers"]
         send("NPMPackage", "first")
         process.wait_for("package_stored")
-        file.write_text("[queue]\nconcurrency = 'many'\n")
+        file.write_text("[workers]\nnpm = 'many'\n")
         process.send(signal.SIGHUP)
         [rejected] = process.wait_for("config_rejected")
-        assert "concurrency" in rejected["reason"]
+        assert "npm" in rejected["reason"]
         send("NPMPackage", "second")
         process.wait_for("package_stored", 2)
         assert process.stop() == 0

@@ -17,8 +17,9 @@ from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.queue.reader import Delivery, Outcome
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker import Worker
@@ -79,10 +80,15 @@ class Bench:
         self._read = read
 
     async def serve(
-        self, *, at_least: str | None = None, removed: bool = False, refresh: bool = True, bulk: bool = True
+        self,
+        *,
+        at_least: str | None = None,
+        removed: bool = False,
+        refresh: bool = True,
+        lane: Lane = Lane.CHANGED,
     ) -> Outcome:
         message = Message("PyPIPackage", "six", refresh=refresh, internal=True, at_least=at_least, removed=removed)
-        return await self.worker.handle(Delivery(message, bulk, "1-1", "1-1", 0, False))
+        return await self.worker.handle(Delivery(message, lane, 0, redelivered=False))
 
     async def is_removed(self) -> bool:
         [node] = (await self._read.nodes("PyPIPackage")).values()
@@ -143,7 +149,7 @@ async def test_bulk_work_on_a_package_becomes_urgent_when_somebody_asks_for_it(b
         await until(lambda: bench.registry.priorities)
         [priority] = bench.registry.priorities
         assert not priority.is_urgent
-        tasks.create_task(bench.serve(refresh=False, bulk=False))
+        tasks.create_task(bench.serve(refresh=False, lane=Lane.ASKED))
         await until(lambda: priority.is_urgent)
         bench.registry.opened.set()
     assert bench.registry.asked == [None]
@@ -151,5 +157,5 @@ async def test_bulk_work_on_a_package_becomes_urgent_when_somebody_asks_for_it(b
 
 async def test_what_somebody_asks_for_is_urgent_from_the_beginning(bench: Bench) -> None:
     bench.registry.opened.set()
-    await bench.serve(bulk=False)
+    await bench.serve(lane=Lane.ASKED)
     assert [priority.is_urgent for priority in bench.registry.priorities] == [True]

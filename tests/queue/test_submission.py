@@ -78,8 +78,6 @@ async def test_completed_has_a_bound_of_its_own(redis: Redis, queue: QueueSettin
 @pytest.mark.parametrize("to_lane", [False, True])
 async def test_a_redis_that_does_not_answer_is_an_error(queue: QueueSettings, to_lane: bool) -> None:
     async with Redis.from_url("redis://127.0.0.1:1/0", retry=None) as away:
+        sent = enqueue(away, queue, "pypi", Lane.LISTED, messages(1)) if to_lane else submit(away, queue, messages(1))
         with pytest.raises(StoreError, match="Redis did not answer"):
-            if to_lane:
-                await enqueue(away, queue, "pypi", Lane.LISTED, messages(1))
-            else:
-                await submit(away, queue, messages(1))
+            await sent
