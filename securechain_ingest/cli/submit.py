@@ -94,7 +94,7 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
                 own = [message for message in messages if message.node_type == ecosystem.label]
                 await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
-        typer.echo(f"{len(messages)} queued on {lane} as {run}", err=wait)
+        typer.echo(f"{len(messages)} queued on {lane}", err=wait)
         failed = 0
         async for outcome in outcomes.follow(len(messages)):
             failed += bool(outcome.kind)

@@ -17,7 +17,7 @@ from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.state import PackageState, collect
-from securechain_ingest.graph.statements import COUNT, Statements, statements
+from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
 from securechain_ingest.graph.view import PackageView, aware, package_view
 from securechain_ingest.model import (
     Ecosystem,
@@ -154,6 +154,11 @@ class Graph:
             statements(ref.ecosystem.label).mark_absent,
             {"purl": ref.purl, "tried_at": tried_at, "reason": reason, "removed": removed},
         )
+
+    async def forget_queued(self, purls: Sequence[str]) -> None:
+        """Let absent packages whose messages were taken out of the queue be asked for by the next who requires them."""
+        if purls:
+            await self._connection.change(FORGET_QUEUED, {"purls": list(purls)})
 
     async def namesake(self, ref: PackageRef) -> PackageRef | None:
         """The package that a client finds under this lower-case name while its registry spells it otherwise."""
