@@ -13,6 +13,7 @@ from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.registries import build_registries
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
@@ -36,7 +37,13 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
     """Build the parts on open stores, with the graph's schema and the advisory indexes ensured. Raises StoreError."""
     spool_dir = make_directory(settings.daemon.state_dir, "spool")
     async with (
-        HttpClient(settings.http, settings.endpoints, settings.rates, settings.connections) as http,
+        HttpClient(
+            settings.http,
+            settings.endpoints,
+            settings.rates,
+            settings.connections,
+            shared=lambda endpoint: EndpointTurns(stores.redis, settings.queue.stream, endpoint),
+        ) as http,
         ParserPool(settings.archives, preload=("securechain_ingest.registries",)) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):

@@ -110,6 +110,7 @@ class QueueSettings(Section):
     stream: str = Field(default="package-extraction", min_length=1)
     group: str = Field(default="extractors", min_length=1)
     consumer: str | None = Field(default=None, min_length=1)
+    concurrency: int = Field(default=192, ge=1, le=1000, json_schema_extra=LIVE)
     lease_s: Seconds = 60.0
     max_deliveries: int = Field(default=8, ge=1, le=1000, json_schema_extra=LIVE)
     retry_base_s: Seconds = Field(default=2.0, json_schema_extra=LIVE)
@@ -162,12 +163,16 @@ class EndpointSettings(Section):
     osv: Url = "https://osv-vulnerabilities.storage.googleapis.com"
 
 
-Rate = Annotated[float, Field(ge=0, le=100_000, json_schema_extra=LIVE)]
-Connections = Annotated[int, Field(ge=0, le=1000, json_schema_extra=LIVE)]
+def _limit(value: object) -> object:
+    return 0 if isinstance(value, str) and value.strip().lower() == "unlimited" else value
+
+
+Rate = Annotated[float, BeforeValidator(_limit), Field(ge=0, le=100_000, json_schema_extra=LIVE)]
+Connections = Annotated[int, BeforeValidator(_limit), Field(ge=0, le=1000, json_schema_extra=LIVE)]
 
 
 class RateSettings(Section):
-    """Requests a second to each endpoint; 0: no limit."""
+    """Requests a second to each endpoint, of all daemons of an installation together; 0 or "unlimited": no limit."""
 
     pypi: Rate = 10.0
     pypi_files: Rate = 50.0

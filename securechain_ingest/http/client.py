@@ -31,7 +31,7 @@ from securechain_ingest.http.answers import (
 )
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.metering import current_meter
-from securechain_ingest.http.pace import Pace
+from securechain_ingest.http.pace import Pace, SharedTurns
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
@@ -99,7 +99,8 @@ class _Endpoint:
 class HttpClient:
     """A context manager. All methods raise UpstreamError only; no error becomes an empty result.
 
-    `sleep` and `clock` are the time; tests hand in another one.
+    `sleep` and `clock` are the time; tests hand in another one. `shared` gives an endpoint's turns where other
+    processes ask it, too.
     """
 
     def __init__(
@@ -111,8 +112,10 @@ class HttpClient:
         *,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        shared: Callable[[str], SharedTurns] | None = None,
     ) -> None:
         self._settings = http
+        self._shared = shared
         self._sleep = sleep
         self._clock = clock
         self._bases: dict[str, str] = endpoints.model_dump()
@@ -295,7 +298,7 @@ class HttpClient:
         if wait_s > self._settings.total_timeout_s:
             raise RateLimited(f"the turn of {shown(url)} comes in {wait_s:.0f} s", url=shown(url), delay_s=wait_s)
         async with pace.line:
-            if (wait_s := pace.reserve()) > 0:
+            if (wait_s := await pace.turn()) > 0:
                 await self._sleep(wait_s)
 
     def _endpoint(self, name: str) -> _Endpoint:
@@ -319,7 +322,8 @@ class HttpClient:
             # Registries need none, and one that is kept costs time with every request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
-        pace = Pace(rate, self._connections(connections), self._clock)
+        turns = self._shared(name) if self._shared is not None else None
+        pace = Pace(rate, self._connections(connections), self._clock, turns)
         return _Endpoint(pace, client, _SLOW_DOWN_OF.get(name, _SLOW_DOWN))
 
     def _connections(self, configured: int) -> int:

@@ -22,13 +22,17 @@ def reserved_places(places: int) -> int:
 
 
 class Places:
-    """`total` and `lease_s` give the settings in force; `begin` takes an entry that nobody has in hand yet."""
+    """`total` gives the ecosystem's places and `more` how many messages the daemon may take beyond what it has in hand.
+
+    `begin` takes an entry; False if it is in hand already.
+    """
 
     def __init__(
         self,
         taker: Taker,
         *,
         total: Callable[[], int],
+        more: Callable[[], int],
         lease_s: float,
         in_flight: Collection[object],
         begin: Callable[[Entry], bool],
@@ -36,6 +40,7 @@ class Places:
     ) -> None:
         self._taker = taker
         self._total = total
+        self._more = more
         self._lease_s = lease_s
         self._in_flight = in_flight
         self._begin = begin
@@ -48,7 +53,7 @@ class Places:
         """Take what there is room for; wait a little if there is nothing, or no room. Raises RedisError."""
         self.look.clear()
         total = self._total()
-        room = total - len(self._in_flight)
+        room = min(total - len(self._in_flight), self._more())
         if room <= 0:
             await self._wait(_POLL_S)
             return

@@ -161,6 +161,7 @@ class Reader:
         return Places(
             Taker(self._redis, self._keys, ecosystem, self._group, self.consumer),
             total=lambda: int(getattr(self._workers, ecosystem.name)),
+            more=lambda: self._queue.concurrency - self.in_flight,
             lease_s=self._queue.lease_s,
             in_flight=self._in_flight[ecosystem.name],
             begin=begin,
