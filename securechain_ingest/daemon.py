@@ -25,6 +25,7 @@ from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.model import Ecosystem
+from securechain_ingest.progress import LOOP_S, Progress
 from securechain_ingest.queue import lanes
 from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.reader import Reader
@@ -106,6 +107,7 @@ class Daemon:
 
     async def serve(self, stores: Stores, service: Service, embedded: EmbeddedStores | None) -> None:
         """Run every loop until a signal has stopped the daemon and the drain is over."""
+        progress = Progress(lambda: step_limit_s(self._settings))
         reader = Reader(
             stores.redis,
             self._settings.queue,
@@ -113,6 +115,7 @@ class Daemon:
             [queue_ecosystem(registry.ecosystem) for registry in service.registries.values()],
             service.worker.handle,
             service.worker.link_known,
+            progress,
         )
         board = Board(stores.redis, self._settings.queue.stream)
         scheduler = Scheduler(
@@ -121,6 +124,7 @@ class Daemon:
             board,
             Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
             lease_s=self._settings.queue.lease_s,
+            turned=lambda: progress.turned("scheduler"),
         )
         heartbeat = Heartbeat(
             stores.redis,
@@ -145,6 +149,7 @@ class Daemon:
                 spawn("reader", read)
                 spawn("scheduler", scheduler.run)
                 spawn("heartbeat", heartbeat.run)
+                spawn("watchdog", lambda: self._feed_watchdog(progress))
                 spawn("signals", obey)
                 if embedded is not None:
                     spawn("embedded stores", embedded.watch)
@@ -158,6 +163,20 @@ class Daemon:
                     embedded=embedded is not None,
                 )
                 self._notifier.notify("READY=1")
+
+    async def _feed_watchdog(self, progress: Progress) -> None:
+        """Tell systemd that the process gets on, as often as the unit wants; says once what does not."""
+        period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1_000_000
+        was_stuck: str | None = None
+        while True:
+            await anyio.sleep(min(period_s / 3, 10.0) if period_s else 10.0)
+            stuck = progress.stuck()
+            if stuck is None:
+                if period_s:
+                    self._notifier.notify("WATCHDOG=1")
+            elif was_stuck is None:
+                logger.error("daemon_stuck", reason=stuck)
+            was_stuck = stuck
 
     async def _obey(
         self,
@@ -210,6 +229,13 @@ class Daemon:
 def queue_ecosystem(ecosystem: Ecosystem) -> lanes.Ecosystem:
     """What the queue knows of an ecosystem."""
     return lanes.Ecosystem(ecosystem.name, ecosystem.label, ecosystem.endpoint)
+
+
+def step_limit_s(settings: Settings) -> float:
+    """The longest that one step of a message may take: a request with its turn and pauses, a parse, a write."""
+    http = settings.http
+    request_s = 2 * http.total_timeout_s + http.max_retry_after_s
+    return request_s + 2 * settings.archives.timeout_s + 2 * settings.graph.query_timeout_s + LOOP_S
 
 
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:

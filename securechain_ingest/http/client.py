@@ -33,6 +33,7 @@ from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace, SharedTurns
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
+from securechain_ingest.progress import step
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
 T = TypeVar("T")
@@ -259,6 +260,7 @@ class HttpClient:
     @asynccontextmanager
     async def _send(self, address: Address, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """The answer of one server, bounded in time as a whole; what has no document in it is read to its end."""
+        step()
         endpoint, url = self._endpoint(address.endpoint), address.url
         longest_pause_s = self._settings.max_pause_s
         await self._turn(address.endpoint, endpoint.pace, url)
@@ -283,6 +285,7 @@ class HttpClient:
                     yield response
                     endpoint.pace.succeeded()
                 finally:
+                    step()
                     endpoint.received_bytes += response.num_bytes_downloaded
                     if meter is not None:
                         meter.received_bytes += response.num_bytes_downloaded
@@ -298,6 +301,7 @@ class HttpClient:
         if wait_s > self._settings.total_timeout_s:
             raise RateLimited(f"the turn of {shown(url)} comes in {wait_s:.0f} s", url=shown(url), delay_s=wait_s)
         async with pace.line:
+            step()
             if (wait_s := await pace.turn()) > 0:
                 await self._sleep(wait_s)
 

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
+from securechain_ingest.progress import Progress, step
 from securechain_ingest.queue.backoff import Outage, retry_delay_s
 from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.deliveries import Delivery, Outcome
@@ -64,7 +65,9 @@ class Reader:
         ecosystems: Sequence[Ecosystem],
         handler: Handler,
         link: Link,
+        progress: Progress,
     ) -> None:
+        self._progress = progress
         self._redis = redis
         self._queue = queue
         self._workers = workers
@@ -178,6 +181,7 @@ class Reader:
         wait_s = _POLL_S
         groups_known = False
         while not self._stopping.is_set():
+            self._progress.turned(name)
             try:
                 if not groups_known:
                     await ensure_groups(self._redis, self._streams, self._group)
@@ -195,6 +199,7 @@ class Reader:
                 self._outage.answered()
                 self._ready[name].set()
                 wait_s = _POLL_S
+        self._progress.ended(name)
 
     async def _sit_out(self, error: RedisError, wait_s: float) -> float:
         """Wait, unless told to stop; the next time longer."""
@@ -210,7 +215,8 @@ class Reader:
     async def _serve(self, entry: Entry, ecosystem: Ecosystem) -> None:
         """Handle one entry and settle it; a task of its own."""
         try:
-            failed = await self._handle(entry)
+            with self._progress.work(f"message {entry.entry_id}"):
+                failed = await self._handle(entry)
             if failed is None:
                 await self._well(entry, ecosystem)
             else:
@@ -246,6 +252,7 @@ class Reader:
             try:
                 outcome = await self._handler(delivery)
             except StoreAway as error:
+                step()
                 self._others_outage.failed(error)
                 if self._stopping.is_set() or time.monotonic() > give_up_at:
                     raise

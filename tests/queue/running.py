@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 from redis.asyncio import Redis
 
+from securechain_ingest.progress import Progress
 from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.forwarder import Link
 from securechain_ingest.queue.keys import Keys
@@ -42,7 +43,7 @@ def make_reader(
 ) -> Reader:
     """One that serves ECOSYSTEMS, with so many places for each."""
     workers = WorkerSettings(**dict.fromkeys(WorkerSettings.model_fields, places))
-    return Reader(redis, queue, workers, ECOSYSTEMS, handler, link)
+    return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, Progress(lambda: 600.0))
 
 
 def data(package: str = "six", **keys: Any) -> str:
