@@ -99,7 +99,7 @@ class VulnerabilitySettings(Section):
 
 
 class RedisSettings(Section):
-    url: Annotated[SecretStr, _address("redis", "rediss", "unix")] | None = None
+    url: Annotated[SecretStr, _address("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")] | None = None
     host: str | None = None
     port: int = Field(default=6379, ge=1, le=65_535)
     db: int = Field(default=0, ge=0, le=1_000_000)

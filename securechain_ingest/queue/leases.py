@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from typing import Final
 
-import redis
 import structlog
 from redis import asyncio as aioredis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import OWNED
+from securechain_ingest.redis_connection import blocking_twin
 
 logger = structlog.get_logger(__name__)
 
-_COPIED = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
 _RETRY_S = 0.5
 
 # JUSTID leaves the delivery count as it is and sets the idle time to zero.
@@ -49,7 +46,7 @@ class LeaseKeeper:
         self._group = group
         self._consumer = consumer
         self._period_s = lease_s / 3
-        self._redis = synchronous_twin(client)
+        self._redis = blocking_twin(client)
         self._held: set[tuple[str, Lane, str]] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -98,16 +95,3 @@ class LeaseKeeper:
                 consumer=self._consumer,
                 ids=[entry_id for _, _, entry_id in held],
             )
-
-
-def synchronous_twin(client: aioredis.Redis) -> redis.Redis:
-    """A synchronous client on the same server and database, with the same credentials and timeouts."""
-    pool = client.connection_pool
-    known: dict[str, Any] = pool.connection_kwargs
-    options = {key: value for key, value in known.items() if key in _COPIED or key.startswith("ssl_")}
-    if issubclass(pool.connection_class, aioredis.UnixDomainSocketConnection):
-        options["unix_socket_path"] = known["path"]
-    # One repetition for a connection that went stale; the keeper itself tries again soon, while a longer wait inside
-    # the client would cost the lease.
-    retry = Retry(NoBackoff(), retries=1)
-    return redis.Redis(ssl=issubclass(pool.connection_class, aioredis.SSLConnection), retry=retry, **options)

@@ -16,8 +16,8 @@ from securechain_ingest.queue import forwarder, settlement
 from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.groups import ensure_groups, remove_consumers
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.leases import synchronous_twin
 from securechain_ingest.queue.messages import Message
+from securechain_ingest.redis_connection import blocking_twin
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import (
     Gate,
@@ -245,7 +245,7 @@ async def test_each_process_is_a_consumer_of_its_own_unless_one_is_named(redis: 
 async def test_the_lease_keeper_reaches_the_same_database_with_the_same_timeouts(redis_url: str) -> None:
     async with Redis.from_url(redis_url, socket_timeout=3) as client:
         await client.set("here", "yes")
-        with synchronous_twin(client) as twin:
+        with blocking_twin(client) as twin:
             assert twin.get("here") == b"yes"
             assert twin.connection_pool.connection_kwargs["socket_timeout"] == 3
 
