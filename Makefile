@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test soak bench lint lock
+.PHONY: setup run test soak chaos bench lint lock
 
 setup: $(VENV)/.complete
 
@@ -29,6 +29,11 @@ ROUNDS ?= 100
 SEED ?= $(shell date +%s)
 soak: setup
 	$(BIN)/pytest -m soak --soak-rounds $(ROUNDS) --soak-seed $(SEED)
+
+# Kills daemons, parsers and stores and cuts connections at random while MESSAGES messages are served; SEED repeats it.
+MESSAGES ?= 3000
+chaos: setup
+	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-seed $(SEED)
 
 # Prints the figures; takes some minutes, wants a machine that does nothing else, and Java and Maven for a real Neo4j.
 bench: setup

@@ -22,6 +22,10 @@ class CutStore:
         """End every connection and accept none."""
         self._loop.call_soon_threadsafe(self._proxy.cut)
 
+    def slow_down(self, delay_s: float) -> None:
+        """Hold up each piece for so long; 0 as before."""
+        self._proxy.delay_s = delay_s
+
     def mend(self) -> None:
         self._loop.call_soon_threadsafe(self._proxy.mend)
 

@@ -14,6 +14,8 @@ class Proxy:
     def __init__(self, target_url: str) -> None:
         self._target = urlsplit(target_url)
         self._is_cut = False
+        self.delay_s = 0.0
+        """How long each piece is held up on its way."""
         self._writers: set[asyncio.StreamWriter] = set()
         self.url = ""
 
@@ -43,7 +45,11 @@ class Proxy:
         if self._is_cut:
             writer.transport.abort()
             return
-        onward = await asyncio.open_connection(self._target.hostname, self._target.port)
+        try:
+            onward = await asyncio.open_connection(self._target.hostname, self._target.port)
+        except OSError:
+            writer.transport.abort()  # The server itself is away.
+            return
         pair = {writer, onward[1]}
         self._writers |= pair
         try:
@@ -56,6 +62,8 @@ class Proxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while received := await reader.read(65_536):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
                 writer.write(received)
                 await writer.drain()
         writer.transport.abort()
