@@ -14,6 +14,7 @@ from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.queue.rates import EndpointTurns
+from securechain_ingest.queue.room import RequiredRoom
 from securechain_ingest.registries import build_registries
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
@@ -59,5 +60,6 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             names,
             max_strikes=settings.archives.max_strikes,
             depth=depth,
+            has_room=RequiredRoom(stores.redis, lambda: settings.queue),
         )
         yield Service(worker, http, registries, pool, names)

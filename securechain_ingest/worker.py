@@ -7,7 +7,7 @@ only after the write that it asked for is committed, and a repeated write leaves
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -86,11 +86,16 @@ class _Visit:
     """The graph has the package now, under this purl."""
 
 
+async def always_room(_ecosystem: str) -> bool:
+    """For whoever queues nothing, and so needs no room for it."""
+    return True
+
+
 class Worker:
     """Serves requests for packages; safe for any number of concurrent calls.
 
     `depth` gives the setting for messages that carry none (None: without limit), asked anew for each message so that a
-    reload takes effect.
+    reload takes effect. `has_room` says whether an ecosystem's follow-ups can be queued.
     """
 
     def __init__(
@@ -102,7 +107,9 @@ class Worker:
         *,
         max_strikes: int,
         depth: Callable[[], int | None],
+        has_room: Callable[[str], Awaitable[bool]] = always_room,
     ) -> None:
+        self._has_room = has_room
         self._registries = registries
         self._graph = graph
         self._advisories = advisories
@@ -122,7 +129,7 @@ class Worker:
                 kind="unsupported_type",
             )
         with prioritised(Priority(is_urgent=delivery.lane is Lane.ASKED)):
-            result = await self.ingest(registry, self._request(registry, delivery))
+            result = await self.ingest(registry, await self._request(registry, delivery))
         return self._outcome(message, result)
 
     async def link_known(self, deliveries: Sequence[Delivery]) -> list[Outcome | None]:
@@ -134,21 +141,21 @@ class Worker:
 
     async def _link_if_known(self, delivery: Delivery) -> Outcome | None:
         try:
-            request = self._request(self._registries[delivery.message.node_type], delivery)
+            request = await self._request(self._registries[delivery.message.node_type], delivery)
         except InvalidName:
             return None  # Whoever takes it from its lane says so.
         if await self._graph.known(request.ref) is None:
             return None
         return self._outcome(delivery.message, await self._link(request))
 
-    def _request(self, registry: Registry, delivery: Delivery) -> Request:
+    async def _request(self, registry: Registry, delivery: Delivery) -> Request:
         message = delivery.message
         depth = self._depth_of(message)
         return Request(
             ref=registry.identify(message.package),
             parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
             refresh=message.refresh,
-            follow=depth is None or depth > 0,
+            follow=(depth is None or depth > 0) and await self._has_room(registry.ecosystem.name),
             internal=message.internal,
             at_least=message.at_least,
             removed=message.removed,
