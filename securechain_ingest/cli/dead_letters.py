@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Protocol, TypeVar
 
 import typer
@@ -80,8 +81,11 @@ def replay_command(
 ) -> None:
     """Put dead letters back on the stream, as if they had just been sent."""
     from securechain_ingest.queue.dead_letters import replay_dead_letters
+    from securechain_ingest.registries import REGISTRIES
 
-    _act_on(ids, everything, kind, load_settings(config, state_dir), replay_dead_letters, "replayed")
+    ecosystems = {registry.ecosystem.label: registry.ecosystem.name for registry in REGISTRIES}
+    replay = partial(replay_dead_letters, ecosystems=ecosystems)
+    _act_on(ids, everything, kind, load_settings(config, state_dir), replay, "replayed")
 
 
 @app.command("drop")

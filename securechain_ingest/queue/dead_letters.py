@@ -11,9 +11,10 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from securechain_ingest.errors import StoreError
+from securechain_ingest.errors import PoisonMessage, StoreError
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
+from securechain_ingest.queue.messages import parse_data
 from securechain_ingest.queue.script import Script
 from securechain_ingest.settings import QueueSettings
 
@@ -22,15 +23,15 @@ _PAGE = 500
 _REPLAY: Final = Script(
     """
 local replayed = 0
-for _, id in ipairs(ids) do
+for i, id in ipairs(ids) do
     local found = redis.call('XRANGE', dead_letters, id, id)
     if #found == 1 then
         local letter = {}
         for i = 1, #found[1][2], 2 do letter[found[1][2][i]] = found[1][2][i + 1] end
         local fields = {'data', letter.data or ''}
-        if is_lane == '1' and letter.run then
-            fields[3], fields[4] = 'run', letter.run
-            redis.call('HINCRBY', run_counts, letter.run .. ':open', 1)
+        if runs[i] ~= '' then
+            fields[3], fields[4] = 'run', runs[i]
+            redis.call('HINCRBY', run_counts, runs[i] .. ':open', 1)
         end
         redis.call('XADD', target, '*', unpack(fields))
         redis.call('XDEL', dead_letters, id)
@@ -40,7 +41,7 @@ end
 return replayed
 """,
     keys="dead_letters target run_counts",
-    arguments="is_lane ids*",
+    arguments="ids* runs*",
 )
 
 _ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
@@ -61,7 +62,6 @@ class DeadLetter:
     origin_id: str
     lane: str = ""
     """Where it waited, and where a replay puts it; empty where that is not known."""
-    ecosystem: str = ""
 
 
 async def list_dead_letters(
@@ -88,21 +88,26 @@ async def show_dead_letter(redis: Redis, queue: QueueSettings, entry_id: str) ->
 
 
 async def replay_dead_letters(
-    redis: Redis, queue: QueueSettings, *, ids: Iterable[str] | None = None, kind: str | None = None
+    redis: Redis,
+    queue: QueueSettings,
+    *,
+    ecosystems: Mapping[str, str],
+    ids: Iterable[str] | None = None,
+    kind: str | None = None,
 ) -> int:
     """Move dead letters back to their lanes as if their raw text had just been sent; how many. Raises StoreError.
 
-    One whose lane is not known goes to the stream of submissions. Without `ids`: all that there are now, or all of
-    `kind`. Each is moved whole or not at all.
+    `ecosystems` gives the ecosystem of each node type. A letter that is no message of theirs, or whose lane is not
+    known, goes to the stream of submissions. Without `ids`: all that there are now, or all of `kind`. Each is moved
+    whole or not at all.
     """
     keys = Keys(queue.stream)
 
     async def replay(chosen: list[DeadLetter]) -> int:
-        by_target: dict[str, list[str]] = {}
+        by_target: dict[str, list[tuple[str, str]]] = {}
         for letter in chosen:
-            is_known = letter.ecosystem and letter.lane in LANES
-            target = keys.lane(letter.ecosystem, Lane(letter.lane)) if is_known else keys.submissions
-            by_target.setdefault(target, []).append(letter.entry_id)
+            target, run = _target(keys, ecosystems, letter)
+            by_target.setdefault(target, []).append((letter.entry_id, run))
         replayed = 0
         for target, named in by_target.items():
             replayed += await _REPLAY.run(
@@ -110,8 +115,8 @@ async def replay_dead_letters(
                 dead_letters=keys.dead_letters,
                 target=target,
                 run_counts=keys.run_counts,
-                is_lane=int(target != keys.submissions),
-                ids=named,
+                ids=[entry_id for entry_id, _ in named],
+                runs=[run for _, run in named],
             )
         return replayed
 
@@ -153,6 +158,18 @@ async def _each_page(
     return done
 
 
+def _target(keys: Keys, ecosystems: Mapping[str, str], letter: DeadLetter) -> tuple[str, str]:
+    """The stream that a replay adds to, and the run that it counts for."""
+    try:
+        message = parse_data(letter.data)
+    except PoisonMessage:
+        return keys.submissions, ""
+    ecosystem = ecosystems.get(message.node_type)
+    if ecosystem is None or letter.lane not in LANES:
+        return keys.submissions, message.run or ""
+    return keys.lane(ecosystem, Lane(letter.lane)), message.run or ""
+
+
 async def _named(redis: Redis, queue: QueueSettings, ids: Iterable[str]) -> list[DeadLetter]:
     async with redis.pipeline(transaction=False) as pipeline:
         for entry_id in ids:
@@ -190,7 +207,6 @@ def _letter(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         last_failed_at=text.get("last_failed_at", ""),
         origin_id=text.get("origin_id", ""),
         lane=text.get("lane", ""),
-        ecosystem=text.get("ecosystem", ""),
     )
 
 

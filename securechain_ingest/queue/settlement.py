@@ -253,10 +253,6 @@ def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
         "origin_id": entry.origin_id,
         "lane": entry.lane,
     }
-    if entry.ecosystem:
-        fields["ecosystem"] = entry.ecosystem
-    if entry.run:
-        fields["run"] = entry.run
     return [part for field in fields.items() for part in field]
 
 

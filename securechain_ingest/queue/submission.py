@@ -15,6 +15,7 @@ import anyio
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import PoisonMessage
+from securechain_ingest.model import newest_announcement
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import COMPLETED_MAX, LANES, Lane
 from securechain_ingest.queue.messages import Message, encode, parse_data
@@ -96,7 +97,7 @@ class Added:
     merged: int
 
 
-def merged(earlier: Message, later: Message, announcements: Callable[[str, str], str] = lambda _, new: new) -> Message:
+def merged(earlier: Message, later: Message, announcements: Callable[[str, str], str] = newest_announcement) -> Message:
     """One message that says what both say. `announcements` joins what a feed has said of the package twice."""
     if earlier.at_least and later.at_least and earlier.at_least != later.at_least:
         at_least: str | None = announcements(earlier.at_least, later.at_least)
@@ -138,7 +139,7 @@ async def enqueue(
     lane: Lane,
     messages: Sequence[Message],
     *,
-    announcements: Callable[[str, str], str] = lambda _, new: new,
+    announcements: Callable[[str, str], str] = newest_announcement,
 ) -> Added:
     """Add the daemon's own messages on one ecosystem to a lane, waiting as long as it is full. Raises StoreError.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import LaneStatus, queue_status
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Gate, Recorder, add, lane_of, running, until
+from tests.queue.running import ECOSYSTEMS, Gate, Recorder, add, lane_of, running, until
+
+replay = partial(replay_dead_letters, ecosystems={each.label: each.name for each in ECOSYSTEMS})
 
 
 @pytest.fixture
@@ -67,14 +70,14 @@ async def test_an_id_that_is_no_dead_letter_finds_none(
     redis: Redis, queue: QueueSettings, ids: list[str], entry_id: str
 ) -> None:
     assert await show_dead_letter(redis, queue, entry_id) is None
-    assert await replay_dead_letters(redis, queue, ids=[entry_id]) == 0
+    assert await replay(redis, queue, ids=[entry_id]) == 0
     assert await listed(redis, queue) == ids
 
 
 async def test_a_replayed_message_is_on_the_stream_byte_for_byte_and_no_dead_letter_any_more(
     redis: Redis, queue: QueueSettings, ids: list[str]
 ) -> None:
-    assert await replay_dead_letters(redis, queue, ids=ids[:1]) == 1
+    assert await replay(redis, queue, ids=ids[:1]) == 1
     rows: Any = await redis.xrange(queue.stream)
     assert [fields for _, fields in rows] == [{b"data": b"\xff{"}]
     assert await listed(redis, queue) == ids[1:]
@@ -87,7 +90,7 @@ async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Re
     await add(redis, lane_of(queue, Lane.LISTED), "six")
     async with running(redis, queue, Recorder(act)):
         await until(lambda: redis.xlen(Keys(queue.stream).dead_letters))
-    assert await replay_dead_letters(redis, queue) == 1
+    assert await replay(redis, queue) == 1
     assert await redis.xlen(lane_of(queue, Lane.LISTED)) == 1
     handler = Recorder()
     async with running(redis, queue, handler):
@@ -96,9 +99,9 @@ async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Re
 
 
 async def test_dead_letters_are_replayed_by_kind_or_all(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:
-    assert await replay_dead_letters(redis, queue, kind="bad_json") == 2
+    assert await replay(redis, queue, kind="bad_json") == 2
     assert await listed(redis, queue) == [ids[1], ids[3]]
-    assert await replay_dead_letters(redis, queue) == 2
+    assert await replay(redis, queue) == 2
     assert await redis.xlen(queue.stream) == 4
 
 
@@ -117,7 +120,7 @@ async def test_more_dead_letters_than_a_page_are_all_replayed(redis: Redis, queu
         for number in range(1100):
             pipeline.xadd(Keys(queue.stream).dead_letters, {"data": str(number), "error": "x"})
         await pipeline.execute()
-    assert await replay_dead_letters(redis, queue) == 1100
+    assert await replay(redis, queue) == 1100
     rows: Any = await redis.xrange(queue.stream)
     assert [int(fields[b"data"]) for _, fields in rows] == list(range(1100))
 
