@@ -11,6 +11,7 @@ from securechain_ingest.registries.maven.pom import Pom, parse_pom
 from securechain_ingest.registries.maven.resolution import MAX_DEPTH, Effectives
 from tests.registries.maven.poms import (
     Shelf,
+    at_once,
     bom,
     dependencies,
     dependency,
@@ -282,7 +283,7 @@ async def test_boms_in_a_circle_are_survived_and_told() -> None:
     assert found.gaps == ("BOM o:a:1 is its own: g:c:1 -> o:a:1 -> o:b:1 -> o:a:1",)
 
 
-@pytest.mark.parametrize("version", ["${revision}", "[1.0,2.0)", ""])
+@pytest.mark.parametrize("version", ["${revision}", "1,2", ""])
 async def test_a_parent_whose_version_is_none_is_not_asked_for(version: str) -> None:
     shelf = Shelf(project("g:c:1", dependencies(dependency("o:a:1")), parent=f"g:p:{version}"))
     found = await shelf.effective("g:c:1")
@@ -299,7 +300,9 @@ async def test_a_chain_of_parents_without_end_ends() -> None:
         loads += 1
         return parse_pom(project(f"g:p{loads}:1", parent=f"g:p{loads + 1}:1")[1], str(coordinates))
 
-    found = await Effectives(load).of(Coordinates("g", "p0", "1"), parse_pom(project("g:p0:1", parent="g:p1:1")[1], ""))
+    found = await Effectives(load, Shelf().versions, at_once).of(
+        Coordinates("g", "p0", "1"), parse_pom(project("g:p0:1", parent="g:p1:1")[1], "")
+    )
 
     assert loads == MAX_DEPTH
     assert "one too many" in found.gaps[0]
@@ -315,7 +318,7 @@ async def test_boms_that_import_ever_more_boms_end() -> None:
         return parse_pom(project("o:any:1", management(*more))[1], str(coordinates))
 
     own = project("g:c:1", management(bom("o:b:1")) + dependencies(dependency("o:x")))[1]
-    found = await Effectives(load).of(Coordinates("g", "c", "1"), parse_pom(own, ""))
+    found = await Effectives(load, Shelf().versions, at_once).of(Coordinates("g", "c", "1"), parse_pom(own, ""))
 
     assert loads <= 1000
     assert any("one too many" in gap for gap in found.gaps)
@@ -335,7 +338,7 @@ async def test_what_cannot_be_had_now_is_an_error_and_no_gap(failure: Unavailabl
 
     _, document = project("g:c:1", body + dependencies(dependency("o:x")), parent=None if body else "g:p:1")
     with pytest.raises(type(failure)):
-        await Effectives(load).of(Coordinates("g", "c", "1"), parse_pom(document, ""))
+        await Effectives(load, Shelf().versions, at_once).of(Coordinates("g", "c", "1"), parse_pom(document, ""))
 
 
 # What is kept.
@@ -373,3 +376,37 @@ def test_a_cache_keeps_what_was_used_last_within_its_limit() -> None:
     cache.put("d", 6, 5)
     cache.put("e", 7, 5)
     assert [cache.get(key) for key in "de"] == [6, 7]
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind", "version"),
+    [
+        ("${s}", "${t}", "4.0"),
+        ("import", "${t}", "4.0"),
+        ("${s}", "pom", "4.0"),
+        ("${nested}", "pom", "4.0"),
+        ("${s}", "jar", None),
+        ("${nobody}", "pom", None),
+        ("Import", "pom", None),
+    ],
+)
+async def test_the_scope_and_the_type_of_an_import_may_be_properties(
+    scope: str, kind: str, version: str | None
+) -> None:
+    texts = properties(s="import", t="pom", nested="${s}")
+    own = management(dependency("o:bom:1", type=kind, scope=scope)) + dependencies(dependency("d:x"))
+
+    assert await direct(project("g:c:1", texts + own), project("o:bom:1", management(dependency("d:x:4.0")))) == [
+        f"d:x:{version}:compile"
+    ]
+
+
+async def test_an_import_by_properties_counts_in_a_bom_and_by_a_childs_properties() -> None:
+    parent = project("g:p:1", properties(s="test") + management(dependency("o:bom:1", type="pom", scope="${s}")))
+    child = project("g:c:1", properties(s="import") + dependencies(dependency("d:x")), parent="g:p:1")
+    boms = [
+        project("o:bom:1", properties(t="pom") + management(dependency("o:other:1", type="${t}", scope="import"))),
+        project("o:other:1", management(dependency("d:x:4.0"))),
+    ]
+
+    assert await direct(child, parent, *boms) == ["d:x:4.0:compile"]
