@@ -6,6 +6,7 @@ The `release`, `latest` and `lastUpdated` of versions are not read: they say wha
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -29,12 +30,17 @@ def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
     return versions
 
 
-def default_version(versions: tuple[str, ...]) -> str:
+def default_version(versions: Sequence[str]) -> str:
     """What a user takes who just wants the newest: the highest release, else the highest of any kind.
 
     Beside releases with numbers the dates of long ago (commons-io's 20030203.000550) count less, high as they are.
     """
-    return max(versions, key=_preference)
+    return by_preference(versions)[0]
+
+
+def by_preference(versions: Sequence[str]) -> list[str]:
+    """The default version first, then what would be it without that one, and so on."""
+    return sorted(versions, key=_preference, reverse=True)
 
 
 def parse_listing(body: bytes) -> tuple[str, ...]:
