@@ -6,7 +6,6 @@ imported BOM that no other package has needed before. One or two for the import 
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ from securechain_ingest.registries.maven import names
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.import_names import read_jar
 from securechain_ingest.registries.maven.index_records import listed_versions, revision
-from securechain_ingest.registries.maven.metadata import by_preference, parse_listing, parse_metadata
+from securechain_ingest.registries.maven.metadata import by_preference, near_folders, parse_metadata
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.package import package_properties, vendor_of_group
 from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
@@ -130,10 +129,8 @@ class Maven:
             listing = await self._http.get(url, limit_bytes=_MAX_LISTING_BYTES)
         except NotFound:
             return ()
-        folders = await self._pool.parse_document(parse_listing, listing.body)
-        by_name = {name.lower(): name for name in folders}
-        near = get_close_matches(artifact_id.lower(), by_name, n=_MAX_NEAR_NAMES)
-        return tuple(f"{group_id}:{by_name[name]}" for name in near)
+        near = await self._pool.parse_document(near_folders, listing.body, artifact_id, _MAX_NEAR_NAMES)
+        return tuple(f"{group_id}:{name}" for name in near)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The group id, which by convention is the root package."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Final
 from urllib.parse import unquote
 
@@ -47,6 +48,15 @@ def parse_listing(body: bytes) -> tuple[str, ...]:
     """The folders in a folder, from the page that is shown of it; its form is nowhere promised."""
     names = (unquote(name.decode(errors="replace")) for name in _FOLDER.findall(body))
     return tuple(dict.fromkeys(name for name in names if name.strip(".")))
+
+
+def near_folders(body: bytes, name: str, count: int) -> tuple[str, ...]:
+    """Of the folders in a folder those, at most `count`, whose names are nearest to one, whatever their case.
+
+    Takes some tens of microseconds a folder, and a group may have a hundred thousand.
+    """
+    by_name = {folder.lower(): folder for folder in parse_listing(body)}
+    return tuple(by_name[near] for near in get_close_matches(name.lower(), by_name, n=count))
 
 
 def _preference(name: str) -> tuple[int, VersionKey, str]:

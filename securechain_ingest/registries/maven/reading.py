@@ -32,7 +32,7 @@ class Reading:
     dependencies: tuple[Dependency, ...]
     """Direct ones of every scope; a scope of None is not known yet."""
     wanting: tuple[Key, ...]
-    """Of dependencies that imported BOMs may say more of."""
+    """Of dependencies that imported BOMs may say more of; none if nothing is imported."""
     imports: tuple[Coordinates, ...]
     """These BOMs, if there are such dependencies."""
     relocation: Coordinates | None
@@ -43,10 +43,10 @@ class Reading:
 
     def with_imported(self, managed: Mapping[Key, Dependency]) -> tuple[Dependency, ...]:
         """The dependencies of the effective POM: `managed` has what was found of those that were wanting."""
-        found = self.dependencies
-        if managed:
-            found = tuple(managed_by(one, managed[one.key]) if one.key in managed else one for one in found)
-        return tuple(one if one.scope else one._replace(scope="compile") for one in found)
+        if not self.wanting:
+            return self.dependencies
+        found = (managed_by(one, managed[one.key]) if one.key in managed else one for one in self.dependencies)
+        return tuple(_with_scope(one) for one in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,14 @@ def read_pom(model: Model, own: Coordinates) -> Reading:
     if relocation is not None:
         return Reading((), (), (), relocation, None, address)
     dependencies, wanting = managed_dependencies(model, texts)
-    return Reading(tuple(dependencies), wanting, imports(model, texts) if wanting else (), None, file, address)
+    wanted = imports(model, texts) if wanting else ()
+    if not wanted:
+        return Reading(tuple(map(_with_scope, dependencies)), (), (), None, file, address)
+    return Reading(tuple(dependencies), wanting, wanted, None, file, address)
+
+
+def _with_scope(dependency: Dependency) -> Dependency:
+    return dependency if dependency.scope else dependency._replace(scope="compile")
 
 
 def read_bom(model: Model) -> BomReading:
