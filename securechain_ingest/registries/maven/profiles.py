@@ -29,7 +29,15 @@ _SYSTEM_PROPERTIES: Final = {
     "path.separator": ":",
     "line.separator": "\n",
     "file.encoding": "UTF-8",
+    "sun.arch.data.model": "64",
 }
+_UNKNOWN_PROPERTIES: Final = frozenset(
+    {"java.home", "java.io.tmpdir", "java.runtime.name", "java.runtime.version", "java.vendor", "java.vendor.url"}
+    | {"java.vm.name", "java.vm.vendor", "java.vm.version", "java.class.path", "java.library.path", "os.version"}
+    | {"user.dir", "user.home", "user.name", "maven.version", "maven.home", "maven.build.version"}
+)
+"""Those that every Maven has, with one value or another."""
+
 _ABSOLUTE: Final = ("/", "${user.home}", "${java.home}")
 _JDK_NUMBERS: Final = tuple(map(int, JDK.split(".")))
 _INTEGER: Final = re.compile(r"[+-]?\d{1,20}")
@@ -149,7 +157,8 @@ def _property(element: etree._Element) -> bool:
     if value:
         # With a value Maven overlooks a negated name.
         return (held == value.removeprefix("!")) != value.startswith("!")
-    return (held is not None) != name.startswith("!")
+    is_set = held is not None or name.removeprefix("!") in _UNKNOWN_PROPERTIES
+    return is_set != name.startswith("!")
 
 
 def _file(element: etree._Element) -> bool:

@@ -156,6 +156,9 @@ def test_dependencies_of_plugins_and_profiles_that_are_not_active_do_not_count()
         "<activeByDefault>true</activeByDefault>",
         "<activeByDefault>true</activeByDefault><jdk>1.4</jdk>",
         "<jdk>17</jdk><property><name>!anything</name></property>",
+        "<property><name>java.home</name></property>",
+        "<property><name>maven.version</name></property>",
+        "<property><name>java.vendor</name><value>!some vendor of old</value></property>",
     ],
 )
 def test_these_profiles_are_active(activation: str) -> None:
@@ -174,6 +177,8 @@ def test_these_profiles_are_active(activation: str) -> None:
         "<jdk>(,11)</jdk>",
         "<jdk>[1.5,1.6],[17,)</jdk>",
         "<jdk>[x,y]</jdk>",
+        "<property><name>!java.vm.name</name></property>",
+        "<property><name>user.home</name><value>/home/somebody</value></property>",
         "<os><family>windows</family></os>",
         "<os><family>mac</family></os>",
         "<os><name>Linux</name><arch>aarch64</arch></os>",
