@@ -41,7 +41,7 @@ def default_version(versions: Sequence[str]) -> str:
 
 def by_preference(versions: Sequence[str]) -> list[str]:
     """The default version first, then what would be it without that one, and so on."""
-    return sorted(versions, key=_preference, reverse=True)
+    return sorted(versions, key=preference, reverse=True)
 
 
 def parse_listing(body: bytes) -> tuple[str, ...]:
@@ -59,7 +59,8 @@ def near_folders(body: bytes, name: str, count: int) -> tuple[str, ...]:
     return tuple(by_name[near] for near in get_close_matches(name.lower(), by_name, n=count))
 
 
-def _preference(name: str) -> tuple[int, VersionKey, str]:
+def preference(name: str) -> tuple[int, VersionKey, str]:
+    """A key that sorts the version that users take by default last."""
     try:
         key = version_key(name)
     except ValueError:
