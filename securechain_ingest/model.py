@@ -34,6 +34,9 @@ class Ecosystem:
     """The ecosystem literal of advisories: `PyPI`."""
     version_key: Callable[[str], Any]
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+    range_key: Callable[[str], Any] | None = None
+    """The same for the ranges of advisories, where the ecosystem's own tool of today has another order than the clients
+    of the graph; None: as `version_key`."""
     name_key: Callable[[str], str] = str
     """Equal for the spellings that its registry takes for one name; without it each spelling is a name of its own."""
     namespace_separator: str = "/"
@@ -41,6 +44,10 @@ class Ecosystem:
     import_names_version: int = 1
     """Goes up with a change of its parser that gives other import names; stands on each package beside them, so that
     `backfill import-names` finds those that an older parser has read."""
+
+    def range_order(self, name: str) -> Any:
+        """The key by which advisories' ranges are read; raises ValueError as `version_key` does."""
+        return (self.range_key or self.version_key)(name)
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
         """Serial numbers for one package's versions: ascending, dense from 0; UNORDERED for names without an order.
