@@ -17,17 +17,18 @@ from neo4j import AsyncGraphDatabase
 from neo4j.time import DateTime
 
 from securechain_ingest import oneshot
-from securechain_ingest.configuration import load
+from securechain_ingest.configuration import Settings, load
 from securechain_ingest.graph.view import aware
 from securechain_ingest.intake.keys import Keys
 from securechain_ingest.intake.reader import Reader as QueueReader
 from securechain_ingest.jobs.backfill import Backfill, Kind, Position
-from securechain_ingest.jobs.refresh import queue_due_archives
+from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.registries.protocol import Registry
+from securechain_ingest.runs import Run
 from securechain_ingest.service import Service, build_service
-from securechain_ingest.settings import QueueSettings, RefreshSettings
+from securechain_ingest.settings import QueueSettings
 from securechain_ingest.stores import Stores
 from tests.graph.conftest import Reader
 from tests.intake.running import assert_no_leak, dead_letters, is_idle, until
@@ -35,7 +36,6 @@ from tests.registry_server import Server
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
 QUEUE = QueueSettings(lease_s=60, retry_base_s=0.001, retry_max_s=0.002)
-REFRESH = RefreshSettings()
 MARKS = ("error", "failed_version", "tries", "tried_at", "retry_at")
 """What stands on a package whose archive could not be read, behind `import_names_`."""
 
@@ -45,6 +45,7 @@ class Everything:
     """Each package of a test is one of its own, so that the graph need not be emptied between tests."""
 
     server: Server
+    settings: Settings
     stores: Stores
     service: Service
     read: Reader
@@ -63,11 +64,21 @@ class Everything:
         await self.ask(ref, refresh=True, internal=True)
 
     async def due(self) -> int:
-        """Run the job that asks for what is to be tried again, and wait until the daemon is done; how many it asked."""
-        ecosystems = [registry.ecosystem for registry in self.service.registries.values()]
-        queued = await queue_due_archives(self.stores.redis, self.stores.graph, ecosystems, QUEUE, REFRESH)
-        await self.settled()
+        """Run the job that asks for what is to be tried again, and wait until that is done; how many it was."""
+        queued = await self.queue_due()
+        assert await dead_letters(self.stores.redis, QUEUE) == []
         return queued
+
+    async def queue_due(self) -> int:
+        """The same, where a message may come to nothing."""
+        run = Run("run", "packages_refresh", {})
+        await build_jobs(self.stores, self.service, lambda: self.settings)[run.job](run)
+        await until(lambda: is_idle(self.stores.redis, QUEUE))
+        assert run.metrics["packages_queued"] == 0
+        return int(run.metrics["archives_queued"])
+
+    async def forget_dead_letters(self) -> None:
+        await self.stores.redis.delete(Keys(QUEUE.stream).dead_letters)
 
     async def settled(self) -> None:
         await until(lambda: is_idle(self.stores.redis, QUEUE))
@@ -166,7 +177,7 @@ async def everything(
         running = asyncio.create_task(daemon.run(), name="reader")
         await daemon.ready()
         try:
-            yield Everything(server, stores, service, Reader(driver, graph.database))
+            yield Everything(server, configuration, stores, service, Reader(driver, graph.database))
             await assert_no_leak(stores.redis, QUEUE)
         finally:
             daemon.stop()
