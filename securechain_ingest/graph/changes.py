@@ -47,6 +47,7 @@ class Changes:
         """Take up one package. `parent_property`: which property of the package its edges carry as their parent."""
         package = write.package
         if identity.renamed is not None:
+            # In front of whoever takes the name. No other package of the transaction can want it (`Graph.write`).
             self.updated_packages.append(
                 {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
             )
@@ -92,7 +93,6 @@ class Changes:
 
     def chunks(self, limit: int) -> Iterator[dict[str, list[Any]]]:
         """The parameters in portions of about `limit` rows, at least one; sorted against deadlocks."""
-        self.updated_packages.sort(key=lambda row: len(row["properties"]))  # names are given up before they are taken
         self.targets.sort(key=lambda row: (row["purl"], not row["new"]))  # to create an edge comes before to merge it
         self.parents.sort(key=lambda row: row["id"])
         portion, room = _empty(), limit
