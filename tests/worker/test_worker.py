@@ -237,6 +237,12 @@ async def test_a_repository_that_only_the_archive_names_is_taken_with_its_owner(
     node = await bench.node("app")
     assert (node["repository_url"], node["vendor"]) == ("https://github.com/owner/app", "owner")
     assert (await bench.node("told"))["repository_url"] == "n/a", "the document's word goes before"
+    bench.registry.archive_error = ArchiveRefused("the archive is damaged", reason="damaged")
+    bench.registry.has(package("app", "1.0.0", "1.1.0", repository_url=None, vendor=None, validator='"next"'))
+    await bench.serve("app", refresh=True)
+    node = await bench.node("app")
+    assert node["import_names_error"] == "the archive is damaged"
+    assert (node["repository_url"], node["vendor"]) == ("https://github.com/owner/app", "owner"), "as known before"
 
 
 async def test_advisories_are_taken_to_the_versions_also_of_an_unchanged_package(bench: Bench) -> None:
