@@ -139,17 +139,34 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedTry:
+    """The last of the tries to read a package's archive, none of which has succeeded yet."""
+
+    version: str
+    """Whose archive it is; that of another version begins anew."""
+    tries: int
+    tried_at: datetime
+    """Aware, UTC."""
+    retry_at: datetime | None = None
+    """When it is to be tried again; None: not before the package changes."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImportNames:
     """What can be imported from a package, or why that could not be found out."""
 
     names: tuple[str, ...]
     """Sorted, unique, cleaned as contract section 1.5 says; the fallback name if nothing was found."""
     error: str | None = None
-    """One sentence if the extraction failed and `names` is only the fallback."""
+    """One sentence if the archive could not be read, or not all of it is among `names`."""
     retry: bool = False
-    """Whether the error was a passing one, so that the next check of the package is to read the archive again."""
+    """Whether the best archive could not be read and the names are those of another one."""
     repository_url: str | None = None
     """The normalised repository that the archive itself names, of a registry whose documents do not."""
+    is_stopgap: bool = False
+    """No archive could be read: `names` is the fallback, and whatever the graph has is better."""
+    failed: FailedTry | None = None
+    """Set if an archive could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +188,8 @@ class KnownPackage:
     checked_at: datetime
     validator: str | None
     """To be sent with a conditional request; None asks for the whole document again."""
+    names_failed: FailedTry | None = None
+    """Set while the archive could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +201,6 @@ class NamesGap:
     """As the graph has it."""
     known: KnownPackage
     """With the versions that the graph has, complete or not."""
-    has_names: bool
-    """Whether it has import names of an older parser, or a fallback."""
 
 
 @dataclass(frozen=True, slots=True)
