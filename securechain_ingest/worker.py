@@ -15,20 +15,12 @@ import structlog
 
 from securechain_ingest.advisories.matching import rate, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
-from securechain_ingest.errors import (
-    ArchiveRefused,
-    IngestError,
-    InvalidName,
-    NotFound,
-    ParserLost,
-    PoisonMessage,
-    UpstreamError,
-)
+from securechain_ingest.errors import IngestError, InvalidName, NotFound, PoisonMessage, UpstreamError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.import_names_reading import is_due, read_import_names
 from securechain_ingest.model import (
-    ImportNames,
     KnownPackage,
     Link,
     Package,
@@ -211,8 +203,12 @@ class Worker:
         if known is not None and not request.refresh:
             return await self._link(request)
         checked_at = datetime.now(UTC)
+        asked = known
+        if known and known.names_failed and (is_due(known.names_failed, checked_at) or not request.internal):
+            # "Not modified" would not say where the archive is that has to be tried again.
+            asked = replace(known, validator=None)
         try:
-            answer = await registry.fetch(request.ref, known, at_least=request.at_least)
+            answer = await registry.fetch(request.ref, asked, at_least=request.at_least)
         except NotFound as error:
             await self._graph.mark_absent(request.ref, checked_at, str(error), removed=request.removed)
             if known is not None:
@@ -237,13 +233,12 @@ class Worker:
     async def _store(
         self, registry: Registry, request: Request, package: Package, known: KnownPackage | None, checked_at: datetime
     ) -> WriteResult:
-        names = await self._import_names(registry, package, request.attempts)
+        failed_before = known.names_failed if known else None
+        insist = request.attempts + 1 < self._max_strikes
+        names, _ = await read_import_names(self._names, registry, package, failed_before, checked_at, insist=insist)
         if package.repository_url is None and names.repository_url is not None:
             repository = names.repository_url
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
-        if names.retry:
-            # Without it the next check gets the document and so comes by here again.
-            package = replace(package, validator=None)
         versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
         result = await self._graph.write(
             PackageWrite(
@@ -260,7 +255,7 @@ class Worker:
             "package_stored",
             package=result.purl,
             versions=len(package.versions),
-            import_names=len(names.names),
+            import_names=None if names.is_stopgap else len(names.names),
             queued=len(result.to_queue),
         )
         # What an earlier delivery committed may never have been queued.
@@ -305,19 +300,6 @@ class Worker:
 
     async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
         return rate(ref, versions, await self._advisories.of_package(spellings(ref)))
-
-    async def _import_names(self, registry: Registry, package: Package, attempts: int) -> ImportNames:
-        """The cached or extracted names; after `max_strikes` failed tries, or for good reason at once, the fallback."""
-        try:
-            names = await self._names.names(package, registry.import_names)
-        except (UpstreamError, ArchiveRefused, ParserLost) as error:
-            if error.transient and attempts + 1 < self._max_strikes:
-                raise
-            logger.warning("import_names_failed", package=package.ref.purl, kind=error.kind, reason=str(error))
-            return ImportNames(registry.fallback_names(package.ref), error=str(error), retry=error.transient)
-        if names.error is not None:
-            logger.warning("import_names_incomplete", package=package.ref.purl, reason=names.error)
-        return names
 
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:

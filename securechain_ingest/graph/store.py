@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import Malformed, StoreError
-from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties
+from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties, tries_properties
 from securechain_ingest.graph.connection import Conflict, Connection
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
@@ -21,6 +21,7 @@ from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements
 from securechain_ingest.graph.view import PackageView, aware, package_view
 from securechain_ingest.model import (
     Ecosystem,
+    FailedTry,
     ImportNames,
     KnownPackage,
     Link,
@@ -106,6 +107,7 @@ class Graph:
                         versions=frozenset(row["versions"]),
                         checked_at=aware(row["checked_at"]),
                         validator=row["validator"],
+                        names_failed=_failed_try(row),
                     )
         return found
 
@@ -192,8 +194,16 @@ class Graph:
         return int(rows[0]["count"])
 
     async def fill_names(self, ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
-        """Write the import names of packages, and nothing else of them."""
-        rows = [{"id": gap.element_id, "properties": names_properties(ecosystem, names)} for gap, names in found]
+        """Write the import names of packages, and nothing else of them; a stopgap only where there are none."""
+        rows = [
+            {
+                "id": gap.element_id,
+                "tries": tries_properties(names),
+                "is_stopgap": names.is_stopgap,
+                "found": names_properties(ecosystem, names),
+            }
+            for gap, names in found
+        ]
         await self._connection.change(statements(ecosystem.label).fill_names, {"rows": rows})
 
     async def view(self, ecosystem: Ecosystem, purl: str) -> PackageView | None:
@@ -263,8 +273,16 @@ def _names_gap(row: Mapping[str, Any]) -> NamesGap:
         versions=frozenset(row["versions"]),
         checked_at=aware(row["checked_at"]) if row["checked_at"] else NEVER,
         validator=None,
+        names_failed=_failed_try(row),
     )
-    return NamesGap(row["id"], row["name"], known, row["has_names"])
+    return NamesGap(row["id"], row["name"], known)
+
+
+def _failed_try(row: Mapping[str, Any]) -> FailedTry | None:
+    """From the columns of `_FAILED_TRY`."""
+    if row["failed_tries"] is None:
+        return None
+    return FailedTry(row["failed_version"] or "", row["failed_tries"], aware(row["failed_at"]))
 
 
 def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:

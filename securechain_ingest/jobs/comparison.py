@@ -7,7 +7,7 @@ gone on with there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio.to_thread
 import orjson
@@ -167,7 +167,7 @@ def _messages(
     for purl, (ref, entry) in found.items():
         refresh = wanted(entry, states.get(purl))
         if refresh is not None:
-            messages.append(place.message(ref, run, refresh=refresh))
+            messages.append(replace(place.message(ref, run, refresh=refresh), at_least=entry.at_least))
     return messages
 
 
