@@ -22,9 +22,9 @@ pytestmark = pytest.mark.skipif(not _NODE_SEMVER.is_dir(), reason="npm, which ca
 
 _VERSIONS = [f"{a}.{b}.{c}" for a in range(4) for b in range(4) for c in range(4)] + ["10.0.0", "0.12.0", "0.0.12"]
 _PIECES = (
-    *"1 2 3 0 00 01 . . . x X * ^ ~ ~> > < >= <= = == || - v V +b -a -1 -a.01 b , latest && ; '".split(),
-    *"1.2.3 1.2 0.0.1 1.x 99999999999999999999 9007199254740991 9007199254740992".split(),
-    *(" ", " ", " ", "  ", " || ", " - ", "\t", "\ufeff"),
+    *"123xX*^~><=-vVb,;'... \t\ufeff",
+    *("00", "01", "~>", ">=", "<=", "==", "||", " || ", " - ", "  ", "+b", "-a", "-1", "-a.01", "latest", "&&"),
+    *("1.2.3", "1.2", "0.0.1", "1.x", "9" * 20, "9007199254740991", "9007199254740992"),
 )
 _SCRIPT = """
 const {Range} = require(process.argv[1]);
@@ -66,7 +66,7 @@ def test_an_odd_range_admits_what_node_semver_admits_or_is_none_there_either() -
     ranges = odd_ranges(4000)
     theirs = node_reads(ranges)
 
-    assert sum(reading is not None for reading in theirs) > 1000
+    assert sum(reading is not None for reading in theirs) > 900
     assert [(text, we_read(text)) for text in ranges] == list(zip(ranges, theirs, strict=True))
     # A tag is written to the blank.
     assert all(constraints(text) == text for text, reading in zip(ranges, theirs, strict=True) if reading is None)
