@@ -16,6 +16,9 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Pep508Requirement
 from packaging.specifiers import InvalidSpecifier, Specifier
 
+MAX_VERSION_LENGTH: Final = 1_024
+"""Characters, as of a version of the graph; a number of more digits than this Python does not read."""
+
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*+\]?)?\s*")
 # Behind a name follow clauses, an address or a comment.
 _CLAUSES_BEGIN: Final = tuple("(<>=!~^,0123456789")
@@ -69,6 +72,8 @@ def _parsed(line: str) -> Pep508Requirement | None:
 def _clauses(text: str) -> Iterator[str]:
     for match in _CLAUSE.finditer(text):
         operator, version = match[1].replace(" ", ""), match[2].strip()
+        if len(version) > MAX_VERSION_LENGTH:
+            raise InvalidRequirement(f"a version of {len(version)} characters")
         if version:
             yield from filter(_is_clause, _meant(operator, version))
 

@@ -16,7 +16,7 @@ from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef, Requirement
 from securechain_ingest.registries.pypi.constraints import constraints
 from securechain_ingest.registries.pypi.core_metadata import read_headers
-from securechain_ingest.registries.pypi.legacy_requirements import mended
+from securechain_ingest.registries.pypi.legacy_requirements import MAX_VERSION_LENGTH, mended
 from securechain_ingest.registries.pypi.names import identify
 
 ENVIRONMENT: Final = {
@@ -41,8 +41,6 @@ _ELSEWHERE: Final = re.compile(r"[^@]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:(?!//)|
 _MAX_LINE_LENGTH: Final = 10_000
 _CACHED_LENGTH: Final = 300
 """Characters; longer lines are rare, and a cache of them would take what memory their authors like."""
-_MAX_CLAUSE_LENGTH: Final = 1_024
-"""Characters, as of a version; PyPI has none of more than 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,8 @@ def _parsed_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
     if requirement is None or (requirement.marker is not None and not _applies(requirement.marker)):
         return None
     clauses = tuple(map(str, requirement.specifier))
-    if any(len(clause) > _MAX_CLAUSE_LENGTH for clause in clauses):
-        raise InvalidRequirement("a version of more digits than a number can have")
+    if any(len(specifier.version) > MAX_VERSION_LENGTH for specifier in requirement.specifier):
+        raise InvalidRequirement("a version of very many characters")
     return identify(requirement.name), clauses, bool(requirement.extras)
 
 
