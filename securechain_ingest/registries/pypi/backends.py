@@ -71,6 +71,12 @@ def _add(layout: Layout, source: str, target: str, project: Project) -> None:
     place(layout.files if path in project.paths else layout.trees, path, target)
 
 
+def _exclude(layout: Layout, patterns: Iterable[str]) -> None:
+    """Leave out what patterns name; those with wildcards mostly are about files that are no modules."""
+    paths = (normal_path(pattern.strip("/")) for pattern in patterns if not _GLOB.search(pattern))
+    layout.excluded.update(path for path in paths if path)
+
+
 def _add_module(layout: Layout, name: str, project: Project, roots: Iterable[str] = _ROOTS) -> bool:
     """The package or module of a dotted name in the first of the folders that has it."""
     path = name.replace(".", "/")
@@ -93,18 +99,18 @@ def _literal(pattern: str) -> str:
 def _hatch(project: Project) -> Layout:
     options = merged(project.tool("hatch", "build"), project.tool("hatch", "build", "targets", "wheel"))
     layout = Layout()
-    sources = options.get("sources")
+    prefixes = _prefixes(options.get("sources"))
     packages, only = strings(options.get("packages")), strings(options.get("only-include"))
     for path in only or packages:
-        target = _rewritten(path, sources) if only else path.replace("\\", "/").strip("/").rpartition("/")[2]
+        target = _rewritten(path, prefixes) if only else path.replace("\\", "/").strip("/").rpartition("/")[2]
         _add(layout, path, target, project)
     if not only and not packages:
         for pattern in strings(options.get("include")):
             path = _literal(pattern)
-            _add(layout, path, _rewritten(path, sources), project)
-            if path == "" and isinstance(sources, (list, dict)):
-                for source in sources:
-                    _add(layout, str(source), _rewritten(str(source), sources), project)
+            _add(layout, path, _rewritten(path, prefixes), project)
+            for prefix, target in prefixes.items() if path == "" else ():
+                _add(layout, prefix, target, project)
+    _exclude(layout, strings(options.get("exclude")))
     for source, forced in merged(options.get("force-include")).items():
         if isinstance(forced, str):
             _add(layout, source, forced, project)
@@ -112,27 +118,35 @@ def _hatch(project: Project) -> Layout:
         spaces = (path.split("/") for path in project.paths if path.endswith(f"/{project.name}/__init__.py"))
         for parts in spaces:
             if len(parts) == 3:
-                _add(layout, parts[0], _rewritten(parts[0], sources), project)
+                _add(layout, parts[0], _rewritten(parts[0], prefixes), project)
     return layout
 
 
-def _rewritten(path: str, sources: object) -> str:
-    """Where hatchling's `sources`, a list of prefixes to take away or a table of new ones, put a path."""
-    path = normal_path(path.strip("/")) or ""
+def _prefixes(sources: object) -> dict[str, str]:
+    """hatchling's `sources`: a list of prefixes to take away, or a table of new ones."""
     table = dict.fromkeys(strings(sources), "") if isinstance(sources, list) else merged(sources)
-    for source, target in table.items():
-        prefix = normal_path(source.strip("/"))
-        if prefix is not None and isinstance(target, str) and (path == prefix or path.startswith(f"{prefix}/")):
-            return join(target.strip("/"), path[len(prefix) :].lstrip("/"))
+    read = {normal_path(prefix.strip("/")): target for prefix, target in table.items()}
+    return {prefix: target.strip("/") for prefix, target in read.items() if prefix and isinstance(target, str)}
+
+
+def _rewritten(path: str, prefixes: Mapping[str, str]) -> str:
+    """Where a path is put by the longest of the prefixes that it has."""
+    path = normal_path(path.strip("/")) or ""
+    for prefix in (path, *reversed([*folders_around(path)])):
+        if prefix in prefixes:
+            return join(prefixes[prefix], path[len(prefix) :].lstrip("/"))
     return path
 
 
 def _poetry(project: Project) -> Layout:
     layout = Layout()
-    packages = project.tool("poetry").get("packages")
-    for package in packages if isinstance(packages, list) else []:
-        table = merged(package)
-        formats, include = table.get("format", "wheel"), table.get("include")
+    options = project.tool("poetry")
+    packages, others = options.get("packages"), options.get("include")
+    _exclude(layout, strings(options.get("exclude")))
+    wanted = [merged(package, {"format": package.get("format", "wheel")}) for package in _tables(packages)]
+    wanted += [merged(other, {"include": other.get("path")}) for other in _tables(others)]
+    for table in wanted:
+        formats, include = table.get("format"), table.get("include")
         source, target = (text if isinstance(text := table.get(key), str) else "" for key in ("from", "to"))
         if isinstance(include, str) and "wheel" in ([formats] if isinstance(formats, str) else strings(formats)):
             path = _literal(include)
@@ -140,6 +154,10 @@ def _poetry(project: Project) -> Layout:
     if not packages:
         _add_module(layout, project.name, project, ("", "src"))
     return layout
+
+
+def _tables(value: object) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _flit(project: Project) -> Layout:
@@ -155,6 +173,7 @@ def _pdm(project: Project) -> Layout:
     root = told if isinstance(told, str) else "src" if "src" in project.folders else ""
     root = normal_path(root) or ""
     layout = Layout()
+    _exclude(layout, strings(options.get("excludes")))
     for pattern in strings(options.get("includes")):
         path = normal_path(_literal(pattern)) or ""
         _add(layout, path, path[len(root) :].lstrip("/") if f"{path}/".startswith(f"{root}/") else path, project)

@@ -87,7 +87,9 @@ def _added_folders(listing: ZipListing, names: list[str]) -> frozenset[str]:
 
 
 def _below_added(path: str, added: frozenset[str]) -> Iterator[str]:
-    return (path[len(folder) + 1 :] for folder in folders_around(path) if folder.lower() in added)
+    """The path below the innermost of the added folders that it lies in."""
+    around = [folder for folder in folders_around(path) if folder.lower() in added]
+    return (path[len(folder) + 1 :] for folder in around[-1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Layout:
     """Folders with the files that lie in them directly."""
     files: dict[str, list[str]] = field(default_factory=dict)
     finds: list[Find] = field(default_factory=list)
+    excluded: set[str] = field(default_factory=set)
+    """Folders and files that are left out all the same."""
     natives: list[str] = field(default_factory=list)
     """Modules that a compiler makes, as files."""
 
@@ -37,6 +39,8 @@ class Layout:
         yield from self.natives
         finders = [_Finder(find, packages) for find in self.finds[:_MAX_FINDS]]
         for path in paths:
+            if self.excluded and (path in self.excluded or not self.excluded.isdisjoint(folders_around(path))):
+                continue
             yield from self.files.get(path, ())
             folder, _, filename = path.rpartition("/")
             for place in self.folders.get(folder, ()):

@@ -170,8 +170,9 @@ class _Reader:
     def _call(self, call: ast.Call, name: str) -> Value:
         if name in _FINDERS:
             return [self._find(call, namespaces=_FINDERS[name] or _is_namespace_finder(call.func))]
-        if name == "dict" and not call.args:
-            return dict(self._keywords(call))
+        if name == "dict" and len(call.args) < 2:
+            base = self._value(call.args[0]) if call.args else {}
+            return {**base, **self._keywords(call)} if isinstance(base, dict) else UNKNOWN
         if name in ("list", "tuple", "sorted", "set") and len(call.args) == 1:
             return self._value(call.args[0])
         if name == "join":
