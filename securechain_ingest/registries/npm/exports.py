@@ -16,9 +16,6 @@ from urllib.parse import unquote
 
 from securechain_ingest.registries.npm.star_patterns import StarPatterns, Work
 
-MAX_SUBPATH_LENGTH: Final = 255
-"""Characters; a longer one is no name that anybody writes."""
-
 _MAX_DEPTH: Final = 64
 _ALWAYS: Final = frozenset({"node", "node-addons", "module-sync"})
 _NODES_CONDITIONS: Final = (_ALWAYS | {"import"}, _ALWAYS | {"require"})
@@ -80,7 +77,7 @@ def _subpaths(
         subpath = key.replace("*", star)
         if not work.spend():
             return
-        if len(subpath) <= MAX_SUBPATH_LENGTH and subpath not in entries:
+        if subpath not in entries:
             winner = next(winners.matching(subpath, work), None)
             if winner is not None and winner[0] == key:
                 yield subpath

@@ -24,9 +24,6 @@ from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.import_name_rules import import_names
 from securechain_ingest.registries.npm.exports import exported_subpaths
 
-MAX_PATH_LENGTH: Final = 1_000
-"""Characters; what lies deeper has no name that anybody writes."""
-
 _SHORT_SUFFIXES: Final = (".js", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 """Of files that are named without it; those of TypeScript and JSX are for bundlers, which guess them like `.js`."""
 _FULL_SUFFIXES: Final = (".mjs", ".cjs", ".json", ".node")
@@ -58,7 +55,7 @@ def read_tarball(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Imp
     for member in iterate_tar(file, limits):
         # The one folder around everything is `package`, or anything else.
         _, *parts = [part for part in member.name.split("/") if part not in ("", ".")] or [""]
-        if member.is_file and parts and len(member.name) <= MAX_PATH_LENGTH:
+        if member.is_file and parts:
             _take(contents, member, "/".join(parts))
     if contents.manifest is None:
         raise ArchiveRefused("no package.json in the archive", reason="no_manifest")

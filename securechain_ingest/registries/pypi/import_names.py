@@ -15,7 +15,7 @@ import io
 import keyword
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from typing import BinaryIO, Final
 
@@ -24,13 +24,16 @@ from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import import_names
+from securechain_ingest.registries.import_name_rules import MAX_NAMES, import_names
 from securechain_ingest.registries.pypi.core_metadata import read_headers
 from securechain_ingest.registries.pypi.layout import folders_around, normal_path
 
 MAX_PATH_LENGTH: Final = 1_000
 """Characters of a member's path; what lies deeper has no name that anybody writes."""
-_MAX_NAME_LENGTH: Final = 255
+_LONG_NAME: Final = 255
+"""Characters; the packages around a module of a longer one are not spelled out."""
+_FAR_MORE: Final = 20 * MAX_NAMES
+"""Names of which those nearest to the root are kept."""
 _MAX_PATH_FILES: Final = 4
 """Of the `.pth` files of one wheel so many are read; each may take a request."""
 _MAX_PATH_FILE_BYTES: Final = 16 * 1024
@@ -52,13 +55,14 @@ def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...])
     """The names in a wheel, from its directory; `fallback` if there are none. Raises ArchiveRefused, MissingBytes."""
     listing = open_zip(file, limits)
     declared = _declared_in(listing, file.seek(0, io.SEEK_END))
-    members = {_installed_path(name): name for name in listing.names() if len(name) <= MAX_PATH_LENGTH}
-    added = _added_folders(
-        listing, [name for path, name in members.items() if "/" not in path and path.endswith(".pth")]
-    )
+    listed = listing.names()
+    members = {_installed_path(name): name for name in listed if len(name) <= MAX_PATH_LENGTH}
+    path_files = [name for path, name in members.items() if "/" not in path and path.endswith(".pth")]
+    added = _added_folders(listing, path_files)
     paths = chain(members, (below for path in members for below in _below_added(path, added)) if added else ())
-    names = names_of((module for path in paths if (module := module_of(path)) is not None), declared)
-    return names if names.names else ImportNames(fallback)
+    modules = (module for path in paths if (module := module_of(path)) is not None)
+    names = names_of(modules, declared, left_out=sum(len(name) > MAX_PATH_LENGTH for name in listed))
+    return names if names.names else ImportNames(fallback, error=names.error)
 
 
 def _installed_path(name: str) -> str:
@@ -131,33 +135,38 @@ def declared_names(metadata: bytes) -> Declared | None:
 
 def module_of(path: str) -> str | None:
     """The dotted name under which a file is imported; None if it cannot be."""
-    if len(path) > MAX_PATH_LENGTH:
-        return None
     *folders, filename = path.split("/")
     match = _PYTHON_FILE.fullmatch(filename) or _NATIVE_FILE.fullmatch(filename)
     if match is None or not EXCLUDED_FOLDERS.isdisjoint(map(str.lower, folders)):
         return None
     stem = match[match.lastindex or 0]
     parts = folders if stem == "__init__" else [*folders, stem]
-    if not parts or stem == "__main__" or not all(map(is_importable, parts)):
-        return None
-    name = ".".join(parts)
-    return name if len(name) <= _MAX_NAME_LENGTH else None
+    return ".".join(parts) if parts and stem != "__main__" and all(map(is_importable, parts)) else None
 
 
 def is_importable(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def names_of(modules: Iterable[str], declared: Declared | None) -> ImportNames:
-    """The modules and the packages around them; if the author declared names, those and what they cover."""
+def names_of(modules: Iterable[str], declared: Declared | None, *, left_out: int = 0) -> ImportNames:
+    """The modules and the packages around them; if the author declared names, those and what they cover.
+
+    `left_out` are the members whose paths were too long to be looked at, which the error tells.
+    """
     found: set[str] = set()
-    for module in modules:
+    for module in sorted(modules, key=lambda name: name.count(".")):
+        around = _with_parents(module) if len(module) <= _LONG_NAME else (module,)
         # Around a known name all are known.
-        found.update(takewhile(lambda name: name not in found, _with_parents(module)))
+        found.update(takewhile(lambda name: name not in found, around))
+        if len(found) > _FAR_MORE:
+            break
     if declared is not None:
         found = {*filter(declared.covers, found), *declared.public, *declared.namespaces}
-    return import_names(found, separator=".")
+    names = import_names(found, separator=".")
+    if not left_out:
+        return names
+    error = f"{left_out} members with paths longer than {MAX_PATH_LENGTH} characters are left out"
+    return replace(names, error=f"{names.error}; {error}" if names.error else error)
 
 
 def _with_parents(module: str) -> Iterator[str]:

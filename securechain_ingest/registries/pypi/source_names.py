@@ -71,14 +71,17 @@ def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: t
     """The names in an sdist, zip or tar by its filename; `fallback` if there are none. Raises ArchiveRefused."""
     source = _Source()
     is_zip = filename.lower().endswith(".zip")
+    left_out = 0
     for name, read in _zip_members(file, limits) if is_zip else _tar_members(file, limits):
-        if len(name) <= MAX_PATH_LENGTH:
+        if len(name) > MAX_PATH_LENGTH:
+            left_out += 1
+        else:
             _take(source, name, partial(_contents, read, is_zip=is_zip))
     source = _below_its_folder(source)
     metadata = source.texts.get("PKG-INFO")
     declared = declared_names(metadata) if metadata is not None else None
-    names = names_of(_modules(source, fallback), declared)
-    return names if names.names else ImportNames(fallback)
+    names = names_of(_modules(source, fallback), declared, left_out=left_out)
+    return names if names.names else ImportNames(fallback, error=names.error)
 
 
 def _tar_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:

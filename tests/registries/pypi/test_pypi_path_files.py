@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from securechain_ingest.registries.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.pypi.import_names import module_of, names_of, read_wheel
-from tests.registries.pypi.archives import LIMITS, METADATA, names_of_wheel, zipped
+from securechain_ingest.registries.pypi.source_names import read_sdist
+from tests.registries.pypi.archives import LIMITS, METADATA, names_of_wheel, tarred, zipped
 from tests.steps import assert_linear
 
 
@@ -83,6 +85,20 @@ def test_a_wheel_is_read_in_work_that_grows_with_its_directory(prepare: Callable
     assert_linear(prepare, 100)
 
 
-@pytest.mark.parametrize("path", ["a/" * 600 + "b.py", "a" * 300 + ".py", "a/" * 200 + "b.py"])
-def test_what_has_a_name_beyond_all_bounds_has_none(path: str) -> None:
-    assert module_of(path) is None
+def test_members_with_paths_beyond_all_bounds_are_left_out_and_told() -> None:
+    members = {"a/" * 600 + "b.py": b"", "own.py": b""}
+    wheel = read_wheel(zipped(members), LIMITS, ("own",))
+    sdist = read_sdist(
+        tarred({f"own-1.0/{path}": text for path, text in members.items()}), LIMITS, "x.tar.gz", ("own",)
+    )
+
+    assert wheel.names == sdist.names == ("own",)
+    assert wheel.error == sdist.error == "1 members with paths longer than 1000 characters are left out"
+
+
+def test_the_packages_around_modules_without_number_are_not_all_spelled_out() -> None:
+    found = names_of((f"top{n}" + ".d" * 60 for n in range(4_000)), None)
+
+    assert len(found.names) == MAX_NAMES
+    assert "top0" in found.names
+    assert found.error is not None
