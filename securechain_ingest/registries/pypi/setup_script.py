@@ -13,7 +13,7 @@ import tokenize
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-MAX_SCRIPT_BYTES: Final = 256 * 1024
+MAX_SCRIPT_BYTES: Final = 128 * 1024
 """Beyond, nothing is understood: a syntax tree takes a hundred times its text."""
 
 _CALL: Final = re.compile(r"\bsetup[ \t]*\(")

@@ -128,7 +128,7 @@ def test_a_value_that_grows_with_each_line_of_setup_py_is_given_up() -> None:
     doubling = "a = ['x', 'y']\n" + "a = a + a\n" * 60 + "b = 'x'\n" + "b = b + b\n" * 60 + "setup(packages=a, name=b)"
 
     assert steps_of(lambda: setup_arguments(doubling.encode())) < 200_000
-    assert setup_arguments(b"#" * 300_000 + b"\nsetup()") is None
+    assert setup_arguments(b"#" * 140_000 + b"\nsetup()") is None
 
 
 def test_the_files_of_a_project_are_told_apart_in_linear_work() -> None:
