@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import BinaryIO, Final, TypeAlias
@@ -81,7 +81,7 @@ def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: t
     metadata = source.texts.get("PKG-INFO")
     declared = declared_names(metadata) if metadata is not None else None
     names = names_of(_modules(source, fallback), declared, left_out=left_out)
-    return names if names.names else ImportNames(fallback, error=names.error)
+    return names if names.names else replace(names, names=fallback)
 
 
 def _tar_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:
