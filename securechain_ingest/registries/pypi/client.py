@@ -35,7 +35,8 @@ from securechain_ingest.registries.pypi.documents import (
     releases_of,
 )
 from securechain_ingest.registries.pypi.feed import PyPIFeed
-from securechain_ingest.registries.pypi.files import best_wheel, is_sdist, is_wheel
+from securechain_ingest.registries.pypi.filenames import is_sdist, is_wheel
+from securechain_ingest.registries.pypi.files import best_wheel
 from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.registries.pypi.package import assemble
 from securechain_ingest.registries.pypi.requirements import Declared, requirements_of_metadata
