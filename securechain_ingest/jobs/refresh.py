@@ -1,4 +1,4 @@
-"""The periodic refresh, through the lane `changed`: packages whose last check is old, and archives to be tried again."""
+"""The periodic refresh, by the lane `changed`: packages whose last check is old, and archives to be tried again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def queue_due_archives(
 ) -> int:
     """Ask for at most `refresh.batch` packages an ecosystem whose archive could not be read and is to be tried by now.
 
-    They are few and have waited, so they are added however many bulk messages there are. Returns how many; raises
+    They are few and have waited, so they are added however many other messages there are. Returns how many; raises
     StoreError. If it ends between queueing and noting that, the next run asks again, which costs one request.
     """
     now = datetime.now(UTC)
@@ -36,7 +36,7 @@ async def queue_due_archives(
     for ecosystem in ecosystems:
         if due := await graph.names.due_tries(ecosystem, now, refresh.batch):
             messages = [Message(ecosystem.label, name, refresh=True, internal=True) for name in due.values()]
-            await submit(redis, queue, messages, bulk=True)
+            await enqueue(redis, queue, ecosystem.name, Lane.CHANGED, messages)
             await graph.names.ask_again_at(due, now, now + UNANSWERED)
             queued += len(messages)
     if queued:
