@@ -28,6 +28,9 @@ ECOSYSTEMS = (
 )
 
 
+ALL_ECOSYSTEMS = tuple(WorkerSettings.model_fields)
+
+
 def lane_of(queue: QueueSettings, lane: Lane = Lane.ASKED, ecosystem: str = "pypi") -> str:
     """The stream of a lane."""
     return Keys(queue.stream).lane(ecosystem, lane)
@@ -85,15 +88,13 @@ async def running(
 async def is_idle(redis: Redis, queue: QueueSettings) -> bool:
     """Whether nothing is queued, in hand or postponed."""
     keys = Keys(queue.stream)
-    if await redis.xlen(keys.submissions):
-        return False
-    for ecosystem in ECOSYSTEMS:
-        for lane in LANES:
-            if await redis.xlen(keys.lane(ecosystem.name, lane)) or await redis.zcard(
-                keys.retries(ecosystem.name, lane)
-            ):
-                return False
-    return True
+    async with redis.pipeline(transaction=True) as pipeline:
+        pipeline.xlen(keys.submissions)
+        for ecosystem in ALL_ECOSYSTEMS:
+            for lane in LANES:
+                pipeline.xlen(keys.lane(ecosystem, lane))
+                pipeline.zcard(keys.retries(ecosystem, lane))
+        return not any(await pipeline.execute())
 
 
 async def assert_no_leak(redis: Redis, queue: QueueSettings) -> None:
@@ -101,10 +102,10 @@ async def assert_no_leak(redis: Redis, queue: QueueSettings) -> None:
     keys = Keys(queue.stream)
     assert await is_idle(redis, queue)
     streams = [keys.submissions]
-    for ecosystem in ECOSYSTEMS:
-        streams += keys.lanes(ecosystem.name)
-        assert await redis.hlen(keys.waiting(ecosystem.name)) == 0
-        for payloads in keys.all_payloads(ecosystem.name):
+    for ecosystem in ALL_ECOSYSTEMS:
+        streams += [lane for lane in keys.lanes(ecosystem) if await redis.exists(lane)]
+        assert await redis.hlen(keys.waiting(ecosystem)) == 0
+        for payloads in keys.all_payloads(ecosystem):
             assert await redis.hlen(payloads) == 0
     for stream in streams:
         pending: Any = await redis.xpending(stream, queue.group)
