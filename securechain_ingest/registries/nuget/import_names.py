@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import BinaryIO, Final
+from urllib.parse import unquote
 
-from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.limits import ArchiveLimits, safe_name
 from securechain_ingest.archives.zip_directory import ZipMember
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
@@ -43,7 +45,7 @@ def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Impor
 
     Raises ArchiveRefused for an archive that is damaged or beyond a limit, MissingBytes over a SparseFile.
     """
-    listing = open_zip(file, limits)
+    listing = _unescaped(file, open_zip(file, limits), limits)
     nuspec = _nuspec(listing)
     package_id = name or nuspec.id
     if not package_id:
@@ -53,6 +55,15 @@ def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Impor
     return ImportNames(
         found.names, error=found.error or next(iter(problems), None), repository_url=nuspec.repository_url
     )
+
+
+def _unescaped(file: BinaryIO, listing: ZipListing, limits: ArchiveLimits) -> ZipListing:
+    """The members by the names that NuGet gives them (PackageArchiveReader): what is escaped as in URLs is meant."""
+    members = listing.members()
+    if not any("%" in member.name for member in members):
+        return listing
+    named = (replace(member, name=safe_name(unquote(member.name)) or "") for member in members)
+    return ZipListing(file, [member for member in named if member.name], limits)
 
 
 def _nuspec(listing: ZipListing) -> Nuspec:
