@@ -22,7 +22,7 @@ from securechain_ingest.registries.cargo.sources import Sources
 MAX_MODULES: Final = 20_000
 """Of one crate; a file that several modules share counts each time."""
 
-MAX_PLACE_DEPTH: Final = 2 * MAX_DEPTH
+MAX_PLACE_DEPTH: Final = 3 * MAX_DEPTH
 """Of modules and macro calls in each other, over all files."""
 
 # Expanding it would only bring its arguments, after many rounds.
@@ -177,7 +177,7 @@ class _Builder:
         # A file that several modules share holds the same calls for each; the sources keep both alive.
         key = id(call), id(macro)
         if key not in self._read_calls:
-            self._read_calls[key] = parse_items(self._text_of(call, macro), in_macro=True, depth=depth // 2)
+            self._read_calls[key] = parse_items(self._text_of(call, macro), in_macro=True, depth=depth // 4)
         return self._read_calls[key]
 
     def _text_of(self, call: Item, macro: Macro | None) -> str:

@@ -104,6 +104,19 @@ def test_a_macro_that_expands_to_more_and_more_of_itself_ends_and_is_told(allowa
     assert modules.problem == "macros expand to more than is read, so that names may be missing (double!)"
 
 
+def test_a_macro_may_call_itself_as_often_as_the_compiler_lets_it() -> None:
+    root = f"""
+        macro_rules! each {{
+            ($name:ident $($rest:ident)*) => {{ pub fn $name() {{}} each! {{ $($rest)* }} }};
+            () => {{}}
+        }}
+        pub mod a {{ pub mod b {{ cfg_if::cfg_if! {{ if #[cfg(x)] {{ each! {{ {_numbered("f# ", 126)} }} }} }} }} }}
+    """
+    found = read({"src/lib.rs": root})
+
+    assert (len(found.names), found.error) == (1 + 2 + 126, None)
+
+
 def test_the_text_of_a_macro_counts_once_however_deep_it_stands() -> None:
     definition = f"($a:ident) => {{ {'{' * 20} $a {'a ' * 100} {'}' * 20} pub struct $a; }}"
 
