@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import BinaryIO, Final
 from urllib.parse import unquote
 
@@ -45,7 +44,8 @@ def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Impor
 
     Raises ArchiveRefused for an archive that is damaged or beyond a limit, MissingBytes over a SparseFile.
     """
-    listing = _unescaped(file, open_zip(file, limits), limits)
+    listing = open_zip(file, limits)
+    listing.rename(_unescaped)
     nuspec = _nuspec(listing)
     package_id = name or nuspec.id
     if not package_id:
@@ -57,13 +57,9 @@ def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Impor
     )
 
 
-def _unescaped(file: BinaryIO, listing: ZipListing, limits: ArchiveLimits) -> ZipListing:
-    """The members by the names that NuGet gives them (PackageArchiveReader): what is escaped as in URLs is meant."""
-    members = listing.members()
-    if not any("%" in member.name for member in members):
-        return listing
-    named = (replace(member, name=safe_name(unquote(member.name)) or "") for member in members)
-    return ZipListing(file, [member for member in named if member.name], limits)
+def _unescaped(name: str) -> str | None:
+    """A member's name as NuGet gives it (PackageArchiveReader): what is escaped as in URLs is meant."""
+    return safe_name(unquote(name)) if "%" in name else name
 
 
 def _nuspec(listing: ZipListing) -> Nuspec:
