@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 import structlog
 
-from securechain_ingest.advisories.matching import rate, spellings
+from securechain_ingest.advisories.matching import rated, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import IngestError, NotFound, PoisonMessage, UpstreamError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
@@ -93,6 +94,7 @@ class Worker:
         *,
         max_strikes: int,
         depth: Callable[[], int | None],
+        pool: ParserPool | None = None,
     ) -> None:
         self._registries = registries
         self._graph = graph
@@ -100,6 +102,7 @@ class Worker:
         self._names = names
         self._max_strikes = max_strikes
         self._depth = depth
+        self._pool = pool
         self._visits: dict[str, _Visit] = {}
 
     async def handle(self, delivery: Delivery) -> Outcome:
@@ -265,7 +268,7 @@ class Worker:
         return result
 
     async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
-        return rate(ref, versions, await self._advisories.of_package(spellings(ref)))
+        return await rated(self._pool, ref, versions, await self._advisories.of_package(spellings(ref)))
 
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:

@@ -58,32 +58,34 @@ def rate(ref: PackageRef, versions: Iterable[str], documents: Iterable[Document]
     """
     names = tuple(dict.fromkeys(versions))
     assessment = assess(ref, names, tuple(documents))
-    report(ref, assessment)
+    _report(ref, assessment, set())
     return dict(_named(names, assessment))
 
 
 async def rated(
-    pool: ParserPool | None, ref: PackageRef, versions: Collection[str], documents: Collection[Document]
+    pool: ParserPool | None,
+    ref: PackageRef,
+    versions: Collection[str],
+    documents: Collection[Document],
+    told: set[str] | None = None,
 ) -> dict[str, Rating]:
-    """`rate`, in a child of the pool where it is much work. Raises ParserLost, ArchiveRefused if the child fails."""
+    """`rate`, in a child of the pool where it is much work; documents whose ids are in `told` have had their line.
+
+    Raises ParserLost, ArchiveRefused if the child fails.
+    """
+    names = tuple(versions)
     pairs = len(versions) * sum(map(_elements, documents))
     if pool is None or pairs <= INLINE_PAIRS:
-        return rate(ref, versions, documents)
-    names = tuple(versions)
-    assessment = await pool.run(assess, ref, names, tuple(documents))
-    report(ref, assessment)
+        assessment = assess(ref, names, tuple(documents))
+    else:
+        assessment = await pool.run(assess, ref, names, tuple(documents))
+    _report(ref, assessment, set() if told is None else told)
     ratings: dict[str, Rating] = {}
     named = _named(names, assessment)
     while portion := dict(islice(named, _NAMED_AT_ONCE)):
         ratings |= portion
         await anyio.lowlevel.checkpoint()
     return ratings
-
-
-def report(ref: PackageRef, assessment: Assessment) -> None:
-    """One line for each document that could not be read as a whole."""
-    for identifier, reason in assessment.unreadable:
-        logger.warning("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
 
 
 def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Document]) -> Assessment:
@@ -105,6 +107,14 @@ def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Documen
         found = frozenset(number for number, names in enumerate(listed) if versions[index] in names)
         places[index] = affecting.place(found)
     return Assessment(tuple(affecting.ratings), places, unreadable)
+
+
+def _report(ref: PackageRef, assessment: Assessment, told: set[str]) -> None:
+    """One line for each document that could not be read as a whole and is not in `told`, where it then is."""
+    for identifier, reason in assessment.unreadable:
+        if identifier not in told:
+            told.add(identifier)
+            logger.warning("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
 
 
 class _Affecting:

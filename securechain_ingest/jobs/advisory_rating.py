@@ -8,7 +8,7 @@ after they were rated; so whatever was rated is rated once more by the next sync
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import anyio.lowlevel
@@ -51,6 +51,8 @@ class AdvisoryRating:
     stream: str
     registries: Collection[Registry]
     pool: ParserPool | None
+    told: set[str] = field(default_factory=set)
+    """The ids of documents that have had their line in the log."""
 
     async def remember(self, affected: set[Affected]) -> None:
         """Have packages rated by `rate_remembered`, whatever becomes of this process."""
@@ -137,7 +139,7 @@ class AdvisoryRating:
         links: list[Link] = []
         for ref, package in portion:
             try:
-                ratings = await rated(self.pool, ref, package.versions, documents[ref.purl])
+                ratings = await rated(self.pool, ref, package.versions, documents[ref.purl], self.told)
             except (StoreError, ConfigError):
                 raise
             except IngestError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 import orjson
@@ -74,7 +75,7 @@ async def never_read(cursors: Cursors, store: AdvisoryStore, ecosystems: Collect
     return sorted(each for each in ecosystems if not _is_read(held.get(cursor_name(each)), is_empty=is_empty))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AdvisorySync:
     """Where a sync reads and writes."""
 
@@ -110,7 +111,7 @@ class AdvisorySync:
         if failures:
             raise failures[0]
 
-    @property
+    @cached_property
     def _rating(self) -> AdvisoryRating:
         return AdvisoryRating(self.store, self.graph, self.redis, self.stream, self.registries, self.pool)
 
