@@ -81,8 +81,8 @@ class AdvisoryRating:
             return
         walked, _, after = position.decode().partition(":") if position else ("", "", "")
         after = after if _number(walked) == RULE else ""
-        logger.info("rating_rule_changed", rule=RULE, before=_number(rule), go_on_behind=after or None)
         while (portion := await self.store.portion(after, LOOKED_UP)) is not None:
+            logger.info("rating_by_new_rule", rule=RULE, packages=len(portion.affected), behind=after or None)
             after = portion.last
             await self.remember(portion.affected)
             await self.rate_remembered(run)
