@@ -32,7 +32,8 @@ LOOKED_UP: Final = 1_000
 
 _RATED: Final = 50
 _VERSIONS: Final = 20_000
-"""Written in one transaction: so many packages, and about so many versions."""
+_AFFECTED: Final = 500
+"""Written in one transaction: so many packages, about so many versions, of which so many have vulnerabilities."""
 
 _YIELD_EVERY: Final = 50
 
@@ -137,6 +138,7 @@ class AdvisoryRating:
         """Packages whose advisories are read by one query and whose ratings are written in one transaction."""
         documents = await self._documents([ref for ref, _ in portion])
         links: list[Link] = []
+        affected = 0
         for ref, package in portion:
             try:
                 ratings = await rated(self.pool, ref, package.versions, documents[ref.purl], self.told)
@@ -144,9 +146,16 @@ class AdvisoryRating:
                 raise
             except IngestError as error:
                 _report_unrated(ref, error, run)
-            else:
-                links.append(_link(ref, ratings))
+                continue
+            links.append(_link(ref, ratings))
+            affected += sum(1 for rating in ratings.values() if rating.vulnerabilities)
             await anyio.lowlevel.checkpoint()
+            if affected > _AFFECTED:
+                await self._write(links, run)
+                links, affected = [], 0
+        await self._write(links, run)
+
+    async def _write(self, links: Sequence[Link], run: Run) -> None:
         try:
             await self.graph.link(links)
         except StoreError as error:
