@@ -50,6 +50,8 @@ _MAX_MEMBERS: Final = 2_000_000
 _MAX_EXPANDED_BYTES: Final = 32 * 1024 * 1024 * 1024
 _PARSE_TIMEOUT_S: Final = 600.0
 _MAX_ID_LENGTH: Final = 255
+_MAX_DEPTH: Final = 90
+"""A little less than MongoDB allows."""
 
 _MEMBER_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 """What a member that is damaged, encrypted or packed in an unknown way is answered with."""
@@ -173,9 +175,22 @@ def parse_record(body: bytes, identifier: str, url: str) -> Record:
         raise Malformed(f"{url} is not JSON ({error})", url=url) from error
     if not isinstance(record, dict) or not all(_is_text(record.get(key)) for key in ("id", "modified")):
         raise Malformed(f"{url} is no advisory: it lacks id or modified", url=url)
+    if body.count(b"[") + body.count(b"{") > _MAX_DEPTH and _is_deeper(record, _MAX_DEPTH):
+        raise Malformed(f"{url} is nested more than {_MAX_DEPTH} deep", url=url)
     if record["id"] != identifier or len(identifier) > _MAX_ID_LENGTH or not identifier.isprintable():
         raise Malformed(f"{url} has another id: {record['id'][:80]!r}", url=url)
     return record
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether there are more than so many lists and objects within each other."""
+    level = [value]
+    for _ in range(depth + 1):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def read_batch(file: Path, url: str, start: int) -> Batch:

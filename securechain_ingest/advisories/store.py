@@ -45,9 +45,6 @@ _FIELDS = {
     REMOVED: 1,
 }
 
-_REFUSALS = (BulkWriteError, DocumentTooLarge, BSONError, OverflowError, RecursionError)
-"""What a batch answers with because of one document; the others may be written."""
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -232,10 +229,11 @@ class AdvisoryStore:
         """Write; why that was refused, if it was because of what was to be written."""
         try:
             await self._collection.bulk_write(list(updates), ordered=False)
-        except _REFUSALS as error:
-            return f"the advisory database refuses it ({type(error).__name__})"
-        except PyMongoError as error:
-            raise _store_error(error) from error
+        except (PyMongoError, BSONError, OverflowError) as error:
+            told = _store_error(error)
+            if told.transient:
+                raise told from error
+            return str(told)
         return None
 
     async def count(self) -> int:
@@ -246,6 +244,14 @@ class AdvisoryStore:
             raise _store_error(error) from error
 
 
-def _store_error(error: PyMongoError) -> StoreError:
+class DocumentRefused(StoreError):
+    """The database was there and refused a document; the same again is refused again."""
+
+    transient = False
+
+
+def _store_error(error: PyMongoError | BSONError | OverflowError) -> StoreError:
+    if isinstance(error, BulkWriteError | DocumentTooLarge | BSONError | OverflowError):
+        return DocumentRefused(f"the advisory database refused a document ({type(error).__name__})")
     kind = StoreAway if isinstance(error, ConnectionFailure) else StoreError
     return kind(f"the advisory database did not answer ({type(error).__name__})")

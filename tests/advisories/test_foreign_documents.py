@@ -184,6 +184,17 @@ def test_a_proxys_page_in_place_of_the_list_of_everything_is_malformed() -> None
         parse_modified(b"<html>\n<p>Sorry, not here</p>\n", "", "[EMPTY]/", "made")
 
 
+def test_a_record_that_is_nested_too_deep_for_the_database_is_malformed() -> None:
+    def nested(depth: int) -> bytes:
+        return b'{"id": "GHSA-1", "modified": "x", "references": ' + b"[" * depth + b"]" * depth + b"}"
+
+    assert parse_record(nested(80), "GHSA-1", "made")["id"] == "GHSA-1"
+    with pytest.raises(Malformed):
+        parse_record(nested(100), "GHSA-1", "made")
+    with pytest.raises(Malformed):
+        parse_record(nested(900), "GHSA-1", "made")
+
+
 @pytest.mark.parametrize(
     "record",
     [
