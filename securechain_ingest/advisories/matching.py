@@ -186,13 +186,13 @@ def _order(ecosystem: Ecosystem) -> Order:
     @cache
     def key_of(name: str) -> Any:
         try:
-            return ecosystem.version_key(name)
+            return ecosystem.range_order(name)
         except ValueError:
             # Tags of a repository, such as v1.2.
             bare = name.strip().removeprefix("v").removeprefix("V")
             if bare == name:
                 raise
-            return ecosystem.version_key(bare)
+            return ecosystem.range_order(bare)
 
     return key_of
 
