@@ -212,7 +212,7 @@ class Worker:
         result = await self._graph.write(
             PackageWrite(
                 package=package,
-                ratings=await self._ratings(package.ref, versions),
+                ratings=await self._ratings(package.ref, versions) or {},
                 import_names=names,
                 checked_at=checked_at,
                 parents=request.parents,
@@ -267,8 +267,13 @@ class Worker:
         logger.debug("package_linked", package=result.purl, unchanged=checked_at is not None)
         return result
 
-    async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
-        return await rated(self._pool, ref, versions, await self._advisories.of_package(spellings(ref)))
+    async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating] | None:
+        """None: they cannot be worked out within the limits, and those that the graph has stay."""
+        try:
+            return await rated(self._pool, ref, versions, await self._advisories.of_package(spellings(ref)))
+        except ArchiveRefused as error:
+            logger.warning("package_not_rated", package=ref.purl, kind=error.kind, reason=str(error))
+            return None
 
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:
