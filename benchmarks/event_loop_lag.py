@@ -1,7 +1,6 @@
 """How late the event loop is while the process pool parses at full load; the goal is a 99th percentile below 20 ms.
 
-`python -m benchmarks.event_loop_lag [--seconds 10]`. Four loads, with the daemon's own settings of the interpreter:
-`python -m benchmarks.event_loop_lag [--seconds 10]`. Three loads, with the daemon's own settings of the interpreter:
+`python -m benchmarks.event_loop_lag [--seconds 10]`. Five loads, with the daemon's own settings of the interpreter:
 
 - parsing: npm packuments of 1,000 versions with 10 requirements each (some 2 MB), always 8 on their way to the pool;
 - effective POMs: always 8 on their way; each POM of 8 MB inherits from one and imports one that are as large, with as
