@@ -85,7 +85,7 @@ def test_a_listed_version_is_affected_in_every_spelling_that_its_ecosystem_takes
 @pytest.mark.parametrize(
     ("events", "expected"),
     [
-        ([{"introduced": "0"}, {"fixed": "v1.5"}], ["1.0"]),
+        ([{"introduced": "0"}, {"fixed": "1.5"}], ["1.0"]),
         ([{"introduced": " 1.5 "}], ["1.5", "2.0"]),
         ([{"introduced": "0", "fixed": "1.5"}], ["1.0"]),
         ([{"fixed": "2.0"}, {"introduced": "1.5"}, {"fixed": "1.0.1"}, {"introduced": "0"}], ["1.0", "1.5"]),
@@ -106,6 +106,14 @@ def test_events_are_read_whatever_their_order_and_spelling(
     wanted = expected if package != "npm:x" else [f"{version}.0" for version in expected]
     ranges = [{"type": "ECOSYSTEM", "events": events}]
     assert affected(package, versions, element(ref.ecosystem.osv, ref.registry_name, ranges=ranges)) == wanted
+
+
+# To Maven the `v` is a word of the version.
+@pytest.mark.parametrize("package", ["pypi:x", "gem:x", "nuget:x"])
+def test_a_boundary_may_be_written_as_a_tag(package: str) -> None:
+    ref = named_package(package)
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "v1.5"}]}]
+    assert affected(package, ["1.0", "1.5"], element(ref.ecosystem.osv, ref.registry_name, ranges=ranges)) == ["1.0"]
 
 
 def test_elements_without_a_package_and_ranges_of_commits_affect_nothing_and_are_no_fault() -> None:
