@@ -81,7 +81,9 @@ def read(document: Document, ref: PackageRef, order: Order, tell: Tell) -> Recor
         id=identifier,
         names=frozenset({identifier, *filter(None, aliases)}),
         scores=scores(document, elements),
-        listed=tuple(dict.fromkeys(version for each in elements for version in _texts(each, "versions", tell))),
+        listed=tuple(
+            dict.fromkeys(version for each in elements for version in _texts(each, "versions", tell) if version)
+        ),
         ranges=tuple(found for each in elements for found in _ranges(each, order, tell)),
     )
 
@@ -137,7 +139,9 @@ def _marks(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
 
 
 def _range(marks: Sequence[tuple[str, str]], order: Order) -> Range:
-    """Raises ValueError for a boundary without an order."""
+    """Raises ValueError for a boundary without an order, or without anything: some orders have a place for that."""
+    if not all(value for _, value in marks):
+        raise ValueError
     bounded = [(order(value), kind) for kind, value in marks if kind in _TURN and (kind, value) != _FROM_THE_START]
     bounded.sort(key=lambda event: (event[0], _TURN[event[1]]))
     limits = [value for kind, value in marks if kind == "limit"]
