@@ -16,7 +16,7 @@ import structlog
 from securechain_ingest.advisories.matching import rated, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.errors import IngestError, NotFound, PoisonMessage, UpstreamError
+from securechain_ingest.errors import ArchiveRefused, IngestError, NotFound, PoisonMessage, UpstreamError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
