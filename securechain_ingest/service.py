@@ -61,5 +61,6 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             max_strikes=settings.archives.max_strikes,
             depth=depth,
             has_room=RequiredRoom(stores.redis, lambda: settings.queue),
+            pool=pool,
         )
         yield Service(worker, http, registries, pool, names)
