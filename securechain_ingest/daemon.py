@@ -154,7 +154,6 @@ class Daemon:
                 spawn("reader", read)
                 spawn("scheduler", scheduler.run)
                 spawn("heartbeat", heartbeat.run)
-                spawn("watchdog", lambda: self._feed_watchdog(progress))
                 spawn("signals", obey)
                 spawn("first advisories", ask)
                 if embedded is not None:
@@ -169,6 +168,7 @@ class Daemon:
                     embedded=embedded is not None,
                 )
                 self._notifier.notify("READY=1")
+                spawn("watchdog", lambda: self._feed_watchdog(progress))
 
     async def _feed_watchdog(self, progress: Progress) -> None:
         """Tell systemd that the process gets on, as often as the unit wants; says once what does not."""
