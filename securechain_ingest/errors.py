@@ -49,6 +49,19 @@ class NoDaemon(StoreError):
     kind = "no_daemon"
 
 
+class StoreFull(StoreError):
+    """A store answers but has no room for what is to be written; whoever operates it has to make some."""
+
+    kind = "store_full"
+
+
+class StoreRefused(StoreError):
+    """A store was there and refused what this piece of work asked of it; the same again is refused again."""
+
+    kind = "store_refused"
+    transient = False
+
+
 class UpstreamError(IngestError):
     """A registry could not give what was asked of it; the subclass says why."""
 

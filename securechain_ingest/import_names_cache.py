@@ -10,14 +10,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
+import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.errors import ConfigError, StoreFull, StoreRefused
 from securechain_ingest.model import ImportNames, Package
 from securechain_ingest.redis_errors import store_errors
 
+logger = structlog.get_logger(__name__)
+
 
 class ImportNamesCache:
-    """Successful extractions only; failures are never remembered. Every error is a StoreError."""
+    """Successful extractions only; failures are never remembered. Every error is a StoreError.
+
+    A Redis that is there and refuses (another program's value under the key, no room, no permission) costs the memory
+    of these names, not the names.
+    """
 
     def __init__(self, redis: Redis, ttl_s: float) -> None:
         self._redis = redis
@@ -36,8 +44,12 @@ class ImportNamesCache:
         key = _key(package)
         if key is None:
             return None
-        with store_errors():
-            raw = await self._redis.get(key)
+        try:
+            with store_errors():
+                raw = await self._redis.get(key)
+        except (StoreRefused, ConfigError) as error:
+            logger.warning("import_names_not_remembered", key=key, reason=str(error))
+            return None
         ecosystem = package.ref.ecosystem
         match _loads(raw):
             case {
@@ -62,8 +74,11 @@ class ImportNamesCache:
         }
         if names.repository_url is not None:
             entry["repository_url"] = names.repository_url
-        with store_errors():
-            await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
+        try:
+            with store_errors():
+                await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
+        except (StoreRefused, StoreFull, ConfigError) as error:
+            logger.warning("import_names_not_remembered", key=key, reason=str(error))
 
 
 def _loads(raw: bytes | str | None) -> Any:

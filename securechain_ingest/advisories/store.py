@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import UpdateOne
 from pymongo.collation import Collation, CollationStrength
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
+from securechain_ingest.advisories.store_errors import explained as _store_error
 from securechain_ingest.advisories.upsert import ABSENT, REMOVED, change, packages
-from securechain_ingest.errors import ConfigError, StoreAway, StoreError
+from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import VulnerabilitySettings
 
 Record: TypeAlias = dict[str, Any]
@@ -148,7 +150,7 @@ class AdvisoryStore:
         try:
             for start in range(0, len(updates), _BATCH):
                 await self._collection.bulk_write(updates[start : start + _BATCH], ordered=False)
-        except PyMongoError as error:
+        except (PyMongoError, BSONError, OverflowError) as error:
             raise _store_error(error) from error
 
     async def count(self) -> int:
@@ -162,8 +164,3 @@ class AdvisoryStore:
 def _differs(record: Record, held: Record | None) -> bool:
     """Whether it is to be written; one that was taken for withdrawn is there after all."""
     return held is None or held.get("modified") != record["modified"] or ABSENT in held or REMOVED in held
-
-
-def _store_error(error: PyMongoError) -> StoreError:
-    kind = StoreAway if isinstance(error, ConnectionFailure) else StoreError
-    return kind(f"the advisory database did not answer ({type(error).__name__})")

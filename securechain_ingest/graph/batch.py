@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from securechain_ingest.errors import ConfigError, IngestError, StoreError
+from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.connection import refused
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrite, WriteResult
@@ -175,9 +175,10 @@ class _Batches(Generic[Item, Answer]):
 
 
 def _may_be_ones_own(error: BaseException) -> bool:
+    """Whether the others of a batch may succeed without the one that it comes from, be it a fault of the program."""
     if isinstance(error, StoreError):
         return refused(error)
-    return isinstance(error, IngestError) and not isinstance(error, ConfigError)
+    return isinstance(error, Exception) and not isinstance(error, ConfigError)
 
 
 def _ref_purl(ref: PackageRef) -> str:
