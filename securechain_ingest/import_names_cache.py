@@ -13,6 +13,7 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.bounds import bounded_names
 from securechain_ingest.errors import ConfigError, StoreFull, StoreRefused
 from securechain_ingest.model import ImportNames, Package
 from securechain_ingest.redis_errors import store_errors
@@ -32,10 +33,13 @@ class ImportNamesCache:
         self._ttl_s = int(ttl_s)
 
     async def names(self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]]) -> ImportNames:
-        """Those remembered, else those that `extract` finds, which are remembered; raises what it raises."""
+        """Those remembered, else those that `extract` finds, which are remembered; raises what it raises.
+
+        Either way within the bounds of `bounds.bounded_names`.
+        """
         names = await self._get(package)
         if names is None:
-            names = await extract(package)
+            names = bounded_names(await extract(package))
             await self._put(package, names)
         return names
 
@@ -59,7 +63,9 @@ class ImportNamesCache:
                 **more,
             }:
                 repository = more.get("repository_url")
-                return ImportNames(tuple(map(str, names)), repository_url=str(repository) if repository else None)
+                found = ImportNames(tuple(map(str, names)), repository_url=str(repository) if repository else None)
+                # One of a release without bounds is read anew, so that what is left out stands on the package.
+                return found if bounded_names(found) == found else None
         return None
 
     async def _put(self, package: Package, names: ImportNames) -> None:

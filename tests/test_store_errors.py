@@ -49,10 +49,10 @@ def as_user(redis_url: str, user: str, password: str) -> str:
 @pytest.fixture
 async def guest(redis: Redis, redis_url: str) -> AsyncIterator[Redis]:
     """A user that may only ping."""
-    await redis.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+ping")
+    await redis.acl_setuser("guest", enabled=True, passwords=["+secret"], commands=["+ping"])
     async with Redis.from_url(as_user(redis_url, "guest", "secret")) as client:
         yield client
-    await redis.execute_command("ACL", "DELUSER", "guest")
+    await redis.acl_deluser("guest")
 
 
 async def test_another_programs_value_under_a_key_is_a_refusal(redis: Redis) -> None:
@@ -108,7 +108,7 @@ async def test_import_names_are_found_though_redis_forbids_their_keys(guest: Red
     assert await ImportNamesCache(guest, 60).names(package(), extract) == ImportNames(("six",))
 
 
-async def test_import_names_that_were_remembered_without_bounds_are_bounded_when_they_come_back(redis: Redis) -> None:
+async def test_import_names_that_were_remembered_without_bounds_are_read_again(redis: Redis) -> None:
     entry = {"ecosystem": "pypi", "parser": 1, "import_names": ["six", "x" * 300, "a\0b"]}
     await redis.set("import_names:six:1.0", orjson.dumps(entry))
     assert (await ImportNamesCache(redis, 60).names(package(), extract)).names == ("six",)
@@ -130,7 +130,7 @@ async def test_import_names_that_were_remembered_without_bounds_are_bounded_when
         (OperationFailure("stepping down", 189), "store_unavailable", True),
     ],
 )
-def test_what_mongodb_says_is_told_by_whom_it_is_to_be_mended(error: Any, kind: str, transient: bool) -> None:  # noqa: FBT001
+def test_what_mongodb_says_is_told_by_whom_it_is_to_be_mended(error: Any, kind: str, transient: bool) -> None:
     told = explained(error)
     assert (told.kind, told.transient) == (kind, transient)
 

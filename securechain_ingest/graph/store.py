@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from neo4j import AsyncTransaction
 
+from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import Malformed, StoreError
 from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties, tries_properties
 from securechain_ingest.graph.connection import Conflict, Connection
@@ -154,7 +155,7 @@ class Graph:
         """
         await self._connection.change(
             statements(ref.ecosystem.label).mark_absent,
-            {"purl": ref.purl, "tried_at": tried_at, "reason": reason, "removed": removed},
+            {"purl": ref.purl, "tried_at": tried_at, "reason": sentence(reason), "removed": removed},
         )
 
     async def namesake(self, ref: PackageRef) -> PackageRef | None:

@@ -110,7 +110,11 @@ async def bench(
         await stores.graph.ensure_schema([PYPI])
         advisories: AdvisoryStore = stores.advisories
         names = ImportNamesCache(stores.redis, 60)
-        yield Bench(Worker(registries, graph, advisories, names, max_strikes=1, depth=lambda: 0), registry, read)
+        yield Bench(
+            Worker(registries, graph, advisories, names, max_strikes=1, max_versions=1000, depth=lambda: 0),
+            registry,
+            read,
+        )
 
 
 async def test_a_package_is_marked_as_removed_only_if_the_feed_says_so_and_its_document_is_gone(bench: Bench) -> None:
