@@ -12,14 +12,15 @@ Item = TypeVar("Item")
 PIECE_S: Final = 0.004
 """Others wait no longer than this; the goal for the loop's lag is 20 ms, and a garbage collection may follow."""
 
-_LOOK_EVERY = 32
 
+async def in_pieces(items: Iterable[Item], *, look_every: int = 16) -> AsyncIterator[Item]:
+    """The items, letting others have the event loop whenever what is done with them has taken `PIECE_S`.
 
-async def in_pieces(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """The items, letting others have the event loop whenever what is done with them has taken `PIECE_S`."""
+    The clock is looked at after each `look_every`.
+    """
     since = time.perf_counter()
     for number, item in enumerate(items, 1):
         yield item
-        if number % _LOOK_EVERY == 0 and time.perf_counter() - since > PIECE_S:
+        if number % look_every == 0 and time.perf_counter() - since > PIECE_S:
             await asyncio.sleep(0)
             since = time.perf_counter()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncTransaction, NotificationMinimumSeverity, Query
+from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncResult, AsyncTransaction, NotificationMinimumSeverity, Query
 from neo4j.exceptions import AuthError, ConfigurationError, DatabaseUnavailable, DriverError, Neo4jError
 
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreRefused
+from securechain_ingest.yielding import PIECE_S
 
 Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
@@ -91,7 +93,7 @@ class Connection:
             async with self._driver.session(database=self._database) as session:
                 query = Query(cypher, timeout=self._timeout_s)
                 result = await session.run(query, dict(parameters or {}))
-                return await result.data()
+                return await rows_of(result)
 
         return once
 
@@ -163,6 +165,18 @@ class Connection:
         if isinstance(error, Conflict):
             return StoreError(f"the graph at {self._address} kept changing under a write")
         return StoreAway(f"the graph at {self._address} cannot be reached ({type(error).__name__})")
+
+
+async def rows_of(result: AsyncResult) -> Rows:
+    """All rows, taken in short pieces: what has arrived is at hand at once, and others would wait for the last."""
+    rows = []
+    since = time.perf_counter()
+    async for record in result:
+        rows.append(record.data())
+        if time.perf_counter() - since > PIECE_S:
+            await asyncio.sleep(0)
+            since = time.perf_counter()
+    return rows
 
 
 def _passing(error: Exception) -> bool:
