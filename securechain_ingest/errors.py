@@ -121,6 +121,13 @@ class TooLarge(UpstreamError):
     kind = "too_large"
 
 
+class NoRoom(UpstreamError):
+    """The answer found no room in memory among the documents that are in flight; a later try may."""
+
+    kind = "no_room"
+    transient = True
+
+
 class ForbiddenHost(UpstreamError):
     """A registry's document points to a host that is neither an endpoint's nor in `[http] allowed_hosts`."""
 
