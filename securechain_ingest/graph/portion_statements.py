@@ -20,11 +20,13 @@ class PortionStatements:
     renumber: str
 
 
-# A row each: the driver takes a list of a hundred thousand in one piece, and the event loop waits for it.
+# Some hundreds a row: the driver takes a row in one piece, and the event loop waits for it; but each costs its time.
 _VERSION_NAMES = """
 MATCH (p:PACKAGE {purl: $purl})
 MATCH (p)-[:HAVE]->(v:Version)
-RETURN v.name AS name
+WITH collect(v.name) AS names
+UNWIND range(0, size(names) - 1, 500) AS start
+RETURN names[start..start + 500] AS names
 """
 
 _NODES = f"""{LOCK_NODES}
@@ -41,14 +43,19 @@ RETURN count(*) AS marked
 _INDEX = """
 MATCH (p) WHERE elementId(p) = $id
 MATCH (p)-[:HAVE]->(v:Version)
-RETURN elementId(v) AS id, v.name AS name, v.purl AS purl, v.serial_number AS serial
+WHERE v.name IS NOT NULL
+WITH collect([elementId(v), v.name, v.purl, v.serial_number]) AS versions
+UNWIND range(0, size(versions) - 1, 500) AS start
+RETURN versions[start..start + 500] AS versions
 """
 
+# The package is looked at last: a plan that begins with it goes through all of its versions for each of these.
 _READ = f"""
-MATCH (p) WHERE elementId(p) = $id
 UNWIND $rows AS version
 MATCH (v) WHERE elementId(v) = version
 MATCH (v)<-[have:HAVE]-(p)
+WITH v, have, p
+WHERE elementId(p) = $id
 RETURN {NODE_COLUMNS},
        {VERSION_COLUMNS}
 """

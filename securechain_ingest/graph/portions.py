@@ -19,7 +19,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -27,7 +27,7 @@ from typing import Any, Final
 from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.graph.changes import Changes, Row, Targets, Versions, package_properties, parent_rows
+from securechain_ingest.graph.changes import Changes, Targets, Versions, package_properties, parent_rows
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.identity import Identity, identify, new_name, spellings, version_purl
 from securechain_ingest.graph.portion_statements import portion_statements
@@ -203,17 +203,17 @@ class PortionWriter:
         """The versions that are there, without what hangs on them."""
         plan.held.clear()
         plan.numbers.clear()
-        for row in await fetched(transaction, self._own.index, {"id": self._node_id}):
-            if (name := row["name"]) is None:
-                continue
-            nodes = plan.held.setdefault(name, [])
-            nodes.append(row["id"])
-            if len(nodes) > 1:
-                # Which of them counts is seen when they are read; then all are numbered anew.
-                plan.is_append = False
-            elif isinstance(row["serial"], int):
-                plan.numbers[name] = row["serial"]
-            plan.purls.setdefault(name, row["purl"] or version_purl(self._ref.purl, name))
+        rows = await fetched(transaction, self._own.index, {"id": self._node_id})
+        async for row in in_pieces(rows, look_every=1):
+            for node, name, purl, number in row["versions"]:
+                nodes = plan.held.setdefault(name, [])
+                nodes.append(node)
+                if len(nodes) > 1:
+                    # Which of them counts is seen when they are read; then all are numbered anew.
+                    plan.is_append = False
+                elif isinstance(number, int):
+                    plan.numbers[name] = number
+                plan.purls.setdefault(name, purl or version_purl(self._ref.purl, name))
 
     async def _portion(
         self, transaction: AsyncTransaction, *, plan: _Plan, names: Sequence[str], parent: str
@@ -255,12 +255,12 @@ class PortionWriter:
         changes.settle.append(self._ref.purl)
 
     async def _versions(self, transaction: AsyncTransaction, node: PackageState, ids: Sequence[str]) -> Versions:
-        rows: list[Row] = []
+        held = replace(node, versions=[])
         for start in range(0, len(ids), STATEMENT_ROWS):
             part = ids[start : start + STATEMENT_ROWS]
-            rows += await fetched(transaction, self._own.read, {**self._common(), "id": node.id, "rows": part})
-        read = collect(rows)
-        return Versions.of(Identity(read[0] if read else None, node.name, None))
+            rows = await fetched(transaction, self._own.read, {**self._common(), "id": node.id, "rows": part})
+            held.versions.extend(version for package in collect(rows) for version in package.versions)
+        return Versions.of(Identity(held, node.name, None))
 
     async def _finish(self, transaction: AsyncTransaction, *, plan: _Plan) -> dict[str, list[Any]]:
         identity, node = await self._own_node(transaction)

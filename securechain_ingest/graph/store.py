@@ -230,7 +230,7 @@ class Graph:
     async def _version_names(self, ecosystem: Ecosystem, purl: str) -> list[str]:
         """Of a package of very many versions."""
         rows = await self._connection.read(portion_statements(ecosystem.label).version_names, {"purl": purl})
-        return [row["name"] for row in rows]
+        return [name for row in rows for name in row["names"]]
 
     async def _write(
         self, transaction: AsyncTransaction, queries: Statements, writes: Sequence[PackageWrite]
