@@ -51,6 +51,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             stores.advisories,
             names,
             max_strikes=settings.archives.max_strikes,
+            max_versions=settings.packages.max_versions,
             depth=depth,
             pool=pool,
         )

@@ -16,6 +16,7 @@ import structlog
 from securechain_ingest.advisories.matching import rated, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.bounds import MAX_CONSTRAINTS_BYTES, bounded_constraints, bounded_package, require_possible
 from securechain_ingest.errors import ArchiveRefused, IngestError, NotFound, PoisonMessage, UpstreamError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
@@ -93,6 +94,7 @@ class Worker:
         names: ImportNamesCache,
         *,
         max_strikes: int,
+        max_versions: int,
         depth: Callable[[], int | None],
         pool: ParserPool | None = None,
     ) -> None:
@@ -101,6 +103,7 @@ class Worker:
         self._advisories = advisories
         self._names = names
         self._max_strikes = max_strikes
+        self._max_versions = max_versions
         self._depth = depth
         self._pool = pool
         self._visits: dict[str, _Visit] = {}
@@ -118,7 +121,7 @@ class Worker:
         depth = self._depth() if message.depth is None else message.depth
         request = Request(
             ref=registry.identify(message.package),
-            parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
+            parents=_parents(message),
             refresh=message.refresh,
             follow=depth is None or depth > 0,
             internal=message.internal,
@@ -144,7 +147,7 @@ class Worker:
         Concurrent requests for one package cause one fetch; each of them still gets its edges. But a change that was
         announced may not be in what was fetched before, nor in what somebody fetches who does not know of it.
         """
-        purl = request.ref.purl
+        purl = require_possible(request.ref).purl
         while visit := self._visits.get(purl):
             visit.priority.rise()
             await visit.finished.wait()
@@ -197,7 +200,8 @@ class Worker:
         if isinstance(answer, Unchanged):
             ratings = await self._ratings(answer.ref, known.versions) if known else None
             return await self._link(request, checked_at=checked_at, ratings=ratings, revision=answer.revision)
-        return await self._store(registry, request, answer, known, checked_at)
+        package = await bounded_package(answer, max_versions=self._max_versions)
+        return await self._store(registry, request, package, known, checked_at)
 
     async def _store(
         self, registry: Registry, request: Request, package: Package, known: KnownPackage | None, checked_at: datetime
@@ -278,3 +282,14 @@ class Worker:
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:
             logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
+
+
+def _parents(message: Message) -> tuple[Parent, ...]:
+    """The other end of the edge that a message asks for; its constraints byte for byte, unless nobody can mean them."""
+    if message.parent_id is None:
+        return ()
+    constraints = message.constraints
+    if len(constraints.encode()) > MAX_CONSTRAINTS_BYTES:
+        constraints = bounded_constraints(constraints)
+        logger.warning("constraints_too_long", package=message.package, parent_id=message.parent_id)
+    return (Parent(message.parent_id, constraints),)
