@@ -49,6 +49,19 @@ class NoDaemon(StoreError):
     kind = "no_daemon"
 
 
+class StoreFull(StoreError):
+    """A store answers but has no room for what is to be written; whoever operates it has to make some."""
+
+    kind = "store_full"
+
+
+class StoreRefused(StoreError):
+    """A store was there and refused what this piece of work asked of it; the same again is refused again."""
+
+    kind = "store_refused"
+    transient = False
+
+
 class UpstreamError(IngestError):
     """A registry could not give what was asked of it; the subclass says why."""
 
@@ -132,6 +145,14 @@ class TooLarge(UpstreamError):
     """The answer exceeds the cap on bytes read or decompressed."""
 
     kind = "too_large"
+
+
+class NoRoom(UpstreamError):
+    """The answer found no room in memory among the documents that are in flight; a later try may."""
+
+    kind = "no_room"
+    transient = True
+    is_about_package = False
 
 
 class ForbiddenHost(UpstreamError):

@@ -10,24 +10,36 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
+import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.bounds import bounded_names
+from securechain_ingest.errors import ConfigError, StoreFull, StoreRefused
 from securechain_ingest.model import ImportNames, Package
 from securechain_ingest.redis_errors import store_errors
 
+logger = structlog.get_logger(__name__)
+
 
 class ImportNamesCache:
-    """Successful extractions only; failures are never remembered. Every error is a StoreError."""
+    """Successful extractions only; failures are never remembered. Every error is a StoreError.
+
+    A Redis that is there and refuses (another program's value under the key, no room, no permission) costs the memory
+    of these names, not the names.
+    """
 
     def __init__(self, redis: Redis, ttl_s: float) -> None:
         self._redis = redis
         self._ttl_s = int(ttl_s)
 
     async def names(self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]]) -> ImportNames:
-        """Those remembered, else those that `extract` finds, which are remembered; raises what it raises."""
+        """Those remembered, else those that `extract` finds, which are remembered; raises what it raises.
+
+        Either way within the bounds of `bounds.bounded_names`.
+        """
         names = await self._get(package)
         if names is None:
-            names = await extract(package)
+            names = bounded_names(await extract(package))
             await self._put(package, names)
         return names
 
@@ -36,8 +48,12 @@ class ImportNamesCache:
         key = _key(package)
         if key is None:
             return None
-        with store_errors():
-            raw = await self._redis.get(key)
+        try:
+            with store_errors():
+                raw = await self._redis.get(key)
+        except (StoreRefused, ConfigError) as error:
+            logger.warning("import_names_not_remembered", key=key, reason=str(error))
+            return None
         ecosystem = package.ref.ecosystem
         match _loads(raw):
             case {
@@ -47,7 +63,9 @@ class ImportNamesCache:
                 **more,
             }:
                 repository = more.get("repository_url")
-                return ImportNames(tuple(map(str, names)), repository_url=str(repository) if repository else None)
+                found = ImportNames(tuple(map(str, names)), repository_url=str(repository) if repository else None)
+                # One of a release without bounds is read anew, so that what is left out stands on the package.
+                return found if bounded_names(found) == found else None
         return None
 
     async def _put(self, package: Package, names: ImportNames) -> None:
@@ -62,8 +80,11 @@ class ImportNamesCache:
         }
         if names.repository_url is not None:
             entry["repository_url"] = names.repository_url
-        with store_errors():
-            await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
+        try:
+            with store_errors():
+                await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
+        except (StoreRefused, StoreFull, ConfigError) as error:
+            logger.warning("import_names_not_remembered", key=key, reason=str(error))
 
 
 def _loads(raw: bytes | str | None) -> Any:

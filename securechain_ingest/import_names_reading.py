@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import ArchiveRefused, IngestError, ParserLost, UpstreamError
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.model import FailedTry, ImportNames, Package
@@ -46,7 +47,7 @@ async def read_import_names(
         failed = after_failure(failed_before, package, now)
         _log("import_names_failed", package, failed, kind=error.kind, reason=str(error))
         fallback = registry.fallback_names(package.ref)
-        return ImportNames(fallback, error=str(error), is_stopgap=True, failed=failed), error
+        return ImportNames(fallback, error=sentence(str(error)), is_stopgap=True, failed=failed), error
     if names.retry:
         names = replace(names, failed=after_failure(failed_before, package, now))
     if names.error is not None:

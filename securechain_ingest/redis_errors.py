@@ -2,20 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
-from securechain_ingest.errors import StoreAway, StoreError
+from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
+
+# redis-py takes the word off some errors that it has a class for.
+_WORD = re.compile(r"[A-Z]{3,}(?= )")
+_PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOSCRIPT", "TRYAGAIN"})
+"""Answers that another moment, or another server, does not give."""
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """A RedisError leaves the block as StoreAway if Redis cannot be reached, else as StoreError."""
+    """A RedisError leaves the block as the product's own error.
+
+    StoreAway if Redis cannot be reached, StoreFull if it has no room, ConfigError if it does not let this user in or at
+    a key, StoreRefused if it answers that the command cannot be carried out (such as WRONGTYPE: another program's
+    value is under that key), StoreError for what passes.
+    """
     try:
         yield
     except RedisError as error:
-        kind = StoreAway if isinstance(error, RedisConnectionError) else StoreError
-        raise kind(f"Redis did not answer ({type(error).__name__})") from error
+        raise _explained(error) from error
+
+
+def _explained(error: RedisError) -> ConfigError | StoreError:
+    """Redis's own sentence is left out, since it may repeat the data."""
+    match = _WORD.match(str(error))
+    word = match[0] if match else type(error).__name__
+    if isinstance(error, AuthenticationError):
+        return ConfigError(f"Redis refused the user name or password ({word}); check [redis] url (or REDIS_URL)")
+    if isinstance(error, NoPermissionError) or word == "NOPERM":
+        return ConfigError("Redis does not let this user run a command or reach a key (NOPERM)")
+    if isinstance(error, RedisConnectionError):
+        return StoreAway(f"Redis did not answer ({type(error).__name__})")
+    if isinstance(error, OutOfMemoryError) or word == "OOM":
+        return StoreFull("Redis refused to write, because it has as much as its maxmemory allows (OOM)")
+    if isinstance(error, ReadOnlyError) or word in _PASSING_WORDS or not isinstance(error, ResponseError):
+        return StoreError(f"Redis did not answer ({word})")
+    return StoreRefused(f"Redis refused a command ({word})")

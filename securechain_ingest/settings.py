@@ -85,6 +85,7 @@ class GraphSettings(Section):
     query_timeout_s: Seconds = 60.0
     batch_packages: int = Field(default=50, ge=1, le=1000)
     batch_rows: int = Field(default=5000, ge=100, le=100_000)
+    portion_rows: int = Field(default=10_000, ge=1, le=1_000_000)
     linger_s: float = Field(default=0.1, ge=0, le=10)
     writers: int = Field(default=1, ge=1, le=16)
     parent_version_name: Literal["purl", "name"] = "purl"
@@ -144,6 +145,7 @@ class HttpSettings(Section):
     max_connections: int = Field(default=16, ge=1, le=1000)
     max_document_bytes: Bytes = 256 * 1024 * 1024
     max_artifact_bytes: Bytes = 200 * 1024 * 1024
+    max_in_flight_bytes: Bytes = 512 * 1024 * 1024
     not_found_ttl_s: Seconds = 300.0
     allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(_words)] = ()
 
@@ -221,6 +223,7 @@ class PackageSettings(Section):
     depth: int | None = Field(default=None, ge=0, le=1000, json_schema_extra=LIVE)
     absent_retry_s: Seconds = 604_800.0
     import_names_ttl_s: Seconds = 604_800.0
+    max_versions: int = Field(default=250_000, ge=1, le=10_000_000)
 
 
 Cron = Annotated[str, AfterValidator(_cron), Field(json_schema_extra=LIVE)]

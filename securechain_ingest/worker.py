@@ -16,6 +16,7 @@ import structlog
 from securechain_ingest.advisories.matching import rated, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.bounds import MAX_CONSTRAINTS_BYTES, bounded_constraints, bounded_package, require_possible
 from securechain_ingest.errors import ArchiveRefused, IngestError, InvalidName, NotFound, PoisonMessage, UpstreamError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
@@ -99,6 +100,7 @@ class Worker:
         names: ImportNamesCache,
         *,
         max_strikes: int,
+        max_versions: int,
         depth: Callable[[], int | None],
         has_room: Callable[[str], Awaitable[bool]] = always_room,
         pool: ParserPool | None = None,
@@ -109,6 +111,7 @@ class Worker:
         self._advisories = advisories
         self._names = names
         self._max_strikes = max_strikes
+        self._max_versions = max_versions
         self._depth = depth
         self._pool = pool
         self._visits: dict[str, _Visit] = {}
@@ -137,7 +140,7 @@ class Worker:
     async def _link_if_known(self, delivery: Delivery) -> Outcome | None:
         try:
             request = await self._request(self._registries[delivery.message.node_type], delivery)
-        except InvalidName:
+        except (InvalidName, PoisonMessage):
             return None  # Whoever takes it from its lane says so.
         if await self._graph.known(request.ref) is None:
             return None
@@ -148,7 +151,7 @@ class Worker:
         depth = self._depth_of(message)
         return Request(
             ref=registry.identify(message.package),
-            parents=(Parent(message.parent_id, message.constraints),) if message.parent_id else (),
+            parents=_parents(message),
             refresh=message.refresh,
             follow=(depth is None or depth > 0) and await self._has_room(registry.ecosystem.name),
             internal=message.internal,
@@ -178,7 +181,7 @@ class Worker:
         Concurrent requests for one package cause one fetch; each of them still gets its edges. But a change that was
         announced may not be in what was fetched before, nor in what somebody fetches who does not know of it.
         """
-        purl = request.ref.purl
+        purl = require_possible(request.ref).purl
         while visit := self._visits.get(purl):
             visit.priority.rise()
             await visit.finished.wait()
@@ -231,7 +234,8 @@ class Worker:
         if isinstance(answer, Unchanged):
             ratings = await self._ratings(answer.ref, known.versions) if known else None
             return await self._link(request, checked_at=checked_at, ratings=ratings, revision=answer.revision)
-        return await self._store(registry, request, answer, known, checked_at)
+        package = await bounded_package(answer, max_versions=self._max_versions)
+        return await self._store(registry, request, package, known, checked_at)
 
     async def _store(
         self, registry: Registry, request: Request, package: Package, known: KnownPackage | None, checked_at: datetime
@@ -312,3 +316,14 @@ class Worker:
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:
             logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)
+
+
+def _parents(message: Message) -> tuple[Parent, ...]:
+    """The other end of the edge that a message asks for; its constraints byte for byte, unless nobody can mean them."""
+    if message.parent_id is None:
+        return ()
+    constraints = message.constraints
+    if len(constraints.encode()) > MAX_CONSTRAINTS_BYTES:
+        constraints = bounded_constraints(constraints)
+        logger.warning("constraints_too_long", package=message.package, parent_id=message.parent_id)
+    return (Parent(message.parent_id, constraints),)

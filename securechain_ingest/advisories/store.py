@@ -14,11 +14,12 @@ from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import UpdateOne
 from pymongo.collation import Collation, CollationStrength
-from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from securechain_ingest.advisories.names import lookup_key, packages
+from securechain_ingest.advisories.store_errors import explained as _store_error
 from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, change
-from securechain_ingest.errors import ConfigError, StoreAway, StoreError
+from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import VulnerabilitySettings
 
 Record: TypeAlias = dict[str, Any]
@@ -242,16 +243,3 @@ class AdvisoryStore:
             return int(await self._collection.estimated_document_count())
         except PyMongoError as error:
             raise _store_error(error) from error
-
-
-class DocumentRefused(StoreError):
-    """The database was there and refused a document; the same again is refused again."""
-
-    transient = False
-
-
-def _store_error(error: PyMongoError | BSONError | OverflowError) -> StoreError:
-    if isinstance(error, BulkWriteError | DocumentTooLarge | BSONError | OverflowError):
-        return DocumentRefused(f"the advisory database refused a document ({type(error).__name__})")
-    kind = StoreAway if isinstance(error, ConnectionFailure) else StoreError
-    return kind(f"the advisory database did not answer ({type(error).__name__})")

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from securechain_ingest.errors import ConfigError, IngestError, StoreError
+from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.connection import refused
+from securechain_ingest.graph.portions import is_big
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrite, WriteResult
 from securechain_ingest.settings import GraphSettings
@@ -41,6 +42,9 @@ class GraphBatcher:
             found = await graph.known(refs)
             return [found.get(ref.purl) for ref in refs]
 
+        async def big(writes: Sequence[PackageWrite]) -> list[WriteResult]:
+            return [await graph.write_in_portions(write) for write in writes]
+
         limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers, linger_s=0.0)
         self.mark_absent = graph.mark_absent
         self.namesake = graph.namesake
@@ -48,6 +52,9 @@ class GraphBatcher:
         self._writes = _Batches(
             "graph-write", graph.write, _write_name, _write_rows, replace(limits, linger_s=settings.linger_s)
         )
+        self._portion_rows = settings.portion_rows
+        # One at a time, and beside the others, which would wait minutes behind it.
+        self._big = _Batches("graph-portions", big, _write_name, _one_row, _Limits(1, 1, 1, linger_s=0.0))
         self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)
 
     async def __aenter__(self) -> GraphBatcher:
@@ -56,6 +63,7 @@ class GraphBatcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._big.abandon()
         await self._known.close()
         await self._links.close()
         await self._writes.close()
@@ -65,8 +73,11 @@ class GraphBatcher:
         return await self._known.submit(ref)
 
     async def write(self, write: PackageWrite) -> WriteResult:
-        """Returns once the transaction is committed. Raises StoreError, ConfigError, Malformed."""
-        return await self._writes.submit(write)
+        """Returns once the transaction is committed, of a big package the last of several. Raises StoreError,
+        ConfigError, Malformed.
+        """
+        batches = self._big if is_big(write, self._portion_rows) else self._writes
+        return await batches.submit(write)
 
     async def link(self, link: Link) -> WriteResult:
         """Returns once the transaction is committed. Raises StoreError, ConfigError."""
@@ -116,6 +127,12 @@ class _Batches(Generic[Item, Answer]):
         """Finish what has been asked for; callers that have gone are not served."""
         await asyncio.gather(*self._runners)
 
+    async def abandon(self) -> None:
+        """Break off what is being done: it can be, and callers have gone by now."""
+        for runner in self._runners:
+            runner.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+
     async def _drain(self) -> None:
         try:
             while self._waiting:
@@ -159,7 +176,12 @@ class _Batches(Generic[Item, Answer]):
         return batch
 
     async def _serve(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
-        [outcome] = await asyncio.gather(self._run([item for item, _ in batch]), return_exceptions=True)
+        try:
+            [outcome] = await asyncio.gather(self._run([item for item, _ in batch]), return_exceptions=True)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
         if isinstance(outcome, BaseException):
             if len(batch) > 1 and _may_be_ones_own(outcome):
                 for member in batch:
@@ -175,9 +197,10 @@ class _Batches(Generic[Item, Answer]):
 
 
 def _may_be_ones_own(error: BaseException) -> bool:
+    """Whether the others of a batch may succeed without the one that it comes from, be it a fault of the program."""
     if isinstance(error, StoreError):
         return refused(error)
-    return isinstance(error, IngestError) and not isinstance(error, ConfigError)
+    return isinstance(error, Exception) and not isinstance(error, ConfigError)
 
 
 def _ref_purl(ref: PackageRef) -> str:

@@ -52,42 +52,53 @@ class Changes:
                 {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
             )
         has_names = identity.node is not None and identity.node.has_names
-        properties = _package_properties(write, identity.name, has_names=has_names)
+        properties = package_properties(write, identity.name, has_names=has_names)
         if identity.node is None:
             self.created_packages.append({"purl": package.ref.purl, "properties": properties})
         else:
             self.updated_packages.append({"id": identity.node.id, "properties": properties})
-        targets = _Targets(write, package.ref.purl if parent_property == "purl" else identity.name)
+        targets = Targets(write, package.ref.purl if parent_property == "purl" else identity.name)
         self._add_versions(write, identity, targets)
         self.settle.append(package.ref.purl)
         self.targets += targets.rows.values()
         self.parents += parent_rows(write)
 
-    def _add_versions(self, write: PackageWrite, identity: Identity, targets: _Targets) -> None:
-        purl = write.package.ref.purl
-        states, doubles = _one_a_name(identity)
+    def _add_versions(self, write: PackageWrite, identity: Identity, targets: Targets) -> None:
+        versions = Versions.of(identity)
         listed = {version.name: version for version in write.package.versions}
-        serials = write.package.ref.ecosystem.rank([*states, *listed])
-        held_purls = {state.properties.get("purl") for state in states.values()}
-        for name in {**listed, **states}:
-            state, version, rating = states.get(name), listed.get(name), write.ratings.get(name)
-            held = state.properties if state else {}
-            wanted = _version_properties(purl, version, name, serials[name], rating, held)
-            if version is not None or write.package.lists_all_versions:
-                wanted["removed"] = None if version is not None else True
-            needed = version.requirements if version else None
-            is_new = state is None and wanted["purl"] not in held_purls
-            if state is None:
-                held_purls.add(wanted["purl"])
-                created = {"package": purl, "purl": wanted["purl"], "properties": wanted, "clear": needed is not None}
-                self.created_versions.append(created)
-            elif changed := {key: value for key, value in wanted.items() if held.get(key) != value}:
-                self.updated_versions.append({"id": state.id, "properties": changed})
-            if needed is not None or state is not None:
-                twins = doubles.get(name, [])
-                if dropped := targets.compare(wanted["purl"], needed, state, twins, is_new=is_new):
-                    self.dropped.append({"id": state.id if state else "", "relationships": dropped})
-        for twin in (twin for twins in doubles.values() for twin in twins):
+        serials = write.package.ref.ecosystem.rank([*versions.states, *listed])
+        for name in {**listed, **versions.states}:
+            self.add_version(write, versions, name, listed.get(name), serials[name], targets)
+
+    def add_version(
+        self,
+        write: PackageWrite,
+        versions: Versions,
+        name: str,
+        version: Version | None,
+        serial: int,
+        targets: Targets,
+    ) -> None:
+        """Take up one version of the package; None: the registry does not list it."""
+        purl = write.package.ref.purl
+        state, twins = versions.states.get(name), versions.doubles.get(name, [])
+        held = state.properties if state else {}
+        wanted = _version_properties(purl, version, name, serial, write.ratings.get(name), held)
+        if version is not None or write.package.lists_all_versions:
+            wanted["removed"] = None if version is not None else True
+        needed = version.requirements if version else None
+        is_new = state is None and wanted["purl"] not in versions.purls
+        if state is None:
+            versions.purls.add(wanted["purl"])
+            created = {"package": purl, "purl": wanted["purl"], "properties": wanted, "clear": needed is not None}
+            self.created_versions.append(created)
+        elif changed := {key: value for key, value in wanted.items() if held.get(key) != value}:
+            self.updated_versions.append({"id": state.id, "properties": changed})
+        if (needed is not None or state is not None) and (
+            dropped := targets.compare(wanted["purl"], needed, state, twins, is_new=is_new)
+        ):
+            self.dropped.append({"id": state.id if state else "", "relationships": dropped})
+        for twin in twins:
             relationships = [twin.have_id, *(edge.id for edge in twin.edges), *(wait.id for wait in twin.waits)]
             self.dropped.append({"id": twin.id, "relationships": relationships})
 
@@ -108,7 +119,30 @@ class Changes:
         yield portion
 
 
-class _Targets:
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What the graph has of a package's versions, or of some of them."""
+
+    states: dict[str, VersionState]
+    """By name."""
+    doubles: dict[str, list[VersionState]]
+    """The other nodes of a name, which upstream's races left. They lose their relationships, so that clients find one
+    version; the nodes stay: their ids are in flight."""
+    purls: set[str | None]
+    """Those that are taken."""
+
+    @classmethod
+    def of(cls, identity: Identity) -> Versions:
+        states: dict[str, VersionState] = {}
+        doubles: dict[str, list[VersionState]] = {}
+        versions = identity.node.versions if identity.node else []
+        for state in sorted(versions, key=lambda each: (each.properties.get("purl") is None, len(each.id), each.id)):
+            if states.setdefault(state.name, state) is not state:
+                doubles.setdefault(state.name, []).append(state)
+        return cls(states, doubles, {state.properties.get("purl") for state in states.values()})
+
+
+class Targets:
     """The requirements of one package's versions that differ from the graph, gathered by target."""
 
     def __init__(self, write: PackageWrite, parent: str) -> None:
@@ -176,7 +210,8 @@ def parent_rows(write: PackageWrite) -> list[Row]:
     return [{"package": purl, "id": element_id, "constraints": text} for element_id, text in constraints.items()]
 
 
-def _package_properties(write: PackageWrite, name: str, *, has_names: bool) -> Row:
+def package_properties(write: PackageWrite, name: str, *, has_names: bool) -> Row:
+    """What a package's node holds when all of it has been written; `has_names`: it has import names already."""
     package = write.package
     properties: Row = {
         **package.properties,
@@ -189,6 +224,7 @@ def _package_properties(write: PackageWrite, name: str, *, has_names: bool) -> R
         "format": FORMAT,
         "tried_at": None,
         "removed_at": None,
+        "writing": None,
     }
     if package.vendor is not None:
         properties["vendor"] = package.vendor
@@ -252,20 +288,6 @@ def _iso_date(held: Any) -> str | None:
     if isinstance(held, int):
         return datetime.fromtimestamp(held / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return None if held is None else str(held)
-
-
-def _one_a_name(identity: Identity) -> tuple[dict[str, VersionState], dict[str, list[VersionState]]]:
-    """One node for each version name, and the other nodes of the same name, which upstream's races left.
-
-    The others lose their relationships, so that clients find one version; the nodes stay: their ids are in flight.
-    """
-    states: dict[str, VersionState] = {}
-    doubles: dict[str, list[VersionState]] = {}
-    versions = identity.node.versions if identity.node else []
-    for state in sorted(versions, key=lambda state: (state.properties.get("purl") is None, len(state.id), state.id)):
-        if states.setdefault(state.name, state) is not state:
-            doubles.setdefault(state.name, []).append(state)
-    return states, doubles
 
 
 def _held(state: VersionState | None, twins: list[VersionState]) -> dict[str, tuple[str, str]]:

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncTransaction, NotificationMinimumSeverity, Query
+from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncResult, AsyncTransaction, NotificationMinimumSeverity, Query
 from neo4j.exceptions import AuthError, ConfigurationError, DatabaseUnavailable, DriverError, Neo4jError
 
-from securechain_ingest.errors import ConfigError, StoreAway, StoreError
+from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreRefused
+from securechain_ingest.yielding import PIECE_S
 
 Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
 
 ATTEMPTS = 12
 """With the delays below, half a minute of deadlocks: more than any that passes."""
+UNIQUE_ATTEMPTS = 6
+"""Who has found its node made by another one so often, in two seconds, asks for what may not be there twice."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.02, 5.0
 
+_DOUBLE = "Neo.ClientError.Schema.ConstraintValidationFailed"
 _RACES = (
-    "Neo.ClientError.Schema.ConstraintValidationFailed",
+    _DOUBLE,
     "Neo.ClientError.Statement.EntityNotFound",
     "Neo.DatabaseError.Statement.EntityNotFound",
 )
 """Answers to a transaction that lost a race on a node; the next attempt sees what the winner wrote."""
+
+_REFUSALS = ("Neo.ClientError.Statement.", "Neo.ClientError.Schema.")
+"""Answers to what cannot be carried out however often it is asked: syntax, arguments, types, constraints."""
+_TOO_LONG_FOR_AN_INDEX = "too large to index"
+_FORBIDDEN = ("Neo.ClientError.Security.", "Neo.ClientError.Database.DatabaseNotFound")
+_UNSENDABLE = (UnicodeEncodeError, OverflowError)
+"""What the driver raises on a text or a number that the protocol has no form for."""
 
 
 class Conflict(Exception):
@@ -86,7 +98,7 @@ class Connection:
             async with self._driver.session(database=self._database, fetch_size=rows_at_once) as session:
                 query = Query(cypher, timeout=self._timeout_s)
                 result = await session.run(query, dict(parameters or {}))
-                return await result.data()
+                return await rows_of(result)
 
         return once
 
@@ -130,9 +142,9 @@ class Connection:
             try:
                 return await once()
             except (Neo4jError, DriverError, Conflict) as error:
-                if attempt == ATTEMPTS or not _passing(error):
+                if attempt == (UNIQUE_ATTEMPTS if _is_double(error) else ATTEMPTS) or not _passing(error):
                     raise self._explained(error) from error
-            except (TimeoutError, OSError) as error:
+            except (TimeoutError, OSError, *_UNSENDABLE) as error:
                 raise self._explained(error) from error
             delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**attempt)
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
@@ -145,13 +157,32 @@ class Connection:
                 f"the graph at {self._address} refused the user name or password; "
                 "check [graph] user and password (or GRAPH_DB_USER, GRAPH_DB_PASSWORD)"
             )
+        if isinstance(error, Neo4jError) and str(error.code).startswith(_FORBIDDEN):
+            return ConfigError(f"the graph at {self._address} does not let this user do its work ({error.code})")
         if isinstance(error, Neo4jError) and not isinstance(error, DatabaseUnavailable):
+            if _is_refusal(error):
+                return StoreRefused(f"the graph at {self._address} refused a statement ({error.code})")
             return StoreError(f"the graph at {self._address} answered with an error ({error.code})")
+        if isinstance(error, _UNSENDABLE):
+            return StoreRefused(f"the graph's protocol cannot carry a value of a statement ({type(error).__name__})")
         if isinstance(error, TimeoutError):
             return StoreError(f"the graph at {self._address} did not answer within {self._timeout_s:g} s")
         if isinstance(error, Conflict):
             return StoreError(f"the graph at {self._address} kept changing under a write")
         return StoreAway(f"the graph at {self._address} cannot be reached ({type(error).__name__})")
+
+
+async def rows_of(result: AsyncResult) -> Rows:
+    """All rows, taken in short pieces: what has arrived is at hand at once, and others would wait for the last."""
+    rows = []
+    since = time.perf_counter()
+    async for record in result:
+        # Not `data()`, which goes through all that is in it for nodes and relationships; none is asked for.
+        rows.append(dict(zip(record.keys(), record.values(), strict=True)))
+        if time.perf_counter() - since > PIECE_S:
+            await asyncio.sleep(0)
+            since = time.perf_counter()
+    return rows
 
 
 def _passing(error: Exception) -> bool:
@@ -163,6 +194,20 @@ def _passing(error: Exception) -> bool:
     )
 
 
+def _is_double(error: Exception) -> bool:
+    return isinstance(error, Neo4jError) and error.code == _DOUBLE
+
+
+def _is_refusal(error: Neo4jError) -> bool:
+    """Whether it is about what was asked; a race that was lost every time is not.
+
+    Neo4j says nothing but `ExecutionFailed` of a key that its index cannot hold.
+    """
+    code = str(error.code)
+    is_about_the_statement = code == _DOUBLE or (code.startswith(_REFUSALS) and code not in _RACES)
+    return is_about_the_statement or _TOO_LONG_FOR_AN_INDEX in str(error.message)
+
+
 def refused(error: StoreError) -> bool:
-    """Whether the server was there and refused the statement, so that a part of a batch may still succeed."""
-    return isinstance(error.__cause__, Neo4jError | Conflict)
+    """Whether the server was there and refused the transaction, so that a part of a batch may still succeed."""
+    return isinstance(error, StoreRefused) or isinstance(error.__cause__, Neo4jError | Conflict)

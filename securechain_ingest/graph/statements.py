@@ -50,26 +50,33 @@ MATCH (p:PACKAGE {{purl: purl}})
 WHERE p.format = $format
 RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at, p.validator AS validator,
        {_FAILED_TRY},
-       [(p)-[:HAVE]->(v:Version) | v.name] AS versions
+       CASE WHEN COUNT {{ (p)-[:HAVE]->() }} <= $list_limit THEN [(p)-[:HAVE]->(v:Version) | v.name] END AS versions
 """
 
 # Setting a property first takes the package's lock (Neo4j) or lays hold of its page (ArcadeDB): what is read after it
 # stays true until the commit.
-_READ = f"""
-CALL {{
-  UNWIND $rows.purls AS purl MATCH (p:PACKAGE {{purl: purl}}) RETURN p
+LOCK_NODES = """
+CALL {
+  UNWIND $rows.purls AS purl MATCH (p:PACKAGE {purl: purl}) RETURN p
   UNION
-  UNWIND $rows.names AS name MATCH (p:PACKAGE {{name: name}}) RETURN p
-}}
+  UNWIND $rows.names AS name MATCH (p:PACKAGE {name: name}) RETURN p
+}
 SET p.name = p.name
 WITH p
-OPTIONAL MATCH (p)-[have:HAVE]->(v:Version)
-RETURN elementId(p) AS id, p.purl AS purl, p.name AS name, p.registry_name AS registry_name,
-       {_HAS_NAMES} AS has_names,
-       elementId(v) AS version_id, elementId(have) AS have_id, properties(v) AS version,
+"""
+
+NODE_COLUMNS = f"""elementId(p) AS id, p.purl AS purl, p.name AS name, p.registry_name AS registry_name,
+       {_HAS_NAMES} AS has_names"""
+
+VERSION_COLUMNS = """elementId(v) AS version_id, elementId(have) AS have_id, properties(v) AS version,
        [(v)-[r:REQUIRE]->(t) | [elementId(r), t.purl, t.name, r.constraints, r.parent_version_name]] AS edges,
        [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) |
-         [elementId(w), a.purl, a.name, w.constraints, a.queued_at IS NULL AND QUEUEABLE]] AS waits
+         [elementId(w), a.purl, a.name, w.constraints, a.queued_at IS NULL AND QUEUEABLE]] AS waits"""
+
+_READ = f"""{LOCK_NODES}
+OPTIONAL MATCH (p)-[have:HAVE]->(v:Version)
+RETURN {NODE_COLUMNS},
+       {VERSION_COLUMNS}
 """
 
 _FILL_PACKAGE = """p.import_names = coalesce(row.properties.import_names, p.import_names, []),
@@ -84,13 +91,13 @@ SET p += row.properties, {_FILL_PACKAGE}
 RETURN count(*) AS updated_packages
 """
 
-# A format on a node that was not there when the package was read: another writer came between.
+# A name on a node that was not there when the package was read: another writer came between.
 _CREATE_PACKAGES = f"""
 UNWIND $rows.created_packages AS row
 MERGE (p:PACKAGE {{purl: row.purl}})
-WITH row, p, p.format AS format
+WITH row, p, p.name AS name
 SET p += row.properties, {_FILL_PACKAGE}
-RETURN count(format) AS conflicts
+RETURN count(name) AS conflicts
 """
 
 # An older graph may have such a node apart from its package, with requirements of then.
@@ -306,12 +313,17 @@ COUNT = {
 }
 
 
+def for_label(cypher: str, label: str) -> str:
+    """The text with the label put in."""
+    return cypher.replace("PACKAGE", label).replace("QUEUEABLE", _QUEUEABLE)
+
+
 @cache
 def statements(label: str) -> Statements:
     """The statements for a label of the ecosystem table (never text from outside)."""
 
     def text(cypher: str) -> str:
-        return cypher.replace("PACKAGE", label).replace("QUEUEABLE", _QUEUEABLE)
+        return for_label(cypher, label)
 
     def joined(*parts: str, answer: str) -> str:
         return text("".join(f"CALL {{{part}}}\n" for part in parts) + f"RETURN {answer}")

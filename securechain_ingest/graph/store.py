@@ -11,15 +11,19 @@ from typing import Any, TypeVar
 
 from neo4j import AsyncTransaction
 
+from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import Malformed, StoreError
 from securechain_ingest.graph.big_ratings import is_big, write_big_ratings
 from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties, tries_properties
-from securechain_ingest.graph.connection import Conflict, Connection
+from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
+from securechain_ingest.graph.portion_statements import portion_statements
+from securechain_ingest.graph.portions import PortionWriter
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.state import PackageState, collect
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
+from securechain_ingest.graph.transactions import apply_changes, each_once, fetched, outcome
 from securechain_ingest.graph.view import PackageView, aware, package_view
 from securechain_ingest.model import (
     Ecosystem,
@@ -36,6 +40,9 @@ from securechain_ingest.model import (
 from securechain_ingest.settings import GraphSettings
 
 Item = TypeVar("Item", PackageRef, PackageWrite, Link)
+
+_LISTED_VERSIONS = 2_000
+"""Of a package with more, the versions are not taken in one list."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 """When a package was checked that another program has left without a date."""
@@ -75,13 +82,14 @@ class Graph:
 
         A Neo4j that has just started takes seconds for it.
         """
+        known = {"rows": {}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
 
         async def work(transaction: AsyncTransaction) -> None:
             for ecosystem in ecosystems:
                 queries = statements(ecosystem.label)
-                await _rows(transaction, queries.known, {"rows": {}, "format": FORMAT})
-                await _rows(transaction, queries.read, {**common, "rows": {}})
-                await _rows(transaction, queries.apply, {**common, "rows": {}})
+                await fetched(transaction, queries.known, known)
+                await fetched(transaction, queries.read, {**common, "rows": {}})
+                await fetched(transaction, queries.apply, {**common, "rows": {}})
 
         common = self._common(datetime.now(UTC))
         await self._connection.transaction(work)
@@ -101,12 +109,16 @@ class Graph:
         found: dict[str, KnownPackage] = {}
         for queries, members in _by_ecosystem(refs):
             purls = sorted({ref.purl for ref in members})
-            for row in await self._connection.read(queries.known, {"rows": {"purls": purls}, "format": FORMAT}):
-                if row["versions"]:
+            parameters = {"rows": {"purls": purls}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
+            for row in await self._connection.read(queries.known, parameters):
+                names = row["versions"]
+                if names is None:
+                    names = await self._version_names(members[0].ecosystem, row["purl"])
+                if names:
                     found[row["purl"]] = KnownPackage(
                         purl=row["purl"],
                         registry_name=row["registry_name"],
-                        versions=frozenset(row["versions"]),
+                        versions=frozenset(names),
                         checked_at=aware(row["checked_at"]),
                         validator=row["validator"],
                         names_failed=_failed_try(row),
@@ -134,6 +146,16 @@ class Graph:
         results = await self._connection.transaction(work)
         return [results[write.package.ref.purl] for write in writes]
 
+    async def write_in_portions(self, write: PackageWrite) -> WriteResult:
+        """Write one package that is too big for one transaction; what a write that is broken off leaves can be read.
+
+        Raises Malformed, as `write`.
+        """
+        if not write.package.versions:
+            raise Malformed(f"{write.package.ref.purl} has no version", url=write.package.ref.purl)
+        common = lambda: self._common(datetime.now(UTC))  # noqa: E731
+        return await PortionWriter(self._connection, self._settings, common, write).run()
+
     async def link(self, links: Sequence[Link]) -> list[WriteResult]:
         """Serve requests on packages that the graph knows; the results are in the order of `links`."""
         answers: dict[str, Mapping[str, Any]] = {}
@@ -143,10 +165,10 @@ class Graph:
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
                 raise StoreError(f"{min(lost)} left the graph while it was being linked")
-            once = {"queued": _once(answer["queued"]), "linked": answer["linked"]}
+            once = {"queued": each_once(answer["queued"]), "linked": answer["linked"]}
             answers |= {link.ref.purl: once for link in members}
         return [
-            _result(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
+            outcome(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
         ]
 
     async def _rated(self, link: Link) -> Link:
@@ -163,7 +185,7 @@ class Graph:
         """
         await self._connection.change(
             statements(ref.ecosystem.label).mark_absent,
-            {"purl": ref.purl, "tried_at": tried_at, "reason": reason, "removed": removed},
+            {"purl": ref.purl, "tried_at": tried_at, "reason": sentence(reason), "removed": removed},
         )
 
     async def forget_queued(self, purls: Sequence[str]) -> None:
@@ -219,6 +241,11 @@ class Graph:
         """The package as a reader would see it; None if it is not there."""
         return package_view(await self._connection.read(statements(ecosystem.label).view, {"purl": purl}))
 
+    async def _version_names(self, ecosystem: Ecosystem, purl: str) -> list[str]:
+        """Of a package of very many versions."""
+        rows = await self._connection.read(portion_statements(ecosystem.label).version_names, {"purl": purl})
+        return [name for row in rows for name in row["names"]]
+
     async def _write(
         self, transaction: AsyncTransaction, queries: Statements, writes: Sequence[PackageWrite]
     ) -> dict[str, WriteResult]:
@@ -229,20 +256,10 @@ class Graph:
             ref = write.package.ref
             near = {node.id: node for key in (ref.purl, *spellings(ref)) for node in nodes.get(key, ())}
             changes.add(write, identify(ref, near.values()), parent_property=self._settings.parent_version_name)
-        queued: list[list[str]] = []
-        linked: list[str] = []
-        for portion in changes.chunks(self._settings.batch_rows):
-            answer = (await _rows(transaction, queries.apply, common | {"rows": portion}))[0]
-            if answer["conflicts"]:
-                raise Conflict
-            if answer["late"]:
-                await _rows(transaction, queries.settle, common | {"rows": {"settle": answer["late"]}})
-            late = set(answer["late"])
-            queued += [entry for entry in answer["queued"] if entry[1] not in late]
-            linked += answer["linked"]
-        answer = {"queued": _once(queued), "linked": linked}
+        answer = await apply_changes(transaction, queries, common, changes, self._settings.batch_rows)
+        answer["queued"] = each_once(answer["queued"])
         return {
-            write.package.ref.purl: _result(write.package.ref, answer, [parent.element_id for parent in write.parents])
+            write.package.ref.purl: outcome(write.package.ref, answer, [parent.element_id for parent in write.parents])
             for write in writes
         }
 
@@ -263,16 +280,11 @@ async def _read(
     purls = sorted(write.package.ref.purl for write in writes)
     nodes: dict[str, list[PackageState]] = {}
     keys = {"purls": purls, "names": sorted(names)}
-    rows = await _rows(transaction, queries.read, {**common, "rows": keys})
+    rows = await fetched(transaction, queries.read, {**common, "rows": keys})
     for node in collect(rows):
         for key in {node.name, node.purl} - {None}:
             nodes.setdefault(str(key), []).append(node)
     return nodes
-
-
-async def _rows(transaction: AsyncTransaction, cypher: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    result = await transaction.run(cypher, dict(parameters))
-    return [record.data() async for record in result]
 
 
 def _names_gap(row: Mapping[str, Any]) -> NamesGap:
@@ -324,24 +336,6 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
             for (purl, element_id), constraints in sorted(parents.items())
         ],
     }
-
-
-def _once(queued: Iterable[list[str]]) -> list[list[str]]:
-    """Each absent package for the first only of those that require it: (package, absent package, name)."""
-    first: dict[str, list[str]] = {}
-    for entry in queued:
-        first.setdefault(entry[1], entry)
-    return list(first.values())
-
-
-def _result(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) -> WriteResult:
-    queued = {purl: name for package, purl, name in answer["queued"] if package == ref.purl}
-    linked = set(answer["linked"])
-    return WriteResult(
-        purl=ref.purl,
-        to_queue=tuple(reference(ref.ecosystem, name, purl) for purl, name in sorted(queued.items())),
-        lost_parents=tuple(sorted(set(parents) - linked)),
-    )
 
 
 def _by_ecosystem(items: Sequence[Item]) -> Iterable[tuple[Statements, list[Item]]]:

@@ -13,6 +13,7 @@ import httpx
 from isal import isal_zlib
 
 from securechain_ingest.errors import Malformed, NotFound, RateLimited, TooLarge, Unavailable, UpstreamError
+from securechain_ingest.http.budget import Lease
 
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 8.0
@@ -151,16 +152,22 @@ async def read_to_end(response: httpx.Response) -> None:
                 return
 
 
-async def bounded_document(response: httpx.Response, url: str, limit_bytes: int) -> bytes:
-    """The body, decompressed; `limit_bytes` bounds what comes as well as what it expands to.
+async def bounded_document(response: httpx.Response, url: str, limit_bytes: int, lease: Lease) -> bytes:
+    """The body, decompressed; `limit_bytes` bounds what comes as well as what it expands to, `lease` all documents.
 
     Decompression is done here and not by httpx, so that a bomb is cut off within one piece. Raises TooLarge; Malformed
-    for a damaged stream.
+    for a damaged stream; NoRoomInTime.
     """
     pieces = bounded_body(response, url, limit_bytes)
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
-        return b"".join([piece async for piece in pieces])
+        received: list[bytes] = []
+        size = 0
+        async for piece in pieces:
+            size += len(piece)
+            await lease.grow_to(size)
+            received.append(piece)
+        return b"".join(received)
     if encoding not in {"gzip", "x-gzip"}:
         raise Malformed(f"{url} is compressed with {encoding}, which was not asked for", url=url)
     unpack = isal_zlib.decompressobj(_GZIP_WINDOW_BITS)
@@ -174,6 +181,7 @@ async def bounded_document(response: httpx.Response, url: str, limit_bytes: int)
         left -= len(data)
         if left < 0:
             raise TooLarge(f"{url} expands to more than {limit_bytes} bytes", url=url)
+        await lease.grow_to(limit_bytes - left)
         if unpack.unused_data:
             raise Malformed(f"{url} is damaged: something follows its gzip stream", url=url)
         expanded.append(data)

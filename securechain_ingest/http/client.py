@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ import anyio
 import httpx
 
 from securechain_ingest import __version__
-from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
+from securechain_ingest.errors import Malformed, NoRoom, NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
 from securechain_ingest.http.answers import (
     bounded_body,
     bounded_document,
@@ -29,6 +30,7 @@ from securechain_ingest.http.answers import (
     validator_of,
     wait_before_retry_s,
 )
+from securechain_ingest.http.budget import Budget, NoRoomInTime
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace, SharedTurns
@@ -53,9 +55,9 @@ _IDENTITY = {"Accept-Encoding": "identity"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Response:
-    """A document."""
+    """A document. As long as it is held, it has its share of `[http] max_in_flight_bytes`."""
 
     body: bytes
     """Decompressed; empty when `not_modified`."""
@@ -126,6 +128,8 @@ class HttpClient:
             name: self._make_endpoint(name, getattr(rates, name), getattr(connections, name)) for name in self._bases
         }
         self._flights: Flights[Response] = Flights()
+        # Half of a request's time, so that who waits in vain is not taken for one whose server was too slow.
+        self._budget = Budget(http.max_in_flight_bytes, http.max_document_bytes, http.total_timeout_s / 2)
         self._not_found: OrderedDict[str, float] = OrderedDict()
 
     async def __aenter__(self) -> Self:
@@ -162,7 +166,7 @@ class HttpClient:
         With a `validator` of an earlier Response the answer may be `not_modified`. A URL that was not found is not
         asked again for `[http] not_found_ttl_s`.
         """
-        limit = self._settings.max_document_bytes if limit_bytes is None else limit_bytes
+        limit = min(limit_bytes or self._settings.max_document_bytes, self._budget.largest_bytes)
 
         async def fetch() -> Response:
             return await self._retrying(url, lambda: self._document(url, accept, validator, limit))
@@ -197,8 +201,19 @@ class HttpClient:
             if response.status_code == 304 and validator is not None:
                 return Response(b"", validator_of(response) or validator, True, response.headers, final_url)
             require_document(response, shown(url))
-            body = await bounded_document(response, shown(url), limit)
-            return Response(body, validator_of(response), False, response.headers, final_url)
+            lease = self._budget.lease()
+            try:
+                body = await bounded_document(response, shown(url), limit, lease)
+                document = Response(body, validator_of(response), False, response.headers, final_url)
+                weakref.finalize(document, lease.release)
+            except NoRoomInTime as error:
+                lease.release()
+                raise NoRoom(f"{shown(url)} found no room among the documents in flight", url=shown(url)) from error
+            except BaseException:
+                lease.release()
+                raise
+            lease.arrived()
+            return document
 
     async def _part(self, url: str, headers: dict[str, str], first: int, last: int) -> Range | None:
         async with self._open(url, headers) as (response, _):

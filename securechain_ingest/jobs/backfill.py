@@ -16,6 +16,7 @@ from enum import StrEnum
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.bounds import bounded_package
 from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -153,9 +154,10 @@ class Backfill:
         now, before = datetime.now(UTC), gap.known.names_failed
         try:
             ref = self._registry.identify(gap.known.registry_name)
-            package = await self._registry.fetch(ref, gap.known)
-            if isinstance(package, Unchanged):
+            answer = await self._registry.fetch(ref, gap.known)
+            if isinstance(answer, Unchanged):
                 raise Malformed(f"{ref.purl} is said to be unchanged, which nobody asked", url=ref.purl)
+            package = await bounded_package(answer, max_versions=len(answer.versions))
             names, failure = await read_import_names(self._cache, self._registry, package, before, now)
         except StoreError:
             raise

@@ -14,6 +14,7 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import InvalidName, TooManyRemovals
 from securechain_ingest.graph.names import PackageNames, PackageState
 from securechain_ingest.jobs.digests import Digests
@@ -121,9 +122,9 @@ def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple
     found: dict[str, tuple[PackageRef, Listed]] = {}
     for entry in entries:
         try:
-            ref = registry.identify(entry.name)
+            ref = require_possible(registry.identify(entry.name))
         except InvalidName as error:
-            logger.debug("listed_name_invalid", name=entry.name, reason=str(error))
+            logger.debug("listed_name_invalid", name=sentence(entry.name, 60), reason=str(error))
         else:
             found[ref.purl] = ref, entry
     return found

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import CursorLost, InvalidName
 from securechain_ingest.jobs.comparison import Registered, reconcile, refuse_many_removals
 from securechain_ingest.jobs.cursors import Cursor, Cursors
@@ -72,9 +73,9 @@ async def _messages(place: Registered, run: Run, changes: Iterable[Change]) -> l
     newest = {}
     for change in changes:
         try:
-            ref = place.registry.identify(change.name)
+            ref = require_possible(place.registry.identify(change.name))
         except InvalidName as error:
-            logger.debug("changed_name_invalid", name=change.name, reason=str(error))
+            logger.debug("changed_name_invalid", name=sentence(change.name, 60), reason=str(error))
             continue
         newest[ref.purl] = ref, change
     messages = []

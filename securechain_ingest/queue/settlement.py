@@ -8,6 +8,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import ConfigError, IngestError, RateLimited
 from securechain_ingest.queue.entries import Entry, History, now_iso
 from securechain_ingest.queue.keys import Keys
@@ -134,9 +135,9 @@ class Failure:
             delay_s = error.delay_s if isinstance(error, RateLimited) else None
             # A store that refuses the credentials is for the operator to mend; the message is right.
             transient = error.transient or isinstance(error, ConfigError)
-            return cls(error.kind, str(error), transient, max(delay_s or 0.0, 0.0))
+            return cls(error.kind, sentence(str(error)), transient, max(delay_s or 0.0, 0.0))
         # A fault of the program may be one of the moment; if it is not, the message ends as a dead letter at the cap.
-        return cls("internal_error", " ".join(f"{type(error).__name__}: {error}".split()), transient=True)
+        return cls("internal_error", sentence(" ".join(f"{type(error).__name__}: {error}".split())), transient=True)
 
 
 class Settlement:

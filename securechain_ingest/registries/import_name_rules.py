@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from securechain_ingest.bounds import MAX_IMPORT_NAME_CHARACTERS, MAX_IMPORT_NAMES_BYTES
 from securechain_ingest.model import ImportNames
 
 MAX_NAMES: Final = 5_000
@@ -24,9 +25,28 @@ def clean(names: Iterable[str]) -> list[str]:
 
 
 def import_names(names: Iterable[str], *, separator: str, limit: int = MAX_NAMES) -> ImportNames:
-    """The clean names; of more than `limit` those nearest to the root (by `separator`), and an error that says so."""
+    """The clean names, none longer than 255 characters; of more than `limit`, or than 1 MiB together, those nearest to
+    the root (by `separator`). An error says what is left out.
+    """
     found = clean(names)
-    if len(found) <= limit:
-        return ImportNames(tuple(found))
-    kept = sorted(found, key=lambda name: (name.count(separator), name))[:limit]
-    return ImportNames(tuple(sorted(kept)), error=f"of {len(found)} names the {limit} nearest to the root are kept")
+    short = [name for name in found if len(name) <= MAX_IMPORT_NAME_CHARACTERS]
+    errors = []
+    if len(short) < len(found):
+        errors.append(
+            f"{len(found) - len(short)} names longer than {MAX_IMPORT_NAME_CHARACTERS} characters are left out"
+        )
+    kept = short
+    if len(short) > limit or sum(map(len, short)) > MAX_IMPORT_NAMES_BYTES:
+        nearest = sorted(short, key=lambda name: (name.count(separator), name))[:limit]
+        kept = sorted(_as_many_as_fit(nearest))
+        errors.append(f"of {len(short)} names the {len(kept)} nearest to the root are kept")
+    return ImportNames(tuple(kept), error="; ".join(errors) or None)
+
+
+def _as_many_as_fit(names: Iterable[str]) -> Iterator[str]:
+    room = MAX_IMPORT_NAMES_BYTES
+    for name in names:
+        room -= len(name)
+        if room < 0:
+            return
+        yield name

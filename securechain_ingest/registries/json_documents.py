@@ -10,10 +10,22 @@ import orjson
 from securechain_ingest.errors import Malformed
 
 
+def loads(body: bytes) -> Any:
+    """What a JSON text says. Raises orjson.JSONDecodeError, and MemoryError for one that is too large for this process,
+    which orjson calls an error of the text.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "memory" in error.msg:
+            raise MemoryError(error.msg) from error
+        raise
+
+
 def load_object(body: bytes, url: str) -> dict[str, Any]:
     """The document's object; .NET likes to put a byte order mark in front. Raises Malformed."""
     try:
-        document = orjson.loads(body.removeprefix(BOM_UTF8))
+        document = loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise Malformed(f"{url} is not JSON ({error})", url=url) from error
     if not isinstance(document, dict):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
-from securechain_ingest.errors import NotFound
+from securechain_ingest.errors import InvalidName, NotFound, TooLarge
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -23,7 +23,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker import Worker
-from tests.graph.builders import PYPI, pypi, write
+from tests.graph.builders import PYPI, pypi, version, write
 from tests.graph.conftest import Reader, read
 from tests.queue.running import until
 from tests.stores import AdvisoryTarget, GraphTarget
@@ -41,6 +41,8 @@ class Made:
     """Of the work that has asked."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     ecosystem: Ecosystem = PYPI
+    names: tuple[str, ...] | None = None
+    """What the archive offers, if not the package's own name."""
 
     def identify(self, name: str) -> PackageRef:
         return pypi(name)
@@ -57,7 +59,7 @@ class Made:
         return self.package
 
     async def import_names(self, package: Package) -> ImportNames:
-        return ImportNames((package.ref.name,))
+        return ImportNames(self.names or (package.ref.name,))
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         del ref
@@ -116,7 +118,11 @@ async def bench(
         await stores.graph.ensure_schema([PYPI])
         advisories: AdvisoryStore = stores.advisories
         names = ImportNamesCache(stores.redis, 60)
-        yield Bench(Worker(registries, graph, advisories, names, max_strikes=1, depth=lambda: 0), registry, read)
+        yield Bench(
+            Worker(registries, graph, advisories, names, max_strikes=1, max_versions=1000, depth=lambda: 0),
+            registry,
+            read,
+        )
 
 
 async def test_a_package_is_marked_as_removed_only_if_the_feed_says_so_and_its_document_is_gone(bench: Bench) -> None:
@@ -159,3 +165,34 @@ async def test_what_somebody_asks_for_is_urgent_from_the_beginning(bench: Bench)
     bench.registry.opened.set()
     await bench.serve(lane=Lane.ASKED)
     assert [priority.is_urgent for priority in bench.registry.priorities] == [True]
+
+
+async def test_what_is_out_of_bounds_in_a_registrys_answer_does_not_reach_the_graph(bench: Bench, read: Reader) -> None:
+    target = pypi("attrs")
+    odd = replace(target, name="a\0b", registry_name="a\0b")
+    versions = (
+        version(SIX.ref, "1.0", {target: "x" * 100_000, odd: "any"}),
+        version(SIX.ref, "9" * 5_000),
+    )
+    bench.registry.package = replace(SIX, versions=versions)
+    bench.registry.names = ("six", "x" * 256)
+    bench.registry.opened.set()
+    assert (await bench.serve()).versions == 1
+    assert [node["name"] for node in (await read.nodes("Version")).values()] == ["1.0"]
+    assert await read.awaited() == [("pkg:pypi/attrs", "pkg:pypi/six@1.0", "any")]
+    [node] = (await read.nodes("PyPIPackage")).values()
+    assert node["import_names"] == ["six"]
+    assert "1 of 2 names are left out" in node["import_names_error"]
+
+
+async def test_a_package_of_more_versions_than_are_allowed_is_refused(bench: Bench) -> None:
+    bench.registry.package = write(pypi("six"), *(f"1.{number}" for number in range(1001))).package
+    bench.registry.opened.set()
+    with pytest.raises(TooLarge, match=r"1001 versions; at most 1000"):
+        await bench.serve()
+
+
+async def test_a_message_for_an_impossible_name_is_refused(bench: Bench) -> None:
+    message = Message("PyPIPackage", "a\0b")
+    with pytest.raises(InvalidName):
+        await bench.worker.handle(Delivery(message, Lane.CHANGED, 0, redelivered=False))

@@ -41,7 +41,14 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: Bench) -> None:
     async with GraphBatcher(bench.sync.graph, GraphSettings()) as graph:
         names = ImportNamesCache(bench.sync.redis, 60)
         worker = Worker(
-            {PYPI.label: registry}, graph, bench.sync.store, names, max_strikes=1, depth=lambda: 0, pool=pool
+            {PYPI.label: registry},
+            graph,
+            bench.sync.store,
+            names,
+            max_strikes=1,
+            max_versions=200_000,
+            depth=lambda: 0,
+            pool=pool,
         )
         message = Message("PyPIPackage", "flask", refresh=True, internal=True)
         with structlog.testing.capture_logs() as logs:

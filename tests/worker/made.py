@@ -100,7 +100,9 @@ class Bench:
         """The setting for messages that carry none."""
         registries: dict[str, Registry] = {NPM.label: registry}
         names = ImportNamesCache(stores.redis, 60)
-        self.worker = Worker(registries, batcher, stores.advisories, names, max_strikes=2, depth=lambda: self.depth)
+        self.worker = Worker(
+            registries, batcher, stores.advisories, names, max_strikes=2, max_versions=1000, depth=lambda: self.depth
+        )
 
     async def serve(
         self, name: str, *, attempts: int = 0, redelivered: bool = False, lane: Lane = Lane.CHANGED, **keys: Any

@@ -20,6 +20,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import BinaryIO, Final
 
 from securechain_ingest.archives.limits import ArchiveLimits
@@ -40,7 +41,7 @@ _AAR_CLASSES: Final = re.compile(r"classes\.jar|libs/[^/]+\.jar")
 def read_jar(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
     """The shortest packages of a jar, war or aar; `fallback` if it has none. Raises ArchiveRefused, MissingBytes."""
     found = import_names(shortest(_packages(open_zip(file, limits), limits)), separator=".")
-    return found if found.names else ImportNames(fallback)
+    return found if found.names else replace(found, names=fallback)
 
 
 def shortest(packages: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ import orjson
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.json_documents import loads
 from securechain_ingest.registries.npm.constraints import constraints, either
 from securechain_ingest.registries.npm.names import MAX_NAME_LENGTH, identify, scope_of, version_purl
 from securechain_ingest.registries.repository import normalise_repository, vendor_of
@@ -82,12 +83,12 @@ def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
 
 def _loads(body: bytes, ref: PackageRef, url: str) -> object:
     try:
-        return orjson.loads(body)
+        return loads(body)
     except orjson.JSONDecodeError:
         # The registry cuts long readmes, now and then between the two halves of a surrogate pair.
         whole = _SURROGATE.sub(rb"\\ufffd", body)
     try:
-        return orjson.loads(whole)
+        return loads(whole)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
 

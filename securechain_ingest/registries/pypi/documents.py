@@ -17,6 +17,7 @@ import orjson
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.json_documents import loads
 from securechain_ingest.registries.pypi.filenames import comparable, version_in
 from securechain_ingest.registries.pypi.names import identify
 from securechain_ingest.registries.pypi.requirements import Declared, read_requirements
@@ -127,7 +128,7 @@ def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
 
 def _loads(body: bytes, ref: PackageRef, url: str) -> dict[str, Any]:
     try:
-        document = orjson.loads(body)
+        document = loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
     if not isinstance(document, dict):

@@ -15,6 +15,7 @@ import orjson
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import Package
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.json_documents import loads
 from securechain_ingest.registries.repository import vendor_of
 from securechain_ingest.registries.rubygems.names import identify
 from securechain_ingest.registries.rubygems.repository import repository_of
@@ -63,6 +64,6 @@ def found_names(body: bytes, url: str) -> Iterator[str]:
 
 def _loads(body: bytes, url: str) -> Any:
     try:
-        return orjson.loads(body)
+        return loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"the registry's answer is not JSON ({error})", url=url) from error

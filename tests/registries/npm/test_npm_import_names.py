@@ -233,3 +233,12 @@ def test_a_file_on_disk_without_a_name_inside_is_refused(tmp_path: Path) -> None
     with pytest.raises(ArchiveRefused) as caught:
         Npm.archive_names(str(file), file.name, LIMITS)
     assert caught.value.reason == "no_name"
+
+
+def test_a_small_tarball_of_long_paths_gives_few_bytes_of_names() -> None:
+    deep = "/".join(["d" * 200] * 90)
+    packed = tarball({}, *(f"{deep}/{number}.js" for number in range(900)), "lib/a.js")
+    assert len(packed) < 200_000
+    found = read_tarball(io.BytesIO(packed), LIMITS, None)
+    assert found.names == ("pkg", "pkg/lib/a")
+    assert found.error == "900 names longer than 255 characters are left out"

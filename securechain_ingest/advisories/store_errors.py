@@ -1,0 +1,55 @@
+"""MongoDB's errors as the product's own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bson.errors import BSONError
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteError,
+)
+
+from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
+
+# Of https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml.
+_NOT_LET_IN: Final = frozenset({11, 13, 18, 31})
+"""UserNotFound, Unauthorized, AuthenticationFailed, RoleNotFound."""
+_NO_ROOM: Final = frozenset({14031, 39, 12501})
+"""OutOfDiskSpace, FileStreamFailed, a quota that is exceeded."""
+_REFUSED: Final = frozenset({2, 9, 14, 52, 56, 57, 96, 121, 10334, 11000, 17280, 17419, 17420})
+"""BadValue, FailedToParse, TypeMismatch, field names that are none, documents that break a validator, a unique index or
+the limit of a document's or a key's size."""
+
+
+def explained(error: PyMongoError | BSONError | OverflowError) -> ConfigError | StoreError:
+    """The error that says whether another try, an operator or nobody can help. The server's own sentence is left out,
+    since it may repeat the data.
+    """
+    codes = _codes(error)
+    told = ", ".join(map(str, sorted(codes))) or type(error).__name__
+    if isinstance(error, ConfigurationError) or codes & _NOT_LET_IN:
+        return ConfigError(f"the advisory database does not let this user do its work ({told})")
+    if isinstance(error, ConnectionFailure):
+        return StoreAway(f"the advisory database did not answer ({type(error).__name__})")
+    if codes & _NO_ROOM:
+        return StoreFull(f"the advisory database has no room for what is to be written ({told})")
+    is_of_this_side = isinstance(error, DocumentTooLarge | BSONError | OverflowError)
+    if is_of_this_side or (codes and codes <= _REFUSED and not isinstance(error, ExecutionTimeout)):
+        return StoreRefused(f"the advisory database refused a query or a document ({told})")
+    return StoreError(f"the advisory database did not answer ({type(error).__name__})")
+
+
+def _codes(error: Exception) -> frozenset[int]:
+    if isinstance(error, BulkWriteError):
+        entries = error.details.get("writeErrors", [])
+        return frozenset(code for entry in entries if isinstance(code := entry.get("code"), int))
+    if isinstance(error, OperationFailure | WriteError) and error.code is not None:
+        return frozenset({error.code})
+    return frozenset()

@@ -1,0 +1,201 @@
+"""How long the texts of a registry's answer may be, and how much all of them together; pure.
+
+Every package passes by here between its registry and whatever holds it, and so do all import names. What is out of
+bounds is left out, or replaced where something has to stand there, and told; only a package of too many versions is
+refused. An entry of Neo4j's indexes ends at about 8 kB, so names and purls stay below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import structlog
+
+from securechain_ingest.errors import InvalidName, Malformed, TooLarge
+from securechain_ingest.model import ANY, Artifact, ImportNames, Package, PackageRef, Requirement, Version
+from securechain_ingest.yielding import in_pieces
+
+MAX_NAME_BYTES: Final = 1024
+"""Of a package, in UTF-8; registries allow 64 to 500 characters."""
+MAX_PURL_BYTES: Final = 4096
+MAX_VERSION_BYTES: Final = 1024
+MAX_VERSION_PURL_BYTES: Final = 7500
+MAX_CONSTRAINTS_BYTES: Final = 64 * 1024
+MAX_VENDOR_BYTES: Final = 255
+MAX_URL_BYTES: Final = 2048
+MAX_PROPERTY_BYTES: Final = 1024
+"""Of a licence, a validator, a revision and the like."""
+MAX_REASON_CHARACTERS: Final = 1000
+MAX_IMPORT_NAME_CHARACTERS: Final = 255
+MAX_IMPORT_NAMES_BYTES: Final = 1024 * 1024
+"""Of all names of a package together."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SPACE: Final = re.compile(r"[\t\n\v\f\r\x1c-\x1f\x85]+")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+logger = structlog.get_logger(__name__)
+
+
+def is_possible(text: str, limit_bytes: int) -> bool:
+    """Whether a text is neither empty nor longer than that in UTF-8, without control characters or lone surrogates."""
+    if not 0 < len(text) <= limit_bytes:
+        return False
+    if text.isascii():
+        return text.isprintable()
+    return _CONTROL.search(text) is None and len(text.encode()) <= limit_bytes
+
+
+def is_possible_package(ref: PackageRef) -> bool:
+    """Whether a package may have this name."""
+    is_name = is_possible(ref.name, MAX_NAME_BYTES) and is_possible(ref.registry_name, MAX_NAME_BYTES)
+    return is_name and is_possible(ref.purl, MAX_PURL_BYTES)
+
+
+def require_possible(ref: PackageRef) -> PackageRef:
+    """The same ref. Raises InvalidName for a name that is out of bounds."""
+    if not is_possible_package(ref):
+        raise InvalidName(f"{sentence(ref.registry_name, 60)} is too long for a package's name, or has odd characters")
+    return ref
+
+
+def sentence(text: str, limit: int = MAX_REASON_CHARACTERS) -> str:
+    """A reason as it may stand on a line: on one, shortened, without control characters."""
+    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text[: 2 * limit]))
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def bounded_constraints(text: str) -> str:
+    """The constraints with line breaks as spaces; `any`, of which no version is left out, for what no one can mean."""
+    if is_possible(text, MAX_CONSTRAINTS_BYTES):
+        return text
+    spaced = _SPACE.sub(" ", text[: MAX_CONSTRAINTS_BYTES + 1]).strip()
+    return spaced if is_possible(spaced, MAX_CONSTRAINTS_BYTES) else ANY
+
+
+def bounded_names(names: ImportNames) -> ImportNames:
+    """The names without those that are too long or odd, and of what is left the first that have room together.
+
+    What is left out is told in `error`, which stands on the package.
+    """
+    kept: list[str] = []
+    room = MAX_IMPORT_NAMES_BYTES
+    for name in names.names:
+        if len(name) <= MAX_IMPORT_NAME_CHARACTERS and is_possible(name, room):
+            room -= len(name.encode())
+            kept.append(name)
+    errors = [names.error] if names.error else []
+    if left_out := len(names.names) - len(kept):
+        errors.append(
+            f"{left_out} of {len(names.names)} names are left out: longer than {MAX_IMPORT_NAME_CHARACTERS} characters,"
+            f" with control characters, or beyond {MAX_IMPORT_NAMES_BYTES} bytes of all together"
+        )
+    error = sentence("; ".join(errors)) if errors else None
+    if not left_out and error == names.error:
+        return names
+    return replace(names, names=tuple(kept), error=error)
+
+
+async def bounded_package(package: Package, *, max_versions: int) -> Package:
+    """The package within the bounds; tells in the log what is left out. Raises TooLarge, Malformed.
+
+    TooLarge: it has more versions than that. Malformed: it has a name that no package can have.
+    """
+    ref = package.ref
+    if len(package.versions) > max_versions:
+        raise TooLarge(
+            f"{ref.purl} has {len(package.versions)} versions; at most {max_versions} are written ([packages]"
+            " max_versions)",
+            url=ref.purl,
+        )
+    if not is_possible_package(ref):
+        raise Malformed(
+            f"the registry's name {sentence(ref.registry_name, 60)} is none that a package can have", url=""
+        )
+    told = _Told()
+    possible: set[str] = set()
+    versions = [
+        kept async for version in in_pieces(package.versions) if (kept := _version(version, possible, told)) is not None
+    ]
+    bounded = replace(
+        package,
+        vendor=told.text("vendor", package.vendor, MAX_VENDOR_BYTES),
+        repository_url=told.text("repository_url", package.repository_url, MAX_URL_BYTES),
+        versions=tuple(versions),
+        artifacts=tuple(_artifacts(package.artifacts, told)),
+        validator=told.text("validator", package.validator, MAX_PROPERTY_BYTES),
+        revision=told.text("revision", package.revision, MAX_PROPERTY_BYTES),
+        properties={
+            key: text
+            for key, held in package.properties.items()
+            if (text := told.text(key, held, MAX_PROPERTY_BYTES)) is not None
+        },
+    )
+    if told.counts:
+        logger.warning("package_bounded", package=ref.purl, example=told.example, **told.counts)
+    return bounded
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was left out or replaced."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+
+    def note(self, what: str, text: str) -> None:
+        self.example = self.example or sentence(text, 60)
+        self.counts[what] += 1
+
+    def text(self, what: str, text: str | None, limit_bytes: int) -> str | None:
+        if text is None or is_possible(text, limit_bytes):
+            return text
+        self.note(what, text)
+        return None
+
+
+def _version(version: Version, possible: set[str], told: _Told) -> Version | None:
+    """The version itself if nothing is wrong with it. `possible`: purls of targets that have been looked at."""
+    if not (is_possible(version.name, MAX_VERSION_BYTES) and is_possible(version.purl, MAX_VERSION_PURL_BYTES)):
+        told.note("versions", version.name)
+        return None
+    if version.release_date is not None and not _MOMENT.fullmatch(version.release_date):
+        told.note("release_dates", version.release_date)
+        version = replace(version, release_date=None)
+    requirements = version.requirements
+    if requirements is None or all(_is_fine(requirement, possible) for requirement in requirements):
+        return version
+    return replace(version, requirements=tuple(_requirements(requirements, told)))
+
+
+def _is_fine(requirement: Requirement, possible: set[str]) -> bool:
+    target = requirement.target
+    if target.purl not in possible:
+        if not is_possible_package(target):
+            return False
+        possible.add(target.purl)
+    return is_possible(requirement.constraints, MAX_CONSTRAINTS_BYTES)
+
+
+def _requirements(requirements: Iterable[Requirement], told: _Told) -> Iterable[Requirement]:
+    for requirement in requirements:
+        if not is_possible_package(requirement.target):
+            told.note("requirements", requirement.target.registry_name)
+            continue
+        constraints = bounded_constraints(requirement.constraints)
+        if constraints == ANY != requirement.constraints:
+            told.note("constraints", requirement.constraints)
+        yield Requirement(requirement.target, constraints)
+
+
+def _artifacts(artifacts: Iterable[Artifact], told: _Told) -> Iterable[Artifact]:
+    for artifact in artifacts:
+        is_address = is_possible(artifact.url, MAX_URL_BYTES) and is_possible(artifact.filename, MAX_URL_BYTES)
+        if is_address and is_possible(artifact.version, MAX_VERSION_BYTES):
+            yield artifact
+        else:
+            told.note("artifacts", artifact.url)

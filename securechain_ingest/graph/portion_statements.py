@@ -1,0 +1,81 @@
+"""The Cypher for packages of very many versions: never all of them in one answer or in one list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from securechain_ingest.graph.statements import LOCK_NODES, NODE_COLUMNS, VERSION_COLUMNS, for_label
+
+
+@dataclass(frozen=True, slots=True)
+class PortionStatements:
+    """The statements for one package label."""
+
+    version_names: str
+    nodes: str
+    mark: str
+    index: str
+    read: str
+    renumber: str
+
+
+# Some hundreds a row: the driver takes a row in one piece, and the event loop waits for it; but each costs its time.
+_VERSION_NAMES = """
+MATCH (p:PACKAGE {purl: $purl})
+MATCH (p)-[:HAVE]->(v:Version)
+WITH collect(v.name) AS names
+UNWIND range(0, size(names) - 1, 500) AS start
+RETURN names[start..start + 500] AS names
+"""
+
+_NODES = f"""{LOCK_NODES}
+RETURN {NODE_COLUMNS}, p.writing AS writing, null AS version_id
+"""
+
+# Without its validator the registry sends the whole document again to whoever comes after a write that was broken off.
+_MARK = """
+MATCH (p) WHERE elementId(p) = $id
+SET p.writing = $writing, p.validator = null
+RETURN count(*) AS marked
+"""
+
+_INDEX = """
+MATCH (p) WHERE elementId(p) = $id
+MATCH (p)-[:HAVE]->(v:Version)
+WHERE v.name IS NOT NULL
+WITH collect([elementId(v), v.name, v.purl, v.serial_number]) AS versions
+UNWIND range(0, size(versions) - 1, 500) AS start
+RETURN versions[start..start + 500] AS versions
+"""
+
+# The package is looked at last: a plan that begins with it goes through all of its versions for each of these.
+_READ = f"""
+UNWIND $rows AS version
+MATCH (v) WHERE elementId(v) = version
+MATCH (v)<-[have:HAVE]-(p)
+WITH v, have, p
+WHERE elementId(p) = $id
+RETURN {NODE_COLUMNS},
+       {VERSION_COLUMNS}
+"""
+
+_RENUMBER = """
+UNWIND $rows AS row
+MATCH (v:Version {purl: row[0]})
+SET v.serial_number = row[1]
+RETURN count(*) AS renumbered
+"""
+
+
+@cache
+def portion_statements(label: str) -> PortionStatements:
+    """The statements for a label of the ecosystem table (never text from outside)."""
+    return PortionStatements(
+        version_names=for_label(_VERSION_NAMES, label),
+        nodes=for_label(_NODES, label),
+        mark=_MARK,
+        index=_INDEX,
+        read=for_label(_READ, label),
+        renumber=_RENUMBER,
+    )

@@ -1,0 +1,56 @@
+"""What is done within a transaction, and what of its answers a caller learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from neo4j import AsyncTransaction
+
+from securechain_ingest.graph.changes import Changes
+from securechain_ingest.graph.connection import Conflict, Rows, rows_of
+from securechain_ingest.graph.identity import reference
+from securechain_ingest.graph.statements import Statements
+from securechain_ingest.model import PackageRef, WriteResult
+
+
+async def fetched(transaction: AsyncTransaction, cypher: str, parameters: Mapping[str, Any]) -> Rows:
+    """All rows of one statement."""
+    return await rows_of(await transaction.run(cypher, dict(parameters)))
+
+
+async def apply_changes(
+    transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], changes: Changes, rows: int
+) -> dict[str, list[Any]]:
+    """Write them in statements of at most so many rows; what is `queued` and `linked`. Raises Conflict."""
+    queued: list[list[str]] = []
+    linked: list[str] = []
+    for portion in changes.chunks(rows):
+        answer = (await fetched(transaction, queries.apply, {**common, "rows": portion}))[0]
+        if answer["conflicts"]:
+            raise Conflict
+        if answer["late"]:
+            await fetched(transaction, queries.settle, {**common, "rows": {"settle": answer["late"]}})
+        late = set(answer["late"])
+        queued += [entry for entry in answer["queued"] if entry[1] not in late]
+        linked += answer["linked"]
+    return {"queued": queued, "linked": linked}
+
+
+def each_once(queued: Iterable[list[str]]) -> list[list[str]]:
+    """Each absent package for the first only of those that require it: (package, absent package, name)."""
+    first: dict[str, list[str]] = {}
+    for entry in queued:
+        first.setdefault(entry[1], entry)
+    return list(first.values())
+
+
+def outcome(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) -> WriteResult:
+    """What one package's caller has to do, from what a whole transaction has `queued` and `linked`."""
+    queued = {purl: name for package, purl, name in answer["queued"] if package == ref.purl}
+    linked = set(answer["linked"])
+    return WriteResult(
+        purl=ref.purl,
+        to_queue=tuple(reference(ref.ecosystem, name, purl) for purl, name in sorted(queued.items())),
+        lost_parents=tuple(sorted(set(parents) - linked)),
+    )

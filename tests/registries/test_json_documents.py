@@ -1,0 +1,39 @@
+"""JSON documents that are more than their process can hold."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import ArchiveRefused, Malformed
+from securechain_ingest.registries.json_documents import load_object, loads
+from securechain_ingest.registries.npm.names import identify
+from securechain_ingest.registries.npm.packument import parse_packument
+from securechain_ingest.settings import ArchiveSettings
+
+TOO_LARGE = b'{"versions": {%s}}' % b",".join(b'"%d": {"dependencies": {}}' % number for number in range(1_200_000))
+
+
+def test_a_text_that_is_no_json_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        load_object(b"{", "http://made")
+
+
+def test_what_is_json_is_read() -> None:
+    assert loads(b'{"a": [1, null]}') == {"a": [1, None]}
+
+
+async def test_a_document_that_takes_more_memory_than_there_is_is_refused_for_that_and_is_not_called_malformed() -> (
+    None
+):
+    settings = ArchiveSettings(processes=1, memory_bytes=400 * 1024 * 1024)
+    for parse in (functools.partial(parse_packument, ref=identify("made"), url="http://made"), _load):
+        async with ParserPool(settings, preload=("securechain_ingest.registries",)) as pool:
+            with pytest.raises(ArchiveRefused, match="memory"):
+                await pool.parse_document(parse, TOO_LARGE)
+
+
+def _load(body: bytes) -> int:
+    return len(load_object(body, "http://made"))
