@@ -29,7 +29,9 @@ from securechain_ingest.http.answers import (
     validator_of,
     wait_before_retry_s,
 )
+from securechain_ingest.http.digests import Digests
 from securechain_ingest.http.flights import Flights
+from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
@@ -155,14 +157,15 @@ class HttpClient:
         """A document, whole. Concurrent calls for the same one share a request.
 
         With a `validator` of an earlier Response the answer may be `not_modified`. A URL that was not found is not
-        asked again for `[http] not_found_ttl_s`.
+        asked again for `[http] not_found_ttl_s`, unless the work under way is `uncached`. A body that is not what the
+        server's own digest says is Unavailable.
         """
         limit = self._settings.max_document_bytes if limit_bytes is None else limit_bytes
 
         async def fetch() -> Response:
             return await self._retrying(url, lambda: self._document(url, accept, validator, limit))
 
-        return await self._flights.join((url, accept, validator, limit), fetch)
+        return await self._flights.join((url, accept, validator, limit, is_uncached()), fetch)
 
     async def get_range(self, url: str, first: int, last: int) -> Range | None:
         """The bytes `first` to `last` inclusive, fewer if the artifact ends before; None: the server ignores ranges."""
@@ -192,7 +195,9 @@ class HttpClient:
             if response.status_code == 304 and validator is not None:
                 return Response(b"", validator_of(response) or validator, True, response.headers, final_url)
             require_document(response, shown(url))
-            body = await bounded_document(response, shown(url), limit)
+            digests = Digests(response.headers)
+            body = await bounded_document(response, shown(url), limit, digests.watch)
+            digests.check(body, shown(url))
             return Response(body, validator_of(response), False, response.headers, final_url)
 
     async def _part(self, url: str, headers: dict[str, str], first: int, last: int) -> Range | None:
@@ -215,7 +220,7 @@ class HttpClient:
         attempt = 0
         while True:
             try:
-                return await request()
+                answer = await request()
             except NotFound:
                 self._remember_not_found(url)
                 raise
@@ -224,6 +229,9 @@ class HttpClient:
                 if attempt >= self._settings.retries or wait_s is None:
                     raise
                 attempt += 1
+            else:
+                self._not_found.pop(url, None)
+                return answer
             await self._sleep(wait_s)
 
     @asynccontextmanager
@@ -263,7 +271,7 @@ class HttpClient:
             endpoint.requests += 1
             if meter is not None:
                 meter.requests += 1
-            async with endpoint.client.stream("GET", url, headers=headers) as response:
+            async with endpoint.client.stream("GET", url, headers=headers | cache_headers()) as response:
                 try:
                     if response.status_code in endpoint.slow_down:
                         endpoint.pace.overloaded(pause_asked_for_s(response, longest_pause_s))
@@ -320,7 +328,7 @@ class HttpClient:
         return min(configured or self._settings.max_connections, self._settings.max_connections)
 
     def _refuse_remembered(self, url: str) -> None:
-        if self._not_found.get(url, float("-inf")) > self._clock():
+        if not is_uncached() and self._not_found.get(url, float("-inf")) > self._clock():
             raise NotFound(f"{shown(url)} does not exist (asked before)", url=shown(url))
 
     def _remember_not_found(self, url: str) -> None:
