@@ -202,6 +202,7 @@ class ArchiveSettings(Section):
 class PackageSettings(Section):
     depth: int | None = Field(default=None, ge=0, le=1000, json_schema_extra=LIVE)
     absent_retry_s: Seconds = 604_800.0
+    queued_retry_s: Seconds = 604_800.0
     import_names_ttl_s: Seconds = 604_800.0
 
 
