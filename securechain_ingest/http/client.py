@@ -332,6 +332,8 @@ class HttpClient:
             raise NotFound(f"{shown(url)} does not exist (asked before)", url=shown(url))
 
     def _remember_not_found(self, url: str) -> None:
+        if is_uncached():
+            return  # What is asked for in this way was there a moment ago, or is not there for all to know.
         self._not_found[url] = self._clock() + self._settings.not_found_ttl_s
         self._not_found.move_to_end(url)
         if len(self._not_found) > _REMEMBERED_NOT_FOUND:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from securechain_ingest.errors import InvalidName, Malformed, NotFound
+from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.cargo.constraints import joined
 from securechain_ingest.registries.cargo.names import identify, name_key, version_purl
@@ -28,12 +28,12 @@ _OWN_INDEX: Final = "crates.io-index"
 def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
     """The package that an index file describes, without artifacts and validator.
 
-    Raises NotFound for a file without a version, Malformed for one with a damaged line or about another crate: a line
-    that were skipped would be a version that silently disappears.
+    Raises Malformed for one without a version, with a damaged line or about another crate: a line that were skipped
+    would be a version that silently disappears, and a crate that does not exist has no file.
     """
     lines = list(_lines(body, ref, url))
     if not lines:
-        raise NotFound(f"{ref.registry_name} has no versions in the crates index", url=url)
+        raise Malformed(f"the index file of {ref.registry_name} is empty", url=url)
     ref = _own_spelling(lines[-1]["name"], ref, url)
     versions = {line["vers"]: _version(ref, line) for line in lines}
     return Package(

@@ -60,13 +60,18 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
         versions=tuple(versions.values()),
         artifacts=(_artifact(ref, default, platform, files_url),),
         validator=None,
-        revision=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+        revision=digest_of(body),
     )
 
 
 def default_version(numbers: Iterable[str]) -> str:
     """What `gem install` takes: the highest release, else the highest pre-release."""
     return max(numbers, key=lambda number: (not is_prerelease(number), version_key(number), number))
+
+
+def digest_of(body: bytes) -> str:
+    """What the list of all gems tells of this file."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
