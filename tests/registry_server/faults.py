@@ -20,7 +20,7 @@ class Kind(StrEnum):
     TRUNCATED = "truncated"
     """Half of the body, as if that were all of it."""
     BODY = "body"
-    """`body` with the headers of the right one, as if it were that."""
+    """`body` with the headers of the right one, as if it were that; without its digest, unless `keeps_digest`."""
     CORRUPT_GZIP = "corrupt-gzip"
     """A body that claims to be gzip and breaks in the middle."""
     WRONG_CONTENT_RANGE = "wrong-content-range"
@@ -46,6 +46,7 @@ class Fault:
     retry_after: str | None = None
     after_bytes: int | None = None
     body: bytes = b""
+    keeps_digest: bool = False
     pause_s: float = 0.1
 
 
@@ -97,7 +98,8 @@ def spoil(fault: Fault, response: Response) -> Response:
         case Kind.TRUNCATED:
             return replace(response, body=response.body[: len(response.body) // 2])
         case Kind.BODY:
-            headers = tuple(pair for pair in response.headers if pair[0] != "Content-Encoding")
+            left_out = {"Content-Encoding"} | (set() if fault.keeps_digest else {"Repr-Digest"})
+            headers = tuple(pair for pair in response.headers if pair[0] not in left_out)
             return Response(200, headers, fault.body)
         case Kind.CORRUPT_GZIP:
             headers = tuple(pair for pair in response.headers if pair[0] != "Content-Encoding")

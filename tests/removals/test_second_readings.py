@@ -241,3 +241,13 @@ async def test_a_package_that_the_list_has_in_another_state_is_asked_for_past_ca
 
     assert bench.asked() == [(304, True, True)]
     assert (await bench.package())["listed"] == "another state"
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_a_package_whose_document_alone_is_missing_is_not_marked(bench: Bench, removed: bool) -> None:
+    """PyPI's other interface lists its files; in a Maven repository its POMs are there."""
+    if bench.ref.ecosystem.name not in {"pypi", "maven"}:
+        return
+    bench.spoil(Fault("", Kind.STATUS, status=404), times=None)
+    await bench.message(removed=removed)
+    assert not await bench.is_removed()
