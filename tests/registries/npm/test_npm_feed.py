@@ -89,6 +89,23 @@ async def test_a_change_after_the_head_was_taken_is_told(site: FeedSite) -> None
     assert "left" in {change.name for change in changes}
 
 
+async def test_a_change_that_is_written_late_with_a_number_below_the_head_is_told(site: FeedSite) -> None:
+    *before, last = history(*((name, What.PUBLISHED) for name in ("left", "late", "JSONStream"))).events
+    site.serve(History((before[0], last)))
+    cursor = await site.feed.head()
+    site.serve(History((*before, last)))
+
+    changes, _ = await changed(site.feed, cursor)
+
+    assert "late" in {change.name for change in changes}
+
+
+async def test_the_head_of_a_service_with_few_numbers_is_its_beginning(site: FeedSite) -> None:
+    site.serve(history(("left", What.PUBLISHED), epoch=3))
+
+    assert await site.feed.head() == "0"
+
+
 async def test_a_service_that_was_reset_to_lower_numbers_loses_the_cursor(site: FeedSite) -> None:
     _, cursor = await changed(site.feed, await site.feed.head())
     site.serve(replace(FIRST, epoch=1))
@@ -181,6 +198,7 @@ async def test_a_document_that_tells_no_revision_is_taken_as_it_is(server: Serve
         b'{"results": ["a"], "last_seq": 5}',
         b'{"results": [{"seq": 5}], "last_seq": 5}',
         b'{"results": [{"id": "a", "seq": null}], "last_seq": 5}',
+        b'{"results": [{"id": "a", "seq": true}], "last_seq": 5}',
         b'{"results": [{"id": "a", "seq": 5}]}',
         b'{"results": [{"id": "a", "seq": 5}], "last_seq": 4}',
         b'{"results": [{"id": "a", "seq": 5}], "last_seq": 0}',

@@ -139,6 +139,16 @@ async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, t
             await registry.fetch(ref, known(answer), at_least="3000004")
 
 
+def test_a_project_above_the_lists_own_serial_is_told_once_the_list_has_come_that_far() -> None:
+    projects = [{"name": "six", "_last-serial": 6}, {"name": "late", "_last-serial": 8}]
+
+    def told(serial: int, since: int) -> tuple[int, list[tuple[str, int]]]:
+        return parse_changes(orjson.dumps({"meta": {"_last-serial": serial}, "projects": projects}), since, "the list")
+
+    assert told(7, 5) == (7, [("six", 6)])
+    assert told(8, 7) == (8, [("late", 8)])
+
+
 @pytest.mark.parametrize(
     "document",
     [
