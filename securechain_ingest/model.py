@@ -106,6 +106,8 @@ class Artifact:
     """The version that it belongs to."""
     size: int | None
     """Bytes; None if the registry does not say."""
+    sha256: str | None = None
+    """In hexadecimal digits; None if the registry does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,10 @@ class RubyGems:
         if not package.artifacts:
             return ImportNames(self.fallback_names(package.ref))
         parse = partial(read_gem, limits=self._pool.limits, name=package.ref.registry_name)
-        return await self._archives.parse_ranged(package.artifacts[0].url, None, parse, window_bytes=WINDOW_BYTES)
+        [artifact] = package.artifacts
+        return await self._archives.parse_ranged(
+            artifact.url, None, parse, window_bytes=WINDOW_BYTES, sha256=artifact.sha256
+        )
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         """What the registry's search finds, those that differ only in case first; see `Registry.near_names`."""
