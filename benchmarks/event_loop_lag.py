@@ -1,8 +1,11 @@
 """How late the event loop is while the process pool parses at full load; the goal is a 99th percentile below 20 ms.
 
-`python -m benchmarks.event_loop_lag [--seconds 10]`. Two loads, with the daemon's own settings of the interpreter:
+`python -m benchmarks.event_loop_lag [--seconds 10]`. Four loads, with the daemon's own settings of the interpreter:
 
 - parsing: npm packuments of 1,000 versions with 10 requirements each (some 2 MB), always 8 on their way to the pool;
+- effective POMs: always 8 on their way; each POM of 8 MB inherits from one and imports one that are as large, with as
+  many dependencies, managed ones and properties as are read of a POM;
+- refused POMs: likewise, of 8 MB of dependencies, which are too many;
 - fetching: everything that a visit reads, over HTTP from a made registry on the same machine: a packument of 20,000
   versions with 5 requirements each (17 MB), again and again, and always 7 tarballs above 1 MB.
 """
@@ -14,7 +17,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -23,8 +26,14 @@ from benchmarks.harness import client_settings, print_header, print_table, work_
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.daemon import favour_the_event_loop
+from securechain_ingest.errors import Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Package
+from securechain_ingest.registries.maven.names import Coordinates
+from securechain_ingest.registries.maven.package import requirements
+from securechain_ingest.registries.maven.pom import MAX_DEPENDENCIES, Pom, parse_pom
+from securechain_ingest.registries.maven.poms import MAX_POM_BYTES
+from securechain_ingest.registries.maven.resolution import Effectives
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument
@@ -77,6 +86,56 @@ async def parse_for(pool: ParserPool, body: bytes, seconds: float) -> int:
     return parsed
 
 
+def made_pom(name: str, entries: int, text: str, *, parent: str = "", imports: str = "") -> bytes:
+    """A POM of MAX_POM_BYTES: `entries` dependencies, three times as many managed ones and properties, and a text."""
+    group = f"com.made.{name}"
+
+    def dependency(kind: str, number: int, version: str) -> str:
+        ids = f"<groupId>{group}</groupId><artifactId>{kind}-{number}</artifactId>"
+        return f"<dependency>{ids}{version}</dependency>"
+
+    inherited = f"<parent><groupId>made</groupId><artifactId>{parent}</artifactId><version>1</version></parent>"
+    imported = (
+        f"<dependency><groupId>made</groupId><artifactId>{imports}</artifactId><version>1</version><type>pom</type>"
+        "<scope>import</scope></dependency>"
+    )
+    plain = "".join(dependency("thing", number, "") for number in range(entries))
+    managed = "".join(
+        dependency("thing", number, f"<version>${{v{number}}}</version>") for number in range(3 * entries)
+    )
+    texts = "".join(f"<v{number}>1.{number}</v{number}>" for number in range(3 * entries))
+    body = (
+        f"<project>{inherited if parent else ''}<groupId>made</groupId><artifactId>{name}</artifactId>"
+        f"<version>1</version><properties>{texts}</properties><dependencyManagement><dependencies>{managed}"
+        f"{imported if imports else ''}</dependencies></dependencyManagement><dependencies>{plain}</dependencies>"
+    )
+    filler = text * ((MAX_POM_BYTES - len(body)) // len(text) - 10)
+    return f"{body}<description>{filler}</description></project>".encode()
+
+
+async def read_poms_for(pool: ParserPool, bodies: dict[str, bytes], seconds: float) -> int:
+    """How many effective POMs were made, or refused, of the POM `own` and those that it needs."""
+    ends_at = time.perf_counter() + seconds
+    own, read = Coordinates("made", "own", "1"), 0
+
+    async def load(coordinates: Coordinates) -> Pom:
+        return await pool.parse_document(parse_pom, bodies[coordinates.artifact_id], str(coordinates))
+
+    async def versions(group_id: str, artifact_id: str) -> tuple[str, ...]:
+        return ("1",)
+
+    async def worker() -> None:
+        nonlocal read
+        while time.perf_counter() < ends_at:
+            with suppress(Malformed):
+                found = await Effectives(load, versions, pool.run).of(own, await load(own))
+                await pool.run(requirements, found.dependencies)
+            read += 1
+
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    return read
+
+
 @asynccontextmanager
 async def made_registry(pool: ParserPool) -> AsyncIterator[Npm]:
     shape = ("--packages", str(LARGE_PACKAGES), "--seed", "1", "--ecosystems", "npm", "--odd-share", "0")
@@ -122,6 +181,12 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     seconds = parser.parse_args().seconds
     body = made_packument(1000, 10)
+    share = MAX_DEPENDENCIES // 2 - 1
+    large_poms = {
+        "own": made_pom("own", share, "x ", parent="parent", imports="bom"),
+        "parent": made_pom("parent", share, "x "),
+        "bom": made_pom("bom", MAX_DEPENDENCIES, "x "),
+    }
     large = generate(Shape(packages=LARGE_PACKAGES, seed=1, ecosystems=("npm",), odd_share=0, large_share=1))
     favour_the_event_loop()
     rows: list[dict[str, object]] = []
@@ -136,6 +201,8 @@ async def main() -> None:
         for name, load in (
             ("idle", idle(seconds / 4)),
             ("parsing", parse_for(pool, body, seconds)),
+            ("effective POMs", read_poms_for(pool, large_poms, seconds)),
+            ("refused POMs", read_poms_for(pool, {"own": made_pom("own", 30_000, "x ")}, seconds)),
             ("fetching", fetch_for(registry, packages, seconds)),
         ):
             late, done = await lags(load)

@@ -34,6 +34,9 @@ class Ecosystem:
     """The ecosystem literal of advisories: `PyPI`."""
     version_key: Callable[[str], Any]
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+    range_key: Callable[[str], Any] | None = None
+    """The same for the ranges of advisories, where the ecosystem's own tool of today has another order than the clients
+    of the graph; None: as `version_key`."""
     name_key: Callable[[str], str] = str
     """Equal for the spellings that its registry takes for one name; without it each spelling is a name of its own."""
     namespace_separator: str = "/"
@@ -41,6 +44,10 @@ class Ecosystem:
     import_names_version: int = 1
     """Goes up with a change of its parser that gives other import names; stands on each package beside them, so that
     `backfill import-names` finds those that an older parser has read."""
+
+    def range_order(self, name: str) -> Any:
+        """The key by which advisories' ranges are read; raises ValueError as `version_key` does."""
+        return (self.range_key or self.version_key)(name)
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
         """Serial numbers for one package's versions: ascending, dense from 0; UNORDERED for names without an order.
@@ -134,17 +141,34 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedTry:
+    """The last of the tries to read a package's archive, none of which has succeeded yet."""
+
+    version: str
+    """Whose archive it is; that of another version begins anew."""
+    tries: int
+    tried_at: datetime
+    """Aware, UTC."""
+    retry_at: datetime | None = None
+    """When it is to be tried again; None: not before the package changes."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImportNames:
     """What can be imported from a package, or why that could not be found out."""
 
     names: tuple[str, ...]
     """Sorted, unique, cleaned as contract section 1.5 says; the fallback name if nothing was found."""
     error: str | None = None
-    """One sentence if the extraction failed and `names` is only the fallback."""
+    """One sentence if the archive could not be read, or not all of it is among `names`."""
     retry: bool = False
-    """Whether the error was a passing one, so that the next check of the package is to read the archive again."""
+    """Whether the best archive could not be read and the names are those of another one."""
     repository_url: str | None = None
     """The normalised repository that the archive itself names, of a registry whose documents do not."""
+    is_stopgap: bool = False
+    """No archive could be read: `names` is the fallback, and whatever the graph has is better."""
+    failed: FailedTry | None = None
+    """Set if an archive could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +192,8 @@ class KnownPackage:
     """To be sent with a conditional request; None asks for the whole document again."""
     removed: frozenset[str] = frozenset()
     """Those of `versions` that are marked as gone from the registry."""
+    names_failed: FailedTry | None = None
+    """Set while the archive could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +205,6 @@ class NamesGap:
     """As the graph has it."""
     known: KnownPackage
     """With the versions that the graph has, complete or not."""
-    has_names: bool
-    """Whether it has import names of an older parser, or a fallback."""
 
 
 @dataclass(frozen=True, slots=True)

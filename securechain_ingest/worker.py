@@ -16,22 +16,14 @@ import structlog
 from securechain_ingest.advisories.matching import rate, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.confirmation import Reader, Reading
-from securechain_ingest.errors import (
-    ArchiveRefused,
-    Gone,
-    IngestError,
-    NotFound,
-    ParserLost,
-    PoisonMessage,
-    UpstreamError,
-)
+from securechain_ingest.errors import Gone, IngestError, NotFound, PoisonMessage, UpstreamError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.import_names_reading import is_due, read_import_names
 from securechain_ingest.intake.messages import Message
 from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.model import (
-    ImportNames,
     KnownPackage,
     Link,
     Package,
@@ -181,8 +173,12 @@ class Worker:
         if known is not None and not request.refresh:
             return await self._link(request)
         checked_at = datetime.now(UTC)
+        asked = known
+        if known and known.names_failed and (is_due(known.names_failed, checked_at) or not request.internal):
+            # "Not modified" would not say where the archive is that has to be tried again.
+            asked = replace(known, validator=None)
         insists = request.attempts + 1 < self._max_strikes
-        reader = Reader(registry, request.ref, known, request.at_least, insists)
+        reader = Reader(registry, request.ref, asked, request.at_least, insists)
         try:
             reading = await reader.read(removed=request.removed, listed=request.listed is not None)
         except NotFound as error:
@@ -225,13 +221,14 @@ class Worker:
         known: KnownPackage | None,
         checked_at: datetime,
     ) -> WriteResult:
-        names = None if reading.is_doubtful else await self._import_names(registry, package, request.attempts)
+        failed_before = known.names_failed if known else None
+        insist = request.attempts + 1 < self._max_strikes
+        names = None
+        if not reading.is_doubtful:
+            names, _ = await read_import_names(self._names, registry, package, failed_before, checked_at, insist=insist)
         if names is not None and package.repository_url is None and names.repository_url is not None:
             repository = names.repository_url
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
-        if names is not None and names.retry:
-            # Without it the next check gets the document and so comes by here again.
-            package = replace(package, validator=None)
         versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
         result = await self._graph.write(
             PackageWrite(
@@ -250,7 +247,7 @@ class Worker:
             "package_stored",
             package=result.purl,
             versions=len(package.versions),
-            import_names=len(names.names) if names is not None else None,
+            import_names=None if names is None or names.is_stopgap else len(names.names),
             queued=len(result.to_queue),
         )
         # What an earlier delivery committed may never have been queued.
@@ -297,19 +294,6 @@ class Worker:
 
     async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
         return rate(ref, versions, await self._advisories.of_package(spellings(ref)))
-
-    async def _import_names(self, registry: Registry, package: Package, attempts: int) -> ImportNames:
-        """The cached or extracted names; after `max_strikes` failed tries, or for good reason at once, the fallback."""
-        try:
-            names = await self._names.names(package, registry.import_names)
-        except (UpstreamError, ArchiveRefused, ParserLost) as error:
-            if error.transient and attempts + 1 < self._max_strikes:
-                raise
-            logger.warning("import_names_failed", package=package.ref.purl, kind=error.kind, reason=str(error))
-            return ImportNames(registry.fallback_names(package.ref), error=str(error), retry=error.transient)
-        if names.error is not None:
-            logger.warning("import_names_incomplete", package=package.ref.purl, reason=names.error)
-        return names
 
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:

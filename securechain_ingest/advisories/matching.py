@@ -50,7 +50,7 @@ def rate(ref: PackageRef, versions: Iterable[str], documents: Iterable[Document]
     Withdrawn documents do not count; a version that no document affects gets the empty rating. A range with a boundary
     that the ecosystem cannot order affects nothing.
     """
-    key_of = lru_cache(maxsize=None)(ref.ecosystem.version_key)
+    key_of = lru_cache(maxsize=None)(ref.ecosystem.range_order)
     affecting: dict[str, list[Document]] = {version: [] for version in versions}
     keys: dict[str, Any] = {}
     for version in affecting:

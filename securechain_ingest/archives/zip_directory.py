@@ -6,7 +6,7 @@ import io
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from securechain_ingest.archives.limits import ArchiveLimits, safe_name
@@ -19,8 +19,12 @@ _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
 # Nearly always without a comment, else a short one; the longest counts 65,535 bytes.
 _END_SEARCH_BYTES = (_END.size, 4096, _END.size + 0xFFFF)
+_MAX_END_RECORDS = 16
+"""So many of those that do not end with the file are looked at, each by one small read."""
+
 _ZIP64_LOCATOR = struct.Struct("<4sLQL")
 _ZIP64_END = struct.Struct("<4sQ2H2L4Q")
+_SIGNATURE = b"PK\x01\x02"
 _ENTRY = struct.Struct("<4s x B 2x 2H 4x 3L 3H 4x 2L")
 _UTF8, _STRONG_ENCRYPTION = 0x800, 0x2000
 _MADE_ON_UNIX = 3
@@ -53,21 +57,31 @@ class _Directory:
 
 def read_directory(file: BinaryIO, limits: ArchiveLimits) -> list[ZipMember]:
     """All members in order, those with an unsafe name under an empty one. Raises ArchiveRefused."""
-    end, comment_start = _find_end(file)
-    directory = _locate_directory(file, end, comment_start)
+    members, padding = read_padded_directory(file, limits)
+    if padding is not None:
+        raise padding
+    return members
+
+
+def read_padded_directory(file: BinaryIO, limits: ArchiveLimits) -> tuple[list[ZipMember], ArchiveRefused | None]:
+    """The same of a file that may have other bytes in front of the first member or behind the end record, as a program
+    has that carries its own archive; and if it has, the refusal for whoever minds. Raises ArchiveRefused."""
+    end, end_offset, padding = _find_end(file)
+    directory, shift = _locate_directory(file, end, end_offset)
     if directory.count > limits.max_members:
         msg = f"{directory.count} members, at most {limits.max_members} are allowed"
         raise ArchiveRefused(msg, reason="too_many_members")
     if directory.size > MAX_DIRECTORY_BYTES:
         msg = f"a directory of {directory.size} bytes, at most {MAX_DIRECTORY_BYTES} are allowed"
         raise ArchiveRefused(msg, reason="directory_too_large")
-    raw = read_at(file, directory.offset, directory.size)
-    entries = list(_entries(raw))
+    raw = read_at(file, directory.offset + shift, directory.size)
+    entries = [replace(entry, offset=entry.offset + shift) if shift else entry for entry in _entries(raw)]
     if len(entries) != directory.count:
         msg = f"{directory.count} members announced, {len(entries)} listed"
         raise ArchiveRefused(msg, reason="damaged")
-    _check_layout(entries, directory.offset)
-    return entries
+    if _first_member(entries, directory.offset + shift) != 0:
+        padding = ArchiveRefused("data before the first member", reason="polyglot")
+    return entries, padding
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
@@ -78,26 +92,36 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
     return data
 
 
-def _find_end(file: BinaryIO) -> tuple[tuple[int, ...], int]:
-    """The numbers of the end record and its offset: the last one whose comment ends with the file."""
+def _find_end(file: BinaryIO) -> tuple[tuple[int, ...], int, ArchiveRefused | None]:
+    """The numbers of the end record and its offset: the last one whose comment ends with the file, else the last one
+    that a directory lies in front of, and then the refusal of what follows it."""
     size = file.seek(0, io.SEEK_END)
-    seen = False
+    others: list[tuple[tuple[int, ...], int]] = []
     for length in _END_SEARCH_BYTES:
         start = max(0, size - length)
         tail = read_at(file, start, size - start)
+        others = []
         position = tail.rfind(_END_SIGNATURE, 0, max(0, len(tail) - _END.size + len(_END_SIGNATURE)))
         while position >= 0:
             end = _END.unpack_from(tail, position)[1:]
             if position + _END.size + end[-1] == len(tail):
-                return end, start + position
-            seen = True
+                return end, start + position, None
+            others.append((end, start + position))
             position = tail.rfind(_END_SIGNATURE, 0, position)
-    if seen:
-        raise ArchiveRefused("data after the end record", reason="trailing_data")
-    raise ArchiveRefused("no end record: not a zip, or cut off", reason="not_a_zip")
+    if not others:
+        raise ArchiveRefused("no end record: not a zip, or cut off", reason="not_a_zip")
+    padding = ArchiveRefused("data after the end record", reason="trailing_data")
+    for end, offset in others[:_MAX_END_RECORDS]:
+        *_, count, directory_size, _offset, comment_length = end
+        begins_at = offset - directory_size
+        is_whole = offset + _END.size + comment_length <= size
+        if count and is_whole and begins_at >= 0 and read_at(file, begins_at, len(_SIGNATURE)) == _SIGNATURE:
+            return end, offset, padding
+    raise padding
 
 
-def _locate_directory(file: BinaryIO, end: tuple[int, ...], end_offset: int) -> _Directory:
+def _locate_directory(file: BinaryIO, end: tuple[int, ...], end_offset: int) -> tuple[_Directory, int]:
+    """The directory as the end record has it, and how many bytes further behind it and all members lie."""
     disk, directory_disk, disk_count, count, size, offset, _comment_length = end
     directory_end = end_offset
     needs_zip64 = _WIDE_16 in (disk_count, count) or _WIDE_32 in (size, offset)
@@ -105,10 +129,11 @@ def _locate_directory(file: BinaryIO, end: tuple[int, ...], end_offset: int) -> 
         (disk, directory_disk, disk_count, count, size, offset), directory_end = found
     if disk or directory_disk or disk_count != count:
         raise ArchiveRefused("an archive of several disks", reason="multi_disk")
-    if offset + size != directory_end:
-        reason = "truncated" if offset + size > directory_end else "polyglot"
+    shift = directory_end - (offset + size)
+    if shift < 0 or (shift > 0 and not count):
+        reason = "truncated" if shift < 0 else "polyglot"
         raise ArchiveRefused(f"the directory ends at {offset + size} and not at {directory_end}", reason=reason)
-    return _Directory(count, size, offset)
+    return _Directory(count, size, offset), shift
 
 
 def _zip64_end(file: BinaryIO, end_offset: int) -> tuple[tuple[int, ...], int] | None:
@@ -120,10 +145,12 @@ def _zip64_end(file: BinaryIO, end_offset: int) -> tuple[tuple[int, ...], int] |
         return None
     if offset + _ZIP64_END.size > end_offset:
         raise ArchiveRefused("the Zip64 end record lies outside of the file", reason="damaged")
-    signature, _size, _made_by, _needed, *numbers = _ZIP64_END.unpack(read_at(file, offset, _ZIP64_END.size))
-    if signature != b"PK\x06\x06":
-        raise ArchiveRefused("no Zip64 end record where its locator points to", reason="damaged")
-    return tuple(numbers), offset
+    # Behind other bytes the locator points too far to the front; the record is where it always is.
+    for start in (offset, end_offset - _ZIP64_LOCATOR.size - _ZIP64_END.size):
+        signature, _size, _made_by, _needed, *numbers = _ZIP64_END.unpack(read_at(file, start, _ZIP64_END.size))
+        if signature == b"PK\x06\x06":
+            return tuple(numbers), start
+    raise ArchiveRefused("no Zip64 end record where its locator points to", reason="damaged")
 
 
 def _entries(raw: bytes) -> Iterator[ZipMember]:
@@ -148,7 +175,7 @@ def _entries(raw: bytes) -> Iterator[ZipMember]:
         name_start = position + _ENTRY.size
         extra_start = name_start + name_length
         position = extra_start + extra_length + comment_length
-        if signature != b"PK\x01\x02" or position > len(raw):
+        if signature != _SIGNATURE or position > len(raw):
             raise ArchiveRefused("the directory is damaged", reason="damaged")
         if flags & _STRONG_ENCRYPTION:
             raise ArchiveRefused("the directory is encrypted", reason="encrypted")
@@ -189,8 +216,8 @@ def _zip64_numbers(extra: bytes, *numbers: int) -> tuple[int, ...]:
     raise ArchiveRefused("a Zip64 field is missing or cut off", reason="damaged")
 
 
-def _check_layout(entries: list[ZipMember], directory_offset: int) -> None:
-    """Refuse members that share bytes (a bomb that counts its kernel many times) and data before the first one."""
+def _first_member(entries: list[ZipMember], directory_offset: int) -> int:
+    """Where the first one begins. Refuses members that share bytes: a bomb that counts its kernel many times."""
     spans = sorted(
         {
             (entry.offset, entry.offset + LOCAL_HEADER.size + len(entry.raw_name) + entry.compressed_size)
@@ -202,5 +229,4 @@ def _check_layout(entries: list[ZipMember], directory_offset: int) -> None:
         if start < previous_end or end > directory_offset:
             raise ArchiveRefused("members overlap", reason="overlapping_members")
         previous_end = end
-    if (spans[0][0] if spans else directory_offset) != 0:
-        raise ArchiveRefused("data before the first member", reason="polyglot")
+    return spans[0][0] if spans else directory_offset

@@ -4,7 +4,9 @@ Only the end record, the directory and the members asked for are read, so that i
 PKWARE's APPNOTE, sections 4.3 to 4.5. What is refused and what real archives are allowed to do:
 
 - refused: more members or a larger directory than the limits, several disks, an encrypted directory, members that
-  overlap, data before the first member or after the end record (a polyglot);
+  overlap;
+- refused only when a member is read: data before the first member or after the end record (a polyglot, or a program
+  that carries its own archive);
 - refused only when that member is read: encryption, links and devices, compression other than stored and deflated,
   other contents than the directory announces, a second member of that name with other contents;
 - left out of the listing: names that point outside of the archive.
@@ -18,7 +20,7 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from securechain_ingest.archives.limits import ArchiveLimits
-from securechain_ingest.archives.zip_directory import LOCAL_HEADER, ZipMember, read_at, read_directory
+from securechain_ingest.archives.zip_directory import LOCAL_HEADER, ZipMember, read_at, read_padded_directory
 from securechain_ingest.errors import ArchiveRefused
 
 _STORED, _DEFLATED = 0, 8
@@ -29,8 +31,11 @@ _IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isa
 class ZipListing:
     """An opened archive: its members in directory order, and their contents on demand."""
 
-    def __init__(self, file: BinaryIO, members: list[ZipMember], limits: ArchiveLimits) -> None:
+    def __init__(
+        self, file: BinaryIO, members: list[ZipMember], limits: ArchiveLimits, padding: ArchiveRefused | None
+    ) -> None:
         self._file = file
+        self._padding = padding
         self._limits = limits
         self._expanded_bytes = 0
         self._by_name: dict[str, list[ZipMember]] = {}
@@ -51,6 +56,8 @@ class ZipListing:
     def read(self, name: str) -> bytes:
         """The contents of one member. Raises KeyError if there is none, ArchiveRefused."""
         first, *others = self._by_name[name]
+        if self._padding is not None:
+            raise self._padding
         if any((other.crc32, other.size) != (first.crc32, first.size) for other in others):
             raise ArchiveRefused(f"{name}: several members of this name differ", reason="duplicate_names")
         if not first.is_file:
@@ -67,7 +74,8 @@ class ZipListing:
 
 def open_zip(file: BinaryIO, limits: ArchiveLimits) -> ZipListing:
     """Read the directory. Raises ArchiveRefused, and MissingBytes over a SparseFile."""
-    return ZipListing(file, [member for member in read_directory(file, limits) if member.name], limits)
+    members, padding = read_padded_directory(file, limits)
+    return ZipListing(file, [member for member in members if member.name], limits, padding)
 
 
 def _packed(file: BinaryIO, member: ZipMember) -> bytes:

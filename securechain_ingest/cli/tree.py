@@ -28,7 +28,7 @@ def package_tree(package: PackageView) -> Tree:
         _list(tree, f"{newest.name} requires {len(lines)} packages", lines)
     names = _list(tree, f"{len(package.import_names)} import names", package.import_names)
     if package.import_names_error:
-        names.add(f"[yellow]only the fallback: {escape(package.import_names_error)}[/yellow]")
+        names.add(f"[yellow]{escape(package.import_names_error)}[/yellow]")
     vulnerable = [version for version in newest_first if version.vulnerabilities]
     _list(
         tree,

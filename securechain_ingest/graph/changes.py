@@ -51,10 +51,12 @@ class Changes:
         package = write.package
         unconfirmed = _has_unconfirmed(write, identity)
         if identity.renamed is not None:
+            # In front of whoever takes the name. No other package of the transaction can want it (`Graph.write`).
             self.updated_packages.append(
                 {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
             )
-        properties = _package_properties(write, identity.name)
+        has_names = identity.node is not None and identity.node.has_names
+        properties = _package_properties(write, identity.name, has_names=has_names)
         if unconfirmed:
             # The next check is to get the document, and not only hear that it is the same as this one.
             properties["validator"] = None
@@ -100,7 +102,6 @@ class Changes:
 
     def chunks(self, limit: int) -> Iterator[dict[str, list[Any]]]:
         """The parameters in portions of about `limit` rows, at least one; sorted against deadlocks."""
-        self.updated_packages.sort(key=lambda row: len(row["properties"]))  # names are given up before they are taken
         self.targets.sort(key=lambda row: (row["purl"], not row["new"]))  # to create an edge comes before to merge it
         self.parents.sort(key=lambda row: row["id"])
         portion, room = _empty(), limit
@@ -192,7 +193,7 @@ def _has_unconfirmed(write: PackageWrite, identity: Identity) -> bool:
     return any(state.name not in accounted_for and not state.properties.get("removed") for state in held)
 
 
-def _package_properties(write: PackageWrite, name: str) -> Row:
+def _package_properties(write: PackageWrite, name: str, *, has_names: bool) -> Row:
     package = write.package
     properties: Row = {
         **package.properties,
@@ -211,16 +212,26 @@ def _package_properties(write: PackageWrite, name: str) -> Row:
     if package.repository_url is not None:
         properties["repository_url"] = package.repository_url
     if write.import_names is not None:
-        properties |= names_properties(package.ref.ecosystem, write.import_names)
+        properties |= tries_properties(write.import_names)
+        if not (write.import_names.is_stopgap and has_names):
+            properties |= names_properties(package.ref.ecosystem, write.import_names)
     return properties
 
 
 def names_properties(ecosystem: Ecosystem, names: ImportNames) -> Row:
-    """What a package's node holds of its import names."""
+    """What a package's node holds of its import names; not written if it has any and these are a stopgap."""
+    return {"import_names": list(names.names), "import_names_parser": ecosystem.import_names_version}
+
+
+def tries_properties(names: ImportNames) -> Row:
+    """What a package's node holds of the tries to read its archive; all absent when nothing is wrong."""
+    failed = names.failed
     return {
-        "import_names": list(names.names),
         "import_names_error": names.error,
-        "import_names_parser": ecosystem.import_names_version,
+        "import_names_failed_version": failed.version if failed else None,
+        "import_names_tries": failed.tries if failed else None,
+        "import_names_tried_at": failed.tried_at if failed else None,
+        "import_names_retry_at": failed.retry_at if failed else None,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import structlog
 from neo4j.exceptions import Neo4jError
@@ -14,24 +14,29 @@ from securechain_ingest.model import Ecosystem
 logger = structlog.get_logger(__name__)
 
 
-async def ensure_schema(connection: Connection, ecosystems: Iterable[Ecosystem]) -> None:
+async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem]) -> None:
     """Make look-ups fast and identities unique; goes on with a warning and a plain index where duplicates stand.
 
     Raises StoreError if the graph is away.
     """
+    for ecosystem in ecosystems:
+        await _ensure_index(connection, ecosystem.label, "import_names_retry_at")
     unique = [(ecosystem.label, name) for ecosystem in ecosystems for name in ("name", "purl")]
     for label, name in [*unique, ("Version", "purl"), ("AbsentPackage", "purl")]:
         await _ensure(connection, label, name)
 
 
 async def _ensure(connection: Connection, label: str, name: str) -> None:
-    index = f"{label.lower()}_{name}"
     try:
         await connection.change(
-            f"CREATE CONSTRAINT {index}_unique IF NOT EXISTS FOR (n:{label}) REQUIRE n.{name} IS UNIQUE"
+            f"CREATE CONSTRAINT {label.lower()}_{name}_unique IF NOT EXISTS FOR (n:{label}) REQUIRE n.{name} IS UNIQUE"
         )
     except StoreError as error:
         if not isinstance(error.__cause__, Neo4jError):
             raise
         logger.warning("constraint_not_created", label=label, property=name, reason=error.__cause__.code)
-        await connection.change(f"CREATE INDEX {index}_lookup IF NOT EXISTS FOR (n:{label}) ON (n.{name})")
+        await _ensure_index(connection, label, name)
+
+
+async def _ensure_index(connection: Connection, label: str, name: str) -> None:
+    await connection.change(f"CREATE INDEX {label.lower()}_{name}_lookup IF NOT EXISTS FOR (n:{label}) ON (n.{name})")

@@ -52,6 +52,8 @@ class PackageState:
     purl: str | None
     name: str
     registry_name: str | None
+    has_names: bool
+    """Whether it has import names, be it a fallback, or its archive is known to offer none."""
     versions: list[VersionState] = field(default_factory=list)
 
 
@@ -61,7 +63,7 @@ def collect(rows: Iterable[Mapping[str, Any]]) -> list[PackageState]:
     for row in rows:
         package = packages.get(row["id"])
         if package is None:
-            package = PackageState(row["id"], row["purl"], row["name"], row["registry_name"])
+            package = PackageState(row["id"], row["purl"], row["name"], row["registry_name"], row["has_names"])
             packages[row["id"]] = package
         if row["version_id"] is not None and row["version"].get("name") is not None:
             package.versions.append(

@@ -40,26 +40,35 @@ _NOT_QUEUED = "(a.queued_at IS NULL OR a.queued_at < $lost_before)"
 
 _PARENT = "CASE $parent_version_name WHEN 'name' THEN parent.name ELSE parent.purl END"
 
-_KNOWN = """
+_FAILED_TRY = """p.import_names_failed_version AS failed_version, p.import_names_tries AS failed_tries,
+       p.import_names_tried_at AS failed_at"""
+
+_HAS_NAMES = """(coalesce(size(p.import_names), 0) > 0
+        OR (p.import_names_parser IS NOT NULL AND p.import_names_error IS NULL))"""
+"""What a failure must not replace; an archive without names is known to have none."""
+
+_KNOWN = f"""
 UNWIND $rows.purls AS purl
-MATCH (p:PACKAGE {purl: purl})
+MATCH (p:PACKAGE {{purl: purl}})
 WHERE p.format = $format
 RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at, p.validator AS validator,
+       {_FAILED_TRY},
        [(p)-[:HAVE]->(v:Version) | v.name] AS versions, [(p)-[:HAVE]->(v:Version) WHERE v.removed | v.name] AS removed
 """
 
 # Setting a property first takes the package's lock (Neo4j) or lays hold of its page (ArcadeDB): what is read after it
 # stays true until the commit.
-_READ = """
-CALL {
-  UNWIND $rows.purls AS purl MATCH (p:PACKAGE {purl: purl}) RETURN p
+_READ = f"""
+CALL {{
+  UNWIND $rows.purls AS purl MATCH (p:PACKAGE {{purl: purl}}) RETURN p
   UNION
-  UNWIND $rows.names AS name MATCH (p:PACKAGE {name: name}) RETURN p
-}
+  UNWIND $rows.names AS name MATCH (p:PACKAGE {{name: name}}) RETURN p
+}}
 SET p.name = p.name
 WITH p
 OPTIONAL MATCH (p)-[have:HAVE]->(v:Version)
 RETURN elementId(p) AS id, p.purl AS purl, p.name AS name, p.registry_name AS registry_name,
+       {_HAS_NAMES} AS has_names,
        elementId(v) AS version_id, elementId(have) AS have_id, properties(v) AS version,
        [(v)-[r:REQUIRE]->(t) | [elementId(r), t.purl, t.name, r.constraints, r.parent_version_name]] AS edges,
        [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) |
@@ -265,7 +274,7 @@ WITH collect(p) AS page, max(p.name) AS last
 UNWIND page AS p
 WITH p, last WHERE p.name = last OR {_WANTING}
 RETURN elementId(p) AS id, p.name AS name, p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
-       {_WANTING} AS wanting, coalesce(size(p.import_names), 0) > 0 AS has_names,
+       {_WANTING} AS wanting, {_FAILED_TRY},
        [(p)-[:HAVE]->(v:Version) | v.name] AS versions
 ORDER BY name
 """
@@ -275,10 +284,13 @@ MATCH (p:PACKAGE) WHERE p.name > $after AND {_WANTING}
 RETURN count(p) AS count
 """
 
-_FILL_NAMES = """
+_FILL_NAMES = f"""
 UNWIND $rows AS row
 MATCH (p) WHERE elementId(p) = row.id
-SET p += row.properties
+WITH row, p, row.is_stopgap AND {_HAS_NAMES} AS is_kept, p.import_names AS names, p.import_names_parser AS parser
+SET p += row.tries,
+    p.import_names = CASE WHEN is_kept THEN names ELSE row.found.import_names END,
+    p.import_names_parser = CASE WHEN is_kept THEN parser ELSE row.found.import_names_parser END
 RETURN count(*) AS filled
 """
 

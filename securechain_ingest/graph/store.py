@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import Malformed, StoreError
-from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties
+from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties, tries_properties
 from securechain_ingest.graph.connection import Conflict, Connection
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
@@ -22,6 +22,7 @@ from securechain_ingest.graph.statements import COUNT, Statements, statements
 from securechain_ingest.graph.view import PackageView, aware, package_view
 from securechain_ingest.model import (
     Ecosystem,
+    FailedTry,
     ImportNames,
     KnownPackage,
     Link,
@@ -121,6 +122,7 @@ class Graph:
                         checked_at=aware(row["checked_at"]),
                         validator=row["validator"],
                         removed=frozenset(row["removed"]),
+                        names_failed=_failed_try(row),
                     )
         return found
 
@@ -205,8 +207,16 @@ class Graph:
         return int(rows[0]["count"])
 
     async def fill_names(self, ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
-        """Write the import names of packages, and nothing else of them."""
-        rows = [{"id": gap.element_id, "properties": names_properties(ecosystem, names)} for gap, names in found]
+        """Write the import names of packages, and nothing else of them; a stopgap only where there are none."""
+        rows = [
+            {
+                "id": gap.element_id,
+                "tries": tries_properties(names),
+                "is_stopgap": names.is_stopgap,
+                "found": names_properties(ecosystem, names),
+            }
+            for gap, names in found
+        ]
         await self._connection.change(statements(ecosystem.label).fill_names, {"rows": rows})
 
     async def view(self, ecosystem: Ecosystem, purl: str) -> PackageView | None:
@@ -284,8 +294,16 @@ def _names_gap(row: Mapping[str, Any]) -> NamesGap:
         versions=frozenset(row["versions"]),
         checked_at=aware(row["checked_at"]) if row["checked_at"] else NEVER,
         validator=None,
+        names_failed=_failed_try(row),
     )
-    return NamesGap(row["id"], row["name"], known, row["has_names"])
+    return NamesGap(row["id"], row["name"], known)
+
+
+def _failed_try(row: Mapping[str, Any]) -> FailedTry | None:
+    """From the columns of `_FAILED_TRY`."""
+    if row["failed_tries"] is None:
+        return None
+    return FailedTry(row["failed_version"] or "", row["failed_tries"], aware(row["failed_at"]))
 
 
 def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:

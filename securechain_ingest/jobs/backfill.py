@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import structlog
@@ -18,7 +19,8 @@ from redis.asyncio import Redis
 from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.model import ImportNames, NamesGap, Package
+from securechain_ingest.import_names_reading import read_import_names
+from securechain_ingest.model import ImportNames, NamesGap
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry, Unchanged
 
@@ -108,8 +110,8 @@ class Backfill:
     async def run(self, limit: int | None) -> None:
         """Deal with at most `limit` packages, or with all that remain, and then forget the place.
 
-        A package that fails is told of and logged, and stays to be found by the next backfill. Raises StoreError, alone
-        or in a group.
+        A package that fails is logged, keeps its names and stays to be found by the next backfill. Raises StoreError,
+        alone or in a group.
         """
         running: deque[asyncio.Task[_Result]] = deque()
         after: str | None = await self._position.get()
@@ -148,32 +150,24 @@ class Backfill:
 
     async def _read(self, gap: NamesGap) -> _Result:
         """One package: its registry's document, which names the archive, and the names in that. Raises StoreError."""
-        package: Package | None = None
+        now, before = datetime.now(UTC), gap.known.names_failed
         try:
             ref = self._registry.identify(gap.known.registry_name)
-            answer = await self._registry.fetch(ref, gap.known)
-            if isinstance(answer, Unchanged):
+            package = await self._registry.fetch(ref, gap.known)
+            if isinstance(package, Unchanged):
                 raise Malformed(f"{ref.purl} is said to be unchanged, which nobody asked", url=ref.purl)
-            package = answer
-            names = await self._cache.names(package, self._registry.import_names)
+            names, failure = await read_import_names(self._cache, self._registry, package, before, now)
         except StoreError:
             raise
         except IngestError as error:
             logger.warning("import_names_failed", package=gap.name, kind=error.kind, reason=str(error))
-            return _Result(gap, _kind_of(error), self._instead(gap, package, error))
+            return _Result(gap, _kind_of(error), None)
         except Exception:
             logger.exception("import_names_failed", package=gap.name)
             return _Result(gap, Kind.PARSE_ERROR, None)
+        if failure is not None:
+            return _Result(gap, _kind_of(failure), names)
         return _Result(gap, Kind.FOUND if names.names and package.artifacts else Kind.WITHOUT_NAMES, names)
-
-    def _instead(self, gap: NamesGap, package: Package | None, error: IngestError) -> ImportNames | None:
-        """As after a visit of the daemon: the fallback, if the archive can never be read.
-
-        But what an older parser has found is better than that.
-        """
-        if package is None or error.transient or gap.has_names:
-            return None
-        return ImportNames(self._registry.fallback_names(package.ref), error=str(error))
 
 
 def _kind_of(error: IngestError) -> Kind:

@@ -7,7 +7,7 @@ gone on with there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio.to_thread
 import orjson
@@ -172,7 +172,8 @@ def _messages(
         if refresh is not None:
             # Of a package that is read for the first time no cache is bothered: there is nothing to differ from yet.
             listed = None if state is None else entry.revision
-            messages.append(place.message(ref, run, refresh=refresh, listed=listed))
+            message = place.message(ref, run, refresh=refresh, listed=listed)
+            messages.append(replace(message, at_least=entry.at_least))
     return messages
 
 

@@ -1,4 +1,4 @@
-"""The periodic refresh: packages whose last check is old are asked for again, through the bulk stream."""
+"""The periodic refresh, through the bulk stream: packages whose last check is old, and archives to be tried again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,31 @@ from securechain_ingest.intake.submission import submit
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.settings import QueueSettings, RefreshSettings
 
+UNANSWERED = timedelta(days=1)
+"""After which an archive is asked for again if nothing came of the message: its package's document cannot be read."""
+
 logger = structlog.get_logger(__name__)
+
+
+async def queue_due_archives(
+    redis: Redis, graph: Graph, ecosystems: Iterable[Ecosystem], queue: QueueSettings, refresh: RefreshSettings
+) -> int:
+    """Ask for at most `refresh.batch` packages an ecosystem whose archive could not be read and is to be tried by now.
+
+    They are few and have waited, so they are added however many bulk messages there are. Returns how many; raises
+    StoreError. If it ends between queueing and noting that, the next run asks again, which costs one request.
+    """
+    now = datetime.now(UTC)
+    queued = 0
+    for ecosystem in ecosystems:
+        if due := await graph.names.due_tries(ecosystem, now, refresh.batch):
+            messages = [Message(ecosystem.label, name, refresh=True, internal=True) for name in due.values()]
+            await submit(redis, queue, messages, bulk=True)
+            await graph.names.ask_again_at(due, now, now + UNANSWERED)
+            queued += len(messages)
+    if queued:
+        logger.info("archives_queued", packages=queued)
+    return queued
 
 
 async def queue_stale_packages(

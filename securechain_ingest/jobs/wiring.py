@@ -9,7 +9,7 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
 from securechain_ingest.jobs.comparison import Registered, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
-from securechain_ingest.jobs.refresh import queue_stale_packages
+from securechain_ingest.jobs.refresh import queue_due_archives, queue_stale_packages
 from securechain_ingest.jobs.updates import queue_changes
 from securechain_ingest.registries import build_feeds
 from securechain_ingest.registries.feed import Feed
@@ -30,6 +30,8 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
         ecosystems = [registry.ecosystem for registry in service.registries.values()]
         queued = await queue_stale_packages(stores.redis, stores.graph, ecosystems, now.queue, now.refresh)
         run.metrics["packages_queued"] = queued
+        queued = await queue_due_archives(stores.redis, stores.graph, ecosystems, now.queue, now.refresh)
+        run.metrics["archives_queued"] = queued
 
     async def advisory_sync(run: Run) -> None:
         now = settings()

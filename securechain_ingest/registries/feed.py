@@ -28,6 +28,8 @@ class Listed(NamedTuple):
     """As the registry spells it."""
     revision: str | None
     """What `Package.revision` is in this state of the package; None if the listing does not tell."""
+    at_least: str | None = None
+    """As in a Change: what the listing has of the package that its own document may lack; None if that cannot be."""
 
 
 class Change(NamedTuple):
@@ -62,7 +64,7 @@ class ListingPage:
 
 def pack(entries: Iterable[Listed]) -> bytes:
     """The content of a ListingPage."""
-    return isal_zlib.compress(orjson.dumps([(name, revision) for name, revision in entries]), 1)
+    return isal_zlib.compress(orjson.dumps([entry[: 3 if entry.at_least else 2] for entry in entries]), 1)
 
 
 def paged(entries: Iterable[Listed]) -> Iterator[ListingPage]:
@@ -74,8 +76,8 @@ def paged(entries: Iterable[Listed]) -> Iterator[ListingPage]:
 
 def unpack(packed: bytes) -> list[Listed]:
     """The entries of a ListingPage."""
-    entries = cast(Sequence[tuple[str, str | None]], orjson.loads(isal_zlib.decompress(packed)))
-    return [Listed(name, revision) for name, revision in entries]
+    entries = cast(Sequence[Sequence[str]], orjson.loads(isal_zlib.decompress(packed)))
+    return [Listed(*entry) for entry in entries]
 
 
 class Feed(Protocol):

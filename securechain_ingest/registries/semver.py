@@ -9,6 +9,9 @@ from univers.versions import SemverVersion
 
 VersionKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
+_MAX_LENGTH: Final = 1_024
+"""Characters, as of a version of the graph: univers looks at each again and again."""
+
 _NUMBER = r"(0|[1-9][0-9]*)"
 _IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _STRICT: Final = re.compile(
@@ -21,6 +24,8 @@ def version_key(name: str) -> VersionKey:
 
     Old names that are not strict SemVer (`v1.2`, `1.2.3.4`, `1.2.3beta`) are read as they are there: by univers.
     """
+    if len(name) > _MAX_LENGTH:
+        raise ValueError(f"a version of {len(name)} characters")
     if match := _STRICT.fullmatch(name):
         major, minor, patch, prerelease = match.groups()
         identifiers = prerelease.split(".") if prerelease else ()

@@ -22,8 +22,9 @@ MAX_RANGE_LENGTH: Final = 4096
 """Characters; a longer range is not taken apart."""
 
 # What univers reads as it is meant, and an x-range.
+_IDENTIFIER = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
 _ORDERLY: Final = re.compile(
-    r"(?:[<>]=? ?|= ?|[~^])?(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){0,2}(?:-[0-9A-Za-z.-]+)?", re.ASCII
+    rf"(?:[<>]=? ?|= ?|[~^])?(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){{0,2}}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?", re.ASCII
 )
 _X_RANGE: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))?\.x", re.ASCII)
 
@@ -69,7 +70,7 @@ class Interval:
 
 EVERYTHING: Final = Interval()
 _EMPTY_END: Final = ((version_key("0.0.0"), False), "0.0.0")
-_EMPTY: Final = Interval(_EMPTY_END, _EMPTY_END)
+EMPTY: Final = Interval(_EMPTY_END, _EMPTY_END)
 
 
 def in_order(intervals: Iterable[Interval]) -> list[Interval]:
@@ -138,7 +139,7 @@ def x_range(numbers: Sequence[int]) -> str | None:
 def comparator(operator: str, numbers: list[int], prerelease: str | None) -> Interval:
     """What one comparator admits; a partial version has fewer than three numbers and no pre-release."""
     if not numbers:
-        return _EMPTY if operator in ("<", ">") else EVERYTHING
+        return EMPTY if operator in ("<", ">") else EVERYTHING
     is_whole = len(numbers) == 3
     floor = _text(numbers) + (f"-{prerelease}" if is_whole and prerelease else "")
     after = _text([*numbers[:-1], numbers[-1] + 1])

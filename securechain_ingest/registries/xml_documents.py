@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from lxml import etree
@@ -9,20 +10,42 @@ from lxml import etree
 from securechain_ingest.errors import Malformed
 
 _PARSER: Final = etree.XMLParser(
-    resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True, collect_ids=False
+    resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
 )
-_DOCTYPE: Final = b"<!DOCTYPE"
-_PROLOG_BYTES: Final = 4096
+# Not collect_ids=False: with it and without entities lxml 6.1 reads the files that a parameter entity names.
+_PROLOG: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*", re.DOTALL)
+_DOCTYPE_BEGIN: Final = b"<!DOCTYPE"
+_DOCTYPE: Final = re.compile(
+    rb"""<!DOCTYPE\s+[^\s<>\[\]"']+(?:\s+(?:SYSTEM|PUBLIC\s+(?:"[^"]*"|'[^']*'))\s*(?:"[^"]*"|'[^']*'))?\s*(?:\[\s*\]\s*)?>""",
+    re.IGNORECASE,
+)
 
 
 def load_xml(body: bytes, url: str) -> etree._Element:
-    """The document's root element. Raises Malformed, for a document with a document type too: it may hide anything."""
-    if _DOCTYPE in body[:_PROLOG_BYTES].upper():
-        raise Malformed(f"{url} has a document type, which is not read", url=url)
+    """The document's root element.
+
+    A document type is passed over if it declares nothing itself; what it refers to is never fetched. Raises Malformed
+    for what is no XML, and for a document type that does declare something: entities may hide anything.
+    """
+    begin, end = _doctype(body)
+    if begin != end:
+        # Without it entities that it may have declared are unknown, and not just empty.
+        body = body[:begin] + body[end:]
+    elif body[begin : begin + len(_DOCTYPE_BEGIN)].upper() == _DOCTYPE_BEGIN:
+        raise Malformed(f"{url} has a document type with declarations, which is not read", url=url)
     try:
         root = etree.fromstring(body, _PARSER)
     except etree.XMLSyntaxError as error:
         raise Malformed(f"{url} is not XML ({error})", url=url) from error
     if root.getroottree().docinfo.internalDTD is not None:
+        # In an encoding that hid it from a look at the bytes.
         raise Malformed(f"{url} has a document type, which is not read", url=url)
     return root
+
+
+def _doctype(body: bytes) -> tuple[int, int]:
+    """Where the document type begins and ends; nothing between them if there is none, or one with declarations."""
+    prolog = _PROLOG.match(body)
+    begin = prolog.end() if prolog else 0
+    doctype = _DOCTYPE.match(body, begin)
+    return begin, doctype.end() if doctype else begin

@@ -141,3 +141,17 @@ async def test_duplicates_in_an_old_graph_are_a_warning_and_leave_it_usable(bare
     assert [node.get("purl") for node in (await read.nodes("NPMPackage")).values()].count("pkg:npm/left") == 1
     await read("MATCH (n:NPMPackage) DETACH DELETE n")
     await read("DROP INDEX npmpackage_name_lookup IF EXISTS")
+
+
+async def test_a_name_is_given_up_before_another_package_that_is_there_takes_it(graph: Graph, read: Reader) -> None:
+    """Names are unique at every moment of a transaction, however few rows are written at once."""
+    pairs = [(f"tool{number}", f"Tool{number}") for number in range(60)]
+    await read(
+        "UNWIND $pairs AS pair"
+        " CREATE (:NPMPackage {purl: 'pkg:npm/' + pair[0], name: pair[0] + '-old', registry_name: pair[0]})"
+        " CREATE (:NPMPackage {purl: 'pkg:npm/' + pair[1], name: pair[0], registry_name: pair[1]})",
+        pairs=pairs,
+    )
+    await graph.write([write(npm(lower), "1.0.0") for lower, _ in pairs])
+    names = {node["purl"]: node["name"] for node in (await read.nodes("NPMPackage")).values()}
+    assert names == {f"pkg:npm/{name}": name for pair in pairs for name in pair}

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.zip_directory import read_directory
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
 
@@ -163,15 +164,41 @@ def test_zip64_records_are_read() -> None:
     assert _refusal(lambda: _open(raw[:entry] + directory + zip64 + astray + end)) == "damaged"
 
 
-def test_a_zip_behind_or_in_front_of_other_data_is_refused() -> None:
-    raw = _zip(("a", b"contents"))
-    assert _refusal(lambda: _open(b"#!/bin/sh\n" + raw)) == "polyglot"
-    assert _refusal(lambda: _open(raw + b"more")) == "trailing_data"
+def _with_a_program_in_front(raw: bytes) -> bytes:
+    """With offsets that count what is in front."""
     buffer = io.BytesIO(b"%PDF-1.4\n")
     buffer.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(buffer, "a") as archive:  # with offsets that count what is in front
-        archive.writestr("a", b"contents")
-    assert _refusal(lambda: _open(buffer.getvalue())) == "polyglot"
+    with zipfile.ZipFile(buffer, "a") as archive, zipfile.ZipFile(io.BytesIO(raw)) as other:
+        for name in other.namelist():
+            archive.writestr(name, other.read(name))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("padded", "reason"),
+    [
+        (lambda raw: b"#!/bin/sh\n" + raw, "polyglot"),
+        (_with_a_program_in_front, "polyglot"),
+        (lambda raw: raw + b"more", "trailing_data"),
+        (lambda raw: raw + bytes(60_000), "trailing_data"),
+        (lambda raw: raw + b"PK\x05\x06" + b"\xff" * 40, "trailing_data"),
+        (lambda raw: b"#!/bin/sh\n" + raw + b"\n", "polyglot"),
+    ],
+)
+def test_a_zip_behind_or_in_front_of_other_data_is_listed_and_not_read(
+    padded: Callable[[bytes], bytes], reason: str
+) -> None:
+    archive = _open(padded(_zip(("a", b"contents"), ("b/c", b""))))
+
+    assert archive.names() == ("a", "b/c")
+    assert _refusal(lambda: archive.read("a")) == reason
+
+
+def test_what_must_lie_exactly_where_it_says_is_refused_behind_other_data() -> None:
+    raw = _zip(("a", b"contents"))
+
+    assert _refusal(lambda: read_directory(io.BytesIO(b"#!/bin/sh\n" + raw), _LIMITS)) == "polyglot"
+    assert len(read_directory(io.BytesIO(raw), _LIMITS)) == 1
 
 
 def test_a_comment_may_look_like_an_end_record_without_being_taken_for_one() -> None:

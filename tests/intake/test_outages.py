@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import ConfigError, StoreAway
+from securechain_ingest.intake import reader
 from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.settings import QueueSettings
 from tests.intake.cut_connection import Proxy
@@ -101,6 +105,28 @@ async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: 
     assert events == ["store_unavailable", "store_available"]
     assert await dead_letters(redis, queue) == []
     await assert_no_leak(redis, queue)
+
+
+async def test_an_outage_that_does_not_end_counts_as_a_failed_try_after_its_time(
+    redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(reader, "time", SimpleNamespace(monotonic=lambda: now))
+    deliveries: list[Delivery] = []
+
+    async def handler(delivery: Delivery) -> Outcome:
+        nonlocal now
+        deliveries.append(delivery)
+        if delivery.attempts == 0:
+            now += 1200
+            raise StoreAway("the graph cannot be reached")
+        return Outcome()
+
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, handler):
+        await until(lambda: is_idle(redis, queue))
+    assert [delivery.attempts for delivery in deliveries] == [0, 0, 0, 0, 1], "an hour and no longer"
+    assert await dead_letters(redis, queue) == []
 
 
 async def test_stopping_does_not_wait_for_a_store_that_is_away(redis: Redis, queue: QueueSettings) -> None:

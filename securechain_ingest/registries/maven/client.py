@@ -6,8 +6,6 @@ imported BOM that no other package has needed before. One or two for the import 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -26,8 +24,8 @@ from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.maven import names
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.import_names import read_jar
-from securechain_ingest.registries.maven.index_records import revision
-from securechain_ingest.registries.maven.metadata import default_version, parse_listing, parse_metadata
+from securechain_ingest.registries.maven.index_records import listed_versions, revision
+from securechain_ingest.registries.maven.metadata import by_preference, near_folders, parse_metadata
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.package import package_properties, vendor_of_group
 from securechain_ingest.registries.maven.presence import refuse_withheld
@@ -41,6 +39,12 @@ _WINDOW_BYTES: Final = 64 * 1024
 """Of an artifact, asked for first: many are no larger, and of the others the directory mostly is not."""
 
 _MAX_NEAR_NAMES: Final = 5
+_INLINE_VERSIONS: Final = 1_000
+"""So many are put in order in a few milliseconds."""
+
+_MAX_CANDIDATES: Final = 16
+"""Versions that the graph has and that are looked at one after the other for one that has a POM."""
+
 _MAX_LISTING_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -63,13 +67,14 @@ class Maven:
         """All versions; what those that `known` lacks require, and when they were released. See `Registry.fetch`.
 
         The requirements of a version whose POM cannot be had are None; of one whose parents or BOMs cannot be had they
-        are those that its own POM names, with the constraints that are known. The versions in `at_least`, separated by
-        blanks, are taken for listed if they have a POM: the repository's list may lack some for good.
+        are those that its own POM names, with the constraints that are known. The versions in `at_least` are taken for
+        listed if they have a POM: the repository's list may lack some for good. The repository and the import names are
+        those of the newest version that has a POM.
         """
         if known is not None:
             ref = names.identify(known.registry_name)
         told = known.versions if known else frozenset()
-        announced = tuple(dict.fromkeys((at_least or "").split()))
+        announced, is_old = listed_versions(at_least)
         validator = known.validator if known and told.issuperset(announced) else None
         try:
             listing = await self._listing(ref, validator, is_announced=bool(announced))
@@ -84,19 +89,18 @@ class Maven:
         if known and known.validator and told.issuperset(versions):
             # Only the date of the list is another: released POMs never change.
             return Unchanged(ref, revision(told))
-        read = await self._read(ref, versions, told)
-        missing = {name for name in versions if name not in listed and isinstance(read.get(name), NotFound)}
+        default, read = await self._read(ref, versions, told)
+        missing = {name for name in announced if isinstance(read.get(name), NotFound)}.difference(listed)
         if missing:
             logger.warning("indexed_versions_missing", package=ref.purl, versions=sorted(missing))
             versions = tuple(name for name in versions if name not in missing)
             if not versions:
-                raise Stale(
+                absent = NotFound if is_old else Stale
+                raise absent(
                     f"{ref.registry_name} is in the index, but has no list of versions and none of {at_least} a POM",
                     url=self._metadata_url(ref),
                 )
-            read |= await self._read(ref, versions, told, read)
-        default = default_version(versions)
-        newest = read[default]
+        newest = read[default] if default is not None else None
         repository_url = newest.repository if isinstance(newest, Release) else None
         vendor = vendor_of(repository_url or NOT_AVAILABLE) or vendor_of_group(ref)
         return Package(
@@ -105,7 +109,7 @@ class Maven:
             vendor=None if default in told else vendor,
             repository_url=repository_url,
             versions=tuple(_version(ref, version, read.get(version)) for version in versions),
-            artifacts=self._artifacts(ref, default, newest),
+            artifacts=self._artifacts(ref, default, newest) if default is not None and newest is not None else (),
             validator=new_validator,
             revision=revision(told.union(versions)),
             lists_all_versions=False,
@@ -132,10 +136,8 @@ class Maven:
             listing = await self._http.get(url, limit_bytes=_MAX_LISTING_BYTES)
         except NotFound:
             return ()
-        folders = await self._pool.parse_document(parse_listing, listing.body)
-        by_name = {name.lower(): name for name in folders}
-        near = get_close_matches(artifact_id.lower(), by_name, n=_MAX_NEAR_NAMES)
-        return tuple(f"{group_id}:{by_name[name]}" for name in near)
+        near = await self._pool.parse_document(near_folders, listing.body, artifact_id, _MAX_NEAR_NAMES)
+        return tuple(f"{group_id}:{name}" for name in near)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The group id, which by convention is the root package."""
@@ -167,16 +169,28 @@ class Maven:
             return (), None
 
     async def _read(
-        self,
-        ref: PackageRef,
-        versions: tuple[str, ...],
-        told: frozenset[str],
-        read: Mapping[str, Release | Unreadable] | None = None,
-    ) -> dict[str, Release | Unreadable]:
-        """The POMs of the versions that the graph lacks, and of the default one, but those that were `read` already."""
-        default = default_version(versions)
-        wanted = [name for name in versions if (name not in told or name == default) and name not in (read or {})]
-        return await self._releases.read(ref, wanted, told)
+        self, ref: PackageRef, versions: tuple[str, ...], told: frozenset[str]
+    ) -> tuple[str | None, dict[str, Release | Unreadable]]:
+        """The default version, and the POMs of the versions that the graph lacks and of the default one.
+
+        One whose POM does not exist is never the default: a list may have what was never published. None if that holds
+        for all of them.
+        """
+        every = (*versions, *told.difference(versions))
+        is_long = len(every) > _INLINE_VERSIONS
+        candidates = await self._pool.run(by_preference, every) if is_long else by_preference(every)
+        wanted = [name for name in versions if name not in told]
+        read = await self._releases.read(ref, list(dict.fromkeys((*wanted, candidates[0]))), told)
+        asked = 0
+        for name in candidates:
+            if name not in read:
+                asked += 1
+                if asked > _MAX_CANDIDATES:
+                    break
+                read |= await self._releases.read(ref, [name], told)
+            if not isinstance(read[name], NotFound):
+                return name, read
+        return None, read
 
     def _artifacts(self, ref: PackageRef, version: str, read: Release | Unreadable) -> tuple[Artifact, ...]:
         """The jar of a version whose POM cannot be had may still be there."""

@@ -8,12 +8,14 @@ child's count, are put into its texts. Then the BOMs that it imports, models of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.maven.model_values import inherited_value
 from securechain_ingest.registries.maven.names import Coordinates
-from securechain_ingest.registries.maven.pom import Dependency, Key, Managed, Pom
+from securechain_ingest.registries.maven.pom import Dependency, Key, Managed, Pom, check_size
 
 Management: TypeAlias = Mapping[Key, Dependency]
 """What is said of dependencies that may occur, with properties put in."""
@@ -21,13 +23,15 @@ Management: TypeAlias = Mapping[Key, Dependency]
 MAX_TEXT: Final = 8192
 """Characters of a text with its properties put in: properties that double each other would grow without end."""
 
+MAX_TEXTS: Final = 4 * 1024 * 1024
+"""Characters of all texts of a model that properties were put into; the largest real models have a tenth of it."""
+
 MAX_NESTING: Final = 64
 """Properties within properties."""
 
 _EXPRESSION: Final = re.compile(r"\$\{([^{}]+)\}")
 _PROJECT: Final = re.compile(r"(?:project|pom)\.")
-_NOT_INHERITED: Final = re.compile(r"artifactId|name|packaging|modelVersion|parent\..*")
-_DEFAULTS: Final = {"packaging": "jar"}
+_BY_KEY: Final = re.compile(r"properties\((.*)\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,37 +43,58 @@ class Model:
     properties: Mapping[str, str]
     management: Managed
     dependencies: Mapping[Key, Dependency]
-    gaps: tuple[str, ...] = ()
-    """What could not be read or is wrong, in words; the model lacks what it would have said."""
 
     @property
     def weight(self) -> int:
         return len(self.properties) + len(self.management) + len(self.dependencies)
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return ":".join(self.lineage[0].values.get(part, "?") for part in ("groupId", "artifactId", "version"))
 
-def inherit(pom: Pom, parent: Model | None, gaps: tuple[str, ...] = ()) -> Model:
-    """The model of a POM whose parent's model is `parent`. What a child says itself goes first."""
+
+def inherit(pom: Pom, parent: Model | None) -> Model:
+    """The model of a POM whose parent's model is `parent`. What a child says itself goes first.
+
+    Raises Malformed for more entries than the limits of one POM.
+    """
     if parent is None:
-        return Model((pom,), pom.properties, pom.management, pom.dependencies, gaps)
-    return Model(
+        return Model((pom,), pom.properties, pom.management, pom.dependencies)
+    model = Model(
         (pom, *parent.lineage),
         {**parent.properties, **pom.properties},
         _with_inherited(pom.management, parent.management),
         {**parent.dependencies, **pom.dependencies},
-        gaps + parent.gaps,
     )
+    check_size(model.name, model.properties, model.management, model.dependencies)
+    return model
+
+
+def joined(lineage: Sequence[Pom]) -> Model:
+    """The model of the first of them, whose parent is the second, and so on. Raises Malformed as `inherit` does."""
+    model = inherit(lineage[-1], None)
+    for pom in reversed(lineage[:-1]):
+        model = inherit(pom, model)
+    return model
 
 
 class Texts:
-    """Puts properties into the texts of one model."""
+    """Puts properties into the texts of one model. Raises Malformed where these come to more than MAX_TEXTS."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._lineage = [pom.values for pom in model.lineage]
         self._known: dict[str, str | None] = {}
+        self._made = 0
 
     def __call__(self, text: str) -> str:
-        """The text with its properties put in; those that nobody defines, or only in a circle, stay."""
-        return self._interpolated(text, frozenset()) if "${" in text else text
+        """The text with its properties put in; those that nobody defines, or only in a circle, stay. One that would
+        become too long stays as it is."""
+        if "${" not in text:
+            return text
+        made = self._interpolated(text, frozenset())
+        return text if made is None else made
 
     def value(self, path: str) -> str | None:
         """A value of the model itself, such as `version`; None if neither the POM nor an ancestor has it."""
@@ -77,16 +102,33 @@ class Texts:
         return None if text is None else self(text)
 
     def raw_value(self, path: str) -> str | None:
-        lineage = self._model.lineage[:1] if _NOT_INHERITED.fullmatch(path) else self._model.lineage
-        return next((pom.values[path] for pom in lineage if path in pom.values), _DEFAULTS.get(path))
+        if by_key := _BY_KEY.fullmatch(path):
+            return self._model.properties.get(by_key[1])
+        return inherited_value(self._lineage, path)
 
     def dependency(self, written: Dependency) -> Dependency:
         """With properties put in wherever one is mentioned."""
         fields = (self(text) if text is not None and "${" in text else text for text in written)
         return Dependency._make(fields)
 
-    def _interpolated(self, text: str, within: frozenset[str]) -> str:
-        return _EXPRESSION.sub(lambda match: self._resolved(match, within), text) if len(text) <= MAX_TEXT else text
+    def _interpolated(self, text: str, within: frozenset[str]) -> str | None:
+        """None: it is too long, or becomes so."""
+        if len(text) > MAX_TEXT:
+            return None
+        pieces: list[str] = []
+        length = position = 0
+        for match in _EXPRESSION.finditer(text):
+            pieces += (text[position : match.start()], self._resolved(match, within))
+            position = match.end()
+            length += len(pieces[-2]) + len(pieces[-1])
+            if length > MAX_TEXT:
+                break
+        self._made += length
+        if self._made > MAX_TEXTS:
+            name = self._model.name
+            raise Malformed(f"the texts of {name} come to more than {MAX_TEXTS} characters by properties", url=name)
+        pieces.append(text[position:])
+        return "".join(pieces) if length + len(pieces[-1]) <= MAX_TEXT else None
 
     def _resolved(self, match: re.Match[str], within: frozenset[str]) -> str:
         expression = match[1]
@@ -96,7 +138,7 @@ class Texts:
             text = self._definition(expression)
             if text is not None and "${" in text:
                 text = self._interpolated(text, within | {expression})
-                if match[0] in text or len(text) > MAX_TEXT:
+                if text is not None and match[0] in text:
                     text = None
             self._known[expression] = text
         held = self._known[expression]
@@ -116,7 +158,7 @@ def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:
     return tuple(
         Coordinates(texts(entry.group_id), texts(entry.artifact_id), texts(entry.version or ""))
         for _, entry in model.management
-        if _is_import(entry)
+        if _is_import(entry, texts)
     )
 
 
@@ -125,7 +167,7 @@ def own_management(model: Model, texts: Texts) -> Management:
     entries: list[tuple[Key, Dependency]] = []
     has_imports = False
     for key, entry in model.management:
-        if _is_import(entry):
+        if _is_import(entry, texts):
             has_imports = True
         else:
             entries.append((_interpolated_key(key, texts) if _has_property(key) else key, entry))
@@ -134,42 +176,45 @@ def own_management(model: Model, texts: Texts) -> Management:
     own: dict[Key, Dependency] = {}
     for key, entry in entries:
         # Of repeated keys Maven takes the last, but if nothing is imported each adds what those before it lack.
-        own[key] = _managed_by(own[key], entry) if key in own else entry
+        own[key] = managed_by(own[key], entry) if key in own else entry
     return own
 
 
-def flattened(model: Model, texts: Texts, boms: Sequence[Management]) -> Management:
-    """All that a BOM manages, itself and by its own imports."""
-    own = {key: texts.dependency(entry) for key, entry in own_management(model, texts).items()}
-    for bom in boms:
-        own = _first(own, bom)
-    return own
+def flattened(model: Model, texts: Texts) -> Management:
+    """All that a BOM manages itself, with properties put in."""
+    return {key: texts.dependency(entry) for key, entry in own_management(model, texts).items()}
 
 
-def declared_dependencies(model: Model, texts: Texts) -> list[Dependency]:
-    """The dependencies of a model, inherited ones too, before they are managed."""
-    return [texts.dependency(written) for written in model.dependencies.values()]
+def first_wins(managements: Sequence[Management]) -> Management:
+    """All of them as one; where they collide the first one's."""
+    merged: dict[Key, Dependency] = {}
+    for management in reversed(managements):
+        merged.update(management)
+    return merged
 
 
-def need_imports(declared: Iterable[Dependency], own: Management) -> bool:
-    """Whether imported BOMs can have a say in any of these: it lacks something and the model does not manage it."""
-    return any(
-        (dependency.version is None or dependency.scope is None) and dependency.key not in own
-        for dependency in declared
-    )
-
-
-def direct_dependencies(
-    declared: Iterable[Dependency], own: Management, boms: Sequence[Management], texts: Texts
-) -> tuple[Dependency, ...]:
-    """The dependencies of the effective POM, of every scope, with managed versions and scopes."""
+def managed_dependencies(model: Model, texts: Texts) -> tuple[list[Dependency], tuple[Key, ...]]:
+    """The dependencies of a model, inherited ones too, as it manages them itself; and the keys of those that lack
+    something of which it says nothing, so that what it imports has a say."""
+    declared = [texts.dependency(written) for written in model.dependencies.values()]
+    own = own_management(model, texts) if declared else {}
     found: list[Dependency] = []
+    wanting: dict[Key, None] = {}
     for dependency in declared:
-        managed = _managed(dependency.key, own, boms, texts)
-        if managed is not None:
-            dependency = _managed_by(dependency, managed)  # noqa: PLW2901  # the same one, with more of it known
-        found.append(dependency if dependency.scope else dependency._replace(scope="compile"))
-    return tuple(found)
+        key = dependency.key
+        entry = own.get(key)
+        if entry is None and (dependency.version is None or dependency.scope is None):
+            wanting[key] = None
+        found.append(dependency if entry is None else managed_by(dependency, texts.dependency(entry)))
+    return found, tuple(wanting)
+
+
+def managed_by(dependency: Dependency, managed: Dependency) -> Dependency:
+    """With the version and the scope that it does not say itself; `optional` is not managed."""
+    return dependency._replace(
+        version=dependency.version or managed.version,
+        scope=managed.scope if dependency.scope is None else dependency.scope,
+    )
 
 
 def relocation_of(model: Model, texts: Texts, own: Coordinates) -> Coordinates | None:
@@ -179,21 +224,6 @@ def relocation_of(model: Model, texts: Texts, own: Coordinates) -> Coordinates |
         return None
     target = Coordinates(*(texts(new) if new else old for new, old in zip(moved, own, strict=True)))
     return target if target != own else None
-
-
-def _managed_by(dependency: Dependency, managed: Dependency) -> Dependency:
-    """With the version and the scope that it does not say itself; `optional` is not managed."""
-    return dependency._replace(
-        version=dependency.version or managed.version,
-        scope=managed.scope if dependency.scope is None else dependency.scope,
-    )
-
-
-def _managed(key: Key, own: Management, boms: Iterable[Management], texts: Texts) -> Dependency | None:
-    entry = own.get(key)
-    if entry is not None:
-        return texts.dependency(entry)
-    return next((bom[key] for bom in boms if key in bom), None)
 
 
 def _with_inherited(own: Managed, inherited: Managed) -> Managed:
@@ -206,15 +236,8 @@ def _with_inherited(own: Managed, inherited: Managed) -> Managed:
     return tuple(merged.items())
 
 
-def _first(one: Mapping[Key, Dependency], other: Mapping[Key, Dependency]) -> dict[Key, Dependency]:
-    """Both, in their order; where they collide the first one's."""
-    if not one:
-        return dict(other)
-    return {**one, **{key: entry for key, entry in other.items() if key not in one}}
-
-
-def _is_import(entry: Dependency) -> bool:
-    return entry.scope == "import" and entry.type == "pom"
+def _is_import(entry: Dependency, texts: Texts) -> bool:
+    return entry.scope is not None and texts(entry.scope) == "import" and texts(entry.type) == "pom"
 
 
 def _has_property(key: Key) -> bool:

@@ -4,7 +4,9 @@ Of a package and those below it only the shortest counts (`org.apache.commons.la
 look for `import` and the beginning of a name. What counts as a class of the artifact:
 
 - every `.class` by its folder, also those that the build shaded in, whatever language they were written in; a
-  package-info is a package's, a module-info nobody's, and a nested class (`A$B`) stands beside its outer one;
+  package-info is a package's, a module-info nobody's, and a nested class (`A$B`) stands beside its outer one,
+  which Scala's objects (`A$`, `package$`), definitions outside of any class (`file$package`) and operators (`$colon`,
+  "Symbolic names" of its compiler) need not have;
 - below META-INF/versions/N (JAR File Specification, "Multi-release JAR files"), WEB-INF/classes (a war) and
   BOOT-INF/classes (an executable jar) the folders begin anew;
 - in an aar (Android's "AAR file" format) the classes lie in classes.jar and the jars below libs; jars in any other
@@ -25,8 +27,11 @@ from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.import_name_rules import import_names
 
+_OPERATORS: Final = "tilde|eq|less|greater|bang|hash|percent|up|amp|bar|times|div|plus|minus|colon|bslash|qmark|at"
 _CLASS: Final = re.compile(
-    r"(?:META-INF/versions/\d+/|(?:WEB|BOOT)-INF/classes/)?((?:[A-Za-z_]\w*/)+)[^/$]+\.class", re.ASCII
+    r"(?:META-INF/versions/\d+/|(?:WEB|BOOT)-INF/classes/)?((?:[A-Za-z_]\w*/)+)"
+    rf"(?:[^/$]|\$(?:{_OPERATORS}))+(?:\$package)?\$?\.class",
+    re.ASCII,
 )
 _AAR_MARK: Final = "AndroidManifest.xml"
 _AAR_CLASSES: Final = re.compile(r"classes\.jar|libs/[^/]+\.jar")

@@ -86,29 +86,41 @@ def decode(value: bytes) -> str:
 
 def _walked(file: BinaryIO, source: str, walk: Callable[[bytes, list[T]], int]) -> Iterator[list[T]]:
     """What `walk` finds in the whole documents of each block; it answers where the first begins that is not whole."""
-    buffer = b""
-    position = -_HEADER_BYTES
-    for block in _decompressed(file, source):
-        if position < 0:
-            buffer += block
-            if buffer[0] != _FORMAT:
-                raise Malformed(f"{source} is no Maven index of a format that is known", url=source)
-            if len(buffer) < _HEADER_BYTES:
-                continue
-            position = _HEADER_BYTES
-            buffer = buffer[position:]
-        else:
-            buffer = buffer[position:] + block
+    blocks = _decompressed(file, source)
+    buffer = _gathered(blocks, _HEADER_BYTES)
+    if buffer[:1] not in (bytes((_FORMAT,)), b""):
+        raise Malformed(f"{source} is no Maven index of a format that is known", url=source)
+    if len(buffer) < _HEADER_BYTES:
+        raise Malformed(f"{source} is damaged: it ends within its header", url=source)
+    buffer = buffer[_HEADER_BYTES:]
+    while True:
         found: list[T] = []
         try:
             position = walk(buffer, found)
         except _ForeignError as error:
             raise Malformed(f"{source} is damaged: {error}", url=source) from error
-        if len(buffer) - position > MAX_DOCUMENT_BYTES:
-            raise Malformed(f"{source} is damaged: a document without an end", url=source)
         yield found
-    if position != len(buffer):
+        rest = buffer[position:]
+        if len(rest) > MAX_DOCUMENT_BYTES:
+            raise Malformed(f"{source} is damaged: a document without an end", url=source)
+        # A document that is not whole is walked over anew: each time with twice as much of it.
+        more = _gathered(blocks, len(rest) or 1)
+        if not more:
+            break
+        buffer = rest + more
+    if rest:
         raise Malformed(f"{source} is damaged: it ends within a document", url=source)
+
+
+def _gathered(blocks: Iterator[bytes], size: int) -> bytes:
+    """Blocks of that size together, or what is left of them."""
+    gathered: list[bytes] = []
+    for block in blocks:
+        gathered.append(block)
+        size -= len(block)
+        if size <= 0:
+            break
+    return b"".join(gathered)
 
 
 def _decompressed(file: BinaryIO, source: str) -> Iterator[bytes]:

@@ -70,9 +70,11 @@ def parse_properties(body: bytes) -> dict[str, str]:
     for line in lines:
         if line.lstrip().startswith(("#", "!")):
             continue
-        while _goes_on(line):
-            line = line[:-1] + next(lines, "").lstrip(" \t\f")  # noqa: PLW2901  # the next lines belong to it
-        if match := _LINE.fullmatch(f"{line} "):
+        pieces = [line]
+        while _goes_on(pieces[-1]):
+            pieces[-1] = pieces[-1][:-1]
+            pieces.append(next(lines, "").lstrip(" \t\f"))
+        if match := _LINE.fullmatch(f"{''.join(pieces)} "):
             found[_unescaped(match[1])] = _unescaped(match[2].removesuffix(" "))
     return found
 

@@ -8,7 +8,7 @@ there if a record without classifier is. A chunk's `del` has the `u` of a record
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,12 @@ from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_
 
 MAX_ANNOUNCED: Final = 100
 """Versions that a change names; of more it names none, for they make a long message."""
+
+MAX_LISTED_TEXT: Final = 32 * 1024
+"""Characters of the versions that a listing names of one package, some four thousand; of more it names none."""
+
+_LISTED: Final = "listed:"
+"""In front of them; no version can be that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,12 @@ def revision(versions: Iterable[str]) -> str:
 
 
 def read_listing(path: str, source: str) -> IndexPages:
-    """Every package of a full index, with the revision that its versions give. Raises Malformed.
+    """Every package of a full index, with its versions and the revision that these give. Raises Malformed.
 
-    Takes about four bytes a version and 250 a package.
+    Takes about four bytes a version, 250 a package, and 150 for each text that some version has.
     """
     found: dict[bytes, array[int]] = {}
+    numbers: dict[bytes, int] = {}
     last = b""
     with Path(path).open("rb") as file:
         for block in uinfos(file, source):
@@ -69,13 +76,23 @@ def read_listing(path: str, source: str) -> IndexPages:
                     release = b"|".join(parts[:3])
                 last = release
                 package, _, version = release.rpartition(b"|")
-                checksum = isal_zlib.crc32(version) if version.isascii() else _checksum(_text(version, source))
-                checksums = found.get(package)
-                if checksums is None:
-                    checksums = found[package] = array("I")
-                checksums.append(checksum)
-    pages = tuple((page.packed, page.names) for page in paged(_listed(found, source)))
+                number = numbers.get(version)
+                if number is None:
+                    number = numbers[version] = len(numbers)
+                held = found.get(package)
+                if held is None:
+                    held = found[package] = array("I")
+                held.append(number)
+    texts = [_text(version, source) for version in numbers]
+    pages = tuple((page.packed, page.names) for page in paged(_listed(found, texts, source)))
     return IndexPages(pages, len(found) - sum(names for _, names in pages))
+
+
+def listed_versions(at_least: str | None) -> tuple[tuple[str, ...], bool]:
+    """The versions that a listing or a change has told of, and whether it was a listing: that has what was told long
+    ago, and what the repository no longer has."""
+    words = tuple(dict.fromkeys((at_least or "").split()))
+    return (words[1:], True) if words[:1] == (_LISTED,) else (words, False)
 
 
 def read_chunk(path: str, source: str) -> ChunkChanges:
@@ -126,11 +143,18 @@ def _is_a_name(name: str) -> bool:
     return True
 
 
-def _listed(found: Mapping[bytes, array[int]], source: str) -> Iterator[Listed]:
-    for name, checksums in found.items():
+def _listed(found: Mapping[bytes, array[int]], texts: Sequence[str], source: str) -> Iterator[Listed]:
+    """`found` has numbers of versions, which are places in `texts`."""
+    checksums = array("I", map(_checksum, texts))
+    # A version that can be a folder for one package can for any.
+    told = [text if text.isprintable() and can_be_asked_for(Coordinates("g", "a", text)) else "" for text in texts]
+    for name, numbers in found.items():
         text = _text(name, source).replace("|", ":", 1)
         if _is_a_name(text):
-            yield Listed(text, _revision(checksums))
+            distinct = dict.fromkeys(numbers)
+            at_least = " ".join((_LISTED, *filter(None, map(told.__getitem__, distinct))))
+            is_told = len(_LISTED) < len(at_least) <= MAX_LISTED_TEXT
+            yield Listed(text, _revision(map(checksums.__getitem__, distinct)), at_least if is_told else None)
 
 
 def _revision(checksums: Iterable[int]) -> str:

@@ -6,6 +6,8 @@ The `release`, `latest` and `lastUpdated` of versions are not read: they say wha
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Final
 from urllib.parse import unquote
 
@@ -38,18 +40,32 @@ def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
     return versions
 
 
-def default_version(versions: tuple[str, ...]) -> str:
+def default_version(versions: Sequence[str]) -> str:
     """What a user takes who just wants the newest: the highest release, else the highest of any kind.
 
     Beside releases with numbers the dates of long ago (commons-io's 20030203.000550) count less, high as they are.
     """
-    return max(versions, key=preference)
+    return by_preference(versions)[0]
+
+
+def by_preference(versions: Sequence[str]) -> list[str]:
+    """The default version first, then what would be it without that one, and so on."""
+    return sorted(versions, key=preference, reverse=True)
 
 
 def parse_listing(body: bytes) -> tuple[str, ...]:
     """The folders in a folder, from the page that is shown of it; its form is nowhere promised."""
     names = (unquote(name.decode(errors="replace")) for name in _FOLDER.findall(body))
     return tuple(dict.fromkeys(name for name in names if name.strip(".")))
+
+
+def near_folders(body: bytes, name: str, count: int) -> tuple[str, ...]:
+    """Of the folders in a folder those, at most `count`, whose names are nearest to one, whatever their case.
+
+    Takes some tens of microseconds a folder, and a group may have a hundred thousand.
+    """
+    by_name = {folder.lower(): folder for folder in parse_listing(body)}
+    return tuple(by_name[near] for near in get_close_matches(name.lower(), by_name, n=count))
 
 
 def preference(name: str) -> tuple[int, VersionKey, str]:

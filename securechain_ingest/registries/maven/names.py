@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries.maven.version_order import order_key
 from securechain_ingest.registries.maven.versions import version_key
 
 MAVEN: Final = Ecosystem(
@@ -20,6 +21,7 @@ MAVEN: Final = Ecosystem(
     purl_type="maven",
     osv="Maven",
     version_key=version_key,
+    range_key=order_key,
     namespace_separator=":",
 )
 

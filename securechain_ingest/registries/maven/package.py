@@ -15,9 +15,44 @@ from securechain_ingest.registries.maven.pom import Dependency
 from securechain_ingest.registries.repository import normalise_repository
 
 _RUNTIME: Final = frozenset({"compile", "runtime"})
-_WITHOUT_FILE: Final = frozenset({"pom", "bom"})
-_OWN_EXTENSION: Final = frozenset({"aar", "apk", "ear", "hpi", "nar", "nbm", "par", "rar", "sar", "swc", "war", "zip"})
-"""Packagings whose file is named after them; any other one (bundle, maven-plugin, eclipse-plugin) makes a jar."""
+_OWN_EXTENSION: Final = frozenset(
+    {"aar", "amp", "apk", "ear", "hpi", "jpi", "kar", "nar", "nbm", "par", "rar", "sar", "swc", "wab", "war", "zip"}
+)
+"""Packagings whose file is a zip named after them."""
+
+_WITHOUT_CLASSES: Final = frozenset(
+    # Only a POM; or files with a classifier.
+    {"pom", "bom", "java-source", "javadoc", "test-jar", "tests", "sources", "gradle-module", "module", "none"}
+    # Kotlin's libraries for native code, JavaScript and WebAssembly; other languages.
+    | {"klib", "knm", "npm", "js", "css", "gem", "whl", "nupkg", "swf", "tasty", "nir"}
+    # Native code and what installs it.
+    | {"so", "dll", "dylib", "jnilib", "framework", "lib", "a", "o", "exe", "bin", "uexe", "wasm"}
+    | {"deb", "rpm", "msi", "dmg", "pkg", "run", "sh", "img", "iso", "docker", "docker-build", "helm"}
+    # Archives that are no zips.
+    | {"tar", "gz", "tgz", "bz2", "xz", "zst", "7z"}
+    # Documents and descriptors.
+    | {
+        "xml",
+        "json",
+        "yml",
+        "yaml",
+        "toml",
+        "properties",
+        "txt",
+        "md",
+        "html",
+        "pdf",
+        "csv",
+        "xsd",
+        "wsdl",
+        "rdf",
+        "owl",
+    }
+    | {"asc", "md5", "sha1", "sha256", "sha512", "signature", "feature", "features", "target", "product"}
+    | {"eclipse-target-definition", "eclipse-update-site", "eclipse-repository", "p2-installable-unit"}
+)
+"""Packagings whose file, if there is one, holds no classes. Any other one (bundle, maven-plugin) makes a jar, but for
+those with a dot (`tar.gz`): they are named after their file."""
 
 _REPOSITORY_VALUES: Final = ("scm.url", "scm.connection", "scm.developerConnection", "url", "issueManagement.url")
 
@@ -51,9 +86,9 @@ def _requirement(group_id: str, artifact_id: str, version: str | None) -> Requir
 
 
 def extension(texts: Texts) -> str | None:
-    """The extension of the artifact's main file by its packaging; None if there is no file."""
+    """The extension of the artifact's main file by its packaging; None if none is made that could hold classes."""
     packaging = texts.value("packaging") or "jar"
-    if packaging in _WITHOUT_FILE:
+    if packaging in _WITHOUT_CLASSES or ("." in packaging and "${" not in packaging):
         return None
     return packaging if packaging in _OWN_EXTENSION else "jar"
 

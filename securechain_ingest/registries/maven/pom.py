@@ -5,12 +5,14 @@ Nothing is inherited or interpolated yet; that is `effective`'s. Only what the g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from lxml import etree
 
+from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.maven.model_values import Values, model_values, texts_of
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.profiles import active_profiles
 from securechain_ingest.registries.maven.xml import children, local_name, parse_xml, text_of
@@ -49,13 +51,21 @@ class Relocation(NamedTuple):
     version: str | None
 
 
+MAX_DEPENDENCIES: Final = 10_000
+"""Of one POM, inherited ones too; real ones have up to a thousand."""
+
+MAX_MANAGED: Final = 30_000
+"""The same of managed ones, of which the BOMs of whole platforms have some ten thousand, and of properties."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pom:
     """All texts as written, with their properties."""
 
-    values: Mapping[str, str]
-    """The model's simple values by their path, as `${project.…}` names them: `version`, `parent.version`, `scm.url`."""
+    values: Values
+    """The model's simple values by their path (see `model_values`)."""
     parent: Coordinates | None
+    """Its version may be a range."""
     properties: Mapping[str, str]
     management: Managed
     """In the order of the document, imported BOMs and repeated keys among them."""
@@ -63,30 +73,28 @@ class Pom:
     """Of those with the same key the last."""
     relocation: Relocation | None
 
-
-_NESTED_VALUES: Final = ("parent", "scm", "organization", "issueManagement")
+    @property
+    def weight(self) -> int:
+        """How much there is to look at."""
+        return len(self.values) + len(self.properties) + len(self.management) + len(self.dependencies)
 
 
 def parse_pom(body: bytes, url: str) -> Pom:
-    """The POM in a document. Raises Malformed."""
+    """The POM in a document. Raises Malformed, also for more entries than the limits."""
     parts = children(parse_xml(body, "project", url))
-    values = _texts(parts.values())
-    values.update(
-        (f"{name}.{key}", text)
-        for name in _NESTED_VALUES
-        if name in parts
-        for key, text in _texts(children(parts[name]).values()).items()
-    )
-    for name in ("groupId", "version"):
-        if name not in values and f"parent.{name}" in values:
-            values[name] = values[f"parent.{name}"]
+    values = model_values(parts)
     properties = _properties(parts)
     management = _managed(parts)
     dependencies = dict(_entries(parts.get("dependencies")))
+    overriding: list[tuple[Key, Dependency]] = []
     for profile in active_profiles(parts.get("profiles", ())):
         properties |= _properties(profile)
-        management = _overridden(management, _managed(profile))
+        overriding += _managed(profile)
         dependencies |= _entries(profile.get("dependencies"))
+    if overriding:
+        # As Maven does it, the last of repeated keys counts, and only then.
+        management = tuple(dict((*management, *overriding)).items())
+    check_size(url, properties, management, dependencies)
     return Pom(
         values=values,
         parent=_parent(values) if "parent" in parts else None,
@@ -97,18 +105,17 @@ def parse_pom(body: bytes, url: str) -> Pom:
     )
 
 
-def _texts(elements: Iterable[etree._Element]) -> dict[str, str]:
-    """The texts of those elements that have one; an empty one counts as missing."""
-    return {local_name(element): text for element in elements if not len(element) and (text := text_of(element))}
+def check_size(url: str, properties: Sized, management: Sized, dependencies: Sized) -> None:
+    """Raises Malformed for more of them than any real POM has with all that it inherits."""
+    if len(dependencies) > MAX_DEPENDENCIES:
+        raise Malformed(f"{url} has {len(dependencies)} dependencies, at most {MAX_DEPENDENCIES} are read", url=url)
+    for name, entries in (("properties", properties), ("managed dependencies", management)):
+        if len(entries) > MAX_MANAGED:
+            raise Malformed(f"{url} has {len(entries)} {name}, at most {MAX_MANAGED} are read", url=url)
 
 
 def _parent(values: Mapping[str, str]) -> Coordinates:
     return Coordinates(*(values.get(f"parent.{part}", "") for part in ("groupId", "artifactId", "version")))
-
-
-def _overridden(entries: Managed, others: Managed) -> Managed:
-    """Both, the others' where keys collide. As Maven does it, repeated keys vanish only if there are others."""
-    return tuple(dict((*entries, *others)).items()) if others else entries
 
 
 def _properties(parts: Mapping[str, etree._Element]) -> dict[str, str]:
@@ -141,5 +148,5 @@ def _dependency(element: etree._Element) -> Dependency:
 def _relocation(element: etree._Element | None) -> Relocation | None:
     if element is None:
         return None
-    texts = _texts(element)
+    texts = texts_of(element)
     return Relocation(texts.get("groupId"), texts.get("artifactId"), texts.get("version"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +13,8 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.registries.dates import http_date_seconds
 from securechain_ingest.registries.maven.cache import BoundedCache
-from securechain_ingest.registries.maven.names import Coordinates, file_path
+from securechain_ingest.registries.maven.metadata import parse_metadata
+from securechain_ingest.registries.maven.names import Coordinates, file_path, identify, metadata_path
 from securechain_ingest.registries.maven.pom import Pom, parse_pom
 
 MAX_POM_BYTES: Final = 8 * 1024 * 1024
@@ -19,6 +22,12 @@ MAX_POM_BYTES: Final = 8 * 1024 * 1024
 
 KEPT_BYTES: Final = 32 * 1024 * 1024
 """Of the documents of POMs that are kept parsed, which takes as much again; released ones never change."""
+
+_KEPT_LISTED: Final = 200_000
+"""Versions in the kept lists of parents that are named by a range."""
+
+_LIST_KEPT_S: Final = 600.0
+"""All versions of a package name the same parent; a newer one may come at any moment anyway."""
 
 AT_ONCE: Final = 16
 """Requests for POMs, whatever they are for: more would only wait in the queue of the HTTP pool."""
@@ -38,11 +47,31 @@ class Poms:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._flights: Flights[PublishedPom] = Flights()
         self._kept: BoundedCache[Coordinates, PublishedPom] = BoundedCache(KEPT_BYTES)
+        self._list_flights: Flights[tuple[str, ...]] = Flights()
+        self._kept_lists: BoundedCache[tuple[str, str], tuple[float, tuple[str, ...]]] = BoundedCache(_KEPT_LISTED)
 
     async def get(self, coordinates: Coordinates) -> PublishedPom:
         """The POM at the coordinates. Raises UpstreamError."""
         kept = self._kept.get(coordinates)
         return kept or await self._flights.join(coordinates, lambda: self._read(coordinates))
+
+    async def versions(self, group_id: str, artifact_id: str) -> tuple[str, ...]:
+        """The versions that the repository lists, as of some minutes ago at most. Raises UpstreamError."""
+        read_at, kept = self._kept_lists.get((group_id, artifact_id)) or (-math.inf, ())
+        if time.monotonic() - read_at < _LIST_KEPT_S:
+            return kept
+        return await self._list_flights.join(
+            (group_id, artifact_id), lambda: self._read_versions(group_id, artifact_id)
+        )
+
+    async def _read_versions(self, group_id: str, artifact_id: str) -> tuple[str, ...]:
+        ref = identify(f"{group_id}:{artifact_id}")
+        url = self._http.url("maven_central", metadata_path(ref))
+        async with self._turns:
+            response = await self._http.get(url)
+        versions = await self._pool.parse_document(parse_metadata, response.body, ref, url)
+        self._kept_lists.put((group_id, artifact_id), (time.monotonic(), versions), len(versions))
+        return versions
 
     async def _read(self, coordinates: Coordinates) -> PublishedPom:
         url = self._http.url("maven_central", file_path(coordinates, "pom"))

@@ -8,7 +8,7 @@ from typing import Final
 from securechain_ingest.errors import NotFound, Withheld
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import PackageRef
-from securechain_ingest.registries.maven.metadata import preference
+from securechain_ingest.registries.maven.metadata import by_preference
 from securechain_ingest.registries.maven.names import Coordinates, file_path, ids
 
 _ASKED_FOR: Final = 5
@@ -20,7 +20,7 @@ async def refuse_withheld(http: HttpClient, ref: PackageRef, versions: Collectio
 
     Raises UpstreamError if that cannot be found out.
     """
-    for version in sorted(versions, key=preference, reverse=True)[:_ASKED_FOR]:
+    for version in by_preference(tuple(versions))[:_ASKED_FOR]:
         url = http.url("maven_central", file_path(Coordinates(*ids(ref), version), "pom"))
         try:
             await http.get(url)

@@ -7,7 +7,7 @@ JDK 17, no properties on the command line, no environment variables, no files be
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lxml import etree
@@ -29,9 +29,19 @@ _SYSTEM_PROPERTIES: Final = {
     "path.separator": ":",
     "line.separator": "\n",
     "file.encoding": "UTF-8",
+    "sun.arch.data.model": "64",
 }
+_UNKNOWN_PROPERTIES: Final = frozenset(
+    {"java.home", "java.io.tmpdir", "java.runtime.name", "java.runtime.version", "java.vendor", "java.vendor.url"}
+    | {"java.vm.name", "java.vm.vendor", "java.vm.version", "java.class.path", "java.library.path", "os.version"}
+    | {"user.dir", "user.home", "user.name", "maven.version", "maven.home", "maven.build.version"}
+)
+"""Those that every Maven has, with one value or another."""
+
 _ABSOLUTE: Final = ("/", "${user.home}", "${java.home}")
-_NUMBERS: Final = re.compile(r"[._-]")
+_JDK_NUMBERS: Final = tuple(map(int, JDK.split(".")))
+_INTEGER: Final = re.compile(r"[+-]?\d{1,20}")
+_INTEGERS: Final = 2**31
 _ENDLESS: Final = ("99999999", False)
 
 
@@ -64,31 +74,63 @@ def _jdk(element: etree._Element) -> bool:
     try:
         return _is_in_range(wanted)
     except ValueError:
+        # Maven refuses the whole POM then. What its other parts say is certain all the same.
         return False
 
 
 def _is_in_range(wanted: str) -> bool:
-    """As Maven's JdkVersionProfileActivator reads a range: three numbers, the first range only."""
-    ends = [_end(part) for part in wanted.split(",")]
-    low, high = [*ends, _ENDLESS][:2]
+    """As Maven's JdkVersionProfileActivator has it: the first two ends count, whatever follows. Raises ValueError."""
+    low, high, *_ = (*_ends(wanted), _ENDLESS)
     from_low = _compare(*low, is_low=True)
     return from_low == 0 or (from_low > 0 and _compare(*high, is_low=False) <= 0)
 
 
-def _end(part: str) -> tuple[str, bool]:
-    return part.strip("[]()"), part.startswith("[") or part.endswith("]")
+def _ends(wanted: str) -> Iterator[tuple[str, bool]]:
+    """The ends that Maven's `getRange` finds, and whether each is included; a part without a bracket is none."""
+    for part in _split(wanted, ","):
+        for bracket, is_one in (
+            ("[", part.startswith),
+            ("(", part.startswith),
+            ("]", part.endswith),
+            (")", part.endswith),
+        ):
+            if is_one(bracket):
+                yield part.replace(bracket, "").strip(), bracket in "[]"
+                break
+        else:
+            if not part:
+                yield "", False
 
 
 def _compare(version: str, is_included: bool, *, is_low: bool) -> int:
-    """Where this JDK lies: -1 below, 0 at or 1 above an end of a range. Raises ValueError."""
+    """Where this JDK lies: -1 below, 0 at or 1 above an end of a range.
+
+    Three numbers count, and of these only as many are read as it takes. Raises ValueError for one that is no number.
+    """
     if not version:
         return 1 if is_low else -1
-    ours, theirs = ([*map(int, _NUMBERS.split(text.strip())), 0, 0][:3] for text in (JDK, version))
-    if ours != theirs:
-        return 1 if ours > theirs else -1
+    for ours, text in zip(_JDK_NUMBERS, (*_split(version, "."), "0", "0"), strict=False):
+        theirs = _number(text)
+        if ours != theirs:
+            return 1 if ours > theirs else -1
     if is_included:
         return 0
     return -1 if is_low else 1
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """As Java does it: no empty parts at the end, but an empty text is one part."""
+    parts = text.split(separator)
+    while text and parts and not parts[-1]:
+        parts.pop()
+    return parts
+
+
+def _number(text: str) -> int:
+    """As Java's `Integer.parseInt`. Raises ValueError."""
+    if not _INTEGER.fullmatch(text) or not -_INTEGERS <= int(text) < _INTEGERS:
+        raise ValueError(text[:20])
+    return int(text)
 
 
 def _os(element: etree._Element) -> bool:
@@ -115,7 +157,8 @@ def _property(element: etree._Element) -> bool:
     if value:
         # With a value Maven overlooks a negated name.
         return (held == value.removeprefix("!")) != value.startswith("!")
-    return (held is not None) != name.startswith("!")
+    is_set = held is not None or name.removeprefix("!") in _UNKNOWN_PROPERTIES
+    return is_set != name.startswith("!")
 
 
 def _file(element: etree._Element) -> bool:

@@ -12,9 +12,8 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import ArchiveRefused, Malformed, UpstreamError
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import NOT_AVAILABLE, PackageRef, Requirement
-from securechain_ingest.registries.maven.effective import Texts, inherit, relocation_of
 from securechain_ingest.registries.maven.names import Coordinates, ids
-from securechain_ingest.registries.maven.package import extension, repository, requirements
+from securechain_ingest.registries.maven.package import requirements
 from securechain_ingest.registries.maven.pom import Dependency, Pom
 from securechain_ingest.registries.maven.poms import Poms
 from securechain_ingest.registries.maven.resolution import Effective, Effectives
@@ -26,6 +25,9 @@ _AT_ONCE: Final = 8
 """Versions of one package that are asked about at the same time."""
 
 _MAX_RELOCATIONS: Final = 8
+
+_INLINE_DEPENDENCIES: Final = 300
+"""So many become requirements in a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Releases:
 
     def __init__(self, http: HttpClient, pool: ParserPool) -> None:
         self._poms = Poms(http, pool)
-        self._effectives = Effectives(self._pom)
+        self._pool = pool
+        self._effectives = Effectives(self._pom, self._poms.versions, pool.run)
 
     async def read(
         self, ref: PackageRef, versions: Sequence[str], told: frozenset[str]
@@ -77,22 +80,20 @@ class Releases:
 
     async def _alone(self, own: Coordinates) -> Release:
         published = await self._poms.get(own)
-        model = inherit(published.pom, None)
-        texts = Texts(model)
-        is_moved = relocation_of(model, texts, own) is not None
-        return Release(published.date, None, None if is_moved else extension(texts), None)
+        reading = await self._effectives.alone(own, published.pom)
+        return Release(published.date, None, reading.file, None)
 
     async def _effective(self, own: Coordinates) -> Release:
         published = await self._poms.get(own)
         effective = await self._effectives.of(own, published.pom)
         final, gaps = await self._relocated(own, effective)
         dependencies = final.dependencies if final.relocation is None else (_plain(final.relocation),)
-        named = repository(effective.model, effective.texts)
+        is_large = len(dependencies) > _INLINE_DEPENDENCIES
         return Release(
             date=published.date,
-            requirements=requirements(dependencies),
-            extension=extension(effective.texts) if effective.relocation is None else None,
-            repository=None if named == NOT_AVAILABLE and gaps else named,
+            requirements=await self._pool.run(requirements, dependencies) if is_large else requirements(dependencies),
+            extension=effective.file,
+            repository=None if effective.repository == NOT_AVAILABLE and gaps else effective.repository,
             gaps=gaps,
         )
 

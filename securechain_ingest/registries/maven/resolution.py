@@ -1,29 +1,24 @@
-"""Effective POMs: which POMs are needed for one, in what order, and what is kept for the next."""
+"""Effective POMs: which POMs are needed for one, in what order, and what is kept for the next.
+
+What there is much of is worked out in a parsing process; the event loop only puts together what it gave.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from securechain_ingest.errors import ArchiveRefused, UpstreamError
+import anyio.lowlevel
+
+from securechain_ingest.errors import ArchiveRefused, InvalidName, UpstreamError
 from securechain_ingest.registries.maven.cache import BoundedCache
-from securechain_ingest.registries.maven.effective import (
-    Management,
-    Model,
-    Texts,
-    declared_dependencies,
-    direct_dependencies,
-    flattened,
-    imports,
-    inherit,
-    need_imports,
-    own_management,
-    relocation_of,
-)
+from securechain_ingest.registries.maven.effective import Management, Model, first_wins, inherit, joined
 from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for
-from securechain_ingest.registries.maven.pom import Dependency, Pom
+from securechain_ingest.registries.maven.pom import Dependency, Key, Pom
+from securechain_ingest.registries.maven.reading import BomReading, Reading, over, read_bom, read_pom
+from securechain_ingest.registries.maven.version_ranges import highest_in, is_range
 from securechain_ingest.registries.together import for_each
 
 MAX_DEPTH: Final = 32
@@ -32,11 +27,29 @@ MAX_DEPTH: Final = 32
 MAX_POMS: Final = 1000
 """For one effective POM; the largest BOMs need some hundred."""
 
+MAX_IMPORTED: Final = 200_000
+"""Managed dependencies of all the BOMs together that one effective POM imports."""
+
+LIGHT: Final = 4_000
+"""Entries of a POM and its ancestors that are worked through on the event loop, in some milliseconds; more of them are
+in a parsing process, to which they have to be sent."""
+
 _KEPT_ENTRIES: Final = 200_000
 """Properties and dependencies of the kept models, and again of the kept BOMs: about 100 bytes each."""
 
+_AT_ONCE: Final = 16
+"""BOMs that are asked for at the same time."""
+
+T = TypeVar("T")
+
 Load = Callable[[Coordinates], Awaitable[Pom]]
 """The POM at the coordinates. Raises UpstreamError or ArchiveRefused; what is not transient leaves a gap."""
+
+Listing = Callable[[str, str], Awaitable[tuple[str, ...]]]
+"""The versions that the repository lists of a group and an artifact id. Raises as Load does."""
+
+Run = Callable[..., Awaitable[Any]]
+"""`await run(function, *args)` is `function(*args)`, worked out elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +59,26 @@ class Effective:
     dependencies: tuple[Dependency, ...]
     """Direct ones of every scope."""
     relocation: Coordinates | None
-    model: Model
-    texts: Texts
+    file: str | None
+    """The extension of its main file; None: it has none that could hold classes."""
+    repository: str
+    """Normalised, or NOT_AVAILABLE."""
     gaps: tuple[str, ...]
     """What was missing, in words; empty if this is what Maven would say."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lineage:
+    """A POM and its ancestors, the POM first."""
+
+    poms: tuple[Pom, ...]
+    parent: Coordinates | None
+    """Where the second of them lies."""
+    gaps: tuple[str, ...]
+
+    @property
+    def weight(self) -> int:
+        return sum(pom.weight for pom in self.poms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +90,30 @@ class _Bom:
 class Effectives:
     """Makes effective POMs. Models of parents and BOMs without gaps are kept, for they are shared and never change."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, listing: Listing, run: Run) -> None:
         self._load = load
+        self._listing = listing
+        self._run = run
         self._models: BoundedCache[Coordinates, Model] = BoundedCache(_KEPT_ENTRIES)
         self._boms: BoundedCache[Coordinates, _Bom] = BoundedCache(_KEPT_ENTRIES)
 
     async def of(self, own: Coordinates, pom: Pom) -> Effective:
-        """The effective POM of `pom`, which lies at the coordinates `own`. Raises transient errors of `load` only."""
-        resolution = _Resolution(self._load, self._models, self._boms)
-        model = await resolution.model(pom, (own,))
-        texts = Texts(model)
-        relocation = relocation_of(model, texts, own)
-        if relocation is not None:
-            return Effective((), relocation, model, texts, model.gaps)
-        declared = declared_dependencies(model, texts)
-        management = own_management(model, texts) if declared else {}
-        wanted = imports(model, texts) if need_imports(declared, management) else ()
-        boms = await resolution.boms(wanted, (own,))
-        dependencies = direct_dependencies(declared, management, [bom.management for bom in boms], texts)
-        gaps = (*model.gaps, *(gap for bom in boms for gap in bom.gaps))
-        return Effective(dependencies, None, model, texts, tuple(dict.fromkeys(gaps)))
+        """The effective POM of `pom`, which lies at the coordinates `own`.
+
+        Raises transient errors of `load`, and Malformed for a POM beyond the limits.
+        """
+        resolution = _Resolution(self._load, self._listing, self._run, self._models, self._boms)
+        lineage = await resolution.lineage(pom, own)
+        reading: Reading = await resolution.read(own, lineage, read_pom, own)
+        boms = await resolution.boms(reading.imports, (own,))
+        dependencies = reading.with_imported(await _said_of(reading.wanting, boms))
+        gaps = (*lineage.gaps, *(gap for bom in boms for gap in bom.gaps))
+        return Effective(dependencies, reading.relocation, reading.file, reading.repository, tuple(dict.fromkeys(gaps)))
+
+    async def alone(self, own: Coordinates, pom: Pom) -> Reading:
+        """What a POM says without those that it inherits from. Raises Malformed."""
+        resolution = _Resolution(self._load, self._listing, self._run, self._models, self._boms)
+        return await resolution.read(own, _Lineage((pom,), None, ()), read_pom, own)
 
 
 @dataclass(slots=True)
@@ -88,31 +121,48 @@ class _Resolution:
     """One effective POM on its way."""
 
     load: Load
+    listing: Listing
+    run: Run
     kept_models: BoundedCache[Coordinates, Model]
     kept_boms: BoundedCache[Coordinates, _Bom]
     made_boms: dict[Coordinates, _Bom] = field(default_factory=dict)
     poms: dict[Coordinates, Pom | str] = field(default_factory=dict)
+    imported: int = 0
 
-    async def model(self, pom: Pom, lineage: tuple[Coordinates, ...]) -> Model:
-        """The POM at the end of `lineage` with all it inherits."""
-        if pom.parent is None:
-            return inherit(pom, None)
-        kept = self.kept_models.get(pom.parent)
-        if kept is not None:
-            return inherit(pom, kept)
-        parent = await self._pom("parent", pom.parent, lineage)
-        if isinstance(parent, str):
-            return inherit(pom, None, (parent,))
-        model = await self.model(parent, (*lineage, pom.parent))
-        if not model.gaps:
-            self.kept_models.put(pom.parent, model, model.weight)
-        return inherit(pom, model)
+    async def lineage(self, pom: Pom, own: Coordinates) -> _Lineage:
+        """The POM at the coordinates `own` with all that it inherits from; what is missing of these is a gap."""
+        poms, path = [pom], [own]
+        gaps: tuple[str, ...] = ()
+        while not gaps and poms[-1].parent is not None:
+            parent = await self._parent(poms[-1].parent)
+            if isinstance(parent, str):
+                gaps = (parent,)
+                continue
+            kept = self.kept_models.get(parent)
+            if kept is not None:
+                return _Lineage((*poms, *kept.lineage), (*path, parent)[1], ())
+            above = await self._pom("parent", parent, tuple(path))
+            if isinstance(above, str):
+                gaps = (above,)
+                continue
+            poms.append(above)
+            path.append(parent)
+        return _Lineage(tuple(poms), path[1] if len(path) > 1 else None, gaps)
+
+    async def read(self, own: Coordinates, lineage: _Lineage, read: Callable[..., T], *args: object) -> T:
+        """`read(model, *args)` of the model of a lineage. Raises Malformed."""
+        if lineage.weight > LIGHT:
+            answer: T = await self.run(over, str(own), lineage.poms, read, *args)
+            return answer
+        return read(self._model(lineage), *args)
 
     async def boms(self, wanted: tuple[Coordinates, ...], importing: tuple[Coordinates, ...]) -> list[_Bom]:
-        unknown = [one for one in wanted if one not in self.made_boms and self.kept_boms.get(one) is None]
+        unknown = [
+            one for one in dict.fromkeys(wanted) if one not in self.made_boms and self.kept_boms.get(one) is None
+        ]
         if len(unknown) > 1:
             ask = partial(self._pom, "BOM", path=importing)
-            await for_each(unknown, ask, at_once=len(unknown), name=f"boms-{importing[-1]}")
+            await for_each(unknown, ask, at_once=_AT_ONCE, name=f"boms-{importing[-1]}")
         return [await self._bom(one, importing) for one in wanted]
 
     async def _bom(self, own: Coordinates, importing: tuple[Coordinates, ...]) -> _Bom:
@@ -122,15 +172,54 @@ class _Resolution:
         pom = await self._pom("BOM", own, importing)
         if isinstance(pom, str):
             return _Bom({}, (pom,))
-        model = await self.model(pom, (own,))
-        texts = Texts(model)
-        boms = await self.boms(imports(model, texts), (*importing, own))
-        management = flattened(model, texts, [bom.management for bom in boms])
-        bom = _Bom(management, (*model.gaps, *(gap for bom in boms for gap in bom.gaps)))
+        lineage = await self.lineage(pom, own)
+        try:
+            reading: BomReading = await self.read(own, lineage, read_bom)
+        except (UpstreamError, ArchiveRefused) as error:
+            if error.transient:
+                raise
+            reading, lineage = BomReading({}, ()), _Lineage((), None, (f"BOM {own} cannot be read ({error})",))
+        boms = await self.boms(reading.imports, (*importing, own))
+        gaps = dict.fromkeys((*lineage.gaps, *(gap for bom in boms for gap in bom.gaps)))
+        bom = _Bom(first_wins([reading.own, *(bom.management for bom in boms)]), tuple(gaps))
+        self.imported += len(bom.management)
+        if self.imported > MAX_IMPORTED:
+            bom = _Bom({}, (f"BOM {own} is one too many: all together manage more than {MAX_IMPORTED}",))
+        await anyio.lowlevel.checkpoint()
         self.made_boms[own] = bom
         if not bom.gaps:
-            self.kept_boms.put(own, bom, len(management))
+            self.kept_boms.put(own, bom, len(bom.management))
         return bom
+
+    def _model(self, lineage: _Lineage) -> Model:
+        if lineage.parent is None:
+            return joined(lineage.poms)
+        kept = self.kept_models.get(lineage.parent)
+        if kept is None:
+            kept = joined(lineage.poms[1:])
+            if not lineage.gaps:
+                self.kept_models.put(lineage.parent, kept, kept.weight)
+        return inherit(lineage.poms[0], kept)
+
+    async def _parent(self, wanted: Coordinates) -> Coordinates | str:
+        """Where the parent lies: of a range the highest version inside; or why there is none."""
+        if not is_range(wanted.version):
+            return wanted
+        group_id, artifact_id, versions = wanted
+        if not can_be_asked_for(wanted._replace(version="any")):
+            return f"parent {wanted} cannot be asked for"
+        try:
+            listed = await self.listing(group_id, artifact_id)
+            highest = highest_in(versions, listed)
+        except InvalidName:
+            return f"parent {wanted} cannot be asked for"
+        except ValueError as error:
+            return f"parent {wanted}: {error}"
+        except (UpstreamError, ArchiveRefused) as error:
+            if error.transient:
+                raise
+            return f"parent {wanted}: its versions cannot be had ({error.kind})"
+        return wanted._replace(version=highest)
 
     async def _pom(self, role: str, wanted: Coordinates, path: tuple[Coordinates, ...]) -> Pom | str:
         """The POM, or why there is none."""
@@ -151,3 +240,17 @@ class _Resolution:
             if error.transient:
                 raise
             return f"{role} {wanted} cannot be had ({error.kind})"
+
+
+async def _said_of(wanting: tuple[Key, ...], boms: list[_Bom]) -> dict[Key, Dependency]:
+    """What the first BOM that knows each key says of it, in time that grows with the smaller of the two sides."""
+    found: dict[Key, Dependency] = {}
+    left = set(wanting)
+    for bom in boms:
+        if not left:
+            break
+        known = left & bom.management.keys()
+        found |= {key: bom.management[key] for key in known}
+        left -= known
+        await anyio.lowlevel.checkpoint()
+    return found

@@ -1,24 +1,25 @@
 """npm's ranges as the graph's clients read them (contract, section 2, npm).
 
-Clients parse an edge's constraints with univers, which reads some of them unlike npm does (node-semver's README,
-"Ranges"; see `semver_ranges`); overlapping or empty alternatives break it too. Each alternative is written as declared
-unless it is one of those; then it is spelled out as the interval that admits the same releases.
+Clients parse an edge's constraints with univers, which reads some of them unlike npm does (see `ranges`); overlapping
+or empty alternatives break it too. Each alternative is written as declared unless it is one of those; then it is
+spelled out as the interval that admits the same releases.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache, reduce
-from typing import Final
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
 from securechain_ingest.registries.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
     NOTHING,
     Interval,
     are_two_bounds,
-    comparator,
     in_order,
     is_readable,
     numbers_before_wildcard,
@@ -26,24 +27,59 @@ from securechain_ingest.registries.semver_ranges import (
     x_range,
 )
 
-_PART = r"([0-9]{1,16}|[xX*])"
-_PRERELEASE = r"(?:-([0-9A-Za-z.-]+)|([A-Za-z][0-9A-Za-z.-]*))"
-_VERSION = rf"[v= ]*{_PART}(?:\.{_PART}(?:\.{_PART}{_PRERELEASE}?(?:\+[0-9A-Za-z.-]+)?)?)?(?= |$)"
-_COMPARATOR: Final = re.compile(rf"(~>|[<>]=|[~^<>=]|) ?{_VERSION} ?")
-_HYPHEN: Final = re.compile(rf"{_VERSION} - {_VERSION}")
+_CACHED_LENGTH: Final = 256
+"""Characters; longer ranges are rare, and a cache of them would take what memory their authors like."""
+
+# What npm takes for a path, an address or an archive, whatever else is in it (npm-package-arg's README).
+_ELSEWHERE: Final = re.compile(r"[.]|(?:git\+)?[a-z]+:", re.IGNORECASE)
+_ARCHIVES: Final = (".tgz", ".tar.gz", ".tar")
+_HYPHEN: Final = re.compile(r"([^ ]+) - ([^ ]+)")
+_WRITTEN: Final = re.compile(r"((~>|[<>]=|[~^<>=]|) ?([^ ]+))(?: |$)")
+_BARE: Final = re.compile(r"([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*]))?)?")
+
+_Alternative: TypeAlias = tuple[Interval, str]
+"""What it admits, and how it is written."""
 
 
-@lru_cache(maxsize=32_768)
 def constraints(declared: str) -> str:
     """What an edge carries for a declared range; `any` for none. Tags, URLs and paths are written as they are."""
-    text = " ".join(declared.split())
-    if len(text) > MAX_RANGE_LENGTH:
+    return _cached(declared) if len(declared) <= _CACHED_LENGTH else _constraints(declared)
+
+
+def either(declared: Iterable[str]) -> str:
+    """What an edge carries for several entries on one package, which npm installs side by side; `any` if one of them is
+    no range.
+    """
+    ranges = [_alternatives(text) for text in dict.fromkeys(declared)]
+    return _written([each for alternatives in ranges for each in alternatives or [(EVERYTHING, ANY)]])
+
+
+def _constraints(declared: str) -> str:
+    alternatives = _alternatives(declared)
+    if alternatives is None:
         return declared
+    written = _written(alternatives)
+    text = normal_text(declared)
+    # As declared, to the blank, where every alternative stands.
+    return text if written == " || ".join(part.strip(" ") for part in text.split("||")) else written
+
+
+_cached: Final = lru_cache(maxsize=32_768)(_constraints)
+
+
+def _alternatives(declared: str) -> list[_Alternative] | None:
+    """The parts of a range that npm can read; None if it is no range."""
+    text = normal_text(declared)
+    if len(text) > MAX_RANGE_LENGTH or "/" in text or _ELSEWHERE.match(text) or text.lower().endswith(_ARCHIVES):
+        return None
     try:
-        parts = [part.strip() for part in text.split("||")]
-        alternatives = [_alternative(part) for part in parts]
+        parts = [(part, read_alternative(part)) for part in (part.strip(" ") for part in text.split("||"))]
     except ValueError:
-        return declared
+        return None
+    return [(interval, _spelling(part, interval)) for part, interval in parts if interval is not None] or None
+
+
+def _written(alternatives: Sequence[_Alternative]) -> str:
     intervals = in_order(interval for interval, _ in alternatives)
     if not intervals:
         return NOTHING
@@ -52,36 +88,21 @@ def constraints(declared: str) -> str:
         return ANY
     if len(merged) < len(intervals):
         return " || ".join(map(str, merged))
-    written = [text for interval, text in alternatives if not interval.is_empty]
-    return text if written == parts else " || ".join(written)
+    return " || ".join(text for interval, text in alternatives if not interval.is_empty)
 
 
-def _alternative(text: str) -> tuple[Interval, str]:
-    """One of the parts between `||`: what it admits and how it is written. Raises ValueError if it is not a range."""
+def _spelling(text: str, interval: Interval) -> str:
+    """An alternative as it is declared if the clients read that as npm does; else its bounds."""
     if hyphen := _HYPHEN.fullmatch(text):
-        groups = hyphen.groups()
-        interval = _comparator(">=", *groups[:5]) & _comparator("<=", *groups[5:])
-        readable = all("-" not in end and is_readable(">=", f">={end}") for end in text.split(" - "))
-        return interval, text if readable and not interval.is_single else str(interval)
-    intervals: list[Interval] = []
-    readable = True
-    position = 0
-    while position < len(text):
-        match = _COMPARATOR.match(text, position)
-        if match is None:
-            raise ValueError(text)
-        operator, *version = match.groups()
-        intervals.append(_comparator(operator, *version))
-        readable = readable and is_readable(operator, match[0].strip())
-        position = match.end()
-    interval = reduce(Interval.__and__, intervals, EVERYTHING)
-    if len(intervals) == 1:
-        if not readable and operator in ("", "="):
-            return interval, x_range(numbers_before_wildcard(version[:3])) or str(interval)
-    else:
-        readable = readable and are_two_bounds(intervals)
-    return interval, text if readable else str(interval)
-
-
-def _comparator(operator: str, *version: str | None) -> Interval:
-    return comparator(operator, numbers_before_wildcard(version[:3]), version[3] or version[4])
+        readable = all("-" not in end and is_readable(">=", f">={end}") for end in hyphen.groups())
+        return text if readable and not interval.is_single else str(interval)
+    comparators = [(match[2], match[3], match[1]) for match in _WRITTEN.finditer(text)]
+    if len(comparators) == 1 and comparators[0][0] in ("", "=") and (bare := _BARE.fullmatch(comparators[0][1])):
+        operator = comparators[0][0]
+        if not is_readable(operator, text) and (partial := x_range(numbers_before_wildcard(bare.groups()))):
+            return partial
+    readable = all(is_readable(operator, written) for operator, _, written in comparators)
+    if readable and len(comparators) > 1:
+        bounds = [read_alternative(operator + version) for operator, version, _ in comparators]
+        readable = are_two_bounds([bound for bound in bounds if bound is not None])
+    return text if readable else str(interval)

@@ -1,59 +1,155 @@
 """The `exports` field of a package.json: which sub-paths of a package can be imported.
 
-Rules: Node.js documentation, "Modules: Packages", sections "Package entry points" and "Subpath patterns". A sub-path
-counts if any condition (import, require, browser, ...) leads it to a module that is in the archive, except those that
-nobody has switched on but the package's own authors, to load its sources.
+Rules: Node.js documentation, "Modules: Packages", sections "Package entry points" and "Subpath patterns", and the
+resolution algorithm in "Modules: ECMAScript modules". A sub-path counts if Node, by `import` or by `require`, gets to a
+module that is in the archive. Where Node finds no condition that holds, any other one (browser, deno, ...) may lead
+there, except those that nobody has switched on but the package's own authors, to load its sources.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
+from enum import Enum
+from typing import Final, TypeAlias
+from urllib.parse import unquote
+
+from securechain_ingest.registries.npm.star_patterns import StarPatterns, Work
+
+_MAX_DEPTH: Final = 64
+_ALWAYS: Final = frozenset({"node", "node-addons", "module-sync"})
+_NODES_CONDITIONS: Final = (_ALWAYS | {"import"}, _ALWAYS | {"require"})
+_REFUSED_SEGMENTS: Final = frozenset({".", "..", "node_modules"})
+_SEPARATOR: Final = re.compile(r"[/\\]")
+_ENCODED_SEPARATOR: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 
-def exported_subpaths(exports: object, modules: Collection[str], is_internal: Callable[[str], bool]) -> Iterator[str]:
-    """The sub-paths, without their `./` and as a user writes them; the package itself (`.`) is not among them.
+class _Nowhere(Enum):
+    """Why a target leads to no file."""
+
+    NO_CONDITION = "none of its conditions holds"
+    CLOSED = "its author says so, by null"
+    INVALID = "Node refuses it"
+    BROKEN = "Node refuses the whole package.json"
+
+
+_Way: TypeAlias = str | _Nowhere
+
+
+def exported_subpaths(
+    exports: object, modules: Collection[str], is_internal: Callable[[str], bool]
+) -> tuple[set[str], bool]:
+    """The sub-paths, without their `./` and as a user writes them, and whether these are all; the package itself (`.`)
+    is not among them.
 
     `modules` are the archive's module files. What an entry names is public; of what only its `*` stands for, the paths
-    that `is_internal` are left out.
+    that `is_internal` are left out. Patterns are matched with files as long as that takes work in proportion to both.
     """
+    if not isinstance(exports, dict):
+        return set(), True
     entries = _entries(exports)
-    patterns = sorted((key for key in entries if "*" in key), key=_specificity)
-    for key, target in entries.items():
-        if key == "" or "*" in key:
-            continue
-        if any(leaf in modules for leaf in _leaves(target)):
-            yield key
-    for pattern in patterns:
-        for leaf in set(_leaves(entries[pattern])):
-            for star in _stars(leaf, modules):
-                subpath = pattern.replace("*", star)
-                if subpath not in entries and not is_internal(star) and _winner(subpath, patterns) == pattern:
-                    yield subpath
+    named = (key for key in entries if "*" not in key)
+    found = {key for key in named if any(way in modules for way in _ways(entries[key]))}
+    keys = [key for key in entries if "*" in key]
+    work = Work(len(keys) + len(modules))
+    by_target: dict[str, list[str]] = {}
+    for key in keys:
+        for target in _ways(entries[key]):
+            # The older way to write a pattern is a key that ends in a slash; so do its targets.
+            pattern = target if f"./{key}" in exports else f"{target}*" if target.endswith("/") else ""
+            by_target.setdefault(pattern.removeprefix("/"), []).append(key)
+    winners, targets = StarPatterns(keys), StarPatterns(by_target)
+    # If the work does not suffice for all, those nearest to the root have been found.
+    for module in sorted(modules, key=lambda path: path.count("/")):
+        for target, star in targets.matching(module, work):
+            if not is_internal(star):
+                found.update(_subpaths(star, by_target[target], entries, winners, work))
+        if not work.is_left:
+            return found, False
+    return found, True
 
 
-def _entries(exports: object) -> dict[str, object]:
+def _subpaths(
+    star: str, keys: list[str], entries: dict[str, object], winners: StarPatterns, work: Work
+) -> Iterator[str]:
+    """The sub-paths that a star makes of those keys, where no other entry stands for them."""
+    for key in keys:
+        subpath = key.replace("*", star)
+        if not work.spend():
+            return
+        if subpath not in entries:
+            winner = next(winners.matching(subpath, work), None)
+            if winner is not None and winner[0] == key:
+                yield subpath
+
+
+def _entries(exports: dict[str, object]) -> dict[str, object]:
     """Targets by sub-path; an `exports` without sub-paths is about the package itself."""
-    if not isinstance(exports, dict) or not all(key.startswith(".") for key in exports):
-        return {"": exports}
+    if not all(key.startswith(".") for key in exports):
+        return {}
+    paths = {key[2:]: target for key, target in exports.items() if key.startswith("./")}
     # A key that ends in a slash is the older way to write a pattern.
-    return {
-        (key + "*" if key.endswith("/") else key)[2:]: target
-        for key, target in exports.items()
-        if key == "." or (key.startswith("./") and key.count("*") < 2)
-    }
+    folders = {f"{key}*": target for key, target in paths.items() if not key or key.endswith("/")}
+    return folders | {key: paths[key] for key in paths if key and not key.endswith("/") and key.count("*") < 2}
 
 
-def _leaves(target: object) -> Iterator[str]:
-    """The files that a target can lead to, whatever the conditions; null leads nowhere."""
+def _ways(target: object) -> list[str]:
+    """The files, or patterns of files, that a target leads a user to."""
+    nodes = [_way(target, conditions, 0) for conditions in _NODES_CONDITIONS]
+    if any(way is not _Nowhere.NO_CONDITION for way in nodes):
+        ways: Iterator[_Way] = iter(nodes)
+    else:
+        ways = _any_ways(target)
+    return list(dict.fromkeys(way for way in ways if isinstance(way, str)))
+
+
+def _way(target: object, conditions: frozenset[str], depth: int) -> _Way:
+    """Where Node gets by a target under conditions: the first of each object that holds decides, whatever comes of it,
+    and of a list the first that is a valid target.
+    """
+    if depth > _MAX_DEPTH:
+        return _Nowhere.INVALID
+    match target:
+        case str(text):
+            return _file(text)
+        case None:
+            return _Nowhere.CLOSED
+        case dict(choices):
+            if any(key.isdecimal() for key in choices):
+                return _Nowhere.BROKEN
+            ways = (
+                _way(way, conditions, depth + 1)
+                for condition, way in choices.items()
+                if condition == "default" or condition in conditions
+            )
+            return next((way for way in ways if way is not _Nowhere.NO_CONDITION), _Nowhere.NO_CONDITION)
+        case list(alternatives):
+            last: _Way = _Nowhere.NO_CONDITION if alternatives else _Nowhere.CLOSED
+            for alternative in alternatives:
+                way = _way(alternative, conditions, depth + 1)
+                if isinstance(way, str) or way is _Nowhere.BROKEN:
+                    return way
+                last = last if way is _Nowhere.NO_CONDITION else way
+            return last
+        case _:
+            return _Nowhere.INVALID
+
+
+def _any_ways(target: object) -> Iterator[_Way]:
+    """Where any condition leads; behind `default` none is looked at."""
     pending = [target]
     while pending:
         match pending.pop():
-            case str(path) if path.startswith("./"):
-                yield path[2:] + ("*" if path.endswith("/") else "")
+            case str(text):
+                yield _file(text)
             case list(alternatives):
                 pending.extend(alternatives)
-            case dict(conditions):
-                pending.extend(way for condition, way in conditions.items() if not _is_the_authors_own(condition))
+            case dict(choices):
+                for condition, way in choices.items():
+                    if not _is_the_authors_own(condition):
+                        pending.append(way)
+                    if condition == "default":
+                        break
 
 
 def _is_the_authors_own(condition: str) -> bool:
@@ -61,29 +157,15 @@ def _is_the_authors_own(condition: str) -> bool:
     return condition == "source" or condition.startswith("@")
 
 
-def _stars(leaf: str, modules: Collection[str]) -> Iterator[str]:
-    """What the `*` of a target stands for, the same in each place, in each module that matches it."""
-    count = leaf.count("*")
-    if not count:
-        return
-    before = leaf.index("*")
-    literal = len(leaf) - count
-    for module in modules:
-        length, rest = divmod(len(module) - literal, count)
-        if length > 0 and not rest:
-            star = module[before : before + length]
-            if leaf.replace("*", star) == module:
-                yield star
-
-
-def _specificity(pattern: str) -> tuple[int, int]:
-    """Node tries the pattern with the longest text in front of its `*` first, then the longest."""
-    return -pattern.index("*"), -len(pattern)
-
-
-def _winner(subpath: str, patterns: list[str]) -> str | None:
-    for pattern in patterns:
-        before, _, after = pattern.partition("*")
-        if subpath.startswith(before) and subpath.endswith(after) and len(subpath) > len(before) + len(after):
-            return pattern
-    return None
+def _file(target: str) -> _Way:
+    """The path in the archive behind a target, which is a relative URL; an empty one for none. Node refuses some."""
+    if not target.startswith("./"):
+        return _Nowhere.INVALID
+    segments = [unquote(segment) for segment in _SEPARATOR.split(target[2:])]
+    if any(segment.lower() in _REFUSED_SEGMENTS for segment in segments):
+        return _Nowhere.INVALID
+    path = re.split("[?#]", target, maxsplit=1)[0]
+    if _ENCODED_SEPARATOR.search(path):
+        return ""
+    name = "/".join(unquote(segment) for segment in _SEPARATOR.split(path[2:]) if segment)
+    return f"{name}/" if path.endswith(("/", "\\")) else name

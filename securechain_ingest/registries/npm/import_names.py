@@ -1,15 +1,18 @@
 """What can be imported from a package, read from its tarball as it streams by.
 
 With `exports` in the package.json only what that exposes; without, every module file except tests, nested packages,
-built files and internal ones. Names are as a user writes them: sub-paths of `exports` exactly, files without their
-suffix, `index` files by their folder. The package's own name always stands: its main file may lie in a folder that is
-excluded.
+built files and internal ones. Names are as a user writes them (Node.js documentation, "Modules: CommonJS modules", "All
+together"): sub-paths of `exports` exactly; scripts without their suffix and `index` files by their folder; with it what
+`require` finds no other way (`.mjs`, `.cjs`) and what is no script (`.json`, `.node`). The package's own name always
+stands: its main file may lie in a folder that is excluded.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final
 
 import orjson
@@ -21,11 +24,16 @@ from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.import_name_rules import import_names
 from securechain_ingest.registries.npm.exports import exported_subpaths
 
-_SUFFIXES: Final = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
+_SHORT_SUFFIXES: Final = (".js", ".jsx", ".ts", ".mts", ".cts", ".tsx")
+"""Of files that are named without it; those of TypeScript and JSX are for bundlers, which guess them like `.js`."""
+_FULL_SUFFIXES: Final = (".mjs", ".cjs", ".json", ".node")
+_TRIED: Final = ("", ".js", ".json", ".node", "/index.js", "/index.json", "/index.node")
+"""What Node appends to the path of a module."""
 _DECLARATION: Final = re.compile(r".*\.d\.(?:[^.]+\.ts|[mc]?ts)")
 _EXCLUDED_FOLDERS: Final = frozenset({"test", "tests", "__tests__", "node_modules", "dist", "build"})
 _MANIFEST: Final = "package.json"
-_ENTRY_FIELDS: Final = ("main", "module", "browser", "exports")
+_TOO_MANY_PATTERNS: Final = "of exports with very many patterns only those nearest to the root are matched"
+_ENTRY_FIELDS: Final = ("main", "module", "browser")
 
 
 @dataclass(slots=True)
@@ -34,8 +42,8 @@ class _Contents:
 
     modules: dict[str, None] = field(default_factory=dict)
     manifest: dict[str, Any] | None = None
-    entry_folders: set[str] = field(default_factory=set)
-    """Folders whose own package.json names a module to load: they are imported by the folder's name."""
+    entries: dict[str, list[str]] = field(default_factory=dict)
+    """Modules that the package.json of a folder names: if one is there, it is imported by the folder's name."""
 
 
 def read_tarball(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
@@ -46,16 +54,21 @@ def read_tarball(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Imp
     contents = _Contents()
     for member in iterate_tar(file, limits):
         # The one folder around everything is `package`, or anything else.
-        _, _, path = member.name.partition("/")
-        if member.is_file and path:
-            _take(contents, member, path)
+        _, *parts = [part for part in member.name.split("/") if part not in ("", ".")] or [""]
+        if member.is_file and parts:
+            _take(contents, member, "/".join(parts))
     if contents.manifest is None:
         raise ArchiveRefused("no package.json in the archive", reason="no_manifest")
     prefix = name or contents.manifest.get("name")
     if not isinstance(prefix, str) or not prefix:
         raise ArchiveRefused("the archive's package.json names no package", reason="no_name")
-    subpaths = _subpaths(contents, contents.manifest.get("exports"))
-    return import_names([prefix, *(f"{prefix}/{subpath}" for subpath in subpaths if subpath)], separator="/")
+    exports = contents.manifest.get("exports")
+    if exports is None:
+        subpaths, are_all = set(_names_of_files(contents)), True
+    else:
+        subpaths, are_all = exported_subpaths(exports, contents.modules, is_internal)
+    names = import_names([prefix, *(f"{prefix}/{subpath}" for subpath in subpaths if subpath)], separator="/")
+    return names if are_all else replace(names, error=names.error or _TOO_MANY_PATTERNS)
 
 
 def _take(contents: _Contents, member: TarMember, path: str) -> None:
@@ -63,9 +76,9 @@ def _take(contents: _Contents, member: TarMember, path: str) -> None:
     if path == _MANIFEST:
         contents.manifest = _manifest(member)
     elif filename == _MANIFEST:
-        if not is_internal(path) and _names_a_module(member):
-            contents.entry_folders.add(folder)
-    elif filename.endswith(_SUFFIXES) and not _DECLARATION.fullmatch(filename):
+        if not is_internal(path):
+            contents.entries[folder] = _named_modules(member, folder)
+    elif filename.endswith((*_SHORT_SUFFIXES, *_FULL_SUFFIXES)) and not _DECLARATION.fullmatch(filename):
         contents.modules[path] = None
 
 
@@ -79,27 +92,37 @@ def _manifest(member: TarMember) -> dict[str, Any]:
     return document
 
 
-def _names_a_module(member: TarMember) -> bool:
+def _named_modules(member: TarMember, folder: str) -> list[str]:
+    """The modules to load that a folder's package.json names, as paths of the archive."""
     try:
-        return any(map(_manifest(member).get, _ENTRY_FIELDS))
+        manifest = _manifest(member)
     except ArchiveRefused as error:
         if error.reason == "truncated":
             raise
-        return False  # broken ones lie about as examples
+        return []  # broken ones lie about as examples
+    named = (manifest.get(name) for name in _ENTRY_FIELDS)
+    return [posixpath.normpath(f"{folder}/{path}") for path in named if isinstance(path, str) and path[:1] != "/"]
 
 
-def _subpaths(contents: _Contents, exports: object) -> set[str]:
-    if exports is not None:
-        return set(exported_subpaths(exports, contents.modules, is_internal))
-    return contents.entry_folders | {_without_suffix(path) for path in contents.modules if not is_internal(path)}
+def _names_of_files(contents: _Contents) -> Iterator[str]:
+    """What can be imported where nothing says so: folders by their package.json, and files."""
+    for folder, named in contents.entries.items():
+        if any(f"{path}{suffix}" in contents.modules for path in named for suffix in _TRIED):
+            yield folder
+    for path in contents.modules:
+        if not is_internal(path):
+            stem, _, suffix = path.rpartition(".")
+            has_short_name = f".{suffix}" in _SHORT_SUFFIXES
+            if not has_short_name:
+                yield path
+            if stem == "index" or stem.endswith("/index"):
+                if has_short_name or suffix in ("json", "node"):
+                    yield stem[: -len("index")].rstrip("/")
+            elif has_short_name:
+                yield stem
 
 
 def is_internal(path: str) -> bool:
     """Whether a path leads through a folder that is no part of what a package offers, or a hidden or private name."""
     *folders, filename = path.split("/")
     return filename[:1] in "._" or any(folder in _EXCLUDED_FOLDERS or folder[:1] in "._" for folder in folders)
-
-
-def _without_suffix(path: str) -> str:
-    stem = path.rpartition(".")[0]
-    return stem[: -len("index")].rstrip("/") if stem == "index" or stem.endswith("/index") else stem

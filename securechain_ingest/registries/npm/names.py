@@ -20,7 +20,7 @@ NPM: Final = Ecosystem(
     purl_type="npm",
     osv="npm",
     version_key=version_key,
-    import_names_version=2,
+    import_names_version=3,
 )
 
 MAX_NAME_LENGTH: Final = 214

@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
-from securechain_ingest.model import ANY, NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
+from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
-from securechain_ingest.registries.npm.constraints import constraints
-from securechain_ingest.registries.npm.names import identify, scope_of, version_purl
+from securechain_ingest.registries.npm.constraints import constraints, either
+from securechain_ingest.registries.npm.names import MAX_NAME_LENGTH, identify, scope_of, version_purl
 from securechain_ingest.registries.repository import normalise_repository, vendor_of
 from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
 
@@ -67,18 +67,17 @@ def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
         return ()
     if not isinstance(dependencies, dict):
         return None
-    found: dict[str, Requirement] = {}
+    found: dict[str, tuple[PackageRef, list[str]]] = {}
     for name, text in dependencies.items():
         try:
-            requirement = _requirement(name, text if isinstance(text, str) else "")
+            target, wanted = _wanted(name, text if isinstance(text, str) else "")
         except InvalidName:
             continue
-        purl = requirement.target.purl
-        earlier = found.setdefault(purl, requirement)
-        if earlier is not requirement:
-            either = _either(earlier.constraints, requirement.constraints)
-            found[purl] = Requirement(requirement.target, either)
-    return tuple(found.values())
+        found.setdefault(target.purl, (target, []))[1].append(wanted)
+    return tuple(
+        Requirement(target, constraints(wanted[0]) if len(wanted) == 1 else either(wanted))
+        for target, wanted in found.values()
+    )
 
 
 def _loads(body: bytes, ref: PackageRef, url: str) -> object:
@@ -117,20 +116,19 @@ def _is_deprecated(mark: object) -> bool:
     return mark is True or (isinstance(mark, str) and mark != "")
 
 
-@lru_cache(maxsize=65_536)
-def _requirement(name: str, text: str) -> Requirement:
-    """One entry of `dependencies`; `npm:other@^1` installs `other` under the entry's name. Raises InvalidName."""
+def _wanted(name: str, text: str) -> tuple[PackageRef, str]:
+    """Target and range of an entry of `dependencies`; `npm:other@^1`, in any case, installs `other` under the entry's
+    name. Raises InvalidName.
+    """
     wanted = text.strip()
-    if wanted.startswith(_ALIAS):
+    if wanted[: len(_ALIAS)].lower() == _ALIAS:
         # The first character may be a scope's.
         at = wanted.find("@", len(_ALIAS) + 1)
         name, wanted = (wanted[len(_ALIAS) :], "") if at < 0 else (wanted[len(_ALIAS) : at], wanted[at + 1 :])
-    return Requirement(identify(name), constraints(wanted))
+    return _identify(name) if len(name) <= MAX_NAME_LENGTH else identify(name), wanted
 
 
-def _either(one: str, other: str) -> str:
-    """The constraints of two entries for one package, which npm installs side by side."""
-    return ANY if ANY in (one, other) else constraints(f"{one} || {other}")
+_identify: Final = lru_cache(maxsize=65_536)(identify)
 
 
 def _preference(name: str) -> tuple[int, VersionKey | tuple[()], str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,8 @@ from securechain_ingest.registries.pypi.documents import (
     releases_of,
 )
 from securechain_ingest.registries.pypi.feed import PyPIFeed
-from securechain_ingest.registries.pypi.files import best_wheel, is_sdist, is_wheel
+from securechain_ingest.registries.pypi.filenames import is_sdist, is_wheel
+from securechain_ingest.registries.pypi.files import best_wheel
 from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.registries.pypi.package import assemble
 from securechain_ingest.registries.pypi.requirements import Declared, requirements_of_metadata
@@ -110,11 +112,13 @@ class PyPI:
         problem: UpstreamError | ArchiveRefused | None = None
         for artifact in package.artifacts:
             try:
-                return await self._names_in(artifact, fallback)
+                found = await self._names_in(artifact, fallback)
             except (UpstreamError, ArchiveRefused) as error:
                 if error.transient:
                     raise
                 problem = problem or error
+            else:
+                return found if problem is None else replace(found, error=str(problem), retry=True)
         if problem is not None:
             raise problem
         return ImportNames(fallback)

@@ -37,15 +37,17 @@ class _Bound:
 _Interval: TypeAlias = tuple[_Bound | None, _Bound | None]
 
 
-@lru_cache(maxsize=65_536)
 def constraints(declared: tuple[str, ...]) -> str:
     """The conjunction of valid clauses such as `>=1.0`; `any` for none. An impossible one is written as declared.
 
     Two things get lost with the clients' syntax: that `<2.0` and `~=1.4` do not mean 2.0's own pre-releases, and
     `===` on what is no version, which is left out.
     """
-    if len(declared) > MAX_CLAUSES:
-        return ANY
+    return _constraints(declared) if len(declared) <= MAX_CLAUSES else ANY
+
+
+@lru_cache(maxsize=65_536)
+def _constraints(declared: tuple[str, ...]) -> str:
     # Text and not Specifiers as arguments: `>=1` and `>=1.0` are equal to a cache, and each package's own stands.
     known = [specifier for specifier in map(Specifier, declared) if _is_comparable(specifier)]
     exact = [specifier for specifier in known if _is_exact(specifier)]

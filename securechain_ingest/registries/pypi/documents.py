@@ -13,12 +13,11 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 import orjson
-from packaging.utils import parse_sdist_filename, parse_wheel_filename
-from packaging.version import Version as Pep440Version
 
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.pypi.filenames import comparable, version_in
 from securechain_ingest.registries.pypi.names import identify
 from securechain_ingest.registries.pypi.requirements import Declared, read_requirements
 from securechain_ingest.registries.repository import normalise_repository
@@ -40,6 +39,8 @@ class File:
     uploaded: str | None
     """UTC, to the second."""
     yanked: bool
+    requires_python: str | None
+    """As declared; None: any."""
     has_metadata: bool
     """Whether the registry serves its core metadata beside it; only the simple interface tells."""
 
@@ -116,21 +117,15 @@ def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
 
 def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
     """The page's files by the version in their names; before PEP 700 a page does not list its versions."""
-    spellings = {_comparable(version): version for version in page.versions}
-    releases: dict[str, tuple[File, ...]] = dict.fromkeys(page.versions, ())
+    spellings = {comparable(version): version for version in page.versions}
+    named = set(page.versions)
+    releases: dict[str, list[File]] = {version: [] for version in page.versions}
     for file in page.files:
-        try:
-            read = parse_wheel_filename if file.filename.endswith(".whl") else parse_sdist_filename
-            named: Pep440Version | str = read(file.filename)[1]
-        except ValueError:
-            # An egg or an installer, of which nothing is read, or a version from before PEP 440.
-            stem = file.filename.removesuffix(".zip").removesuffix(".tar.gz")
-            named = next((version for version in page.versions if stem.endswith(f"-{version}")), "")
-            if not named:
-                continue
-        version = spellings.setdefault(named, str(named))
-        releases[version] = (*releases.get(version, ()), file)
-    return releases
+        version = version_in(file.filename, named)
+        if version is not None:
+            key = comparable(version)
+            releases.setdefault(spellings.setdefault(key, str(key)), []).append(file)
+    return {version: tuple(files) for version, files in releases.items()}
 
 
 def _loads(body: bytes, ref: PackageRef, url: str) -> dict[str, Any]:
@@ -182,12 +177,14 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
         return None
     uploaded = entry.get("upload_time_iso_8601") or entry.get("upload_time") or entry.get("upload-time")
     metadata = entry.get("core-metadata", entry.get("data-dist-info-metadata"))
+    requires_python = entry.get("requires_python") or entry.get("requires-python")
     return File(
         filename=filename,
         url=address,
         size=size if isinstance(size, int) and size > 0 else None,
         uploaded=utc_seconds(uploaded),
         yanked=yanked is True or (isinstance(yanked, str) and yanked != ""),
+        requires_python=requires_python if isinstance(requires_python, str) else None,
         has_metadata=metadata is True or isinstance(metadata, dict),
     )
 
@@ -203,13 +200,6 @@ def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
     return (
         link for link in ordered if isinstance(link, str) and "." in link.partition("/")[0] + link.partition("//")[2]
     )
-
-
-def _comparable(version: str) -> Pep440Version | str:
-    try:
-        return Pep440Version(version)
-    except ValueError:
-        return version
 
 
 def _table(value: object) -> dict[str, Any]:

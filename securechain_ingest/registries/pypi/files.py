@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from packaging.specifiers import SpecifierSet
+
 from securechain_ingest.model import Artifact
 from securechain_ingest.registries.pypi.documents import File
+from securechain_ingest.registries.pypi.filenames import SDIST_SUFFIXES, is_sdist, is_wheel
+from securechain_ingest.registries.pypi.requirements import ENVIRONMENT
 
-SDIST_SUFFIXES: Final = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _UNKNOWN_SIZE: Final = 1 << 62
 
 
-def is_wheel(filename: str) -> bool:
-    return filename.lower().endswith(".whl")
-
-
-def is_sdist(filename: str) -> bool:
-    return filename.lower().endswith(SDIST_SUFFIXES)
+def can_be_taken(file: File) -> bool:
+    """Whether pip takes a file where requirements are read for (see `ENVIRONMENT`), whatever its platform."""
+    if file.yanked or not (is_wheel(file.filename) or is_sdist(file.filename)):
+        return False
+    try:
+        wanted = SpecifierSet(file.requires_python or "")
+        return wanted.contains(ENVIRONMENT["python_full_version"], prereleases=True)
+    except ValueError:
+        return True  # as pip does with what it cannot read
 
 
 def best_wheel(files: Iterable[File]) -> File | None:

@@ -15,23 +15,34 @@ import io
 import keyword
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, takewhile
 from typing import BinaryIO, Final
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.archives.zips import ZipListing, open_zip
+from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import import_names
+from securechain_ingest.registries.import_name_rules import MAX_NAMES, import_names
 from securechain_ingest.registries.pypi.core_metadata import read_headers
+from securechain_ingest.registries.pypi.layout import folders_around, normal_path
 
+MAX_PATH_LENGTH: Final = 1_000
+"""Characters of a member's path; what lies deeper has no name that anybody writes."""
+_LONG_NAME: Final = 255
+"""Characters; the packages around a module of a longer one are not spelled out."""
+_FAR_MORE: Final = 20 * MAX_NAMES
+"""Names of which those nearest to the root are kept."""
+_MAX_PATH_FILES: Final = 4
+"""Of the `.pth` files of one wheel so many are read; each may take a request."""
+_MAX_PATH_FILE_BYTES: Final = 16 * 1024
 EXCLUDED_FOLDERS: Final = frozenset({"test", "tests", "docs", "example", "examples", "__pycache__"})
 
 _PYTHON_FILE: Final = re.compile(r"([^.]+)\.pyc?")
 # PEP 3149: `name.cpython-311-x86_64-linux-gnu.so`, `name.abi3.so`, `name.cp311-win_amd64.pyd`, and plain ones. A plain
 # `libname.so` is a library that native modules are linked to.
 _NATIVE_FILE: Final = re.compile(r"(?:([^.]+)\.(?:cpython-|pypy|graalpy|abi3|cp3)[^/]*|(?!lib)([^.]+))\.(?:so|pyd)")
-_INSTALLED_ROOT: Final = re.compile(r"[^/]+\.data/(?:purelib|platlib)/")
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 # The directory of a wheel with more members took a request of its own; a further one would be the third.
 _MANY_MEMBERS: Final = 300
@@ -44,9 +55,45 @@ def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...])
     """The names in a wheel, from its directory; `fallback` if there are none. Raises ArchiveRefused, MissingBytes."""
     listing = open_zip(file, limits)
     declared = _declared_in(listing, file.seek(0, io.SEEK_END))
-    paths = (_INSTALLED_ROOT.sub("", name, count=1) for name in listing.names())
-    names = names_of((module for path in paths if (module := module_of(path)) is not None), declared)
-    return names if names.names else ImportNames(fallback)
+    listed = listing.names()
+    members = {_installed_path(name): name for name in listed if len(name) <= MAX_PATH_LENGTH}
+    path_files = [name for path, name in members.items() if "/" not in path and path.endswith(".pth")]
+    added = _added_folders(listing, path_files)
+    paths = chain(members, (below for path in members for below in _below_added(path, added)) if added else ())
+    modules = (module for path in paths if (module := module_of(path)) is not None)
+    names = names_of(modules, declared, left_out=sum(len(name) > MAX_PATH_LENGTH for name in listed))
+    return names if names.names else ImportNames(fallback, error=names.error)
+
+
+def _installed_path(name: str) -> str:
+    """Where a member of a wheel is installed; some are packed below folders of their own."""
+    folder, _, rest = name.partition("/")
+    scheme, _, path = rest.partition("/")
+    return path if path and folder.endswith(".data") and scheme in ("purelib", "platlib") else name
+
+
+def _added_folders(listing: ZipListing, names: list[str]) -> frozenset[str]:
+    """The folders, in lower case, that path files add to those that modules are imported from (Python's `site`)."""
+    sizes = {member.name: member.size for member in listing.members()}
+    folders = set()
+    for name in names[:_MAX_PATH_FILES]:
+        if sizes[name] > _MAX_PATH_FILE_BYTES:
+            continue
+        try:
+            lines = listing.read(name).decode("utf-8-sig", "replace").splitlines()
+        except ArchiveRefused:
+            continue  # the others' names stand
+        for line in lines:
+            if line.strip() and not line.startswith(("#", "import ", "import\t")) and "\0" not in line:
+                # Windows finds folders in any case.
+                folders.add((normal_path(line.rstrip()) or "").lower())
+    return frozenset(folders - {""})
+
+
+def _below_added(path: str, added: frozenset[str]) -> Iterator[str]:
+    """The path below the innermost of the added folders that it lies in."""
+    around = [folder for folder in folders_around(path) if folder.lower() in added]
+    return (path[len(folder) + 1 :] for folder in around[-1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +148,25 @@ def is_importable(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def names_of(modules: Iterable[str], declared: Declared | None) -> ImportNames:
-    """The modules and the packages around them; if the author declared names, those and what they cover."""
-    found = {name for module in modules for name in _with_parents(module)}
+def names_of(modules: Iterable[str], declared: Declared | None, *, left_out: int = 0) -> ImportNames:
+    """The modules and the packages around them; if the author declared names, those and what they cover.
+
+    `left_out` are the members whose paths were too long to be looked at, which the error tells.
+    """
+    found: set[str] = set()
+    for module in sorted(modules, key=lambda name: name.count(".")):
+        around = _with_parents(module) if len(module) <= _LONG_NAME else (module,)
+        # Around a known name all are known.
+        found.update(takewhile(lambda name: name not in found, around))
+        if len(found) > _FAR_MORE:
+            break
     if declared is not None:
         found = {*filter(declared.covers, found), *declared.public, *declared.namespaces}
-    return import_names(found, separator=".")
+    names = import_names(found, separator=".")
+    if not left_out:
+        return names
+    error = f"{left_out} members with paths longer than {MAX_PATH_LENGTH} characters are left out"
+    return replace(names, error=f"{names.error}; {error}" if names.error else error)
 
 
 def _with_parents(module: str) -> Iterator[str]:
@@ -122,6 +182,8 @@ def _declared_in(listing: ZipListing, size: int) -> Declared | None:
         return None
     try:
         return declared_names(listing.read(metadata))
+    except ArchiveRefused:
+        return None  # compressed in a way of its own, or damaged: names need the directory alone
     except MissingBytes as missing:
         missing_bytes = missing.last - missing.first + 1
         if len(listing.members()) <= _MANY_MEMBERS and missing_bytes <= max(_METADATA_BYTES, size // _METADATA_SHARE):

@@ -36,7 +36,7 @@ PYPI: Final = Ecosystem(
     osv="PyPI",
     version_key=version_key,
     name_key=normal_name,
-    import_names_version=2,
+    import_names_version=3,
 )
 
 

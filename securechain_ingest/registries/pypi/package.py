@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from packaging.version import InvalidVersion
 from packaging.version import Version as Pep440Version
 
 from securechain_ingest.model import NOT_AVAILABLE, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.pypi.documents import File, Project
-from securechain_ingest.registries.pypi.files import artifacts
+from securechain_ingest.registries.pypi.files import artifacts, can_be_taken
 from securechain_ingest.registries.pypi.names import version_purl
 from securechain_ingest.registries.repository import vendor_of
 
@@ -34,18 +33,20 @@ def assemble(
 
 
 def default_version(latest: str | None, releases: Mapping[str, tuple[File, ...]]) -> str:
-    """What `pip install` takes: what PyPI calls the latest, else the highest release that can be had."""
-    if latest is not None and latest in releases:
-        return latest
-    return max(releases, key=lambda name: (_preference(name, releases[name]), name))
+    """What `pip install` takes: the newest release that has a file which is not yanked and is for this Python, a
+    pre-release only if there is nothing else. Without any such, what PyPI calls the latest, else the highest of all.
+    """
+    return max(releases, key=lambda name: (_preference(name, releases[name]), name == latest, name))
 
 
-def _preference(name: str, files: tuple[File, ...]) -> tuple[bool, bool, Pep440Version]:
+def _preference(name: str, files: tuple[File, ...]) -> tuple[bool, bool, bool, bool, Pep440Version]:
+    """Files that can be taken, then files of other Pythons or yanked ones, then releases without any."""
     try:
         version = Pep440Version(name)
-    except InvalidVersion:
-        return False, False, Pep440Version("0")
-    return any(not file.yanked for file in files), not version.is_prerelease, version
+    except ValueError:
+        return False, False, False, False, Pep440Version("0")
+    can_be_had = any(not file.yanked for file in files)
+    return any(map(can_be_taken, files)), can_be_had, bool(files), not version.is_prerelease, version
 
 
 def _version(

@@ -16,6 +16,7 @@ from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef, Requirement
 from securechain_ingest.registries.pypi.constraints import constraints
 from securechain_ingest.registries.pypi.core_metadata import read_headers
+from securechain_ingest.registries.pypi.legacy_requirements import MAX_VERSION_LENGTH, mended
 from securechain_ingest.registries.pypi.names import identify
 
 ENVIRONMENT: Final = {
@@ -35,9 +36,11 @@ ENVIRONMENT: Final = {
 """The one environment that markers are evaluated for: CPython 3.11 on Linux x86_64, without extras. The graph tells
 what a plain `pip install` there takes, whatever machine the daemon runs on."""
 
-# Old tools wrote what PEP 440 does not allow, such as `>=1.0.*` or `>=2.0-dev_r1`.
-_LEGACY: Final = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)[^;]*(?P<marker>;.*)?", re.DOTALL)
+# `git@github.com:owner/repository` is an address, too, and no requirement of git.
+_ELSEWHERE: Final = re.compile(r"[^@]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:(?!//)|(?:git|hg|svn|bzr)@(?![a-z+]+:)")
 _MAX_LINE_LENGTH: Final = 10_000
+_CACHED_LENGTH: Final = 300
+"""Characters; longer lines are rare, and a cache of them would take what memory their authors like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
 
     Left out: lines whose marker is false, and those on extras of the package itself, which only switch them on.
     """
-    found: dict[str, tuple[PackageRef, tuple[str, ...]]] = {}
+    found: dict[str, tuple[PackageRef, list[str]]] = {}
     unreadable = []
     for line in lines:
         try:
@@ -66,10 +69,10 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
         target, specifiers, has_extras = parsed
         if has_extras and target.purl == owner.purl:
             continue
-        target, earlier = found.get(target.purl, (target, ()))
-        found[target.purl] = target, earlier + specifiers
+        _, joined = found.setdefault(target.purl, (target, []))
+        joined += specifiers
     return Declared(
-        tuple(Requirement(target, constraints(specifiers)) for target, specifiers in found.values()), tuple(unreadable)
+        tuple(Requirement(target, constraints(tuple(joined))) for target, joined in found.values()), tuple(unreadable)
     )
 
 
@@ -82,32 +85,38 @@ def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> Declar
     return read_requirements(headers.get("requires-dist", ()), owner)
 
 
-@lru_cache(maxsize=65_536)
 def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
+    return _cached_line(line) if len(line) <= _CACHED_LENGTH else _parsed_line(line)
+
+
+def _parsed_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
     """Target, clauses and whether extras of it are named; None if the marker is false.
 
     Raises InvalidRequirement, InvalidName.
     """
     requirement = _parse(line)
-    if requirement.marker is not None and not _applies(requirement.marker):
+    if requirement is None or (requirement.marker is not None and not _applies(requirement.marker)):
         return None
-    return identify(requirement.name), tuple(map(str, requirement.specifier)), bool(requirement.extras)
+    clauses = tuple(map(str, requirement.specifier))
+    if any(len(specifier.version) > MAX_VERSION_LENGTH for specifier in requirement.specifier):
+        raise InvalidRequirement("a version of very many characters")
+    return identify(requirement.name), clauses, bool(requirement.extras)
 
 
-def _parse(line: str) -> Pep508Requirement:
-    """The requirement; without clauses if PEP 440 cannot read them, since that it is required is certain."""
+_cached_line: Final = lru_cache(maxsize=65_536)(_parsed_line)
+
+
+def _parse(line: str) -> Pep508Requirement | None:
+    """The requirement, read leniently if need be; None if its marker demands an extra."""
     if len(line) > _MAX_LINE_LENGTH:
         raise InvalidRequirement(f"a requirement of {len(line)} characters")
     try:
-        return Pep508Requirement(line)
-    except (ValueError, RecursionError) as error:
-        legacy = _LEGACY.fullmatch(line)
-        if isinstance(error, RecursionError) or legacy is None:
-            raise InvalidRequirement(line) from error
-    try:
-        return Pep508Requirement(legacy["name"] + (legacy["marker"] or ""))
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequirement(line) from error
+        requirement = Pep508Requirement(line)
+    except (ValueError, RecursionError):
+        return mended(line)
+    if requirement.url is not None and _ELSEWHERE.match(f"{requirement.name}@{requirement.url}"):
+        raise InvalidRequirement(line)
+    return requirement
 
 
 def _applies(marker: Marker) -> bool:

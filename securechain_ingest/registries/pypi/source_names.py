@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import BinaryIO, Final, TypeAlias
@@ -12,14 +12,22 @@ from typing import BinaryIO, Final, TypeAlias
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.tars import iterate_tar
 from securechain_ingest.archives.zips import open_zip
+from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
+from securechain_ingest.registries.pypi.backends import Project, layout_by_backend
 from securechain_ingest.registries.pypi.import_names import (
     EXCLUDED_FOLDERS,
+    MAX_PATH_LENGTH,
     declared_names,
     is_importable,
     module_of,
     names_of,
 )
+from securechain_ingest.registries.pypi.ini_files import read_ini
+from securechain_ingest.registries.pypi.layout import Layout, folders_around, is_init, place
+from securechain_ingest.registries.pypi.setup_script import setup_arguments
+from securechain_ingest.registries.pypi.setuptools_layout import layout_of, told_by
+from securechain_ingest.registries.pypi.toml_files import read_toml
 
 _ROOTS: Final = ("src", "lib", "")
 # Beside setup.py there are scripts and folders that are not installed.
@@ -38,29 +46,42 @@ _Members: TypeAlias = Iterator[tuple[str, Callable[[], bytes]]]
 """Names, each with what reads that member, to be called before the next one is asked for."""
 
 
+_MAX_LISTS: Final = 16
+"""Lists of top-level names in one archive; one is what there is."""
+_MAX_LIST_BYTES: Final = 64 * 1024
+_CONFIGURATIONS: Final = ("PKG-INFO", "setup.py", "setup.cfg", "pyproject.toml")
+
+
 @dataclass(slots=True)
 class _Source:
-    """What of a source archive matters, by paths below its one top folder."""
+    """What of a source archive matters."""
 
     paths: list[str] = field(default_factory=list)
     stubs: set[str] = field(default_factory=set)
     """Paths of `.pyi` files without the suffix."""
-    extensions: list[str] = field(default_factory=list)
-    """Native modules that setup.py builds, as paths below what is installed."""
-    metadata: bytes | None = None
+    texts: dict[str, bytes] = field(default_factory=dict)
+    """Contents of the files that say what is installed, by path."""
     top_level: dict[str, bytes] = field(default_factory=dict)
-    """Contents of each `top_level.txt` by the folder that its egg-info lies in."""
+    """Contents of each `top_level.txt` by its path."""
+    tops: set[str] = field(default_factory=set)
+    """The first parts of all paths."""
 
 
 def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: tuple[str, ...]) -> ImportNames:
     """The names in an sdist, zip or tar by its filename; `fallback` if there are none. Raises ArchiveRefused."""
     source = _Source()
-    members = _zip_members(file, limits) if filename.lower().endswith(".zip") else _tar_members(file, limits)
-    for name, read in members:
-        _take(source, name.partition("/")[2], read)
-    declared = declared_names(source.metadata) if source.metadata is not None else None
-    names = names_of(_modules(source, fallback), declared)
-    return names if names.names else ImportNames(fallback)
+    is_zip = filename.lower().endswith(".zip")
+    left_out = 0
+    for name, read in _zip_members(file, limits) if is_zip else _tar_members(file, limits):
+        if len(name) > MAX_PATH_LENGTH:
+            left_out += 1
+        else:
+            _take(source, name, partial(_contents, read, is_zip=is_zip))
+    source = _below_its_folder(source)
+    metadata = source.texts.get("PKG-INFO")
+    declared = declared_names(metadata) if metadata is not None else None
+    names = names_of(_modules(source, fallback), declared, left_out=left_out)
+    return names if names.names else replace(names, names=fallback)
 
 
 def _tar_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:
@@ -75,47 +96,130 @@ def _zip_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:
         yield name, partial(listing.read, name)
 
 
-def _take(source: _Source, path: str, read: Callable[[], bytes]) -> None:
+def _contents(read: Callable[[], bytes], *, is_zip: bool) -> bytes:
+    """What a member holds; nothing if it is too large or, in a zip, cannot be read: the others' names stand."""
+    try:
+        return read()
+    except ArchiveRefused as error:
+        if is_zip or error.reason == "member_too_large":
+            return b""
+        raise
+
+
+def _take(source: _Source, name: str, read: Callable[[], bytes]) -> None:
+    path = "/".join(part for part in name.split("/") if part not in ("", "."))
     folder, _, filename = path.rpartition("/")
-    if path == "PKG-INFO":
-        source.metadata = read()
-    elif path == "setup.py":
-        source.extensions += (name.decode().replace(".", "/") + ".py" for name in _EXTENSION.findall(read()))
-    elif filename == "top_level.txt" and folder.endswith(".egg-info") and folder.count("/") < 2:
+    if filename[:2] == "._" or filename == ".DS_Store":
+        return  # what macOS leaves beside every file
+    source.tops.add(path.partition("/")[0])
+    if filename in _CONFIGURATIONS and folder.count("/") < 1:
+        source.texts[path] = read()
+    elif filename == "top_level.txt" and folder.endswith(".egg-info") and folder.count("/") < 3:
         # Further down they are test data.
-        source.top_level[folder.rpartition("/")[0]] = read()
+        if len(source.top_level) < _MAX_LISTS:
+            source.top_level[path] = read()[:_MAX_LIST_BYTES]
     elif filename.endswith(".pyi"):
         source.stubs.add(path.removesuffix(".pyi"))
     elif filename.endswith(_SUFFIXES):
         source.paths.append(path)
 
 
+def _below_its_folder(source: _Source) -> _Source:
+    """The archive as pip unpacks it: without the one folder around everything, if there is one."""
+    if len(source.tops) > 1 and not source.texts.keys().isdisjoint(_CONFIGURATIONS):
+        return source
+
+    def below(path: str) -> str:
+        return path.partition("/")[2]
+
+    return _Source(
+        paths=[path for path in map(below, source.paths) if path],
+        stubs=set(map(below, source.stubs)),
+        texts={below(path): text for path, text in source.texts.items()},
+        top_level={below(path): text for path, text in source.top_level.items() if below(path).count("/") < 3},
+    )
+
+
 def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
-    """Modules below the roots; setuptools' list of top-level names decides, or else the layout: packages and, unless
-    one module is named as the project, the modules beside them.
+    """What is installed by the project's configuration or else by the layout of its files; setuptools' own list of
+    top-level names, where there is one, decides.
     """
-    tops = {
-        line
-        for body in source.top_level.values()
-        for line in body.decode("utf-8", "replace").split()
-        if is_importable(line) and line not in EXCLUDED_FOLDERS
-    }
-    paths = [built for path in source.paths if (built := _built_path(source, path)) is not None]
-    extensions = _below("", source.extensions)
+    script = source.texts.get("setup.py", b"")
+    extensions = [name.decode().replace(".", "/") + ".py" for name in _EXTENSION.findall(script)]
+    paths = [built for path in source.paths if path != "setup.py" and (built := _built_path(source, path)) is not None]
+    project = Project(read_toml(source.texts.get("pyproject.toml", b"")), next(iter(own_names), ""), paths)
+    tops = _top_level_names(source)
+    layout, root = _layout(source, project)
+    files = chain(extensions, layout.installed(paths, project.packages)) if layout is not None else ()
+    installed = list(_importable(files))
     if tops:
+        installed = [module for module in installed if module.partition(".")[0] in tops]
         yield from tops
-        found = chain(extensions, *(_below(root, paths) for root in {*_ROOTS, *source.top_level}))
-        yield from (module for module in found if module.partition(".")[0] in tops)
+    if installed:
+        yield from installed
+    elif tops:
+        yield from _guessed_by_names(source, tops, paths, extensions)
     else:
-        root = _root(paths)
-        packages = {path.removeprefix(f"{root}/").partition("/")[0] for path in paths if path.endswith("/__init__.py")}
-        found = chain(extensions, _below(root, paths))
-        modules = [module for module in found if _is_installed(module.partition(".")[0])]
-        is_named = not packages.isdisjoint(own_names) or not set(modules).isdisjoint(own_names)
-        for module in modules:
-            top, dot, _ = module.partition(".")
-            if top in packages or top in own_names or not (is_named or (dot and not root)):
-                yield module
+        yield from _guessed(paths, extensions, own_names, root)
+
+
+def _layout(source: _Source, project: Project) -> tuple[Layout | None, str | None]:
+    """What the configuration says: the layout and, where only that is known, the folder of all packages."""
+    layout = layout_by_backend(project)
+    if layout is not None:
+        return layout, None
+    arguments = setup_arguments(source.texts.get("setup.py", b"")) or {}
+    told = told_by(project, arguments, read_ini(source.texts.get("setup.cfg", b"")))
+    return layout_of(told, project), told.root
+
+
+def _top_level_names(source: _Source) -> set[str]:
+    lines = (line for body in source.top_level.values() for line in body.decode("utf-8", "replace").split())
+    return {line for line in lines if is_importable(line) and line not in EXCLUDED_FOLDERS}
+
+
+def _guessed_by_names(source: _Source, tops: set[str], paths: list[str], extensions: list[str]) -> Iterator[str]:
+    """The modules below the names that setuptools installed, in the folders where packages lie."""
+    roots = {*_ROOTS, *(path.rpartition("/")[0].rpartition("/")[0] for path in source.top_level)}
+    below = [path[len(root) :].lstrip("/") for path in paths for root in folders_around(path) if root in roots]
+    found = [module for module in _importable(chain(extensions, below)) if module.partition(".")[0] in tops]
+    yield from found
+    # A package whose folder is called otherwise.
+    missing = tops - {module.partition(".")[0] for module in found}
+    others = [folder for folder in _packages_at_the_top(paths) if folder not in tops and _is_installed(folder)]
+    if len(missing) == len(others) == 1:
+        yield from _renamed(paths, others[0], *missing)
+
+
+def _guessed(paths: list[str], extensions: list[str], own_names: tuple[str, ...], root: str | None) -> Iterator[str]:
+    """Packages and, unless one module is named as the project, the modules beside them."""
+    root = _root(paths) if root is None else root
+    below = [path[len(root) :].lstrip("/") for path in paths if not root or path.startswith(f"{root}/")]
+    packages = {path.partition("/")[0] for path in below if path.endswith("/__init__.py")}
+    modules = [module for module in _importable(chain(extensions, below)) if _is_installed(module.partition(".")[0])]
+    if "__init__.py" in below and own_names and packages.isdisjoint(own_names):
+        # The archive's folder is the package itself.
+        yield from _renamed([path for path in paths if _is_installed(re.split("[/.]", path)[0])], "", own_names[0])
+        return
+    is_named = not packages.isdisjoint(own_names) or not set(modules).isdisjoint(own_names)
+    for module in modules:
+        top, dot, _ = module.partition(".")
+        if top in packages or top in own_names or not (is_named or (dot and not root)):
+            yield module
+
+
+def _packages_at_the_top(paths: list[str]) -> list[str]:
+    return sorted({path.rpartition("/")[0] for path in paths if path.count("/") < 2 and is_init(path)})
+
+
+def _renamed(paths: list[str], folder: str, package: str) -> Iterator[str]:
+    layout = Layout()
+    place(layout.trees, folder, package.replace(".", "/"))
+    return _importable(layout.installed(paths, ()))
+
+
+def _importable(paths: Iterable[str]) -> Iterator[str]:
+    return (module for path in paths if (module := module_of(path)) is not None)
 
 
 def _built_path(source: _Source, path: str) -> str | None:
@@ -134,13 +238,6 @@ def _root(paths: list[str]) -> str:
         if has_modules and f"{root}/__init__.py" not in below:
             return root
     return ""
-
-
-def _below(root: str, paths: list[str]) -> Iterator[str]:
-    prefix = f"{root}/" if root else ""
-    for path in paths:
-        if path.startswith(prefix) and (module := module_of(path.removeprefix(prefix))) is not None:
-            yield module
 
 
 def _is_installed(top: str) -> bool:

@@ -12,13 +12,15 @@ from univers.version_range import MavenVersionRange
 from univers.versions import MavenVersion
 
 from securechain_ingest.errors import NotFound
-from securechain_ingest.registries.maven.effective import Texts, flattened, imports, inherit
+from securechain_ingest.registries.maven.effective import Texts, first_wins, inherit, joined
 from securechain_ingest.registries.maven.metadata import default_version, parse_listing, parse_metadata
 from securechain_ingest.registries.maven.names import MAVEN, Coordinates, identify
-from securechain_ingest.registries.maven.package import extension, repository, requirements
+from securechain_ingest.registries.maven.package import requirements
 from securechain_ingest.registries.maven.pom import Dependency, Pom, parse_pom
+from securechain_ingest.registries.maven.reading import read_bom
 from securechain_ingest.registries.maven.resolution import Effective, Effectives
 from securechain_ingest.registries.maven.versions import version_key
+from tests.registries.maven.poms import at_once
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "maven" / "metadata"
 
@@ -61,7 +63,7 @@ async def effective(folder: str, coordinates: Coordinates) -> Effective:
             raise NotFound(f"{wanted} was not recorded", url=str(wanted))
         return parse_pom(poms[wanted].read_bytes(), str(wanted))
 
-    return await Effectives(load).of(coordinates, await load(coordinates))
+    return await Effectives(load, nothing_listed, at_once).of(coordinates, await load(coordinates))
 
 
 def answers(folder: str, name: str) -> list[dict[str, Any]]:
@@ -115,12 +117,8 @@ async def test_what_a_recorded_artifact_manages_is_what_maven_computed(folder: s
         lineage = [await load(coordinates)]
         while (parent := lineage[-1].parent) is not None:
             lineage.append(await load(parent))
-        model = None
-        for pom in reversed(lineage):
-            model = inherit(pom, model)
-        assert model is not None
-        texts = Texts(model)
-        return dict(flattened(model, texts, [await management(one) for one in imports(model, texts)]))
+        reading = read_bom(joined(lineage))
+        return dict(first_wins([reading.own, *[await management(one) for one in reading.imports]]))
 
     found = await management(subject(folder))
     assert in_order([without(as_answered(one), "optional") for one in found.values()]) == in_order(
@@ -206,9 +204,9 @@ async def test_versions_in_a_loop_of_recorded_poms_are_survived() -> None:
 
 
 async def test_nested_properties_of_a_recorded_pom_are_put_in() -> None:
-    found = await alone("nested-properties.pom")
+    pom = parse_pom((FIXTURES / "pom" / "nested-properties.pom").read_bytes(), "")
 
-    assert found.texts("${channels.maven.groupId.nested}") == "org.reproducer.channels2"
+    assert Texts(inherit(pom, None))("${channels.maven.groupId.nested}") == "org.reproducer.channels2"
 
 
 async def test_a_recorded_child_finds_its_versions_in_its_recorded_parent() -> None:
@@ -240,9 +238,7 @@ async def test_a_recorded_relocation_in_another_encoding_is_read() -> None:
     ],
 )
 async def test_the_repository_of_a_recorded_pom(filename: str, expected: str) -> None:
-    found = await alone(filename)
-
-    assert repository(found.model, found.texts) == expected
+    assert (await alone(filename)).repository == expected
 
 
 @pytest.mark.parametrize(
@@ -255,7 +251,7 @@ async def test_the_repository_of_a_recorded_pom(filename: str, expected: str) ->
     ],
 )
 async def test_the_file_of_a_recorded_pom(filename: str, expected: str | None) -> None:
-    assert extension((await alone(filename)).texts) == expected
+    assert (await alone(filename)).file == expected
 
 
 LISTS = {
@@ -339,7 +335,11 @@ async def alone(filename: str, others: dict[Coordinates, str] | None = None) -> 
 
     pom = parse_pom((FIXTURES / "pom" / filename).read_bytes(), filename)
     own = Coordinates(*(pom.values.get(name, "") for name in ("groupId", "artifactId", "version")))
-    return await Effectives(load).of(own, pom)
+    return await Effectives(load, nothing_listed, at_once).of(own, pom)
+
+
+async def nothing_listed(group_id: str, artifact_id: str) -> tuple[str, ...]:
+    raise NotFound("no list was recorded", url=f"{group_id}:{artifact_id}")
 
 
 def edges(found: Effective) -> dict[str, str]:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from securechain_ingest.errors import Malformed
-from securechain_ingest.registries.feed import unpack
+from securechain_ingest.registries.feed import Listed, unpack
 from securechain_ingest.registries.pypi.feed import parse_changes, parse_listing
 from securechain_ingest.registries.pypi.names import identify
 
@@ -40,7 +40,7 @@ def test_a_list_of_all_recorded_names_is_read_in_pages() -> None:
 
     pages = parse_listing(body, "/simple/")
     assert [page.names for page in pages] == [10_000] * 21 + [2_862]
-    assert unpack(pages[0].packed)[1] == ("0-._.-._.-._.-._.-._.-._.-0", "2")
+    assert unpack(pages[0].packed)[1] == Listed("0-._.-._.-._.-._.-._.-._.-0", "2")
     serial, changes = parse_changes(body, len(projects) - 3, "/simple/")
     assert serial == len(projects)
     assert [name for name, _ in changes] == [project["name"] for project in projects[-3:]]

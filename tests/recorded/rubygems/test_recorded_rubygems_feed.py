@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from securechain_ingest.errors import Malformed
-from securechain_ingest.registries.feed import Change, Listed, unpack
+from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.registries.rubygems.gem_list import parse_listing, parse_tail
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "rubygems"
@@ -19,8 +19,9 @@ B_NOW = "86c02d3a3f4c31e6f47cec95dbb2109f"
 pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded payloads (shared/fixtures) are not at hand")
 
 
-def listed(file: Path) -> list[Listed]:
-    return [entry for page in parse_listing(file, "/versions") for entry in unpack(page.packed)]
+def listed(file: Path) -> list[tuple[str, str | None]]:
+    found = [entry for page in parse_listing(file, "/versions") for entry in unpack(page.packed)]
+    return [(entry.name, entry.revision) for entry in found]
 
 
 def test_a_gem_that_was_pushed_is_listed_until_its_only_version_is_yanked() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from securechain_ingest.errors import NotFound
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.pom import Dependency, Pom, parse_pom
@@ -52,19 +55,32 @@ def profiles(*entries: str) -> str:
     return f"<profiles>{''.join(entries)}</profiles>"
 
 
+async def at_once(function: Callable[..., Any], *args: Any) -> Any:
+    """What a parser pool does, here."""
+    return function(*args)
+
+
 class Shelf:
     """POMs by coordinates, and how often each was taken."""
 
     def __init__(self, *projects: tuple[Coordinates, bytes]) -> None:
         self._bodies = dict(projects)
         self.loads: list[str] = []
-        self.effectives = Effectives(self.load)
+        self.effectives = Effectives(self.load, self.versions, at_once)
 
     async def load(self, coordinates: Coordinates) -> Pom:
         self.loads.append(str(coordinates))
         if coordinates not in self._bodies:
             raise NotFound(f"{coordinates} is not here", url=str(coordinates))
         return parse_pom(self._bodies[coordinates], str(coordinates))
+
+    async def versions(self, group_id: str, artifact_id: str) -> tuple[str, ...]:
+        """Those that are here, in no order."""
+        self.loads.append(f"{group_id}:{artifact_id}")
+        found = tuple(one.version for one in self._bodies if one[:2] == (group_id, artifact_id))
+        if not found:
+            raise NotFound("no such package", url=f"{group_id}:{artifact_id}")
+        return found
 
     async def effective(self, name: str) -> Effective:
         coordinates = Coordinates(*name.split(":"))

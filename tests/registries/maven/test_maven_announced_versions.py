@@ -27,13 +27,34 @@ LAGGING = maven.Package(
         maven.Version("1.2", is_listed=False),
     ),
 )
+SCM = "<scm><url>https://github.com/some-owner/some-repo</url></scm>"
+RESET = maven.Package(
+    "org.made:reset",
+    (
+        maven.Version("2.8.0", is_listed=False),
+        maven.Version("2.9.0"),
+        maven.Version("2.10.0", is_listed=False, pom=SCM, members={"org/made/new/A.class": b""}),
+        maven.Version("2.11.0-beta-1", is_listed=False),
+    ),
+)
+PHANTOM = maven.Package(
+    "org.made:phantom",
+    (
+        maven.Version("1.0-rc5"),
+        maven.Version("1.0-rc6", pom=SCM, members={"org/made/real/A.class": b""}),
+        maven.Version("1.0-SNAPSHOT", has_pom=False, has_jar=False),
+        maven.Version("HEAD-SNAPSHOT", has_pom=False, members={"org/made/phantom/A.class": b""}),
+    ),
+)
+NOTHING = maven.Package("org.made:nothing", (maven.Version("1.0", has_pom=False, has_jar=False),))
 UNLISTED = maven.Package("org.made:unlisted", (maven.Version("1.0"),), listed=False)
 NAME = LAGGING.name
+WORLD = World((LAGGING, UNLISTED, RESET, PHANTOM, NOTHING))
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serve(World((LAGGING, UNLISTED))) as running:
+    with serve(WORLD) as running:
         yield running
 
 
@@ -149,8 +170,88 @@ async def test_a_version_is_never_taken_back(registry: Maven, server: Server) ->
     try:
         second = await registry.fetch(registry.identify(NAME), known(first))
     finally:
-        server.replace(World((LAGGING, UNLISTED)))
+        server.replace(WORLD)
 
     assert isinstance(second, Package)
     assert not second.lists_all_versions
     assert second.revision == revision(["1.0", "1.1", "1.2", "2.0"])
+
+
+async def names_and_repository(registry: Maven, package: Package) -> tuple[tuple[str, ...], str | None]:
+    return (await registry.import_names(package)).names, package.repository_url
+
+
+async def test_versions_that_a_listing_has_told_belong_to_the_package_and_the_newest_of_them_is_the_default(
+    registry: Maven,
+) -> None:
+    package = await announced(registry, RESET.name, "listed: 2.8.0 2.9.0 2.10.0")
+
+    assert sorted(versions_of(package)) == ["2.10.0", "2.8.0", "2.9.0"]
+    assert package.revision == revision(["2.8.0", "2.9.0", "2.10.0"])
+    assert await names_and_repository(registry, package) == (
+        ("org.made.new",),
+        "https://github.com/some-owner/some-repo",
+    )
+
+
+async def test_versions_that_were_told_once_count_for_the_default_when_the_list_changes(
+    registry: Maven, server: Server
+) -> None:
+    first = await announced(registry, RESET.name, "listed: 2.8.0 2.9.0 2.10.0")
+    server.replace(World((replace(RESET, versions=(*RESET.versions, maven.Version("2.9.1"))),)))
+    try:
+        second = await registry.fetch(registry.identify(RESET.name), known(first))
+    finally:
+        server.replace(WORLD)
+
+    assert isinstance(second, Package)
+    assert sorted(versions_of(second)) == ["2.9.0", "2.9.1"]
+    assert second.artifacts == first.artifacts
+
+
+async def test_a_visit_on_demand_has_the_versions_of_the_list_alone(registry: Maven) -> None:
+    assert versions_of(await first_visit(registry, RESET.name)) == ["2.9.0"]
+
+
+async def test_what_a_listing_tells_and_the_graph_has_costs_one_request(registry: Maven, server: Server) -> None:
+    first = await announced(registry, RESET.name, "listed: 2.8.0 2.9.0 2.10.0")
+    server.requests.clear()
+    again = await registry.fetch(registry.identify(RESET.name), known(first), at_least="listed: 2.10.0 2.9.0 2.8.0")
+
+    assert isinstance(again, Unchanged)
+    assert [request.status for request in server.requests] == [304]
+
+
+async def test_a_package_of_which_a_listing_tells_only_what_is_gone_is_not_there(registry: Maven) -> None:
+    with pytest.raises(NotFound):
+        await registry.fetch(registry.identify("org.made:long-gone"), None, at_least="listed: 1.0 1.1")
+
+
+async def test_a_listed_version_without_a_pom_is_never_the_default(registry: Maven, server: Server) -> None:
+    package = await first_visit(registry, PHANTOM.name)
+
+    assert sorted(versions_of(package)) == ["1.0-SNAPSHOT", "1.0-rc5", "1.0-rc6", "HEAD-SNAPSHOT"]
+    assert await names_and_repository(registry, package) == (
+        ("org.made.real",),
+        "https://github.com/some-owner/some-repo",
+    )
+    server.requests.clear()
+    newer = replace(PHANTOM, versions=(maven.Version("0.9"), *PHANTOM.versions))
+    server.replace(World((newer,)))
+    try:
+        second = await registry.fetch(registry.identify(PHANTOM.name), known(package))
+    finally:
+        server.replace(WORLD)
+    assert isinstance(second, Package)
+    assert [artifact.version for artifact in second.artifacts] == ["0.9"]
+
+
+async def test_a_package_without_any_pom_has_the_fallback_name_and_no_file_is_asked_for(
+    registry: Maven, server: Server
+) -> None:
+    package = await first_visit(registry, NOTHING.name)
+    server.requests.clear()
+
+    assert versions_of(package) == ["1.0"]
+    assert (await registry.import_names(package)).names == ("org.made",)
+    assert server.requests == []

@@ -108,6 +108,48 @@ def test_the_classes_of_kotlin_and_scala_are_classes() -> None:
     assert names("scala/util/parsing/Parser.class", "scala/util/parsing/package$.class") == ["scala.util.parsing"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "acme/syntax/Syntax$package.class",
+        "acme/syntax/Syntax$package$.class",
+        "acme/syntax/syntax$minustools$package.class",
+        "acme/syntax/package.class",
+        "acme/syntax/package$.class",
+        "acme/syntax/Only$.class",
+        "acme/syntax/$colon$colon.class",
+        "acme/syntax/$less$tilde$greater$.class",
+        "acme/syntax/ToolsKt.class",
+        "META-INF/versions/11/acme/syntax/Syntax$package.class",
+    ],
+)
+def test_what_scala_and_kotlin_define_outside_of_a_class_makes_a_package(path: str) -> None:
+    assert names(path) == ["acme.syntax"]
+
+
+@pytest.mark.parametrize(
+    "path", ["acme/A$B$.class", "acme/A$package$B.class", "acme/A$$anon$1.class", "acme/A$1.class"]
+)
+def test_a_nested_class_makes_no_package_in_scala_either(path: str) -> None:
+    assert names(path) == list(FALLBACK)
+
+
+def test_a_jar_inside_of_a_program_and_one_with_bytes_behind_it_have_their_packages() -> None:
+    body = jar({"BOOT-INF/classes/com/acme/App.class": b"", "org/springframework/boot/loader/Launcher.class": b""})
+
+    for padded in (b"#!/bin/bash\nexec java -jar $0\n" + body, body + bytes(3000), b"MZ" + body + b"\n"):
+        found = read_jar(io.BytesIO(padded), LIMITS, FALLBACK)
+        assert found.names == ("com.acme", "org.springframework.boot.loader")
+        assert found.error is None
+
+
+def test_only_the_end_of_a_program_is_read_for_the_packages_of_the_jar_in_it() -> None:
+    body = b"#!/bin/sh\n" + bytes(100_000) + jar({"data.bin": bytes(100_000), "a/A.class": bytes(100_000)}) + b"\n\n"
+    tail = SparseFile(len(body), [(len(body) - 70_000, body[-70_000:])])
+
+    assert read_jar(cast(BinaryIO, tail), LIMITS, FALLBACK).names == ("a",)
+
+
 def test_the_classes_of_an_aar_lie_in_the_jars_inside() -> None:
     classes = jar({"timber/log/Timber.class": b""})
     library = jar({"own/lib/A.class": b""})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import CursorLost, Malformed
-from securechain_ingest.registries.feed import Change, unpack
+from securechain_ingest.registries.feed import Change, Listed, unpack
+from securechain_ingest.registries.maven import index
 from securechain_ingest.registries.maven.index import decode, documents, uinfos
 from securechain_ingest.registries.maven.index_properties import parse_index_properties, parse_properties
-from securechain_ingest.registries.maven.index_records import read_chunk, read_listing, revision
+from securechain_ingest.registries.maven.index_records import listed_versions, read_chunk, read_listing, revision
 from tests.registry_server.maven.index import Fields, encoded, field, framed, modified_utf8, packed, records
+from tests.steps import assert_linear
 
 TEXT = st.text(max_size=30)
 DOCUMENTS = st.lists(st.dictionaries(st.sampled_from(["u", "m", "i", "n", "d", "1", "del", "x"]), TEXT, max_size=6))
@@ -144,10 +147,65 @@ def test_versions_are_those_of_the_artifacts_own_files(tmp_path: Path) -> None:
 
     [(page, _)] = read_listing(str(file), "the index").pages
 
-    assert {entry.name: entry.revision for entry in unpack(page)} == {
-        "org.example:thing": revision(["1.1", "1.0"]),
-        "org.Example:Other": revision(["2.0"]),
-    }
+    assert unpack(page) == [
+        Listed("org.example:thing", revision(["1.1", "1.0"]), "listed: 1.0 1.1"),
+        Listed("org.Example:Other", revision(["2.0"]), "listed: 2.0"),
+    ]
+
+
+def test_a_version_that_can_be_no_folder_counts_in_the_revision_and_is_not_told(tmp_path: Path) -> None:
+    file = tmp_path / "index.gz"
+    odd = ["[1.0,2.0)", "a/b", "${v}", "..", "bell\x07", "with blank"]
+    file.write_bytes(packed([document for version in (*odd, "1.0") for document in records("g:a", version, 1)]))
+
+    [(page, _)] = read_listing(str(file), "the index").pages
+
+    assert unpack(page) == [Listed("g:a", revision([*odd, "1.0"]), "listed: 1.0")]
+
+
+def test_of_very_many_versions_a_listing_names_none(tmp_path: Path) -> None:
+    file = tmp_path / "index.gz"
+    versions = [f"1.{'0' * 40}.{number}" for number in range(1000)]
+    file.write_bytes(packed([document for version in versions for document in records("g:a", version, 1)]))
+
+    [(page, _)] = read_listing(str(file), "the index").pages
+
+    assert unpack(page) == [Listed("g:a", revision(versions), None)]
+
+
+def test_what_was_told_is_read_back() -> None:
+    assert listed_versions("listed: 1.0 1.1 1.0") == (("1.0", "1.1"), True)
+    assert listed_versions("1.0 1.1 1.0") == (("1.0", "1.1"), False)
+    assert listed_versions(None) == ((), False)
+
+
+def index_of(size: int, *, fields: bool) -> io.BytesIO:
+    """One document of very many fields, or very many documents; some `size` bytes."""
+    number = size // 20
+    made = framed([field(f"f{each}", "x") for each in range(number)])
+    small = encoded({"u": "g|a|1|NA"})
+    return io.BytesIO(gzip.compress(struct.pack(">bq", 1, 0) + (made if fields else small * number), 1))
+
+
+@pytest.mark.parametrize("fields", [True, False])
+def test_documents_large_and_small_are_walked_over_in_steps_by_their_length(
+    fields: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_BLOCK_BYTES", 512)
+
+    def prepare(size: int) -> Callable[[], object]:
+        file = index_of(size, fields=fields)
+        return lambda: [len(block) for block in documents(file, "the index")]
+
+    assert_linear(prepare, 20_000)
+
+
+def test_properties_are_read_in_steps_by_their_length() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        lines = b"key=" + b"a\\\n" * size + b"\n" + b"k\\:=v\n" * size
+        return lambda: parse_properties(lines)
+
+    assert_linear(prepare)
 
 
 def test_a_chunk_tells_new_versions_and_packages_that_lost_some(tmp_path: Path) -> None:

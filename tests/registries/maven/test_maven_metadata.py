@@ -35,7 +35,7 @@ def test_a_list_of_other_things_is_that_of_no_package(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"<html></html>", b"<project/>", b"<!DOCTYPE metadata []>" + metadata("1")]
+    "body", [b"", b"{}", b"<html></html>", b"<project/>", b"<!DOCTYPE metadata [<!ENTITY a 'b'>]>" + metadata("1")]
 )
 def test_what_is_no_list_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):

@@ -125,8 +125,14 @@ def test_the_vendor_is_else_the_first_part_of_the_group() -> None:
         ("${packaging.type}", "jar"),
         ("aar", "aar"),
         ("war", "war"),
+        ("hpi", "hpi"),
         ("pom", None),
         ("bom", None),
+        ("klib", None),
+        ("toml", None),
+        ("tar.gz", None),
+        ("so", None),
+        ("eclipse-target-definition", None),
     ],
 )
 def test_the_file_of_an_artifact_follows_from_its_packaging(packaging: str | None, expected: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -67,16 +68,49 @@ def test_what_maven_reads_is_read(body: bytes) -> None:
         b"<project>" + b"&a" * 30_000,
         b"<project><version>&nosuchentity;</version></project>",
         b'<!DOCTYPE project [<!ENTITY a "1">]><project><version>&a;</version></project>',
-        b'<!DOCTYPE project SYSTEM "http://127.0.0.1:1/x.dtd"><project><version>1</version></project>',
+        b'<!DOCTYPE project SYSTEM "x.dtd"><project><version>&a;</version></project>',
+        b'<!DOCTYPE project SYSTEM "x.dtd" [<!ENTITY % a SYSTEM "file:///etc/passwd"> %a;]><project/>',
+        b"<!DOCTYPE project [<!ATTLIST project x CDATA 'y'>]><project><version>1</version></project>",
+        b"<!DOCTYPE project><!DOCTYPE project><project><version>1</version></project>",
+        '<!DOCTYPE project [<!ENTITY % a SYSTEM "file:///etc/passwd"> %a;]><project/>'.encode("utf-16"),
         b'<!doctype project [<!ENTITY a SYSTEM "file:///etc/passwd">]><project><version>&a;</version></project>',
         b"<!-- " + b"x" * 8000 + b' --><!DOCTYPE project [<!ENTITY a "1">]><project><version>1</version></project>',
         '<!DOCTYPE project [<!ENTITY a "1">]><project><version>1</version></project>'.encode("utf-16"),
         b"<project>" + b"<a>" * 100_000 + b"</a>" * 100_000 + b"</project>",
     ],
 )
-def test_what_is_no_pom_or_brings_a_document_type_is_malformed(body: bytes) -> None:
+def test_what_is_no_pom_or_brings_declarations_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         parsed(body)
+
+
+@pytest.mark.parametrize(
+    "prolog",
+    [
+        "<!DOCTYPE project>",
+        '<?xml version="1.0"?>\n<!DOCTYPE project >\n',
+        '<!DOCTYPE project SYSTEM "http://127.0.0.1:1/x.dtd">',
+        '<!DOCTYPE project PUBLIC "-//x//y" "http://127.0.0.1:1/x.dtd">',
+        "<!DOCTYPE project [\n]>",
+        "<!doctype project>",
+        "<!-- <!DOCTYPE project [ --><?pi x?><!DOCTYPE project><!-- x -->",
+        "\ufeff<!DOCTYPE project>",
+        f"<!-- {'x' * 8000} --><!DOCTYPE project>",
+    ],
+)
+def test_a_document_type_that_declares_nothing_is_passed_over(prolog: str) -> None:
+    assert parsed(f"{prolog}<project><version>1&oslash;</version></project>").values["version"] == "1ø"
+
+
+def test_no_file_of_this_machine_is_read_for_a_document(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("not for you")
+    for encoding in ("utf-16", "utf-32", "utf-7"):
+        head = f'<?xml version="1.0" encoding="{encoding}"?>'
+        declared = f'<!DOCTYPE project [<!ENTITY % a SYSTEM "{secret.as_uri()}"> %a;]><project/>'
+        with pytest.raises(Malformed) as failure:
+            parsed((head + declared).encode(encoding))
+        assert "secret" not in str(failure.value)
 
 
 @given(st.binary(max_size=200) | st.text("<>/project&;! ", max_size=60).map(str.encode))
@@ -122,6 +156,9 @@ def test_dependencies_of_plugins_and_profiles_that_are_not_active_do_not_count()
         "<activeByDefault>true</activeByDefault>",
         "<activeByDefault>true</activeByDefault><jdk>1.4</jdk>",
         "<jdk>17</jdk><property><name>!anything</name></property>",
+        "<property><name>java.home</name></property>",
+        "<property><name>maven.version</name></property>",
+        "<property><name>java.vendor</name><value>!some vendor of old</value></property>",
     ],
 )
 def test_these_profiles_are_active(activation: str) -> None:
@@ -140,6 +177,8 @@ def test_these_profiles_are_active(activation: str) -> None:
         "<jdk>(,11)</jdk>",
         "<jdk>[1.5,1.6],[17,)</jdk>",
         "<jdk>[x,y]</jdk>",
+        "<property><name>!java.vm.name</name></property>",
+        "<property><name>user.home</name><value>/home/somebody</value></property>",
         "<os><family>windows</family></os>",
         "<os><family>mac</family></os>",
         "<os><name>Linux</name><arch>aarch64</arch></os>",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from univers.version_range import NpmVersionRange
 from univers.versions import SemverVersion
 
-from securechain_ingest.registries.npm.constraints import constraints
+from securechain_ingest.registries.npm.constraints import constraints, either
 from securechain_ingest.registries.semver_ranges import MAX_RANGE_LENGTH, NOTHING
 
 TABLE = json.loads((Path(__file__).parent / "node_semver_ranges.json").read_text())
@@ -84,10 +84,66 @@ def test_a_range_that_clients_read_right_is_written_as_declared(declared: str) -
         (">2 <1", NOTHING),
         ("1.2.3 - 1.2.3", "1.2.3"),
         (">=1.2.3 <=1.2.3", "1.2.3"),
+        ("> =1", ">=1.0.0"),
+        ("> =1.2.3", ">=1.2.3"),
+        ("< =1", "<2.0.0"),
+        (">= 0.4.0, < 0.4.11", "<0.4.11"),
+        ("^1 || latest", "^1"),
+        ("latest || ^1 || http", "^1"),
+        ("1.2.3 foo 4.5.6", NOTHING),
+        ("1.2.3 foo", "1.2.3"),
+        ("foo *", "any"),
+        ("^1.2.3, ^2.0.0", ">=2.0.0 <3.0.0"),
+        (">=1.0.0 && <2.0.0", ">=1.0.0 <2.0.0"),
+        ("^1.2.3 | ^2.0.0", NOTHING),
+        ("1.2.3*", "1.2.3"),
+        ("01.02.03", "1.2.3"),
+        ("\ufeff1.2.3\u00a0", "1.2.3"),
+        ("1.2.3-a.01", "1.2.3-a.1"),
     ],
 )
 def test_a_range_that_clients_misread_is_spelled_out(declared: str, written: str) -> None:
     assert constraints(declared) == written
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "latest",
+        "foo bar",
+        "x.1",
+        "foo * bar",
+        "^",
+        ">",
+        "1.2.3.4",
+        "99999999999999999999",
+        "^1 || 9007199254740992",
+        "^1 user/repo",
+        "./1.2.3 ^1",
+        "1.2.3 file.tgz",
+        "workspace: ^1",
+        "git+ssh: 1.2.3",
+    ],
+)
+def test_what_npm_takes_for_a_tag_a_path_or_an_address_is_written_as_declared(declared: str) -> None:
+    assert constraints(declared) == declared
+
+
+@pytest.mark.parametrize(
+    ("declared", "written"),
+    [
+        (["^1", "^2"], "^1 || ^2"),
+        (["^1", "^1"], "^1"),
+        (["^1.2.0", "^1.3.0"], ">=1.2.0 <2.0.0"),
+        (["1 || 2", "3"], "1.x || 2.x || 3.x"),
+        (["^1", "*"], "any"),
+        (["^1", "latest"], "any"),
+        (["latest"], "any"),
+        ([">2 <1", "^1"], "^1"),
+    ],
+)
+def test_several_entries_on_one_package_admit_what_one_of_them_admits(declared: list[str], written: str) -> None:
+    assert either(declared) == written
 
 
 def test_a_range_of_absurd_length_is_not_taken_apart() -> None:
@@ -98,7 +154,12 @@ def test_a_range_of_absurd_length_is_not_taken_apart() -> None:
 
 Comparator = tuple[str, list[str]]
 
-_parts = st.lists(st.integers(0, 3).map(str) | st.sampled_from("xX*"), min_size=1, max_size=3)
+# A number behind a wildcard makes no range.
+_parts = st.builds(
+    lambda numbers, wildcards: [*map(str, numbers), *wildcards][:3] or ["*"],
+    st.lists(st.integers(0, 3), max_size=3),
+    st.lists(st.sampled_from("xX*"), max_size=2),
+)
 _comparators = st.tuples(st.sampled_from(["", "=", "^", "~", "~>", ">", ">=", "<", "<="]), _parts)
 _hyphens = st.tuples(st.just("-"), _parts, _parts)
 _alternatives = st.lists(st.lists(_comparators, min_size=1, max_size=3) | _hyphens, min_size=1, max_size=4)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.registries.npm.exports import exported_subpaths
 from securechain_ingest.registries.npm.import_names import is_internal
+from tests.steps import assert_linear
 
 MODULES = (
     "index.js",
@@ -24,7 +27,9 @@ MODULES = (
 
 
 def subpaths(exports: object) -> list[str]:
-    return sorted(exported_subpaths(exports, MODULES, is_internal))
+    found, are_all = exported_subpaths(exports, MODULES, is_internal)
+    assert are_all
+    return sorted(found)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +58,16 @@ def test_only_the_package_itself_is_exposed(exports: object) -> None:
         "./lib/a.js",
         {"import": "./lib/b.mjs"},
         {"node": {"import": {"types": "./a.d.ts", "default": "./lib/b.mjs"}}},
-        ["./gone.js", "./lib/a.js"],
+        ["gone.js", "../lib/a.js", "./lib/a.js"],
         [{"browser": ["./lib/a.js"]}],
+        {"import": "./gone.js", "require": "./lib/a.js"},
+        {"types": "./gone.d.ts", "default": "./lib/a.js"},
+        {"browser": "./gone.js", "default": "./lib/a.js"},
+        {"deno": "./lib/a.js", "types": "./gone.d.ts"},
+        {"node": {"browser": "./gone.js"}, "default": "./lib/a.js"},
+        "./lib//a.js",
+        "./lib/%61.js",
+        "./lib/a.js?version#part",
     ],
 )
 def test_a_subpath_counts_if_any_condition_leads_to_a_module(target: object) -> None:
@@ -66,6 +79,113 @@ def test_a_condition_of_the_authors_own_leads_a_user_nowhere(condition: str) -> 
     assert subpaths(
         {"./*": {condition: "./lib/deep/*", "import": "./lib/*.mjs"}, "./own": {condition: "./lib/a.js"}}
     ) == ["b"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "./node_modules/b.js",
+        "./lib/node_modules/b.js",
+        "./NODE_MODULES/b.js",
+        "./node%5Fmodules/b.js",
+        "./lib/../index.js",
+        "./lib/./a.js",
+        "./lib/%2e%2E/index.js",
+        "./lib%2Fa.js",
+        "./lib\\..\\index.js",
+        "lib/a.js",
+        "./lib",
+        "./lib/",
+        {"default": "./gone.js", "node": "./lib/a.js"},
+        {"node": "./gone.js", "default": "./lib/a.js"},
+        {"node": None, "default": "./lib/a.js"},
+        {"0": "./lib/a.js"},
+        ["./gone.js", "./lib/a.js"],
+        [{"1": "./index.js"}, "./lib/a.js"],
+        {"deno": "./gone.js", "default": "./gone.js", "browser": "./lib/a.js"},
+    ],
+)
+def test_a_target_that_node_refuses_or_does_not_find_leads_nowhere(target: object) -> None:
+    modules = (*MODULES, "node_modules/b.js", "lib/node_modules/b.js")
+
+    assert exported_subpaths({"./some": target}, modules, is_internal) == (set(), True)
+
+
+def test_a_pattern_does_not_lead_below_node_modules() -> None:
+    modules = ("node_modules/b.js", "lib/node_modules/b.js", "lib/b.js")
+    exports = {"./x/*": "./node_modules/*", "./y/*": "./lib/*", "./z/*": "./lib/node_modules/*"}
+
+    assert exported_subpaths(exports, modules, is_internal) == ({"y/b.js"}, True)
+
+
+def test_the_older_and_the_newer_form_of_a_folder_are_one() -> None:
+    assert subpaths({"./": "./", "./*": "./lib/*.js"}) == ["a", "deep/c", "internal/d"]
+
+
+def test_deeply_nested_conditions_do_no_harm() -> None:
+    target: object = "./lib/a.js"
+    for _ in range(900):
+        target = {"node": [target]}
+
+    assert subpaths({"./some": target}) == []
+
+
+def patterns_and_files(size: int) -> tuple[dict[str, object], list[str]]:
+    """As many patterns as files; each pattern's target has the beginning of every file, and none its end."""
+    exports: dict[str, object] = {f"./p{number}/*": f"./lib/*-{number}.js" for number in range(size)}
+    return exports, [f"lib/file_{number}.js" for number in range(size)]
+
+
+def patterns_that_all_match(size: int) -> tuple[dict[str, object], list[str]]:
+    exports: dict[str, object] = {f"./p{number}/*": "./lib/*" for number in range(size)}
+    return exports, [f"lib/file_{number}.js" for number in range(size)]
+
+
+def patterns_that_hide_each_other(size: int) -> tuple[dict[str, object], list[str]]:
+    """One pattern leads to every file, and many that are more specific have to be asked first."""
+    exports: dict[str, object] = {f"./file_*{number}": None for number in range(size)}
+    return exports | {"./*": "./*"}, [f"file_{number}.js" for number in range(size)]
+
+
+def patterns_of_every_length(size: int) -> tuple[dict[str, object], list[str]]:
+    exports: dict[str, object] = {f"./{'a' * number}*": f"./{'a' * number}*" for number in range(size)}
+    return exports, [f"{'a' * 250}{number}.js" for number in range(size)]
+
+
+def conditions_in_conditions(size: int) -> tuple[dict[str, object], list[str]]:
+    target: dict[str, object] = {f"c{number}": ["./gone.js"] * 3 for number in range(size)}
+    return {"./a": target, "./b/*": target}, ["a.js"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        patterns_and_files,
+        patterns_that_all_match,
+        patterns_that_hide_each_other,
+        patterns_of_every_length,
+        conditions_in_conditions,
+    ],
+)
+@pytest.mark.parametrize("size", [50, 200])
+def test_the_work_grows_with_the_patterns_and_the_files_and_not_with_their_product(
+    make: Callable[[int], tuple[dict[str, object], list[str]]], size: int
+) -> None:
+    def prepare(each: int) -> Callable[[], object]:
+        exports, modules = make(each)
+        kept = dict.fromkeys(modules)
+        return lambda: exported_subpaths(exports, kept, is_internal)
+
+    assert_linear(prepare, size)
+
+
+def test_of_patterns_with_very_many_matches_those_nearest_to_the_root_are_found() -> None:
+    exports: dict[str, object] = {f"./p{number}/*": "./lib/*" for number in range(100)}
+    found, are_all = exported_subpaths(exports, [f"lib/{'x/' * (n % 9)}{n}.js" for n in range(500)], is_internal)
+
+    assert not are_all
+    assert {f"p{number}/0.js" for number in range(100)} <= found
+    assert "p0/x/x/x/x/x/x/x/x/8.js" not in found
 
 
 def test_a_named_subpath_is_public_whatever_it_is_called() -> None:

@@ -41,19 +41,56 @@ def names(*paths: str, name: str | None = None, folder: str = "package", **manif
 def test_files_are_named_without_suffix_and_index_files_by_their_folder() -> None:
     assert names("index.js", "lib/router/index.js", "lib/router/route.js", "lib/a.mjs", "lib/b.cjs", "src/c.ts") == [
         "pkg",
-        "pkg/lib/a",
-        "pkg/lib/b",
+        "pkg/lib/a.mjs",
+        "pkg/lib/b.cjs",
         "pkg/lib/router",
         "pkg/lib/router/route",
         "pkg/src/c",
     ]
 
 
-def test_one_module_in_several_formats_has_one_name() -> None:
-    assert names("lib/a.js", "lib/a.mjs", "lib/a.cjs", "lib/a.d.ts", "lib/b.d.mts", "lib/c.d.json.ts") == [
+def test_a_module_has_one_name_for_scripts_and_one_for_each_format_that_has_to_be_named() -> None:
+    assert names("a.js", "a.ts", "a.mjs", "a.cjs", "a.d.ts", "b.d.mts", "c.d.json.ts") == [
         "pkg",
-        "pkg/lib/a",
+        "pkg/a",
+        "pkg/a.cjs",
+        "pkg/a.mjs",
     ]
+
+
+def test_what_require_finds_with_its_ending_alone_has_it() -> None:
+    assert names("index.cjs", "index.mjs", "native.node", "x.json", "lib/index.cjs") == [
+        "pkg",
+        "pkg/index.cjs",
+        "pkg/index.mjs",
+        "pkg/lib/index.cjs",
+        "pkg/native.node",
+        "pkg/x.json",
+    ]
+
+
+def test_a_folder_s_index_may_be_data_or_native() -> None:
+    assert names("a/index.json", "b/index.node", "c/index.mjs") == [
+        "pkg",
+        "pkg/a",
+        "pkg/a/index.json",
+        "pkg/b",
+        "pkg/b/index.node",
+        "pkg/c/index.mjs",
+    ]
+
+
+@pytest.mark.parametrize("spelled", ["package/./{}", "package//{}", "./package/{}", "package/././/{}"])
+def test_member_names_are_read_as_paths(spelled: str) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, text in {"package.json": b'{"name": "pkg"}', "lib/a.js": b"", "lib/./b.js": b""}.items():
+            member = tarfile.TarInfo(spelled.format(path))
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    packed.seek(0)
+
+    assert read_tarball(packed, LIMITS, None).names == ("pkg", "pkg/lib/a", "pkg/lib/b")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +108,7 @@ def test_one_module_in_several_formats_has_one_name() -> None:
         ".storybook/config.js",
         "README.md",
         "style.css",
-        "data.json",
+        "lib/package.json",
         "types.d.ts",
         "types.d.mts",
         "lib/odd (1).js",
@@ -92,10 +129,32 @@ def test_the_package_itself_stands_although_its_main_file_is_a_built_one() -> No
 def test_a_folder_with_a_package_json_of_its_own_is_imported_by_its_name() -> None:
     assert names(
         'hooks/package.json={"main": "../dist/hooks.js"}',
+        "dist/hooks.js",
         'esm/package.json={"type": "module"}',
         "broken/package.json={",
         'test/package.json={"main": "a.js"}',
     ) == ["pkg", "pkg/hooks"]
+
+
+@pytest.mark.parametrize("main", ["a.js", "a", "./a", "../lib/b", "../lib/b/", "deep", "deep/", "x", "./deep/index"])
+def test_a_folder_s_main_module_is_found_as_node_finds_it(main: str) -> None:
+    files = ("hooks/a.js", "lib/b/index.js", "hooks/deep/index.json", "hooks/x.json", "hooks/n.node")
+
+    assert "pkg/hooks" in names(f'hooks/package.json={{"main": "{main}"}}', *files)
+
+
+@pytest.mark.parametrize("main", ["gone", "/a.js", "a.mjs.js", "../../pkg/hooks/a", "", ".", 7, None])
+def test_a_folder_whose_main_module_is_not_there_has_no_name(main: object) -> None:
+    assert "pkg/hooks" not in names(f"hooks/package.json={json.dumps({'main': main})}", "hooks/a.js")
+
+
+def test_exports_with_more_matches_than_can_be_looked_at_are_told() -> None:
+    exports = {f"./p{number}/*": "./lib/*" for number in range(60)}
+    packed = tarball({"exports": exports}, *(f"lib/{number}.js" for number in range(60)))
+    found = read_tarball(io.BytesIO(packed), LIMITS, None)
+
+    assert found.error is not None
+    assert "nearest to the root" in found.error
 
 
 def test_with_exports_only_what_they_expose_can_be_imported() -> None:

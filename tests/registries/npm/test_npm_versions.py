@@ -78,3 +78,8 @@ def _or_none(read, name: str):  # type: ignore[no-untyped-def]  # either class o
         return read(name)
     except (ValueError, InvalidVersion):
         return None
+
+
+def test_a_name_of_absurd_length_has_no_order() -> None:
+    with pytest.raises(ValueError, match="characters"):
+        version_key("1.0.0-" + "1." * 1000 + "!")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.feed import Listed
 from securechain_ingest.registries.nuget.catalog import Event, normal_stamp, parse_index, parse_page
 from securechain_ingest.registries.nuget.listed import Met
 from tests.registry_server.history import moment
@@ -97,11 +98,11 @@ def test_whatever_happened_a_package_is_listed_once_if_a_version_is_left(
 
     with TemporaryDirectory() as folder:
         met = Met(Path(folder) / "met.db", "")
-        found: list[tuple[str, str | None]] = []
+        found: list[Listed] = []
         pages = [events[start : start + page_items] for start in range(0, len(events), page_items)]
         for page in reversed(pages):
             found += met.add(reversed(page))
         met.close()
 
-    assert dict(found) == left
+    assert {entry.name: entry.revision for entry in found} == left
     assert len(found) == len(left)

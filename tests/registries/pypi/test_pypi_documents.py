@@ -120,11 +120,37 @@ def test_the_default_version_is_what_pip_takes(versions: list[str], latest: str 
     assert default_version(latest, releases) == expected
 
 
-def test_a_version_that_can_be_had_is_preferred_as_the_default() -> None:
-    releases = project({"1.0": [WHEEL], "2.0": [WHEEL | {"yanked": True}], "3.0": []}).releases
+YANKED = WHEEL | {"yanked": True}
+EGG = WHEEL | {"filename": "some_package-2.0-py3.egg"}
 
-    assert releases is not None
-    assert default_version(None, releases) == "1.0"
+
+@pytest.mark.parametrize(
+    ("releases", "latest", "expected"),
+    [
+        ({"1.0": [WHEEL], "2.0": []}, "2.0", "1.0"),
+        ({"1.0": [WHEEL], "2.0": [YANKED], "3.0": []}, None, "1.0"),
+        ({"1.0": [WHEEL], "2.0": [YANKED]}, "2.0", "1.0"),
+        ({"1.0": [SDIST], "2.0": [EGG]}, "2.0", "1.0"),
+        ({"1.0": [WHEEL], "2.0": [YANKED, SDIST]}, "1.0", "2.0"),
+        ({"1.0": [WHEEL], "2.0rc1": [WHEEL]}, "2.0rc1", "1.0"),
+        ({"1.0": [], "2.0rc1": [WHEEL]}, "1.0", "2.0rc1"),
+        ({"1.0": [YANKED], "2.0rc1": [WHEEL]}, "1.0", "2.0rc1"),
+        ({"1.0": [WHEEL], "2.0": [WHEEL | {"requires_python": ">=3.99"}]}, "2.0", "1.0"),
+        ({"1.0": [WHEEL], "2.0": [WHEEL | {"requires_python": ">=3.8, <4"}]}, "1.0", "2.0"),
+        ({"1.0": [WHEEL], "2.0": [WHEEL | {"requires_python": ">=3.x"}]}, None, "2.0"),
+        ({"1.0": [WHEEL | {"requires_python": "<3"}], "2.0": [WHEEL | {"requires_python": "<3"}]}, None, "2.0"),
+        ({"1.0": [YANKED], "2.0": [YANKED], "3.0": []}, None, "2.0"),
+        ({"1.0": [], "2.0": []}, "1.0", "2.0"),
+        ({"1.0": [WHEEL], "1.0.0": []}, "1.0.0", "1.0"),
+    ],
+)
+def test_the_default_version_is_the_newest_that_pip_takes(
+    releases: dict[str, list[dict[str, object]]], latest: str | None, expected: str
+) -> None:
+    found = project(releases).releases
+
+    assert found is not None
+    assert default_version(latest, found) == expected
 
 
 def artifacts(*filenames: str) -> list[str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.remote import tail_window
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.errors import ArchiveRefused
@@ -22,29 +18,7 @@ from securechain_ingest.registries.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.pypi.client import PyPI
 from securechain_ingest.registries.pypi.import_names import module_of, read_wheel
 from securechain_ingest.registries.pypi.source_names import read_sdist
-
-LIMITS = ArchiveLimits(max_members=100_000, max_expanded_bytes=100_000_000)
-METADATA = b"Metadata-Version: 2.5\nName: own\nVersion: 1.0\n"
-
-
-def zipped(members: Mapping[str, bytes]) -> io.BytesIO:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for name, contents in members.items():
-            archive.writestr(name, contents)
-    packed.seek(0)
-    return packed
-
-
-def tarred(members: Mapping[str, bytes]) -> io.BytesIO:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, contents in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(contents)
-            archive.addfile(member, io.BytesIO(contents))
-    packed.seek(0)
-    return packed
+from tests.registries.pypi.archives import LIMITS, METADATA, tarred, zipped
 
 
 def wheel(*paths: str, metadata: bytes = METADATA) -> list[str]:

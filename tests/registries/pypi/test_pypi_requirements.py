@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.pypi.names import identify
 from securechain_ingest.registries.pypi.requirements import read_requirements, requirements_of_metadata
+from tests.steps import assert_linear
 
 OWNER = identify("Some-Package")
 
@@ -77,20 +80,133 @@ def test_a_package_that_plainly_requires_itself_is_taken_at_its_word() -> None:
     assert required("Some.Package>=1.0") == {"pkg:pypi/some-package": ">=1.0"}
 
 
-@pytest.mark.parametrize("line", ["other>=1.0.*", "other (>=2.0-dev_r1,<3)", "other==0.1.*.*", "other >= dev"])
-def test_clauses_from_before_pep_440_leave_the_requirement_without_constraint(line: str) -> None:
-    assert required(line) == {"pkg:pypi/other": "any"}
-    assert required(f'{line}; python_version < "3"') == {}
+@pytest.mark.parametrize(
+    ("line", "constraints"),
+    [
+        ("other>=1.0.*", ">=1.0"),
+        ("other (>=1.19.*)", ">=1.19"),
+        ("other (>= 1.0.*,)", ">=1.0"),
+        ("other (>=1.9.*, <3.4.*)", ">=1.9, <3.4"),
+        ("other (<=1.*)", "<=1"),
+        ("other>=1.x", ">=1"),
+        ("other>=9.0.0a1.0", ">=9.0.0a1"),
+        ("other>=9a1.0", ">=9a1"),
+        ("other!=3.0*", "<3.0, >=3.1"),
+        ("other (>=2.7,!=3.0*,!=3.1*)", ">=2.7, <3.0, >=3.2"),
+        ("other==3*", ">=3, <4"),
+        ("other==0.1.*.*", ">=0.1, <0.2"),
+        ("other (!=~5.0,>=4.12)", "<5.0, >=5.1, >=4.12"),
+        ('other>"1.0"', ">1.0"),
+        ("other>= '2.7'", ">=2.7"),
+        ("other>=1.3.0,<1.4.0',", ">=1.3.0, <1.4.0"),
+        ("'other' >=1.19\"", ">=1.19"),
+        ('other ">=1.19"; python_version >= "3.7"', ">=1.19"),
+        ("other (>=7.2.0<8.0.0)", ">=7.2.0, <8.0.0"),
+        ("other >=3.6,", ">=3.6"),
+        ("other >=3.6, ", ">=3.6"),
+        ("other => 1.0", ">=1.0"),
+        ("other =< 1.0", "<=1.0"),
+        ("other = 1.0", "==1.0"),
+        ("other > = 1.0", ">=1.0"),
+        ("other = = 1.0", "==1.0"),
+        ("other <> 1.0", "!=1.0"),
+        ("other ~= 1.0.*", ">=1.0, <2"),
+        ("other ~= 1", ">=1.0, <2"),
+        ("other ~> 1.2", ">=1.2, <2"),
+        ("other ^1.2.3", ">=1.2.3, <2"),
+        ("other ^0.2", ">=0.2, <0.3"),
+        ("other (~1.2.3)", ">=1.2.3, <1.3"),
+        ("other (1.0)", "==1.0"),
+        ("other >dev", ">0.0.0dev"),
+        ("other>=1.9.0+cu111", ">=1.9.0"),
+        ("other (>=2.0-dev_r1,<3)", "<3"),
+        ("other >= dev", "any"),
+        ("other==*", "any"),
+        ("other>=", "any"),
+        ("other>=1.0 or so", "any"),
+        ("other[", "any"),
+        ("other[a b]>=1", ">=1"),
+        ("other @ ", "any"),
+        ("other>=1.0 # as tested", ">=1.0"),
+    ],
+)
+def test_clauses_that_pep_440_does_not_allow_are_read_as_they_were_meant(line: str, constraints: str) -> None:
+    assert required(line) == {"pkg:pypi/other": constraints}
+    assert ";" in line or required(f'{line}; python_version < "3"') == {}
 
 
 @pytest.mark.parametrize(
-    "line", ["", "???", "-other", "other; python_versio > '3'", 7, None, ["other"], "o" * 20_000, "a; " + "(" * 9000]
+    "marker",
+    ["", " ", "python_version >= 3.8", "python_versio > '3'", "sys_platform == 'linux", "((", "extra == ", "???"],
+)
+def test_a_marker_that_is_none_leaves_the_requirement_certain(marker: str) -> None:
+    assert required(f"other>=1.0;{marker}") == {"pkg:pypi/other": ">=1.0"}
+    assert required(f"other (>=1.0.*);{marker}") == {"pkg:pypi/other": ">=1.0"}
+
+
+@pytest.mark.parametrize("marker", ["extra == test", "extra == 'test", "python_version >= 3 and extra=='test'"])
+def test_a_requirement_of_an_extra_is_none_however_its_marker_is_written(marker: str) -> None:
+    assert required(f"other>=1.0; {marker}") == {}
+
+
+_ADDRESSES = """
+git+https://host.example/x.git
+git+ssh://git@host.example/x.git@v1
+git+https://host.example/x.git#egg=other
+git+https://host.example/x.git ; os_name == 'posix'
+https://host.example/x.whl
+hg+http://host.example/x
+svn+svn://host.example/x
+ssh://x/y
+git@host.example:owner/x.git
+git@host.example/owner/x
+host.example/x.whl
+-e git+https://host.example/x.git#egg=x
+file:///x.whl
+./x.whl
+../x
+/x
+C:\\x.whl
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *_ADDRESSES.strip().splitlines(),
+        *("", "???", "-other", 7, None, ["other"], "o" * 20_000, "other or third"),
+        *("third>=" + "9" * 4301, "third (>=1." + "1" * 5000 + ")"),
+    ],
 )
 def test_a_line_that_nobody_can_read_is_told_and_the_others_count(line: object) -> None:
     declared = read_requirements([line, "other>=1"], OWNER)
 
-    assert [requirement.target.name for requirement in declared.requirements] == ["other"]
+    assert [(r.target.name, r.constraints) for r in declared.requirements] == [("other", ">=1")]
     assert declared.unreadable == (str(line)[:200],)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["other@git+https://host.example/x.git", "other @ git@host.example:owner/x.git", "other @ file:x.whl", "other@./x"],
+)
+def test_an_address_behind_a_name_is_a_requirement_of_that_name(line: str) -> None:
+    assert required(line) == {"pkg:pypi/other": "any"}
+
+
+def test_a_number_beyond_all_bounds_costs_its_line_of_a_metadata_file() -> None:
+    body = METADATA.replace(b"other >=1.0,\n        <2.0", b"other >=" + b"9" * 4301)
+    declared = requirements_of_metadata(body, OWNER, "https://files.example/x.whl.metadata")
+
+    assert [requirement.target.name for requirement in declared.requirements] == ["fourth"]
+    assert len(declared.unreadable) == 1
+
+
+def test_many_lines_on_one_package_are_read_in_linear_work() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        lines = [f"other!={size}.{number}" for number in range(size)]
+        return lambda: read_requirements(lines, OWNER)
+
+    assert_linear(prepare)
 
 
 def test_a_deeply_nested_marker_does_no_harm() -> None:

@@ -119,7 +119,12 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
             return replace(newest, fields={"exports": exports}), (name, f"{name}/engine")
         case _:
             types = {**members, "lib/engine.d.ts": b"", "lib/more.mjs": b""}
-            return replace(newest, members=types), (name, f"{name}/lib/engine", f"{name}/lib/more", f"{name}/lib/parts")
+            return replace(newest, members=types), (
+                name,
+                f"{name}/lib/engine",
+                f"{name}/lib/more.mjs",
+                f"{name}/lib/parts",
+            )
 
 
 def _giant(count: int, names: list[str]) -> Package:

@@ -1,0 +1,78 @@
+"""Reading the import names of a package, and when an archive that could not be read is tried again.
+
+A failure costs no names: it is noted on the package beside those that it has, and its archive is tried again after an
+hour, a day and a week, and from then on only when the package changes. A package whose packaging makes no archive
+never fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from securechain_ingest.errors import ArchiveRefused, IngestError, ParserLost, UpstreamError
+from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.model import FailedTry, ImportNames, Package
+from securechain_ingest.registries.protocol import Registry
+
+WAITS: Final = (timedelta(hours=1), timedelta(days=1), timedelta(weeks=1))
+"""Before the second, third and fourth try of one archive; there is no fifth."""
+
+logger = structlog.get_logger(__name__)
+
+
+async def read_import_names(
+    cache: ImportNamesCache,
+    registry: Registry,
+    package: Package,
+    failed_before: FailedTry | None,
+    now: datetime,
+    *,
+    insist: bool = False,
+) -> tuple[ImportNames, IngestError | None]:
+    """The names remembered or extracted, and why they could not be read if they are only a stopgap.
+
+    `failed_before` is what the graph has of earlier tries. With `insist` an error that another try of the same message
+    may mend is raised instead. Raises StoreError if Redis is away.
+    """
+    try:
+        names = await cache.names(package, registry.import_names)
+    except (UpstreamError, ArchiveRefused, ParserLost) as error:
+        if insist and error.transient:
+            raise
+        failed = after_failure(failed_before, package, now)
+        _log("import_names_failed", package, failed, kind=error.kind, reason=str(error))
+        fallback = registry.fallback_names(package.ref)
+        return ImportNames(fallback, error=str(error), is_stopgap=True, failed=failed), error
+    if names.retry:
+        names = replace(names, failed=after_failure(failed_before, package, now))
+    if names.error is not None:
+        _log("import_names_incomplete", package, names.failed, reason=names.error)
+    return names, None
+
+
+def is_due(failed: FailedTry | None, now: datetime) -> bool:
+    """Whether an archive that could not be read is to be tried again by now, though nothing may have changed."""
+    return failed is not None and failed.tries <= len(WAITS) and now >= failed.tried_at + WAITS[failed.tries - 1]
+
+
+def after_failure(before: FailedTry | None, package: Package, now: datetime) -> FailedTry:
+    """What is to be noted of one more try that failed.
+
+    One that came before its time, because the package changed or somebody insisted, does not count; the next one then
+    counts its wait from this one.
+    """
+    version = package.artifacts[0].version if package.artifacts else ""
+    tries = 1
+    if before is not None and before.version == version:
+        tries = before.tries + is_due(before, now)
+    retry_at = now + WAITS[tries - 1] if tries <= len(WAITS) else None
+    return FailedTry(version, tries, now, retry_at)
+
+
+def _log(event: str, package: Package, failed: FailedTry | None, **fields: str) -> None:
+    tries = {"tries": failed.tries, "next_try": failed.retry_at and failed.retry_at.isoformat()} if failed else {}
+    logger.warning(event, package=package.ref.purl, **fields, **tries)

@@ -1,0 +1,88 @@
+"""What is read from the model of a POM: one pass over it, in a parsing process where there is much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
+
+from securechain_ingest.registries.maven.effective import (
+    Management,
+    Model,
+    Texts,
+    flattened,
+    imports,
+    joined,
+    managed_by,
+    managed_dependencies,
+    relocation_of,
+)
+from securechain_ingest.registries.maven.names import Coordinates
+from securechain_ingest.registries.maven.package import extension, repository
+from securechain_ingest.registries.maven.pom import Dependency, Key, Pom
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a POM says with its ancestors, but for what it imports."""
+
+    dependencies: tuple[Dependency, ...]
+    """Direct ones of every scope; a scope of None is not known yet."""
+    wanting: tuple[Key, ...]
+    """Of dependencies that imported BOMs may say more of; none if nothing is imported."""
+    imports: tuple[Coordinates, ...]
+    """These BOMs, if there are such dependencies."""
+    relocation: Coordinates | None
+    file: str | None
+    """The extension of its main file (see `package.extension`); None too if it has moved."""
+    repository: str
+    """Normalised, or NOT_AVAILABLE."""
+
+    def with_imported(self, managed: Mapping[Key, Dependency]) -> tuple[Dependency, ...]:
+        """The dependencies of the effective POM: `managed` has what was found of those that were wanting."""
+        if not self.wanting:
+            return self.dependencies
+        found = (managed_by(one, managed[one.key]) if one.key in managed else one for one in self.dependencies)
+        return tuple(_with_scope(one) for one in found)
+
+
+@dataclass(frozen=True, slots=True)
+class BomReading:
+    """What a BOM manages itself, and what it imports."""
+
+    own: Management
+    imports: tuple[Coordinates, ...]
+
+
+def read_pom(model: Model, own: Coordinates) -> Reading:
+    """The POM at the coordinates `own`. Raises Malformed for texts beyond the limit."""
+    texts = Texts(model)
+    relocation = relocation_of(model, texts, own)
+    file, address = extension(texts), repository(model, texts)
+    if relocation is not None:
+        return Reading((), (), (), relocation, None, address)
+    dependencies, wanting = managed_dependencies(model, texts)
+    wanted = imports(model, texts) if wanting else ()
+    if not wanted:
+        return Reading(tuple(map(_with_scope, dependencies)), (), (), None, file, address)
+    return Reading(tuple(dependencies), wanting, wanted, None, file, address)
+
+
+def _with_scope(dependency: Dependency) -> Dependency:
+    return dependency if dependency.scope else dependency._replace(scope="compile")
+
+
+def read_bom(model: Model) -> BomReading:
+    """Raises Malformed for texts beyond the limit."""
+    texts = Texts(model)
+    return BomReading(flattened(model, texts), imports(model, texts))
+
+
+def over(
+    url: str, lineage: Sequence[Pom], read: Callable[Concatenate[Model, P], R], *args: P.args, **more: P.kwargs
+) -> R:
+    """`read` of the model of a POM and its ancestors; `url` names it where that fails. Raises Malformed."""
+    return read(joined(lineage), *args, **more)

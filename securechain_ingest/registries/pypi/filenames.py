@@ -1,0 +1,48 @@
+"""What the names of distribution files tell (PyPA's specifications of binary and source distribution formats)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from packaging.version import Version
+
+SDIST_SUFFIXES: Final = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
+
+_MAX_LENGTH: Final = 1_000
+"""Characters, more than a file system takes."""
+
+
+def is_wheel(filename: str) -> bool:
+    return filename.lower().endswith(".whl")
+
+
+def is_sdist(filename: str) -> bool:
+    return filename.lower().endswith(SDIST_SUFFIXES)
+
+
+def version_in(filename: str, versions: Collection[str]) -> str | None:
+    """The version that a wheel or a source archive is of; None for other files, of which nothing is read.
+
+    One from before PEP 440 may hold hyphens itself, so that it has to be one of `versions`.
+    """
+    if len(filename) > _MAX_LENGTH:
+        return None
+    if is_wheel(filename):
+        parts = filename[: -len(".whl")].split("-")
+        version = parts[1].replace("_", "-") if len(parts) in (5, 6) else ""
+        return version if version in versions or isinstance(comparable(version), Version) else None
+    stem = next((filename[: -len(suffix)] for suffix in SDIST_SUFFIXES if filename.lower().endswith(suffix)), "")
+    version = stem.rpartition("-")[2]
+    if version in versions or isinstance(comparable(version), Version):
+        return version
+    places = (place + 1 for place, character in enumerate(stem) if character == "-")
+    return next((stem[place:] for place in places if stem[place:] in versions), None)
+
+
+def comparable(version: str) -> Version | str:
+    """Equal for spellings of one version; a name from before PEP 440 as it is."""
+    try:
+        return Version(version)
+    except ValueError:
+        return version

@@ -1,0 +1,42 @@
+"""Files like setup.cfg: sections of keys, whose values may go on in indented lines."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_BYTES: Final = 256 * 1024
+"""Beyond, a file is taken for empty."""
+
+
+def read_ini(body: bytes) -> dict[str, dict[str, str]]:
+    """The values by section and key, in lower case with underscores, as setuptools compares them; lines kept apart."""
+    sections: dict[str, dict[str, list[str]]] = {}
+    section: dict[str, list[str]] = {}
+    value: list[str] = []
+    text = body.decode("utf-8-sig", "replace") if len(body) <= MAX_BYTES else ""
+    for line in text.splitlines():
+        content = line.strip()
+        if not content or content[0] in "#;":
+            continue
+        if line[0] in " \t":
+            value.append(content)
+        elif content[0] == "[":
+            section = sections.setdefault(content.strip("[]").strip(), {})
+            value = []
+        else:
+            places = [place for place in (content.find("="), content.find(":")) if place >= 0]
+            end = min(places, default=len(content))
+            value = section[content[:end].strip().lower().replace("-", "_")] = [content[end + 1 :].strip()]
+    return {name: {key: "\n".join(lines) for key, lines in keys.items()} for name, keys in sections.items()}
+
+
+def listed(value: str) -> list[str]:
+    """A list of setup.cfg: lines, or else items between commas."""
+    parts = value.splitlines() if "\n" in value else value.split(",")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def mapped(value: str) -> dict[str, str]:
+    """A dictionary of setup.cfg: `key = value` a line or between commas."""
+    pairs = (part.partition("=") for part in listed(value))
+    return {key.strip(): item.strip() for key, equals, item in pairs if equals}

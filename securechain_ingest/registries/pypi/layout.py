@@ -1,0 +1,125 @@
+"""Where the files of a source archive go when it is installed."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Final
+
+from securechain_ingest.registries.pypi.setup_script import Find
+
+MAX_DEPTH: Final = 24
+"""Folders around a file that are looked at; what lies deeper has no name that anybody writes."""
+_PLACES_OF_ONE: Final = 4
+"""Where one folder is installed; more come of no real project."""
+_MAX_FINDS: Final = 16
+_MAX_PATTERNS: Final = 64
+_MAX_PATTERN_LENGTH: Final = 100
+
+
+@dataclass(slots=True)
+class Layout:
+    """Paths in the archive and the paths that they get; an empty path is the top. Nothing else is installed."""
+
+    trees: dict[str, list[str]] = field(default_factory=dict)
+    """Folders with all that is in them."""
+    folders: dict[str, list[str]] = field(default_factory=dict)
+    """Folders with the files that lie in them directly."""
+    files: dict[str, list[str]] = field(default_factory=dict)
+    finds: list[Find] = field(default_factory=list)
+    excluded: set[str] = field(default_factory=set)
+    """Folders and files that are left out all the same."""
+    natives: list[str] = field(default_factory=list)
+    """Modules that a compiler makes, as files."""
+
+    def installed(self, paths: Iterable[str], packages: Container[str]) -> Iterator[str]:
+        """The paths that files get; `packages` are the folders with an `__init__.py`."""
+        yield from self.natives
+        finders = [_Finder(find, packages) for find in self.finds[:_MAX_FINDS]]
+        for path in paths:
+            if self.excluded and (path in self.excluded or not self.excluded.isdisjoint(folders_around(path))):
+                continue
+            yield from self.files.get(path, ())
+            folder, _, filename = path.rpartition("/")
+            for place in self.folders.get(folder, ()):
+                yield join(place, filename)
+            for around in folders_around(path) if self.trees else ():
+                for place in self.trees.get(around, ()):
+                    yield join(place, path[len(around) :].lstrip("/"))
+            for finder in finders:
+                if (found := finder.installed(path)) is not None:
+                    yield found
+
+
+class _Finder:
+    """setuptools' `find_packages` of one folder; it decides about each folder once."""
+
+    def __init__(self, find: Find, packages: Container[str]) -> None:
+        self._prefix = f"{find.where}/" if find.where else ""
+        self._find = find
+        self._packages = packages
+        self._decided: dict[str, bool] = {}
+
+    def installed(self, path: str) -> str | None:
+        folder, _, _ = path.rpartition("/")
+        if not path.startswith(self._prefix) or len(folder) < len(self._prefix):
+            return None
+        if folder not in self._decided:
+            self._decided[folder] = self._is_package(folder)
+        return path[len(self._prefix) :] if self._decided[folder] else None
+
+    def _is_package(self, folder: str) -> bool:
+        name = folder[len(self._prefix) :].replace("/", ".")
+        if not name or not (self._find.namespaces or self._is_regular(folder)):
+            return False
+        return _matches(name, self._find.include) and not _matches(name, self._find.exclude)
+
+    def _is_regular(self, folder: str) -> bool:
+        parents = [around for around in folders_around(f"{folder}/x") if len(around) > len(self._prefix)]
+        return all(around in self._packages for around in parents)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns[:_MAX_PATTERNS] if len(pattern) < _MAX_PATTERN_LENGTH)
+
+
+def place(table: dict[str, list[str]], source: str, target: str) -> None:
+    """Note that something is installed at a place; what points outside of the archive is left out."""
+    source, target = normal_path(source) or "", normal_path(target) or ""
+    places = table.setdefault(source, [])
+    if len(places) < _PLACES_OF_ONE and target not in places:
+        places.append(target)
+
+
+def normal_path(path: str) -> str | None:
+    """A path without dots; an empty one for the top; None if it points outside."""
+    path = posixpath.normpath(path.replace("\\", "/")) if path else "."
+    if path.startswith(("/", "..")) or path[1:2] == ":":
+        return None
+    return "" if path == "." else path
+
+
+def is_init(path: str) -> bool:
+    return path.rpartition("/")[2].partition(".")[0] == "__init__"
+
+
+def join(folder: str, rest: str) -> str:
+    return f"{folder}/{rest}" if folder and rest else folder or rest
+
+
+def folders_around(path: str) -> Iterator[str]:
+    """The folders that a path lies in, the top as an empty one; of those deeper than `MAX_DEPTH` none."""
+    yield ""
+    position = path.find("/")
+    for _ in range(MAX_DEPTH):
+        if position < 0:
+            return
+        yield path[:position]
+        position = path.find("/", position + 1)
+
+
+def merged(*tables: object) -> Mapping[str, object]:
+    """Tables over one another; what is none counts as empty."""
+    return {key: value for table in tables if isinstance(table, dict) for key, value in table.items()}

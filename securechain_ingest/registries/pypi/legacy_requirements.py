@@ -1,0 +1,119 @@
+"""Requirement lines that today's rules (PEP 508, PEP 440) refuse, as what was meant by them.
+
+Old tools wrote what they liked into `Requires-Dist`, and installers go on reading it: uv mends the same faults (its
+issues 408, 735, 1798 and 2546), and PEP 345 and poetry have operators of their own. That the named package is required
+is certain whatever becomes of clauses and marker: those that nobody can read are left out. A line that does not begin
+with a name, such as an address, is no requirement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Pep508Requirement
+from packaging.specifiers import InvalidSpecifier, Specifier
+
+MAX_VERSION_LENGTH: Final = 1_024
+"""Characters, as of a version of the graph; a number of more digits than this Python does not read."""
+
+_NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*+\]?)?\s*")
+# Behind a name follow clauses, an address or a comment.
+_CLAUSES_BEGIN: Final = tuple("(<>=!~^,0123456789")
+_CLAUSE: Final = re.compile(r"([<>=!~^ ]*)([^<>=!~^,]*)")
+_OPERATORS: Final = {
+    **{operator: operator for operator in ("==", "===", "!=", "<=", ">=", "<", ">", "~=", "~", "^")},
+    "": "==",
+    "=": "==",
+    "=>": ">=",
+    "=<": "<=",
+    "<>": "!=",
+    "!": "!=",
+    "=!": "!=",
+    "!==": "!=",
+    "=~": "~=",
+    "~>": "~=",
+}
+_NOT_LIKE: Final = "!=~"
+_WILDCARD: Final = re.compile(r"(?:\.?\*|\.[xX])+$")
+_ZERO_BEHIND_LABEL: Final = re.compile(r"((?:a|b|rc|post|dev)[0-9]+)\.0$")
+_RELEASE: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18}){0,9}")
+_EXTRA: Final = re.compile(r"\bextra\s*==\s*['\"]?[A-Za-z0-9]")
+
+
+def mended(line: str) -> Pep508Requirement | None:
+    """The requirement that was meant; None if it is one of an extra. Raises InvalidRequirement."""
+    text, _, marker = line.partition(";")
+    text = text.replace('"', "").replace("'", "").partition("#")[0]
+    head = _NAME.match(text)
+    rest = text[head.end() :].strip() if head else ""
+    if head is None or not (rest == "" or rest.startswith(("@", *_CLAUSES_BEGIN))):
+        raise InvalidRequirement(line)
+    clauses = ",".join(_clauses(rest.replace("(", " ").replace(")", " "))) if rest[:1] != "@" else ""
+    requirement = _parsed(f"{head[1]}{head[2] or ''}{clauses}") or _parsed(f"{head[1]}{clauses}")
+    if requirement is None:
+        raise InvalidRequirement(line)
+    if not marker.strip():
+        return requirement
+    if with_marker := _parsed(f"{requirement};{marker}"):
+        return with_marker
+    return None if _EXTRA.search(marker) else requirement
+
+
+def _parsed(line: str) -> Pep508Requirement | None:
+    try:
+        return Pep508Requirement(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _clauses(text: str) -> Iterator[str]:
+    for match in _CLAUSE.finditer(text):
+        operator, version = match[1].replace(" ", ""), match[2].strip()
+        if len(version) > MAX_VERSION_LENGTH:
+            raise InvalidRequirement(f"a version of {len(version)} characters")
+        if version:
+            yield from filter(_is_clause, _meant(operator, version))
+
+
+def _is_clause(text: str) -> bool:
+    try:
+        Specifier(text)
+    except InvalidSpecifier:
+        return False
+    return True
+
+
+def _meant(written: str, version: str) -> Iterator[str]:
+    """What one clause means by today's rules; it may still be none."""
+    operator = "!=" if written == _NOT_LIKE else _OPERATORS.get(written)
+    wildcard = _WILDCARD.search(version)
+    base = version[: wildcard.start()] if wildcard else version
+    if operator is None or not base:
+        return
+    if (wildcard and operator in ("==", "!=")) or written == _NOT_LIKE:
+        yield f"{operator}{base}.*"
+        return
+    base = _ZERO_BEHIND_LABEL.sub(r"\1", base)
+    if operator in ("<", "<=", ">", ">=", "~="):
+        base = base.partition("+")[0]  # a local label has no order
+    if operator == ">" and base == "dev":
+        base = "0.0.0dev"
+    is_release = _RELEASE.fullmatch(base)
+    if operator in ("^", "~") and is_release:
+        yield f">={base}"
+        yield f"<{_end(base, is_caret=operator == '^')}"
+    elif operator == "~=" and is_release and "." not in base:
+        yield f"~={base}.0"
+    else:
+        yield f"{operator}{base}"
+
+
+def _end(release: str, *, is_caret: bool) -> str:
+    """Where poetry's `^1.2` (the first number that is not zero) and `~1.2` (the second number) end."""
+    numbers = [int(number) for number in release.split(".")]
+    leading = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
+    index = leading if is_caret else min(1, len(numbers) - 1)
+    return ".".join(map(str, [*numbers[:index], numbers[index] + 1]))

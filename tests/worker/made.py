@@ -1,0 +1,162 @@
+"""A registry that a test makes up, and a worker on real stores that serves messages from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.configuration import load
+from securechain_ingest.errors import NotFound
+from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.intake.reader import Delivery, Outcome
+from securechain_ingest.model import Artifact, Ecosystem, ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.oneshot import find_stores
+from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.settings import GraphSettings
+from securechain_ingest.stores import Stores
+from securechain_ingest.worker import Worker
+from tests.graph.builders import NPM, npm, version, write
+from tests.graph.conftest import Reader
+from tests.stores import AdvisoryTarget, GraphTarget
+
+
+def package(name: str, *versions: str, requires: Mapping[str, str] | None = None, **changes: Any) -> Package:
+    """A package of npm, whose every version requires the same."""
+    ref = npm(name)
+    needs = {npm(target): constraints for target, constraints in (requires or {}).items()}
+    made = write(ref, *(version(ref, each, needs) for each in versions or ("1.0.0",))).package
+    archive = Artifact(f"http://localhost/{name}.tgz", f"{name}.tgz", made.versions[-1].name, None)
+    return replace(made, artifacts=(archive,), **changes)
+
+
+@dataclass
+class MadeRegistry:
+    """Has what is put into it."""
+
+    packages: dict[str, Package] = field(default_factory=dict)
+    near: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    near_error: Exception | None = None
+    archive_error: Exception | None = None
+    repository: str | None = None
+    """What every archive says."""
+    fetched: list[tuple[str, str | None]] = field(default_factory=list)
+    """The names asked for, with what was announced of each."""
+    archives_read: int = 0
+    ecosystem: Ecosystem = NPM
+
+    def has(self, *packages: Package) -> None:
+        self.packages |= {package.ref.registry_name: package for package in packages}
+
+    @property
+    def names_fetched(self) -> list[str]:
+        return [name for name, _ in self.fetched]
+
+    def identify(self, name: str) -> PackageRef:
+        return npm(name)
+
+    async def fetch(
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+    ) -> Package | Unchanged:
+        self.fetched.append((ref.registry_name, at_least))
+        found = self.packages.get(ref.registry_name)
+        if found is None:
+            raise NotFound(f"{ref.purl} does not exist", url=ref.purl)
+        is_same = known is not None and known.validator == found.validator and known.validator is not None
+        return Unchanged(ref) if is_same and at_least is None else found
+
+    async def import_names(self, package: Package) -> ImportNames:
+        self.archives_read += 1
+        if self.archive_error is not None:
+            raise self.archive_error
+        return ImportNames((package.ref.name, f"{package.ref.name}/more"), repository_url=self.repository)
+
+    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
+        if self.near_error is not None:
+            raise self.near_error
+        return self.near.get(ref.registry_name, ())
+
+    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
+        return (ref.name,)
+
+    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
+        raise NotImplementedError
+
+
+class Bench:
+    """A worker, its registry and its stores."""
+
+    def __init__(self, registry: MadeRegistry, stores: Stores, batcher: GraphBatcher, read: Reader) -> None:
+        self.registry = registry
+        self.stores = stores
+        self.read = read
+        self.depth: int | None = None
+        """The setting for messages that carry none."""
+        registries: dict[str, Registry] = {NPM.label: registry}
+        names = ImportNamesCache(stores.redis, 60)
+        self.worker = Worker(registries, batcher, stores.advisories, names, max_strikes=2, depth=lambda: self.depth)
+
+    async def serve(
+        self, name: str, *, attempts: int = 0, redelivered: bool = False, bulk: bool = True, **keys: Any
+    ) -> Outcome:
+        """Handle one message."""
+        message = Message(NPM.label, name, **keys)
+        return await self.worker.handle(Delivery(message, bulk, "1-1", "1-1", attempts, redelivered))
+
+    async def follow_ups(self, name: str, **keys: Any) -> dict[str, int | None]:
+        """The packages that a message leaves to be asked for, with the depth that is left to each."""
+        queued = (await self.serve(name, **keys)).queue
+        assert all(message.internal and not message.refresh for message in queued)
+        return {message.package: message.depth for message in queued}
+
+    async def together(self, *calls: Callable[[], Awaitable[Any]]) -> list[Any]:
+        """The results, or errors, of calls that begin one after the other, before the first has got any answer."""
+        tasks = []
+        for call in calls:
+            tasks.append(asyncio.ensure_future(call()))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def nodes(self) -> dict[str, Mapping[str, Any]]:
+        """The packages' properties by purl."""
+        return {node["purl"]: node for node in (await self.read.nodes(NPM.label)).values()}
+
+    async def node(self, name: str) -> Mapping[str, Any]:
+        return (await self.nodes())[npm(name).purl]
+
+    async def requirement_file(self) -> str:
+        """The id of a new one, as depex makes it."""
+        [row] = await self.read("CREATE (f:RequirementFile {name: 'package.json'}) RETURN elementId(f) AS id")
+        return str(row["id"])
+
+    async def edges_of(self, element_id: str) -> dict[str, str]:
+        rows = await self.read(
+            "MATCH (f)-[r:REQUIRE]->(p) WHERE elementId(f) = $id RETURN p.purl AS purl, r.constraints AS constraints",
+            id=element_id,
+        )
+        return {row["purl"]: row["constraints"] for row in rows}
+
+
+@asynccontextmanager
+async def made_bench(
+    redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, read: Reader
+) -> AsyncIterator[Bench]:
+    variables = {
+        "REDIS_URL": redis_url,
+        "GRAPH_DB_URI": graph.uri,
+        "GRAPH_DB_USER": graph.user,
+        "GRAPH_DB_PASSWORD": graph.password,
+        "VULN_DB_URI": advisories.uri,
+        "SECURECHAIN_VULNERABILITIES__DATABASE": advisories.database,
+    } | ({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {})
+    async with (
+        find_stores(load(environment=variables)) as stores,
+        GraphBatcher(stores.graph, GraphSettings(linger_s=0)) as batcher,
+    ):
+        await stores.graph.ensure_schema([NPM])
+        yield Bench(MadeRegistry(), stores, batcher, read)
