@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """Half of the body, as if that were all of it."""
     BODY = "body"
     """`body` with the headers of the right one, as if it were that; without its digest, unless `keeps_digest`."""
+    NO_DIGEST = "no-digest"
+    """Without the header that tells the digest."""
     CORRUPT_GZIP = "corrupt-gzip"
     """A body that claims to be gzip and breaks in the middle."""
     WRONG_CONTENT_RANGE = "wrong-content-range"
@@ -101,6 +103,8 @@ def spoil(fault: Fault, response: Response) -> Response:
             left_out = {"Content-Encoding"} | (set() if fault.keeps_digest else {"Repr-Digest"})
             headers = tuple(pair for pair in response.headers if pair[0] not in left_out)
             return Response(200, headers, fault.body)
+        case Kind.NO_DIGEST:
+            return replace(response, headers=tuple(pair for pair in response.headers if pair[0] != "Repr-Digest"))
         case Kind.CORRUPT_GZIP:
             headers = tuple(pair for pair in response.headers if pair[0] != "Content-Encoding")
             return Response(response.status, (*headers, ("Content-Encoding", "gzip")), _broken_gzip(response.body))

@@ -199,6 +199,15 @@ async def test_what_is_newer_than_the_index_waits_for_the_next_one(site: FeedSit
     assert [change.name for change in rest] == ["Package.44", "Package.45"]
 
 
+async def test_an_index_that_has_gone_on_and_lists_no_page_loses_the_cursor(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    body = f'{{"commitTimeStamp": "{at(12)}", "items": []}}'.encode()
+    site.server.faults.add(Fault(INDEX, Kind.BODY, body=body))
+
+    with pytest.raises(CursorLost):
+        await changed(site.feed, cursor)
+
+
 async def test_a_page_that_is_older_than_the_index_says_is_stale(site: FeedSite) -> None:
     site.serve(long_history(43))
     changes = site.feed.changes(at(0))
