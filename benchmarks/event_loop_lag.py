@@ -1,13 +1,14 @@
 """How late the event loop is while the process pool parses at full load; the goal is a 99th percentile below 20 ms.
 
-`python -m benchmarks.event_loop_lag [--seconds 10]`. Four loads, with the daemon's own settings of the interpreter:
+`python -m benchmarks.event_loop_lag [--seconds 10]`. Five loads, with the daemon's own settings of the interpreter:
 
 - parsing: npm packuments of 1,000 versions with 10 requirements each (some 2 MB), always 8 on their way to the pool;
 - effective POMs: always 8 on their way; each POM of 8 MB inherits from one and imports one that are as large, with as
   many dependencies, managed ones and properties as are read of a POM;
 - refused POMs: likewise, of 8 MB of dependencies, which are too many;
 - fetching: everything that a visit reads, over HTTP from a made registry on the same machine: a packument of 20,000
-  versions with 5 requirements each (17 MB), again and again, and always 7 tarballs above 1 MB.
+  versions with 5 requirements each (17 MB), again and again, and always 7 tarballs above 1 MB;
+- rating: a package of 200,000 versions by 50 advisories, each with a range and a list of 1,000 versions.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import orjson
 
 from benchmarks.harness import client_settings, print_header, print_table, work_dir
+from securechain_ingest.advisories.matching import rated
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.daemon import favour_the_event_loop
@@ -43,6 +45,8 @@ from tests.registry_server import Shape, generate, spawn
 AT_ONCE = 8
 GIANT_VERSIONS = 20_000
 LARGE_PACKAGES = 20
+RATED_VERSIONS = 200_000
+RECORDS = 50
 TICK_S = 0.002
 
 
@@ -171,6 +175,35 @@ async def fetch_for(registry: Npm, packages: Sequence[Package], seconds: float) 
     return read
 
 
+def made_advisories() -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"GHSA-{number}",
+            "severity": [{"type": "CVSS_V3", "base_score": number % 10}],
+            "affected": [
+                {
+                    "package": {"ecosystem": "npm", "name": "made"},
+                    "ranges": [{"type": "SEMVER", "events": [{"introduced": f"{number}.0.0"}, {"fixed": "150.0.0"}]}],
+                    "versions": [f"{number + 100}.{minor}.0" for minor in range(1000)],
+                }
+            ],
+        }
+        for number in range(RECORDS)
+    ]
+
+
+async def rate_for(
+    pool: ParserPool, versions: frozenset[str], advisories: Sequence[dict[str, Any]], seconds: float
+) -> int:
+    """How often the package was rated."""
+    ends_at = time.perf_counter() + seconds
+    done = 0
+    while time.perf_counter() < ends_at:
+        await rated(pool, identify("made"), versions, advisories)
+        done += 1
+    return done
+
+
 async def idle(seconds: float) -> int:
     await asyncio.sleep(seconds)
     return 0
@@ -187,6 +220,7 @@ async def main() -> None:
         "parent": made_pom("parent", share, "x "),
         "bom": made_pom("bom", MAX_DEPENDENCIES, "x "),
     }
+    versions = frozenset(f"{number // 1000}.{number % 1000}.0" for number in range(RATED_VERSIONS))
     large = generate(Shape(packages=LARGE_PACKAGES, seed=1, ecosystems=("npm",), odd_share=0, large_share=1))
     favour_the_event_loop()
     rows: list[dict[str, object]] = []
@@ -204,6 +238,7 @@ async def main() -> None:
             ("effective POMs", read_poms_for(pool, large_poms, seconds)),
             ("refused POMs", read_poms_for(pool, {"own": made_pom("own", 30_000, "x ")}, seconds)),
             ("fetching", fetch_for(registry, packages, seconds)),
+            ("rating", rate_for(pool, versions, made_advisories(), seconds)),
         ):
             late, done = await lags(load)
             rows.append(

@@ -84,7 +84,9 @@ class Reader:
             return _doubtful(first)
         if isinstance(second, Unchanged):
             return _doubtful(first)
-        gone = missing & _missing(second, self.known)
+        gone = frozenset[str]()
+        if first.lists_all_versions and second.lists_all_versions:
+            gone = missing & _missing(second, self.known)
         logger.info("versions_missing", package=self.ref.purl, missing=len(missing), gone=len(gone))
         return Reading(_together(first, second), gone)
 
@@ -105,15 +107,13 @@ class Reader:
 
 
 def _missing(package: Package, known: KnownPackage) -> frozenset[str]:
-    """The versions that would have to be marked."""
-    if not package.lists_all_versions:
-        return frozenset()
+    """The versions that the graph has as there; a document that need not list all may have lost them all the same."""
     return known.versions - known.removed - {version.name for version in package.versions}
 
 
 def _doubtful(package: Package) -> Reading:
     """Of what is the package's as a whole a document that lacks versions may tell what was true of an older one."""
-    return Reading(replace(package, vendor=None, repository_url=None), is_doubtful=True)
+    return Reading(replace(package, vendor=None, repository_url=None, validator=None), is_doubtful=True)
 
 
 def _together(first: Package, second: Package) -> Package:

@@ -23,6 +23,7 @@ from securechain_ingest import __version__, log
 from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.first_advisories import ask_for_first_advisories
 from securechain_ingest.intake.heartbeats import Heartbeat
 from securechain_ingest.intake.reader import Reader
 from securechain_ingest.jobs.wiring import build_jobs
@@ -133,10 +134,15 @@ class Daemon:
                 async def obey() -> None:
                     await self._obey(signals, reader, scheduler, service, loops.cancel_scope)
 
+                async def ask() -> None:
+                    ecosystems = [registry.ecosystem.osv for registry in service.registries.values()]
+                    await ask_for_first_advisories(stores, board, self._settings, ecosystems)
+
                 spawn("reader", read)
                 spawn("scheduler", scheduler.run)
                 spawn("heartbeat", heartbeat.run)
                 spawn("signals", obey)
+                spawn("first advisories", ask)
                 if embedded is not None:
                     spawn("embedded stores", embedded.watch)
                 await reader.ready()

@@ -52,5 +52,6 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             names,
             max_strikes=settings.archives.max_strikes,
             depth=depth,
+            pool=pool,
         )
         yield Service(worker, http, registries, pool, names)

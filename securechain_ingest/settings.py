@@ -96,6 +96,7 @@ class VulnerabilitySettings(Section):
     collection: str = "vulnerabilities"
     runs_collection: str = "ingest_runs"
     timeout_s: Seconds = 30.0
+    first_sync_s: float = Field(default=60.0, ge=0, le=86_400)
 
 
 class RedisSettings(Section):

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 
 import structlog
 
-from securechain_ingest.advisories.matching import rate, spellings
+from securechain_ingest.advisories.matching import rated, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.confirmation import Reader, Reading
-from securechain_ingest.errors import Gone, IngestError, NotFound, PoisonMessage, UpstreamError
+from securechain_ingest.errors import ArchiveRefused, Gone, IngestError, NotFound, PoisonMessage, UpstreamError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -96,6 +97,7 @@ class Worker:
         *,
         max_strikes: int,
         depth: Callable[[], int | None],
+        pool: ParserPool | None = None,
     ) -> None:
         self._registries = registries
         self._graph = graph
@@ -103,6 +105,7 @@ class Worker:
         self._names = names
         self._max_strikes = max_strikes
         self._depth = depth
+        self._pool = pool
         self._visits: dict[str, _Visit] = {}
 
     async def handle(self, delivery: Delivery) -> Outcome:
@@ -233,7 +236,7 @@ class Worker:
         result = await self._graph.write(
             PackageWrite(
                 package=package,
-                ratings=await self._ratings(package.ref, versions),
+                ratings=await self._ratings(package.ref, versions) or {},
                 import_names=names,
                 checked_at=checked_at,
                 parents=request.parents,
@@ -292,8 +295,13 @@ class Worker:
         logger.debug("package_linked", package=result.purl, unchanged=checked_at is not None)
         return result
 
-    async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating]:
-        return rate(ref, versions, await self._advisories.of_package(spellings(ref)))
+    async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating] | None:
+        """None: they cannot be worked out within the limits, and those that the graph has stay."""
+        try:
+            return await rated(self._pool, ref, versions, await self._advisories.of_package(spellings(ref)))
+        except ArchiveRefused as error:
+            logger.warning("package_not_rated", package=ref.purl, kind=error.kind, reason=str(error))
+            return None
 
     def _report_lost(self, request: Request, result: WriteResult) -> None:
         for element_id in result.lost_parents:

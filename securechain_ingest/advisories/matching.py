@@ -1,123 +1,248 @@
-"""Which versions of a package an advisory affects (OSV schema 1.7, contract section 3). Pure functions."""
+"""Which versions of a package its advisories affect, and how each is rated (contract, section 3).
+
+Versions are sorted once and each range is found in them by bisection, so that the work grows with the versions plus the
+records, not with their product. Rating is pure; what is much work happens in a child of the parser pool.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from itertools import islice, pairwise
 from typing import Any, Final
 
+import anyio.lowlevel
 import structlog
 
-from securechain_ingest.advisories.scores import base_scores, means
-from securechain_ingest.advisories.upsert import REMOVED
-from securechain_ingest.model import PackageRef, Rating
+from securechain_ingest.advisories.names import spellings
+from securechain_ingest.advisories.records import Document, Order, Record, Span, read
+from securechain_ingest.advisories.scores import means, score_of_group
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.model import Ecosystem, PackageRef, Rating
+
+__all__ = ["RULE", "rate", "rated", "spellings"]
+
+RULE: Final = 2
+"""Goes up with a change of what versions are affected or of how they are rated: the next sync of the advisories then
+rates every package anew that one of them names."""
+
+INLINE_PAIRS: Final = 1_000
+"""So many pairs of a version and an element of a record take a millisecond or two."""
+
+_NAMED_AT_ONCE: Final = 10_000
+"""So many versions are put together with their ratings between two looks at the event loop."""
 
 logger = structlog.get_logger(__name__)
 
-Document = Mapping[str, Any]
-
-# What happens first at one boundary. An interval may begin where another was fixed, and end with the version that it
-# begins with.
-_TURN: Final = {"fixed": 0, "introduced": 1, "last_affected": 2}
-
 
 @dataclass(frozen=True, slots=True)
-class _Range:
-    """One range of an advisory, in keys of the ecosystem's order."""
+class Assessment:
+    """The ratings of many versions in few bytes: nearly all of them are alike."""
 
-    events: tuple[tuple[Any, str], ...]
-    """(boundary, kind) in ascending order; a boundary of None stands for "from the start"."""
-    limits: tuple[Any, ...]
-    """A version above all of them is not meant; none: all are."""
-
-    def contains(self, key: Any) -> bool:
-        """OSV's evaluation: each event that the version has reached switches the state."""
-        if self.limits and not any(key < limit for limit in self.limits):
-            return False
-        affected = False
-        for boundary, kind in self.events:
-            if boundary is not None and (key <= boundary if kind == "last_affected" else key < boundary):
-                break
-            affected = kind == "introduced"
-        return affected
+    ratings: tuple[Rating, ...]
+    places: array[int]
+    """For each version, in the order in which they were given, its place in `ratings`."""
+    unreadable: tuple[tuple[str, str], ...]
+    """(id, reason) of each record of which something had to be passed over."""
 
 
 def rate(ref: PackageRef, versions: Iterable[str], documents: Iterable[Document]) -> dict[str, Rating]:
     """The rating of every version of a package, from the documents that may be about it.
 
-    Withdrawn documents do not count; a version that no document affects gets the empty rating. A range with a boundary
-    that the ecosystem cannot order affects nothing.
+    Withdrawn documents do not count; a version that no document affects gets the empty rating. What is not readable in
+    a document is passed over, with one line in the log for each such document.
     """
-    key_of = lru_cache(maxsize=None)(ref.ecosystem.range_order)
-    affecting: dict[str, list[Document]] = {version: [] for version in versions}
-    keys: dict[str, Any] = {}
-    for version in affecting:
-        with suppress(ValueError):
-            keys[version] = key_of(version)
+    names = tuple(dict.fromkeys(versions))
+    assessment = assess(ref, names, tuple(documents))
+    _report(ref, assessment, set())
+    return dict(_named(names, assessment))
+
+
+async def rated(
+    pool: ParserPool | None,
+    ref: PackageRef,
+    versions: Collection[str],
+    documents: Collection[Document],
+    told: set[str] | None = None,
+) -> dict[str, Rating]:
+    """`rate`, in a child of the pool where it is much work; documents whose ids are in `told` have had their line.
+
+    Raises ParserLost, ArchiveRefused if the child fails.
+    """
+    names = tuple(versions)
+    pairs = len(versions) * sum(map(_elements, documents))
+    if pool is None or pairs <= INLINE_PAIRS:
+        assessment = assess(ref, names, tuple(documents))
+    else:
+        assessment = await pool.run(assess, ref, names, tuple(documents))
+    _report(ref, assessment, set() if told is None else told)
+    ratings: dict[str, Rating] = {}
+    named = _named(names, assessment)
+    while portion := dict(islice(named, _NAMED_AT_ONCE)):
+        ratings |= portion
+        await anyio.lowlevel.checkpoint()
+    return ratings
+
+
+def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Document]) -> Assessment:
+    """The work of `rate`; whatever it is given and answers can be sent to another process."""
+    order = _order(ref.ecosystem)
+    records, unreadable = _read(ref, documents, order)
+    if not records:
+        return Assessment((Rating(),), array("L", bytes(array("L").itemsize * len(versions))), unreadable)
+    orderable, unorderable = _sorted(versions, order)
+    affecting = _Affecting(records)
+    places = array("L", [0]) * len(versions)
+    keys = [key for key, _ in orderable]
+    for (start, end), found in _runs([_spans(record, keys, order) for record in records], len(keys)):
+        place = affecting.place(found)
+        for _, index in orderable[start:end] if place else ():
+            places[index] = place
+    listed = [frozenset(record.listed) for record in records]
+    for index in unorderable:
+        found = frozenset(number for number, names in enumerate(listed) if versions[index] in names)
+        places[index] = affecting.place(found)
+    return Assessment(tuple(affecting.ratings), places, unreadable)
+
+
+def _report(ref: PackageRef, assessment: Assessment, told: set[str]) -> None:
+    """One line for each document that could not be read as a whole and is not in `told`, where it then is."""
+    for identifier, reason in assessment.unreadable:
+        if identifier not in told:
+            told.add(identifier)
+            logger.warning("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
+
+
+class _Affecting:
+    """The ratings of the sets of records that affect some version, each worked out once."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+        self._vulnerability = _vulnerabilities(records)
+        self._places: dict[frozenset[int], int] = {frozenset(): 0}
+        self.ratings = [Rating()]
+
+    def place(self, found: frozenset[int]) -> int:
+        """Where in `ratings` that of the records with these numbers stands."""
+        if found not in self._places:
+            self._places[found] = len(self.ratings)
+            self.ratings.append(self._rating(found))
+        return self._places[found]
+
+    def _rating(self, found: frozenset[int]) -> Rating:
+        groups: dict[int, list[Mapping[str, float]]] = {}
+        for number in sorted(found):
+            groups.setdefault(self._vulnerability[number], []).append(self._records[number].scores)
+        scores = (score_of_group(group) for group in groups.values())
+        mean, weighted_mean = means(score for score in scores if score is not None)
+        return Rating(mean, weighted_mean, tuple(sorted({self._records[number].id for number in found})))
+
+
+def _vulnerabilities(records: Sequence[Record]) -> list[int]:
+    """For each record the number of the vulnerability that it tells of.
+
+    Two records tell of one if they share an id, be it their own or an alias, or are connected by others that do,
+    whether or not those affect the same versions. A record of the shared id need not exist.
+    """
+    parents = list(range(len(records)))
+
+    def root(number: int) -> int:
+        while parents[number] != number:
+            parents[number] = number = parents[parents[number]]
+        return number
+
+    first: dict[str, int] = {}
+    for number, record in enumerate(records):
+        for name in record.names:
+            parents[root(number)] = root(first.setdefault(name, number))
+    return [root(number) for number in range(len(records))]
+
+
+def _read(
+    ref: PackageRef, documents: Sequence[Document], order: Order
+) -> tuple[list[Record], tuple[tuple[str, str], ...]]:
+    """The records that count, and what was not readable, of each document the first thing."""
+    records: list[Record] = []
+    unreadable: list[tuple[str, str]] = []
     for document in documents:
-        if document.get("withdrawn") or document.get(REMOVED) or not document.get("id"):
-            continue
-        elements = [element for element in _list(document.get("affected")) if _is_about(element, ref)]
-        listed = {str(version) for element in elements for version in _list(element.get("versions"))}
-        ranges = [found for element in elements for found in _ranges(element, key_of)]
-        for version, found_in in affecting.items():
-            if version in listed or (version in keys and any(each.contains(keys[version]) for each in ranges)):
-                found_in.append(document)
-    return {version: _rating(found_in) for version, found_in in affecting.items()}
+        told: list[str] = []
+        try:
+            if (record := read(document, ref, order, told.append)) is not None:
+                records.append(record)
+        except Exception as error:  # noqa: BLE001  # whatever foreign data provokes costs that record alone
+            told.append(f"{type(error).__name__}: {error}")
+        if told:
+            unreadable.append((str(document.get("id"))[:255], told[0]))
+    return records, tuple(unreadable)
 
 
-def spellings(ref: PackageRef) -> frozenset[str]:
-    """How advisories may spell a package, but for the case: as its registry, or normalised with hyphens or underscores.
+def _order(ecosystem: Ecosystem) -> Order:
+    """The order of an ecosystem's advisories, for the spellings of versions that their authors use, too."""
 
-    Only what means the same package in its ecosystem.
-    """
-    key = ref.ecosystem.name_key(ref.registry_name)
-    return frozenset(
-        name for name in (ref.registry_name, key, key.replace("-", "_")) if ref.ecosystem.name_key(name) == key
-    )
+    @cache
+    def key_of(name: str) -> Any:
+        try:
+            return ecosystem.range_order(name)
+        except ValueError:
+            # Tags of a repository, such as v1.2.
+            bare = name.strip().removeprefix("v").removeprefix("V")
+            if bare == name:
+                raise
+            return ecosystem.range_order(bare)
 
-
-def _rating(documents: Sequence[Document]) -> Rating:
-    if not documents:
-        return Rating()
-    mean, weighted_mean = means(score for document in documents for score in base_scores(document))
-    return Rating(mean, weighted_mean, tuple(sorted({str(document["id"]) for document in documents})))
-
-
-def _is_about(element: Any, ref: PackageRef) -> bool:
-    package = element.get("package") if isinstance(element, Mapping) else None
-    if not isinstance(package, Mapping):
-        return False
-    # Maven and others may carry a `:<repository>` suffix, which does not change the ecosystem.
-    ecosystem = str(package.get("ecosystem")).split(":", 1)[0]
-    name_key = ref.ecosystem.name_key
-    return ecosystem == ref.ecosystem.osv and name_key(str(package.get("name"))) == name_key(ref.registry_name)
+    return key_of
 
 
-def _ranges(element: Mapping[str, Any], key_of: Callable[[str], Any]) -> Iterator[_Range]:
-    for entry in _list(element.get("ranges")):
-        if isinstance(entry, Mapping) and entry.get("type") in {"SEMVER", "ECOSYSTEM"}:
-            try:
-                yield _range(_list(entry.get("events")), key_of)
-            except ValueError as error:
-                logger.debug("advisory_boundary_unordered", reason=str(error))
+def _sorted(versions: Sequence[str], order: Order) -> tuple[list[tuple[Any, int]], list[int]]:
+    """(key, index) of the versions in ascending order, and the indices of those that have none."""
+    orderable: list[tuple[Any, int]] = []
+    unorderable: list[int] = []
+    for index, name in enumerate(versions):
+        try:
+            orderable.append((order(name), index))
+        except ValueError:
+            unorderable.append(index)
+    orderable.sort(key=lambda entry: entry[0])
+    return orderable, unorderable
 
 
-def _range(events: Sequence[Any], key_of: Callable[[str], Any]) -> _Range:
-    """Raises ValueError for a boundary without an order."""
-    marks = [(kind, value) for event in events if isinstance(event, Mapping) for kind, value in event.items()]
-    marks = [(kind, value) for kind, value in marks if isinstance(value, str)]
-    is_from_start = ("introduced", "0") in marks
-    bounded = [(key_of(value), kind) for kind, value in marks if kind in _TURN and (kind, value) != ("introduced", "0")]
-    bounded.sort(key=lambda event: (event[0], _TURN[event[1]]))
-    limits = [value for kind, value in marks if kind == "limit"]
-    return _Range(
-        events=((None, "introduced"), *bounded) if is_from_start else tuple(bounded),
-        limits=() if "*" in limits else tuple(map(key_of, limits)),
-    )
+def _spans(record: Record, keys: Sequence[Any], order: Order) -> Iterator[Span]:
+    """What a record affects: its ranges, and the versions that it lists in whichever spelling."""
+    for each in record.ranges:
+        yield from each.spans(keys)
+    for name in record.listed:
+        with suppress(ValueError):
+            key = order(name)
+            start = bisect_left(keys, key)
+            if start < len(keys) and keys[start] == key:
+                yield start, bisect_right(keys, key)
 
 
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()
+def _runs(spans: Sequence[Iterable[Span]], length: int) -> Iterator[tuple[Span, frozenset[int]]]:
+    """The indices below `length` in runs over which the same records, by their number in `spans`, have a span."""
+    steps: dict[int, dict[int, int]] = {0: {}, length: {}}
+    for number, found in enumerate(spans):
+        for start, end in found:
+            for at, step in ((start, 1), (end, -1)):
+                counts = steps.setdefault(at, {})
+                counts[number] = counts.get(number, 0) + step
+    active: dict[int, int] = {}
+    for start, end in pairwise(sorted(steps)):
+        for number, step in steps[start].items():
+            active[number] = active.get(number, 0) + step
+            if not active[number]:
+                del active[number]
+        yield (start, end), frozenset(active)
+
+
+def _named(names: Sequence[str], assessment: Assessment) -> Iterator[tuple[str, Rating]]:
+    return zip(names, map(assessment.ratings.__getitem__, assessment.places), strict=True)
+
+
+def _elements(document: Document) -> int:
+    affected = document.get("affected")
+    return len(affected) if isinstance(affected, list | tuple) else 1

@@ -1,15 +1,18 @@
-"""The OSV bucket: which advisories have changed, single ones, and all of an ecosystem (registries.md, section 8)."""
+"""The OSV bucket: which advisories have changed, single ones, and all of an ecosystem (registries.md, section 8).
+
+An answer of a child holds at most _BATCH_BYTES, or one record of at most MAX_RECORD_BYTES.
+"""
 
 from __future__ import annotations
 
-import csv
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -25,13 +28,33 @@ from securechain_ingest.http.client import HttpClient
 
 Record: TypeAlias = dict[str, Any]
 
+Batch: TypeAlias = list[tuple[str, Record | str]]
+"""Ids, each with its record or a sentence that says why it cannot be read."""
+
 WITHOUT_ECOSYSTEM: Final = "[EMPTY]"
 """Where records go that lose their ecosystem, most of them withdrawn."""
 
+EVERYWHERE: Final = "*"
+"""Stands for all folders: a list of some 100 MB."""
+
+MAX_SENTENCES: Final = 10
+
 BATCH_RECORDS: Final = 500
 
+MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
+"""More than ten times the largest of our ecosystems."""
+
+_BATCH_BYTES: Final = 2 * 1024 * 1024
 _ZIP_BYTES: Final = 4 * 1024 * 1024 * 1024
+_MAX_MEMBERS: Final = 2_000_000
+_MAX_EXPANDED_BYTES: Final = 32 * 1024 * 1024 * 1024
 _PARSE_TIMEOUT_S: Final = 600.0
+_MAX_ID_LENGTH: Final = 255
+_MAX_DEPTH: Final = 90
+"""A little less than MongoDB allows."""
+
+_MEMBER_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+"""What a member that is damaged, encrypted or packed in an unknown way is answered with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +66,12 @@ class Modified:
     newest: str
     """The time of the newest change of all; empty if there is none."""
     validator: str | None
+    unreadable: tuple[str, ...] = ()
+    """A sentence for each line that is no time and id; the first ones if there are many."""
 
 
 class OsvBucket:
-    """Reads; every method raises UpstreamError, or ParserLost."""
+    """Reads; every method raises UpstreamError, ArchiveRefused or ParserLost."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         """The folder takes an archive while it is read."""
@@ -57,32 +82,35 @@ class OsvBucket:
     async def modified(self, ecosystem: str, since: str, validator: str | None) -> Modified | None:
         """The records changed at `since` (ISO 8601) or later; None if nothing has changed since the validator.
 
-        Of WITHOUT_ECOSYSTEM those that lost theirs.
+        Of EVERYWHERE those without an ecosystem, by the list of all records.
         """
-        prefix = f"{WITHOUT_ECOSYSTEM}/" if ecosystem == WITHOUT_ECOSYSTEM else ""
-        # The list of one ecosystem has bare ids; only the list of all tells who has none.
-        url = self._http.url("osv", "modified_id.csv" if prefix else f"{quote(ecosystem)}/modified_id.csv")
+        prefix, path = "", f"{_folder(ecosystem)}/modified_id.csv"
+        if ecosystem == EVERYWHERE:
+            prefix, path = f"{WITHOUT_ECOSYSTEM}/", "modified_id.csv"
+        url = self._http.url("osv", path)
         response = await self._http.get(url, validator=validator)
         if response.not_modified:
             return None
-        ids, newest = await self._pool.parse_document(parse_modified, response.body, since, prefix, url)
-        return Modified(ids, newest, response.validator)
+        ids, newest, unreadable = await self._pool.parse_document(parse_modified, response.body, since, prefix, url)
+        return Modified(ids, newest, response.validator, unreadable)
 
     async def record(self, ecosystem: str, identifier: str) -> Record:
-        """One advisory. Raises Malformed for what is none."""
-        url = self._http.url("osv", f"{quote(ecosystem, safe='[]')}/{quote(identifier)}.json")
-        return parse_record((await self._http.get(url)).body, url)
+        """One advisory. Raises Malformed for what is none, or another one."""
+        url = self._http.url("osv", f"{_folder(ecosystem)}/{quote(identifier, safe='')}.json")
+        return await self._pool.parse_document(parse_record, (await self._http.get(url)).body, identifier, url)
 
     @asynccontextmanager
-    async def everything(self, ecosystem: str) -> AsyncIterator[AsyncIterator[list[Record | str]]]:
-        """All advisories of an ecosystem in batches; in place of one that cannot be read a sentence that says why."""
-        url = self._http.url("osv", f"{quote(ecosystem)}/all.zip")
+    async def everything(self, ecosystem: str) -> AsyncIterator[AsyncIterator[Batch]]:
+        """All advisories of an ecosystem in batches, each with its id; in place of one that cannot be read a sentence
+        that says why.
+        """
+        url = self._http.url("osv", f"{_folder(ecosystem)}/all.zip")
         with NamedTemporaryFile(dir=self._folder, suffix=".zip") as copy:
             await self._http.download(url, cast(io.BufferedRandom, copy.file), limit_bytes=_ZIP_BYTES)
             await anyio.to_thread.run_sync(copy.flush)
             yield self._batches(Path(copy.name), url)
 
-    async def _batches(self, file: Path, url: str) -> AsyncIterator[list[Record | str]]:
+    async def _batches(self, file: Path, url: str) -> AsyncIterator[Batch]:
         read = partial(self._pool.run, read_batch, file, url, timeout_s=_PARSE_TIMEOUT_S)
         start = 0
         while batch := await read(start):
@@ -90,67 +118,139 @@ class OsvBucket:
             start += len(batch)
 
 
-def parse_modified(body: bytes, since: str, prefix: str, url: str) -> tuple[tuple[str, ...], str]:
-    """The ids (behind `prefix`) changed at `since` or later, and the newest time. Raises Malformed."""
-    ids: list[str] = []
-    newest = ""
-    limit = _moment(since, url) if since else None
-    for row in csv.reader(io.StringIO(body.decode("utf-8", "replace"))):
-        if len(row) != 2 or not row[1]:
-            raise Malformed(f"{url} has a line that is no time and id: {','.join(row)[:80]!r}", url=url)
-        changed, identifier = row
+def _folder(ecosystem: str) -> str:
+    return quote(ecosystem, safe="[]")
+
+
+_STARTS_WITH_A_YEAR = re.compile(rb"[0-9]{4}-[^,]*,.*\n").fullmatch
+
+
+def parse_modified(body: bytes, since: str, prefix: str, url: str) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+    """The ids (behind `prefix`) changed at `since` or later, the newest time, and what is wrong with other lines.
+
+    Raises Malformed for a text without a single good line, and for one that is cut off.
+    """
+    ids: dict[str, None] = {}
+    newest: tuple[datetime, str] | None = None
+    limit = moment(since) if since else None
+    unreadable: list[str] = []
+    is_read = False
+    within = f",{prefix}".encode()
+    for line in io.BytesIO(body):
+        if within not in line and _STARTS_WITH_A_YEAR(line):
+            # Nearly all lines of the list of everything: a good one, of no interest.
+            is_read = True
+            continue
+        text = line.decode("utf-8", "replace").strip()
+        changed, comma, identifier = text.partition(",")
+        try:
+            at = moment(changed)
+        except ValueError:
+            comma = ""
+        if not comma or not identifier or "," in identifier or len(identifier) > _MAX_ID_LENGTH + len(prefix):
+            if text and len(unreadable) < MAX_SENTENCES:
+                unreadable.append(f"{url} has a line that is no time and id: {text[:80]!r}")
+            if text and not line.endswith(b"\n"):
+                raise Malformed(f"{url} is cut off: it ends in {text[:80]!r}", url=url)
+            continue
+        is_read = True
         if not identifier.startswith(prefix):
             continue
-        newest = max(newest, changed, key=partial(_moment_or_first, url=url))
-        if limit is not None and _moment(changed, url) < limit:
+        newest = max(newest or (at, changed), (at, changed))
+        if limit is not None and at < limit:
             break
-        ids.append(identifier.removeprefix(prefix))
-    return tuple(dict.fromkeys(ids)), newest
+        ids[identifier.removeprefix(prefix)] = None
+    if unreadable and not is_read:
+        raise Malformed(unreadable[0], url=url)
+    return tuple(ids), newest[1] if newest else "", tuple(unreadable)
 
 
-def parse_record(body: bytes, url: str) -> Record:
-    """An advisory that has what every one must have. Raises Malformed."""
+def parse_record(body: bytes, identifier: str, url: str) -> Record:
+    """An advisory that has what every one must have, and that id. Raises Malformed."""
+    if len(body) > MAX_RECORD_BYTES:
+        raise Malformed(f"{url} has {len(body)} bytes, more than {MAX_RECORD_BYTES}", url=url)
     try:
         record = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"{url} is not JSON ({error})", url=url) from error
-    if not isinstance(record, dict) or not all(isinstance(record.get(key), str) for key in ("id", "modified")):
+    if not isinstance(record, dict) or not all(_is_text(record.get(key)) for key in ("id", "modified")):
         raise Malformed(f"{url} is no advisory: it lacks id or modified", url=url)
+    if body.count(b"[") + body.count(b"{") > _MAX_DEPTH and _is_deeper(record, _MAX_DEPTH):
+        raise Malformed(f"{url} is nested more than {_MAX_DEPTH} deep", url=url)
+    if record["id"] != identifier or len(identifier) > _MAX_ID_LENGTH or not identifier.isprintable():
+        raise Malformed(f"{url} has another id: {record['id'][:80]!r}", url=url)
     return record
 
 
-def read_batch(file: Path, url: str, start: int) -> list[Record | str]:
-    """The next BATCH_RECORDS of an archive, a sentence in place of a bad one. Raises Malformed for a damaged one."""
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether there are more than so many lists and objects within each other."""
+    level = [value]
+    for _ in range(depth + 1):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def read_batch(file: Path, url: str, start: int) -> Batch:
+    """The next records of an archive, at most BATCH_RECORDS, a sentence in place of a bad one.
+
+    Raises Malformed for an archive that is damaged or beyond a limit.
+    """
     try:
         archive, names = _opened(file, file.stat().st_ino)
-        return [_member(archive, name, url) for name in names[start : start + BATCH_RECORDS]]
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise Malformed(f"{url} is damaged ({error})", url=url) from error
+    if len(names) > _MAX_MEMBERS or sum(map(_expanded, archive.infolist())) > _MAX_EXPANDED_BYTES:
+        raise Malformed(f"{url} has too many or too large members", url=url)
+    batch: Batch = []
+    size = 0
+    for name in names[start : start + BATCH_RECORDS]:
+        size += min(archive.getinfo(name).file_size, MAX_RECORD_BYTES)
+        if batch and size > _BATCH_BYTES:
+            break
+        batch.append((_identifier(name), _member(archive, name, url)))
+    return batch
 
 
 @lru_cache(maxsize=1)
 def _opened(file: Path, _inode: int) -> tuple[zipfile.ZipFile, list[str]]:
     """The batches of one archive are read one after the other: its long directory is read once a process."""
     archive = zipfile.ZipFile(file)
-    return archive, [name for name in archive.namelist() if name.endswith(".json")]
+    return archive, list(dict.fromkeys(name for name in archive.namelist() if name.endswith(".json")))
+
+
+def _expanded(member: zipfile.ZipInfo) -> int:
+    return member.file_size
+
+
+def _identifier(name: str) -> str:
+    return name.rpartition("/")[2].removesuffix(".json")
 
 
 def _member(archive: zipfile.ZipFile, name: str, url: str) -> Record | str:
     try:
-        return parse_record(archive.read(name), f"{name} in {url}")
+        with archive.open(name) as member:
+            # What the directory says of its size need not be true.
+            return parse_record(member.read(MAX_RECORD_BYTES + 1), _identifier(name), f"{name} in {url}")
     except Malformed as error:
         return str(error)
+    except _MEMBER_ERRORS as error:
+        return f"{name} in {url} cannot be unpacked ({error})"
 
 
-def _moment(text: str, url: str) -> datetime:
+def moment(text: str) -> datetime:
+    """A time of the bucket's lists; one without a zone is taken for UTC. Raises ValueError."""
+    at = datetime.fromisoformat(text)
     try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Malformed(f"{url} has a line whose time is {text[:40]!r}", url=url) from error
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(text) from error
 
 
-def _moment_or_first(text: str, url: str) -> tuple[bool, datetime | None]:
-    return (True, _moment(text, url)) if text else (False, None)
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def chunks(ids: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

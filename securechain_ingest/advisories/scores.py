@@ -1,54 +1,71 @@
-"""CVSS v3 base scores of advisory documents, and their means (contract, sections 1.2 and 3)."""
+"""CVSS base scores of advisories, one for each vulnerability, and their means (contract, sections 1.2 and 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-from cvss import CVSS3
-from cvss.exceptions import CVSS3Error
+from cvss import CVSS3, CVSS4
+from cvss.exceptions import CVSSError
 
-MALWARE = "MAL-"
+MALWARE: Final = "MAL-"
 """How the ids of reports of malicious packages begin."""
 
+_VECTORS: Final = {"CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
+"""The types of `severity` that give a score; the first one goes before the next wherever both are told."""
 
-def base_scores(document: Mapping[str, Any]) -> list[float]:
-    """One score for each CVSS_V3 entry of the document's `severity`: its `base_score`, else computed from the vector.
+_MAX_VECTOR_LENGTH: Final = 1_000
 
-    An entry with neither a number nor a readable vector, and any other type (CVSS_V2, CVSS_V4), gives no score; nor
-    does a report of malware, which is no weakness that could be more or less severe.
+Scores = Mapping[str, float]
+"""By type of `severity`, the highest base score."""
+
+
+def scores(document: Mapping[str, Any], elements: Iterable[Mapping[str, Any]]) -> Scores:
+    """The highest base scores of a record's own `severity` and of that of the elements of `affected` that count.
+
+    An entry gives its `base_score`, else what is computed from its vector. One with neither a number nor a readable
+    vector, and any other type (CVSS_V2), gives none; nor does a report of malware, which is no weakness that could be
+    more or less severe.
     """
+    found: dict[str, float] = {}
     if str(document.get("id")).startswith(MALWARE):
-        return []
-    entries = [entry for entry in _list(document.get("severity")) if isinstance(entry, Mapping)]
-    # A record may tell the severity of each affected package instead, mostly the same one.
-    for element in () if entries else _list(document.get("affected")):
-        for entry in _list(element.get("severity")) if isinstance(element, Mapping) else ():
-            if isinstance(entry, Mapping) and entry not in entries:
-                entries.append(entry)
-    scores = (_score(entry) for entry in entries if entry.get("type") == "CVSS_V3")
-    return [score for score in scores if score is not None]
+        return found
+    for holder in (document, *elements):
+        for entry in _list(holder.get("severity")):
+            kind = entry.get("type") if isinstance(entry, Mapping) else None
+            if isinstance(kind, str) and (score := _score(kind, entry)) is not None:
+                found[kind] = max(score, found.get(kind, score))
+    return found
 
 
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()
+def score_of_group(group: Iterable[Scores]) -> float | None:
+    """The one score of a vulnerability that several records tell of; None if none of them gives any."""
+    records = list(group)
+    for kind in _VECTORS:
+        if told := [record[kind] for record in records if kind in record]:
+            return max(told)
+    return None
 
 
-def _score(entry: Mapping[str, Any]) -> float | None:
+def _score(kind: str, entry: Mapping[str, Any]) -> float | None:
+    if kind not in _VECTORS:
+        return None
     score = entry.get("base_score")
     if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 10:
         return float(score)
     vector = entry.get("score")
-    return vector_score(vector) if isinstance(vector, str) else None
+    return vector_score(kind, vector) if isinstance(vector, str) else None
 
 
 @lru_cache(maxsize=10_000)
-def vector_score(vector: str) -> float | None:
-    """The base score of a CVSS v3.0 or v3.1 vector; None if it is not one."""
+def vector_score(kind: str, vector: str) -> float | None:
+    """The base score of a vector of that type, such as CVSS_V3 (3.0 or 3.1); None if it is not one."""
+    if kind not in _VECTORS or len(vector) > _MAX_VECTOR_LENGTH:
+        return None
     try:
-        return float(CVSS3(vector.strip().rstrip("/")).base_score)
-    except CVSS3Error:
+        return float(_VECTORS[kind](vector.strip().rstrip("/")).base_score)
+    except CVSSError:
         return None
 
 
@@ -59,3 +76,7 @@ def means(scores: Iterable[float]) -> tuple[float, float]:
     if total == 0:
         return 0.0, 0.0
     return round(total / len(values), 2), round(sum(value * value for value in values) / total, 2)
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()

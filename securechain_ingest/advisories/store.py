@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import UpdateOne
 from pymongo.collation import Collation, CollationStrength
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DocumentTooLarge, OperationFailure, PyMongoError
 
-from securechain_ingest.advisories.upsert import ABSENT, REMOVED, change, packages
+from securechain_ingest.advisories.names import lookup_key, packages
+from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, change
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError
 from securechain_ingest.settings import VulnerabilitySettings
 
@@ -20,12 +25,18 @@ Record: TypeAlias = dict[str, Any]
 Affected: TypeAlias = tuple[str, str]
 """OSV's word for the ecosystem, and the package's name."""
 
+Remember: TypeAlias = Callable[[set[Affected]], Awaitable[None]]
+"""Is told which packages a write is about, before it."""
+
 _BATCH = 500
+_COMPARED_AT_ONCE = 50
+"""So many records are compared with what is held between two looks at the event loop."""
 
 _FIELDS = {
     "_id": 0,
     "id": 1,
     "withdrawn": 1,
+    "aliases": 1,
     "severity": 1,
     "affected.package": 1,
     "affected.versions": 1,
@@ -33,6 +44,25 @@ _FIELDS = {
     "affected.severity": 1,
     REMOVED: 1,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of records."""
+
+    count: int
+    """How many were new or different."""
+    refused: tuple[tuple[str, str], ...]
+    """(id, reason) of those that the database cannot hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some of all documents, in the order of their ids."""
+
+    affected: set[Affected]
+    last: str
+    """The id to go on behind."""
 
 
 # Letters that differ in case only are equal; the query must say the same as its index.
@@ -75,6 +105,7 @@ class AdvisoryStore:
             await self._collection.create_index(
                 "affected.package.name", collation=_ANY_CASE, name="affected.package.name_any_case"
             )
+            await self._collection.create_index(NAMES, collation=_ANY_CASE, name=f"{NAMES}_any_case")
             try:
                 await self._collection.create_index("id", unique=True)
             except OperationFailure:
@@ -83,73 +114,127 @@ class AdvisoryStore:
             raise _store_error(error) from error
 
     async def of_package(self, names: Collection[str]) -> list[dict[str, Any]]:
-        """All documents that have one of the names, in any case and any ecosystem, in one query.
+        """All documents that have one of the names, in any case and any ecosystem, and some of similar names.
 
-        Whether they are about the package is said by `matching`.
+        Whether they are about the package is said by `matching`. The names may be those of many packages: it is one
+        look-up by their normal form, and one in what other programs have written.
         """
-        try:
-            cursor = self._collection.find(
-                {"affected.package.name": {"$in": sorted(names)}}, _FIELDS, collation=_ANY_CASE
-            )
-            return [document async for document in cursor]
-        except PyMongoError as error:
-            raise _store_error(error) from error
+        wanted = sorted({lookup_key(name) for name in names})
+        completed = self._found({NAMES: {"$in": wanted}}, _FIELDS, collation=_ANY_CASE)
+        others = self._found(
+            {"affected.package.name": {"$in": sorted(names)}, NAMES: None}, _FIELDS, collation=_ANY_CASE
+        )
+        return [document for found in await asyncio.gather(completed, others) for document in found]
 
-    async def upsert(self, records: Collection[Record], remember: Callable[[set[Affected]], Awaitable[None]]) -> int:
-        """Write those records that are new or have another time of change; how many.
+    async def upsert(
+        self, records: Collection[Record], remember: Remember, *, announced: Collection[str] = ()
+    ) -> Written:
+        """Write those records whose documents have not the same content.
 
         Before that `remember` is told which packages they affect or have affected: whoever breaks off between the two
-        has only to look at these once more for nothing.
+        has only to look at these once more for nothing. It is told those of the `announced` ids, too, which somebody
+        else may have written without rating anything.
         """
-        found = {document["id"]: document for document in await self._documents([record["id"] for record in records])}
-        changed = [record for record in records if _differs(record, found.get(record["id"]))]
-        if not changed:
-            return 0
-        affected = {package for record in changed for package in packages(record)}
-        affected |= {package for record in changed for package in packages(found.get(record["id"], {}))}
-        await remember(affected)
-        updates = [
-            UpdateOne({"id": each["id"]}, change(each, found.get(each["id"], {})), upsert=True) for each in changed
-        ]
-        await self._write(updates)
-        return len(changed)
+        held = {document["id"]: document for document in await self._documents([record["id"] for record in records])}
+        updates: dict[str, UpdateOne] = {}
+        affected: set[Affected] = set()
+        for number, record in enumerate(records):
+            if number % _COMPARED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            identifier = record["id"]
+            document = held.get(identifier, {})
+            if update := change(record, document):
+                updates[identifier] = UpdateOne({"id": identifier}, update, upsert=True)
+            if update or identifier in announced:
+                affected.update(packages(record), packages(document))
+        if affected:
+            await remember(affected)
+        refused = await self._write(updates)
+        return Written(len(updates) - len(refused), tuple(refused.items()))
 
-    async def settle_absent(
-        self, ecosystem: str, present: Collection[str], remember: Callable[[set[Affected]], Awaitable[None]]
-    ) -> int:
-        """Take for withdrawn what OSV had of an ecosystem and twice in a row has not; how many documents.
+    async def missing(self, ecosystem: str, present: Collection[str]) -> dict[str, bool]:
+        """The ids that OSV had of an ecosystem and that are not `present`; whether each was missed before, too.
 
-        `present`: the ids that it has now. What other programs have put into the collection is left alone.
+        What other programs have put into the collection is left alone.
         """
-        wanted = {"affected.package.ecosystem": ecosystem, "schema_version": {"$exists": True}, REMOVED: None}
-        try:
-            held = self._collection.find(wanted, {"id": 1, ABSENT: 1, "affected.package": 1})
-            gone = [document async for document in held if document["id"] not in present]
-        except PyMongoError as error:
-            raise _store_error(error) from error
-        twice = [document for document in gone if document.get(ABSENT)]
-        await remember({package for document in twice for package in packages(document)})
+        with_suffix = re.compile(f"^{re.escape(ecosystem)}:")
+        wanted = {
+            "affected.package.ecosystem": {"$in": [ecosystem, with_suffix]},
+            "schema_version": {"$exists": True},
+            REMOVED: None,
+        }
+        held = await self._found(wanted, {"id": 1, ABSENT: 1})
+        return {
+            each["id"]: bool(each.get(ABSENT))
+            for each in held
+            if isinstance(each.get("id"), str) and each["id"] not in present
+        }
+
+    async def mark_missing(self, ids: Collection[str], remember: Remember, *, removed: bool) -> None:
+        """Note that OSV lacks records: for the first time, or that they are taken for withdrawn from now on."""
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        marks = {document["id"]: {REMOVED: now} if document.get(ABSENT) else {ABSENT: True} for document in gone}
-        await self._write([UpdateOne({"id": identifier}, {"$set": mark}) for identifier, mark in marks.items()])
-        return len(twice)
+        if removed:
+            await remember({package for document in await self._documents(ids) for package in packages(document)})
+        mark = {REMOVED: now} if removed else {ABSENT: True}
+        await self._write({each: UpdateOne({"id": each}, {"$set": mark}) for each in ids})
 
     async def held(self, ids: Collection[str]) -> set[str]:
         """Those of the ids that there are."""
-        return {document["id"] for document in await self._documents(ids)}
+        return {document["id"] for document in await self._documents(ids, {"id": 1})}
 
-    async def _documents(self, ids: Collection[str]) -> list[dict[str, Any]]:
+    async def portion(self, after: str, limit: int) -> Portion | None:
+        """The packages that the next `limit` documents behind an id name; None if there are no more."""
+        fields = {"id": 1, "affected.package": 1}
+        found = await self._found({"id": {"$gt": after}}, fields, sort="id", limit=limit)
+        if not found:
+            return None
+        last = found[-1]["id"]
+        # An old collection may hold one id twice.
+        found += await self._found({"id": last}, fields)
+        return Portion({package for document in found for package in packages(document)}, last)
+
+    async def _documents(self, ids: Collection[str], fields: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        found = await self._found({"id": {"$in": list(ids)}}, fields)
+        # A list that holds one of the ids is found, too.
+        return [document for document in found if isinstance(document["id"], str)]
+
+    async def _found(
+        self,
+        query: Mapping[str, Any],
+        fields: Mapping[str, Any] | None = None,
+        *,
+        collation: Collation | None = None,
+        sort: str | None = None,
+        limit: int = 0,
+    ) -> list[dict[str, Any]]:
         try:
-            return [document async for document in self._collection.find({"id": {"$in": list(ids)}})]
+            cursor = self._collection.find(query, fields, collation=collation, limit=limit)
+            return [document async for document in (cursor.sort(sort, 1) if sort else cursor)]
         except PyMongoError as error:
             raise _store_error(error) from error
 
-    async def _write(self, updates: list[UpdateOne]) -> None:
+    async def _write(self, updates: Mapping[str, UpdateOne]) -> dict[str, str]:
+        """By id, why a document was refused; the others are written."""
+        refused: dict[str, str] = {}
+        ids = list(updates)
+        for start in range(0, len(ids), _BATCH):
+            some = ids[start : start + _BATCH]
+            if await self._refusal([updates[each] for each in some]) is not None:
+                for each in some:
+                    if (reason := await self._refusal([updates[each]])) is not None:
+                        refused[each] = reason
+        return refused
+
+    async def _refusal(self, updates: Sequence[UpdateOne]) -> str | None:
+        """Write; why that was refused, if it was because of what was to be written."""
         try:
-            for start in range(0, len(updates), _BATCH):
-                await self._collection.bulk_write(updates[start : start + _BATCH], ordered=False)
-        except PyMongoError as error:
-            raise _store_error(error) from error
+            await self._collection.bulk_write(list(updates), ordered=False)
+        except (PyMongoError, BSONError, OverflowError) as error:
+            told = _store_error(error)
+            if told.transient:
+                raise told from error
+            return str(told)
+        return None
 
     async def count(self) -> int:
         """How many documents there are, roughly."""
@@ -159,11 +244,14 @@ class AdvisoryStore:
             raise _store_error(error) from error
 
 
-def _differs(record: Record, held: Record | None) -> bool:
-    """Whether it is to be written; one that was taken for withdrawn is there after all."""
-    return held is None or held.get("modified") != record["modified"] or ABSENT in held or REMOVED in held
+class DocumentRefused(StoreError):
+    """The database was there and refused a document; the same again is refused again."""
+
+    transient = False
 
 
-def _store_error(error: PyMongoError) -> StoreError:
+def _store_error(error: PyMongoError | BSONError | OverflowError) -> StoreError:
+    if isinstance(error, BulkWriteError | DocumentTooLarge | BSONError | OverflowError):
+        return DocumentRefused(f"the advisory database refused a document ({type(error).__name__})")
     kind = StoreAway if isinstance(error, ConnectionFailure) else StoreError
     return kind(f"the advisory database did not answer ({type(error).__name__})")

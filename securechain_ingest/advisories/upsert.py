@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from securechain_ingest.advisories.names import lookup_key, packages
 from securechain_ingest.advisories.scores import vector_score
 
 FIELDS: Final = frozenset(
@@ -34,46 +35,59 @@ FIELDS: Final = frozenset(
 FOREIGN: Final = frozenset({"_id", "cwes", "exploits", "affected_artefacts"})
 """Never touched, whatever a record says."""
 
-ABSENT, REMOVED = "securechain_absent", "securechain_removed_at"
+_OURS: Final = "securechain_"
+
+ABSENT, REMOVED = f"{_OURS}absent", f"{_OURS}removed_at"
 """Ours: the record was not among all of its ecosystem when those were last read; it is taken for withdrawn since."""
+
+NAMES, WORD = f"{_OURS}names", f"{_OURS}severity"
+"""Ours: the `lookup_key` of each affected package; the author's word for the severity (such as HIGH), if there is no
+vector that can be read."""
+
+_MAX_WORD_LENGTH: Final = 64
 
 Document = Mapping[str, Any]
 Change = dict[str, dict[str, Any]]
 
 
 def change(record: Document, held: Document) -> Change:
-    """The update that turns the document `held` (empty: there is none) into one of the record's content."""
-    wanted = {name: value for name, value in record.items() if name not in FOREIGN}
+    """The update that turns the document `held` (empty: there is none) into one of the record's content.
+
+    Nothing ({}) if the document has it already, be it that another program has written it.
+    """
+    wanted = {name: value for name, value in record.items() if name not in FOREIGN and _can_be_a_field(name)}
     # Clients index it.
-    wanted["details"] = record.get("details") or record.get("summary") or ""
+    wanted["details"] = next((text for text in (record.get("details"), record.get("summary")) if _is_text(text)), "")
     if "severity" in wanted:
         wanted["severity"] = _scored(record["severity"], held.get("severity"))
     if isinstance(wanted.get("affected"), list):
         wanted["affected"] = [_scored_element(element, held) for element in wanted["affected"]]
-    gone = (FIELDS | {ABSENT, REMOVED}) & set(held) - set(wanted)
+    wanted[NAMES] = sorted({lookup_key(name) for _, name in packages(record)})
+    if (word := _severity_word(wanted)) is not None:
+        wanted[WORD] = word
+    gone = (FIELDS | {ABSENT, REMOVED, WORD}) & set(held) - set(wanted)
+    if not gone and all(name in held and held[name] == value for name, value in wanted.items()):
+        return {}
     return {"$set": wanted} | ({"$unset": dict.fromkeys(sorted(gone), "")} if gone else {})
 
 
-def packages(document: Document) -> Iterator[tuple[str, str]]:
-    """(ecosystem, name) of everything that a document says is affected; a repository's suffix is left out."""
-    affected = document.get("affected")
-    for element in affected if isinstance(affected, list) else ():
-        package = element.get("package") if isinstance(element, Mapping) else None
-        if isinstance(package, Mapping):
-            ecosystem, name = package.get("ecosystem"), package.get("name")
-            if isinstance(ecosystem, str) and isinstance(name, str):
-                yield ecosystem.partition(":")[0], name
+def _can_be_a_field(name: str) -> bool:
+    """Not what a database would take for a path or an operator, nor a name of ours."""
+    return name.isidentifier() and not name.startswith(_OURS)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _scored_element(element: Any, held: Document) -> Any:
     if not isinstance(element, Mapping) or "severity" not in element:
         return element
-    held_affected = held.get("affected")
     entries = [
         entry
-        for other in (held_affected if isinstance(held_affected, list) else ())
+        for other in _list(held.get("affected"))
         if isinstance(other, Mapping) and other.get("package") == element.get("package")
-        for entry in (other.get("severity") or ())
+        for entry in _list(other.get("severity"))
     ]
     return {**element, "severity": _scored(element["severity"], entries)}
 
@@ -83,17 +97,46 @@ def _scored(severity: Any, held: Any) -> Any:
     if not isinstance(severity, list):
         return severity
     known = {
-        (entry.get("type"), entry.get("score")): entry["base_score"]
-        for entry in (held if isinstance(held, list) else ())
-        if isinstance(entry, Mapping) and "base_score" in entry
+        key: entry["base_score"]
+        for entry in _list(held)
+        if (key := _vector(entry)) is not None and entry.get("base_score") is not None
     }
     return [_with_score(entry, known) for entry in severity]
 
 
-def _with_score(entry: Any, known: Mapping[Any, Any]) -> Any:
-    if not isinstance(entry, Mapping) or "base_score" in entry:
+def _with_score(entry: Any, known: Mapping[tuple[str, str], Any]) -> Any:
+    key = _vector(entry)
+    if key is None or "base_score" in entry:
         return entry
-    score = known.get((entry.get("type"), entry.get("score")))
-    if score is None and entry.get("type") == "CVSS_V3" and isinstance(entry.get("score"), str):
-        score = vector_score(entry["score"])
+    score = known.get(key, vector_score(*key))
     return entry if score is None else {**entry, "base_score": score}
+
+
+def _vector(entry: Any) -> tuple[str, str] | None:
+    """The type and the vector of an entry of `severity`."""
+    if not isinstance(entry, Mapping):
+        return None
+    kind, vector = entry.get("type"), entry.get("score")
+    return (kind, vector) if isinstance(kind, str) and isinstance(vector, str) else None
+
+
+def _severity_word(document: Document) -> str | None:
+    """What the author calls the severity; None where an entry has a score, which says more."""
+    holders = [document, *(each for each in _list(document.get("affected")) if isinstance(each, Mapping))]
+    for holder in holders:
+        if any(isinstance(entry, Mapping) and "base_score" in entry for entry in _list(holder.get("severity"))):
+            return None
+    return next((word for holder in holders for word in _words(holder)), None)
+
+
+def _words(holder: Document) -> Iterator[str]:
+    """Databases put it where the schema leaves them room."""
+    for place in ("database_specific", "ecosystem_specific"):
+        specific = holder.get(place)
+        word = specific.get("severity") if isinstance(specific, Mapping) else None
+        if isinstance(word, str) and (word := word.strip()):
+            yield word[:_MAX_WORD_LENGTH]
+
+
+def _list(value: Any) -> list[Any] | tuple[Any, ...]:
+    return value if isinstance(value, list | tuple) else ()

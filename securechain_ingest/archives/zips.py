@@ -15,6 +15,8 @@ PKWARE's APPNOTE, sections 4.3 to 4.5. What is refused and what real archives ar
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -49,6 +51,14 @@ class ZipListing:
     def names(self) -> tuple[str, ...]:
         """The names of all regular files, each once, in directory order."""
         return tuple(dict.fromkeys(member.name for member in self._members if member.is_file))
+
+    def rename(self, new_name: Callable[[str], str | None]) -> None:
+        """Know the members by other names from now on, and not at all where there is none."""
+        named = [replace(member, name=name) for member in self._members if (name := new_name(member.name))]
+        self._by_name = {}
+        for member in named:
+            self._by_name.setdefault(member.name, []).append(member)
+        self._members = named
 
     def __contains__(self, name: str) -> bool:
         return name in self._by_name

@@ -40,6 +40,8 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from securechain_ingest.cli.tree import package_tree
+    from securechain_ingest.first_advisories import read_first_advisories
+    from securechain_ingest.jobs.wiring import build_advisory_sync
     from securechain_ingest.oneshot import find_stores, ingest
     from securechain_ingest.service import build_service
     from securechain_ingest.stores import graph_address
@@ -50,6 +52,12 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
         bar = progress.add_task("opening the stores", total=None)
         async with find_stores(settings) as stores:
             async with build_service(stores, settings, lambda: depth) as service:
+                progress.update(bar, description="advisories")
+                unknown = await read_first_advisories(
+                    build_advisory_sync(stores, service, settings),
+                    {ref.ecosystem.osv for ref in refs},
+                    within_s=settings.vulnerabilities.first_sync_s,
+                )
                 progress.update(bar, description="packages", total=len(refs))
                 outcome = await ingest(
                     service,
@@ -62,9 +70,9 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
             asked = [(ref.ecosystem, outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]
             views = [await stores.graph.view(ecosystem, purl) for ecosystem, purl in asked]
     output = Console(soft_wrap=True)
-    for view in views:
+    for (ecosystem, _), view in zip(asked, views, strict=True):
         if view is not None:
-            output.print(package_tree(view))
+            output.print(package_tree(view, unknown.get(ecosystem.osv)))
     for ref, error in outcome.failed:
         errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
     output.print(

@@ -31,6 +31,8 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 async def _collect(settings: Settings) -> dict[str, Any]:
     from securechain_ingest.intake.heartbeats import daemons_seen
     from securechain_ingest.intake.statistics import queue_status
+    from securechain_ingest.jobs.advisory_sync import never_read
+    from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.registries import REGISTRIES
     from securechain_ingest.stores import connect, of_running_daemon, without_password
 
@@ -45,6 +47,9 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
         graph = await _asked(stores.graph.counts([registry.ecosystem for registry in REGISTRIES]))
         advisories = await _asked(stores.advisories.count())
+        ecosystems = [registry.ecosystem.osv for registry in REGISTRIES]
+        cursors = Cursors(stores.redis, settings.queue.stream)
+        never = await _asked(never_read(cursors, stores.advisories, ecosystems))
     answers = {"redis": queue, "graph": graph, "vulnerabilities": advisories}
     return {
         "stores": {
@@ -56,8 +61,15 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         else [{**dataclasses.asdict(daemon), "is_up": daemon.is_up} for daemon in daemons["value"]],
         "queue": None if "error" in queue else queue["value"].as_dict(),
         "graph": None if "error" in graph else graph["value"],
-        "advisories": None if "error" in advisories else advisories["value"],
+        **_advisories(advisories, never.get("value")),
     }
+
+
+def _advisories(count: dict[str, Any], never: list[str] | None) -> dict[str, Any]:
+    """How many there are, unless that is nothing and only because they were never read; and of which ecosystems."""
+    if "error" in count:
+        return {"advisories": None, "advisories_unknown": never}
+    return {"advisories": count["value"] or ("unknown" if never or never is None else 0), "advisories_unknown": never}
 
 
 async def _asked(answer: Awaitable[Any]) -> dict[str, Any]:
@@ -89,6 +101,8 @@ def _print(report: dict[str, Any]) -> None:
     for key in ("graph", "advisories"):
         if report[key] is not None:
             typer.echo(f"{key:16} {_shown(report[key])}")
+    if report["advisories_unknown"]:
+        typer.echo(f"{'':16} not read yet, so unknown, of {', '.join(report['advisories_unknown'])}")
 
 
 def _daemon_line(daemon: dict[str, Any]) -> str:

@@ -13,8 +13,11 @@ _SHOWN = 10
 """Of each list; the graph holds all of it."""
 
 
-def package_tree(package: PackageView) -> Tree:
-    """Versions (newest first), what the newest one requires, import names, vulnerabilities."""
+def package_tree(package: PackageView, unknown: str | None = None) -> Tree:
+    """Versions (newest first), what the newest one requires, import names, vulnerabilities.
+
+    `unknown` says why nothing is known of the vulnerabilities, or not of all of them.
+    """
     tree = Tree(f"[bold]{escape(package.purl)}[/bold]")
     tree.add(escape(f"repository {package.repository_url}, vendor {package.vendor}"))
     newest_first = list(reversed(package.versions))
@@ -32,10 +35,16 @@ def package_tree(package: PackageView) -> Tree:
     vulnerable = [version for version in newest_first if version.vulnerabilities]
     _list(
         tree,
-        f"{len(vulnerable)} versions with known vulnerabilities",
+        _vulnerable_title(len(vulnerable), unknown),
         [f"{version.name}: {', '.join(version.vulnerabilities)} (mean {version.mean})" for version in vulnerable],
     )
     return tree
+
+
+def _vulnerable_title(count: int, unknown: str | None) -> str:
+    if unknown is None:
+        return f"{count} versions with known vulnerabilities"
+    return f"versions with known vulnerabilities: {f'at least {count}, the rest ' if count else ''}{unknown}"
 
 
 def _version_line(version: VersionView) -> str:

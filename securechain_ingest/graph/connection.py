@@ -66,19 +66,24 @@ class Connection:
         async with driver:
             yield cls(driver, address, database, timeout_s)
 
-    async def read(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> Rows:
-        """One statement that changes nothing. Raises StoreError, ConfigError."""
-        statement = self._statement(cypher, parameters)
+    async def read(self, cypher: str, parameters: Mapping[str, Any] | None = None, *, rows_at_once: int = 1000) -> Rows:
+        """One statement that changes nothing. Raises StoreError, ConfigError.
+
+        Of an answer without end fewer rows at once keep the event loop free: it waits for each such piece.
+        """
+        statement = self._statement(cypher, parameters, rows_at_once)
         return await self._repeated(lambda: self._bounded(statement))
 
     async def change(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """One statement in its own transaction. Raises StoreError, ConfigError."""
         return await self._repeated(self._in_turn(self._statement(cypher, parameters)))
 
-    def _statement(self, cypher: str, parameters: Mapping[str, Any] | None) -> Callable[[], Awaitable[Rows]]:
+    def _statement(
+        self, cypher: str, parameters: Mapping[str, Any] | None, rows_at_once: int = 1000
+    ) -> Callable[[], Awaitable[Rows]]:
 
         async def once() -> Rows:
-            async with self._driver.session(database=self._database) as session:
+            async with self._driver.session(database=self._database, fetch_size=rows_at_once) as session:
                 query = Query(cypher, timeout=self._timeout_s)
                 result = await session.run(query, dict(parameters or {}))
                 return await result.data()

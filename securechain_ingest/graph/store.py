@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import Malformed, StoreError
+from securechain_ingest.graph.big_ratings import is_big, write_big_ratings
 from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties, tries_properties
 from securechain_ingest.graph.connection import Conflict, Connection
 from securechain_ingest.graph.identity import identify, reference, spellings
@@ -151,7 +152,7 @@ class Graph:
         """Serve requests on packages that the graph knows; the results are in the order of `links`."""
         answers: dict[str, Mapping[str, Any]] = {}
         now = datetime.now(UTC)
-        for queries, members in _by_ecosystem(links):
+        for queries, members in _by_ecosystem([await self._rated(link) for link in links]):
             answer = (await self._connection.change(queries.link, self._common(now) | {"rows": _link_rows(members)}))[0]
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
@@ -161,6 +162,13 @@ class Graph:
         return [
             _result(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
         ]
+
+    async def _rated(self, link: Link) -> Link:
+        """What is left of a request once very many ratings have been written."""
+        if link.ratings is None or not is_big(link.ratings):
+            return link
+        await write_big_ratings(self._connection, link.ref, link.ratings)
+        return replace(link, ratings=None)
 
     async def mark_absent(
         self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False, listed: str | None = None

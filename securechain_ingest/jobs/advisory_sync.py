@@ -1,29 +1,47 @@
 """The advisories of OSV into the collection, and from there to the versions in the graph; no registry is asked.
 
-Which packages a record is about is remembered in Redis before the record is written, and forgotten when their versions
-have been rated: a sync that is broken off anywhere is gone on with by the next. A worker may have read the advisories
-of a package before a record was written, and write its versions after they were rated; so whatever was rated is rated
-once more by the next sync.
+Each ecosystem stands alone: what cannot be read of one costs neither the others nor what was known of it before. A sync
+that is broken off anywhere is gone on with by the next (`advisory_rating` says how).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 import orjson
 import structlog
 from redis.asyncio import Redis
 
-from securechain_ingest.advisories.matching import rate, spellings
-from securechain_ingest.advisories.osv import WITHOUT_ECOSYSTEM, Modified, OsvBucket, Record, chunks
-from securechain_ingest.advisories.store import AdvisoryStore, Affected
-from securechain_ingest.errors import InvalidName, Malformed, NotFound
+from securechain_ingest.advisories.osv import (
+    EVERYWHERE,
+    MAX_SENTENCES,
+    WITHOUT_ECOSYSTEM,
+    Modified,
+    OsvBucket,
+    Record,
+    chunks,
+    moment,
+)
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import (
+    ArchiveRefused,
+    ConfigError,
+    IngestError,
+    Malformed,
+    NotFound,
+    ParserLost,
+    StoreError,
+    TooLarge,
+    Unavailable,
+)
 from securechain_ingest.graph.store import Graph
+from securechain_ingest.jobs.advisory_rating import AdvisoryRating
 from securechain_ingest.jobs.cursors import Cursor, Cursors
-from securechain_ingest.model import Link, PackageRef
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.registries.together import for_each
@@ -32,16 +50,32 @@ from securechain_ingest.runs import Run
 SINGLE_RECORDS: Final = 2_000
 """Above so many changed records the archive of the ecosystem costs less."""
 
+MAX_FAILURES: Final = 10
+"""If more single records than these cannot be had at the moment, it is the bucket that cannot be read."""
+
 _AT_ONCE: Final = 8
 _OVERLAP: Final = timedelta(hours=1)
 """The time of a change and that of its publication differ."""
-_LOOKED_UP: Final = 1_000
-_RATED: Final = 50
 
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+def cursor_name(ecosystem: str) -> str:
+    """Of the cursor that says how far the advisories of an ecosystem (OSV's word) have been followed."""
+    return f"osv:{ecosystem}"
+
+
+async def never_read(cursors: Cursors, store: AdvisoryStore, ecosystems: Collection[str]) -> list[str]:
+    """Those ecosystems (OSV's words) whose advisories no sync has completely read: of them nothing is known.
+
+    A collection without a document has been lost since, unless the list of changes was empty. Raises StoreError.
+    """
+    held = await cursors.all()
+    is_empty = await store.count() == 0
+    return sorted(each for each in ecosystems if not _is_read(held.get(cursor_name(each)), is_empty=is_empty))
+
+
+@dataclass(frozen=True)
 class AdvisorySync:
     """Where a sync reads and writes."""
 
@@ -53,141 +87,224 @@ class AdvisorySync:
     registries: Collection[Registry]
     reconcile_s: float
     """All records of an ecosystem are compared when that was last done so long ago."""
+    pool: ParserPool | None = None
+    """Where much rating is done; None: here."""
 
-    async def run(self, run: Run) -> None:
-        """One sync. Raises IngestError; the cursors then stay where they were."""
-        run.metrics |= dict.fromkeys(
-            ("advisories_read", "advisories_written", "withdrawn", "packages_rated", "errors"), 0
-        )
-        cursors = Cursors(self.redis, self.stream)
-        await self._rate(run, self._rated_before, None)
-        moved: dict[str, tuple[str, bool]] = {}
-        for ecosystem in (*sorted(registry.ecosystem.osv for registry in self.registries), WITHOUT_ECOSYSTEM):
-            cursor = await cursors.get(f"osv:{ecosystem}")
-            if (reached := await self._read(ecosystem, cursor, run)) is not None:
-                moved[ecosystem] = reached
-        await self._rate(run, self._unrated, self._rated_before)
-        for ecosystem, (value, reconciled) in moved.items():
-            await cursors.move(f"osv:{ecosystem}", value, run.id, reconciled=reconciled)
-        run.cursor_after = ", ".join(f"{ecosystem} {orjson.loads(value)[0]}" for ecosystem, (value, _) in moved.items())
+    async def run(self, run: Run, only: Collection[str] | None = None) -> None:
+        """One sync, of a few ecosystems (OSV's words) if they are given.
+
+        Raises StoreError, or the first of the errors that kept a part from being read, after all other parts have been
+        read and rated; the cursor of such a part stays where it was.
+        """
+        metrics = ("advisories_read", "advisories_written", "withdrawn", "packages_rated", "errors")
+        run.metrics |= dict.fromkeys(metrics, 0)
+        if only is None:
+            await self._rating.rate_again(run)
+            await self._rating.rate_by_new_rule(run)
+        parts = only if only is not None else {registry.ecosystem.osv for registry in self.registries}
+        failures: list[IngestError] = []
+        is_empty = await self.store.count() == 0
+        for ecosystem in sorted(parts):
+            await self._sync(ecosystem, run, failures, is_empty=is_empty)
+        if only is None:
+            await self._sync_homeless(run, failures)
+        if failures:
+            raise failures[0]
+
+    @cached_property
+    def _rating(self) -> AdvisoryRating:
+        return AdvisoryRating(self.store, self.graph, self.redis, self.stream, self.registries, self.pool)
 
     @property
-    def _unrated(self) -> str:
-        """Set: the packages that written records affect or have affected."""
-        return f"{self.stream}-unrated"
+    def _cursors(self) -> Cursors:
+        return Cursors(self.redis, self.stream)
 
-    @property
-    def _rated_before(self) -> str:
-        """Set: the packages that the last sync has rated."""
-        return f"{self.stream}-rated"
+    async def _sync(self, ecosystem: str, run: Run, failures: list[IngestError], *, is_empty: bool) -> None:
+        """Take in what has changed in one ecosystem, rate it, and move its cursor."""
+        cursor = await self._cursors.get(cursor_name(ecosystem))
+        if not _is_read(cursor, is_empty=is_empty):
+            cursor = None
+        reached: tuple[Modified, bool] | None = None
+        try:
+            reached = await self._read(ecosystem, cursor, run, failures)
+        except (StoreError, ConfigError):
+            raise
+        except IngestError as error:
+            self._report_failure(ecosystem, error, run, failures)
+        await self._rating.rate_remembered(run)
+        if reached is not None:
+            await self._move(ecosystem, *reached, run)
 
-    async def _read(self, ecosystem: str, cursor: Cursor | None, run: Run) -> tuple[str, bool] | None:
-        """Take in what has changed; the new cursor, and whether all was compared. None: nothing has changed."""
+    async def _sync_homeless(self, run: Run, failures: list[IngestError]) -> None:
+        """Take in the records that have lost their ecosystem; from the list of everything where they have none."""
+        try:
+            for folder in (WITHOUT_ECOSYSTEM, EVERYWHERE):
+                cursor = await self._cursors.get(cursor_name(folder))
+                since, validator = _times(cursor)
+                try:
+                    found = await self.bucket.modified(folder, _earlier(since), validator)
+                except NotFound:
+                    if folder == EVERYWHERE:
+                        raise
+                    continue
+                if found is not None:
+                    self._report_lines(found, run)
+                    for ids in chunks(found.ids):
+                        # Only those that had one of our ecosystems before.
+                        await self._read_changed(WITHOUT_ECOSYSTEM, tuple(await self.store.held(ids)), run)
+                    await self._rating.rate_remembered(run)
+                    await self._move(folder, found, False, run)
+                return
+        except (StoreError, ConfigError):
+            raise
+        except IngestError as error:
+            self._report_failure(WITHOUT_ECOSYSTEM, error, run, failures)
+            await self._rating.rate_remembered(run)
+
+    async def _move(self, folder: str, found: Modified, is_complete: bool, run: Run) -> None:
+        value = orjson.dumps([found.newest, found.validator]).decode()
+        await self._cursors.move(cursor_name(folder), value, run.id, reconciled=is_complete)
+        so_far = f"{run.cursor_after}, " if run.cursor_after else ""
+        run.cursor_after = f"{so_far}{folder} {found.newest}"
+
+    async def _read(
+        self, ecosystem: str, cursor: Cursor | None, run: Run, failures: list[IngestError]
+    ) -> tuple[Modified, bool] | None:
+        """Take in what has changed; what the list said, and whether all was compared. None: nothing has changed."""
         since, validator = _times(cursor)
         is_due = cursor is None or cursor.reconciled_before(datetime.now(UTC) - timedelta(seconds=self.reconcile_s))
-        compares_all = ecosystem != WITHOUT_ECOSYSTEM and (is_due or run.options.get("reconcile") == "true")
+        compares_all = is_due or run.options.get("reconcile") == "true"
         found = await self.bucket.modified(ecosystem, _earlier(since), None if compares_all else validator)
+        await self._read_left_out(ecosystem, run)
         if found is None:
             return None
-        has_gone_back = bool(since) and (not found.newest or _moment(found.newest) < _moment(since))
-        if has_gone_back:
-            logger.warning("cursor_lost", ecosystem=f"osv:{ecosystem}", reason="the list of changes went back")
-        if ecosystem == WITHOUT_ECOSYSTEM:
-            await self._read_homeless(found, run)
-        elif compares_all or has_gone_back or len(found.ids) > SINGLE_RECORDS:
-            await self._read_all(ecosystem, run)
+        self._report_lines(found, run)
+        if bool(since) and (not found.newest or moment(found.newest) < moment(since)):
+            logger.warning("cursor_lost", ecosystem=cursor_name(ecosystem), reason="the list of changes went back")
             compares_all = True
-        else:
-            await self._read_single(ecosystem, found.ids, run)
-        return orjson.dumps([found.newest, found.validator]).decode(), compares_all
+        if not compares_all and len(found.ids) <= SINGLE_RECORDS:
+            await self._read_changed(ecosystem, found.ids, run)
+            return found, False
+        try:
+            await self._read_all(ecosystem, found.ids, run)
+        except (StoreError, ConfigError):
+            raise
+        except IngestError as error:
+            if not found.ids or len(found.ids) > SINGLE_RECORDS:
+                raise
+            # What has changed can be had all the same; all is compared by the next sync.
+            self._report_failure(ecosystem, error, run, failures)
+            await self._read_changed(ecosystem, found.ids, run)
+            return found, False
+        return found, True
 
-    async def _read_homeless(self, found: Modified, run: Run) -> None:
-        """Of the records without an ecosystem only those that had one of ours before."""
-        for ids in chunks(found.ids):
-            await self._read_single(WITHOUT_ECOSYSTEM, tuple(await self.store.held(ids)), run)
+    async def _read_left_out(self, ecosystem: str, run: Run) -> None:
+        """Ask once more for the records that could not be had the last time."""
+        with store_errors():
+            members: Any = await self.redis.smembers(self._left_out(ecosystem))
+        if ids := tuple(sorted(member.decode() for member in members)):
+            await self._read_changed(ecosystem, ids, run)
 
-    async def _read_single(self, ecosystem: str, ids: tuple[str, ...], run: Run) -> None:
+    def _left_out(self, ecosystem: str) -> str:
+        """The key of a set: the ids of an ecosystem that could not be had the last time."""
+        return f"{self.stream}-unread:{ecosystem}"
+
+    async def _read_changed(self, ecosystem: str, ids: tuple[str, ...], run: Run) -> None:
+        """Take in the records that a list names."""
+        for identifier in sorted(await self._read_single(ecosystem, ids, run)):
+            self._report_unreadable(f"{ecosystem}/{identifier}.json is no longer there", run)
+
+    async def _read_single(self, ecosystem: str, ids: tuple[str, ...], run: Run) -> set[str]:
+        """Take in records one by one; the ids of those that there are no more.
+
+        One that cannot be had now is asked for again by the next sync. Raises Unavailable, ParserLost if that are many.
+        """
+        gone: set[str] = set()
+        left_out: set[str] = set()
         for some in chunks(ids):
             records: list[Record] = []
 
             async def read(identifier: str, records: list[Record] = records) -> None:
                 try:
                     records.append(await self.bucket.record(ecosystem, identifier))
-                except (NotFound, Malformed) as error:
-                    # Gone since, or for the next comparison of all.
+                except NotFound:
+                    gone.add(identifier)
+                except (Malformed, TooLarge, ArchiveRefused) as error:
+                    # For the next change of it.
+                    self._report_unreadable(str(error), run)
+                except (Unavailable, ParserLost) as error:
+                    left_out.add(identifier)
+                    if len(left_out) > MAX_FAILURES:
+                        raise
                     self._report_unreadable(str(error), run)
 
             await for_each(some, read, at_once=_AT_ONCE, name="advisory")
-            await self._write(records, run)
+            await self._write(records, frozenset(some), run)
+            with store_errors():
+                if left_out:
+                    await self.redis.sadd(self._left_out(ecosystem), *left_out)
+                if there := set(some) - left_out:
+                    await self.redis.srem(self._left_out(ecosystem), *there)
+        return gone
 
-    async def _read_all(self, ecosystem: str, run: Run) -> None:
-        present: set[str] = set()
+    async def _read_all(self, ecosystem: str, changed: tuple[str, ...], run: Run) -> None:
+        """Compare all records. What has changed since the cursor is rated though somebody else may have written it."""
+        present = set(changed)
+        announced = frozenset(changed)
         async with self.bucket.everything(ecosystem) as batches:
             async for batch in batches:
-                records = [record for record in batch if not isinstance(record, str)]
-                for reason in batch:
+                # Also what cannot be read: it is there.
+                present.update(identifier for identifier, _ in batch)
+                for _, reason in batch:
                     if isinstance(reason, str):
                         self._report_unreadable(reason, run)
-                present.update(record["id"] for record in records)
-                await self._write(records, run)
-        run.metrics["withdrawn"] += await self.store.settle_absent(ecosystem, present, self._remember)
+                await self._write([record for _, record in batch if not isinstance(record, str)], announced, run)
+        await self._settle_missing(ecosystem, present, run)
+
+    async def _settle_missing(self, ecosystem: str, present: set[str], run: Run) -> None:
+        """Take for withdrawn what OSV no longer has of an ecosystem.
+
+        Each record that the archive lacks is asked for once before it goes on counting, here and among those without
+        an ecosystem. Where very many are missing at once, it takes two comparisons in a row.
+        """
+        missing = await self.store.missing(ecosystem, present)
+        gone = {each for each, was_missed in missing.items() if was_missed}
+        asked = set(missing) - gone
+        if len(asked) > SINGLE_RECORDS:
+            logger.warning("advisories_missing", ecosystem=ecosystem, count=len(asked))
+            await self.store.mark_missing(asked, self._rating.remember, removed=False)
+        else:
+            left = await self._read_single(ecosystem, tuple(sorted(asked)), run)
+            gone |= await self._read_single(WITHOUT_ECOSYSTEM, tuple(sorted(left)), run)
+        await self.store.mark_missing(gone, self._rating.remember, removed=True)
+        run.metrics["withdrawn"] += len(gone)
+
+    async def _write(self, records: list[Record], announced: Collection[str], run: Run) -> None:
+        written = await self.store.upsert(records, self._rating.remember, announced=announced)
+        for identifier, reason in written.refused:
+            self._report_unreadable(f"{identifier}: {reason}", run)
+        run.metrics["advisories_read"] += len(records)
+        run.metrics["advisories_written"] += written.count
+        await run.report()
+
+    def _report_lines(self, found: Modified, run: Run) -> None:
+        for reason in found.unreadable[:MAX_SENTENCES]:
+            self._report_unreadable(reason, run)
 
     def _report_unreadable(self, reason: str, run: Run) -> None:
         logger.warning("advisory_unreadable", reason=reason)
         run.metrics["errors"] += 1
 
-    async def _write(self, records: list[Record], run: Run) -> None:
-        run.metrics["advisories_read"] += len(records)
-        run.metrics["advisories_written"] += await self.store.upsert(records, self._remember)
-        await run.report()
+    def _report_failure(self, ecosystem: str, error: IngestError, run: Run, failures: list[IngestError]) -> None:
+        logger.warning("advisories_not_read", ecosystem=ecosystem, kind=error.kind, reason=str(error))
+        run.metrics["errors"] += 1
+        failures.append(error)
 
-    async def _remember(self, affected: set[Affected]) -> None:
-        members = [orjson.dumps(package) for package in sorted(affected)]
-        with store_errors():
-            for start in range(0, len(members), _LOOKED_UP):
-                await self.redis.sadd(self._unrated, *members[start : start + _LOOKED_UP])
 
-    async def _rate(self, run: Run, key: str, then: str | None) -> None:
-        """Rate the packages of a set and take them out of it, into `then` if that is given."""
-        while members := await self._members(key):
-            await self._rate_some([orjson.loads(member) for member in members], run)
-            with store_errors():
-                async with self.redis.pipeline() as pipeline:
-                    if then is not None:
-                        pipeline.sadd(then, *members)
-                    pipeline.srem(key, *members)
-                    await pipeline.execute()
-            await run.report()
-
-    async def _members(self, key: str) -> list[Any]:
-        with store_errors():
-            return list(await self.redis.srandmember(key, _LOOKED_UP) or ())
-
-    async def _rate_some(self, affected: list[Affected], run: Run) -> None:
-        refs = self._refs(affected)
-        known = await self.graph.known(list(refs.values()))
-        for start in range(0, len(known), _RATED):
-            links = []
-            for purl, package in list(known.items())[start : start + _RATED]:
-                documents = await self.store.of_package(spellings(refs[purl]))
-                ratings = rate(refs[purl], package.versions, documents)
-                links.append(Link(refs[purl], (), follow=False, repeat_follow=False, checked_at=None, ratings=ratings))
-            await self.graph.link(links)
-        run.metrics["packages_rated"] += len(known)
-
-    def _refs(self, affected: list[Affected]) -> Mapping[str, PackageRef]:
-        """By purl the packages of our ecosystems; names that no package can have are left out."""
-        registries = {registry.ecosystem.osv: registry for registry in self.registries}
-        refs: dict[str, PackageRef] = {}
-        for ecosystem, name in affected:
-            if ecosystem in registries:
-                try:
-                    ref = registries[ecosystem].identify(name)
-                except InvalidName as error:
-                    logger.debug("advisory_name_invalid", ecosystem=ecosystem, name=name, reason=str(error))
-                else:
-                    refs[ref.purl] = ref
-        return refs
+def _is_read(cursor: Cursor | None, *, is_empty: bool) -> bool:
+    """Whether a sync has read everything of an ecosystem, and the collection still has it."""
+    since, _ = _times(cursor)
+    return cursor is not None and not (since and is_empty)
 
 
 def _times(cursor: Cursor | None) -> tuple[str, str | None]:
@@ -195,7 +312,7 @@ def _times(cursor: Cursor | None) -> tuple[str, str | None]:
     try:
         match orjson.loads(cursor.value) if cursor else None:
             case [str(since), str(validator) | (None as validator)]:
-                _ = _moment(since) if since else None
+                _ = moment(since) if since else None
                 return since, validator
     except ValueError:
         pass
@@ -203,8 +320,7 @@ def _times(cursor: Cursor | None) -> tuple[str, str | None]:
 
 
 def _earlier(since: str) -> str:
-    return (_moment(since) - _OVERLAP).isoformat() if since else ""
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    try:
+        return (moment(since) - _OVERLAP).isoformat() if since else ""
+    except OverflowError:
+        return ""

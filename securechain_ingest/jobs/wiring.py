@@ -23,7 +23,6 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
     """The jobs on open stores; `settings` gives those in force when a run begins."""
     state_dir = settings().daemon.state_dir
     feeds = build_feeds(service.http, service.pool, state_dir / "feeds")
-    bucket = OsvBucket(service.http, service.pool, state_dir / "spool")
 
     async def packages_refresh(run: Run) -> None:
         now = settings()
@@ -34,22 +33,26 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
         run.metrics["archives_queued"] = queued
 
     async def advisory_sync(run: Run) -> None:
-        now = settings()
-        sync = AdvisorySync(
-            bucket,
-            stores.advisories,
-            stores.graph,
-            stores.redis,
-            now.queue.stream,
-            tuple(service.registries.values()),
-            now.reconcile.advisories,
-        )
-        await sync.run(run)
+        await build_advisory_sync(stores, service, settings()).run(run)
 
     jobs: dict[str, Job] = {"packages_refresh": packages_refresh, "advisory_sync": advisory_sync}
     for registry in service.registries.values():
         jobs |= _registry_jobs(stores, feeds[registry.ecosystem.name], registry, settings)
     return jobs
+
+
+def build_advisory_sync(stores: Stores, service: Service, settings: Settings) -> AdvisorySync:
+    """A sync of the advisories of all registries."""
+    return AdvisorySync(
+        OsvBucket(service.http, service.pool, settings.daemon.state_dir / "spool"),
+        stores.advisories,
+        stores.graph,
+        stores.redis,
+        settings.queue.stream,
+        tuple(service.registries.values()),
+        settings.reconcile.advisories,
+        service.pool,
+    )
 
 
 def _registry_jobs(stores: Stores, feed: Feed, registry: Registry, settings: Callable[[], Settings]) -> dict[str, Job]:

@@ -110,7 +110,7 @@ def test_scores_are_averaged_per_version_and_do_not_leak_into_the_next() -> None
     [
         ([{"type": "CVSS_V3", "score": HIGH}], 9.8),
         ([{"type": "CVSS_V3", "score": HIGH, "base_score": 7.5}], 7.5),
-        ([{"type": "CVSS_V4", "score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}], 0.0),
+        ([{"type": "CVSS_V4", "score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}], 9.3),
         ([{"type": "CVSS_V3", "score": "no vector"}], 0.0),
         ([{"type": "CVSS_V3", "base_score": "9.8"}], 0.0),
         ([{"type": "CVSS_V3", "base_score": 0.0}], 0.0),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.graph.store import Graph
+from securechain_ingest.registries import REGISTRIES
 from securechain_ingest.settings import GraphSettings
-from tests.graph.builders import PYPI
+from tests.graph.builders import PYPI, npm, pypi, write
+from tests.jobs import advisories
 from tests.jobs.feeds import DAY_S, Bench, MadeFeed
-from tests.stores import GraphTarget, empty_graph
+from tests.registry_server import Server, World, serve
+from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
 
 @pytest.fixture
@@ -27,3 +31,32 @@ async def bench(redis_url: str, arcadedb_server: GraphTarget) -> AsyncIterator[B
     ):
         await graph.ensure_schema([PYPI])
         yield Bench(redis, graph, MadeFeed())
+
+
+@pytest.fixture(scope="session")
+def osv_server() -> Iterator[Server]:
+    with serve(World()) as running:
+        yield running
+
+
+@pytest.fixture
+async def advisory_bench(
+    osv_server: Server, redis_url: str, arcadedb_server: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
+) -> AsyncIterator[advisories.Bench]:
+    """Two ecosystems with a package each."""
+    async with advisories.open_bench(
+        osv_server, redis_url, arcadedb_server, advisory_target, tmp_path, advisories.MADE
+    ) as bench:
+        await bench.sync.graph.write([write(pypi("flask"), "1.0", "2.0"), write(npm("left"), "1.0.0")])
+        yield bench
+
+
+@pytest.fixture
+async def ecosystems_bench(
+    osv_server: Server, redis_url: str, arcadedb_server: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
+) -> AsyncIterator[advisories.Bench]:
+    """The names and versions of all ecosystems; the graph is empty."""
+    async with advisories.open_bench(
+        osv_server, redis_url, arcadedb_server, advisory_target, tmp_path, REGISTRIES
+    ) as bench:
+        yield bench

@@ -1,96 +1,107 @@
 """The import names in a `.crate`: the public paths of its library, and the repository that its manifest names.
 
-A `.crate` is a gzip-packed tar with one folder around everything. Its Cargo.toml is the published one, in which cargo
-has resolved what a workspace shares (The Cargo Book, "Cargo Targets" and "The Manifest Format").
+A `.crate` is a gzip-packed tar with one folder around everything. Most of what it holds is not needed: first its Rust
+sources are read, without those of other targets, and what these lead to besides (`path`, `include!`) in a further pass.
 """
 
 from __future__ import annotations
 
-import posixpath
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from securechain_ingest.archives.limits import ArchiveLimits
-from securechain_ingest.archives.tars import iterate_tar
+from securechain_ingest.archives.tars import TarMember, iterate_tar
 from securechain_ingest.errors import ArchiveRefused
-from securechain_ingest.model import NOT_AVAILABLE, ImportNames
+from securechain_ingest.model import ImportNames
+from securechain_ingest.registries.cargo.manifest import Manifest, chosen_manifest, is_manifest, parse_manifest
 from securechain_ingest.registries.cargo.modules import build_modules
-from securechain_ingest.registries.cargo.names import library_name
 from securechain_ingest.registries.cargo.public_names import public_paths
+from securechain_ingest.registries.cargo.sources import Sources
 from securechain_ingest.registries.import_name_rules import import_names
-from securechain_ingest.registries.repository import normalise_repository
 
 MAX_CRATE_NAMES: Final = 20_000
 """More than elsewhere: bindings to C, which very many crates build on, offer that much (libc 17,000 names)."""
 
 MAX_SOURCE_BYTES: Final = 128 * 1024 * 1024
 
-_MANIFEST: Final = "Cargo.toml"
-_USUAL_ROOT: Final = "src/lib.rs"
+MAX_PASSES: Final = 4
+"""Over the archive; each reads what the sources of the one before lead to."""
+
 _OTHER_TARGETS: Final = ("tests/", "benches/", "examples/")
 
 
 def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
     """The names; the library's own alone if the crate has none, as a program has not.
 
-    Raises ArchiveRefused for an archive that is damaged, beyond a limit or without a readable Cargo.toml.
+    What a limit has cost is told by an error beside the names. Raises ArchiveRefused for an archive that is damaged,
+    beyond a limit or without a readable Cargo.toml.
     """
-    manifest, sources = _read(file, limits)
-    package, library = _table(manifest.get("package") or manifest.get("project")), _table(manifest.get("lib"))
-    name = library.get("name") or package.get("name")
-    if not isinstance(name, str):
-        raise ArchiveRefused("the archive's Cargo.toml names no package", reason="no_name")
-    root = library.get("path")
-    root = posixpath.normpath(root.replace("\\", "/")) if isinstance(root, str) else _USUAL_ROOT
-    found = {library_name(name)}
-    if root in sources:
-        try:
-            found = public_paths(build_modules(sources, root), library_name(name), edition=_edition(package))
-        except RecursionError as error:
-            msg = "its modules and re-exports lead through too many others"
-            raise ArchiveRefused(msg, reason="too_deep") from error
-    repository = normalise_repository([package.get("repository"), package.get("homepage")])
-    return replace(
-        import_names(found, separator="::", limit=MAX_CRATE_NAMES),
-        repository_url=None if repository == NOT_AVAILABLE else repository,
-    )
+    manifest, sources = _opened(file, limits)
+    try:
+        names, problem = _names(file, limits, manifest, sources)
+    except RecursionError as error:
+        msg = "its modules and re-exports lead through too many others"
+        raise ArchiveRefused(msg, reason="too_deep") from error
+    found = import_names(names, separator="::", limit=MAX_CRATE_NAMES)
+    return replace(found, error=problem or found.error, repository_url=manifest.repository_url)
 
 
-def _read(file: BinaryIO, limits: ArchiveLimits) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The manifest, and the Rust sources by their path below the one folder around everything."""
-    manifest: dict[str, Any] | None = None
-    sources: dict[str, bytes] = {}
-    size = 0
-    for member in iterate_tar(file, limits):
-        path = member.name.partition("/")[2]
-        if not member.is_file:
-            continue
-        if path == _MANIFEST:
-            manifest = _parsed(member.read())
+def _opened(file: BinaryIO, limits: ArchiveLimits) -> tuple[Manifest, Sources]:
+    """The manifest, and the sources as a first pass over the archive gives them."""
+    manifests: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
+    members: dict[str, None] = {}
+    size_bytes = 0
+    for path, member in _files(file, limits):
+        members[path] = None
+        if is_manifest(path):
+            manifests[path] = member.read()
         elif path.endswith(".rs") and not path.startswith(_OTHER_TARGETS):
-            size += member.size
-            if size > MAX_SOURCE_BYTES:
+            size_bytes += member.size
+            if size_bytes > MAX_SOURCE_BYTES:
                 raise ArchiveRefused(f"over {MAX_SOURCE_BYTES} bytes of Rust sources", reason="too_large")
-            sources[path] = member.read()
-    if manifest is None:
+            contents[path] = member.read()
+    chosen = chosen_manifest(manifests)
+    if chosen is None:
         raise ArchiveRefused("no Cargo.toml in the archive", reason="no_manifest")
+    manifest = parse_manifest(manifests[chosen])
+    sources = Sources(members, manifest.environment)
+    for path, text in contents.items():
+        sources.add(path, text)
     return manifest, sources
 
 
-def _parsed(manifest: bytes) -> dict[str, Any]:
-    try:
-        return tomllib.loads(manifest.decode("utf-8-sig", "replace"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ArchiveRefused(f"Cargo.toml cannot be read ({error})", reason="bad_manifest") from error
+def _names(file: BinaryIO, limits: ArchiveLimits, manifest: Manifest, sources: Sources) -> tuple[set[str], str | None]:
+    """The public paths, and a sentence about what a limit has cost."""
+    modules = None
+    for number in range(MAX_PASSES):
+        if number and not sources.missing:
+            break
+        if number:
+            _read_missing(file, limits, sources)
+        root = next((path for path in manifest.roots if sources.has(path)), None)
+        modules = build_modules(sources, root) if root is not None else None
+    if modules is None:
+        return {manifest.library}, None
+    found, problem = public_paths(modules.root, manifest.library, edition=manifest.edition)
+    if modules.problem is None and sources.missing:
+        return found, f"{min(sources.missing)!r} could not be read, so that names may be missing"
+    return found, modules.problem or problem
 
 
-def _edition(package: Mapping[str, Any]) -> int:
-    """Without one it is the first."""
-    edition = package.get("edition")
-    return int(edition) if isinstance(edition, str) and edition.isdecimal() else 2015
+def _read_missing(file: BinaryIO, limits: ArchiveLimits, sources: Sources) -> None:
+    """Read what the sources lead to, and the Rust files near it, to which those may lead in turn."""
+    folders = tuple({folder for folder in _OTHER_TARGETS for path in sources.missing if path.startswith(folder)})
+    for path, member in _files(file, limits):
+        is_wanted = path in sources.missing or (path.endswith(".rs") and path.startswith(folders))
+        if is_wanted and member.size <= min(limits.max_member_bytes, MAX_SOURCE_BYTES - sources.size_bytes):
+            sources.add(path, member.read())
 
 
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _files(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, TarMember]]:
+    """The regular files by their path below the one folder around everything."""
+    file.seek(0)
+    for member in iterate_tar(file, limits):
+        if member.is_file:
+            yield member.name.partition("/")[2], member

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
+from securechain_ingest.registries.cargo.included_paths import included_path
 from securechain_ingest.registries.cargo.rust_items import MAX_DEPTH, Item, Kind, parse_items
 from securechain_ingest.registries.cargo.rust_macros import Macro
+from securechain_ingest.registries.cargo.sources import Sources
 
 MAX_MODULES: Final = 20_000
 """Of one crate; a file that several modules share counts each time."""
 
-MAX_PLACE_DEPTH: Final = 2 * MAX_DEPTH
+MAX_PLACE_DEPTH: Final = 3 * MAX_DEPTH
 """Of modules and macro calls in each other, over all files."""
-MAX_EXPANDED: Final = 4_000_000
-"""Characters that macros of one crate expand to; further calls are read by their arguments alone."""
 
 # Expanding it would only bring its arguments, after many rounds.
 _PASSING_ON: Final = frozenset({"cfg_if"})
@@ -74,31 +75,48 @@ class _Place:
         return _Place(file, folder, attribute_folder, self.files | {file}, self.depth + 1)
 
 
-def build_modules(sources: Mapping[str, bytes], root_file: str) -> Scope:
-    """The crate's root. `sources` are Rust files by their path in the crate; `root_file` is one of them."""
+@dataclass(frozen=True, slots=True)
+class Modules:
+    root: Scope
+    problem: str | None
+    """A sentence about what a limit has cost; None if nothing was left out."""
+
+
+def build_modules(sources: Sources, root_file: str, allowance: Allowance | None = None) -> Modules:
+    """The crate's root and all below it. `root_file` is one of the sources."""
     root = Scope(parent=None)
     folder = posixpath.dirname(root_file)
-    builder = _Builder(sources, root)
-    builder.fill(root, builder.items(root_file), _Place(root_file, folder, folder, frozenset({root_file}), 0))
-    return root
+    builder = _Builder(sources, root, allowance or Allowance())
+    builder.fill(root, sources.items(root_file), _Place(root_file, folder, folder, frozenset({root_file}), 0))
+    return Modules(root, builder.problem())
 
 
 class _Builder:
-    def __init__(self, sources: Mapping[str, bytes], root: Scope) -> None:
+    def __init__(self, sources: Sources, root: Scope, allowance: Allowance) -> None:
         self._sources = sources
         self._root = root
-        self._items: dict[str, tuple[Item, ...]] = {}
         self._macros: dict[str, Macro] = {}
-        self._expanded = 0
+        self._allowance = allowance
+        self._unexpanded: dict[str, None] = {}
+        self._cut_off: dict[str, None] = {}
+        self._read_calls: dict[tuple[int, int], tuple[Item, ...]] = {}
         self._scopes = 0
 
-    def items(self, file: str) -> tuple[Item, ...]:
-        if file not in self._items:
-            self._items[file] = parse_items(self._sources[file].decode("utf-8-sig", "replace"))
-        return self._items[file]
+    def problem(self) -> str | None:
+        if self._allowance.items < 0:
+            return "it has more items than are read of one crate, so that names may be missing"
+        if self._cut_off:
+            return f"{min(self._cut_off)!r} holds more than is read of one file, so that names may be missing"
+        if self._unexpanded:
+            names = ", ".join(f"{name}!" for name in list(self._unexpanded)[:3])
+            return f"macros expand to more than is read, so that names may be missing ({names})"
+        return None
 
     def fill(self, scope: Scope, items: Iterable[Item], place: _Place) -> None:
         for item in items:
+            self._allowance.items -= 1
+            if self._allowance.items < 0:
+                return
             match item.kind:
                 case Kind.GLOB:
                     scope.globs.append(item)
@@ -106,10 +124,11 @@ class _Builder:
                     self._macros[item.name] = Macro(item.text)
                     (self._root if item.kind is Kind.EXPORTED_MACRO else scope).add(item)
                 case Kind.CALL:
-                    if place.depth < MAX_PLACE_DEPTH:
-                        self.fill(scope, self._called(item), replace(place, depth=place.depth + 1))
+                    self.fill(scope, self._called(item, place.depth), replace(place, depth=place.depth + 1))
                 case Kind.INCLUDE:
-                    self._include(scope, _joined(posixpath.dirname(place.file), item.path[0]), place)
+                    self._include(scope, item, place)
+                case Kind.CUT_OFF:
+                    self._cut_off[place.file] = None
                 case Kind.MODULE:
                     self._add_module(scope, item, place)
                 case Kind.ENUM:
@@ -120,14 +139,17 @@ class _Builder:
                 case _:
                     scope.add(item)
 
-    def _include(self, scope: Scope, file: str, place: _Place) -> None:
-        if self._may_load(file, place):
-            self.fill(scope, self.items(file), place.of_file(file, place.folder, place.attribute_folder))
+    def _include(self, scope: Scope, item: Item, place: _Place) -> None:
+        """What generated code includes lies in no archive (`OUT_DIR`), and so does nothing that it declares."""
+        path = included_path(item.text, posixpath.dirname(place.file), self._sources.environment, self._expanded_path)
+        if path is not None and self._may_load(path, place):
+            folder = posixpath.dirname(path)
+            self.fill(scope, self._sources.items(path), place.of_file(path, folder, folder))
 
     def _add_module(self, scope: Scope, item: Item, place: _Place) -> None:
         if item.items is None:
             for inner in self._files_of(item, place):
-                self._add(scope, item, self.items(inner.file), inner)
+                self._add(scope, item, self._sources.items(inner.file), inner)
         else:
             file = item.files[0] if item.files else ""
             folder = _joined(place.attribute_folder, file) if file else _joined(place.folder, item.name)
@@ -141,19 +163,42 @@ class _Builder:
         scope.add(item, module)
         self.fill(module, items, place)
 
-    def _called(self, call: Item) -> tuple[Item, ...]:
+    def _called(self, call: Item, depth: int) -> tuple[Item, ...]:
         """The items that stand for a call of a macro.
 
         Other crates' macros, such as `cfg_if!`, `bitflags!` or `lazy_static!`, are taken to put the items among their
         arguments, more or less as they stand, in place of the call.
         """
+        self._allowance.calls -= 1
+        if self._allowance.calls < 0 or depth >= MAX_PLACE_DEPTH:
+            self._unexpanded[call.name] = None
+            return ()
+        macro = self._macros.get(call.name) if call.name not in _PASSING_ON else None
+        # A file that several modules share holds the same calls for each; the sources keep both alive.
+        key = id(call), id(macro)
+        if key not in self._read_calls:
+            self._read_calls[key] = parse_items(self._text_of(call, macro), in_macro=True, depth=depth // 4)
+        return self._read_calls[key]
+
+    def _text_of(self, call: Item, macro: Macro | None) -> str:
         if call.name == _CONCATENATING:
-            return parse_items(_CONCATENATION.sub(lambda match: "".join(match[1].split()), call.text), in_macro=True)
-        text: str | None = None
-        if call.name in self._macros and call.name not in _PASSING_ON and self._expanded < MAX_EXPANDED:
-            text = self._macros[call.name].expand(call.text)
-            self._expanded += len(text or "")
-        return parse_items(call.text if text is None else text, in_macro=True)
+            return _CONCATENATION.sub(lambda match: "".join(match[1].split()), call.text)
+        if macro is None:
+            return call.text
+        try:
+            text = macro.expand(call.text, self._allowance)
+        except TooMuch:
+            self._unexpanded[call.name] = None
+            return call.text
+        return call.text if text is None else text
+
+    def _expanded_path(self, name: str, arguments: str) -> str | None:
+        """What a call of a macro of the crate's own stands for within the argument of `include!`."""
+        try:
+            return self._macros[name].expand(arguments, self._allowance) if name in self._macros else None
+        except TooMuch:
+            self._unexpanded[name] = None
+            return None
 
     def _files_of(self, item: Item, place: _Place) -> Iterator[_Place]:
         """A module whose file is not in the archive is none that anybody can build."""
@@ -170,7 +215,7 @@ class _Builder:
                 yield place.of_file(f"{folder}/mod.rs", folder, folder)
 
     def _may_load(self, file: str, place: _Place) -> bool:
-        return file in self._sources and file not in place.files
+        return file not in place.files and self._sources.has(file)
 
 
 def _joined(folder: str, path: str) -> str:

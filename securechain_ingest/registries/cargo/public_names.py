@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from securechain_ingest.registries.cargo.modules import Entry, Scope
@@ -17,6 +18,12 @@ from securechain_ingest.registries.cargo.rust_items import Kind
 
 _MAX_PATHS: Final = 100_000
 """Modules that re-export each other multiply; this is enough to choose the shortest from."""
+
+MAX_PATH_LENGTH: Final = 255
+"""Characters; what lies below a longer path is not looked for."""
+
+MAX_STEPS: Final = 2_000_000
+"""Of following re-exports, once to resolve all globs, and once for the paths; libc takes a quarter."""
 
 _MAX_ROUNDS: Final = 16
 """As many globs may lead through one another."""
@@ -36,19 +43,29 @@ _NAMESPACES: Final = {
 """Of types, values and macros: names of different ones do not hide each other."""
 
 
-def public_paths(root: Scope, crate: str, *, edition: int) -> set[str]:
-    """All of them, `crate` first, shorter ones first if there are very many."""
-    resolver = _Resolver(root, edition)
+def public_paths(root: Scope, crate: str, *, edition: int, steps: int = MAX_STEPS) -> tuple[set[str], str | None]:
+    """All of them, `crate` first, shorter ones first if there are very many; and a sentence if some are left out."""
+    resolver = _Resolver(root, edition, steps)
     found = {crate}
+    too_long = 0
     queue: deque[tuple[str, Scope, frozenset[Scope]]] = deque([(crate, root, frozenset({root}))])
-    while queue and len(found) < _MAX_PATHS:
-        prefix, scope, way = queue.popleft()
-        for name, entries in resolver.exports(scope).items():
-            path = f"{prefix}::{name}"
-            found.add(path)
-            modules = dict.fromkeys(module for module in resolver.scopes(entries) if module.is_module)
-            queue.extend((path, module, way | {module}) for module in modules if module not in way)
-    return found
+    try:
+        while queue and len(found) < _MAX_PATHS:
+            prefix, scope, way = queue.popleft()
+            for name, entries in resolver.exports(scope).items():
+                path = f"{prefix}::{name}"
+                resolver.pay(len(entries))
+                if len(path) > MAX_PATH_LENGTH:
+                    too_long += 1
+                    continue
+                found.add(path)
+                modules = dict.fromkeys(module for module in resolver.scopes(entries) if module.is_module)
+                queue.extend((path, module, way | {module}) for module in modules if module not in way)
+    except _TooMuch:
+        return found, f"its re-exports lead through too many others: {len(found)} names were found until then"
+    if too_long:
+        return found, f"{too_long} names of more than {MAX_PATH_LENGTH} characters are left out"
+    return found, None
 
 
 def _modules(root: Scope) -> Iterator[Scope]:
@@ -59,27 +76,44 @@ def _modules(root: Scope) -> Iterator[Scope]:
         waiting += (entry.inside for entries in scope.entries.values() for entry in entries if entry.inside is not None)
 
 
+class _TooMuch(Exception):
+    """The steps are used up."""
+
+
 class _Resolver:
     """What is found out once is remembered; what would need itself to be found out is taken for nothing."""
 
-    def __init__(self, root: Scope, edition: int) -> None:
+    def __init__(self, root: Scope, edition: int, steps: int) -> None:
         self._root = root
         self._paths_begin_at_root = edition < 2018
         self._exported: dict[Scope, dict[str, list[Entry]]] = {}
         self._imported: dict[Entry, list[Entry]] = {}
         self._led_to: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._globs: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
-        self._settle()
+        self._steps = steps
+        self._holders_from: dict[Scope, dict[str, list[Scope]]] = {}
+        with suppress(_TooMuch):
+            self._settle()
+        self._steps = steps
+
+    def pay(self, steps: int) -> None:
+        """Raises _TooMuch at the end of what one crate may take."""
+        self._steps -= 1 + steps
+        if self._steps < 0:
+            raise _TooMuch
 
     def _settle(self) -> None:
-        """Resolve the globs, over again as long as that brings more: the path of one may lead through another."""
+        """Resolve the globs, over again as long as that brings more: the path of one may lead through another.
+
+        Those that it has no more steps for stay as they were a round before.
+        """
         globs = [(scope, glob.path) for scope in _modules(self._root) for glob in scope.globs]
         for _ in range(_MAX_ROUNDS):
             found = {key: self._targets(*key) for key in globs}
             if found == self._globs:
                 return
             self._globs = found
-            self._led_to, self._imported = {}, {}
+            self._led_to, self._imported, self._holders_from = {}, {}, {}
 
     def exports(self, scope: Scope) -> dict[str, list[Entry]]:
         """What is public in a module, by name."""
@@ -102,8 +136,9 @@ class _Resolver:
                 if target not in seen:
                     seen.add(target)
                     for name, entries in self._collect(target, seen).items():
+                        self.pay(len(entries))
                         if visible := self._not_hidden(scope, name, entries):
-                            found[name] = found.get(name, []) + visible
+                            found.setdefault(name, []).extend(visible)
         return found
 
     def _not_hidden(self, scope: Scope, name: str, entries: list[Entry]) -> list[Entry]:
@@ -145,7 +180,7 @@ class _Resolver:
         return self._imported[entry]
 
     def _meanings(self, home: Scope, path: tuple[str, ...], name: str) -> list[Entry]:
-        found = [entry for scope in self._targets(home, path) for entry in self._lookup(scope, name, {scope})]
+        found = [entry for scope in self._targets(home, path) for entry in self._lookup(scope, name)]
         if not found and not path and not self._paths_begin_at_root:
             # Crates that the root names are known everywhere.
             found = [entry for entry in self._root.entries.get(name, ()) if entry.item.kind is Kind.EXTERN_CRATE]
@@ -179,13 +214,51 @@ class _Resolver:
                 # An import of the same name is one of a function or a macro.
                 return self.scopes(own if any(not entry.item.is_conditional for entry in own) else meanings)
 
-    def _lookup(self, scope: Scope, name: str, seen: set[Scope]) -> list[Entry]:
+    def _lookup(self, scope: Scope, name: str) -> list[Entry]:
         """All that a name can mean within a module."""
+        own = scope.entries.get(name, [])
+        if not scope.globs or not all(entry.item.is_conditional for entry in own):
+            return own
+        holders = [holder for holder in self._holders(scope).get(name, ()) if holder is not scope]
+        if not holders:
+            return own
+        # Of several one may hide another that lies behind it.
+        return [*own, *holders[0].entries[name]] if len(holders) == 1 else self._walk_globs(scope, name, {scope})
+
+    def _walk_globs(self, scope: Scope, name: str, seen: set[Scope]) -> list[Entry]:
+        self.pay(len(scope.globs))
         found = list(scope.entries.get(name, ()))
         if all(entry.item.is_conditional for entry in found):
-            for glob in scope.globs:
-                for target in self._globs.get((scope, glob.path), ()):
-                    if target not in seen:
-                        seen.add(target)
-                        found += self._lookup(target, name, seen)
+            for target in self._glob_targets(scope):
+                if target not in seen:
+                    seen.add(target)
+                    found += self._walk_globs(target, name, seen)
         return found
+
+    def _glob_targets(self, scope: Scope) -> Iterator[Scope]:
+        for glob in scope.globs:
+            yield from self._globs.get((scope, glob.path), ())
+
+    def _holders(self, scope: Scope) -> dict[str, list[Scope]]:
+        """Where each name is written among the modules that globs lead to from one, itself included."""
+        if scope not in self._holders_from:
+            sources: dict[Scope, list[Scope]] = {scope: []}
+            waiting = [scope]
+            holders: dict[str, list[Scope]] = {}
+            while waiting:
+                reached = waiting.pop()
+                self.pay(len(reached.entries) + len(reached.globs))
+                for name in reached.entries:
+                    holders.setdefault(name, []).append(reached)
+                for target in self._glob_targets(reached):
+                    if target not in sources:
+                        waiting.append(target)
+                    sources.setdefault(target, []).append(reached)
+            # For those that lead back here the same holds.
+            circle = [scope]
+            while circle:
+                reached = circle.pop()
+                if reached not in self._holders_from:
+                    self._holders_from[reached] = holders
+                    circle += sources[reached]
+        return self._holders_from[scope]

@@ -6,13 +6,27 @@ no build of a library that depends on the crate can have it: one for tests or fo
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from securechain_ingest.registries.cargo.rust_tokens import Token, between_commas, string_value, tokens
+from securechain_ingest.registries.cargo.rust_tokens import Token, between_commas, is_word, string_value, tokens
 
 _NEVER_SET: Final = frozenset({"test", "doctest", "doc", "docsrs", "false"})
 _PROCEDURAL: Final = frozenset({"proc_macro", "proc_macro_attribute"})
+_TESTS: Final = frozenset({"test", "bench"})
+"""Also at the end of a path: `tokio::test` makes one, too."""
+
+_METHODS: Final = frozenset({"method", "constructor", "static_method_of"})
+_BRIDGES: Final = frozenset({"cxx", "cxx_qt"})
+_MAX_DEPTH: Final = 64
+"""Of conditions in each other; no more is understood of them."""
+
+# Of all attributes few are read, and of those that are not (documentation, most of all) nothing but the beginning.
+_READ: Final = re.compile(
+    r"\s*+(?:(?:unsafe|cfg|cfg_attr|path|macro_export|proc_macro\w*|(?:\w+\s*+::\s*+)*+(?:test|bench|bridge|wasm_bindgen)"
+    r"|rust_name|Self)\b|[^\w\s])"
+)
 
 
 @dataclass(slots=True)
@@ -31,18 +45,31 @@ class Attributes:
     is_procedural_macro: bool = False
     derive: str | None = None
     """The name of the derive macro that the function implements."""
+    is_method: bool = False
+    """Whether wasm-bindgen makes the foreign function one of a type's."""
+    is_bridge: bool = False
+    """Whether the module is one of cxx's."""
+    new_name: str | None = None
+    """Within such a bridge: what Rust code calls the foreign function."""
+    is_associated: bool = False
+    """Within such a bridge: whether the foreign function becomes a type's."""
 
     def add(self, source: str, group: Token) -> None:
         """Take in one attribute, given as its bracketed group."""
-        self._read(source, tokens(source, group.start + 1, group.end - 1), conditional=False)
+        if _READ.match(source, group.start + 1, group.end):
+            self._read(source, tokens(source, group.start + 1, group.end - 1), conditional=False)
 
-    def _read(self, source: str, parts: list[Token], *, conditional: bool) -> None:
+    def _read(self, source: str, parts: list[Token], *, conditional: bool, depth: int = 0) -> None:
         if len(parts) > 1 and parts[0].text == "unsafe":
             parts = tokens(source, parts[1].start + 1, parts[1].end - 1)
-        if not parts:
+        path, parts = _path(parts)
+        if not path or depth > _MAX_DEPTH:
             return
-        arguments = tokens(source, parts[1].start + 1, parts[1].end - 1) if _opens(parts, 1) else []
-        match parts[0].text:
+        if len(path) > 1:
+            self._read_foreign(source, path, parts)
+            return
+        arguments = tokens(source, parts[0].start + 1, parts[0].end - 1) if _opens(parts, 0) else []
+        match path[0]:
             case "cfg":
                 self.is_conditional = True
                 self.is_impossible |= not conditional and _holds(source, arguments) is False
@@ -50,9 +77,9 @@ class Attributes:
                 condition, *attributes = list(between_commas(arguments)) or [[]]
                 verdict = _holds(source, condition)
                 for attribute in attributes if verdict is not False else ():
-                    self._read(source, attribute, conditional=conditional or verdict is None)
-            case "path" if len(parts) > 2 and (path := string_value(parts[2].text)):
-                self.paths.append(path)
+                    self._read(source, attribute, conditional=conditional or verdict is None, depth=depth + 1)
+            case "path" if len(parts) > 1 and (file := string_value(parts[1].text)):
+                self.paths.append(file)
                 self.always_elsewhere |= not conditional
             case "macro_export":
                 self.is_exported_macro = True
@@ -60,20 +87,47 @@ class Attributes:
                 self.derive = arguments[0].text
             case name if name in _PROCEDURAL:
                 self.is_procedural_macro = True
+            case _:
+                self._read_foreign(source, path, parts)
+
+    def _read_foreign(self, source: str, path: list[str], parts: list[Token]) -> None:
+        """An attribute that may be a macro of another crate, which decides what becomes of the item."""
+        if path[-1] in _TESTS:
+            self.is_impossible = True
+        elif path == ["rust_name"] and len(parts) > 1:
+            self.new_name = string_value(parts[1].text) or parts[1].text
+        elif path == ["Self"]:
+            self.is_associated = True
+        elif path[-1] == "bridge" and (len(path) == 1 or path[-2] in _BRIDGES):
+            self.is_bridge = True
+        elif path[-1] == "wasm_bindgen" and _opens(parts, 0):
+            options = tokens(source, parts[0].start + 1, parts[0].end - 1)
+            self.is_method |= any(option[0].text in _METHODS for option in between_commas(options))
+
+
+def _path(parts: list[Token]) -> tuple[list[str], list[Token]]:
+    """The words of an attribute's path, and what follows it."""
+    words: list[str] = []
+    for index, part in enumerate(parts):
+        if index % 2 == 0 and is_word(part.text):
+            words.append(part.text)
+        elif index % 2 == 0 or part.text != "::":
+            return words, parts[index:]
+    return words, []
 
 
 def _opens(parts: list[Token], index: int) -> bool:
     return len(parts) > index and parts[index].text == "("
 
 
-def _holds(source: str, predicate: list[Token]) -> bool | None:
+def _holds(source: str, predicate: list[Token], depth: int = 0) -> bool | None:
     """Whether a condition is true in every build, in none, or in some (None)."""
-    if not predicate:
+    if not predicate or depth > _MAX_DEPTH:
         return None
     if not _opens(predicate, 1):
         return False if len(predicate) == 1 and predicate[0].text in _NEVER_SET else None
     inner = tokens(source, predicate[1].start + 1, predicate[1].end - 1)
-    verdicts = {_holds(source, part) for part in between_commas(inner)}
+    verdicts = {_holds(source, part, depth + 1) for part in between_commas(inner)}
     match predicate[0].text:
         case "all":
             return False if False in verdicts else None if None in verdicts else True

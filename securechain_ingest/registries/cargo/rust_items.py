@@ -6,15 +6,18 @@ Format: The Rust Reference, "Items". Whatever is no item, and anything broken, i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final
 
 from securechain_ingest.registries.cargo.rust_attributes import Attributes
-from securechain_ingest.registries.cargo.rust_tokens import Token, between_commas, is_word, string_value, tokens
+from securechain_ingest.registries.cargo.rust_tokens import MAX_TOKENS, Token, between_commas, is_word, tokens
 
 MAX_DEPTH: Final = 64
 """Of modules and macro calls in each other."""
+
+MAX_PATH_PARTS: Final = 64
+"""Of what a `use` names; longer ones are passed over."""
 
 
 class Kind(Enum):
@@ -33,6 +36,8 @@ class Kind(Enum):
     INCLUDE = auto()
     CALL = auto()
     """Of a macro, by its last name."""
+    CUT_OFF = auto()
+    """No item: what followed was too much to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Item:
     """Everywhere: `pub(crate)` and its like are not."""
     is_conditional: bool = False
     path: tuple[str, ...] = ()
-    """What `use` and `extern crate` name; one empty part first for a leading `::`. The file that is included."""
+    """What `use` and `extern crate` name; one empty part first for a leading `::`."""
     files: tuple[str, ...] = ()
     """Of a module: from its `path` attributes."""
     is_in_usual_file: bool = True
@@ -52,7 +57,7 @@ class Item:
     items: tuple[Item, ...] | None = None
     """Of an inline module, or an enum's variants."""
     text: str = ""
-    """What a macro is defined by or called with."""
+    """What a macro is defined by or called with, `include!` too."""
 
 
 _DECLARATIONS: Final = {
@@ -72,12 +77,13 @@ _BEFORE_FUNCTIONS: Final = _QUALIFIERS | {"fn", "extern"}
 _NAME_PREFIXES: Final = frozenset({"mut", "ref"})
 
 
-def parse_items(source: str, *, in_macro: bool = False) -> tuple[Item, ...]:
+def parse_items(source: str, *, in_macro: bool = False, depth: int = 0) -> tuple[Item, ...]:
     """All items of a file, in order; none of a file that no build of a dependent has. Never raises.
 
-    With `in_macro` of a macro's arguments or expansion, where everything in braces may hold items.
+    With `in_macro` of a macro's arguments or expansion, where everything in braces may hold items, and which lie
+    `depth` deep themselves.
     """
-    return tuple(_Reader(source, 0, len(source), 0, in_macro).read())
+    return tuple(_Reader(source, 0, len(source), depth, in_macro).read()) if depth < MAX_DEPTH else ()
 
 
 @dataclass(slots=True)
@@ -89,6 +95,8 @@ class _Reader:
     end: int
     depth: int
     in_macro: bool
+    in_bridge: bool = False
+    """Whether this is a module of cxx's, or a foreign block in one: all that it makes of it is public."""
     _tokens: list[Token] = field(init=False)
     _position: int = 0
 
@@ -101,8 +109,10 @@ class _Reader:
             if attributes is None:
                 return
             items = self._item(attributes)
-            if not attributes.is_impossible:
-                yield from items
+            if not attributes.is_impossible and not attributes.is_method:
+                yield from map(_bridged, items) if self.in_bridge else items
+        if len(self._tokens) >= MAX_TOKENS:
+            yield Item(Kind.CUT_OFF, "", is_public=False)
 
     def _text(self, offset: int = 0) -> str:
         position = self._position + offset
@@ -176,16 +186,25 @@ class _Reader:
             self._position += 1
         name = _plain(self._text())
         self._position += 1
+        parameters = self._tokens[self._position] if self._text() == "(" else None
         body = self._skip(up_to_semicolon=keyword in _UP_TO_SEMICOLON)
         if attributes.derive is not None or attributes.is_procedural_macro:
             exported = attributes.derive or name
             return [Item(Kind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
-        if name == "_":
+        if name == "_" or (self.in_bridge and (attributes.is_associated or self._takes_self(parameters))):
             return []
+        name = attributes.new_name or name
         # With fields in braces a struct's name is none of a constructor.
         kind = Kind.TYPE if keyword == "struct" and body is not None else _DECLARATIONS[keyword]
         variants = tuple(self._variants(body)) if kind is Kind.ENUM and body is not None else None
         return [Item(kind, name, is_public, attributes.is_conditional, items=variants)]
+
+    def _takes_self(self, parameters: Token | None) -> bool:
+        """Whether a function's parameters make it a method."""
+        if parameters is None:
+            return False
+        first = next(between_commas(tokens(self.source, parameters.start + 1, parameters.end - 1)), [])
+        return "self" in [token.text for token in first[:4]]
 
     def _variants(self, body: Token) -> Iterator[Item]:
         parts = tokens(self.source, body.start + 1, body.end - 1)
@@ -202,7 +221,7 @@ class _Reader:
         self._position += 2
         items: tuple[Item, ...] | None = None
         if self._text() == "{":
-            items = tuple(self._inside(self._tokens[self._position], in_macro=False))
+            items = tuple(self._inside(self._tokens[self._position], in_bridge=attributes.is_bridge))
             self._position += 1
         elif self._text() == ";":
             self._position += 1
@@ -227,14 +246,18 @@ class _Reader:
         return [Item(Kind.EXTERN_CRATE, name, is_public, attributes.is_conditional, (crate,))] if name != "_" else []
 
     def _foreign_items(self) -> list[Item]:
-        """What an `extern "C"` block declares."""
+        """What an `extern "C"` block declares; one of `extern "Rust"` in a bridge names what lies outside of it."""
         self._position += 1
+        interface = ""
         if self._position < len(self._tokens) and self._tokens[self._position].is_literal:
+            interface = self._text()
             self._position += 1
         if self._text() != "{":
             return []
         self._position += 1
-        return self._inside(self._tokens[self._position - 1], in_macro=False)
+        if self.in_bridge and "Rust" in interface:
+            return []
+        return self._inside(self._tokens[self._position - 1], in_bridge=self.in_bridge)
 
     def _use(self, attributes: Attributes, is_public: bool) -> list[Item]:
         first = self._position + 1
@@ -247,6 +270,8 @@ class _Reader:
     ) -> Iterator[Item]:
         path = list(prefix)
         for index, token in enumerate(tree):
+            if len(path) > MAX_PATH_PARTS:
+                return
             if token.text == "::":
                 if index == 0 and not prefix:
                     path.append("")
@@ -303,16 +328,13 @@ class _Reader:
                 return []
             kind = Kind.EXPORTED_MACRO if attributes.is_exported_macro else Kind.MACRO
             return [Item(kind, new_name, attributes.is_exported_macro, attributes.is_conditional, text=inside)]
-        if name == "include":
-            arguments = tokens(self.source, group.start + 1, group.end - 1)
-            file = string_value(arguments[0].text) if len(arguments) == 1 else None
-            return [Item(Kind.INCLUDE, "", is_public=False, path=(file,))] if file else []
-        return [Item(Kind.CALL, name, is_public=False, text=inside)]
+        kind = Kind.INCLUDE if name == "include" else Kind.CALL
+        return [Item(kind, name, is_public=False, text=inside)]
 
-    def _inside(self, group: Token, *, in_macro: bool) -> list[Item]:
+    def _inside(self, group: Token, *, in_macro: bool = False, in_bridge: bool = False) -> list[Item]:
         if self.depth >= MAX_DEPTH:
             return []
-        reader = _Reader(self.source, group.start + 1, group.end - 1, self.depth + 1, in_macro)
+        reader = _Reader(self.source, group.start + 1, group.end - 1, self.depth + 1, in_macro, in_bridge)
         return list(reader.read())
 
     def _skip(self, *, up_to_semicolon: bool) -> Token | None:
@@ -325,6 +347,13 @@ class _Reader:
             if token.text == "{" and not up_to_semicolon:
                 return token
         return None
+
+
+def _bridged(item: Item) -> Item:
+    """What cxx makes of an item; what it includes are headers of C++."""
+    if item.kind is Kind.INCLUDE:
+        return replace(item, text="")
+    return item if item.kind is Kind.USE else replace(item, is_public=True)
 
 
 def _plain(name: str) -> str:

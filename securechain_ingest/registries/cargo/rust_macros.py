@@ -11,16 +11,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
 
+from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
 from securechain_ingest.registries.cargo.rust_tokens import (
     CLOSING,
+    MAX_TOKENS,
     Token,
     is_word,
     tokens,
     with_documentation_as_attributes,
 )
 
-MAX_EXPANSION: Final = 200_000
-"""Characters of one call."""
+MAX_NESTING: Final = 64
+"""Of brackets in a macro's definition."""
+
+_STEPS_A_CALL: Final = 40
+"""What a call costs besides, in the time that a step takes."""
+
+_CHARACTERS_A_STEP: Final = 64
+"""That is how far a scan for the end of a group gets, about, while a token is looked at."""
 
 _REPETITIONS: Final = frozenset("*+?")
 _ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})
@@ -60,10 +68,6 @@ _Binding: TypeAlias = str | list["_Binding"]
 _Rule: TypeAlias = tuple[tuple[_Node, ...], tuple[_Node, ...]]
 
 
-class _TooLong(Exception):
-    """The expansion has no reasonable length."""
-
-
 class Macro:
     """One definition, given as what stands between its outermost brackets."""
 
@@ -71,20 +75,33 @@ class Macro:
         self._definition = definition
 
     @cached_property
-    def _rules(self) -> list[_Rule]:
-        return list(_rules(self._definition))
+    def _rules(self) -> list[_Rule] | None:
+        """None if it is too deeply nested."""
+        try:
+            return list(_rules(self._definition))
+        except TooMuch:
+            return None
 
-    def expand(self, arguments: str) -> str | None:
-        """What a call with these arguments stands for; None if no rule is seen to match, or for far too long a text."""
+    def expand(self, arguments: str, allowance: Allowance) -> str | None:
+        """What a call with these arguments stands for; None if no rule is seen to match.
+
+        Raises TooMuch where the allowance ends; what was begun has then used it up.
+        """
+        if self._rules is None:
+            raise TooMuch
+        allowance.pay_steps(_STEPS_A_CALL)
         arguments = with_documentation_as_attributes(arguments)
+        call = _Call(arguments, allowance)
         given = tokens(arguments, 0, len(arguments))
+        if len(given) >= MAX_TOKENS:
+            raise TooMuch
         for pattern, body in self._rules:
             bindings: dict[str, _Binding] = {}
-            if _match(pattern, arguments, given, 0, bindings) == len(given):
-                try:
-                    return _transcribed(body, bindings, [MAX_EXPANSION])
-                except _TooLong:
-                    return None
+            allowance.pay_steps(1)
+            if call.match(pattern, given, 0, bindings) == len(given):
+                parts: list[str] = []
+                _transcribe(body, bindings, parts, allowance)
+                return " ".join(parts)
         return None
 
 
@@ -94,7 +111,9 @@ def _rules(definition: str) -> Iterator[_Rule]:
         yield tuple(_nodes(definition, pattern, True)), tuple(_nodes(definition, body, False))
 
 
-def _nodes(source: str, group: Token, in_pattern: bool) -> Iterator[_Node]:
+def _nodes(source: str, group: Token, in_pattern: bool, depth: int = 0) -> Iterator[_Node]:
+    if depth > MAX_NESTING:
+        raise TooMuch
     parts = tokens(source, group.start + 1, group.end - 1)
     position = 0
     while position < len(parts):
@@ -103,7 +122,7 @@ def _nodes(source: str, group: Token, in_pattern: bool) -> Iterator[_Node]:
         following = parts[position] if position < len(parts) else None
         if part.text != "$" or following is None:
             yield (
-                _Group(part.text, tuple(_nodes(source, part, in_pattern)))
+                _Group(part.text, tuple(_nodes(source, part, in_pattern, depth + 1)))
                 if part.text in CLOSING
                 else _Plain(part.text)
             )
@@ -118,8 +137,8 @@ def _nodes(source: str, group: Token, in_pattern: bool) -> Iterator[_Node]:
                 position += 1
             operator = parts[position].text if position < len(parts) else "*"
             position += 1
-            inner = tuple(_nodes(source, following, in_pattern))
-            yield _Repetition(inner, separator, operator, tuple(_names(inner)))
+            inner = tuple(_nodes(source, following, in_pattern, depth + 1))
+            yield _Repetition(inner, separator, operator, tuple(dict.fromkeys(_names(inner))))
         else:
             position += 1
             fragment = ""
@@ -129,56 +148,79 @@ def _nodes(source: str, group: Token, in_pattern: bool) -> Iterator[_Node]:
             yield _Variable(following.text, fragment)
 
 
-def _match(
-    nodes: tuple[_Node, ...], source: str, given: list[Token], position: int, bindings: dict[str, _Binding]
-) -> int | None:
-    """The position behind what the nodes match from `position` on; None if they do not."""
-    for node in nodes:
-        here = given[position] if position < len(given) else None
-        end: int | None = None
+class _Call:
+    """The arguments of one call, compared with one rule after the other."""
+
+    def __init__(self, source: str, allowance: Allowance) -> None:
+        self._source = source
+        self._allowance = allowance
+        self._inside: dict[int, list[Token]] = {}
+
+    def match(
+        self, nodes: tuple[_Node, ...], given: list[Token], position: int, bindings: dict[str, _Binding]
+    ) -> int | None:
+        """The position behind what the nodes match from `position` on; None if they do not."""
+        for node in nodes:
+            here = given[position] if position < len(given) else None
+            end: int | None = None
+            self._allowance.pay_steps(1)
+            match node:
+                case _Plain(text) if here is not None and here.text == text:
+                    end = position + 1
+                case _Group(opening, inner) if here is not None and here.text == opening:
+                    inside = self._tokens_inside(here)
+                    matches = self.match(inner, inside, 0, bindings) == len(inside)
+                    end = position + 1 if matches else None
+                case _Variable(name, fragment):
+                    end = _fragment_end(fragment, given, position)
+                    self._allowance.pay_steps((len(given) if end is None else end) - position)
+                    if end is not None:
+                        bindings[name] = self._text(given, position, end)
+                case _Repetition():
+                    end = self._match_repetition(node, given, position, bindings)
+            if end is None:
+                return None
+            position = end
+        return position
+
+    def _match_repetition(
+        self, node: _Repetition, given: list[Token], position: int, bindings: dict[str, _Binding]
+    ) -> int | None:
         match node:
-            case _Plain(text) if here is not None and here.text == text:
-                end = position + 1
-            case _Group(opening, inner) if here is not None and here.text == opening:
-                inside = tokens(source, here.start + 1, here.end - 1)
-                matches = _match(inner, source, inside, 0, bindings) == len(inside)
-                end = position + 1 if matches else None
-            case _Variable(name, fragment):
-                end = _fragment_end(fragment, given, position)
-                if end is not None:
-                    bindings[name] = source[given[position].start : given[end - 1].end] if end > position else ""
-            case _Repetition():
-                end = _match_repetition(node, source, given, position, bindings)
-        if end is None:
-            return None
-        position = end
-    return position
-
-
-def _match_repetition(
-    node: _Repetition, source: str, given: list[Token], position: int, bindings: dict[str, _Binding]
-) -> int | None:
-    match node:
-        case _Repetition((_Variable(name, "tt"),), "", "*"):
-            # By far the most common one, and it takes all that is left.
-            bindings[name] = [source[token.start : token.end] for token in given[position:]]
-            return len(given)
-    rounds: list[dict[str, _Binding]] = []
-    while not (node.operator == "?" and rounds):
-        start = position
-        if rounds and node.separator:
-            if start >= len(given) or given[start].text != node.separator:
+            case _Repetition((_Variable(name, "tt"),), "", "*"):
+                # By far the most common one, and it takes all that is left.
+                self._allowance.pay_steps(len(given) - position)
+                bindings[name] = [self._text(given, index, index + 1) for index in range(position, len(given))]
+                return len(given)
+        rounds: list[dict[str, _Binding]] = []
+        while not (node.operator == "?" and rounds):
+            start = position
+            if rounds and node.separator:
+                if start >= len(given) or given[start].text != node.separator:
+                    break
+                start += 1
+            found: dict[str, _Binding] = {}
+            end = self.match(node.nodes, given, start, found)
+            if end is None or end == position:
                 break
-            start += 1
-        found: dict[str, _Binding] = {}
-        end = _match(node.nodes, source, given, start, found)
-        if end is None or end == position:
-            break
-        rounds.append(found)
-        position = end
-    for name in node.names:
-        bindings[name] = [found[name] for found in rounds]
-    return None if node.operator == "+" and not rounds else position
+            rounds.append(found)
+            position = end
+        self._allowance.pay_steps(len(node.names) * len(rounds))
+        for name in node.names:
+            bindings[name] = [found[name] for found in rounds]
+        return None if node.operator == "+" and not rounds else position
+
+    def _tokens_inside(self, group: Token) -> list[Token]:
+        if group.start not in self._inside:
+            self._inside[group.start] = tokens(self._source, group.start + 1, group.end - 1)
+        return self._inside[group.start]
+
+    def _text(self, given: list[Token], position: int, end: int) -> str:
+        if end == position:
+            return ""
+        text = self._source[given[position].start : given[end - 1].end]
+        self._allowance.pay_steps(len(text) // _CHARACTERS_A_STEP)
+        return text
 
 
 def _names(nodes: tuple[_Node, ...]) -> Iterator[str]:
@@ -254,33 +296,40 @@ def _item_end(given: list[Token], position: int) -> int | None:
     return None
 
 
-def _transcribed(nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], left: list[int]) -> str:
-    """The body with the bindings in it. `left[0]` counts down the characters that may still come."""
-    parts: list[str] = []
+def _transcribe(
+    nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], parts: list[str], allowance: Allowance
+) -> None:
+    """Append the body with the bindings in it; each text is paid for once, however deep it stands."""
     for node in nodes:
         match node:
             case _Plain(text):
-                part = text
+                _append(text, parts, allowance)
             case _Group(opening, inner):
-                part = f"{opening}{_transcribed(inner, bindings, left)}{CLOSING[opening]}"
+                _append(opening, parts, allowance)
+                _transcribe(inner, bindings, parts, allowance)
+                _append(CLOSING[opening], parts, allowance)
             case _Variable(name):
                 bound = bindings.get(name, f"${name}")
-                part = bound if isinstance(bound, str) else ""
+                _append(bound if isinstance(bound, str) else "", parts, allowance)
             case _Repetition((_Variable(name),), "") if isinstance(texts := bindings.get(name), list):
-                part = " ".join(text for text in texts if isinstance(text, str))
+                for bound in texts:
+                    _append(bound if isinstance(bound, str) else "", parts, allowance)
             case _Repetition(inner, separator, _, names):
-                part = f" {separator} ".join(
-                    _transcribed(inner, round_bindings, left) for round_bindings in _rounds(names, bindings)
-                )
-        left[0] -= len(part)
-        if left[0] < 0:
-            raise _TooLong
-        parts.append(part)
-    return " ".join(parts)
+                for index, round_bindings in enumerate(_rounds(names, bindings)):
+                    allowance.pay_steps(len(names))
+                    if separator and index:
+                        _append(separator, parts, allowance)
+                    _transcribe(inner, round_bindings, parts, allowance)
+
+
+def _append(text: str, parts: list[str], allowance: Allowance) -> None:
+    allowance.pay_characters(len(text))
+    parts.append(text)
 
 
 def _rounds(names: tuple[str, ...], bindings: Mapping[str, _Binding]) -> Iterator[Mapping[str, _Binding]]:
-    """What the names mean that repeat, round by round."""
-    repeated = {name: bound for name in names if isinstance(bound := bindings.get(name), list)}
+    """What the names within a repetition mean, round by round."""
+    known = {name: bindings[name] for name in names if name in bindings}
+    repeated = {name: bound for name, bound in known.items() if isinstance(bound, list)}
     for index in range(min(map(len, repeated.values()), default=0)):
-        yield {**bindings, **{name: bound[index] for name, bound in repeated.items()}}
+        yield known | {name: bound[index] for name, bound in repeated.items()}

@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+MAX_TOKENS: Final = 400_000
+"""Of one level, brackets with all between them counted as one; ten times what the largest crates have."""
+
 CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
 """The bracket that closes a group, by the one that opens it."""
 
@@ -19,13 +22,13 @@ _CHARACTER = r"'(?:[^'\\\n]|\\[^u]|\\x[0-9a-fA-F]{2}|\\u\{[^}']*\})'"
 _KINDS: Final = rf"""(?P<comment>{_LINE_COMMENT}|/\*)
     |(?P<raw>[bc]?r(?P<hashes>\#*)")
     |(?P<literal>[bc]?{_STRING}|b?{_CHARACTER}|'\w*|\d\w*)
+    |(?P<endless>[bc]?")
     |(?P<word>(?:r\#)?\w+|::)
     |(?P<open>[\[({{])
     |(?P<other>\S)"""
 _TOKEN: Final = re.compile(rf"\s*+(?:{_KINDS})", re.VERBOSE | re.DOTALL)
-_TOKEN_OR_REST: Final = re.compile(
-    rf"""\s*+(?:(?P<rest>[:=-](?!:)[^;{{}}()\[\]"'/]*+;)|{_KINDS})""", re.VERBOSE | re.DOTALL
-)
+_REST = r"""[:=-](?!:)[^;{}()\[\]"'/]*+"""
+_TOKEN_OR_REST: Final = re.compile(rf"\s*+(?:(?P<rest>{_REST};)|(?P<no_rest>{_REST})|{_KINDS})", re.VERBOSE | re.DOTALL)
 # What may stand in front of the bracket that closes a group, by its opening bracket: brackets of the same kind, and
 # whatever can hold one that does not count. A single quote that no character follows is a lifetime's. Groups that hold
 # nothing of all this are passed at once, which saves most of the time.
@@ -38,11 +41,16 @@ _INSIDE: Final = {
     for opening, closing in CLOSING.items()
 }
 _WHOLE_STRING: Final = re.compile(_STRING, re.DOTALL)
-# To a macro a comment that documents is an attribute.
-_DOCUMENTATION: Final = re.compile(
-    rf"""(?<!\w)[bc]?r(#*)".*?"\1|{_STRING}|{_CHARACTER}|(?P<doc>///(?!/)[^\n]*|/\*\*(?![*/]).*?\*/)|{_LINE_COMMENT}""",
-    re.DOTALL,
+# Comments, and whatever else may hold the signs that begin one.
+_AROUND_COMMENTS: Final = re.compile(
+    rf"""(?P<raw>(?<!\w)[bc]?r(?P<hashes>\#*)")|{_STRING}|{_CHARACTER}|(?P<endless>")
+    |(?P<line>{_LINE_COMMENT})|(?P<block>/\*)""",
+    re.VERBOSE | re.DOTALL,
 )
+# The comments that document what follows: neither `////` nor `/***` nor `/**/`.
+_DOCUMENTING: Final = re.compile(r"///(?!/)|/\*\*(?![*/])")
+_ESCAPE: Final = re.compile(r"\\(\n\s*+|.)", re.DOTALL)
+_ESCAPED: Final = {"\\": "\\", '"': '"', "'": "'"}
 _BLOCK_COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _RAW_STRING_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9_])[bc]?r$")
 
@@ -59,12 +67,18 @@ class Token(NamedTuple):
 def tokens(source: str, start: int, end: int, *, without_rests: bool = False) -> list[Token]:
     """The tokens of `source[start:end]` on their own level, comments left out; of broken code whatever there is.
 
+    Of MAX_TOKENS, after which nothing more is looked at, a caller must say that they may not be all.
+
+    A string without an end takes all that follows, as the compiler sees it.
+
     `without_rests` leaves a semicolon alone of a plain type or value in front of it, of which constants have many.
     """
     found: list[Token] = []
-    pattern = _TOKEN_OR_REST if without_rests else _TOKEN
-    position = start
-    while (match := pattern.match(source, position, end)) is not None:
+    whole, position, no_rest_before = (_TOKEN_OR_REST if without_rests else _TOKEN), start, start
+    while (
+        len(found) < MAX_TOKENS
+        and (match := (whole if position >= no_rest_before else _TOKEN).match(source, position, end)) is not None
+    ):
         kind, position = match.lastgroup, match.end()
         if kind == "comment":
             if match["comment"] == "/*":
@@ -77,6 +91,11 @@ def tokens(source: str, start: int, end: int, *, without_rests: bool = False) ->
             found.append(Token(source[match.start("raw") : position], match.start("raw"), position, is_literal=True))
         elif kind == "rest":
             found.append(Token(";", position - 1, position))
+        elif kind == "no_rest":
+            # What begins within it has no semicolon at its end either: no need to look for that again.
+            no_rest_before, position = position, match.start("no_rest")
+        elif kind == "endless":
+            return found
         else:
             text = match[kind or ""]
             found.append(Token(text, position - len(text), position, kind == "literal"))
@@ -84,10 +103,25 @@ def tokens(source: str, start: int, end: int, *, without_rests: bool = False) ->
 
 
 def with_documentation_as_attributes(source: str) -> str:
-    """The source as macros see it."""
+    """The source as macros see it: to them a comment that documents is an attribute."""
     if "///" not in source and "/**" not in source:
         return source
-    return _DOCUMENTATION.sub(lambda match: '#[doc=""]' if match["doc"] else match[0], source)
+    parts: list[str] = []
+    kept_up_to = position = 0
+    while (match := _AROUND_COMMENTS.search(source, position)) is not None:
+        position = match.end()
+        match match.lastgroup:
+            case "hashes" | "raw":
+                position = _after_raw_string(source, match["hashes"], position, len(source))
+            case "endless":
+                break
+            case "block":
+                position = _after_block_comment(source, position, len(source))
+        if match["line"] or match["block"]:
+            is_documenting = _DOCUMENTING.match(source, match.start())
+            parts += source[kept_up_to : match.start()], '#[doc=""]' if is_documenting else " "
+            kept_up_to = position
+    return "".join((*parts, source[kept_up_to:]))
 
 
 def between_commas(parts: Iterable[Token]) -> Iterator[list[Token]]:
@@ -109,9 +143,20 @@ def is_word(text: str) -> bool:
 
 
 def string_value(literal: str) -> str | None:
-    """The text of a string literal without escapes; None for other literals."""
-    body = literal.lstrip("r").strip("#")
-    return body[1:-1] if len(body) > 1 and body.startswith('"') and "\\" not in body else None
+    """The text of a string literal; None for other literals and for escapes that no path needs."""
+    if literal.startswith("r"):
+        return literal.strip("r#")[1:-1] if literal.endswith(('"', "#")) else None
+    body = literal[1:-1] if len(literal) > 1 and literal[0] == literal[-1] == '"' else None
+    return body if body is None or "\\" not in body else _unescaped(body)
+
+
+def _unescaped(body: str) -> str | None:
+    parts = _ESCAPE.split(body)
+    values = [_ESCAPED.get(escape) for escape in parts[1::2]]
+    if None in values:
+        return None
+    parts[1::2] = [value or "" for value in values]
+    return "".join(parts)
 
 
 def _after_group(source: str, opening: str, position: int, end: int) -> int:
@@ -142,7 +187,7 @@ def _after_string(source: str, quote: int, end: int) -> int:
         if _RAW_STRING_PREFIX.search(source, max(0, after_prefix - 3), after_prefix):
             return _after_raw_string(source, "#" * (quote - after_prefix), quote + 1, end)
     whole = _WHOLE_STRING.match(source, quote, end)
-    return quote + 1 if whole is None else whole.end()
+    return end if whole is None else whole.end()
 
 
 def _after_block_comment(source: str, position: int, end: int) -> int:

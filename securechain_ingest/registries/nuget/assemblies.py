@@ -21,6 +21,8 @@ _SECTION: Final = struct.Struct("<8x 4I 16x")
 _PUBLIC, _VISIBILITY, _FORWARDER = 1, 0x7, 0x200000
 _TYPE_DEF, _ASSEMBLY, _EXPORTED_TYPE = 0x02, 0x20, 0x27
 _MAX_NAME_LENGTH = 1024
+_MAX_NAMESPACES = 10_000
+"""Places in the heap where their names are said to begin: they may overlap, so that each costs up to its length."""
 
 # Columns by table number, up to the last table that is read: bytes of a constant, the heap (S, G, B), the table that a
 # row of is named (hexadecimal), or a coded index.
@@ -142,8 +144,10 @@ class _Tables:
             for flags, _, _, namespace, _ in self._rows(_EXPORTED_TYPE)
             if (flags & _VISIBILITY == _PUBLIC or flags & _FORWARDER) and namespace
         }
-        names = [self._string(row[7]) for row in self._rows(_ASSEMBLY)]
-        return Assembly(names[0] if names else None, frozenset(map(self._string, offsets)))
+        if len(offsets) > _MAX_NAMESPACES:
+            raise ArchiveRefused(f"an assembly with {len(offsets)} namespaces", reason="bad_assembly")
+        name = next((self._string(row[7]) for row in self._rows(_ASSEMBLY)), None)
+        return Assembly(name, frozenset(map(self._string, offsets)))
 
     def _rows(self, table: int) -> Iterator[tuple[int, ...]]:
         count = self._counts.get(table, 0)

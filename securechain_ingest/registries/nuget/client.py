@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+import structlog
+
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
@@ -26,6 +28,8 @@ from securechain_ingest.registries.nuget.registration import Registration, newes
 from securechain_ingest.registries.nuget.service_index import Services
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.together import for_each
+
+logger = structlog.get_logger(__name__)
 
 _LONGEST_LAG: Final = timedelta(hours=1)
 """Of the registrations behind the catalog; it mostly is some minutes."""
@@ -63,11 +67,14 @@ class NuGet:
         index: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
         documents = [index, *await self._pages(ref, index.pages)]
         package = package_of(ref, documents, services.contents, url)
+        if unreadable := sum(document.unreadable for document in documents):
+            logger.warning("registration_entries_unreadable", package=package.ref.purl, count=unreadable)
         announced = normal_stamp(at_least)
         if announced and not _shows(announced, package.revision, newest(document.written for document in documents)):
             raise Stale(f"{url} is of {package.revision}, and {announced} has been announced", url=url)
         # What is not finished is to be read again, whatever its date.
-        return replace(package, validator=response.validator if package.lists_all_versions else None)
+        is_whole = all(document.is_whole for document in documents)
+        return replace(package, validator=response.validator if is_whole else None)
 
     async def _pages(self, ref: PackageRef, urls: tuple[str, ...]) -> list[Registration]:
         """All at once; the first failure ends them."""

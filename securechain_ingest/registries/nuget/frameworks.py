@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Final, TypeAlias
-from urllib.parse import unquote
 
 Preference: TypeAlias = tuple[int, tuple[int, ...], str]
 
@@ -12,7 +11,7 @@ _MODERN_MAJOR = 5
 _OTHER, _ANY, _FRAMEWORK, _MODERN_PLATFORM, _STANDARD, _CORE, _MODERN = range(7)
 _FAMILIES: Final = {"netcoreapp": _CORE, "netstandard": _STANDARD}
 # net8.0, net8.0-windows7.0, netcoreapp3.1, netstandard2.0, net472, net40-client, and old folders: 4.0, 35.
-_FOLDER: Final = re.compile(r"(netcoreapp|netstandard|net|)([0-9]*(?:\.[0-9]+)*)(?:-(.*))?", re.ASCII)
+_FOLDER: Final = re.compile(r"(netcoreapp|netstandard|net|)((?:[0-9]{1,9}(?:\.[0-9]{1,9}){0,9})?)(?:-(.*))?", re.ASCII)
 
 
 def preference(folder: str) -> Preference:
@@ -21,7 +20,7 @@ def preference(folder: str) -> Preference:
     The newest .NET without a platform, .NET Core, .NET Standard, .NET of one platform, the newest .NET Framework, a
     folder without framework, and last what is no more.
     """
-    name = unquote(folder).lower()
+    name = folder.lower()
     if not name:
         return _ANY, (), ""
     match = _FOLDER.fullmatch(name)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
+from urllib.parse import unquote
 
-from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.limits import ArchiveLimits, safe_name
 from securechain_ingest.archives.zip_directory import ZipMember
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
@@ -44,6 +45,7 @@ def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Impor
     Raises ArchiveRefused for an archive that is damaged or beyond a limit, MissingBytes over a SparseFile.
     """
     listing = open_zip(file, limits)
+    listing.rename(_unescaped)
     nuspec = _nuspec(listing)
     package_id = name or nuspec.id
     if not package_id:
@@ -53,6 +55,11 @@ def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Impor
     return ImportNames(
         found.names, error=found.error or next(iter(problems), None), repository_url=nuspec.repository_url
     )
+
+
+def _unescaped(name: str) -> str | None:
+    """A member's name as NuGet gives it (PackageArchiveReader): what is escaped as in URLs is meant."""
+    return safe_name(unquote(name)) if "%" in name else name
 
 
 def _nuspec(listing: ZipListing) -> Nuspec:

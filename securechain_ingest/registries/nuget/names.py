@@ -13,10 +13,17 @@ from urllib.parse import quote
 
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
-from securechain_ingest.registries.nuget.versions import version_key
+from securechain_ingest.registries.nuget.versions import range_key, version_key
 
 NUGET: Final = Ecosystem(
-    name="nuget", label="NuGetPackage", purl_type="nuget", osv="NuGet", version_key=version_key, name_key=str.lower
+    name="nuget",
+    label="NuGetPackage",
+    purl_type="nuget",
+    osv="NuGet",
+    version_key=version_key,
+    range_key=range_key,
+    name_key=str.lower,
+    import_names_version=2,
 )
 
 MAX_ID_LENGTH: Final = 100

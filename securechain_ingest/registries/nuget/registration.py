@@ -8,11 +8,12 @@ a version has no date here: its real one stands only in its catalog leaf, which 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote, urldefrag, urljoin
+from urllib.parse import quote, unquote, urldefrag, urljoin
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
@@ -21,10 +22,24 @@ from securechain_ingest.registries.json_documents import load_object
 from securechain_ingest.registries.nuget.catalog import leaf_stamp, normal_stamp
 from securechain_ingest.registries.nuget.constraints import constraints
 from securechain_ingest.registries.nuget.names import identify, version_purl
-from securechain_ingest.registries.nuget.versions import VersionKey, normal_version, version_key
+from securechain_ingest.registries.nuget.versions import VersionKey, is_version, normal_version, version_key
 from securechain_ingest.registries.repository import normalise_repository, vendor_of
 
 _UNLISTED: Final = "1900-01-01"
+_BEFORE_ANY: Final = "2000"
+"""NuGet is of 2010; what is older stands for no date, as 1900 and the year 1 do."""
+_YEAR: Final = re.compile("[0-9]{4}-")
+
+_ADDRESSES: Final = {
+    "@id": re.compile(r"/([^/]+)\.json$"),
+    "packageContent": re.compile(r"/([^/]+)/[^/]+\.nupkg$"),
+}
+"""Of a leaf, and where they have its version."""
+
+_MAX_WRAPPINGS: Final = 4
+
+_HAS_GROUPS: Final = "\0has groups"
+"""No field of the registry's: whether there was an entry that could name dependencies."""
 
 _Preference: TypeAlias = tuple[bool, bool, VersionKey | tuple[()], str]
 
@@ -54,6 +69,8 @@ class Registration:
     """The newest of the catalog's leaves that it shows."""
     is_whole: bool
     """Whether it lists as many as it says; else what it lacks may be there."""
+    unreadable: int
+    """How many entries do not say which version they are about."""
     written: str | None
     """When the newest of its parts was written, as `normal_stamp` has it. That says less: it may be written anew at any
     time, and without what the catalog got meanwhile."""
@@ -71,20 +88,26 @@ def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
     is_whole = _is_whole(document, items)
     entries: list[tuple[dict[str, Any], object]] = []
     pages: list[str] = []
+    unreadable = 0
     parts = [document, *items]
     for item in items:
         if inlined := _leaves(item):
             is_whole = is_whole and ("catalogEntry" in item or _is_whole(item, inlined))
-            entries += [(_entry(leaf, ref, url), leaf.get("packageContent")) for leaf in inlined]
+            told = [(_entry(leaf), leaf.get("packageContent")) for leaf in inlined]
+            entries += [(entry, content) for entry, content in told if entry is not None]
+            unreadable += sum(entry is None for entry, _ in told)
             parts += inlined
         elif item.get("count") != 0:
             pages.append(_page_url(item, ref, url))
+    if unreadable and not entries:
+        raise Malformed(f"the registry lists something of {ref.registry_name} that is no version", url=url)
     return Registration(
         versions=tuple(_version(ref, entry) for entry, _ in entries),
         default=max((_release(ref, entry, content) for entry, content in entries), key=_preference, default=None),
         pages=tuple(dict.fromkeys(pages)),
         revision=newest(leaf_stamp(entry.get("@id")) for entry, _ in entries),
         is_whole=is_whole,
+        unreadable=unreadable,
         written=newest(normal_stamp(part.get("commitTimeStamp")) for part in parts),
     )
 
@@ -109,7 +132,7 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
         artifacts=_artifacts(ref, default, contents),
         validator=None,
         revision=newest(document.revision for document in documents),
-        lists_all_versions=all(document.is_whole for document in documents),
+        lists_all_versions=all(document.is_whole and not document.unreadable for document in documents),
     )
 
 
@@ -127,10 +150,9 @@ def requirements(groups: object) -> tuple[Requirement, ...]:
     ranges: dict[str, dict[str, None]] = {}
     for group in _list(groups):
         for dependency in _list(group.get("dependencies")):
-            if isinstance(name := dependency.get("id"), str):
-                declared = dependency.get("range")
+            if name := _text(dependency.get("id")):
                 spellings.setdefault(name.lower(), name)
-                ranges.setdefault(name.lower(), {})[declared if isinstance(declared, str) else ""] = None
+                ranges.setdefault(name.lower(), {})[_text(dependency.get("range")) or ""] = None
     found = (_requirement(spellings[key], tuple(declared)) for key, declared in ranges.items())
     return tuple(requirement for requirement in found if requirement is not None)
 
@@ -154,11 +176,24 @@ def _leaves(item: dict[str, Any]) -> list[dict[str, Any]]:
     return [item] if "catalogEntry" in item else _list(item.get("items"))
 
 
-def _entry(leaf: dict[str, Any], ref: PackageRef, url: str) -> dict[str, Any]:
-    entry = leaf.get("catalogEntry")
-    if not isinstance(entry, dict) or not isinstance(entry.get("version"), str) or not entry["version"].strip():
-        raise Malformed(f"the registry lists something of {ref.registry_name} that is no version", url=url)
-    return entry
+def _entry(leaf: dict[str, Any]) -> dict[str, Any] | None:
+    """What a leaf says of its version; None if not even which one it is about.
+
+    A catalog entry that is only linked, or is missing, leaves the leaf's own addresses, which name the version.
+    """
+    entry = next(iter(_list(leaf.get("catalogEntry"))), None)
+    told: dict[str, Any] = {field: leaf[field] for field in ("listed", "published") if field in leaf}
+    told |= {_HAS_GROUPS: False} if entry is None else entry
+    version = (_text(told.get("version")) or _version_in_addresses(leaf) or "").strip()
+    return {**told, "version": version} if version else None
+
+
+def _version_in_addresses(leaf: dict[str, Any]) -> str | None:
+    for field, pattern in _ADDRESSES.items():
+        match = pattern.search(address) if isinstance(address := leaf.get(field), str) else None
+        if match and is_version(unquote(match[1])):
+            return unquote(match[1])
+    return None
 
 
 def _page_url(item: dict[str, Any], ref: PackageRef, url: str) -> str:
@@ -175,7 +210,7 @@ def _version(ref: PackageRef, entry: dict[str, Any]) -> Version:
         name=name,
         purl=version_purl(ref, name),
         release_date=_date(entry),
-        requirements=requirements(entry.get("dependencyGroups")),
+        requirements=requirements(entry.get("dependencyGroups")) if entry.get(_HAS_GROUPS, True) else None,
         yanked=not _is_listed(entry),
         deprecated=bool(entry.get("deprecation")),
     )
@@ -183,12 +218,14 @@ def _version(ref: PackageRef, entry: dict[str, Any]) -> Version:
 
 def _date(entry: dict[str, Any]) -> str | None:
     dates = (utc_seconds(entry.get(field)) for field in ("created", "published"))
-    return next((date for date in dates if date and not date.startswith(_UNLISTED)), None)
+    return next((date for date in dates if date and _YEAR.match(date) and date > _BEFORE_ANY), None)
 
 
 def _is_listed(entry: dict[str, Any]) -> bool:
     """What does not say is listed, unless its date does."""
     listed = entry.get("listed")
+    if isinstance(listed, str) and listed.lower() in ("true", "false"):
+        return listed.lower() == "true"
     return listed if isinstance(listed, bool) else not str(entry.get("published")).startswith(_UNLISTED)
 
 
@@ -225,6 +262,16 @@ def _artifacts(ref: PackageRef, release: Release, contents: str | None) -> tuple
     if contents is not None:
         url = f"{contents}/{quote(ref.name, safe='')}/{quote(version, safe='')}/{quote(filename, safe='')}"
     return (Artifact(url, filename, release.version, size=None),) if url else ()
+
+
+def _text(value: object) -> str | None:
+    """A text, of several the first: JSON-LD may write any value as a list, or as an object around it."""
+    for _ in range(_MAX_WRAPPINGS):
+        if isinstance(value, list):
+            value = next(iter(value), None)
+        elif isinstance(value, dict):
+            value = value.get("@value")
+    return value if isinstance(value, str) else None
 
 
 def _list(value: object) -> list[dict[str, Any]]:

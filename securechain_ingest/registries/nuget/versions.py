@@ -16,6 +16,13 @@ LABELS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 # The clients of the graph read a leading `v` away.
 _VERSION: Final = re.compile(rf"\s*v?([0-9]+(?:\.[0-9]+){{0,3}})(?:-({LABELS}))?(?:\+[0-9A-Za-z.-]*)?\s*", re.ASCII)
 _MAX_LENGTH: Final = 256
+_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]+", re.ASCII)
+_SMALLEST, _GREATEST = -(2**31), 2**31 - 1
+
+
+def is_version(name: str) -> bool:
+    """Whether it has a place in the order."""
+    return len(name) <= _MAX_LENGTH and _VERSION.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=32_768)
@@ -27,6 +34,18 @@ def version_key(name: str) -> VersionKey:
     numbers, labels = match.groups()
     major, minor, patch, revision = [*map(int, numbers.split(".")), 0, 0, 0][:4]
     return (major, minor, patch, revision), labels is None, _label_keys(labels) if labels else ()
+
+
+@lru_cache(maxsize=32_768)
+def range_key(name: str) -> VersionKey:
+    """The same in the order of NuGet itself (NuGet.Versioning, VersionComparer), by which advisories' ranges are meant.
+
+    To it a label is a number if it is one of 32 bits, with a sign or without; longer ones, such as moments, are text.
+    """
+    numbers, is_release, _ = version_key(name)
+    match = _VERSION.fullmatch(name)
+    labels = match[2].split(".") if match and match[2] else []
+    return numbers, is_release, tuple(map(_label_in_ranges, labels))
 
 
 def normal_version(name: str) -> str:
@@ -44,3 +63,9 @@ def _label_keys(labels: str) -> tuple[tuple[bool, int, str], ...]:
     return tuple(
         (False, int(label), "") if label.isdigit() else (True, 0, label) for label in labels.lower().split(".")
     )
+
+
+def _label_in_ranges(label: str) -> tuple[bool, int, str]:
+    number = int(label) if _WHOLE_NUMBER.fullmatch(label) else None
+    is_number = number is not None and _SMALLEST <= number <= _GREATEST
+    return (False, number or 0, "") if is_number else (True, 0, label.upper())

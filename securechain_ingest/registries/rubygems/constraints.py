@@ -27,10 +27,11 @@ from securechain_ingest.registries.rubygems.versions import (
     version_key,
 )
 
-NOTHING: Final = "< 0"
-"""The empty range: there is no version below 0."""
+NOTHING: Final = "< 0.A"
+"""The empty range. Below 0 there are its pre-releases (`0.0.0.alpha`), but none below the first of all words."""
 
-EVERYTHING: Final = ">= 0"
+EVERYTHING: Final = ">= 0.A"
+"""With the pre-releases of 0."""
 
 MAX_CLAUSES: Final = 64
 """More than any real requirement has."""

@@ -22,6 +22,8 @@ _Value: TypeAlias = "str | list[Any] | dict[str, Any]"
 
 _DEFAULT_REQUIRE_PATHS: Final = ("lib",)
 _MAX_DEPTH: Final = 100
+_MAX_DIRECTIVES: Final = 1000
+"""RubyGems writes none, and libyaml compares each with all before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,11 @@ class Gemspec:
 def parse_gemspec(body: bytes) -> Gemspec:
     """Raises ArchiveRefused for what is no YAML or no mapping."""
     # Author's names in old encodings are common; they must not cost the rest.
+    text = body.decode("utf-8", "replace")
+    if text.count("\n%") > _MAX_DIRECTIVES:
+        raise ArchiveRefused("the gem's metadata have too many directives", reason="bad_metadata")
     try:
-        document = _document(body.decode("utf-8", "replace"))
+        document = _document(text)
     except yaml.YAMLError as error:
         raise ArchiveRefused(f"the gem's metadata is no YAML: {error}"[:500], reason="bad_metadata") from error
     if not isinstance(document, dict):
@@ -56,8 +61,9 @@ def parse_gemspec(body: bytes) -> Gemspec:
 
 
 def _texts(value: object) -> Iterator[str]:
+    """Each text once, for an alias may repeat a long one at the price of two letters."""
     entries = value if isinstance(value, list) else [value]
-    return (entry for entry in entries if isinstance(entry, str) and entry)
+    return iter(dict.fromkeys(entry for entry in entries if isinstance(entry, str) and entry))
 
 
 def _document(text: str) -> _Value | None:

@@ -9,6 +9,7 @@ requires and by the same with `::` (contract, section 1.5), except tests (`_spec
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import BinaryIO, Final
@@ -28,6 +29,10 @@ WINDOW_BYTES: Final = 64 * 1024
 MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
 """Unpacked; a gem of ten thousand files has a tenth of it."""
 
+MAX_PATH_LENGTH: Final = 1024
+"""Of a file in a gem, below which nobody finds anything to require."""
+
+_FOLDER_END: Final = re.compile("/")
 _METADATA: Final = ("metadata.gz", "metadata")
 _DATA: Final = "data.tar.gz"
 _TESTS: Final = ("_spec.rb", "_test.rb")
@@ -73,24 +78,31 @@ def _refuse_old_format(file: BinaryIO) -> None:
 
 
 def _listed(file: BinaryIO, limits: ArchiveLimits) -> Iterator[str]:
-    """The files inside the data."""
+    """The files inside the data; of several the first counts, as for RubyGems."""
     for member in iterate_plain_tar(file, limits):
         if member.name == _DATA:
             yield from (inner.name for inner in iterate_tar(member, limits) if inner.is_file)
+            return
 
 
 def _names(files: Iterable[str], require_paths: Iterable[str]) -> ImportNames:
     folders = {folder for path in require_paths if (folder := _folder(path)) is not None}
     paths = {
-        name.removeprefix(folder).removesuffix(".rb")
+        name[start:].removesuffix(".rb")
         for name in filter(None, map(safe_name, files))
-        if name.endswith(".rb") and not name.endswith(_TESTS)
-        for folder in folders
-        if name.startswith(folder)
+        if name.endswith(".rb") and not name.endswith(_TESTS) and len(name) <= MAX_PATH_LENGTH
+        for start in _starts(name)
+        if name[:start] in folders
     }
     # Of each path two names.
     found = import_names(paths, separator="/", limit=MAX_NAMES // 2)
     return replace(found, names=tuple(sorted({*found.names, *(path.replace("/", "::") for path in found.names)})))
+
+
+def _starts(name: str) -> Iterator[int]:
+    """Where a path may begin that is required: after each of the folders around the file, or in none."""
+    yield 0
+    yield from (match.end() for match in _FOLDER_END.finditer(name))
 
 
 def _folder(require_path: str) -> str | None:

@@ -11,7 +11,6 @@ one requires counts, else what any of them does.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,12 +22,11 @@ from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.digests import sha256
 from securechain_ingest.registries.rubygems.constraints import constraints
 from securechain_ingest.registries.rubygems.names import identify, version_purl
+from securechain_ingest.registries.rubygems.platforms import RUBY, split_platform
 from securechain_ingest.registries.rubygems.versions import is_prerelease, version_key
 
-_RUBY: Final = "ruby"
 _CREATED_AT: Final = "created_at:"
 _CHECKSUM: Final = "checksum:"
-_PLATFORM: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
         for number, variants in files.items()
     }
     default = default_version(versions)
-    platform = min(files[default], key=lambda platform: platform != _RUBY)
+    platform = min(files[default], key=lambda platform: platform != RUBY)
     return Package(
         ref=ref,
         vendor=None,
@@ -100,26 +98,22 @@ def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]
 def _file(line: str) -> _File:
     """Raises ValueError. Columns of later days may follow; a file may come without requirements on Ruby and dates."""
     token, _, rest = line.partition(" ")
-    # A number never has a dash, so the rest is the platform's.
-    number, dash, platform = token.partition("-")
-    version_key(number)
-    if dash and not _PLATFORM.fullmatch(platform):
-        raise ValueError(f"{token[:100]!r} has no platform")
+    number, platform = split_platform(token)
     dependencies, *columns = rest.split("|")
     fields = [field for column in columns for field in column.split(",")]
     dates = [field.removeprefix(_CREATED_AT) for field in fields if field.startswith(_CREATED_AT)]
     digests = [field.removeprefix(_CHECKSUM) for field in fields if field.startswith(_CHECKSUM)]
     date, digest = utc_seconds(next(iter(dates), None)), sha256(next(iter(digests), None))
-    return _File(number, platform or _RUBY, dependencies.strip(), date, digest)
+    return _File(number, platform, dependencies.strip(), date, digest)
 
 
 def _neutral_first(item: tuple[str, _File]) -> bool:
-    return item[0] != _RUBY
+    return item[0] != RUBY
 
 
 def _version(ref: PackageRef, number: str, files: list[_File]) -> Version:
     """Of one number's files, the platform-neutral one in front if there is any."""
-    deciding = files[:1] if files[0].platform == _RUBY else files
+    deciding = files[:1] if files[0].platform == RUBY else files
     requirements: dict[str, Requirement] = {}
     for file in deciding:
         requirements = {need.target.purl: need for need in _requirements(file.dependencies)} | requirements
@@ -145,6 +139,6 @@ def _requirements(dependencies: str) -> tuple[Requirement, ...]:
 
 
 def _artifact(ref: PackageRef, number: str, platform: str, digest: str | None, files_url: str) -> Artifact:
-    suffix = "" if platform == _RUBY else f"-{platform}"
+    suffix = "" if platform == RUBY else f"-{platform}"
     filename = f"{ref.registry_name}-{number}{suffix}.gem"
     return Artifact(f"{files_url}/{filename}", filename, number, size=None, sha256=digest)

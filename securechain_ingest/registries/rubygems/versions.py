@@ -21,9 +21,14 @@ _WORD: Final = re.compile(r"[A-Za-z]")
 _THE_REST_IS_ZERO: Final = (0, 0, 0, "")
 
 
+def is_version(name: str) -> bool:
+    """Whether Gem::Version takes it."""
+    return len(name) <= MAX_VERSION_LENGTH and _VERSION.fullmatch(name) is not None
+
+
 def version_key(name: str) -> VersionKey:
     """A sortable key. Raises ValueError for a name that Gem::Version does not take either."""
-    if len(name) > MAX_VERSION_LENGTH or not _VERSION.fullmatch(name):
+    if not is_version(name):
         raise ValueError(f"{name[:100]!r} is no gem version")
     key: list[tuple[int, int, int, str]] = []
     zeros = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import dnfile
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.registries.nuget.assemblies import Assembly, read_assembly
 from tests.registry_server.nuget.assemblies import Type, assembly, native_library
+from tests.steps import assert_linear
 
 TYPES: list[Type | str] = [
     "Acme.Json.Writer",
@@ -99,6 +101,17 @@ def test_tables_that_claim_more_rows_than_there_are_bytes_are_refused() -> None:
 
     with pytest.raises(ArchiveRefused, match="cut off"):
         read_assembly(bytes(data))
+
+
+def test_names_that_overlap_in_the_heap_do_not_multiply_without_end() -> None:
+    data = assembly("Acme", [f"N{number}.Thing" for number in range(10_001)], padding=70_000)
+
+    with pytest.raises(ArchiveRefused, match="10001 namespaces"):
+        read_assembly(data)
+
+
+def test_twice_as_many_types_take_twice_as_many_steps() -> None:
+    assert_linear(lambda size: partial(read_assembly, assembly("Acme", [f"A{n}.T" for n in range(size)])), 2_000)
 
 
 @settings(max_examples=200, deadline=None)

@@ -236,6 +236,23 @@ async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(
     assert not begun & rest.keys()
 
 
+async def test_a_listing_never_breaks_off_between_the_pages_of_one_commit(
+    site: FeedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nuget_feed, "PAGE_NAMES", 2)
+    before = Event(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
+    names = [f"Shared.{number}" for number in range(12)]
+    shared = (Event(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
+    site.serve(History((before, *shared)))
+    pages = site.feed.listing("")
+    first = await anext(pages)
+    await pages.aclose()  # type: ignore[attr-defined]
+
+    rest = await listed(site.feed, first.position)
+
+    assert {entry.name for entry in unpack(first.packed)} | rest.keys() == {"Before", *names}
+
+
 @pytest.mark.parametrize("left", [None, b"", b"no database"])
 async def test_without_its_file_a_listing_that_broke_off_begins_again(
     site: FeedSite, monkeypatch: pytest.MonkeyPatch, left: bytes | None

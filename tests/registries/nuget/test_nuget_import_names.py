@@ -67,6 +67,39 @@ def test_the_framework_is_the_one_that_a_project_made_today_takes(folders: list[
     assert sorted(folders, key=preference, reverse=True) == folders
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("lib%2Fnet40%2FAcme.dll", "lib/net40%2fAcme.dll", "l%69b/net40/Acme.dll"),
+        *("lib\\net40\\Acme.dll", "lib%5Cnet40%5CAcme.dll"),
+    ],
+)
+def test_members_have_the_names_that_nuget_gives_them(path: str) -> None:
+    assert names({path: dll("Acme.Found")}) == ("Acme.Found",)
+
+
+def test_an_escaped_name_is_unescaped_once_and_never_leads_outside() -> None:
+    assert names({"lib%252Fnet40%252FA.dll": dll("A"), "lib/net40/B.dll": dll("B")}) == ("B",)
+    assert names({"..%2Flib%2Fnet40%2FA.dll": dll("A"), "lib/net40/100%.dll": dll("B")}) == ("B",)
+    assert names({"lib/net45%2Bx/A%20B%C3%A9.dll": dll("A")}) == ("A",)
+
+
+def test_a_nupkg_whose_members_have_64_bit_sizes_is_read() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive, archive.open("lib/net40/Acme.dll", "w", force_zip64=True) as member:
+        member.write(dll("Acme.Found"))
+
+    assert read_nupkg(packed, LIMITS, "Acme").names == ("Acme.Found",)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["net.1", "net-.1", ".", ".1", "net1.", f"net{'9' * 5_000}", f"net4.{'9' * 5_000}", f"netstandard{'.1' * 5_000}"],
+)
+def test_a_framework_of_an_absurd_version_is_one_like_another(folder: str) -> None:
+    assert names({f"lib/{folder}/Acme.dll": dll("Acme.Found")}) == ("Acme.Found",)
+
+
 def test_a_folder_that_only_says_nothing_is_needed_is_passed_over() -> None:
     assert names({"lib/net8.0/_._": b"", "lib/net45/Acme.dll": dll("Acme.Old")}) == ("Acme.Old",)
 

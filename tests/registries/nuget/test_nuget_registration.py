@@ -56,6 +56,84 @@ def test_a_dependency_without_range_is_any() -> None:
     assert edges(group(A="", B="(, )", C=None)) == {f"pkg:nuget/{name}": "any" for name in "abc"}
 
 
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (["[1.0, )", "[2.0, )"], "[1.0, )"),
+        ([["[1.0, )"]], "[1.0, )"),
+        ({"@value": "[1.0, )", "@type": "xsd:string"}, "[1.0, )"),
+        ([{"@value": "[1.0, )"}, None], "[1.0, )"),
+        ([" [1.0, ) "], "[1.0, )"),
+        *((nothing, "any") for nothing in (None, "", " ", [], [""], [None], {}, {"a": "b"}, 5, "(,)", "( , )")),
+        ([[[[[["[1.0, )"]]]]]], "any"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_of_a_range_written_as_a_list_the_first_counts(declared: object, expected: str) -> None:
+    for dependencies in ({"id": "A", "range": declared}, [{"id": ["A", "B"], "range": declared}, "C", None, {}]):
+        assert edges({"dependencies": dependencies}) == {"pkg:nuget/a": expected}
+
+
+def test_an_entry_that_is_only_linked_tells_its_version_by_its_address_and_no_requirements() -> None:
+    found = package(
+        leaf("1.0.0"),
+        {
+            "@id": "https://registry.example/v3/registration5/acme/2.0.0-b%2B1.json",
+            "catalogEntry": "https://r.example/x",
+        },
+        {"packageContent": "https://registry.example/v3-flatcontainer/acme/3.0.0/acme.3.0.0.nupkg", "listed": False},
+        {"@id": "https://registry.example/v3/acme/4.0.0.json", "catalogEntry": {"id": "Acme", "listed": "false"}},
+        {"@id": "https://registry.example/v3/acme/index.json", "catalogEntry": [leaf("5.0.0")["catalogEntry"]]},
+    )
+    told = {version.name: (version.requirements, version.yanked) for version in found.versions}
+
+    assert told == {
+        "1.0.0": ((), False),
+        "2.0.0-b+1": (None, False),
+        "3.0.0": (None, True),
+        "4.0.0": ((), True),
+        "5.0.0": ((), False),
+    }
+    assert found.lists_all_versions
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        {"catalogEntry": "https://registry.example/leaf.json"},
+        {"catalogEntry": None, "@id": f"{URL}#page"},
+        {"catalogEntry": {"id": "Acme"}},
+        {"catalogEntry": {"id": "Acme", "version": " "}},
+        {"catalogEntry": {"id": "Acme", "version": 5}, "packageContent": ["x"]},
+    ],
+)
+def test_an_entry_that_tells_no_version_costs_itself_and_takes_no_version_away(unreadable: dict[str, Any]) -> None:
+    found = package(leaf("1.0.0"), {"@id": "x", **unreadable}, leaf("2.0.0"))
+
+    assert [version.name for version in found.versions] == ["1.0.0", "2.0.0"]
+    assert not found.lists_all_versions
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ("0001-01-01T00:00:00", None),
+        ("0003-01-01T00:00:00Z", None),
+        ("1900-01-01T00:00:00+00:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("100000000000000000000-01-01T00:00:00Z", None),
+        ("2015-13-45T00:00:00Z", None),
+        ("yesterday", None),
+        (1423000000, None),
+        (None, None),
+        ("2015-02-03T01:00:00.1234567+02:00", "2015-02-02T23:00:00Z"),
+        ("2015-02-03", "2015-02-03T00:00:00Z"),
+    ],
+)
+def test_a_date_that_cannot_be_is_none(published: object, expected: str | None) -> None:
+    assert package(leaf(published=published)).versions[0].release_date == expected
+
+
 @pytest.mark.parametrize("groups", [None, [], [{}], [{"targetFramework": "net8.0"}], [{"dependencies": []}], {}, "x"])
 def test_groups_without_dependencies_are_none(groups: object) -> None:
     assert requirements(groups) == ()

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from univers.versions import NugetVersion
 
-from securechain_ingest.registries.nuget.names import NUGET
-from securechain_ingest.registries.nuget.versions import normal_version, version_key
+from securechain_ingest.advisories.matching import rate
+from securechain_ingest.registries.nuget.names import NUGET, identify
+from securechain_ingest.registries.nuget.versions import normal_version, range_key, version_key
 
 # From Microsoft Learn, "NuGet package versioning": pre-release versions, and SemVer 2's own list.
 DOCUMENTED = [
@@ -54,6 +55,45 @@ def test_the_order_is_that_of_the_clients(one: str, other: str) -> None:
 
     assert (keys[0] < keys[1]) == (theirs[0] < theirs[1])
     assert (keys[0] == keys[1]) == (theirs[0] == theirs[1])
+
+
+@pytest.mark.parametrize(
+    ("smaller", "greater"),
+    [
+        ("1.0-2147483647", "1.0-2147483648"),
+        ("1.0-2147483647", "1.0-20200101000000"),
+        ("1.0-20200101000000", "1.0-3000000000"),
+        ("1.0-3000000000", "1.0-a"),
+        ("1.0-9", "1.0-10"),
+        ("1.0-007", "1.0-8"),
+        ("1.0--5", "1.0-3"),
+        ("1.0--2147483649", "1.0-3000000000"),
+        ("1.0-A.20200101000000", "1.0-a.3000000000"),
+        ("1.0-20200101000000", "1.0"),
+    ],
+)
+def test_in_advisories_ranges_a_label_beyond_32_bits_is_text_as_to_nuget_itself(smaller: str, greater: str) -> None:
+    assert range_key(smaller) < range_key(greater)
+
+
+@given(versions, versions)
+def test_else_both_orders_are_one(one: str, other: str) -> None:
+    assert (range_key(one) < range_key(other)) == (version_key(one) < version_key(other))
+
+
+def test_serial_numbers_keep_the_order_of_the_clients() -> None:
+    assert NUGET.rank(["1.0-20200101000000", "1.0-3000000000"]) == {"1.0-3000000000": 0, "1.0-20200101000000": 1}
+    assert NUGET.range_order("1.0-20200101000000") < NUGET.range_order("1.0-3000000000")
+
+
+def test_an_advisory_reads_its_ranges_in_the_order_of_nuget() -> None:
+    affected = {
+        "package": {"ecosystem": "NuGet", "name": "Acme"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.0-3000000000"}]}],
+    }
+    ratings = rate(identify("Acme"), ["1.0-20200101000000"], [{"id": "GHSA-a", "affected": [affected]}])
+
+    assert ratings["1.0-20200101000000"].vulnerabilities == ("GHSA-a",)
 
 
 @given(st.lists(versions, unique=True))

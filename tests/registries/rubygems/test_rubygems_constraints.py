@@ -92,9 +92,12 @@ def test_a_requirement_that_clients_misread_is_spelled_out(declared: str) -> Non
         (">= 1.0&~> 1.2", "~> 1.2"),
         ("~> 1.2&~> 1.2", "~> 1.2, ~> 1.2"),
         ("~> 4.0.0.beta", ">= 4.0.0.beta, < 4.1.a"),
-        ("!= 1.5&!= 1.6", ">= 0, != 1.5, != 1.6"),
+        ("!= 1.5&!= 1.6", ">= 0.A, != 1.5, != 1.6"),
+        ("!= 1.5&!= 1.6&> 0.a", "!= 1.5, != 1.6, > 0.a"),
         ("< 1&> 2", NOTHING),
         ("= 1.0&> 2", NOTHING),
+        ("> 3&< 1", "< 0.A"),
+        ("= 1.0&= 2.0", "< 0.A"),
         ("= 1.0&= 1.0.0", "= 1.0"),
         ("> 1&<= 1", NOTHING),
         ("~> x", "~> x"),
@@ -108,6 +111,13 @@ def test_what_is_written(declared: str, expected: str) -> None:
 def test_what_is_spelled_out_leaves_out_the_prereleases_of_the_next_series() -> None:
     assert admitted(written(">= 1.0.1&~> 1.0"), PRERELEASES) == ["1.2.beta", "1.2.0.rc1", "1.3.a"]
     assert admitted(written("~> 1.0.beta"), PRERELEASES) == allowed("~> 1.0.beta", PRERELEASES)
+
+
+@pytest.mark.parametrize("declared", ["> 3&< 1", "= 1.0&= 2.0", "!= 1.0&!= 2.0", "!= 0.a&!= 2.0", "~> 1.0&< 1"])
+def test_the_prereleases_of_zero_are_versions_too(declared: str) -> None:
+    of_zero = ["0.0.0.alpha", "0.a", "0.0.pre.1", "0.0.1.rc1", "0-beta", "0"]
+
+    assert admitted(written(declared), of_zero) == allowed(declared, of_zero)
 
 
 def test_a_requirement_of_absurd_length_is_not_taken_apart() -> None:

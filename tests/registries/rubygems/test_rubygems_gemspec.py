@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.registries.rubygems.gemspec import Gemspec, parse_gemspec
+from tests.steps import assert_linear
 
 HEAD = "--- !ruby/object:Gem::Specification\nname: own\nversion: !ruby/object:Gem::Version\n  version: 1.0\n"
 
@@ -30,6 +34,28 @@ def test_without_require_paths_it_is_lib(text: str) -> None:
 def test_a_gemspec_without_files_lists_none() -> None:
     assert spec("files: []\n").files == ()
     assert spec("summary: none\n").files == ()
+
+
+def test_a_long_text_that_is_meant_very_often_is_one_file() -> None:
+    found = spec(f"files:\n- &1 lib/{'a' * 100}.rb\n{'- *1' + chr(10)}" + "- *1\n" * 1_000)
+
+    assert found.files == (f"lib/{'a' * 100}.rb",)
+
+
+def test_directives_that_libyaml_compares_with_each_other_are_refused() -> None:
+    directives = "".join(f"%TAG !a{number}! b\n" for number in range(2_000))
+
+    with pytest.raises(ArchiveRefused) as caught:
+        parse_gemspec(f"{directives}{HEAD}".encode())
+    assert caught.value.reason == "bad_metadata"
+
+
+def test_a_gemspec_twice_as_long_takes_twice_as_many_steps() -> None:
+    def prepared(size: int) -> Callable[[], object]:
+        files = "".join(f"- &f{number} lib/{number}.rb\n- *f{number}\n" for number in range(size))
+        return partial(spec, f"files:\n{files}require_paths: *f0\n")
+
+    assert_linear(prepared)
 
 
 def test_one_text_that_is_written_once_and_meant_twice() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import random
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -15,11 +17,17 @@ from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.registries.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.rubygems.client import RubyGems
-from securechain_ingest.registries.rubygems.import_names import MAX_METADATA_BYTES, WINDOW_BYTES, read_gem
+from securechain_ingest.registries.rubygems.import_names import (
+    MAX_METADATA_BYTES,
+    MAX_PATH_LENGTH,
+    WINDOW_BYTES,
+    read_gem,
+)
 from tests.registry_server.rubygems import Gem, Version, gem_file
 from tests.registry_server.rubygems.archives import tar
 from tests.registry_server.rubygems.gems import Layout
 from tests.registry_server.tars import tar_gz
+from tests.steps import assert_linear
 
 LIMITS = ArchiveLimits(max_members=20_000, max_expanded_bytes=50_000_000)
 
@@ -52,6 +60,32 @@ def test_a_file_is_required_by_its_path_and_known_by_its_constants_too() -> None
         "active_record/base",
         "active_record::base",
     ]
+
+
+def test_a_file_may_lie_in_several_of_the_folders_that_are_looked_in() -> None:
+    assert names("lib/a/b.rb", require_paths=("lib", "lib/a", ".", "li")) == [
+        *("a/b", "a::b", "b", "lib/a/b", "lib::a::b"),
+    ]
+
+
+def test_twice_as_many_files_and_folders_take_twice_as_many_steps() -> None:
+    def prepared(size: int) -> Callable[[], object]:
+        files = tuple(f"lib/f{number}/a.rb" for number in range(size))
+        return partial(read, packed(*files, require_paths=tuple(f"lib/f{number}" for number in range(size))))
+
+    assert_linear(prepared, 100)
+
+
+def test_a_path_that_nobody_could_write_is_no_name() -> None:
+    assert names("lib/a.rb", f"lib/{'a/' * MAX_PATH_LENGTH}b.rb") == ["a"]
+
+
+def test_of_several_members_with_data_the_first_counts() -> None:
+    data = [tar_gz({f"lib/{name}.rb": b""}) for name in "ab"]
+    metadata = gzip.compress(b"--- !ruby/object:Gem::Specification\nname: own\n")
+    first = tar({"metadata.gz": metadata, "data.tar.gz": data[0]}).rstrip(b"\0")
+
+    assert read(first + bytes(-len(first) % 512) + tar({"data.tar.gz": data[1]})) == ["a"]
 
 
 def test_a_gem_may_have_files_of_any_name() -> None:

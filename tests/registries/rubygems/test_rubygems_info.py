@@ -74,6 +74,53 @@ def test_the_lines_in_front_of_the_dashes_are_no_versions() -> None:
     assert [found.name for found in parse_info(body, identify("own"), URL, "").versions] == ["1.0"]
 
 
+@pytest.mark.parametrize(
+    ("token", "number", "filename"),
+    [
+        ("1.0.0-beta.1", "1.0.0-beta.1", "own-1.0.0-beta.1.gem"),
+        ("1.0.0-rc.1", "1.0.0-rc.1", "own-1.0.0-rc.1.gem"),
+        ("1.0.0-1", "1.0.0-1", "own-1.0.0-1.gem"),
+        ("1.0-SNAPSHOT", "1.0-SNAPSHOT", "own-1.0-SNAPSHOT.gem"),
+        ("1.0-alpha-2", "1.0-alpha-2", "own-1.0-alpha-2.gem"),
+        ("1.0.0-beta.1-java", "1.0.0-beta.1", "own-1.0.0-beta.1-java.gem"),
+        ("1.0.0-rc.1-x86_64-linux-musl", "1.0.0-rc.1", "own-1.0.0-rc.1-x86_64-linux-musl.gem"),
+        ("1.0.beta-x64-mingw-ucrt", "1.0.beta", "own-1.0.beta-x64-mingw-ucrt.gem"),
+        *(
+            (f"1.0-{platform}", "1.0", f"own-1.0-{platform}.gem")
+            for platform in (
+                *("java", "jruby", "x86-mingw32", "x64-mingw-ucrt", "arm-linux-gnueabihf", "aarch64-linux-musl"),
+                *("universal-darwin-20", "x86-mswin32-60", "mswin32_60", "mingw32", "linux", "universal-java-1.8"),
+                *("x86_64-linux", "sparc-solaris2.8", "powerpc-aix-5", "arm64-darwin", "universal-rubinius", "x86"),
+                *("i586-linux", "amd64-freebsd13", "wasm32-wasi", "dalvik", "x86-dotnet2.0", "some_platform"),
+            )
+        ),
+    ],
+)
+def test_what_follows_a_dash_is_a_platform_or_makes_a_pre_release(token: str, number: str, filename: str) -> None:
+    found = parsed(f"{token} |{SUM}")
+
+    assert [one.name for one in found.versions] == [number]
+    assert found.artifacts[0].filename == filename
+
+
+def test_a_pre_release_with_a_dash_makes_no_release_and_gives_it_no_date() -> None:
+    found = parsed(
+        f"1.0.0-beta.1 |{SUM},created_at:2022-01-01T00:00:00Z",
+        f"1.0.0-rc.1 |{SUM},created_at:2022-02-01T00:00:00Z",
+        f"1.0.0 a:>= 1|{SUM},created_at:2022-02-23T00:00:00Z",
+    )
+    dates = {one.name: one.release_date for one in found.versions}
+
+    assert dates == {
+        "1.0.0-beta.1": "2022-01-01T00:00:00Z",
+        "1.0.0-rc.1": "2022-02-01T00:00:00Z",
+        "1.0.0": "2022-02-23T00:00:00Z",
+    }
+    assert found.artifacts[0].version == "1.0.0"
+    assert found.ref.ecosystem.rank(dates) == {"1.0.0-beta.1": 0, "1.0.0-rc.1": 1, "1.0.0": 2}
+    assert [one.name for one in parsed(f"1.0.0-beta.1 |{SUM}").versions] == ["1.0.0-beta.1"]
+
+
 def test_the_files_of_all_platforms_are_one_version() -> None:
     found = version(
         f"1.0-java a:>= 1,jar:>= 0|{SUM},created_at:2026-08-02T00:00:00Z",

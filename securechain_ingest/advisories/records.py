@@ -1,0 +1,174 @@
+"""What one advisory says of one package (OSV schema 1.7, contract section 3). Pure functions.
+
+Other programs write into the collection, too: whatever is not of the type that the schema wants is passed over, told in
+a sentence, and costs nothing else.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, TypeAlias
+
+from securechain_ingest.advisories.names import package_of
+from securechain_ingest.advisories.scores import Scores, scores
+from securechain_ingest.advisories.upsert import REMOVED
+from securechain_ingest.model import PackageRef
+
+Document = Mapping[str, Any]
+Order: TypeAlias = Callable[[str], Any]
+"""Maps the name of a version to a sortable key; raises ValueError for one without an order."""
+Tell: TypeAlias = Callable[[str], None]
+Span: TypeAlias = tuple[int, int]
+"""Versions in ascending order, from the first index up to before the second one."""
+
+# What happens first at one boundary. An interval may begin where another was fixed, and end with the version that it
+# begins with.
+_TURN: Final = {"fixed": 0, "introduced": 1, "last_affected": 2}
+_FROM_THE_START: Final = ("introduced", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One range of an advisory, in keys of the ecosystem's order."""
+
+    events: tuple[tuple[Any, str], ...]
+    """(boundary, kind) in ascending order; a boundary of None stands for "from the start"."""
+    limits: tuple[Any, ...]
+    """A version above all of them is not meant; none: all are."""
+
+    def spans(self, keys: Sequence[Any]) -> Iterator[Span]:
+        """OSV's evaluation over ascending keys: each event that a version has reached switches the state."""
+        end = max((bisect_left(keys, limit) for limit in self.limits), default=len(keys))
+        reached = [(_first_reached(keys, boundary, kind), kind) for boundary, kind in self.events]
+        for (start, kind), (until, _) in pairwise([*reached, (len(keys), "")]):
+            if kind == "introduced" and start < min(until, end):
+                yield start, min(until, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record that counts, as far as one package goes."""
+
+    id: str
+    names: frozenset[str]
+    """Its id and its aliases: whoever shares one tells of the same vulnerability."""
+    scores: Scores
+    listed: tuple[str, ...]
+    ranges: tuple[Range, ...]
+
+
+def read(document: Document, ref: PackageRef, order: Order, tell: Tell) -> Record | None:
+    """What a document says of a package; None if that is nothing, or if it is withdrawn.
+
+    A range with a boundary that cannot be ordered affects nothing.
+    """
+    if document.get("withdrawn") or document.get(REMOVED):
+        return None
+    elements = [each for each in _list(document, "affected", tell) if _is_about(each, ref, tell)]
+    if not elements:
+        return None
+    identifier = document.get("id")
+    if not isinstance(identifier, str) or not identifier:
+        tell("it has no id")
+        return None
+    aliases = _texts(document, "aliases", tell)
+    for holder in (document, *elements):
+        _check_severity(holder, tell)
+    return Record(
+        id=identifier,
+        names=frozenset({identifier, *filter(None, aliases)}),
+        scores=scores(document, elements),
+        listed=tuple(
+            dict.fromkeys(version for each in elements for version in _texts(each, "versions", tell) if version)
+        ),
+        ranges=tuple(found for each in elements for found in _ranges(each, order, tell)),
+    )
+
+
+def _first_reached(keys: Sequence[Any], boundary: Any, kind: str) -> int:
+    """The index of the first version that an event concerns."""
+    if boundary is None:
+        return 0
+    return bisect_right(keys, boundary) if kind == "last_affected" else bisect_left(keys, boundary)
+
+
+def _is_about(element: Any, ref: PackageRef, tell: Tell) -> bool:
+    if not isinstance(element, Mapping):
+        tell("an element of affected is no object")
+        return False
+    package = package_of(element)
+    if package is None:
+        # Elements about Git repositories have none.
+        if element.get("package") is not None:
+            tell("a package of affected has no ecosystem and name")
+        return False
+    ecosystem, name = package
+    name_key = ref.ecosystem.name_key
+    return ecosystem == ref.ecosystem.osv and name_key(name) == name_key(ref.registry_name)
+
+
+def _ranges(element: Mapping[str, Any], order: Order, tell: Tell) -> Iterator[Range]:
+    for entry in _list(element, "ranges", tell):
+        kind = entry.get("type") if isinstance(entry, Mapping) else None
+        if not isinstance(kind, str):
+            tell("a range has no type")
+        elif kind in {"SEMVER", "ECOSYSTEM"}:
+            marks = list(_marks(_list(entry, "events", tell)))
+            if None in marks:
+                tell("an event of a range is no text")
+                continue
+            try:
+                yield _range([mark for mark in marks if mark is not None], order)
+            except ValueError:
+                # Authors' own words, such as a version that the registry has never had; too many to tell of each.
+                continue
+
+
+def _marks(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
+    """(kind, value) of each event; None in place of one that is not of that form."""
+    for event in events:
+        if not isinstance(event, Mapping):
+            yield None
+            continue
+        for kind, value in event.items():
+            if kind in _TURN or kind == "limit":
+                yield (kind, value.strip()) if isinstance(value, str) else None
+
+
+def _range(marks: Sequence[tuple[str, str]], order: Order) -> Range:
+    """Raises ValueError for a boundary without an order, or without anything: some orders have a place for that."""
+    if not all(value for _, value in marks):
+        raise ValueError
+    bounded = [(order(value), kind) for kind, value in marks if kind in _TURN and (kind, value) != _FROM_THE_START]
+    bounded.sort(key=lambda event: (event[0], _TURN[event[1]]))
+    limits = [value for kind, value in marks if kind == "limit"]
+    return Range(
+        events=((None, "introduced"), *bounded) if _FROM_THE_START in marks else tuple(bounded),
+        limits=() if "*" in limits else tuple(map(order, limits)),
+    )
+
+
+def _check_severity(holder: Mapping[str, Any], tell: Tell) -> None:
+    for entry in _list(holder, "severity", tell):
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
+            tell("an entry of severity has no type")
+
+
+def _texts(holder: Mapping[str, Any], field: str, tell: Tell) -> Iterator[str]:
+    for value in _list(holder, field, tell):
+        if isinstance(value, str):
+            yield value.strip()
+        else:
+            tell(f"an entry of {field} is no text")
+
+
+def _list(holder: Mapping[str, Any], field: str, tell: Tell) -> Sequence[Any]:
+    value = holder.get(field)
+    if isinstance(value, list | tuple):
+        return value
+    if value is not None:
+        tell(f"{field} is no list")
+    return ()

@@ -1,0 +1,84 @@
+"""What a user sees of vulnerabilities before and after the advisories have first been read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.daemon_process import SCRIPT, daemon, until, without_settings
+from tests.end_to_end.one_graph_server import graph_target
+from tests.registry_server import Fault, Kind, World, npm, osv, serve
+from tests.schedules_off import schedules_off
+
+__all__ = ["graph_target"]
+
+WORLD = World(
+    (npm.Package("left", (npm.Version("1.0.0"), npm.Version("2.0.0"))),),
+    advisories=(osv.Advisory("GHSA-1", (("npm", "left"),), fixed="2.0.0"),),
+)
+
+
+def command(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [SCRIPT, *arguments],
+        env=without_settings() | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def status(environment: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(command(environment, "status", "--json"))
+    return found
+
+
+@pytest.mark.parametrize("seconds", ["60", "0"])
+def test_ingest_reads_the_advisories_of_its_packages_first(environment: dict[str, str], seconds: str) -> None:
+    with serve(WORLD) as server:
+        variables = environment | server.environment() | {"SECURECHAIN_VULNERABILITIES__FIRST_SYNC_S": seconds}
+        assert status(variables)["advisories"] == "unknown"
+        tree = command(variables, "ingest", "npm:left")
+        asked = [request.target for request in server.requests if request.endpoint == "osv"]
+        found = status(variables)
+    if seconds == "60":
+        assert "1 versions with known vulnerabilities" in tree
+        assert {target.split("/")[1] for target in asked} == {"npm"}
+        assert (found["advisories"], "npm" in found["advisories_unknown"]) == (1, False)
+    else:
+        assert "versions with known vulnerabilities: unknown: advisories not read yet" in tree
+        assert (asked, found["advisories"]) == ([], "unknown")
+
+
+def test_ingest_without_advisories_says_unknown_and_ends_as_with_them(environment: dict[str, str]) -> None:
+    with serve(WORLD) as server:
+        server.faults.add(Fault("/npm/*", Kind.STATUS, times=None, status=404))
+        variables = environment | server.environment()
+        tree = command(variables, "ingest", "npm:left")
+        words = command(variables, "status")
+    assert "versions with known vulnerabilities: unknown: advisories not reachable" in tree
+    assert "1 packages read, 0 failed" in tree
+    assert "advisories       unknown\n" in words
+
+
+def test_a_daemon_that_starts_with_none_reads_them_at_once_and_another_start_does_not(
+    environment: dict[str, str],
+) -> None:
+    never = {"SECURECHAIN_SCHEDULES__ADVISORY_SYNC": "0 0 1 1 *"}
+    with serve(WORLD) as server:
+        variables = environment | server.environment() | schedules_off(but="advisory_sync") | never
+        with daemon(variables) as process:
+            [finished] = process.wait_for("job_finished")
+            assert finished["job"] == "advisory_sync"
+            until(lambda: status(variables)["advisories_unknown"] == [], "advisories of all ecosystems")
+            assert process.stop() == 0
+        server.requests.clear()
+        with daemon(variables) as process:
+            assert process.stop() == 0
+        assert not [request for request in server.requests if request.endpoint == "osv"]

@@ -1,0 +1,116 @@
+"""When the rule of the ratings changes, what is in the graph is rated anew without anything of the bucket changing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.jobs import advisory_rating
+from securechain_ingest.jobs.advisory_rating import AdvisoryRating
+from tests.graph.builders import pypi, write
+from tests.jobs.advisories import STREAM, Bench
+from tests.registry_server import osv
+
+NAMES = [f"package-{number}" for number in range(7)]
+
+
+@pytest.fixture
+async def bench(advisory_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Rated by an older rule, which found nothing, and no sync has anything to rate again."""
+    monkeypatch.setattr(advisory_rating, "LOOKED_UP", 3)
+    await advisory_bench.sync.graph.write([write(pypi(name), "1.0") for name in NAMES])
+    advisory_bench.publish(*(osv.Advisory(f"GHSA-{name}", (("PyPI", name),)) for name in NAMES))
+    await advisory_bench.run()
+    await advisory_bench.sync.redis.delete(f"{STREAM}-rated")
+    await as_if_unrated(advisory_bench)
+    return advisory_bench
+
+
+async def as_if_unrated(bench: Bench) -> None:
+    await bench.sync.graph._connection.change("MATCH (v:Version) SET v.vulnerabilities = [] RETURN count(v) AS count")
+
+
+async def rated(bench: Bench) -> list[str]:
+    return [name for name in NAMES if (await bench.ratings(pypi(name)))["1.0"][1]]
+
+
+async def rule(bench: Bench) -> dict[bytes, bytes]:
+    found: Any = await bench.sync.redis.hgetall(f"{STREAM}-rating")
+    return dict(found)
+
+
+async def test_the_same_rule_rates_nothing_again(bench: Bench) -> None:
+    await bench.run()
+    assert await rated(bench) == []
+
+
+async def test_a_higher_rule_rates_every_package_that_an_advisory_names_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advisory_rating, "RULE", 100)
+    run = await bench.run()
+    assert await rated(bench) == NAMES
+    assert run.metrics["packages_rated"] == len(NAMES)
+    assert await rule(bench) == {b"rule": b"100"}
+
+
+async def test_without_a_known_rule_everything_is_rated(bench: Bench) -> None:
+    await bench.sync.redis.delete(f"{STREAM}-rating")
+    await bench.run()
+    assert await rated(bench) == NAMES
+
+
+async def test_a_newer_release_on_the_same_stores_is_left_its_rule(bench: Bench) -> None:
+    await bench.sync.redis.hset(f"{STREAM}-rating", "rule", "1000")
+    await bench.run()
+    assert await rated(bench) == []
+    assert await rule(bench) == {b"rule": b"1000"}
+
+
+async def test_a_walk_that_breaks_off_goes_on_where_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advisory_rating, "RULE", 100)
+    rate_portion = AdvisoryRating._rate_portion
+    portions = 0
+
+    async def away_at_the_second(self: AdvisoryRating, *others: Any) -> None:
+        nonlocal portions
+        portions += 1
+        if portions == 2:
+            raise StoreError("the graph is away")
+        await rate_portion(self, *others)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(AdvisoryRating, "_rate_portion", away_at_the_second)
+        with pytest.raises(StoreError):
+            await bench.run()
+    assert len(await rated(bench)) == 3
+    assert await rule(bench) == {b"rule": b"2", b"position": b"100:GHSA-package-2"}
+    await bench.sync.redis.delete(f"{STREAM}-rated")
+    await as_if_unrated(bench)
+
+    await bench.run()
+
+    assert await rated(bench) == NAMES[3:]
+    assert await rule(bench) == {b"rule": b"100"}
+
+
+async def test_a_package_that_the_graph_refuses_costs_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advisory_rating, "RULE", 100)
+    link = Graph.link
+
+    class Refused(StoreError):
+        transient = False
+
+    async def refusing(self: Graph, links: Any) -> Any:
+        if any(each.ref.name == "package-3" for each in links):
+            raise Refused("the graph refuses the statement")
+        return await link(self, links)
+
+    monkeypatch.setattr(Graph, "link", refusing)
+    run = await bench.run()
+
+    assert await rated(bench) == [name for name in NAMES if name != "package-3"]
+    assert run.metrics["errors"] == 1

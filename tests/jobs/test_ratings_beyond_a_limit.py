@@ -1,0 +1,51 @@
+"""A package whose ratings cannot be worked out within the limits is written all the same, and keeps those it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import structlog
+
+from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.intake.messages import Message
+from securechain_ingest.intake.reader import Delivery
+from securechain_ingest.settings import GraphSettings
+from securechain_ingest.worker import Worker
+from tests.graph.builders import PYPI, pypi, write
+from tests.jobs.advisories import FLASK, Bench
+from tests.jobs.test_announced_changes import Made
+
+VERSIONS = ["1.0", *(f"3.{number}" for number in range(1_001))]
+
+
+class RefusingPool:
+    async def run(self, *_: object) -> None:
+        raise ArchiveRefused("that takes over 10 s of processor time", reason="cpu_time")
+
+
+@pytest.fixture
+def bench(advisory_bench: Bench) -> Bench:
+    advisory_bench.publish(FLASK)
+    return advisory_bench
+
+
+async def test_its_old_ratings_stay_and_the_log_says_so(bench: Bench) -> None:
+    await bench.run()
+    registry: Any = Made(write(pypi("flask"), *VERSIONS).package)
+    registry.opened.set()
+    pool: Any = RefusingPool()
+    async with GraphBatcher(bench.sync.graph, GraphSettings()) as graph:
+        names = ImportNamesCache(bench.sync.redis, 60)
+        worker = Worker(
+            {PYPI.label: registry}, graph, bench.sync.store, names, max_strikes=1, depth=lambda: 0, pool=pool
+        )
+        message = Message("PyPIPackage", "flask", refresh=True, internal=True)
+        with structlog.testing.capture_logs() as logs:
+            await worker.handle(Delivery(message, True, "1-1", "1-1", 0, False))
+    ratings = await bench.ratings(pypi("flask"))
+    assert len(ratings) == len(VERSIONS) + 1
+    assert (ratings["1.0"], ratings["3.7"]) == ((9.8, ["GHSA-1"]), (0.0, []))
+    assert [line["reason"] for line in logs if line["event"] == "package_not_rated"]
