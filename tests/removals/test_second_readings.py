@@ -209,7 +209,7 @@ async def test_a_document_that_lists_nothing_is_malformed(bench: Bench) -> None:
 
 
 async def test_a_document_cut_anywhere_removes_nothing(bench: Bench) -> None:
-    whole = bench.document("1.0.0", "2.0.0")
+    whole, names = bench.document("1.0.0", "2.0.0"), (await bench.package())["import_names"]
     ends = [position for position, byte in enumerate(whole) if byte == ord("\n")]
     for end in {0, 1, len(whole) // 2, len(whole) - 1, *ends, *(position + 1 for position in ends)}:
         bench.site.server.faults.clear()
@@ -218,6 +218,7 @@ async def test_a_document_cut_anywhere_removes_nothing(bench: Bench) -> None:
             await bench.message(removed=True, listed=f"another state {end}")
         assert await bench.removed() == set(), end
         assert not await bench.is_removed(), end
+        assert (await bench.package())["import_names"] == names, end
 
 
 async def test_versions_of_another_programs_package_are_marked_after_two_readings_too(bench: Bench) -> None:

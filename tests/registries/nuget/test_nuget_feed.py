@@ -236,6 +236,12 @@ async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(
     assert not begun & rest.keys()
 
 
+async def test_behind_the_last_page_of_a_listing_there_is_nothing(site: FeedSite) -> None:
+    *_, last = [page async for page in site.feed.listing("")]
+
+    assert await listed(site.feed, last.position) == {}
+
+
 async def test_a_listing_never_breaks_off_between_the_pages_of_one_commit(
     site: FeedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
