@@ -113,6 +113,8 @@ class Artifact:
     """The version that it belongs to."""
     size: int | None
     """Bytes; None if the registry does not say."""
+    sha256: str | None = None
+    """In hexadecimal digits; None if the registry does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,8 @@ class KnownPackage:
     checked_at: datetime
     validator: str | None
     """To be sent with a conditional request; None asks for the whole document again."""
+    removed: frozenset[str] = frozenset()
+    """Those of `versions` that are marked as gone from the registry."""
     names_failed: FailedTry | None = None
     """Set while the archive could not be read."""
 
@@ -225,6 +229,10 @@ class PackageWrite:
     parents: tuple[Parent, ...]
     follow: bool
     """Whether absent packages that it requires are to be queued (their remaining depth is above 0)."""
+    gone: frozenset[str] = frozenset()
+    """Versions that are to be marked as gone: two readings agree that the registry lacks them."""
+    listed: str | None = None
+    """What the registry's list calls the state because of which it was asked (`Message.listed`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +251,8 @@ class Link:
     """By version name; versions that are not named have no known vulnerability. None leaves all as they are."""
     revision: str | None = None
     """`Package.revision` of the state that was confirmed; None leaves what the graph has."""
+    listed: str | None = None
+    """As in PackageWrite; None leaves what the graph has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,3 +266,5 @@ class WriteResult:
     """elementIds of messages' parents that are no longer in the graph."""
     versions: int = 0
     """How many the registry's document had; 0 if none was read."""
+    unconfirmed: bool = False
+    """The graph has versions that the document lacks and nobody has confirmed to be gone."""

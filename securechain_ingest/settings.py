@@ -205,6 +205,7 @@ class ArchiveSettings(Section):
 class PackageSettings(Section):
     depth: int | None = Field(default=None, ge=0, le=1000, json_schema_extra=LIVE)
     absent_retry_s: Seconds = 604_800.0
+    queued_retry_s: Seconds = 604_800.0
     import_names_ttl_s: Seconds = 604_800.0
     max_versions: int = Field(default=250_000, ge=1, le=10_000_000)
 

@@ -46,6 +46,9 @@ class Message:
     """The package is said to be gone: a registry that confirms it has the package marked as removed."""
     run: str | None = None
     """The run of a job that asks; what becomes of the message is counted for it."""
+    listed: str | None = None
+    """What the registry's list calls the package's state, which is not that of the graph (`Listed.revision`). Once the
+    registry has been asked about it, whatever the answer, the same state in a list is no reason to ask again."""
 
 
 def parse(fields: Mapping[Any, bytes | str]) -> Message:
@@ -85,6 +88,7 @@ def parse_data(data: bytes | str) -> Message:
         at_least=_string(document, "at_least"),
         removed=_boolean(document, "removed"),
         run=_string(document, "run"),
+        listed=_string(document, "listed"),
     )
 
 
@@ -111,6 +115,8 @@ def encode(message: Message) -> str:
         document["removed"] = True
     if message.run is not None:
         document["run"] = message.run
+    if message.listed is not None:
+        document["listed"] = message.listed
     return orjson.dumps(document).decode()
 
 

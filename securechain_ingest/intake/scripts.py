@@ -77,11 +77,12 @@ local function both(earlier, later)
     local depth = given(earlier.depth)
     later.depth = depth and given(later.depth) and math.max(depth, later.depth)
     later.run = given(earlier.run) or given(later.run)
+    later.listed = given(later.listed) or given(earlier.listed)
     return later
 end
 
 local function same(one, other)
-    for _, key in ipairs({'refresh', 'removed', 'at_least', 'depth', 'run'}) do
+    for _, key in ipairs({'refresh', 'removed', 'at_least', 'depth', 'run', 'listed'}) do
         if given(one[key]) ~= given(other[key]) then return false end
     end
     return true

@@ -177,7 +177,7 @@ def test_anything_at_all_is_a_message_or_refused_in_one_sentence(raw: bytes | st
 
 def test_what_the_daemon_asks_itself_is_encoded_only_when_it_says_something() -> None:
     assert not {"at_least", "removed", "run"} & set(json.loads(encode(Message("PyPIPackage", "six"))))
-    message = Message("PyPIPackage", "six", internal=True, at_least="17", removed=True, run="r1")
+    message = Message("PyPIPackage", "six", internal=True, at_least="17", removed=True, run="r1", listed="17")
     assert parse_data(encode(message)) == message
 
 

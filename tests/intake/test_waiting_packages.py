@@ -40,6 +40,12 @@ async def test_news_of_a_waiting_package_goes_into_its_message(redis: Redis, que
     assert await waiting(redis, queue) == [change(at_least="2", removed=True, run="first")]
 
 
+async def test_the_last_state_that_a_list_had_is_kept(redis: Redis, queue: QueueSettings) -> None:
+    for message in (change(), change(listed="5"), change(at_least="6"), change(listed="7"), change()):
+        await submit(redis, queue, [message], bulk=True)
+    assert await waiting(redis, queue) == [change(at_least="6", listed="7")]
+
+
 async def test_every_version_that_was_announced_for_maven_is_kept(redis: Redis, queue: QueueSettings) -> None:
     messages = [change("g:a", node_type="MavenPackage", at_least=version) for version in ("1.0", "1.1")]
     await submit(redis, queue, messages, bulk=True)

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 import orjson
 
-from securechain_ingest.errors import InvalidName, Malformed, NotFound
-from securechain_ingest.model import Package, PackageRef, Requirement, Version
+from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.cargo.constraints import joined
 from securechain_ingest.registries.cargo.names import identify, name_key, version_purl
 from securechain_ingest.registries.cargo.revision import revision, version_digest
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.digests import sha256
 from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
 
 _NORMAL: Final = (None, "normal")
@@ -26,14 +27,14 @@ _OWN_INDEX: Final = "crates.io-index"
 
 
 def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
-    """The package that an index file describes, without artifacts and validator.
+    """The package that an index file describes, without validator; its artifact is without an address.
 
-    Raises NotFound for a file without a version, Malformed for one with a damaged line or about another crate: a line
-    that were skipped would be a version that silently disappears.
+    Raises Malformed for one without a version, with a damaged line or about another crate: a line that were skipped
+    would be a version that silently disappears, and a crate that does not exist has no file.
     """
     lines = list(_lines(body, ref, url))
     if not lines:
-        raise NotFound(f"{ref.registry_name} has no versions in the crates index", url=url)
+        raise Malformed(f"the index file of {ref.registry_name} is empty", url=url)
     ref = _own_spelling(lines[-1]["name"], ref, url)
     versions = {line["vers"]: _version(ref, line) for line in lines}
     return Package(
@@ -41,7 +42,7 @@ def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
         vendor=None,
         repository_url=None,
         versions=tuple(versions.values()),
-        artifacts=(),
+        artifacts=(_artifact(ref, default_version(versions.values()), lines),),
         validator=None,
         revision=revision(version_digest(version.name, version.yanked) for version in versions.values()),
     )
@@ -52,6 +53,11 @@ def default_version(versions: Collection[Version]) -> str:
     usable = [version for version in versions if not version.yanked]
     releases = [version for version in usable if _is_release(version.name)]
     return max(releases or usable or versions, key=lambda version: _order(version.name)).name
+
+
+def _artifact(ref: PackageRef, version: str, lines: Iterable[dict[str, Any]]) -> Artifact:
+    digests = {line["vers"]: line.get("cksum") for line in lines}
+    return Artifact("", f"{ref.registry_name}-{version}.crate", version, size=None, sha256=sha256(digests[version]))
 
 
 def _lines(body: bytes, ref: PackageRef, url: str) -> Iterator[dict[str, Any]]:

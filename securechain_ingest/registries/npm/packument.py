@@ -29,10 +29,10 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
     """The package that a packument describes, without validator. Raises NotFound for one that has no versions (any
-    more), Malformed for what is no packument or another package's.
+    more) and says since when, Malformed for what is no packument or another package's.
     """
     document = _loads(body, ref, url)
-    if not isinstance(document, dict) or not ("versions" in document or "time" in document):
+    if not isinstance(document, dict) or not (_table(document.get("versions")) or _table(document.get("time"))):
         raise Malformed(f"the registry's answer about {ref.registry_name} is not a package document", url=url)
     ref = _own_spelling(document, ref, url)
     manifests = {name: _table(manifest) for name, manifest in _table(document.get("versions")).items() if name.strip()}

@@ -72,7 +72,9 @@ class NuGet:
         announced = normal_stamp(at_least)
         if announced and not _shows(announced, package.revision, newest(document.written for document in documents)):
             raise Stale(f"{url} is of {package.revision}, and {announced} has been announced", url=url)
-        return replace(package, validator=response.validator)
+        # What is not finished is to be read again, whatever its date.
+        is_whole = all(document.is_whole for document in documents)
+        return replace(package, validator=response.validator if is_whole else None)
 
     async def _pages(self, ref: PackageRef, urls: tuple[str, ...]) -> list[Registration]:
         """All at once; the first failure ends them."""
@@ -88,9 +90,8 @@ class NuGet:
         try:
             response = await self._http.get(url)
         except NotFound as error:
-            raise Malformed(
-                f"the registry lists a page of {ref.registry_name} that it lacks: {error}", url=url
-            ) from error
+            # Pages are named after what is in them: the index is being written anew.
+            raise Stale(f"the registry lists a page of {ref.registry_name} that it lacks: {error}", url=url) from error
         page: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
         if page.pages:
             raise Malformed(f"a page of {ref.registry_name} in the registry leads to further pages", url=url)

@@ -68,6 +68,8 @@ class SimplePage:
 
     versions: tuple[str, ...]
     files: tuple[File, ...]
+    status: str = "active"
+    """`quarantined`: nothing is handed out at the moment (PEP 792)."""
 
 
 def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
@@ -110,6 +112,7 @@ def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
     return SimplePage(
         tuple(version for version in versions if isinstance(version, str)) if isinstance(versions, list) else (),
         _files(document["files"], url),
+        str(_table(document.get("project-status")).get("status") or "active"),
     )
 
 

@@ -83,16 +83,17 @@ class RubyGemsFeed:
     async def _with_tail(self, held: bytes) -> bytes | None:
         """What was held and what has been added since; None if the list was changed in another way, or may have been.
 
-        The last byte is asked for again, so that there is always something to be had.
+        The last byte is asked for again, so that there is always something to be had. Whether both together are the
+        list, its digest tells.
         """
         first = len(held) - 1
         try:
             tail = await self._http.get_range(self._url, first, first + _TAIL_BYTES)
         except Malformed:
             return None  # It is shorter now.
-        if tail is None or tail.data[:1] != held[-1:] or first + len(tail.data) != tail.size:
+        if tail is None:
             return None
-        if len(tail.data) == 1 and "repr-digest" not in tail.headers:
+        if tail.size == len(held) and "repr-digest" not in tail.headers:
             return held
         grown = held + tail.data[1:]
         return grown if await anyio.to_thread.run_sync(_has_digest, grown, tail) else None

@@ -36,6 +36,14 @@ def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:
     return tuple(Change(name, gems[name][0], not gems[name][1]) for name in later)
 
 
+def last_digest(end: bytes, name: str) -> str | None:
+    """The MD5 in the last line about a gem of the list's end, which may begin within a line; None without one."""
+    lines = end[end.find(b"\n") + 1 :].split(b"\n")
+    about = (line for line in reversed(lines) if line.startswith(f"{name} ".encode()))
+    match = _LINE.fullmatch(next(about, b""))
+    return match[3].decode() if match else None
+
+
 def _gems(content: bytes, url: str) -> dict[str, tuple[str, bool]]:
     """The last MD5 of each gem, and whether it has a version left."""
     versions: dict[str, set[str]] = {}

@@ -19,12 +19,14 @@ from typing import Final
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.digests import sha256
 from securechain_ingest.registries.rubygems.constraints import constraints
 from securechain_ingest.registries.rubygems.names import identify, version_purl
 from securechain_ingest.registries.rubygems.platforms import RUBY, split_platform
 from securechain_ingest.registries.rubygems.versions import is_prerelease, version_key
 
 _CREATED_AT: Final = "created_at:"
+_CHECKSUM: Final = "checksum:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class _File:
     platform: str
     dependencies: str
     created_at: str | None
+    sha256: str | None
 
 
 def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
@@ -56,15 +59,20 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
         vendor=None,
         repository_url=None,
         versions=tuple(versions.values()),
-        artifacts=(_artifact(ref, default, platform, files_url),),
+        artifacts=(_artifact(ref, default, platform, files[default][platform].sha256, files_url),),
         validator=None,
-        revision=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+        revision=digest_of(body),
     )
 
 
 def default_version(numbers: Iterable[str]) -> str:
     """What `gem install` takes: the highest release, else the highest pre-release."""
     return max(numbers, key=lambda number: (not is_prerelease(number), version_key(number), number))
+
+
+def digest_of(body: bytes) -> str:
+    """What the list of all gems tells of this file."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
@@ -94,7 +102,9 @@ def _file(line: str) -> _File:
     dependencies, *columns = rest.split("|")
     fields = [field for column in columns for field in column.split(",")]
     dates = [field.removeprefix(_CREATED_AT) for field in fields if field.startswith(_CREATED_AT)]
-    return _File(number, platform, dependencies.strip(), utc_seconds(dates[0]) if dates else None)
+    digests = [field.removeprefix(_CHECKSUM) for field in fields if field.startswith(_CHECKSUM)]
+    date, digest = utc_seconds(next(iter(dates), None)), sha256(next(iter(digests), None))
+    return _File(number, platform, dependencies.strip(), date, digest)
 
 
 def _neutral_first(item: tuple[str, _File]) -> bool:
@@ -128,7 +138,7 @@ def _requirements(dependencies: str) -> tuple[Requirement, ...]:
     return tuple(Requirement(target, constraints(tuple(declared))) for target, declared in clauses.items())
 
 
-def _artifact(ref: PackageRef, number: str, platform: str, files_url: str) -> Artifact:
+def _artifact(ref: PackageRef, number: str, platform: str, digest: str | None, files_url: str) -> Artifact:
     suffix = "" if platform == RUBY else f"-{platform}"
     filename = f"{ref.registry_name}-{number}{suffix}.gem"
-    return Artifact(f"{files_url}/{filename}", filename, number, size=None)
+    return Artifact(f"{files_url}/{filename}", filename, number, size=None, sha256=digest)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from univers.versions import SemverVersion
 
-from securechain_ingest.errors import Malformed, NotFound
+from securechain_ingest.errors import Malformed
 from securechain_ingest.model import Package
 from securechain_ingest.registries.cargo.index import default_version, parse_index
 from securechain_ingest.registries.cargo.names import CARGO, identify, index_path, other_spelling
@@ -97,9 +97,10 @@ def test_blank_lines_and_carriage_returns_do_not_count(blank: bytes) -> None:
     assert len(package(blank, line("1.0.0") + b"\r", blank, line("1.1.0")).versions) == 2
 
 
-def test_a_file_without_a_line_is_a_crate_that_does_not_exist() -> None:
-    with pytest.raises(NotFound):
-        package(b"")
+@pytest.mark.parametrize("body", [b"", b"\n", b" \n\r\n"])
+def test_an_empty_file_is_malformed_and_no_crate_that_does_not_exist(body: bytes) -> None:
+    with pytest.raises(Malformed, match="empty"):
+        parse_index(body, identify("some"), URL)
 
 
 def test_another_crates_file_is_malformed() -> None:
@@ -183,7 +184,7 @@ def test_versions_are_totally_ordered_as_the_clients_order_them(names: list[str]
 def test_whatever_a_file_holds_it_is_a_package_or_an_error_that_says_why(body: bytes) -> None:
     try:
         found = parse_index(body, identify("some"), URL)
-    except (Malformed, NotFound) as error:
+    except Malformed as error:
         reason = str(error)
         assert "some" in reason
     else:

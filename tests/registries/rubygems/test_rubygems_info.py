@@ -203,3 +203,11 @@ def test_any_answer_is_a_package_or_refused_as_what_it_is(body: bytes) -> None:
     assert len(set(names)) == len(names) > 0
     for found in package.versions:
         assert all(constraints for constraints in needs(found).values())
+
+
+@pytest.mark.parametrize(
+    ("column", "digest"), [(SUM, SUM.removeprefix("checksum:")), ("checksum:00", None), ("", None)]
+)
+def test_the_artifact_has_the_digest_of_its_line(column: str, digest: str | None) -> None:
+    (artifact,) = parsed(f"1.0 |{column}", f"0.9 |{SUM[:-1]}4").artifacts
+    assert artifact.sha256 == digest
