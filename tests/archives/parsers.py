@@ -28,5 +28,19 @@ def every_byte_backwards(file: BinaryIO) -> int:
     return size
 
 
+def fail_with(error: Exception) -> None:
+    raise error
+
+
 def die(_: BinaryIO) -> None:
     os.abort()
+
+
+def count_for_ever() -> None:
+    while True:
+        pass
+
+
+def names_of_document(body: bytes, url: str) -> object:
+    """A parser of documents that does whatever the document says."""
+    return eval(body)
