@@ -20,7 +20,7 @@ from typing import BinaryIO, Final, TextIO, cast
 
 from isal import isal_zlib
 
-from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.limits import ArchiveLimits, Budget
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, read_directory
 from securechain_ingest.errors import ArchiveRefused, Malformed
@@ -52,7 +52,7 @@ class Member:
 def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict[str, Member]:
     """The two tables of a zip of `size` bytes, by its last ones. Raises Malformed."""
     try:
-        members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), limits)
+        members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), Budget(limits))
     except (ArchiveRefused, MissingBytes) as error:
         raise Malformed(f"{url} is no zip that can be read ({error})", url=url) from error
     found = {}

@@ -21,6 +21,7 @@ from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, List
 from securechain_ingest.registries.json_documents import load_object
 
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+_PARSE_TIMEOUT_S: Final = 120.0
 
 
 class PyPIFeed:
@@ -40,7 +41,9 @@ class PyPIFeed:
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
         """Every project with its serial, in one request; always from the beginning."""
         response = await self._list()
-        for page in await self._pool.parse_document(parse_listing, response.body, self._url):
+        for page in await self._pool.parse_document(
+            parse_listing, response.body, self._url, timeout_s=_PARSE_TIMEOUT_S
+        ):
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[Changes]:
@@ -51,7 +54,9 @@ class PyPIFeed:
         response = await self._list(validator)
         if response.not_modified:
             return
-        serial, found = await self._pool.parse_document(parse_changes, response.body, since, self._url)
+        serial, found = await self._pool.parse_document(
+            parse_changes, response.body, since, self._url, timeout_s=_PARSE_TIMEOUT_S
+        )
         if serial < since:
             raise CursorLost(f"{self._url} is at serial {serial}, which is before the cursor {since}", url=self._url)
         changes = iter(found)
