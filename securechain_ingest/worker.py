@@ -115,6 +115,11 @@ class Worker:
                 f"node_type {message.node_type} is not served by this release, which knows {known}",
                 kind="unsupported_type",
             )
+        if message.at_least is not None and not registry.ecosystem.announced.fullmatch(message.at_least):
+            raise PoisonMessage(
+                f"at_least is {message.at_least[:60]!r}, which the feed of {registry.ecosystem.name} never says",
+                kind="bad_schema",
+            )
         depth = self._depth() if message.depth is None else message.depth
         request = Request(
             ref=registry.identify(message.package),

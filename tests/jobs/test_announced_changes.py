@@ -11,7 +11,7 @@ import pytest
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
-from securechain_ingest.errors import NotFound
+from securechain_ingest.errors import NotFound, PoisonMessage
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -125,6 +125,14 @@ async def test_a_package_is_marked_as_removed_only_if_the_feed_says_so_and_its_d
     bench.registry.package = SIX
     await bench.serve()
     assert not await bench.is_removed()
+
+
+@pytest.mark.parametrize("at_least", ["9" * 4301, "7 8", "7\x00"])
+async def test_an_announcement_that_no_feed_makes_is_refused_at_once(bench: Bench, at_least: str) -> None:
+    with pytest.raises(PoisonMessage, match="at_least") as refused:
+        await bench.serve(at_least=at_least)
+    assert refused.value.kind == "bad_schema"
+    assert bench.registry.asked == []
 
 
 async def test_a_change_announced_during_a_fetch_is_fetched_after_it(bench: Bench) -> None:

@@ -16,7 +16,13 @@ from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.nuget.versions import version_key
 
 NUGET: Final = Ecosystem(
-    name="nuget", label="NuGetPackage", purl_type="nuget", osv="NuGet", version_key=version_key, name_key=str.lower
+    name="nuget",
+    label="NuGetPackage",
+    purl_type="nuget",
+    osv="NuGet",
+    version_key=version_key,
+    name_key=str.lower,
+    announced=re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,7})?(?:Z|\+00:00)?"),
 )
 
 MAX_ID_LENGTH: Final = 100
