@@ -17,13 +17,16 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from securechain_ingest.archives.faults import Call, Outcome, attempt, unmeant
 
 _PR_SET_PDEATHSIG = 1
 # The event loop comes first where processors are scarce.
 _NICENESS = 10
+# Where memory is scarce, the kernel ends a parser before the daemon or a store.
+_OOM_SCORE = "500"
 
 
 def main(arguments: list[str]) -> None:
@@ -38,6 +41,8 @@ def main(arguments: list[str]) -> None:
         importlib.import_module(module)
     # Only now: somebody may wait for this process to be there.
     os.nice(_NICENESS)
+    with suppress(OSError):  # A kernel that shows no such file ends whom it likes.
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

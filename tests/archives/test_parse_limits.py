@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 
 import anyio
 import psutil
@@ -77,6 +78,13 @@ async def test_a_document_beyond_a_limit_is_told_by_its_address(pool: ParserPool
         with pytest.raises(TooLarge, match="six/json") as refused:
             await pool.parse_document(names_of_document, make.encode() + b" " * INLINE_BYTES, URL)
         assert refused.value.url == URL
+
+
+async def test_the_kernel_ends_a_parser_before_the_daemon(pool: ParserPool) -> None:
+    def score(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text(encoding="ascii"))
+
+    assert score(await pool.run(os.getpid)) > score(os.getpid())
 
 
 async def test_a_child_knows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
