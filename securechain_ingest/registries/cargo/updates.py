@@ -36,7 +36,7 @@ def _update(item: etree._Element, url: str) -> Update:
     try:
         moment = parsedate_to_datetime(published)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, TypeError) as error:
         raise Malformed(f"{url} has an item whose pubDate is {published[:60]!r}", url=url) from error
     if not name or not version:
         raise Malformed(f"{url} has an item that names no crate or no version", url=url)

@@ -22,6 +22,9 @@ from securechain_ingest.registries.json_documents import load_object
 LIMIT: Final = 10_000
 """Rows of one page, the most that the service gives."""
 
+_MAX_STATE_BYTES: Final = 1024 * 1024
+"""Of what the service says of itself: half a kilobyte."""
+
 _OVERLAP: Final = 100
 """Sequence numbers that are read again after the head was taken: writers are not strictly in turn."""
 
@@ -77,7 +80,8 @@ class NpmFeed:
 
     async def _newest(self) -> int:
         url = self._http.url("npm_replicate", "")
-        newest = load_object((await self._http.get(url, accept="application/json")).body, url).get("update_seq")
+        response = await self._http.get(url, accept="application/json", limit_bytes=_MAX_STATE_BYTES)
+        newest = (await self._pool.parse_document(load_object, response.body, url)).get("update_seq")
         if (number := _number(newest)) is None:
             raise Malformed(f"{url} does not tell its update_seq", url=url)
         return number
