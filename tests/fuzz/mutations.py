@@ -99,6 +99,8 @@ _TOKENS = [
     b"99999999999999999999-01-01T00:00:00Z",
     b"Fri, 99 Foo 99999999999999999999 25:61:61 +9999",
 ]
+_NUMBERS = [b"9" * 4301, b"9" * 25, b"-1", b"0", b"00", b"1e9", b"", "٣²".encode(), b"*", b"1." * 2000 + b"1"]
+_NUMBER = re.compile(rb"[0-9]+")
 _WORD = re.compile(rb"[A-Za-z0-9_.+-]+|[^\sA-Za-z0-9_.+-]")
 _ZIP = b"PK"
 
@@ -173,6 +175,10 @@ def _by_words(body: bytes, dice: random.Random) -> bytes:
             case _:
                 lines[at] = _knowing(lines[at])(lines[at], dice)
         return b"\n".join(lines)
+    numbers = list(_NUMBER.finditer(body))
+    if numbers and dice.random() < 0.3:
+        number = dice.choice(numbers)
+        return body[: number.start()] + dice.choice(_NUMBERS) + body[number.end() :]
     words = list(_WORD.finditer(body))
     if not words:
         return _by_bytes(body, dice)
