@@ -10,8 +10,11 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import structlog
 
 from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, TooLarge
@@ -23,7 +26,13 @@ LIMIT_REASONS: Final = frozenset({CPU_TIME, TIME, MEMORY})
 """The reasons of an ArchiveRefused that a parse gets which runs into a limit of ours, whenever it is tried."""
 
 _MESSAGE_CHARACTERS: Final = 200
+_MAX_NOTES: Final = 20
 _TRACEBACK_CHARACTERS: Final = 20_000
+
+
+logger = structlog.get_logger(__name__)
+
+_notes: ContextVar[list[tuple[str, dict[str, object]]] | None] = ContextVar("notes", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +79,32 @@ class Outcome:
     value: Any = None
     error: IngestError | MissingBytes | None = None
     traceback: str | None = None
+    notes: tuple[tuple[str, dict[str, object]], ...] = ()
+    """Lines for the log: event and fields."""
 
 
 def attempt(call: Call) -> Outcome:
     """Do it. Raises nothing but what ends a process."""
+    notes: list[tuple[str, dict[str, object]]] = []
+    token = _notes.set(notes)
     try:
-        return Outcome(call.parse(*call.args))
+        outcome = Outcome(call.parse(*call.args))
     except (IngestError, MissingBytes) as error:
-        return Outcome(error=error)
+        outcome = Outcome(error=error)
     except Exception as error:  # noqa: BLE001  # whatever hostile input provokes is that input's result
-        return unmeant(call, error)
+        outcome = unmeant(call, error)
+    finally:
+        _notes.reset(token)
+    return replace(outcome, notes=tuple(notes))
+
+
+def tell(event: str, **fields: object) -> None:
+    """A warning in the daemon's log, from a parser wherever it runs: plain values, few of them."""
+    notes = _notes.get()
+    if notes is None:
+        logger.warning(event, **fields)
+    elif len(notes) < _MAX_NOTES:
+        notes.append((event, fields))
 
 
 def unmeant(call: Call, error: Exception) -> Outcome:

@@ -169,6 +169,8 @@ class ParserPool:
 
 def _settled(outcome: Outcome, call: Call) -> object:
     """The value of a parse. Raises its error, after a line in the log if nobody meant it."""
+    for event, fields in outcome.notes:
+        logger.warning(event, **fields)
     if outcome.traceback is not None:
         logger.error("parser_failed", parser=call.name, reason=str(outcome.error), exception=outcome.traceback)
     if outcome.error is not None:

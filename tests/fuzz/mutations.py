@@ -263,7 +263,9 @@ def _by_zip_members(body: bytes, dice: random.Random) -> bytes:
     if dice.random() < 0.75:
         members[at] = (name, _mutated(contents, dice))
     else:
-        members[at] = (_by_words(name.encode(), dice).decode(errors="replace")[:60_000] or "x", contents)
+        # zipfile cuts a name at its first NUL, and stumbles if nothing is left.
+        other = _by_words(name.encode(), dice).decode(errors="replace")[:60_000]
+        members[at] = (other if other.strip("\0")[:1] == other[:1] != "" else f"x{other}", contents)
     packed = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         warnings.simplefilter("ignore")  # about names that are there twice
@@ -292,7 +294,7 @@ def _by_tar_members(body: bytes, dice: random.Random) -> bytes:
     if dice.random() < 0.75:
         contents = _mutated(contents, dice)
     else:
-        info.name = _by_words(info.name.encode(), dice).decode(errors="replace") or "x"
+        info.name = _by_words(info.name.encode(errors="surrogateescape"), dice).decode(errors="replace") or "x"
     members[at] = (info, contents)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:

@@ -20,6 +20,7 @@ from typing import BinaryIO, Final, TextIO, cast
 
 from isal import isal_zlib
 
+from securechain_ingest.archives.faults import tell
 from securechain_ingest.archives.limits import ArchiveLimits, Budget
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, read_directory
@@ -138,10 +139,14 @@ class _Listing:
         if not set(columns) <= set(header):
             raise Malformed(f"{table} of {self._url} lacks one of the columns {', '.join(columns)}", url=self._url)
         places = [header.index(column) for column in columns]
+        left_out = 0
         for row in filter(None, rows):
-            if len(row) != len(header):
-                raise Malformed(f"{table} of {self._url} has a row of {len(row)} columns", url=self._url)
-            yield tuple(row[place] for place in places)
+            if len(row) == len(header):
+                yield tuple(row[place] for place in places)
+            else:
+                left_out += 1
+        if left_out:
+            tell("lines_unreadable", url=self._url, count=left_out, first=f"a row of {table} of another length")
 
 
 def _expanded(packed: BinaryIO, member: Member, what: str, url: str) -> Iterator[bytes]:
