@@ -119,6 +119,8 @@ class Artifact:
     """Bytes; None if the registry does not say."""
     sha256: str | None = None
     """In hexadecimal digits; None if the registry does not say."""
+    digest: str | None = None
+    """Whatever else the registry's document calls it by its contents, in the registry's own words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,10 +149,12 @@ class PyPI:
         limits = self._pool.limits
         if not is_wheel(artifact.filename):
             parse_sdist = partial(read_sdist, limits=limits, filename=artifact.filename, fallback=fallback)
-            return await self._archives.parse_whole(artifact.url, parse_sdist)
+            return await self._archives.parse_whole(artifact.url, parse_sdist, digest=artifact.digest)
         window_bytes = tail_window(artifact.size or 0)
         parse_wheel = partial(read_wheel, limits=limits, fallback=fallback)
-        return await self._archives.parse_ranged(artifact.url, artifact.size, parse_wheel, window_bytes=window_bytes)
+        return await self._archives.parse_ranged(
+            artifact.url, artifact.size, parse_wheel, window_bytes=window_bytes, digest=artifact.digest
+        )
 
     async def _refuse_withheld(self, ref: PackageRef, missing: NotFound) -> None:
         """Raises Withheld if the other interface has a project whose document is missing; UpstreamError."""
