@@ -11,7 +11,7 @@ import pytest
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
-from securechain_ingest.errors import NotFound, PoisonMessage
+from securechain_ingest.errors import ArchiveRefused, IngestError, NotFound, ParserLost, PoisonMessage
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -21,7 +21,7 @@ from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Packa
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
-from securechain_ingest.worker import Worker
+from securechain_ingest.worker import MAX_LOST_PARSERS, Worker
 from tests.graph.builders import PYPI, pypi, write
 from tests.graph.conftest import Reader, read
 from tests.intake.running import until
@@ -39,6 +39,7 @@ class Made:
     priorities: list[Priority] = field(default_factory=list)
     """Of the work that has asked."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)
+    names_error: IngestError | None = None
     ecosystem: Ecosystem = PYPI
 
     def identify(self, name: str) -> PackageRef:
@@ -56,6 +57,8 @@ class Made:
         return self.package
 
     async def import_names(self, package: Package) -> ImportNames:
+        if self.names_error is not None:
+            raise self.names_error
         return ImportNames((package.ref.name,))
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
@@ -79,10 +82,16 @@ class Bench:
         self._read = read
 
     async def serve(
-        self, *, at_least: str | None = None, removed: bool = False, refresh: bool = True, bulk: bool = True
+        self,
+        *,
+        at_least: str | None = None,
+        removed: bool = False,
+        refresh: bool = True,
+        bulk: bool = True,
+        attempts: int = 0,
     ) -> Outcome:
         message = Message("PyPIPackage", "six", refresh=refresh, internal=True, at_least=at_least, removed=removed)
-        return await self.worker.handle(Delivery(message, bulk, "1-1", "1-1", 0, False))
+        return await self.worker.handle(Delivery(message, bulk, "1-1", "1-1", attempts, False))
 
     async def is_removed(self) -> bool:
         [node] = (await self._read.nodes("PyPIPackage")).values()
@@ -133,6 +142,22 @@ async def test_an_announcement_that_no_feed_makes_is_refused_at_once(bench: Benc
         await bench.serve(at_least=at_least)
     assert refused.value.kind == "bad_schema"
     assert bench.registry.asked == []
+
+
+async def test_a_parser_that_was_ended_from_outside_is_no_strike_against_its_archive(bench: Bench) -> None:
+    bench.registry.opened.set()
+    bench.registry.names_error = ParserLost("the parsing process died (SIGKILL)")
+    for attempts in range(MAX_LOST_PARSERS - 1):
+        with pytest.raises(ParserLost):
+            await bench.serve(attempts=attempts)
+    # But it must not cost the message.
+    assert (await bench.serve(attempts=MAX_LOST_PARSERS - 1)).versions == 2
+
+
+async def test_an_archive_that_took_more_than_a_parse_may_have_costs_its_names_at_once(bench: Bench) -> None:
+    bench.registry.opened.set()
+    bench.registry.names_error = ArchiveRefused("that takes over 10 s of processor time", reason="cpu_time")
+    assert (await bench.serve()).versions == 2
 
 
 async def test_a_change_announced_during_a_fetch_is_fetched_after_it(bench: Bench) -> None:

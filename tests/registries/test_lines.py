@@ -47,7 +47,7 @@ def _nuget(*entries: object) -> list[str]:
 
 def _cargo(*entries: object) -> list[str]:
     items = "".join(f"<item>{entry}</item>" for entry in entries)
-    body = f"<rss xmlns:crates='https://crates.io'><channel>{items}</channel></rss>".encode()
+    body = f"<rss xmlns:crates='http://registry.test/crates'><channel>{items}</channel></rss>".encode()
     return [update.name for update in parse_updates(body, URL)]
 
 
