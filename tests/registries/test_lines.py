@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from structlog.testing import capture_logs
 
 from securechain_ingest.archives.pool import INLINE_BYTES, ParserPool
 from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.cargo.dump import parse_tar
 from securechain_ingest.registries.cargo.updates import parse_updates
 from securechain_ingest.registries.feed import unpack
 from securechain_ingest.registries.npm import feed as npm
@@ -89,6 +92,22 @@ def test_a_line_of_the_list_of_gems_costs_itself(tmp_path: Path) -> None:
     with capture_logs() as lines:
         assert [entry.name for page in parse_listing(file, URL) for entry in unpack(page.packed)] == ["a", "b"]
     assert [(line["event"], line["count"]) for line in lines] == [("lines_unreadable", 2)]
+
+
+def test_a_row_of_the_dump_costs_itself(tmp_path: Path) -> None:
+    tables = {
+        "crates.csv": b"id,name\n1,a\n2\n3,b\n",
+        "versions.csv": b"crate_id,num,yanked\n1,1.0.0,f\n3\n3,1.0.0,f\n",
+    }
+    file = tmp_path / "dump.tar.gz"
+    with tarfile.open(file, "w:gz") as dump:
+        for name, content in tables.items():
+            info = tarfile.TarInfo(f"data/{name}")
+            info.size = len(content)
+            dump.addfile(info, io.BytesIO(content))
+    with capture_logs() as lines:
+        assert [entry.name for page in parse_tar(file, URL) for entry in unpack(page.packed)] == ["a", "b"]
+    assert [(line["event"], line["count"]) for line in lines] == [("lines_unreadable", 1)] * 2
 
 
 @pytest.fixture
