@@ -37,8 +37,8 @@ from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.registries.repository import vendor_of
 
 MAX_LOST_PARSERS = 6
-"""As often an archive may have its parser's process ended from outside before its package goes on with the names that it
-has: less often than `[queue] max_deliveries`, which would cost the message."""
+"""As often an archive may have its parser's process ended from outside before its package goes on with the names that
+it has: less often than `[queue] max_deliveries`, which would cost the message."""
 
 MAX_NEAR_NAMES = 5
 """Shown to whoever asked for a package that there is not."""
