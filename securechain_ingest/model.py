@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +45,9 @@ class Ecosystem:
     import_names_version: int = 1
     """Goes up with a change of its parser that gives other import names; stands on each package beside them, so that
     `backfill import-names` finds those that an older parser has read."""
+
+    announced: re.Pattern[str] = re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}")
+    """What its feed may say of a package (`Change.at_least`): a message that says anything else is none of ours."""
 
     def range_order(self, name: str) -> Any:
         """The key by which advisories' ranges are read; raises ValueError as `version_key` does."""
@@ -115,6 +119,8 @@ class Artifact:
     """Bytes; None if the registry does not say."""
     sha256: str | None = None
     """In hexadecimal digits; None if the registry does not say."""
+    digest: str | None = None
+    """Whatever else the registry's document calls it by its contents, in the registry's own words."""
 
 
 @dataclass(frozen=True, slots=True)

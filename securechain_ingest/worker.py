@@ -38,6 +38,10 @@ from securechain_ingest.model import (
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.registries.repository import vendor_of
 
+MAX_LOST_PARSERS = 6
+"""As often an archive may have its parser's process ended from outside before its package goes on with the names that
+it has: less often than `[queue] max_deliveries`, which would cost the message."""
+
 MAX_NEAR_NAMES = 5
 """Shown to whoever asked for a package that there is not."""
 
@@ -120,6 +124,11 @@ class Worker:
             raise PoisonMessage(
                 f"node_type {message.node_type} is not served by this release, which knows {known}",
                 kind="unsupported_type",
+            )
+        if message.at_least is not None and not registry.ecosystem.announced.fullmatch(message.at_least):
+            raise PoisonMessage(
+                f"at_least is {message.at_least[:60]!r}, which the feed of {registry.ecosystem.name} never says",
+                kind="bad_schema",
             )
         depth = self._depth() if message.depth is None else message.depth
         request = Request(
@@ -232,7 +241,15 @@ class Worker:
         insist = request.attempts + 1 < self._max_strikes
         names = None
         if not reading.is_doubtful:
-            names, _ = await read_import_names(self._names, registry, package, failed_before, checked_at, insist=insist)
+            names, _ = await read_import_names(
+                self._names,
+                registry,
+                package,
+                failed_before,
+                checked_at,
+                insist=insist,
+                insist_on_parser=request.attempts + 1 < MAX_LOST_PARSERS,
+            )
         if names is not None and package.repository_url is None and names.repository_url is not None:
             repository = names.repository_url
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))

@@ -37,6 +37,8 @@ _LONGEST_OUTAGE_WAIT_S = 5.0
 _LONGEST_OUTAGE_S = 3600.0
 """A message that finds a store away for longer counts this as a failed try."""
 _CONSUMERS_EVERY_S = 60.0
+_UNKNOWN_KEYS_TOLD = 100
+_UNKNOWN_KEY_CHARACTERS = 60
 _DEAD_AFTER_LEASES = 10
 """A consumer that does not even read for this many leases is taken for dead."""
 
@@ -93,6 +95,7 @@ class Reader:
         self._stopping = asyncio.Event()
         self._ready = asyncio.Event()
         self._next_claim_at = {False: 0.0, True: 0.0}
+        self._unknown_keys: set[str] = set()
 
     @property
     def settled_at(self) -> datetime | None:
@@ -245,7 +248,7 @@ class Reader:
             )
             return Failure("delivery_cap", reason, transient=False)
         try:
-            message = parse(entry.fields)
+            message = parse(entry.fields, unknown=self._tell_unknown)
             outcome = await self._outlast_outages(
                 Delivery(
                     message=message,
@@ -263,6 +266,13 @@ class Reader:
             return Failure.of(error)
         await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
         return None
+
+    def _tell_unknown(self, keys: Iterable[str]) -> None:
+        """Once for each, and of no more than a few: a producer may write anything."""
+        for key in sorted({key[:_UNKNOWN_KEY_CHARACTERS] for key in keys} - self._unknown_keys):
+            if len(self._unknown_keys) < _UNKNOWN_KEYS_TOLD:
+                self._unknown_keys.add(key)
+                logger.warning("message_key_unknown", key=key)
 
     async def _outlast_outages(self, delivery: Delivery) -> Outcome:
         """Have a delivery handled, waiting while a store is away: an outage is no failed try of what it meets."""

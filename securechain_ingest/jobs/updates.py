@@ -91,5 +91,7 @@ async def _messages(place: Registered, run: Run, changes: Iterable[Change]) -> l
         if state.revision is not None and state.revision == change.at_least and state.is_removed == change.removed:
             continue
         message = place.message(ref, run, refresh=not state.is_awaited, removed=change.removed)
-        messages.append(replace(message, at_least=None if change.removed else change.at_least))
+        # What a message cannot say is left out: then it is read again without that.
+        says = change.at_least is not None and place.registry.ecosystem.announced.fullmatch(change.at_least)
+        messages.append(replace(message, at_least=change.at_least if says and not change.removed else None))
     return messages

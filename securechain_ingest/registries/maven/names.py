@@ -23,6 +23,7 @@ MAVEN: Final = Ecosystem(
     version_key=version_key,
     range_key=order_key,
     namespace_separator=":",
+    announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
 )
 
 MAX_NAME_LENGTH: Final = 512

@@ -149,7 +149,8 @@ def _repository_candidates(document: dict[str, Any], manifest: dict[str, Any]) -
 
 
 def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
-    url = _table(manifest.get("dist")).get("tarball")
+    dist = _table(manifest.get("dist"))
+    url, digest = dist.get("tarball"), dist.get("integrity") or dist.get("shasum")
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         return ()
     try:
@@ -158,7 +159,7 @@ def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
         return ()
     # `dist.unpackedSize` is about the contents; nothing tells the size of the file.
     filename = unquote(parts.path.rpartition("/")[2])
-    return (Artifact(url, filename, version, size=None),)
+    return (Artifact(url, filename, version, size=None, digest=digest if isinstance(digest, str) else None),)
 
 
 def _table(value: object) -> dict[str, Any]:

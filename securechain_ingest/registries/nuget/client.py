@@ -100,7 +100,7 @@ class NuGet:
     async def _services(self) -> Services:
         """Where the resources lie: as the service index says, or as usual if the server has none."""
         if self._known_services is None:
-            self._known_services = await service_index.find_services(self._http)
+            self._known_services = await service_index.find_services(self._http, self._pool)
         return self._known_services or service_index.default_services(self._http)
 
     async def import_names(self, package: Package) -> ImportNames:
@@ -116,7 +116,8 @@ class NuGet:
         if services.search is None or urlsplit(services.search).hostname != urlsplit(services.registrations).hostname:
             return ()
         url = f"{services.search}?q={quote(ref.registry_name, safe='')}&take={service_index.NEAR_NAMES}&prerelease=true"
-        return service_index.found_names((await self._http.get(url)).body, url)
+        response = await self._http.get(url, limit_bytes=service_index.MAX_BYTES)
+        return await self._pool.parse_document(service_index.found_names, response.body, url)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The id, which most packages' main namespace is."""

@@ -48,6 +48,8 @@ logger = structlog.get_logger(__name__)
 
 _JSON: Final = "application/json"
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+_MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
+"""Of a wheel's metadata, most of which is its description."""
 _AT_ONCE: Final = 8
 """Versions of one package that are asked about at the same time: enough to hide a response's latency, few enough not to
 fill the connection pool's queue, which costs time for each that waits."""
@@ -147,10 +149,12 @@ class PyPI:
         limits = self._pool.limits
         if not is_wheel(artifact.filename):
             parse_sdist = partial(read_sdist, limits=limits, filename=artifact.filename, fallback=fallback)
-            return await self._archives.parse_whole(artifact.url, parse_sdist)
+            return await self._archives.parse_whole(artifact.url, parse_sdist, digest=artifact.digest)
         window_bytes = tail_window(artifact.size or 0)
         parse_wheel = partial(read_wheel, limits=limits, fallback=fallback)
-        return await self._archives.parse_ranged(artifact.url, artifact.size, parse_wheel, window_bytes=window_bytes)
+        return await self._archives.parse_ranged(
+            artifact.url, artifact.size, parse_wheel, window_bytes=window_bytes, digest=artifact.digest
+        )
 
     async def _refuse_withheld(self, ref: PackageRef, missing: NotFound) -> None:
         """Raises Withheld if the other interface has a project whose document is missing; UpstreamError."""
@@ -199,7 +203,7 @@ class PyPI:
             if wheel is not None:
                 url = f"{wheel.url}.metadata"
                 with suppress(NotFound):
-                    response = await self._http.get(url)
+                    response = await self._http.get(url, limit_bytes=_MAX_METADATA_BYTES)
                     return await self._pool.parse_document(requirements_of_metadata, response.body, ref, url)
             url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/{quote(version, safe='')}/json")
             response = await self._http.get(url, accept=_JSON)

@@ -24,7 +24,7 @@ from securechain_ingest.model import ImportNames, KnownPackage, Package, Package
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems import names
-from securechain_ingest.registries.rubygems.api import completed, document_for, found_names
+from securechain_ingest.registries.rubygems.api import MAX_DOCUMENT_BYTES, completed, document_for, found_names
 from securechain_ingest.registries.rubygems.feed import RubyGemsFeed
 from securechain_ingest.registries.rubygems.gem_list import last_digest
 from securechain_ingest.registries.rubygems.import_names import WINDOW_BYTES, read_gem
@@ -94,7 +94,11 @@ class RubyGems:
         """With the repository, which otherwise the gem's own file names: then the API's failure costs nothing."""
         url = self._http.url("rubygems_api", document_for(package))
         try:
-            return completed(package, (await self._http.get(url)).body, url)
+            response = await self._http.get(url, limit_bytes=MAX_DOCUMENT_BYTES)
+            completed_package: Package = await self._pool.parse_document(
+                partial(completed, package), response.body, url
+            )
+            return completed_package
         except UpstreamError as error:
             logger.debug("gem_document_unavailable", package=package.ref.purl, kind=error.kind, reason=str(error))
             return package
@@ -112,7 +116,8 @@ class RubyGems:
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         """What the registry's search finds, those that differ only in case first; see `Registry.near_names`."""
         url = self._http.url("rubygems_api", f"api/v1/search.json?query={quote(ref.registry_name, safe='')}")
-        found = found_names((await self._http.get(url)).body, url)
+        response = await self._http.get(url, limit_bytes=MAX_DOCUMENT_BYTES)
+        found = await self._pool.parse_document(found_names, response.body, url)
         return tuple(sorted(found, key=lambda name: name.lower() != ref.name))
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:

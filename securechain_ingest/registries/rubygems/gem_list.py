@@ -17,6 +17,7 @@ from typing import Final
 
 from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.feed import Change, Listed, ListingPage, paged
+from securechain_ingest.registries.lines import Lines
 
 _HEADER_END: Final = b"---\n"
 _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
@@ -68,14 +69,17 @@ def _start(content: bytes, url: str) -> int:
 
 
 def _lines(content: bytes, start: int, url: str) -> Iterator[tuple[str, str, str]]:
-    """(name, versions, MD5) of each line from there on."""
+    """(name, versions, MD5) of each line from there on; what cannot be read is told and left out."""
     if len(content) > start and not content.endswith(b"\n"):
         raise Malformed(f"{url} is cut off within a line", url=url)
-    for number, line in enumerate(content[start:].splitlines()):
-        if not line:
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None:
-            shown = line[:80].decode(errors="replace")
-            raise Malformed(f"{url} has a line, {number} behind byte {start}, that names no gem: {shown!r}", url=url)
-        yield match[1].decode(), match[2].decode(errors="replace"), match[3].decode()
+    return Lines(url).read(content[start:].splitlines(), _line)
+
+
+def _line(line: bytes) -> tuple[str, str, str] | None:
+    """None for an empty line. Raises ValueError."""
+    if not line:
+        return None
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise ValueError(f"it names no gem: {line[:80].decode(errors='replace')!r}")
+    return match[1].decode(), match[2].decode(errors="replace"), match[3].decode()

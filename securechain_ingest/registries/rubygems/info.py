@@ -20,6 +20,7 @@ from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
 from securechain_ingest.registries.digests import sha256
+from securechain_ingest.registries.lines import Lines
 from securechain_ingest.registries.rubygems.constraints import constraints
 from securechain_ingest.registries.rubygems.names import identify, version_purl
 from securechain_ingest.registries.rubygems.platforms import RUBY, split_platform
@@ -43,9 +44,11 @@ class _File:
 def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
     """The package, without validator, vendor and repository; its artifacts lie below `files_url`.
 
-    Raises Malformed for what is no such file or has a damaged line, NotFound if no version is left.
+    A line that cannot be read is told and left out, and then what is not listed may be there all the same. Raises
+    Malformed for what is no such file or is cut off, NotFound if no version is left.
     """
-    files = _files(body, ref, url)
+    lines = Lines(url)
+    files = _files(body, lines, ref, url)
     if not files:
         raise NotFound(f"{ref.registry_name} has no versions (any more) in the RubyGems registry", url=url)
     versions = {
@@ -62,6 +65,7 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
         artifacts=(_artifact(ref, default, platform, files[default][platform].sha256, files_url),),
         validator=None,
         revision=digest_of(body),
+        lists_all_versions=not lines.left_out,
     )
 
 
@@ -75,28 +79,28 @@ def digest_of(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
-def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
+def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
     """The files by number and platform, in the order of their first lines; a repeated one counts as it is last."""
-    try:
-        lines = body.decode().replace("\r\n", "\n").split("\n")
-        start = lines.index("---") + 1 if "---" in lines else 0
-        files: dict[str, dict[str, _File]] = {}
-        if lines[-1] and "|" not in lines[-1]:
-            raise ValueError("it is cut off")
-        for line in lines[start:]:
-            if line.strip():
-                file = _file(line)
-                files.setdefault(file.number, {})[file.platform] = file
-    except ValueError as error:
-        reason = "a byte that is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise Malformed(f"the registry's file about {ref.registry_name} is damaged: {reason}", url=url) from error
+    raw = body.replace(b"\r\n", b"\n").split(b"\n")
+    start = raw.index(b"---") + 1 if b"---" in raw else 0
+    if raw[-1] and b"|" not in raw[-1]:
+        raise Malformed(f"the registry's file about {ref.registry_name} is damaged: it is cut off", url=url)
+    files: dict[str, dict[str, _File]] = {}
+    for file in lines.read(raw[start:], _file):
+        files.setdefault(file.number, {})[file.platform] = file
     if not start and not files:
         raise Malformed(f"the registry's file about {ref.registry_name} is empty", url=url)
     return files
 
 
-def _file(line: str) -> _File:
-    """Raises ValueError. Columns of later days may follow; a file may come without requirements on Ruby and dates."""
+def _file(raw: bytes) -> _File | None:
+    """None for an empty line. Raises ValueError.
+
+    Columns of later days may follow; a file may come without requirements on Ruby and dates.
+    """
+    line = raw.decode()
+    if not line.strip():
+        return None
     token, _, rest = line.partition(" ")
     number, platform = split_platform(token)
     dependencies, *columns = rest.split("|")

@@ -17,7 +17,12 @@ from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.rubygems.versions import version_key
 
 RUBYGEMS: Final = Ecosystem(
-    name="rubygems", label="RubyGemsPackage", purl_type="gem", osv="RubyGems", version_key=version_key
+    name="rubygems",
+    label="RubyGemsPackage",
+    purl_type="gem",
+    osv="RubyGems",
+    version_key=version_key,
+    announced=re.compile(r"[0-9a-f]{32}"),
 )
 
 MAX_NAME_LENGTH: Final = 255

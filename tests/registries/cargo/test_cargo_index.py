@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from univers.versions import SemverVersion
 
 from securechain_ingest.errors import Malformed
@@ -87,9 +88,26 @@ def test_what_cannot_be_a_dependency_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b"null", b'{"name": "some"}', line(deps=5), line(vers=1), b"<html>"])
-def test_a_damaged_line_is_an_error_and_not_a_version_less(text: bytes) -> None:
-    with pytest.raises(Malformed, match="line 2"):
-        package(line("1.0.0"), text, line("1.2.0"))
+def test_a_damaged_line_costs_itself_and_is_told_and_nothing_is_taken_for_gone(text: bytes) -> None:
+    with capture_logs() as lines:
+        found = package(line("1.0.0"), text, line("1.2.0"))
+    assert [version.name for version in found.versions] == ["1.0.0", "1.2.0"]
+    assert not found.lists_all_versions
+    assert [(told["event"], told["count"]) for told in lines] == [("lines_unreadable", 1)]
+    assert lines[0]["first"].startswith("line 2: ")
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"null", b'{"name": "some"}', line(deps=5), b"<html>"])
+def test_a_file_without_a_line_that_can_be_read_is_malformed(text: bytes) -> None:
+    with pytest.raises(Malformed, match="line 1"):
+        package(text, b"")
+
+
+def test_a_file_that_is_cut_off_within_a_line_is_malformed() -> None:
+    whole = line("1.0.0") + b"\n" + line("1.2.0")
+    for cut in range(1, 20):
+        with pytest.raises(Malformed, match="cut off"):
+            parse_index(whole[:-cut], identify("some"), URL)
 
 
 @pytest.mark.parametrize("blank", [b"", b"  ", b"\r"])
