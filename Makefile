@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test soak chaos bench lint lock
+.PHONY: setup run test soak chaos fuzz bench lint lock
 
 setup: $(VENV)/.complete
 
@@ -34,6 +34,11 @@ soak: setup
 MESSAGES ?= 3000
 chaos: setup
 	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-seed $(SEED)
+
+# Looks for what no reader of foreign bytes bears, for so many seconds a reader; SEED repeats a search.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz --timeout 0
 
 # Prints the figures; takes some minutes, wants a machine that does nothing else, and Java and Maven for a real Neo4j.
 bench: setup

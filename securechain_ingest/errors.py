@@ -90,6 +90,14 @@ class NotFound(UpstreamError):
     kind = "not_found"
 
 
+class Gone(NotFound):
+    """Two readings, the second past every cache, agree that there is no such thing (any more)."""
+
+
+class Withheld(NotFound):
+    """The registry has it, and does not hand it out at the moment: what is known of it stays as it is."""
+
+
 class Stale(UpstreamError):
     """The document has not reached yet what the registry's own feed has announced."""
 

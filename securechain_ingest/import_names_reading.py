@@ -33,16 +33,18 @@ async def read_import_names(
     now: datetime,
     *,
     insist: bool = False,
+    insist_on_parser: bool = False,
 ) -> tuple[ImportNames, IngestError | None]:
     """The names remembered or extracted, and why they could not be read if they are only a stopgap.
 
     `failed_before` is what the graph has of earlier tries. With `insist` an error that another try of the same message
-    may mend is raised instead. Raises StoreError if Redis is away.
+    may mend is raised instead; with `insist_on_parser` only that of a parser whose process was ended from outside,
+    which is no strike against the archive. Raises StoreError if Redis is away.
     """
     try:
         names = await cache.names(package, registry.import_names)
     except (UpstreamError, ArchiveRefused, ParserLost) as error:
-        if insist and error.transient:
+        if error.transient and (insist or (insist_on_parser and isinstance(error, ParserLost))):
             raise
         failed = after_failure(failed_before, package, now)
         _log("import_names_failed", package, failed, kind=error.kind, reason=str(error))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +54,9 @@ class Ecosystem:
     import_names_version: int = 1
     """Goes up with a change of its parser that gives other import names; stands on each package beside them, so that
     `backfill import-names` finds those that an older parser has read."""
+
+    announced: re.Pattern[str] = re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}")
+    """What its feed may say of a package (`Change.at_least`): a message that says anything else is none of ours."""
 
     def range_order(self, name: str) -> Any:
         """The key by which advisories' ranges are read; raises ValueError as `version_key` does."""
@@ -122,6 +126,10 @@ class Artifact:
     """The version that it belongs to."""
     size: int | None
     """Bytes; None if the registry does not say."""
+    sha256: str | None = None
+    """In hexadecimal digits; None if the registry does not say."""
+    digest: str | None = None
+    """Whatever else the registry's document calls it by its contents, in the registry's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +205,8 @@ class KnownPackage:
     checked_at: datetime
     validator: str | None
     """To be sent with a conditional request; None asks for the whole document again."""
+    removed: frozenset[str] = frozenset()
+    """Those of `versions` that are marked as gone from the registry."""
     names_failed: FailedTry | None = None
     """Set while the archive could not be read."""
 
@@ -234,6 +244,10 @@ class PackageWrite:
     parents: tuple[Parent, ...]
     follow: bool
     """Whether absent packages that it requires are to be queued (their remaining depth is above 0)."""
+    gone: frozenset[str] = frozenset()
+    """Versions that are to be marked as gone: two readings agree that the registry lacks them."""
+    listed: str | None = None
+    """What the registry's list calls the state because of which it was asked (`Message.listed`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +266,8 @@ class Link:
     """By version name; versions that are not named have no known vulnerability. None leaves all as they are."""
     revision: str | None = None
     """`Package.revision` of the state that was confirmed; None leaves what the graph has."""
+    listed: str | None = None
+    """As in PackageWrite; None leaves what the graph has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,3 +281,5 @@ class WriteResult:
     """elementIds of messages' parents that are no longer in the graph."""
     versions: int = 0
     """How many the registry's document had; 0 if none was read."""
+    unconfirmed: bool = False
+    """The graph has versions that the document lacks and nobody has confirmed to be gone."""

@@ -11,6 +11,7 @@ import anyio
 from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import running_stores, state_lock
 from securechain_ingest.errors import IngestError
+from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
 from securechain_ingest.stores import Stores, configured, merge, missing, open_stores, refuse_missing
@@ -101,7 +102,9 @@ async def _ingest_one(
 ) -> None:
     async with slots:
         try:
-            result = await service.worker.ingest(service.registries[request.ref.ecosystem.label], request)
+            # Somebody waits at the terminal, so all parsers may be used.
+            with prioritised(Priority(is_urgent=True)):
+                result = await service.worker.ingest(service.registries[request.ref.ecosystem.label], request)
         except IngestError as error:
             outcome.failed.append((request.ref, error))
         else:

@@ -15,6 +15,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
+from securechain_ingest.refused_archives import RefusedArchives
 from securechain_ingest.registries import build_registries
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
@@ -48,7 +49,8 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         ParserPool(settings.archives, preload=("securechain_ingest.registries",)) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):
-        archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes)
+        refusals = RefusedArchives(stores.redis, settings.archives.refused_ttl_s)
+        archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes, refusals)
         registries = build_registries(http, archives, pool)
         await stores.graph.ensure_schema([registry.ecosystem for registry in registries.values()])
         await stores.advisories.ensure_indexes()

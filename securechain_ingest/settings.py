@@ -213,15 +213,19 @@ class ConnectionSettings(Section):
 class ArchiveSettings(Section):
     processes: int = Field(default=2, ge=1, le=256)
     timeout_s: Seconds = 60.0
+    cpu_s: int = Field(default=10, ge=1, le=86_400)
+    max_answer_bytes: Bytes = 16 * 1024 * 1024
     memory_bytes: Bytes = 2 * 1024 * 1024 * 1024
     max_members: int = Field(default=200_000, ge=1, le=10_000_000)
     max_expanded_bytes: Bytes = 2 * 1024 * 1024 * 1024
     max_strikes: int = Field(default=2, ge=1, le=100)
+    refused_ttl_s: Seconds = 2_592_000.0
 
 
 class PackageSettings(Section):
     depth: int | None = Field(default=None, ge=0, le=1000, json_schema_extra=LIVE)
     absent_retry_s: Seconds = 604_800.0
+    queued_retry_s: Seconds = 604_800.0
     import_names_ttl_s: Seconds = 604_800.0
     max_versions: int = Field(default=250_000, ge=1, le=10_000_000)
 

@@ -146,6 +146,7 @@ async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterato
                 addresses.graph_password or "",
                 settings.graph.model_copy(update={"database": addresses.graph_database}),
                 absent_retry_s=settings.packages.absent_retry_s,
+                queued_retry_s=settings.packages.queued_retry_s,
             ) as graph,
             AdvisoryStore.connect(addresses.vulnerability_uri, settings.vulnerabilities) as advisories,
         ):

@@ -17,7 +17,16 @@ from securechain_ingest.advisories.matching import rated, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.bounds import MAX_CONSTRAINTS_BYTES, bounded_constraints, bounded_package, require_possible
-from securechain_ingest.errors import ArchiveRefused, IngestError, InvalidName, NotFound, PoisonMessage, UpstreamError
+from securechain_ingest.confirmation import Reader, Reading
+from securechain_ingest.errors import (
+    ArchiveRefused,
+    Gone,
+    IngestError,
+    InvalidName,
+    NotFound,
+    PoisonMessage,
+    UpstreamError,
+)
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -37,6 +46,10 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.registries.repository import vendor_of
+
+MAX_LOST_PARSERS = 6
+"""As often an archive may have its parser's process ended from outside before its package goes on with the names that
+it has: less often than `[queue] max_deliveries`, which would cost the message."""
 
 MAX_NEAR_NAMES = 5
 """Shown to whoever asked for a package that there is not."""
@@ -61,6 +74,8 @@ class Request:
     """What the feed announced; an older document does not do (`Registry.fetch`)."""
     removed: bool = False
     """The feed says that the package is gone; if the registry confirms it, the package is marked as removed."""
+    listed: str | None = None
+    """What the registry's list calls the state that the graph does not have (`Message.listed`)."""
     attempts: int = 0
     """Earlier failed tries of the same message."""
     redelivered: bool = False
@@ -148,6 +163,11 @@ class Worker:
 
     async def _request(self, registry: Registry, delivery: Delivery) -> Request:
         message = delivery.message
+        if message.at_least is not None and not registry.ecosystem.announced.fullmatch(message.at_least):
+            raise PoisonMessage(
+                f"at_least is {message.at_least[:60]!r}, which the feed of {registry.ecosystem.name} never says",
+                kind="bad_schema",
+            )
         depth = self._depth_of(message)
         return Request(
             ref=registry.identify(message.package),
@@ -157,6 +177,7 @@ class Worker:
             internal=message.internal,
             at_least=message.at_least,
             removed=message.removed,
+            listed=message.listed,
             attempts=delivery.attempts,
             redelivered=delivery.redelivered,
         )
@@ -213,10 +234,14 @@ class Worker:
         if known and known.names_failed and (is_due(known.names_failed, checked_at) or not request.internal):
             # "Not modified" would not say where the archive is that has to be tried again.
             asked = replace(known, validator=None)
+        insists = request.attempts + 1 < self._max_strikes
+        reader = Reader(registry, request.ref, asked, request.at_least, insists)
         try:
-            answer = await registry.fetch(request.ref, asked, at_least=request.at_least)
+            reading = await reader.read(removed=request.removed, listed=request.listed is not None)
         except NotFound as error:
-            await self._graph.mark_absent(request.ref, checked_at, str(error), removed=request.removed)
+            await self._graph.mark_absent(
+                request.ref, checked_at, str(error), removed=isinstance(error, Gone), listed=request.listed
+            )
             if known is not None:
                 await self._link(request)
             elif not request.internal and not request.exact:
@@ -231,19 +256,43 @@ class Worker:
                 raise
             logger.info("package_absent", package=request.ref.purl, reason=str(error))
             return None
+        answer = reading.answer
         if isinstance(answer, Unchanged):
             ratings = await self._ratings(answer.ref, known.versions) if known else None
-            return await self._link(request, checked_at=checked_at, ratings=ratings, revision=answer.revision)
+            return await self._link(
+                request, checked_at=checked_at, ratings=ratings, revision=answer.revision, listed=request.listed
+            )
         package = await bounded_package(answer, max_versions=self._max_versions)
-        return await self._store(registry, request, package, known, checked_at)
+        result = await self._store(registry, request, package, reading, known, checked_at)
+        if known is None and result.unconfirmed:
+            # Another program's or an older release's package: only now is it known what the document lacks of it.
+            again = await self._visit(registry, replace(request, refresh=True))
+            return replace(result, to_queue=result.to_queue + again.to_queue) if again else result
+        return result
 
     async def _store(
-        self, registry: Registry, request: Request, package: Package, known: KnownPackage | None, checked_at: datetime
+        self,
+        registry: Registry,
+        request: Request,
+        package: Package,
+        reading: Reading,
+        known: KnownPackage | None,
+        checked_at: datetime,
     ) -> WriteResult:
         failed_before = known.names_failed if known else None
         insist = request.attempts + 1 < self._max_strikes
-        names, _ = await read_import_names(self._names, registry, package, failed_before, checked_at, insist=insist)
-        if package.repository_url is None and names.repository_url is not None:
+        names = None
+        if not reading.is_doubtful:
+            names, _ = await read_import_names(
+                self._names,
+                registry,
+                package,
+                failed_before,
+                checked_at,
+                insist=insist,
+                insist_on_parser=request.attempts + 1 < MAX_LOST_PARSERS,
+            )
+        if names is not None and package.repository_url is None and names.repository_url is not None:
             repository = names.repository_url
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
         versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
@@ -255,6 +304,8 @@ class Worker:
                 checked_at=checked_at,
                 parents=request.parents,
                 follow=request.follow,
+                gone=reading.gone,
+                listed=request.listed,
             )
         )
         self._report_lost(request, result)
@@ -262,12 +313,12 @@ class Worker:
             "package_stored",
             package=result.purl,
             versions=len(package.versions),
-            import_names=None if names.is_stopgap else len(names.names),
+            import_names=None if names is None or names.is_stopgap else len(names.names),
             queued=len(result.to_queue),
         )
         # What an earlier delivery committed may never have been queued.
-        result = await self._link(request) if request.redelivered else result
-        return replace(result, versions=len(package.versions))
+        linked = await self._link(request) if request.redelivered else result
+        return replace(linked, versions=len(package.versions), unconfirmed=result.unconfirmed)
 
     async def _meant(self, registry: Registry, ref: PackageRef) -> tuple[PackageRef | None, tuple[str, ...]]:
         """The package that a name which the registry lacks stands for in another case, or else names near to it.
@@ -297,9 +348,11 @@ class Worker:
         checked_at: datetime | None = None,
         ratings: Mapping[str, Rating] | None = None,
         revision: str | None = None,
+        listed: str | None = None,
     ) -> WriteResult:
+        repeat_follow = request.redelivered
         result = await self._graph.link(
-            Link(request.ref, request.parents, request.follow, request.redelivered, checked_at, ratings, revision)
+            Link(request.ref, request.parents, request.follow, repeat_follow, checked_at, ratings, revision, listed)
         )
         self._report_lost(request, result)
         logger.debug("package_linked", package=result.purl, unchanged=checked_at is not None)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from isal import igzip_lib
 
+from securechain_ingest.archives.limits import Budget
 from securechain_ingest.errors import ArchiveRefused
 
 _CHUNK_BYTES = 128 * 1024
@@ -86,11 +87,12 @@ def _expanded(file: Readable, data: bytes, magic: bytes, make: Callable[[], _Dec
 
 
 class ExpandedStream:
-    """Reads and skips over the chunks of `expand`, at most `limit_bytes` in all."""
+    """Reads and skips over the chunks of `expand`, at most `limit_bytes` in all and as many as the budget has."""
 
-    def __init__(self, chunks: Iterator[bytes], limit_bytes: int) -> None:
+    def __init__(self, chunks: Iterator[bytes], limit_bytes: int, budget: Budget | None = None) -> None:
         self._chunks = chunks
         self._limit_bytes = limit_bytes
+        self._budget = budget
         self._expanded_bytes = 0
         self._buffer = b""
         self._position = 0
@@ -99,6 +101,8 @@ class ExpandedStream:
         chunk = next(self._chunks, b"")
         self._buffer, self._position = chunk, 0
         self._expanded_bytes += len(chunk)
+        if self._budget is not None:
+            self._budget.take_expanded(len(chunk))
         if self._expanded_bytes > self._limit_bytes:
             raise ArchiveRefused(f"expands to more than {self._limit_bytes} bytes", reason="expanded_too_large")
         return bool(chunk)

@@ -8,62 +8,37 @@ its frames.
 from __future__ import annotations
 
 import math
-import pickle
-import socket
-import subprocess
-import sys
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Final, Self, TypeVar, cast
 
 import anyio
 import anyio.to_thread
+import structlog
 
+from securechain_ingest.archives.faults import CPU_TIME, TIME, Call, Outcome, attempt
 from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.process import LOST, ParserProcess
+from securechain_ingest.archives.turns import Turns
 from securechain_ingest.errors import ParserLost
 from securechain_ingest.settings import ArchiveSettings
 
 T = TypeVar("T")
 
+logger = structlog.get_logger(__name__)
+
 # Below this a document parses in about a millisecond, not much more than sending it to a child costs.
 INLINE_BYTES = 64 * 1024
 
-_LOST = (EOFError, OSError, pickle.UnpicklingError)
-_START_TIMEOUT_S = 60.0
+MAX_LIST_ANSWER_BYTES: Final = 1024 * 1024 * 1024
+"""Of what reads a whole registry's list, packed: many times what the largest one takes."""
 
+MAX_ENDED_TURNS: Final = 3
+"""As often a parse is begun again that was ended for somebody who waits; then its message waits for better days."""
 
-class _Child:
-    """One process and the socket to it. `call` and `end` block: they are called in threads."""
-
-    def __init__(self, archives: ArchiveSettings, preload: Sequence[str]) -> None:
-        self._socket, theirs = socket.socketpair()
-        self._replies = self._socket.makefile("rb")
-        module = "securechain_ingest.archives.child"
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  # our own module and numbers
-                [sys.executable, "-m", module, str(theirs.fileno()), str(archives.memory_bytes), *preload],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-
-    def call(self, parse: Callable[..., T], args: tuple[object, ...]) -> tuple[bool, T | Exception]:
-        """Whether it succeeded, and the value or the exception; the errors in _LOST say that the child is gone."""
-        with self._socket.makefile("wb") as requests:
-            pickle.dump((parse, args), requests, pickle.HIGHEST_PROTOCOL)
-        reply: tuple[bool, T | Exception] = pickle.load(self._replies)  # noqa: S301  # from our own child
-        return reply
-
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> None:
-        """Kill and reap it; a thread that waits for its reply gets an EOFError."""
-        self._process.kill()
-        self._process.wait()
-        self._replies.close()
-        self._socket.close()
+_START_TIMEOUT_S: Final = 60.0
 
 
 class ParserPool:
@@ -75,17 +50,17 @@ class ParserPool:
     def __init__(self, archives: ArchiveSettings, *, preload: Sequence[str] = ()) -> None:
         self._archives = archives
         self._preload = preload
-        self._capacity = anyio.CapacityLimiter(archives.processes)
+        self._turns = Turns(archives.processes)
         self._threads = anyio.CapacityLimiter(math.inf)
-        self._idle: deque[_Child] = deque()
+        self._idle: deque[ParserProcess] = deque()
 
     async def __aenter__(self) -> Self:
-        children: list[_Child] = []
+        children: list[ParserProcess] = []
         try:
             while len(children) < self._archives.processes:
                 children.append(self._spawn())
             for child in children:
-                await self._call(child, _START_TIMEOUT_S, _do_nothing)
+                await self._greet(child)
         except BaseException:
             await self._end(children)
             raise
@@ -105,61 +80,108 @@ class ParserPool:
     async def run(self, parse: Callable[..., T], *args: object, timeout_s: float | None = None) -> T:
         """`parse(*args)` in a child; `parse` is a module-level function or a partial of one, everything is pickled.
 
-        It may take `timeout_s`, or as long as the settings say; what reads a whole registry's list takes longer.
-        Raises what `parse` raises if that is an IngestError, MissingBytes or ValueError; ArchiveRefused for anything
-        else (`memory`, `parser_error`); ParserLost if the child dies or exceeds its time.
+        It may take as long and give as much as the settings say. What reads a whole registry's list may take
+        `timeout_s`, of processor time too, and give more.
+        Raises what `parse` raises if that is an IngestError or MissingBytes. Whatever else it raises, and a limit of
+        ours that it runs into, is the archive's or the document's fault: ArchiveRefused, or Malformed and TooLarge if
+        `parse` has a parameter `url`. ParserLost if the child dies of anything else, or has been ended too often for
+        others who wait.
         """
-        async with self._capacity:
-            child = await self._take()
-            succeeded, value = await self._call(child, timeout_s or self._archives.timeout_s, parse, *args)
-            self._idle.append(child)
-        if succeeded:
-            return cast(T, value)
-        raise cast(Exception, value)
+        call = Call(parse, args)
+        return cast(T, _settled(await self._served(call, timeout_s), call))
 
-    async def parse_document(self, parse: Callable[..., T], body: bytes, *args: object) -> T:
-        """`parse(body, *args)`: here if the body is small, in a child if not; raises what `run` raises."""
-        return parse(body, *args) if len(body) < INLINE_BYTES else await self.run(parse, body, *args)
+    async def parse_document(
+        self, parse: Callable[..., T], body: bytes, *args: object, timeout_s: float | None = None
+    ) -> T:
+        """`parse(body, *args)`: here if the body is small, in a child if not; raises what `run` raises of documents."""
+        call = Call(parse, (body, *args), is_document=True)
+        outcome = attempt(call) if len(body) < INLINE_BYTES else await self._served(call, timeout_s)
+        return cast(T, _settled(outcome, call))
 
-    async def _end(self, children: Iterable[_Child]) -> None:
+    async def _served(self, call: Call, timeout_s: float | None) -> Outcome:
+        """What a child makes of it, in its turn; in another one if that is ended."""
+        number = self._turns.number()
+        for _ in range(1 + MAX_ENDED_TURNS):
+            async with self._turns.turn(number) as turn:
+                with turn.scope:
+                    child = await self._take()
+                    outcome = await self._call(child, call, timeout_s)
+                    if child.is_alive():
+                        self._idle.append(child)
+                    return outcome
+            logger.info("parse_ended", parser=call.name, reason="somebody waits for its process")
+        raise ParserLost(f"the parse was ended {1 + MAX_ENDED_TURNS} times for somebody who waits")
+
+    async def _end(self, children: Iterable[ParserProcess]) -> None:
         with anyio.CancelScope(shield=True):
             for child in children:
                 await self._in_thread(child.end)
 
-    def _spawn(self) -> _Child:
+    def _spawn(self) -> ParserProcess:
         try:
-            return _Child(self._archives, self._preload)
+            return ParserProcess(self._archives.memory_bytes, self._preload)
         except OSError as error:
             raise ParserLost(f"no parsing process can be started: {error}") from error
 
-    async def _take(self) -> _Child:
+    async def _take(self) -> ParserProcess:
         while self._idle:
             child = self._idle.popleft()
             if child.is_alive():
                 return child
             await self._in_thread(child.end)
         child = self._spawn()
-        await self._call(child, _START_TIMEOUT_S, _do_nothing)
+        await self._greet(child)
         return child
 
-    async def _call(
-        self, child: _Child, timeout_s: float, parse: Callable[..., T], *args: object
-    ) -> tuple[bool, T | Exception]:
+    async def _greet(self, child: ParserProcess) -> None:
+        """Return when it has answered. Raises ParserLost."""
+        outcome = await self._call(child, Call(_do_nothing, ()), _START_TIMEOUT_S)
+        if outcome.error is not None:
+            raise ParserLost(f"no parsing process can be started: {outcome.error}")
+
+    async def _call(self, child: ParserProcess, call: Call, timeout_s: float | None) -> Outcome:
         """What the child answers; it is ended if it does not, or if nobody waits for it any more."""
+        archives = self._archives
+        cpu_s = archives.cpu_s if timeout_s is None else max(archives.cpu_s, math.ceil(timeout_s))
+        max_answer_bytes = archives.max_answer_bytes if timeout_s is None else MAX_LIST_ANSWER_BYTES
+        limit_s = archives.timeout_s if timeout_s is None else timeout_s
+        answered = False
         try:
-            with anyio.fail_after(timeout_s):
-                return await self._in_thread(child.call, parse, args)
-        except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                await self._in_thread(child.end)
-            if isinstance(error, TimeoutError):
-                raise ParserLost(f"the parsing process took over {timeout_s:g} s") from error
-            if isinstance(error, _LOST):
-                raise ParserLost("the parsing process died") from error
-            raise
+            with anyio.fail_after(limit_s):
+                outcome = await self._in_thread(child.call, call, cpu_s, max_answer_bytes)
+            answered = True
+        except TimeoutError:
+            outcome = Outcome(error=call.refusal(f"that takes over {limit_s:g} s", reason=TIME))
+        except LOST as error:
+            exit_code = await self._in_thread(child.exit_code)
+            if exit_code != -signal.SIGXCPU:
+                raise ParserLost(f"the parsing process died ({_fate(exit_code)})") from error
+            outcome = Outcome(error=call.refusal(f"that takes over {cpu_s} s of processor time", reason=CPU_TIME))
+        finally:
+            if not answered:
+                with anyio.CancelScope(shield=True):
+                    await self._in_thread(child.end)
+        return outcome
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._threads)
+
+
+def _settled(outcome: Outcome, call: Call) -> object:
+    """The value of a parse. Raises its error, after a line in the log if nobody meant it."""
+    for event, fields in outcome.notes:
+        logger.warning(event, **fields)
+    if outcome.traceback is not None:
+        logger.error("parser_failed", parser=call.name, reason=str(outcome.error), exception=outcome.traceback)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
+
+
+def _fate(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "it no longer answers"
+    return f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
 
 
 def _do_nothing() -> None:

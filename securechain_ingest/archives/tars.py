@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 from securechain_ingest.archives.expansion import ExpandedStream, Readable, expand
-from securechain_ingest.archives.limits import ArchiveLimits, safe_name
+from securechain_ingest.archives.limits import ArchiveLimits, Budget, safe_name
 from securechain_ingest.errors import ArchiveRefused
 
 _BLOCK = 512
@@ -49,14 +49,14 @@ class _PlainStream:
 class TarMember:
     """A file, folder or link; `size` is what its header claims, in bytes."""
 
-    __slots__ = ("_limit_bytes", "_stream", "_unread_bytes", "is_file", "name", "size")
+    __slots__ = ("_budget", "_stream", "_unread_bytes", "is_file", "name", "size")
 
-    def __init__(self, name: str, size: int, *, is_file: bool, stream: _Stream, limit_bytes: int) -> None:
+    def __init__(self, name: str, size: int, *, is_file: bool, stream: _Stream, budget: Budget) -> None:
         self.name = name
         self.size = size
         self.is_file = is_file
         self._stream = stream
-        self._limit_bytes = limit_bytes
+        self._budget = budget
         self._unread_bytes = size
 
     def read(self, size: int = -1, /) -> bytes:
@@ -66,8 +66,9 @@ class TarMember:
         """
         if not self.is_file:
             raise ArchiveRefused(f"{self.name}: not a regular file", reason="not_a_file")
-        if size < 0 and self.size > self._limit_bytes:
-            msg = f"{self.name}: {self.size} bytes, at most {self._limit_bytes} are read"
+        limit_bytes = self._budget.limits.max_member_bytes
+        if size < 0 and self.size > limit_bytes:
+            msg = f"{self.name}: {self.size} bytes, at most {limit_bytes} are read"
             raise ArchiveRefused(msg, reason="member_too_large")
         wanted = self._unread_bytes if size < 0 else min(size, self._unread_bytes)
         data = self._stream.read(wanted)
@@ -75,6 +76,10 @@ class TarMember:
         if len(data) < wanted:
             raise ArchiveRefused(f"{self.name}: cut off", reason="truncated")
         return data
+
+    def inner(self) -> Iterator[TarMember]:
+        """Each member of the tar that this one is, packed or not, as `iterate_tar` gives them; once, as `read`."""
+        return _expanded_members(self, self._budget)
 
     def leave(self) -> None:
         """Go on to the next header; a last member may lack its padding."""
@@ -88,7 +93,11 @@ def iterate_tar(file: Readable, limits: ArchiveLimits) -> Iterator[TarMember]:
 
     A caller that found what it wants may stop: what follows is then neither expanded nor checked.
     """
-    return _members(ExpandedStream(expand(file), limits.max_expanded_bytes), limits)
+    return _expanded_members(file, Budget(limits))
+
+
+def _expanded_members(file: Readable, budget: Budget) -> Iterator[TarMember]:
+    return _members(ExpandedStream(expand(file), budget.limits.max_expanded_bytes, budget), budget)
 
 
 def iterate_plain_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
@@ -96,22 +105,21 @@ def iterate_plain_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMemb
 
     Raises ArchiveRefused when it gets to what is wrong, MissingBytes over a SparseFile.
     """
-    return _members(_PlainStream(file), limits)
+    return _members(_PlainStream(file), Budget(limits))
 
 
-def _members(stream: _Stream, limits: ArchiveLimits) -> Iterator[TarMember]:
+def _members(stream: _Stream, budget: Budget) -> Iterator[TarMember]:
     extension: dict[str, str] = {}
-    count = 0
-    while (header := stream.read(_BLOCK)) != _END_MARK and (header or not count):
-        _check(header, is_first=count == 0)
-        count += 1
-        if count > limits.max_members:
-            raise ArchiveRefused(f"more than {limits.max_members} members", reason="too_many_members")
+    is_first = True
+    while (header := stream.read(_BLOCK)) != _END_MARK and (header or is_first):
+        _check(header, is_first=is_first)
+        is_first = False
+        budget.take_members(1)
         kind = header[156]
         if kind in b"xgLKX":
             extension |= _extension(kind, stream, _number(header[124:136]))
             continue
-        member = _member(header, kind, extension, stream, limits)
+        member = _member(header, kind, extension, stream, budget)
         extension = {}
         if member.name:
             yield member
@@ -184,7 +192,7 @@ def _pax_records(data: bytes) -> dict[str, str]:
     return records
 
 
-def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream, limits: ArchiveLimits) -> TarMember:
+def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream, budget: Budget) -> TarMember:
     if kind == ord("S") or any(key.startswith("GNU.sparse.") for key in extension):
         raise ArchiveRefused("a sparse file", reason="sparse")
     if kind in b"346":
@@ -199,7 +207,7 @@ def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream
         size=size,
         is_file=kind in _REGULAR and not raw_name.endswith("/"),
         stream=stream,
-        limit_bytes=limits.max_member_bytes,
+        budget=budget,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from securechain_ingest.archives.limits import ArchiveLimits, safe_name
+from securechain_ingest.archives.limits import Budget, safe_name
 from securechain_ingest.errors import ArchiveRefused
 
 MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
@@ -55,22 +55,20 @@ class _Directory:
     offset: int
 
 
-def read_directory(file: BinaryIO, limits: ArchiveLimits) -> list[ZipMember]:
+def read_directory(file: BinaryIO, budget: Budget) -> list[ZipMember]:
     """All members in order, those with an unsafe name under an empty one. Raises ArchiveRefused."""
-    members, padding = read_padded_directory(file, limits)
+    members, padding = read_padded_directory(file, budget)
     if padding is not None:
         raise padding
     return members
 
 
-def read_padded_directory(file: BinaryIO, limits: ArchiveLimits) -> tuple[list[ZipMember], ArchiveRefused | None]:
+def read_padded_directory(file: BinaryIO, budget: Budget) -> tuple[list[ZipMember], ArchiveRefused | None]:
     """The same of a file that may have other bytes in front of the first member or behind the end record, as a program
     has that carries its own archive; and if it has, the refusal for whoever minds. Raises ArchiveRefused."""
     end, end_offset, padding = _find_end(file)
     directory, shift = _locate_directory(file, end, end_offset)
-    if directory.count > limits.max_members:
-        msg = f"{directory.count} members, at most {limits.max_members} are allowed"
-        raise ArchiveRefused(msg, reason="too_many_members")
+    budget.take_members(directory.count)
     if directory.size > MAX_DIRECTORY_BYTES:
         msg = f"a directory of {directory.size} bytes, at most {MAX_DIRECTORY_BYTES} are allowed"
         raise ArchiveRefused(msg, reason="directory_too_large")

@@ -14,6 +14,7 @@ PKWARE's APPNOTE, sections 4.3 to 4.5. What is refused and what real archives ar
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,7 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
-from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.limits import ArchiveLimits, Budget
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, ZipMember, read_at, read_padded_directory
 from securechain_ingest.errors import ArchiveRefused
 
@@ -34,12 +35,11 @@ class ZipListing:
     """An opened archive: its members in directory order, and their contents on demand."""
 
     def __init__(
-        self, file: BinaryIO, members: list[ZipMember], limits: ArchiveLimits, padding: ArchiveRefused | None
+        self, file: BinaryIO, members: list[ZipMember], budget: Budget, padding: ArchiveRefused | None
     ) -> None:
         self._file = file
         self._padding = padding
-        self._limits = limits
-        self._expanded_bytes = 0
+        self._budget = budget
         self._by_name: dict[str, list[ZipMember]] = {}
         for member in members:
             self._by_name.setdefault(member.name, []).append(member)
@@ -74,18 +74,26 @@ class ZipListing:
             raise ArchiveRefused(f"{name}: not a regular file", reason="not_a_file")
         if first.flags & _ENCRYPTED:
             raise ArchiveRefused(f"{name}: encrypted", reason="encrypted")
-        limit = min(self._limits.max_member_bytes, self._limits.max_expanded_bytes - self._expanded_bytes)
+        limit = min(self._budget.limits.max_member_bytes, self._budget.expanded_bytes_left)
         if max(first.size, first.compressed_size) > limit:
             raise ArchiveRefused(f"{name}: {first.size} bytes, at most {limit} are read", reason="member_too_large")
         contents = _expand(first, _packed(self._file, first), limit)
-        self._expanded_bytes += len(contents)
+        self._budget.take_expanded(len(contents))
         return contents
+
+    def inner(self, name: str) -> ZipListing:
+        """The zip that a member is. Raises KeyError, ArchiveRefused."""
+        return _open(io.BytesIO(self.read(name)), self._budget)
 
 
 def open_zip(file: BinaryIO, limits: ArchiveLimits) -> ZipListing:
     """Read the directory. Raises ArchiveRefused, and MissingBytes over a SparseFile."""
-    members, padding = read_padded_directory(file, limits)
-    return ZipListing(file, [member for member in members if member.name], limits, padding)
+    return _open(file, Budget(limits))
+
+
+def _open(file: BinaryIO, budget: Budget) -> ZipListing:
+    members, padding = read_padded_directory(file, budget)
+    return ZipListing(file, [member for member in members if member.name], budget, padding)
 
 
 def _packed(file: BinaryIO, member: ZipMember) -> bytes:

@@ -71,6 +71,7 @@ async def _backfill(
     )
 
     from securechain_ingest import log
+    from securechain_ingest.http.priority import Priority, prioritised
     from securechain_ingest.jobs.backfill import Backfill, Kind, Position
     from securechain_ingest.oneshot import find_stores
     from securechain_ingest.queue.keys import Keys
@@ -116,7 +117,9 @@ async def _backfill(
             )
             remaining = await backfill.remaining()
             progress.update(bar, description="packages", total=min(remaining, limit or remaining))
-            await backfill.run(limit)
+            # Somebody waits at the terminal, so all parsers may be used.
+            with prioritised(Priority(is_urgent=True)):
+                await backfill.run(limit)
 
 
 def _print(ecosystem: Ecosystem, counts: Counter[str], time_s: float, as_json: bool) -> None:

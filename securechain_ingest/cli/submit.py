@@ -57,12 +57,15 @@ def command(
         )
         for ref in map(named_package, packages or ())
     ]
+    unknown: set[str] = set()
     for number, line in enumerate(_lines(file), start=1):
         if line.strip():
             try:
-                messages.append(parse_data(line))
+                messages.append(parse_data(line, unknown=unknown.update))
             except PoisonMessage as error:
                 raise PoisonMessage(f"{file} line {number}: {error}", kind=error.kind) from error
+    if unknown:
+        typer.echo(f"keys that nobody reads are left out: {', '.join(sorted(unknown))}"[:500], err=True)
     if not messages:
         raise typer.BadParameter("name a package, or give --file FILE", param_hint="PACKAGES")
     if run_async(_send(settings, messages, urgent=urgent or len(messages) <= MANY, wait=wait)):
@@ -105,9 +108,9 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
 def _lines(file: Path | None) -> list[str]:
     if file is None:
         return []
-    if str(file) == "-":
-        return sys.stdin.read().splitlines()
     try:
+        if str(file) == "-":
+            return sys.stdin.read().splitlines()
         return file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{file} cannot be read ({error})", param_hint="--file") from error

@@ -43,9 +43,13 @@ class Changes:
     targets: list[Row] = field(default_factory=list)
     parents: list[Row] = field(default_factory=list)
 
-    def add(self, write: PackageWrite, identity: Identity, *, parent_property: str) -> None:
-        """Take up one package. `parent_property`: which property of the package its edges carry as their parent."""
+    def add(self, write: PackageWrite, identity: Identity, *, parent_property: str) -> bool:
+        """Take up one package; whether the graph has versions that it lacks without being gone for sure.
+
+        `parent_property`: which property of the package its edges carry as their parent.
+        """
         package = write.package
+        unconfirmed = _has_unconfirmed(write, identity)
         if identity.renamed is not None:
             # In front of whoever takes the name. No other package of the transaction can want it (`Graph.write`).
             self.updated_packages.append(
@@ -53,15 +57,20 @@ class Changes:
             )
         has_names = identity.node is not None and identity.node.has_names
         properties = package_properties(write, identity.name, has_names=has_names)
+        if unconfirmed:
+            # The next check is to get the document, and not only hear that it is the same as this one.
+            properties["validator"] = None
         if identity.node is None:
+            properties["listed"] = write.listed
             self.created_packages.append({"purl": package.ref.purl, "properties": properties})
         else:
-            self.updated_packages.append({"id": identity.node.id, "properties": properties})
+            self.updated_packages.append({"id": identity.node.id, "properties": properties, "listed": write.listed})
         targets = Targets(write, package.ref.purl if parent_property == "purl" else identity.name)
         self._add_versions(write, identity, targets)
         self.settle.append(package.ref.purl)
         self.targets += targets.rows.values()
         self.parents += parent_rows(write)
+        return unconfirmed
 
     def _add_versions(self, write: PackageWrite, identity: Identity, targets: Targets) -> None:
         versions = Versions.of(identity)
@@ -84,7 +93,7 @@ class Changes:
         state, twins = versions.states.get(name), versions.doubles.get(name, [])
         held = state.properties if state else {}
         wanted = _version_properties(purl, version, name, serial, write.ratings.get(name), held)
-        if version is not None or write.package.lists_all_versions:
+        if version is not None or name in write.gone:
             wanted["removed"] = None if version is not None else True
         needed = version.requirements if version else None
         is_new = state is None and wanted["purl"] not in versions.purls
@@ -208,6 +217,14 @@ def parent_rows(write: PackageWrite) -> list[Row]:
     purl = write.package.ref.purl
     constraints = {parent.element_id: parent.constraints for parent in write.parents}
     return [{"package": purl, "id": element_id, "constraints": text} for element_id, text in constraints.items()]
+
+
+def _has_unconfirmed(write: PackageWrite, identity: Identity) -> bool:
+    if identity.node is None or not write.package.lists_all_versions:
+        return False
+    accounted_for = write.gone.union(version.name for version in write.package.versions)
+    held = identity.node.versions
+    return any(state.name not in accounted_for and not state.properties.get("removed") for state in held)
 
 
 def package_properties(write: PackageWrite, name: str, *, has_names: bool) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from securechain_ingest.graph.changes import FORMAT
@@ -13,17 +13,20 @@ from securechain_ingest.model import Ecosystem
 
 NAMES_A_QUERY = 10_000
 
-# An absent package that was never tried has been queued by whoever requires it.
+# An absent package that was never tried has been queued by whoever requires it. If that was long ago, its message has
+# been lost. Of a package that is incomplete `listed` says only that its registry lacked it then.
 _STATES = """
 UNWIND $rows.purls AS purl
 MATCH (p:PACKAGE {purl: purl})
 RETURN p.purl AS purl, coalesce(p.format = $format, false) AS is_complete, p.revision AS revision,
-       p.removed_at IS NOT NULL AS is_removed, false AS is_awaited
+       p.removed_at IS NOT NULL AS is_removed, false AS is_awaited,
+       CASE WHEN p.format = $format OR p.tried_at IS NOT NULL THEN p.listed END AS listed
 UNION ALL
 UNWIND $rows.purls AS purl
 MATCH (a:AbsentPackage {purl: purl})
-WHERE a.tried_at IS NOT NULL
-RETURN a.purl AS purl, false AS is_complete, null AS revision, false AS is_removed, true AS is_awaited
+WHERE a.tried_at IS NOT NULL OR a.queued_at < $lost_before
+RETURN a.purl AS purl, false AS is_complete, null AS revision, false AS is_removed, true AS is_awaited,
+       a.listed AS listed
 """
 
 _PAGE = """
@@ -63,7 +66,9 @@ class PackageState:
     is_removed: bool
     """Marked as gone from its registry."""
     is_awaited: bool
-    """Not there, but versions require it, and its registry lacked it when it was asked."""
+    """Not there, but versions require it; its registry lacked it when it was asked, or was never asked."""
+    listed: str | None = None
+    """What the list called the state because of which the registry was last asked, if nothing has changed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +82,23 @@ class KnownName:
 class PackageNames:
     """The packages of one ecosystem by purl. Methods raise StoreError, ConfigError."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, queued_retry_s: float) -> None:
+        """What was queued longer ago than `queued_retry_s` and has not come since counts as not queued."""
         self._connection = connection
+        self._queued_retry_s = queued_retry_s
 
     async def states(self, ecosystem: Ecosystem, purls: Sequence[str]) -> dict[str, PackageState]:
         """By purl, those of at most NAMES_A_QUERY packages that the graph has or awaits. One query."""
-        rows = await self._connection.read(
-            _text(_STATES, ecosystem.label), {"rows": {"purls": list(purls)}, "format": FORMAT}
-        )
+        parameters = {
+            "rows": {"purls": list(purls)},
+            "format": FORMAT,
+            "lost_before": datetime.now(UTC) - timedelta(seconds=self._queued_retry_s),
+        }
+        rows = await self._connection.read(_text(_STATES, ecosystem.label), parameters)
         return {
-            row["purl"]: PackageState(row["is_complete"], row["revision"], row["is_removed"], row["is_awaited"])
+            row["purl"]: PackageState(
+                row["is_complete"], row["revision"], row["is_removed"], row["is_awaited"], row["listed"]
+            )
             for row in sorted(rows, key=lambda row: not row["is_awaited"])
         }
 

@@ -44,7 +44,7 @@ _INDEX = """
 MATCH (p) WHERE elementId(p) = $id
 MATCH (p)-[:HAVE]->(v:Version)
 WHERE v.name IS NOT NULL
-WITH collect([elementId(v), v.name, v.purl, v.serial_number]) AS versions
+WITH collect([elementId(v), v.name, v.purl, v.serial_number, coalesce(v.removed, false)]) AS versions
 UNWIND range(0, size(versions) - 1, 500) AS start
 RETURN versions[start..start + 500] AS versions
 """

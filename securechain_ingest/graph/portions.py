@@ -73,6 +73,8 @@ class _Plan:
     """As they are to be in the end."""
     shared_purls: frozenset[str] = frozenset()
     """Those that more than one version has."""
+    is_unconfirmed: bool = False
+    """Whether the document lacks versions of which nobody has confirmed that they are gone."""
     is_append: bool = True
     """Whether no version that is there has to move."""
 
@@ -127,7 +129,8 @@ class PortionWriter:
             queued += answer["queued"]
         answer = await self._connection.transaction(partial(self._finish, plan=plan))
         answer["queued"] = each_once(queued + answer["queued"])
-        return outcome(self._ref, answer, [parent.element_id for parent in self._write.parents])
+        result = outcome(self._ref, answer, [parent.element_id for parent in self._write.parents])
+        return replace(result, unconfirmed=plan.is_unconfirmed)
 
     async def _claimed(self) -> Identity:
         """The package's identity, its node marked as being written by this writer."""
@@ -203,9 +206,10 @@ class PortionWriter:
         """The versions that are there, without what hangs on them."""
         plan.held.clear()
         plan.numbers.clear()
+        plan.is_unconfirmed = False
         rows = await fetched(transaction, self._own.index, {"id": self._node_id})
         async for row in in_pieces(rows, look_every=1):
-            for node, name, purl, number in row["versions"]:
+            for node, name, purl, number, is_removed in row["versions"]:
                 nodes = plan.held.setdefault(name, [])
                 nodes.append(node)
                 if len(nodes) > 1:
@@ -214,6 +218,8 @@ class PortionWriter:
                 elif isinstance(number, int):
                     plan.numbers[name] = number
                 plan.purls.setdefault(name, purl or version_purl(self._ref.purl, name))
+                if not is_removed and name not in plan.listed and name not in self._write.gone:
+                    plan.is_unconfirmed = self._write.package.lists_all_versions
 
     async def _portion(
         self, transaction: AsyncTransaction, *, plan: _Plan, names: Sequence[str], parent: str
@@ -248,7 +254,8 @@ class PortionWriter:
             changes.updated_packages.append(
                 {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
             )
-        properties = package_properties(self._write, identity.name, has_names=False) | {"writing": self._writing()}
+        properties = package_properties(self._write, identity.name, has_names=False)
+        properties |= {"writing": self._writing(), "listed": self._write.listed}
         for name in _NOT_BEFORE_THE_END:
             del properties[name]
         changes.created_packages.append({"purl": self._ref.purl, "properties": properties})
@@ -274,7 +281,10 @@ class PortionWriter:
                 {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
             )
         properties = package_properties(self._write, identity.name, has_names=node.has_names)
-        changes.updated_packages.append({"id": node.id, "properties": properties})
+        if plan.is_unconfirmed:
+            # As for a package of one transaction: the next check is to get the document.
+            properties["validator"] = None
+        changes.updated_packages.append({"id": node.id, "properties": properties, "listed": self._write.listed})
         changes.settle.append(self._ref.purl)
         changes.parents += parent_rows(self._write)
         return await self._apply(transaction, changes)

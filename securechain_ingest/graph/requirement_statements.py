@@ -51,7 +51,7 @@ _QUEUE_TARGETS = """
 UNWIND $rows.targets AS row
 WITH row WHERE row.follow
 MATCH (a:AbsentPackage {purl: row.purl})
-WHERE a.queued_at IS NULL AND QUEUEABLE
+WHERE NOT_QUEUED AND QUEUEABLE
 WITH row, a, a.name AS name
 SET a.queued_at = $now
 RETURN collect([row.package, row.purl, name]) AS queued

@@ -35,6 +35,9 @@ class Statements:
 _QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
 """The registry has not lately said that it does not have the package."""
 
+_NOT_QUEUED = "(a.queued_at IS NULL OR a.queued_at < $lost_before)"
+"""Nobody asks for the package; a message of long ago has been lost."""
+
 _PARENT = "CASE $parent_version_name WHEN 'name' THEN parent.name ELSE parent.purl END"
 
 _FAILED_TRY = """p.import_names_failed_version AS failed_version, p.import_names_tries AS failed_tries,
@@ -50,7 +53,8 @@ MATCH (p:PACKAGE {{purl: purl}})
 WHERE p.format = $format
 RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at, p.validator AS validator,
        {_FAILED_TRY},
-       CASE WHEN COUNT {{ (p)-[:HAVE]->() }} <= $list_limit THEN [(p)-[:HAVE]->(v:Version) | v.name] END AS versions
+       CASE WHEN COUNT {{ (p)-[:HAVE]->() }} <= $list_limit THEN [(p)-[:HAVE]->(v:Version) | v.name] END AS versions,
+       [(p)-[:HAVE]->(v:Version) WHERE v.removed | v.name] AS removed
 """
 
 # Setting a property first takes the package's lock (Neo4j) or lays hold of its page (ArcadeDB): what is read after it
@@ -71,7 +75,7 @@ NODE_COLUMNS = f"""elementId(p) AS id, p.purl AS purl, p.name AS name, p.registr
 VERSION_COLUMNS = """elementId(v) AS version_id, elementId(have) AS have_id, properties(v) AS version,
        [(v)-[r:REQUIRE]->(t) | [elementId(r), t.purl, t.name, r.constraints, r.parent_version_name]] AS edges,
        [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) |
-         [elementId(w), a.purl, a.name, w.constraints, a.queued_at IS NULL AND QUEUEABLE]] AS waits"""
+         [elementId(w), a.purl, a.name, w.constraints, NOT_QUEUED AND QUEUEABLE]] AS waits"""
 
 _READ = f"""{LOCK_NODES}
 OPTIONAL MATCH (p)-[have:HAVE]->(v:Version)
@@ -84,9 +88,12 @@ _FILL_PACKAGE = """p.import_names = coalesce(row.properties.import_names, p.impo
     p.repository_url = coalesce(row.properties.repository_url, p.repository_url, 'n/a')"""
 """What clients need of every package, where neither this write nor an earlier one knows better."""
 
+# What the list said when the package was last asked for holds as long as the package stays as it was then.
 _UPDATE_PACKAGES = f"""
 UNWIND $rows.updated_packages AS row
 MATCH (p) WHERE elementId(p) = row.id
+WITH row, p, CASE WHEN row.properties.purl IS NULL OR p.revision = row.properties.revision THEN p.listed END AS listed
+SET p.listed = coalesce(row.listed, listed)
 SET p += row.properties, {_FILL_PACKAGE}
 RETURN count(*) AS updated_packages
 """
@@ -203,7 +210,8 @@ _TOUCH = """
 UNWIND $rows.links AS row
 WITH row WHERE row.moment IS NOT NULL
 MATCH (p:PACKAGE {purl: row.purl})
-SET p.moment = row.moment, p.tried_at = null, p.removed_at = null, p.revision = coalesce(row.revision, p.revision)
+SET p.moment = row.moment, p.tried_at = null, p.removed_at = null, p.revision = coalesce(row.revision, p.revision),
+    p.listed = coalesce(row.listed, p.listed)
 RETURN count(*) AS touched
 """
 
@@ -226,7 +234,7 @@ MATCH (p:PACKAGE {purl: row.purl})
 MATCH (p)-[:HAVE]->(v:Version)
 MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
 WITH DISTINCT row, a
-WHERE (row.repeat_follow OR a.queued_at IS NULL) AND QUEUEABLE
+WHERE (row.repeat_follow OR NOT_QUEUED) AND QUEUEABLE
 SET a.queued_at = $now
 WITH row, a WHERE a.purl IS NOT NULL
 RETURN collect([row.purl, a.purl, a.name]) AS queued
@@ -235,13 +243,14 @@ RETURN collect([row.purl, a.purl, a.name]) AS queued
 _MARK_ABSENT = """
 CALL {
   MATCH (a:AbsentPackage {purl: $purl})
-  SET a.tried_at = $tried_at, a.reason = $reason, a.queued_at = null
+  SET a.tried_at = $tried_at, a.reason = $reason, a.queued_at = null, a.listed = coalesce($listed, a.listed)
   RETURN count(*) AS awaited
 }
 CALL {
   MATCH (p:PACKAGE {purl: $purl})
   SET p.tried_at = $tried_at,
-      p.removed_at = CASE WHEN $removed THEN coalesce(p.removed_at, $tried_at) ELSE p.removed_at END
+      p.removed_at = CASE WHEN $removed THEN coalesce(p.removed_at, $tried_at) ELSE p.removed_at END,
+      p.listed = CASE WHEN $removed THEN null ELSE coalesce($listed, p.listed) END
   RETURN count(*) AS known
 }
 RETURN awaited, known
@@ -315,7 +324,7 @@ COUNT = {
 
 def for_label(cypher: str, label: str) -> str:
     """The text with the label put in."""
-    return cypher.replace("PACKAGE", label).replace("QUEUEABLE", _QUEUEABLE)
+    return cypher.replace("PACKAGE", label).replace("QUEUEABLE", _QUEUEABLE).replace("NOT_QUEUED", _NOT_QUEUED)
 
 
 @cache

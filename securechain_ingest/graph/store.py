@@ -37,12 +37,13 @@ from securechain_ingest.model import (
     Rating,
     WriteResult,
 )
-from securechain_ingest.settings import GraphSettings
+from securechain_ingest.settings import GraphSettings, PackageSettings
 
 Item = TypeVar("Item", PackageRef, PackageWrite, Link)
 
 _LISTED_VERSIONS = 2_000
 """Of a package with more, the versions are not taken in one list."""
+_QUEUED_RETRY_S = PackageSettings().queued_retry_s
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 """When a package was checked that another program has left without a date."""
@@ -51,18 +52,29 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 class Graph:
     """Safe for concurrent use. Methods raise StoreError if the graph is away or refuses, ConfigError on credentials."""
 
-    def __init__(self, connection: Connection, settings: GraphSettings, *, absent_retry_s: float) -> None:
+    def __init__(
+        self, connection: Connection, settings: GraphSettings, *, absent_retry_s: float, queued_retry_s: float
+    ) -> None:
         self._connection = connection
         self._settings = settings
         self._absent_retry_s = absent_retry_s
-        self.names = PackageNames(connection)
+        self._queued_retry_s = queued_retry_s
+        self.names = PackageNames(connection, queued_retry_s)
 
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, uri: str, user: str, password: str, settings: GraphSettings, *, absent_retry_s: float
+        cls,
+        uri: str,
+        user: str,
+        password: str,
+        settings: GraphSettings,
+        *,
+        absent_retry_s: float,
+        queued_retry_s: float = _QUEUED_RETRY_S,
     ) -> AsyncIterator[Graph]:
-        """Connects on first use. A package that its registry lacked is not named again before `absent_retry_s`."""
+        """Connects on first use. A package that its registry lacked is not named again before `absent_retry_s`, and one
+        that was named and has not come since not before `queued_retry_s`: then its message has been lost."""
         async with Connection.open(
             uri,
             user,
@@ -71,7 +83,7 @@ class Graph:
             timeout_s=settings.query_timeout_s,
             max_connections=settings.max_connections,
         ) as connection:
-            yield cls(connection, settings, absent_retry_s=absent_retry_s)
+            yield cls(connection, settings, absent_retry_s=absent_retry_s, queued_retry_s=queued_retry_s)
 
     async def ensure_schema(self, ecosystems: Sequence[Ecosystem]) -> None:
         """Constraints and indexes; where an old graph holds duplicates a warning, and a plain index instead."""
@@ -121,6 +133,7 @@ class Graph:
                         versions=frozenset(names),
                         checked_at=aware(row["checked_at"]),
                         validator=row["validator"],
+                        removed=frozenset(row["removed"]),
                         names_failed=_failed_try(row),
                     )
         return found
@@ -178,14 +191,23 @@ class Graph:
         await write_big_ratings(self._connection, link.ref, link.ratings)
         return replace(link, ratings=None)
 
-    async def mark_absent(self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False) -> None:
+    async def mark_absent(
+        self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False, listed: str | None = None
+    ) -> None:
         """Note that the registry lacks a package, on the node of what waits for it or on its own; creates none.
 
-        `removed`: a known package is gone for good, since `tried_at`, until a later write or confirmation.
+        `removed`: a known package is gone for good, since `tried_at`, until a later write or confirmation. `listed` is
+        as in PackageWrite.
         """
         await self._connection.change(
             statements(ref.ecosystem.label).mark_absent,
-            {"purl": ref.purl, "tried_at": tried_at, "reason": sentence(reason), "removed": removed},
+            {
+                "purl": ref.purl,
+                "tried_at": tried_at,
+                "reason": sentence(reason),
+                "removed": removed,
+                "listed": listed,
+            },
         )
 
     async def forget_queued(self, purls: Sequence[str]) -> None:
@@ -250,17 +272,24 @@ class Graph:
         self, transaction: AsyncTransaction, queries: Statements, writes: Sequence[PackageWrite]
     ) -> dict[str, WriteResult]:
         changes = Changes()
+        unconfirmed = set()
         common = self._common(datetime.now(UTC))
         nodes = await _read(transaction, queries, common, writes)
         for write in writes:
             ref = write.package.ref
             near = {node.id: node for key in (ref.purl, *spellings(ref)) for node in nodes.get(key, ())}
-            changes.add(write, identify(ref, near.values()), parent_property=self._settings.parent_version_name)
+            identity = identify(ref, near.values())
+            if changes.add(write, identity, parent_property=self._settings.parent_version_name):
+                unconfirmed.add(ref.purl)
         answer = await apply_changes(transaction, queries, common, changes, self._settings.batch_rows)
         answer["queued"] = each_once(answer["queued"])
         return {
-            write.package.ref.purl: outcome(write.package.ref, answer, [parent.element_id for parent in write.parents])
+            ref.purl: replace(
+                outcome(ref, answer, [parent.element_id for parent in write.parents]),
+                unconfirmed=ref.purl in unconfirmed,
+            )
             for write in writes
+            for ref in (write.package.ref,)
         }
 
     def _common(self, now: datetime) -> dict[str, Any]:
@@ -268,6 +297,7 @@ class Graph:
             "now": now,
             "local_now": now.replace(tzinfo=None),
             "retry_before": now - timedelta(seconds=self._absent_retry_s),
+            "lost_before": now - timedelta(seconds=self._queued_retry_s),
             "parent_version_name": self._settings.parent_version_name,
         }
 
@@ -316,6 +346,7 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
                 "repeat_follow": link.repeat_follow,
                 "moment": link.checked_at,
                 "revision": link.revision,
+                "listed": link.listed,
             }
             for link in links
         ],

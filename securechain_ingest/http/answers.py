@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -152,13 +152,19 @@ async def read_to_end(response: httpx.Response) -> None:
                 return
 
 
-async def bounded_document(response: httpx.Response, url: str, limit_bytes: int, lease: Lease) -> bytes:
+async def bounded_document(
+    response: httpx.Response,
+    url: str,
+    limit_bytes: int,
+    lease: Lease,
+    watch: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]],
+) -> bytes:
     """The body, decompressed; `limit_bytes` bounds what comes as well as what it expands to, `lease` all documents.
 
-    Decompression is done here and not by httpx, so that a bomb is cut off within one piece. Raises TooLarge; Malformed
-    for a damaged stream; NoRoomInTime.
+    `watch` sees the pieces as they come. Decompression is done here and not by httpx, so that a bomb is cut off within
+    one piece. Raises TooLarge; Malformed for a damaged stream; NoRoomInTime.
     """
-    pieces = bounded_body(response, url, limit_bytes)
+    pieces = watch(bounded_body(response, url, limit_bytes))
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
         received: list[bytes] = []

@@ -31,7 +31,9 @@ from securechain_ingest.http.answers import (
     wait_before_retry_s,
 )
 from securechain_ingest.http.budget import Budget, NoRoomInTime
+from securechain_ingest.http.digests import Digests
 from securechain_ingest.http.flights import Flights
+from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace, SharedTurns
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
@@ -164,14 +166,15 @@ class HttpClient:
         """A document, whole. Concurrent calls for the same one share a request.
 
         With a `validator` of an earlier Response the answer may be `not_modified`. A URL that was not found is not
-        asked again for `[http] not_found_ttl_s`.
+        asked again for `[http] not_found_ttl_s`, unless the work under way is `uncached`. A body that is not what the
+        server's own digest says is Unavailable.
         """
         limit = min(limit_bytes or self._settings.max_document_bytes, self._budget.largest_bytes)
 
         async def fetch() -> Response:
             return await self._retrying(url, lambda: self._document(url, accept, validator, limit))
 
-        return await self._flights.join((url, accept, validator, limit), fetch)
+        return await self._flights.join((url, accept, validator, limit, is_uncached()), fetch)
 
     async def get_range(self, url: str, first: int, last: int) -> Range | None:
         """The bytes `first` to `last` inclusive, fewer if the artifact ends before; None: the server ignores ranges."""
@@ -202,8 +205,10 @@ class HttpClient:
                 return Response(b"", validator_of(response) or validator, True, response.headers, final_url)
             require_document(response, shown(url))
             lease = self._budget.lease()
+            digests = Digests(response.headers)
             try:
-                body = await bounded_document(response, shown(url), limit, lease)
+                body = await bounded_document(response, shown(url), limit, lease, digests.watch)
+                digests.check(body, shown(url))
                 document = Response(body, validator_of(response), False, response.headers, final_url)
                 weakref.finalize(document, lease.release)
             except NoRoomInTime as error:
@@ -235,7 +240,7 @@ class HttpClient:
         attempt = 0
         while True:
             try:
-                return await request()
+                answer = await request()
             except NotFound:
                 self._remember_not_found(url)
                 raise
@@ -244,6 +249,9 @@ class HttpClient:
                 if attempt >= self._settings.retries or wait_s is None:
                     raise
                 attempt += 1
+            else:
+                self._not_found.pop(url, None)
+                return answer
             await self._sleep(wait_s)
 
     @asynccontextmanager
@@ -286,7 +294,7 @@ class HttpClient:
             endpoint.requests += 1
             if meter is not None:
                 meter.requests += 1
-            async with endpoint.client.stream("GET", url, headers=headers) as response:
+            async with endpoint.client.stream("GET", url, headers=headers | cache_headers()) as response:
                 try:
                     if response.status_code in endpoint.slow_down:
                         endpoint.pace.overloaded(pause_asked_for_s(response, longest_pause_s))
@@ -350,10 +358,12 @@ class HttpClient:
         return min(configured or self._settings.max_connections, self._settings.max_connections)
 
     def _refuse_remembered(self, url: str) -> None:
-        if self._not_found.get(url, float("-inf")) > self._clock():
+        if not is_uncached() and self._not_found.get(url, float("-inf")) > self._clock():
             raise NotFound(f"{shown(url)} does not exist (asked before)", url=shown(url))
 
     def _remember_not_found(self, url: str) -> None:
+        if is_uncached():
+            return  # What is asked for in this way was there a moment ago, or is not there for all to know.
         self._not_found[url] = self._clock() + self._settings.not_found_ttl_s
         self._not_found.move_to_end(url)
         if len(self._not_found) > _REMEMBERED_NOT_FOUND:

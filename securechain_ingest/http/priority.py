@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -12,14 +12,27 @@ from types import TracebackType
 class Priority:
     """That of one piece of work and of all tasks that it starts; it may rise while they wait."""
 
-    __slots__ = ("is_urgent",)
+    __slots__ = ("_watchers", "is_urgent")
 
     def __init__(self, *, is_urgent: bool) -> None:
         self.is_urgent = is_urgent
+        self._watchers: list[Callable[[], None]] = []
 
     def rise(self) -> None:
         """Be as urgent as the work under way, which waits for this, if that is more."""
-        self.is_urgent |= current_priority().is_urgent
+        if current_priority().is_urgent and not self.is_urgent:
+            self.is_urgent = True
+            for watcher in tuple(self._watchers):
+                watcher()
+
+    @contextmanager
+    def watched(self, watcher: Callable[[], None]) -> Iterator[None]:
+        """`watcher` is called if this rises before the block is left."""
+        self._watchers.append(watcher)
+        try:
+            yield
+        finally:
+            self._watchers.remove(watcher)
 
 
 _priority: ContextVar[Priority | None] = ContextVar("priority", default=None)

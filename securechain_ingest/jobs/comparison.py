@@ -49,10 +49,14 @@ class Registered:
     lane: Lane
     """Where what it finds waits."""
 
-    def message(self, ref: PackageRef, run: Run, *, refresh: bool, removed: bool = False) -> Message:
+    def message(
+        self, ref: PackageRef, run: Run, *, refresh: bool, removed: bool = False, listed: str | None = None
+    ) -> Message:
         """What asks for a package on behalf of a run."""
         label = self.registry.ecosystem.label
-        return Message(label, ref.registry_name, refresh=refresh, internal=True, removed=removed, run=run.id)
+        return Message(
+            label, ref.registry_name, refresh=refresh, internal=True, removed=removed, run=run.id, listed=listed
+        )
 
     async def submit(self, messages: Sequence[Message], run: Run) -> None:
         """Add messages to the job's lane, waiting for room, and count them. Raises StoreError."""
@@ -166,9 +170,16 @@ def _messages(
 ) -> list[Message]:
     messages = []
     for purl, (ref, entry) in found.items():
-        refresh = wanted(entry, states.get(purl))
+        state = states.get(purl)
+        if state is not None and entry.revision is not None and entry.revision == state.listed:
+            # A difference that its registry does not mend would be found with every list.
+            continue
+        refresh = wanted(entry, state)
         if refresh is not None:
-            messages.append(replace(place.message(ref, run, refresh=refresh), at_least=entry.at_least))
+            # Of a package that is read for the first time no cache is bothered: there is nothing to differ from yet.
+            listed = None if state is None else entry.revision
+            message = place.message(ref, run, refresh=refresh, listed=listed)
+            messages.append(replace(message, at_least=entry.at_least))
     return messages
 
 

@@ -26,7 +26,8 @@ async def queue_changes(place: Registered, cursors: Cursors, run: Run, *, reconc
     """Queue what changed of the packages that the graph has or awaits. Raises IngestError; the cursor then stays.
 
     Everything is compared if there is no cursor, the feed has lost it, the last comparison is older than
-    `reconcile_s`, or the run was asked to.
+    `reconcile_s`, or the run was asked to. The list may have been read for another job, and reading and comparing take
+    their time; so what has changed since then follows at once.
     """
     name = place.registry.ecosystem.name
     cursor = await cursors.get(name)
@@ -34,7 +35,7 @@ async def queue_changes(place: Registered, cursors: Cursors, run: Run, *, reconc
     run.cursor_before = run.cursor_after = cursor.value if cursor else None
     if cursor is not None and _may_follow(cursor, run, reconcile_s):
         try:
-            await _follow(place, cursors, run, cursor)
+            await _follow(place, cursors, run, cursor.value)
         except CursorLost as lost:
             logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
         else:
@@ -42,6 +43,11 @@ async def queue_changes(place: Registered, cursors: Cursors, run: Run, *, reconc
     head = await reconcile(place, run)
     await cursors.move(name, head, run.id, reconciled=True)
     run.cursor_after = head
+    try:
+        await _follow(place, cursors, run, head)
+    except CursorLost as lost:
+        # The next run compares again.
+        logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
 
 
 def _may_follow(cursor: Cursor, run: Run, reconcile_s: float) -> bool:
@@ -49,11 +55,11 @@ def _may_follow(cursor: Cursor, run: Run, reconcile_s: float) -> bool:
     return run.options.get("reconcile") != "true" and not cursor.reconciled_before(oldest)
 
 
-async def _follow(place: Registered, cursors: Cursors, run: Run, cursor: Cursor) -> None:
+async def _follow(place: Registered, cursors: Cursors, run: Run, cursor: str) -> None:
     """Page by page. Removals wait until all are known, for too many of them are refused; so does the cursor then."""
     removals: list[Message] = []
     run.metrics["changes_read"] = 0
-    async for page in place.feed.changes(cursor.value):
+    async for page in place.feed.changes(cursor):
         messages = await _messages(place, run, page.changes)
         removals += [message for message in messages if message.removed]
         await refuse_many_removals(place, run, len(removals))
@@ -85,5 +91,7 @@ async def _messages(place: Registered, run: Run, changes: Iterable[Change]) -> l
         if state.revision is not None and state.revision == change.at_least and state.is_removed == change.removed:
             continue
         message = place.message(ref, run, refresh=not state.is_awaited, removed=change.removed)
-        messages.append(replace(message, at_least=None if change.removed else change.at_least))
+        # What a message cannot say is left out: then it is read again without that.
+        says = change.at_least is not None and place.registry.ecosystem.announced.fullmatch(change.at_least)
+        messages.append(replace(message, at_least=change.at_least if says and not change.removed else None))
     return messages

@@ -44,6 +44,7 @@ return replayed
     arguments="ids* runs*",
 )
 
+_COUNT = re.compile(r"[0-9]{1,9}")
 _ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
@@ -202,7 +203,7 @@ def _letter(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         data=text.get("data", ""),
         error=text.get("error", ""),
         kind=text.get("kind", "unknown"),
-        attempts=int(attempts) if attempts.isdecimal() else 0,
+        attempts=int(attempts) if _COUNT.fullmatch(attempts) else 0,
         first_failed_at=text.get("first_failed_at", ""),
         last_failed_at=text.get("last_failed_at", ""),
         origin_id=text.get("origin_id", ""),

@@ -37,7 +37,7 @@ class History:
         except orjson.JSONDecodeError:
             document = None
         match document:
-            case [str(origin), int(tries), str(first), str(reason), int(outages), *_]:
+            case [str(origin), int(tries), str(first), str(reason), int(outages), *_] if min(tries, outages) >= 0:
                 return cls(origin, tries, first, reason, outages)
         return cls("")
 

@@ -7,7 +7,7 @@ graph is away everything is moved on unasked.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ from securechain_ingest.settings import QueueSettings
 
 BATCH: Final = 200
 _BLOCK_MS: Final = 250
+_UNKNOWN_KEYS_TOLD: Final = 100
+_UNKNOWN_KEY_CHARACTERS: Final = 60
 
 logger = structlog.get_logger(__name__)
 
@@ -130,6 +132,7 @@ class Forwarder:
         self._consumer = consumer
         self._link = link
         self._claim_at = 0.0
+        self._unknown_keys: set[str] = set()
         timeout_s = redis.connection_pool.connection_kwargs.get("socket_timeout")
         # A read that waits longer than the socket's timeout would look like an outage.
         self._block_ms = _BLOCK_MS if timeout_s is None else max(1, min(_BLOCK_MS, int(timeout_s * 500)))
@@ -176,7 +179,7 @@ class Forwarder:
             reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
             return _Submission(entry, None, Failure("delivery_cap", reason, transient=False))
         try:
-            message = parse(fields)
+            message = parse(fields, unknown=self._tell_unknown)
             if message.node_type not in self._by_label:
                 known = ", ".join(sorted(self._by_label))
                 raise PoisonMessage(
@@ -186,6 +189,13 @@ class Forwarder:
         except PoisonMessage as error:
             return _Submission(entry, None, Failure.of(error))
         return _Submission(entry, message)
+
+    def _tell_unknown(self, keys: Iterable[str]) -> None:
+        """Once for each, and of no more than a few: a producer may write anything."""
+        for key in sorted({key[:_UNKNOWN_KEY_CHARACTERS] for key in keys} - self._unknown_keys):
+            if len(self._unknown_keys) < _UNKNOWN_KEYS_TOLD:
+                self._unknown_keys.add(key)
+                logger.warning("message_key_unknown", key=key)
 
     async def _served(self, submissions: Sequence[_Submission]) -> set[str]:
         """The ids of the entries whose packages were linked at once."""

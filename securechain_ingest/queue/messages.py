@@ -1,13 +1,14 @@
-"""What one queue message says: reading and writing the JSON of contract section 4. Pure and synchronous."""
+"""What one queue message says: reading and writing the JSON of contract section 4. Synchronous."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
+import structlog
 
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import ANY, NOT_AVAILABLE
@@ -20,6 +21,13 @@ MAX_DATA_BYTES = 1024 * 1024
 MAX_DEPTH = 1000
 
 _SHOWN_CHARACTERS = 60
+
+_KEYS = frozenset({"node_type", "package", "constraints", "parent_id", "refresh"})
+_UNREAD_KEYS = frozenset({"vendor", "repository_url", "moment", "parent_version", "parent_version_name"})
+"""They say nothing that anybody reads, so that whatever stands there is no reason to refuse a message."""
+_OWN_KEYS = frozenset({"depth", "internal", "at_least", "removed", "run"})
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +54,39 @@ class Message:
     """The package is said to be gone: a registry that confirms it has the package marked as removed."""
     run: str | None = None
     """The run of a job that asks; what becomes of the message is counted for it."""
+    listed: str | None = None
+    """What the registry's list calls the package's state, which is not that of the graph (`Listed.revision`). Once the
+    registry has been asked about it, whatever the answer, the same state in a list is no reason to ask again."""
 
 
-def parse(fields: Mapping[Any, bytes | str]) -> Message:
-    """The message in the fields of a stream entry, whose keys are bytes or strings. Raises PoisonMessage."""
+def _ignore(_: Iterable[str]) -> None:
+    pass
+
+
+def parse(fields: Mapping[Any, bytes | str], *, unknown: Callable[[Iterable[str]], None] = _ignore) -> Message:
+    """The message in the fields of a stream entry, whose keys are bytes or strings. Raises PoisonMessage.
+
+    `unknown` is told the keys of the message that nobody knows, if there are any.
+    """
     data = fields.get(b"data", fields.get("data"))
     if data is None:
         named = ", ".join(_shown(_text(key)) for key in list(fields)[:5])
         raise PoisonMessage(f"the entry has no field data (its fields: {named or 'none'})", kind="missing_data")
-    return parse_data(data)
+    return parse_data(data, unknown=unknown)
 
 
-def parse_data(data: bytes | str) -> Message:
-    """The message in the raw text of the field `data`. Raises PoisonMessage."""
+def parse_data(data: bytes | str, *, unknown: Callable[[Iterable[str]], None] = _ignore) -> Message:
+    """The message in the raw text of the field `data`; see `parse`. Raises PoisonMessage, whatever the text is."""
+    try:
+        return _parse(data, unknown)
+    except PoisonMessage:
+        raise
+    except Exception as error:
+        logger.exception("message_parser_failed", data=_text(data[:_SHOWN_CHARACTERS]))
+        raise PoisonMessage(f"data cannot be read ({type(error).__name__})", kind="bad_schema") from error
+
+
+def _parse(data: bytes | str, unknown: Callable[[Iterable[str]], None]) -> Message:
     if len(data) > MAX_DATA_BYTES:
         raise PoisonMessage(f"data has {len(data)} bytes; at most {MAX_DATA_BYTES} are allowed", kind="bad_schema")
     if not data.strip():
@@ -69,22 +97,25 @@ def parse_data(data: bytes | str) -> Message:
         raise PoisonMessage(f"data is not JSON ({error}): {_shown(_text(data))}", kind="bad_json") from error
     if not isinstance(document, dict):
         raise PoisonMessage(f"data is {_shown(document)}; a JSON object is wanted", kind="bad_schema")
+    if strange := document.keys() - _KEYS - _UNREAD_KEYS - _OWN_KEYS:
+        unknown(sorted(strange))
     node_type = _node_type(document)
     return Message(
         node_type=node_type,
         package=_package(document, node_type),
-        vendor=_string(document, "vendor") or NOT_AVAILABLE,
-        repository_url=_string(document, "repository_url") or NOT_AVAILABLE,
+        vendor=_unread(document, "vendor") or NOT_AVAILABLE,
+        repository_url=_unread(document, "repository_url") or NOT_AVAILABLE,
         moment=_moment(document),
         constraints=_constraints(document),
         parent_id=_string(document, "parent_id"),
-        parent_version=_string(document, "parent_version") or _string(document, "parent_version_name"),
+        parent_version=_unread(document, "parent_version") or _unread(document, "parent_version_name"),
         refresh=_boolean(document, "refresh"),
         depth=_depth(document),
         internal=_boolean(document, "internal"),
         at_least=_string(document, "at_least"),
         removed=_boolean(document, "removed"),
         run=_string(document, "run"),
+        listed=_string(document, "listed"),
     )
 
 
@@ -111,6 +142,8 @@ def encode(message: Message) -> str:
         document["removed"] = True
     if message.run is not None:
         document["run"] = message.run
+    if message.listed is not None:
+        document["listed"] = message.listed
     return orjson.dumps(document).decode()
 
 
@@ -152,6 +185,11 @@ def _string(document: dict[str, Any], key: str) -> str | None:
     return value.strip() or None
 
 
+def _unread(document: dict[str, Any], key: str) -> str | None:
+    value = document.get(key)
+    return value.strip() or None if isinstance(value, str) else None
+
+
 def _constraints(document: dict[str, Any]) -> str:
     # Not trimmed: depex compares the edge's string with the file's on every update (contract, section 2).
     return document["constraints"] if _string(document, "constraints") else ANY
@@ -176,16 +214,10 @@ def _depth(document: dict[str, Any]) -> int | None:
 
 
 def _moment(document: dict[str, Any]) -> datetime | None:
-    value = _string(document, "moment")
-    if value is None:
-        return None
     try:
-        return datetime.fromisoformat(value)
-    except ValueError as error:
-        raise PoisonMessage(
-            f"moment is {_shown(value)}; a date and time of ISO 8601 such as 2025-10-09T10:00:00Z is wanted",
-            kind="bad_schema",
-        ) from error
+        return datetime.fromisoformat(_unread(document, "moment") or "")
+    except ValueError:
+        return None
 
 
 def _text(raw: bytes | str) -> str:
@@ -194,5 +226,8 @@ def _text(raw: bytes | str) -> str:
 
 def _shown(value: object) -> str:
     """A value as it may stand in a sentence: JSON's spelling, control characters escaped, shortened."""
-    text = orjson.dumps(value, default=str).decode()
+    try:
+        text = orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:
+        return f"a {type(value).__name__} that cannot be shown"  # So deep that it can be read, but not be written.
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

@@ -46,17 +46,18 @@ class Places:
         self._begin = begin
         self._endpoint_fails = endpoint_fails
         self._claim_at = 0.0
+        self._rest_s = 0.0
         self.look = asyncio.Event()
         """Set when there may be something to take."""
 
-    async def fill(self) -> None:
-        """Take what there is room for; wait a little if there is nothing, or no room. Raises RedisError."""
+    async def fill(self) -> bool:
+        """Take what there is room for; whether Redis was asked. Raises RedisError."""
         self.look.clear()
+        self._rest_s = _POLL_S
         total = self._total()
         room = min(total - len(self._in_flight), self._more())
         if room <= 0:
-            await self._wait(_POLL_S)
-            return
+            return False
         claims = time.monotonic() >= self._claim_at
         taken = await self._taker.take(
             any_places=room,
@@ -69,9 +70,13 @@ class Places:
         begun = sum(self._begin(entry) for entry in taken.entries)
         if claims and not any(entry.claimed for entry in taken.entries):
             self._claim_at = time.monotonic() + min(1.0, self._lease_s / 3)
-        if not begun:
-            await self._wait(_STOPPED_POLL_S if taken.stopped else _POLL_S)
+        if begun:
+            self._rest_s = 0.0
+        elif taken.stopped:
+            self._rest_s = _STOPPED_POLL_S
+        return True
 
-    async def _wait(self, longest_s: float) -> None:
-        with anyio.move_on_after(longest_s):
+    async def rest(self) -> None:
+        """Wait a little, if there was nothing to take or no room."""
+        with anyio.move_on_after(self._rest_s):
             await self.look.wait()

@@ -140,11 +140,15 @@ class Reader:
             async with anyio.create_task_group() as handlers, anyio.create_task_group() as loops:
                 loops.start_soon(self._remove_dead_consumers, name="dead consumers")
                 async with anyio.create_task_group() as readers:
-                    readers.start_soon(self._again_and_again, "forwarder", self._forward, name="forwarder")
+                    readers.start_soon(self._again_and_again, "forwarder", self._forward, no_rest, name="forwarder")
                     for ecosystem in self._ecosystems:
                         places = self._places[ecosystem.name] = self._make_places(ecosystem, handlers)
                         readers.start_soon(
-                            self._again_and_again, ecosystem.name, places.fill, name=f"places {ecosystem.name}"
+                            self._again_and_again,
+                            ecosystem.name,
+                            places.fill,
+                            places.rest,
+                            name=f"places {ecosystem.name}",
                         )
                 loops.cancel_scope.cancel()
             await self._leave()
@@ -176,8 +180,13 @@ class Reader:
         lanes = [lane for ecosystem in self._ecosystems for lane in self._keys.lanes(ecosystem.name)]
         return [self._keys.submissions, *lanes]
 
-    async def _again_and_again(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        """A step until `stop`, over outages of Redis and lost groups, which are made anew from the beginning."""
+    async def _again_and_again(
+        self, name: str, step: Callable[[], Awaitable[bool]], rest: Callable[[], Awaitable[None]]
+    ) -> None:
+        """A step (which says whether Redis was asked) and a rest, until `stop`.
+
+        Survives outages of Redis and lost groups, which are made anew from the beginning.
+        """
         wait_s = _POLL_S
         groups_known = False
         while not self._stopping.is_set():
@@ -186,7 +195,7 @@ class Reader:
                 if not groups_known:
                     await ensure_groups(self._redis, self._streams, self._group)
                     groups_known = True
-                await step()
+                was_asked = await step()
             except ResponseError as error:
                 if not is_group_missing(error):
                     wait_s = await self._sit_out(error, wait_s)
@@ -196,9 +205,11 @@ class Reader:
             except RedisError as error:
                 wait_s = await self._sit_out(error, wait_s)
             else:
-                self._outage.answered()
-                self._ready[name].set()
                 wait_s = _POLL_S
+                if was_asked:
+                    self._outage.answered()
+                    self._ready[name].set()
+                await rest()
         self._progress.ended(name)
 
     async def _sit_out(self, error: RedisError, wait_s: float) -> float:
@@ -208,9 +219,10 @@ class Reader:
             await self._stopping.wait()
         return min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
 
-    async def _forward(self) -> None:
+    async def _forward(self) -> bool:
         for name in await self._forwarder.forward():
             self._places[name].look.set()
+        return True
 
     async def _serve(self, entry: Entry, ecosystem: Ecosystem) -> None:
         """Handle one entry and settle it; a task of its own."""
@@ -332,6 +344,10 @@ class Reader:
             await remove_consumers(self._redis, self._streams, self._group, idle_s=0, only=self.consumer)
         except RedisError as error:
             logger.debug("consumers_not_removed", reason=str(error))
+
+
+async def no_rest() -> None:
+    """For a step that waits for work itself."""
 
 
 def _named(entry: Entry) -> dict[str, object]:

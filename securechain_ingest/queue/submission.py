@@ -109,6 +109,7 @@ def merged(earlier: Message, later: Message, announcements: Callable[[str, str],
         refresh=earlier.refresh or later.refresh,
         removed=earlier.removed or later.removed,
         at_least=at_least,
+        listed=later.listed or earlier.listed,
         depth=None if None in depths else max(depth for depth in depths if depth is not None),
         run=earlier.run or later.run,
     )

@@ -11,7 +11,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.model import PackageRef
+from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.feed import Feed
 from securechain_ingest.registries.maven.client import Maven
@@ -46,7 +46,14 @@ def registry_class(word: str) -> RegistryClass:
 
 def build_registries(http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Mapping[str, Registry]:
     """Every registered ecosystem's registry, by the `node_type` of messages (the graph label)."""
-    return {registry.ecosystem.label: registry(http, archives, pool) for registry in REGISTRIES}
+    return {
+        registry.ecosystem.label: registry(http, archives.of(_parser_of(registry.ecosystem)), pool)
+        for registry in REGISTRIES
+    }
+
+
+def _parser_of(ecosystem: Ecosystem) -> str:
+    return f"{ecosystem.name} {ecosystem.import_names_version}"
 
 
 def build_feeds(http: HttpClient, pool: ParserPool, folder: Path) -> Mapping[str, Feed]:

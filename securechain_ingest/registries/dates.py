@@ -15,7 +15,7 @@ def utc_seconds(text: object) -> str | None:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return _written(moment)
 
 
 def http_date_seconds(text: str | None) -> str | None:
@@ -23,6 +23,11 @@ def http_date_seconds(text: str | None) -> str | None:
     try:
         moment = parsedate_to_datetime(text or "")
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):
         return None
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return _written(moment)
+
+
+def _written(moment: datetime) -> str:
+    # Not by strftime, which writes the year 1 as `1`.
+    return f"{moment.replace(tzinfo=None, microsecond=0).isoformat()}Z"

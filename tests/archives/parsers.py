@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.zips import open_zip
+from securechain_ingest.errors import ArchiveRefused
 
 LIMITS = ArchiveLimits(max_members=1000, max_expanded_bytes=1_000_000)
 
@@ -28,5 +29,27 @@ def every_byte_backwards(file: BinaryIO) -> int:
     return size
 
 
+def fail_with(error: Exception) -> None:
+    raise error
+
+
 def die(_: BinaryIO) -> None:
     os.abort()
+
+
+def count_for_ever(*_: object) -> None:
+    while True:
+        pass
+
+
+def names_of_document(body: bytes, url: str) -> object:
+    """A parser of documents that does whatever the document says."""
+    return eval(body)
+
+
+def fill_memory(_: BinaryIO) -> None:
+    bytes(2**40)
+
+
+def damaged(_: BinaryIO) -> None:
+    raise ArchiveRefused("damaged", reason="damaged")

@@ -21,6 +21,7 @@ from securechain_ingest.archives.pool import INLINE_BYTES, ParserPool
 from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.errors import ArchiveRefused, Malformed, ParserLost, RateLimited
 from securechain_ingest.settings import ArchiveSettings
+from tests.archives.parsers import fail_with
 
 # Stops its process for good, which can be seen from outside.
 _STOP = functools.partial(signal.raise_signal, signal.SIGSTOP)
@@ -57,7 +58,7 @@ async def _until_busy(child: psutil.Process) -> None:
 
 async def test_a_value_of_any_size_goes_there_and_back(pool: ParserPool) -> None:
     for size in (0, 1, 300_000, 20_000_000):
-        assert len(await pool.run(bytes, size)) == size
+        assert len(await pool.run(bytes, size, timeout_s=30)) == size
         assert await pool.run(len, bytes(size)) == size
     rows = [(str(number), number) for number in range(100_000)]
     assert await pool.run(list, rows) == rows
@@ -104,8 +105,9 @@ async def test_a_child_that_died_while_idle_costs_nothing(pool: ParserPool) -> N
 async def test_a_hung_child_is_killed_after_its_time() -> None:
     async with ParserPool(ArchiveSettings(processes=1, timeout_s=0.5)) as pool:
         child = await _child(pool)
-        with pytest.raises(ParserLost, match=r"over 0\.5 s"):
+        with pytest.raises(ArchiveRefused, match=r"over 0\.5 s") as refused:
             await pool.run(_STOP)
+        assert refused.value.reason == "time"
         assert _gone(child)
         assert await pool.run(len, b"next") == 4
 
@@ -124,6 +126,9 @@ async def test_memory_beyond_the_limit_is_a_refusal_and_the_child_lives_on(pool:
         (eval, ("(lambda again: again(again))(lambda again: again(again))",), "RecursionError"),
         (open, ("/nonexistent",), "FileNotFoundError"),
         (operator.truediv, (1, 0), "ZeroDivisionError"),
+        (int, ("x",), r"ValueError: invalid literal for int\(\) with base 10: 'x'"),
+        (json.loads, ("{,}",), "JSONDecodeError"),
+        (bytes.decode, (b"\xff",), "UnicodeDecodeError"),
         (eval, ("lambda: None",), "lambda"),
         (eval, ("type('Foreign', (ValueError,), {}).__call__('a').__class__",), "Foreign"),
         (eval, ("(_ for _ in ()).throw(type('Foreign', (ValueError,), {})('told'))",), "told"),
@@ -139,13 +144,10 @@ async def test_what_a_parser_did_not_mean_to_raise_is_a_refusal(
 
 
 async def test_errors_that_a_parser_means_arrive_unchanged(pool: ParserPool) -> None:
-    with pytest.raises(ValueError, match=r"invalid literal for int\(\) with base 10: 'x'"):
-        await pool.run(int, "x")
-    with pytest.raises(json.JSONDecodeError) as undecoded:
-        await pool.run(json.loads, "{,}")
-    assert undecoded.value.pos == 1
-    with pytest.raises(UnicodeDecodeError, match="0xff"):
-        await pool.run(bytes.decode, b"\xff")
+    for error in (Malformed("no versions", url="http://registry.test/pkg"), MissingBytes(3, 9)):
+        with pytest.raises(type(error)) as raised:
+            await pool.run(fail_with, error)
+        assert (str(raised.value), vars(raised.value)) == (str(error), vars(error))
 
 
 @pytest.mark.parametrize(

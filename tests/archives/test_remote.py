@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import zipfile
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import MAX_RANGES, ArchiveReader, tail_window
-from securechain_ingest.errors import ArchiveRefused, ParserLost, TooLarge
+from securechain_ingest.errors import ArchiveRefused, ParserLost, TooLarge, Unavailable
 from securechain_ingest.settings import ArchiveSettings
 from tests.archives import parsers
 
@@ -178,4 +179,23 @@ async def test_a_refusal_or_a_lost_parser_is_told_and_leaves_nothing_behind(pool
     assert refused.value.reason == "not_a_zip"
     with pytest.raises(ParserLost):
         await reader.parse_whole(_URL, parsers.die)
+    assert _files(tmp_path) == []
+
+
+@pytest.mark.parametrize("payload_bytes", [1_000, 900_000])
+@pytest.mark.parametrize("honours_ranges", [True, False])
+async def test_an_archive_that_is_not_what_its_registry_tells_of_cannot_be_read_now(
+    pool: ParserPool, tmp_path: Path, payload_bytes: int, honours_ranges: bool
+) -> None:
+    body = _wheel(payload_bytes)
+    reader, digest = _reader(_Source(body, honours_ranges), pool, tmp_path), hashlib.sha256(body).hexdigest()
+
+    assert "FIRST" in (await reader.parse_whole(_URL, parsers.zip_names, sha256=digest))
+    assert "FIRST" in (await reader.parse_ranged(_URL, None, parsers.zip_names, window_bytes=65_536, sha256=digest))
+    other = "0" * 64
+    with pytest.raises(Unavailable, match=r"pkg-1-py3-none-any\.whl is not the archive"):
+        await reader.parse_whole(_URL, parsers.zip_names, sha256=other)
+    if payload_bytes < 65_536 or not honours_ranges:
+        with pytest.raises(Unavailable):
+            await reader.parse_ranged(_URL, None, parsers.zip_names, window_bytes=65_536, sha256=other)
     assert _files(tmp_path) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from packaging.version import InvalidVersion
@@ -68,6 +68,8 @@ def write(
     follow: bool = True,
     checked_at: datetime = MONDAY,
     properties: Mapping[str, str] | None = None,
+    gone: Iterable[str] = (),
+    listed: str | None = None,
 ) -> PackageWrite:
     package = Package(
         ref=ref,
@@ -78,7 +80,7 @@ def write(
         validator='"etag"',
         properties=properties or {},
     )
-    return PackageWrite(package, ratings or {}, names, checked_at, parents, follow)
+    return PackageWrite(package, ratings or {}, names, checked_at, parents, follow, frozenset(gone), listed)
 
 
 def link(

@@ -57,7 +57,6 @@ async def test_a_version_that_only_the_old_graph_has_is_completed(graph: Graph, 
         "weighted_mean": 0.0,
         "vulnerabilities": [],
         "release_date": "2021-05-11T14:15:36Z",
-        "removed": True,
     }
 
 

@@ -156,7 +156,7 @@ class Cut:
 def cut_graph(graph: Graph, transactions: int) -> Graph:
     """The same graph over such a connection."""
     cut: Any = Cut(graph._connection, transactions)
-    return Graph(cut, graph._settings, absent_retry_s=DAY_S)
+    return Graph(cut, graph._settings, absent_retry_s=DAY_S, queued_retry_s=7 * DAY_S)
 
 
 @pytest.mark.parametrize("before", [(), FIRST[:20], FIRST[::4]], ids=["new", "known", "known in parts"])
@@ -218,7 +218,9 @@ async def test_a_write_that_another_one_overtakes_gives_up_for_a_later_try(
 
     overtaken: Any = Overtaken(portions._connection, 4)
     with pytest.raises(StoreError, match="written by another one") as caught:
-        await Graph(overtaken, portions._settings, absent_retry_s=DAY_S).write_in_portions(giant(*FIRST))
+        await Graph(overtaken, portions._settings, absent_retry_s=DAY_S, queued_retry_s=7 * DAY_S).write_in_portions(
+            giant(*FIRST)
+        )
     assert caught.value.transient
     await assert_promises(read)
     await portions.write_in_portions(giant(*FIRST))

@@ -87,6 +87,46 @@ async def test_a_package_that_its_registry_lacks_is_not_queued_before_its_time(g
     assert [ref.purl for ref in (await graph.write([APP_NEEDS_SIX]))[0].to_queue] == ["pkg:pypi/six"]
 
 
+async def lose_the_queue(read: Reader, age: timedelta) -> None:
+    await read("MATCH (a:AbsentPackage) SET a.queued_at = $at", at=datetime.now(UTC) - age)
+
+
+@pytest.mark.parametrize("asks", ["require it", "settle", "require it once more"])
+async def test_a_package_whose_message_was_lost_is_queued_again_after_its_time(
+    graph: Graph, read: Reader, asks: str
+) -> None:
+    other = pypi("other")
+    requests = {
+        "require it": lambda: graph.write([write(other, version(other, "1.0", {SIX: "any"}))]),
+        "settle": lambda: graph.link([link(APP)]),
+        "require it once more": lambda: graph.write([APP_NEEDS_SIX]),
+    }
+    await graph.write([APP_NEEDS_SIX])
+    await lose_the_queue(read, timedelta(days=6, hours=23))
+    [early] = await requests[asks]()
+    assert early.to_queue == ()
+
+    await lose_the_queue(read, timedelta(days=7, hours=1))
+    [late] = await requests[asks]()
+    [later] = await requests[asks]()
+
+    assert [ref.purl for ref in late.to_queue] == ["pkg:pypi/six"]
+    assert later.to_queue == ()
+
+
+async def test_a_package_whose_message_was_lost_counts_as_awaited_after_its_time(graph: Graph, read: Reader) -> None:
+    await graph.write([APP_NEEDS_SIX])
+    await lose_the_queue(read, timedelta(days=6, hours=23))
+    assert await graph.names.states(SIX.ecosystem, ["pkg:pypi/six"]) == {}
+    await lose_the_queue(read, timedelta(days=7, hours=1))
+    assert (await graph.names.states(SIX.ecosystem, ["pkg:pypi/six"]))["pkg:pypi/six"].is_awaited
+
+
+async def test_what_was_never_to_be_followed_is_not_queued_however_long_it_waits(graph: Graph) -> None:
+    await graph.write([write(APP, version(APP, "1.0", {SIX: ">= 1"}), follow=False)])
+    assert await graph.names.states(SIX.ecosystem, ["pkg:pypi/six"]) == {}
+
+
 async def test_linking_a_package_that_is_not_there_fails_and_keeps_what_waits_for_it(
     graph: Graph, read: Reader
 ) -> None:

@@ -11,7 +11,15 @@ import pytest
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
-from securechain_ingest.errors import InvalidName, NotFound, TooLarge
+from securechain_ingest.errors import (
+    ArchiveRefused,
+    IngestError,
+    InvalidName,
+    NotFound,
+    ParserLost,
+    PoisonMessage,
+    TooLarge,
+)
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
@@ -22,7 +30,7 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
-from securechain_ingest.worker import Worker
+from securechain_ingest.worker import MAX_LOST_PARSERS, Worker
 from tests.graph.builders import PYPI, pypi, version, write
 from tests.graph.conftest import Reader, read
 from tests.queue.running import until
@@ -40,6 +48,7 @@ class Made:
     priorities: list[Priority] = field(default_factory=list)
     """Of the work that has asked."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)
+    names_error: IngestError | None = None
     ecosystem: Ecosystem = PYPI
     names: tuple[str, ...] | None = None
     """What the archive offers, if not the package's own name."""
@@ -59,6 +68,8 @@ class Made:
         return self.package
 
     async def import_names(self, package: Package) -> ImportNames:
+        if self.names_error is not None:
+            raise self.names_error
         return ImportNames(self.names or (package.ref.name,))
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
@@ -88,9 +99,10 @@ class Bench:
         removed: bool = False,
         refresh: bool = True,
         lane: Lane = Lane.CHANGED,
+        attempts: int = 0,
     ) -> Outcome:
         message = Message("PyPIPackage", "six", refresh=refresh, internal=True, at_least=at_least, removed=removed)
-        return await self.worker.handle(Delivery(message, lane, 0, redelivered=False))
+        return await self.worker.handle(Delivery(message, lane, attempts, redelivered=False))
 
     async def is_removed(self) -> bool:
         [node] = (await self._read.nodes("PyPIPackage")).values()
@@ -137,6 +149,30 @@ async def test_a_package_is_marked_as_removed_only_if_the_feed_says_so_and_its_d
     bench.registry.package = SIX
     await bench.serve()
     assert not await bench.is_removed()
+
+
+@pytest.mark.parametrize("at_least", ["9" * 4301, "7 8", "7\x00"])
+async def test_an_announcement_that_no_feed_makes_is_refused_at_once(bench: Bench, at_least: str) -> None:
+    with pytest.raises(PoisonMessage, match="at_least") as refused:
+        await bench.serve(at_least=at_least)
+    assert refused.value.kind == "bad_schema"
+    assert bench.registry.asked == []
+
+
+async def test_a_parser_that_was_ended_from_outside_is_no_strike_against_its_archive(bench: Bench) -> None:
+    bench.registry.opened.set()
+    bench.registry.names_error = ParserLost("the parsing process died (SIGKILL)")
+    for attempts in range(MAX_LOST_PARSERS - 1):
+        with pytest.raises(ParserLost):
+            await bench.serve(attempts=attempts)
+    # But it must not cost the message.
+    assert (await bench.serve(attempts=MAX_LOST_PARSERS - 1)).versions == 2
+
+
+async def test_an_archive_that_took_more_than_a_parse_may_have_costs_its_names_at_once(bench: Bench) -> None:
+    bench.registry.opened.set()
+    bench.registry.names_error = ArchiveRefused("that takes over 10 s of processor time", reason="cpu_time")
+    assert (await bench.serve()).versions == 2
 
 
 async def test_a_change_announced_during_a_fetch_is_fetched_after_it(bench: Bench) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from securechain_ingest.errors import CursorLost, StoreError, TooManyRemovals, Unavailable
@@ -9,8 +11,10 @@ from securechain_ingest.jobs import updates
 from securechain_ingest.jobs.comparison import ALWAYS_REMOVABLE
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
-from tests.graph.builders import MONDAY, pypi, version, write
+from tests.graph.builders import MONDAY, link, pypi, version, write
 from tests.jobs.feeds import Bench
+
+MANY = [f"package-{number}" for number in range(ALWAYS_REMOVABLE + 5)]
 
 
 async def followed(bench: Bench, *names: str) -> None:
@@ -132,7 +136,7 @@ async def test_everything_is_compared_when_changes_cannot_be_followed(bench: Ben
     assert cursor.value == "1"
 
 
-async def test_what_changes_while_everything_is_compared_is_told_by_the_next_changes(bench: Bench) -> None:
+async def test_what_changes_while_everything_is_compared_is_told_by_the_same_run(bench: Bench) -> None:
     await bench.store("a")
     bench.feed.listed = {"a": "1"}
     listing = bench.feed.listing
@@ -143,12 +147,103 @@ async def test_what_changes_while_everything_is_compared_is_told_by_the_next_cha
             yield page
 
     bench.feed.listing = changing  # type: ignore[assignment,method-assign]
-    await bench.update()
-    assert await bench.queued() == []
 
-    await bench.update()
+    run = await bench.update()
+
+    [message] = await bench.queued()
+    assert (message.package, message.at_least) == ("a", "2")
+    assert run.cursor_after == "1"
+    assert run.metrics["queued"] == 1
+
+
+async def test_after_a_comparison_with_a_list_read_earlier_its_changes_follow_in_the_same_run(bench: Bench) -> None:
+    await bench.store("a", "b")
+    bench.feed.listed = {"a": "1", "b": "1", "new": "1"}
+    await bench.ingest()
+    await bench.forget_queue()
+    bench.feed.changed = [Change("a", "2", False), Change("b", None, True), Change("a", "3", False)]
+    pages_read = bench.feed.pages_read
+
+    run = await bench.update()
+
+    assert bench.feed.pages_read == pages_read
+    assert [(message.package, message.at_least, message.removed) for message in await bench.queued()] == [
+        ("a", "3", False),
+        ("b", None, True),
+    ]
+    cursor = await bench.cursors.get("pypi")
+    assert cursor is not None
+    assert cursor.value == run.cursor_after == "3"
+    assert cursor.reconciled_at is not None
+
+
+async def test_a_feed_that_no_longer_reaches_back_to_the_list_leaves_the_rest_to_the_next_comparison(
+    bench: Bench,
+) -> None:
+    await bench.store("a")
+    bench.feed.listed = {"a": "2"}
+    bench.feed.forgotten = 5
+
+    run = await bench.update()
 
     assert await bench.queued_names() == ["a"]
+    assert run.cursor_after == "0"
+
+
+async def test_too_many_removals_since_the_list_was_read_fail_the_run_behind_the_comparison(bench: Bench) -> None:
+    await bench.store(*MANY)
+    bench.feed.listed = dict.fromkeys(MANY, "1")
+    await bench.ingest()
+    bench.feed.changed = [Change(name, None, True) for name in MANY]
+
+    with pytest.raises(TooManyRemovals):
+        await bench.update()
+
+    cursor = await bench.cursors.get("pypi")
+    assert cursor is not None
+    assert cursor.value == "0"
+
+
+async def test_a_listed_state_that_its_registry_was_asked_about_in_vain_is_not_asked_about_again(bench: Bench) -> None:
+    await followed(bench, "a")
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    bench.feed.listed = {"a": "2"}
+    await bench.update(reconcile="true")
+    [message] = await bench.queued()
+    assert (message.package, message.refresh, message.listed) == ("a", True, "2")
+    await bench.forget_queue()
+
+    # The registry confirms what the graph has, and its list goes on saying something else.
+    await bench.graph.link([replace(link(pypi("a"), checked_at=MONDAY), listed="2")])
+    await bench.update(reconcile="true")
+    assert await bench.queued() == []
+
+    bench.feed.listed = {"a": "3"}
+    await bench.update(reconcile="true")
+    assert await bench.queued_names() == ["a"]
+
+
+async def test_an_absent_package_that_is_listed_and_is_not_there_is_asked_for_once_a_listed_state(
+    bench: Bench,
+) -> None:
+    await bench.graph.write([write(pypi("b"), version(pypi("b"), "1.0", {pypi("late"): "any"}))])
+    await bench.graph.mark_absent(pypi("late"), MONDAY, "not there yet")
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    bench.feed.listed = {"b": "1", "late": "5"}
+    await bench.update(reconcile="true")
+    assert [(message.package, message.listed) for message in await bench.queued() if message.package == "late"] == [
+        ("late", "5")
+    ]
+    await bench.forget_queue()
+
+    await bench.graph.mark_absent(pypi("late"), MONDAY, "no versions", listed="5")
+    await bench.update(reconcile="true")
+    await bench.ingest()
+    assert "late" not in await bench.queued_names()
+
+    bench.feed.listed = {"b": "1", "late": "6"}
+    await bench.update(reconcile="true")
+    assert "late" in await bench.queued_names()
 
 
 async def test_a_package_that_is_no_longer_listed_is_asked_for_as_gone(bench: Bench) -> None:
@@ -174,9 +269,6 @@ async def test_a_package_that_was_marked_as_gone_is_not_asked_for_again_until_it
     await bench.update(reconcile="true")
 
     assert await bench.queued_names() == ["b"]
-
-
-MANY = [f"package-{number}" for number in range(ALWAYS_REMOVABLE + 5)]
 
 
 async def test_a_list_that_lacks_too_many_packages_marks_none_and_leaves_the_cursor(bench: Bench) -> None:

@@ -107,6 +107,18 @@ def test_the_unit_tells_systemd_of_readiness_and_reloads_by_sighup() -> None:
     assert service["ProtectSystem"] == "strict"
 
 
+def test_the_unit_is_bounded_and_reaches_no_metadata_service() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[method-assign, assignment]
+    unit.read(UNIT)
+    service = unit["Service"]
+    assert service["IPAddressDeny"] == "link-local"
+    assert re.fullmatch(r"\d+G", service["MemoryMax"])
+    assert int(service["TasksMax"]) >= 512
+    # A parser that runs out of memory must not stop the whole service.
+    assert service["OOMPolicy"] == "continue"
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     # The one thing that cannot be there is the installed program; any executable stands in for it.

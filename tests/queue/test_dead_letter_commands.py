@@ -51,6 +51,14 @@ async def test_dead_letters_are_listed_by_page_and_by_kind(redis: Redis, queue: 
     assert [letter.entry_id for letter in chosen] == [ids[0], ids[2]]
 
 
+@pytest.mark.parametrize("attempts", ["9" * 5000, "²", "-1", ""])
+async def test_a_dead_letter_whose_attempts_are_no_number_is_listed(
+    redis: Redis, queue: QueueSettings, attempts: str
+) -> None:
+    await redis.xadd(Keys(queue.stream).dead_letters, {"data": "d", "error": "foreign", "attempts": attempts})
+    assert [letter.attempts for letter in await list_dead_letters(redis, queue, limit=1)] == [0]
+
+
 async def test_a_dead_letter_is_shown_whole(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:
     letter = await show_dead_letter(redis, queue, ids[1])
     assert letter is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from securechain_ingest.errors import NotFound, StoreAway, StoreError
 from securechain_ingest.queue.deliveries import Delivery, Outcome
@@ -49,6 +51,19 @@ async def test_messages_that_were_sent_before_the_group_existed_are_served(redis
     assert not any(delivery.redelivered or delivery.attempts for delivery in handler.deliveries)
     assert await counters(redis, queue) == {"total_processed": 2, "successful": 2}
     await assert_no_leak(redis, queue)
+
+
+async def test_a_key_that_nobody_knows_is_told_once_and_its_message_served(redis: Redis, queue: QueueSettings) -> None:
+    for package in ("six", "flask"):
+        document: dict[str, object] = {"package": package, "colour": "blue", "moment": [], "vendor": 7}
+        await redis.xadd(queue.stream, {"data": json.dumps(document | {"node_type": "PyPIPackage"})})
+    handler = Recorder()
+    with capture_logs() as lines:
+        async with running(redis, queue, handler):
+            await until(lambda: is_idle(redis, queue))
+    assert sorted(handler.packages) == ["flask", "six"]
+    told = [line for line in lines if line["event"] == "message_key_unknown"]
+    assert [(line["key"], line["log_level"]) for line in told] == [("colour", "warning")]
 
 
 @pytest.mark.parametrize("lane", [None, *Lane])

@@ -53,6 +53,12 @@ async def test_news_of_a_waiting_package_goes_into_its_message(redis: Redis, que
     assert await counts(redis, queue) == {"first:open": 1, "second:merged": 1}
 
 
+async def test_the_last_state_that_a_list_had_is_kept(redis: Redis, queue: QueueSettings) -> None:
+    for message in (change(), change(listed="5"), change(at_least="6"), change(listed="7"), change()):
+        await add(redis, queue, message)
+    assert await waiting(redis, queue) == [change(at_least="6", listed="7")]
+
+
 async def test_a_run_counts_for_a_waiting_message_of_nobody(redis: Redis, queue: QueueSettings) -> None:
     await add(redis, queue, change())
     await add(redis, queue, change(run="first"))

@@ -2,7 +2,16 @@
 
 import pytest
 
-from securechain_ingest.registries.dates import http_date_seconds
+from securechain_ingest.registries.dates import http_date_seconds, utc_seconds
+
+
+def test_a_date_of_the_first_centuries_has_four_digits_of_a_year() -> None:
+    assert utc_seconds("0001-01-02T03:04:05Z") == "0001-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "100000000000000000000-01-01", "0001-01-01T00:00:00+01:00", 7, None])
+def test_what_is_no_time_that_can_be_held_is_unknown(text: object) -> None:
+    assert utc_seconds(text) is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from securechain_ingest.errors import CursorLost, Unavailable
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries import REGISTRIES, registry_class
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.registries.asking import FeedSite, changed, feed_site, listed
 from tests.registry_server import Fault, Kind, Server
@@ -55,6 +55,15 @@ async def test_all_packages_that_changed_since_the_cursor_are_told(site: FeedSit
     assert {change.name for change in changes} >= {name(site.ecosystem, number) for number in (3, 7, 30, 31)}
     assert not any(change.removed for change in changes)
     assert later != cursor
+    # What is announced travels in a message, and what no feed says is refused there.
+    rule = registry_class(site.ecosystem).ecosystem.announced
+    assert all(change.at_least is None or rule.fullmatch(change.at_least) for change in changes)
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.ecosystem.name)
+@pytest.mark.parametrize("at_least", ["", " ", "a\x00b", "\n1", "9" * 4301, "x" * 2000, "1 " * 10 + "\t"])
+def test_no_feed_announces_anything_at_all(registry: RegistryClass, at_least: str) -> None:
+    assert not registry.ecosystem.announced.fullmatch(at_least)
 
 
 async def test_from_the_cursor_of_an_earlier_reading_only_what_changed_since_is_told(site: FeedSite) -> None:

@@ -19,6 +19,10 @@ class Kind(StrEnum):
     """A page of a proxy, with status 200."""
     TRUNCATED = "truncated"
     """Half of the body, as if that were all of it."""
+    BODY = "body"
+    """`body` with the headers of the right one, as if it were that; without its digest, unless `keeps_digest`."""
+    NO_DIGEST = "no-digest"
+    """Without the header that tells the digest."""
     CORRUPT_GZIP = "corrupt-gzip"
     """A body that claims to be gzip and breaks in the middle."""
     WRONG_CONTENT_RANGE = "wrong-content-range"
@@ -43,6 +47,8 @@ class Fault:
     status: int = 503
     retry_after: str | None = None
     after_bytes: int | None = None
+    body: bytes = b""
+    keeps_digest: bool = False
     pause_s: float = 0.1
 
 
@@ -93,6 +99,12 @@ def spoil(fault: Fault, response: Response) -> Response:
             return Response(200, (("Content-Type", "text/html"),), b"<html><body>Please log in.</body></html>")
         case Kind.TRUNCATED:
             return replace(response, body=response.body[: len(response.body) // 2])
+        case Kind.BODY:
+            left_out = {"Content-Encoding"} | (set() if fault.keeps_digest else {"Repr-Digest"})
+            headers = tuple(pair for pair in response.headers if pair[0] not in left_out)
+            return Response(200, headers, fault.body)
+        case Kind.NO_DIGEST:
+            return replace(response, headers=tuple(pair for pair in response.headers if pair[0] != "Repr-Digest"))
         case Kind.CORRUPT_GZIP:
             headers = tuple(pair for pair in response.headers if pair[0] != "Content-Encoding")
             return Response(response.status, (*headers, ("Content-Encoding", "gzip")), _broken_gzip(response.body))

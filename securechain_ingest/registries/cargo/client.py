@@ -21,7 +21,7 @@ from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Packag
 from securechain_ingest.registries.cargo import names
 from securechain_ingest.registries.cargo.feed import CargoFeed
 from securechain_ingest.registries.cargo.import_names import read_crate
-from securechain_ingest.registries.cargo.index import default_version, parse_index
+from securechain_ingest.registries.cargo.index import parse_index
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 
@@ -52,14 +52,15 @@ class Cargo:
         package = await self._pool.parse_document(parse_index, response.body, ref, url)
         if at_least is not None and at_least not in {version.name for version in package.versions}:
             raise Stale(f"{url} lacks version {at_least}, which has been announced", url=url)
-        return replace(package, artifacts=(self._artifact(package),), validator=response.validator)
+        return replace(package, artifacts=tuple(map(self._located, package.artifacts)), validator=response.validator)
 
     async def import_names(self, package: Package) -> ImportNames:
         """The public paths in the newest archive, and the repository that it names; see `Registry.import_names`."""
         if not package.artifacts:
             return ImportNames(self.fallback_names(package.ref))
         parse = partial(read_crate, limits=self._pool.limits)
-        return await self._archives.parse_whole(package.artifacts[0].url, parse)
+        [artifact] = package.artifacts
+        return await self._archives.parse_whole(artifact.url, parse, sha256=artifact.sha256)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The crate whose name has `-` for `_` or the other way round, which the registry takes for the same name."""
@@ -87,9 +88,8 @@ class Cargo:
     def _index_url(self, name: str) -> str:
         return self._http.url("crates_index", names.index_path(name))
 
-    def _artifact(self, package: Package) -> Artifact:
-        version, name = default_version(package.versions), package.ref.registry_name
-        filename = f"{name}-{version}.crate"
+    def _located(self, artifact: Artifact) -> Artifact:
+        name = artifact.filename.removesuffix(f"-{artifact.version}.crate")
         # Object stores take a plus sign for a blank.
-        url = self._http.url("crates_static", f"crates/{name}/{quote(filename, safe='')}")
-        return Artifact(url, filename, version, size=None)
+        url = self._http.url("crates_static", f"crates/{name}/{quote(artifact.filename, safe='')}")
+        return replace(artifact, url=url)

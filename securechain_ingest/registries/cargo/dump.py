@@ -20,7 +20,8 @@ from typing import BinaryIO, Final, TextIO, cast
 
 from isal import isal_zlib
 
-from securechain_ingest.archives.limits import ArchiveLimits
+from securechain_ingest.archives.faults import tell
+from securechain_ingest.archives.limits import ArchiveLimits, Budget
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, read_directory
 from securechain_ingest.errors import ArchiveRefused, Malformed
@@ -52,7 +53,7 @@ class Member:
 def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict[str, Member]:
     """The two tables of a zip of `size` bytes, by its last ones. Raises Malformed."""
     try:
-        members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), limits)
+        members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), Budget(limits))
     except (ArchiveRefused, MissingBytes) as error:
         raise Malformed(f"{url} is no zip that can be read ({error})", url=url) from error
     found = {}
@@ -138,10 +139,14 @@ class _Listing:
         if not set(columns) <= set(header):
             raise Malformed(f"{table} of {self._url} lacks one of the columns {', '.join(columns)}", url=self._url)
         places = [header.index(column) for column in columns]
+        left_out = 0
         for row in filter(None, rows):
-            if len(row) != len(header):
-                raise Malformed(f"{table} of {self._url} has a row of {len(row)} columns", url=self._url)
-            yield tuple(row[place] for place in places)
+            if len(row) == len(header):
+                yield tuple(row[place] for place in places)
+            else:
+                left_out += 1
+        if left_out:
+            tell("lines_unreadable", url=self._url, count=left_out, first=f"a row of {table} of another length")
 
 
 def _expanded(packed: BinaryIO, member: Member, what: str, url: str) -> Iterator[bytes]:

@@ -12,12 +12,14 @@ from typing import Any, Final
 
 import orjson
 
-from securechain_ingest.errors import InvalidName, Malformed, NotFound
-from securechain_ingest.model import Package, PackageRef, Requirement, Version
+from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.cargo.constraints import joined
 from securechain_ingest.registries.cargo.names import identify, name_key, version_purl
 from securechain_ingest.registries.cargo.revision import revision, version_digest
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.digests import sha256
+from securechain_ingest.registries.lines import Lines
 from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
 
 _NORMAL: Final = (None, "normal")
@@ -26,14 +28,17 @@ _OWN_INDEX: Final = "crates.io-index"
 
 
 def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
-    """The package that an index file describes, without artifacts and validator.
+    """The package that an index file describes, without validator; its artifact is without an address.
 
-    Raises NotFound for a file without a version, Malformed for one with a damaged line or about another crate: a line
-    that were skipped would be a version that silently disappears.
+    A line that cannot be read is told and left out, and then what is not listed may be there all the same. Raises
+    Malformed for a file without a version or about another crate: a crate that does not exist has no file.
     """
-    lines = list(_lines(body, ref, url))
+    file = Lines(url)
+    raw = body.split(b"\n")
+    _refuse_cut_off(raw[-1], ref, url)
+    lines = list(file.read(raw, _line))
     if not lines:
-        raise NotFound(f"{ref.registry_name} has no versions in the crates index", url=url)
+        raise Malformed(f"the index file of {ref.registry_name} is empty", url=url)
     ref = _own_spelling(lines[-1]["name"], ref, url)
     versions = {line["vers"]: _version(ref, line) for line in lines}
     return Package(
@@ -41,9 +46,10 @@ def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
         vendor=None,
         repository_url=None,
         versions=tuple(versions.values()),
-        artifacts=(),
+        artifacts=(_artifact(ref, default_version(versions.values()), lines),),
         validator=None,
         revision=revision(version_digest(version.name, version.yanked) for version in versions.values()),
+        lists_all_versions=not file.left_out,
     )
 
 
@@ -54,23 +60,29 @@ def default_version(versions: Collection[Version]) -> str:
     return max(releases or usable or versions, key=lambda version: _order(version.name)).name
 
 
-def _lines(body: bytes, ref: PackageRef, url: str) -> Iterator[dict[str, Any]]:
-    for number, text in enumerate(body.split(b"\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            line = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise _malformed(ref, number, f"is not JSON ({error})", url) from error
-        if not isinstance(line, dict) or not _is_text(line.get("name")) or not _is_text(line.get("vers")):
-            raise _malformed(ref, number, "names no version", url)
-        if not isinstance(line.get("deps", []), list | None):
-            raise _malformed(ref, number, "has no list of dependencies", url)
-        yield line
+def _artifact(ref: PackageRef, version: str, lines: Iterable[dict[str, Any]]) -> Artifact:
+    digests = {line["vers"]: line.get("cksum") for line in lines}
+    return Artifact("", f"{ref.registry_name}-{version}.crate", version, size=None, sha256=sha256(digests[version]))
 
 
-def _malformed(ref: PackageRef, number: int, what: str, url: str) -> Malformed:
-    return Malformed(f"line {number} of the index file of {ref.registry_name} {what}", url=url)
+def _line(text: bytes) -> dict[str, Any] | None:
+    """None for an empty one. Raises ValueError, TypeError."""
+    if not text.strip():
+        return None
+    line = orjson.loads(text)
+    if not isinstance(line, dict) or not _is_text(line.get("name")) or not _is_text(line.get("vers")):
+        raise ValueError("it names no version")
+    if not isinstance(line.get("deps", []), list | None):
+        raise TypeError("it has no list of dependencies")
+    return line
+
+
+def _refuse_cut_off(last: bytes, ref: PackageRef, url: str) -> None:
+    """Without a line's end behind it the last one may be the beginning of one. Raises Malformed."""
+    try:
+        orjson.loads(last.strip() or b"null")
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the index file of {ref.registry_name} is cut off in its last line", url=url) from error
 
 
 def _is_text(value: object) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import NamedTuple
 
 from lxml import etree
 
 from securechain_ingest.errors import Malformed
+from securechain_ingest.registries.lines import Lines
 from securechain_ingest.registries.xml_documents import load_xml
 
 
@@ -22,12 +24,12 @@ class Update(NamedTuple):
 
 
 def parse_updates(body: bytes, url: str) -> list[Update]:
-    """The feed's items, oldest first. Raises Malformed, also for an item that does not tell its crate or date."""
+    """The feed's items, oldest first; one that does not tell its crate or date is left out. Raises Malformed."""
     root = load_xml(body, url)
     channel = root.find("channel")
     if root.tag != "rss" or channel is None:
         raise Malformed(f"{url} is no RSS feed", url=url)
-    return sorted(_update(item, url) for item in channel.iter("item"))
+    return sorted(Lines(url).read(channel.iter("item"), partial(_update, url=url)))
 
 
 def _update(item: etree._Element, url: str) -> Update:
@@ -36,7 +38,7 @@ def _update(item: etree._Element, url: str) -> Update:
     try:
         moment = parsedate_to_datetime(published)
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, TypeError) as error:
         raise Malformed(f"{url} has an item whose pubDate is {published[:60]!r}", url=url) from error
     if not name or not version:
         raise Malformed(f"{url} has an item that names no crate or no version", url=url)

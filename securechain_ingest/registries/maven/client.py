@@ -18,6 +18,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import NotFound, Stale
 from securechain_ingest.http.client import HttpClient
+from securechain_ingest.http.freshness import is_uncached
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, ImportNames, KnownPackage, Package, PackageRef, Version
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.maven import names
@@ -27,6 +28,7 @@ from securechain_ingest.registries.maven.index_records import listed_versions, r
 from securechain_ingest.registries.maven.metadata import by_preference, near_folders, parse_metadata
 from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.package import package_properties, vendor_of_group
+from securechain_ingest.registries.maven.presence import refuse_withheld
 from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.repository import vendor_of
@@ -74,7 +76,12 @@ class Maven:
         told = known.versions if known else frozenset()
         announced, is_old = listed_versions(at_least)
         validator = known.validator if known and told.issuperset(announced) else None
-        listing = await self._listing(ref, validator, is_announced=bool(announced))
+        try:
+            listing = await self._listing(ref, validator, is_announced=bool(announced))
+        except NotFound as error:
+            if told and is_uncached():
+                await refuse_withheld(self._http, ref, told, error)
+            raise
         if listing is None:
             return Unchanged(ref, revision(told))
         listed, new_validator = listing

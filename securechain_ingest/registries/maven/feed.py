@@ -24,6 +24,8 @@ logger = structlog.get_logger(__name__)
 
 MAX_CHUNK_BYTES: Final = 1024 * 1024 * 1024
 
+_MAX_PROPERTIES_BYTES: Final = 1024 * 1024
+
 INDEX_TIMEOUT_S: Final = 3600.0
 """For reading Central's index of some sixty million documents, which takes two minutes of one processor."""
 CHUNK_TIMEOUT_S: Final = 600.0
@@ -91,10 +93,11 @@ class MavenFeed:
     async def _properties(self) -> IndexProperties:
         url = self._http.url("maven_central", f"{_INDEX}.properties")
         try:
-            answer = await self._http.get(url)
+            answer = await self._http.get(url, limit_bytes=_MAX_PROPERTIES_BYTES)
         except NotFound as error:
             raise Malformed(f"{url} does not exist: this repository publishes no index", url=url) from error
-        return parse_index_properties(answer.body, url)
+        properties: IndexProperties = await self._pool.parse_document(parse_index_properties, answer.body, url)
+        return properties
 
     async def _chunk(self, chain: str, number: int) -> Changes:
         url = self._http.url("maven_central", f"{_INDEX}.{number}.gz")

@@ -17,10 +17,10 @@ Folders that no `import` can name (META-INF, `1.0`) are no packages, and the def
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import BinaryIO, Final
 
 from securechain_ingest.archives.limits import ArchiveLimits
@@ -40,7 +40,7 @@ _AAR_CLASSES: Final = re.compile(r"classes\.jar|libs/[^/]+\.jar")
 
 def read_jar(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
     """The shortest packages of a jar, war or aar; `fallback` if it has none. Raises ArchiveRefused, MissingBytes."""
-    found = import_names(shortest(_packages(open_zip(file, limits), limits)), separator=".")
+    found = import_names(shortest(_packages(open_zip(file, limits))), separator=".")
     return found if found.names else replace(found, names=fallback)
 
 
@@ -54,12 +54,12 @@ def shortest(packages: Iterable[str]) -> list[str]:
     return [package[:-1] for package in kept]
 
 
-def _packages(listing: ZipListing, limits: ArchiveLimits) -> set[str]:
-    jars = [listing, *(open_zip(io.BytesIO(contents), limits) for contents in _aar_jars(listing))]
+def _packages(listing: ZipListing) -> set[str]:
+    jars = chain([listing], _aar_jars(listing))
     classes = (match for jar in jars for name in jar.names() if (match := _CLASS.fullmatch(name)))
     return {match[1].rstrip("/").replace("/", ".") for match in classes}
 
 
-def _aar_jars(listing: ZipListing) -> Iterator[bytes]:
+def _aar_jars(listing: ZipListing) -> Iterator[ZipListing]:
     if _AAR_MARK in listing:
-        yield from (listing.read(name) for name in listing.names() if _AAR_CLASSES.fullmatch(name))
+        yield from (listing.inner(name) for name in listing.names() if _AAR_CLASSES.fullmatch(name))

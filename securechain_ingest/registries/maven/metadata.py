@@ -11,23 +11,32 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import unquote
 
-from securechain_ingest.errors import NotFound
+from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.maven.versions import VersionKey, is_release, version_key
 from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
 
 _FOLDER: Final = re.compile(rb"""<a\s[^<>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
 
+_OTHER_LISTS: Final = frozenset({"plugins", "version"})
+"""Elements of the metadata of a group and of one version."""
+
 _DATE: Final = re.compile(r"(?:19|20)\d{6}(?!\d)", re.ASCII)
 
 
 def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
-    """The versions, each once, as listed. Raises Malformed for what is no such list, NotFound for one without any."""
-    versioning = children(children(parse_xml(body, "metadata", url)).get("versioning"))
+    """The versions, each once, as listed. Raises Malformed for what is no such list or an empty one.
+
+    Raises NotFound for what lists other things: a group's plugins, or the files of one snapshot.
+    """
+    contents = children(parse_xml(body, "metadata", url))
+    versioning = children(contents.get("versioning"))
     listed = (text_of(element) for element in versioning.get("versions", ()))
     versions = tuple(dict.fromkeys(version for version in listed if version.strip(".") and "/" not in version))
     if not versions:
-        raise NotFound(f"{ref.registry_name} has no versions in the Maven repository", url=url)
+        if contents.keys() & _OTHER_LISTS:
+            raise NotFound(f"{ref.registry_name} has no versions in the Maven repository", url=url)
+        raise Malformed(f"the repository's list of the versions of {ref.registry_name} is empty", url=url)
     return versions
 
 

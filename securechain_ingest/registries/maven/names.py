@@ -31,6 +31,7 @@ MAVEN: Final = Ecosystem(
     range_key=order_key,
     namespace_separator=":",
     join_announcements=join_announcements,
+    announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
 )
 
 MAX_NAME_LENGTH: Final = 512

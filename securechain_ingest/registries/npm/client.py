@@ -61,7 +61,8 @@ class Npm:
         if not package.artifacts:
             return ImportNames(self.fallback_names(package.ref))
         parse = partial(read_tarball, limits=self._pool.limits, name=package.ref.registry_name)
-        return await self._archives.parse_whole(package.artifacts[0].url, parse)
+        artifact = package.artifacts[0]
+        return await self._archives.parse_whole(artifact.url, parse, digest=artifact.digest)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         """None: the registry's search is limited too strictly to be asked for a mistyped name."""

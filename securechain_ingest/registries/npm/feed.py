@@ -18,9 +18,13 @@ from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
 from securechain_ingest.registries.json_documents import load_object
+from securechain_ingest.registries.lines import Lines
 
 LIMIT: Final = 10_000
 """Rows of one page, the most that the service gives."""
+
+_MAX_STATE_BYTES: Final = 1024 * 1024
+"""Of what the service says of itself: half a kilobyte."""
 
 _OVERLAP: Final = 100
 """Sequence numbers that are read again after the head was taken: writers are not strictly in turn."""
@@ -77,7 +81,8 @@ class NpmFeed:
 
     async def _newest(self) -> int:
         url = self._http.url("npm_replicate", "")
-        newest = load_object((await self._http.get(url, accept="application/json")).body, url).get("update_seq")
+        response = await self._http.get(url, accept="application/json", limit_bytes=_MAX_STATE_BYTES)
+        newest = (await self._pool.parse_document(load_object, response.body, url)).get("update_seq")
         if (number := _number(newest)) is None:
             raise Malformed(f"{url} does not tell its update_seq", url=url)
         return number
@@ -88,14 +93,11 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[Changes, int]:
     document = load_object(body, url)
     found: dict[str, Change] = {}
     last = since
-    for row in _rows(document, "results", url):
-        name, number = row.get("id"), _number(row.get("seq"))
-        if not isinstance(name, str) or number is None:
-            raise Malformed(f"{url} has a row without a package or without a number", url=url)
+    for number, change in Lines(url).read(_rows(document, "results", url), _change):
         last = max(last, number)
-        if not name.startswith("_"):
-            found.pop(name, None)
-            found[name] = Change(name, _revision(row), row.get("deleted") is True)
+        if not change.name.startswith("_"):
+            found.pop(change.name, None)
+            found[change.name] = change
     told = _number(document.get("last_seq"))
     rows = len(document["results"])
     if told is None or told < last or (rows and told == since):
@@ -106,17 +108,26 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[Changes, int]:
 def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:
     """A page of `_all_docs` without the row that it begins with again, and how many rows it had. Raises Malformed."""
     rows = _rows(load_object(body, url), "rows", url)
-    entries: list[Listed] = []
-    last = behind
-    for row in rows:
-        name, value = row.get("id"), row.get("value")
-        if not isinstance(name, str):
-            raise Malformed(f"{url} has a row without a package", url=url)
-        last = name
-        if name != behind and not name.startswith("_"):
-            revision = value.get("rev") if isinstance(value, dict) else None
-            entries.append(Listed(name, revision if isinstance(revision, str) else None))
-    return ListingPage(pack(entries), len(entries), last), len(rows)
+    listed = list(Lines(url).read(rows, _listed))
+    entries = [entry for entry in listed if entry.name != behind and not entry.name.startswith("_")]
+    return ListingPage(pack(entries), len(entries), listed[-1].name if listed else behind), len(rows)
+
+
+def _change(row: Any) -> tuple[int, Change]:
+    """A row's number and what it says. Raises ValueError."""
+    name, number = row["id"], _number(row.get("seq"))
+    if not isinstance(name, str) or number is None:
+        raise ValueError("it has no package or no number")
+    return number, Change(name, _revision(row), row.get("deleted") is True)
+
+
+def _listed(row: Any) -> Listed:
+    """Raises TypeError, KeyError."""
+    name, value = row["id"], row.get("value")
+    if not isinstance(name, str):
+        raise TypeError("it has no package")
+    revision = value.get("rev") if isinstance(value, dict) else None
+    return Listed(name, revision if isinstance(revision, str) else None)
 
 
 def revision_number(revision: str | None) -> int | None:
@@ -134,9 +145,9 @@ def _revision(row: dict[str, Any]) -> str | None:
     return None
 
 
-def _rows(document: dict[str, Any], key: str, url: str) -> list[dict[str, Any]]:
+def _rows(document: dict[str, Any], key: str, url: str) -> list[Any]:
     rows = document.get(key)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list):
         raise Malformed(f"{url} has no list of {key}", url=url)
     return rows
 

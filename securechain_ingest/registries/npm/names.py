@@ -22,6 +22,7 @@ NPM: Final = Ecosystem(
     osv="npm",
     version_key=version_key,
     import_names_version=3,
+    announced=re.compile(r"[0-9]{1,18}-[!-~]{1,200}"),
 )
 
 MAX_NAME_LENGTH: Final = 214

@@ -29,10 +29,10 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
     """The package that a packument describes, without validator. Raises NotFound for one that has no versions (any
-    more), Malformed for what is no packument or another package's.
+    more) and says since when, Malformed for what is no packument or another package's.
     """
     document = _loads(body, ref, url)
-    if not isinstance(document, dict) or not ("versions" in document or "time" in document):
+    if not isinstance(document, dict) or not (_table(document.get("versions")) or _table(document.get("time"))):
         raise Malformed(f"the registry's answer about {ref.registry_name} is not a package document", url=url)
     ref = _own_spelling(document, ref, url)
     manifests = {name: _table(manifest) for name, manifest in _table(document.get("versions")).items() if name.strip()}
@@ -149,7 +149,8 @@ def _repository_candidates(document: dict[str, Any], manifest: dict[str, Any]) -
 
 
 def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
-    url = _table(manifest.get("dist")).get("tarball")
+    dist = _table(manifest.get("dist"))
+    url, digest = dist.get("tarball"), dist.get("integrity") or dist.get("shasum")
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         return ()
     try:
@@ -158,7 +159,7 @@ def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
         return ()
     # `dist.unpackedSize` is about the contents; nothing tells the size of the file.
     filename = unquote(parts.path.rpartition("/")[2])
-    return (Artifact(url, filename, version, size=None),)
+    return (Artifact(url, filename, version, size=None, digest=digest if isinstance(digest, str) else None),)
 
 
 def _table(value: object) -> dict[str, Any]:

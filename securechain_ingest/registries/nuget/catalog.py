@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin
 
 from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.json_documents import load_object
+from securechain_ingest.registries.lines import Lines
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(?:Z|\+00:00)?", re.ASCII)
 _LEAF: Final = re.compile(r"/data/(\d{4})\.(\d\d)\.(\d\d)\.(\d\d)\.(\d\d)\.(\d\d)/[^/]*$", re.ASCII)
@@ -82,14 +84,17 @@ def parse_index(body: bytes, url: str) -> Index:
 def parse_page(body: bytes, url: str) -> Page:
     """Raises Malformed."""
     document = load_object(body, url)
-    events = []
-    for item in _items(document, url):
-        name, version = item.get("nuget:id"), item.get("nuget:version")
-        if not isinstance(name, str) or not name or not isinstance(version, str):
-            raise Malformed(f"{url} has an item that names no package or no version", url=url)
-        # What has another type than the two that are documented says at least that something happened.
-        events.append(Event(_stamp(item, url), not str(item.get("@type")).endswith(_DELETE), name, version))
+    events = Lines(url).read(_items(document, url), partial(_event, url=url))
     return Page(_stamp(document, url), tuple(sorted(events)))
+
+
+def _event(item: dict[str, Any], url: str) -> Event:
+    """Raises Malformed."""
+    name, version = item.get("nuget:id"), item.get("nuget:version")
+    if not isinstance(name, str) or not name or not isinstance(version, str):
+        raise Malformed(f"{url} has an item that names no package or no version", url=url)
+    # What has another type than the two that are documented says at least that something happened.
+    return Event(_stamp(item, url), not str(item.get("@type")).endswith(_DELETE), name, version)
 
 
 def _items(document: dict[str, Any], url: str) -> list[dict[str, Any]]:

@@ -72,7 +72,9 @@ class NuGet:
         announced = normal_stamp(at_least)
         if announced and not _shows(announced, package.revision, newest(document.written for document in documents)):
             raise Stale(f"{url} is of {package.revision}, and {announced} has been announced", url=url)
-        return replace(package, validator=response.validator)
+        # What is not finished is to be read again, whatever its date.
+        is_whole = all(document.is_whole for document in documents)
+        return replace(package, validator=response.validator if is_whole else None)
 
     async def _pages(self, ref: PackageRef, urls: tuple[str, ...]) -> list[Registration]:
         """All at once; the first failure ends them."""
@@ -88,9 +90,8 @@ class NuGet:
         try:
             response = await self._http.get(url)
         except NotFound as error:
-            raise Malformed(
-                f"the registry lists a page of {ref.registry_name} that it lacks: {error}", url=url
-            ) from error
+            # Pages are named after what is in them: the index is being written anew.
+            raise Stale(f"the registry lists a page of {ref.registry_name} that it lacks: {error}", url=url) from error
         page: Registration = await self._pool.parse_document(parse_registration, response.body, ref, response.url)
         if page.pages:
             raise Malformed(f"a page of {ref.registry_name} in the registry leads to further pages", url=url)
@@ -99,7 +100,7 @@ class NuGet:
     async def _services(self) -> Services:
         """Where the resources lie: as the service index says, or as usual if the server has none."""
         if self._known_services is None:
-            self._known_services = await service_index.find_services(self._http)
+            self._known_services = await service_index.find_services(self._http, self._pool)
         return self._known_services or service_index.default_services(self._http)
 
     async def import_names(self, package: Package) -> ImportNames:
@@ -115,7 +116,8 @@ class NuGet:
         if services.search is None or urlsplit(services.search).hostname != urlsplit(services.registrations).hostname:
             return ()
         url = f"{services.search}?q={quote(ref.registry_name, safe='')}&take={service_index.NEAR_NAMES}&prerelease=true"
-        return service_index.found_names((await self._http.get(url)).body, url)
+        response = await self._http.get(url, limit_bytes=service_index.MAX_BYTES)
+        return await self._pool.parse_document(service_index.found_names, response.body, url)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The id, which most packages' main namespace is."""

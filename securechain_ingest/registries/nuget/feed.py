@@ -91,7 +91,7 @@ class NuGetFeed:
         return held == listed
 
     async def _index(self) -> tuple[str, Index]:
-        url = (await find_services(self._http) or default_services(self._http)).catalog
+        url = (await find_services(self._http, self._pool) or default_services(self._http)).catalog
         if url is None:
             base = self._http.url("nuget_api", "")
             raise Malformed(f"the service index of {base} names no catalog", url=base)

@@ -25,6 +25,7 @@ NUGET: Final = Ecosystem(
     range_key=range_key,
     name_key=str.lower,
     import_names_version=2,
+    announced=re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,7})?(?:Z|\+00:00)?"),
 )
 
 MAX_ID_LENGTH: Final = 100

@@ -67,6 +67,8 @@ class Registration:
     """URLs of the pages that are documents of their own."""
     revision: str | None
     """The newest of the catalog's leaves that it shows."""
+    is_whole: bool
+    """Whether it lists as many as it says; else what it lacks may be there."""
     unreadable: int
     """How many entries do not say which version they are about."""
     written: str | None
@@ -75,17 +77,22 @@ class Registration:
 
 
 def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
-    """An index or a page, which was found at `url`. Raises Malformed."""
+    """An index or a page, which was found at `url`. Raises Malformed, also for an empty one: of a package without
+    versions there is no registration."""
     document = load_object(body, url)
     items = document.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Malformed(f"the registry's answer about {ref.registry_name} is no registration", url=url)
+    if not items:
+        raise Malformed(f"the registry's answer about {ref.registry_name} is empty", url=url)
+    is_whole = _is_whole(document, items)
     entries: list[tuple[dict[str, Any], object]] = []
     pages: list[str] = []
     unreadable = 0
     parts = [document, *items]
     for item in items:
         if inlined := _leaves(item):
+            is_whole = is_whole and ("catalogEntry" in item or _is_whole(item, inlined))
             told = [(_entry(leaf), leaf.get("packageContent")) for leaf in inlined]
             entries += [(entry, content) for entry, content in told if entry is not None]
             unreadable += sum(entry is None for entry, _ in told)
@@ -99,6 +106,7 @@ def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
         default=max((_release(ref, entry, content) for entry, content in entries), key=_preference, default=None),
         pages=tuple(dict.fromkeys(pages)),
         revision=newest(leaf_stamp(entry.get("@id")) for entry, _ in entries),
+        is_whole=is_whole,
         unreadable=unreadable,
         written=newest(normal_stamp(part.get("commitTimeStamp")) for part in parts),
     )
@@ -123,8 +131,8 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
         versions=tuple(versions.values()),
         artifacts=_artifacts(ref, default, contents),
         validator=None,
-        lists_all_versions=not any(document.unreadable for document in documents),
         revision=newest(document.revision for document in documents),
+        lists_all_versions=all(document.is_whole and not document.unreadable for document in documents),
     )
 
 
@@ -155,6 +163,12 @@ def _requirement(name: str, declared: tuple[str, ...]) -> Requirement | None:
         return Requirement(identify(name.strip()), constraints(declared))
     except InvalidName:
         return None
+
+
+def _is_whole(document: dict[str, Any], listed: Sequence[object]) -> bool:
+    """Whether all is there that a part counts. Registrations are written part by part, so one may not be finished."""
+    count = document.get("count")
+    return type(count) is not int or count <= len(listed)
 
 
 def _leaves(item: dict[str, Any]) -> list[dict[str, Any]]:

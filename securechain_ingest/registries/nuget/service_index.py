@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
+from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.json_documents import load_object
 
 PATH: Final = "v3/index.json"
 NEAR_NAMES: Final = 5
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of either document: some kilobytes."""
 
 # Best first: with SemVer 2 versions and compressed, as nuget.org's own; then what smaller servers offer.
 _REGISTRATIONS: Final = (
@@ -51,13 +54,14 @@ def default_services(http: HttpClient) -> Services:
     )
 
 
-async def find_services(http: HttpClient) -> Services | None:
+async def find_services(http: HttpClient, pool: ParserPool) -> Services | None:
     """What the registry's service index says; None if the server has none. Raises UpstreamError."""
     try:
-        response = await http.get(http.url("nuget_api", PATH))
+        response = await http.get(http.url("nuget_api", PATH), limit_bytes=MAX_BYTES)
     except NotFound:
         return None
-    return parse_service_index(response.body, response.url)
+    services: Services = await pool.parse_document(parse_service_index, response.body, response.url)
+    return services
 
 
 def parse_service_index(body: bytes, url: str) -> Services:

@@ -20,8 +20,9 @@ import structlog
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader, tail_window
-from securechain_ingest.errors import ArchiveRefused, NotFound, Stale, UpstreamError
+from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Stale, UpstreamError, Withheld
 from securechain_ingest.http.client import HttpClient
+from securechain_ingest.http.freshness import is_uncached
 from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
@@ -47,6 +48,8 @@ logger = structlog.get_logger(__name__)
 
 _JSON: Final = "application/json"
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+_MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
+"""Of a wheel's metadata, most of which is its description."""
 _AT_ONCE: Final = 8
 """Versions of one package that are asked about at the same time: enough to hide a response's latency, few enough not to
 fill the connection pool's queue, which costs time for each that waits."""
@@ -74,7 +77,12 @@ class PyPI:
         url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/json")
         # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
         validator = known.validator if known and at_least is None else None
-        response = await self._http.get(url, accept=_JSON, validator=validator)
+        try:
+            response = await self._http.get(url, accept=_JSON, validator=validator)
+        except NotFound as error:
+            if known is not None and is_uncached():
+                await self._refuse_withheld(ref, error)
+            raise
         if response.not_modified:
             return Unchanged(ref)
         project = await self._pool.parse_document(parse_project, response.body, ref, url)
@@ -84,6 +92,9 @@ class PyPI:
         page = await self._simple_page(project.ref) if project.releases is None else None
         releases = project.releases if page is None else releases_of(page)
         if not releases:
+            if page is None:
+                # Of a project without releases PyPI has no document, only a page without files.
+                raise Malformed(f"the registry's answer about {project.ref.registry_name} lists no release", url=url)
             raise NotFound(f"{project.ref.registry_name} has no versions on PyPI", url=url)
         told = {project.latest} | (known.versions if known else frozenset())
         wanted = {version: files for version, files in releases.items() if files and version not in told}
@@ -138,10 +149,24 @@ class PyPI:
         limits = self._pool.limits
         if not is_wheel(artifact.filename):
             parse_sdist = partial(read_sdist, limits=limits, filename=artifact.filename, fallback=fallback)
-            return await self._archives.parse_whole(artifact.url, parse_sdist)
+            return await self._archives.parse_whole(artifact.url, parse_sdist, digest=artifact.digest)
         window_bytes = tail_window(artifact.size or 0)
         parse_wheel = partial(read_wheel, limits=limits, fallback=fallback)
-        return await self._archives.parse_ranged(artifact.url, artifact.size, parse_wheel, window_bytes=window_bytes)
+        return await self._archives.parse_ranged(
+            artifact.url, artifact.size, parse_wheel, window_bytes=window_bytes, digest=artifact.digest
+        )
+
+    async def _refuse_withheld(self, ref: PackageRef, missing: NotFound) -> None:
+        """Raises Withheld if the other interface has a project whose document is missing; UpstreamError."""
+        try:
+            page = await self._simple_page(ref)
+        except NotFound:
+            return
+        if page.status == "quarantined" or page.files:
+            raise Withheld(
+                f"{ref.registry_name} is {page.status} on PyPI, with {len(page.files)} files: {missing}",
+                url=missing.url,
+            ) from missing
 
     async def _simple_page(self, ref: PackageRef) -> SimplePage:
         url = self._http.url("pypi", f"simple/{names.normal_name(ref.registry_name)}/")
@@ -178,7 +203,7 @@ class PyPI:
             if wheel is not None:
                 url = f"{wheel.url}.metadata"
                 with suppress(NotFound):
-                    response = await self._http.get(url)
+                    response = await self._http.get(url, limit_bytes=_MAX_METADATA_BYTES)
                     return await self._pool.parse_document(requirements_of_metadata, response.body, ref, url)
             url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/{quote(version, safe='')}/json")
             response = await self._http.get(url, accept=_JSON)

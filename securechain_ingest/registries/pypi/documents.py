@@ -44,6 +44,8 @@ class File:
     """As declared; None: any."""
     has_metadata: bool
     """Whether the registry serves its core metadata beside it; only the simple interface tells."""
+    digest: str | None = None
+    """The SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class SimplePage:
 
     versions: tuple[str, ...]
     files: tuple[File, ...]
+    status: str = "active"
+    """`quarantined`: nothing is handed out at the moment (PEP 792)."""
 
 
 def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
@@ -110,6 +114,7 @@ def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
     return SimplePage(
         tuple(version for version in versions if isinstance(version, str)) if isinstance(versions, list) else (),
         _files(document["files"], url),
+        str(_table(document.get("project-status")).get("status") or "active"),
     )
 
 
@@ -176,6 +181,8 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
     uploaded = entry.get("upload_time_iso_8601") or entry.get("upload_time") or entry.get("upload-time")
     metadata = entry.get("core-metadata", entry.get("data-dist-info-metadata"))
     requires_python = entry.get("requires_python") or entry.get("requires-python")
+    digests = entry.get("digests") or entry.get("hashes")
+    digest = digests.get("sha256") if isinstance(digests, dict) else None
     return File(
         filename=filename,
         url=address,
@@ -184,6 +191,7 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
         yanked=yanked is True or (isinstance(yanked, str) and yanked != ""),
         requires_python=requires_python if isinstance(requires_python, str) else None,
         has_metadata=metadata is True or isinstance(metadata, dict),
+        digest=digest if isinstance(digest, str) else None,
     )
 
 

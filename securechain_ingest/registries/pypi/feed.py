@@ -7,10 +7,10 @@ comparison of all names shows.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 
@@ -19,8 +19,10 @@ from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient, Response
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, paged
 from securechain_ingest.registries.json_documents import load_object
+from securechain_ingest.registries.lines import Lines
 
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+_PARSE_TIMEOUT_S: Final = 120.0
 
 
 class PyPIFeed:
@@ -40,7 +42,9 @@ class PyPIFeed:
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
         """Every project with its serial, in one request; always from the beginning."""
         response = await self._list()
-        for page in await self._pool.parse_document(parse_listing, response.body, self._url):
+        for page in await self._pool.parse_document(
+            parse_listing, response.body, self._url, timeout_s=_PARSE_TIMEOUT_S
+        ):
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[Changes]:
@@ -51,7 +55,9 @@ class PyPIFeed:
         response = await self._list(validator)
         if response.not_modified:
             return
-        serial, found = await self._pool.parse_document(parse_changes, response.body, since, self._url)
+        serial, found = await self._pool.parse_document(
+            parse_changes, response.body, since, self._url, timeout_s=_PARSE_TIMEOUT_S
+        )
         if serial < since:
             raise CursorLost(f"{self._url} is at serial {serial}, which is before the cursor {since}", url=self._url)
         changes = iter(found)
@@ -103,14 +109,17 @@ def _serial(document: dict[str, Any], url: str) -> int:
     return serial
 
 
-def _projects(document: dict[str, Any], url: str) -> list[tuple[str, int]]:
-    try:
-        found = [(project["name"], project["_last-serial"]) for project in document["projects"]]
-    except (TypeError, KeyError) as error:
-        raise Malformed(f"{url} has a project without name or serial", url=url) from error
-    if not all(type(name) is str and type(serial) is int for name, serial in found):
-        raise Malformed(f"{url} has a project whose name is no text or whose serial is no number", url=url)
-    return cast(list[tuple[str, int]], found)
+def _projects(document: dict[str, Any], url: str) -> Iterator[tuple[str, int]]:
+    """Name and serial of each; what cannot be read is told and left out."""
+    return Lines(url).read(document["projects"], _project)
+
+
+def _project(project: Any) -> tuple[str, int]:
+    """Raises ValueError, TypeError, KeyError."""
+    name, serial = project["name"], project["_last-serial"]
+    if type(name) is not str or type(serial) is not int:
+        raise ValueError("its name is no text or its serial no number")
+    return name, serial
 
 
 def _cursor(serial: int, validator: str | None) -> str:

@@ -36,7 +36,9 @@ def artifacts(version: str, files: Iterable[File]) -> tuple[Artifact, ...]:
     files = [file for file in files if file.url.startswith(("https://", "http://"))]
     sdist = min((file for file in files if is_sdist(file.filename)), key=_rank_of_sdist, default=None)
     return tuple(
-        Artifact(file.url, file.filename, version, file.size) for file in (best_wheel(files), sdist) if file is not None
+        Artifact(file.url, file.filename, version, file.size, digest=file.digest)
+        for file in (best_wheel(files), sdist)
+        if file is not None
     )
 
 

@@ -38,6 +38,7 @@ PYPI: Final = Ecosystem(
     version_key=version_key,
     name_key=normal_name,
     import_names_version=3,
+    announced=re.compile(r"[0-9]{1,18}"),
 )
 
 

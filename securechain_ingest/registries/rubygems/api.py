@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -19,6 +19,9 @@ from securechain_ingest.registries.json_documents import loads
 from securechain_ingest.registries.repository import vendor_of
 from securechain_ingest.registries.rubygems.names import identify
 from securechain_ingest.registries.rubygems.repository import repository_of
+
+MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
+"""Ten thousand files of a gem take half of it."""
 
 
 def document_for(package: Package) -> str:
@@ -50,12 +53,16 @@ def completed(package: Package, body: bytes, url: str) -> Package:
     )
 
 
-def found_names(body: bytes, url: str) -> Iterator[str]:
+def found_names(body: bytes, url: str) -> tuple[str, ...]:
     """The names that a search found. Raises Malformed."""
     document = _loads(body, url)
     if not isinstance(document, list):
         raise Malformed("the registry's search did not answer with a list", url=url)
-    for entry in document:
+    return tuple(_names(document))
+
+
+def _names(found: list[Any]) -> Iterator[str]:
+    for entry in found:
         try:
             yield identify(str(entry["name"])).registry_name
         except (InvalidName, KeyError, TypeError):

@@ -17,16 +17,21 @@ import structlog
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
-from securechain_ingest.errors import UpstreamError
+from securechain_ingest.errors import Stale, UpstreamError
 from securechain_ingest.http.client import HttpClient
+from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems import names
-from securechain_ingest.registries.rubygems.api import completed, document_for, found_names
+from securechain_ingest.registries.rubygems.api import MAX_DOCUMENT_BYTES, completed, document_for, found_names
 from securechain_ingest.registries.rubygems.feed import RubyGemsFeed
+from securechain_ingest.registries.rubygems.gem_list import last_digest
 from securechain_ingest.registries.rubygems.import_names import WINDOW_BYTES, read_gem
-from securechain_ingest.registries.rubygems.info import parse_info
+from securechain_ingest.registries.rubygems.info import digest_of, parse_info
+
+_TAIL_BYTES: Final = 1024 * 1024
+"""Of the list of all gems, to which a line is added with each push: more than a week's."""
 
 logger = structlog.get_logger(__name__)
 
@@ -55,16 +60,45 @@ class RubyGems:
         response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
         if response.not_modified:
             return Unchanged(ref)
+        if at_least is not None:
+            await self._refuse_other(ref, response.body, at_least, url)
         files_url = self._http.url("rubygems_files", "gems")
         package = await self._pool.parse_document(parse_info, response.body, ref, url, files_url)
         package = replace(package, validator=response.validator)
         return await self._completed(package) if known is None else package
 
+    async def _refuse_other(self, ref: PackageRef, body: bytes, announced: str, url: str) -> None:
+        """Raises Stale unless the file has the digest that was announced, or the one that the list of all gems has by
+        now: cut off, mixed up or old as it is it says nothing."""
+        digest = digest_of(body)
+        if digest == announced:
+            return
+        listed = await self._newest_digest(ref)
+        if digest != listed:
+            raise Stale(f"{url} has the MD5 {digest}, and {listed or announced} has been announced", url=url)
+
+    async def _newest_digest(self, ref: PackageRef) -> str | None:
+        """What the list's end tells of the gem's file; None if it does not name it, or cannot be read in parts."""
+        url = self._http.url("rubygems_index", "versions")
+        try:
+            with uncached():
+                start = await self._http.get_range(url, 0, 0)
+                size = start.size if start is not None else 0
+                end = await self._http.get_range(url, max(0, size - _TAIL_BYTES), size - 1) if size else None
+        except UpstreamError as error:
+            logger.debug("gem_list_unavailable", package=ref.purl, kind=error.kind, reason=str(error))
+            return None
+        return last_digest(end.data, ref.registry_name) if end is not None else None
+
     async def _completed(self, package: Package) -> Package:
         """With the repository, which otherwise the gem's own file names: then the API's failure costs nothing."""
         url = self._http.url("rubygems_api", document_for(package))
         try:
-            return completed(package, (await self._http.get(url)).body, url)
+            response = await self._http.get(url, limit_bytes=MAX_DOCUMENT_BYTES)
+            completed_package: Package = await self._pool.parse_document(
+                partial(completed, package), response.body, url
+            )
+            return completed_package
         except UpstreamError as error:
             logger.debug("gem_document_unavailable", package=package.ref.purl, kind=error.kind, reason=str(error))
             return package
@@ -74,12 +108,16 @@ class RubyGems:
         if not package.artifacts:
             return ImportNames(self.fallback_names(package.ref))
         parse = partial(read_gem, limits=self._pool.limits, name=package.ref.registry_name)
-        return await self._archives.parse_ranged(package.artifacts[0].url, None, parse, window_bytes=WINDOW_BYTES)
+        [artifact] = package.artifacts
+        return await self._archives.parse_ranged(
+            artifact.url, None, parse, window_bytes=WINDOW_BYTES, sha256=artifact.sha256
+        )
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         """What the registry's search finds, those that differ only in case first; see `Registry.near_names`."""
         url = self._http.url("rubygems_api", f"api/v1/search.json?query={quote(ref.registry_name, safe='')}")
-        found = found_names((await self._http.get(url)).body, url)
+        response = await self._http.get(url, limit_bytes=MAX_DOCUMENT_BYTES)
+        found = await self._pool.parse_document(found_names, response.body, url)
         return tuple(sorted(found, key=lambda name: name.lower() != ref.name))
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from securechain_ingest.http.client import HttpClient, Range
 from securechain_ingest.registries.feed import Changes, ListingPage
 from securechain_ingest.registries.rubygems.gem_list import parse_listing, parse_tail
 
+_PARSE_TIMEOUT_S: Final = 120.0
 _TAIL_BYTES: Final = 64 * 1024 * 1024
 """More than a month's growth."""
 
@@ -46,7 +47,7 @@ class RubyGemsFeed:
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
         """Every gem that has a version left, with the MD5 of its file; always from the beginning."""
         await self._refreshed()
-        for page in await self._pool.run(parse_listing, self._file, self._url):
+        for page in await self._pool.run(parse_listing, self._file, self._url, timeout_s=_PARSE_TIMEOUT_S):
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[Changes]:
@@ -56,7 +57,7 @@ class RubyGemsFeed:
         if size is None:
             raise CursorLost(f"{self._url} does not begin with what it had at the cursor {cursor[:100]}", url=self._url)
         if size < len(content):
-            changes = await self._pool.run(parse_tail, self._file, size, self._url)
+            changes = await self._pool.run(parse_tail, self._file, size, self._url, timeout_s=_PARSE_TIMEOUT_S)
             yield Changes(changes, await anyio.to_thread.run_sync(_cursor_of, content))
 
     def is_current(self, held: str, listed: str) -> bool:
@@ -83,16 +84,17 @@ class RubyGemsFeed:
     async def _with_tail(self, held: bytes) -> bytes | None:
         """What was held and what has been added since; None if the list was changed in another way, or may have been.
 
-        The last byte is asked for again, so that there is always something to be had.
+        The last byte is asked for again, so that there is always something to be had. Whether both together are the
+        list, its digest tells.
         """
         first = len(held) - 1
         try:
             tail = await self._http.get_range(self._url, first, first + _TAIL_BYTES)
         except Malformed:
             return None  # It is shorter now.
-        if tail is None or tail.data[:1] != held[-1:] or first + len(tail.data) != tail.size:
+        if tail is None:
             return None
-        if len(tail.data) == 1 and "repr-digest" not in tail.headers:
+        if tail.size == len(held) and "repr-digest" not in tail.headers:
             return held
         grown = held + tail.data[1:]
         return grown if await anyio.to_thread.run_sync(_has_digest, grown, tail) else None

@@ -17,6 +17,7 @@ from typing import Final
 
 from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.feed import Change, Listed, ListingPage, paged
+from securechain_ingest.registries.lines import Lines
 
 _HEADER_END: Final = b"---\n"
 _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
@@ -34,6 +35,14 @@ def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:
     later = dict.fromkeys(name for name, _, _ in _lines(content, max(size, _start(content, url)), url))
     gems = _gems(content, url)
     return tuple(Change(name, gems[name][0], not gems[name][1]) for name in later)
+
+
+def last_digest(end: bytes, name: str) -> str | None:
+    """The MD5 in the last line about a gem of the list's end, which may begin within a line; None without one."""
+    lines = end[end.find(b"\n") + 1 :].split(b"\n")
+    about = (line for line in reversed(lines) if line.startswith(f"{name} ".encode()))
+    match = _LINE.fullmatch(next(about, b""))
+    return match[3].decode() if match else None
 
 
 def _gems(content: bytes, url: str) -> dict[str, tuple[str, bool]]:
@@ -60,14 +69,17 @@ def _start(content: bytes, url: str) -> int:
 
 
 def _lines(content: bytes, start: int, url: str) -> Iterator[tuple[str, str, str]]:
-    """(name, versions, MD5) of each line from there on."""
+    """(name, versions, MD5) of each line from there on; what cannot be read is told and left out."""
     if len(content) > start and not content.endswith(b"\n"):
         raise Malformed(f"{url} is cut off within a line", url=url)
-    for number, line in enumerate(content[start:].splitlines()):
-        if not line:
-            continue
-        match = _LINE.fullmatch(line)
-        if match is None:
-            shown = line[:80].decode(errors="replace")
-            raise Malformed(f"{url} has a line, {number} behind byte {start}, that names no gem: {shown!r}", url=url)
-        yield match[1].decode(), match[2].decode(errors="replace"), match[3].decode()
+    return Lines(url).read(content[start:].splitlines(), _line)
+
+
+def _line(line: bytes) -> tuple[str, str, str] | None:
+    """None for an empty line. Raises ValueError."""
+    if not line:
+        return None
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise ValueError(f"it names no gem: {line[:80].decode(errors='replace')!r}")
+    return match[1].decode(), match[2].decode(errors="replace"), match[3].decode()

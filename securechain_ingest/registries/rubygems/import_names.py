@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from securechain_ingest.archives.expansion import ExpandedStream, expand
 from securechain_ingest.archives.limits import ArchiveLimits, safe_name
 from securechain_ingest.archives.sparse import MissingBytes
-from securechain_ingest.archives.tars import iterate_plain_tar, iterate_tar
+from securechain_ingest.archives.tars import iterate_plain_tar
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.import_name_rules import MAX_NAMES, clean, import_names
@@ -81,7 +81,7 @@ def _listed(file: BinaryIO, limits: ArchiveLimits) -> Iterator[str]:
     """The files inside the data; of several the first counts, as for RubyGems."""
     for member in iterate_plain_tar(file, limits):
         if member.name == _DATA:
-            yield from (inner.name for inner in iterate_tar(member, limits) if inner.is_file)
+            yield from (inner.name for inner in member.inner() if inner.is_file)
             return
 
 

@@ -19,12 +19,15 @@ from typing import Final
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.digests import sha256
+from securechain_ingest.registries.lines import Lines
 from securechain_ingest.registries.rubygems.constraints import constraints
 from securechain_ingest.registries.rubygems.names import identify, version_purl
 from securechain_ingest.registries.rubygems.platforms import RUBY, split_platform
 from securechain_ingest.registries.rubygems.versions import is_prerelease, version_key
 
 _CREATED_AT: Final = "created_at:"
+_CHECKSUM: Final = "checksum:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,17 @@ class _File:
     platform: str
     dependencies: str
     created_at: str | None
+    sha256: str | None
 
 
 def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
     """The package, without validator, vendor and repository; its artifacts lie below `files_url`.
 
-    Raises Malformed for what is no such file or has a damaged line, NotFound if no version is left.
+    A line that cannot be read is told and left out, and then what is not listed may be there all the same. Raises
+    Malformed for what is no such file or is cut off, NotFound if no version is left.
     """
-    files = _files(body, ref, url)
+    lines = Lines(url)
+    files = _files(body, lines, ref, url)
     if not files:
         raise NotFound(f"{ref.registry_name} has no versions (any more) in the RubyGems registry", url=url)
     versions = {
@@ -56,9 +62,10 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
         vendor=None,
         repository_url=None,
         versions=tuple(versions.values()),
-        artifacts=(_artifact(ref, default, platform, files_url),),
+        artifacts=(_artifact(ref, default, platform, files[default][platform].sha256, files_url),),
         validator=None,
-        revision=hashlib.md5(body, usedforsecurity=False).hexdigest(),
+        revision=digest_of(body),
+        lists_all_versions=not lines.left_out,
     )
 
 
@@ -67,34 +74,41 @@ def default_version(numbers: Iterable[str]) -> str:
     return max(numbers, key=lambda number: (not is_prerelease(number), version_key(number), number))
 
 
-def _files(body: bytes, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
+def digest_of(body: bytes) -> str:
+    """What the list of all gems tells of this file."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
     """The files by number and platform, in the order of their first lines; a repeated one counts as it is last."""
-    try:
-        lines = body.decode().replace("\r\n", "\n").split("\n")
-        start = lines.index("---") + 1 if "---" in lines else 0
-        files: dict[str, dict[str, _File]] = {}
-        if lines[-1] and "|" not in lines[-1]:
-            raise ValueError("it is cut off")
-        for line in lines[start:]:
-            if line.strip():
-                file = _file(line)
-                files.setdefault(file.number, {})[file.platform] = file
-    except ValueError as error:
-        reason = "a byte that is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise Malformed(f"the registry's file about {ref.registry_name} is damaged: {reason}", url=url) from error
+    raw = body.replace(b"\r\n", b"\n").split(b"\n")
+    start = raw.index(b"---") + 1 if b"---" in raw else 0
+    if raw[-1] and b"|" not in raw[-1]:
+        raise Malformed(f"the registry's file about {ref.registry_name} is damaged: it is cut off", url=url)
+    files: dict[str, dict[str, _File]] = {}
+    for file in lines.read(raw[start:], _file):
+        files.setdefault(file.number, {})[file.platform] = file
     if not start and not files:
         raise Malformed(f"the registry's file about {ref.registry_name} is empty", url=url)
     return files
 
 
-def _file(line: str) -> _File:
-    """Raises ValueError. Columns of later days may follow; a file may come without requirements on Ruby and dates."""
+def _file(raw: bytes) -> _File | None:
+    """None for an empty line. Raises ValueError.
+
+    Columns of later days may follow; a file may come without requirements on Ruby and dates.
+    """
+    line = raw.decode()
+    if not line.strip():
+        return None
     token, _, rest = line.partition(" ")
     number, platform = split_platform(token)
     dependencies, *columns = rest.split("|")
     fields = [field for column in columns for field in column.split(",")]
     dates = [field.removeprefix(_CREATED_AT) for field in fields if field.startswith(_CREATED_AT)]
-    return _File(number, platform, dependencies.strip(), utc_seconds(dates[0]) if dates else None)
+    digests = [field.removeprefix(_CHECKSUM) for field in fields if field.startswith(_CHECKSUM)]
+    date, digest = utc_seconds(next(iter(dates), None)), sha256(next(iter(digests), None))
+    return _File(number, platform, dependencies.strip(), date, digest)
 
 
 def _neutral_first(item: tuple[str, _File]) -> bool:
@@ -128,7 +142,7 @@ def _requirements(dependencies: str) -> tuple[Requirement, ...]:
     return tuple(Requirement(target, constraints(tuple(declared))) for target, declared in clauses.items())
 
 
-def _artifact(ref: PackageRef, number: str, platform: str, files_url: str) -> Artifact:
+def _artifact(ref: PackageRef, number: str, platform: str, digest: str | None, files_url: str) -> Artifact:
     suffix = "" if platform == RUBY else f"-{platform}"
     filename = f"{ref.registry_name}-{number}{suffix}.gem"
-    return Artifact(f"{files_url}/{filename}", filename, number, size=None)
+    return Artifact(f"{files_url}/{filename}", filename, number, size=None, sha256=digest)

@@ -23,6 +23,7 @@ RUBYGEMS: Final = Ecosystem(
     purl_type="gem",
     osv="RubyGems",
     version_key=version_key,
+    announced=re.compile(r"[0-9a-f]{32}"),
 )
 
 MAX_NAME_LENGTH: Final = 255

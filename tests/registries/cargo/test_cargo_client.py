@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from securechain_ingest.errors import ArchiveRefused, InvalidName, Malformed, NotFound, RateLimited
+from securechain_ingest.errors import ArchiveRefused, InvalidName, Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.model import Package
 from securechain_ingest.registries import named_package
 from securechain_ingest.registries.cargo.client import Cargo
@@ -201,6 +201,17 @@ async def test_a_damaged_index_file_is_malformed_and_no_version_is_skipped(site:
         await fetched(site, "lrg")
 
 
+async def test_an_archive_that_has_not_the_digest_of_its_line_cannot_be_read_now(site: Site) -> None:
+    package = await fetched(site, "some-crate")
+    other = await fetched(site, "lrg")
+    assert all(artifact.sha256 for artifact in (*package.artifacts, *other.artifacts))
+    swapped = replace(package, artifacts=(replace(package.artifacts[0], sha256=other.artifacts[0].sha256),))
+    with pytest.raises(Unavailable, match="SHA-256"):
+        await site.cargo.import_names(swapped)
+    unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))
+    assert await site.cargo.import_names(unknown) == await site.cargo.import_names(package)
+
+
 async def test_an_archive_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
     package = await fetched(site, "b")
 
@@ -209,12 +220,16 @@ async def test_an_archive_that_is_missing_is_an_error_and_not_an_empty_list(site
     assert site.cargo.fallback_names(site.cargo.identify("b-c")) == ("b_c",)
 
 
-async def test_an_archive_that_breaks_off_is_refused(site: Site) -> None:
+@pytest.mark.parametrize("kind", [Kind.TRUNCATED, Kind.HTML])
+async def test_what_was_spoilt_on_its_way_is_told_by_its_digest_from_an_archive_that_is_damaged(
+    site: Site, kind: Kind
+) -> None:
     package = await fetched(site, "some-crate")
-    site.server.faults.add(Fault("/crates/*", Kind.TRUNCATED))
-
-    with pytest.raises(ArchiveRefused):
-        await site.cargo.import_names(package)
+    unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))
+    for each, error in ((package, Unavailable), (unknown, ArchiveRefused)):
+        site.server.faults.add(Fault("/crates/*", kind))
+        with pytest.raises(error):
+            await site.cargo.import_names(each)
 
 
 async def test_a_package_without_artifacts_is_known_by_its_name(site: Site) -> None:

@@ -9,9 +9,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from univers.versions import SemverVersion
 
-from securechain_ingest.errors import Malformed, NotFound
+from securechain_ingest.errors import Malformed
 from securechain_ingest.model import Package
 from securechain_ingest.registries.cargo.index import default_version, parse_index
 from securechain_ingest.registries.cargo.names import CARGO, identify, index_path, other_spelling
@@ -87,9 +88,26 @@ def test_what_cannot_be_a_dependency_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b"null", b'{"name": "some"}', line(deps=5), line(vers=1), b"<html>"])
-def test_a_damaged_line_is_an_error_and_not_a_version_less(text: bytes) -> None:
-    with pytest.raises(Malformed, match="line 2"):
-        package(line("1.0.0"), text, line("1.2.0"))
+def test_a_damaged_line_costs_itself_and_is_told_and_nothing_is_taken_for_gone(text: bytes) -> None:
+    with capture_logs() as lines:
+        found = package(line("1.0.0"), text, line("1.2.0"))
+    assert [version.name for version in found.versions] == ["1.0.0", "1.2.0"]
+    assert not found.lists_all_versions
+    assert [(told["event"], told["count"]) for told in lines] == [("lines_unreadable", 1)]
+    assert lines[0]["first"].startswith("line 2: ")
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"null", b'{"name": "some"}', line(deps=5), b"<html>"])
+def test_a_file_without_a_line_that_can_be_read_is_malformed(text: bytes) -> None:
+    with pytest.raises(Malformed, match="line 1"):
+        package(text, b"")
+
+
+def test_a_file_that_is_cut_off_within_a_line_is_malformed() -> None:
+    whole = line("1.0.0") + b"\n" + line("1.2.0")
+    for cut in range(1, 20):
+        with pytest.raises(Malformed, match="cut off"):
+            parse_index(whole[:-cut], identify("some"), URL)
 
 
 @pytest.mark.parametrize("blank", [b"", b"  ", b"\r"])
@@ -97,9 +115,10 @@ def test_blank_lines_and_carriage_returns_do_not_count(blank: bytes) -> None:
     assert len(package(blank, line("1.0.0") + b"\r", blank, line("1.1.0")).versions) == 2
 
 
-def test_a_file_without_a_line_is_a_crate_that_does_not_exist() -> None:
-    with pytest.raises(NotFound):
-        package(b"")
+@pytest.mark.parametrize("body", [b"", b"\n", b" \n\r\n"])
+def test_an_empty_file_is_malformed_and_no_crate_that_does_not_exist(body: bytes) -> None:
+    with pytest.raises(Malformed, match="empty"):
+        parse_index(body, identify("some"), URL)
 
 
 def test_another_crates_file_is_malformed() -> None:
@@ -183,7 +202,7 @@ def test_versions_are_totally_ordered_as_the_clients_order_them(names: list[str]
 def test_whatever_a_file_holds_it_is_a_package_or_an_error_that_says_why(body: bytes) -> None:
     try:
         found = parse_index(body, identify("some"), URL)
-    except (Malformed, NotFound) as error:
+    except Malformed as error:
         reason = str(error)
         assert "some" in reason
     else:

@@ -10,13 +10,14 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from securechain_ingest.errors import NotFound, Stale
+from securechain_ingest.errors import NotFound, Stale, Unavailable, Withheld
+from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import Package
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.index_records import revision
 from securechain_ingest.registries.protocol import Unchanged
 from tests.registries.asking import connected, first_visit, known
-from tests.registry_server import Server, World, maven, serve
+from tests.registry_server import Fault, Kind, Server, World, maven, serve
 
 LAGGING = maven.Package(
     "org.made:lagging",
@@ -122,6 +123,35 @@ async def test_an_announced_version_without_a_pom_is_left_out_and_told(registry:
 
 async def test_a_package_without_a_list_has_the_versions_that_were_announced(registry: Maven) -> None:
     assert versions_of(await announced(registry, UNLISTED.name, "1.0")) == ["1.0"]
+
+
+async def test_a_package_without_a_list_whose_poms_are_there_is_withheld_and_not_gone(
+    registry: Maven, server: Server
+) -> None:
+    held = known(await announced(registry, UNLISTED.name, "1.0"))
+    held = replace(held, versions=held.versions | {"2.0", "3.0"})
+    server.requests.clear()
+    with uncached(), pytest.raises(Withheld, match=r"1\.0 is there"):
+        await registry.fetch(registry.identify(UNLISTED.name), held)
+    asked = [request.target.rpartition("/")[2] for request in server.requests]
+    assert asked == ["maven-metadata.xml", "unlisted-3.0.pom", "unlisted-2.0.pom", "unlisted-1.0.pom"]
+
+
+async def test_a_package_without_a_list_and_poms_is_gone(registry: Maven, server: Server) -> None:
+    held = known(await announced(registry, UNLISTED.name, "1.0"))
+    held = replace(held, versions=frozenset(f"{number}.0" for number in range(2, 30)))
+    server.requests.clear()
+    with uncached(), pytest.raises(NotFound) as caught:
+        await registry.fetch(registry.identify(UNLISTED.name), held)
+    assert not isinstance(caught.value, Withheld)
+    assert len(server.requests) == 6
+
+
+async def test_a_package_whose_poms_cannot_be_read_now_is_not_gone(registry: Maven, server: Server) -> None:
+    held = known(await announced(registry, UNLISTED.name, "1.0"))
+    server.faults.add(Fault("*.pom", Kind.STATUS, status=503))
+    with uncached(), pytest.raises(Unavailable):
+        await registry.fetch(registry.identify(UNLISTED.name), held)
 
 
 async def test_a_package_of_which_nothing_announced_can_be_seen_is_tried_again(registry: Maven) -> None:

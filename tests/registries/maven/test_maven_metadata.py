@@ -22,11 +22,14 @@ def test_versions_are_listed_once_and_trimmed() -> None:
     assert parse_metadata(metadata("1.0", " 1.1\n", "1.0", "", "2/3", ".."), REF, URL) == ("1.0", "1.1")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [metadata(), b"<metadata/>", b"<metadata><version>1.0</version></metadata>", b"<metadata><plugins/></metadata>"],
-)
-def test_a_list_without_versions_is_that_of_no_package(body: bytes) -> None:
+@pytest.mark.parametrize("body", [metadata(), b"<metadata/>", b"<metadata><versioning/></metadata>"])
+def test_an_empty_list_is_malformed_and_no_package_that_does_not_exist(body: bytes) -> None:
+    with pytest.raises(Malformed, match="empty"):
+        parse_metadata(body, REF, URL)
+
+
+@pytest.mark.parametrize("body", [b"<metadata><version>1.0</version></metadata>", b"<metadata><plugins/></metadata>"])
+def test_a_list_of_other_things_is_that_of_no_package(body: bytes) -> None:
     with pytest.raises(NotFound, match="no versions"):
         parse_metadata(body, REF, URL)
 

@@ -89,6 +89,23 @@ async def test_a_change_after_the_head_was_taken_is_told(site: FeedSite) -> None
     assert "left" in {change.name for change in changes}
 
 
+async def test_a_change_that_is_written_late_with_a_number_below_the_head_is_told(site: FeedSite) -> None:
+    *before, last = history(*((name, What.PUBLISHED) for name in ("left", "late", "JSONStream"))).events
+    site.serve(History((before[0], last)))
+    cursor = await site.feed.head()
+    site.serve(History((*before, last)))
+
+    changes, _ = await changed(site.feed, cursor)
+
+    assert "late" in {change.name for change in changes}
+
+
+async def test_the_head_of_a_service_with_few_numbers_is_its_beginning(site: FeedSite) -> None:
+    site.serve(history(("left", What.PUBLISHED), epoch=3))
+
+    assert await site.feed.head() == "0"
+
+
 async def test_a_service_that_was_reset_to_lower_numbers_loses_the_cursor(site: FeedSite) -> None:
     _, cursor = await changed(site.feed, await site.feed.head())
     site.serve(replace(FIRST, epoch=1))
@@ -114,6 +131,54 @@ async def test_many_changes_come_in_pages_and_each_page_has_its_cursor(site: Fee
     assert [len(page.changes) for page in pages] == [LIMIT, LIMIT]
     rest, _ = await changed(site.feed, pages[0].cursor)
     assert [change.name for change in rest] == names[LIMIT:]
+
+
+def body(**document: object) -> bytes:
+    return orjson.dumps(document)
+
+
+async def test_a_service_that_tells_no_rows_although_it_has_gone_on_loses_the_cursor(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    site.server.faults.add(Fault("/_changes", Kind.BODY, body=body(results=[], last_seq=int(cursor))))
+
+    with pytest.raises(CursorLost, match="tells no changes"):
+        await changed(site.feed, cursor)
+
+
+async def test_a_service_that_counts_further_than_its_rows_go_has_told_all(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    newest = int(cursor) + 1_000_000
+    site.server.faults.add(Fault("/", Kind.BODY, body=body(update_seq=newest)))
+
+    changes, later = await changed(site.feed, cursor)
+
+    assert {change.name for change in changes} == set(NAMES)
+    assert int(later) < newest
+    assert len([target for target in site.targets() if target.startswith("/_changes")]) == 1
+
+
+async def test_a_listing_that_does_not_go_on_is_malformed_and_no_endless_one(site: FeedSite) -> None:
+    rows = [{"id": "same", "value": {"rev": "1-a"}}] * LIMIT
+    site.server.faults.add(Fault("/_all_docs", Kind.BODY, body=body(rows=rows), times=5))
+
+    with pytest.raises(Malformed, match="does not go on"):
+        await listed(site.feed)
+
+
+def test_a_package_that_a_page_has_twice_counts_where_it_comes_last() -> None:
+    rows = [{"id": name, "seq": number, "changes": [{"rev": f"{number}-a"}]} for number, name in enumerate("aba", 1)]
+    page, _ = parse_changes(body(results=rows, last_seq=3), 0, "the feed")
+
+    assert page.changes == (Change("b", "2-a", False), Change("a", "3-a", False))
+
+
+def test_design_documents_are_no_packages() -> None:
+    rows = [{"id": name, "seq": number} for number, name in enumerate(("_design/app", "a_b", "_x"), 1)]
+    page, count = parse_changes(body(results=rows, last_seq=3), 0, "the feed")
+    names, _ = parse_names(body(rows=rows), "", "the list")
+
+    assert (count, page.cursor, [change.name for change in page.changes]) == (3, "3", ["a_b"])
+    assert [entry.name for entry in unpack(names.packed)] == ["a_b"]
 
 
 async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(site: FeedSite) -> None:
@@ -181,6 +246,7 @@ async def test_a_document_that_tells_no_revision_is_taken_as_it_is(server: Serve
         b'{"results": ["a"], "last_seq": 5}',
         b'{"results": [{"seq": 5}], "last_seq": 5}',
         b'{"results": [{"id": "a", "seq": null}], "last_seq": 5}',
+        b'{"results": [{"id": "a", "seq": true}], "last_seq": 5}',
         b'{"results": [{"id": "a", "seq": 5}]}',
         b'{"results": [{"id": "a", "seq": 5}], "last_seq": 4}',
         b'{"results": [{"id": "a", "seq": 5}], "last_seq": 0}',

@@ -244,9 +244,15 @@ def test_an_unpublished_package_is_not_found_and_says_why() -> None:
 
 
 @pytest.mark.parametrize("versions", [{}, None, [], "1.0.0"])
-def test_a_package_without_versions_is_not_found(versions: object) -> None:
+def test_a_package_that_has_dates_and_no_versions_is_not_found(versions: object) -> None:
     with pytest.raises(NotFound, match="no versions"):
-        parse({"name": "some-package", "versions": versions})
+        parse({"name": "some-package", "versions": versions, "time": {"created": "2022-01-14T12:34:23.941Z"}})
+
+
+@pytest.mark.parametrize("versions", [{}, None, [], "1.0.0"])
+def test_a_document_that_tells_neither_versions_nor_dates_is_malformed(versions: object) -> None:
+    with pytest.raises(Malformed, match="not a package document"):
+        parse({"name": "some-package", "versions": versions, "time": {}})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
+from securechain_ingest.errors import Malformed, NotFound, RateLimited, Stale, Unavailable
 from securechain_ingest.model import Package
 from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.protocol import Unchanged
@@ -242,10 +242,10 @@ async def test_a_page_of_a_proxy_is_malformed(site: Site, path: str) -> None:
         await fetched(site, "large")
 
 
-async def test_a_page_that_is_missing_is_an_error_and_not_a_missing_package(site: Site) -> None:
+async def test_a_page_that_is_missing_waits_for_the_index_and_is_not_a_missing_package(site: Site) -> None:
     site.server.faults.add(Fault(f"{REGISTRATIONS}/large/page/1.0.64/*", Kind.STATUS, status=404))
 
-    with pytest.raises(Malformed, match="lacks"):
+    with pytest.raises(Stale, match="lacks"):
         await fetched(site, "large")
 
 

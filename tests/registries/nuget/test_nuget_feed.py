@@ -199,6 +199,15 @@ async def test_what_is_newer_than_the_index_waits_for_the_next_one(site: FeedSit
     assert [change.name for change in rest] == ["Package.44", "Package.45"]
 
 
+async def test_an_index_that_has_gone_on_and_lists_no_page_loses_the_cursor(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    body = f'{{"commitTimeStamp": "{at(12)}", "items": []}}'.encode()
+    site.server.faults.add(Fault(INDEX, Kind.BODY, body=body))
+
+    with pytest.raises(CursorLost):
+        await changed(site.feed, cursor)
+
+
 async def test_a_page_that_is_older_than_the_index_says_is_stale(site: FeedSite) -> None:
     site.serve(long_history(43))
     changes = site.feed.changes(at(0))
@@ -225,6 +234,29 @@ async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(
     begun = {entry.name for entry in unpack(first.packed)}
     assert begun | rest.keys() == NAMES
     assert not begun & rest.keys()
+
+
+async def test_behind_the_last_page_of_a_listing_there_is_nothing(site: FeedSite) -> None:
+    *_, last = [page async for page in site.feed.listing("")]
+
+    assert await listed(site.feed, last.position) == {}
+
+
+async def test_a_listing_never_breaks_off_between_the_pages_of_one_commit(
+    site: FeedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nuget_feed, "PAGE_NAMES", 2)
+    before = Event(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
+    names = [f"Shared.{number}" for number in range(12)]
+    shared = (Event(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
+    site.serve(History((before, *shared)))
+    pages = site.feed.listing("")
+    first = await anext(pages)
+    await pages.aclose()  # type: ignore[attr-defined]
+
+    rest = await listed(site.feed, first.position)
+
+    assert {entry.name for entry in unpack(first.packed)} | rest.keys() == {"Before", *names}
 
 
 @pytest.mark.parametrize("left", [None, b"", b"no database"])

@@ -287,6 +287,32 @@ def test_another_packages_registration_is_malformed() -> None:
         package(leaf(id="Other"))
 
 
+@pytest.mark.parametrize(
+    ("counts", "is_whole"),
+    [({}, True), ({"count": 2}, True), ({"count": 3}, False), ({"count": 1}, True), ({"count": "3"}, True)],
+)
+def test_a_page_that_lists_fewer_than_it_counts_does_not_list_all(counts: dict[str, object], is_whole: bool) -> None:
+    leaves = [leaf("1.0.0"), leaf("2.0.0")]
+    page = parse_registration(orjson.dumps({**counts, "items": leaves}), identify("acme"), URL)
+    inlined = parse_registration(orjson.dumps({"items": [{**counts, "items": leaves}]}), identify("acme"), URL)
+    assert [package_of(identify("acme"), [each], None, URL).lists_all_versions for each in (page, inlined)] == [
+        is_whole,
+        is_whole,
+    ]
+
+
+def test_an_index_that_lists_fewer_pages_than_it_counts_does_not_list_all() -> None:
+    index = {"count": 2, "items": [{"count": 1, "items": [leaf()]}]}
+    document = parse_registration(orjson.dumps(index), identify("acme"), URL)
+    assert not package_of(identify("acme"), [document], None, URL).lists_all_versions
+
+
+@pytest.mark.parametrize("document", [{"items": []}, {"count": 0, "items": []}, {"count": 1, "items": []}])
+def test_an_empty_registration_is_malformed(document: object) -> None:
+    with pytest.raises(Malformed, match="empty"):
+        parse_registration(orjson.dumps(document), identify("acme"), URL)
+
+
 def test_a_registration_without_versions_is_not_found() -> None:
     with pytest.raises(NotFound):
         package()

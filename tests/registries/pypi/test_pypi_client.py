@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Unavailable
+from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Unavailable, Withheld
+from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi.client import PyPI
@@ -68,7 +69,8 @@ DECLARED = pypi.Project(
 BROKEN = pypi.Project(
     "broken", (pypi.Release("1.0", files=(pypi.Wheel(), pypi.Sdist({"src/broken/__init__.py": b""}))),)
 )
-WORLD = World((MIXED, OLD, WHEELS, EMPTY, DECLARED, BROKEN))
+QUARANTINED = pypi.Project("quarantined", (pypi.Release("1.0"),), status="quarantined")
+WORLD = World((MIXED, OLD, WHEELS, EMPTY, DECLARED, BROKEN, QUARANTINED))
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,30 @@ async def test_a_version_that_cannot_be_read_now_fails_the_whole_visit(site: Sit
 async def test_a_project_that_is_missing_or_without_versions_is_not_found(site: Site, name: str) -> None:
     with pytest.raises(NotFound):
         await fetched(site, name)
+
+
+async def test_a_project_in_quarantine_is_withheld_and_not_gone(site: Site) -> None:
+    ref = site.pypi.identify("quarantined")
+    held = KnownPackage(ref.purl, "quarantined", frozenset({"1.0"}), datetime.now(UTC), None)
+    with uncached(), pytest.raises(Withheld, match="quarantined"):
+        await site.pypi.fetch(ref, held)
+    assert site.paths() == ["/pypi/quarantined/json", "/simple/quarantined/"]
+
+
+async def test_a_project_whose_files_are_listed_is_withheld_and_not_gone(site: Site) -> None:
+    package = await fetched(site, "wheels")
+    site.server.faults.add(Fault("/pypi/wheels/json", Kind.STATUS, status=404))
+    with uncached(), pytest.raises(Withheld, match="active on PyPI"):
+        await site.pypi.fetch(package.ref, known(package))
+
+
+@pytest.mark.parametrize("name", ["never-published", "empty"])
+async def test_a_project_that_neither_interface_has_files_of_is_not_withheld(site: Site, name: str) -> None:
+    ref = site.pypi.identify(name)
+    held = KnownPackage(ref.purl, name, frozenset({"1.0"}), datetime.now(UTC), None)
+    with uncached(), pytest.raises(NotFound) as caught:
+        await site.pypi.fetch(ref, held)
+    assert not isinstance(caught.value, Withheld)
 
 
 async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:

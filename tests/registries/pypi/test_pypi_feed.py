@@ -71,7 +71,9 @@ async def test_what_changed_since_is_told_in_the_order_of_the_serials(site: Feed
     changes, later = await changed(site.feed, cursor)
 
     assert changes == [Change("new", "3000004", False), Change("Zope.Interface", "3000005", False)]
+    site.server.requests.clear()
     assert await changed(site.feed, later) == ([], later)
+    assert [request.status for request in site.server.requests] == [304]
 
 
 async def test_a_project_that_is_gone_is_no_longer_listed_and_moves_the_cursor_on(site: FeedSite) -> None:
@@ -139,6 +141,16 @@ async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, t
             await registry.fetch(ref, known(answer), at_least="3000004")
 
 
+def test_a_project_above_the_lists_own_serial_is_told_once_the_list_has_come_that_far() -> None:
+    projects = [{"name": "six", "_last-serial": 6}, {"name": "late", "_last-serial": 8}]
+
+    def told(serial: int, since: int) -> tuple[int, list[tuple[str, int]]]:
+        return parse_changes(orjson.dumps({"meta": {"_last-serial": serial}, "projects": projects}), since, "the list")
+
+    assert told(7, 5) == (7, [("six", 6)])
+    assert told(8, 7) == (8, [("late", 8)])
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -147,6 +159,7 @@ async def test_a_document_older_than_its_announcement_is_stale(site: FeedSite, t
         b'{"projects": []}',
         b'{"projects": {}, "meta": {"_last-serial": 5}}',
         b'{"projects": [], "meta": {"_last-serial": true}}',
+        b'{"projects": [], "meta": {"_last-serial": -1}}',
         b'{"projects": [{"name": "six"}], "meta": {"_last-serial": 5}}',
         b'{"projects": ["six"], "meta": {"_last-serial": 5}}',
         b'{"projects": [{"name": null, "_last-serial": 5}], "meta": {"_last-serial": 5}}',

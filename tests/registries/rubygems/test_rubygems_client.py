@@ -271,6 +271,16 @@ async def test_a_search_that_fails_is_an_error_and_no_empty_answer(site: Site, k
         await site.gems.near_names(site.gems.identify("redcloth"))
 
 
+async def test_a_gem_that_has_not_the_digest_of_its_line_cannot_be_read_now(site: Site) -> None:
+    """If it is read whole; of a large one only its beginning is."""
+    package = await fetched(site, "RedCloth")
+    assert package.artifacts[0].sha256
+    other = replace(package, artifacts=(replace(package.artifacts[0], sha256="0" * 64),))
+    with pytest.raises(Unavailable, match="SHA-256"):
+        await site.gems.import_names(other)
+    assert await site.gems.import_names(package)
+
+
 async def test_a_file_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
     package = await fetched(site, "broken")
 
@@ -279,12 +289,13 @@ async def test_a_file_that_is_missing_is_an_error_and_not_an_empty_list(site: Si
     assert site.gems.fallback_names(package.ref) == ("broken",)
 
 
-async def test_a_page_in_place_of_a_gem_is_refused(site: Site) -> None:
+async def test_a_page_in_place_of_a_gem_is_told_by_its_digest_from_a_gem_that_is_damaged(site: Site) -> None:
     package = await fetched(site, "large")
+    unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))
     site.server.faults.add(Fault("/gems/*", Kind.HTML, times=None))
-
-    with pytest.raises(ArchiveRefused):
-        await site.gems.import_names(package)
+    for each, error in ((package, Unavailable), (unknown, ArchiveRefused)):
+        with pytest.raises(error):
+            await site.gems.import_names(each)
 
 
 async def test_a_package_without_artifacts_is_known_by_its_name(site: Site) -> None:

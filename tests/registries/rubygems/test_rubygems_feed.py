@@ -63,6 +63,22 @@ async def test_nothing_new_costs_one_byte(site: FeedSite) -> None:
     assert request.headers["accept-encoding"] == "identity"
 
 
+async def test_of_a_server_without_digests_nothing_new_costs_one_byte_and_anything_new_the_whole(
+    site: FeedSite,
+) -> None:
+    cursor = await site.feed.head()
+    site.server.requests.clear()
+    site.server.faults.add(Fault("/versions", Kind.NO_DIGEST, times=None))
+    assert await changed(site.feed, cursor) == ([], cursor)
+    assert [(request.status, request.bytes_sent) for request in site.server.requests] == [(206, 1)]
+
+    site.serve(history(*PUSHED, ("new", "0.1", What.PUBLISHED)))
+    changes, _ = await changed(site.feed, cursor)
+
+    assert [change.name for change in changes] == ["new"]
+    assert [request.status for request in site.server.requests] == [206, 200]
+
+
 async def test_jobs_that_read_the_list_at_the_same_time_do_not_harm_each_other(site: FeedSite) -> None:
     cursor = await site.feed.head()
     for number in range(5):
@@ -125,6 +141,12 @@ async def test_a_list_that_was_written_anew_loses_the_cursor(site: FeedSite) -> 
 async def test_a_cursor_of_somebody_else_is_lost(site: FeedSite, cursor: str) -> None:
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
+
+
+async def test_from_a_cursor_before_the_lists_header_everything_is_told(site: FeedSite) -> None:
+    changes, _ = await changed(site.feed, f'[0, "{hashlib.sha256().hexdigest()}"]')
+
+    assert [change.name for change in changes] == ["rake", "RedCloth"]
 
 
 async def test_another_daemon_without_the_file_goes_on_from_the_same_cursor(site: FeedSite, tmp_path: Path) -> None:

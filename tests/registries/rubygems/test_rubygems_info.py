@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.model import Package, Version
@@ -178,19 +179,31 @@ def test_a_gem_of_which_every_version_was_yanked_is_not_found() -> None:
         b"\n",
         b"<!DOCTYPE html>\n<html></html>\n",
         b'{"message": "Not Found"}',
-        b"---\n1.0 |\nlatest |\n",
-        b"---\n1.0 |\n-1.1 |\n",
+        b"---\nlatest |\n",
+        b"---\n-1.1 |\n",
         b"---\n1.0- |\n",
-        b"---\n1.0-ja va/x |\n1.0-/ |\n",
+        b"---\n1.0-/ |\n",
         b"---\n |checksum:00\n",
-        b"---\n1.0 |\n\xff\xfe |\n",
+        b"---\n\xff\xfe |\n",
         b"---\n1.0 rack:>= 1,act",
         b"---\n1.0 |\n1.1",
     ],
 )
-def test_a_damaged_line_is_not_passed_over(body: bytes) -> None:
+def test_a_file_without_a_line_that_can_be_read_or_one_that_is_cut_off_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         parse_info(body, identify("own"), URL, "")
+
+
+@pytest.mark.parametrize(
+    "line", [b"latest |", b"-1.1 |", b"1.0- |", b"1.0-/ |", b"\xff\xfe |", b"9." + b"9" * 4301 + b" |"]
+)
+def test_a_damaged_line_costs_itself_and_is_told_and_nothing_is_taken_for_gone(line: bytes) -> None:
+    with capture_logs() as lines:
+        package = parse_info(b"---\n1.0 |\n" + line + b"\n1.1 |\n", identify("own"), URL, "")
+    assert [version.name for version in package.versions] == ["1.0", "1.1"]
+    assert not package.lists_all_versions
+    assert [(told["event"], told["count"]) for told in lines] == [("lines_unreadable", 1)]
+    assert lines[0]["first"].startswith("line 2: ")
 
 
 @given(st.binary(max_size=200) | st.text("01.- |:,&>=~\n\rabc<", max_size=80).map(str.encode))
@@ -203,3 +216,11 @@ def test_any_answer_is_a_package_or_refused_as_what_it_is(body: bytes) -> None:
     assert len(set(names)) == len(names) > 0
     for found in package.versions:
         assert all(constraints for constraints in needs(found).values())
+
+
+@pytest.mark.parametrize(
+    ("column", "digest"), [(SUM, SUM.removeprefix("checksum:")), ("checksum:00", None), ("", None)]
+)
+def test_the_artifact_has_the_digest_of_its_line(column: str, digest: str | None) -> None:
+    (artifact,) = parsed(f"1.0 |{column}", f"0.9 |{SUM[:-1]}4").artifacts
+    assert artifact.sha256 == digest

@@ -26,7 +26,8 @@ def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: Histor
     for crate in crates:
         built = {version.version: _archive(crate, version) for version in crate.versions}
         lines = [_line(crate, version, built[version.version]) for version in sorted(crate.versions, key=_published)]
-        index[index_path(crate.name)] = document(b"".join(line + b"\n" for line in lines), "text/plain")
+        if lines:
+            index[index_path(crate.name)] = document(b"".join(line + b"\n" for line in lines), "text/plain")
         for version in crate.versions:
             if version.archive:
                 filename = f"{crate.name}-{version.version}.crate"

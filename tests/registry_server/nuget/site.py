@@ -31,7 +31,7 @@ def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: Hi
     address = addresses["nuget_api"]
     packages = list(packages)
     found = {"/v3/index.json": json_document(_service_index(address))}
-    for package in packages:
+    for package in (package for package in packages if package.versions):
         for path, document in _registration(package, address, history).items():
             found[path] = _always_gzipped(json_document(document))
         for version in package.versions:

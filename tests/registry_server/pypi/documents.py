@@ -56,12 +56,13 @@ def simple_json(project: Project, built: Releases, files_address: str) -> dict[s
         _simple_file(project, release, position, file, files_address)
         for release, release_files in built
         for position, file in enumerate(release_files)
+        if project.status != "quarantined"
     ]
     return {
         "files": files,
         "meta": {"_last-serial": project.serial, "api-version": "1.4"},
         "name": normal_name(project.name),
-        "project-status": {"status": "active"},
+        "project-status": {"status": project.status},
         "versions": [release.version for release, release_files in built if release_files],
     }
 

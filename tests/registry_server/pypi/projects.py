@@ -43,6 +43,8 @@ class Project:
     """Of its last event; the site takes it from the history."""
     layout: Literal["2025", "2018"] = "2025"
     """Which fields the JSON interface has: those of a response recorded in that year."""
+    status: Literal["active", "quarantined"] = "active"
+    """What is quarantined has no document, and a page without files."""
 
     def date_of(self, release: Release) -> str:
         return release.date or default_date(self.releases.index(release))

@@ -44,7 +44,8 @@ def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: Hi
         serial = (("X-PyPI-Last-Serial", str(project.serial)),)
         key = normal_name(project.name)
         address = addresses["pypi_files"]
-        index[f"/pypi/{key}/json"] = json_document(project_json(project, built, address), headers=serial)
+        if project.releases and project.status != "quarantined":
+            index[f"/pypi/{key}/json"] = json_document(project_json(project, built, address), headers=serial)
         for release, release_files in built:
             body = version_json(project, release, release_files, address)
             index[f"/pypi/{key}/{release.version}/json"] = json_document(body, headers=serial)

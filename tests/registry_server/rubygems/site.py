@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -30,7 +31,7 @@ def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: History) -
         if version.gem
         for platform in version.platforms
     }
-    index = {f"/info/{gem.name}": document(_info(gem, files), "text/plain; charset=utf-8") for gem in gems}
+    index = {f"/info/{gem.name}": _index_document(_info(gem, files)) for gem in gems}
     api = {}
     for gem in (gem for gem in gems if gem.api):
         api[f"/api/v1/gems/{gem.name}.json"] = json_document(_api_document(gem, addresses["rubygems_api"]))
@@ -41,6 +42,12 @@ def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: History) -
         "rubygems_api": _api_site(api, gems, addresses["rubygems_api"]),
         "rubygems_files": lambda request: archives.get(request.path) or missing(),
     }
+
+
+def _index_document(body: bytes) -> Resource:
+    """With its digest, as the compact index sends it."""
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    return document(body, "text/plain; charset=utf-8", headers=(("Repr-Digest", f"sha-256=:{digest}:"),))
 
 
 def _index_site(documents: Mapping[str, Resource], history: History) -> Site:

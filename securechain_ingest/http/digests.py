@@ -1,0 +1,63 @@
+"""The digests that servers send with a document, checked: what was cut off or mixed up on the way is no document.
+
+`Repr-Digest` and `Content-Digest` are of RFC 9530 (`sha-256=:…:`), `Digest` of RFC 3230 before it (`SHA-256=…`), all
+in base64. By their texts they are about the bytes as they are sent, compressed or not; RubyGems' index, behind a cache
+that compresses, tells the digest of what is inside. So either will do.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+from securechain_ingest.errors import Unavailable
+
+_HEADERS: Final = ("repr-digest", "content-digest", "digest")
+_MEMBER: Final = re.compile(r"\s*(sha-256|sha-512)=(:?)([A-Za-z0-9+/]{43,86}={0,2})\2\s*", re.IGNORECASE)
+_SIZES: Final = {"sha-256": 32, "sha-512": 64}
+
+
+class Digests:
+    """Those that came with one answer. Of other algorithms, or written otherwise, they say nothing."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._told = [
+            digest
+            for header in _HEADERS
+            for member in headers.get(header, "").split(",")
+            if (digest := _digest(member))
+        ]
+        self._received = {algorithm: _hash(algorithm) for algorithm, _ in self._told}
+
+    async def watch(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The pieces of the body as they come."""
+        async for piece in pieces:
+            for received in self._received.values():
+                received.update(piece)
+            yield piece
+
+    def check(self, body: bytes, url: str) -> None:
+        """`body` is what the pieces expanded to. Raises Unavailable for another one than the server meant to send."""
+        for algorithm, told in self._told:
+            if told not in (self._received[algorithm].digest(), _hash(algorithm, body).digest()):
+                raise Unavailable(f"{url} is damaged: it is not what its {algorithm} says", url=url)
+
+
+def _digest(member: str) -> tuple[str, bytes] | None:
+    match = _MEMBER.fullmatch(member)
+    if match is None:
+        return None
+    algorithm = match[1].lower()
+    try:
+        digest = base64.b64decode(match[3], validate=True)
+    except binascii.Error:
+        return None
+    return (algorithm, digest) if len(digest) == _SIZES[algorithm] else None
+
+
+def _hash(algorithm: str, data: bytes = b"") -> hashlib._Hash:
+    return hashlib.new(algorithm.replace("-", ""), data)

@@ -1,0 +1,13 @@
+"""Digests of archives as registries write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def sha256(text: object) -> str | None:
+    """The digest in lower-case hexadecimal digits; None for what is none."""
+    return text.lower() if isinstance(text, str) and _SHA256.fullmatch(text) else None

@@ -1,0 +1,157 @@
+"""Somebody who waits is served beside, and instead of, what is parsed by the clock: real children."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from structlog.testing import capture_logs
+
+from securechain_ingest.archives.pool import MAX_ENDED_TURNS, ParserPool
+from securechain_ingest.archives.turns import Turns
+from securechain_ingest.errors import ArchiveRefused, ParserLost
+from securechain_ingest.http.priority import Priority, prioritised
+from securechain_ingest.settings import ArchiveSettings
+from tests.archives.parsers import count_for_ever
+
+URGENT = Priority(is_urgent=True)
+
+
+async def _urgently(act: Callable[[], Awaitable[Any]]) -> Any:
+    with prioritised(URGENT):
+        return await act()
+
+
+async def _served_within_s(pool: ParserPool, seconds: float) -> None:
+    started = time.monotonic()
+    assert await _urgently(functools.partial(pool.run, len, b"asked")) == 5
+    assert time.monotonic() - started < seconds
+
+
+@asynccontextmanager
+async def _hostile(pool: ParserPool, count: int, ended: list[Exception]) -> AsyncIterator[None]:
+    """Behind so many archives that nobody waits for and that never end by themselves."""
+
+    async def parse() -> None:
+        try:
+            await pool.run(count_for_ever)
+        except (ArchiveRefused, ParserLost) as error:
+            ended.append(error)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(count):
+            group.start_soon(parse)
+        await anyio.wait_all_tasks_blocked()
+        yield
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_who_waits_is_served_within_a_second_behind_hostile_bulk_archives(processes: int) -> None:
+    ended: list[Exception] = []
+    async with ParserPool(ArchiveSettings(processes=processes)) as pool, _hostile(pool, 5, ended):
+        # A machine that others use, too, may take a little longer to start a process.
+        await _served_within_s(pool, 1 if processes > 1 else 3)
+    assert ended == []
+
+
+async def test_a_parse_that_was_ended_for_another_is_done_afterwards() -> None:
+    done = []
+    async with ParserPool(ArchiveSettings(processes=1)) as pool:
+        burn = "(lambda t: [None for _ in iter(lambda: t.process_time() < 1, False)])(__import__('time')) and 'done'"
+
+        async def parse() -> None:
+            done.append(await pool.run(eval, burn))
+
+        with capture_logs() as lines:
+            async with anyio.create_task_group() as group:
+                group.start_soon(parse)
+                await anyio.wait_all_tasks_blocked()
+                assert await _urgently(functools.partial(pool.run, len, b"asked")) == 5
+                assert done == []
+    assert done == ["done"]
+    assert [line["event"] for line in lines] == ["parse_ended"]
+
+
+async def test_a_parse_that_is_ended_time_and_again_waits_for_better_days() -> None:
+    ended: list[Exception] = []
+    async with ParserPool(ArchiveSettings(processes=1)) as pool, _hostile(pool, 1, ended):
+        for _ in range(MAX_ENDED_TURNS + 1):
+            await _urgently(functools.partial(pool.run, len, b"asked"))
+            await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(10):
+            while not ended:  # noqa: ASYNC110  # the tasks themselves are what is looked at
+                await anyio.sleep(0.005)
+    assert isinstance(ended[0], ParserLost)
+    assert ended[0].transient
+
+
+async def test_one_of_several_parsers_never_takes_what_nobody_waits_for() -> None:
+    async with ParserPool(ArchiveSettings(processes=3)) as pool, _hostile(pool, 5, []):
+        pids = {await _urgently(functools.partial(pool.run, os.getpid)) for _ in range(5)}
+    assert len(pids) == 1
+
+
+class _Line:
+    """Turns, and in which order they were had."""
+
+    def __init__(self, total: int) -> None:
+        self.turns = Turns(total)
+        self.had: list[str] = []
+
+    async def take(self, name: str, priority: Priority, until: anyio.Event) -> None:
+        with prioritised(priority):
+            async with self.turns.turn(self.turns.number()) as turn:
+                with turn.scope:
+                    self.had.append(name)
+                    await until.wait()
+
+
+async def test_what_is_waited_for_becomes_urgent_while_it_waits() -> None:
+    line, over = _Line(2), anyio.Event()
+    late = Priority(is_urgent=False)
+    async with anyio.create_task_group() as group:
+        for name, priority in (("first", Priority(is_urgent=False)), ("late", late)):
+            group.start_soon(line.take, name, priority, over)
+        await anyio.wait_all_tasks_blocked()
+        assert line.had == ["first"]
+        with prioritised(URGENT):
+            late.rise()
+        await anyio.wait_all_tasks_blocked()
+        assert line.had == ["first", "late"]
+        over.set()
+
+
+async def test_a_turn_that_has_become_urgent_is_not_ended() -> None:
+    line, over = _Line(1), anyio.Event()
+    priority = Priority(is_urgent=False)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.take, "risen", priority, over)
+        await anyio.wait_all_tasks_blocked()
+        with prioritised(URGENT):
+            priority.rise()
+        group.start_soon(line.take, "other", URGENT, over)
+        await anyio.sleep(0.3)
+        assert line.had == ["risen"]
+        over.set()
+    assert line.had == ["risen", "other"]
+
+
+async def test_who_no_longer_waits_takes_no_turn() -> None:
+    line, over = _Line(1), anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.take, "first", Priority(is_urgent=False), over)
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as leaving:
+            leaving.start_soon(line.take, "leaves", Priority(is_urgent=False), over)
+            await anyio.wait_all_tasks_blocked()
+            leaving.cancel_scope.cancel()
+        group.start_soon(line.take, "last", Priority(is_urgent=False), over)
+        over.set()
+    assert line.had == ["first", "last"]

@@ -1,0 +1,74 @@
+"""A package of each ecosystem, with any versions, and the document that tells of them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems
+from tests.registry_server.resources import Request
+from tests.registry_server.world import Made
+
+DATES: Final = {f"{number}.0.0": f"2024-0{number}-01T00:00:00Z" for number in range(1, 10)}
+"""Those that a version has whatever others there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One ecosystem's packages."""
+
+    ecosystem: str
+    endpoint: str
+    pattern: str
+    """Of the path of the document that lists a package's versions."""
+    make: Callable[[str, Sequence[str]], Made]
+    """From a name and versions."""
+    group: str = ""
+
+    def name(self, number: int) -> str:
+        return f"{self.group}thing{number}"
+
+    def path(self, name: str) -> str:
+        return self.pattern.format(name.removeprefix(self.group))
+
+    def document(self, name: str, versions: Sequence[str], server: Server) -> bytes:
+        """What a registry with these versions has at the path, as it is inside."""
+        request = Request(self.endpoint, "GET", self.path(name), {"accept": "application/json"})
+        body = World((self.make(name, versions),)).sites(server.endpoints())[self.endpoint](request).body
+        return gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+
+
+def _pypi(name: str, versions: Sequence[str]) -> Made:
+    return pypi.Project(name, tuple(pypi.Release(each, date=DATES[each]) for each in versions))
+
+
+def _npm(name: str, versions: Sequence[str]) -> Made:
+    return npm.Package(name, tuple(npm.Version(each, date=DATES[each]) for each in versions))
+
+
+def _maven(name: str, versions: Sequence[str]) -> Made:
+    return maven.Package(name, tuple(maven.Version(each, date=DATES[each]) for each in versions))
+
+
+def _cargo(name: str, versions: Sequence[str]) -> Made:
+    return cargo.Crate(name, tuple(cargo.Version(each, date=DATES[each]) for each in versions))
+
+
+def _rubygems(name: str, versions: Sequence[str]) -> Made:
+    return rubygems.Gem(name, tuple(rubygems.Version(each, date=DATES[each]) for each in versions))
+
+
+def _nuget(name: str, versions: Sequence[str]) -> Made:
+    return nuget.Package(name, tuple(nuget.Version(each, date=DATES[each]) for each in versions))
+
+
+KINDS: Final = (
+    Kind("pypi", "pypi", "/pypi/{}/json", _pypi),
+    Kind("npm", "npm_registry", "/{}", _npm),
+    Kind("maven", "maven_central", "/org/made/{}/maven-metadata.xml", _maven, group="org.made:"),
+    Kind("cargo", "crates_index", "/th/in/{}", _cargo),
+    Kind("rubygems", "rubygems_index", "/info/{}", _rubygems),
+    Kind("nuget", "nuget_api", "/v3/registration5-gz-semver2/{}/index.json", _nuget),
+)
