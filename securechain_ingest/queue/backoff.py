@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -44,13 +45,18 @@ class Outage:
     def __init__(self, store: str) -> None:
         self._store = store
         self._away = False
+        self._answered_at = float("-inf")
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: Exception, *, asked_at: float | None = None) -> None:
+        """`asked_at`: by the monotonic clock. What was asked before the store last answered says nothing new."""
+        if asked_at is not None and asked_at < self._answered_at:
+            return
         if not self._away:
             self._away = True
             logger.error("store_unavailable", store=self._store, reason=f"{type(error).__name__}: {error}")
 
     def answered(self) -> None:
+        self._answered_at = time.monotonic()
         if self._away:
             self._away = False
             logger.info("store_available", store=self._store)
@@ -59,10 +65,11 @@ class Outage:
         """The answer of a command that may be repeated, tried until Redis gives one."""
         wait_s = _FIRST_WAIT_S
         while True:
+            asked_at = time.monotonic()
             try:
                 answer = await command()
             except RedisError as error:
-                self.failed(error)
+                self.failed(error, asked_at=asked_at)
                 await anyio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
             else:

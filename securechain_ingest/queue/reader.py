@@ -191,6 +191,7 @@ class Reader:
         groups_known = False
         while not self._stopping.is_set():
             self._progress.turned(name)
+            asked_at = time.monotonic()
             try:
                 if not groups_known:
                     await ensure_groups(self._redis, self._streams, self._group)
@@ -198,12 +199,12 @@ class Reader:
                 was_asked = await step()
             except ResponseError as error:
                 if not is_group_missing(error):
-                    wait_s = await self._sit_out(error, wait_s)
+                    wait_s = await self._sit_out(error, asked_at, wait_s)
                     continue
                 logger.warning("group_missing", group=self._group, reason=str(error))
                 groups_known = False
             except RedisError as error:
-                wait_s = await self._sit_out(error, wait_s)
+                wait_s = await self._sit_out(error, asked_at, wait_s)
             else:
                 wait_s = _POLL_S
                 if was_asked:
@@ -212,9 +213,9 @@ class Reader:
                 await rest()
         self._progress.ended(name)
 
-    async def _sit_out(self, error: RedisError, wait_s: float) -> float:
+    async def _sit_out(self, error: RedisError, asked_at: float, wait_s: float) -> float:
         """Wait, unless told to stop; the next time longer."""
-        self._outage.failed(error)
+        self._outage.failed(error, asked_at=asked_at)
         with anyio.move_on_after(wait_s):
             await self._stopping.wait()
         return min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
