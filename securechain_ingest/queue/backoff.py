@@ -45,17 +45,21 @@ class Outage:
     def __init__(self, store: str) -> None:
         self._store = store
         self._away = False
-        self._answered_at = float("-inf")
+        self._failed_at = self._answered_at = float("-inf")
 
     def failed(self, error: Exception, *, asked_at: float | None = None) -> None:
         """`asked_at`: by the monotonic clock. What was asked before the store last answered says nothing new."""
         if asked_at is not None and asked_at < self._answered_at:
             return
+        self._failed_at = time.monotonic()
         if not self._away:
             self._away = True
             logger.error("store_unavailable", store=self._store, reason=f"{type(error).__name__}: {error}")
 
-    def answered(self) -> None:
+    def answered(self, *, asked_at: float | None = None) -> None:
+        """Likewise: an answer to what was asked before the store last failed does not say that it is back."""
+        if asked_at is not None and asked_at < self._failed_at:
+            return
         self._answered_at = time.monotonic()
         if self._away:
             self._away = False
@@ -73,5 +77,5 @@ class Outage:
                 await anyio.sleep(wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
             else:
-                self.answered()
+                self.answered(asked_at=asked_at)
                 return answer

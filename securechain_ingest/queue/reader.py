@@ -208,7 +208,7 @@ class Reader:
             else:
                 wait_s = _POLL_S
                 if was_asked:
-                    self._outage.answered()
+                    self._outage.answered(asked_at=asked_at)
                     self._ready[name].set()
                 await rest()
         self._progress.ended(name)
