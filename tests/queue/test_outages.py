@@ -15,6 +15,7 @@ from securechain_ingest.queue import reader
 from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.redis_connection import connect
 from securechain_ingest.settings import QueueSettings
 from tests.queue.cut_connection import Proxy
 from tests.queue.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, running, until
@@ -29,7 +30,7 @@ async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_wh
     with capture_logs() as logs:
         async with (
             Proxy(redis_url).listening() as proxy,
-            Redis.from_url(proxy.url) as cut_off,
+            connect(proxy.url, 10.0) as cut_off,
             running(cut_off, queue, handler) as reader,
         ):
             await until(lambda: reader.in_flight == 1)
@@ -51,7 +52,7 @@ async def test_stopping_does_not_wait_for_the_end_of_an_outage(
     with capture_logs() as logs:
         async with (
             Proxy(redis_url).listening() as proxy,
-            Redis.from_url(proxy.url) as cut_off,
+            connect(proxy.url, 10.0) as cut_off,
             running(cut_off, queue, Recorder()),
         ):
             proxy.cut()
@@ -74,7 +75,7 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
     with capture_logs() as logs:
         async with (
             Proxy(redis_url).listening() as proxy,
-            Redis.from_url(proxy.url) as cut_off,
+            connect(proxy.url, 10.0) as cut_off,
             running(cut_off, queue, gate) as reader,
         ):
             await until(lambda: reader.in_flight == 1)
