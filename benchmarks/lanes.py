@@ -2,8 +2,8 @@
 
 `python -m benchmarks.lanes [--packages 150] [--waiting 100000] [--known 20000]`
 
-Made registries (13 versions a package in the median, lognormal; 20 ms a response), the embedded graph server, everything
-on one machine:
+Made registries (13 versions a package in the median, lognormal; 20 ms a response), the embedded graph server,
+everything on one machine:
 
 - a registry at 2 requests a second beside one without a limit: the pace of the latter, alone and beside the other;
 - messages for packages that the graph knows, and Redis commands a message;
@@ -19,6 +19,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def beside_a_slow_registry(count: int) -> list[dict[str, object]]:
             npm = {package.purl for package in packages if package.ecosystem == "npm"}
             began_at = time.perf_counter()
             bench.submit(packages)
-            until(lambda npm=npm, process=process: npm <= stored(process), "all npm packages", 600)
+            until(partial(_has_stored, process, npm), "all npm packages", 600)
             elapsed_s = time.perf_counter() - began_at
         rows.append({"npm beside": " and ".join(ecosystems[1:]) or "nothing", "packages/s": count / elapsed_s})
     rows[1]["share"] = float(str(rows[1]["packages/s"])) / float(str(rows[0]["packages/s"]))
@@ -94,11 +95,7 @@ def waiting_messages(count: int) -> dict[str, object]:
             for number in range(count):
                 name = f"package-{number}"
                 message = {"node_type": "NPMPackage", "package": name, "refresh": False, "internal": True}
-                fields: Mapping[Any, Any] = {
-                    "data": json.dumps(message),
-                    "mark": name,
-                    "run": "20260101T000000.000-abc",
-                }
+                fields: Mapping[Any, Any] = {"data": json.dumps(message), "mark": name, "run": "20260101T000000-abc"}
                 pipeline.xadd(lane, fields)
                 pipeline.hset(waiting, name, "listed:1767225600000-0")
                 if number % 10_000 == 9_999:
@@ -149,8 +146,8 @@ def shared_rate(rate: int = 15, seconds: int = 20) -> dict[str, object]:
     return {"daemons": 3, "rate": rate, "most requests in 10 s": most, "allowed": 10 * rate + 3 * rate // 2}
 
 
-def stored(process: DaemonProcess) -> set[str]:
-    return {event["package"] for event in process.events("package_stored")}
+def _has_stored(process: DaemonProcess, packages: set[str]) -> bool:
+    return packages <= {event["package"] for event in process.events("package_stored")}
 
 
 class Bench:
@@ -166,7 +163,7 @@ class Bench:
 
     def __enter__(self) -> Bench:
         self._folder: Path = self._stack.enter_context(work_dir())
-        self.server: Server = self._stack.enter_context(serve(self._world, latency_s=self._latency_s))  # type: ignore[assignment]
+        self.server: Server = self._stack.enter_context(serve(self._world, latency_s=self._latency_s))
         graph = self._stack.enter_context(arcadedb(self._folder / "graph"))
         stores = self._stack.enter_context(other_stores(self._folder, graph))
         self.redis = self._stack.enter_context(redis.Redis.from_url(stores["REDIS_URL"], decode_responses=True))
@@ -192,9 +189,8 @@ class Bench:
     def commands(self) -> int:
         """Commands that Redis has been given, but for those that ask how many there are left."""
         stats: Any = self.redis.info("commandstats")
-        return sum(
-            int(each["calls"]) for name, each in stats.items() if name.endswith(("evalsha", "xreadgroup", "xadd"))
-        )
+        counted = ("evalsha", "xreadgroup", "xadd")
+        return sum(int(each["calls"]) for name, each in stats.items() if name.endswith(counted))
 
 
 if __name__ == "__main__":
