@@ -25,6 +25,22 @@ def retries_waiting(queue: redis.Redis, stream: str) -> int:
     return sum(int(_number(queue.zcard(each))) for name in ECOSYSTEMS for each in keys.all_retries(name))
 
 
+def left(queue: redis.Redis, stream: str, group: str = "extractors") -> list[str]:
+    """What is still there, for people: each message with its stream and who has it since when."""
+    keys = Keys(stream)
+    found = []
+    for each in [keys.submissions, *(lane for name in ECOSYSTEMS for lane in keys.lanes(name))]:
+        entries: Any = queue.xrange(each, count=20)
+        pending: Any = queue.xpending_range(each, group, "-", "+", 20) if entries else []
+        found += [f"{each} {entry_id} {fields}" for entry_id, fields in entries]
+        found += [f"{each} pending {row}" for row in pending]
+    for name in ECOSYSTEMS:
+        for each in keys.all_retries(name):
+            waiting: Any = queue.zrange(each, 0, 20, withscores=True)
+            found += [f"{each} {row}" for row in waiting]
+    return found
+
+
 def messages_pending(queue: redis.Redis, stream: str, group: str = "extractors") -> int:
     """Messages that some consumer has in hand."""
     keys = Keys(stream)

@@ -55,13 +55,14 @@ class Places:
         self.look.clear()
         self._rest_s = _POLL_S
         total = self._total()
-        room = min(total - len(self._in_flight), self._more())
+        free, more = total - len(self._in_flight), self._more()
+        room = min(free, more)
         if room <= 0:
             return False
         claims = time.monotonic() >= self._claim_at
         taken = await self._taker.take(
             any_places=room,
-            other_places=max(0, room - reserved_places(total)),
+            other_places=max(0, min(free - reserved_places(total), more)),
             claims=claims,
             lease_s=self._lease_s,
         )

@@ -133,6 +133,16 @@ async def test_two_places_are_kept_free_for_what_somebody_asks(
     assert len(handler.deliveries) == 21
 
 
+async def test_a_bound_over_all_ecosystems_keeps_no_lane_from_being_served(redis: Redis, queue: QueueSettings) -> None:
+    queue = queue.model_copy(update={"concurrency": 1})
+    handler = Recorder()
+    for lane in Lane:
+        await add(redis, lane_of(queue, lane), lane)
+    async with running(redis, queue, handler, places=8):
+        await until(lambda: is_idle(redis, queue))
+    assert sorted(handler.packages) == sorted(Lane)
+
+
 async def test_whatever_place_gets_free_serves_what_is_asked_first(redis: Redis, queue: QueueSettings) -> None:
     handler = Recorder()
     for lane in reversed(Lane):
