@@ -7,10 +7,8 @@ stand in no order, so that of each crate a number is kept and no list. Parsing p
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import sys
-import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,9 +18,11 @@ from typing import BinaryIO, Final, TextIO, cast
 
 from isal import isal_zlib
 
+from securechain_ingest.archives.expansion import ExpandedStream, expand
 from securechain_ingest.archives.faults import tell
 from securechain_ingest.archives.limits import ArchiveLimits, Budget
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
+from securechain_ingest.archives.tars import iterate_tar
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, read_directory
 from securechain_ingest.errors import ArchiveRefused, Malformed
 from securechain_ingest.registries.cargo.revision import revision, version_digest
@@ -34,6 +34,7 @@ _LOCAL_EXTRA_BYTES: Final = 4096
 """Room for the extra fields of a member's own header, which may be longer than the directory's."""
 _STORED, _DEFLATED = 0, 8
 _PIECE_BYTES = 1024 * 1024
+_TAR_LIMITS: Final = ArchiveLimits(max_members=1000, max_expanded_bytes=64 * 1024**3)
 _IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isal's stub takes the class for an instance
 
 
@@ -84,17 +85,17 @@ def parse_tar(file: Path, url: str) -> list[ListingPage]:
     listing = _Listing(url)
     read = set()
     try:
-        with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
+        with file.open("rb") as packed:
+            stream = ExpandedStream(expand(packed), _TAR_LIMITS.max_expanded_bytes)
+            for member in iterate_tar(stream, _TAR_LIMITS):
                 table = member.name.rpartition("/")[2]
-                contents = tar.extractfile(member) if member.isfile() and table in TABLES else None
-                if contents is not None:
-                    listing.read(table, _text(_Pieces(iter(partial(contents.read, _PIECE_BYTES), b""))))
+                if member.is_file and table in TABLES:
+                    listing.read(table, _text(_Pieces(iter(partial(member.read, _PIECE_BYTES), b""))))
                     read.add(table)
             # Only the very end tells whether the file is whole.
             while stream.read(_PIECE_BYTES):
                 pass
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except ArchiveRefused as error:
         raise Malformed(f"{url} is damaged ({error})", url=url) from error
     for table in TABLES:
         if table not in read:

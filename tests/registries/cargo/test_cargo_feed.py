@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,17 @@ async def test_an_index_file_without_the_announced_version_is_stale(site: FeedSi
 def test_a_dump_of_another_form_is_malformed(files: dict[str, bytes], tmp_path: Path) -> None:
     file = tmp_path / "dump.tar.gz"
     file.write_bytes(tar_gz(files))
+    with pytest.raises(Malformed):
+        parse_tar(file, "the dump")
+
+
+def test_a_dump_with_a_member_that_claims_to_be_endless_is_malformed(tmp_path: Path) -> None:
+    header = bytearray(gzip.decompress(tar_gz({"data/other.csv": b"id\n"})))
+    header[124:136] = b"\x80" + b"\xff" * 11
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    file = tmp_path / "dump.tar.gz"
+    file.write_bytes(gzip.compress(bytes(header)))
     with pytest.raises(Malformed):
         parse_tar(file, "the dump")
 
