@@ -98,10 +98,12 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
                 await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
         typer.echo(f"{len(messages)} queued on {lane}", err=wait)
+        words = {registry.ecosystem.label: registry.ecosystem.name for registry in REGISTRIES}
         failed = 0
         async for outcome in outcomes.follow(len(messages)):
             failed += bool(outcome.kind)
-            typer.echo(f"{outcome.package}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
+            name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
+            typer.echo(f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
         return failed
 
 

@@ -8,7 +8,7 @@ the wait.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -116,7 +116,7 @@ class Breakers:
         if await _SUCCEEDED.run(self._redis, breaker=self._keys.breaker(endpoint), is_probe=int(is_probe)):
             logger.info("endpoint_resumed", endpoint=endpoint)
 
-    async def states(self, endpoints: list[str]) -> dict[str, BreakerState]:
+    async def states(self, endpoints: Iterable[str]) -> dict[str, BreakerState]:
         """Those that are open, by endpoint."""
         seconds, microseconds = await self._redis.time()
         now_ms = seconds * 1000 + microseconds // 1000

@@ -24,6 +24,7 @@ _BLOCK_MS: Final = 250
 class PackageOutcome:
     """One package's end."""
 
+    node_type: str
     package: str
     """As the message named it."""
     kind: str
@@ -68,14 +69,15 @@ class Outcomes:
                     last = entry_id.decode()
                     left -= 1
                     yield PackageOutcome(
-                        _package(fields.get(b"data", b"")),
+                        *_named(fields.get(b"data", b"")),
                         fields.get(b"kind", b"").decode(),
                         fields.get(b"reason", b"").decode(errors="replace"),
                     )
 
 
-def _package(data: bytes) -> str:
+def _named(data: bytes) -> tuple[str, str]:
     try:
-        return str(orjson.loads(data)["package"])
+        document = orjson.loads(data)
+        return str(document["node_type"]), str(document["package"])
     except (orjson.JSONDecodeError, TypeError, KeyError):
-        return data.decode(errors="replace")
+        return "", data.decode(errors="replace")

@@ -11,6 +11,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from securechain_ingest.queue.breakers import Breakers, BreakerState, paused_since
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES
 from securechain_ingest.redis_errors import store_errors
@@ -46,6 +47,10 @@ class QueueStatus:
     submissions: LaneStatus
     lanes: dict[str, dict[str, LaneStatus]]
     """By ecosystem and lane."""
+    paused: dict[str, str]
+    """The ecosystems that an operator has paused, and since when (ISO 8601, UTC)."""
+    breakers: dict[str, BreakerState]
+    """The endpoints that are not asked for a while."""
     consumers: tuple[ConsumerStatus, ...]
     next_retry_at: str | None
     """ISO 8601, UTC; None if nothing waits for another try."""
@@ -65,8 +70,10 @@ class QueueStatus:
         return {**sums, **plain, "consumers": list(plain["consumers"])}
 
 
-async def queue_status(redis: Redis, queue: QueueSettings, ecosystems: Sequence[str]) -> QueueStatus:
-    """What is queued, in hand, postponed and put aside. Raises StoreError."""
+async def queue_status(
+    redis: Redis, queue: QueueSettings, ecosystems: Sequence[str], endpoints: Sequence[str] = ()
+) -> QueueStatus:
+    """What is queued, in hand, postponed, put aside and paused. Raises StoreError."""
     keys = Keys(queue.stream)
     with store_errors():
         seconds, microseconds = await redis.time()
@@ -82,6 +89,8 @@ async def queue_status(redis: Redis, queue: QueueSettings, ecosystems: Sequence[
         return QueueStatus(
             submissions=await _stream(redis, keys.submissions, queue.group, now_ms, 0),
             lanes=lanes,
+            paused=dict(await paused_since(redis, keys)),
+            breakers=await Breakers(redis, keys).states(endpoints),
             consumers=await _consumers(redis, streams, queue.group),
             next_retry_at=_iso(min(next_retries)) if next_retries else None,
             dead_letters=await redis.xlen(keys.dead_letters),
