@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test soak fuzz bench lint lock
+.PHONY: setup run test soak chaos fuzz bench lint lock
 
 setup: $(VENV)/.complete
 
@@ -29,6 +29,11 @@ ROUNDS ?= 100
 SEED ?= $(shell date +%s)
 soak: setup
 	$(BIN)/pytest -m soak --soak-rounds $(ROUNDS) --soak-seed $(SEED)
+
+# Kills daemons, parsers and stores and cuts connections at random while MESSAGES messages are served; SEED repeats it.
+MESSAGES ?= 3000
+chaos: setup
+	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-seed $(SEED)
 
 # Looks for what no reader of foreign bytes bears, for so many seconds a reader; SEED repeats a search.
 FUZZ_SECONDS ?= 60

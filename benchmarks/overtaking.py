@@ -17,10 +17,13 @@ from itertools import cycle, islice
 import redis
 
 from benchmarks.harness import STREAM, arcadedb, other_stores, print_header, print_table, work_dir
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
 from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
 from tests.registry_server import Server, Shape, World, generate, npm, serve
 
 LATENCY_S = 0.02
+LANE = Keys(STREAM).lane("npm", Lane.LISTED)
 SHAPE = Shape(packages=300, seed=1, median_versions=5, odd_share=0.0, ecosystems=("npm",))
 
 
@@ -34,8 +37,8 @@ def main() -> None:
     print_table(
         [
             measure("one line for all", STREAM, options.in_one_line, 1),
-            measure("on demand first", f"{STREAM}-bulk", options.in_one_line, options.asked),
-            measure("on demand first", f"{STREAM}-bulk", options.waiting, options.asked),
+            measure("on demand first", LANE, options.in_one_line, options.asked),
+            measure("on demand first", LANE, options.waiting, options.asked),
         ]
     )
 

@@ -41,6 +41,7 @@ from securechain_ingest.settings import (
     RefreshSettings,
     ScheduleSettings,
     VulnerabilitySettings,
+    WorkerSettings,
 )
 
 PREFIX = "SECURECHAIN_"
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     vulnerabilities: VulnerabilitySettings = Field(default_factory=VulnerabilitySettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     endpoints: EndpointSettings = Field(default_factory=EndpointSettings)
     rates: RateSettings = Field(default_factory=RateSettings)

@@ -24,9 +24,12 @@ from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.first_advisories import ask_for_first_advisories
-from securechain_ingest.intake.heartbeats import Heartbeat
-from securechain_ingest.intake.reader import Reader
 from securechain_ingest.jobs.wiring import build_jobs
+from securechain_ingest.model import Ecosystem
+from securechain_ingest.progress import LOOP_S, Progress
+from securechain_ingest.queue import lanes
+from securechain_ingest.queue.heartbeats import Heartbeat
+from securechain_ingest.queue.reader import Reader
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
@@ -105,7 +108,16 @@ class Daemon:
 
     async def serve(self, stores: Stores, service: Service, embedded: EmbeddedStores | None) -> None:
         """Run every loop until a signal has stopped the daemon and the drain is over."""
-        reader = Reader(stores.redis, self._settings.queue, service.worker.handle)
+        progress = Progress(lambda: step_limit_s(self._settings))
+        reader = Reader(
+            stores.redis,
+            self._settings.queue,
+            self._settings.workers,
+            [queue_ecosystem(registry.ecosystem) for registry in service.registries.values()],
+            service.worker.handle,
+            service.worker.link_known,
+            progress,
+        )
         board = Board(stores.redis, self._settings.queue.stream)
         scheduler = Scheduler(
             build_jobs(stores, service, lambda: self._settings),
@@ -113,6 +125,7 @@ class Daemon:
             board,
             Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
             lease_s=self._settings.queue.lease_s,
+            turned=lambda: progress.turned("scheduler"),
         )
         heartbeat = Heartbeat(
             stores.redis,
@@ -155,6 +168,21 @@ class Daemon:
                     embedded=embedded is not None,
                 )
                 self._notifier.notify("READY=1")
+                spawn("watchdog", lambda: self._feed_watchdog(progress))
+
+    async def _feed_watchdog(self, progress: Progress) -> None:
+        """Tell systemd that the process gets on, as often as the unit wants; says once what does not."""
+        period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1_000_000
+        was_stuck: str | None = None
+        while True:
+            await anyio.sleep(min(period_s / 3, 10.0) if period_s else 10.0)
+            stuck = progress.stuck()
+            if stuck is None:
+                if period_s:
+                    self._notifier.notify("WATCHDOG=1")
+            elif was_stuck is None:
+                logger.error("daemon_stuck", reason=stuck)
+            was_stuck = stuck
 
     async def _obey(
         self,
@@ -198,10 +226,22 @@ class Daemon:
             self._settings = reload.settings
             log.set_level(self._settings.daemon.log_level)
             service.http.apply(self._settings.rates, self._settings.connections)
-            reader.apply(self._settings.queue)
+            reader.apply(self._settings.queue, self._settings.workers)
             scheduler.apply(self._settings.schedules)
             logger.info("config_reloaded", changed=dict(reload.changed), needs_restart=list(reload.needs_restart))
         self._notifier.notify("READY=1")
+
+
+def queue_ecosystem(ecosystem: Ecosystem) -> lanes.Ecosystem:
+    """What the queue knows of an ecosystem."""
+    return lanes.Ecosystem(ecosystem.name, ecosystem.label, ecosystem.endpoint)
+
+
+def step_limit_s(settings: Settings) -> float:
+    """The longest that one step of a message may take: a request with its turn and pauses, a parse, a write."""
+    http = settings.http
+    request_s = 2 * http.total_timeout_s + http.max_retry_after_s
+    return request_s + 2 * settings.archives.timeout_s + 2 * settings.graph.query_timeout_s + LOOP_S
 
 
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:

@@ -67,9 +67,21 @@ class UpstreamError(IngestError):
 
     kind = "upstream"
 
+    endpoint: str | None = None
+    """Which endpoint has answered so, or failed to answer; None where that is not known or does not matter."""
+    is_about_package: bool = True
+    """Whether it says something about the package that was asked for; else another one would have met the same."""
+    is_registrys: ClassVar[bool] = False
+    """Whether the registry itself may be unwell or wish a pause, if others meet the same."""
+
     def __init__(self, message: str, *, url: str) -> None:
         super().__init__(message)
         self.url = url
+
+    @property
+    def pause_s(self) -> float | None:
+        """Seconds in which the registry asks not to be asked, 0 if it does not say how many; None: it does not ask."""
+        return None
 
 
 class NotFound(UpstreamError):
@@ -104,6 +116,14 @@ class Unavailable(UpstreamError):
 
     kind = "unavailable"
     transient = True
+    is_registrys = True
+
+
+class Unreachable(Unavailable):
+    """Nobody answered: no connection, no name, or a timeout."""
+
+    kind = "unreachable"
+    is_about_package = False
 
 
 class RateLimited(UpstreamError):
@@ -111,10 +131,16 @@ class RateLimited(UpstreamError):
 
     kind = "rate_limited"
     transient = True
+    is_about_package = False
+    is_registrys = True
 
     def __init__(self, message: str, *, url: str, delay_s: float | None) -> None:
         super().__init__(message, url=url)
         self.delay_s = delay_s
+
+    @property
+    def pause_s(self) -> float | None:
+        return self.delay_s or 0.0
 
 
 class Malformed(UpstreamError):
@@ -134,6 +160,7 @@ class NoRoom(UpstreamError):
 
     kind = "no_room"
     transient = True
+    is_about_package = False
 
 
 class ForbiddenHost(UpstreamError):

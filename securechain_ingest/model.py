@@ -21,6 +21,11 @@ UNORDERED = -1
 """The serial number of a version name that the ecosystem's scheme cannot order."""
 
 
+def newest_announcement(_earlier: str, later: str) -> str:
+    """Of two announcements the later says it all."""
+    return later
+
+
 @dataclass(frozen=True, slots=True)
 class Ecosystem:
     """What distinguishes one ecosystem's data in the stores; how its registry is read is in `registries`."""
@@ -35,6 +40,10 @@ class Ecosystem:
     """The ecosystem literal of advisories: `PyPI`."""
     version_key: Callable[[str], Any]
     """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+    endpoint: str = ""
+    """The endpoint that every message needs, by its key in config.toml; while it wishes a pause, none is served."""
+    join_announcements: Callable[[str, str], str] = newest_announcement
+    """What a message says for two announcements of one package (`Change.at_least`); as a rule the later says it all."""
     range_key: Callable[[str], Any] | None = None
     """The same for the ranges of advisories, where the ecosystem's own tool of today has another order than the clients
     of the graph; None: as `version_key`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -49,23 +49,26 @@ async def ingest(
     *,
     depth: int,
     refresh: bool,
-    concurrency: int,
+    places: Mapping[str, int],
     report: Callable[[int, int], None],
 ) -> Outcome:
-    """Ingest level by level; `report` hears (done, known so far) after each package. A failure stops nothing else."""
+    """Ingest level by level, so many packages of each ecosystem at once as `places` says.
+
+    `report` hears (done, known so far) after each package. A failure stops nothing else.
+    """
     outcome = Outcome()
     seen = {ref.purl for ref in refs}
     level = list(dict.fromkeys(refs))
     for remaining in range(depth, -1, -1):
         found: dict[str, PackageRef] = {}
-        slots = anyio.CapacityLimiter(concurrency)
+        slots = {name: anyio.CapacityLimiter(number) for name, number in places.items()}
         async with anyio.create_task_group() as group:
             for ref in level:
                 group.start_soon(
                     _ingest_one,
                     service,
                     _request(ref, refresh, remaining, depth),
-                    slots,
+                    slots[ref.ecosystem.name],
                     found,
                     outcome,
                     report,

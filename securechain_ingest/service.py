@@ -13,6 +13,8 @@ from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.queue.rates import EndpointTurns
+from securechain_ingest.queue.room import RequiredRoom
 from securechain_ingest.refused_archives import RefusedArchives
 from securechain_ingest.registries import build_registries
 from securechain_ingest.registries.protocol import Registry
@@ -37,7 +39,13 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
     """Build the parts on open stores, with the graph's schema and the advisory indexes ensured. Raises StoreError."""
     spool_dir = make_directory(settings.daemon.state_dir, "spool")
     async with (
-        HttpClient(settings.http, settings.endpoints, settings.rates, settings.connections) as http,
+        HttpClient(
+            settings.http,
+            settings.endpoints,
+            settings.rates,
+            settings.connections,
+            shared=lambda endpoint: EndpointTurns(stores.redis, settings.queue.stream, endpoint),
+        ) as http,
         ParserPool(settings.archives, preload=("securechain_ingest.registries",)) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):
@@ -55,6 +63,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             max_strikes=settings.archives.max_strikes,
             max_versions=settings.packages.max_versions,
             depth=depth,
+            has_room=RequiredRoom(stores.redis, lambda: settings.queue),
             pool=pool,
         )
         yield Service(worker, http, registries, pool, names)

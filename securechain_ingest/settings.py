@@ -101,7 +101,7 @@ class VulnerabilitySettings(Section):
 
 
 class RedisSettings(Section):
-    url: Annotated[SecretStr, _address("redis", "rediss", "unix")] | None = None
+    url: Annotated[SecretStr, _address("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")] | None = None
     host: str | None = None
     port: int = Field(default=6379, ge=1, le=65_535)
     db: int = Field(default=0, ge=0, le=1_000_000)
@@ -112,14 +112,27 @@ class QueueSettings(Section):
     stream: str = Field(default="package-extraction", min_length=1)
     group: str = Field(default="extractors", min_length=1)
     consumer: str | None = Field(default=None, min_length=1)
-    concurrency: int = Field(default=64, ge=1, le=1000, json_schema_extra=LIVE)
-    reserved: int = Field(default=4, ge=0, le=1000, json_schema_extra=LIVE)
+    concurrency: int = Field(default=192, ge=1, le=1000, json_schema_extra=LIVE)
     lease_s: Seconds = 60.0
     max_deliveries: int = Field(default=8, ge=1, le=1000, json_schema_extra=LIVE)
     retry_base_s: Seconds = Field(default=2.0, json_schema_extra=LIVE)
     retry_max_s: Seconds = Field(default=900.0, json_schema_extra=LIVE)
-    bulk_max_length: int = Field(default=100_000, ge=100, le=10_000_000)
+    lane_max_length: int = Field(default=100_000, ge=100, le=10_000_000, json_schema_extra=LIVE)
     dead_letters_max: int = Field(default=100_000, ge=100, le=10_000_000)
+
+
+Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE)]
+
+
+class WorkerSettings(Section):
+    """Packages of each ecosystem in work at once, in this daemon."""
+
+    pypi: Places = 32
+    npm: Places = 32
+    maven: Places = 32
+    cargo: Places = 32
+    rubygems: Places = 32
+    nuget: Places = 32
 
 
 class HttpSettings(Section):
@@ -153,12 +166,16 @@ class EndpointSettings(Section):
     osv: Url = "https://osv-vulnerabilities.storage.googleapis.com"
 
 
-Rate = Annotated[float, Field(ge=0, le=100_000, json_schema_extra=LIVE)]
-Connections = Annotated[int, Field(ge=0, le=1000, json_schema_extra=LIVE)]
+def _limit(value: object) -> object:
+    return 0 if isinstance(value, str) and value.strip().lower() == "unlimited" else value
+
+
+Rate = Annotated[float, BeforeValidator(_limit), Field(ge=0, le=100_000, json_schema_extra=LIVE)]
+Connections = Annotated[int, BeforeValidator(_limit), Field(ge=0, le=1000, json_schema_extra=LIVE)]
 
 
 class RateSettings(Section):
-    """Requests a second to each endpoint; 0: no limit."""
+    """Requests a second to each endpoint, of all daemons of an installation together; 0 or "unlimited": no limit."""
 
     pypi: Rate = 10.0
     pypi_files: Rate = 50.0
@@ -295,6 +312,7 @@ SECTIONS: dict[str, type[Section]] = {
     "vulnerabilities": VulnerabilitySettings,
     "redis": RedisSettings,
     "queue": QueueSettings,
+    "workers": WorkerSettings,
     "http": HttpSettings,
     "endpoints": EndpointSettings,
     "rates": RateSettings,

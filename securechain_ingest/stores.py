@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import AuthenticationError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from securechain_ingest import redis_connection
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
 from securechain_ingest.errors import ConfigError, NoDaemon, StoreError
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.redis_cancellation import obey_cancellation
 from securechain_ingest.runs.records import RunStore
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
@@ -50,6 +46,7 @@ class Stores:
             raise ConfigError(f"Redis refuses the credentials of [redis] url ({error})") from error
         except RedisError as error:
             raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
+        await redis_connection.require_durable(self.redis)
         await self.graph.ping()
         await self.advisories.count()
 
@@ -115,19 +112,7 @@ def merge(first: StoreAddresses, second: StoreAddresses) -> StoreAddresses:
 
 def redis_client(url: str, settings: Settings) -> Redis:
     """A client whose commands are tried again over a short outage. Raises ConfigError for a malformed address."""
-    try:
-        client = Redis.from_url(
-            url,
-            socket_timeout=settings.redis.timeout_s,
-            socket_connect_timeout=settings.redis.timeout_s,
-            health_check_interval=30,
-            retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries=3),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
-        )
-    except ValueError as error:
-        raise ConfigError("[redis] url (or REDIS_URL) is not a Redis address such as redis://host:6379/0") from error
-    obey_cancellation(client)
-    return client
+    return redis_connection.connect(url, settings.redis.timeout_s)
 
 
 @asynccontextmanager

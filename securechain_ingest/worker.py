@@ -7,7 +7,7 @@ only after the write that it asked for is committed, and a repeated write leaves
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,13 +18,19 @@ from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.bounds import MAX_CONSTRAINTS_BYTES, bounded_constraints, bounded_package, require_possible
 from securechain_ingest.confirmation import Reader, Reading
-from securechain_ingest.errors import ArchiveRefused, Gone, IngestError, NotFound, PoisonMessage, UpstreamError
+from securechain_ingest.errors import (
+    ArchiveRefused,
+    Gone,
+    IngestError,
+    InvalidName,
+    NotFound,
+    PoisonMessage,
+    UpstreamError,
+)
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.import_names_reading import is_due, read_import_names
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.model import (
     KnownPackage,
     Link,
@@ -35,6 +41,9 @@ from securechain_ingest.model import (
     Rating,
     WriteResult,
 )
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.registries.repository import vendor_of
 
@@ -86,11 +95,16 @@ class _Visit:
     """The graph has the package now, under this purl."""
 
 
+async def always_room(_ecosystem: str) -> bool:
+    """For whoever queues nothing, and so needs no room for it."""
+    return True
+
+
 class Worker:
     """Serves requests for packages; safe for any number of concurrent calls.
 
     `depth` gives the setting for messages that carry none (None: without limit), asked anew for each message so that a
-    reload takes effect.
+    reload takes effect. `has_room` says whether an ecosystem's follow-ups can be queued.
     """
 
     def __init__(
@@ -103,8 +117,10 @@ class Worker:
         max_strikes: int,
         max_versions: int,
         depth: Callable[[], int | None],
+        has_room: Callable[[str], Awaitable[bool]] = always_room,
         pool: ParserPool | None = None,
     ) -> None:
+        self._has_room = has_room
         self._registries = registries
         self._graph = graph
         self._advisories = advisories
@@ -125,17 +141,39 @@ class Worker:
                 f"node_type {message.node_type} is not served by this release, which knows {known}",
                 kind="unsupported_type",
             )
+        with prioritised(Priority(is_urgent=delivery.lane is Lane.ASKED)):
+            result = await self.ingest(registry, await self._request(registry, delivery))
+        return self._outcome(message, result)
+
+    async def link_known(self, deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+        """Serve those messages whose packages the graph has completely, without any registry; None for the others.
+
+        Raises IngestError; then nobody is served for sure, and serving again changes nothing.
+        """
+        return await asyncio.gather(*map(self._link_if_known, deliveries))
+
+    async def _link_if_known(self, delivery: Delivery) -> Outcome | None:
+        try:
+            request = await self._request(self._registries[delivery.message.node_type], delivery)
+        except (InvalidName, PoisonMessage):
+            return None  # Whoever takes it from its lane says so.
+        if await self._graph.known(request.ref) is None:
+            return None
+        return self._outcome(delivery.message, await self._link(request))
+
+    async def _request(self, registry: Registry, delivery: Delivery) -> Request:
+        message = delivery.message
         if message.at_least is not None and not registry.ecosystem.announced.fullmatch(message.at_least):
             raise PoisonMessage(
                 f"at_least is {message.at_least[:60]!r}, which the feed of {registry.ecosystem.name} never says",
                 kind="bad_schema",
             )
-        depth = self._depth() if message.depth is None else message.depth
-        request = Request(
+        depth = self._depth_of(message)
+        return Request(
             ref=registry.identify(message.package),
             parents=_parents(message),
             refresh=message.refresh,
-            follow=depth is None or depth > 0,
+            follow=(depth is None or depth > 0) and await self._has_room(registry.ecosystem.name),
             internal=message.internal,
             at_least=message.at_least,
             removed=message.removed,
@@ -143,8 +181,9 @@ class Worker:
             attempts=delivery.attempts,
             redelivered=delivery.redelivered,
         )
-        with prioritised(Priority(is_urgent=not delivery.bulk)):
-            result = await self.ingest(registry, request)
+
+    def _outcome(self, message: Message, result: WriteResult) -> Outcome:
+        depth = self._depth_of(message)
         next_depth = None if depth is None else depth - 1
         return Outcome(
             queue=tuple(
@@ -153,6 +192,9 @@ class Worker:
             ),
             versions=result.versions,
         )
+
+    def _depth_of(self, message: Message) -> int | None:
+        return self._depth() if message.depth is None else message.depth
 
     async def ingest(self, registry: Registry, request: Request) -> WriteResult:
         """Bring one package into the graph, or link it if it is there already. Raises IngestError.

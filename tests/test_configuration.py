@@ -28,10 +28,10 @@ def complaint(file: Path | None = None, environment: dict[str, str] | None = Non
 
 
 def test_the_environment_overrides_the_file_and_flags_override_the_environment(tmp_path: Path) -> None:
-    file = write(tmp_path / "config.toml", "[queue]\nconcurrency = 3\nreserved = 2\nmax_deliveries = 5\n")
-    environment = {"SECURECHAIN_QUEUE__CONCURRENCY": "4", "SECURECHAIN_QUEUE__RESERVED": "3"}
-    settings = load(file, environment=environment, flags={("queue", "concurrency"): ("--concurrency", 7)})
-    assert (settings.queue.concurrency, settings.queue.reserved, settings.queue.max_deliveries) == (7, 3, 5)
+    file = write(tmp_path / "config.toml", "[queue]\nretry_base_s = 3\nretry_max_s = 20\nmax_deliveries = 5\n")
+    environment = {"SECURECHAIN_QUEUE__RETRY_BASE_S": "4", "SECURECHAIN_QUEUE__RETRY_MAX_S": "30"}
+    settings = load(file, environment=environment, flags={("queue", "retry_base_s"): ("--retry-base-s", 7)})
+    assert (settings.queue.retry_base_s, settings.queue.retry_max_s, settings.queue.max_deliveries) == (7, 30, 5)
 
 
 @pytest.mark.parametrize(("variable", "path"), FIXED_NAMES.items())
@@ -61,11 +61,11 @@ def test_a_list_is_written_with_commas_in_the_environment() -> None:
 
 
 def test_a_wrong_type_is_one_line_naming_file_key_value_and_what_is_allowed(tmp_path: Path) -> None:
-    file = write(tmp_path / "config.toml", '[queue]\nconcurrency = "many"\n')
+    file = write(tmp_path / "config.toml", '[queue]\nmax_deliveries = "many"\n')
     line = complaint(file)
     assert "\n" not in line
     assert str(file) in line
-    assert "[queue] concurrency = 'many'" in line
+    assert "[queue] max_deliveries = 'many'" in line
     assert "valid integer" in line
 
 
@@ -76,12 +76,12 @@ def test_a_value_out_of_range_names_the_variable_and_the_bound() -> None:
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
-    line = complaint(write(tmp_path / "config.toml", "[queue]\nconcurency = 3\n"))
-    assert "did you mean concurrency?" in line
+    line = complaint(write(tmp_path / "config.toml", "[queue]\nmax_delivery = 3\n"))
+    assert "did you mean max_deliveries?" in line
 
 
 def test_an_unknown_table_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
-    line = complaint(write(tmp_path / "config.toml", "[qeue]\nconcurrency = 3\n"))
+    line = complaint(write(tmp_path / "config.toml", "[qeue]\nmax_deliveries = 3\n"))
     assert "[qeue]" in line
     assert "did you mean queue?" in line
 

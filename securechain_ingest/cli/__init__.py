@@ -22,6 +22,8 @@ from securechain_ingest.cli import (
     dead_letters,
     import_names,
     ingest,
+    pauses,
+    queue,
     run,
     runs,
     schedules,
@@ -53,6 +55,9 @@ app.command("run")(run.command)
 app.command("ingest")(ingest.command)
 app.command("submit")(submit.command)
 app.command("status")(status.command)
+app.command("pause")(pauses.pause_command)
+app.command("resume")(pauses.resume_command)
+app.add_typer(queue.app, name="queue")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(schedules.app, name="schedules")

@@ -72,9 +72,9 @@ async def _backfill(
 
     from securechain_ingest import log
     from securechain_ingest.http.priority import Priority, prioritised
-    from securechain_ingest.intake.keys import Keys
     from securechain_ingest.jobs.backfill import Backfill, Kind, Position
     from securechain_ingest.oneshot import find_stores
+    from securechain_ingest.queue.keys import Keys
     from securechain_ingest.service import build_service
 
     errors = Console(stderr=True)
@@ -112,7 +112,7 @@ async def _backfill(
                 service.import_names,
                 position,
                 older_than=older_than,
-                concurrency=settings.queue.concurrency,
+                concurrency=getattr(settings.workers, registry.ecosystem.name),
                 report=report,
             )
             remaining = await backfill.remaining()

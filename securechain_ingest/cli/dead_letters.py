@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Protocol, TypeVar
 
 import typer
@@ -33,7 +34,7 @@ def list_command(
     as_json: JsonOption = False,
 ) -> None:
     """One line a dead letter: id, kind, attempts, last failure, reason."""
-    from securechain_ingest.intake.dead_letters import list_dead_letters
+    from securechain_ingest.queue.dead_letters import list_dead_letters
 
     settings = load_settings(config, state_dir)
     letters = run_with_redis(
@@ -56,7 +57,7 @@ def show_command(
     as_json: JsonOption = False,
 ) -> None:
     """One dead letter whole, with the message as it was received."""
-    from securechain_ingest.intake.dead_letters import show_dead_letter
+    from securechain_ingest.queue.dead_letters import show_dead_letter
 
     settings = load_settings(config, state_dir)
     letter = run_with_redis(settings, lambda redis: show_dead_letter(redis, settings.queue, entry_id))
@@ -79,9 +80,12 @@ def replay_command(
     state_dir: StateDirOption = None,
 ) -> None:
     """Put dead letters back on the stream, as if they had just been sent."""
-    from securechain_ingest.intake.dead_letters import replay_dead_letters
+    from securechain_ingest.queue.dead_letters import replay_dead_letters
+    from securechain_ingest.registries import REGISTRIES
 
-    _act_on(ids, everything, kind, load_settings(config, state_dir), replay_dead_letters, "replayed")
+    ecosystems = {registry.ecosystem.label: registry.ecosystem.name for registry in REGISTRIES}
+    replay = partial(replay_dead_letters, ecosystems=ecosystems)
+    _act_on(ids, everything, kind, load_settings(config, state_dir), replay, "replayed")
 
 
 @app.command("drop")
@@ -93,7 +97,7 @@ def drop_command(
     state_dir: StateDirOption = None,
 ) -> None:
     """Delete dead letters for good."""
-    from securechain_ingest.intake.dead_letters import drop_dead_letters
+    from securechain_ingest.queue.dead_letters import drop_dead_letters
 
     _act_on(ids, everything, kind, load_settings(config, state_dir), drop_dead_letters, "dropped")
 

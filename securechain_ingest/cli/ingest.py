@@ -64,7 +64,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
                     refs,
                     depth=depth,
                     refresh=refresh,
-                    concurrency=settings.queue.concurrency,
+                    places=settings.workers.model_dump(),
                     report=lambda done, total: progress.update(bar, completed=done, total=total),
                 )
             asked = [(ref.ecosystem, outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]

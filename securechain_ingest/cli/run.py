@@ -24,15 +24,11 @@ def command(
         str | None,
         typer.Option(help=f"debug, info, warning or error. {_twin('daemon', 'log_level')}", metavar="LEVEL"),
     ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help=f"Packages in work at once. {_twin('queue', 'concurrency')}", metavar="N")
-    ] = None,
 ) -> None:
     """Run the daemon until SIGTERM or Ctrl-C; SIGHUP reads the configuration again."""
     flags: dict[tuple[str, str], tuple[str, Any]] = {
         ("daemon", "log_format"): ("--log-format", log_format),
         ("daemon", "log_level"): ("--log-level", log_level),
-        ("queue", "concurrency"): ("--concurrency", concurrency),
     }
 
     def load() -> Settings:

@@ -29,10 +29,10 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 
 
 async def _collect(settings: Settings) -> dict[str, Any]:
-    from securechain_ingest.intake.heartbeats import daemons_seen
-    from securechain_ingest.intake.statistics import queue_status
     from securechain_ingest.jobs.advisory_sync import never_read
     from securechain_ingest.jobs.cursors import Cursors
+    from securechain_ingest.queue.heartbeats import daemons_seen
+    from securechain_ingest.queue.statistics import queue_status
     from securechain_ingest.registries import REGISTRIES
     from securechain_ingest.stores import connect, of_running_daemon, without_password
 
@@ -43,7 +43,9 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         "vulnerabilities": without_password(addresses.vulnerability_uri or ""),
     }
     async with connect(addresses, settings) as stores:
-        queue = await _asked(queue_status(stores.redis, settings.queue))
+        names = [registry.ecosystem.name for registry in REGISTRIES]
+        endpoints = [registry.ecosystem.endpoint for registry in REGISTRIES]
+        queue = await _asked(queue_status(stores.redis, settings.queue, names, endpoints))
         daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
         graph = await _asked(stores.graph.counts([registry.ecosystem for registry in REGISTRIES]))
         advisories = await _asked(stores.advisories.count())
@@ -97,12 +99,26 @@ def _print(report: dict[str, Any]) -> None:
     if report["queue"] is not None:
         typer.echo("")
         for key, value in report["queue"].items():
-            typer.echo(f"{key:16} {_shown(value)}")
+            if key == "lanes":
+                _print_lanes(value)
+            else:
+                typer.echo(f"{key:16} {_shown(value)}")
     for key in ("graph", "advisories"):
         if report[key] is not None:
             typer.echo(f"{key:16} {_shown(report[key])}")
     if report["advisories_unknown"]:
         typer.echo(f"{'':16} not read yet, so unknown, of {', '.join(report['advisories_unknown'])}")
+
+
+def _print_lanes(lanes: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """A line for each lane that has anything in it."""
+    for ecosystem, of_ecosystem in lanes.items():
+        for lane, state in of_ecosystem.items():
+            if state["waiting"] or state["pending"] or state["retrying"]:
+                typer.echo(
+                    f"{f'{ecosystem} {lane}':16} waiting {state['waiting']}, in work {state['pending']},"
+                    f" retrying {state['retrying']}, oldest {state['oldest_s']:.0f} s"
+                )
 
 
 def _daemon_line(daemon: dict[str, Any]) -> str:

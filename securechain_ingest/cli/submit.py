@@ -1,15 +1,24 @@
-"""`submit`: queue messages from flags, a file or standard input."""
+"""`submit`: queue messages from flags, a file or standard input, and follow them to their end if asked to."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import PoisonMessage
+
+if TYPE_CHECKING:
+    from securechain_ingest.queue.messages import Message
+
+MANY = 1000
+"""More messages than these are a load, and nobody waits for each of them."""
 
 
 def command(
@@ -23,16 +32,18 @@ def command(
     constraints: Annotated[str | None, typer.Option(help="For the edge from the parent.")] = None,
     parent_id: Annotated[str | None, typer.Option(help="elementId of a RequirementFile or Version.")] = None,
     depth: Annotated[int | None, typer.Option(min=0, help="How far requirements are followed.")] = None,
-    bulk: Annotated[bool, typer.Option(help="Use the bulk stream, which is served after all other messages.")] = False,
+    urgent: Annotated[
+        bool, typer.Option("--urgent", help=f"Serve them first even if they are more than {MANY}.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Print a line for each package as it ends; exit code 1 if one failed.")
+    ] = False,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
     """Ask the daemon for packages. Nothing is queued if one of the messages is malformed."""
-    from securechain_ingest.intake.keys import Keys
-    from securechain_ingest.intake.messages import Message, parse_data
-    from securechain_ingest.intake.submission import submit
+    from securechain_ingest.queue.messages import Message, parse_data
     from securechain_ingest.registries import named_package
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
     settings = load_settings(config, state_dir)
     messages = [
@@ -57,14 +68,43 @@ def command(
         typer.echo(f"keys that nobody reads are left out: {', '.join(sorted(unknown))}"[:500], err=True)
     if not messages:
         raise typer.BadParameter("name a package, or give --file FILE", param_hint="PACKAGES")
+    if run_async(_send(settings, messages, urgent=urgent or len(messages) <= MANY, wait=wait)):
+        raise typer.Exit(1)
 
-    async def send() -> None:
-        addresses = of_running_daemon(settings, frozenset({REDIS}))
-        async with redis_client(addresses.redis_url or "", settings) as redis:
-            await submit(redis, settings.queue, messages, bulk=bulk)
 
-    run_async(send())
-    typer.echo(f"{len(messages)} queued on {Keys(settings.queue.stream).source(bulk=bulk)}")
+async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool, wait: bool) -> int:
+    """How many failed; 0 if nobody waits for them."""
+    from securechain_ingest.queue.lanes import Lane
+    from securechain_ingest.queue.outcomes import Outcomes
+    from securechain_ingest.queue.submission import enqueue, submit
+    from securechain_ingest.registries import REGISTRIES
+    from securechain_ingest.schedules.execution import new_run_id
+    from securechain_ingest.schedules.recorder import utc_now
+    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+
+    run = f"submission-{new_run_id(utc_now())}"
+    messages = [replace(message, run=run) for message in messages]
+    addresses = of_running_daemon(settings, frozenset({REDIS}))
+    async with (
+        redis_client(addresses.redis_url or "", settings) as redis,
+        Outcomes(redis, settings.queue.stream, run, wait=wait) as outcomes,
+    ):
+        if urgent:
+            await submit(redis, settings.queue, messages)
+        else:
+            for registry in REGISTRIES:
+                ecosystem = registry.ecosystem
+                own = [message for message in messages if message.node_type == ecosystem.label]
+                await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
+        lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
+        typer.echo(f"{len(messages)} queued on {lane}", err=wait)
+        words = {registry.ecosystem.label: registry.ecosystem.name for registry in REGISTRIES}
+        failed = 0
+        async for outcome in outcomes.follow(len(messages)):
+            failed += bool(outcome.kind)
+            name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
+            typer.echo(f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
+        return failed
 
 
 def _lines(file: Path | None) -> list[str]:

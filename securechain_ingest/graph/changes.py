@@ -303,7 +303,10 @@ def rating_properties(rating: Rating) -> Row:
 def _iso_date(held: Any) -> str | None:
     """Upstream writes epoch milliseconds for Maven (contract, section 1.2)."""
     if isinstance(held, int):
-        return datetime.fromtimestamp(held / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            return datetime.fromtimestamp(held / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        except (ValueError, OverflowError, OSError):
+            return None  # no moment that there can be
     return None if held is None else str(held)
 
 

@@ -310,6 +310,11 @@ RETURN properties(p) AS package, properties(v) AS version,
        [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) | [a.purl, w.constraints]] AS awaited
 """
 
+FORGET_QUEUED = """
+UNWIND $purls AS purl
+MATCH (a:AbsentPackage {purl: purl})
+SET a.queued_at = null
+"""
 COUNT = {
     "packages": "MATCH (n:PACKAGE) RETURN count(n) AS count",
     "versions": "MATCH (n:Version) RETURN count(n) AS count",

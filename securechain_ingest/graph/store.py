@@ -22,7 +22,7 @@ from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.portions import PortionWriter
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.state import PackageState, collect
-from securechain_ingest.graph.statements import COUNT, Statements, statements
+from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
 from securechain_ingest.graph.transactions import apply_changes, each_once, fetched, outcome
 from securechain_ingest.graph.view import PackageView, aware, package_view
 from securechain_ingest.model import (
@@ -209,6 +209,11 @@ class Graph:
                 "listed": listed,
             },
         )
+
+    async def forget_queued(self, purls: Sequence[str]) -> None:
+        """Let absent packages whose messages were taken out of the queue be asked for by the next who requires them."""
+        if purls:
+            await self._connection.change(FORGET_QUEUED, {"purls": list(purls)})
 
     async def namesake(self, ref: PackageRef) -> PackageRef | None:
         """The package that a client finds under this lower-case name while its registry spells it otherwise."""

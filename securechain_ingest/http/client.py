@@ -17,7 +17,7 @@ import anyio
 import httpx
 
 from securechain_ingest import __version__
-from securechain_ingest.errors import Malformed, NoRoom, NotFound, RateLimited, Unavailable
+from securechain_ingest.errors import Malformed, NoRoom, NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
 from securechain_ingest.http.answers import (
     bounded_body,
     bounded_document,
@@ -35,11 +35,13 @@ from securechain_ingest.http.digests import Digests
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
-from securechain_ingest.http.pace import Pace
+from securechain_ingest.http.pace import Pace, SharedTurns
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
+from securechain_ingest.progress import step
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
 T = TypeVar("T")
+E = TypeVar("E", bound=UpstreamError)
 
 _MAX_REDIRECTS = 5
 _REMEMBERED_NOT_FOUND = 50_000
@@ -102,7 +104,8 @@ class _Endpoint:
 class HttpClient:
     """A context manager. All methods raise UpstreamError only; no error becomes an empty result.
 
-    `sleep` and `clock` are the time; tests hand in another one.
+    `sleep` and `clock` are the time; tests hand in another one. `shared` gives an endpoint's turns where other
+    processes ask it, too.
     """
 
     def __init__(
@@ -114,8 +117,10 @@ class HttpClient:
         *,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        shared: Callable[[str], SharedTurns] | None = None,
     ) -> None:
         self._settings = http
+        self._shared = shared
         self._sleep = sleep
         self._clock = clock
         self._bases: dict[str, str] = endpoints.model_dump()
@@ -266,19 +271,22 @@ class HttpClient:
             raise Unavailable(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times", url=shown(url))
         except TimeoutError as error:
             limit_s = self._settings.total_timeout_s
-            raise Unavailable(f"{shown(url)} took longer than {limit_s:g} s in all", url=shown(url)) from error
+            message = f"{shown(url)} took longer than {limit_s:g} s in all"
+            raise _of(address.endpoint, Unreachable(message, url=shown(url))) from error
         except (httpx.TransportError, httpx.StreamError) as error:
             reason = str(error) or type(error).__name__
-            raise Unavailable(f"{shown(url)} could not be read ({reason})", url=shown(url)) from error
+            message = f"{shown(url)} could not be read ({reason})"
+            raise _of(address.endpoint, Unreachable(message, url=shown(url))) from error
         except httpx.InvalidURL as error:
             raise Malformed(f"{shown(url)} is no URL that can be asked for ({error})", url=shown(url)) from error
 
     @asynccontextmanager
     async def _send(self, address: Address, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
         """The answer of one server, bounded in time as a whole; what has no document in it is read to its end."""
+        step()
         endpoint, url = self._endpoint(address.endpoint), address.url
         longest_pause_s = self._settings.max_pause_s
-        await self._turn(endpoint.pace, url)
+        await self._turn(address.endpoint, endpoint.pace, url)
         # Only now, so that nobody holds a connection's place while waiting for a turn. And only then runs the time:
         # who stands in a long queue of our own making has not been failed by the server.
         async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
@@ -292,26 +300,32 @@ class HttpClient:
                         endpoint.pace.overloaded(pause_asked_for_s(response, longest_pause_s))
                     if response.status_code >= 300:
                         await read_to_end(response)
-                    raise_for_status(response, shown(url), longest_pause_s)
+                    try:
+                        raise_for_status(response, shown(url), longest_pause_s)
+                    except UpstreamError as error:
+                        error.is_about_package &= response.status_code not in endpoint.slow_down
+                        raise _of(address.endpoint, error) from None
                     yield response
                     endpoint.pace.succeeded()
                 finally:
+                    step()
                     endpoint.received_bytes += response.num_bytes_downloaded
                     if meter is not None:
                         meter.received_bytes += response.num_bytes_downloaded
 
-    async def _turn(self, pace: Pace, url: str) -> None:
+    async def _turn(self, name: str, pace: Pace, url: str) -> None:
         pause_s = pace.pause_s()
         if pause_s > self._settings.max_retry_after_s:
             message = f"{shown(url)} is not asked for {pause_s:.0f} s, as its registry wishes"
-            raise RateLimited(message, url=shown(url), delay_s=pause_s)
+            raise _of(name, RateLimited(message, url=shown(url), delay_s=pause_s))
         if pause_s > 0:
             await self._sleep(pause_s)
         wait_s = pace.wait_s()
         if wait_s > self._settings.total_timeout_s:
             raise RateLimited(f"the turn of {shown(url)} comes in {wait_s:.0f} s", url=shown(url), delay_s=wait_s)
         async with pace.line:
-            if (wait_s := pace.reserve()) > 0:
+            step()
+            if (wait_s := await pace.turn()) > 0:
                 await self._sleep(wait_s)
 
     def _endpoint(self, name: str) -> _Endpoint:
@@ -335,7 +349,8 @@ class HttpClient:
             # Registries need none, and one that is kept costs time with every request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
-        pace = Pace(rate, self._connections(connections), self._clock)
+        turns = self._shared(name) if self._shared is not None else None
+        pace = Pace(rate, self._connections(connections), self._clock, turns)
         return _Endpoint(pace, client, _SLOW_DOWN_OF.get(name, _SLOW_DOWN))
 
     def _connections(self, configured: int) -> int:
@@ -353,3 +368,9 @@ class HttpClient:
         self._not_found.move_to_end(url)
         if len(self._not_found) > _REMEMBERED_NOT_FOUND:
             self._not_found.popitem(last=False)
+
+
+def _of(endpoint: str, error: E) -> E:
+    """The error, which says whose answer it is."""
+    error.endpoint = endpoint
+    return error

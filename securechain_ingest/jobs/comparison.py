@@ -17,12 +17,13 @@ from redis.asyncio import Redis
 from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import InvalidName, TooManyRemovals
 from securechain_ingest.graph.names import PackageNames, PackageState
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.submission import submit
 from securechain_ingest.jobs.digests import Digests
 from securechain_ingest.jobs.listing import Listing, let_expire, whole_listing
 from securechain_ingest.model import PackageRef
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed
 from securechain_ingest.registries.protocol import Registry
@@ -45,6 +46,8 @@ class Registered:
     names: PackageNames
     queue: QueueSettings
     feeds: FeedSettings
+    lane: Lane
+    """Where what it finds waits."""
 
     def message(
         self, ref: PackageRef, run: Run, *, refresh: bool, removed: bool = False, listed: str | None = None
@@ -56,9 +59,11 @@ class Registered:
         )
 
     async def submit(self, messages: Sequence[Message], run: Run) -> None:
-        """Add messages to the bulk stream, waiting for room, and count them. Raises StoreError."""
-        added = await submit(self.redis, self.queue, messages, bulk=True)
-        run.metrics["queued"] = run.metrics.get("queued", 0) + added
+        """Add messages to the job's lane, waiting for room, and count them. Raises StoreError."""
+        ecosystem = self.registry.ecosystem
+        join = ecosystem.join_announcements
+        done = await enqueue(self.redis, self.queue, ecosystem.name, self.lane, messages, announcements=join)
+        run.metrics["queued"] = run.metrics.get("queued", 0) + done.added
 
 
 Wanted = Callable[[Listed, PackageState | None], bool | None]

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
-from securechain_ingest.intake.keys import Keys
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
 
 

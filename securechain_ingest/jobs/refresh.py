@@ -1,4 +1,4 @@
-"""The periodic refresh, through the bulk stream: packages whose last check is old, and archives to be tried again."""
+"""The periodic refresh, by the lane `changed`: packages whose last check is old, and archives to be tried again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.submission import submit
 from securechain_ingest.model import Ecosystem
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.submission import enqueue
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings, RefreshSettings
 
 UNANSWERED = timedelta(days=1)
@@ -28,7 +28,7 @@ async def queue_due_archives(
 ) -> int:
     """Ask for at most `refresh.batch` packages an ecosystem whose archive could not be read and is to be tried by now.
 
-    They are few and have waited, so they are added however many bulk messages there are. Returns how many; raises
+    They are few and have waited, so they are added however many other messages there are. Returns how many; raises
     StoreError. If it ends between queueing and noting that, the next run asks again, which costs one request.
     """
     now = datetime.now(UTC)
@@ -36,7 +36,7 @@ async def queue_due_archives(
     for ecosystem in ecosystems:
         if due := await graph.names.due_tries(ecosystem, now, refresh.batch):
             messages = [Message(ecosystem.label, name, refresh=True, internal=True) for name in due.values()]
-            await submit(redis, queue, messages, bulk=True)
+            await enqueue(redis, queue, ecosystem.name, Lane.CHANGED, messages)
             await graph.names.ask_again_at(due, now, now + UNANSWERED)
             queued += len(messages)
     if queued:
@@ -49,25 +49,22 @@ async def queue_stale_packages(
 ) -> int:
     """Add a refresh message for at most `refresh.batch` packages an ecosystem, oldest check first; returns how many.
 
-    Nothing is added while bulk messages still wait, so one package never stands in the stream twice for this reason; no
-    cursor is needed, because a package that was checked is no longer stale. Raises StoreError.
+    Nothing is added for an ecosystem whose lane `changed` still has work; no cursor is needed, because a package that
+    was checked is no longer stale. Raises StoreError.
     """
     keys = Keys(queue.stream)
-    try:
-        waiting = await redis.xlen(keys.bulk)
-    except RedisError as error:
-        raise StoreError(f"the bulk stream could not be read from Redis ({type(error).__name__}: {error})") from error
-    if waiting:
-        logger.info("refresh_skipped", reason="bulk messages still wait")
-        return 0
     older_than = datetime.now(UTC) - timedelta(seconds=refresh.max_age_s)
     queued = 0
     for ecosystem in ecosystems:
+        with store_errors():
+            is_busy = await redis.xlen(keys.lane(ecosystem.name, Lane.CHANGED)) > 0
+        if is_busy:
+            logger.info("refresh_skipped", ecosystem=ecosystem.name, reason="changed packages still wait")
+            continue
         stale = await graph.stale(ecosystem, older_than, refresh.batch)
         messages = [
             Message(node_type=ecosystem.label, package=ref.registry_name, refresh=True, internal=True) for ref in stale
         ]
-        await submit(redis, queue, messages, bulk=True)
-        queued += len(messages)
+        queued += (await enqueue(redis, queue, ecosystem.name, Lane.CHANGED, messages)).added
     logger.info("refresh_queued", packages=queued)
     return queued

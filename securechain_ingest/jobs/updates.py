@@ -13,9 +13,9 @@ import structlog
 
 from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import CursorLost, InvalidName
-from securechain_ingest.intake.messages import Message
 from securechain_ingest.jobs.comparison import Registered, reconcile, refuse_many_removals
 from securechain_ingest.jobs.cursors import Cursor, Cursors
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
 from securechain_ingest.runs import Run
 

@@ -11,6 +11,7 @@ from securechain_ingest.jobs.comparison import Registered, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.refresh import queue_due_archives, queue_stale_packages
 from securechain_ingest.jobs.updates import queue_changes
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.registries import build_feeds
 from securechain_ingest.registries.feed import Feed
 from securechain_ingest.registries.protocol import Registry
@@ -59,14 +60,14 @@ def _registry_jobs(stores: Stores, feed: Feed, registry: Registry, settings: Cal
     name = registry.ecosystem.name
     cursors = Cursors(stores.redis, settings().queue.stream)
 
-    def place() -> Registered:
+    def place(lane: Lane) -> Registered:
         now = settings()
-        return Registered(registry, feed, stores.redis, stores.graph.names, now.queue, now.feeds)
+        return Registered(registry, feed, stores.redis, stores.graph.names, now.queue, now.feeds, lane)
 
     async def ingestion(run: Run) -> None:
-        await ingest_unknown(place(), run)
+        await ingest_unknown(place(Lane.LISTED), run)
 
     async def updates(run: Run) -> None:
-        await queue_changes(place(), cursors, run, reconcile_s=getattr(settings().reconcile, name))
+        await queue_changes(place(Lane.CHANGED), cursors, run, reconcile_s=getattr(settings().reconcile, name))
 
     return {f"{name}_package_ingestion": ingestion, f"{name}_packages_updates": updates}

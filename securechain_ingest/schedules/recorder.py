@@ -18,9 +18,6 @@ from securechain_ingest.schedules.board import Board
 
 logger = structlog.get_logger(__name__)
 
-_SETTLED_WITHIN = timedelta(days=7)
-"""After it the packages that a run still waits for are counted as lost; their messages were dropped or merged."""
-
 
 class Recorder:
     """Between the scheduler and the collection of runs."""
@@ -61,17 +58,16 @@ class Recorder:
         for record in await self._board.kept():
             await self._store.save(record)
             await self._board.drop_kept(record)
-        await self._settle(now)
+        await self._settle()
         await self._store.prune(now - timedelta(days=keep_days))
 
-    async def _settle(self, now: datetime) -> None:
+    async def _settle(self) -> None:
         """Write the counts of runs all of whose packages are settled into their records."""
         for run_id, counts in (await settled_counts(self._redis, self._stream)).items():
             record = await self._store.get(run_id)
-            given_up = record is not None and now - (record.ended_at or now) > _SETTLED_WITHIN
-            if record is not None and not record.settled and (all_settled(record, counts) or given_up):
+            if record is not None and not record.settled and all_settled(record, counts):
                 await self._store.settle(run_id, merged_metrics(record, counts))
-            elif record is not None and not record.settled:
+            elif (record is not None and not record.settled) or (record is None and counts.open > 0):
                 continue
             # The record has them, or is gone.
             await forget_counts(self._redis, self._stream, run_id)

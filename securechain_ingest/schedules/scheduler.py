@@ -39,7 +39,7 @@ _TIDY_EVERY_S = 10.0
 
 
 class Scheduler:
-    """`jobs` are those that this daemon can do; `now` is the time, in UTC."""
+    """`jobs` are those that this daemon can do; `now` is the time, in UTC; `turned` hears of each look at the board."""
 
     def __init__(
         self,
@@ -51,7 +51,9 @@ class Scheduler:
         lease_s: float,
         poll_s: float = 1.0,
         now: Callable[[], datetime] = utc_now,
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
+        self._turned = turned
         self._jobs = dict(jobs)
         self._settings = settings
         self._board = board
@@ -96,6 +98,7 @@ class Scheduler:
         away = False
         while True:
             self._wake = anyio.Event()
+            self._turned()
             try:
                 await self._look(group)
             except RedisError as error:

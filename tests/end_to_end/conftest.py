@@ -12,6 +12,7 @@ import redis
 
 from tests.end_to_end.daemon_process import until
 from tests.end_to_end.graph_contents import GraphReader
+from tests.queue_contents import left, messages_pending, messages_waiting, retries_waiting
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget
 
@@ -64,14 +65,12 @@ def send(queue: redis.Redis) -> Send:
 
 def settled(queue: redis.Redis) -> bool:
     """Whether nothing is queued, in hand or waiting for another try."""
-    streams = (STREAM, f"{STREAM}-bulk")
-    return not any(queue.xlen(stream) for stream in streams) and not queue.zcard(f"{STREAM}-retry")
+    return not messages_waiting(queue, STREAM) and not retries_waiting(queue, STREAM)
 
 
 def pending(queue: redis.Redis) -> int:
-    """How many messages of the on-demand stream some consumer has in hand."""
-    summary: Any = queue.xpending(STREAM, "extractors")
-    return int(summary["pending"])
+    """How many messages some consumer has in hand."""
+    return messages_pending(queue, STREAM)
 
 
 def dead_letters(queue: redis.Redis) -> list[dict[str, str]]:
@@ -81,4 +80,8 @@ def dead_letters(queue: redis.Redis) -> list[dict[str, str]]:
 
 
 def wait_until_settled(queue: redis.Redis, timeout_s: float = 60.0) -> None:
-    until(lambda: settled(queue), "an empty queue", timeout_s)
+    try:
+        until(lambda: settled(queue), "an empty queue", timeout_s)
+    except AssertionError:
+        print("left in the queue:", *left(queue, STREAM), sep="\n")
+        raise

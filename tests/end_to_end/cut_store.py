@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 
-from tests.intake.cut_connection import Proxy
+from tests.queue.cut_connection import Proxy
 
 
 class CutStore:
@@ -21,6 +21,10 @@ class CutStore:
     def cut(self) -> None:
         """End every connection and accept none."""
         self._loop.call_soon_threadsafe(self._proxy.cut)
+
+    def slow_down(self, delay_s: float) -> None:
+        """Hold up each piece for so long; 0 as before."""
+        self._proxy.delay_s = delay_s
 
     def mend(self) -> None:
         self._loop.call_soon_threadsafe(self._proxy.mend)

@@ -131,7 +131,7 @@ def assert_graph_equals(reader: GraphReader, truth: Mapping[str, ExpectedPackage
     """Every named package is stored exactly as the world says, nothing is doubled, and nothing else was written."""
     stored = reader.packages()
     purls = set(purls)
-    assert set(stored) == purls
+    assert set(stored) == purls, f"lacks {sorted(purls - set(stored))}, has too much {sorted(set(stored) - purls)}"
     differences = [
         difference
         for purl in sorted(purls)

@@ -6,6 +6,8 @@ import json
 
 import redis
 
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
 from tests.end_to_end.conftest import STREAM, Send
 from tests.end_to_end.daemon_process import daemon, until
 from tests.end_to_end.graph_contents import GraphReader
@@ -15,6 +17,7 @@ from tests.registry_server import World, npm, serve
 __all__ = ["graph_target"]
 
 WAITING = 100_000
+LANE = Keys(STREAM).lane("npm", Lane.LISTED)
 RATE = 20
 """Requests a second: a registry that is much slower than the daemon."""
 
@@ -27,7 +30,7 @@ def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(
     pipe = queue.pipeline(transaction=False)
     for number in range(WAITING):
         name = others[number % len(others)].name if number < len(others) else f"unpublished-{number}"
-        pipe.xadd(f"{STREAM}-bulk", {"data": json.dumps({"node_type": "NPMPackage", "package": name})})
+        pipe.xadd(LANE, {"data": json.dumps({"node_type": "NPMPackage", "package": name})})
     pipe.execute()
     with serve(World((wanted, *others))) as server:
         variables = environment | server.environment() | {"SECURECHAIN_RATES__NPM_REGISTRY": str(RATE)}
@@ -41,4 +44,4 @@ def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(
     own = [position for position, target in enumerate(asked) if target.startswith("/wanted")]
     assert len(own) == 2
     assert own[-1] - before < 20
-    assert queue.xlen(f"{STREAM}-bulk") > WAITING - len(others)
+    assert queue.xlen(LANE) > WAITING - len(others)

@@ -44,18 +44,18 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
 
 
 def test_a_wrong_setting_ends_in_exit_code_2_and_one_line(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text("[queue]\nconcurrency = 0\n")
+    (tmp_path / "config.toml").write_text("[workers]\nnpm = 0\n")
     result = run("check-config", cwd=tmp_path)
-    assert_one_line(result, 2, "config.toml", "[queue] concurrency = 0", "greater than or equal to 1")
+    assert_one_line(result, 2, "config.toml", "[workers] npm = 0", "greater than or equal to 1")
 
 
 @pytest.mark.parametrize(
     "arguments", [("--config", "other.toml", "check-config"), ("check-config", "--config", "other.toml")]
 )
 def test_the_config_file_can_be_named_before_or_after_the_command(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    (tmp_path / "other.toml").write_text("[queue]\nconcurrency = 5\n")
+    (tmp_path / "other.toml").write_text("[workers]\nnpm = 5\n")
     result = run(*arguments, "--json", cwd=tmp_path)
-    assert json.loads(result.stdout)["queue"]["concurrency"] == 5
+    assert json.loads(result.stdout)["workers"]["npm"] == 5
 
 
 def test_check_config_masks_secrets() -> None:

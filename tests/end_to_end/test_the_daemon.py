@@ -11,6 +11,7 @@ import redis
 from tests.end_to_end.conftest import STREAM, Send, dead_letters, pending, wait_until_settled
 from tests.end_to_end.daemon_process import daemon, until
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.queue_contents import messages_waiting
 from tests.registry_server import Fault, Kind, Shape, World, generate, npm, serve
 
 SMALL = generate(Shape(packages=12, seed=7))
@@ -62,7 +63,7 @@ def test_sigterm_in_the_middle_finishes_what_is_in_hand_and_leaves_the_rest_queu
             process.wait_for("package_stored", 3)
             assert process.stop() == 0
             done = len(process.events("package_stored"))
-        assert queue.xlen(STREAM) == len(LARGER.truth()) - done
+        assert messages_waiting(queue, STREAM) == len(LARGER.truth()) - done
         assert pending(queue) == 0
         assert len(reader.packages()) == done
 
@@ -78,7 +79,7 @@ def test_a_second_signal_leaves_now(environment: dict[str, str], send: Send, que
             process.wait_for("daemon_stopping")
             process.send(signal.SIGTERM)
             process.wait(15)
-        assert queue.xlen(STREAM) == 1
+        assert messages_waiting(queue, STREAM) == 1
 
 
 def test_what_outlasts_the_grace_period_is_handed_to_the_next_daemon(
@@ -103,20 +104,20 @@ def test_sighup_applies_a_good_file_and_refuses_a_bad_one_while_work_goes_on(
     environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, tmp_path: Path
 ) -> None:
     file = tmp_path / "config.toml"
-    file.write_text("[queue]\nconcurrency = 3\n")
+    file.write_text("[workers]\nnpm = 3\n")
     world = World(tuple(npm.Package(name, (npm.Version("1.0.0"),)) for name in ("first", "second", "third")))
     with serve(world) as server, daemon(environment | server.environment(), "--config", str(file)) as process:
-        file.write_text("[queue]\nconcurrency = 9\n[daemon]\nlog_level = 'debug'\n[graph]\nwriters = 3\n")
+        file.write_text("[workers]\nnpm = 9\n[daemon]\nlog_level = 'debug'\n[graph]\nwriters = 3\n")
         process.send(signal.SIGHUP)
         [reloaded] = process.wait_for("config_reloaded")
-        assert reloaded["changed"] == {"queue.concurrency": "3 -> 9", "daemon.log_level": "info -> debug"}
+        assert reloaded["changed"] == {"workers.npm": "3 -> 9", "daemon.log_level": "info -> debug"}
         assert reloaded["needs_restart"] == ["graph.writers"]
         send("NPMPackage", "first")
         process.wait_for("package_stored")
-        file.write_text("[queue]\nconcurrency = 'many'\n")
+        file.write_text("[workers]\nnpm = 'many'\n")
         process.send(signal.SIGHUP)
         [rejected] = process.wait_for("config_rejected")
-        assert "concurrency" in rejected["reason"]
+        assert "npm" in rejected["reason"]
         send("NPMPackage", "second")
         process.wait_for("package_stored", 2)
         assert process.stop() == 0
@@ -158,7 +159,7 @@ def test_each_kind_of_bad_message_becomes_a_dead_letter_with_its_reason(
             "not_found",
         ]
         assert sorted(letter["kind"] for letter in letters) == sorted(kinds)
-        fields = {"data", "error", "kind", "attempts", "first_failed_at", "last_failed_at", "origin_id"}
+        fields = {"data", "error", "kind", "attempts", "first_failed_at", "last_failed_at", "origin_id", "lane"}
         assert all(set(letter) == fields for letter in letters)
         assert next(letter for letter in letters if letter["kind"] == "bad_json")["data"] == "{"
 

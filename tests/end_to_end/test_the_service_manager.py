@@ -30,6 +30,15 @@ class NotifySocket:
         lines = self._socket.recv(4096).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
+    def silence(self, for_s: float = 1.0) -> None:
+        """Return when nothing has come for so long."""
+        self._socket.settimeout(for_s)
+        try:
+            while True:
+                self._socket.recv(4096)
+        except TimeoutError:
+            self._socket.settimeout(60)
+
     def close(self) -> None:
         self._socket.close()
 
@@ -39,6 +48,20 @@ def notifications(tmp_path: Path) -> Iterator[NotifySocket]:
     listener = NotifySocket(tmp_path / "notify")
     yield listener
     listener.close()
+
+
+def test_the_watchdog_is_fed_while_the_daemon_gets_on_and_not_while_it_is_stopped(
+    environment: dict[str, str], notifications: NotifySocket
+) -> None:
+    with serve(World()) as server:
+        watched = {"NOTIFY_SOCKET": str(notifications.path), "WATCHDOG_USEC": "300000"}
+        with daemon(environment | server.environment() | watched, ready=False) as process:
+            assert notifications.receive() == {"READY": "1"}
+            assert notifications.receive() == {"WATCHDOG": "1"}
+            process.send(signal.SIGSTOP)
+            notifications.silence()
+            process.send(signal.SIGCONT)
+            assert notifications.receive() == {"WATCHDOG": "1"}
 
 
 def test_readiness_reload_and_stopping_are_told_in_order(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import IngestError, InvalidName, PoisonMessage
 from securechain_ingest.http.answers import conditional_headers, range_of, retry_after_s, validator_of
-from securechain_ingest.intake.entries import entry
-from securechain_ingest.intake.messages import NODE_TYPES, encode, parse
+from securechain_ingest.queue.entries import History, read_entry
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import NODE_TYPES, encode, parse
 from securechain_ingest.registries import REGISTRIES, named_package
 from securechain_ingest.registries.dates import http_date_seconds, utc_seconds
 from securechain_ingest.registries.protocol import RegistryClass
@@ -71,7 +72,6 @@ def test_any_message_is_one_or_refused_in_one_line_and_survives_being_written() 
     @fuzzed(st.sampled_from(sorted(NODE_TYPES)), SEEDS, share=2)
     def fuzz(node_type: str, seeds: list[int]) -> None:
         data = mutated(json.dumps(document | {"node_type": node_type}).encode(), seeds)
-        assert isinstance(entry(bulk=True, entry_id=b"1-1", fields={b"data": data}).run, str)
         try:
             message = parse({b"data": data})
         except PoisonMessage as error:
@@ -86,10 +86,10 @@ def test_any_message_is_one_or_refused_in_one_line_and_survives_being_written() 
 def test_what_the_daemon_notes_beside_a_message_is_read_or_means_nothing() -> None:
     @fuzzed(SEEDS, share=0.5)
     def fuzz(seeds: list[int]) -> None:
-        history = mutated(b'["1700000000000-0",3,"2025-10-09T10:00:00.000Z"]', seeds)
-        read = entry(bulk=False, entry_id=b"1-1", fields={b"securechain-ingest:history": history, b"data": history})
-        assert read.attempts >= 0
-        assert isinstance(read.after_failure("now").encode(), str)
+        history = mutated(b'["1700000000000-0",3,"2025-10-09T10:00:00.000Z","away",1]', seeds)
+        read = read_entry("pypi", Lane.ASKED, b"1-1", {b"history": history, b"data": history, b"run": history})
+        assert read.tries >= 0
+        assert History.decode(read.history.encode()) == read.history
 
 
 def test_any_date_is_held_in_one_form_or_unknown() -> None:

@@ -12,8 +12,8 @@ from securechain_ingest.errors import ConfigError, StoreError, StoreRefused
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.intake.settlement import Failure
 from securechain_ingest.model import PackageWrite, WriteResult
+from securechain_ingest.queue.settlement import Failure
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import pypi, write
 from tests.graph.conftest import Reader

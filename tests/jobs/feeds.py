@@ -11,12 +11,13 @@ from redis.asyncio import Redis
 
 from securechain_ingest.errors import CursorLost, Unavailable
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.messages import Message, parse
 from securechain_ingest.jobs.comparison import Registered, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.updates import queue_changes
 from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
 from securechain_ingest.runs import Run
 from securechain_ingest.settings import FeedSettings, QueueSettings
@@ -25,6 +26,8 @@ from tests.graph.builders import PYPI, pypi, write
 DAY_S = 86_400.0
 QUEUE = QueueSettings(lease_s=2.0)
 KEYS = Keys(QUEUE.stream)
+LANE = Lane.CHANGED
+STREAM = KEYS.lane("pypi", LANE)
 
 
 @dataclass
@@ -89,7 +92,7 @@ class Bench:
     def place(self, **queue: Any) -> Registered:
         registry: Any = MadeRegistry()
         settings = QUEUE.model_copy(update=queue)
-        return Registered(registry, self.feed, self.redis, self.graph.names, settings, self.feeds)
+        return Registered(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, LANE)
 
     def run(self, job: str, **options: str) -> Run:
         self.runs += 1
@@ -111,14 +114,14 @@ class Bench:
         await self.graph.write([replace(each, package=replace(each.package, revision=revision)) for each in writes])
 
     async def queued(self) -> list[Message]:
-        entries: Any = await self.redis.xrange(KEYS.bulk)
+        entries: Any = await self.redis.xrange(STREAM)
         return [parse(fields) for _, fields in entries]
 
     async def queued_names(self) -> list[str]:
         return [message.package for message in await self.queued()]
 
     async def forget_queue(self) -> None:
-        await self.redis.delete(KEYS.bulk)
+        await self.redis.delete(STREAM, KEYS.waiting("pypi"))
 
     async def place_kept(self) -> Sequence[Any] | None:
         raw: Any = await self.redis.hgetall(KEYS.positions)

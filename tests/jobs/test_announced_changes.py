@@ -23,16 +23,17 @@ from securechain_ingest.errors import (
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker import MAX_LOST_PARSERS, Worker
 from tests.graph.builders import PYPI, pypi, version, write
 from tests.graph.conftest import Reader, read
-from tests.intake.running import until
+from tests.queue.running import until
 from tests.stores import AdvisoryTarget, GraphTarget
 
 __all__ = ["read"]
@@ -97,11 +98,11 @@ class Bench:
         at_least: str | None = None,
         removed: bool = False,
         refresh: bool = True,
-        bulk: bool = True,
+        lane: Lane = Lane.CHANGED,
         attempts: int = 0,
     ) -> Outcome:
         message = Message("PyPIPackage", "six", refresh=refresh, internal=True, at_least=at_least, removed=removed)
-        return await self.worker.handle(Delivery(message, bulk, "1-1", "1-1", attempts, False))
+        return await self.worker.handle(Delivery(message, lane, attempts, redelivered=False))
 
     async def is_removed(self) -> bool:
         [node] = (await self._read.nodes("PyPIPackage")).values()
@@ -190,7 +191,7 @@ async def test_bulk_work_on_a_package_becomes_urgent_when_somebody_asks_for_it(b
         await until(lambda: bench.registry.priorities)
         [priority] = bench.registry.priorities
         assert not priority.is_urgent
-        tasks.create_task(bench.serve(refresh=False, bulk=False))
+        tasks.create_task(bench.serve(refresh=False, lane=Lane.ASKED))
         await until(lambda: priority.is_urgent)
         bench.registry.opened.set()
     assert bench.registry.asked == [None]
@@ -198,7 +199,7 @@ async def test_bulk_work_on_a_package_becomes_urgent_when_somebody_asks_for_it(b
 
 async def test_what_somebody_asks_for_is_urgent_from_the_beginning(bench: Bench) -> None:
     bench.registry.opened.set()
-    await bench.serve(bulk=False)
+    await bench.serve(lane=Lane.ASKED)
     assert [priority.is_urgent for priority in bench.registry.priorities] == [True]
 
 
@@ -230,4 +231,4 @@ async def test_a_package_of_more_versions_than_are_allowed_is_refused(bench: Ben
 async def test_a_message_for_an_impossible_name_is_refused(bench: Bench) -> None:
     message = Message("PyPIPackage", "a\0b")
     with pytest.raises(InvalidName):
-        await bench.worker.handle(Delivery(message, False, "1-1", "1-1", 0, False))
+        await bench.worker.handle(Delivery(message, Lane.CHANGED, 0, redelivered=False))

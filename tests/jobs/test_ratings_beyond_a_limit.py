@@ -10,8 +10,9 @@ import structlog
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery
+from securechain_ingest.queue.deliveries import Delivery
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker import Worker
 from tests.graph.builders import PYPI, pypi, write
@@ -51,7 +52,7 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: Bench) -> None:
         )
         message = Message("PyPIPackage", "flask", refresh=True, internal=True)
         with structlog.testing.capture_logs() as logs:
-            await worker.handle(Delivery(message, True, "1-1", "1-1", 0, False))
+            await worker.handle(Delivery(message, Lane.CHANGED, 0, redelivered=False))
     ratings = await bench.ratings(pypi("flask"))
     assert len(ratings) == len(VERSIONS) + 1
     assert (ratings["1.0"], ratings["3.7"]) == ((9.8, ["GHSA-1"]), (0.0, []))

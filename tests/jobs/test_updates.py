@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from securechain_ingest.errors import CursorLost, StoreError, TooManyRemovals, Unavailable
-from securechain_ingest.intake.messages import Message
 from securechain_ingest.jobs import updates
 from securechain_ingest.jobs.comparison import ALWAYS_REMOVABLE
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
 from tests.graph.builders import MONDAY, link, pypi, version, write
 from tests.jobs.feeds import Bench

@@ -10,11 +10,11 @@ import pytest
 
 from securechain_ingest.errors import StoreError, Unavailable
 from securechain_ingest.graph.names import PackageNames
-from securechain_ingest.intake.messages import Message
 from securechain_ingest.jobs.comparison import Registered
 from securechain_ingest.jobs.listing import listing_key
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.runs import Run
-from tests.jobs.feeds import KEYS, Bench
+from tests.jobs.feeds import STREAM, Bench
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -125,14 +125,14 @@ async def test_a_comparison_that_broke_off_is_gone_on_with_where_it_stood(
 
 async def test_a_full_stream_makes_the_run_wait_and_loses_nothing(bench: Bench) -> None:
     bench.feed.listed = {f"package-{number}": None for number in range(7)}
-    run = asyncio.create_task(bench.ingest(bulk_max_length=3))
+    run = asyncio.create_task(bench.ingest(lane_max_length=3))
     taken: list[str] = []
     while len(taken) < 7:
-        messages: Any = await bench.redis.xrange(KEYS.bulk)
+        messages: Any = await bench.redis.xrange(STREAM)
         assert len(messages) <= 3
         names = await bench.queued_names()
         for entry_id, _ in messages:
-            await bench.redis.xdel(KEYS.bulk, entry_id)
+            await bench.redis.xdel(STREAM, entry_id)
         taken += names[: len(messages)]
         await asyncio.sleep(0)
 

@@ -14,10 +14,11 @@ from neo4j import AsyncGraphDatabase
 
 from securechain_ingest import oneshot
 from securechain_ingest.configuration import load
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery
 from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.deliveries import Delivery
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import registry_class
 from securechain_ingest.service import Service, build_service
 from tests.graph.conftest import Reader
@@ -69,12 +70,17 @@ class Bench:
     async def message(self, *, attempts: int = 0, **facts: Any) -> None:
         """As a message of the daemon's own: by default the periodic refresh."""
         message = Message(self.ref.ecosystem.label, self.name, **({"refresh": True, "internal": True} | facts))
-        await self.site.service.worker.handle(Delivery(message, True, "1-1", "1-1", attempts, attempts > 0))
+        await self.site.service.worker.handle(Delivery(message, Lane.CHANGED, attempts, redelivered=attempts > 0))
 
     async def ingest(self) -> None:
         """As `ingest --refresh`."""
         outcome = await oneshot.ingest(
-            self.site.service, [self.ref], depth=0, refresh=True, concurrency=1, report=lambda done, total: None
+            self.site.service,
+            [self.ref],
+            depth=0,
+            refresh=True,
+            places={self.ref.ecosystem.name: 1},
+            report=lambda done, total: None,
         )
         assert outcome.failed == []
 

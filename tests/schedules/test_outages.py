@@ -19,7 +19,7 @@ from securechain_ingest.runs.records import RunRecord, RunStore
 from securechain_ingest.schedules.board import Board, Request
 from securechain_ingest.schedules.execution import new_record
 from securechain_ingest.schedules.recorder import Recorder
-from tests.intake.cut_connection import Proxy
+from tests.queue.cut_connection import Proxy
 from tests.schedules.conftest import JOB, STREAM, Installation, settings, until
 from tests.stores import AdvisoryTarget
 

@@ -42,11 +42,11 @@ async def stored(installation: Installation, record: RunRecord) -> RunRecord:
 async def test_a_record_is_completed_once_all_that_its_run_has_queued_is_settled(installation: Installation) -> None:
     record = ended()
     await installation.runs.save(record)
-    await count(installation, record, succeeded=1, versions=4)
+    await count(installation, record, succeeded=1, versions=4, open=2)
     await tidy(installation)
     assert not (await stored(installation, record)).settled
 
-    await count(installation, record, succeeded=1, failed=1, versions=3)
+    await count(installation, record, succeeded=1, failed=1, versions=3, open=-2, merged=2)
     await tidy(installation)
     found = await stored(installation, record)
     assert found.settled
@@ -56,6 +56,7 @@ async def test_a_record_is_completed_once_all_that_its_run_has_queued_is_settled
         "total_versions": 7,
         "errors": 1,
         "success_rate": 66.67,
+        "merged": 2,
     }
     assert await settled_counts(installation.redis, STREAM) == {}
 
@@ -79,16 +80,23 @@ async def test_two_daemons_that_tidy_at_once_count_nothing_twice(installation: I
     assert (await stored(installation, record)).metrics["packages_processed"] == 3
 
 
-async def test_packages_that_never_settle_are_waited_for_a_week(installation: Installation) -> None:
+async def test_packages_that_wait_are_waited_for_however_long_that_takes(installation: Installation) -> None:
     record = ended()
     await installation.runs.save(record)
-    await count(installation, record, succeeded=1)
-    await tidy(installation, NOW + timedelta(days=6))
+    await count(installation, record, succeeded=1, open=1)
+    await tidy(installation, NOW + timedelta(days=80))
     assert not (await stored(installation, record)).settled
-    await tidy(installation, NOW + timedelta(days=8))
+    await count(installation, record, cancelled=1, open=-1)
+    await tidy(installation, NOW + timedelta(days=81))
     found = await stored(installation, record)
-    assert (found.settled, found.metrics["packages_processed"]) == (True, 1)
+    assert (found.settled, found.metrics["packages_processed"], found.metrics["cancelled"]) == (True, 1, 1)
     assert await settled_counts(installation.redis, STREAM) == {}
+
+
+async def test_counts_of_a_submission_that_waits_are_kept(installation: Installation) -> None:
+    await count(installation, ended(), succeeded=1, open=1)
+    await tidy(installation)
+    assert len(await settled_counts(installation.redis, STREAM)) == 1
 
 
 async def test_counts_of_a_run_whose_record_is_gone_go_too(installation: Installation) -> None:

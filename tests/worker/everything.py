@@ -18,20 +18,22 @@ from neo4j.time import DateTime
 
 from securechain_ingest import oneshot
 from securechain_ingest.configuration import Settings, load
+from securechain_ingest.daemon import queue_ecosystem
 from securechain_ingest.graph.view import aware
-from securechain_ingest.intake.keys import Keys
-from securechain_ingest.intake.reader import Reader as QueueReader
 from securechain_ingest.jobs.backfill import Backfill, Kind, Position
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.progress import Progress
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.reader import Reader as QueueReader
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.stores import Stores
 from tests.graph.conftest import Reader
-from tests.intake.running import assert_no_leak, dead_letters, is_idle, until
+from tests.queue.running import assert_no_leak, dead_letters, is_idle, until
 from tests.registry_server import Server
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
@@ -87,7 +89,12 @@ class Everything:
     async def ingest(self, *refs: PackageRef, refresh: bool = False) -> None:
         """As the command `ingest` does."""
         done = await oneshot.ingest(
-            self.service, refs, depth=0, refresh=refresh, concurrency=32, report=lambda done, total: None
+            self.service,
+            refs,
+            depth=0,
+            refresh=refresh,
+            places=self.settings.workers.model_dump(),
+            report=lambda done, total: None,
         )
         assert done.failed == []
 
@@ -173,7 +180,15 @@ async def everything(
         find_stores(configuration) as stores,
         build_service(stores, configuration, lambda: 0) as service,
     ):
-        daemon = QueueReader(stores.redis, QUEUE, service.worker.handle)
+        daemon = QueueReader(
+            stores.redis,
+            QUEUE,
+            configuration.workers,
+            [queue_ecosystem(registry.ecosystem) for registry in service.registries.values()],
+            service.worker.handle,
+            service.worker.link_known,
+            Progress(lambda: 600.0),
+        )
         running = asyncio.create_task(daemon.run(), name="reader")
         await daemon.ready()
         try:

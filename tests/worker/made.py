@@ -13,10 +13,11 @@ from securechain_ingest.configuration import load
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.intake.messages import Message
-from securechain_ingest.intake.reader import Delivery, Outcome
 from securechain_ingest.model import Artifact, Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.stores import Stores
@@ -104,11 +105,11 @@ class Bench:
         )
 
     async def serve(
-        self, name: str, *, attempts: int = 0, redelivered: bool = False, bulk: bool = True, **keys: Any
+        self, name: str, *, attempts: int = 0, redelivered: bool = False, lane: Lane = Lane.CHANGED, **keys: Any
     ) -> Outcome:
         """Handle one message."""
         message = Message(NPM.label, name, **keys)
-        return await self.worker.handle(Delivery(message, bulk, "1-1", "1-1", attempts, redelivered))
+        return await self.worker.handle(Delivery(message, lane, attempts, redelivered))
 
     async def follow_ups(self, name: str, **keys: Any) -> dict[str, int | None]:
         """The packages that a message leaves to be asked for, with the depth that is left to each."""

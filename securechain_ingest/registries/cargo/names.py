@@ -23,6 +23,7 @@ def name_key(name: str) -> str:
 CARGO: Final = Ecosystem(
     name="cargo",
     label="CargoPackage",
+    endpoint="crates_index",
     purl_type="cargo",
     osv="crates.io",
     version_key=version_key,

@@ -15,14 +15,22 @@ from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries.maven.version_order import order_key
 from securechain_ingest.registries.maven.versions import version_key
 
+
+def join_announcements(earlier: str, later: str) -> str:
+    """Announcements are versions, separated by spaces, each of which counts."""
+    return " ".join(dict.fromkeys(f"{earlier} {later}".split()))
+
+
 MAVEN: Final = Ecosystem(
     name="maven",
     label="MavenPackage",
+    endpoint="maven_central",
     purl_type="maven",
     osv="Maven",
     version_key=version_key,
     range_key=order_key,
     namespace_separator=":",
+    join_announcements=join_announcements,
     announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
 )
 

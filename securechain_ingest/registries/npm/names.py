@@ -17,6 +17,7 @@ from securechain_ingest.registries.semver import version_key
 NPM: Final = Ecosystem(
     name="npm",
     label="NPMPackage",
+    endpoint="npm_registry",
     purl_type="npm",
     osv="npm",
     version_key=version_key,

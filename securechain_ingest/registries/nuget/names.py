@@ -18,6 +18,7 @@ from securechain_ingest.registries.nuget.versions import range_key, version_key
 NUGET: Final = Ecosystem(
     name="nuget",
     label="NuGetPackage",
+    endpoint="nuget_api",
     purl_type="nuget",
     osv="NuGet",
     version_key=version_key,

@@ -32,6 +32,7 @@ def normal_name(name: str) -> str:
 PYPI: Final = Ecosystem(
     name="pypi",
     label="PyPIPackage",
+    endpoint="pypi",
     purl_type="pypi",
     osv="PyPI",
     version_key=version_key,

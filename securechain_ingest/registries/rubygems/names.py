@@ -19,6 +19,7 @@ from securechain_ingest.registries.rubygems.versions import version_key
 RUBYGEMS: Final = Ecosystem(
     name="rubygems",
     label="RubyGemsPackage",
+    endpoint="rubygems_index",
     purl_type="gem",
     osv="RubyGems",
     version_key=version_key,

@@ -1,0 +1,46 @@
+"""`pause` and `resume`: stop the lanes of an ecosystem in every daemon, and let them go on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+from redis.asyncio import Redis
+
+from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_with_redis
+from securechain_ingest.queue.keys import Keys
+
+EcosystemArgument = Annotated[str, typer.Argument(help="Such as npm.", metavar="ECOSYSTEM")]
+
+
+def pause_command(ecosystem: EcosystemArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+    """Take no more messages of an ecosystem, in any daemon, until `resume`; what is in work is finished.
+
+    It is remembered over restarts. What is asked for meanwhile waits.
+    """
+    from securechain_ingest.queue.breakers import pause
+
+    changed, name = _act(ecosystem, config, state_dir, pause)
+    typer.echo(f"{name} is paused" if changed else f"{name} was paused already")
+
+
+def resume_command(ecosystem: EcosystemArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+    """Let the lanes of an ecosystem that was paused go on."""
+    from securechain_ingest.queue.breakers import resume
+
+    changed, name = _act(ecosystem, config, state_dir, resume)
+    typer.echo(f"{name} goes on" if changed else f"{name} was not paused")
+
+
+def _act(
+    ecosystem: str,
+    config: ConfigOption,
+    state_dir: StateDirOption,
+    act: Callable[[Redis, Keys, str], Awaitable[bool]],
+) -> tuple[bool, str]:
+    from securechain_ingest.registries import registry_class
+
+    settings = load_settings(config, state_dir)
+    name = registry_class(ecosystem).ecosystem.name
+    return run_with_redis(settings, lambda redis: act(redis, Keys(settings.queue.stream), name)), name

@@ -1,0 +1,151 @@
+"""`queue`: what waits, is in work or will be tried again; and taking it out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from securechain_ingest.queue.inspection import Queued
+    from securechain_ingest.queue.lanes import Lane
+
+app = typer.Typer(help="What waits, is in work or will be tried again.", no_args_is_help=True)
+
+LaneOption = Annotated[list[str] | None, typer.Option("--lane", help="asked, changed, required, listed or completed.")]
+EcosystemOption = Annotated[list[str] | None, typer.Option("--ecosystem", help="Such as pypi; all without it.")]
+
+
+@app.command("list")
+def list_command(
+    lane: LaneOption = None,
+    ecosystem: EcosystemOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most this many.")] = 100,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One line a message: package, lane, state, tries, when it is tried next, why the last try failed."""
+    settings = load_settings(config, state_dir)
+    names, lanes = _ecosystems(ecosystem), _lanes(lane)
+    found = run_async(_list(settings, names, lanes, limit))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for row in found:
+        more = "".join(f"  {text}" for text in (row["next_try_at"], row["reason"]) if text)
+        typer.echo(f"{row['ecosystem']}:{row['package']}  {row['lane']}  {row['state']}  {row['tries']}x{more}")
+    if not found:
+        typer.echo("nothing is queued")
+
+
+@app.command("cancel")
+def cancel_command(
+    names: Annotated[list[str], typer.Argument(help="Packages such as pypi:six, or purls.")],
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Take packages out of every lane; what is in work is finished. Exit code 1 if one of them was not there."""
+    from securechain_ingest.queue.lanes import LANES
+    from securechain_ingest.registries import named_package
+
+    settings = load_settings(config, state_dir)
+    wanted = {ref.purl: name for name in names for ref in [named_package(name)]}
+    ecosystems = {named_package(name).ecosystem.name for name in names}
+
+    def is_wanted(queued: Queued) -> bool:
+        return _purl(queued) in wanted
+
+    removed = run_async(_remove(settings, "cancelled", sorted(ecosystems), list(LANES), is_wanted))
+    found = {_purl(queued) for queued in removed}
+    typer.echo(f"{len(removed)} cancelled")
+    for purl, name in wanted.items():
+        if purl not in found:
+            typer.echo(f"{name} does not wait in any lane", err=True)
+    if found != wanted.keys():
+        raise typer.Exit(1)
+
+
+@app.command("purge")
+def purge_command(
+    lane: LaneOption = None,
+    ecosystem: EcosystemOption = None,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Empty lanes: those of --lane, of --ecosystem, or of both. What is in work is finished."""
+    if not lane and not ecosystem:
+        raise typer.BadParameter("say which lanes, or which ecosystem's", param_hint="--lane, --ecosystem")
+    settings = load_settings(config, state_dir)
+    removed = run_async(_remove(settings, "purged", _ecosystems(ecosystem), _lanes(lane), lambda _: True))
+    typer.echo(f"{len(removed)} purged")
+
+
+async def _list(settings: Settings, ecosystems: list[str], lanes: list[Lane], limit: int) -> list[dict[str, Any]]:
+    from securechain_ingest.queue.inspection import queued_messages
+    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+
+    addresses = of_running_daemon(settings, frozenset({REDIS}))
+    found: list[dict[str, Any]] = []
+    queue = settings.queue
+    async with redis_client(addresses.redis_url or "", settings) as redis:
+        async for queued in queued_messages(redis, queue.stream, queue.group, ecosystems, lanes):
+            found.append(queued.as_dict())
+            if len(found) == limit:
+                break
+    return found
+
+
+async def _remove(
+    settings: Settings, word: str, ecosystems: list[str], lanes: list[Lane], wanted: Callable[[Queued], bool]
+) -> list[Queued]:
+    from securechain_ingest.queue.inspection import remove_messages
+    from securechain_ingest.queue.lanes import Lane
+    from securechain_ingest.stores import connect, of_running_daemon
+
+    queue = settings.queue
+    async with connect(of_running_daemon(settings), settings) as stores:
+        removed = await remove_messages(
+            stores.redis, queue.stream, queue.group, word=word, ecosystems=ecosystems, lanes=lanes, wanted=wanted
+        )
+        # The graph takes them for queued; so that whoever requires them next asks for them again.
+        purls = [purl for queued in removed if queued.entry.lane is Lane.REQUIRED and (purl := _purl(queued))]
+        await stores.graph.forget_queued(purls)
+    return removed
+
+
+def _purl(queued: Queued) -> str | None:
+    from securechain_ingest.errors import InvalidName
+    from securechain_ingest.registries import registry_class
+
+    if queued.message is None:
+        return None
+    try:
+        return registry_class(queued.entry.ecosystem).identify(queued.message.package).purl
+    except InvalidName:
+        return None
+
+
+def _ecosystems(words: list[str] | None) -> list[str]:
+    from securechain_ingest.registries import REGISTRIES, registry_class
+
+    if not words:
+        return [registry.ecosystem.name for registry in REGISTRIES]
+    return [registry_class(word).ecosystem.name for word in words]
+
+
+def _lanes(words: list[str] | None) -> list[Lane]:
+    from securechain_ingest.queue.lanes import LANES, Lane
+
+    if not words:
+        return list(LANES)
+    for word in words:
+        if word not in LANES:
+            raise typer.BadParameter(f"{word} is no lane; there are {', '.join(LANES)}", param_hint="--lane")
+    return [Lane(word) for word in words]

@@ -1,0 +1,89 @@
+"""Whether the process gets on: the rule of systemd's watchdog, and of whoever asks for its health.
+
+It gets on while each of its loops has turned lately and no message has been in work for longer than its own time limits
+allow. Having nothing to do, waiting for a pause and waiting for a store that is away are progress, too: each of them
+turns a loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+LOOP_S: Final = 30.0
+"""A loop that has not turned for so long hangs."""
+
+
+class Progress:
+    """When each loop last turned, and when each piece of work last got a step further; by the monotonic clock.
+
+    `step_s` gives the longest that one step of a piece of work may take: the sum of its own time limits.
+    """
+
+    def __init__(self, step_s: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._step_s = step_s
+        self._clock = clock
+        self._turned: dict[str, float] = {}
+        self._work: dict[object, tuple[str, Steps]] = {}
+
+    def turned(self, loop: str) -> None:
+        """A loop has gone round; it is expected again within LOOP_S."""
+        self._turned[loop] = self._clock()
+
+    def ended(self, loop: str) -> None:
+        """A loop is not expected any more."""
+        self._turned.pop(loop, None)
+
+    @contextmanager
+    def work(self, name: str) -> Iterator[None]:
+        """A piece of work, whose steps are told by `step` from within, also from tasks that it starts."""
+        steps = Steps(self._clock)
+        token = _steps.set(steps)
+        self._work[steps] = name, steps
+        try:
+            yield
+        finally:
+            del self._work[steps]
+            _steps.reset(token)
+
+    def ages(self) -> dict[str, float]:
+        """Seconds since each loop turned, and since the piece of work that is furthest behind got a step further."""
+        now = self._clock()
+        ages = {loop: now - at for loop, at in self._turned.items()}
+        if self._work:
+            ages["work"] = max(now - steps.at for _, steps in self._work.values())
+        return ages
+
+    def stuck(self) -> str | None:
+        """What hangs, in one sentence; None if nothing does."""
+        now = self._clock()
+        for loop, at in self._turned.items():
+            if now - at > LOOP_S:
+                return f"the loop {loop} has not turned for {now - at:.0f} s"
+        for name, steps in self._work.values():
+            if now - steps.at > self._step_s():
+                return f"{name} has been in work for {now - steps.at:.0f} s without a step"
+        return None
+
+
+class Steps:
+    """When one piece of work last got a step further."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.at = clock()
+
+    def step(self) -> None:
+        self.at = self._clock()
+
+
+_steps: ContextVar[Steps | None] = ContextVar("steps", default=None)
+
+
+def step() -> None:
+    """The work under way has got a step further: an answer has come, a wait is over."""
+    if (steps := _steps.get()) is not None:
+        steps.step()

@@ -1,0 +1,146 @@
+"""When an endpoint is not to be asked: its breaker, and the pauses that registries and operators wish.
+
+A breaker opens after failures of several different packages without a success between, or at once when the registry
+asks for a pause. While it is open no message of the ecosystems that need the endpoint is taken, and none pays for that
+with a try. When its time is over one message is let through as a probe: a success closes it, another failure doubles
+the wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.script import NOW_MS, Script
+
+FAILURES: Final = 5
+FIRST_WAIT_S: Final = 5.0
+LONGEST_WAIT_S: Final = 900.0
+
+logger = structlog.get_logger(__name__)
+
+_FAILED: Final = Script(
+    NOW_MS
+    + """
+local now = now_ms()
+redis.call('HSET', breaker, 'package:' .. package, 1)
+redis.call('HSET', breaker, 'reason', reason)
+local different = 0
+for _, field in ipairs(redis.call('HKEYS', breaker)) do
+    if string.sub(field, 1, 8) == 'package:' then different = different + 1 end
+end
+local open_until = tonumber(redis.call('HGET', breaker, 'open_until') or 0)
+local is_open = open_until > 0
+-- Whatever was in flight when it opened tells nothing new, but for a longer pause.
+if is_open and is_probe ~= '1' then
+    if now + tonumber(pause_ms) > open_until and tonumber(pause_ms) > 0 then
+        redis.call('HSET', breaker, 'open_until', now + pause_ms)
+    end
+    return {'open', tonumber(redis.call('HGET', breaker, 'open_until')) - now}
+end
+if not is_open and is_pause ~= '1' and different < tonumber(failures) then return {'closed', different} end
+local wait_ms = tonumber(redis.call('HGET', breaker, 'wait_ms') or 0)
+wait_ms = wait_ms == 0 and tonumber(first_ms) or math.min(wait_ms * 2, tonumber(longest_ms))
+redis.call('HSET', breaker, 'wait_ms', wait_ms)
+local pause = math.max(wait_ms, tonumber(pause_ms))
+redis.call('HSET', breaker, 'open_until', now + pause)
+return {is_open and 'still open' or 'opened', pause}
+""",
+    keys="breaker",
+    arguments="package reason is_pause is_probe pause_ms failures first_ms longest_ms",
+)
+
+_SUCCEEDED: Final = Script(
+    """
+local was_open = redis.call('HGET', breaker, 'open_until')
+-- An answer to what was asked before it opened is no sign that the endpoint is well again.
+if was_open and is_probe ~= '1' then return 0 end
+redis.call('DEL', breaker)
+return was_open and 1 or 0
+""",
+    keys="breaker",
+    arguments="is_probe",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """Of one endpoint that is not asked at the moment, or has failed lately."""
+
+    endpoint: str
+    open_for_s: float
+    """0: it is asked."""
+    reason: str
+
+
+class Breakers:
+    """Every method raises RedisError."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def failed(
+        self, endpoint: str, package: str, reason: str, *, is_probe: bool, pause_s: float | None = None
+    ) -> bool:
+        """Count a failure; whether the endpoint is not to be asked now.
+
+        With `pause_s` the registry has asked for that many seconds without a request (0: it did not say how many).
+        """
+        state, detail = await _FAILED.run(
+            self._redis,
+            breaker=self._keys.breaker(endpoint),
+            package=package,
+            reason=reason,
+            is_pause=int(pause_s is not None),
+            is_probe=int(is_probe),
+            pause_ms=int((pause_s or 0.0) * 1000),
+            failures=FAILURES,
+            first_ms=int(FIRST_WAIT_S * 1000),
+            longest_ms=int(LONGEST_WAIT_S * 1000),
+        )
+        if state == b"closed":
+            return False
+        if state in {b"opened", b"still open"}:
+            logger.warning("endpoint_paused", endpoint=endpoint, pause_s=round(detail / 1000, 1), reason=reason)
+        return True
+
+    async def succeeded(self, endpoint: str, *, is_probe: bool) -> None:
+        """Forget the failures; a probe's success closes the breaker."""
+        if await _SUCCEEDED.run(self._redis, breaker=self._keys.breaker(endpoint), is_probe=int(is_probe)):
+            logger.info("endpoint_resumed", endpoint=endpoint)
+
+    async def states(self, endpoints: Iterable[str]) -> dict[str, BreakerState]:
+        """Those that are open, by endpoint."""
+        seconds, microseconds = await self._redis.time()
+        now_ms = seconds * 1000 + microseconds // 1000
+        found = {}
+        for endpoint in endpoints:
+            fields: Any = await self._redis.hmget(self._keys.breaker(endpoint), ["open_until", "reason"])
+            if fields[0] is not None:
+                reason = (fields[1] or b"").decode(errors="replace")
+                found[endpoint] = BreakerState(endpoint, max(0.0, (int(fields[0]) - now_ms) / 1000), reason)
+        return found
+
+
+async def pause(redis: Redis, keys: Keys, ecosystem: str) -> bool:
+    """Stop an ecosystem's lanes in every daemon until `resume`; False if they were. Raises RedisError."""
+    since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return bool(await redis.hsetnx(keys.pauses, ecosystem, since))
+
+
+async def resume(redis: Redis, keys: Keys, ecosystem: str) -> bool:
+    """False if they were not paused. Raises RedisError."""
+    return bool(await redis.hdel(keys.pauses, ecosystem))
+
+
+async def paused_since(redis: Redis, keys: Keys) -> Mapping[str, str]:
+    """The ecosystems that operators have paused, and since when. Raises RedisError."""
+    held: Any = await redis.hgetall(keys.pauses)
+    return {name.decode(): since.decode() for name, since in sorted(held.items())}

@@ -1,0 +1,145 @@
+"""Which daemons are up: each tells in Redis every few seconds that it lives, and what it last got done.
+
+So that an idle daemon can be told from none. Times are those of Redis's clock, so that the hosts' need not agree.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import orjson
+from redis.asyncio import Redis
+
+from securechain_ingest import __version__
+from securechain_ingest.queue.backoff import Outage
+from securechain_ingest.queue.keys import Keys
+
+EVERY_S = 5.0
+SILENT_AFTER_S = 3 * EVERY_S
+"""A daemon that has not been heard of for so long has gone, or hangs."""
+FORGOTTEN_AFTER_S = 3600.0
+
+_BEAT = """
+local daemons = KEYS[1]
+local name, fields, forgotten_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', daemons, name, now .. ' ' .. fields)
+local held = redis.call('HGETALL', daemons)
+for i = 1, #held, 2 do
+    local seen = tonumber(string.match(held[i + 1], '^%d+') or 0)
+    if now - seen > forgotten_ms then redis.call('HDEL', daemons, held[i]) end
+end
+return now
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """One daemon as it was last heard of."""
+
+    name: str
+    """Its consumer's."""
+    host: str
+    pid: int
+    version: str
+    started_at: str
+    """ISO 8601, UTC."""
+    in_flight: int
+    """Messages that it was working on."""
+    last_progress_at: str | None
+    """When it last settled a message, likewise; None: not yet."""
+    seen_s: float
+    """Seconds since it was heard of."""
+
+    @property
+    def is_up(self) -> bool:
+        return self.seen_s <= SILENT_AFTER_S
+
+
+class Heartbeat:
+    """Tells of this process until it is cancelled, then takes itself out of the list."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        stream: str,
+        name: str,
+        *,
+        in_flight: Callable[[], int],
+        last_progress_at: Callable[[], datetime | None],
+    ) -> None:
+        self._redis = redis
+        self._key = Keys(stream).daemons
+        self._name = name
+        self._in_flight = in_flight
+        self._last_progress_at = last_progress_at
+        self._started_at = _iso(datetime.now(UTC))
+        self._script = redis.register_script(_BEAT)
+
+    async def run(self) -> None:
+        """Beat every EVERY_S seconds. An outage of Redis is sat out."""
+        outage = Outage("redis")
+        try:
+            while True:
+                await outage.insist(self.beat)
+                await anyio.sleep(EVERY_S)
+        finally:
+            # Whoever is told to stop says so; whoever cannot is seen to be silent.
+            with anyio.move_on_after(1.0, shield=True):
+                await self._redis.hdel(self._key, self._name)
+
+    async def beat(self) -> None:
+        """Tell once. Raises RedisError."""
+        progress_at = self._last_progress_at()
+        fields = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": __version__,
+            "started_at": self._started_at,
+            "in_flight": self._in_flight(),
+            "last_progress_at": _iso(progress_at) if progress_at else None,
+        }
+        await self._script(keys=[self._key], args=[self._name, orjson.dumps(fields), int(FORGOTTEN_AFTER_S * 1000)])
+
+
+async def daemons_seen(redis: Redis, stream: str) -> list[DaemonStatus]:
+    """Those heard of within FORGOTTEN_AFTER_S, by name; ones that another release describes otherwise are left out.
+
+    Raises RedisError.
+    """
+    held: Any = await redis.hgetall(Keys(stream).daemons)
+    seconds, microseconds = await redis.time()
+    now_ms = seconds * 1000 + microseconds // 1000
+    found = (_status(name.decode(errors="replace"), text, now_ms) for name, text in sorted(held.items()))
+    return [status for status in found if status is not None]
+
+
+def _status(name: str, text: bytes, now_ms: int) -> DaemonStatus | None:
+    seen, _, fields = text.partition(b" ")
+    try:
+        document = orjson.loads(fields)
+        seen_s = max(0.0, (now_ms - int(seen)) / 1000)
+    except ValueError:
+        return None
+    match document:
+        case {
+            "host": str(host),
+            "pid": int(pid),
+            "version": str(version),
+            "started_at": str(started_at),
+            "in_flight": int(in_flight),
+            "last_progress_at": str() | None as progress_at,
+        }:
+            return DaemonStatus(name, host, pid, version, started_at, in_flight, progress_at, round(seen_s, 1))
+    return None
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

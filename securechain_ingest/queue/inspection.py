@@ -1,0 +1,242 @@
+"""Looking at what is queued, message by message, and taking messages out again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from securechain_ingest.errors import PoisonMessage
+from securechain_ingest.queue.entries import Entry, read_entry
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import LANES, Lane
+from securechain_ingest.queue.messages import Message, parse_data
+from securechain_ingest.queue.script import Script
+from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
+from securechain_ingest.redis_errors import store_errors
+
+_PAGE: Final = 500
+_TOKEN_TAIL: Final = re.compile(r"\d+-\d+$")
+
+# A page of a lane with, for each entry, how long ago it was given to a consumer (-1: it was not).
+_PAGE_OF: Final = Script(
+    """
+local found = {}
+for i, entry in ipairs(redis.call('XRANGE', stream, from, '+', 'COUNT', count)) do
+    local pending = redis.pcall('XPENDING', stream, group, entry[1], entry[1], 1)
+    local is_pending = not pending.err and #pending > 0
+    found[i] = {entry[1], entry[2], is_pending and pending[1][3] or -1, is_pending and pending[1][4] or 0}
+end
+return found
+""",
+    keys="stream",
+    arguments="group from count",
+)
+
+_RETRIES_OF: Final = Script(
+    """
+local found = {}
+local due = redis.call('ZRANGE', retries, from, tonumber(from) + tonumber(count) - 1, 'WITHSCORES')
+for i = 1, #due, 2 do
+    local payload = redis.call('HGET', payloads, due[i])
+    if payload then found[#found + 1] = {due[i], due[i + 1], cmsgpack.unpack(payload)} end
+end
+return found
+""",
+    keys="retries payloads",
+    arguments="from count",
+)
+
+# What is in work stays. Each removal is counted for its run under the word of the command.
+_REMOVE: Final = Script(
+    """
+local removed = {}
+local function count(fields)
+    local found = {}
+    for i = 1, #fields, 2 do found[fields[i]] = fields[i + 1] end
+    if found.mark then
+        local held = redis.call('HGET', waiting, found.mark)
+        if held and string.sub(held, 1, #lane + 1) == lane .. ':' then redis.call('HDEL', waiting, found.mark) end
+    end
+    if found.run then
+        redis.call('HINCRBY', run_counts, found.run .. ':' .. word, 1)
+        redis.call('HINCRBY', run_counts, found.run .. ':open', -1)
+        local outcomes = outcomes_prefix .. found.run
+        if redis.call('EXISTS', outcomes) == 1 then
+            redis.call('XADD', outcomes, '*', 'data', found.data, 'kind', word, 'reason', 'taken out of the queue')
+        end
+    end
+end
+for _, id in ipairs(ids) do
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    local pending = redis.pcall('XPENDING', stream, group, id, id, 1)
+    local in_work = not pending.err and #pending > 0 and pending[1][3] < tonumber(handed_back_ms)
+    if entry and not in_work then
+        count(entry[2])
+        redis.pcall('XACK', stream, group, id)
+        redis.call('XDEL', stream, id)
+        removed[#removed + 1] = id
+    end
+end
+for _, token in ipairs(tokens) do
+    local payload = redis.call('HGET', payloads, token)
+    if payload and redis.call('ZREM', retries, token) == 1 then
+        count(cmsgpack.unpack(payload))
+        redis.call('HDEL', payloads, token)
+        removed[#removed + 1] = token
+    end
+end
+return removed
+""",
+    keys="stream retries payloads waiting run_counts outcomes_prefix",
+    arguments="group lane word handed_back_ms ids* tokens*",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """One message of a lane."""
+
+    entry: Entry
+    message: Message | None
+    """None for data that nobody can read."""
+    state: str
+    """`waiting`, `in work` or `retrying`."""
+    key: str
+    """Its entry's id, or its token in the retry set."""
+    next_try_at: str | None = None
+    """ISO 8601, UTC."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can hold."""
+        return {
+            "package": self.message.package if self.message else self.entry.data.decode(errors="replace")[:200],
+            "ecosystem": self.entry.ecosystem,
+            "lane": str(self.entry.lane),
+            "state": self.state,
+            "tries": self.entry.tries if self.state != "in work" else max(self.entry.tries, 0),
+            "reason": self.entry.history.reason or None,
+            "next_try_at": self.next_try_at,
+            "id": self.key,
+            "run": self.entry.run or None,
+        }
+
+
+Wanted = Callable[[Queued], bool]
+
+
+async def queued_messages(
+    redis: Redis, stream: str, group: str, ecosystems: Iterable[str], lanes: Iterable[Lane] = LANES
+) -> AsyncIterator[Queued]:
+    """Every message of the lanes, page by page: those in the lane, oldest first, then those that wait for a try.
+
+    Messages that come or go meanwhile may be missed or told although they have gone. Raises StoreError.
+    """
+    keys = Keys(stream)
+    for ecosystem in ecosystems:
+        for lane in lanes:
+            async for message in _in_lane(redis, keys, group, ecosystem, lane):
+                yield message
+            async for message in _retrying(redis, keys, ecosystem, lane):
+                yield message
+
+
+async def remove_messages(
+    redis: Redis,
+    stream: str,
+    group: str,
+    *,
+    word: str,
+    ecosystems: Iterable[str],
+    lanes: Iterable[Lane],
+    wanted: Wanted = lambda _: True,
+) -> list[Queued]:
+    """Take the wanted messages out of the lanes, but what is in work; those that were. Raises StoreError.
+
+    `word` is what their runs count them as: `cancelled` or `purged`.
+    """
+    removed: list[Queued] = []
+    chosen: dict[tuple[str, Lane], list[Queued]] = {}
+    async for message in queued_messages(redis, stream, group, ecosystems, lanes):
+        if message.state != "in work" and wanted(message):
+            page = chosen.setdefault((message.entry.ecosystem, message.entry.lane), [])
+            page.append(message)
+            if len(page) == _PAGE:
+                removed += await _remove(redis, Keys(stream), group, word, page)
+                page.clear()
+    for page in chosen.values():
+        if page:
+            removed += await _remove(redis, Keys(stream), group, word, page)
+    return removed
+
+
+async def _remove(redis: Redis, keys: Keys, group: str, word: str, page: Sequence[Queued]) -> list[Queued]:
+    ecosystem, lane = page[0].entry.ecosystem, page[0].entry.lane
+    with store_errors():
+        gone: list[Any] = await _REMOVE.run(
+            redis,
+            stream=keys.lane(ecosystem, lane),
+            retries=keys.retries(ecosystem, lane),
+            payloads=keys.payloads(ecosystem, lane),
+            waiting=keys.waiting(ecosystem),
+            run_counts=keys.run_counts,
+            outcomes_prefix=keys.outcomes(""),
+            group=group,
+            lane=lane,
+            word=word,
+            handed_back_ms=HANDED_BACK_IDLE_MS,
+            ids=[each.key for each in page if each.state == "waiting"],
+            tokens=[each.key for each in page if each.state == "retrying"],
+        )
+    keys_gone = {key.decode() for key in gone}
+    return [each for each in page if each.key in keys_gone]
+
+
+async def _in_lane(redis: Redis, keys: Keys, group: str, ecosystem: str, lane: Lane) -> AsyncIterator[Queued]:
+    start = "-"
+    while True:
+        with store_errors():
+            rows: Any = await _PAGE_OF.run(
+                redis, stream=keys.lane(ecosystem, lane), group=group, **{"from": start}, count=_PAGE
+            )
+        for entry_id, flat, idle_ms, deliveries in rows:
+            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            entry = read_entry(ecosystem, lane, entry_id, fields, deliveries=max(1, deliveries))
+            in_work = 0 <= idle_ms < HANDED_BACK_IDLE_MS
+            yield Queued(entry, _message(entry), "in work" if in_work else "waiting", entry.entry_id)
+        if len(rows) < _PAGE:
+            return
+        start = f"({rows[-1][0].decode()}"
+
+
+async def _retrying(redis: Redis, keys: Keys, ecosystem: str, lane: Lane) -> AsyncIterator[Queued]:
+    first = 0
+    while True:
+        with store_errors():
+            rows: Any = await _RETRIES_OF.run(
+                redis,
+                retries=keys.retries(ecosystem, lane),
+                payloads=keys.payloads(ecosystem, lane),
+                **{"from": first},
+                count=_PAGE,
+            )
+        for token, due_ms, flat in rows:
+            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            tail = _TOKEN_TAIL.search(token.decode())
+            entry = read_entry(ecosystem, lane, tail.group().encode() if tail else b"0-0", fields)
+            due = datetime.fromtimestamp(float(due_ms) / 1000, UTC).isoformat(timespec="seconds")
+            yield Queued(entry, _message(entry), "retrying", token.decode(), due.replace("+00:00", "Z"))
+        if len(rows) < _PAGE:
+            return
+        first += _PAGE
+
+
+def _message(entry: Entry) -> Message | None:
+    try:
+        return parse_data(entry.data)
+    except PoisonMessage:
+        return None

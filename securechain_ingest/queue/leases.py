@@ -1,0 +1,97 @@
+"""Keeps entries that are being worked on from being claimed by others, even while the event loop is blocked."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import structlog
+from redis import asyncio as aioredis
+from redis.exceptions import RedisError
+
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.script import Script
+from securechain_ingest.queue.settlement import OWNED
+from securechain_ingest.redis_connection import blocking_twin
+
+logger = structlog.get_logger(__name__)
+
+_RETRY_S = 0.5
+
+# JUSTID leaves the delivery count as it is and sets the idle time to zero.
+_RENEW: Final = Script(
+    OWNED
+    + """
+for i, stream in ipairs(streams) do
+    if owned(stream, ids[i]) then
+        redis.call('XCLAIM', stream, group, consumer, 0, ids[i], 'JUSTID')
+    end
+end
+return 1
+""",
+    keys="streams*",
+    arguments="group consumer ids*",
+)
+
+
+class LeaseKeeper:
+    """Renews what is `hold`-ed every third of a lease, from a thread with a connection of its own, until `close`.
+
+    Only entries that are still this consumer's are touched. While Redis is away it goes on trying.
+    """
+
+    def __init__(self, client: aioredis.Redis, keys: Keys, group: str, consumer: str, lease_s: float) -> None:
+        self._keys = keys
+        self._group = group
+        self._consumer = consumer
+        self._period_s = lease_s / 3
+        self._redis = blocking_twin(client)
+        self._held: set[tuple[str, Lane, str]] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def hold(self, entry: tuple[str, Lane, str]) -> None:
+        """Begin to renew an entry (`Entry.key`)."""
+        with self._lock:
+            self._held.add(entry)
+
+    def drop(self, entry: tuple[str, Lane, str]) -> None:
+        with self._lock:
+            self._held.discard(entry)
+
+    def close(self) -> None:
+        """End the thread; blocks for at most one command's timeout. After it nothing is renewed any more."""
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._redis.close()
+
+    def _run(self) -> None:
+        wait_s = self._period_s
+        away = False
+        while not self._closed.wait(wait_s):
+            try:
+                self._renew_all()
+            except RedisError as error:
+                if not away:
+                    logger.error("leases_not_renewed", reason=f"{type(error).__name__}: {error}")
+                away, wait_s = True, min(self._period_s, _RETRY_S)
+            else:
+                away, wait_s = False, self._period_s
+
+    def _renew_all(self) -> None:
+        with self._lock:
+            held = sorted(self._held)
+        if held:
+            _RENEW.run_now(
+                self._redis,
+                streams=[self._keys.lane(ecosystem, lane) for ecosystem, lane, _ in held],
+                group=self._group,
+                consumer=self._consumer,
+                ids=[entry_id for _, _, entry_id in held],
+            )

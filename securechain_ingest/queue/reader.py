@@ -1,0 +1,355 @@
+"""Serves the lanes: takes messages as places get free, has them handled, and settles each one.
+
+Each ecosystem has a bounded number of places of its own, so that a slow or paused registry costs the others nothing.
+Two of them (one of two, none of one) are kept free for `asked`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
+from securechain_ingest.progress import Progress, step
+from securechain_ingest.queue.backoff import Outage, retry_delay_s
+from securechain_ingest.queue.breakers import Breakers
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.forwarder import Forwarder, Link
+from securechain_ingest.queue.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Ecosystem, Lane
+from securechain_ingest.queue.leases import LeaseKeeper
+from securechain_ingest.queue.messages import parse_data
+from securechain_ingest.queue.places import Places
+from securechain_ingest.queue.settlement import Failure, Settlement
+from securechain_ingest.queue.taking import Taker
+from securechain_ingest.settings import QueueSettings, WorkerSettings
+
+logger = structlog.get_logger(__name__)
+
+_POLL_S = 0.1
+_LONGEST_OUTAGE_WAIT_S = 5.0
+_LONGEST_OUTAGE_S = 3600.0
+"""A message that finds a store away for longer counts this as a failed try."""
+_CONSUMERS_EVERY_S = 60.0
+_DEAD_AFTER_LEASES = 10
+"""A consumer that does not even read for this many leases is taken for dead."""
+
+
+Handler = Callable[[Delivery], Awaitable[Outcome]]
+
+
+class Reader:
+    """Serves the lanes of some ecosystems until it is stopped. One instance runs once.
+
+    `handler` is called in a task per message. If it returns, its effect must be committed. An IngestError that is
+    transient postpones the message, any other dead-letters it; another exception is a fault of the program and counts
+    as transient. `link` serves at once what needs no registry. `redis` must not decode responses.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        queue: QueueSettings,
+        workers: WorkerSettings,
+        ecosystems: Sequence[Ecosystem],
+        handler: Handler,
+        link: Link,
+        progress: Progress,
+    ) -> None:
+        self._progress = progress
+        self._redis = redis
+        self._queue = queue
+        self._workers = workers
+        self._ecosystems = ecosystems
+        self._handler = handler
+        self._keys = Keys(queue.stream)
+        self._group = queue.group
+        self.consumer = consumer_name(queue.consumer)
+        self._forwarder = Forwarder(redis, queue, ecosystems, self._group, self.consumer, link)
+        self._settlement = Settlement(redis, self._keys, self._group, self.consumer)
+        self._breakers = Breakers(redis, self._keys)
+        self._leases = LeaseKeeper(redis, self._keys, self._group, self.consumer, queue.lease_s)
+        self._outage = Outage("redis")
+        self._others_outage = Outage("graph or advisories")
+        self._in_flight: dict[str, dict[tuple[str, Lane, str], float]] = {each.name: {} for each in ecosystems}
+        """By ecosystem, since when each entry is in work, by the monotonic clock."""
+        self._places: dict[str, Places] = {}
+        self._failing: set[str] = set()
+        self._stopping = asyncio.Event()
+        self._ready = {name: asyncio.Event() for name in ("forwarder", *self._in_flight)}
+        self._settled_at: datetime | None = None
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """When a message was last settled, one way or another; None: none yet."""
+        return self._settled_at
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+        return sum(map(len, self._in_flight.values()))
+
+    async def ready(self) -> None:
+        """Return when messages are really being taken."""
+        for event in self._ready.values():
+            await event.wait()
+
+    def stop(self) -> None:
+        """Take no further message; `run` returns when what is in flight is settled."""
+        self._stopping.set()
+        self._look_everywhere()
+
+    def apply(self, queue: QueueSettings, workers: WorkerSettings) -> None:
+        """Use the live ones of changed settings from now on."""
+        self._queue, self._workers = queue, workers
+        self._look_everywhere()
+
+    def _look_everywhere(self) -> None:
+        for places in self._places.values():
+            places.look.set()
+
+    async def release(self) -> None:
+        """Hand back what is still in flight, without counting a try; for the end of the grace period.
+
+        What is handled is not interrupted: a message that is finished before another consumer takes it is settled as
+        usual. If Redis does not answer, the leases run out instead.
+        """
+        await anyio.to_thread.run_sync(self._leases.close)
+        try:
+            handed_back = await self._settlement.hand_back(key for keys in self._in_flight.values() for key in keys)
+        except RedisError as error:
+            self._outage.failed(error)
+        else:
+            logger.info("messages_handed_back", count=handed_back)
+
+    async def run(self) -> None:
+        """Forward, take, handle and settle until `stop`, then drain. Survives outages of Redis."""
+        self._leases.start()
+        try:
+            async with anyio.create_task_group() as handlers, anyio.create_task_group() as loops:
+                loops.start_soon(self._remove_dead_consumers, name="dead consumers")
+                async with anyio.create_task_group() as readers:
+                    readers.start_soon(self._again_and_again, "forwarder", self._forward, no_rest, name="forwarder")
+                    for ecosystem in self._ecosystems:
+                        places = self._places[ecosystem.name] = self._make_places(ecosystem, handlers)
+                        readers.start_soon(
+                            self._again_and_again,
+                            ecosystem.name,
+                            places.fill,
+                            places.rest,
+                            name=f"places {ecosystem.name}",
+                        )
+                loops.cancel_scope.cancel()
+            await self._leave()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._leases.close)
+
+    def _make_places(self, ecosystem: Ecosystem, handlers: TaskGroup) -> Places:
+        def begin(entry: Entry) -> bool:
+            if entry.key in self._in_flight[ecosystem.name]:
+                return False  # The group was made anew, and gives what is in work once more.
+            self._in_flight[ecosystem.name][entry.key] = time.monotonic()
+            self._leases.hold(entry.key)
+            handlers.start_soon(self._serve, entry, ecosystem, name=f"message {entry.entry_id}")
+            return True
+
+        return Places(
+            Taker(self._redis, self._keys, ecosystem, self._group, self.consumer),
+            total=lambda: int(getattr(self._workers, ecosystem.name)),
+            more=lambda: self._queue.concurrency - self.in_flight,
+            lease_s=self._queue.lease_s,
+            in_flight=self._in_flight[ecosystem.name],
+            begin=begin,
+            endpoint_fails=lambda: self._failing.add(ecosystem.name),
+        )
+
+    @property
+    def _streams(self) -> list[str]:
+        lanes = [lane for ecosystem in self._ecosystems for lane in self._keys.lanes(ecosystem.name)]
+        return [self._keys.submissions, *lanes]
+
+    async def _again_and_again(
+        self, name: str, step: Callable[[], Awaitable[bool]], rest: Callable[[], Awaitable[None]]
+    ) -> None:
+        """A step (which says whether Redis was asked) and a rest, until `stop`.
+
+        Survives outages of Redis and lost groups, which are made anew from the beginning.
+        """
+        wait_s = _POLL_S
+        groups_known = False
+        while not self._stopping.is_set():
+            self._progress.turned(name)
+            asked_at = time.monotonic()
+            try:
+                if not groups_known:
+                    await ensure_groups(self._redis, self._streams, self._group)
+                    groups_known = True
+                was_asked = await step()
+            except ResponseError as error:
+                if not is_group_missing(error):
+                    wait_s = await self._sit_out(error, asked_at, wait_s)
+                    continue
+                logger.warning("group_missing", group=self._group, reason=str(error))
+                groups_known = False
+            except RedisError as error:
+                wait_s = await self._sit_out(error, asked_at, wait_s)
+            else:
+                wait_s = _POLL_S
+                if was_asked:
+                    self._outage.answered(asked_at=asked_at)
+                    self._ready[name].set()
+                await rest()
+        self._progress.ended(name)
+
+    async def _sit_out(self, error: RedisError, asked_at: float, wait_s: float) -> float:
+        """Wait, unless told to stop; the next time longer."""
+        self._outage.failed(error, asked_at=asked_at)
+        with anyio.move_on_after(wait_s):
+            await self._stopping.wait()
+        return min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
+
+    async def _forward(self) -> bool:
+        for name in await self._forwarder.forward():
+            self._places[name].look.set()
+        return True
+
+    async def _serve(self, entry: Entry, ecosystem: Ecosystem) -> None:
+        """Handle one entry and settle it; a task of its own."""
+        try:
+            with self._progress.work(f"message {entry.entry_id}"):
+                failed = await self._handle(entry)
+            if failed is None:
+                await self._well(entry, ecosystem)
+            else:
+                await self._fail(entry, ecosystem, *failed)
+            self._settled_at = datetime.now(UTC)
+        finally:
+            self._leases.drop(entry.key)
+            del self._in_flight[ecosystem.name][entry.key]
+            self._places[ecosystem.name].look.set()
+
+    async def _handle(self, entry: Entry) -> tuple[Failure, Exception | None] | None:
+        """Handle and complete one entry, or say why that was not possible."""
+        if entry.tries >= self._queue.max_deliveries:
+            reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
+            return Failure("delivery_cap", reason, transient=False), None
+        try:
+            outcome = await self._outlast_outages(
+                Delivery(parse_data(entry.data), entry.lane, entry.tries, entry.redelivered)
+            )
+        except IngestError as error:
+            return Failure.of(error), error
+        except Exception as error:
+            logger.exception("handler_failed", entry_id=entry.entry_id, origin_id=entry.origin_id)
+            return Failure.of(error), error
+        await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
+        return None
+
+    async def _outlast_outages(self, delivery: Delivery) -> Outcome:
+        """Have a delivery handled, waiting while a store is away: an outage is no failed try of what it meets."""
+        wait_s = _POLL_S
+        give_up_at = time.monotonic() + _LONGEST_OUTAGE_S
+        while True:
+            try:
+                outcome = await self._handler(delivery)
+            except StoreAway as error:
+                step()
+                self._others_outage.failed(error)
+                if self._stopping.is_set() or time.monotonic() > give_up_at:
+                    raise
+            else:
+                self._others_outage.answered()
+                return outcome
+            with anyio.move_on_after(wait_s):
+                await self._stopping.wait()
+            wait_s = min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
+            # The store may have gone after it had committed.
+            delivery = replace(delivery, redelivered=True)
+
+    async def _well(self, entry: Entry, ecosystem: Ecosystem) -> None:
+        """The endpoint has answered; that ends a row of failures."""
+        if entry.is_probe or ecosystem.name in self._failing:
+            self._failing.discard(ecosystem.name)
+            await self._outage.insist(lambda: self._breakers.succeeded(ecosystem.endpoint, is_probe=entry.is_probe))
+
+    async def _fail(self, entry: Entry, ecosystem: Ecosystem, failure: Failure, error: Exception | None) -> None:
+        """Settle a delivery that did not succeed, so that no message pays for what is its registry's."""
+        answer = error if isinstance(error, UpstreamError) else None
+        if answer is not None and answer.endpoint == ecosystem.endpoint and not answer.is_registrys:
+            # Whatever it said of this package, it has answered.
+            await self._well(entry, ecosystem)
+        elif answer is not None and answer.endpoint == ecosystem.endpoint:
+            pause_s = answer.pause_s
+            package = entry.mark or entry.origin_id
+            self._failing.add(ecosystem.name)
+            is_open = await self._outage.insist(
+                lambda: self._breakers.failed(
+                    ecosystem.endpoint, package, failure.reason, is_probe=entry.is_probe, pause_s=pause_s
+                )
+            )
+            if is_open:
+                await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
+                return
+        if answer is not None and not answer.is_about_package:
+            await self._postpone(entry, failure, is_try=False)
+        elif failure.transient and entry.tries + 1 < self._queue.max_deliveries:
+            await self._postpone(entry, failure, is_try=True)
+        elif await self._outage.insist(
+            lambda: self._settlement.dead_letter(entry, failure, self._queue.dead_letters_max)
+        ):
+            logger.warning(
+                "message_dead_lettered", **_named(entry), lane=entry.lane, kind=failure.kind, reason=failure.reason
+            )
+
+    async def _postpone(self, entry: Entry, failure: Failure, *, is_try: bool) -> None:
+        queue = self._queue
+        failures = entry.tries + 1 if is_try else entry.history.outages + 1
+        delay_s = retry_delay_s(
+            failures, base_s=queue.retry_base_s, max_s=queue.retry_max_s, at_least_s=failure.at_least_s
+        )
+        if await self._outage.insist(lambda: self._settlement.postpone(entry, failure, delay_s, is_try=is_try)):
+            logger.info(
+                "message_postponed",
+                **_named(entry),
+                kind=failure.kind,
+                is_try=is_try,
+                delay_s=round(delay_s, 3),
+                reason=failure.reason,
+            )
+
+    async def _remove_dead_consumers(self) -> None:
+        while True:
+            await anyio.sleep(_CONSUMERS_EVERY_S)
+            try:
+                idle_s = _DEAD_AFTER_LEASES * self._queue.lease_s
+                await remove_consumers(self._redis, self._streams, self._group, idle_s=idle_s)
+            except RedisError as error:
+                # The next round does it; the reading loops tell of an outage that lasts.
+                logger.debug("consumers_not_removed", reason=str(error))
+
+    async def _leave(self) -> None:
+        """Take this consumer out of the groups, unless something is still pending for it."""
+        try:
+            await remove_consumers(self._redis, self._streams, self._group, idle_s=0, only=self.consumer)
+        except RedisError as error:
+            logger.debug("consumers_not_removed", reason=str(error))
+
+
+async def no_rest() -> None:
+    """For a step that waits for work itself."""
+
+
+def _named(entry: Entry) -> dict[str, object]:
+    return {"entry_id": entry.entry_id, "origin_id": entry.origin_id, "attempts": entry.tries + 1}

@@ -1,0 +1,46 @@
+"""Whether the lane `required` has room for what a package requires, before the graph counts it as queued."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.submission import has_room
+from securechain_ingest.settings import QueueSettings
+
+_GOOD_FOR_S: Final = 1.0
+
+logger = structlog.get_logger(__name__)
+
+
+class RequiredRoom:
+    """By ecosystem; a figure is at most a second old."""
+
+    def __init__(self, redis: Redis, queue: Callable[[], QueueSettings]) -> None:
+        self._redis = redis
+        self._queue = queue
+        self._known: dict[str, tuple[float, bool]] = {}
+
+    async def __call__(self, ecosystem: str) -> bool:
+        """Without room a write names no follow-ups: whoever requires the package next asks for it.
+
+        While Redis is away there is none: what could not be queued must not be marked as queued.
+        """
+        now = time.monotonic()
+        asked_at, has = self._known.get(ecosystem, (float("-inf"), True))
+        if now - asked_at < _GOOD_FOR_S:
+            return has
+        try:
+            found = await has_room(self._redis, self._queue(), ecosystem, Lane.REQUIRED)
+        except RedisError:
+            return False
+        if has and not found:
+            logger.info("required_lane_full", ecosystem=ecosystem)
+        self._known[ecosystem] = now, found
+        return found

@@ -1,0 +1,264 @@
+"""The last step of each delivery: settled for good, put back for another try, or handed back untried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from redis.asyncio import Redis
+
+from securechain_ingest.bounds import sentence
+from securechain_ingest.errors import ConfigError, IngestError, RateLimited
+from securechain_ingest.queue.entries import Entry, History, now_iso
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message, encode
+from securechain_ingest.queue.script import NOW_MS, Script
+
+VALIDATION_KINDS: Final = frozenset({"missing_data", "bad_json", "bad_schema", "invalid_name"})
+TYPE_KINDS: Final = frozenset({"unknown_node_type", "unsupported_type"})
+
+HANDED_BACK_IDLE_MS: Final = 30 * 86_400_000
+"""Longer than any sensible lease, so that the next claim of any daemon takes the entry."""
+
+OWNED: Final = """
+-- The pending record {id, consumer, idle, deliveries} of an entry if it is this consumer's, else nil: a daemon that was
+-- paused for longer than its lease changes nothing about an entry that another one has claimed meanwhile.
+local function owned(stream, id)
+    local pending = redis.pcall('XPENDING', stream, group, id, id, 1)
+    if pending.err or #pending == 0 or pending[1][2] ~= consumer then return nil end
+    return pending[1]
+end
+"""
+
+COUNT: Final = """
+-- Count what became of a message, for the queue and for its run; tell whoever waits for the run.
+local function count(word, kind, reason)
+    redis.call('HINCRBY', counters, 'total_processed', 1)
+    redis.call('HINCRBY', counters, word, 1)
+    if run ~= '' then
+        redis.call('HINCRBY', run_counts, run .. ':' .. (word == 'successful' and 'succeeded' or 'failed'), 1)
+        redis.call('HINCRBY', run_counts, run .. ':open', -1)
+        if redis.call('EXISTS', outcomes) == 1 then
+            redis.call('XADD', outcomes, '*', 'data', data, 'kind', kind, 'reason', reason)
+        end
+    end
+end
+"""
+
+# Done by whoever has committed the effect, owner or not. The follow-ups are queued in any case: the graph already
+# counts them as queued, and a repeated message changes nothing.
+_COMPLETE: Final = Script(
+    COUNT
+    + """
+for i, follow_up in ipairs(follow_ups) do
+    local id = redis.call('XADD', required, '*', 'data', follow_up, 'mark', marks[i])
+    redis.call('HSETNX', waiting, marks[i], 'required:' .. id)
+end
+local acknowledged = redis.call('XACK', stream, group, id)
+redis.call('XDEL', stream, id)
+if acknowledged == 1 then
+    count('successful', '', '')
+    if run ~= '' then redis.call('HINCRBY', run_counts, run .. ':versions', versions) end
+end
+return acknowledged
+""",
+    keys="stream required waiting counters run_counts outcomes",
+    arguments="group id run versions data follow_ups* marks*",
+)
+
+_DEAD_LETTER: Final = Script(
+    OWNED
+    + COUNT
+    + """
+if not owned(stream, id) then return 0 end
+redis.call('XADD', dead_letters, 'MAXLEN', '~', max_length, '*', unpack(fields))
+redis.call('XACK', stream, group, id)
+redis.call('XDEL', stream, id)
+count(counter, kind, reason)
+return 1
+""",
+    keys="stream dead_letters counters run_counts outcomes",
+    arguments="group consumer id run data max_length counter kind reason fields*",
+)
+
+_POSTPONE: Final = Script(
+    OWNED
+    + NOW_MS
+    + """
+if not owned(stream, id) then return 0 end
+redis.call('ZADD', retries, now_ms() + delay_ms, token)
+redis.call('HSET', payloads, token, cmsgpack.pack(fields))
+redis.call('XACK', stream, group, id)
+redis.call('XDEL', stream, id)
+return 1
+""",
+    keys="stream retries payloads",
+    arguments="group consumer id token delay_ms fields*",
+)
+
+# An idle time beyond any lease lets the next claim take the entry; the delivery that ends here is taken off the count.
+_HAND_BACK: Final = Script(
+    OWNED
+    + """
+local handed_back = 0
+for i, stream in ipairs(streams) do
+    local pending = owned(stream, ids[i])
+    if pending then
+        local earlier = math.max(pending[4] - 1, 0)
+        redis.call('XCLAIM', stream, group, consumer, 0, ids[i], 'IDLE', idle_ms, 'RETRYCOUNT', earlier, 'JUSTID')
+        handed_back = handed_back + 1
+    end
+end
+return handed_back
+""",
+    keys="streams*",
+    arguments="group consumer idle_ms ids*",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a delivery did not succeed, and whether another try can help."""
+
+    kind: str
+    reason: str
+    """One sentence."""
+    transient: bool
+    at_least_s: float = 0.0
+    """The pause that the registry asked for."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        if isinstance(error, IngestError):
+            delay_s = error.delay_s if isinstance(error, RateLimited) else None
+            # A store that refuses the credentials is for the operator to mend; the message is right.
+            transient = error.transient or isinstance(error, ConfigError)
+            return cls(error.kind, sentence(str(error)), transient, max(delay_s or 0.0, 0.0))
+        # A fault of the program may be one of the moment; if it is not, the message ends as a dead letter at the cap.
+        return cls("internal_error", sentence(" ".join(f"{type(error).__name__}: {error}".split())), transient=True)
+
+
+class Settlement:
+    """Every call raises RedisError and may be repeated until it gets an answer."""
+
+    def __init__(self, redis: Redis, keys: Keys, group: str, consumer: str) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._group = group
+        self._consumer = consumer
+
+    async def complete(self, entry: Entry, follow_ups: Sequence[Message], versions: int) -> None:
+        """Queue the follow-ups in the lane `required`, acknowledge, delete and count."""
+        keys = self._keys
+        await _COMPLETE.run(
+            self._redis,
+            stream=self._stream(entry),
+            required=keys.lane(entry.ecosystem, Lane.REQUIRED),
+            waiting=keys.waiting(entry.ecosystem),
+            counters=keys.counters,
+            run_counts=keys.run_counts,
+            outcomes=keys.outcomes(entry.run),
+            group=self._group,
+            id=entry.entry_id,
+            run=entry.run,
+            versions=versions,
+            data=entry.data,
+            follow_ups=[encode(message) for message in follow_ups],
+            marks=[message.package for message in follow_ups],
+        )
+
+    async def postpone(self, entry: Entry, failure: Failure, delay_s: float, *, is_try: bool) -> bool:
+        """Move the message out of its lane until it is due; False if another consumer has it by now.
+
+        `is_try` False: it says nothing about the package, and is not counted as a try of it.
+        """
+        token = f"{entry.origin_id}:{entry.entry_id}"
+        moved = await _POSTPONE.run(
+            self._redis,
+            stream=self._stream(entry),
+            retries=self._keys.retries(entry.ecosystem, entry.lane),
+            payloads=self._keys.payloads(entry.ecosystem, entry.lane),
+            group=self._group,
+            consumer=self._consumer,
+            id=entry.entry_id,
+            token=token,
+            delay_ms=int(delay_s * 1000),
+            fields=entry.fields(after_failure(entry, failure, is_try=is_try)),
+        )
+        return bool(moved)
+
+    async def dead_letter(self, entry: Entry, failure: Failure, max_length: int) -> bool:
+        """Put the raw text and the reason aside for good; False if another consumer has the entry by now."""
+        keys = self._keys
+        moved = await _DEAD_LETTER.run(
+            self._redis,
+            stream=self._stream(entry),
+            dead_letters=keys.dead_letters,
+            counters=keys.counters,
+            run_counts=keys.run_counts,
+            outcomes=keys.outcomes(entry.run),
+            group=self._group,
+            consumer=self._consumer,
+            id=entry.entry_id,
+            run=entry.run,
+            data=entry.data,
+            max_length=max_length,
+            counter=counter_of(failure.kind),
+            kind=failure.kind,
+            reason=failure.reason,
+            fields=letter_fields(entry, failure),
+        )
+        return bool(moved)
+
+    async def hand_back(self, entries: Iterable[tuple[str, Lane, str]]) -> int:
+        """Let another consumer have the entries (`Entry.key`) at once; how many were still this consumer's."""
+        named = list(entries)
+        if not named:
+            return 0
+        handed_back: int = await _HAND_BACK.run(
+            self._redis,
+            streams=[self._keys.lane(ecosystem, lane) for ecosystem, lane, _ in named],
+            group=self._group,
+            consumer=self._consumer,
+            idle_ms=HANDED_BACK_IDLE_MS,
+            ids=[entry_id for _, _, entry_id in named],
+        )
+        return handed_back
+
+    def _stream(self, entry: Entry) -> str:
+        return self._keys.lane(entry.ecosystem, entry.lane)
+
+
+def after_failure(entry: Entry, failure: Failure, *, is_try: bool) -> History:
+    """What the queue remembers when this delivery has failed."""
+    held = entry.history
+    known = replace(held, origin_id=entry.origin_id, reason=failure.reason)
+    if not is_try:
+        return replace(known, tries=entry.tries, outages=held.outages + 1)
+    return replace(known, tries=entry.tries + 1, first_failed_at=held.first_failed_at or now_iso(), outages=0)
+
+
+def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
+    """A dead letter's fields, names and values in turn."""
+    failed_at = now_iso()
+    fields: dict[str, str | bytes | int] = {
+        "data": entry.data,
+        "error": failure.reason,
+        "kind": failure.kind,
+        # At the cap this delivery was no try.
+        "attempts": entry.tries + (failure.kind != "delivery_cap"),
+        "first_failed_at": entry.history.first_failed_at or failed_at,
+        "last_failed_at": failed_at,
+        "origin_id": entry.origin_id,
+        "lane": entry.lane,
+    }
+    return [part for field in fields.items() for part in field]
+
+
+def counter_of(kind: str) -> str:
+    """The counter of a dead letter; the three are disjoint, so that with `successful` they add up to the total."""
+    if kind in VALIDATION_KINDS:
+        return "validation_errors"
+    return "unsupported_types" if kind in TYPE_KINDS else "failed"

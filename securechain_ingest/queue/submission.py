@@ -1,0 +1,276 @@
+"""Adding messages to the queue: programs' to the stream of submissions, the daemon's own to the lanes.
+
+One package waits once. A producer that finds it waiting in the same or a more urgent lane merges into that entry; one
+that finds it in a less urgent lane adds it here and takes the other away, whose run and announcements go along. What
+asks for an edge (a message with a parent) is never merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import anyio
+from redis.asyncio import Redis
+
+from securechain_ingest.errors import PoisonMessage
+from securechain_ingest.model import newest_announcement
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import COMPLETED_MAX, LANES, Lane
+from securechain_ingest.queue.messages import Message, encode, parse_data
+from securechain_ingest.queue.script import Script
+from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.settings import QueueSettings
+
+_BATCH: Final = 500
+_FIRST_WAIT_S: Final = 0.02
+_LONGEST_WAIT_S: Final = 1.0
+
+# Each message stands for itself. What the producer saw waiting (`seen`) is checked again; one that has changed since is
+# answered with 0, for another look. The others are answered with 1 (added), 2 (merged) or, when the lane is full, -1.
+_ENQUEUE: Final = Script(
+    """
+local function rank_of(held)
+    local name = string.match(held, '^(%a+):')
+    for rank, lane in ipairs(lanes) do
+        if lane == name then return rank, string.sub(held, #name + 2) end
+    end
+end
+local function opened(run, by)
+    if run ~= '' then redis.call('HINCRBY', run_counts, run .. ':open', by) end
+end
+
+local here
+for rank, lane in ipairs(lanes) do
+    if lane == own_lane then here = rank end
+end
+local length = redis.call('XLEN', streams[here]) + redis.call('ZCARD', retries)
+local answers = {}
+for i, mark in ipairs(marks) do
+    local fields, held = {'data', data[i]}, false
+    if mark ~= '' then held = redis.call('HGET', waiting, mark) end
+    if (held or '') ~= seen[i] then
+        answers[i] = 0
+    elseif held and data[i] == '' then
+        -- It says nothing that the waiting one does not say.
+        if runs[i] ~= '' then redis.call('HINCRBY', run_counts, runs[i] .. ':merged', 1) end
+        answers[i] = 2
+    else
+        local there, id = here, nil
+        if held then there, id = rank_of(held) end
+        local into = math.min(here, there)
+        if not held and length >= tonumber(max_length) then
+            answers[i] = -1
+        else
+            if id then redis.call('XDEL', streams[there], id) end
+            if mark ~= '' then fields[#fields + 1] = 'mark'; fields[#fields + 1] = mark end
+            local run = kept_runs[i] ~= '' and kept_runs[i] or runs[i]
+            if run ~= '' then fields[#fields + 1] = 'run'; fields[#fields + 1] = run end
+            if histories[i] ~= '' then fields[#fields + 1] = 'history'; fields[#fields + 1] = histories[i] end
+            local added = redis.call('XADD', streams[into], '*', unpack(fields))
+            if mark ~= '' then redis.call('HSET', waiting, mark, lanes[into] .. ':' .. added) end
+            if kept_runs[i] == '' then
+                opened(runs[i], 1)
+            elseif runs[i] ~= '' then
+                redis.call('HINCRBY', run_counts, runs[i] .. ':merged', 1)
+            end
+            if into == here and there ~= here or not held then length = length + 1 end
+            answers[i] = held and 2 or 1
+        end
+    end
+end
+return answers
+""",
+    keys="streams* retries waiting run_counts",
+    arguments="lanes* own_lane max_length marks* data* runs* kept_runs* histories* seen*",
+)
+
+_ADDED, _MERGED, _FULL, _CHANGED = 1, 2, -1, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of messages."""
+
+    added: int
+    merged: int
+
+
+def merged(earlier: Message, later: Message, announcements: Callable[[str, str], str] = newest_announcement) -> Message:
+    """One message that says what both say. `announcements` joins what a feed has said of the package twice."""
+    if earlier.at_least and later.at_least and earlier.at_least != later.at_least:
+        at_least: str | None = announcements(earlier.at_least, later.at_least)
+    else:
+        at_least = later.at_least or earlier.at_least
+    depths = (earlier.depth, later.depth)
+    return replace(
+        later,
+        refresh=earlier.refresh or later.refresh,
+        removed=earlier.removed or later.removed,
+        at_least=at_least,
+        listed=later.listed or earlier.listed,
+        depth=None if None in depths else max(depth for depth in depths if depth is not None),
+        run=earlier.run or later.run,
+    )
+
+
+async def submit(redis: Redis, queue: QueueSettings, messages: Sequence[Message]) -> int:
+    """Add messages to the stream that other programs write to, in their order; how many.
+
+    Raises StoreError; a part may have been added then, and adding all again is safe. A message with a run counts as
+    open for it from now on.
+    """
+    keys = Keys(queue.stream)
+    with store_errors():
+        for start in range(0, len(messages), _BATCH):
+            async with redis.pipeline(transaction=True) as pipeline:
+                for message in messages[start : start + _BATCH]:
+                    pipeline.xadd(keys.submissions, {"data": encode(message)})
+                    if message.run is not None:
+                        pipeline.hincrby(keys.run_counts, f"{message.run}:open", 1)
+                await pipeline.execute()
+    return len(messages)
+
+
+async def enqueue(
+    redis: Redis,
+    queue: QueueSettings,
+    ecosystem: str,
+    lane: Lane,
+    messages: Sequence[Message],
+    *,
+    announcements: Callable[[str, str], str] = newest_announcement,
+) -> Added:
+    """Add the daemon's own messages on one ecosystem to a lane, waiting as long as it is full. Raises StoreError.
+
+    A part may have been added when it raises, and adding all again is safe.
+    """
+    added = merges = 0
+    for start in range(0, len(messages), _BATCH):
+        rest = list(messages[start : start + _BATCH])
+        wait_s = _FIRST_WAIT_S
+        while rest:
+            with store_errors():
+                answers = await _offer(redis, queue, ecosystem, lane, rest, announcements)
+            added += answers.count(_ADDED)
+            merges += answers.count(_MERGED)
+            left = [message for message, answer in zip(rest, answers, strict=True) if answer in {_FULL, _CHANGED}]
+            if _FULL in answers:
+                wait_s = _FIRST_WAIT_S if len(left) < len(rest) else min(wait_s * 2, _LONGEST_WAIT_S)
+                await anyio.sleep(wait_s)
+            rest = left
+    return Added(added, merges)
+
+
+async def _offer(
+    redis: Redis,
+    queue: QueueSettings,
+    ecosystem: str,
+    lane: Lane,
+    messages: Sequence[Message],
+    announcements: Callable[[str, str], str],
+) -> list[int]:
+    keys = Keys(queue.stream)
+    # A batch that names a package twice would find what it has just added itself: the second waits for the next look.
+    marks, once = [], set()
+    for message in messages:
+        mark = mark_of(message)
+        marks.append(mark if mark not in once or not mark else None)
+        once.add(mark)
+    chosen = [(message, mark) for message, mark in zip(messages, marks, strict=True) if mark is not None]
+    seen = await _waiting(redis, keys, ecosystem, [mark for _, mark in chosen])
+    rows = [_row(message, lane, held, announcements) for (message, _), held in zip(chosen, seen, strict=True)]
+    answers: list[int] = await _ENQUEUE.run(
+        redis,
+        streams=keys.lanes(ecosystem),
+        retries=keys.retries(ecosystem, lane),
+        waiting=keys.waiting(ecosystem),
+        run_counts=keys.run_counts,
+        lanes=list(LANES),
+        own_lane=lane,
+        max_length=COMPLETED_MAX if lane is Lane.COMPLETED else queue.lane_max_length,
+        marks=[mark for _, mark in chosen],
+        data=[row.data for row in rows],
+        runs=[message.run or "" for message, _ in chosen],
+        kept_runs=[row.kept_run for row in rows],
+        histories=[row.history for row in rows],
+        seen=[held.place if held else "" for held in seen],
+    )
+    given = iter(answers)
+    return [next(given) if mark is not None else _CHANGED for mark in marks]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An entry that waits already."""
+
+    place: str
+    """`lane:id`"""
+    data: bytes
+    run: str
+    history: bytes
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.place.partition(":")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    data: bytes | str
+    """Empty: the waiting entry says all of it."""
+    kept_run: str = ""
+    history: bytes = b""
+
+
+async def _waiting(redis: Redis, keys: Keys, ecosystem: str, marks: Sequence[str]) -> list[_Held | None]:
+    """What waits for each package; None for a mark that is empty or whose entry has gone."""
+    if not any(marks):
+        return [None] * len(marks)
+    places: Any = await redis.hmget(keys.waiting(ecosystem), [mark or " " for mark in marks])
+    found: list[_Held | None] = [None] * len(marks)
+    async with redis.pipeline(transaction=False) as pipeline:
+        asked = []
+        for number, place in enumerate(places):
+            if place is not None:
+                lane, _, entry_id = place.decode().partition(":")
+                pipeline.xrange(keys.lane(ecosystem, Lane(lane)), entry_id, entry_id)
+                asked.append((number, place.decode()))
+        rows: Any = await pipeline.execute() if asked else []
+    for (number, place), row in zip(asked, rows, strict=True):
+        if row:
+            fields = row[0][1]
+            run = fields.get(b"run", b"").decode()
+            found[number] = _Held(place, fields.get(b"data", b""), run, fields.get(b"history", b""))
+        else:
+            # Taken a moment ago, or lost with its stream: a mark without its entry stands for nothing.
+            await redis.hdel(keys.waiting(ecosystem), marks[number])
+    return found
+
+
+def _row(message: Message, lane: Lane, held: _Held | None, announcements: Callable[[str, str], str]) -> _Row:
+    if held is None:
+        return _Row(encode(message))
+    try:
+        earlier = parse_data(held.data)
+    except PoisonMessage:
+        return _Row(encode(message), held.run, held.history)
+    both = merged(earlier, message, announcements)
+    says_it_all = both == earlier and held.lane.rank <= lane.rank
+    return _Row("" if says_it_all else encode(both), held.run, held.history)
+
+
+def mark_of(message: Message) -> str:
+    """What two messages have in common if one will do; empty for one that asks for an edge, or is somebody else's."""
+    return message.package if message.internal and message.parent_id is None else ""
+
+
+async def has_room(redis: Redis, queue: QueueSettings, ecosystem: str, lane: Lane) -> bool:
+    """Whether a bounded lane takes more. Raises RedisError."""
+    keys = Keys(queue.stream)
+    async with redis.pipeline(transaction=False) as pipeline:
+        pipeline.xlen(keys.lane(ecosystem, lane))
+        pipeline.zcard(keys.retries(ecosystem, lane))
+        length, waiting = await pipeline.execute()
+    return int(length) + int(waiting) < queue.lane_max_length

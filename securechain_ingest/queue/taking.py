@@ -1,0 +1,171 @@
+"""Taking messages from an ecosystem's lanes: one step in Redis for all places that are free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from redis.asyncio import Redis
+
+from securechain_ingest.queue.entries import Entry, read_entry
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import COSTS, LANES, Ecosystem
+from securechain_ingest.queue.script import NOW_MS, Script
+
+PROBE_MS: Final = 60_000
+"""A probe of whose end nothing is heard for so long has died with its daemon; another one is sent."""
+
+_DUE_AT_ONCE: Final = 20
+
+# A stopped lane is not read and its pending entries are not claimed. Otherwise, in this order: what waits for its next
+# try and is due goes back into its lane; what silent consumers have left is claimed; `asked` is read; then whichever
+# other lane has had least of its share. A lane that was empty does not save up its share meanwhile.
+_TAKE: Final = Script(
+    NOW_MS
+    + """
+local now, any, others = now_ms(), tonumber(any_places), tonumber(other_places)
+if redis.call('HEXISTS', pauses, ecosystem) == 1 then return {'paused', 0, {}} end
+local is_probe = 0
+local open_until = tonumber(redis.call('HGET', breaker, 'open_until') or 0)
+if open_until > now then return {'breaker', open_until, {}} end
+if open_until > 0 then
+    is_probe, any, others = 1, 1, 1
+end
+
+local taken = {}
+local function take(lane, id, fields, deliveries, claimed)
+    for i = 1, #fields, 2 do
+        if fields[i] == 'mark' and redis.call('HGET', waiting, fields[i + 1]) == lanes[lane] .. ':' .. id then
+            redis.call('HDEL', waiting, fields[i + 1])
+        end
+    end
+    taken[#taken + 1] = {lane - 1, id, fields, deliveries, claimed}
+    any = any - 1
+    others = others - 1
+end
+local function room(lane) return lane == 1 and any or math.min(any, others) end
+
+for lane, stream in ipairs(streams) do
+    for _, token in ipairs(redis.call('ZRANGEBYSCORE', retries[lane], '-inf', now, 'LIMIT', 0, due_at_once)) do
+        local payload = redis.call('HGET', payloads[lane], token)
+        if payload then redis.call('XADD', stream, '*', unpack(cmsgpack.unpack(payload))) end
+        redis.call('ZREM', retries[lane], token)
+        redis.call('HDEL', payloads[lane], token)
+    end
+end
+
+if claims == '1' then
+    for lane, stream in ipairs(streams) do
+        if room(lane) > 0 then
+            local found = redis.call('XAUTOCLAIM', stream, group, consumer, lease_ms, '0-0', 'COUNT', room(lane))[2]
+            for _, entry in ipairs(found) do
+                local pending = redis.call('XPENDING', stream, group, entry[1], entry[1], 1)
+                take(lane, entry[1], entry[2], pending[1][4], 1)
+            end
+        end
+    end
+end
+
+local function read(lane, count)
+    local answer = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', streams[lane], '>')
+    if not answer then return 0 end
+    for _, entry in ipairs(answer[1][2]) do take(lane, entry[1], entry[2], 1, 0) end
+    return #answer[1][2]
+end
+
+if room(1) > 0 then read(1, room(1)) end
+if room(2) > 0 then
+    local had, least = {}, tonumber(redis.call('HGET', shares, 'least') or 0)
+    for lane = 2, #streams do
+        had[lane] = math.max(tonumber(redis.call('HGET', shares, lanes[lane]) or 0), least)
+    end
+    local changed = false
+    while room(2) > 0 and next(had) do
+        local best
+        for lane = 2, #streams do
+            if had[lane] and (not best or had[lane] < had[best]) then best = lane end
+        end
+        if read(best, 1) == 0 then
+            had[best] = nil
+        else
+            least, changed = had[best], true
+            had[best] = had[best] + tonumber(costs[best])
+            redis.call('HSET', shares, lanes[best], had[best])
+        end
+    end
+    if changed then redis.call('HSET', shares, 'least', least) end
+end
+if is_probe == 1 and #taken > 0 then redis.call('HSET', breaker, 'open_until', now + tonumber(probe_ms)) end
+return {'open', is_probe, taken, redis.call('HLEN', breaker)}
+""",
+    keys="streams* retries* payloads* waiting shares pauses breaker",
+    arguments="group consumer ecosystem lanes* costs* lease_ms any_places other_places claims due_at_once probe_ms",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one round has brought."""
+
+    entries: Sequence[Entry]
+    stopped: str = ""
+    """`paused` by an operator, or `breaker`; empty if the lanes are open."""
+    stopped_until_ms: int = 0
+    """When the breaker lets a probe through, by Redis's clock."""
+    has_failures: bool = False
+    """Whether the endpoint's breaker counts failures, which a success must reset."""
+
+
+class Taker:
+    """Takes as one consumer of the group. Every call raises RedisError, NOGROUP among them."""
+
+    def __init__(self, redis: Redis, keys: Keys, ecosystem: Ecosystem, group: str, consumer: str) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._ecosystem = ecosystem
+        self._group = group
+        self._consumer = consumer
+
+    async def take(self, *, any_places: int, other_places: int, claims: bool, lease_s: float) -> Taken:
+        """At most `any_places` entries, of which at most `other_places` from other lanes than `asked`.
+
+        With `claims` also those whose lease of `lease_s` has run out.
+        """
+        keys, name = self._keys, self._ecosystem.name
+        state, detail, rows, *more = await _TAKE.run(
+            self._redis,
+            streams=keys.lanes(name),
+            retries=keys.all_retries(name),
+            payloads=keys.all_payloads(name),
+            waiting=keys.waiting(name),
+            shares=keys.shares(name),
+            pauses=keys.pauses,
+            breaker=keys.breaker(self._ecosystem.endpoint),
+            group=self._group,
+            consumer=self._consumer,
+            ecosystem=name,
+            lanes=list(LANES),
+            costs=[COSTS.get(lane, 0) for lane in LANES],
+            lease_ms=int(lease_s * 1000),
+            any_places=any_places,
+            other_places=other_places,
+            claims=int(claims),
+            due_at_once=_DUE_AT_ONCE,
+            probe_ms=PROBE_MS,
+        )
+        if state != b"open":
+            return Taken((), state.decode(), detail)
+        entries = [
+            read_entry(
+                name,
+                LANES[lane],
+                entry_id,
+                dict(zip(fields[::2], fields[1::2], strict=True)),
+                deliveries=deliveries,
+                claimed=bool(claimed),
+                is_probe=bool(detail),
+            )
+            for lane, entry_id, fields, deliveries, claimed in rows
+        ]
+        return Taken(entries, has_failures=bool(more and more[0]))

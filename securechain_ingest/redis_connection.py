@@ -1,0 +1,147 @@
+"""Clients on Redis: a server alone or behind Sentinel, with or without TLS and ACL users, for the loop and for threads.
+
+    redis://[user:password@]host:port/db                       a server
+    rediss://…                                                 over TLS
+    redis+sentinel://[user:password@]host:port,host:port/name/db   the master that these Sentinels name
+    rediss+sentinel://…                                        over TLS
+
+Behind Sentinel every connection asks for the master anew, and one that finds itself on a replica is closed and tried
+again. What a failover loses is what Redis itself loses: writes that had not reached the replica.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import redis
+from redis import asyncio as aioredis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.redis_cancellation import obey_cancellation
+
+SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+
+_SENTINEL_PORT: Final = 26379
+_SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
+_COPIED: Final = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
+
+
+def connect(url: str, timeout_s: float) -> aioredis.Redis:
+    """A client whose commands are tried again over a short outage or a failover. Raises ConfigError."""
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "health_check_interval": 30,
+        "retry": AsyncRetry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries=3),
+        "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
+    }
+    try:
+        if url.startswith(_SENTINEL_SCHEMES):
+            client = _behind_sentinel(url, options)
+        else:
+            client = aioredis.Redis.from_url(url, **options)
+    except ValueError as error:
+        raise ConfigError(
+            "[redis] url (or REDIS_URL) is not a Redis address such as redis://host:6379/0 or"
+            " redis+sentinel://host:26379,host:26379/mymaster/0"
+        ) from error
+    obey_cancellation(client)
+    return client
+
+
+def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
+    """Raises ValueError."""
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    name, _, db = parts.path.strip("/").partition("/")
+    if not hosts or not name:
+        msg = "a Sentinel address names its Sentinels and the master"
+        raise ValueError(msg)
+    timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
+    make: Any = AsyncSentinel  # untyped
+    sentinel = make([_host(host) for host in hosts.split(",")], sentinel_kwargs=timeouts)
+    more: dict[str, Any] = {"ssl": True} if parts.scheme == "rediss+sentinel" else {}
+    if password:
+        more["password"] = unquote(password)
+    if user:
+        more["username"] = unquote(user)
+    client: aioredis.Redis = sentinel.master_for(name, connection_pool_class=_Pool, db=int(db or 0), **options, **more)
+    return client
+
+
+class _Pool(SentinelConnectionPool):
+    """Closes the connections to the Sentinels, too; the driver leaves them open."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def _host(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        msg = f"{text} is no host"
+        raise ValueError(msg)
+    return parts.hostname, parts.port or _SENTINEL_PORT
+
+
+def blocking_twin(client: aioredis.Redis) -> redis.Redis:
+    """A client for threads on the same server and database, with the same credentials, TLS and timeouts."""
+    pool = client.connection_pool
+    known: dict[str, Any] = pool.connection_kwargs
+    options = {key: value for key, value in known.items() if key in _COPIED or key.startswith("ssl_")}
+    # One repetition for a connection that went stale; whoever uses it tries again soon, while a longer wait inside the
+    # client would cost the lease.
+    options["retry"] = Retry(NoBackoff(), retries=1)
+    if isinstance(pool, SentinelConnectionPool):
+        hosts = [
+            (each.connection_pool.connection_kwargs["host"], each.connection_pool.connection_kwargs["port"])
+            for each in pool.sentinel_manager.sentinels
+        ]
+        timeouts = {key: known[key] for key in ("socket_timeout", "socket_connect_timeout") if key in known}
+        if issubclass(pool.connection_class, SentinelManagedSSLConnection):
+            options["ssl"] = True
+        make: Any = Sentinel  # untyped
+        twin: redis.Redis = make(hosts, sentinel_kwargs=timeouts).master_for(pool.service_name, **options)
+        return twin
+    if issubclass(pool.connection_class, aioredis.UnixDomainSocketConnection):
+        options["unix_socket_path"] = known["path"]
+    return redis.Redis(ssl=issubclass(pool.connection_class, aioredis.SSLConnection), **options)
+
+
+async def require_durable(client: aioredis.Redis) -> None:
+    """Refuse a Redis that throws keys away when its memory is full: the queue would lose messages without a word.
+
+    Raises ConfigError; StoreError if Redis does not answer. A server that does not tell its configuration (an ACL user
+    without that right, a hosted one) is taken at its word.
+    """
+    try:
+        answer = await client.config_get("maxmemory-policy")
+    except AuthenticationError as error:
+        raise ConfigError(f"Redis refuses the credentials of [redis] url ({error})") from error
+    except RedisConnectionError as error:
+        raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
+    except RedisError:
+        return
+    policy = {_text(key): _text(value) for key, value in answer.items()}.get("maxmemory-policy", "noeviction")
+    if policy != "noeviction":
+        raise ConfigError(
+            f"Redis would drop messages when its memory is full (maxmemory-policy {policy}): set maxmemory-policy"
+            " noeviction"
+        )
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,69 @@
+"""A TCP proxy on loopback that can be cut and mended: an outage of Redis without stopping the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit, urlunsplit
+
+
+class Proxy:
+    """Forwards connections to a server while it is not cut."""
+
+    def __init__(self, target_url: str) -> None:
+        self._target = urlsplit(target_url)
+        self._is_cut = False
+        self.delay_s = 0.0
+        """How long each piece is held up on its way."""
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.url = ""
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Proxy]:
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        credentials, at, _ = self._target.netloc.rpartition("@")
+        self.url = urlunsplit(self._target._replace(netloc=f"{credentials}{at}127.0.0.1:{port}"))
+        try:
+            yield self
+        finally:
+            self.cut()
+            server.close()
+            await server.wait_closed()
+
+    def cut(self) -> None:
+        """End every connection and accept none."""
+        self._is_cut = True
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        self._is_cut = False
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.transport.abort()
+            return
+        try:
+            onward = await asyncio.open_connection(self._target.hostname, self._target.port)
+        except OSError:
+            writer.transport.abort()  # The server itself is away.
+            return
+        pair = {writer, onward[1]}
+        self._writers |= pair
+        try:
+            await asyncio.gather(self._forward(reader, onward[1]), self._forward(onward[0], writer))
+        finally:
+            self._writers -= pair
+            for end in pair:
+                end.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while received := await reader.read(65_536):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                writer.write(received)
+                await writer.drain()
+        writer.transport.abort()

@@ -1,0 +1,144 @@
+"""Helpers for tests that let a reader run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from redis.asyncio import Redis
+
+from securechain_ingest.progress import Progress
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.forwarder import Link
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import LANES, Ecosystem, Lane
+from securechain_ingest.queue.reader import Reader
+from securechain_ingest.settings import QueueSettings, WorkerSettings
+
+Handler = Callable[[Delivery], Awaitable[Outcome]]
+
+ECOSYSTEMS = (
+    Ecosystem("pypi", "PyPIPackage", "pypi"),
+    Ecosystem("npm", "NPMPackage", "npm_registry"),
+    Ecosystem("maven", "MavenPackage", "maven_central"),
+)
+
+
+ALL_ECOSYSTEMS = tuple(WorkerSettings.model_fields)
+
+
+def lane_of(queue: QueueSettings, lane: Lane = Lane.ASKED, ecosystem: str = "pypi") -> str:
+    """The stream of a lane."""
+    return Keys(queue.stream).lane(ecosystem, lane)
+
+
+async def link_nothing(deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+    """A graph that knows no package."""
+    return [None] * len(deliveries)
+
+
+def make_reader(
+    redis: Redis, queue: QueueSettings, handler: Handler, *, places: int = 8, link: Link = link_nothing
+) -> Reader:
+    """One that serves ECOSYSTEMS, with so many places for each."""
+    workers = WorkerSettings(**dict.fromkeys(WorkerSettings.model_fields, places))
+    return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, Progress(lambda: 600.0))
+
+
+def data(package: str = "six", **keys: Any) -> str:
+    return json.dumps({"node_type": "PyPIPackage", "package": package, **keys})
+
+
+async def add(redis: Redis, stream: str, *packages: str) -> list[str]:
+    """Add one message for each package; their entry ids."""
+    ids: list[Any] = [await redis.xadd(stream, {"data": data(package)}) for package in packages]
+    return [entry_id.decode() for entry_id in ids]
+
+
+async def until(condition: Callable[[], Awaitable[Any] | Any], *, within_s: float = 20) -> None:
+    """Wait until the condition holds; fail if it does not within a generous time."""
+    give_up_at = time.monotonic() + within_s
+    while True:
+        held = condition()
+        if isinstance(held, Awaitable):
+            held = await held
+        if held:
+            return
+        assert time.monotonic() < give_up_at, "the condition did not come to hold"
+        await anyio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(
+    redis: Redis, queue: QueueSettings, handler: Handler, *, places: int = 8, link: Link = link_nothing
+) -> AsyncIterator[Reader]:
+    """A reader that takes messages inside the block and is drained after it."""
+    reader = make_reader(redis, queue, handler, places=places, link=link)
+    async with anyio.create_task_group() as group:
+        group.start_soon(reader.run)
+        await reader.ready()
+        yield reader
+        reader.stop()
+
+
+async def is_idle(redis: Redis, queue: QueueSettings) -> bool:
+    """Whether nothing is queued, in hand or postponed."""
+    keys = Keys(queue.stream)
+    async with redis.pipeline(transaction=True) as pipeline:
+        pipeline.xlen(keys.submissions)
+        for ecosystem in ALL_ECOSYSTEMS:
+            for lane in LANES:
+                pipeline.xlen(keys.lane(ecosystem, lane))
+                pipeline.zcard(keys.retries(ecosystem, lane))
+        return not any(await pipeline.execute())
+
+
+async def assert_no_leak(redis: Redis, queue: QueueSettings) -> None:
+    """Nothing is left in any key of the queue but dead letters and counters."""
+    keys = Keys(queue.stream)
+    assert await is_idle(redis, queue)
+    streams = [keys.submissions]
+    for ecosystem in ALL_ECOSYSTEMS:
+        streams += [lane for lane in keys.lanes(ecosystem) if await redis.exists(lane)]
+        assert await redis.hlen(keys.waiting(ecosystem)) == 0
+        for payloads in keys.all_payloads(ecosystem):
+            assert await redis.hlen(payloads) == 0
+    for stream in streams:
+        pending: Any = await redis.xpending(stream, queue.group)
+        assert pending["pending"] == 0
+
+
+async def dead_letters(redis: Redis, queue: QueueSettings) -> list[dict[str, str]]:
+    rows: Any = await redis.xrange(Keys(queue.stream).dead_letters)
+    return [{key.decode(): value.decode() for key, value in fields.items()} for _, fields in rows]
+
+
+class Recorder:
+    """A handler that notes the packages it was given and does what it is told to."""
+
+    def __init__(self, act: Callable[[Delivery], Awaitable[Outcome]] | None = None) -> None:
+        self.deliveries: list[Delivery] = []
+        self._act = act
+
+    @property
+    def packages(self) -> list[str]:
+        return [delivery.message.package for delivery in self.deliveries]
+
+    async def __call__(self, delivery: Delivery) -> Outcome:
+        self.deliveries.append(delivery)
+        return await self._act(delivery) if self._act else Outcome()
+
+
+class Gate:
+    """Holds handlers back until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = anyio.Event()
+
+    async def __call__(self, delivery: Delivery) -> Outcome:
+        await self.opened.wait()
+        return Outcome()

@@ -1,0 +1,61 @@
+"""Each daemon tells that it lives, so that an idle one can be told from none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import pytest
+from redis.asyncio import Redis
+
+from securechain_ingest import __version__
+from securechain_ingest.queue.heartbeats import SILENT_AFTER_S, Heartbeat, daemons_seen
+from securechain_ingest.queue.keys import Keys
+from tests.queue.running import until
+
+STREAM = "package-extraction"
+KEY = Keys(STREAM).daemons
+
+
+def heartbeat(redis: Redis, name: str = "one", progress: datetime | None = None) -> Heartbeat:
+    return Heartbeat(redis, STREAM, name, in_flight=lambda: 3, last_progress_at=lambda: progress)
+
+
+async def age(redis: Redis, name: str, by_s: float) -> None:
+    """As if the daemon had last told of itself that long ago."""
+    told: Any = await redis.hget(KEY, name)
+    seen, _, fields = told.partition(b" ")
+    await redis.hset(KEY, name, f"{int(seen) - int(by_s * 1000)} {fields.decode()}")
+
+
+async def test_a_running_daemon_is_seen_until_it_stops(redis: Redis) -> None:
+    async def seen() -> bool:
+        return bool(await daemons_seen(redis, STREAM))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(heartbeat(redis, progress=datetime(2026, 3, 1, tzinfo=UTC)).run)
+        await until(seen)
+        [daemon] = await daemons_seen(redis, STREAM)
+        assert (daemon.name, daemon.version, daemon.in_flight, daemon.is_up) == ("one", __version__, 3, True)
+        assert daemon.last_progress_at == "2026-03-01T00:00:00Z"
+        group.cancel_scope.cancel()
+    assert not await seen()
+
+
+async def test_a_silent_daemon_is_told_as_such_and_forgotten_after_an_hour(redis: Redis) -> None:
+    for name, silent_s in (("silent", SILENT_AFTER_S + 1), ("forgotten", 3601.0)):
+        await heartbeat(redis, name).beat()
+        await age(redis, name, silent_s)
+    await heartbeat(redis).beat()
+    assert [(daemon.name, daemon.is_up) for daemon in await daemons_seen(redis, STREAM)] == [
+        ("one", True),
+        ("silent", False),
+    ]
+
+
+@pytest.mark.parametrize("entry", ["", "soon {}", "1 not JSON", '1 {"host": 1}'])
+async def test_what_another_release_tells_otherwise_is_left_out(redis: Redis, entry: str) -> None:
+    await redis.hset(KEY, "other", entry)
+    await heartbeat(redis).beat()
+    assert [daemon.name for daemon in await daemons_seen(redis, STREAM)] == ["one"]

@@ -1,0 +1,100 @@
+"""What is queued can be looked at message by message, and taken out again; what is in work is finished."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.asyncio import Redis
+
+from securechain_ingest.errors import StoreError
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.inspection import Queued, queued_messages, remove_messages
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import LANES, Lane
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.submission import enqueue
+from securechain_ingest.settings import QueueSettings
+from tests.queue.running import Gate, Recorder, add, assert_no_leak, is_idle, lane_of, running, until
+
+
+async def listed(redis: Redis, queue: QueueSettings) -> list[dict[str, Any]]:
+    names = ("pypi", "npm")
+    return [message.as_dict() async for message in queued_messages(redis, queue.stream, queue.group, names)]
+
+
+async def remove(redis: Redis, queue: QueueSettings, *, package: str | None = None, **more: Any) -> list[str]:
+    def wanted(queued: Queued) -> bool:
+        return package is None or (queued.message is not None and queued.message.package == package)
+
+    options = {"word": "cancelled", "ecosystems": ("pypi", "npm"), "lanes": LANES} | more
+    removed = await remove_messages(redis, queue.stream, queue.group, wanted=wanted, **options)
+    return [each.message.package for each in removed if each.message]
+
+
+async def test_each_message_is_listed_with_its_lane_state_tries_and_reason(redis: Redis, queue: QueueSettings) -> None:
+    gate = Gate()
+
+    async def act(delivery: Delivery) -> Outcome:
+        if delivery.message.package == "later":
+            raise StoreError("the graph refuses")
+        return await gate(delivery)
+
+    queue = queue.model_copy(update={"retry_base_s": 3600, "retry_max_s": 3600})
+    await add(redis, queue.stream, "later")
+    async with running(redis, queue, Recorder(act), places=1) as reader:
+        await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
+        await add(redis, queue.stream, "working")
+        await until(lambda: reader.in_flight == 1)
+        await add(redis, lane_of(queue, Lane.LISTED), "waiting")
+        found = {row["package"]: row for row in await listed(redis, queue)}
+        gate.opened.set()
+        await until(lambda: redis.xlen(lane_of(queue, Lane.LISTED)))
+        await remove(redis, queue, package="later")
+    states = {name: (row["lane"], row["state"], row["tries"]) for name, row in found.items()}
+    assert states == {
+        "later": ("asked", "retrying", 1),
+        "working": ("asked", "in work", 0),
+        "waiting": ("listed", "waiting", 0),
+    }
+    assert found["later"]["reason"] == "the graph refuses"
+    assert found["later"]["next_try_at"] is not None
+
+
+async def test_more_messages_than_a_page_are_all_listed_and_all_removed(redis: Redis, queue: QueueSettings) -> None:
+    await add(redis, lane_of(queue, Lane.LISTED), *(f"p-{number}" for number in range(1200)))
+    assert [row["package"] for row in await listed(redis, queue)] == [f"p-{number}" for number in range(1200)]
+    assert len(await remove(redis, queue)) == 1200
+    assert await listed(redis, queue) == []
+
+
+async def test_what_is_in_work_is_not_removed(redis: Redis, queue: QueueSettings) -> None:
+    gate = Gate()
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, gate) as reader:
+        await until(lambda: reader.in_flight == 1)
+        assert await remove(redis, queue) == []
+        gate.opened.set()
+
+
+async def test_a_removed_message_counts_for_its_run_and_may_be_added_again(redis: Redis, queue: QueueSettings) -> None:
+    message = Message("PyPIPackage", "six", internal=True, run="r1")
+    await enqueue(redis, queue, "pypi", Lane.LISTED, [message])
+    assert await remove(redis, queue, word="purged", lanes=[Lane.CHANGED]) == []
+    assert await remove(redis, queue, word="purged", lanes=[Lane.LISTED]) == ["six"]
+    counts: Any = await redis.hgetall(Keys(queue.stream).run_counts)
+    assert counts == {b"r1:open": b"0", b"r1:purged": b"1"}
+    assert (await enqueue(redis, queue, "pypi", Lane.LISTED, [message])).added == 1
+
+
+async def test_a_message_that_was_handed_back_can_be_removed(redis: Redis, queue: QueueSettings) -> None:
+    gate = Gate()
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, gate) as reader:
+        await until(lambda: reader.in_flight == 1)
+        reader.stop()
+        await reader.release()
+        assert [row["state"] for row in await listed(redis, queue)] == ["waiting"]
+        assert await remove(redis, queue) == ["six"]
+        gate.opened.set()
+    assert await is_idle(redis, queue)
+    await assert_no_leak(redis, queue)

@@ -1,0 +1,158 @@
+"""The reader outlives an outage of Redis and settles afterwards what it finished meanwhile."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from securechain_ingest.errors import ConfigError, StoreAway
+from securechain_ingest.queue import reader
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.redis_connection import connect
+from securechain_ingest.settings import QueueSettings
+from tests.queue.cut_connection import Proxy
+from tests.queue.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, running, until
+
+
+async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_when_it_is_back(
+    redis: Redis, queue: QueueSettings, redis_url: str
+) -> None:
+    gate = Gate()
+    handler = Recorder(gate)
+    await add(redis, queue.stream, "six")
+    with capture_logs() as logs:
+        async with (
+            Proxy(redis_url).listening() as proxy,
+            connect(proxy.url, 10.0) as cut_off,
+            running(cut_off, queue, handler) as reader,
+        ):
+            await until(lambda: reader.in_flight == 1)
+            proxy.cut()
+            gate.opened.set()
+            await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
+            await add(redis, queue.stream, "later")
+            proxy.mend()
+            await until(lambda: is_idle(redis, queue))
+    assert handler.packages == ["six", "later"]
+    events = [line["event"] for line in logs if line.get("store") == "redis"]
+    assert events == ["store_unavailable", "store_available"]
+    await assert_no_leak(redis, queue)
+
+
+async def test_stopping_does_not_wait_for_the_end_of_an_outage(
+    redis: Redis, queue: QueueSettings, redis_url: str
+) -> None:
+    with capture_logs() as logs:
+        async with (
+            Proxy(redis_url).listening() as proxy,
+            connect(proxy.url, 10.0) as cut_off,
+            running(cut_off, queue, Recorder()),
+        ):
+            proxy.cut()
+            await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
+    assert await redis.xlen(queue.stream) == 0
+
+
+async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: QueueSettings, redis_url: str) -> None:
+    queue = queue.model_copy(update={"lease_s": 0.15})
+    gate = Gate()
+    await add(redis, queue.stream, "six")
+
+    async def idle_ms() -> int:
+        rows: Any = await redis.xpending_range(lane_of(queue), queue.group, "-", "+", 1)
+        return int(rows[0]["time_since_delivered"])
+
+    async def is_idle_for_less_than(limit_ms: int) -> bool:
+        return await idle_ms() < limit_ms
+
+    with capture_logs() as logs:
+        async with (
+            Proxy(redis_url).listening() as proxy,
+            connect(proxy.url, 10.0) as cut_off,
+            running(cut_off, queue, gate) as reader,
+        ):
+            await until(lambda: reader.in_flight == 1)
+            proxy.cut()
+            await until(lambda: any(line["event"] == "leases_not_renewed" for line in logs))
+            idle_at_least_ms = await idle_ms()
+            proxy.mend()
+            await until(lambda: is_idle_for_less_than(idle_at_least_ms))
+            gate.opened.set()
+    await assert_no_leak(redis, queue)
+
+
+async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: QueueSettings) -> None:
+    queue = queue.model_copy(update={"max_deliveries": 1})
+    deliveries: list[Delivery] = []
+
+    async def handler(delivery: Delivery) -> Outcome:
+        deliveries.append(delivery)
+        if len(deliveries) < 4:
+            raise StoreAway("the graph cannot be reached")
+        return Outcome()
+
+    await add(redis, queue.stream, "six")
+    with capture_logs() as logs:
+        async with running(redis, queue, handler):
+            await until(lambda: is_idle(redis, queue))
+    assert [delivery.attempts for delivery in deliveries] == [0, 0, 0, 0]
+    assert [delivery.redelivered for delivery in deliveries] == [False, True, True, True]
+    events = [line["event"] for line in logs if line.get("store") == "graph or advisories"]
+    assert events == ["store_unavailable", "store_available"]
+    assert await dead_letters(redis, queue) == []
+    await assert_no_leak(redis, queue)
+
+
+async def test_an_outage_that_does_not_end_counts_as_a_failed_try_after_its_time(
+    redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(reader, "time", SimpleNamespace(monotonic=lambda: now))
+    deliveries: list[Delivery] = []
+
+    async def handler(delivery: Delivery) -> Outcome:
+        nonlocal now
+        deliveries.append(delivery)
+        if delivery.attempts == 0:
+            now += 1200
+            raise StoreAway("the graph cannot be reached")
+        return Outcome()
+
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, handler):
+        await until(lambda: is_idle(redis, queue))
+    assert [delivery.attempts for delivery in deliveries] == [0, 0, 0, 0, 1], "an hour and no longer"
+    assert await dead_letters(redis, queue) == []
+
+
+async def test_stopping_does_not_wait_for_a_store_that_is_away(redis: Redis, queue: QueueSettings) -> None:
+    async def handler(delivery: Delivery) -> Outcome:
+        raise StoreAway("the graph cannot be reached")
+
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, handler) as reader:
+        await until(lambda: reader.in_flight == 1)
+    assert await redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)) == 1
+
+
+async def test_refused_credentials_are_no_fault_of_the_message(redis: Redis, queue: QueueSettings) -> None:
+    recorder = Recorder()
+
+    async def handler(delivery: Delivery) -> Outcome:
+        await recorder(delivery)
+        if len(recorder.deliveries) == 1:
+            raise ConfigError("the graph refused the password")
+        return Outcome()
+
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, handler):
+        await until(lambda: is_idle(redis, queue))
+    assert recorder.packages == ["six", "six"]
+    assert await dead_letters(redis, queue) == []

@@ -1,0 +1,71 @@
+"""Whoever waits for a submission hears how each of its packages ends, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anyio
+from redis.asyncio import Redis
+
+from securechain_ingest.errors import NotFound
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.inspection import remove_messages
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import LANES
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.outcomes import Outcomes, PackageOutcome
+from securechain_ingest.queue.submission import submit
+from securechain_ingest.settings import QueueSettings
+from tests.queue.running import Recorder, running, until
+
+RUN = "submission-1"
+
+
+def asked(*packages: str) -> list[Message]:
+    return [replace(Message("PyPIPackage", package), run=RUN) for package in packages]
+
+
+async def act(delivery: Delivery) -> Outcome:
+    if delivery.message.package == "gone":
+        raise NotFound("not there", url="http://localhost/")
+    return Outcome()
+
+
+async def test_each_package_is_told_as_it_ends(redis: Redis, queue: QueueSettings) -> None:
+    async def link(deliveries: object) -> list[Outcome | None]:
+        assert isinstance(deliveries, list)
+        return [Outcome() if each.message.package == "known" else None for each in deliveries]
+
+    async with Outcomes(redis, queue.stream, RUN, wait=True) as outcomes:
+        await submit(redis, queue, asked("known", "new", "gone"))
+        async with running(redis, queue, Recorder(act), link=link):
+            found = [outcome async for outcome in outcomes.follow(3)]
+    assert sorted(found, key=lambda outcome: outcome.package) == [
+        PackageOutcome("PyPIPackage", "gone", "not_found", "not there"),
+        PackageOutcome("PyPIPackage", "known", "", ""),
+        PackageOutcome("PyPIPackage", "new", "", ""),
+    ]
+    assert not await redis.exists(Keys(queue.stream).outcomes(RUN))
+
+
+async def test_a_message_that_is_cancelled_is_told_too(redis: Redis, queue: QueueSettings) -> None:
+    never = Recorder()
+    await redis.hset(Keys(queue.stream).pauses, "pypi", "now")
+    async with Outcomes(redis, queue.stream, RUN, wait=True) as outcomes:
+        await submit(redis, queue, asked("six"))
+        async with running(redis, queue, never):
+            await until(lambda: redis.xlen(Keys(queue.stream).lanes("pypi")[0]))
+            options = {"word": "cancelled", "ecosystems": ["pypi"], "lanes": LANES}
+            await remove_messages(redis, queue.stream, queue.group, **options)  # type: ignore[arg-type]
+            with anyio.fail_after(20):
+                [outcome] = [outcome async for outcome in outcomes.follow(1)]
+    assert (outcome.kind, outcome.package, never.packages) == ("cancelled", "six", [])
+
+
+async def test_without_anybody_who_waits_nothing_is_kept(redis: Redis, queue: QueueSettings) -> None:
+    async with Outcomes(redis, queue.stream, RUN, wait=False) as outcomes:
+        await submit(redis, queue, asked("new"))
+        assert [outcome async for outcome in outcomes.follow(1)] == []
+    async with running(redis, queue, Recorder(act)) as reader:
+        await until(lambda: reader.settled_at)
+    assert not await redis.exists(Keys(queue.stream).outcomes(RUN))

@@ -1,0 +1,221 @@
+"""A registry that wishes a pause, is unwell or was paused by an operator costs no message a try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from securechain_ingest.errors import NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
+from securechain_ingest.queue.breakers import FAILURES, Breakers, pause, paused_since, resume
+from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.groups import ensure_groups
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.taking import PROBE_MS, Taker
+from securechain_ingest.settings import QueueSettings
+from tests.queue.running import (
+    ECOSYSTEMS,
+    Recorder,
+    add,
+    assert_no_leak,
+    data,
+    dead_letters,
+    is_idle,
+    lane_of,
+    running,
+    until,
+)
+
+
+def answer(error: UpstreamError, endpoint: str = "pypi") -> UpstreamError:
+    error.endpoint = endpoint
+    return error
+
+
+def limited(delay_s: float | None = 3600.0) -> UpstreamError:
+    return answer(RateLimited("slower", url="http://localhost/", delay_s=delay_s))
+
+
+def unreachable() -> UpstreamError:
+    return answer(Unreachable("no such name", url="http://localhost/"))
+
+
+def broken() -> UpstreamError:
+    return answer(Unavailable("status 500", url="http://localhost/"))
+
+
+async def end_of_pause(redis: Redis, queue: QueueSettings) -> None:
+    """As if the time had come."""
+    await redis.hset(Keys(queue.stream).breaker("pypi"), "open_until", 1)
+
+
+async def breaker(redis: Redis, queue: QueueSettings) -> dict[str, str]:
+    held: Any = await redis.hgetall(Keys(queue.stream).breaker("pypi"))
+    return {name.decode(): value.decode() for name, value in held.items()}
+
+
+async def is_open(redis: Redis, queue: QueueSettings) -> bool:
+    return "open_until" in await breaker(redis, queue)
+
+
+async def test_an_operators_pause_stops_the_lanes_of_one_ecosystem_until_resume(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    keys = Keys(queue.stream)
+    assert await pause(redis, keys, "pypi")
+    assert not await pause(redis, keys, "pypi")
+    assert list(await paused_since(redis, keys)) == ["pypi"]
+    handler = Recorder()
+    await add(redis, queue.stream, "six")
+    await redis.xadd(queue.stream, {"data": data("left", node_type="NPMPackage")})
+    async with running(redis, queue, handler):
+        await until(lambda: handler.packages == ["left"])
+        await until(lambda: redis.xlen(lane_of(queue)))
+        assert await resume(redis, keys, "pypi")
+        await until(lambda: is_idle(redis, queue))
+    assert handler.packages == ["left", "six"]
+    assert not await resume(redis, keys, "pypi")
+
+
+@pytest.mark.parametrize("delay_s", [1800.0, None])
+async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with_a_try(
+    redis: Redis, queue: QueueSettings, delay_s: float | None
+) -> None:
+    is_well = False
+
+    async def act(delivery: Delivery) -> Outcome:
+        if not is_well:
+            raise limited(delay_s)
+        return Outcome()
+
+    handler = Recorder(act)
+    await add(redis, lane_of(queue, Lane.LISTED), *(f"p-{number}" for number in range(50)))
+    async with running(redis, queue, handler, places=4):
+        await until(lambda: is_open(redis, queue))
+        await until(lambda: len(handler.deliveries) >= 1)
+        for _ in range(2 * queue.max_deliveries):
+            asked = len(handler.deliveries)
+            await end_of_pause(redis, queue)
+
+            async def probed(asked: int = asked) -> bool:
+                return len(handler.deliveries) > asked and int((await breaker(redis, queue))["open_until"]) > 1
+
+            await until(probed)
+            assert len(handler.deliveries) == asked + 1
+        is_well = True
+        await end_of_pause(redis, queue)
+        await until(lambda: is_idle(redis, queue))
+    assert await dead_letters(redis, queue) == []
+    assert {delivery.attempts for delivery in handler.deliveries} == {0}
+    assert await breaker(redis, queue) == {}
+    await assert_no_leak(redis, queue)
+
+
+async def test_only_the_pause_of_the_endpoint_that_every_message_needs_stops_the_lanes(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    async def act(delivery: Delivery) -> Outcome:
+        if delivery.message.package == "needs-files":
+            raise answer(RateLimited("slower", url="http://localhost/", delay_s=3600), "pypi_files")
+        return Outcome()
+
+    handler = Recorder(act)
+    await add(redis, queue.stream, "needs-files", "other")
+    async with running(redis, queue, handler):
+        await until(lambda: sorted(handler.packages) == ["needs-files", "other"])
+        await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
+    assert not await is_open(redis, queue)
+
+
+@pytest.mark.parametrize("make", [unreachable, broken])
+async def test_failures_of_several_packages_open_the_breaker_and_one_probe_closes_it(
+    redis: Redis, queue: QueueSettings, make: Callable[[], UpstreamError]
+) -> None:
+    is_well = False
+
+    async def act(delivery: Delivery) -> Outcome:
+        if not is_well:
+            raise make()
+        return Outcome()
+
+    handler = Recorder(act)
+    await add(redis, queue.stream, *(f"p-{number}" for number in range(30)))
+    with capture_logs() as logs:
+        async with running(redis, queue, handler, places=2):
+            await until(lambda: is_open(redis, queue))
+            is_well = True
+            await end_of_pause(redis, queue)
+            await until(lambda: is_idle(redis, queue))
+    assert await dead_letters(redis, queue) == []
+    assert max(delivery.attempts for delivery in handler.deliveries) <= 1
+    events = [line["event"] for line in logs if line["event"].startswith("endpoint_")]
+    assert events == ["endpoint_paused", "endpoint_resumed"]
+
+
+async def test_one_package_that_always_fails_does_not_open_the_breaker(redis: Redis, queue: QueueSettings) -> None:
+    async def act(delivery: Delivery) -> Outcome:
+        if delivery.message.package == "bad":
+            raise broken()
+        return Outcome()
+
+    queue = queue.model_copy(update={"max_deliveries": 20})
+    await add(redis, queue.stream, "bad")
+    async with running(redis, queue, Recorder(act)):
+        await until(lambda: dead_letters(redis, queue))
+    assert not await is_open(redis, queue)
+    [letter] = await dead_letters(redis, queue)
+    assert letter["attempts"] == "20"
+
+
+async def test_a_success_between_failures_keeps_the_breaker_closed(redis: Redis, queue: QueueSettings) -> None:
+    breakers = Breakers(redis, Keys(queue.stream))
+    for round_ in range(3):
+        for number in range(FAILURES - 1):
+            assert not await breakers.failed("pypi", f"p-{round_}-{number}", "status 500", is_probe=False)
+        await breakers.succeeded("pypi", is_probe=False)
+    assert await breakers.states(["pypi"]) == {}
+
+
+async def test_an_absent_package_is_an_answer_that_closes_the_breaker(redis: Redis, queue: QueueSettings) -> None:
+    async def act(delivery: Delivery) -> Outcome:
+        raise answer(NotFound("not there", url="http://localhost/"))
+
+    await Breakers(redis, Keys(queue.stream)).failed("pypi", "a", "slower", is_probe=False, pause_s=60)
+    await end_of_pause(redis, queue)
+    await add(redis, queue.stream, "gone")
+    async with running(redis, queue, Recorder(act)):
+        await until(lambda: is_idle(redis, queue))
+    assert await breaker(redis, queue) == {}
+
+
+async def test_the_wait_of_a_breaker_doubles_with_each_failed_probe_up_to_a_quarter_of_an_hour(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    breakers = Breakers(redis, Keys(queue.stream))
+    waits = []
+    await breakers.failed("pypi", "a", "slower", is_probe=False, pause_s=0)
+    for _ in range(10):
+        waits.append(round((await breakers.states(["pypi"]))["pypi"].open_for_s))
+        await breakers.failed("pypi", "a", "slower", is_probe=True, pause_s=0)
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]
+
+
+async def test_a_probe_that_died_with_its_daemon_is_followed_by_another(redis: Redis, queue: QueueSettings) -> None:
+    keys = Keys(queue.stream)
+    await Breakers(redis, keys).failed("pypi", "a", "slower", is_probe=False, pause_s=60)
+    await end_of_pause(redis, queue)
+    await add(redis, lane_of(queue), "a", "b", "c")
+    await ensure_groups(redis, keys.lanes("pypi"), queue.group)
+    dead = Taker(redis, keys, ECOSYSTEMS[0], queue.group, "dead")
+    [probe] = (await dead.take(any_places=8, other_places=6, claims=True, lease_s=60)).entries
+    assert (probe.is_probe, probe.data) == (True, data("a").encode())
+    assert (await dead.take(any_places=8, other_places=6, claims=True, lease_s=60)).stopped == "breaker"
+    assert 0 < (await Breakers(redis, keys).states(["pypi"]))["pypi"].open_for_s <= PROBE_MS / 1000
+    await end_of_pause(redis, queue)
+    handler = Recorder()
+    async with running(redis, queue, handler):
+        await until(lambda: sorted(handler.packages) == ["b", "c"])

@@ -1,0 +1,39 @@
+"""The wait before the next try: growing, bounded, jittered, and never shorter than the registry asked for."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.queue.backoff import MAX_RETRY_AFTER_S, retry_delay_s
+
+
+def upper(low: float, high: float) -> float:
+    assert low == 0
+    return high
+
+
+def lower(low: float, high: float) -> float:
+    assert high > 0
+    return low
+
+
+def test_the_ceiling_doubles_with_each_failure_up_to_the_maximum() -> None:
+    delays = [retry_delay_s(failures, base_s=2, max_s=15, uniform=upper) for failures in range(1, 6)]
+    assert delays == [2, 4, 8, 15, 15]
+
+
+def test_the_pause_that_a_registry_asked_for_is_a_lower_bound_to_which_the_jitter_is_added() -> None:
+    assert retry_delay_s(1, base_s=2, max_s=9, at_least_s=30, uniform=lower) == 30
+    assert retry_delay_s(1, base_s=2, max_s=9, at_least_s=30, uniform=upper) == 32
+
+
+def test_no_registry_can_make_a_message_wait_for_ever() -> None:
+    assert retry_delay_s(1, base_s=2, max_s=9, at_least_s=1e12, uniform=lower) == MAX_RETRY_AFTER_S
+
+
+@given(st.integers(1, 1000), st.floats(0.001, 3e7), st.floats(0.001, 3e7), st.floats(0, 1e9))
+def test_any_delay_lies_between_its_bounds(failures: int, base_s: float, max_s: float, at_least_s: float) -> None:
+    floor_s = min(at_least_s, MAX_RETRY_AFTER_S)
+    delay_s = retry_delay_s(failures, base_s=base_s, max_s=max_s, at_least_s=at_least_s)
+    assert floor_s <= delay_s <= floor_s + max_s

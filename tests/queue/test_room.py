@@ -1,0 +1,39 @@
+"""What a package requires is asked for only while there is room for it."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.room import RequiredRoom
+from securechain_ingest.queue.submission import enqueue
+from securechain_ingest.settings import QueueSettings
+
+
+async def fill(redis: Redis, queue: QueueSettings, count: int) -> None:
+    messages = [Message("PyPIPackage", f"p-{number}") for number in range(count)]
+    await enqueue(redis, queue, "pypi", Lane.REQUIRED, messages)
+
+
+async def test_there_is_room_until_the_lane_is_full(redis: Redis, queue: QueueSettings) -> None:
+    queue = queue.model_copy(update={"lane_max_length": 100})
+    await fill(redis, queue, 99)
+    assert await RequiredRoom(redis, lambda: queue)("pypi")
+    await fill(redis, queue, 1)
+    assert not await RequiredRoom(redis, lambda: queue)("pypi")
+    assert await RequiredRoom(redis, lambda: queue)("npm")
+
+
+async def test_many_who_ask_within_a_second_cost_redis_one_look(redis: Redis, queue: QueueSettings) -> None:
+    room = RequiredRoom(redis, lambda: queue)
+    assert await room("pypi")
+    before = (await redis.info("commandstats"))["cmdstat_xlen"]["calls"]
+    for _ in range(50):
+        assert await room("pypi")
+    assert (await redis.info("commandstats"))["cmdstat_xlen"]["calls"] == before
+
+
+async def test_while_redis_is_away_there_is_no_room(queue: QueueSettings) -> None:
+    async with Redis.from_url("redis://127.0.0.1:1/0", retry=None) as away:
+        assert not await RequiredRoom(away, lambda: queue)("pypi")
