@@ -55,10 +55,11 @@ class Call:
 
     def _url(self) -> str | None:
         try:
-            named = inspect.signature(self.parse).bind(*self.args).arguments
+            bound = inspect.signature(self.parse).bind(*self.args)
         except (TypeError, ValueError):
             return None  # What is not written in Python may have no signature.
-        url = named.get("url")
+        bound.apply_defaults()  # Among them what a partial adds.
+        url = bound.arguments.get("url")
         return url if isinstance(url, str) else None
 
     @property

@@ -7,7 +7,7 @@ import functools
 import pytest
 
 from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.errors import ArchiveRefused, Malformed
+from securechain_ingest.errors import Malformed, TooLarge
 from securechain_ingest.registries.json_documents import load_object, loads
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument
@@ -21,6 +21,12 @@ def test_a_text_that_is_no_json_is_malformed() -> None:
         load_object(b"{", "http://made")
 
 
+@pytest.mark.parametrize("text", [b"[" * 200, b'{"a": ' + b"[" * 500 + b"1", b"[" * 300 + b"1" * 70_000])
+def test_brackets_that_nobody_closes_are_malformed_and_fill_no_memory(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        load_object(text, "http://made")
+
+
 def test_what_is_json_is_read() -> None:
     assert loads(b'{"a": [1, null]}') == {"a": [1, None]}
 
@@ -31,7 +37,7 @@ async def test_a_document_that_takes_more_memory_than_there_is_is_refused_for_th
     settings = ArchiveSettings(processes=1, memory_bytes=400 * 1024 * 1024)
     for parse in (functools.partial(parse_packument, ref=identify("made"), url="http://made"), _load):
         async with ParserPool(settings, preload=("securechain_ingest.registries",)) as pool:
-            with pytest.raises(ArchiveRefused, match="memory"):
+            with pytest.raises(TooLarge, match="memory"):
                 await pool.parse_document(parse, TOO_LARGE)
 
 
