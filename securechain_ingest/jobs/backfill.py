@@ -139,13 +139,15 @@ class Backfill:
         self._finished.append(result)
         if len(self._finished) == BATCH_PACKAGES:
             await self._write()
-        self._report(result.kind)
 
     async def _write(self) -> None:
         if not self._finished:
             return
         found = [(result.gap, result.names) for result in self._finished if result.names is not None]
         await self._graph.fill_names(self._registry.ecosystem, found)
+        # What is told of is written, even if nothing comes after it.
+        for result in self._finished:
+            self._report(result.kind)
         await self._position.set(self._finished[-1].gap.name)
         self._finished.clear()
 

@@ -217,6 +217,8 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph(
                 assert dead_letters(queue) == [], f"seed {seed}"
                 _assert_nothing_is_left(queue)
             for process in daemons.processes:
+                # One that was started a moment ago does not listen to signals yet.
+                process.wait_for("daemon_ready")
                 assert process.events("handler_failed") == []
                 assert process.stop() == 0
         except BaseException:
