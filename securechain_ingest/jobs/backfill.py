@@ -137,17 +137,20 @@ class Backfill:
     async def _finish(self, result: _Result) -> None:
         """Called in the order of the names, so that the place never runs ahead of what it stands for."""
         self._finished.append(result)
-        if len(self._finished) == BATCH_PACKAGES:
-            await self._write()
+        if len(self._finished) < BATCH_PACKAGES:
+            self._report(result.kind)
+        else:
+            await self._write(last=result.kind)
 
-    async def _write(self) -> None:
+    async def _write(self, *, last: Kind | None = None) -> None:
+        """`last`: what became of the package that fills the batch, and that is told of once the batch is written."""
         if not self._finished:
             return
         found = [(result.gap, result.names) for result in self._finished if result.names is not None]
         await self._graph.fill_names(self._registry.ecosystem, found)
-        # What is told of is written, even if nothing comes after it.
-        for result in self._finished:
-            self._report(result.kind)
+        if last is not None:
+            # At once, before a Ctrl-C can come between: whoever sees the batch in the graph hears of all of it.
+            self._report(last)
         await self._position.set(self._finished[-1].gap.name)
         self._finished.clear()
 
