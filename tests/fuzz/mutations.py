@@ -18,6 +18,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+_MAX_GROWTH_BYTES = 200_000
+
 _RAW = "@@raw{}@@"
 # As text of JSON, since Python's own writer refuses some of them.
 _RAW_VALUES = [
@@ -106,9 +108,11 @@ _ZIP = b"PK"
 
 
 def mutated(body: bytes, seeds: Sequence[int]) -> bytes:
-    """The body after one mutation for each number."""
+    """The body after one mutation for each number, or after fewer that have made much of little."""
+    most_bytes = len(body) + _MAX_GROWTH_BYTES
     for seed in seeds:
-        body = _mutated(body, random.Random(seed))
+        if len(body) < most_bytes:
+            body = _mutated(body, random.Random(seed))
     return body
 
 
