@@ -111,8 +111,6 @@ class Taken:
     entries: Sequence[Entry]
     stopped: str = ""
     """`paused` by an operator, or `breaker`; empty if the lanes are open."""
-    stopped_until_ms: int = 0
-    """When the breaker lets a probe through, by Redis's clock."""
     has_failures: bool = False
     """Whether the endpoint's breaker counts failures, which a success must reset."""
 
@@ -155,7 +153,7 @@ class Taker:
             probe_ms=PROBE_MS,
         )
         if state != b"open":
-            return Taken((), state.decode(), detail)
+            return Taken((), state.decode())
         entries = [
             read_entry(
                 name,

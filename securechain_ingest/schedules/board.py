@@ -16,6 +16,7 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.runs.records import RunRecord, as_json, first_line, from_json
 from securechain_ingest.schedules import scripts
 
@@ -58,7 +59,7 @@ class Board:
 
     def __init__(self, redis: Redis, stream: str) -> None:
         self._redis = redis
-        self._prefix = f"{stream}-schedules"
+        self._key = Keys(stream).schedules
         self._told: dict[tuple[str, str], str] = {}
         """Unreadable entries that the log has named already, by hash and field."""
         self._start_tick = redis.register_script(scripts.START_TICK)
@@ -173,9 +174,6 @@ class Board:
 
     async def drop_kept(self, record: RunRecord) -> None:
         await self._redis.hdel(self._key("unsaved"), record.id)
-
-    def _key(self, name: str) -> str:
-        return f"{self._prefix}-{name}"
 
     def _run_keys(self, job: str) -> list[str]:
         return [self._key("marks"), self._key(f"lease:{job}")]
