@@ -108,11 +108,12 @@ _ZIP = b"PK"
 
 
 def mutated(body: bytes, seeds: Sequence[int]) -> bytes:
-    """The body after one mutation for each number, or after fewer that have made much of little."""
+    """The body after one mutation for each number, but for those that would make much of little."""
     most_bytes = len(body) + _MAX_GROWTH_BYTES
     for seed in seeds:
-        if len(body) < most_bytes:
-            body = _mutated(body, random.Random(seed))
+        mutation = _mutated(body, random.Random(seed))
+        if len(mutation) <= most_bytes:
+            body = mutation
     return body
 
 
