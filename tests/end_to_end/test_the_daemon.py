@@ -91,7 +91,7 @@ def test_what_outlasts_the_grace_period_is_handed_to_the_next_daemon(
         server.faults.add(Fault("/stalled", Kind.STALL))
         with daemon(variables | server.environment()) as process:
             send("NPMPackage", "stalled")
-            until(lambda: pending(queue), "the message to be taken")
+            until(lambda: server.connections, "the request")
             process.stop()
             assert process.events("grace_period_over")
         server.faults.clear()
