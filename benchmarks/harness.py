@@ -15,12 +15,12 @@ import psutil
 import redis
 
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
-from tests.end_to_end.daemon_process import until
 from tests.neo4j import server as real_neo4j
 from tests.queue_contents import messages_waiting, retries_waiting
 from tests.registry_server.declarations import ExpectedPackage
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import GraphTarget, local_stores
+from tests.waiting import block_until
 
 STREAM = "package-extraction"
 
@@ -100,7 +100,7 @@ class Queue:
 
     def wait_until_settled(self, timeout_s: float = 600.0) -> None:
         """Until every message is acknowledged and removed. A dead letter or a retry would make the figure a lie."""
-        until(lambda: not messages_waiting(self._redis, STREAM), "an empty queue", timeout_s)
+        block_until(lambda: not messages_waiting(self._redis, STREAM), "an empty queue", timeout_s)
         left = retries_waiting(self._redis, STREAM), self._redis.xlen(f"{STREAM}-dlq")
         assert left == (0, 0), f"retries and dead letters: {left}"
 

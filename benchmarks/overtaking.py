@@ -19,8 +19,9 @@ import redis
 from benchmarks.harness import STREAM, arcadedb, other_stores, print_header, print_table, work_dir
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
+from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.registry_server import Server, Shape, World, generate, npm, serve
+from tests.waiting import block_until
 
 LATENCY_S = 0.02
 LANE = Keys(STREAM).lane("npm", Lane.LISTED)
@@ -57,7 +58,7 @@ def measure(way: str, stream: str, waiting: int, asked: int) -> dict[str, object
         fill(queue, stream, [package.truth().registry_name for package in others], waiting)
         no_limits = {"SECURECHAIN_RATES__NPM_REGISTRY": "0"}
         with daemon(stores | server.environment() | no_limits) as process:
-            until(lambda: len(server.requests) >= 100, "bulk work under way")
+            block_until(lambda: len(server.requests) >= 100, "bulk work under way")
             times = [ask(queue, server, process, package.name) for package in wanted]
             left = queue.xlen(stream)
     return {
@@ -83,9 +84,13 @@ def ask(queue: redis.Redis, server: Server, process: DaemonProcess, name: str) -
     purl = f"pkg:npm/{name}"
     began_at = time.perf_counter()
     queue.xadd(STREAM, {"data": json.dumps({"node_type": "NPMPackage", "package": name})})
-    until(lambda: any(request.target == f"/{name}" for request in server.requests[-200:]), f"a request for {name}", 600)
+    block_until(
+        lambda: any(request.target == f"/{name}" for request in server.requests[-200:]), f"a request for {name}", 600
+    )
     taken_up = time.perf_counter() - began_at
-    until(lambda: any(event["package"] == purl for event in process.events("package_stored")), f"{name} stored", 600)
+    block_until(
+        lambda: any(event["package"] == purl for event in process.events("package_stored")), f"{name} stored", 600
+    )
     return taken_up, time.perf_counter() - began_at
 
 

@@ -6,7 +6,6 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.embedded.servers import _packaged
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.redis_connection import blocking_twin, connect, require_durable
+from tests.waiting import block_until
 
 MASTER = "mymaster"
 
@@ -39,23 +39,23 @@ def server(folder: Path, lines: str, port: int, *flags: str, **client: Any) -> I
         process = subprocess.Popen([program(), "redis.conf", *flags], cwd=folder, stdout=log, stderr=log)
     try:
         options = {"port": port, "socket_connect_timeout": 1, **client}
-        until(lambda: answer(lambda client: client.ping(), **options), folder / "log")
+        wait_until(lambda: answer(lambda client: client.ping(), **options), folder / "log")
         yield port
     finally:
         process.kill()
         process.wait()
 
 
-def until(condition: Callable[[], object], log: Path) -> None:
-    give_up_at = time.monotonic() + 60
-    while True:
+def wait_until(condition: Callable[[], object], log: Path) -> None:
+    """Until a server that may not answer yet says so."""
+
+    def holds() -> bool:
         try:
-            if condition():
-                return
+            return bool(condition())
         except (RedisError, OSError):
-            pass
-        assert time.monotonic() < give_up_at, log.read_text()
-        time.sleep(0.02)
+            return False
+
+    block_until(holds, log.read_text)
 
 
 def answer(ask: Callable[[redis.Redis], Any], **options: Any) -> Any:
@@ -84,15 +84,15 @@ async def test_a_failover_in_the_midst_of_work_is_sat_out_by_loop_and_threads(tm
         )
         stack.enter_context(server(tmp_path / "s", lines, sentinel, "--sentinel"))
         watcher = stack.enter_context(redis.Redis(port=sentinel, decode_responses=True))
-        until(lambda: watcher.sentinel_slaves(MASTER), tmp_path / "s" / "log")
-        until(lambda: replication(second)["master_link_status"] == "up", tmp_path / "b" / "log")
+        wait_until(lambda: watcher.sentinel_slaves(MASTER), tmp_path / "s" / "log")
+        wait_until(lambda: replication(second)["master_link_status"] == "up", tmp_path / "b" / "log")
         async with connect(f"redis+sentinel://127.0.0.1:{sentinel}/{MASTER}/0", 5.0) as client:
             twin = blocking_twin(client)
             await client.set("before", "yes")
             assert twin.get("before") == b"yes"
-            until(lambda: answer(lambda client: client.get("before"), port=second), tmp_path / "b" / "log")
+            wait_until(lambda: answer(lambda client: client.get("before"), port=second), tmp_path / "b" / "log")
             watcher.sentinel_failover(MASTER)
-            until(lambda: master_port(watcher) == second, tmp_path / "s" / "log")
+            wait_until(lambda: master_port(watcher) == second, tmp_path / "s" / "log")
             # What the old master still takes until it has heard of it is lost, as Redis says.
             with anyio.fail_after(60):
                 while replication(second)["role"] != "master" or not answer(
@@ -101,7 +101,7 @@ async def test_a_failover_in_the_midst_of_work_is_sat_out_by_loop_and_threads(tm
                     with suppress(RedisError):
                         await client.set("after", "yes")
             assert await client.get("before") == b"yes"
-            until(lambda: twin.get("after") == b"yes", tmp_path / "s" / "log")
+            wait_until(lambda: twin.get("after") == b"yes", tmp_path / "s" / "log")
             twin.close()
 
 

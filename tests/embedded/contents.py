@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.embedded import StoreAddresses
+from tests.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,6 @@ async def write(addresses: StoreAddresses, fact: str) -> None:
 async def read(addresses: StoreAddresses) -> Facts:
     async with drivers(addresses) as held:
         return await held.read()
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout_s: float = 60.0) -> None:
-    give_up_at = time.monotonic() + timeout_s
-    while not await condition():
-        assert time.monotonic() < give_up_at, f"waited {timeout_s:.0f} s in vain for {what}"
-        await anyio.sleep(0.05)
 
 
 async def until_gone(pids: list[int]) -> None:

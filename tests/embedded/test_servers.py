@@ -19,7 +19,8 @@ from securechain_ingest.embedded import EmbeddedStores, embedded_stores, process
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.settings import EmbeddedSettings
 from tests.embedded import owner
-from tests.embedded.contents import Facts, children, drivers, is_running, read_line, until, until_gone
+from tests.embedded.contents import Facts, children, drivers, is_running, read_line, until_gone
+from tests.waiting import until
 
 OPTIONS = EmbeddedSettings(start_timeout_s=120)
 REDIS = frozenset({"redis"})

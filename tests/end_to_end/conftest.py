@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import redis
 
-from tests.end_to_end.daemon_process import until
 from tests.end_to_end.graph_contents import GraphReader
 from tests.queue_contents import left, messages_pending, messages_waiting, retries_waiting
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget
+from tests.waiting import block_until
 
 Send = Callable[..., None]
 STREAM = "package-extraction"
@@ -81,7 +81,7 @@ def dead_letters(queue: redis.Redis) -> list[dict[str, str]]:
 
 def wait_until_settled(queue: redis.Redis, timeout_s: float = 60.0) -> None:
     try:
-        until(lambda: settled(queue), "an empty queue", timeout_s)
+        block_until(lambda: settled(queue), "an empty queue", timeout_s)
     except AssertionError:
         print("left in the queue:", *left(queue, STREAM), sep="\n")
         raise

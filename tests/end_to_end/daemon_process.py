@@ -8,28 +8,23 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import block_until
+
 SCRIPT = Path(sys.executable).with_name("securechain-ingest")
 Event = dict[str, Any]
+until = block_until
+"""For benchmarks/lanes.py and tests/chaos, until they name it themselves."""
 
 
 def without_settings() -> dict[str, str]:
     """The environment of the tests without what would configure the product."""
     hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_")
     return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-
-
-def until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
-    """Wait for a condition; a test that waits in vain says for what."""
-    give_up_at = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up_at, f"waited {timeout_s:.0f} s in vain for {what}"
-        time.sleep(0.02)
 
 
 class DaemonProcess:
@@ -67,7 +62,7 @@ class DaemonProcess:
 
     def wait_for(self, name: str, count: int = 1, timeout_s: float = 90.0) -> list[Event]:
         """Wait until that many events of the name were logged."""
-        until(lambda: len(self.events(name)) >= count or self.process.poll() is not None, name, timeout_s)
+        block_until(lambda: len(self.events(name)) >= count or self.process.poll() is not None, name, timeout_s)
         events = self.events(name)
         assert len(events) >= count, "\n".join(["the daemon ended early:", *self.lines[-30:]])
         return events

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import securechain_ingest
-from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until, without_settings
+from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, without_settings
 from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.schedules_off import SCHEDULES_OFF, schedules_off
+from tests.waiting import block_until
 
 WORLD = World(
     (
@@ -76,7 +77,7 @@ def stored(machine: Machine) -> dict[str, int]:
 def test_submitted_packages_and_what_they_require_show_in_status(machine: Machine) -> None:
     result = machine.command("submit", "npm:left", "pypi:snake")
     assert (result.returncode, result.stdout) == (0, "2 queued on package-extraction\n")
-    until(lambda: stored(machine)["npm"] == 2 and stored(machine)["pypi"] == 1, "three packages")
+    block_until(lambda: stored(machine)["npm"] == 2 and stored(machine)["pypi"] == 1, "three packages")
 
 
 def test_messages_are_submitted_from_standard_input(machine: Machine) -> None:
@@ -100,13 +101,13 @@ def test_a_dead_letter_is_listed_shown_replayed_and_dropped(machine: Machine) ->
     def letters() -> list[dict[str, Any]]:
         return [json.loads(line) for line in machine.command("dead-letters", "list", "--json").stdout.splitlines()]
 
-    until(letters, "a dead letter")
+    block_until(letters, "a dead letter")
     [letter] = letters()
     assert letter["kind"] == "not_found"
     shown = machine.command("dead-letters", "show", letter["entry_id"])
     assert "not-there" in shown.stdout
     assert machine.command("dead-letters", "replay", letter["entry_id"]).stdout == "1 replayed\n"
-    until(
+    block_until(
         lambda: [each["entry_id"] for each in letters()] not in ([], [letter["entry_id"]]), "the replayed one to fail"
     )
     assert machine.command("dead-letters", "drop", "--all").stdout == "1 dropped\n"
@@ -221,7 +222,9 @@ def test_packages_whose_check_is_old_are_read_again_on_schedule(tmp_path: Path) 
         }
         with daemon(machine.environment | schedule) as process:
             machine.command("submit", "npm:right")
-            until(lambda: len([each for each in server.requests if each.target == "/right"]) >= 3, "two refreshes")
+            block_until(
+                lambda: len([each for each in server.requests if each.target == "/right"]) >= 3, "two refreshes"
+            )
             conditional = [each for each in server.requests if each.target == "/right"][1:]
             assert all(each.status == 304 for each in conditional)
             assert process.stop() == 0
@@ -231,7 +234,7 @@ def test_sigterm_while_the_stores_are_starting_stops_them_again(tmp_path: Path) 
     with serve(WORLD) as server:
         machine = Machine(tmp_path, server)
         with daemon(machine.environment, ready=False) as process:
-            until(lambda: list((tmp_path / "state").glob("*.pid")), "a server")
+            block_until(lambda: list((tmp_path / "state").glob("*.pid")), "a server")
             assert process.stop() == 0
             assert process.events("daemon_stopped")
             assert not process.events("daemon_ready")

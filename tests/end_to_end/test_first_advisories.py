@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, daemon, until, without_settings
+from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import Fault, Kind, World, npm, osv, serve
 from tests.schedules_off import schedules_off
+from tests.waiting import block_until
 
 __all__ = ["graph_target"]
 
@@ -76,7 +77,7 @@ def test_a_daemon_that_starts_with_none_reads_them_at_once_and_another_start_doe
         with daemon(variables) as process:
             [finished] = process.wait_for("job_finished")
             assert finished["job"] == "advisory_sync"
-            until(lambda: status(variables)["advisories_unknown"] == [], "advisories of all ecosystems")
+            block_until(lambda: status(variables)["advisories_unknown"] == [], "advisories of all ecosystems")
             assert process.stop() == 0
         server.requests.clear()
         with daemon(variables) as process:

@@ -19,11 +19,12 @@ from securechain_ingest.schedules.execution import new_run_id
 from securechain_ingest.schedules.recorder import utc_now
 from securechain_ingest.settings import INGESTION_JOBS, UPDATE_JOBS
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
-from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
+from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import LABELS, GraphReader
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import ExpectedPackage, Shape, serve
 from tests.registry_server.life import Life
+from tests.waiting import block_until
 
 __all__ = ["graph_target"]
 
@@ -100,7 +101,7 @@ def differences(found: Live, expected: Live) -> list[str]:
 
 def kill_some_time(process: DaemonProcess, chance: random.Random) -> None:
     """In the middle of runs and of the packages that they queue."""
-    until(lambda: process.events("job_started") or process.process.poll() is not None, "a run")
+    block_until(lambda: process.events("job_started") or process.process.poll() is not None, "a run")
     time.sleep(chance.uniform(0, 1.5))
     process.kill()
 
@@ -141,7 +142,7 @@ def test_after_any_number_of_days_the_graph_equals_the_registries(
                 assert not process.events("handler_failed")
                 assert not process.events("job_failed"), process.events("job_failed")
             with daemon(variables) as process:
-                until(lambda: all_done(redis_url, queue), f"the end of day {day}, seed {seed}", 120)
+                block_until(lambda: all_done(redis_url, queue), f"the end of day {day}, seed {seed}", 120)
                 assert not process.events("handler_failed")
                 assert not process.events("job_failed"), process.events("job_failed")
                 assert process.stop() == 0

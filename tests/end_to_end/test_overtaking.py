@@ -9,10 +9,11 @@ import redis
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from tests.end_to_end.conftest import STREAM, Send
-from tests.end_to_end.daemon_process import daemon, until
+from tests.end_to_end.daemon_process import daemon
 from tests.end_to_end.graph_contents import GraphReader
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, npm, serve
+from tests.waiting import block_until
 
 __all__ = ["graph_target"]
 
@@ -35,10 +36,12 @@ def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(
     with serve(World((wanted, *others))) as server:
         variables = environment | server.environment() | {"SECURECHAIN_RATES__NPM_REGISTRY": str(RATE)}
         with daemon(variables):
-            until(lambda: len(server.requests) >= 30, "bulk work under way")
+            block_until(lambda: len(server.requests) >= 30, "bulk work under way")
             before = len(server.requests)
             send("NPMPackage", "wanted")
-            until(lambda: reader.count("MATCH (p:NPMPackage {name: 'wanted'}) RETURN count(p)"), "the wanted package")
+            block_until(
+                lambda: reader.count("MATCH (p:NPMPackage {name: 'wanted'}) RETURN count(p)"), "the wanted package"
+            )
             asked = [request.target for request in server.requests]
     # The requests that were under way, and the one whose turn it was, went before each of its two.
     own = [position for position, target in enumerate(asked) if target.startswith("/wanted")]

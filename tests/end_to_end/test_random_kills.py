@@ -17,10 +17,11 @@ import pytest
 import redis
 
 from tests.end_to_end.conftest import STREAM, dead_letters, settled, wait_until_settled
-from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
+from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
 from tests.queue_contents import messages_waiting
 from tests.registry_server import Fault, Kind, Server, Shape, World, generate, serve
+from tests.waiting import block_until
 
 FAULTS = (
     Fault("/*", Kind.STATUS, status=503),
@@ -56,7 +57,7 @@ def kill_at_random(processes: list[DaemonProcess], queue: redis.Redis, chance: r
     """Each after some stored packages and a few milliseconds more, so that every step is met by a kill."""
     for process in processes:
         enough = chance.randint(0, 4)
-        until(partial(has_stored, process, enough, queue), "some packages")
+        block_until(partial(has_stored, process, enough, queue), "some packages")
         time.sleep(chance.uniform(0, 0.15))
         process.kill()
 

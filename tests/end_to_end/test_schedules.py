@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, until, without_settings
+from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, without_settings
 from tests.end_to_end.graph_contents import GraphReader
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, npm, serve
 from tests.schedules_off import schedules_off
+from tests.waiting import block_until
 
 __all__ = ["graph_target"]
 
@@ -44,8 +45,8 @@ class CommandLine:
     def run_of(self, process: DaemonProcess, job: str, *options: str) -> dict[str, Any]:
         """The record of a run that is asked for now, once the packages that it has queued are settled."""
         run_id = self("schedules", "run", job, *options).strip()
-        until(lambda: run_id in {event["run"] for event in process.events("job_finished")}, f"run {run_id}")
-        until(lambda: self.json("runs", "show", run_id)["settled"], f"its packages ({run_id})")
+        block_until(lambda: run_id in {event["run"] for event in process.events("job_finished")}, f"run {run_id}")
+        block_until(lambda: self.json("runs", "show", run_id)["settled"], f"its packages ({run_id})")
         record: dict[str, Any] = self.json("runs", "show", run_id)
         return record
 
@@ -64,13 +65,15 @@ def test_three_daemons_run_a_job_once_at_each_time_and_never_twice_at_once(
         ]
         for process in daemons:
             process.wait_for("daemon_ready")
-        until(lambda: sum(len(process.events("job_finished")) for process in daemons) >= 4, "four runs")
+        block_until(lambda: sum(len(process.events("job_finished")) for process in daemons) >= 4, "four runs")
         # Whoever it is that runs most of them, the others go on without it.
         busiest = max(daemons, key=lambda process: len(process.events("job_finished")))
         busiest.kill()
         rest = [process for process in daemons if process is not busiest]
         before = sum(len(process.events("job_finished")) for process in rest)
-        until(lambda: sum(len(process.events("job_finished")) for process in rest) >= before + 3, "runs of the others")
+        block_until(
+            lambda: sum(len(process.events("job_finished")) for process in rest) >= before + 3, "runs of the others"
+        )
         for process in rest:
             assert process.stop() == 0
         runs = command.json("runs", "list", "--job", job, "--limit", "1000")

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from securechain_ingest.registries.npm.names import NPM
-from tests.end_to_end.daemon_process import SCRIPT, until, without_settings
+from tests.end_to_end.daemon_process import SCRIPT, without_settings
 from tests.end_to_end.graph_contents import GraphReader
 from tests.registry_server import Fault, Kind, Server, World, npm, serve
+from tests.waiting import block_until
 
 NAMES = [f"package-{number:02}" for number in range(50)]
 STALLED = NAMES[45]
@@ -109,7 +110,7 @@ def test_it_fills_in_what_is_missing_and_sums_up(command: Command) -> None:
 def test_one_that_is_killed_goes_on_where_it_stood(command: Command) -> None:
     command.stall()
     with command.start("npm") as process:
-        until(lambda: command.filled() == 40 and command.asked_for(STALLED), "two batches in the graph")
+        block_until(lambda: command.filled() == 40 and command.asked_for(STALLED), "two batches in the graph")
         process.kill()
     command.server.faults.clear()
     code, output, _ = command.run("npm", "--json")
@@ -121,7 +122,7 @@ def test_one_that_is_killed_goes_on_where_it_stood(command: Command) -> None:
 def test_ctrl_c_tells_what_has_been_done_and_that_it_can_go_on(command: Command) -> None:
     command.stall()
     with command.start("npm", "--json") as process:
-        until(lambda: command.filled() == 40 and command.asked_for(STALLED), "two batches in the graph")
+        block_until(lambda: command.filled() == 40 and command.asked_for(STALLED), "two batches in the graph")
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -147,7 +148,7 @@ def test_a_terminal_shows_a_bar(command: Command) -> None:
         while f"{NAMES.index(STALLED)}/{len(NAMES)}" not in shown:
             shown += os.read(master, 1024).decode(errors="replace")
         process.send_signal(signal.SIGINT)
-        until(lambda: process.poll() is not None, "its end")
+        block_until(lambda: process.poll() is not None, "its end")
     os.close(master)
     assert "packages" in shown
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import redis
 
 from tests.end_to_end.conftest import STREAM, Send, dead_letters, pending, wait_until_settled
-from tests.end_to_end.daemon_process import daemon, until
+from tests.end_to_end.daemon_process import daemon
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
 from tests.queue_contents import messages_waiting
 from tests.registry_server import Fault, Kind, Shape, World, generate, npm, serve
+from tests.waiting import block_until
 
 SMALL = generate(Shape(packages=12, seed=7))
 LARGER = generate(Shape(packages=40, seed=11))
@@ -74,7 +75,7 @@ def test_a_second_signal_leaves_now(environment: dict[str, str], send: Send, que
         server.faults.add(Fault("/stalled", Kind.STALL))
         with daemon(environment | server.environment()) as process:
             send("NPMPackage", "stalled")
-            until(lambda: server.requests or server.connections, "the request")
+            block_until(lambda: server.requests or server.connections, "the request")
             process.send(signal.SIGTERM)
             process.wait_for("daemon_stopping")
             process.send(signal.SIGTERM)
@@ -91,7 +92,7 @@ def test_what_outlasts_the_grace_period_is_handed_to_the_next_daemon(
         server.faults.add(Fault("/stalled", Kind.STALL))
         with daemon(variables | server.environment()) as process:
             send("NPMPackage", "stalled")
-            until(lambda: server.connections, "the request")
+            block_until(lambda: server.connections, "the request")
             process.stop()
             assert process.events("grace_period_over")
         server.faults.clear()
@@ -131,7 +132,7 @@ def test_a_registry_that_is_down_for_a_while_costs_time_and_no_message(
     with serve(world) as server, daemon(environment | {"SECURECHAIN_HTTP__RETRIES": "0"} | server.environment()):
         server.faults.add(Fault("/flaky", Kind.STATUS, times=3, status=503))
         send("NPMPackage", "flaky")
-        until(reader.packages, "the package")
+        block_until(reader.packages, "the package")
         wait_until_settled(queue)
         assert queue.xlen(f"{STREAM}-dlq") == 0
 

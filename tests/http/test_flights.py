@@ -10,28 +10,16 @@ import pytest
 from securechain_ingest.errors import NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.flights import Flights
-from tests.http.scripted_server import Request, ScriptedServer, answer
-
-
-class Gate:
-    """A document that is held back until the test lets it go."""
-
-    def __init__(self, response: bytes) -> None:
-        self.asked, self.open = asyncio.Event(), asyncio.Event()
-        self._response = response
-
-    async def __call__(self, _: Request) -> bytes:
-        self.asked.set()
-        await self.open.wait()
-        return self._response
+from tests.http.scripted_server import ScriptedServer, answer
+from tests.waiting import Gate
 
 
 async def test_callers_at_the_same_time_share_one_request(client: HttpClient, server: ScriptedServer) -> None:
     gate = Gate(answer(200, b"shared"))
     url = server.script("/a", gate)
     callers = [asyncio.create_task(client.get(url)) for _ in range(5)]
-    await gate.asked.wait()
-    gate.open.set()
+    await gate.entered.wait()
+    gate.opened.set()
     assert [response.body for response in await asyncio.gather(*callers)] == [b"shared"] * 5
     assert server.asked("/a") == 1
 
@@ -53,13 +41,13 @@ async def test_the_others_get_their_answer_when_the_first_caller_leaves(
     gate = Gate(answer(200, b"shared"))
     url = server.script("/a", gate)
     first = asyncio.create_task(client.get(url))
-    await gate.asked.wait()
+    await gate.entered.wait()
     second = asyncio.create_task(client.get(url))
     await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    gate.open.set()
+    gate.opened.set()
     assert (await second).body == b"shared"
     assert server.asked("/a") == 1
 
@@ -70,7 +58,7 @@ async def test_a_request_that_nobody_waits_for_is_given_up_and_asked_anew(
     gate = Gate(answer(200, b"never"))
     url = server.script("/a", gate, answer(200, b"anew"))
     only = asyncio.create_task(client.get(url))
-    await gate.asked.wait()
+    await gate.entered.wait()
     (flight,) = (task for task in asyncio.all_tasks() if task.get_name().startswith("flight"))
     only.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -107,8 +95,8 @@ async def test_an_error_is_every_callers(client: HttpClient, server: ScriptedSer
     gate = Gate(answer(404))
     url = server.script("/a", gate)
     callers = [asyncio.create_task(client.get(url)) for _ in range(3)]
-    await gate.asked.wait()
-    gate.open.set()
+    await gate.entered.wait()
+    gate.opened.set()
     outcomes = await asyncio.gather(*callers, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [NotFound] * 3
     assert server.asked("/a") == 1

@@ -13,7 +13,7 @@ from securechain_ingest.errors import NotFound, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.freshness import uncached
 from tests.http.scripted_server import Request, ScriptedServer, answer
-from tests.queue.running import until
+from tests.waiting import until
 
 BODY = b"a document of some length"
 

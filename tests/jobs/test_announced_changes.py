@@ -33,8 +33,8 @@ from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker import MAX_LOST_PARSERS, Worker
 from tests.graph.builders import PYPI, pypi, version, write
 from tests.graph.conftest import Reader, read
-from tests.queue.running import until
 from tests.stores import AdvisoryTarget, GraphTarget
+from tests.waiting import until
 
 __all__ = ["read"]
 

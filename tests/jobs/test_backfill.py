@@ -22,10 +22,10 @@ from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores
 from tests.graph.conftest import Reader, read
-from tests.queue.running import until
 from tests.registry_server import Fault, Server, World, npm, serve
 from tests.registry_server import Kind as FaultKind
 from tests.stores import AdvisoryTarget, GraphTarget
+from tests.waiting import until
 
 __all__ = ["read"]
 

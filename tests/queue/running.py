@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -57,19 +56,6 @@ async def add(redis: Redis, stream: str, *packages: str) -> list[str]:
     """Add one message for each package; their entry ids."""
     ids: list[Any] = [await redis.xadd(stream, {"data": data(package)}) for package in packages]
     return [entry_id.decode() for entry_id in ids]
-
-
-async def until(condition: Callable[[], Awaitable[Any] | Any], *, within_s: float = 20) -> None:
-    """Wait until the condition holds; fail if it does not within a generous time."""
-    give_up_at = time.monotonic() + within_s
-    while True:
-        held = condition()
-        if isinstance(held, Awaitable):
-            held = await held
-        if held:
-            return
-        assert time.monotonic() < give_up_at, "the condition did not come to hold"
-        await anyio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -131,14 +117,3 @@ class Recorder:
     async def __call__(self, delivery: Delivery) -> Outcome:
         self.deliveries.append(delivery)
         return await self._act(delivery) if self._act else Outcome()
-
-
-class Gate:
-    """Holds handlers back until it is opened."""
-
-    def __init__(self) -> None:
-        self.opened = anyio.Event()
-
-    async def __call__(self, delivery: Delivery) -> Outcome:
-        await self.opened.wait()
-        return Outcome()

@@ -21,7 +21,8 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import LaneStatus, queue_status
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import ECOSYSTEMS, Gate, Recorder, add, lane_of, running, until
+from tests.queue.running import ECOSYSTEMS, Recorder, add, lane_of, running
+from tests.waiting import Gate, until
 
 replay = partial(replay_dead_letters, ecosystems={each.label: each.name for each in ECOSYSTEMS})
 
@@ -143,7 +144,7 @@ async def test_the_status_of_a_queue_that_was_never_used_is_empty(redis: Redis, 
 async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
 
     async def act(delivery: Delivery) -> Outcome:
         if delivery.message.package == "later":

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from securechain_ingest import __version__
 from securechain_ingest.queue.heartbeats import SILENT_AFTER_S, Heartbeat, daemons_seen
 from securechain_ingest.queue.keys import Keys
-from tests.queue.running import until
+from tests.waiting import until
 
 STREAM = "package-extraction"
 KEY = Keys(STREAM).daemons

@@ -14,7 +14,8 @@ from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Gate, Recorder, add, assert_no_leak, is_idle, lane_of, running, until
+from tests.queue.running import Recorder, add, assert_no_leak, is_idle, lane_of, running
+from tests.waiting import Gate, until
 
 
 async def listed(redis: Redis, queue: QueueSettings) -> list[dict[str, Any]]:
@@ -32,7 +33,7 @@ async def remove(redis: Redis, queue: QueueSettings, *, package: str | None = No
 
 
 async def test_each_message_is_listed_with_its_lane_state_tries_and_reason(redis: Redis, queue: QueueSettings) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
 
     async def act(delivery: Delivery) -> Outcome:
         if delivery.message.package == "later":
@@ -68,7 +69,7 @@ async def test_more_messages_than_a_page_are_all_listed_and_all_removed(redis: R
 
 
 async def test_what_is_in_work_is_not_removed(redis: Redis, queue: QueueSettings) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
     await add(redis, queue.stream, "six")
     async with running(redis, queue, gate) as reader:
         await until(lambda: reader.in_flight == 1)
@@ -87,7 +88,7 @@ async def test_a_removed_message_counts_for_its_run_and_may_be_added_again(redis
 
 
 async def test_a_message_that_was_handed_back_can_be_removed(redis: Redis, queue: QueueSettings) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
     await add(redis, queue.stream, "six")
     async with running(redis, queue, gate) as reader:
         await until(lambda: reader.in_flight == 1)

@@ -18,13 +18,14 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.redis_connection import connect
 from securechain_ingest.settings import QueueSettings
 from tests.queue.cut_connection import Proxy
-from tests.queue.running import Gate, Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, running, until
+from tests.queue.running import Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, running
+from tests.waiting import Gate, until
 
 
 async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_when_it_is_back(
     redis: Redis, queue: QueueSettings, redis_url: str
 ) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
     handler = Recorder(gate)
     await add(redis, queue.stream, "six")
     with capture_logs() as logs:
@@ -62,7 +63,7 @@ async def test_stopping_does_not_wait_for_the_end_of_an_outage(
 
 async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: QueueSettings, redis_url: str) -> None:
     queue = queue.model_copy(update={"lease_s": 0.15})
-    gate = Gate()
+    gate = Gate(Outcome())
     await add(redis, queue.stream, "six")
 
     async def idle_ms() -> int:

@@ -16,7 +16,8 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.outcomes import Outcomes, PackageOutcome
 from securechain_ingest.queue.submission import submit
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, running, until
+from tests.queue.running import Recorder, running
+from tests.waiting import until
 
 RUN = "submission-1"
 

@@ -17,18 +17,8 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.taking import PROBE_MS, Taker
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import (
-    ECOSYSTEMS,
-    Recorder,
-    add,
-    assert_no_leak,
-    data,
-    dead_letters,
-    is_idle,
-    lane_of,
-    running,
-    until,
-)
+from tests.queue.running import ECOSYSTEMS, Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
+from tests.waiting import until
 
 
 def answer(error: UpstreamError, endpoint: str = "pypi") -> UpstreamError:

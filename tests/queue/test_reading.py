@@ -19,18 +19,8 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.settings import QueueSettings, WorkerSettings
-from tests.queue.running import (
-    Gate,
-    Recorder,
-    add,
-    assert_no_leak,
-    data,
-    dead_letters,
-    is_idle,
-    lane_of,
-    running,
-    until,
-)
+from tests.queue.running import Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
+from tests.waiting import Gate, until
 
 
 def has_handled(handler: Recorder, package: str) -> bool:
@@ -78,7 +68,7 @@ async def test_a_message_that_arrives_while_the_reader_waits_is_served(
 
 
 async def test_each_ecosystem_is_served_from_its_own_lanes(redis: Redis, queue: QueueSettings) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
 
     async def act(delivery: Delivery) -> Outcome:
         return await gate(delivery) if delivery.message.node_type == "MavenPackage" else Outcome()
@@ -115,7 +105,7 @@ async def test_follow_up_messages_are_queued_as_required_with_all_that_they_say(
 async def test_two_places_are_kept_free_for_what_somebody_asks(
     redis: Redis, queue: QueueSettings, places: int, kept_free: int
 ) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
 
     async def act(delivery: Delivery) -> Outcome:
         return await gate(delivery) if delivery.lane is Lane.LISTED else Outcome()
@@ -357,7 +347,7 @@ async def test_while_the_graph_is_away_everything_is_moved_on_unasked(redis: Red
 
 
 async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis: Redis, queue: QueueSettings) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
     await add(redis, queue.stream, "a", "b", "c")
     async with running(redis, queue, Recorder(gate), places=1) as reader:
         await until(lambda: reader.in_flight == 1)
@@ -367,7 +357,7 @@ async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis:
 
 
 async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_more(redis: Redis, queue: QueueSettings) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
     handler = Recorder(gate)
     await add(redis, queue.stream, "six")
     async with running(redis, queue, handler) as reader:

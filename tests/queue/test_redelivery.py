@@ -20,7 +20,6 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.redis_connection import blocking_twin
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import (
-    Gate,
     Recorder,
     add,
     assert_no_leak,
@@ -30,8 +29,8 @@ from tests.queue.running import (
     lane_of,
     make_reader,
     running,
-    until,
 )
+from tests.waiting import Gate, until
 
 ENDS = (forwarder._FORWARD, settlement._COMPLETE, settlement._POSTPONE, settlement._DEAD_LETTER)
 """The steps by which a message leaves where it is."""
@@ -125,7 +124,7 @@ async def test_a_message_in_flight_is_not_claimed_by_another_reader_even_while_d
     redis: Redis, queue: QueueSettings
 ) -> None:
     queue = queue.model_copy(update={"lease_s": 0.6})
-    gate, other = Gate(), Recorder()
+    gate, other = Gate(Outcome()), Recorder()
     await add(redis, queue.stream, "long")
     async with running(redis, queue, gate) as reader:
         await until(lambda: reader.in_flight == 1)
@@ -155,7 +154,7 @@ async def test_a_reader_that_was_paused_does_not_disturb_who_claimed_its_message
         await gate.opened.wait()
         raise NotFound("not there", url="http://localhost/")
 
-    gate = Gate()
+    gate = Gate(Outcome())
     [entry_id] = await add(redis, lane_of(queue), "six")
     async with running(redis, queue, fail) as reader:
         await until(lambda: reader.in_flight == 1)
@@ -174,7 +173,7 @@ async def test_what_is_released_is_taken_by_another_reader_at_once_without_a_str
     await add(redis, queue.stream, "a", "b")
     await add(redis, lane_of(queue, Lane.LISTED), "c")
     async with anyio.create_task_group() as group:
-        reader = make_reader(redis, queue, Gate())
+        reader = make_reader(redis, queue, Gate(Outcome()))
         group.start_soon(reader.run)
         await until(lambda: reader.in_flight == 3)
         reader.stop()
@@ -190,7 +189,7 @@ async def test_what_is_released_is_taken_by_another_reader_at_once_without_a_str
 async def test_a_message_that_is_finished_after_its_release_is_not_handled_again(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
     await add(redis, queue.stream, "six")
     async with running(redis, queue, gate) as reader:
         await until(lambda: reader.in_flight == 1)
@@ -205,7 +204,7 @@ async def test_a_message_that_is_finished_after_its_release_is_not_handled_again
 async def test_a_group_that_vanishes_is_created_again_from_the_beginning(
     redis: Redis, queue: QueueSettings, vanish: str, where: str
 ) -> None:
-    gate = Gate()
+    gate = Gate(Outcome())
     handler = Recorder(gate)
     stream = lane_of(queue) if where == "lane" else queue.stream
     await add(redis, queue.stream, "before")
@@ -237,7 +236,7 @@ async def test_consumers_of_dead_processes_are_removed_unless_something_is_pendi
 
 async def test_each_process_is_a_consumer_of_its_own_unless_one_is_named(redis: Redis, queue: QueueSettings) -> None:
     named = queue.model_copy(update={"consumer": "package-consumer"})
-    names = {make_reader(redis, settings, Gate()).consumer for settings in (queue, queue, named)}
+    names = {make_reader(redis, settings, Gate(Outcome())).consumer for settings in (queue, queue, named)}
     assert len(names) == 3
     assert "package-consumer" in names
 

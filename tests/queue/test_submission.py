@@ -15,7 +15,8 @@ from securechain_ingest.queue.lanes import COMPLETED_MAX, Lane
 from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.queue.submission import Added, enqueue, has_room, submit
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import lane_of, until
+from tests.queue.running import lane_of
+from tests.waiting import until
 
 
 def messages(count: int) -> list[Message]:

@@ -19,7 +19,8 @@ from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.queue.submission import Added, enqueue
 from securechain_ingest.registries.maven.names import join_announcements
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, assert_no_leak, is_idle, lane_of, running, until
+from tests.queue.running import Recorder, assert_no_leak, is_idle, lane_of, running
+from tests.waiting import until
 
 
 def change(package: str = "six", **facts: Any) -> Message:

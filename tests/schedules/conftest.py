@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +13,14 @@ import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
-from securechain_ingest.runs import Job, Run
+from securechain_ingest.runs import Job
 from securechain_ingest.runs.records import RunRecord, RunStore
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder, utc_now
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.settings import JOBS, ScheduleSettings
 from tests.stores import AdvisoryTarget
+from tests.waiting import until
 
 STREAM = "package-extraction"
 JOB = "advisory_sync"
@@ -30,14 +30,6 @@ def settings(cron: str = "0 0 1 1 *", *, enabled: bool = True, **others: Any) ->
     """Of JOB; all other schedules are off."""
     disabled = tuple(name for name in JOBS if name != JOB or not enabled)
     return ScheduleSettings.model_validate({"disabled": disabled, JOB: cron, **others})
-
-
-async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 15.0) -> Any:
-    """What the condition gives once it gives something."""
-    async with asyncio.timeout(timeout_s):
-        while not (value := await condition()):  # noqa: ASYNC110  # a store has no events to wait for
-            await asyncio.sleep(0.01)
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +61,6 @@ class Installation:
             group.cancel_scope.cancel()
 
 
-class Gate:
-    """A job that waits until it is let through, and knows its runs."""
-
-    def __init__(self) -> None:
-        self.runs: list[Run] = []
-        self.opened = asyncio.Event()
-
-    async def __call__(self, run: Run) -> None:
-        self.runs.append(run)
-        await self.opened.wait()
-
-    async def started(self) -> bool:
-        return bool(self.runs)
-
-
 async def ended(installation: Installation, count: int = 1) -> list[RunRecord]:
     """The records, newest first, once that many runs have ended."""
 
@@ -91,7 +68,7 @@ async def ended(installation: Installation, count: int = 1) -> list[RunRecord]:
         records = await installation.runs.newest(50)
         return records if sum(record.outcome != "running" for record in records) >= count else None
 
-    found: list[RunRecord] = await until(enough)
+    found: list[RunRecord] = await until(enough, f"{count} ended runs")
     return found
 
 

@@ -20,8 +20,9 @@ from securechain_ingest.schedules.board import Board, Request
 from securechain_ingest.schedules.execution import new_record
 from securechain_ingest.schedules.recorder import Recorder
 from tests.queue.cut_connection import Proxy
-from tests.schedules.conftest import JOB, STREAM, Installation, settings, until
+from tests.schedules.conftest import JOB, STREAM, Installation, settings
 from tests.stores import AdvisoryTarget
+from tests.waiting import until
 
 EVERY_SECOND = "* * * * * *"
 

@@ -12,7 +12,8 @@ from securechain_ingest.schedules.board import Request
 from securechain_ingest.schedules.execution import new_record, new_run_id
 from securechain_ingest.schedules.recorder import utc_now
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
-from tests.schedules.conftest import JOB, Gate, Installation, ended, settings, until
+from tests.schedules.conftest import JOB, Installation, ended, settings
+from tests.waiting import Gate, until
 
 EVERY_SECOND = "* * * * * *"
 HOURLY = "0 * * * *"
@@ -68,24 +69,24 @@ async def test_a_new_installation_catches_nothing_up(installation: Installation)
 
 
 async def test_two_runs_of_one_job_never_overlap_in_several_daemons(installation: Installation) -> None:
-    gate = Gate()
+    gate = Gate(None)
     async with AsyncExitStack() as stack:
         for _ in range(2):
             await stack.enter_async_context(installation.scheduler(gate, settings(EVERY_SECOND)))
-        await until(gate.started)
+        await until(gate.entered.is_set)
         first_tick = (await installation.board.state()).ticks[JOB]
 
         async def later_ticks_are_claimed() -> bool:
             return (await installation.board.state()).ticks[JOB] > first_tick
 
         await until(later_ticks_are_claimed)
-        assert len(gate.runs) == 1
+        assert len(gate.calls) == 1
 
 
 async def test_a_request_is_taken_by_one_daemon_with_its_options_even_if_the_job_is_disabled(
     installation: Installation,
 ) -> None:
-    gate = Gate()
+    gate = Gate(None)
     gate.opened.set()
     async with AsyncExitStack() as stack:
         for _ in range(3):
@@ -93,7 +94,7 @@ async def test_a_request_is_taken_by_one_daemon_with_its_options_even_if_the_job
         await installation.board.request(JOB, Request("asked", {"reconcile": "true"}))
         [record] = await ended(installation)
     assert (record.id, record.trigger, record.options) == ("asked", "command", {"reconcile": "true"})
-    assert [run.options for run in gate.runs] == [{"reconcile": "true"}]
+    assert [run.options for run in gate.calls] == [{"reconcile": "true"}]
 
 
 async def test_runs_that_are_asked_for_before_one_has_begun_are_one_run(installation: Installation) -> None:
@@ -109,15 +110,15 @@ async def test_runs_that_are_asked_for_before_one_has_begun_are_one_run(installa
 
 
 async def test_a_request_waits_for_the_run_under_way(installation: Installation) -> None:
-    gate = Gate()
+    gate = Gate(None)
     async with installation.scheduler(gate, settings()):
         await installation.board.request(JOB, Request("first", {}))
-        await until(gate.started)
+        await until(gate.entered.is_set)
         await installation.board.request(JOB, Request("second", {}))
         gate.opened.set()
         records = await ended(installation, 2)
     assert {record.id for record in records} == {"first", "second"}
-    assert [run.id for run in gate.runs] == ["first", "second"]
+    assert [run.id for run in gate.calls] == ["first", "second"]
 
 
 async def test_an_override_outlives_the_daemon_and_goes_when_it_says_what_the_configuration_says(
@@ -139,9 +140,9 @@ async def test_an_override_outlives_the_daemon_and_goes_when_it_says_what_the_co
 
 
 async def test_disabling_does_not_end_a_run_under_way(installation: Installation) -> None:
-    gate = Gate()
+    gate = Gate(None)
     async with installation.scheduler(gate, settings(EVERY_SECOND)) as scheduler:
-        await until(gate.started)
+        await until(gate.entered.is_set)
         await installation.board.override(JOB, enabled=False)
 
         async def off() -> bool:
@@ -186,11 +187,11 @@ async def test_a_job_that_fails_is_recorded_with_its_reason_and_the_scheduler_go
 
 
 async def test_a_run_that_is_stopped_says_so_and_is_resumed_by_another_daemon(installation: Installation) -> None:
-    first, second = Gate(), Gate()
+    first, second = Gate(None), Gate(None)
     second.opened.set()
     async with installation.scheduler(first, settings()) as scheduler:
         await installation.board.request(JOB, Request("0-first", {"reconcile": "true"}))
-        await until(first.started)
+        await until(first.entered.is_set)
         scheduler.stop()
         [interrupted] = await ended(installation)
     assert (interrupted.outcome, interrupted.error) == ("interrupted", "the daemon was stopped")
@@ -233,21 +234,21 @@ async def test_a_job_that_kills_its_daemon_again_and_again_is_not_resumed_for_ev
 
 
 async def test_a_run_that_loses_its_lease_is_cancelled(installation: Installation) -> None:
-    gate = Gate()
+    gate = Gate(None)
     async with installation.scheduler(gate, settings(), lease_s=0.3):
         await installation.board.request(JOB, Request("first", {}))
-        await until(gate.started)
+        await until(gate.entered.is_set)
         await installation.redis.set(f"package-extraction-schedules-lease:{JOB}", "another run", px=60_000)
         [record] = await ended(installation)
     assert (record.id, record.outcome, record.error) == ("first", "interrupted", "the lease was lost")
 
 
 async def test_a_run_renews_its_lease_as_long_as_it_goes(installation: Installation) -> None:
-    gate = Gate()
+    gate = Gate(None)
     lease = f"package-extraction-schedules-lease:{JOB}"
     async with installation.scheduler(gate, settings(), lease_s=1.0):
         await installation.board.request(JOB, Request("first", {}))
-        await until(gate.started)
+        await until(gate.entered.is_set)
         for _ in range(3):
             # Nearly over, but for a renewal within a third of a second.
             await installation.redis.pexpire(lease, 600)

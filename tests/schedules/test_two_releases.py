@@ -18,7 +18,8 @@ from securechain_ingest.runs.records import as_json, from_json
 from securechain_ingest.schedules.board import Request
 from securechain_ingest.schedules.execution import new_record, new_run_id
 from securechain_ingest.schedules.recorder import utc_now
-from tests.schedules.conftest import JOB, STREAM, Gate, Installation, ended, settings, until
+from tests.schedules.conftest import JOB, STREAM, Installation, ended, settings
+from tests.waiting import Gate, until
 
 OTHER_JOB = "packages_refresh"
 
@@ -124,10 +125,10 @@ async def test_asking_again_keeps_what_another_release_has_asked_for(installatio
 
 
 async def test_a_run_is_told_from_others_by_its_id_and_not_by_the_text_of_its_mark(installation: Installation) -> None:
-    gate = Gate()
+    gate = Gate(None)
     async with installation.scheduler(gate, settings(), lease_s=0.6):
         run_id = await installation.board.request(JOB, Request("0-asked", {}))
-        await until(gate.started)
+        await until(gate.entered.is_set)
         # The other release writes the mark anew, with a field of its own and in another order.
         mark = dict(reversed((await held(installation, "marks", JOB)).items())) | {"shards": 3}
         await write(installation, "marks", JOB, mark)

@@ -33,9 +33,10 @@ from securechain_ingest.service import Service, build_service
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.stores import Stores
 from tests.graph.conftest import Reader
-from tests.queue.running import assert_no_leak, dead_letters, is_idle, until
+from tests.queue.running import assert_no_leak, dead_letters, is_idle
 from tests.registry_server import Server
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
+from tests.waiting import until
 
 QUEUE = QueueSettings(lease_s=60, retry_base_s=0.001, retry_max_s=0.002)
 MARKS = ("error", "failed_version", "tries", "tried_at", "retry_at")

@@ -17,10 +17,10 @@ from securechain_ingest.registries.feed import PAGE_NAMES, Change, unpack
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.index_records import revision
-from tests.queue.running import until
 from tests.registries.asking import FeedSite, changed, connected, feed_site, listed
 from tests.registry_server import Fault, Kind, Server, maven
 from tests.registry_server.history import Event, History, What, history_of, moment
+from tests.waiting import until
 
 THING = maven.Package("org.example:thing", (maven.Version("1.0"), maven.Version("1.1")))
 PUBLISHED = (("org.example:thing", "1.0"), ("org.Example:Other", "2.0"), ("org.example:thing", "1.1"))
