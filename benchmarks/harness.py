@@ -75,7 +75,7 @@ def client_settings(
     endpoints: Mapping[str, str],
 ) -> tuple[HttpSettings, EndpointSettings, RateSettings, ConnectionSettings]:
     """The HTTP client's arguments for a made registry, without rate limits."""
-    rates = RateSettings.model_validate(dict.fromkeys(endpoints, 0))
+    rates = RateSettings.model_validate(dict.fromkeys(endpoints, "unlimited"))
     return HttpSettings(), EndpointSettings.model_validate(endpoints), rates, ConnectionSettings()
 
 

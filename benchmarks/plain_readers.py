@@ -98,7 +98,7 @@ def read_rubygems(http: httpx.Client, endpoints: Mapping[str, str], name: str) -
         declared = rest.partition("|")[0]
         requirements[version] = dict(each.split(":", 1) for each in declared.split(",") if each)
     http.get(f"{endpoints['rubygems_api']}/api/v1/gems/{name}.json")
-    body = _bytes(http, f"{endpoints['rubygems_files']}/gems/{name}-{lines[-1][0]}.gem")
+    body = _bytes(http, f"{endpoints['rubygems_api']}/gems/{name}-{lines[-1][0]}.gem")
     with tarfile.open(fileobj=io.BytesIO(body)) as gem:
         member = gem.extractfile("metadata.gz")
         assert member is not None

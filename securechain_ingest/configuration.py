@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import (
+    RETIRED,
     SECTIONS,
     ArchiveSettings,
     ConnectionSettings,
@@ -131,17 +132,19 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Settings:
     """Read and validate the whole configuration. Raises ConfigError.
 
     `config_file` None means SECURECHAIN_CONFIG, else config.toml of the working directory if there is one. `flags` maps
-    (section, key) to the flag's name and its value.
+    (section, key) to the flag's name and its value. `warn` gets a line for each key that is ignored because another one
+    took its place.
     """
     environment = os.environ if environment is None else environment
     layers = (
         _flag_layer(flags or {}),
-        _environment_layer(environment),
-        _file_layer(config_file or _default_file(environment)),
+        _environment_layer(environment, warn),
+        _file_layer(config_file or _default_file(environment), warn),
     )
     token = _layers.set(layers)
     try:
@@ -166,10 +169,14 @@ def _flag_layer(flags: Mapping[tuple[str, str], tuple[str, Any]]) -> Layer:
     return Layer(values, {path: flag for path, (flag, _) in flags.items()}, "the command line")
 
 
-def _environment_layer(environment: Mapping[str, str]) -> Layer:
+def _environment_layer(environment: Mapping[str, str], warn: Callable[[str], None]) -> Layer:
     values: Tree = {}
     names: dict[tuple[str, str], str] = {}
+    retired = {twin_name(*old): twin_name(*successor) for old, successor in RETIRED.items()}
     for variable, text in environment.items():
+        if variable in retired:
+            warn(_ignored("environment", variable, retired[variable]))
+            continue
         path = FIXED_NAMES.get(variable)
         if path is None and variable.startswith(PREFIX) and variable != CONFIG_VARIABLE:
             path = _twin(variable)
@@ -192,7 +199,11 @@ def twin_name(section: str, key: str) -> str:
     return f"{PREFIX}{section}__{key}".upper()
 
 
-def _file_layer(path: Path | None) -> Layer:
+def _ignored(origin: str, name: str, successor: str) -> str:
+    return f"{origin}: {name} is ignored, because {successor} took its place; take it away"
+
+
+def _file_layer(path: Path | None, warn: Callable[[str], None]) -> Layer:
     if path is None:
         return Layer({}, {}, "the defaults")
     try:
@@ -206,6 +217,10 @@ def _file_layer(path: Path | None) -> Layer:
             raise ConfigError(f"{path}: [{section}] is no table of the configuration{_near(section, SECTIONS)}")
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: {section} must be a table, written [{section}]")
+        for key in [key for key in table if (section, key) in RETIRED]:
+            del table[key]
+            successor_section, successor = RETIRED[section, key]
+            warn(_ignored(str(path), f"[{section}] {key}", f"[{successor_section}] {successor}"))
     return Layer(values, {}, str(path))
 
 
@@ -269,6 +284,7 @@ def merge_reload(running: Settings, new: Settings) -> Reload:
     sections: dict[str, Any] = {}
     for section in SECTIONS:
         before, after = getattr(running, section), getattr(new, section)
+        shown_before, shown_after = before.model_dump(mode="json"), after.model_dump(mode="json")
         update: dict[str, Any] = {}
         for key in SECTIONS[section].model_fields:
             old, fresh = getattr(before, key), getattr(after, key)
@@ -276,7 +292,7 @@ def merge_reload(running: Settings, new: Settings) -> Reload:
                 continue
             if is_live(section, key):
                 update[key] = fresh
-                changed[f"{section}.{key}"] = f"{old} -> {fresh}"
+                changed[f"{section}.{key}"] = f"{shown_before[key]} -> {shown_after[key]}"
             else:
                 needs_restart.append(f"{section}.{key}")
         sections[section] = before.model_copy(update=update)

@@ -6,14 +6,27 @@ Each is explained in config.toml (unit, default, range, live or restart); a test
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 LIVE: dict[str, JsonValue] = {"live": True}
 
@@ -161,21 +174,52 @@ class EndpointSettings(Section):
     crates_api: Url = "https://crates.io"
     rubygems_index: Url = "https://index.rubygems.org"
     rubygems_api: Url = "https://rubygems.org"
-    rubygems_files: Url = "https://rubygems.org"
     nuget_api: Url = "https://api.nuget.org"
     osv: Url = "https://osv-vulnerabilities.storage.googleapis.com"
 
 
-def _limit(value: object) -> object:
-    return 0 if isinstance(value, str) and value.strip().lower() == "unlimited" else value
+UNLIMITED: Final = "unlimited"
 
 
-Rate = Annotated[float, BeforeValidator(_limit), Field(ge=0, le=100_000, json_schema_extra=LIVE)]
-Connections = Annotated[int, BeforeValidator(_limit), Field(ge=0, le=1000, json_schema_extra=LIVE)]
+def _limit(value: object, positive: ValidatorFunctionWrapHandler) -> object:
+    """A positive number of the field's range, or infinity for the word."""
+    if isinstance(value, str) and value.strip().lower() == UNLIMITED:
+        return math.inf
+    try:
+        return positive(value)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        msg = (
+            f'a positive number or "{UNLIMITED}" is wanted ({reason[0].lower()}{reason[1:]});'
+            " `pause ECOSYSTEM` stops all requests for an ecosystem"
+        )
+        raise ValueError(msg) from None
+
+
+def _shown_rate(rate: float) -> float | str:
+    return UNLIMITED if rate == math.inf else rate
+
+
+def _shown_connections(connections: float) -> int | str:
+    return UNLIMITED if connections == math.inf else int(connections)
+
+
+Rate = Annotated[
+    float,
+    Field(gt=0, le=100_000, json_schema_extra=LIVE),
+    WrapValidator(_limit),
+    PlainSerializer(_shown_rate, when_used="json"),
+]
+Connections = Annotated[
+    float,
+    Field(ge=1, le=1000, multiple_of=1, json_schema_extra=LIVE),
+    WrapValidator(_limit),
+    PlainSerializer(_shown_connections, when_used="json"),
+]
 
 
 class RateSettings(Section):
-    """Requests a second to each endpoint, of all daemons of an installation together; 0 or "unlimited": no limit."""
+    """Requests a second to each endpoint, of all daemons of an installation together; infinity is no limit."""
 
     pypi: Rate = 10.0
     pypi_files: Rate = 50.0
@@ -185,15 +229,14 @@ class RateSettings(Section):
     crates_index: Rate = 20.0
     crates_static: Rate = 20.0
     crates_api: Rate = 1.0
-    rubygems_index: Rate = 20.0
+    rubygems_index: Rate = 15.0
     rubygems_api: Rate = 8.0
-    rubygems_files: Rate = 20.0
     nuget_api: Rate = 20.0
     osv: Rate = 20.0
 
 
 class ConnectionSettings(Section):
-    """Requests at once to each endpoint; 0: as many as `[http] max_connections`."""
+    """Requests at once to each endpoint from this daemon; infinity is as many as `[http] max_connections`."""
 
     pypi: Connections = 8
     pypi_files: Connections = 8
@@ -205,7 +248,6 @@ class ConnectionSettings(Section):
     crates_api: Connections = 1
     rubygems_index: Connections = 8
     rubygems_api: Connections = 8
-    rubygems_files: Connections = 8
     nuget_api: Connections = 8
     osv: Connections = 8
 
@@ -306,6 +348,11 @@ class DaemonSettings(Section):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", json_schema_extra=LIVE)
 
+
+RETIRED: Final = {
+    (section, "rubygems_files"): (section, "rubygems_api") for section in ("endpoints", "rates", "connections")
+}
+"""Keys of earlier releases, each with the one that took its place. They are ignored with a warning."""
 
 SECTIONS: dict[str, type[Section]] = {
     "graph": GraphSettings,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from securechain_ingest.cli import app
 from securechain_ingest.configuration import FIXED_NAMES, is_live, load, merge_reload, twin_name
 from securechain_ingest.errors import ConfigError
-from securechain_ingest.settings import SECTIONS
+from securechain_ingest.settings import RETIRED, SECTIONS
 
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "config.toml"
 EVERY_KEY = [(section, key) for section, model in SECTIONS.items() for key in model.model_fields]
@@ -49,6 +53,54 @@ def test_every_endpoint_answers_to_its_environment_twin() -> None:
     environment = {twin_name("endpoints", name): f"http://127.0.0.1:1/{name}" for name in names}
     endpoints = load(environment=environment).endpoints
     assert endpoints.model_dump() == {name: f"http://127.0.0.1:1/{name}" for name in names}
+
+
+@pytest.mark.parametrize("section", ["rates", "connections"])
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "none"])
+def test_a_limit_that_is_neither_positive_nor_unlimited_is_refused_with_what_is_meant_instead(
+    section: str, value: str
+) -> None:
+    line = complaint(environment={twin_name(section, "pypi"): value})
+    assert f"{twin_name(section, 'pypi')} = '{value}'" in line
+    assert 'a positive number or "unlimited"' in line
+    assert "`pause ECOSYSTEM`" in line
+    assert "\n" not in line
+
+
+def test_a_limit_may_be_unlimited(tmp_path: Path) -> None:
+    file = write(tmp_path / "config.toml", '[rates]\npypi = "unlimited"\n')
+    settings = load(file, environment={"SECURECHAIN_CONNECTIONS__PYPI": "Unlimited"})
+    assert (settings.rates.pypi, settings.connections.pypi) == (math.inf, math.inf)
+    shown = settings.model_dump(mode="json")
+    assert (shown["rates"]["pypi"], shown["connections"]["pypi"]) == ("unlimited", "unlimited")
+
+
+def test_connections_are_whole(tmp_path: Path) -> None:
+    assert "[connections] npm_registry = 1.5" in complaint(
+        write(tmp_path / "config.toml", "[connections]\nnpm_registry = 1.5\n")
+    )
+
+
+@pytest.mark.parametrize(("old", "successor"), RETIRED.items())
+def test_a_retired_key_is_ignored_with_a_line_that_names_the_one_that_took_its_place(
+    tmp_path: Path, old: tuple[str, str], successor: tuple[str, str]
+) -> None:
+    file = write(tmp_path / "config.toml", f'[{old[0]}]\n{old[1]} = "whatever"\n')
+    told: list[str] = []
+    assert load(file, environment={twin_name(*old): "0"}, warn=told.append) == load(environment={})
+    [variable, key] = told
+    assert variable.startswith(f"environment: {twin_name(*old)} is ignored, because {twin_name(*successor)} took")
+    assert key.startswith(f"{file}: [{old[0]}] {old[1]} is ignored, because [{successor[0]}] {successor[1]} took")
+    assert successor[1] in SECTIONS[successor[0]].model_fields
+
+
+def test_a_command_tells_of_a_retired_key_on_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURECHAIN_RATES__RUBYGEMS_FILES", "0")
+    result = CliRunner().invoke(app, ["check-config", "--json"])
+    assert result.exit_code == 0
+    assert "rubygems_files" not in json.loads(result.stdout)["rates"]
+    [line] = result.stderr.splitlines()
+    assert "SECURECHAIN_RATES__RUBYGEMS_FILES is ignored, because SECURECHAIN_RATES__RUBYGEMS_API" in line
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
@@ -167,11 +219,15 @@ def test_config_toml_says_of_every_key_whether_a_reload_applies_it() -> None:
 def test_a_reload_takes_live_keys_and_names_those_that_need_a_restart() -> None:
     running = load(environment={})
     new = load(
-        environment={"SECURECHAIN_RATES__PYPI": "99", "REDIS_STREAM": "other", "SECURECHAIN_DAEMON__LOG_LEVEL": "debug"}
+        environment={
+            "SECURECHAIN_RATES__PYPI": "unlimited",
+            "REDIS_STREAM": "other",
+            "SECURECHAIN_DAEMON__LOG_LEVEL": "debug",
+        }
     )
     reload = merge_reload(running, new)
-    assert reload.settings.rates.pypi == 99
+    assert reload.settings.rates.pypi == math.inf
     assert reload.settings.daemon.log_level == "debug"
     assert reload.settings.queue.stream == running.queue.stream
-    assert set(reload.changed) == {"rates.pypi", "daemon.log_level"}
+    assert reload.changed == {"rates.pypi": "10.0 -> unlimited", "daemon.log_level": "info -> debug"}
     assert reload.needs_restart == ("queue.stream",)

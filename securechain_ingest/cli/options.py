@@ -38,11 +38,19 @@ def remember_config_file(path: Path | None) -> None:
     _config_file = path
 
 
+def _warn(line: str) -> None:
+    typer.echo(f"securechain-ingest: {line}", err=True)
+
+
 def load_settings(
-    config: Path | None, state_dir: Path | None = None, flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None
+    config: Path | None,
+    state_dir: Path | None = None,
+    flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
+    warn: Callable[[str], None] = _warn,
 ) -> Settings:
-    """The settings under this command's flags. Raises ConfigError."""
-    return load(config or _config_file, flags={("daemon", "state_dir"): ("--state-dir", state_dir), **(flags or {})})
+    """The settings under this command's flags; `warn` is told of keys that are ignored. Raises ConfigError."""
+    all_flags = {("daemon", "state_dir"): ("--state-dir", state_dir), **(flags or {})}
+    return load(config or _config_file, flags=all_flags, warn=warn)
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
-from securechain_ingest.configuration import Settings, twin_name
+from securechain_ingest.configuration import twin_name
 
 
 def _twin(section: str, key: str) -> str:
@@ -31,11 +32,16 @@ def command(
         ("daemon", "log_level"): ("--log-level", log_level),
     }
 
-    def load() -> Settings:
-        return load_settings(config, state_dir, flags)
-
-    settings = load()
+    ignored: list[str] = []
+    settings = load_settings(config, state_dir, flags, warn=ignored.append)
     from securechain_ingest import daemon, log
 
     log.configure(settings.daemon.log_format, settings.daemon.log_level)
-    run_async(daemon.run(settings, load))
+    logger = structlog.get_logger(__name__)
+
+    def warn(line: str) -> None:
+        logger.warning("setting_ignored", reason=line)
+
+    for line in ignored:
+        warn(line)
+    run_async(daemon.run(settings, lambda: load_settings(config, state_dir, flags, warn=warn)))

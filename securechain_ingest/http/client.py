@@ -333,7 +333,7 @@ class HttpClient:
             self._endpoints[name] = self._make_endpoint(name, _UNLISTED_RATE, _UNLISTED_CONNECTIONS)
         return self._endpoints[name]
 
-    def _make_endpoint(self, name: str, rate: float, connections: int) -> _Endpoint:
+    def _make_endpoint(self, name: str, rate: float, connections: float) -> _Endpoint:
         settings = self._settings
         limit = settings.max_connections
         client = httpx.AsyncClient(
@@ -353,9 +353,9 @@ class HttpClient:
         pace = Pace(rate, self._connections(connections), self._clock, turns)
         return _Endpoint(pace, client, _SLOW_DOWN_OF.get(name, _SLOW_DOWN))
 
-    def _connections(self, configured: int) -> int:
+    def _connections(self, configured: float) -> int:
         """Requests at once: never more than connections, for those would wait where nobody counts them."""
-        return min(configured or self._settings.max_connections, self._settings.max_connections)
+        return int(min(configured, self._settings.max_connections))
 
     def _refuse_remembered(self, url: str) -> None:
         if not is_uncached() and self._not_found.get(url, float("-inf")) > self._clock():

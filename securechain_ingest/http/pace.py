@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class SharedTurns(Protocol):
 
 
 class Pace:
-    """At most `rate` requests a second and `connections` at once; 0: no limit.
+    """At most `rate` requests a second and `connections` at once; infinity is no limit.
 
     When the server says that it is too much, the rate is halved (down to 1/64); each success gives a little back.
     With `shared` the turns are those of all daemons: this one takes them by the block, and what it does not use lapses.
@@ -52,7 +53,7 @@ class Pace:
     def __init__(
         self,
         rate: float,
-        connections: int,
+        connections: float,
         clock: Callable[[], float] = time.monotonic,
         shared: SharedTurns | None = None,
     ) -> None:
@@ -67,26 +68,24 @@ class Pace:
         self._halved_at = self._paused_until = float("-inf")
         self.line = Places(1)
         """Held by the one whose turn is next until it comes; the others wait in it."""
-        self.connections = Places(connections or float("inf"))
+        self.connections = Places(connections)
 
-    def apply(self, rate: float, connections: int) -> None:
+    def apply(self, rate: float, connections: float) -> None:
         """Take new limits; requests that are under way or wait for a turn are not touched."""
         if rate != self._limit:
             self._limit = self._rate = rate
             # Turns handed out at the old rate may lie far ahead; those to come need not queue behind them.
             self._next_turn = self._clock()
             self.line = Places(1)
-        self.connections.resize(connections or float("inf"))
+        self.connections.resize(connections)
 
     def wait_s(self) -> float:
         """Seconds until the turn of a request that comes now, unless more urgent ones come after it."""
-        if not self._rate:
-            return 0.0
         return max(0.0, self._next_turn - self._clock()) + self.line.ahead() / self._rate
 
     async def turn(self) -> float:
         """Take the next turn, as the holder of the line; returns the seconds until it comes."""
-        if self._shared is None or not self._rate:
+        if self._shared is None or math.isinf(self._rate):
             return self.reserve()
         if not self._turns_left or self._clock() >= self._block_ends:
             successes, self._successes = self._successes, 0
@@ -104,8 +103,6 @@ class Pace:
 
     def reserve(self) -> float:
         """`turn` among this process's own."""
-        if not self._rate:
-            return 0.0
         now = self._clock()
         turn = max(self._next_turn, now - _BURST_S)
         self._next_turn = turn + 1 / self._rate
@@ -130,5 +127,5 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Requests a second at the moment; 0: no limit."""
+        """Requests a second at the moment."""
         return self._rate

@@ -92,8 +92,9 @@ class Visit:
 def _client_settings(
     endpoints: EndpointSettings,
 ) -> tuple[HttpSettings, EndpointSettings, RateSettings, ConnectionSettings]:
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
-    return HttpSettings(retries=0), endpoints, RateSettings(**unlimited), ConnectionSettings(**unlimited)
+    unlimited = dict.fromkeys(RateSettings.model_fields, "unlimited")
+    rates, connections = RateSettings.model_validate(unlimited), ConnectionSettings.model_validate(unlimited)
+    return HttpSettings(retries=0), endpoints, rates, connections
 
 
 class _Keeping(HttpClient):

@@ -6,16 +6,30 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.priority import Places, Priority, prioritised
-from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+from securechain_ingest.settings import UNLIMITED, ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 from tests.http.scripted_server import ScriptedServer, scripted_server
 
-NO_LIMITS = dict.fromkeys(RateSettings.model_fields, 0)
+
+def rates(**limits: float | str) -> RateSettings:
+    """No limit but for the endpoints that are named."""
+    unlimited: dict[str, Any] = dict.fromkeys(RateSettings.model_fields, UNLIMITED)
+    return RateSettings.model_validate(unlimited | limits)
+
+
+def connections(**limits: int) -> ConnectionSettings:
+    """No limit but for the endpoints that are named."""
+    unlimited: dict[str, Any] = dict.fromkeys(ConnectionSettings.model_fields, UNLIMITED)
+    return ConnectionSettings.model_validate(unlimited | limits)
+
+
+UNLIMITED_RATES, UNLIMITED_CONNECTIONS = rates(), connections()
 
 
 @dataclass
@@ -78,16 +92,16 @@ def make_client(server: ScriptedServer, fake_time: FakeTime) -> MakeClient:
 
     def make(
         http: HttpSettings | None = None,
-        rates: dict[str, float] | None = None,
-        connections: dict[str, int] | None = None,
+        rates: RateSettings = UNLIMITED_RATES,
+        connections: ConnectionSettings = UNLIMITED_CONNECTIONS,
     ) -> AbstractAsyncContextManager[HttpClient]:
         endpoints = dict.fromkeys(EndpointSettings.model_fields, server.base)
         endpoints |= {"pypi_files": f"{server.base}/files", "maven_central": f"{server.base}/maven"}
         return HttpClient(
             http or HttpSettings(),
             EndpointSettings(**endpoints),
-            RateSettings(**(NO_LIMITS | (rates or {}))),
-            ConnectionSettings(**(NO_LIMITS | (connections or {}))),
+            rates,
+            connections,
             sleep=fake_time.sleep,
             clock=fake_time.clock,
         )

@@ -15,8 +15,8 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponse
 
 from securechain_ingest.errors import Unavailable
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
-from tests.http.conftest import NO_LIMITS
+from securechain_ingest.settings import EndpointSettings, HttpSettings
+from tests.http.conftest import connections, rates
 
 
 class _Bound(Config):
@@ -78,8 +78,8 @@ def client(base: str) -> HttpClient:
     return HttpClient(
         HttpSettings(retries=0),
         EndpointSettings(**dict.fromkeys(EndpointSettings.model_fields, base)),
-        RateSettings(**NO_LIMITS),
-        ConnectionSettings(**NO_LIMITS),
+        rates(),
+        connections(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import pytest
@@ -13,8 +14,8 @@ from securechain_ingest.errors import RateLimited, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.pace import Pace
 from securechain_ingest.http.priority import Priority, prioritised
-from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
-from tests.http.conftest import NO_LIMITS, FakeTime, MakeClient, wait_in
+from securechain_ingest.settings import EndpointSettings, HttpSettings
+from tests.http.conftest import FakeTime, MakeClient, connections, rates, wait_in
 from tests.http.scripted_server import Request, ScriptedServer, answer
 
 
@@ -26,7 +27,7 @@ def test_no_span_of_time_sees_more_turns_than_the_rate_and_half_a_second_of_it(
     rate: float, events: list[tuple[float, str]]
 ) -> None:
     time = FakeTime()
-    pace = Pace(rate, 0, time.clock)
+    pace = Pace(rate, math.inf, time.clock)
     turns = []
     for pause, event in events:
         time.now += pause
@@ -42,19 +43,19 @@ def test_no_span_of_time_sees_more_turns_than_the_rate_and_half_a_second_of_it(
 
 
 def test_turns_come_at_the_rate() -> None:
-    pace = Pace(4.0, 0, FakeTime().clock)
+    pace = Pace(4.0, math.inf, FakeTime().clock)
     assert [pace.reserve() for _ in range(5)] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_without_a_rate_nobody_waits() -> None:
-    pace = Pace(0, 0, FakeTime().clock)
+    pace = Pace(math.inf, math.inf, FakeTime().clock)
     pace.overloaded()
     assert [pace.reserve() for _ in range(100)] == [0.0] * 100
 
 
 def test_refusals_of_one_incident_halve_the_rate_once_and_successes_restore_it_slowly() -> None:
     time = FakeTime()
-    pace = Pace(8.0, 0, time.clock)
+    pace = Pace(8.0, math.inf, time.clock)
     for _ in range(8):
         pace.overloaded()
     assert pace.rate == 4.0
@@ -70,7 +71,7 @@ def test_refusals_of_one_incident_halve_the_rate_once_and_successes_restore_it_s
 
 def test_the_rate_never_falls_to_nothing() -> None:
     time = FakeTime()
-    pace = Pace(8.0, 0, time.clock)
+    pace = Pace(8.0, math.inf, time.clock)
     for _ in range(100):
         time.now += 10.0
         pace.overloaded()
@@ -78,15 +79,15 @@ def test_the_rate_never_falls_to_nothing() -> None:
 
 
 def test_a_higher_rate_does_not_queue_behind_turns_of_the_lower() -> None:
-    pace = Pace(0.01, 0, FakeTime().clock)
+    pace = Pace(0.01, math.inf, FakeTime().clock)
     for _ in range(3):
         pace.reserve()
-    pace.apply(10.0, 0)
+    pace.apply(10.0, math.inf)
     assert pace.reserve() == 0.0
 
 
 def test_applying_the_same_rate_forgets_neither_turns_nor_what_the_server_asked_for() -> None:
-    pace = Pace(2.0, 0, FakeTime().clock)
+    pace = Pace(2.0, math.inf, FakeTime().clock)
     pace.overloaded()
     pace.reserve()
     pace.apply(2.0, 5)
@@ -97,7 +98,7 @@ async def test_each_endpoint_waits_for_its_own_turns_only(
     make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime
 ) -> None:
     urls = [server.script(path, answer()) for path in ("/1", "/2", "/files/1")]
-    async with make_client(rates={"pypi": 2.0, "pypi_files": 2.0}) as client:
+    async with make_client(rates=rates(pypi=2.0, pypi_files=2.0)) as client:
         await client.get(urls[0])
         await client.get(urls[2])
         assert fake_time.waits == []
@@ -110,7 +111,7 @@ async def test_a_refusal_slows_the_requests_that_follow(
     make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, status: int
 ) -> None:
     refused, taken = server.script("/a", answer(status, retry_after="31")), server.script("/b", answer())
-    async with make_client(rates={"pypi": 2.0}) as client:
+    async with make_client(rates=rates(pypi=2.0)) as client:
         with pytest.raises(RateLimited):
             await client.get(refused)
         fake_time.now += 31
@@ -124,7 +125,7 @@ async def test_maven_central_that_forbids_is_asked_more_slowly(
     make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime
 ) -> None:
     forbidden, taken = server.script("/maven/a", answer(403)), server.script("/maven/b", answer())
-    async with make_client(rates={"maven_central": 2.0}) as client:
+    async with make_client(rates=rates(maven_central=2.0)) as client:
         with pytest.raises(Unavailable):
             await client.get(forbidden)
         for _ in range(2):
@@ -132,12 +133,12 @@ async def test_maven_central_that_forbids_is_asked_more_slowly(
     assert fake_time.waits == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("rate", [0.0, 2.0])
+@pytest.mark.parametrize("rate", ["unlimited", 2.0])
 async def test_a_registry_that_wants_a_long_pause_is_not_asked_for_anything_before_it_is_over(
-    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, rate: float
+    make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime, rate: float | str
 ) -> None:
     refused, other = server.script("/a", answer(429, retry_after="3600")), server.script("/b", answer())
-    async with make_client(rates={"pypi": rate}) as client:
+    async with make_client(rates=rates(pypi=rate)) as client:
         with pytest.raises(RateLimited):
             await client.get(refused)
         fake_time.now += 600
@@ -166,7 +167,7 @@ async def test_a_turn_beyond_the_time_for_a_request_is_left_to_the_queue(
     make_client: MakeClient, server: ScriptedServer, fake_time: FakeTime
 ) -> None:
     url = server.script("/a", answer())
-    async with make_client(HttpSettings(total_timeout_s=50), rates={"pypi": 0.01}) as client:
+    async with make_client(HttpSettings(total_timeout_s=50), rates=rates(pypi=0.01)) as client:
         await client.get(url)
         with pytest.raises(RateLimited) as caught:
             await client.get(url)
@@ -183,8 +184,8 @@ async def test_the_time_for_a_request_begins_with_its_turn(server: ScriptedServe
     async with HttpClient(
         HttpSettings(retries=0),
         EndpointSettings(**dict.fromkeys(EndpointSettings.model_fields, server.base)),
-        RateSettings(**(NO_LIMITS | {"pypi": 1})),
-        ConnectionSettings(**NO_LIMITS),
+        rates(pypi=1),
+        connections(),
         sleep=sleep,
         clock=lambda: 0.0,
     ) as client:
@@ -202,7 +203,7 @@ async def test_who_queues_behind_a_stalled_request_does_not_fail_with_it(
         raise AssertionError
 
     stalled, behind = server.script("/1", stall), server.script("/2", answer(200, b"x"))
-    async with make_client(HttpSettings(retries=0, timeout_s=3600), connections={"pypi": 1}) as client:
+    async with make_client(HttpSettings(retries=0, timeout_s=3600), connections=connections(pypi=1)) as client:
         first, second = (asyncio.create_task(client.get(url)) for url in (stalled, behind))
         await asked.wait()
         leap()
@@ -226,7 +227,7 @@ async def test_only_so_many_requests_are_under_way_at_once(make_client: MakeClie
         return answer()
 
     urls = [server.script(f"/{number}", slow) for number in range(6)]
-    async with make_client(connections={"pypi": 2}) as client, asyncio.TaskGroup() as tasks:
+    async with make_client(connections=connections(pypi=2)) as client, asyncio.TaskGroup() as tasks:
         for url in urls:
             tasks.create_task(client.get(url))
         await two_are_here.wait()
@@ -243,11 +244,11 @@ async def test_more_connections_are_for_those_who_wait_already(make_client: Make
         return answer()
 
     urls = [server.script(f"/{number}", meet) for number in range(2)]
-    async with make_client(connections={"pypi": 1}) as client, asyncio.TaskGroup() as tasks:
+    async with make_client(connections=connections(pypi=1)) as client, asyncio.TaskGroup() as tasks:
         for url in urls:
             tasks.create_task(client.get(url))
         await one_is_here.wait()
-        client.apply(RateSettings(**NO_LIMITS), ConnectionSettings(**(NO_LIMITS | {"pypi": 2})))
+        client.apply(rates(), connections(pypi=2))
 
 
 async def test_who_waits_for_a_turn_holds_no_connection(server: ScriptedServer) -> None:
@@ -258,13 +259,12 @@ async def test_who_waits_for_a_turn_holds_no_connection(server: ScriptedServer) 
         await proceed.wait()
 
     first, second, third = (server.script(f"/{number}", answer()) for number in range(3))
-    one = NO_LIMITS | {"pypi": 1}
     async with (
         HttpClient(
             HttpSettings(),
             EndpointSettings(**dict.fromkeys(EndpointSettings.model_fields, server.base)),
-            RateSettings(**one),
-            ConnectionSettings(**one),
+            rates(pypi=1),
+            connections(pypi=1),
             sleep=sleep,
             clock=lambda: 0.0,
         ) as client,
@@ -273,14 +273,14 @@ async def test_who_waits_for_a_turn_holds_no_connection(server: ScriptedServer) 
         await client.get(first)
         tasks.create_task(client.get(second))
         await waiting.wait()
-        client.apply(RateSettings(**NO_LIMITS), ConnectionSettings(**one))
+        client.apply(rates(), connections(pypi=1))
         await client.get(third)
         assert [request.target for request in server.requests] == ["/0", "/2"]
         proceed.set()
 
 
 async def test_the_wait_for_a_turn_is_known_before_it_is_waited_for() -> None:
-    pace = Pace(2.0, 0, FakeTime().clock)
+    pace = Pace(2.0, math.inf, FakeTime().clock)
     assert pace.wait_s() == 0.0
     async with pace.line, asyncio.TaskGroup() as tasks:
         pace.reserve()

@@ -9,8 +9,8 @@ import pytest
 
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.priority import Places, Priority, prioritised
-from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
-from tests.http.conftest import NO_LIMITS, MakeClient, wait_in
+from securechain_ingest.settings import EndpointSettings, HttpSettings
+from tests.http.conftest import MakeClient, connections, rates, wait_in
 from tests.http.scripted_server import Request, ScriptedServer, answer
 
 URGENT, PATIENT = Priority(is_urgent=True), Priority(is_urgent=False)
@@ -88,8 +88,8 @@ async def test_an_urgent_request_gets_the_next_turn_of_a_slow_registry(server: S
         HttpClient(
             HttpSettings(),
             EndpointSettings(**dict.fromkeys(EndpointSettings.model_fields, server.base)),
-            RateSettings(**(NO_LIMITS | {"pypi": 1})),
-            ConnectionSettings(**(NO_LIMITS | {"pypi": 1})),
+            rates(pypi=1),
+            connections(pypi=1),
             sleep=sleep,
             clock=lambda: 0.0,
         ) as client,
@@ -117,7 +117,7 @@ async def test_a_shared_request_is_as_urgent_as_the_most_urgent_who_waits_for_it
         return answer()
 
     held, other, shared = server.script("/held", hold), server.script("/other", answer()), server.script("/s", answer())
-    async with make_client(connections={"pypi": 1}) as client, asyncio.TaskGroup() as tasks:
+    async with make_client(connections=connections(pypi=1)) as client, asyncio.TaskGroup() as tasks:
         tasks.create_task(client.get(held))
         await holds.wait()
         for url in (other, shared):

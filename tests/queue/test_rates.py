@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anyio
@@ -46,7 +47,7 @@ async def test_three_daemons_together_make_at_most_the_rate_and_a_block_each(red
     clock = Clock()
 
     async def ask() -> None:
-        pace = Pace(rate, 0, clock, turns(redis))
+        pace = Pace(rate, math.inf, clock, turns(redis))
         waited = 0.0
         while waited < 10:
             # No time passes in Redis meanwhile: every wait is told from the same moment on.
@@ -91,6 +92,6 @@ async def test_while_redis_is_away_a_daemon_goes_on_at_its_share_of_the_rate(red
 
 
 async def test_without_a_limit_redis_is_not_asked(redis: Redis) -> None:
-    pace = Pace(0, 0, Clock(), turns(redis))
+    pace = Pace(math.inf, math.inf, Clock(), turns(redis))
     assert [await pace.turn() for _ in range(10)] == [0.0] * 10
     assert await redis.exists(Keys(STREAM).rate("npm_registry")) == 0

@@ -46,13 +46,13 @@ async def connected(
 @asynccontextmanager
 async def tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
     """What asks `server`: without limits, without second tries, with one parsing process."""
-    unlimited = dict.fromkeys(RateSettings.model_fields, 0)
+    unlimited = dict.fromkeys(RateSettings.model_fields, "unlimited")
     async with (
         HttpClient(
             HttpSettings(retries=0),
             EndpointSettings(**server.endpoints()),
-            RateSettings(**unlimited),
-            ConnectionSettings(**unlimited),
+            RateSettings.model_validate(unlimited),
+            ConnectionSettings.model_validate(unlimited),
         ) as http,
         ParserPool(ArchiveSettings(processes=1)) as pool,
     ):

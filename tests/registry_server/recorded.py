@@ -128,11 +128,11 @@ def _gem_sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
     }
     for path in (folder / "metadata/api").glob("versions-*.json"):
         api[f"versions/{path.stem.removeprefix('versions-')}"] = document(path.read_bytes())
-    gems = {path.name: archive(path.read_bytes()) for path in (folder / "archives").glob("*.gem")}
+    api = {f"/api/v1/{path}.json": resource for path, resource in api.items()}
+    gems = {f"/gems/{path.name}": archive(path.read_bytes()) for path in (folder / "archives").glob("*.gem")}
     return {
         "rubygems_index": _site({(f"/info/{name}", ""): resource for name, resource in infos.items()}),
-        "rubygems_api": _site({(f"/api/v1/{path}.json", ""): resource for path, resource in api.items()}),
-        "rubygems_files": _site({(f"/gems/{name}", ""): resource for name, resource in gems.items()}),
+        "rubygems_api": _site({(path, ""): resource for path, resource in (api | gems).items()}),
     }
 
 

@@ -136,7 +136,7 @@ class Server:
 def environment(endpoints: Mapping[str, str]) -> dict[str, str]:
     """Variables that point the daemon to `endpoints`, with the rate limits out of the way."""
     variables = {f"SECURECHAIN_ENDPOINTS__{name.upper()}": address for name, address in endpoints.items()}
-    return variables | {f"SECURECHAIN_RATES__{name.upper()}": "0" for name in endpoints}
+    return variables | {f"SECURECHAIN_RATES__{name.upper()}": "unlimited" for name in endpoints}
 
 
 @contextmanager

@@ -35,4 +35,4 @@ def test_the_lines_printed_point_a_daemon_here_until_a_signal_ends_it() -> None:
 
     variables = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
     assert variables["SECURECHAIN_ENDPOINTS__PYPI"].startswith("http://127.0.0.1:")
-    assert variables["SECURECHAIN_RATES__NPM_REGISTRY"] == "0"
+    assert variables["SECURECHAIN_RATES__NPM_REGISTRY"] == "unlimited"

@@ -115,7 +115,7 @@ def test_the_index_has_a_line_for_each_file_that_is_not_yanked() -> None:
     with serve(World((rubygems.Gem("own", versions),))) as server:
         lines = ask(server, "rubygems_index", "/info/own").text.splitlines()
         document = ask_json(server, "rubygems_api", "/api/v1/gems/own.json")
-        files = server.endpoints()["rubygems_files"]
+        files = server.endpoints()["rubygems_api"]
         answers = [
             httpx.get(f"{files}/gems/own-{name}.gem", trust_env=False) for name in ("1.0", "1.0-java", "1.2", "9")
         ]
@@ -132,4 +132,4 @@ def test_recorded_gems_are_served_too() -> None:
         assert ask(server, "rubygems_index", "/info/ParseTree").text.startswith("---\n")
         assert ask_json(server, "rubygems_api", "/api/v1/gems/nokogiri.json")["name"] == "nokogiri"
         assert len(ask_json(server, "rubygems_api", "/api/v1/versions/business.json")) == 15
-        assert ask(server, "rubygems_files", "/gems/rack-1.6.0.gem").status_code == 200
+        assert ask(server, "rubygems_api", "/gems/rack-1.6.0.gem").status_code == 200

@@ -62,7 +62,7 @@ class RubyGems:
             return Unchanged(ref)
         if at_least is not None:
             await self._refuse_other(ref, response.body, at_least, url)
-        files_url = self._http.url("rubygems_files", "gems")
+        files_url = self._http.url("rubygems_api", "gems")
         package = await self._pool.parse_document(parse_info, response.body, ref, url, files_url)
         package = replace(package, validator=response.validator)
         return await self._completed(package) if known is None else package

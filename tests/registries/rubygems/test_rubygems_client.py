@@ -174,7 +174,6 @@ async def test_what_the_api_does_not_know_the_gem_itself_tells(site: Site) -> No
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("/api/v1/gems/*", Kind.STATUS, status=429, retry_after="3600"),
         Fault("/api/v1/gems/*", Kind.STATUS, status=503),
         Fault("/api/v1/gems/*", Kind.STATUS, status=404),
         Fault("/api/v1/gems/*", Kind.HTML),
@@ -190,6 +189,18 @@ async def test_an_api_that_fails_costs_neither_the_gem_nor_its_links(site: Site,
 
     assert [version.name for version in package.versions] == ["1.0"]
     assert names.repository_url == "https://github.com/some-owner/some-repo"
+
+
+async def test_an_api_that_wants_a_pause_costs_no_gem_and_puts_its_file_off(site: Site) -> None:
+    """The API and the files are one host, which is asked for nothing in the pause."""
+    site.server.faults.add(Fault("/api/v1/gems/*", Kind.STATUS, status=429, retry_after="3600"))
+
+    package = await fetched(site, "large")
+    with pytest.raises(RateLimited):
+        await site.gems.import_names(package)
+
+    assert [version.name for version in package.versions] == ["1.0"]
+    assert not [request for request in site.server.requests if request.target.startswith("/gems/")]
 
 
 async def test_of_a_large_gem_only_the_beginning_is_fetched(site: Site) -> None:

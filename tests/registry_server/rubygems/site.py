@@ -1,4 +1,4 @@
-"""The three hosts of a made gem registry: the compact index, the API and the files."""
+"""The two hosts of a made gem registry: the compact index, and the API beside the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.registry_server.rubygems.archives import gem_file
 from tests.registry_server.rubygems.gem_list import gem_list
 from tests.registry_server.rubygems.gems import Gem, Version
 
-ENDPOINTS = ("rubygems_index", "rubygems_api", "rubygems_files")
+ENDPOINTS = ("rubygems_index", "rubygems_api")
 
 LINKS = ("homepage_uri", "wiki_uri", "documentation_uri", "mailing_list_uri", "source_code_uri", "bug_tracker_uri")
 
@@ -39,8 +39,7 @@ def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: History) -
     archives = {path: archive(body) for path, body in files.items()}
     return {
         "rubygems_index": _index_site(index, history),
-        "rubygems_api": _api_site(api, gems, addresses["rubygems_api"]),
-        "rubygems_files": lambda request: archives.get(request.path) or missing(),
+        "rubygems_api": _api_site(api | archives, gems, addresses["rubygems_api"]),
     }
 
 
