@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from securechain_ingest.errors import ConfigError, StoreError
-from securechain_ingest.graph.connection import refused
+from securechain_ingest.graph.failures import came_from_the_server
 from securechain_ingest.graph.portions import is_big
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrite, WriteResult
@@ -199,7 +199,7 @@ class _Batches(Generic[Item, Answer]):
 def _may_be_ones_own(error: BaseException) -> bool:
     """Whether the others of a batch may succeed without the one that it comes from, be it a fault of the program."""
     if isinstance(error, StoreError):
-        return refused(error)
+        return came_from_the_server(error)
     return isinstance(error, Exception) and not isinstance(error, ConfigError)
 
 

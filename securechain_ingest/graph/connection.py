@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncResult, AsyncTransaction, NotificationMinimumSeverity, Query
-from neo4j.exceptions import AuthError, ConfigurationError, DatabaseUnavailable, DriverError, Neo4jError
+from neo4j.exceptions import ConfigurationError
 
-from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreRefused
+from securechain_ingest.errors import ConfigError
+from securechain_ingest.graph.dialect import Dialect, dialect_of
+from securechain_ingest.graph.failures import FAILURES, is_double, is_passing, store_error
 from securechain_ingest.yielding import PIECE_S
 
 Result = TypeVar("Result")
@@ -25,25 +27,6 @@ UNIQUE_ATTEMPTS = 6
 """Who has found its node made by another one so often, in two seconds, asks for what may not be there twice."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.02, 5.0
 
-_DOUBLE = "Neo.ClientError.Schema.ConstraintValidationFailed"
-_RACES = (
-    _DOUBLE,
-    "Neo.ClientError.Statement.EntityNotFound",
-    "Neo.DatabaseError.Statement.EntityNotFound",
-)
-"""Answers to a transaction that lost a race on a node; the next attempt sees what the winner wrote."""
-
-_REFUSALS = ("Neo.ClientError.Statement.", "Neo.ClientError.Schema.")
-"""Answers to what cannot be carried out however often it is asked: syntax, arguments, types, constraints."""
-_TOO_LONG_FOR_AN_INDEX = "too large to index"
-_FORBIDDEN = ("Neo.ClientError.Security.", "Neo.ClientError.Database.DatabaseNotFound")
-_UNSENDABLE = (UnicodeEncodeError, OverflowError)
-"""What the driver raises on a text or a number that the protocol has no form for."""
-
-
-class Conflict(Exception):
-    """Another writer changed what the transaction had read; it is to be repeated."""
-
 
 class Connection:
     """A driver and the settings that hold for each of its transactions."""
@@ -54,7 +37,7 @@ class Connection:
         self._database = database
         self._timeout_s = timeout_s
         self._turn = asyncio.Lock()
-        self._one_writer: bool | None = None
+        self._dialect: Dialect | None = None
 
     @classmethod
     @asynccontextmanager
@@ -119,13 +102,18 @@ class Connection:
 
         return await self._repeated(self._in_turn(once))
 
-    def _in_turn(self, once: Callable[[], Awaitable[Result]]) -> Callable[[], Awaitable[Result]]:
-        """ArcadeDB overlooks some conflicts of concurrent transactions: there they go one after the other."""
+    async def dialect(self) -> Dialect:
+        """What the server needs; asked once. Raises StoreError, ConfigError."""
+        return await self._repeated(self._asked_dialect)
 
+    async def _asked_dialect(self) -> Dialect:
+        if self._dialect is None:
+            self._dialect = dialect_of((await self._driver.get_server_info()).agent)
+        return self._dialect
+
+    def _in_turn(self, once: Callable[[], Awaitable[Result]]) -> Callable[[], Awaitable[Result]]:
         async def alone() -> Result:
-            if self._one_writer is None:
-                self._one_writer = "ArcadeDB" in (await self._driver.get_server_info()).agent
-            if not self._one_writer:
+            if not (await self._asked_dialect()).writes_in_turn:
                 return await self._bounded(once)
             async with self._turn:
                 return await self._bounded(once)
@@ -141,35 +129,12 @@ class Connection:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await once()
-            except (Neo4jError, DriverError, Conflict) as error:
-                if attempt == (UNIQUE_ATTEMPTS if _is_double(error) else ATTEMPTS) or not _passing(error):
-                    raise self._explained(error) from error
-            except (TimeoutError, OSError, *_UNSENDABLE) as error:
-                raise self._explained(error) from error
+            except FAILURES as error:
+                if attempt == (UNIQUE_ATTEMPTS if is_double(error) else ATTEMPTS) or not is_passing(error):
+                    raise store_error(error, self._address, self._timeout_s) from error
             delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**attempt)
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
         raise AssertionError("unreachable")
-
-    def _explained(self, error: Exception) -> ConfigError | StoreError:
-        """The error in one sentence; server messages are left out, since they may repeat the data."""
-        if isinstance(error, AuthError):
-            return ConfigError(
-                f"the graph at {self._address} refused the user name or password; "
-                "check [graph] user and password (or GRAPH_DB_USER, GRAPH_DB_PASSWORD)"
-            )
-        if isinstance(error, Neo4jError) and str(error.code).startswith(_FORBIDDEN):
-            return ConfigError(f"the graph at {self._address} does not let this user do its work ({error.code})")
-        if isinstance(error, Neo4jError) and not isinstance(error, DatabaseUnavailable):
-            if _is_refusal(error):
-                return StoreRefused(f"the graph at {self._address} refused a statement ({error.code})")
-            return StoreError(f"the graph at {self._address} answered with an error ({error.code})")
-        if isinstance(error, _UNSENDABLE):
-            return StoreRefused(f"the graph's protocol cannot carry a value of a statement ({type(error).__name__})")
-        if isinstance(error, TimeoutError):
-            return StoreError(f"the graph at {self._address} did not answer within {self._timeout_s:g} s")
-        if isinstance(error, Conflict):
-            return StoreError(f"the graph at {self._address} kept changing under a write")
-        return StoreAway(f"the graph at {self._address} cannot be reached ({type(error).__name__})")
 
 
 async def rows_of(result: AsyncResult) -> Rows:
@@ -183,31 +148,3 @@ async def rows_of(result: AsyncResult) -> Rows:
             await asyncio.sleep(0)
             since = time.perf_counter()
     return rows
-
-
-def _passing(error: Exception) -> bool:
-    """Whether the same transaction may succeed in a moment; a server that is away takes the caller's longer waits."""
-    return isinstance(error, Conflict) or (
-        isinstance(error, Neo4jError)
-        and not isinstance(error, AuthError)
-        and (error.is_retryable() or error.code in _RACES)
-    )
-
-
-def _is_double(error: Exception) -> bool:
-    return isinstance(error, Neo4jError) and error.code == _DOUBLE
-
-
-def _is_refusal(error: Neo4jError) -> bool:
-    """Whether it is about what was asked; a race that was lost every time is not.
-
-    Neo4j says nothing but `ExecutionFailed` of a key that its index cannot hold.
-    """
-    code = str(error.code)
-    is_about_the_statement = code == _DOUBLE or (code.startswith(_REFUSALS) and code not in _RACES)
-    return is_about_the_statement or _TOO_LONG_FOR_AN_INDEX in str(error.message)
-
-
-def refused(error: StoreError) -> bool:
-    """Whether the server was there and refused the transaction, so that a part of a batch may still succeed."""
-    return isinstance(error, StoreRefused) or isinstance(error.__cause__, Neo4jError | Conflict)

@@ -9,6 +9,7 @@ from functools import cache
 
 from securechain_ingest.graph.changes import FORMAT
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.model import Ecosystem
 
 NAMES_A_QUERY = 10_000
@@ -35,10 +36,9 @@ WITH p ORDER BY p.purl LIMIT $limit
 RETURN p.purl AS purl, coalesce(p.registry_name, p.name) AS name, p.removed_at IS NOT NULL AS is_removed
 """
 
-# Neo4j reads `NOT >` as `<=` and uses the index; ArcadeDB looks at every package, and well so: its index goes on naming
-# what has changed or is gone. A package that its registry lacked is asked for by other ways, if at all.
+# A package that its registry lacked is asked for by other ways, if at all.
 _DUE_TRIES = """
-MATCH (p:PACKAGE) WHERE NOT p.import_names_retry_at > $now
+MATCH (p:PACKAGE) WHERE IS_DUE
 WITH p WHERE p.tried_at IS NULL
 WITH p ORDER BY p.import_names_retry_at LIMIT $limit
 RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name
@@ -109,7 +109,8 @@ class PackageNames:
 
     async def due_tries(self, ecosystem: Ecosystem, now: datetime, limit: int) -> dict[str, str]:
         """At most `limit` packages whose archive is to be tried again by now: registry names by element id."""
-        rows = await self._connection.read(due_tries_text(ecosystem), {"now": now, "limit": limit})
+        text = due_tries_text(ecosystem, await self._connection.dialect())
+        rows = await self._connection.read(text, {"now": now, "limit": limit})
         return {row["id"]: row["name"] for row in rows}
 
     async def ask_again_at(self, element_ids: Collection[str], now: datetime, again_at: datetime) -> None:
@@ -121,9 +122,10 @@ class PackageNames:
         return int((await self._connection.read(_text(_COUNT, ecosystem.label)))[0]["count"])
 
 
-def due_tries_text(ecosystem: Ecosystem) -> str:
+def due_tries_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
     """The query for the packages whose archive is to be tried again."""
-    return _text(_DUE_TRIES, ecosystem.label)
+    is_due = dialect.at_most("p.import_names_retry_at", "$now")
+    return _text(_DUE_TRIES, ecosystem.label).replace("IS_DUE", is_due)
 
 
 @cache

@@ -16,6 +16,7 @@ from securechain_ingest.errors import Malformed, StoreError
 from securechain_ingest.graph.big_ratings import is_big, write_big_ratings
 from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties, tries_properties
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.graph.portion_statements import portion_statements
@@ -24,7 +25,7 @@ from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.state import PackageState, collect
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
 from securechain_ingest.graph.transactions import apply_changes, each_once, fetched, outcome
-from securechain_ingest.graph.view import PackageView, aware, package_view
+from securechain_ingest.graph.view import PackageView, package_view
 from securechain_ingest.model import (
     Ecosystem,
     FailedTry,

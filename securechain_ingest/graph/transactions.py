@@ -8,7 +8,8 @@ from typing import Any
 from neo4j import AsyncTransaction
 
 from securechain_ingest.graph.changes import Changes
-from securechain_ingest.graph.connection import Conflict, Rows, rows_of
+from securechain_ingest.graph.connection import Rows, rows_of
+from securechain_ingest.graph.failures import Conflict
 from securechain_ingest.graph.identity import reference
 from securechain_ingest.graph.statements import Statements
 from securechain_ingest.model import PackageRef, WriteResult

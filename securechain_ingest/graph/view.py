@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from neo4j.time import DateTime
+from securechain_ingest.graph.dialect import aware
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,6 @@ def package_view(rows: Sequence[Mapping[str, Any]]) -> PackageView | None:
         import_names_error=package.get("import_names_error"),
         versions=tuple(sorted(versions, key=lambda version: (version.serial_number, version.name))),
     )
-
-
-def aware(moment: DateTime) -> datetime:
-    """A stored date-time in UTC; ArcadeDB gives it back without its zone."""
-    native = moment.to_native()
-    return native.replace(tzinfo=UTC) if native.tzinfo is None else native.astimezone(UTC)
 
 
 def _version_view(row: Mapping[str, Any]) -> VersionView:

@@ -9,9 +9,9 @@ from typing import Any
 from neo4j import AsyncGraphDatabase
 from neo4j.time import DateTime
 
+from securechain_ingest.graph.dialect import NEO4J, aware
 from securechain_ingest.graph.names import due_tries_text
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.graph.view import aware
 from securechain_ingest.model import FailedTry, ImportNames, PackageRef
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, write
@@ -147,5 +147,5 @@ async def test_neo4j_finds_what_is_due_by_an_index(neo4j_server: GraphTarget) ->
         AsyncGraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver,
     ):
         await graph.ensure_schema([PYPI])
-        _, summary, _ = await driver.execute_query(f"EXPLAIN {due_tries_text(PYPI)}", now=MONDAY, limit=1)
+        _, summary, _ = await driver.execute_query(f"EXPLAIN {due_tries_text(PYPI, NEO4J)}", now=MONDAY, limit=1)
     assert "NodeIndexSeekByRange" in str(summary.plan)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.graph.view import aware
 from securechain_ingest.model import PackageWrite
 from tests.graph.builders import MONDAY, link, pypi, version, write
 from tests.graph.conftest import Reader

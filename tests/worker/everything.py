@@ -19,7 +19,7 @@ from neo4j.time import DateTime
 from securechain_ingest import oneshot
 from securechain_ingest.configuration import Settings, load
 from securechain_ingest.daemon import queue_ecosystem
-from securechain_ingest.graph.view import aware
+from securechain_ingest.graph.dialect import aware
 from securechain_ingest.jobs.backfill import Backfill, Kind, Position
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.model import PackageRef

@@ -1,0 +1,87 @@
+"""How an error of the driver or the server becomes one of ours, and whether the same transaction may still succeed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from neo4j.exceptions import AuthError, DatabaseUnavailable, DriverError, Neo4jError
+
+from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreRefused
+
+_DOUBLE: Final = "Neo.ClientError.Schema.ConstraintValidationFailed"
+_RACES: Final = (
+    _DOUBLE,
+    "Neo.ClientError.Statement.EntityNotFound",
+    "Neo.DatabaseError.Statement.EntityNotFound",
+)
+"""Answers to a transaction that lost a race on a node; the next attempt sees what the winner wrote."""
+
+_REFUSALS: Final = ("Neo.ClientError.Statement.", "Neo.ClientError.Schema.")
+"""Answers to what cannot be carried out however often it is asked: syntax, arguments, types, constraints."""
+_TOO_LONG_FOR_AN_INDEX: Final = "too large to index"
+_FORBIDDEN: Final = ("Neo.ClientError.Security.", "Neo.ClientError.Database.DatabaseNotFound")
+_UNSENDABLE: Final = (UnicodeEncodeError, OverflowError)
+"""What the driver raises on a text or a number that the protocol has no form for."""
+
+
+class Conflict(Exception):
+    """Another writer changed what the transaction had read; it is to be repeated."""
+
+
+FAILURES: Final = (Neo4jError, DriverError, Conflict, TimeoutError, OSError, *_UNSENDABLE)
+"""Everything that `store_error` explains."""
+
+
+def store_error(error: Exception, address: str, timeout_s: float) -> ConfigError | StoreError:
+    """Explain one of FAILURES in one sentence.
+
+    ConfigError: an operator has to mend it. StoreRefused: the same again is refused again. StoreAway: the server cannot
+    be reached. StoreError: a later try may succeed. The server's own message is left out, since it may repeat the data.
+    """
+    if isinstance(error, AuthError):
+        return ConfigError(
+            f"the graph at {address} refused the user name or password; "
+            "check [graph] user and password (or GRAPH_DB_USER, GRAPH_DB_PASSWORD)"
+        )
+    if isinstance(error, Neo4jError) and str(error.code).startswith(_FORBIDDEN):
+        return ConfigError(f"the graph at {address} does not let this user do its work ({error.code})")
+    if isinstance(error, Neo4jError) and not isinstance(error, DatabaseUnavailable):
+        if _is_refusal(error):
+            return StoreRefused(f"the graph at {address} refused a statement ({error.code})")
+        return StoreError(f"the graph at {address} answered with an error ({error.code})")
+    if isinstance(error, _UNSENDABLE):
+        return StoreRefused(f"the graph's protocol cannot carry a value of a statement ({type(error).__name__})")
+    if isinstance(error, TimeoutError):
+        return StoreError(f"the graph at {address} did not answer within {timeout_s:g} s")
+    if isinstance(error, Conflict):
+        return StoreError(f"the graph at {address} kept changing under a write")
+    return StoreAway(f"the graph at {address} cannot be reached ({type(error).__name__})")
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same transaction may succeed in a moment; a server that is away takes the caller's longer waits."""
+    return isinstance(error, Conflict) or (
+        isinstance(error, Neo4jError)
+        and not isinstance(error, AuthError)
+        and (error.is_retryable() or error.code in _RACES)
+    )
+
+
+def is_double(error: Exception) -> bool:
+    """Whether the transaction would have made something a second time that may be there only once."""
+    return isinstance(error, Neo4jError) and error.code == _DOUBLE
+
+
+def came_from_the_server(error: StoreError) -> bool:
+    """Whether the server was there and refused the transaction, so that a part of a batch may still succeed."""
+    return isinstance(error, StoreRefused) or isinstance(error.__cause__, Neo4jError | Conflict)
+
+
+def _is_refusal(error: Neo4jError) -> bool:
+    """Whether the error is about what was asked; a race that was lost every time is not.
+
+    Neo4j says nothing but `ExecutionFailed` of a key that its index cannot hold.
+    """
+    code = str(error.code)
+    is_about_the_statement = code == _DOUBLE or (code.startswith(_REFUSALS) and code not in _RACES)
+    return is_about_the_statement or _TOO_LONG_FOR_AN_INDEX in str(error.message)
