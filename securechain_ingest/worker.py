@@ -44,8 +44,8 @@ from securechain_ingest.model import (
 from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
+from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, Unchanged
-from securechain_ingest.registries.repository import vendor_of
 
 MAX_LOST_PARSERS = 6
 """As often an archive may have its parser's process ended from outside before its package goes on with the names that

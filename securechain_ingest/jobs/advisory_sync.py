@@ -43,8 +43,8 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.advisory_rating import AdvisoryRating
 from securechain_ingest.jobs.cursors import Cursor, Cursors
 from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.protocol import Registry
-from securechain_ingest.registries.together import for_each
 from securechain_ingest.runs import Run
 
 SINGLE_RECORDS: Final = 2_000

@@ -16,7 +16,7 @@ from securechain_ingest.queue.entries import History, read_entry
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import NODE_TYPES, encode, parse
 from securechain_ingest.registries import REGISTRIES, named_package
-from securechain_ingest.registries.dates import http_date_seconds, utc_seconds
+from securechain_ingest.registries.kit.dates import http_date_seconds, utc_seconds
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.fuzz.mutations import mutated, strange_text
 from tests.fuzz.search import SEEDS, fuzzed

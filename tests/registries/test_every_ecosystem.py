@@ -16,8 +16,8 @@ from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Package
 from securechain_ingest.registries import REGISTRIES, build_registries, named_package, registry_class
+from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, RegistryClass, Unchanged
-from securechain_ingest.registries.repository import vendor_of
 from tests.registries.asking import connected, first_visit, known
 from tests.registry_server import ExpectedPackage, Server, Shape, generate, same_constraints, serve
 from tests.registry_server.world import World

@@ -22,7 +22,7 @@ from securechain_ingest.registries.cargo import names
 from securechain_ingest.registries.cargo.feed import CargoFeed
 from securechain_ingest.registries.cargo.import_names import read_crate
 from securechain_ingest.registries.cargo.index import parse_index
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 
 

@@ -15,8 +15,8 @@ from functools import lru_cache, reduce
 from typing import Final
 
 from securechain_ingest.model import ANY
-from securechain_ingest.registries.semver import version_key
-from securechain_ingest.registries.semver_ranges import (
+from securechain_ingest.registries.kit.semver import version_key
+from securechain_ingest.registries.kit.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
     NOTHING,

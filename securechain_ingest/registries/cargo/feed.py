@@ -16,10 +16,10 @@ import orjson
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, NotFound
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries import parts
 from securechain_ingest.registries.cargo.dump import find_tables, parse_tar, parse_zip_members
 from securechain_ingest.registries.cargo.updates import Update, parse_updates
 from securechain_ingest.registries.feed import Change, Changes, ListingPage
+from securechain_ingest.registries.kit import large_files
 
 _TAIL_BYTES: Final = 64 * 1024
 _PARSE_TIMEOUT_S: Final = 3600.0
@@ -86,7 +86,9 @@ class CargoFeed:
         try:
             for table, member in tables.items():
                 files[table] = (self._folder / table, member)
-                await parts.fetch_range(self._http, url, self._folder / table, member.first, member.last, tail.size)
+                await large_files.fetch_range(
+                    self._http, url, self._folder / table, member.first, member.last, tail.size
+                )
             return await self._pool.run(parse_zip_members, files, url, timeout_s=_PARSE_TIMEOUT_S)
         finally:
             for file, _ in files.values():
@@ -96,7 +98,7 @@ class CargoFeed:
         url = self._http.url("crates_static", "db-dump.tar.gz")
         copy = self._folder / "db-dump.tar.gz"
         try:
-            await parts.fetch(self._http, url, copy)
+            await large_files.fetch(self._http, url, copy)
             return await self._pool.run(parse_tar, copy, url, timeout_s=_PARSE_TIMEOUT_S)
         finally:
             await anyio.Path(copy).unlink(missing_ok=True)

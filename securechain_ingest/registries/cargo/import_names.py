@@ -18,7 +18,7 @@ from securechain_ingest.registries.cargo.manifest import Manifest, chosen_manife
 from securechain_ingest.registries.cargo.modules import build_modules
 from securechain_ingest.registries.cargo.public_names import public_paths
 from securechain_ingest.registries.cargo.sources import Sources
-from securechain_ingest.registries.import_name_rules import import_names
+from securechain_ingest.registries.kit.import_name_rules import import_names
 
 MAX_CRATE_NAMES: Final = 20_000
 """More than elsewhere: bindings to C, which very many crates build on, offer that much (libc 17,000 names)."""

@@ -17,10 +17,10 @@ from securechain_ingest.model import Artifact, Package, PackageRef, Requirement,
 from securechain_ingest.registries.cargo.constraints import joined
 from securechain_ingest.registries.cargo.names import identify, name_key, version_purl
 from securechain_ingest.registries.cargo.revision import revision, version_digest
-from securechain_ingest.registries.dates import utc_seconds
-from securechain_ingest.registries.digests import sha256
-from securechain_ingest.registries.lines import Lines
-from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
+from securechain_ingest.registries.kit.dates import utc_seconds
+from securechain_ingest.registries.kit.digests import sha256
+from securechain_ingest.registries.kit.lines import Lines
+from securechain_ingest.registries.kit.semver import VersionKey, is_prerelease, version_key
 
 _NORMAL: Final = (None, "normal")
 _OWN_INDEX: Final = "crates.io-index"

@@ -15,7 +15,7 @@ from typing import Any, Final
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import NOT_AVAILABLE
 from securechain_ingest.registries.cargo.names import library_name
-from securechain_ingest.registries.repository import normalise_repository
+from securechain_ingest.registries.kit.repository import normalise_repository
 
 MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024
 """Far above that of a crate with a thousand features."""

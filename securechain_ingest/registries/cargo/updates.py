@@ -10,8 +10,8 @@ from typing import NamedTuple
 from lxml import etree
 
 from securechain_ingest.errors import Malformed
-from securechain_ingest.registries.lines import Lines
-from securechain_ingest.registries.xml_documents import load_xml
+from securechain_ingest.registries.kit.lines import Lines
+from securechain_ingest.registries.kit.xml_documents import load_xml
 
 
 class Update(NamedTuple):

@@ -20,7 +20,8 @@ from securechain_ingest.errors import NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.freshness import is_uncached
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, ImportNames, KnownPackage, Package, PackageRef, Version
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.kit.import_name_rules import clean
+from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.maven import names
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.import_names import read_jar
@@ -31,7 +32,6 @@ from securechain_ingest.registries.maven.package import package_properties, vend
 from securechain_ingest.registries.maven.presence import refuse_withheld
 from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
 from securechain_ingest.registries.protocol import Unchanged
-from securechain_ingest.registries.repository import vendor_of
 
 logger = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ import structlog
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries import parts
 from securechain_ingest.registries.feed import Changes, ListingPage
+from securechain_ingest.registries.kit import large_files
 from securechain_ingest.registries.maven.index_properties import IndexProperties, cursor_of, parse_index_properties
 from securechain_ingest.registries.maven.index_records import read_chunk, read_listing
 
@@ -61,7 +61,7 @@ class MavenFeed:
         if not path.exists():
             fetched = path.with_suffix(".part")
             self._remove_left_over(f"{_INDEX_FILE}*", but=fetched)
-            await parts.fetch(self._http, url, fetched, go_on=True)
+            await large_files.fetch(self._http, url, fetched, go_on=True)
             fetched.replace(path)
         try:
             listing = await self._pool.run(read_listing, str(path), url, timeout_s=INDEX_TIMEOUT_S)

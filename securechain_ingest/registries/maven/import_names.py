@@ -26,7 +26,7 @@ from typing import BinaryIO, Final
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import import_names
+from securechain_ingest.registries.kit.import_name_rules import import_names
 
 _OPERATORS: Final = "tilde|eq|less|greater|bang|hash|percent|up|amp|bar|times|div|plus|minus|colon|bslash|qmark|at"
 _CLASS: Final = re.compile(

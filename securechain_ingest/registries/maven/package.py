@@ -8,11 +8,11 @@ from typing import Final
 
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import ANY, PackageRef, Requirement
+from securechain_ingest.registries.kit.repository import normalise_repository
 from securechain_ingest.registries.maven.constraints import constraints
 from securechain_ingest.registries.maven.effective import Model, Texts
 from securechain_ingest.registries.maven.names import identify
 from securechain_ingest.registries.maven.pom import Dependency
-from securechain_ingest.registries.repository import normalise_repository
 
 _RUNTIME: Final = frozenset({"compile", "runtime"})
 _OWN_EXTENSION: Final = frozenset(

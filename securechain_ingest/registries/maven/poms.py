@@ -11,7 +11,7 @@ from typing import Final
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.flights import Flights
-from securechain_ingest.registries.dates import http_date_seconds
+from securechain_ingest.registries.kit.dates import http_date_seconds
 from securechain_ingest.registries.maven.cache import BoundedCache
 from securechain_ingest.registries.maven.metadata import parse_metadata
 from securechain_ingest.registries.maven.names import Coordinates, file_path, identify, metadata_path

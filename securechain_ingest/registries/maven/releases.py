@@ -12,12 +12,12 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import ArchiveRefused, Malformed, UpstreamError
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import NOT_AVAILABLE, PackageRef, Requirement
+from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.maven.names import Coordinates, ids
 from securechain_ingest.registries.maven.package import requirements
 from securechain_ingest.registries.maven.pom import Dependency, Pom
 from securechain_ingest.registries.maven.poms import Poms
 from securechain_ingest.registries.maven.resolution import Effective, Effectives
-from securechain_ingest.registries.together import for_each
 
 logger = structlog.get_logger(__name__)
 

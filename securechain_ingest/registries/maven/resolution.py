@@ -13,13 +13,13 @@ from typing import Any, Final, TypeVar
 import anyio.lowlevel
 
 from securechain_ingest.errors import ArchiveRefused, InvalidName, UpstreamError
+from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.maven.cache import BoundedCache
 from securechain_ingest.registries.maven.effective import Management, Model, first_wins, inherit, joined
 from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for
 from securechain_ingest.registries.maven.pom import Dependency, Key, Pom
 from securechain_ingest.registries.maven.reading import BomReading, Reading, over, read_bom, read_pom
 from securechain_ingest.registries.maven.version_ranges import highest_in, is_range
-from securechain_ingest.registries.together import for_each
 
 MAX_DEPTH: Final = 32
 """Parents of parents, or imports of imports; real ones have up to ten."""

@@ -10,7 +10,7 @@ from typing import Final
 from lxml import etree
 
 from securechain_ingest.errors import Malformed
-from securechain_ingest.registries.xml_documents import load_xml
+from securechain_ingest.registries.kit.xml_documents import load_xml
 
 _DECLARATION: Final = re.compile(r"<\?xml[^>]*\?>")
 _ENTITY: Final = re.compile(r"&([A-Za-z][A-Za-z0-9]*;)")

@@ -14,7 +14,7 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.npm import names
 from securechain_ingest.registries.npm.feed import NpmFeed, revision_number
 from securechain_ingest.registries.npm.import_names import read_tarball

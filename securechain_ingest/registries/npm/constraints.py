@@ -13,8 +13,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from securechain_ingest.model import ANY
-from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
-from securechain_ingest.registries.semver_ranges import (
+from securechain_ingest.registries.kit.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
     NOTHING,
@@ -26,6 +25,7 @@ from securechain_ingest.registries.semver_ranges import (
     union,
     x_range,
 )
+from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
 
 _CACHED_LENGTH: Final = 256
 """Characters; longer ranges are rare, and a cache of them would take what memory their authors like."""

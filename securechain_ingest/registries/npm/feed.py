@@ -17,8 +17,8 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
-from securechain_ingest.registries.json_documents import load_object
-from securechain_ingest.registries.lines import Lines
+from securechain_ingest.registries.kit.json_documents import load_object
+from securechain_ingest.registries.kit.lines import Lines
 
 LIMIT: Final = 10_000
 """Rows of one page, the most that the service gives."""

@@ -21,7 +21,7 @@ from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.tars import TarMember, iterate_tar
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import import_names
+from securechain_ingest.registries.kit.import_name_rules import import_names
 from securechain_ingest.registries.npm.exports import exported_subpaths
 
 _SHORT_SUFFIXES: Final = (".js", ".jsx", ".ts", ".mts", ".cts", ".tsx")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
-from securechain_ingest.registries.semver import version_key
+from securechain_ingest.registries.kit.semver import version_key
 
 NPM: Final = Ecosystem(
     name="npm",

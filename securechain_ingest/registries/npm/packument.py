@@ -16,12 +16,12 @@ import orjson
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
-from securechain_ingest.registries.dates import utc_seconds
-from securechain_ingest.registries.json_documents import loads
+from securechain_ingest.registries.kit.dates import utc_seconds
+from securechain_ingest.registries.kit.json_documents import loads
+from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
+from securechain_ingest.registries.kit.semver import VersionKey, is_prerelease, version_key
 from securechain_ingest.registries.npm.constraints import constraints, either
 from securechain_ingest.registries.npm.names import MAX_NAME_LENGTH, identify, scope_of, version_purl
-from securechain_ingest.registries.repository import normalise_repository, vendor_of
-from securechain_ingest.registries.semver import VersionKey, is_prerelease, version_key
 
 _ALIAS: Final = "npm:"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")

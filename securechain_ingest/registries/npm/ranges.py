@@ -12,7 +12,13 @@ import re
 from functools import reduce
 from typing import Final
 
-from securechain_ingest.registries.semver_ranges import EMPTY, EVERYTHING, Interval, comparator, numbers_before_wildcard
+from securechain_ingest.registries.kit.semver_ranges import (
+    EMPTY,
+    EVERYTHING,
+    Interval,
+    comparator,
+    numbers_before_wildcard,
+)
 
 _MAX_NUMBER: Final = 2**53 - 1
 """The largest that JavaScript counts with; with a larger one the whole range is refused."""

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin
 
 from securechain_ingest.errors import Malformed
-from securechain_ingest.registries.json_documents import load_object
-from securechain_ingest.registries.lines import Lines
+from securechain_ingest.registries.kit.json_documents import load_object
+from securechain_ingest.registries.kit.lines import Lines
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(?:Z|\+00:00)?", re.ASCII)
 _LEAF: Final = re.compile(r"/data/(\d{4})\.(\d\d)\.(\d\d)\.(\d\d)\.(\d\d)\.(\d\d)/[^/]*$", re.ASCII)

@@ -19,7 +19,8 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import Malformed, NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.kit.concurrency import for_each
+from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.nuget import names, service_index
 from securechain_ingest.registries.nuget.catalog import normal_stamp, to_the_second
 from securechain_ingest.registries.nuget.feed import NuGetFeed
@@ -27,7 +28,6 @@ from securechain_ingest.registries.nuget.import_names import WINDOW_BYTES, read_
 from securechain_ingest.registries.nuget.registration import Registration, newest, package_of, parse_registration
 from securechain_ingest.registries.nuget.service_index import Services
 from securechain_ingest.registries.protocol import Unchanged
-from securechain_ingest.registries.together import for_each
 
 logger = structlog.get_logger(__name__)
 

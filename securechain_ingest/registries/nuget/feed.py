@@ -12,6 +12,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.nuget.catalog import (
     Event,
     Index,
@@ -23,7 +24,6 @@ from securechain_ingest.registries.nuget.catalog import (
 )
 from securechain_ingest.registries.nuget.listed import Met
 from securechain_ingest.registries.nuget.service_index import default_services, find_services
-from securechain_ingest.registries.together import for_each
 
 _AT_ONCE: Final = 8
 """Pages asked for together: there are more than twenty thousand."""

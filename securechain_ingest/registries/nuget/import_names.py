@@ -19,7 +19,7 @@ from securechain_ingest.archives.zip_directory import ZipMember
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import clean, import_names
+from securechain_ingest.registries.kit.import_name_rules import clean, import_names
 from securechain_ingest.registries.nuget.assemblies import Assembly, read_assembly
 from securechain_ingest.registries.nuget.frameworks import Preference, preference
 from securechain_ingest.registries.nuget.nuspec import Nuspec, parse_nuspec

@@ -9,8 +9,8 @@ from lxml import etree
 
 from securechain_ingest.errors import Malformed
 from securechain_ingest.model import NOT_AVAILABLE
-from securechain_ingest.registries.repository import normalise_repository
-from securechain_ingest.registries.xml_documents import load_xml
+from securechain_ingest.registries.kit.repository import normalise_repository
+from securechain_ingest.registries.kit.xml_documents import load_xml
 
 
 @dataclass(frozen=True, slots=True)

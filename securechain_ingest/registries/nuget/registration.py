@@ -17,13 +17,13 @@ from urllib.parse import quote, unquote, urldefrag, urljoin
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
-from securechain_ingest.registries.dates import utc_seconds
-from securechain_ingest.registries.json_documents import load_object
+from securechain_ingest.registries.kit.dates import utc_seconds
+from securechain_ingest.registries.kit.json_documents import load_object
+from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
 from securechain_ingest.registries.nuget.catalog import leaf_stamp, normal_stamp
 from securechain_ingest.registries.nuget.constraints import constraints
 from securechain_ingest.registries.nuget.names import identify, version_purl
 from securechain_ingest.registries.nuget.versions import VersionKey, is_version, normal_version, version_key
-from securechain_ingest.registries.repository import normalise_repository, vendor_of
 
 _UNLISTED: Final = "1900-01-01"
 _BEFORE_ANY: Final = "2000"

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries.json_documents import load_object
+from securechain_ingest.registries.kit.json_documents import load_object
 
 PATH: Final = "v3/index.json"
 NEAR_NAMES: Final = 5

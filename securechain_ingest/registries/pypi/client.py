@@ -24,7 +24,8 @@ from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.freshness import is_uncached
 from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.kit.concurrency import for_each
+from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi import names
 from securechain_ingest.registries.pypi.documents import (
@@ -42,7 +43,6 @@ from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.registries.pypi.package import assemble
 from securechain_ingest.registries.pypi.requirements import Declared, requirements_of_metadata
 from securechain_ingest.registries.pypi.source_names import read_sdist
-from securechain_ingest.registries.together import for_each
 
 logger = structlog.get_logger(__name__)
 

@@ -16,12 +16,12 @@ import orjson
 
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef
-from securechain_ingest.registries.dates import utc_seconds
-from securechain_ingest.registries.json_documents import loads
+from securechain_ingest.registries.kit.dates import utc_seconds
+from securechain_ingest.registries.kit.json_documents import loads
+from securechain_ingest.registries.kit.repository import normalise_repository
 from securechain_ingest.registries.pypi.filenames import comparable, version_in
 from securechain_ingest.registries.pypi.names import identify
 from securechain_ingest.registries.pypi.requirements import Declared, read_requirements
-from securechain_ingest.registries.repository import normalise_repository
 
 # PEP 753: labels are compared in lower case without punctuation; its own and those that were common before it.
 _SOURCE_LABELS: Final = ("source", "repository", "sourcecode", "github", "code", "gitlab", "bitbucket", "git", "repo")

@@ -18,8 +18,8 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient, Response
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, paged
-from securechain_ingest.registries.json_documents import load_object
-from securechain_ingest.registries.lines import Lines
+from securechain_ingest.registries.kit.json_documents import load_object
+from securechain_ingest.registries.kit.lines import Lines
 
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
 _PARSE_TIMEOUT_S: Final = 120.0

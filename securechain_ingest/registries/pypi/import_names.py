@@ -24,7 +24,7 @@ from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import MAX_NAMES, import_names
+from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES, import_names
 from securechain_ingest.registries.pypi.core_metadata import read_headers
 from securechain_ingest.registries.pypi.layout import folders_around, normal_path
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from packaging.version import Version as Pep440Version
 
 from securechain_ingest.model import NOT_AVAILABLE, Package, PackageRef, Requirement, Version
+from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.pypi.documents import File, Project
 from securechain_ingest.registries.pypi.files import artifacts, can_be_taken
 from securechain_ingest.registries.pypi.names import version_purl
-from securechain_ingest.registries.repository import vendor_of
 
 
 def assemble(

@@ -14,9 +14,9 @@ import orjson
 
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import Package
-from securechain_ingest.registries.dates import utc_seconds
-from securechain_ingest.registries.json_documents import loads
-from securechain_ingest.registries.repository import vendor_of
+from securechain_ingest.registries.kit.dates import utc_seconds
+from securechain_ingest.registries.kit.json_documents import loads
+from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.rubygems.names import identify
 from securechain_ingest.registries.rubygems.repository import repository_of
 

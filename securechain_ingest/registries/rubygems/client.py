@@ -21,7 +21,7 @@ from securechain_ingest.errors import Stale, UpstreamError
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
-from securechain_ingest.registries.import_name_rules import clean
+from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems import names
 from securechain_ingest.registries.rubygems.api import MAX_DOCUMENT_BYTES, completed, document_for, found_names

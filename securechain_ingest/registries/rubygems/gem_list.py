@@ -17,7 +17,7 @@ from typing import Final
 
 from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.feed import Change, Listed, ListingPage, paged
-from securechain_ingest.registries.lines import Lines
+from securechain_ingest.registries.kit.lines import Lines
 
 _HEADER_END: Final = b"---\n"
 _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")

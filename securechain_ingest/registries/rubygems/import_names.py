@@ -20,7 +20,7 @@ from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.archives.tars import iterate_plain_tar
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.import_name_rules import MAX_NAMES, clean, import_names
+from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES, clean, import_names
 from securechain_ingest.registries.rubygems.gemspec import Gemspec, parse_gemspec
 
 WINDOW_BYTES: Final = 64 * 1024

@@ -18,9 +18,9 @@ from typing import Final
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
-from securechain_ingest.registries.dates import utc_seconds
-from securechain_ingest.registries.digests import sha256
-from securechain_ingest.registries.lines import Lines
+from securechain_ingest.registries.kit.dates import utc_seconds
+from securechain_ingest.registries.kit.digests import sha256
+from securechain_ingest.registries.kit.lines import Lines
 from securechain_ingest.registries.rubygems.constraints import constraints
 from securechain_ingest.registries.rubygems.names import identify, version_purl
 from securechain_ingest.registries.rubygems.platforms import RUBY, split_platform

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from securechain_ingest.model import NOT_AVAILABLE
-from securechain_ingest.registries.repository import normalise_repository
+from securechain_ingest.registries.kit.repository import normalise_repository
 
 _LINKS: Final = (
     "source_code_uri",

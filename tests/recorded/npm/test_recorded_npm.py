@@ -14,10 +14,10 @@ from univers.versions import SemverVersion
 
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.model import Package
+from securechain_ingest.registries.kit.semver import version_key
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import NPM, identify
 from securechain_ingest.registries.npm.packument import parse_packument
-from securechain_ingest.registries.semver import version_key
 from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "npm"

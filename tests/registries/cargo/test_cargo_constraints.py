@@ -9,7 +9,7 @@ from univers.version_range import NpmVersionRange
 from univers.versions import SemverVersion
 
 from securechain_ingest.registries.cargo.constraints import constraints, joined
-from securechain_ingest.registries.semver_ranges import MAX_RANGE_LENGTH, NOTHING
+from securechain_ingest.registries.kit.semver_ranges import MAX_RANGE_LENGTH, NOTHING
 
 SAMPLE = [
     *("0.0.0", "0.0.1", "0.0.2", "0.0.3", "0.1.0", "0.1.2", "0.2.0", "0.2.5", "0.3.0"),

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.model import Package
-from securechain_ingest.registries import parts
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, unpack
+from securechain_ingest.registries.kit import large_files
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.index_records import revision
@@ -135,7 +135,7 @@ async def test_a_server_without_ranges_gives_the_index_in_one_piece(site: FeedSi
 
 
 async def test_a_download_that_broke_off_is_gone_on_with(site: FeedSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "PART_BYTES", 8)
+    monkeypatch.setattr(large_files, "PART_BYTES", 8)
     site.serve(history(*((f"g:a{number}", "1") for number in range(200))))
     reading = asyncio.create_task(listed(site.feed))
     await until(lambda: len(site.server.requests) >= 10)

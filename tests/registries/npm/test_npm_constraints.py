@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from univers.version_range import NpmVersionRange
 from univers.versions import SemverVersion
 
+from securechain_ingest.registries.kit.semver_ranges import MAX_RANGE_LENGTH, NOTHING
 from securechain_ingest.registries.npm.constraints import constraints, either
-from securechain_ingest.registries.semver_ranges import MAX_RANGE_LENGTH, NOTHING
 
 TABLE = json.loads((Path(__file__).parent / "node_semver_ranges.json").read_text())
 ADMITTED: dict[str, list[str] | None] = TABLE["admitted"]

@@ -12,7 +12,7 @@ import pytest
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.errors import ArchiveRefused
-from securechain_ingest.registries.import_name_rules import MAX_NAMES
+from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.import_names import read_tarball
 

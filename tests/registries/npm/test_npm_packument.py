@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import IngestError, Malformed, NotFound
 from securechain_ingest.model import Package
-from securechain_ingest.registries.dates import utc_seconds
+from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument, requirements
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from securechain_ingest.registries.kit.semver import version_key
+from securechain_ingest.registries.kit.semver_ranges import Interval
 from securechain_ingest.registries.npm.constraints import constraints
 from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
-from securechain_ingest.registries.semver import version_key
-from securechain_ingest.registries.semver_ranges import Interval
 
 _NPM = shutil.which("npm")
 _NODE_SEMVER = Path(_NPM or "").resolve().parents[1] / "node_modules" / "semver" if _NPM else Path("nowhere")

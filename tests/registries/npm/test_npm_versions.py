@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from univers.versions import InvalidVersion, SemverVersion
 
+from securechain_ingest.registries.kit.semver import is_prerelease, version_key
 from securechain_ingest.registries.npm.names import NPM
-from securechain_ingest.registries.semver import is_prerelease, version_key
 
 _number = st.integers(0, 30).map(str)
 _identifier = st.one_of(_number, st.text("abAB-019", min_size=1, max_size=4))

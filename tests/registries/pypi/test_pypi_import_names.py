@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from securechain_ingest.archives.remote import tail_window
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.errors import ArchiveRefused
-from securechain_ingest.registries.import_name_rules import MAX_NAMES
+from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.pypi.client import PyPI
 from securechain_ingest.registries.pypi.import_names import module_of, read_wheel
 from securechain_ingest.registries.pypi.source_names import read_sdist

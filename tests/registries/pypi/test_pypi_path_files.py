@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from securechain_ingest.registries.import_name_rules import MAX_NAMES
+from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.pypi.import_names import module_of, names_of, read_wheel
 from securechain_ingest.registries.pypi.source_names import read_sdist
 from tests.registries.pypi.archives import LIMITS, METADATA, names_of_wheel, tarred, zipped

@@ -15,7 +15,7 @@ import pytest
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.errors import ArchiveRefused
-from securechain_ingest.registries.import_name_rules import MAX_NAMES
+from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES
 from securechain_ingest.registries.rubygems.client import RubyGems
 from securechain_ingest.registries.rubygems.import_names import (
     MAX_METADATA_BYTES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from securechain_ingest.registries.import_name_rules import MAX_NAMES, clean, import_names
+from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES, clean, import_names
 
 
 def test_names_are_sorted_and_unique() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, TooLarge
-from securechain_ingest.registries.json_documents import load_object, loads
+from securechain_ingest.registries.kit.json_documents import load_object, loads
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument
 from securechain_ingest.settings import ArchiveSettings

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from securechain_ingest.model import ANY
-from securechain_ingest.registries.semver import VersionKey, version_key
+from securechain_ingest.registries.kit.semver import VersionKey, version_key
 
 NOTHING: Final = "<0.0.0-0"
 """The empty range, as node-semver writes it."""

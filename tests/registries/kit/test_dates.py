@@ -2,7 +2,7 @@
 
 import pytest
 
-from securechain_ingest.registries.dates import http_date_seconds, utc_seconds
+from securechain_ingest.registries.kit.dates import http_date_seconds, utc_seconds
 
 
 def test_a_date_of_the_first_centuries_has_four_digits_of_a_year() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechain_ingest.registries.repository import normalise_repository, vendor_of
+from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
 
 
 @pytest.mark.parametrize(
