@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
@@ -67,10 +67,43 @@ async def fed(make: FeedClass, server: Server, folder: Path) -> AsyncIterator[Fe
 
 
 @dataclass(frozen=True)
-class FeedSite:
-    """A feed, and the made registry that it asks."""
+class Site:
+    """A made registry, and what asks it."""
 
     server: Server
+
+    def targets(self) -> list[str]:
+        """What was asked for: path and query of each request."""
+        return [request.target for request in self.server.requests]
+
+
+@dataclass(frozen=True)
+class RegistrySite(Site, Generic[Client]):
+    """With a registry's client."""
+
+    registry: Client
+
+    async def fetched(self, name: str) -> Package:
+        """What the client answers about a package that the graph lacks."""
+        return await first_visit(self.registry, name)
+
+
+@asynccontextmanager
+async def registry_site(
+    make: Callable[[HttpClient, ArchiveReader, ParserPool], Client], server: Server, spool_dir: Path, world: World
+) -> AsyncIterator[RegistrySite[Client]]:
+    """A client and the world that it asks, without faults; no request has been made yet."""
+    server.faults.clear()
+    server.replace(world)
+    server.requests.clear()
+    async with connected(make, server, spool_dir) as registry:
+        yield RegistrySite(server, registry)
+
+
+@dataclass(frozen=True)
+class FeedSite(Site):
+    """With a feed."""
+
     feed: Feed
     folder: Path
     """Where the feed keeps what it has to keep."""
@@ -82,10 +115,6 @@ class FeedSite:
         """Serve another past from now on, and forget the requests so far."""
         self.server.replace(World(self.packages, histories={self.ecosystem: past}))
         self.server.requests.clear()
-
-    def targets(self) -> list[str]:
-        """What was asked for."""
-        return [request.target for request in self.server.requests]
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,8 @@ from securechain_ingest.model import Package
 from securechain_ingest.registries import named_package
 from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.protocol import Unchanged
-from tests.registries.asking import connected, first_visit, known
-from tests.registry_server import Fault, Kind, Server, Shape, World, cargo, generate, serve
+from tests.registries.asking import RegistrySite, known, registry_site
+from tests.registry_server import Fault, Kind, Server, Shape, World, cargo, generate
 
 TWICE = (
     cargo.Dependency("other-crate", "^0.14", "^0.14 || ^0.15", alias="other_014"),
@@ -49,38 +49,24 @@ BROKEN = cargo.Crate("b", (cargo.Version("1.0.0", archive=False),))
 WORLD = World((SPELLED, YANKED, LARGE, EMPTY, BROKEN))
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    cargo: Cargo
-
-    def paths(self) -> list[str]:
-        return [f"{request.endpoint}{request.target}" for request in self.server.requests]
+Site = RegistrySite[Cargo]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(WORLD) as running:
-        yield running
+def paths(site: Site) -> list[str]:
+    """What was asked for, with the endpoint's key before it: the index and the archives are two hosts."""
+    return [f"{request.endpoint}{request.target}" for request in site.server.requests]
 
 
 @pytest_asyncio.fixture
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.replace(WORLD)
-    server.requests.clear()
-    server.faults.clear()
-    async with connected(Cargo, server, tmp_path) as registry:
-        yield Site(server, registry)
-
-
-async def fetched(site: Site, name: str) -> Package:
-    return await first_visit(site.cargo, name)
+    async with registry_site(Cargo, server, tmp_path, WORLD) as site:
+        yield site
 
 
 async def check(site: Site, expected: cargo.Crate) -> None:
     """The package is what its author published."""
-    package = await fetched(site, expected.name)
-    names = await site.cargo.import_names(package)
+    package = await site.fetched(expected.name)
+    names = await site.registry.import_names(package)
     truth = expected.truth()
 
     assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
@@ -106,10 +92,10 @@ async def check(site: Site, expected: cargo.Crate) -> None:
 
 
 async def test_a_crate_takes_one_request_to_the_index_and_one_for_its_archive(site: Site) -> None:
-    package = await fetched(site, "some-crate")
-    names = await site.cargo.import_names(package)
+    package = await site.fetched("some-crate")
+    names = await site.registry.import_names(package)
 
-    assert site.paths() == [
+    assert paths(site) == [
         "crates_index/so/me/some-crate",
         "crates_static/crates/Some-Crate/Some-Crate-0.2.0%2Bmeta.1.crate",
     ]
@@ -134,15 +120,15 @@ async def test_generated_crates_are_what_their_authors_published(site: Site) -> 
 
 
 async def test_the_repository_comes_from_the_archives_manifest(site: Site) -> None:
-    package = await fetched(site, "some-crate")
+    package = await site.fetched("some-crate")
 
     assert (package.repository_url, package.vendor) == (None, None)
-    assert (await site.cargo.import_names(package)).repository_url == "https://github.com/some-owner/some-repo"
+    assert (await site.registry.import_names(package)).repository_url == "https://github.com/some-owner/some-repo"
 
 
 async def test_development_and_build_dependencies_are_no_requirements(site: Site) -> None:
     """Upstream mixes all kinds."""
-    package = await fetched(site, "some-crate")
+    package = await site.fetched("some-crate")
     newest = package.versions[-1].requirements
 
     assert newest is not None
@@ -150,18 +136,18 @@ async def test_development_and_build_dependencies_are_no_requirements(site: Site
 
 
 async def test_a_crate_that_did_not_change_is_confirmed_without_its_document(site: Site) -> None:
-    package = await fetched(site, "some-crate")
-    answer = await site.cargo.fetch(site.cargo.identify("some-crate"), known(package))
+    package = await site.fetched("some-crate")
+    answer = await site.registry.fetch(site.registry.identify("some-crate"), known(package))
 
     assert answer == Unchanged(package.ref)
     assert [request.status for request in site.server.requests] == [200, 304]
 
 
 async def test_a_new_version_is_seen_at_the_second_visit(site: Site) -> None:
-    package = await fetched(site, "yanked")
+    package = await site.fetched("yanked")
     more = cargo.Crate("yanked", (*YANKED.versions, cargo.Version("3.0.0")))
     site.server.replace(World((more,)))
-    answer = await site.cargo.fetch(package.ref, known(package))
+    answer = await site.registry.fetch(package.ref, known(package))
 
     assert isinstance(answer, Package)
     assert [version.name for version in answer.versions] == ["1.0.0", "2.0.0-a", "3.0.0"]
@@ -171,17 +157,17 @@ async def test_a_new_version_is_seen_at_the_second_visit(site: Site) -> None:
 @pytest.mark.parametrize("name", ["never-published", "some_crate", "ab"])
 async def test_a_crate_that_the_registry_does_not_have_is_not_found(site: Site, name: str) -> None:
     with pytest.raises(NotFound):
-        await fetched(site, name)
+        await site.fetched(name)
 
 
 async def test_the_other_spelling_of_a_name_is_near(site: Site) -> None:
-    assert await site.cargo.near_names(site.cargo.identify("some_crate")) == ("Some-Crate",)
-    assert site.paths() == ["crates_index/so/me/some-crate"]
+    assert await site.registry.near_names(site.registry.identify("some_crate")) == ("Some-Crate",)
+    assert paths(site) == ["crates_index/so/me/some-crate"]
 
 
 @pytest.mark.parametrize(("name", "requests"), [("absent", 0), ("not-there", 1), ("a_b", 1)])
 async def test_a_name_without_a_neighbour_has_no_near_names(site: Site, name: str, requests: int) -> None:
-    assert await site.cargo.near_names(site.cargo.identify(name)) == ()
+    assert await site.registry.near_names(site.registry.identify(name)) == ()
     assert len(site.server.requests) == requests
 
 
@@ -189,7 +175,7 @@ async def test_a_rate_limit_is_told_with_its_delay(site: Site) -> None:
     site.server.faults.add(Fault("/so/*", Kind.STATUS, status=429, retry_after="7"))
 
     with pytest.raises(RateLimited) as caught:
-        await fetched(site, "some-crate")
+        await site.fetched("some-crate")
     assert caught.value.delay_s == 7
 
 
@@ -198,45 +184,45 @@ async def test_a_damaged_index_file_is_malformed_and_no_version_is_skipped(site:
     site.server.faults.add(Fault("/3/l/lrg", kind))
 
     with pytest.raises(Malformed):
-        await fetched(site, "lrg")
+        await site.fetched("lrg")
 
 
 async def test_an_archive_that_has_not_the_digest_of_its_line_cannot_be_read_now(site: Site) -> None:
-    package = await fetched(site, "some-crate")
-    other = await fetched(site, "lrg")
+    package = await site.fetched("some-crate")
+    other = await site.fetched("lrg")
     assert all(artifact.sha256 for artifact in (*package.artifacts, *other.artifacts))
     swapped = replace(package, artifacts=(replace(package.artifacts[0], sha256=other.artifacts[0].sha256),))
     with pytest.raises(Unavailable, match="SHA-256"):
-        await site.cargo.import_names(swapped)
+        await site.registry.import_names(swapped)
     unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))
-    assert await site.cargo.import_names(unknown) == await site.cargo.import_names(package)
+    assert await site.registry.import_names(unknown) == await site.registry.import_names(package)
 
 
 async def test_an_archive_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
-    package = await fetched(site, "b")
+    package = await site.fetched("b")
 
     with pytest.raises(NotFound):
-        await site.cargo.import_names(package)
-    assert site.cargo.fallback_names(site.cargo.identify("b-c")) == ("b_c",)
+        await site.registry.import_names(package)
+    assert site.registry.fallback_names(site.registry.identify("b-c")) == ("b_c",)
 
 
 @pytest.mark.parametrize("kind", [Kind.TRUNCATED, Kind.HTML])
 async def test_what_was_spoilt_on_its_way_is_told_by_its_digest_from_an_archive_that_is_damaged(
     site: Site, kind: Kind
 ) -> None:
-    package = await fetched(site, "some-crate")
+    package = await site.fetched("some-crate")
     unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))
     for each, error in ((package, Unavailable), (unknown, ArchiveRefused)):
         site.server.faults.add(Fault("/crates/*", kind))
         with pytest.raises(error):
-            await site.cargo.import_names(each)
+            await site.registry.import_names(each)
 
 
 async def test_a_package_without_artifacts_is_known_by_its_name(site: Site) -> None:
-    package = Package(site.cargo.identify("a-b"), None, None, (), (), None)
+    package = Package(site.registry.identify("a-b"), None, None, (), (), None)
 
-    assert (await site.cargo.import_names(package)).names == ("a_b",)
-    assert site.paths() == []
+    assert (await site.registry.import_names(package)).names == ("a_b",)
+    assert paths(site) == []
 
 
 @pytest.mark.parametrize("text", ["cargo:Serde_JSON", "crates:serde_JSON", "pkg:cargo/serde_json"])

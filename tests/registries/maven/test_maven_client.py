@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,8 @@ from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavaila
 from securechain_ingest.model import Package, Version
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.protocol import Unchanged
-from tests.registries.asking import connected, first_visit, known
-from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, maven, serve
+from tests.registries.asking import RegistrySite, known, registry_site
+from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, maven
 
 
 def managed(*dependencies: str) -> str:
@@ -109,32 +109,18 @@ BROKEN = maven.Package("org.made:broken", (maven.Version("1.0", has_jar=False),)
 WORLD = World((BOM, PARENT, CHILD, SIBLING, MOVED, LARGE, HOLES, MANAGING, BUNDLE, BROKEN))
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    maven: Maven
-
-    def paths(self) -> list[str]:
-        return [request.target.rpartition("/")[2] for request in self.server.requests]
+Site = RegistrySite[Maven]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(WORLD) as running:
-        yield running
+def files(site: Site) -> list[str]:
+    """The file names that were asked for."""
+    return [target.rpartition("/")[2] for target in site.targets()]
 
 
 @pytest_asyncio.fixture
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.requests.clear()
-    server.faults.clear()
-    server.replace(WORLD)
-    async with connected(Maven, server, tmp_path) as registry:
-        yield Site(server, registry)
-
-
-async def fetched(site: Site, name: str) -> Package:
-    return await first_visit(site.maven, name)
+    async with registry_site(Maven, server, tmp_path, WORLD) as site:
+        yield site
 
 
 def edges(version: Version) -> dict[str, str] | None:
@@ -144,10 +130,10 @@ def edges(version: Version) -> dict[str, str] | None:
 
 
 async def test_a_package_takes_one_request_and_one_a_pom_and_one_for_its_names(site: Site) -> None:
-    package = await fetched(site, "org.made:Child")
-    names = await site.maven.import_names(package)
+    package = await site.fetched("org.made:Child")
+    names = await site.registry.import_names(package)
 
-    assert Counter(site.paths()) == Counter(
+    assert Counter(files(site)) == Counter(
         [
             "maven-metadata.xml",
             "Child-1.0.pom",
@@ -164,16 +150,16 @@ async def test_a_package_takes_one_request_and_one_a_pom_and_one_for_its_names(s
 
 
 async def test_parents_and_boms_are_read_once_for_all_packages(site: Site) -> None:
-    await fetched(site, "org.made:Child")
+    await site.fetched("org.made:Child")
     site.server.requests.clear()
-    await fetched(site, "org.made:sibling")
+    await site.fetched("org.made:sibling")
 
-    assert site.paths() == ["maven-metadata.xml", "sibling-1.0.pom"]
+    assert files(site) == ["maven-metadata.xml", "sibling-1.0.pom"]
 
 
 @pytest.mark.parametrize("expected", [CHILD, SIBLING, MOVED, LARGE, MANAGING, BUNDLE], ids=lambda package: package.name)
 async def test_a_package_is_what_its_author_published(site: Site, expected: maven.Package) -> None:
-    package = await fetched(site, expected.name)
+    package = await site.fetched(expected.name)
     truth = expected.truth()
 
     assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
@@ -199,8 +185,8 @@ async def test_everything_in_a_generated_repository_is_as_it_was_made(site: Site
     site.server.replace(world)
 
     for purl, truth in world.truth().items():
-        package = await fetched(site, truth.registry_name)
-        names = await site.maven.import_names(package)
+        package = await site.fetched(truth.registry_name)
+        names = await site.registry.import_names(package)
         assert (package.vendor, package.repository_url) == (truth.vendor, truth.repository_url), purl
         found = {version.name: (version.release_date, edges(version)) for version in package.versions}
         expected = {
@@ -212,9 +198,9 @@ async def test_everything_in_a_generated_repository_is_as_it_was_made(site: Site
 
 
 async def test_a_package_that_did_not_change_is_confirmed_without_its_versions(site: Site) -> None:
-    package = await fetched(site, "org.made:large")
+    package = await site.fetched("org.made:large")
     site.server.requests.clear()
-    answer = await site.maven.fetch(package.ref, known(package))
+    answer = await site.registry.fetch(package.ref, known(package))
 
     assert answer == Unchanged(package.ref, package.revision)
     assert [(request.status, request.target) for request in site.server.requests] == [
@@ -223,22 +209,22 @@ async def test_a_package_that_did_not_change_is_confirmed_without_its_versions(s
 
 
 async def test_a_list_with_another_date_and_the_same_versions_is_no_change(site: Site) -> None:
-    package = await fetched(site, "org.made:large")
+    package = await site.fetched("org.made:large")
     site.server.requests.clear()
-    answer = await site.maven.fetch(package.ref, replace(known(package), validator='"another"'))
+    answer = await site.registry.fetch(package.ref, replace(known(package), validator='"another"'))
 
     assert answer == Unchanged(package.ref, package.revision)
-    assert site.paths() == ["maven-metadata.xml"]
+    assert files(site) == ["maven-metadata.xml"]
 
 
 async def test_of_a_known_package_only_the_new_versions_are_asked_for(site: Site) -> None:
-    package = await fetched(site, "org.made:Child")
+    package = await site.fetched("org.made:Child")
     newer = replace(CHILD, versions=(*CHILD.versions, maven.Version("4.0", (maven.need("org.made:thing", "9"),))))
     site.server.replace(World((BOM, PARENT, newer)))
     site.server.requests.clear()
-    answer = await site.maven.fetch(package.ref, known(package))
+    answer = await site.registry.fetch(package.ref, known(package))
 
-    assert site.paths() == ["maven-metadata.xml", "Child-4.0.pom"]
+    assert files(site) == ["maven-metadata.xml", "Child-4.0.pom"]
     assert isinstance(answer, Package)
     assert {version.name: edges(version) for version in answer.versions} == {
         "1.0": None,
@@ -250,10 +236,10 @@ async def test_of_a_known_package_only_the_new_versions_are_asked_for(site: Site
 
 
 async def test_a_late_fix_of_an_old_line_leaves_the_repository_and_the_jar_as_they_were(site: Site) -> None:
-    package = await fetched(site, "org.made:Child")
+    package = await site.fetched("org.made:Child")
     fixed = replace(CHILD, versions=(CHILD.versions[0], maven.Version("1.0.1"), *CHILD.versions[1:]))
     site.server.replace(World((BOM, PARENT, fixed)))
-    answer = await site.maven.fetch(package.ref, known(package))
+    answer = await site.registry.fetch(package.ref, known(package))
 
     assert isinstance(answer, Package)
     assert (answer.repository_url, answer.vendor) == (None, None)
@@ -261,8 +247,8 @@ async def test_a_late_fix_of_an_old_line_leaves_the_repository_and_the_jar_as_th
 
 
 async def test_a_known_package_is_asked_for_by_its_own_spelling(site: Site) -> None:
-    package = await fetched(site, "org.made:Child")
-    answer = await site.maven.fetch(site.maven.identify("org.made:child"), known(package))
+    package = await site.fetched("org.made:Child")
+    answer = await site.registry.fetch(site.registry.identify("org.made:child"), known(package))
 
     assert answer == Unchanged(package.ref, package.revision)
 
@@ -270,13 +256,13 @@ async def test_a_known_package_is_asked_for_by_its_own_spelling(site: Site) -> N
 @pytest.mark.parametrize("name", ["org.made:nothing", "org.made:child", "org.made:parent", "nowhere:at-all"])
 async def test_a_package_that_the_repository_does_not_have_is_not_found(site: Site, name: str) -> None:
     with pytest.raises(NotFound):
-        await fetched(site, name)
+        await site.fetched(name)
 
 
 async def test_a_lower_case_name_finds_the_registrys_spelling_by_one_listing(site: Site) -> None:
-    ref = site.maven.identify("org.made:child")
+    ref = site.registry.identify("org.made:child")
 
-    assert await site.maven.near_names(ref) == ("org.made:Child",)
+    assert await site.registry.near_names(ref) == ("org.made:Child",)
     assert [request.target for request in site.server.requests] == ["/org/made/"]
 
 
@@ -284,14 +270,14 @@ async def test_a_lower_case_name_finds_the_registrys_spelling_by_one_listing(sit
     ("name", "near"), [("org.made:siblings", "org.made:sibling"), ("org.made:x", None), ("never.made:x", None)]
 )
 async def test_near_names_are_those_of_the_group(site: Site, name: str, near: str | None) -> None:
-    assert await site.maven.near_names(site.maven.identify(name)) == ((near,) if near else ())
+    assert await site.registry.near_names(site.registry.identify(name)) == ((near,) if near else ())
 
 
 async def test_a_repository_that_asks_for_fewer_requests_is_given_the_time_it_wants(site: Site) -> None:
     site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", Kind.STATUS, status=429, retry_after="7"))
 
     with pytest.raises(RateLimited) as failure:
-        await fetched(site, "org.made:large")
+        await site.fetched("org.made:large")
     assert failure.value.delay_s == 7
 
 
@@ -299,19 +285,19 @@ async def test_a_pom_that_cannot_be_read_now_fails_the_package_and_not_its_requi
     site.server.faults.add(Fault("/org/made/large/1.7/*", Kind.STATUS, status=403))
 
     with pytest.raises(Unavailable):
-        await fetched(site, "org.made:large")
+        await site.fetched("org.made:large")
 
 
 async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
     site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", Kind.HTML))
 
     with pytest.raises(Malformed):
-        await fetched(site, "org.made:large")
+        await site.fetched("org.made:large")
 
 
 async def test_versions_without_a_readable_pom_or_parent_stay_and_are_reported(site: Site) -> None:
     with capture_logs() as lines:
-        package = await fetched(site, "org.made:holes")
+        package = await site.fetched("org.made:holes")
 
     assert {version.name: edges(version) for version in package.versions} == {
         "1": None,
@@ -330,8 +316,8 @@ async def test_versions_without_a_readable_pom_or_parent_stay_and_are_reported(s
 
 async def test_a_page_of_a_proxy_in_place_of_a_parent_is_not_remembered(site: Site) -> None:
     site.server.faults.add(Fault("/org/made/parent/1/*", Kind.HTML))
-    first = await fetched(site, "org.made:sibling")
-    second = await fetched(site, "org.made:sibling")
+    first = await site.fetched("org.made:sibling")
+    second = await site.fetched("org.made:sibling")
 
     assert [edges(package.versions[0]) for package in (first, second)] == [
         {"pkg:maven/org.made/thing": "any"},
@@ -340,18 +326,18 @@ async def test_a_page_of_a_proxy_in_place_of_a_parent_is_not_remembered(site: Si
 
 
 async def test_a_jar_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
-    package = await fetched(site, "org.made:broken")
+    package = await site.fetched("org.made:broken")
 
     with pytest.raises(NotFound):
-        await site.maven.import_names(package)
-    assert site.maven.fallback_names(package.ref) == ("org.made",)
+        await site.registry.import_names(package)
+    assert site.registry.fallback_names(package.ref) == ("org.made",)
 
 
 @pytest.mark.parametrize("name", ["org.made:bundle", "old.made:thing"])
 async def test_a_package_without_a_file_is_known_by_its_group(site: Site, name: str) -> None:
-    package = await fetched(site, name)
+    package = await site.fetched(name)
     site.server.requests.clear()
 
     assert package.artifacts == ()
-    assert (await site.maven.import_names(package)).names == (name.partition(":")[0],)
-    assert site.paths() == []
+    assert (await site.registry.import_names(package)).names == (name.partition(":")[0],)
+    assert files(site) == []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound
 from securechain_ingest.model import Package
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.protocol import Unchanged
-from tests.registries.asking import connected, first_visit, known
-from tests.registry_server import Fault, Kind, Need, Server, World, npm, serve
+from tests.registries.asking import RegistrySite, known, registry_site
+from tests.registry_server import Fault, Kind, Need, Server, World, npm
 
 SCOPED = npm.Package(
     "@Some-Scope/Package",
@@ -37,38 +36,20 @@ BROKEN = npm.Package("broken", (npm.Version("1.0.0", tarball=False),))
 WORLD = World((SCOPED, LARGE, GONE, BROKEN))
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    npm: Npm
-
-    def paths(self) -> list[str]:
-        return [request.target for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(WORLD) as running:
-        yield running
+Site = RegistrySite[Npm]
 
 
 @pytest_asyncio.fixture
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.requests.clear()
-    server.faults.clear()
-    async with connected(Npm, server, tmp_path) as registry:
-        yield Site(server, registry)
-
-
-async def fetched(site: Site, name: str) -> Package:
-    return await first_visit(site.npm, name)
+    async with registry_site(Npm, server, tmp_path, WORLD) as site:
+        yield site
 
 
 async def test_a_package_takes_one_request_for_its_document_and_one_for_its_tarball(site: Site) -> None:
-    package = await fetched(site, "@Some-Scope/Package")
-    names = await site.npm.import_names(package)
+    package = await site.fetched("@Some-Scope/Package")
+    names = await site.registry.import_names(package)
 
-    assert site.paths() == ["/@Some-Scope%2FPackage", "/@Some-Scope/Package/-/Package-2.0.0.tgz"]
+    assert site.targets() == ["/@Some-Scope%2FPackage", "/@Some-Scope/Package/-/Package-2.0.0.tgz"]
     assert [request.defect for request in site.server.requests] == [None, None]
     assert site.server.requests[0].headers["accept"] == "application/json"
     assert names.names == ("@Some-Scope/Package", "@Some-Scope/Package/lib/feature")
@@ -76,7 +57,7 @@ async def test_a_package_takes_one_request_for_its_document_and_one_for_its_tarb
 
 @pytest.mark.parametrize("expected", [SCOPED, LARGE], ids=lambda package: package.name)
 async def test_a_package_is_what_its_author_published(site: Site, expected: npm.Package) -> None:
-    package = await fetched(site, expected.name)
+    package = await site.fetched(expected.name)
     truth = expected.truth()
 
     assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
@@ -103,16 +84,16 @@ async def test_a_package_is_what_its_author_published(site: Site, expected: npm.
 
 
 async def test_a_package_that_did_not_change_is_confirmed_without_its_document(site: Site) -> None:
-    package = await fetched(site, "large")
-    answer = await site.npm.fetch(package.ref, known(package))
+    package = await site.fetched("large")
+    answer = await site.registry.fetch(package.ref, known(package))
 
     assert answer == Unchanged(package.ref)
     assert [request.status for request in site.server.requests] == [200, 304]
 
 
 async def test_a_known_package_is_asked_for_by_its_own_spelling(site: Site) -> None:
-    package = await fetched(site, "@Some-Scope/Package")
-    answer = await site.npm.fetch(site.npm.identify("@some-scope/package"), known(package))
+    package = await site.fetched("@Some-Scope/Package")
+    answer = await site.registry.fetch(site.registry.identify("@some-scope/package"), known(package))
 
     assert answer == Unchanged(package.ref)
 
@@ -120,34 +101,34 @@ async def test_a_known_package_is_asked_for_by_its_own_spelling(site: Site) -> N
 @pytest.mark.parametrize("name", ["gone", "never-published", "@some-scope/package"])
 async def test_a_package_that_the_registry_does_not_have_is_not_found(site: Site, name: str) -> None:
     with pytest.raises(NotFound):
-        await fetched(site, name)
+        await site.fetched(name)
 
 
 async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
     site.server.faults.add(Fault("/large", Kind.HTML))
 
     with pytest.raises(Malformed):
-        await fetched(site, "large")
+        await site.fetched("large")
 
 
 async def test_a_tarball_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
-    package = await fetched(site, "broken")
+    package = await site.fetched("broken")
 
     with pytest.raises(NotFound):
-        await site.npm.import_names(package)
-    assert site.npm.fallback_names(package.ref) == ("broken",)
+        await site.registry.import_names(package)
+    assert site.registry.fallback_names(package.ref) == ("broken",)
 
 
 async def test_a_tarball_that_breaks_off_is_refused(site: Site) -> None:
-    package = await fetched(site, "large")
+    package = await site.fetched("large")
     site.server.faults.add(Fault("/large/-/*", Kind.TRUNCATED))
 
     with pytest.raises(ArchiveRefused):
-        await site.npm.import_names(package)
+        await site.registry.import_names(package)
 
 
 async def test_a_package_without_artifacts_is_known_by_its_name(site: Site) -> None:
-    package = Package(site.npm.identify("@a/B"), "@a", "n/a", (), (), None)
+    package = Package(site.registry.identify("@a/B"), "@a", "n/a", (), (), None)
 
-    assert (await site.npm.import_names(package)).names == ("@a/B",)
-    assert site.paths() == []
+    assert (await site.registry.import_names(package)).names == ("@a/B",)
+    assert site.targets() == []

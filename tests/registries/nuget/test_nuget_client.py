@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from securechain_ingest.errors import Malformed, NotFound, RateLimited, Stale, U
 from securechain_ingest.model import Package
 from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.protocol import Unchanged
-from tests.registries.asking import connected, first_visit, known
-from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, nuget, serve
+from tests.registries.asking import RegistrySite, known, registry_site
+from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, nuget
 
 ACME = nuget.Package(
     "Acme.Json",
@@ -68,38 +67,20 @@ REGISTRATIONS = "/v3/registration5-gz-semver2"
 SERVICE_INDEX = "/v3/index.json"
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    nuget: NuGet
-
-    def paths(self) -> list[str]:
-        return [request.target for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(WORLD) as running:
-        yield running
+Site = RegistrySite[NuGet]
 
 
 @pytest_asyncio.fixture
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.requests.clear()
-    server.faults.clear()
-    async with connected(NuGet, server, tmp_path) as registry:
-        yield Site(server, registry)
-
-
-async def fetched(site: Site, name: str) -> Package:
-    return await first_visit(site.nuget, name)
+    async with registry_site(NuGet, server, tmp_path, WORLD) as site:
+        yield site
 
 
 async def test_a_package_takes_one_request_for_its_registration_and_one_for_its_nupkg(site: Site) -> None:
-    package = await fetched(site, "ACME.json")
-    found = await site.nuget.import_names(package)
+    package = await site.fetched("ACME.json")
+    found = await site.registry.import_names(package)
 
-    assert site.paths() == [
+    assert site.targets() == [
         SERVICE_INDEX,
         f"{REGISTRATIONS}/acme.json/index.json",
         "/v3-flatcontainer/acme.json/1.1.0/acme.json.1.1.0.nupkg",
@@ -110,15 +91,15 @@ async def test_a_package_takes_one_request_for_its_registration_and_one_for_its_
 
 
 async def test_the_service_index_is_asked_for_once_by_all_packages_together(site: Site) -> None:
-    await asyncio.gather(fetched(site, "acme.json"), fetched(site, "unlisted"), fetched(site, "broken"))
-    await fetched(site, "hostile")
+    await asyncio.gather(site.fetched("acme.json"), site.fetched("unlisted"), site.fetched("broken"))
+    await site.fetched("hostile")
 
-    assert site.paths().count(SERVICE_INDEX) == 1
+    assert site.targets().count(SERVICE_INDEX) == 1
 
 
 @pytest.mark.parametrize("expected", [ACME, LARGE], ids=lambda package: package.id)
 async def test_a_package_is_what_its_author_published(site: Site, expected: nuget.Package) -> None:
-    assert_equal(await fetched(site, expected.id.upper()), expected)
+    assert_equal(await site.fetched(expected.id.upper()), expected)
 
 
 async def test_generated_packages_are_what_the_generator_published(server: Server, site: Site) -> None:
@@ -127,9 +108,9 @@ async def test_generated_packages_are_what_the_generator_published(server: Serve
     try:
         for made in world.packages:
             assert isinstance(made, nuget.Package)
-            package = await fetched(site, made.id)
+            package = await site.fetched(made.id)
             assert_equal(package, made)
-            found = await site.nuget.import_names(package)
+            found = await site.registry.import_names(package)
             assert (found.names, found.error) == (made.import_names, None), made.id
             assert (package.repository_url or found.repository_url or "n/a") == made.repository_url
     finally:
@@ -162,17 +143,17 @@ def assert_equal(package: Package, expected: nuget.Package) -> None:
 
 
 async def test_each_page_that_is_not_inlined_takes_one_request(site: Site) -> None:
-    await fetched(site, "large")
+    await site.fetched("large")
 
-    assert site.paths()[:2] == [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json"]
+    assert site.targets()[:2] == [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json"]
     pages = ("1.0.0/1.0.63", "1.0.64/1.0.127", "1.0.128/1.0.191", "1.0.192/1.1.0")
-    assert sorted(site.paths()[2:]) == sorted(f"{REGISTRATIONS}/large/page/{page}.json" for page in pages)
+    assert sorted(site.targets()[2:]) == sorted(f"{REGISTRATIONS}/large/page/{page}.json" for page in pages)
 
 
 async def test_of_a_large_nupkg_only_pieces_are_fetched(site: Site) -> None:
-    package = await fetched(site, "large")
+    package = await site.fetched("large")
     site.server.requests.clear()
-    found = await site.nuget.import_names(package)
+    found = await site.registry.import_names(package)
 
     assert found.names == ("Large",)
     assert [request.status for request in site.server.requests] == [206, 206]
@@ -181,9 +162,9 @@ async def test_of_a_large_nupkg_only_pieces_are_fetched(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["acme.json", "large"])
 async def test_a_package_that_did_not_change_is_confirmed_without_its_pages(site: Site, name: str) -> None:
-    package = await fetched(site, name)
+    package = await site.fetched(name)
     site.server.requests.clear()
-    answer = await site.nuget.fetch(site.nuget.identify(name), known(package))
+    answer = await site.registry.fetch(site.registry.identify(name), known(package))
 
     assert answer == Unchanged(package.ref)
     assert [(request.target, request.status) for request in site.server.requests] == [
@@ -192,46 +173,46 @@ async def test_a_package_that_did_not_change_is_confirmed_without_its_pages(site
 
 
 async def test_of_a_package_without_listed_versions_the_highest_is_read(site: Site) -> None:
-    package = await fetched(site, "unlisted")
+    package = await site.fetched("unlisted")
 
     assert [(artifact.version, artifact.size) for artifact in package.artifacts] == [("1.0.0", None)]
-    assert (await site.nuget.import_names(package)).names == ("Unlisted",)
+    assert (await site.registry.import_names(package)).names == ("Unlisted",)
 
 
 @pytest.mark.parametrize("name", ["never.published", "empty"])
 async def test_a_package_that_the_registry_does_not_have_is_not_found(site: Site, name: str) -> None:
     with pytest.raises(NotFound):
-        await fetched(site, name)
+        await site.fetched(name)
 
 
 async def test_near_names_come_from_the_registrys_own_search(site: Site) -> None:
-    assert await site.nuget.near_names(site.nuget.identify("JSON")) == ("Acme.Json",)
-    assert site.paths() == [SERVICE_INDEX, "/query?q=JSON&take=5&prerelease=true"]
+    assert await site.registry.near_names(site.registry.identify("JSON")) == ("Acme.Json",)
+    assert site.targets() == [SERVICE_INDEX, "/query?q=JSON&take=5&prerelease=true"]
 
 
 async def test_a_server_without_service_index_is_asked_at_the_usual_places(site: Site) -> None:
     site.server.faults.add(Fault(SERVICE_INDEX, Kind.STATUS, status=404))
-    package = await fetched(site, "acme.json")
+    package = await site.fetched("acme.json")
 
-    assert (await site.nuget.import_names(package)).names == ("Acme.Json", "Acme.Json.Linq")
-    assert await site.nuget.near_names(package.ref) == ()
+    assert (await site.registry.import_names(package)).names == ("Acme.Json", "Acme.Json.Linq")
+    assert await site.registry.near_names(package.ref) == ()
 
 
 @pytest.mark.parametrize("path", [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json", f"{REGISTRATIONS}/large/page/*"])
 async def test_a_document_that_cannot_be_read_is_an_error_and_asked_for_again(site: Site, path: str) -> None:
     site.server.faults.add(Fault(path, Kind.STATUS, status=500))
     with pytest.raises(Unavailable):
-        await fetched(site, "large")
+        await site.fetched("large")
     site.server.faults.clear()
 
-    assert len((await fetched(site, "large")).versions) == 200
+    assert len((await site.fetched("large")).versions) == 200
 
 
 async def test_a_registry_that_wants_a_pause_gets_it(site: Site) -> None:
-    await fetched(site, "acme.json")
+    await site.fetched("acme.json")
     site.server.faults.add(Fault(f"{REGISTRATIONS}/large/*", Kind.STATUS, status=429))
     with pytest.raises(RateLimited):
-        await fetched(site, "large")
+        await site.fetched("large")
 
 
 @pytest.mark.parametrize("path", [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json", f"{REGISTRATIONS}/large/page/*"])
@@ -239,26 +220,26 @@ async def test_a_page_of_a_proxy_is_malformed(site: Site, path: str) -> None:
     site.server.faults.add(Fault(path, Kind.HTML))
 
     with pytest.raises(Malformed):
-        await fetched(site, "large")
+        await site.fetched("large")
 
 
 async def test_a_page_that_is_missing_waits_for_the_index_and_is_not_a_missing_package(site: Site) -> None:
     site.server.faults.add(Fault(f"{REGISTRATIONS}/large/page/1.0.64/*", Kind.STATUS, status=404))
 
     with pytest.raises(Stale, match="lacks"):
-        await fetched(site, "large")
+        await site.fetched("large")
 
 
 async def test_a_nupkg_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
-    package = await fetched(site, "broken")
+    package = await site.fetched("broken")
 
     with pytest.raises(NotFound):
-        await site.nuget.import_names(package)
-    assert site.nuget.fallback_names(package.ref) == ("Broken",)
+        await site.registry.import_names(package)
+    assert site.registry.fallback_names(package.ref) == ("Broken",)
 
 
 async def test_an_assembly_that_is_damaged_is_known_by_its_file_and_told_of(site: Site) -> None:
-    found = await site.nuget.import_names(await fetched(site, "hostile"))
+    found = await site.registry.import_names(await site.fetched("hostile"))
 
     assert found.names == ("a",)
     assert found.error is not None
@@ -266,15 +247,15 @@ async def test_an_assembly_that_is_damaged_is_known_by_its_file_and_told_of(site
 
 
 async def test_a_nupkg_that_breaks_off_is_an_error_that_another_try_may_mend(site: Site) -> None:
-    package = await fetched(site, "acme.json")
+    package = await site.fetched("acme.json")
     site.server.faults.add(Fault("/v3-flatcontainer/*", Kind.TRUNCATED))
 
     with pytest.raises(Unavailable):
-        await site.nuget.import_names(package)
+        await site.registry.import_names(package)
 
 
 async def test_a_package_without_artifacts_is_known_by_its_id(site: Site) -> None:
-    package = Package(site.nuget.identify("Some.Package"), None, None, (), (), None)
+    package = Package(site.registry.identify("Some.Package"), None, None, (), (), None)
 
-    assert (await site.nuget.import_names(package)).names == ("Some.Package",)
-    assert site.paths() == []
+    assert (await site.registry.import_names(package)).names == ("Some.Package",)
+    assert site.targets() == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi.client import PyPI
-from tests.registries.asking import connected, first_visit
-from tests.registry_server import Fault, Kind, Need, Server, World, pypi, same_constraints, serve
+from tests.registries.asking import RegistrySite, registry_site
+from tests.registry_server import Fault, Kind, Need, Server, World, pypi, same_constraints
 
 MIXED = pypi.Project(
     "Mixed_Project",
@@ -73,31 +73,13 @@ QUARANTINED = pypi.Project("quarantined", (pypi.Release("1.0"),), status="quaran
 WORLD = World((MIXED, OLD, WHEELS, EMPTY, DECLARED, BROKEN, QUARANTINED))
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    pypi: PyPI
-
-    def paths(self) -> list[str]:
-        return [request.target for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(WORLD) as running:
-        yield running
+Site = RegistrySite[PyPI]
 
 
 @pytest_asyncio.fixture
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.requests.clear()
-    server.faults.clear()
-    async with connected(PyPI, server, tmp_path) as registry:
-        yield Site(server, registry)
-
-
-async def fetched(site: Site, name: str) -> Package:
-    return await first_visit(site.pypi, name)
+    async with registry_site(PyPI, server, tmp_path, WORLD) as site:
+        yield site
 
 
 def known(package: Package, *, versions: frozenset[str] | None = None, validator: str | None = None) -> KnownPackage:
@@ -108,7 +90,7 @@ def known(package: Package, *, versions: frozenset[str] | None = None, validator
 
 @pytest.mark.parametrize("project", [MIXED, OLD, WHEELS], ids=lambda project: project.name)
 async def test_a_project_is_what_its_author_published(site: Site, project: pypi.Project) -> None:
-    package = await fetched(site, project.name)
+    package = await site.fetched(project.name)
     truth = project.truth()
 
     assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
@@ -129,9 +111,9 @@ async def test_a_project_is_what_its_author_published(site: Site, project: pypi.
 
 
 async def test_requirements_cost_one_request_for_each_older_version_with_files(site: Site) -> None:
-    await fetched(site, "mixed.project")
+    await site.fetched("mixed.project")
 
-    first, second, *others = site.paths()
+    first, second, *others = site.targets()
     assert (first, second) == ("/pypi/mixed-project/json", "/simple/mixed-project/")
     assert sorted(path for path in others if not path.endswith(".metadata")) == [
         "/pypi/mixed-project/0.2/json",
@@ -143,20 +125,20 @@ async def test_requirements_cost_one_request_for_each_older_version_with_files(s
 
 
 async def test_a_project_of_one_version_costs_one_request(site: Site) -> None:
-    await fetched(site, "old")
+    await site.fetched("old")
 
-    assert site.paths() == ["/pypi/old/json"]
+    assert site.targets() == ["/pypi/old/json"]
 
 
 async def test_all_of_a_first_visit_takes_at_most_three_requests_more_than_versions(site: Site) -> None:
-    package = await fetched(site, "wheels")
-    await site.pypi.import_names(package)
+    package = await site.fetched("wheels")
+    await site.registry.import_names(package)
 
-    assert len(site.paths()) == len(set(site.paths())) <= len(WHEELS.releases) + 3
+    assert len(site.targets()) == len(set(site.targets())) <= len(WHEELS.releases) + 3
 
 
 async def test_a_version_whose_requirements_nobody_knows_has_none_and_not_an_empty_list(site: Site) -> None:
-    package = await fetched(site, "mixed-project")
+    package = await site.fetched("mixed-project")
     requirements = {version.name: version.requirements for version in package.versions}
 
     assert requirements["0.1"] is None
@@ -165,44 +147,44 @@ async def test_a_version_whose_requirements_nobody_knows_has_none_and_not_an_emp
 
 
 async def test_a_project_that_did_not_change_is_confirmed_without_its_document(site: Site) -> None:
-    package = await fetched(site, "old")
-    answer = await site.pypi.fetch(package.ref, known(package, validator=package.validator))
+    package = await site.fetched("old")
+    answer = await site.registry.fetch(package.ref, known(package, validator=package.validator))
 
     assert answer == Unchanged(package.ref)
     assert [request.status for request in site.server.requests] == [200, 304]
 
 
 async def test_only_versions_that_the_graph_lacks_are_asked_for_again(site: Site) -> None:
-    package = await fetched(site, "wheels")
+    package = await site.fetched("wheels")
     site.server.requests.clear()
     names = frozenset(version.name for version in package.versions) - {"1.7"}
-    answer = await site.pypi.fetch(package.ref, known(package, versions=names))
+    answer = await site.registry.fetch(package.ref, known(package, versions=names))
 
     assert isinstance(answer, Package)
     assert {version.name for version in answer.versions if version.requirements is not None} == {"1.7", "1.39"}
-    assert len(site.paths()) == 3
+    assert len(site.targets()) == 3
 
 
 async def test_a_known_project_with_no_new_version_costs_one_request(site: Site) -> None:
-    package = await fetched(site, "wheels")
+    package = await site.fetched("wheels")
     site.server.requests.clear()
-    await site.pypi.fetch(package.ref, known(package))
+    await site.registry.fetch(package.ref, known(package))
 
-    assert site.paths() == ["/pypi/wheels/json"]
+    assert site.targets() == ["/pypi/wheels/json"]
 
 
 async def test_metadata_that_is_announced_and_missing_is_read_from_the_versions_document(site: Site) -> None:
     site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.STATUS, status=404))
-    package = await fetched(site, "wheels")
+    package = await site.fetched("wheels")
 
     version = next(version for version in package.versions if version.name == "1.3")
     assert [need.constraints for need in version.requirements or ()] == [">=1.3"]
-    assert "/pypi/wheels/1.3/json" in site.paths()
+    assert "/pypi/wheels/1.3/json" in site.targets()
 
 
 async def test_one_malformed_metadata_file_leaves_only_its_version_unknown(site: Site) -> None:
     site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.HTML))
-    package = await fetched(site, "wheels")
+    package = await site.fetched("wheels")
 
     assert [version.name for version in package.versions if version.requirements is None] == ["1.3"]
 
@@ -211,36 +193,36 @@ async def test_a_version_that_cannot_be_read_now_fails_the_whole_visit(site: Sit
     site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.STATUS, status=500))
 
     with pytest.raises(Unavailable):
-        await fetched(site, "wheels")
+        await site.fetched("wheels")
 
 
 @pytest.mark.parametrize("name", ["never-published", "empty"])
 async def test_a_project_that_is_missing_or_without_versions_is_not_found(site: Site, name: str) -> None:
     with pytest.raises(NotFound):
-        await fetched(site, name)
+        await site.fetched(name)
 
 
 async def test_a_project_in_quarantine_is_withheld_and_not_gone(site: Site) -> None:
-    ref = site.pypi.identify("quarantined")
+    ref = site.registry.identify("quarantined")
     held = KnownPackage(ref.purl, "quarantined", frozenset({"1.0"}), datetime.now(UTC), None)
     with uncached(), pytest.raises(Withheld, match="quarantined"):
-        await site.pypi.fetch(ref, held)
-    assert site.paths() == ["/pypi/quarantined/json", "/simple/quarantined/"]
+        await site.registry.fetch(ref, held)
+    assert site.targets() == ["/pypi/quarantined/json", "/simple/quarantined/"]
 
 
 async def test_a_project_whose_files_are_listed_is_withheld_and_not_gone(site: Site) -> None:
-    package = await fetched(site, "wheels")
+    package = await site.fetched("wheels")
     site.server.faults.add(Fault("/pypi/wheels/json", Kind.STATUS, status=404))
     with uncached(), pytest.raises(Withheld, match="active on PyPI"):
-        await site.pypi.fetch(package.ref, known(package))
+        await site.registry.fetch(package.ref, known(package))
 
 
 @pytest.mark.parametrize("name", ["never-published", "empty"])
 async def test_a_project_that_neither_interface_has_files_of_is_not_withheld(site: Site, name: str) -> None:
-    ref = site.pypi.identify(name)
+    ref = site.registry.identify(name)
     held = KnownPackage(ref.purl, name, frozenset({"1.0"}), datetime.now(UTC), None)
     with uncached(), pytest.raises(NotFound) as caught:
-        await site.pypi.fetch(ref, held)
+        await site.registry.fetch(ref, held)
     assert not isinstance(caught.value, Withheld)
 
 
@@ -248,13 +230,13 @@ async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
     site.server.faults.add(Fault("/pypi/old/json", Kind.HTML))
 
     with pytest.raises(Malformed):
-        await fetched(site, "old")
+        await site.fetched("old")
 
 
 async def test_the_names_of_a_large_wheel_take_one_request_and_a_twentieth_of_it(site: Site) -> None:
-    package = await fetched(site, "mixed-project")
+    package = await site.fetched("mixed-project")
     site.server.requests.clear()
-    names = await site.pypi.import_names(package)
+    names = await site.registry.import_names(package)
 
     (request,) = site.server.requests
     size = package.artifacts[0].size
@@ -266,29 +248,29 @@ async def test_the_names_of_a_large_wheel_take_one_request_and_a_twentieth_of_it
 
 
 async def test_declared_import_names_go_before_the_files_of_the_wheel(site: Site) -> None:
-    package = await fetched(site, "declared")
+    package = await site.fetched("declared")
 
-    assert (await site.pypi.import_names(package)).names == ("declared", "space")
+    assert (await site.registry.import_names(package)).names == ("declared", "space")
 
 
 async def test_the_source_is_read_where_the_wheel_cannot_be(site: Site) -> None:
-    package = await fetched(site, "broken")
+    package = await site.fetched("broken")
     site.server.faults.add(Fault("*.whl", Kind.STATUS, status=404))
 
-    assert (await site.pypi.import_names(package)).names == ("broken",)
+    assert (await site.registry.import_names(package)).names == ("broken",)
 
 
 async def test_archives_that_break_off_are_refused(site: Site) -> None:
-    package = await fetched(site, "broken")
+    package = await site.fetched("broken")
     (_, sdist) = package.artifacts
     site.server.faults.add(Fault("*.tar.gz", Kind.TRUNCATED))
 
     with pytest.raises(ArchiveRefused):
-        await site.pypi.import_names(replace(package, artifacts=(sdist,)))
+        await site.registry.import_names(replace(package, artifacts=(sdist,)))
 
 
 async def test_a_project_without_files_is_known_by_its_name(site: Site) -> None:
-    package = Package(site.pypi.identify("My-Package"), "n/a", "n/a", (), (), None)
+    package = Package(site.registry.identify("My-Package"), "n/a", "n/a", (), (), None)
 
-    assert (await site.pypi.import_names(package)).names == ("my_package",)
-    assert site.paths() == []
+    assert (await site.registry.import_names(package)).names == ("my_package",)
+    assert site.targets() == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, RateL
 from securechain_ingest.model import Package
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems.client import RubyGems
-from tests.registries.asking import connected, first_visit, known
+from tests.registries.asking import RegistrySite, connected, known, registry_site
 from tests.registry_server import ExpectedPackage, Fault, Kind, Server, Shape, World, generate, rubygems, serve
 from tests.registry_server.rubygems import Version, need
 
@@ -50,27 +50,13 @@ BROKEN = rubygems.Gem("broken", (Version("1.0", gem=False),))
 WORLD = World((CLOTH, LARGE, OLD, UNLISTED, NATIVE, LONG, QUIET, UNDATED, GONE, BROKEN))
 
 
-@dataclass(frozen=True)
-class Site:
-    server: Server
-    gems: RubyGems
-
-    def asked(self) -> list[str]:
-        return [request.target for request in self.server.requests]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(WORLD) as running:
-        yield running
+Site = RegistrySite[RubyGems]
 
 
 @pytest_asyncio.fixture
 async def site(server: Server, tmp_path: Path) -> AsyncIterator[Site]:
-    server.requests.clear()
-    server.faults.clear()
-    async with connected(RubyGems, server, tmp_path) as gems:
-        yield Site(server, gems)
+    async with registry_site(RubyGems, server, tmp_path, WORLD) as site:
+        yield site
 
 
 def found_versions(package: Package) -> dict[str, object]:
@@ -93,15 +79,11 @@ def expected_versions(truth: ExpectedPackage) -> dict[str, object]:
     }
 
 
-async def fetched(site: Site, name: str) -> Package:
-    return await first_visit(site.gems, name)
-
-
 async def test_a_new_gem_takes_two_requests_and_one_for_the_beginning_of_its_file(site: Site) -> None:
-    package = await fetched(site, "RedCloth")
-    names = await site.gems.import_names(package)
+    package = await site.fetched("RedCloth")
+    names = await site.registry.import_names(package)
 
-    assert site.asked() == ["/info/RedCloth", "/api/v1/gems/RedCloth.json", "/gems/RedCloth-1.2.0.gem"]
+    assert site.targets() == ["/info/RedCloth", "/api/v1/gems/RedCloth.json", "/gems/RedCloth-1.2.0.gem"]
     assert [request.defect for request in site.server.requests] == [None] * 3
     assert site.server.requests[2].headers["range"] == "bytes=0-65535"
     assert names.names == ("RedCloth", "redcloth/textile", "redcloth::textile")
@@ -109,7 +91,7 @@ async def test_a_new_gem_takes_two_requests_and_one_for_the_beginning_of_its_fil
 
 @pytest.mark.parametrize("expected", [CLOTH, LARGE, NATIVE, LONG, UNDATED], ids=lambda gem: gem.name)
 async def test_a_gem_is_what_its_author_published(site: Site, expected: rubygems.Gem) -> None:
-    package = await fetched(site, expected.name)
+    package = await site.fetched(expected.name)
     truth = expected.truth()
 
     assert (package.ref.name, package.ref.purl, package.ref.registry_name) == (
@@ -136,36 +118,36 @@ async def test_every_gem_of_a_generated_registry_is_what_it_was_made_as(tmp_path
 
 
 async def test_a_gem_that_did_not_change_is_confirmed_by_the_index_alone(site: Site) -> None:
-    package = await fetched(site, "long")
+    package = await site.fetched("long")
     site.server.requests.clear()
-    answer = await site.gems.fetch(package.ref, known(package))
+    answer = await site.registry.fetch(package.ref, known(package))
 
     assert answer == Unchanged(package.ref)
     assert [(request.target, request.status) for request in site.server.requests] == [("/info/long", 304)]
 
 
 async def test_a_known_gem_that_changed_keeps_its_links_without_asking_for_them(site: Site) -> None:
-    package = await fetched(site, "RedCloth")
+    package = await site.fetched("RedCloth")
     site.server.requests.clear()
-    later = await site.gems.fetch(
-        site.gems.identify("redcloth"), replace(known(package), validator='"of another document"')
+    later = await site.registry.fetch(
+        site.registry.identify("redcloth"), replace(known(package), validator='"of another document"')
     )
 
     assert isinstance(later, Package)
     assert (later.repository_url, later.vendor) == (None, None)
-    assert site.asked() == ["/info/RedCloth"]
+    assert site.targets() == ["/info/RedCloth"]
 
 
 async def test_an_index_without_dates_has_them_from_the_api(site: Site) -> None:
-    package = await fetched(site, "undated")
+    package = await site.fetched("undated")
 
-    assert site.asked() == ["/info/undated", "/api/v1/versions/undated.json"]
+    assert site.targets() == ["/info/undated", "/api/v1/versions/undated.json"]
     assert [version.release_date for version in package.versions] == ["2015-01-01T12:00:00Z", "2015-01-31T12:00:00Z"]
 
 
 async def test_what_the_api_does_not_know_the_gem_itself_tells(site: Site) -> None:
-    package = await fetched(site, "quiet")
-    names = await site.gems.import_names(package)
+    package = await site.fetched("quiet")
+    names = await site.registry.import_names(package)
 
     assert package.repository_url is None
     assert names.repository_url == "https://github.com/some-owner/some-repo"
@@ -184,8 +166,8 @@ async def test_what_the_api_does_not_know_the_gem_itself_tells(site: Site) -> No
 async def test_an_api_that_fails_costs_neither_the_gem_nor_its_links(site: Site, fault: Fault) -> None:
     site.server.faults.add(fault)
 
-    package = await fetched(site, "large")
-    names = await site.gems.import_names(package)
+    package = await site.fetched("large")
+    names = await site.registry.import_names(package)
 
     assert [version.name for version in package.versions] == ["1.0"]
     assert names.repository_url == "https://github.com/some-owner/some-repo"
@@ -204,7 +186,7 @@ async def test_an_api_that_wants_a_pause_costs_no_gem_and_puts_its_file_off(site
 
 
 async def test_of_a_large_gem_only_the_beginning_is_fetched(site: Site) -> None:
-    names = await site.gems.import_names(await fetched(site, "large"))
+    names = await site.registry.import_names(await site.fetched("large"))
 
     assert names.names == ("large",)
     assert [request.headers.get("range") for request in site.server.requests[2:]] == ["bytes=0-65535"]
@@ -212,7 +194,7 @@ async def test_of_a_large_gem_only_the_beginning_is_fetched(site: Site) -> None:
 
 async def test_of_an_old_gem_its_end_is_fetched_too(site: Site) -> None:
     """Until 2009 metadata.gz came after the data."""
-    names = await site.gems.import_names(await fetched(site, "old"))
+    names = await site.registry.import_names(await site.fetched("old"))
 
     assert names.names == ("old",)
     assert len(site.server.requests[2:]) == 2
@@ -220,23 +202,23 @@ async def test_of_an_old_gem_its_end_is_fetched_too(site: Site) -> None:
 
 
 async def test_a_gem_whose_gemspec_lists_no_files_is_fetched_whole(site: Site) -> None:
-    names = await site.gems.import_names(await fetched(site, "unlisted"))
+    names = await site.registry.import_names(await site.fetched("unlisted"))
 
     assert names.names == ("unlisted",)
     assert len(site.server.requests[2:]) == 2
 
 
 async def test_a_server_that_ignores_ranges_gives_the_whole_gem(site: Site) -> None:
-    package = await fetched(site, "old")
+    package = await site.fetched("old")
     site.server.faults.add(Fault("/gems/*", Kind.IGNORED_RANGE))
 
-    assert (await site.gems.import_names(package)).names == ("old",)
+    assert (await site.registry.import_names(package)).names == ("old",)
     assert ["range" in request.headers for request in site.server.requests[2:]] == [True, False]
 
 
 async def test_a_gem_for_one_platform_only_is_read_from_that_file(site: Site) -> None:
-    package = await fetched(site, "native")
-    names = await site.gems.import_names(package)
+    package = await site.fetched("native")
+    names = await site.registry.import_names(package)
 
     assert [artifact.filename for artifact in package.artifacts] == ["native-1.0-x86_64-linux.gem"]
     assert names.names == ("native",)
@@ -245,18 +227,18 @@ async def test_a_gem_for_one_platform_only_is_read_from_that_file(site: Site) ->
 @pytest.mark.parametrize("name", ["never_published", "redcloth", "gone"])
 async def test_a_gem_that_the_registry_does_not_have_is_not_found(site: Site, name: str) -> None:
     with pytest.raises(NotFound):
-        await fetched(site, name)
-    assert site.asked() == [f"/info/{name}"]
+        await site.fetched(name)
+    assert site.targets() == [f"/info/{name}"]
 
 
 async def test_a_gem_in_the_wrong_case_has_its_spelling_among_the_near_names(site: Site) -> None:
-    assert await site.gems.near_names(site.gems.identify("redcloth")) == ("RedCloth",)
-    assert site.asked() == ["/api/v1/search.json?query=redcloth"]
+    assert await site.registry.near_names(site.registry.identify("redcloth")) == ("RedCloth",)
+    assert site.targets() == ["/api/v1/search.json?query=redcloth"]
 
 
 async def test_what_the_search_finds_is_named_the_same_in_another_case_first(site: Site) -> None:
-    assert await site.gems.near_names(site.gems.identify("lo")) == ("RedCloth", "long")
-    assert await site.gems.near_names(site.gems.identify("nothing-like-it")) == ()
+    assert await site.registry.near_names(site.registry.identify("lo")) == ("RedCloth", "long")
+    assert await site.registry.near_names(site.registry.identify("nothing-like-it")) == ()
 
 
 @pytest.mark.parametrize(
@@ -271,7 +253,7 @@ async def test_an_index_that_fails_is_an_error(site: Site, fault: Fault, error: 
     site.server.faults.add(fault)
 
     with pytest.raises(error):
-        await fetched(site, "long")
+        await site.fetched("long")
 
 
 @pytest.mark.parametrize("kind", [Kind.STATUS, Kind.HTML])
@@ -279,38 +261,38 @@ async def test_a_search_that_fails_is_an_error_and_no_empty_answer(site: Site, k
     site.server.faults.add(Fault("/api/v1/search.json*", kind))
 
     with pytest.raises((Unavailable, Malformed)):
-        await site.gems.near_names(site.gems.identify("redcloth"))
+        await site.registry.near_names(site.registry.identify("redcloth"))
 
 
 async def test_a_gem_that_has_not_the_digest_of_its_line_cannot_be_read_now(site: Site) -> None:
     """If it is read whole; of a large one only its beginning is."""
-    package = await fetched(site, "RedCloth")
+    package = await site.fetched("RedCloth")
     assert package.artifacts[0].sha256
     other = replace(package, artifacts=(replace(package.artifacts[0], sha256="0" * 64),))
     with pytest.raises(Unavailable, match="SHA-256"):
-        await site.gems.import_names(other)
-    assert await site.gems.import_names(package)
+        await site.registry.import_names(other)
+    assert await site.registry.import_names(package)
 
 
 async def test_a_file_that_is_missing_is_an_error_and_not_an_empty_list(site: Site) -> None:
-    package = await fetched(site, "broken")
+    package = await site.fetched("broken")
 
     with pytest.raises(NotFound):
-        await site.gems.import_names(package)
-    assert site.gems.fallback_names(package.ref) == ("broken",)
+        await site.registry.import_names(package)
+    assert site.registry.fallback_names(package.ref) == ("broken",)
 
 
 async def test_a_page_in_place_of_a_gem_is_told_by_its_digest_from_a_gem_that_is_damaged(site: Site) -> None:
-    package = await fetched(site, "large")
+    package = await site.fetched("large")
     unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))
     site.server.faults.add(Fault("/gems/*", Kind.HTML, times=None))
     for each, error in ((package, Unavailable), (unknown, ArchiveRefused)):
         with pytest.raises(error):
-            await site.gems.import_names(each)
+            await site.registry.import_names(each)
 
 
 async def test_a_package_without_artifacts_is_known_by_its_name(site: Site) -> None:
-    package = Package(site.gems.identify("RedCloth"), None, None, (), (), None)
+    package = Package(site.registry.identify("RedCloth"), None, None, (), (), None)
 
-    assert (await site.gems.import_names(package)).names == ("RedCloth",)
-    assert site.asked() == []
+    assert (await site.registry.import_names(package)).names == ("RedCloth",)
+    assert site.targets() == []
