@@ -177,9 +177,9 @@ async def test_an_api_that_wants_a_pause_costs_no_gem_and_puts_its_file_off(site
     """The API and the files are one host, which is asked for nothing in the pause."""
     site.server.faults.add(Fault("/api/v1/gems/*", Kind.STATUS, status=429, retry_after="3600"))
 
-    package = await fetched(site, "large")
+    package = await site.fetched("large")
     with pytest.raises(RateLimited):
-        await site.gems.import_names(package)
+        await site.registry.import_names(package)
 
     assert [version.name for version in package.versions] == ["1.0"]
     assert not [request for request in site.server.requests if request.target.startswith("/gems/")]
