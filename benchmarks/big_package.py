@@ -28,7 +28,7 @@ from securechain_ingest.oneshot import find_stores
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.service import build_service
 from securechain_ingest.settings import GraphSettings
-from securechain_ingest.worker import Request
+from securechain_ingest.worker.request import Follow, Request
 from tests.registry_server import spawn
 from tests.stores import GraphTarget
 
@@ -73,7 +73,7 @@ async def _visited(environment: Mapping[str, str]) -> list[dict[str, object]]:
         found = []
         for visit in ("first", "again"):
             # What the feed announces is asked for without the validator.
-            request = Request(identify("giant"), refresh=True, follow=False)
+            request = Request(identify("giant"), refresh=True, follow=Follow.NONE)
             if visit == "again":
                 await stores.graph._connection.change("MATCH (p:NPMPackage) SET p.validator = null")
             found.append({"visit": visit} | await _timed(service.worker.ingest(registry, request)))

@@ -279,7 +279,5 @@ class WriteResult:
     """Absent packages that wait to be queued, now marked as queued."""
     lost_parents: tuple[str, ...]
     """elementIds of messages' parents that are no longer in the graph."""
-    versions: int = 0
-    """How many the registry's document had; 0 if none was read."""
     unconfirmed: bool = False
     """The graph has versions that the document lacks and nobody has confirmed to be gone."""

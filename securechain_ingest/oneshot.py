@@ -15,7 +15,7 @@ from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
 from securechain_ingest.stores import Stores, configured, merge, missing, open_stores, refuse_missing
-from securechain_ingest.worker import Request
+from securechain_ingest.worker.request import Follow, Request
 
 
 @asynccontextmanager
@@ -67,7 +67,14 @@ async def ingest(
                 group.start_soon(
                     _ingest_one,
                     service,
-                    _request(ref, refresh, remaining, depth),
+                    # There is no queue that what the graph counts as asked for could be in, and no further try.
+                    Request(
+                        ref,
+                        refresh=refresh and remaining == depth,
+                        depth=remaining,
+                        follow=Follow.ALL if remaining else Follow.NONE,
+                        internal=remaining < depth,
+                    ),
                     slots[ref.ecosystem.name],
                     found,
                     outcome,
@@ -77,18 +84,6 @@ async def ingest(
         level = [ref for purl, ref in found.items() if purl not in seen]
         seen.update(ref.purl for ref in level)
     return outcome
-
-
-def _request(ref: PackageRef, refresh: bool, remaining: int, depth: int) -> Request:
-    return Request(
-        ref=ref,
-        refresh=refresh and remaining == depth,
-        follow=remaining > 0,
-        internal=remaining < depth,
-        # One try is all there is: an archive that cannot be read gives the fallback name at once.
-        attempts=1_000_000,
-        redelivered=True,
-    )
 
 
 async def _ingest_one(

@@ -12,14 +12,16 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.import_names_cache import ImportNamesCache
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
-from securechain_ingest.refused_archives import RefusedArchives
 from securechain_ingest.registries import build_registries
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
-from securechain_ingest.worker import Worker
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.refused_archives import RefusedArchives
+from securechain_ingest.worker.visitor import Visitor
+from securechain_ingest.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         ParserPool(settings.archives, preload=("securechain_ingest.registries",)) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):
-        refusals = RefusedArchives(stores.redis, settings.archives.refused_ttl_s)
+        refusals = RefusedArchives(
+            stores.redis, Keys(settings.queue.stream).refused_archives, settings.archives.refused_ttl_s
+        )
         archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes, refusals)
         registries = build_registries(http, archives, pool)
         await stores.graph.ensure_schema([registry.ecosystem for registry in registries.values()])
@@ -57,13 +61,9 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         names = ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s)
         worker = Worker(
             registries,
-            batcher,
-            stores.advisories,
-            names,
+            Visitor(batcher, stores.advisories, names, max_versions=settings.packages.max_versions, pool=pool),
             max_strikes=settings.archives.max_strikes,
-            max_versions=settings.packages.max_versions,
             depth=depth,
             has_room=RequiredRoom(stores.redis, lambda: settings.queue),
-            pool=pool,
         )
         yield Service(worker, http, registries, pool, names)

@@ -20,11 +20,12 @@ from redis.asyncio import Redis
 from securechain_ingest.bounds import bounded_package
 from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, StoreError
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.import_names_reading import read_import_names
 from securechain_ingest.model import ImportNames, NamesGap
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.worker.import_names import read_import_names
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.request import LAST_TRY
 
 PAGE_PACKAGES = 2_000
 """Looked at by one query, whether they lack names or not."""
@@ -164,7 +165,7 @@ class Backfill:
             if isinstance(answer, Unchanged):
                 raise Malformed(f"{ref.purl} is said to be unchanged, which nobody asked", url=ref.purl)
             package = await bounded_package(answer, max_versions=len(answer.versions))
-            names, failure = await read_import_names(self._cache, self._registry, package, before, now)
+            names, failure = await read_import_names(self._cache, self._registry, package, before, now, LAST_TRY)
         except StoreError:
             raise
         except IngestError as error:

@@ -1,14 +1,16 @@
-"""One entry of a lane, and what the queue remembers about a message across its tries."""
+"""What came in: one entry of a stream, and what the queue remembers about a message across its tries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
 
+from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,35 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A delivery of a lane's entry. Its `data` is as the producer sent it, byte for byte."""
+    """One delivery of a lane's entry, or of a submission that is on its way to a lane."""
 
     ecosystem: str
+    """Empty for a submission."""
     lane: Lane
     entry_id: str
     data: bytes
-    mark: str
+    """As the producer sent it, byte for byte."""
+    asks: Message | PoisonMessage
+    """What `data` says, or why nobody can tell."""
+    mark: str = ""
     """The package that it stands for in `Keys.waiting`; empty if it is never merged."""
-    run: str
+    run: str = ""
     """The run that it counts for; empty if there is none."""
-    history: History
-    deliveries: int
+    history: History = History("")
+    deliveries: int = 1
     """How often this entry was delivered, this time included."""
-    claimed: bool
-    """Taken over from a consumer that fell silent or handed it back."""
+    claimed: bool = False
+    """Its effect, or a part of it, may have come of another delivery: it was taken over from a consumer that fell
+    silent or handed it back, or a store went away in the middle of it."""
     is_probe: bool = False
     """Its endpoint is asked with this message alone whether it is well again."""
+
+    @property
+    def message(self) -> Message:
+        """What it asks. Raises PoisonMessage if nobody can tell."""
+        if isinstance(self.asks, PoisonMessage):
+            raise self.asks
+        return self.asks
 
     @property
     def key(self) -> tuple[str, Lane, str]:
@@ -110,11 +124,13 @@ def read_entry(
     claimed: bool = False,
     is_probe: bool = False,
 ) -> Entry:
+    """The entry of a lane."""
     return Entry(
         ecosystem,
         lane,
         entry_id.decode(),
         fields.get(b"data", b""),
+        _asks(fields),
         fields.get(b"mark", b"").decode(errors="replace"),
         fields.get(b"run", b"").decode(errors="replace"),
         History.decode(fields.get(b"history")),
@@ -122,6 +138,36 @@ def read_entry(
         claimed,
         is_probe,
     )
+
+
+def read_submission(
+    entry_id: bytes,
+    fields: Mapping[bytes, bytes],
+    *,
+    deliveries: int,
+    unknown: Callable[[Iterable[str]], None],
+) -> Entry:
+    """What another program asks for: only its data counts, whatever else it has added. `unknown` as in `parse`."""
+    asks = _asks(fields, unknown)
+    return Entry(
+        "",
+        Lane.ASKED,
+        entry_id.decode(),
+        fields.get(b"data", b""),
+        asks,
+        run=asks.run or "" if isinstance(asks, Message) else "",
+        deliveries=deliveries,
+        claimed=deliveries > 1,
+    )
+
+
+def _asks(
+    fields: Mapping[bytes, bytes], unknown: Callable[[Iterable[str]], None] = lambda _: None
+) -> Message | PoisonMessage:
+    try:
+        return parse(fields, unknown=unknown)
+    except PoisonMessage as error:
+        return error
 
 
 def now_iso() -> str:

@@ -7,7 +7,7 @@ graph is away everything is moved on unasked.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import ConfigError, PoisonMessage, StoreError
-from securechain_ingest.queue.deliveries import Delivery, Outcome
-from securechain_ingest.queue.entries import Entry, History, entry_fields, read_entry
+from securechain_ingest.queue.entries import Entry, History, entry_fields, read_submission
+from securechain_ingest.queue.handling import Link
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Ecosystem, Lane
-from securechain_ingest.queue.messages import Message, encode, parse
+from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import Failure, counter_of, letter_fields
 from securechain_ingest.settings import QueueSettings
@@ -30,9 +30,6 @@ _UNKNOWN_KEYS_TOLD: Final = 100
 _UNKNOWN_KEY_CHARACTERS: Final = 60
 
 logger = structlog.get_logger(__name__)
-
-Link = Callable[[Sequence[Delivery]], Awaitable[Sequence[Outcome | None]]]
-"""Serves those messages whose packages the graph knows completely; None for the others, which need a registry."""
 
 # An entry leaves the stream in the step that puts it elsewhere, or after its effect is committed. One that another
 # consumer has claimed meanwhile is left to that one.
@@ -104,11 +101,10 @@ _Row = tuple[bytes, Mapping[bytes, bytes], int]
 
 @dataclass(frozen=True, slots=True)
 class _Submission:
-    """One entry, what it asks for if it can be read, and what becomes of it."""
+    """One entry and what becomes of it: it goes to the lanes of an ecosystem, or is put aside."""
 
     entry: Entry
-    message: Message | None
-    failure: Failure | None = None
+    to: Ecosystem | Failure
 
 
 class Forwarder:
@@ -172,23 +168,23 @@ class Forwarder:
         ]
 
     def _read(self, entry_id: bytes, fields: Mapping[bytes, bytes], deliveries: int) -> _Submission:
-        # Only its data counts: whatever else a producer has added is not the daemon's own.
-        data = {b"data": fields[b"data"]} if b"data" in fields else {}
-        entry = read_entry("", Lane.ASKED, entry_id, data, deliveries=deliveries, claimed=deliveries > 1)
+        entry = read_submission(entry_id, fields, deliveries=deliveries, unknown=self._tell_unknown)
         if entry.tries >= self._queue.max_deliveries:
             reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
-            return _Submission(entry, None, Failure("delivery_cap", reason, transient=False))
+            return _Submission(entry, Failure("delivery_cap", reason, transient=False))
         try:
-            message = parse(fields, unknown=self._tell_unknown)
-            if message.node_type not in self._by_label:
-                known = ", ".join(sorted(self._by_label))
-                raise PoisonMessage(
-                    f"node_type {message.node_type} is not served by this release, which knows {known}",
-                    kind="unsupported_type",
-                )
+            return _Submission(entry, self._ecosystem_of(entry.message))
         except PoisonMessage as error:
-            return _Submission(entry, None, Failure.of(error))
-        return _Submission(entry, message)
+            return _Submission(entry, Failure.of(error))
+
+    def _ecosystem_of(self, message: Message) -> Ecosystem:
+        if (ecosystem := self._by_label.get(message.node_type)) is None:
+            known = ", ".join(sorted(self._by_label))
+            raise PoisonMessage(
+                f"node_type {message.node_type} is not served by this release, which knows {known}",
+                kind="unsupported_type",
+            )
+        return ecosystem
 
     def _tell_unknown(self, keys: Iterable[str]) -> None:
         """Once for each, and of no more than a few: a producer may write anything."""
@@ -199,56 +195,45 @@ class Forwarder:
 
     async def _served(self, submissions: Sequence[_Submission]) -> set[str]:
         """The ids of the entries whose packages were linked at once."""
-        plain = [
-            (each.entry.entry_id, Delivery(each.message, Lane.ASKED, each.entry.tries, each.entry.redelivered))
-            for each in submissions
-            if each.message is not None
-            and not (each.message.refresh or each.message.removed or each.message.at_least is not None)
-        ]
+        plain = [each.entry for each in submissions if isinstance(each.to, Ecosystem) and _is_plain(each.entry.message)]
         if not plain:
             return set()
         try:
-            outcomes = await self._link([delivery for _, delivery in plain])
+            outcomes = await self._link(plain)
         except (StoreError, ConfigError) as error:
             logger.info("links_left_to_the_lanes", messages=len(plain), reason=str(error))
             return set()
-        served = set()
-        follow_ups: list[Message] = []
-        for (entry_id, _), outcome in zip(plain, outcomes, strict=True):
-            if outcome is not None:
-                served.add(entry_id)
-                follow_ups += outcome.queue
+        linked = [(entry, outcome) for entry, outcome in zip(plain, outcomes, strict=True) if outcome is not None]
         # Before their parents are acknowledged: the graph counts them as queued already.
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for message in follow_ups:
+            for message in (message for _, outcome in linked for message in outcome.queue):
                 stream = self._keys.lane(self._by_label[message.node_type].name, Lane.REQUIRED)
                 pipeline.xadd(stream, {"data": encode(message), "mark": message.package})
             await pipeline.execute()
-        return served
+        return {entry.entry_id for entry, _ in linked}
 
     async def _move(self, submissions: Sequence[_Submission], served: set[str]) -> set[str]:
+        """Settle those that are served or put aside and move the others; the ecosystems that have got something."""
         keys = self._keys
         order = {ecosystem.name: number for number, ecosystem in enumerate(self._ecosystems, start=1)}
         fates: list[str | int] = []
         fields: list[list[Any]] = []
+        failures: list[Failure | None] = []
         reached: set[str] = set()
         for each in submissions:
-            if each.failure is not None or each.message is None:
+            failures.append(each.to if isinstance(each.to, Failure) else None)
+            if isinstance(each.to, Failure):
                 fates.append("dead")
-                fields.append(
-                    letter_fields(each.entry, each.failure or Failure("bad_schema", "unreadable", transient=False))
-                )
+                fields.append(letter_fields(each.entry, each.to))
             elif each.entry.entry_id in served:
                 fates.append("served")
                 fields.append([])
             else:
-                ecosystem = self._by_label[each.message.node_type].name
-                reached.add(ecosystem)
-                fates.append(order[ecosystem])
+                reached.add(each.to.name)
+                fates.append(order[each.to.name])
                 origin = History(each.entry.entry_id)
-                fields.append(entry_fields(each.entry.data, run=each.message.run or "", history=origin))
-        runs = [each.message.run or "" if each.message else "" for each in submissions]
-        failures = [each.failure for each in submissions]
+                fields.append(entry_fields(each.entry.data, run=each.entry.run, history=origin))
+        runs = [each.entry.run for each in submissions]
         await _FORWARD.run(
             self._redis,
             submissions=keys.submissions,
@@ -271,13 +256,18 @@ class Forwarder:
             fields=[part for each in fields for part in each],
         )
         for each in submissions:
-            if each.failure is not None:
+            if isinstance(each.to, Failure):
                 logger.warning(
                     "message_dead_lettered",
                     entry_id=each.entry.entry_id,
                     origin_id=each.entry.entry_id,
                     lane=Lane.ASKED,
-                    kind=each.failure.kind,
-                    reason=each.failure.reason,
+                    kind=each.to.kind,
+                    reason=each.to.reason,
                 )
         return reached
+
+
+def _is_plain(message: Message) -> bool:
+    """Whether it asks for no more than that the package be there."""
+    return not (message.refresh or message.removed or message.at_least is not None)

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import orjson
@@ -19,25 +19,28 @@ from redis.asyncio import Redis
 from securechain_ingest import __version__
 from securechain_ingest.queue.backoff import Outage
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.script import NOW_MS, Script
 
 EVERY_S = 5.0
 SILENT_AFTER_S = 3 * EVERY_S
 """A daemon that has not been heard of for so long has gone, or hangs."""
 FORGOTTEN_AFTER_S = 3600.0
 
-_BEAT = """
-local daemons = KEYS[1]
-local name, fields, forgotten_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+_BEAT: Final = Script(
+    NOW_MS
+    + """
+local now = now_ms()
 redis.call('HSET', daemons, name, now .. ' ' .. fields)
 local held = redis.call('HGETALL', daemons)
 for i = 1, #held, 2 do
     local seen = tonumber(string.match(held[i + 1], '^%d+') or 0)
-    if now - seen > forgotten_ms then redis.call('HDEL', daemons, held[i]) end
+    if now - seen > tonumber(forgotten_ms) then redis.call('HDEL', daemons, held[i]) end
 end
 return now
-"""
+""",
+    keys="daemons",
+    arguments="name fields forgotten_ms",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,6 @@ class Heartbeat:
         self._in_flight = in_flight
         self._last_progress_at = last_progress_at
         self._started_at = _iso(datetime.now(UTC))
-        self._script = redis.register_script(_BEAT)
 
     async def run(self) -> None:
         """Beat every EVERY_S seconds. An outage of Redis is sat out."""
@@ -106,7 +108,13 @@ class Heartbeat:
             "in_flight": self._in_flight(),
             "last_progress_at": _iso(progress_at) if progress_at else None,
         }
-        await self._script(keys=[self._key], args=[self._name, orjson.dumps(fields), int(FORGOTTEN_AFTER_S * 1000)])
+        await _BEAT.run(
+            self._redis,
+            daemons=self._key,
+            name=self._name,
+            fields=orjson.dumps(fields),
+            forgotten_ms=int(FORGOTTEN_AFTER_S * 1000),
+        )
 
 
 async def daemons_seen(redis: Redis, stream: str) -> list[DaemonStatus]:

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.queue.entries import Entry, read_entry
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
-from securechain_ingest.queue.messages import Message, parse_data
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
 from securechain_ingest.redis_errors import store_errors
@@ -102,14 +101,17 @@ class Queued:
     """One message of a lane."""
 
     entry: Entry
-    message: Message | None
-    """None for data that nobody can read."""
     state: str
     """`waiting`, `in work` or `retrying`."""
     key: str
     """Its entry's id, or its token in the retry set."""
     next_try_at: str | None = None
     """ISO 8601, UTC."""
+
+    @property
+    def message(self) -> Message | None:
+        """None for data that nobody can read."""
+        return self.entry.asks if isinstance(self.entry.asks, Message) else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that JSON can hold."""
@@ -207,7 +209,7 @@ async def _in_lane(redis: Redis, keys: Keys, group: str, ecosystem: str, lane: L
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
             entry = read_entry(ecosystem, lane, entry_id, fields, deliveries=max(1, deliveries))
             in_work = 0 <= idle_ms < HANDED_BACK_IDLE_MS
-            yield Queued(entry, _message(entry), "in work" if in_work else "waiting", entry.entry_id)
+            yield Queued(entry, "in work" if in_work else "waiting", entry.entry_id)
         if len(rows) < _PAGE:
             return
         start = f"({rows[-1][0].decode()}"
@@ -229,14 +231,7 @@ async def _retrying(redis: Redis, keys: Keys, ecosystem: str, lane: Lane) -> Asy
             tail = _TOKEN_TAIL.search(token.decode())
             entry = read_entry(ecosystem, lane, tail.group().encode() if tail else b"0-0", fields)
             due = datetime.fromtimestamp(float(due_ms) / 1000, UTC).isoformat(timespec="seconds")
-            yield Queued(entry, _message(entry), "retrying", token.decode(), due.replace("+00:00", "Z"))
+            yield Queued(entry, "retrying", token.decode(), due.replace("+00:00", "Z"))
         if len(rows) < _PAGE:
             return
         first += _PAGE
-
-
-def _message(entry: Entry) -> Message | None:
-    try:
-        return parse_data(entry.data)
-    except PoisonMessage:
-        return None

@@ -1,7 +1,7 @@
 """The names of everything that the daemon keeps in Redis.
 
-All begin with the name of the stream that other programs write to, so that they share a slot of a cluster where an
-installation names it `{package-extraction}`.
+All but one begin with the name of the stream that other programs write to, so that they share a slot of a cluster where
+an installation names it `{package-extraction}`.
 """
 
 from __future__ import annotations
@@ -107,6 +107,17 @@ class Keys:
         """Hash: how far each interrupted backfill has come."""
         return f"{self.stream}-backfills"
 
+    @property
+    def refused_archives(self) -> str:
+        """Sorted set: archives that took more than a parse may have, by the time at which they are forgotten."""
+        return f"{self.stream}-refused-archives"
+
     def schedules(self, name: str) -> str:
         """What daemons share of the schedules (`schedules.board`): ticks, marks, overrides, requests, leases."""
         return f"{self.stream}-schedules-{name}"
+
+
+def import_names_key(package: str, version: str) -> str:
+    """String: the import names of one version (JSON); the one name that does not begin with the stream's, because other
+    programs know it."""
+    return f"import_names:{package}:{version}"

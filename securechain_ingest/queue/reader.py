@@ -22,14 +22,13 @@ from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
 from securechain_ingest.progress import Progress, step
 from securechain_ingest.queue.backoff import Outage, retry_delay_s
 from securechain_ingest.queue.breakers import Breakers
-from securechain_ingest.queue.deliveries import Delivery, Outcome
 from securechain_ingest.queue.entries import Entry
-from securechain_ingest.queue.forwarder import Forwarder, Link
+from securechain_ingest.queue.forwarder import Forwarder
 from securechain_ingest.queue.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
+from securechain_ingest.queue.handling import Handler, Link, Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Ecosystem, Lane
 from securechain_ingest.queue.leases import LeaseKeeper
-from securechain_ingest.queue.messages import parse_data
 from securechain_ingest.queue.places import Places
 from securechain_ingest.queue.settlement import Failure, Settlement
 from securechain_ingest.queue.taking import Taker
@@ -44,9 +43,6 @@ _LONGEST_OUTAGE_S = 3600.0
 _CONSUMERS_EVERY_S = 60.0
 _DEAD_AFTER_LEASES = 10
 """A consumer that does not even read for this many leases is taken for dead."""
-
-
-Handler = Callable[[Delivery], Awaitable[Outcome]]
 
 
 class Reader:
@@ -246,9 +242,7 @@ class Reader:
             reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
             return Failure("delivery_cap", reason, transient=False), None
         try:
-            outcome = await self._outlast_outages(
-                Delivery(parse_data(entry.data), entry.lane, entry.tries, entry.redelivered)
-            )
+            outcome = await self._outlast_outages(entry)
         except IngestError as error:
             return Failure.of(error), error
         except Exception as error:
@@ -257,13 +251,13 @@ class Reader:
         await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
         return None
 
-    async def _outlast_outages(self, delivery: Delivery) -> Outcome:
-        """Have a delivery handled, waiting while a store is away: an outage is no failed try of what it meets."""
+    async def _outlast_outages(self, entry: Entry) -> Outcome:
+        """Have an entry handled, waiting while a store is away: an outage is no failed try of what it meets."""
         wait_s = _POLL_S
         give_up_at = time.monotonic() + _LONGEST_OUTAGE_S
         while True:
             try:
-                outcome = await self._handler(delivery)
+                outcome = await self._handler(entry)
             except StoreAway as error:
                 step()
                 self._others_outage.failed(error)
@@ -276,7 +270,7 @@ class Reader:
                 await self._stopping.wait()
             wait_s = min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
             # The store may have gone after it had committed.
-            delivery = replace(delivery, redelivered=True)
+            entry = replace(entry, claimed=True)
 
     async def _well(self, entry: Entry, ecosystem: Ecosystem) -> None:
         """The endpoint has answered; that ends a row of failures."""

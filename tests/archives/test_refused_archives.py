@@ -14,10 +14,11 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import ArchiveRefused, ParserLost
 from securechain_ingest.http.client import Range
-from securechain_ingest.refused_archives import KEY, RefusedArchives
 from securechain_ingest.settings import ArchiveSettings
+from securechain_ingest.worker.refused_archives import RefusedArchives
 from tests.archives.parsers import count_for_ever, damaged, die, fill_memory
 
+KEY = "q-refused-archives"
 URL = "http://registry.test/a.whl"
 
 
@@ -49,7 +50,7 @@ def served() -> Served:
 
 @pytest.fixture
 def reader(redis: Redis, pool: ParserPool, served: Served, tmp_path: Path) -> ArchiveReader:
-    return ArchiveReader(served, pool, tmp_path, 1000, RefusedArchives(redis, 60)).of("pypi 1")
+    return ArchiveReader(served, pool, tmp_path, 1000, RefusedArchives(redis, KEY, 60)).of("pypi 1")
 
 
 async def test_an_archive_that_takes_too_much_memory_is_asked_for_once(reader: ArchiveReader, served: Served) -> None:
@@ -104,13 +105,13 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_bounded(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    refusals = RefusedArchives(redis, 60, clock=lambda: now[0])
+    refusals = RefusedArchives(redis, KEY, 60, clock=lambda: now[0])
     refused = ArchiveRefused("too slow", reason="cpu_time")
     await refusals.remember("a", refused)
     assert await refusals.recall("a") == "cpu_time"
     now[0] += 61
     assert await refusals.recall("a") is None
-    monkeypatch.setattr("securechain_ingest.refused_archives.MAX_REMEMBERED", 2)
+    monkeypatch.setattr("securechain_ingest.worker.refused_archives.MAX_REMEMBERED", 2)
     for number, archive in enumerate("bcd"):
         now[0] += number
         await refusals.remember(archive, refused)

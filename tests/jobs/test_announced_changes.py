@@ -22,17 +22,20 @@ from securechain_ingest.errors import (
 )
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
-from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
-from securechain_ingest.worker import MAX_LOST_PARSERS, Worker
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.request import MAX_LOST_PARSERS
+from securechain_ingest.worker.visitor import Visitor
+from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import PYPI, pypi, version, write
 from tests.graph.conftest import Reader, read
+from tests.queue.running import entry_of
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.waiting import until
 
@@ -102,7 +105,7 @@ class Bench:
         attempts: int = 0,
     ) -> Outcome:
         message = Message("PyPIPackage", "six", refresh=refresh, internal=True, at_least=at_least, removed=removed)
-        return await self.worker.handle(Delivery(message, lane, attempts, redelivered=False))
+        return await self.worker.handle(entry_of(message, lane=lane, tries=attempts))
 
     async def is_removed(self) -> bool:
         [node] = (await self._read.nodes("PyPIPackage")).values()
@@ -131,7 +134,7 @@ async def bench(
         advisories: AdvisoryStore = stores.advisories
         names = ImportNamesCache(stores.redis, 60)
         yield Bench(
-            Worker(registries, graph, advisories, names, max_strikes=1, max_versions=1000, depth=lambda: 0),
+            Worker(registries, Visitor(graph, advisories, names, max_versions=1000), max_strikes=1, depth=lambda: 0),
             registry,
             read,
         )
@@ -231,4 +234,4 @@ async def test_a_package_of_more_versions_than_are_allowed_is_refused(bench: Ben
 async def test_a_message_for_an_impossible_name_is_refused(bench: Bench) -> None:
     message = Message("PyPIPackage", "a\0b")
     with pytest.raises(InvalidName):
-        await bench.worker.handle(Delivery(message, Lane.CHANGED, 0, redelivered=False))
+        await bench.worker.handle(entry_of(message))

@@ -9,15 +9,15 @@ import structlog
 
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.graph.batch import GraphBatcher
-from securechain_ingest.import_names_cache import ImportNamesCache
-from securechain_ingest.queue.deliveries import Delivery
-from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.settings import GraphSettings
-from securechain_ingest.worker import Worker
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.visitor import Visitor
+from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import PYPI, pypi, write
 from tests.jobs.advisories import FLASK, Bench
 from tests.jobs.test_announced_changes import Made
+from tests.queue.running import entry_of
 
 VERSIONS = ["1.0", *(f"3.{number}" for number in range(1_001))]
 
@@ -42,17 +42,13 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: Bench) -> None:
         names = ImportNamesCache(bench.sync.redis, 60)
         worker = Worker(
             {PYPI.label: registry},
-            graph,
-            bench.sync.store,
-            names,
+            Visitor(graph, bench.sync.store, names, max_versions=200_000, pool=pool),
             max_strikes=1,
-            max_versions=200_000,
             depth=lambda: 0,
-            pool=pool,
         )
         message = Message("PyPIPackage", "flask", refresh=True, internal=True)
         with structlog.testing.capture_logs() as logs:
-            await worker.handle(Delivery(message, Lane.CHANGED, 0, redelivered=False))
+            await worker.handle(entry_of(message))
     ratings = await bench.ratings(pypi("flask"))
     assert len(ratings) == len(VERSIONS) + 1
     assert (ratings["1.0"], ratings["3.7"]) == ((9.8, ["GHSA-1"]), (0.0, []))

@@ -11,14 +11,13 @@ import anyio
 from redis.asyncio import Redis
 
 from securechain_ingest.progress import Progress
-from securechain_ingest.queue.deliveries import Delivery, Outcome
-from securechain_ingest.queue.forwarder import Link
+from securechain_ingest.queue.entries import Entry, History
+from securechain_ingest.queue.handling import Handler, Link, Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Ecosystem, Lane
+from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.settings import QueueSettings, WorkerSettings
-
-Handler = Callable[[Delivery], Awaitable[Outcome]]
 
 ECOSYSTEMS = (
     Ecosystem("pypi", "PyPIPackage", "pypi"),
@@ -35,9 +34,9 @@ def lane_of(queue: QueueSettings, lane: Lane = Lane.ASKED, ecosystem: str = "pyp
     return Keys(queue.stream).lane(ecosystem, lane)
 
 
-async def link_nothing(deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+async def link_nothing(entries: Sequence[Entry]) -> list[Outcome | None]:
     """A graph that knows no package."""
-    return [None] * len(deliveries)
+    return [None] * len(entries)
 
 
 def make_reader(
@@ -46,6 +45,11 @@ def make_reader(
     """One that serves ECOSYSTEMS, with so many places for each."""
     workers = WorkerSettings(**dict.fromkeys(WorkerSettings.model_fields, places))
     return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, Progress(lambda: 600.0))
+
+
+def entry_of(message: Message, *, lane: Lane = Lane.CHANGED, tries: int = 0, claimed: bool = False) -> Entry:
+    """A message as a reader gets it from a lane."""
+    return Entry("pypi", lane, "1-1", encode(message).encode(), message, history=History("", tries), claimed=claimed)
 
 
 def data(package: str = "six", **keys: Any) -> str:
@@ -106,14 +110,14 @@ async def dead_letters(redis: Redis, queue: QueueSettings) -> list[dict[str, str
 class Recorder:
     """A handler that notes the packages it was given and does what it is told to."""
 
-    def __init__(self, act: Callable[[Delivery], Awaitable[Outcome]] | None = None) -> None:
-        self.deliveries: list[Delivery] = []
+    def __init__(self, act: Callable[[Entry], Awaitable[Outcome]] | None = None) -> None:
+        self.entries: list[Entry] = []
         self._act = act
 
     @property
     def packages(self) -> list[str]:
-        return [delivery.message.package for delivery in self.deliveries]
+        return [entry.message.package for entry in self.entries]
 
-    async def __call__(self, delivery: Delivery) -> Outcome:
-        self.deliveries.append(delivery)
-        return await self._act(delivery) if self._act else Outcome()
+    async def __call__(self, entry: Entry) -> Outcome:
+        self.entries.append(entry)
+        return await self._act(entry) if self._act else Outcome()

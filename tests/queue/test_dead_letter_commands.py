@@ -16,7 +16,8 @@ from securechain_ingest.queue.dead_letters import (
     replay_dead_letters,
     show_dead_letter,
 )
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import LaneStatus, queue_status
@@ -93,7 +94,7 @@ async def test_a_replayed_message_is_on_the_stream_byte_for_byte_and_no_dead_let
 
 
 async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Redis, queue: QueueSettings) -> None:
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         raise NotFound("not there", url="http://localhost/")
 
     await add(redis, lane_of(queue, Lane.LISTED), "six")
@@ -103,8 +104,8 @@ async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Re
     assert await redis.xlen(lane_of(queue, Lane.LISTED)) == 1
     handler = Recorder()
     async with running(redis, queue, handler):
-        await until(lambda: handler.deliveries)
-    assert [(delivery.lane, delivery.attempts) for delivery in handler.deliveries] == [(Lane.LISTED, 0)]
+        await until(lambda: handler.entries)
+    assert [(entry.lane, entry.tries) for entry in handler.entries] == [(Lane.LISTED, 0)]
 
 
 async def test_dead_letters_are_replayed_by_kind_or_all(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:
@@ -146,10 +147,10 @@ async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
 ) -> None:
     gate = Gate(Outcome())
 
-    async def act(delivery: Delivery) -> Outcome:
-        if delivery.message.package == "later":
+    async def act(entry: Entry) -> Outcome:
+        if entry.message.package == "later":
             raise RateLimited("later", url="http://localhost/", delay_s=600)
-        return await gate(delivery)
+        return await gate(entry)
 
     await redis.xadd(queue.stream, {"data": "not JSON"})
     await add(redis, queue.stream, "later")

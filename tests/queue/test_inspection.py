@@ -7,7 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.inspection import Queued, queued_messages, remove_messages
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
@@ -35,10 +36,10 @@ async def remove(redis: Redis, queue: QueueSettings, *, package: str | None = No
 async def test_each_message_is_listed_with_its_lane_state_tries_and_reason(redis: Redis, queue: QueueSettings) -> None:
     gate = Gate(Outcome())
 
-    async def act(delivery: Delivery) -> Outcome:
-        if delivery.message.package == "later":
+    async def act(entry: Entry) -> Outcome:
+        if entry.message.package == "later":
             raise StoreError("the graph refuses")
-        return await gate(delivery)
+        return await gate(entry)
 
     queue = queue.model_copy(update={"retry_base_s": 3600, "retry_max_s": 3600})
     await add(redis, queue.stream, "later")

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from securechain_ingest.errors import ConfigError, StoreAway
 from securechain_ingest.queue import reader
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.redis_connection import connect
@@ -91,11 +92,11 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
 
 async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: QueueSettings) -> None:
     queue = queue.model_copy(update={"max_deliveries": 1})
-    deliveries: list[Delivery] = []
+    entries: list[Entry] = []
 
-    async def handler(delivery: Delivery) -> Outcome:
-        deliveries.append(delivery)
-        if len(deliveries) < 4:
+    async def handler(entry: Entry) -> Outcome:
+        entries.append(entry)
+        if len(entries) < 4:
             raise StoreAway("the graph cannot be reached")
         return Outcome()
 
@@ -103,8 +104,8 @@ async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: 
     with capture_logs() as logs:
         async with running(redis, queue, handler):
             await until(lambda: is_idle(redis, queue))
-    assert [delivery.attempts for delivery in deliveries] == [0, 0, 0, 0]
-    assert [delivery.redelivered for delivery in deliveries] == [False, True, True, True]
+    assert [entry.tries for entry in entries] == [0, 0, 0, 0]
+    assert [entry.redelivered for entry in entries] == [False, True, True, True]
     events = [line["event"] for line in logs if line.get("store") == "graph or advisories"]
     assert events == ["store_unavailable", "store_available"]
     assert await dead_letters(redis, queue) == []
@@ -116,12 +117,12 @@ async def test_an_outage_that_does_not_end_counts_as_a_failed_try_after_its_time
 ) -> None:
     now = time.monotonic()
     monkeypatch.setattr(reader, "time", SimpleNamespace(monotonic=lambda: now))
-    deliveries: list[Delivery] = []
+    entries: list[Entry] = []
 
-    async def handler(delivery: Delivery) -> Outcome:
+    async def handler(entry: Entry) -> Outcome:
         nonlocal now
-        deliveries.append(delivery)
-        if delivery.attempts == 0:
+        entries.append(entry)
+        if entry.tries == 0:
             now += 1200
             raise StoreAway("the graph cannot be reached")
         return Outcome()
@@ -129,12 +130,12 @@ async def test_an_outage_that_does_not_end_counts_as_a_failed_try_after_its_time
     await add(redis, queue.stream, "six")
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
-    assert [delivery.attempts for delivery in deliveries] == [0, 0, 0, 0, 1], "an hour and no longer"
+    assert [entry.tries for entry in entries] == [0, 0, 0, 0, 1], "an hour and no longer"
     assert await dead_letters(redis, queue) == []
 
 
 async def test_stopping_does_not_wait_for_a_store_that_is_away(redis: Redis, queue: QueueSettings) -> None:
-    async def handler(delivery: Delivery) -> Outcome:
+    async def handler(entry: Entry) -> Outcome:
         raise StoreAway("the graph cannot be reached")
 
     await add(redis, queue.stream, "six")
@@ -146,9 +147,9 @@ async def test_stopping_does_not_wait_for_a_store_that_is_away(redis: Redis, que
 async def test_refused_credentials_are_no_fault_of_the_message(redis: Redis, queue: QueueSettings) -> None:
     recorder = Recorder()
 
-    async def handler(delivery: Delivery) -> Outcome:
-        await recorder(delivery)
-        if len(recorder.deliveries) == 1:
+    async def handler(entry: Entry) -> Outcome:
+        await recorder(entry)
+        if len(recorder.entries) == 1:
             raise ConfigError("the graph refused the password")
         return Outcome()
 

@@ -8,7 +8,8 @@ import anyio
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import NotFound
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.inspection import remove_messages
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES
@@ -26,16 +27,16 @@ def asked(*packages: str) -> list[Message]:
     return [replace(Message("PyPIPackage", package), run=RUN) for package in packages]
 
 
-async def act(delivery: Delivery) -> Outcome:
-    if delivery.message.package == "gone":
+async def act(entry: Entry) -> Outcome:
+    if entry.message.package == "gone":
         raise NotFound("not there", url="http://localhost/")
     return Outcome()
 
 
 async def test_each_package_is_told_as_it_ends(redis: Redis, queue: QueueSettings) -> None:
-    async def link(deliveries: object) -> list[Outcome | None]:
-        assert isinstance(deliveries, list)
-        return [Outcome() if each.message.package == "known" else None for each in deliveries]
+    async def link(entries: object) -> list[Outcome | None]:
+        assert isinstance(entries, list)
+        return [Outcome() if each.message.package == "known" else None for each in entries]
 
     async with Outcomes(redis, queue.stream, RUN, wait=True) as outcomes:
         await submit(redis, queue, asked("known", "new", "gone"))

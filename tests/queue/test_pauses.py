@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 
 from securechain_ingest.errors import NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
 from securechain_ingest.queue.breakers import FAILURES, Breakers, pause, paused_since, resume
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.groups import ensure_groups
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.taking import PROBE_MS, Taker
@@ -77,7 +78,7 @@ async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with
 ) -> None:
     is_well = False
 
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         if not is_well:
             raise limited(delay_s)
         return Outcome()
@@ -86,21 +87,21 @@ async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with
     await add(redis, lane_of(queue, Lane.LISTED), *(f"p-{number}" for number in range(50)))
     async with running(redis, queue, handler, places=4):
         await until(lambda: is_open(redis, queue))
-        await until(lambda: len(handler.deliveries) >= 1)
+        await until(lambda: len(handler.entries) >= 1)
         for _ in range(2 * queue.max_deliveries):
-            asked = len(handler.deliveries)
+            asked = len(handler.entries)
             await end_of_pause(redis, queue)
 
             async def probed(asked: int = asked) -> bool:
-                return len(handler.deliveries) > asked and int((await breaker(redis, queue))["open_until"]) > 1
+                return len(handler.entries) > asked and int((await breaker(redis, queue))["open_until"]) > 1
 
             await until(probed)
-            assert len(handler.deliveries) == asked + 1
+            assert len(handler.entries) == asked + 1
         is_well = True
         await end_of_pause(redis, queue)
         await until(lambda: is_idle(redis, queue))
     assert await dead_letters(redis, queue) == []
-    assert {delivery.attempts for delivery in handler.deliveries} == {0}
+    assert {entry.tries for entry in handler.entries} == {0}
     assert await breaker(redis, queue) == {}
     await assert_no_leak(redis, queue)
 
@@ -108,8 +109,8 @@ async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with
 async def test_only_the_pause_of_the_endpoint_that_every_message_needs_stops_the_lanes(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    async def act(delivery: Delivery) -> Outcome:
-        if delivery.message.package == "needs-files":
+    async def act(entry: Entry) -> Outcome:
+        if entry.message.package == "needs-files":
             raise answer(RateLimited("slower", url="http://localhost/", delay_s=3600), "pypi_files")
         return Outcome()
 
@@ -127,7 +128,7 @@ async def test_failures_of_several_packages_open_the_breaker_and_one_probe_close
 ) -> None:
     is_well = False
 
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         if not is_well:
             raise make()
         return Outcome()
@@ -141,14 +142,14 @@ async def test_failures_of_several_packages_open_the_breaker_and_one_probe_close
             await end_of_pause(redis, queue)
             await until(lambda: is_idle(redis, queue))
     assert await dead_letters(redis, queue) == []
-    assert max(delivery.attempts for delivery in handler.deliveries) <= 1
+    assert max(entry.tries for entry in handler.entries) <= 1
     events = [line["event"] for line in logs if line["event"].startswith("endpoint_")]
     assert events == ["endpoint_paused", "endpoint_resumed"]
 
 
 async def test_one_package_that_always_fails_does_not_open_the_breaker(redis: Redis, queue: QueueSettings) -> None:
-    async def act(delivery: Delivery) -> Outcome:
-        if delivery.message.package == "bad":
+    async def act(entry: Entry) -> Outcome:
+        if entry.message.package == "bad":
             raise broken()
         return Outcome()
 
@@ -171,7 +172,7 @@ async def test_a_success_between_failures_keeps_the_breaker_closed(redis: Redis,
 
 
 async def test_an_absent_package_is_an_answer_that_closes_the_breaker(redis: Redis, queue: QueueSettings) -> None:
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         raise answer(NotFound("not there", url="http://localhost/"))
 
     await Breakers(redis, Keys(queue.stream)).failed("pypi", "a", "slower", is_probe=False, pause_s=60)

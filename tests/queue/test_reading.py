@@ -1,4 +1,4 @@
-"""What the reader takes, in which order, and how each delivery ends."""
+"""What the reader takes, in which order, and how each entry ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import NotFound, StoreAway, StoreError
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
@@ -38,7 +39,7 @@ async def test_messages_that_were_sent_before_the_group_existed_are_served(redis
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == ["flask", "six"]
-    assert not any(delivery.redelivered or delivery.attempts for delivery in handler.deliveries)
+    assert not any(entry.redelivered or entry.tries for entry in handler.entries)
     assert await counters(redis, queue) == {"total_processed": 2, "successful": 2}
     await assert_no_leak(redis, queue)
 
@@ -64,14 +65,14 @@ async def test_a_message_that_arrives_while_the_reader_waits_is_served(
     async with running(redis, queue, handler):
         await add(redis, lane_of(queue, lane) if lane else queue.stream, "six")
         await until(partial(has_handled, handler, "six"))
-    assert [delivery.lane for delivery in handler.deliveries] == [lane or Lane.ASKED]
+    assert [entry.lane for entry in handler.entries] == [lane or Lane.ASKED]
 
 
 async def test_each_ecosystem_is_served_from_its_own_lanes(redis: Redis, queue: QueueSettings) -> None:
     gate = Gate(Outcome())
 
-    async def act(delivery: Delivery) -> Outcome:
-        return await gate(delivery) if delivery.message.node_type == "MavenPackage" else Outcome()
+    async def act(entry: Entry) -> Outcome:
+        return await gate(entry) if entry.message.node_type == "MavenPackage" else Outcome()
 
     handler = Recorder(act)
     for number in range(20):
@@ -89,15 +90,15 @@ async def test_follow_up_messages_are_queued_as_required_with_all_that_they_say(
 ) -> None:
     follow_up = Message(node_type="PyPIPackage", package="b", depth=2, internal=True)
 
-    async def act(delivery: Delivery) -> Outcome:
-        return Outcome(queue=(follow_up,) if delivery.message.package == "a" else ())
+    async def act(entry: Entry) -> Outcome:
+        return Outcome(queue=(follow_up,) if entry.message.package == "a" else ())
 
     handler = Recorder(act)
     await add(redis, queue.stream, "a")
     async with running(redis, queue, handler):
-        await until(lambda: len(handler.deliveries) == 2)
-    assert handler.deliveries[1].message == follow_up
-    assert handler.deliveries[1].lane is Lane.REQUIRED
+        await until(lambda: len(handler.entries) == 2)
+    assert handler.entries[1].message == follow_up
+    assert handler.entries[1].lane is Lane.REQUIRED
     await assert_no_leak(redis, queue)
 
 
@@ -107,8 +108,8 @@ async def test_two_places_are_kept_free_for_what_somebody_asks(
 ) -> None:
     gate = Gate(Outcome())
 
-    async def act(delivery: Delivery) -> Outcome:
-        return await gate(delivery) if delivery.lane is Lane.LISTED else Outcome()
+    async def act(entry: Entry) -> Outcome:
+        return await gate(entry) if entry.lane is Lane.LISTED else Outcome()
 
     handler = Recorder(act)
     await add(redis, lane_of(queue, Lane.LISTED), *(f"listed-{number}" for number in range(20)))
@@ -120,7 +121,7 @@ async def test_two_places_are_kept_free_for_what_somebody_asks(
             await until(lambda: reader.in_flight == places - kept_free)
         gate.opened.set()
         await until(lambda: is_idle(redis, queue))
-    assert len(handler.deliveries) == 21
+    assert len(handler.entries) == 21
 
 
 async def test_a_bound_over_all_ecosystems_keeps_no_lane_from_being_served(redis: Redis, queue: QueueSettings) -> None:
@@ -176,15 +177,15 @@ async def test_no_more_messages_are_taken_than_there_are_slots_and_no_slot_is_lo
 ) -> None:
     now = most = 0
 
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         nonlocal now, most
         now += 1
         most = max(most, now)
         await anyio.lowlevel.checkpoint()
         now -= 1
-        if delivery.message.package.startswith("faulty"):
+        if entry.message.package.startswith("faulty"):
             raise ValueError("a fault of the program")
-        if delivery.message.package.startswith("gone"):
+        if entry.message.package.startswith("gone"):
             raise NotFound("not there", url="http://localhost/")
         return Outcome()
 
@@ -223,7 +224,7 @@ async def test_a_malformed_message_is_dead_lettered_at_once_with_its_own_reason(
     assert letter["data"] == fields.get("data", "")
     assert (letter["kind"], letter["attempts"], letter["origin_id"]) == (kind, "1", entry_id.decode())
     assert letter["first_failed_at"] == letter["last_failed_at"]
-    assert handler.deliveries == []
+    assert handler.entries == []
     assert await counters(redis, queue) == {"total_processed": 1, counter: 1}
     await assert_no_leak(redis, queue)
 
@@ -238,7 +239,7 @@ async def test_data_that_is_not_text_reaches_the_dead_letters_byte_for_byte(redi
 
 
 async def test_a_permanent_failure_is_dead_lettered_at_once(redis: Redis, queue: QueueSettings) -> None:
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         raise NotFound("PyPI has no project six", url="http://localhost/six")
 
     handler = Recorder(act)
@@ -248,22 +249,22 @@ async def test_a_permanent_failure_is_dead_lettered_at_once(redis: Redis, queue:
     [letter] = await dead_letters(redis, queue)
     assert (letter["kind"], letter["error"], letter["attempts"]) == ("not_found", "PyPI has no project six", "1")
     assert letter["data"] == data("six")
-    assert len(handler.deliveries) == 1
+    assert len(handler.entries) == 1
 
 
 async def test_a_transient_failure_is_tried_again_with_its_history(redis: Redis, queue: QueueSettings) -> None:
-    async def act(delivery: Delivery) -> Outcome:
-        if delivery.attempts < 2:
+    async def act(entry: Entry) -> Outcome:
+        if entry.tries < 2:
             raise StoreError("the graph is away")
         return Outcome()
 
     handler = Recorder(act)
     await add(redis, lane_of(queue, Lane.CHANGED), "six")
     async with running(redis, queue, handler):
-        await until(lambda: is_idle(redis, queue) if len(handler.deliveries) == 3 else False)
-    assert [delivery.attempts for delivery in handler.deliveries] == [0, 1, 2]
-    assert [delivery.redelivered for delivery in handler.deliveries] == [False, True, True]
-    assert {delivery.lane for delivery in handler.deliveries} == {Lane.CHANGED}
+        await until(lambda: is_idle(redis, queue) if len(handler.entries) == 3 else False)
+    assert [entry.tries for entry in handler.entries] == [0, 1, 2]
+    assert [entry.redelivered for entry in handler.entries] == [False, True, True]
+    assert {entry.lane for entry in handler.entries} == {Lane.CHANGED}
     assert await dead_letters(redis, queue) == []
     await assert_no_leak(redis, queue)
 
@@ -275,7 +276,7 @@ async def test_a_transient_failure_is_tried_again_with_its_history(redis: Redis,
 async def test_a_message_whose_tries_are_used_up_is_dead_lettered_with_its_first_and_last_failure(
     redis: Redis, queue: QueueSettings, error: Exception, kind: str
 ) -> None:
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         raise error
 
     handler = Recorder(act)
@@ -283,7 +284,7 @@ async def test_a_message_whose_tries_are_used_up_is_dead_lettered_with_its_first
     async with running(redis, queue, handler):
         await until(lambda: dead_letters(redis, queue))
     [letter] = await dead_letters(redis, queue)
-    assert len(handler.deliveries) == queue.max_deliveries
+    assert len(handler.entries) == queue.max_deliveries
     assert (letter["kind"], letter["attempts"], letter["origin_id"]) == (kind, "3", origin_id)
     assert letter["first_failed_at"] < letter["last_failed_at"]
     assert letter["data"] == data("six")
@@ -291,8 +292,8 @@ async def test_a_message_whose_tries_are_used_up_is_dead_lettered_with_its_first
 
 
 async def test_a_postponed_message_holds_no_place(redis: Redis, queue: QueueSettings) -> None:
-    async def act(delivery: Delivery) -> Outcome:
-        if delivery.message.package == "slow":
+    async def act(entry: Entry) -> Outcome:
+        if entry.message.package == "slow":
             raise StoreError("refused")
         return Outcome()
 
@@ -314,29 +315,29 @@ async def test_fields_that_a_producer_adds_are_not_taken_for_the_daemons_own(
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
-    assert [(delivery.attempts, delivery.redelivered) for delivery in handler.deliveries] == [(0, False)]
+    assert [(entry.tries, entry.redelivered) for entry in handler.entries] == [(0, False)]
 
 
 async def test_what_the_graph_knows_is_served_without_a_place(redis: Redis, queue: QueueSettings) -> None:
     asked: list[list[str]] = []
 
-    async def link(deliveries: Sequence[Delivery]) -> list[Outcome | None]:
-        asked.append([delivery.message.package for delivery in deliveries])
+    async def link(entries: Sequence[Entry]) -> list[Outcome | None]:
+        asked.append([entry.message.package for entry in entries])
         follow_up = Message("NPMPackage", "required", internal=True)
-        return [Outcome(queue=(follow_up,)) if delivery.message.package == "known" else None for delivery in deliveries]
+        return [Outcome(queue=(follow_up,)) if entry.message.package == "known" else None for entry in entries]
 
     handler = Recorder()
     await add(redis, queue.stream, "known", "unknown")
     await redis.xadd(queue.stream, {"data": data("known", refresh=True)})
     async with running(redis, queue, handler, link=link):
-        await until(lambda: is_idle(redis, queue) if len(handler.deliveries) == 3 else False)
+        await until(lambda: is_idle(redis, queue) if len(handler.entries) == 3 else False)
     assert asked[0] == ["known", "unknown"]
     assert sorted(handler.packages) == ["known", "required", "unknown"]
     assert await counters(redis, queue) == {"total_processed": 4, "successful": 4}
 
 
 async def test_while_the_graph_is_away_everything_is_moved_on_unasked(redis: Redis, queue: QueueSettings) -> None:
-    async def link(deliveries: Sequence[Delivery]) -> list[Outcome | None]:
+    async def link(entries: Sequence[Entry]) -> list[Outcome | None]:
         raise StoreAway("the graph cannot be reached")
 
     handler = Recorder()
@@ -370,7 +371,7 @@ async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_more(redis:
     other = Recorder()
     async with running(redis, queue, other):
         await until(lambda: is_idle(redis, queue))
-    assert [(delivery.message.package, delivery.attempts) for delivery in other.deliveries] == [("late", 0)]
+    assert [(entry.message.package, entry.tries) for entry in other.entries] == [("late", 0)]
 
 
 async def test_a_reader_that_has_stopped_leaves_the_group(redis: Redis, queue: QueueSettings) -> None:

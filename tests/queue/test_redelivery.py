@@ -13,8 +13,9 @@ from redis.commands.core import AsyncScript
 
 from securechain_ingest.errors import NotFound, StoreError
 from securechain_ingest.queue import forwarder, settlement
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.groups import ensure_groups, remove_consumers
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.redis_connection import blocking_twin
@@ -41,14 +42,14 @@ def short_lease(queue: QueueSettings) -> QueueSettings:
 
 
 async def abandon(
-    redis: Redis, queue: QueueSettings, *packages: str, deliveries: int = 1, consumer: str = "dead"
+    redis: Redis, queue: QueueSettings, *packages: str, entries: int = 1, consumer: str = "dead"
 ) -> list[str]:
     """What a consumer leaves that took everything from a lane and was killed, time and again; the entries' ids."""
     lane = lane_of(queue)
     ids = await add(redis, lane, *packages)
     await ensure_groups(redis, [lane], queue.group)
     await redis.xreadgroup(queue.group, consumer, {lane: ">"})
-    for _ in range(deliveries - 1):
+    for _ in range(entries - 1):
         await redis.xclaim(lane, queue.group, consumer, 0, list(ids))
     return ids
 
@@ -61,7 +62,7 @@ async def test_what_a_dead_consumer_left_is_claimed_page_by_page(redis: Redis, q
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == sorted(packages)
-    assert all(delivery.redelivered and delivery.attempts == 1 for delivery in handler.deliveries)
+    assert all(entry.redelivered and entry.tries == 1 for entry in handler.entries)
     await assert_no_leak(redis, queue)
 
 
@@ -82,13 +83,13 @@ async def test_a_message_that_kills_its_consumers_is_dead_lettered_at_the_cap(
     redis: Redis, queue: QueueSettings
 ) -> None:
     queue = short_lease(queue)
-    await abandon(redis, queue, "killer", deliveries=queue.max_deliveries)
+    await abandon(redis, queue, "killer", entries=queue.max_deliveries)
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     [letter] = await dead_letters(redis, queue)
     assert (letter["kind"], letter["attempts"], letter["data"]) == ("delivery_cap", "3", data("killer"))
-    assert handler.deliveries == []
+    assert handler.entries == []
     await assert_no_leak(redis, queue)
 
 
@@ -101,7 +102,7 @@ async def test_a_lease_is_renewed_while_the_event_loop_is_blocked(
         rows: Any = client.xpending_range(lane_of(queue), queue.group, "-", "+", 1)
         return dict(rows[0])
 
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         give_up_at = time.monotonic() + 20
         with SynchronousRedis.from_url(redis_url) as client:
             for _ in range(3):
@@ -117,7 +118,7 @@ async def test_a_lease_is_renewed_while_the_event_loop_is_blocked(
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert await dead_letters(redis, queue) == []
-    assert len(handler.deliveries) == 1
+    assert len(handler.entries) == 1
 
 
 async def test_a_message_in_flight_is_not_claimed_by_another_reader_even_while_draining(
@@ -144,13 +145,13 @@ async def test_a_message_in_flight_is_not_claimed_by_another_reader_even_while_d
             await until(renewed)
             gate.opened.set()
             await until(lambda: is_idle(redis, queue))
-    assert other.deliveries == []
+    assert other.entries == []
 
 
 async def test_a_reader_that_was_paused_does_not_disturb_who_claimed_its_message(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    async def fail(delivery: Delivery) -> Outcome:
+    async def fail(entry: Entry) -> Outcome:
         await gate.opened.wait()
         raise NotFound("not there", url="http://localhost/")
 
@@ -182,7 +183,7 @@ async def test_what_is_released_is_taken_by_another_reader_at_once_without_a_str
     async with running(redis, queue, taken):
         await until(lambda: is_idle(redis, queue))
     assert sorted(taken.packages) == ["a", "b", "c"]
-    assert [(delivery.attempts, delivery.redelivered) for delivery in taken.deliveries] == [(0, True)] * 3
+    assert [(entry.tries, entry.redelivered) for entry in taken.entries] == [(0, True)] * 3
     await assert_no_leak(redis, queue)
 
 
@@ -269,10 +270,10 @@ async def test_a_crash_between_any_two_steps_loses_nothing(
         if steps_left == 0:
             raise Crash
 
-    async def act(delivery: Delivery) -> Outcome:
-        package = delivery.message.package
+    async def act(entry: Entry) -> Outcome:
+        package = entry.message.package
         step()
-        if package == "flaky" and not delivery.redelivered:
+        if package == "flaky" and not entry.redelivered:
             raise StoreError("the graph is away")
         effects.append(package)
         return Outcome(queue=(Message("PyPIPackage", "required"),) if package == "plain" else ())

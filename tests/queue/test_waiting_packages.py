@@ -11,8 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import IngestError, NotFound, StoreError
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.groups import ensure_groups
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, parse
@@ -133,11 +134,11 @@ async def test_a_package_whose_entry_an_operator_deleted_is_added_again(
 async def test_each_end_of_a_message_counts_once_for_its_run_and_takes_its_mark_off(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    async def act(delivery: Delivery) -> Outcome:
+    async def act(entry: Entry) -> Outcome:
         error: IngestError | None = None
-        if delivery.message.package == "gone":
+        if entry.message.package == "gone":
             error = NotFound("not there", url="http://localhost/")
-        if delivery.message.package == "slow" and not delivery.attempts:
+        if entry.message.package == "slow" and not entry.tries:
             error = StoreError("not now")
         if error is not None:
             raise error

@@ -16,12 +16,11 @@ from securechain_ingest import oneshot
 from securechain_ingest.configuration import load
 from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
-from securechain_ingest.queue.deliveries import Delivery
-from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import registry_class
 from securechain_ingest.service import Service, build_service
 from tests.graph.conftest import Reader
+from tests.queue.running import entry_of
 from tests.registry_server import Fault, Server, World, serve
 from tests.removals.packages import KINDS, Kind
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
@@ -70,7 +69,7 @@ class Bench:
     async def message(self, *, attempts: int = 0, **facts: Any) -> None:
         """As a message of the daemon's own: by default the periodic refresh."""
         message = Message(self.ref.ecosystem.label, self.name, **({"refresh": True, "internal": True} | facts))
-        await self.site.service.worker.handle(Delivery(message, Lane.CHANGED, attempts, redelivered=attempts > 0))
+        await self.site.service.worker.handle(entry_of(message, tries=attempts, claimed=attempts > 0))
 
     async def ingest(self) -> None:
         """As `ingest --refresh`."""

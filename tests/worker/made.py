@@ -12,18 +12,20 @@ from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.batch import GraphBatcher
-from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.model import Artifact, Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
-from securechain_ingest.queue.deliveries import Delivery, Outcome
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.stores import Stores
-from securechain_ingest.worker import Worker
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.visitor import Visitor
+from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import NPM, npm, version, write
 from tests.graph.conftest import Reader
+from tests.queue.running import entry_of
 from tests.stores import AdvisoryTarget, GraphTarget
 
 
@@ -100,16 +102,15 @@ class Bench:
         """The setting for messages that carry none."""
         registries: dict[str, Registry] = {NPM.label: registry}
         names = ImportNamesCache(stores.redis, 60)
-        self.worker = Worker(
-            registries, batcher, stores.advisories, names, max_strikes=2, max_versions=1000, depth=lambda: self.depth
-        )
+        visitor = Visitor(batcher, stores.advisories, names, max_versions=1000)
+        self.worker = Worker(registries, visitor, max_strikes=2, depth=lambda: self.depth)
 
     async def serve(
         self, name: str, *, attempts: int = 0, redelivered: bool = False, lane: Lane = Lane.CHANGED, **keys: Any
     ) -> Outcome:
         """Handle one message."""
         message = Message(NPM.label, name, **keys)
-        return await self.worker.handle(Delivery(message, lane, attempts, redelivered))
+        return await self.worker.handle(entry_of(message, lane=lane, tries=attempts, claimed=redelivered))
 
     async def follow_ups(self, name: str, **keys: Any) -> dict[str, int | None]:
         """The packages that a message leaves to be asked for, with the depth that is left to each."""

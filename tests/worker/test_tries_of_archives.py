@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from securechain_ingest.import_names_reading import after_failure, is_due
 from securechain_ingest.model import Artifact, FailedTry, Package
+from securechain_ingest.worker.import_names import after_failure, is_due
 from tests.graph.builders import MONDAY, pypi, write
 
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)

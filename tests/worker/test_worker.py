@@ -10,11 +10,10 @@ from structlog.testing import capture_logs
 from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, PoisonMessage, Unavailable
 from securechain_ingest.graph.statements import COUNT
 from securechain_ingest.model import PackageRef
-from securechain_ingest.queue.deliveries import Delivery
-from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.worker import Request
+from securechain_ingest.worker.request import Request
 from tests.graph.builders import PYPI, npm
+from tests.queue.running import entry_of
 from tests.worker.made import Bench, package
 
 
@@ -37,7 +36,7 @@ async def test_a_package_is_fetched_once_and_then_only_for_a_refresh(bench: Benc
 
 async def test_another_ecosystem_than_this_release_serves_is_no_retry(bench: Bench) -> None:
     with pytest.raises(PoisonMessage, match=r"PyPIPackage is not served.*NPMPackage") as caught:
-        await bench.worker.handle(Delivery(Message(PYPI.label, "six"), Lane.ASKED, 0, redelivered=False))
+        await bench.worker.handle(entry_of(Message(PYPI.label, "six")))
     assert caught.value.kind == "unsupported_type"
 
 

@@ -15,9 +15,10 @@ import structlog
 
 from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import ArchiveRefused, IngestError, ParserLost, UpstreamError
-from securechain_ingest.import_names_cache import ImportNamesCache
 from securechain_ingest.model import FailedTry, ImportNames, Package
 from securechain_ingest.registries.protocol import Registry
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.request import Insistence
 
 WAITS: Final = (timedelta(hours=1), timedelta(days=1), timedelta(weeks=1))
 """Before the second, third and fourth try of one archive; there is no fifth."""
@@ -31,20 +32,18 @@ async def read_import_names(
     package: Package,
     failed_before: FailedTry | None,
     now: datetime,
-    *,
-    insist: bool = False,
-    insist_on_parser: bool = False,
+    insistence: Insistence,
 ) -> tuple[ImportNames, IngestError | None]:
     """The names remembered or extracted, and why they could not be read if they are only a stopgap.
 
-    `failed_before` is what the graph has of earlier tries. With `insist` an error that another try of the same message
-    may mend is raised instead; with `insist_on_parser` only that of a parser whose process was ended from outside,
-    which is no strike against the archive. Raises StoreError if Redis is away.
+    `failed_before` is what the graph has of earlier tries. An error that another try may mend is raised instead if it
+    is insisted on. Raises StoreError if Redis is away.
     """
     try:
         names = await cache.names(package, registry.import_names)
     except (UpstreamError, ArchiveRefused, ParserLost) as error:
-        if error.transient and (insist or (insist_on_parser and isinstance(error, ParserLost))):
+        insists = insistence.on_readings or (insistence.on_parsers and isinstance(error, ParserLost))
+        if error.transient and insists:
             raise
         failed = after_failure(failed_before, package, now)
         _log("import_names_failed", package, failed, kind=error.kind, reason=str(error))

@@ -16,7 +16,6 @@ from securechain_ingest.archives.faults import LIMIT_REASONS
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.redis_errors import store_errors
 
-KEY: Final = "refused_archives"
 MAX_REMEMBERED: Final = 100_000
 """Some ten megabytes; beyond, those that would be forgotten first are."""
 
@@ -26,8 +25,9 @@ _REASONS: Final = tuple(sorted(LIMIT_REASONS))
 class RefusedArchives:
     """Implements `archives.remote.Refusals`. Every error is a StoreError."""
 
-    def __init__(self, redis: Redis, ttl_s: float, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, redis: Redis, key: str, ttl_s: float, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
+        self._key = key
         self._ttl_s = ttl_s
         self._clock = clock
 
@@ -35,7 +35,7 @@ class RefusedArchives:
         """The reason that is remembered of an archive."""
         members = [f"{archive}:{reason}" for reason in _REASONS]
         with store_errors():
-            forgotten_at: list[float | None] = await self._redis.zmscore(KEY, members)
+            forgotten_at: list[float | None] = await self._redis.zmscore(self._key, members)
         now = self._clock()
         return next((reason for reason, at in zip(_REASONS, forgotten_at, strict=True) if at and at > now), None)
 
@@ -46,7 +46,7 @@ class RefusedArchives:
         now = self._clock()
         with store_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.zadd(KEY, {f"{archive}:{refused.reason}": now + self._ttl_s})
-                pipe.zremrangebyscore(KEY, "-inf", now)
-                pipe.zremrangebyrank(KEY, 0, -MAX_REMEMBERED - 1)
+                pipe.zadd(self._key, {f"{archive}:{refused.reason}": now + self._ttl_s})
+                pipe.zremrangebyscore(self._key, "-inf", now)
+                pipe.zremrangebyrank(self._key, 0, -MAX_REMEMBERED - 1)
                 await pipe.execute()

@@ -1,7 +1,7 @@
 """Import names of package versions, kept in Redis for days so that a repeated visit moves no archive.
 
-The key is `import_names:<package>:<version>`. Two ecosystems can have the same package and version, so the value says
-whose names it holds; an entry of another ecosystem, or of another version of its parser, is a miss.
+Two ecosystems can have a package of one name and version, so the value says whose names it
+holds; an entry of another ecosystem, or of another version of its parser, is a miss.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from securechain_ingest.bounds import bounded_names
 from securechain_ingest.errors import ConfigError, StoreFull, StoreRefused
 from securechain_ingest.model import ImportNames, Package
+from securechain_ingest.queue.keys import import_names_key
 from securechain_ingest.redis_errors import store_errors
 
 logger = structlog.get_logger(__name__)
@@ -98,4 +99,4 @@ def _loads(raw: bytes | str | None) -> Any:
 def _key(package: Package) -> str | None:
     if not package.artifacts:
         return None
-    return f"import_names:{package.ref.registry_name}:{package.artifacts[0].version}"
+    return import_names_key(package.ref.registry_name, package.artifacts[0].version)

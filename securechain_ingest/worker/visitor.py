@@ -1,0 +1,209 @@
+"""The walk of one package: look up, fetch, import names, attribution, write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from securechain_ingest.advisories.matching import rated, spellings
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.bounds import bounded_package
+from securechain_ingest.errors import ArchiveRefused, Gone, NotFound
+from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.model import KnownPackage, Link, Package, PackageRef, PackageWrite, Rating, WriteResult
+from securechain_ingest.registries.kit.repository import vendor_of
+from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.worker.import_names import is_due, read_import_names
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.request import Follow, Request
+from securechain_ingest.worker.second_readings import Reader, Reading
+from securechain_ingest.worker.spellings import meant
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What became of a request."""
+
+    purl: str
+    to_queue: tuple[PackageRef, ...] = ()
+    """Packages that it requires and the graph lacks, now marked as asked for."""
+    versions: int = 0
+    """How many the registry's document had; 0 if none was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Respelled:
+    """The registry lacks the name, and this is what it stands for."""
+
+    ref: PackageRef
+    is_last_guess: bool
+
+
+class Visitor:
+    """One package on behalf of one request; two at once on the same are the caller's to prevent.
+
+    `pool` works out the ratings of a package with very many advisories.
+    """
+
+    def __init__(
+        self,
+        graph: GraphBatcher,
+        advisories: AdvisoryStore,
+        names: ImportNamesCache,
+        *,
+        max_versions: int,
+        pool: ParserPool | None = None,
+    ) -> None:
+        self._graph = graph
+        self._advisories = advisories
+        self._names = names
+        self._max_versions = max_versions
+        self._pool = pool
+
+    async def visit(self, registry: Registry, request: Request) -> Served | Respelled | None:
+        """Bring the package into the graph, or link it. Raises IngestError.
+
+        None: the registry lacks the package, and nobody but the daemon itself asked for it.
+        """
+        known = await self._graph.known(request.ref)
+        if known is not None and not request.refresh:
+            return await self.link(request)
+        checked_at = datetime.now(UTC)
+        asked = known
+        if known and known.names_failed and (is_due(known.names_failed, checked_at) or not request.internal):
+            # "Not modified" would not say where the archive is that has to be tried again.
+            asked = replace(known, validator=None)
+        reader = Reader(registry, request.ref, asked, request.at_least, request.insistence.on_readings)
+        try:
+            reading = await reader.read(removed=request.removed, listed=request.listed is not None)
+        except NotFound as error:
+            return await self._absent(registry, request, known, checked_at, error)
+        answer = reading.answer
+        if isinstance(answer, Unchanged):
+            ratings = await self._ratings(answer.ref, known.versions) if known else None
+            return await self.link(request, _Confirmed(checked_at, ratings, answer.revision, request.listed))
+        package = await bounded_package(answer, max_versions=self._max_versions)
+        result = await self._write(registry, request, package, reading, known, checked_at)
+        served = Served(result.purl, result.to_queue, len(package.versions))
+        if known is None and result.unconfirmed:
+            # Another program's or an older release's package: only now is it known what the document lacks of it.
+            again = await self.visit(registry, replace(request, refresh=True))
+            return replace(served, to_queue=served.to_queue + (again.to_queue if isinstance(again, Served) else ()))
+        if request.follow is Follow.ALL:
+            # What an earlier delivery committed may never have been queued.
+            return replace(served, to_queue=(await self.link(request)).to_queue)
+        return served
+
+    async def link_if_known(self, request: Request) -> Served | None:
+        """Serve a request that needs no registry; None: it does. Raises StoreError, ConfigError."""
+        return None if await self._graph.known(request.ref) is None else await self.link(request)
+
+    async def link(self, request: Request, confirmed: _Confirmed | None = None) -> Served:
+        """Serve a request on a package that the graph has. Raises StoreError, ConfigError."""
+        confirmed = confirmed or _Confirmed()
+        result = await self._graph.link(
+            Link(
+                ref=request.ref,
+                parents=request.parents,
+                follow=request.follow is not Follow.NONE,
+                repeat_follow=request.follow is Follow.ALL,
+                checked_at=confirmed.checked_at,
+                ratings=confirmed.ratings,
+                revision=confirmed.revision,
+                listed=confirmed.listed,
+            )
+        )
+        _report_lost(request, result)
+        logger.debug("package_linked", package=result.purl, unchanged=confirmed.checked_at is not None)
+        return Served(result.purl, result.to_queue)
+
+    async def _absent(
+        self, registry: Registry, request: Request, known: KnownPackage | None, checked_at: datetime, error: NotFound
+    ) -> Respelled | None:
+        """Note that the registry lacks the package. Raises NotFound if somebody is to hear of it."""
+        ref = request.ref
+        await self._graph.mark_absent(
+            ref, checked_at, str(error), removed=isinstance(error, Gone), listed=request.listed
+        )
+        if known is not None:
+            await self.link(request)
+        if request.internal:
+            logger.info("package_absent", package=ref.purl, reason=str(error))
+            return None
+        if known is None and not request.exact:
+            other, near_names = await meant(self._graph, registry, ref)
+            if other is not None:
+                return Respelled(other, is_last_guess=ref.registry_name == ref.name)
+            if near_names:
+                raise NotFound(f"{error}; near names: {', '.join(near_names)}", url=error.url) from error
+        raise error
+
+    async def _write(
+        self,
+        registry: Registry,
+        request: Request,
+        package: Package,
+        reading: Reading,
+        known: KnownPackage | None,
+        checked_at: datetime,
+    ) -> WriteResult:
+        names = None
+        if not reading.is_doubtful:
+            failed_before = known.names_failed if known else None
+            names, _ = await read_import_names(
+                self._names, registry, package, failed_before, checked_at, request.insistence
+            )
+        if names is not None and package.repository_url is None and names.repository_url is not None:
+            repository = names.repository_url
+            package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
+        versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
+        result = await self._graph.write(
+            PackageWrite(
+                package=package,
+                ratings=await self._ratings(package.ref, versions) or {},
+                import_names=names,
+                checked_at=checked_at,
+                parents=request.parents,
+                follow=request.follow is not Follow.NONE,
+                gone=reading.gone,
+                listed=request.listed,
+            )
+        )
+        _report_lost(request, result)
+        logger.info(
+            "package_stored",
+            package=result.purl,
+            versions=len(package.versions),
+            import_names=None if names is None or names.is_stopgap else len(names.names),
+            queued=len(result.to_queue),
+        )
+        return result
+
+    async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating] | None:
+        """None: they cannot be worked out within the limits, and those that the graph has stay."""
+        try:
+            return await rated(self._pool, ref, versions, await self._advisories.of_package(spellings(ref)))
+        except ArchiveRefused as error:
+            logger.warning("package_not_rated", package=ref.purl, kind=error.kind, reason=str(error))
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    """What a registry has just confirmed of a package that is unchanged; nothing by default. As `Link` has them."""
+
+    checked_at: datetime | None = None
+    ratings: Mapping[str, Rating] | None = None
+    revision: str | None = None
+    listed: str | None = None
+
+
+def _report_lost(request: Request, result: WriteResult) -> None:
+    for element_id in result.lost_parents:
+        logger.warning("parent_not_found", package=request.ref.purl, parent_id=element_id)

@@ -1,0 +1,151 @@
+"""Serves the queue's entries, and shares one visit of a package among all who ask for it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from securechain_ingest.bounds import require_possible
+from securechain_ingest.errors import IngestError, InvalidName, PoisonMessage
+from securechain_ingest.http.priority import Priority, current_priority, prioritised
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.handling import Outcome
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.registries.protocol import Registry
+from securechain_ingest.worker.request import Request, request_of
+from securechain_ingest.worker.visitor import Respelled, Served, Visitor
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Visit:
+    """A package that is being visited; whoever asks for it meanwhile waits for the same answer."""
+
+    at_least: str | None
+    """What the document must have reached."""
+    priority: Priority
+    """That of the most urgent who waits for it."""
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+    error: IngestError | None = None
+    is_in_graph: bool = False
+    """The graph has the package now, under this purl."""
+
+    def answers(self, request: Request) -> bool:
+        """Whether a change that was announced is in it: it may not be in what was fetched before, nor in what somebody
+        fetches who does not know of it."""
+        return request.at_least in (None, self.at_least) and not request.removed
+
+
+async def always_room(_ecosystem: str) -> bool:
+    """For whoever queues nothing, and so needs no room for it."""
+    return True
+
+
+class Worker:
+    """Safe for any number of concurrent calls.
+
+    `depth` gives the setting for messages that carry none (None: without limit), asked anew for each message so that a
+    reload takes effect. `has_room` says whether an ecosystem's follow-ups can be queued.
+    """
+
+    def __init__(
+        self,
+        registries: Mapping[str, Registry],
+        visitor: Visitor,
+        *,
+        max_strikes: int,
+        depth: Callable[[], int | None],
+        has_room: Callable[[str], Awaitable[bool]] = always_room,
+    ) -> None:
+        self._registries = registries
+        self._visitor = visitor
+        self._max_strikes = max_strikes
+        self._depth = depth
+        self._has_room = has_room
+        self._visits: dict[str, _Visit] = {}
+
+    async def handle(self, entry: Entry) -> Outcome:
+        """Serve one entry. Raises IngestError."""
+        registry = self._registry_of(entry.message)
+        request = await self._request(entry, registry)
+        with prioritised(Priority(is_urgent=entry.lane is Lane.ASKED)):
+            return outcome(request, await self.ingest(registry, request))
+
+    async def link_known(self, entries: Sequence[Entry]) -> list[Outcome | None]:
+        """Serve those entries whose packages the graph has completely, without any registry; None for the others.
+
+        Raises IngestError; then nobody is served for sure, and serving again changes nothing.
+        """
+        return await asyncio.gather(*map(self._link_if_known, entries))
+
+    async def _link_if_known(self, entry: Entry) -> Outcome | None:
+        try:
+            request = await self._request(entry, self._registry_of(entry.message))
+        except (InvalidName, PoisonMessage):
+            return None  # Whoever takes it from its lane says so.
+        served = await self._visitor.link_if_known(request)
+        return None if served is None else outcome(request, served)
+
+    async def ingest(self, registry: Registry, request: Request) -> Served:
+        """Bring one package into the graph, or link it if it is there already. Raises IngestError.
+
+        Concurrent requests for one package cause one fetch; each of them still gets its edges.
+        """
+        purl = require_possible(request.ref).purl
+        while visit := self._visits.get(purl):
+            visit.priority.rise()
+            await visit.finished.wait()
+            if not visit.answers(request):
+                continue
+            if visit.error is not None:
+                raise visit.error
+            if visit.is_in_graph:
+                return await self._visitor.link(request)
+        answer = await self._visit(registry, request, purl)
+        if isinstance(answer, Respelled):
+            logger.info("package_respelled", package=purl, as_package=answer.ref.purl)
+            return await self.ingest(registry, replace(request, ref=answer.ref, exact=answer.is_last_guess))
+        return answer or Served(purl)
+
+    async def _visit(self, registry: Registry, request: Request, purl: str) -> Served | Respelled | None:
+        visit = self._visits[purl] = _Visit(request.at_least, current_priority())
+        try:
+            answer = await self._visitor.visit(registry, request)
+            visit.is_in_graph = isinstance(answer, Served) and answer.purl == purl
+            return answer
+        except IngestError as error:
+            visit.error = error
+            raise
+        finally:
+            del self._visits[purl]
+            visit.finished.set()
+
+    def _registry_of(self, message: Message) -> Registry:
+        if (registry := self._registries.get(message.node_type)) is None:
+            known = ", ".join(sorted(self._registries))
+            raise PoisonMessage(
+                f"node_type {message.node_type} is not served by this release, which knows {known}",
+                kind="unsupported_type",
+            )
+        return registry
+
+    async def _request(self, entry: Entry, registry: Registry) -> Request:
+        return await request_of(
+            entry, registry, depth=self._depth(), max_strikes=self._max_strikes, has_room=self._has_room
+        )
+
+
+def outcome(request: Request, served: Served) -> Outcome:
+    """What is left to do: the packages that it requires and the graph lacks, a level less deep."""
+    depth = None if request.depth is None else request.depth - 1
+    return Outcome(
+        queue=tuple(
+            Message(ref.ecosystem.label, ref.registry_name, depth=depth, internal=True) for ref in served.to_queue
+        ),
+        versions=served.versions,
+    )
