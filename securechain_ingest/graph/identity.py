@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from securechain_ingest.graph.state import PackageState
+from securechain_ingest.graph.nodes import PackageNode
 from securechain_ingest.model import Ecosystem, PackageRef
 
 
@@ -15,11 +15,11 @@ from securechain_ingest.model import Ecosystem, PackageRef
 class Identity:
     """The decision for one package."""
 
-    node: PackageState | None
+    node: PackageNode | None
     """The node to be used; None: a new one."""
     name: str
     """Its `name` from now on."""
-    renamed: PackageState | None
+    renamed: PackageNode | None
     """Another package, which has to give up that name for its own spelling."""
 
 
@@ -32,7 +32,7 @@ def spellings(ref: PackageRef) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def identify(ref: PackageRef, candidates: Iterable[PackageState]) -> Identity:
+def identify(ref: PackageRef, candidates: Iterable[PackageNode]) -> Identity:
     """Choose among the nodes that carry the purl or one of the spellings.
 
     Two packages that differ in case only: the one that is lower-case in its registry owns the lower-case name, the
@@ -55,11 +55,11 @@ def identify(ref: PackageRef, candidates: Iterable[PackageState]) -> Identity:
     return Identity(node, node.name if node else ref.registry_name, None)
 
 
-def _own_spelling(node: PackageState) -> str:
+def _own_spelling(node: PackageNode) -> str:
     return node.registry_name or node.name
 
 
-def new_name(renamed: PackageState) -> str:
+def new_name(renamed: PackageNode) -> str:
     """The name of a package that had to give up the lower-case one."""
     return _own_spelling(renamed)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from securechain_ingest.graph.changes import FORMAT
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import Dialect
+from securechain_ingest.graph.properties import FORMAT
 from securechain_ingest.model import Ecosystem
 
 NAMES_A_QUERY = 10_000

@@ -14,7 +14,7 @@ class PortionStatements:
 
     version_names: str
     nodes: str
-    mark: str
+    sign: str
     index: str
     read: str
     renumber: str
@@ -34,10 +34,10 @@ RETURN {NODE_COLUMNS}, p.writing AS writing, null AS version_id
 """
 
 # Without its validator the registry sends the whole document again to whoever comes after a write that was broken off.
-_MARK = """
+_SIGN = """
 MATCH (p) WHERE elementId(p) = $id
 SET p.writing = $writing, p.validator = null
-RETURN count(*) AS marked
+RETURN count(*) AS signed
 """
 
 _INDEX = """
@@ -74,7 +74,7 @@ def portion_statements(label: str) -> PortionStatements:
     return PortionStatements(
         version_names=for_label(_VERSION_NAMES, label),
         nodes=for_label(_NODES, label),
-        mark=_MARK,
+        sign=_SIGN,
         index=_INDEX,
         read=for_label(_READ, label),
         renumber=_RENUMBER,

@@ -27,14 +27,15 @@ from typing import Any, Final
 from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.graph.changes import Changes, Targets, Versions, package_properties, parent_rows
 from securechain_ingest.graph.connection import Connection
-from securechain_ingest.graph.identity import Identity, identify, new_name, spellings, version_purl
+from securechain_ingest.graph.difference import Difference, Requirements, Versions
+from securechain_ingest.graph.identity import Identity, identify, spellings, version_purl
+from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.portion_statements import portion_statements
+from securechain_ingest.graph.properties import package_properties
 from securechain_ingest.graph.ranking import ordered
-from securechain_ingest.graph.state import PackageState, collect
 from securechain_ingest.graph.statements import statements
-from securechain_ingest.graph.transactions import apply_changes, each_once, fetched, outcome
+from securechain_ingest.graph.transactions import each_once, fetched, outcome, write_difference
 from securechain_ingest.model import UNORDERED, PackageWrite, Version, WriteResult
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.yielding import in_pieces
@@ -133,7 +134,7 @@ class PortionWriter:
         return replace(result, unconfirmed=plan.is_unconfirmed)
 
     async def _claimed(self) -> Identity:
-        """The package's identity, its node marked as being written by this writer."""
+        """The package's identity; its node says that this writer is at it."""
         patience_s = self._settings.query_timeout_s + _BEYOND_A_TRANSACTION_S
         async with asyncio.timeout(2 * patience_s) as waiting:
             try:
@@ -157,11 +158,11 @@ class PortionWriter:
         oldest_s = self._settings.query_timeout_s + _BEYOND_A_TRANSACTION_S
         if writing is not None and not writing.startswith(_PROCESS) and _age_s(writing) < oldest_s:
             return identity, writing
-        await self._mark(transaction, identity.node)
+        await self._sign(transaction, identity.node)
         return identity, None
 
-    async def _mark(self, transaction: AsyncTransaction, node: PackageState) -> None:
-        await fetched(transaction, self._own.mark, {"id": node.id, "writing": self._writing()})
+    async def _sign(self, transaction: AsyncTransaction, node: PackageNode) -> None:
+        await fetched(transaction, self._own.sign, {"id": node.id, "writing": self._writing()})
 
     def _writing(self) -> str:
         return f"{self._token} {datetime.now(UTC).isoformat(timespec='seconds')}"
@@ -177,7 +178,7 @@ class PortionWriter:
         writers = {row["id"]: row["writing"] for row in rows}
         return identity, writers[identity.node.id] if identity.node else None
 
-    async def _own_node(self, transaction: AsyncTransaction) -> tuple[Identity, PackageState]:
+    async def _own_node(self, transaction: AsyncTransaction) -> tuple[Identity, PackageNode]:
         identity, writing = await self._identify(transaction)
         if identity.node is None or identity.node.id != self._node_id or not (writing or "").startswith(self._token):
             raise self._overtaken()
@@ -225,43 +226,41 @@ class PortionWriter:
         self, transaction: AsyncTransaction, *, plan: _Plan, names: Sequence[str], parent: str
     ) -> tuple[dict[str, list[Any]], str]:
         """What is queued and linked, and the id of the package's node."""
-        changes = Changes()
+        difference = Difference()
         if self._node_id is None:
             identity, _ = await self._identify(transaction)
             if identity.node is not None:
                 raise self._overtaken()
-            self._create(changes, identity)
+            self._create(difference, identity)
             versions = Versions.of(identity)
         else:
             _, node = await self._own_node(transaction)
-            await self._mark(transaction, node)
+            await self._sign(transaction, node)
             ids = [held for name in names for held in plan.held.get(name, ())]
             versions = await self._versions(transaction, node, ids)
         versions.purls.update(plan.shared_purls)
-        targets = Targets(self._write, parent)
+        requirements = Requirements(difference, self._write, parent)
         async for name in in_pieces(names):
-            if name in plan.listed or name in versions.states:
-                changes.add_version(self._write, versions, name, plan.listed.get(name), plan.number(name), targets)
-        changes.targets += targets.rows.values()
-        answer = await self._apply(transaction, changes)
+            if name in plan.listed or name in versions.nodes:
+                difference.add_version(
+                    self._write, versions, name, plan.listed.get(name), plan.number(name), requirements
+                )
+        answer = await self._apply(transaction, difference)
         identity, _ = await self._identify(transaction)
         if identity.node is None:
             raise self._overtaken()
         return answer, identity.node.id
 
-    def _create(self, changes: Changes, identity: Identity) -> None:
-        if identity.renamed is not None:
-            changes.updated_packages.append(
-                {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
-            )
+    def _create(self, difference: Difference, identity: Identity) -> None:
+        difference.rename(identity)
         properties = package_properties(self._write, identity.name, has_names=False)
         properties |= {"writing": self._writing(), "listed": self._write.listed}
         for name in _NOT_BEFORE_THE_END:
             del properties[name]
-        changes.created_packages.append({"purl": self._ref.purl, "properties": properties})
-        changes.settle.append(self._ref.purl)
+        difference.created_packages.append({"purl": self._ref.purl, "properties": properties})
+        difference.awaited.append(self._ref.purl)
 
-    async def _versions(self, transaction: AsyncTransaction, node: PackageState, ids: Sequence[str]) -> Versions:
+    async def _versions(self, transaction: AsyncTransaction, node: PackageNode, ids: Sequence[str]) -> Versions:
         held = replace(node, versions=[])
         for start in range(0, len(ids), STATEMENT_ROWS):
             part = ids[start : start + STATEMENT_ROWS]
@@ -275,27 +274,24 @@ class PortionWriter:
             numbers = [[plan.purls[name], serial] for name, serial in plan.serials.items()]
             for start in range(0, len(numbers), STATEMENT_ROWS):
                 await fetched(transaction, self._own.renumber, {"rows": numbers[start : start + STATEMENT_ROWS]})
-        changes = Changes()
-        if identity.renamed is not None:
-            changes.updated_packages.append(
-                {"id": identity.renamed.id, "properties": {"name": new_name(identity.renamed)}}
-            )
+        difference = Difference()
+        difference.rename(identity)
         properties = package_properties(self._write, identity.name, has_names=node.has_names)
         if plan.is_unconfirmed:
             # As for a package of one transaction: the next check is to get the document.
             properties["validator"] = None
-        changes.updated_packages.append({"id": node.id, "properties": properties, "listed": self._write.listed})
-        changes.settle.append(self._ref.purl)
-        changes.parents += parent_rows(self._write)
-        return await self._apply(transaction, changes)
+        difference.updated_packages.append({"id": node.id, "properties": properties, "listed": self._write.listed})
+        difference.awaited.append(self._ref.purl)
+        difference.add_parents(self._write)
+        return await self._apply(transaction, difference)
 
-    async def _apply(self, transaction: AsyncTransaction, changes: Changes) -> dict[str, list[Any]]:
+    async def _apply(self, transaction: AsyncTransaction, difference: Difference) -> dict[str, list[Any]]:
         rows = min(STATEMENT_ROWS, self._settings.batch_rows)
-        return await apply_changes(transaction, self._queries, self._common(), changes, rows)
+        return await write_difference(transaction, self._queries, self._common(), difference, rows)
 
 
 def _age_s(writing: str) -> float:
-    """How long ago a portion was written; a mark that cannot be read is as old as can be."""
+    """How long ago a portion was written; what cannot be read is as old as can be."""
     try:
         moment = datetime.fromisoformat(writing.rpartition(" ")[2])
         return (datetime.now(UTC) - moment).total_seconds()

@@ -13,18 +13,19 @@ from neo4j import AsyncTransaction
 
 from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import Malformed, StoreError
-from securechain_ingest.graph.big_ratings import is_big, write_big_ratings
-from securechain_ingest.graph.changes import FORMAT, Changes, names_properties, rating_properties, tries_properties
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import aware
+from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
+from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.portions import PortionWriter
+from securechain_ingest.graph.properties import FORMAT, names_properties, tries_properties
+from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
-from securechain_ingest.graph.state import PackageState, collect
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
-from securechain_ingest.graph.transactions import apply_changes, each_once, fetched, outcome
+from securechain_ingest.graph.transactions import each_once, fetched, outcome, write_difference
 from securechain_ingest.graph.view import PackageView, package_view
 from securechain_ingest.model import (
     Ecosystem,
@@ -35,7 +36,6 @@ from securechain_ingest.model import (
     NamesGap,
     PackageRef,
     PackageWrite,
-    Rating,
     WriteResult,
 )
 from securechain_ingest.settings import GraphSettings, PackageSettings
@@ -102,7 +102,7 @@ class Graph:
                 queries = statements(ecosystem.label)
                 await fetched(transaction, queries.known, known)
                 await fetched(transaction, queries.read, {**common, "rows": {}})
-                await fetched(transaction, queries.apply, {**common, "rows": {}})
+                await fetched(transaction, queries.write, {**common, "rows": {}})
 
         common = self._common(datetime.now(UTC))
         await self._connection.transaction(work)
@@ -171,10 +171,14 @@ class Graph:
         return await PortionWriter(self._connection, self._settings, common, write).run()
 
     async def link(self, links: Sequence[Link]) -> list[WriteResult]:
-        """Serve requests on packages that the graph knows; the results are in the order of `links`."""
+        """Serve requests on packages that the graph knows; the results are in the order of `links`.
+
+        Ratings are written first, in transactions of their own.
+        """
         answers: dict[str, Mapping[str, Any]] = {}
         now = datetime.now(UTC)
-        for queries, members in _by_ecosystem([await self._rated(link) for link in links]):
+        await write_ratings(self._connection, {link.ref: link.ratings for link in links if link.ratings is not None})
+        for queries, members in _by_ecosystem(links):
             answer = (await self._connection.change(queries.link, self._common(now) | {"rows": _link_rows(members)}))[0]
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
@@ -184,13 +188,6 @@ class Graph:
         return [
             outcome(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
         ]
-
-    async def _rated(self, link: Link) -> Link:
-        """What is left of a request once very many ratings have been written."""
-        if link.ratings is None or not is_big(link.ratings):
-            return link
-        await write_big_ratings(self._connection, link.ref, link.ratings)
-        return replace(link, ratings=None)
 
     async def mark_absent(
         self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False, listed: str | None = None
@@ -272,7 +269,7 @@ class Graph:
     async def _write(
         self, transaction: AsyncTransaction, queries: Statements, writes: Sequence[PackageWrite]
     ) -> dict[str, WriteResult]:
-        changes = Changes()
+        difference = Difference()
         unconfirmed = set()
         common = self._common(datetime.now(UTC))
         nodes = await _read(transaction, queries, common, writes)
@@ -280,9 +277,9 @@ class Graph:
             ref = write.package.ref
             near = {node.id: node for key in (ref.purl, *spellings(ref)) for node in nodes.get(key, ())}
             identity = identify(ref, near.values())
-            if changes.add(write, identity, parent_property=self._settings.parent_version_name):
+            if difference.add_package(write, identity, parent_property=self._settings.parent_version_name):
                 unconfirmed.add(ref.purl)
-        answer = await apply_changes(transaction, queries, common, changes, self._settings.batch_rows)
+        answer = await write_difference(transaction, queries, common, difference, self._settings.batch_rows)
         answer["queued"] = each_once(answer["queued"])
         return {
             ref.purl: replace(
@@ -305,11 +302,11 @@ class Graph:
 
 async def _read(
     transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], writes: Sequence[PackageWrite]
-) -> dict[str, list[PackageState]]:
+) -> dict[str, list[PackageNode]]:
     """The nodes that may stand for the packages, by purl and by name, locked until the commit."""
     names = {name for write in writes for name in spellings(write.package.ref)}
     purls = sorted(write.package.ref.purl for write in writes)
-    nodes: dict[str, list[PackageState]] = {}
+    nodes: dict[str, list[PackageNode]] = {}
     keys = {"purls": purls, "names": sorted(names)}
     rows = await fetched(transaction, queries.read, {**common, "rows": keys})
     for node in collect(rows):
@@ -351,18 +348,7 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
             }
             for link in links
         ],
-        "rated": [
-            {
-                "package": link.ref.purl,
-                "ratings": {
-                    name: rating_properties(rating) for name, rating in link.ratings.items() if rating.vulnerabilities
-                },
-                "none": rating_properties(Rating()),
-            }
-            for link in links
-            if link.ratings is not None
-        ],
-        "settle": sorted({link.ref.purl for link in links}),
+        "awaited": sorted({link.ref.purl for link in links}),
         "parents": [
             {"package": purl, "id": element_id, "constraints": constraints}
             for (purl, element_id), constraints in sorted(parents.items())

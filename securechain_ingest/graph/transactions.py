@@ -7,8 +7,8 @@ from typing import Any
 
 from neo4j import AsyncTransaction
 
-from securechain_ingest.graph.changes import Changes
 from securechain_ingest.graph.connection import Rows, rows_of
+from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.failures import Conflict
 from securechain_ingest.graph.identity import reference
 from securechain_ingest.graph.statements import Statements
@@ -20,18 +20,18 @@ async def fetched(transaction: AsyncTransaction, cypher: str, parameters: Mappin
     return await rows_of(await transaction.run(cypher, dict(parameters)))
 
 
-async def apply_changes(
-    transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], changes: Changes, rows: int
+async def write_difference(
+    transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], difference: Difference, rows: int
 ) -> dict[str, list[Any]]:
-    """Write them in statements of at most so many rows; what is `queued` and `linked`. Raises Conflict."""
+    """Write it in statements of at most so many rows; returns what is `queued` and `linked`. Raises Conflict."""
     queued: list[list[str]] = []
     linked: list[str] = []
-    for portion in changes.chunks(rows):
-        answer = (await fetched(transaction, queries.apply, {**common, "rows": portion}))[0]
+    for portion in difference.portions(rows):
+        answer = (await fetched(transaction, queries.write, {**common, "rows": portion}))[0]
         if answer["conflicts"]:
             raise Conflict
         if answer["late"]:
-            await fetched(transaction, queries.settle, {**common, "rows": {"settle": answer["late"]}})
+            await fetched(transaction, queries.resolve, {**common, "rows": {"awaited": answer["late"]}})
         late = set(answer["late"])
         queued += [entry for entry in answer["queued"] if entry[1] not in late]
         linked += answer["linked"]

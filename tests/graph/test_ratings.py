@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from securechain_ingest.graph import big_ratings
+from securechain_ingest.graph import ratings as ratings_module
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import Rating
@@ -21,13 +21,13 @@ HIGH, LOW = Rating(9.0, 9.5, ("A", "B")), Rating(3.0, 3.0, ("B",))
 @pytest.fixture
 async def portions(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """How many versions of each rating every portion held."""
-    monkeypatch.setattr(big_ratings, "PORTION", 5)
+    monkeypatch.setattr(ratings_module, "PORTION", 5)
     await graph.write([write(BIG, *VERSIONS, ratings={VERSIONS[0]: HIGH, VERSIONS[1]: LOW})])
     written: list[list[int]] = []
     change = Connection.change
 
     async def noted(self: Connection, cypher: str, parameters: Any = None) -> Any:
-        if cypher == big_ratings._RATE:
+        if cypher == ratings_module._RATE_PORTION:
             written.append([len(row["purls"]) for row in parameters["rows"]])
         return await change(self, cypher, parameters)
 

@@ -30,7 +30,7 @@ class Wait(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class VersionState:
+class VersionNode:
     """A version's node, with the relationships that hold its requirements."""
 
     id: str
@@ -45,7 +45,7 @@ class VersionState:
 
 
 @dataclass(frozen=True, slots=True)
-class PackageState:
+class PackageNode:
     """A package's node and its versions."""
 
     id: str
@@ -54,20 +54,20 @@ class PackageState:
     registry_name: str | None
     has_names: bool
     """Whether it has import names, be it a fallback, or its archive is known to offer none."""
-    versions: list[VersionState] = field(default_factory=list)
+    versions: list[VersionNode] = field(default_factory=list)
 
 
-def collect(rows: Iterable[Mapping[str, Any]]) -> list[PackageState]:
+def collect(rows: Iterable[Mapping[str, Any]]) -> list[PackageNode]:
     """The nodes from the rows of `Statements.read`: one row a version."""
-    packages: dict[str, PackageState] = {}
+    packages: dict[str, PackageNode] = {}
     for row in rows:
         package = packages.get(row["id"])
         if package is None:
-            package = PackageState(row["id"], row["purl"], row["name"], row["registry_name"], row["has_names"])
+            package = PackageNode(row["id"], row["purl"], row["name"], row["registry_name"], row["has_names"])
             packages[row["id"]] = package
         if row["version_id"] is not None and row["version"].get("name") is not None:
             package.versions.append(
-                VersionState(
+                VersionNode(
                     id=row["version_id"],
                     have_id=row["have_id"],
                     properties=row["version"],

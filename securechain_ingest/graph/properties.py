@@ -1,0 +1,101 @@
+"""What the nodes of a package and of its versions hold; pure.
+
+A value of None takes the property away. Properties that are not named here are other programs', and stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from securechain_ingest.graph.identity import version_purl
+from securechain_ingest.model import Ecosystem, ImportNames, PackageWrite, Rating, Version
+
+FORMAT = 2
+"""Goes up when packages written by an earlier release have to be read from their registries again."""
+
+Properties = dict[str, Any]
+
+
+def package_properties(write: PackageWrite, name: str, *, has_names: bool) -> Properties:
+    """What a package's node holds when all of it has been written; `has_names`: it has import names already."""
+    package = write.package
+    properties: Properties = {
+        **package.properties,
+        "name": name,
+        "purl": package.ref.purl,
+        "registry_name": package.ref.registry_name,
+        "moment": write.checked_at,
+        "validator": package.validator,
+        "revision": package.revision,
+        "format": FORMAT,
+        "tried_at": None,
+        "removed_at": None,
+        "writing": None,
+    }
+    if package.vendor is not None:
+        properties["vendor"] = package.vendor
+    if package.repository_url is not None:
+        properties["repository_url"] = package.repository_url
+    if write.import_names is not None:
+        properties |= tries_properties(write.import_names)
+        if not (write.import_names.is_stopgap and has_names):
+            properties |= names_properties(package.ref.ecosystem, write.import_names)
+    return properties
+
+
+def names_properties(ecosystem: Ecosystem, names: ImportNames) -> Properties:
+    """What a package's node holds of its import names; not written if it has any and these are a stopgap."""
+    return {"import_names": list(names.names), "import_names_parser": ecosystem.import_names_version}
+
+
+def tries_properties(names: ImportNames) -> Properties:
+    """What a package's node holds of the tries to read its archive; all absent when nothing is wrong."""
+    failed = names.failed
+    return {
+        "import_names_error": names.error,
+        "import_names_failed_version": failed.version if failed else None,
+        "import_names_tries": failed.tries if failed else None,
+        "import_names_tried_at": failed.tried_at if failed else None,
+        "import_names_retry_at": failed.retry_at if failed else None,
+    }
+
+
+def version_properties(
+    package_purl: str, version: Version | None, name: str, serial: int, rating: Rating | None, held: Mapping[str, Any]
+) -> Properties:
+    """What a version's node holds, from what it `held` before; a `version` of None is one that the registry lacks."""
+    properties: Properties = {
+        "name": name,
+        "purl": version.purl if version else held.get("purl") or version_purl(package_purl, name),
+        "serial_number": serial,
+        "release_date": (version.release_date if version else None) or _iso_date(held.get("release_date")),
+    }
+    if version is not None:
+        properties["yanked"] = version.yanked or None
+        properties["deprecated"] = version.deprecated or None
+    if rating is None and held.get("vulnerabilities") is None:
+        rating = Rating()
+    if rating is not None:
+        properties |= rating_properties(rating)
+    return properties
+
+
+def rating_properties(rating: Rating) -> Properties:
+    """What a version's node holds of its rating."""
+    return {
+        "mean": float(rating.mean),
+        "weighted_mean": float(rating.weighted_mean),
+        "vulnerabilities": list(rating.vulnerabilities),
+    }
+
+
+def _iso_date(held: Any) -> str | None:
+    """The date as the contract has it; upstream writes epoch milliseconds for Maven (contract, section 1.2)."""
+    if isinstance(held, int):
+        try:
+            return datetime.fromtimestamp(held / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        except (ValueError, OverflowError, OSError):
+            return None  # no moment that there can be
+    return None if held is None else str(held)

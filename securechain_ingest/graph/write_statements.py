@@ -1,0 +1,270 @@
+"""The Cypher that writes: named steps, each of which takes one list, and the table that says which.
+
+Steps are joined into one text as subqueries that return one row each, because a round trip costs more than an empty
+list. All lists are handed in as one map, `$rows`: Neo4j plans a text anew for each order of magnitude of a list
+parameter's length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """A part of a statement."""
+
+    rows: str
+    """The list that it takes, which stands as ROWS in its text."""
+    cypher: str
+
+
+NOT_QUEUED = "(a.queued_at IS NULL OR a.queued_at < $lost_before)"
+"""Nobody asks for the package; a message of long ago has been lost."""
+
+QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
+"""The registry has not lately said that it does not have the package."""
+
+_PARENT = "CASE $parent_version_name WHEN 'name' THEN parent.name ELSE parent.purl END"
+
+_FILL_PACKAGE = """p.import_names = coalesce(row.properties.import_names, p.import_names, []),
+    p.vendor = coalesce(row.properties.vendor, p.vendor, 'n/a'),
+    p.repository_url = coalesce(row.properties.repository_url, p.repository_url, 'n/a')"""
+"""What clients need of every package, where neither this write nor an earlier one knows better."""
+
+# What the list said when the package was last asked for holds as long as the package stays as it was then.
+_UPDATE_PACKAGES = f"""
+UNWIND $rows.ROWS AS row
+MATCH (p) WHERE elementId(p) = row.id
+WITH row, p, CASE WHEN row.properties.purl IS NULL OR p.revision = row.properties.revision THEN p.listed END AS listed
+SET p.listed = coalesce(row.listed, listed)
+SET p += row.properties, {_FILL_PACKAGE}
+RETURN count(*) AS updated_packages
+"""
+
+# A name on a node that was not there when the package was read: another writer came between.
+_CREATE_PACKAGES = f"""
+UNWIND $rows.ROWS AS row
+MERGE (p:PACKAGE {{purl: row.purl}})
+WITH row, p, p.name AS name
+SET p += row.properties, {_FILL_PACKAGE}
+RETURN count(name) AS conflicts
+"""
+
+# An older graph may have such a node apart from its package, with requirements of then.
+_CLEAR_VERSIONS = """
+UNWIND $rows.ROWS AS purl
+MATCH (v:Version {purl: purl})
+UNWIND [(v)-[r:REQUIRE]->() | r] + [(v)<-[w:AWAITED_BY]-() | w] AS relationship
+DELETE relationship
+RETURN count(*) AS cleared
+"""
+
+_CREATE_VERSIONS = """
+UNWIND $rows.ROWS AS row
+MATCH (p:PACKAGE {purl: row.package})
+MERGE (v:Version {purl: row.purl})
+SET v += row.properties
+MERGE (v)<-[:HAVE]-(p)
+RETURN count(*) AS created_versions
+"""
+
+_UPDATE_VERSIONS = """
+UNWIND $rows.ROWS AS row
+MATCH (v) WHERE elementId(v) = row.id
+SET v += row.properties
+RETURN count(*) AS updated_versions
+"""
+
+# A comprehension always begins at its node; a pattern planned on an empty graph may begin at all relationships.
+_DROP_RELATIONSHIPS = """
+UNWIND $rows.ROWS AS row
+MATCH (v) WHERE elementId(v) = row.id
+UNWIND [(v)-[r]-() WHERE elementId(r) IN row.relationships | r] AS relationship
+DELETE relationship
+RETURN count(*) AS dropped
+"""
+
+# Who requires a package that is not there yet merges the same node: one of the two waits for the other's commit.
+_LOCK_CREATED = """
+UNWIND $rows.ROWS AS row
+MERGE (a:AbsentPackage {purl: row.purl})
+SET a.settled = true
+RETURN count(*) AS locked_created
+"""
+
+_LOCK_AWAITED = """
+UNWIND $rows.ROWS AS purl
+MATCH (a:AbsentPackage {purl: purl})
+SET a.settled = true
+RETURN count(*) AS locked
+"""
+
+_RESOLVE = f"""
+UNWIND $rows.ROWS AS purl
+MATCH (a:AbsentPackage {{purl: purl}})
+MATCH (a)-[w:AWAITED_BY]->(v:Version)
+MATCH (v)<-[:HAVE]-(parent:PACKAGE)
+MATCH (p:PACKAGE {{purl: purl}})
+MERGE (v)-[r:REQUIRE]->(p)
+SET r.constraints = w.constraints, r.parent_version_name = {_PARENT}
+RETURN count(*) AS resolved
+"""
+
+_REMOVE_AWAITED = """
+UNWIND $rows.ROWS AS purl
+MATCH (:PACKAGE {purl: purl})
+MATCH (a:AbsentPackage {purl: purl})
+DETACH DELETE a
+RETURN count(*) AS removed
+"""
+
+# Setting a property locks the node against a transaction that is just resolving what waits for it. What waits is noted
+# before packages are looked for: a package that another transaction commits meanwhile is found late, and not missed.
+_MERGE_ABSENT = """
+UNWIND $rows.ROWS AS row
+WITH row WHERE NOT EXISTS { MATCH (t:PACKAGE {purl: row.purl}) }
+MERGE (a:AbsentPackage {purl: row.purl})
+SET a.name = row.name, a.ecosystem = row.ecosystem
+RETURN count(*) AS absent
+"""
+
+
+def _await(verb: str, answer: str) -> str:
+    return f"""
+UNWIND $rows.ROWS AS row
+MATCH (a:AbsentPackage {{purl: row.purl}})
+UNWIND row.edges AS edge
+MATCH (v:Version {{purl: edge[0]}})
+{verb} (v)<-[w:AWAITED_BY]-(a)
+SET w.constraints = edge[1]
+RETURN count(*) AS {answer}
+"""
+
+
+def _require(verb: str, answer: str) -> str:
+    return f"""
+UNWIND $rows.ROWS AS row
+MATCH (t:PACKAGE {{purl: row.purl}})
+UNWIND row.edges AS edge
+MATCH (v:Version {{purl: edge[0]}})
+{verb} (v)-[r:REQUIRE]->(t)
+SET r.constraints = edge[1], r.parent_version_name = row.parent
+RETURN count(*) AS {answer}
+"""
+
+
+# The merge above may have waited for the transaction that wrote the very package: then both are there now.
+_FIND_LATE = """
+UNWIND $rows.ROWS AS row
+MATCH (a:AbsentPackage {purl: row.purl})
+MATCH (t:PACKAGE {purl: row.purl})
+RETURN collect(t.purl) AS late
+"""
+
+_QUEUE_TARGETS = f"""
+UNWIND $rows.ROWS AS row
+WITH row WHERE row.follow
+MATCH (a:AbsentPackage {{purl: row.purl}})
+WHERE {NOT_QUEUED} AND {QUEUEABLE}
+WITH row, a, a.name AS name
+SET a.queued_at = $now
+RETURN collect([row.package, row.purl, name]) AS queued
+"""
+
+_LINK_FILES = """
+UNWIND $rows.ROWS AS row
+MATCH (f) WHERE elementId(f) = row.id
+WITH row, f WHERE 'RequirementFile' IN labels(f)
+MATCH (p:PACKAGE {purl: row.package})
+OPTIONAL MATCH (f)-[old:REQUIRE]->(p)
+WITH row, f, p, old.constraints AS before
+MERGE (f)-[r:REQUIRE]->(p)
+SET r.constraints = row.constraints,
+    r.parent_version_name = null,
+    f.moment = CASE WHEN before = row.constraints THEN f.moment ELSE $local_now END
+RETURN collect(row.id) AS files
+"""
+
+_LINK_VERSIONS = f"""
+UNWIND $rows.ROWS AS row
+MATCH (v) WHERE elementId(v) = row.id
+WITH row, v WHERE 'Version' IN labels(v)
+MATCH (v)<-[:HAVE]-(parent:PACKAGE)
+MATCH (p:PACKAGE {{purl: row.package}})
+MERGE (v)-[r:REQUIRE]->(p)
+SET r.constraints = row.constraints, r.parent_version_name = {_PARENT}
+RETURN collect(row.id) AS parent_versions
+"""
+
+_FIND_LINKED = """
+UNWIND $rows.ROWS AS row
+MATCH (p:PACKAGE {purl: row.purl})
+RETURN collect(p.purl) AS found
+"""
+
+_TOUCH = """
+UNWIND $rows.ROWS AS row
+WITH row WHERE row.moment IS NOT NULL
+MATCH (p:PACKAGE {purl: row.purl})
+SET p.moment = row.moment, p.tried_at = null, p.removed_at = null, p.revision = coalesce(row.revision, p.revision),
+    p.listed = coalesce(row.listed, p.listed)
+RETURN count(*) AS touched
+"""
+
+# Setting may have waited for the transaction that wrote the very package: then the node is gone and nothing awaited.
+_QUEUE_AWAITED = f"""
+UNWIND $rows.ROWS AS row
+WITH row WHERE row.follow
+MATCH (p:PACKAGE {{purl: row.purl}})
+MATCH (p)-[:HAVE]->(v:Version)
+MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
+WITH DISTINCT row, a
+WHERE (row.repeat_follow OR {NOT_QUEUED}) AND {QUEUEABLE}
+SET a.queued_at = $now
+WITH row, a WHERE a.purl IS NOT NULL
+RETURN collect([row.purl, a.purl, a.name]) AS queued
+"""
+
+RESOLVE = (
+    Step("awaited", _LOCK_AWAITED),
+    Step("awaited", _RESOLVE),
+    Step("awaited", _REMOVE_AWAITED),
+)
+"""Makes edges of the requirements that wait for packages that are there now."""
+
+_PARENTS = (Step("parents", _LINK_FILES), Step("parents", _LINK_VERSIONS))
+
+# The versions that the same transaction creates have no edge yet: looking for one would be half of its database hits.
+WRITE = (
+    Step("updated_packages", _UPDATE_PACKAGES),
+    Step("created_packages", _CREATE_PACKAGES),
+    Step("cleared_versions", _CLEAR_VERSIONS),
+    Step("created_versions", _CREATE_VERSIONS),
+    Step("updated_versions", _UPDATE_VERSIONS),
+    Step("dropped_relationships", _DROP_RELATIONSHIPS),
+    Step("created_packages", _LOCK_CREATED),
+    *RESOLVE,
+    Step("targets", _MERGE_ABSENT),
+    Step("created_requirements", _await("CREATE", "awaited_by_new")),
+    Step("changed_requirements", _await("MERGE", "awaited")),
+    Step("created_requirements", _require("CREATE", "required_by_new")),
+    Step("changed_requirements", _require("MERGE", "required")),
+    Step("targets", _FIND_LATE),
+    Step("targets", _QUEUE_TARGETS),
+    *_PARENTS,
+)
+"""Which steps take which list of a `Difference`, in their order."""
+
+LINK = (
+    Step("links", _FIND_LINKED),
+    Step("links", _TOUCH),
+    *RESOLVE,
+    *_PARENTS,
+    Step("links", _QUEUE_AWAITED),
+)
+
+
+def joined(steps: tuple[Step, ...], answer: str) -> str:
+    """One statement that takes the steps one after the other and returns one row."""
+    parts = "".join(f"CALL {{{step.cypher.replace('ROWS', step.rows)}}}\n" for step in steps)
+    return f"{parts}RETURN {answer}"
