@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.kept_parsers import end_kept_parsers
 from tests.neo4j import server as real_neo4j
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, local_stores
 
@@ -24,6 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-seed", type=int, default=1, help="what the chaos test does, repeated by the same number")
     parser.addoption("--soak-rounds", type=int, default=3, help="how often the soak test kills its daemons")
     parser.addoption("--soak-seed", type=int, default=1, help="what the soak test does, repeated by the same number")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_parsers() -> Iterator[None]:
+    """Those that tests have left are ended with the run."""
+    yield
+    end_kept_parsers()
 
 
 @pytest.fixture(scope="session")

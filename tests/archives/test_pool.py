@@ -22,9 +22,16 @@ from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.errors import ArchiveRefused, Malformed, ParserLost, RateLimited
 from securechain_ingest.settings import ArchiveSettings
 from tests.archives.parsers import fail_with
+from tests.kept_parsers import end_kept_parsers
+from tests.waiting import until
 
 # Stops its process for good, which can be seen from outside.
 _STOP = functools.partial(signal.raise_signal, signal.SIGSTOP)
+
+
+@pytest.fixture(autouse=True)
+def no_other_children() -> None:
+    end_kept_parsers()
 
 
 @pytest.fixture
@@ -41,19 +48,13 @@ def _gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
-        while not condition():  # noqa: ASYNC110  # there is no event to wait for: another process
-            await anyio.sleep(0.005)
-
-
 def _children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "securechain_ingest.archives.child" in child.cmdline()]
 
 
 async def _until_busy(child: psutil.Process) -> None:
     """Wait for a child that was sent _STOP."""
-    await _until(lambda: child.status() == psutil.STATUS_STOPPED)
+    await until(lambda: child.status() == psutil.STATUS_STOPPED)
 
 
 async def test_a_value_of_any_size_goes_there_and_back(pool: ParserPool) -> None:
@@ -98,7 +99,7 @@ async def test_a_child_killed_from_outside_while_it_parses_is_replaced(pool: Par
 async def test_a_child_that_died_while_idle_costs_nothing(pool: ParserPool) -> None:
     child = await _child(pool)
     child.kill()
-    await _until(lambda: _gone(child))
+    await until(lambda: _gone(child))
     assert await pool.run(len, b"next") == 4
 
 
@@ -255,4 +256,4 @@ async def test_children_idle_and_busy_end_when_the_daemon_is_killed() -> None:
         assert len(children) == 2
         process.kill()
         process.wait()
-        await _until(lambda: all(_gone(child) for child in children))
+        await until(lambda: all(_gone(child) for child in children))

@@ -23,6 +23,7 @@ from securechain_ingest.settings import (
     HttpSettings,
     RateSettings,
 )
+from tests.kept_parsers import KeptParserPool
 from tests.registry_server import Server, World
 from tests.registry_server.history import History
 from tests.registry_server.world import Made
@@ -54,7 +55,7 @@ async def tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
             RateSettings.model_validate(unlimited),
             ConnectionSettings.model_validate(unlimited),
         ) as http,
-        ParserPool(ArchiveSettings(processes=1)) as pool,
+        KeptParserPool() as pool,
     ):
         yield http, pool
 

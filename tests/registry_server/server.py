@@ -71,9 +71,10 @@ class Server:
         return environment(self.endpoints())
 
     def replace(self, world: World) -> None:
-        """Serves another world from the next request on, as if time had passed."""
-        self._sites = world.sites(self._addresses)
-        self._world = world
+        """Serves another world from the next request on, as if time had passed; its own it leaves alone."""
+        if world is not self._world or not self._sites:
+            self._sites = world.sites(self._addresses)
+            self._world = world
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Requests, bytes of bodies, statuses and defects so far, by endpoint and kind."""
