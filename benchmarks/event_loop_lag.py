@@ -225,7 +225,7 @@ async def main() -> None:
     favour_the_event_loop()
     rows: list[dict[str, object]] = []
     async with (
-        ParserPool(ArchiveSettings(), preload=("securechain_ingest.registries",)) as pool,
+        ParserPool(ArchiveSettings(), preload=("securechain_ingest.registries.building",)) as pool,
         made_registry(pool) as registry,
     ):
         names = [package.registry_name for package in large.truth().values()]

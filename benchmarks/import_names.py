@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks.harness import print_header, print_table
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.registries.asking import LIMITS
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.harness import print_header, print_table, work_dir
 from securechain_ingest.errors import CursorLost
 from securechain_ingest.model import KnownPackage, Package
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.registries.asking import connected, fed, known, listed
 from tests.registry_server import Server, Shape, World, generate, serve

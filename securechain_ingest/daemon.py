@@ -25,11 +25,10 @@ from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.first_advisories import ask_for_first_advisories
 from securechain_ingest.jobs.wiring import build_jobs
-from securechain_ingest.model import Ecosystem
 from securechain_ingest.progress import LOOP_S, Progress
-from securechain_ingest.queue import lanes
 from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.reader import Reader
+from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
@@ -90,7 +89,7 @@ async def build_service_when_ready(
             wait_s = min(wait_s * 2, 10.0)
     await stores.runs.ensure_indexes()
     async with build_service(stores, settings, depth) as service:
-        await stores.graph.prepare([registry.ecosystem for registry in service.registries.values()])
+        await stores.graph.prepare(ECOSYSTEMS)
         yield service
 
 
@@ -113,7 +112,7 @@ class Daemon:
             stores.redis,
             self._settings.queue,
             self._settings.workers,
-            [queue_ecosystem(registry.ecosystem) for registry in service.registries.values()],
+            ECOSYSTEMS,
             service.worker.handle,
             service.worker.link_known,
             progress,
@@ -148,7 +147,7 @@ class Daemon:
                     await self._obey(signals, reader, scheduler, service, loops.cancel_scope)
 
                 async def ask() -> None:
-                    ecosystems = [registry.ecosystem.osv for registry in service.registries.values()]
+                    ecosystems = [ecosystem.osv for ecosystem in ECOSYSTEMS]
                     await ask_for_first_advisories(stores, board, self._settings, ecosystems)
 
                 spawn("reader", read)
@@ -164,7 +163,7 @@ class Daemon:
                     version=__version__,
                     pid=os.getpid(),
                     stream=self._settings.queue.stream,
-                    ecosystems=sorted(registry.ecosystem.name for registry in service.registries.values()),
+                    ecosystems=sorted(ecosystem.name for ecosystem in ECOSYSTEMS),
                     embedded=embedded is not None,
                 )
                 self._notifier.notify("READY=1")
@@ -230,11 +229,6 @@ class Daemon:
             scheduler.apply(self._settings.schedules)
             logger.info("config_reloaded", changed=dict(reload.changed), needs_restart=list(reload.needs_restart))
         self._notifier.notify("READY=1")
-
-
-def queue_ecosystem(ecosystem: Ecosystem) -> lanes.Ecosystem:
-    """What the queue knows of an ecosystem."""
-    return lanes.Ecosystem(ecosystem.name, ecosystem.label, ecosystem.endpoint)
 
 
 def step_limit_s(settings: Settings) -> float:

@@ -26,6 +26,11 @@ def newest_announcement(_earlier: str, later: str) -> str:
     return later
 
 
+def no_older_spellings(_name: str) -> tuple[str, ...]:
+    """Of most ecosystems every graph has the lower-case name or the registry's spelling."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Ecosystem:
     """What distinguishes one ecosystem's data in the stores; how its registry is read is in `registries`."""
@@ -51,12 +56,30 @@ class Ecosystem:
     """Equal for the spellings that its registry takes for one name; without it each spelling is a name of its own."""
     namespace_separator: str = "/"
     """What a name has where its purl has a slash: `:` in Maven's `group:artifact`."""
+    needs_namespace: bool = False
+    """Whether each name is two parts with exactly one separator between them."""
+    older_spellings: Callable[[str], tuple[str, ...]] = no_older_spellings
+    """Further names, in lower case, under which an older graph may hold the package of a lower-case name."""
+    older_listing_key: str | None = None
+    """Where Redis keeps the list of all names, if programs know it by another key than `all_<name>_packages`."""
     import_names_version: int = 1
     """Goes up with a change of its parser that gives other import names; stands on each package beside them, so that
     `backfill import-names` finds those that an older parser has read."""
 
     announced: re.Pattern[str] = re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}")
     """What its feed may say of a package (`Change.at_least`): a message that says anything else is none of ours."""
+
+    @property
+    def listing_key(self) -> str:
+        """Where Redis keeps the list of all names that its registry has."""
+        return self.older_listing_key or f"all_{self.name}_packages"
+
+    def has_form_of_name(self, name: str) -> bool:
+        """Whether a name has as many parts as it must have; what its characters may be, `identify` says."""
+        if not self.needs_namespace:
+            return True
+        parts = name.split(self.namespace_separator)
+        return len(parts) == 2 and all(part.strip() for part in parts)
 
     def range_order(self, name: str) -> Any:
         """The key by which advisories' ranges are read; raises ValueError as `version_key` does."""

@@ -15,7 +15,8 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
-from securechain_ingest.registries import build_registries
+from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
+from securechain_ingest.registries.building import build_registries
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
@@ -46,9 +47,10 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             settings.endpoints,
             settings.rates,
             settings.connections,
+            slow_down={each.key: each.slow_down for declared in DECLARATIONS for each in declared.endpoints},
             shared=lambda endpoint: EndpointTurns(stores.redis, settings.queue.stream, endpoint),
         ) as http,
-        ParserPool(settings.archives, preload=("securechain_ingest.registries",)) as pool,
+        ParserPool(settings.archives, preload=("securechain_ingest.registries.building",)) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):
         refusals = RefusedArchives(
@@ -56,7 +58,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         )
         archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes, refusals)
         registries = build_registries(http, archives, pool)
-        await stores.graph.ensure_schema([registry.ecosystem for registry in registries.values()])
+        await stores.graph.ensure_schema(ECOSYSTEMS)
         await stores.advisories.ensure_indexes()
         names = ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s)
         worker = Worker(

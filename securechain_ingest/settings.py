@@ -1,15 +1,18 @@
 """The tables of config.toml: every key with its type, default and range.
 
 Each is explained in config.toml (unit, default, range, live or restart); a test holds the two together. A field marked
-`LIVE` is applied by SIGHUP, any other takes a restart. How the values come together is in `configuration`.
+`LIVE` is applied by SIGHUP, any other takes a restart. Tables with a key for each ecosystem or endpoint are made from
+what the ecosystems declare; their values are read as `settings.rates["pypi"]`. How the values come together is in
+`configuration`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -26,7 +29,11 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    create_model,
 )
+
+from securechain_ingest.advisories.endpoint import OSV
+from securechain_ingest.registries import DECLARATIONS
 
 LIVE: dict[str, JsonValue] = {"live": True}
 
@@ -89,6 +96,31 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+T = TypeVar("T")
+
+
+class Table(Section, Generic[T]):
+    """A table of which some keys, all with values of one type, are derived from what ecosystems declare."""
+
+    def __getitem__(self, key: str) -> T:
+        """The value of a derived key."""
+        value: T = getattr(self, key)
+        return value
+
+
+TableClass = TypeVar("TableClass", bound=Section)
+
+
+def _derived(kind: Any, defaults: Mapping[str, object]) -> Callable[[type[TableClass]], type[TableClass]]:
+    """Add keys of one type to a table, each with its default."""
+
+    def with_keys(table: type[TableClass]) -> type[TableClass]:
+        fields: dict[str, Any] = {key: (kind, default) for key, default in defaults.items()}
+        return create_model(table.__name__, __base__=table, __module__=table.__module__, **fields)
+
+    return with_keys
+
+
 class GraphSettings(Section):
     uri: str | None = Field(default=None, pattern=r"^(bolt|neo4j)(\+s|\+ssc)?://\S+$")
     user: str = "neo4j"
@@ -137,15 +169,9 @@ class QueueSettings(Section):
 Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE)]
 
 
-class WorkerSettings(Section):
+@_derived(Places, {declared.name: declared.workers for declared in DECLARATIONS})
+class WorkerSettings(Table[int]):
     """Packages of each ecosystem in work at once, in this daemon."""
-
-    pypi: Places = 32
-    npm: Places = 32
-    maven: Places = 32
-    cargo: Places = 32
-    rubygems: Places = 32
-    nuget: Places = 32
 
 
 class HttpSettings(Section):
@@ -163,19 +189,12 @@ class HttpSettings(Section):
     allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(_words)] = ()
 
 
-class EndpointSettings(Section):
-    pypi: Url = "https://pypi.org"
-    pypi_files: Url = "https://files.pythonhosted.org"
-    npm_registry: Url = "https://registry.npmjs.org"
-    npm_replicate: Url = "https://replicate.npmjs.com/registry"
-    maven_central: Url = "https://repo1.maven.org/maven2"
-    crates_index: Url = "https://index.crates.io"
-    crates_static: Url = "https://static.crates.io"
-    crates_api: Url = "https://crates.io"
-    rubygems_index: Url = "https://index.rubygems.org"
-    rubygems_api: Url = "https://rubygems.org"
-    nuget_api: Url = "https://api.nuget.org"
-    osv: Url = "https://osv-vulnerabilities.storage.googleapis.com"
+ENDPOINTS: Final = (*(endpoint for declared in DECLARATIONS for endpoint in declared.endpoints), OSV)
+
+
+@_derived(Url, {endpoint.key: endpoint.url for endpoint in ENDPOINTS})
+class EndpointSettings(Table[str]):
+    """The base URL of each endpoint, without a slash at its end."""
 
 
 UNLIMITED: Final = "unlimited"
@@ -218,38 +237,14 @@ Connections = Annotated[
 ]
 
 
-class RateSettings(Section):
+@_derived(Rate, {endpoint.key: endpoint.rate for endpoint in ENDPOINTS})
+class RateSettings(Table[float]):
     """Requests a second to each endpoint, of all daemons of an installation together; infinity is no limit."""
 
-    pypi: Rate = 10.0
-    pypi_files: Rate = 50.0
-    npm_registry: Rate = 5.0
-    npm_replicate: Rate = 2.0
-    maven_central: Rate = 2.0
-    crates_index: Rate = 20.0
-    crates_static: Rate = 20.0
-    crates_api: Rate = 1.0
-    rubygems_index: Rate = 15.0
-    rubygems_api: Rate = 8.0
-    nuget_api: Rate = 20.0
-    osv: Rate = 20.0
 
-
-class ConnectionSettings(Section):
+@_derived(Connections, {endpoint.key: endpoint.connections for endpoint in ENDPOINTS})
+class ConnectionSettings(Table[float]):
     """Requests at once to each endpoint from this daemon; infinity is as many as `[http] max_connections`."""
-
-    pypi: Connections = 8
-    pypi_files: Connections = 8
-    npm_registry: Connections = 8
-    npm_replicate: Connections = 2
-    maven_central: Connections = 16
-    crates_index: Connections = 8
-    crates_static: Connections = 8
-    crates_api: Connections = 1
-    rubygems_index: Connections = 8
-    rubygems_api: Connections = 8
-    nuget_api: Connections = 8
-    osv: Connections = 8
 
 
 class ArchiveSettings(Section):
@@ -274,10 +269,13 @@ class PackageSettings(Section):
 
 Cron = Annotated[str, AfterValidator(_cron), Field(json_schema_extra=LIVE)]
 
-_ECOSYSTEMS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
-INGESTION_JOBS = tuple(f"{ecosystem}_package_ingestion" for ecosystem in _ECOSYSTEMS)
-UPDATE_JOBS = tuple(f"{ecosystem}_packages_updates" for ecosystem in _ECOSYSTEMS)
-JOBS = (*INGESTION_JOBS, *UPDATE_JOBS, "advisory_sync", "packages_refresh")
+INGESTION_JOBS: Final = tuple(declared.ingestion_job for declared in DECLARATIONS)
+_CRONS: Final = (
+    {declared.ingestion_job: declared.ingestion_cron for declared in DECLARATIONS}
+    | {declared.updates_job: declared.updates_cron for declared in DECLARATIONS}
+    | {"advisory_sync": "0 */4 * * *", "packages_refresh": "*/15 * * * *"}
+)
+JOBS: Final = tuple(_CRONS)
 
 
 def _jobs(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -288,7 +286,8 @@ def _jobs(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class ScheduleSettings(Section):
+@_derived(Cron, _CRONS)
+class ScheduleSettings(Table[str]):
     """Beside the general keys, one for each of `JOBS`: its cron expression."""
 
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(default="UTC", json_schema_extra=LIVE)
@@ -297,20 +296,6 @@ class ScheduleSettings(Section):
     )
     grace_s: Seconds = Field(default=21_600.0, json_schema_extra=LIVE)
     keep_runs_days: int = Field(default=90, ge=1, le=36_500, json_schema_extra=LIVE)
-    pypi_package_ingestion: Cron = "0 2 * * SUN"
-    npm_package_ingestion: Cron = "0 3 * * SUN"
-    maven_package_ingestion: Cron = "0 4 * * SUN"
-    cargo_package_ingestion: Cron = "0 5 * * SUN"
-    rubygems_package_ingestion: Cron = "0 6 * * SUN"
-    nuget_package_ingestion: Cron = "0 7 * * SUN"
-    pypi_packages_updates: Cron = "0 10 * * *"
-    npm_packages_updates: Cron = "0 12 * * *"
-    maven_packages_updates: Cron = "0 14 * * *"
-    cargo_packages_updates: Cron = "0 16 * * *"
-    rubygems_packages_updates: Cron = "0 18 * * *"
-    nuget_packages_updates: Cron = "0 20 * * *"
-    advisory_sync: Cron = "0 */4 * * *"
-    packages_refresh: Cron = "*/15 * * * *"
 
 
 class FeedSettings(Section):
@@ -319,16 +304,12 @@ class FeedSettings(Section):
     progress_every: int = Field(default=100_000, ge=1, le=100_000_000, json_schema_extra=LIVE)
 
 
-class ReconcileSettings(Section):
-    """Seconds between two comparisons of all names with the graph."""
+Period = Annotated[Seconds, Field(json_schema_extra=LIVE)]
 
-    pypi: Seconds = Field(default=86_400.0, json_schema_extra=LIVE)
-    npm: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
-    maven: Seconds = Field(default=2_592_000.0, json_schema_extra=LIVE)
-    cargo: Seconds = Field(default=86_400.0, json_schema_extra=LIVE)
-    rubygems: Seconds = Field(default=86_400.0, json_schema_extra=LIVE)
-    nuget: Seconds = Field(default=2_592_000.0, json_schema_extra=LIVE)
-    advisories: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
+
+@_derived(Period, {declared.name: declared.reconcile_s for declared in DECLARATIONS} | {"advisories": 604_800.0})
+class ReconcileSettings(Table[float]):
+    """Seconds between two comparisons of all names with the graph; for advisories, of all of an ecosystem."""
 
 
 class RefreshSettings(Section):
@@ -350,7 +331,10 @@ class DaemonSettings(Section):
 
 
 RETIRED: Final = {
-    (section, "rubygems_files"): (section, "rubygems_api") for section in ("endpoints", "rates", "connections")
+    (section, old): (section, endpoint.key)
+    for section in ("endpoints", "rates", "connections")
+    for endpoint in ENDPOINTS
+    for old in endpoint.replaces
 }
 """Keys of earlier releases, each with the one that took its place. They are ignored with a warning."""
 

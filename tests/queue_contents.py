@@ -6,10 +6,10 @@ from typing import Any
 
 import redis
 
+from securechain_ingest import registries
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.registries import REGISTRIES
 
-ECOSYSTEMS = tuple(registry.ecosystem.name for registry in REGISTRIES)
+ECOSYSTEMS = tuple(ecosystem.name for ecosystem in registries.ECOSYSTEMS)
 
 
 def messages_waiting(queue: redis.Redis, stream: str) -> int:

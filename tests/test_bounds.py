@@ -21,7 +21,7 @@ from securechain_ingest.bounds import (
 )
 from securechain_ingest.errors import InvalidName, Malformed, TooLarge
 from securechain_ingest.model import Artifact, ImportNames, Package, PackageRef, Requirement, Version
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries import DECLARATIONS
 from tests.graph.builders import NPM, npm
 
 SIX = npm("six")
@@ -169,7 +169,7 @@ def test_what_is_possible_can_be_sent_and_stored(text: str) -> None:
     bounded_constraints(text).encode()
 
 
-@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.ecosystem.name)
+@pytest.mark.parametrize("registry", DECLARATIONS, ids=lambda registry: registry.ecosystem.name)
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "a\n", "a\x1b", "a\ud800", "a\x85b", "a" * 5000, ""])
 @pytest.mark.parametrize("prefix", ["", "group:", "@scope/"])
 def test_no_ecosystem_takes_an_impossible_name_for_a_package(registry: Any, name: str, prefix: str) -> None:

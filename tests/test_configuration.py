@@ -70,7 +70,7 @@ def test_a_limit_that_is_neither_positive_nor_unlimited_is_refused_with_what_is_
 def test_a_limit_may_be_unlimited(tmp_path: Path) -> None:
     file = write(tmp_path / "config.toml", '[rates]\npypi = "unlimited"\n')
     settings = load(file, environment={"SECURECHAIN_CONNECTIONS__PYPI": "Unlimited"})
-    assert (settings.rates.pypi, settings.connections.pypi) == (math.inf, math.inf)
+    assert (settings.rates["pypi"], settings.connections["pypi"]) == (math.inf, math.inf)
     shown = settings.model_dump(mode="json")
     assert (shown["rates"]["pypi"], shown["connections"]["pypi"]) == ("unlimited", "unlimited")
 
@@ -226,7 +226,7 @@ def test_a_reload_takes_live_keys_and_names_those_that_need_a_restart() -> None:
         }
     )
     reload = merge_reload(running, new)
-    assert reload.settings.rates.pypi == math.inf
+    assert reload.settings.rates["pypi"] == math.inf
     assert reload.settings.daemon.log_level == "debug"
     assert reload.settings.queue.stream == running.queue.stream
     assert reload.changed == {"rates.pypi": "10.0 -> unlimited", "daemon.log_level": "info -> debug"}

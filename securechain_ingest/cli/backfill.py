@@ -34,9 +34,9 @@ def import_names_command(
     Nothing else of the packages is changed. An interrupted backfill goes on where it stopped when it is started again.
     Exit code 1 if some of the packages failed; the next complete backfill tries those again.
     """
-    from securechain_ingest.registries import registry_class
+    from securechain_ingest.registries import declaration_of
 
-    chosen = registry_class(ecosystem).ecosystem
+    chosen = declaration_of(ecosystem).ecosystem
     if older_than > chosen.import_names_version:
         raise typer.BadParameter(
             f"the parser of {chosen.name} is of version {chosen.import_names_version}", param_hint="--older-than"
@@ -112,7 +112,7 @@ async def _backfill(
                 service.import_names,
                 position,
                 older_than=older_than,
-                concurrency=getattr(settings.workers, registry.ecosystem.name),
+                concurrency=settings.workers[registry.ecosystem.name],
                 report=report,
             )
             remaining = await backfill.remaining()

@@ -81,9 +81,9 @@ def replay_command(
 ) -> None:
     """Put dead letters back on the stream, as if they had just been sent."""
     from securechain_ingest.queue.dead_letters import replay_dead_letters
-    from securechain_ingest.registries import REGISTRIES
+    from securechain_ingest.registries import ECOSYSTEMS
 
-    ecosystems = {registry.ecosystem.label: registry.ecosystem.name for registry in REGISTRIES}
+    ecosystems = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
     replay = partial(replay_dead_letters, ecosystems=ecosystems)
     _act_on(ids, everything, kind, load_settings(config, state_dir), replay, "replayed")
 

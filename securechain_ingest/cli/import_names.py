@@ -20,9 +20,9 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Print the import names that each archive gives. Exit code 1 if one of them could not be read."""
-    from securechain_ingest.registries import registry_class
+    from securechain_ingest.registries import declaration_of
 
-    registry = registry_class(ecosystem)
+    registry = declaration_of(ecosystem).registry()
     settings = load_settings(config)
     failed = False
 

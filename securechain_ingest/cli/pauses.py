@@ -39,8 +39,8 @@ def _act(
     state_dir: StateDirOption,
     act: Callable[[Redis, Keys, str], Awaitable[bool]],
 ) -> tuple[bool, str]:
-    from securechain_ingest.registries import registry_class
+    from securechain_ingest.registries import declaration_of
 
     settings = load_settings(config, state_dir)
-    name = registry_class(ecosystem).ecosystem.name
+    name = declaration_of(ecosystem).name
     return run_with_redis(settings, lambda redis: act(redis, Keys(settings.queue.stream), name)), name

@@ -122,22 +122,22 @@ async def _remove(
 
 def _purl(queued: Queued) -> str | None:
     from securechain_ingest.errors import InvalidName
-    from securechain_ingest.registries import registry_class
+    from securechain_ingest.registries import declaration_of
 
     if queued.message is None:
         return None
     try:
-        return registry_class(queued.entry.ecosystem).identify(queued.message.package).purl
+        return declaration_of(queued.entry.ecosystem).identify(queued.message.package).purl
     except InvalidName:
         return None
 
 
 def _ecosystems(words: list[str] | None) -> list[str]:
-    from securechain_ingest.registries import REGISTRIES, registry_class
+    from securechain_ingest.registries import ECOSYSTEMS, declaration_of
 
     if not words:
-        return [registry.ecosystem.name for registry in REGISTRIES]
-    return [registry_class(word).ecosystem.name for word in words]
+        return [ecosystem.name for ecosystem in ECOSYSTEMS]
+    return [declaration_of(word).name for word in words]
 
 
 def _lanes(words: list[str] | None) -> list[Lane]:

@@ -33,7 +33,7 @@ async def _collect(settings: Settings) -> dict[str, Any]:
     from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.queue.statistics import queue_status
-    from securechain_ingest.registries import REGISTRIES
+    from securechain_ingest.registries import ECOSYSTEMS
     from securechain_ingest.stores import connect, of_running_daemon, without_password
 
     addresses = of_running_daemon(settings)
@@ -43,13 +43,13 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         "vulnerabilities": without_password(addresses.vulnerability_uri or ""),
     }
     async with connect(addresses, settings) as stores:
-        names = [registry.ecosystem.name for registry in REGISTRIES]
-        endpoints = [registry.ecosystem.endpoint for registry in REGISTRIES]
+        names = [ecosystem.name for ecosystem in ECOSYSTEMS]
+        endpoints = [ecosystem.endpoint for ecosystem in ECOSYSTEMS]
         queue = await _asked(queue_status(stores.redis, settings.queue, names, endpoints))
         daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
-        graph = await _asked(stores.graph.counts([registry.ecosystem for registry in REGISTRIES]))
+        graph = await _asked(stores.graph.counts(ECOSYSTEMS))
         advisories = await _asked(stores.advisories.count())
-        ecosystems = [registry.ecosystem.osv for registry in REGISTRIES]
+        ecosystems = [ecosystem.osv for ecosystem in ECOSYSTEMS]
         cursors = Cursors(stores.redis, settings.queue.stream)
         never = await _asked(never_read(cursors, stores.advisories, ecosystems))
     answers = {"redis": queue, "graph": graph, "vulnerabilities": advisories}

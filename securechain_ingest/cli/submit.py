@@ -77,7 +77,7 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
     from securechain_ingest.queue.lanes import Lane
     from securechain_ingest.queue.outcomes import Outcomes
     from securechain_ingest.queue.submission import enqueue, submit
-    from securechain_ingest.registries import REGISTRIES
+    from securechain_ingest.registries import ECOSYSTEMS
     from securechain_ingest.schedules.execution import new_run_id
     from securechain_ingest.schedules.recorder import utc_now
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
@@ -92,13 +92,12 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
         if urgent:
             await submit(redis, settings.queue, messages)
         else:
-            for registry in REGISTRIES:
-                ecosystem = registry.ecosystem
+            for ecosystem in ECOSYSTEMS:
                 own = [message for message in messages if message.node_type == ecosystem.label]
                 await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
         typer.echo(f"{len(messages)} queued on {lane}", err=wait)
-        words = {registry.ecosystem.label: registry.ecosystem.name for registry in REGISTRIES}
+        words = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
         failed = 0
         async for outcome in outcomes.follow(len(messages)):
             failed += bool(outcome.kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -25,11 +24,7 @@ class Identity:
 
 def spellings(ref: PackageRef) -> tuple[str, ...]:
     """Every `name` under which an older graph may hold the package, the right one first."""
-    names = [ref.name, ref.registry_name]
-    if ref.ecosystem.purl_type == "pypi":
-        normalised = re.sub(r"[-_.]+", "-", ref.name)
-        names += [normalised, normalised.replace("-", "_"), normalised.replace("-", ".")]
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys((ref.name, ref.registry_name, *ref.ecosystem.older_spellings(ref.name))))
 
 
 def identify(ref: PackageRef, candidates: Iterable[PackageNode]) -> Identity:

@@ -32,6 +32,7 @@ from securechain_ingest.http.answers import (
 )
 from securechain_ingest.http.budget import Budget, NoRoomInTime
 from securechain_ingest.http.digests import Digests
+from securechain_ingest.http.endpoints import SLOW_DOWN
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
@@ -48,10 +49,6 @@ _REMEMBERED_NOT_FOUND = 50_000
 _UNLISTED_RATE = 5.0
 _UNLISTED_CONNECTIONS = 4
 """For the hosts of `[http] allowed_hosts`, which have no keys of their own."""
-
-_SLOW_DOWN = frozenset({429, 503})
-_SLOW_DOWN_OF = {"maven_central": _SLOW_DOWN | {403}}
-"""Statuses that ask for fewer requests; Maven Central's front also forbids what comes too fast."""
 
 _IDENTITY = {"Accept-Encoding": "identity"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -96,7 +93,7 @@ class _Endpoint:
     pace: Pace
     client: httpx.AsyncClient
     """Its own, because with each request a client looks whether any of its idle connections has been closed."""
-    slow_down: frozenset[int] = _SLOW_DOWN
+    slow_down: frozenset[int]
     requests: int = 0
     received_bytes: int = 0
 
@@ -104,8 +101,9 @@ class _Endpoint:
 class HttpClient:
     """A context manager. All methods raise UpstreamError only; no error becomes an empty result.
 
-    `sleep` and `clock` are the time; tests hand in another one. `shared` gives an endpoint's turns where other
-    processes ask it, too.
+    `sleep` and `clock` are the time; tests hand in another one. `slow_down` has the statuses by which an endpoint asks
+    for fewer requests, where they are not the usual ones. `shared` gives an endpoint's turns where other processes ask
+    it, too.
     """
 
     def __init__(
@@ -117,18 +115,18 @@ class HttpClient:
         *,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        slow_down: Mapping[str, frozenset[int]] | None = None,
         shared: Callable[[str], SharedTurns] | None = None,
     ) -> None:
         self._settings = http
+        self._slow_down = slow_down or {}
         self._shared = shared
         self._sleep = sleep
         self._clock = clock
         self._bases: dict[str, str] = endpoints.model_dump()
         self._routes = Routes(self._bases, http.allowed_hosts)
         self._ssl_context = httpx.create_ssl_context()
-        self._endpoints = {
-            name: self._make_endpoint(name, getattr(rates, name), getattr(connections, name)) for name in self._bases
-        }
+        self._endpoints = {name: self._make_endpoint(name, rates[name], connections[name]) for name in self._bases}
         self._flights: Flights[Response] = Flights()
         # Half of a request's time, so that who waits in vain is not taken for one whose server was too slow.
         self._budget = Budget(http.max_in_flight_bytes, http.max_document_bytes, http.total_timeout_s / 2)
@@ -146,7 +144,7 @@ class HttpClient:
     def apply(self, rates: RateSettings, connections: ConnectionSettings) -> None:
         """Take new limits for the requests to come."""
         for name in self._bases:
-            self._endpoints[name].pace.apply(getattr(rates, name), self._connections(getattr(connections, name)))
+            self._endpoints[name].pace.apply(rates[name], self._connections(connections[name]))
 
     def traffic(self) -> dict[str, Traffic]:
         """What went where so far, by endpoint; endpoints that were not asked are left out."""
@@ -351,7 +349,7 @@ class HttpClient:
         )
         turns = self._shared(name) if self._shared is not None else None
         pace = Pace(rate, self._connections(connections), self._clock, turns)
-        return _Endpoint(pace, client, _SLOW_DOWN_OF.get(name, _SLOW_DOWN))
+        return _Endpoint(pace, client, self._slow_down.get(name, SLOW_DOWN))
 
     def _connections(self, configured: float) -> int:
         """Requests at once: never more than connections, for those would wait where nobody counts them."""

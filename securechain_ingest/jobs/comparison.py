@@ -205,7 +205,7 @@ async def _listing(place: Registered, run: Run) -> tuple[Listing, int]:
     listing = await whole_listing(
         place.redis,
         place.feed,
-        place.registry.ecosystem.name,
+        place.registry.ecosystem,
         run,
         ttl_s=place.feeds.listing_ttl_s,
         lease_s=place.queue.lease_s,

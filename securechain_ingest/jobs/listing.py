@@ -21,22 +21,15 @@ from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
 from securechain_ingest.errors import StoreError
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed, unpack
 from securechain_ingest.runs import Run
-
-KEYS: Final = {"maven": "all_mvn_packages"}
-"""The seed's names of the lists, where they are not `all_<ecosystem>_packages`."""
 
 _KEPT_WHILE_USED_S: Final = 7 * 86_400
 _LOOK_EVERY_S: Final = 0.5
 
 logger = structlog.get_logger(__name__)
-
-
-def listing_key(ecosystem: str) -> str:
-    """Hash: which reading of the list is the newest, and how far it is. Its pages are in lists of their own."""
-    return KEYS.get(ecosystem, f"all_{ecosystem}_packages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +57,14 @@ class Listing:
 
 
 async def whole_listing(
-    redis: Redis, feed: Feed, ecosystem: str, run: Run, *, ttl_s: float, lease_s: float, reuse: str | None
+    redis: Redis, feed: Feed, ecosystem: Ecosystem, run: Run, *, ttl_s: float, lease_s: float, reuse: str | None
 ) -> Listing:
     """The list, read now unless one younger than `ttl_s`, or the one with the id `reuse`, is there.
 
     Raises UpstreamError, StoreError; what had been read by then is kept for the next try.
     """
-    key = listing_key(ecosystem)
+    # A hash: which reading of the list is the newest, and how far it is. Its pages are in lists of their own.
+    key = ecosystem.listing_key
     async with _only_reader(redis, key, lease_s):
         held: dict[Any, Any] = await _meta(redis, key)
         is_there = bool(held) and await _has_pages(redis, key, held)
@@ -84,7 +78,7 @@ async def whole_listing(
                     pipeline.hset(key, mapping=held)
                     await pipeline.execute()
         else:
-            logger.info("listing_resumed", ecosystem=ecosystem, pages=int(held["pages"]))
+            logger.info("listing_resumed", ecosystem=ecosystem.name, pages=int(held["pages"]))
         pages, names = int(held["pages"]), int(held["names"])
         async for page in feed.listing(held["position"]):
             pages, names = pages + 1, names + page.names
@@ -95,7 +89,7 @@ async def whole_listing(
         held["complete"] = datetime.now(UTC).isoformat()
         with store_errors():
             await redis.hset(key, mapping=held)
-        logger.info("listing_read", ecosystem=ecosystem, names=names)
+        logger.info("listing_read", ecosystem=ecosystem.name, names=names)
         return _listing(key, held)
 
 

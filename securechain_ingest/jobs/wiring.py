@@ -12,7 +12,8 @@ from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.refresh import queue_due_archives, queue_stale_packages
 from securechain_ingest.jobs.updates import queue_changes
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.registries import build_feeds
+from securechain_ingest.registries import ECOSYSTEMS, declaration_of
+from securechain_ingest.registries.building import build_feeds
 from securechain_ingest.registries.feed import Feed
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Job, Run
@@ -27,10 +28,9 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
 
     async def packages_refresh(run: Run) -> None:
         now = settings()
-        ecosystems = [registry.ecosystem for registry in service.registries.values()]
-        queued = await queue_stale_packages(stores.redis, stores.graph, ecosystems, now.queue, now.refresh)
+        queued = await queue_stale_packages(stores.redis, stores.graph, ECOSYSTEMS, now.queue, now.refresh)
         run.metrics["packages_queued"] = queued
-        queued = await queue_due_archives(stores.redis, stores.graph, ecosystems, now.queue, now.refresh)
+        queued = await queue_due_archives(stores.redis, stores.graph, ECOSYSTEMS, now.queue, now.refresh)
         run.metrics["archives_queued"] = queued
 
     async def advisory_sync(run: Run) -> None:
@@ -51,7 +51,7 @@ def build_advisory_sync(stores: Stores, service: Service, settings: Settings) ->
         stores.redis,
         settings.queue.stream,
         tuple(service.registries.values()),
-        settings.reconcile.advisories,
+        settings.reconcile["advisories"],
         service.pool,
     )
 
@@ -68,6 +68,7 @@ def _registry_jobs(stores: Stores, feed: Feed, registry: Registry, settings: Cal
         await ingest_unknown(place(Lane.LISTED), run)
 
     async def updates(run: Run) -> None:
-        await queue_changes(place(Lane.CHANGED), cursors, run, reconcile_s=getattr(settings().reconcile, name))
+        await queue_changes(place(Lane.CHANGED), cursors, run, reconcile_s=settings().reconcile[name])
 
-    return {f"{name}_package_ingestion": ingestion, f"{name}_packages_updates": updates}
+    declared = declaration_of(name)
+    return {declared.ingestion_job: ingestion, declared.updates_job: updates}

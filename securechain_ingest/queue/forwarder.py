@@ -15,10 +15,11 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import ConfigError, PoisonMessage, StoreError
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.entries import Entry, History, entry_fields, read_submission
 from securechain_ingest.queue.handling import Link
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.queue.lanes import Ecosystem, Lane
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import Failure, counter_of, letter_fields

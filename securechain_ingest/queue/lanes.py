@@ -6,7 +6,6 @@ so that none of them starves another (docs: DESIGN.md, "Lanes").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -38,15 +37,3 @@ COSTS: Final = {Lane.CHANGED: 1, Lane.REQUIRED: 2, Lane.LISTED: 4, Lane.COMPLETE
 
 COMPLETED_MAX: Final = 5000
 """Entries of `completed`; its job fills it up again from the graph."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ecosystem:
-    """What the queue knows of an ecosystem."""
-
-    name: str
-    """The word of keys, settings and commands: `pypi`."""
-    label: str
-    """The `node_type` of its messages: `PyPIPackage`."""
-    endpoint: str
-    """The endpoint that every message of it needs; only a pause of this one stops its lanes."""

@@ -12,8 +12,10 @@ import structlog
 
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import ANY, NOT_AVAILABLE
+from securechain_ingest.registries import ECOSYSTEMS
 
-NODE_TYPES = frozenset({"PyPIPackage", "NPMPackage", "MavenPackage", "CargoPackage", "RubyGemsPackage", "NuGetPackage"})
+_ECOSYSTEMS = {ecosystem.label: ecosystem for ecosystem in ECOSYSTEMS}
+NODE_TYPES = frozenset(_ECOSYSTEMS)
 
 MAX_DATA_BYTES = 1024 * 1024
 """Far above any real message; what is larger is not even parsed, because that would hold up the event loop."""
@@ -157,13 +159,13 @@ def _node_type(document: dict[str, Any]) -> str:
 
 def _package(document: dict[str, Any], node_type: str) -> str:
     package = _required(document, "package")
-    if node_type == "MavenPackage":
-        parts = package.split(":")
-        if len(parts) != 2 or not all(part.strip() for part in parts):
-            raise PoisonMessage(
-                f"package is {_shown(package)}; a Maven package is group:artifact with exactly one colon",
-                kind="invalid_name",
-            )
+    ecosystem = _ECOSYSTEMS[node_type]
+    if not ecosystem.has_form_of_name(package):
+        separator = ecosystem.namespace_separator
+        raise PoisonMessage(
+            f"package is {_shown(package)}; a {node_type} is named by two parts with one {separator} between",
+            kind="invalid_name",
+        )
     return package
 
 

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.progress import Progress, step
 from securechain_ingest.queue.backoff import Outage, retry_delay_s
 from securechain_ingest.queue.breakers import Breakers
@@ -27,7 +28,7 @@ from securechain_ingest.queue.forwarder import Forwarder
 from securechain_ingest.queue.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
 from securechain_ingest.queue.handling import Handler, Link, Outcome
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.queue.lanes import Ecosystem, Lane
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.leases import LeaseKeeper
 from securechain_ingest.queue.places import Places
 from securechain_ingest.queue.settlement import Failure, Settlement
@@ -163,7 +164,7 @@ class Reader:
 
         return Places(
             Taker(self._redis, self._keys, ecosystem, self._group, self.consumer),
-            total=lambda: int(getattr(self._workers, ecosystem.name)),
+            total=lambda: self._workers[ecosystem.name],
             more=lambda: self._queue.concurrency - self.in_flight,
             lease_s=self._queue.lease_s,
             in_flight=self._in_flight[ecosystem.name],

@@ -8,9 +8,10 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.entries import Entry, read_entry
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.queue.lanes import COSTS, LANES, Ecosystem
+from securechain_ingest.queue.lanes import COSTS, LANES
 from securechain_ingest.queue.script import NOW_MS, Script
 
 PROBE_MS: Final = 60_000

@@ -1,69 +1,52 @@
-"""The ecosystems, one folder each, and their registration: one line here adds a seventh."""
+"""The ecosystems, one folder each, and their registration: one line here adds a seventh.
+
+What needs a connection, and so imports much, is in `building`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from importlib import import_module
 from typing import Final
 from urllib.parse import unquote
 
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import InvalidName
-from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Ecosystem, PackageRef
-from securechain_ingest.registries.cargo.client import Cargo
-from securechain_ingest.registries.feed import Feed
-from securechain_ingest.registries.maven.client import Maven
-from securechain_ingest.registries.npm.client import Npm
-from securechain_ingest.registries.nuget.client import NuGet
-from securechain_ingest.registries.protocol import Registry, RegistryClass
-from securechain_ingest.registries.pypi.client import PyPI
-from securechain_ingest.registries.rubygems.client import RubyGems
+from securechain_ingest.registries.declaration import Declaration
 
-REGISTRIES: Final[tuple[RegistryClass, ...]] = (
-    PyPI,
-    Npm,
-    Maven,
-    Cargo,
-    RubyGems,
-    NuGet,
+_REGISTERED: Final = (
+    "securechain_ingest.registries.pypi",
+    "securechain_ingest.registries.npm",
+    "securechain_ingest.registries.maven",
+    "securechain_ingest.registries.cargo",
+    "securechain_ingest.registries.rubygems",
+    "securechain_ingest.registries.nuget",
 )
-
-_BY_NAME: Final = {registry.ecosystem.name: registry for registry in REGISTRIES}
-_BY_PURL_TYPE: Final = {registry.ecosystem.purl_type: registry for registry in REGISTRIES}
-_OTHER_WORDS: Final = {"crates": "cargo", "crates.io": "cargo"}
+"""The packages that have a module `declaration`."""
 
 
-def registry_class(word: str) -> RegistryClass:
-    """The registry that a word such as `pypi`, or a purl's type such as `gem`, means. Raises InvalidName."""
-    name = _OTHER_WORDS.get(word.lower(), word.lower())
+def _declared_in(package: str) -> Declaration:
+    declaration: Declaration = import_module(f"{package}.declaration").DECLARATION
+    return declaration
+
+
+DECLARATIONS: Final = tuple(map(_declared_in, _REGISTERED))
+"""Everything that is derived from them keeps this order."""
+
+ECOSYSTEMS: Final[tuple[Ecosystem, ...]] = tuple(declaration.ecosystem for declaration in DECLARATIONS)
+
+_BY_WORD: Final = {word: declaration for declaration in DECLARATIONS for word in declaration.words}
+
+
+def declaration_of(word: str) -> Declaration:
+    """What the ecosystem declares that a word means: its name, its purl type or another of its words, in any case.
+
+    Raises InvalidName.
+    """
     try:
-        return _BY_NAME.get(name) or _BY_PURL_TYPE[name]
+        return _BY_WORD[word.lower()]
     except KeyError:
-        raise InvalidName(f"{word} is no ecosystem of this release, which knows {', '.join(_BY_NAME)}") from None
-
-
-def build_registries(http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Mapping[str, Registry]:
-    """Every registered ecosystem's registry, by the `node_type` of messages (the graph label)."""
-    return {
-        registry.ecosystem.label: registry(http, archives.of(_parser_of(registry.ecosystem)), pool)
-        for registry in REGISTRIES
-    }
-
-
-def _parser_of(ecosystem: Ecosystem) -> str:
-    return f"{ecosystem.name} {ecosystem.import_names_version}"
-
-
-def build_feeds(http: HttpClient, pool: ParserPool, folder: Path) -> Mapping[str, Feed]:
-    """Every registered ecosystem's feed, by its name; each with a folder of its own below `folder`."""
-    feeds = {}
-    for registry in REGISTRIES:
-        own = folder / registry.ecosystem.name
-        own.mkdir(parents=True, exist_ok=True)
-        feeds[registry.ecosystem.name] = registry.feed(http, pool, own)
-    return feeds
+        known = ", ".join(ecosystem.name for ecosystem in ECOSYSTEMS)
+        raise InvalidName(f"{word} is no ecosystem of this release, which knows {known}") from None
 
 
 def named_package(text: str) -> PackageRef:
@@ -71,12 +54,15 @@ def named_package(text: str) -> PackageRef:
     if not text.startswith("pkg:"):
         word, separator, name = text.partition(":")
         if not separator or not name:
-            raise InvalidName(f"{text} names no package: write an ecosystem and a name, such as pypi:{text or 'six'}")
-        return registry_class(word).identify(name)
+            first = DECLARATIONS[0]
+            example = f"{first.name}:{text or first.example}"
+            raise InvalidName(f"{text} names no package: write an ecosystem and a name, such as {example}")
+        return declaration_of(word).identify(name)
     # Not packageurl's parser: it folds the case of npm's names, and the old ones with capitals need theirs.
     word, _, path = text.removeprefix("pkg:").lstrip("/").partition("/")
     name = unquote(path.partition("#")[0].partition("?")[0])
     if not name or "@" in name.removeprefix("@"):
-        raise InvalidName(f"{text} is no package URL without a version, such as pkg:pypi/six")
-    registry = registry_class(word)
-    return registry.identify(name.replace("/", registry.ecosystem.namespace_separator))
+        example = DECLARATIONS[0].identify(DECLARATIONS[0].example).purl
+        raise InvalidName(f"{text} is no package URL without a version, such as {example}")
+    declaration = declaration_of(word)
+    return declaration.identify(name.replace("/", declaration.ecosystem.namespace_separator))

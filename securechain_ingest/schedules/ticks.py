@@ -22,7 +22,7 @@ class Schedule:
 
 def schedules_of(settings: ScheduleSettings) -> dict[str, Schedule]:
     """What the configuration says of each job."""
-    return {job: Schedule(getattr(settings, job), settings.timezone, job not in settings.disabled) for job in JOBS}
+    return {job: Schedule(settings[job], settings.timezone, job not in settings.disabled) for job in JOBS}
 
 
 def latest_tick(schedule: Schedule, now: datetime) -> datetime:

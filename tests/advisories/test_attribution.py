@@ -8,7 +8,7 @@ import pytest
 
 from securechain_ingest.advisories.matching import rate, spellings
 from securechain_ingest.model import PackageRef
-from securechain_ingest.registries import REGISTRIES, named_package
+from securechain_ingest.registries import ECOSYSTEMS, named_package
 
 Event = dict[str, str]
 
@@ -35,7 +35,7 @@ def is_affected(ref: PackageRef, document: dict[str, Any]) -> bool:
 
 
 def test_each_ecosystem_has_the_literal_of_the_advisories() -> None:
-    assert {registry.ecosystem.name: registry.ecosystem.osv for registry in REGISTRIES} == LITERALS
+    assert {ecosystem.name: ecosystem.osv for ecosystem in ECOSYSTEMS} == LITERALS
 
 
 @pytest.mark.parametrize("own", LITERALS)

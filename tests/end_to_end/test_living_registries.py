@@ -14,10 +14,10 @@ import pytest
 import redis
 from redis.asyncio import Redis
 
+from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.schedules.board import Board, Request, State
 from securechain_ingest.schedules.execution import new_run_id
 from securechain_ingest.schedules.recorder import utc_now
-from securechain_ingest.settings import INGESTION_JOBS, UPDATE_JOBS
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import LABELS, GraphReader
@@ -28,7 +28,8 @@ from tests.waiting import block_until
 
 __all__ = ["graph_target"]
 
-ECOSYSTEMS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
+ECOSYSTEMS = tuple(declared.name for declared in DECLARATIONS)
+JOBS = [job for declared in DECLARATIONS for job in (declared.ingestion_job, declared.updates_job)]
 Live = dict[str, tuple[list[str], set[tuple[str, str, str]]]]
 """By purl: the versions that are there, in their order, and the edges."""
 
@@ -39,7 +40,7 @@ def ask_for_all_jobs(redis_url: str, chance: random.Random) -> None:
     async def ask() -> None:
         async with Redis.from_url(redis_url) as client:
             board = Board(client, STREAM)
-            for job in chance.sample((*INGESTION_JOBS, *UPDATE_JOBS), 12):
+            for job in chance.sample(JOBS, len(JOBS)):
                 await board.request(job, Request(new_run_id(utc_now()), {}))
 
     asyncio.run(ask())

@@ -15,7 +15,7 @@ from securechain_ingest.http.answers import conditional_headers, range_of, retry
 from securechain_ingest.queue.entries import History, read_entry
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import NODE_TYPES, encode, parse
-from securechain_ingest.registries import REGISTRIES, named_package
+from securechain_ingest.registries import DECLARATIONS, named_package
 from securechain_ingest.registries.kit.dates import http_date_seconds, utc_seconds
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.fuzz.mutations import mutated, strange_text
@@ -26,7 +26,7 @@ VERSIONS = ("1.2.3", "1.0.0-beta.1+build.5", "2.0rc1.post3.dev4", "1!2.0", "1.0-
 NAMES = ("six", "@babel/core", "org.antlr:ST4", "serde_json", "rails", "Newtonsoft.Json")
 DATES = ("2025-10-09T10:00:00Z", "2025-10-09T10:00:00.1234567+02:00", "Tue, 11 May 2021 14:05:36 GMT", "120")
 
-every_ecosystem = pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.ecosystem.name)
+every_ecosystem = pytest.mark.parametrize("registry", DECLARATIONS, ids=lambda registry: registry.ecosystem.name)
 
 
 @every_ecosystem

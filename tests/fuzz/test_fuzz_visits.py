@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries import ECOSYSTEMS
 from tests.fuzz.mutations import strange_text
 from tests.fuzz.search import SEEDS, fuzzed
 from tests.fuzz.visits import Spoiling, Visit, kept, parts_of, read_feed, visit_package
 
-WORDS = [registry.ecosystem.name for registry in REGISTRIES]
+WORDS = [ecosystem.name for ecosystem in ECOSYSTEMS]
 every_ecosystem = pytest.mark.parametrize("word", WORDS)
 
 

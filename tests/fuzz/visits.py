@@ -26,7 +26,7 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import IngestError, NotFound
 from securechain_ingest.http.client import HttpClient, Range, Response
 from securechain_ingest.model import Package
-from securechain_ingest.registries import registry_class
+from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.feed import Feed, unpack
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.settings import (
@@ -180,7 +180,7 @@ class Spoiling(HttpClient):
 @asynccontextmanager
 async def parts_of(visit: Visit, http: HttpClient, folder: Path) -> AsyncIterator[tuple[Registry, Feed]]:
     """The ecosystem's client and feed."""
-    registered, pool = registry_class(visit.word), InlinePool(ArchiveSettings())
+    registered, pool = declaration_of(visit.word).registry(), InlinePool(ArchiveSettings())
     await anyio.Path(folder).mkdir(exist_ok=True)
     async with http:
         yield (

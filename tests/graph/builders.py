@@ -20,6 +20,7 @@ from securechain_ingest.model import (
     Requirement,
     Version,
 )
+from securechain_ingest.registries.pypi.names import older_spellings
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def _npm_key(name: str) -> tuple[int, ...]:
     return tuple(int(part) for part in name.split("."))
 
 
-PYPI = Ecosystem("pypi", "PyPIPackage", "pypi", "PyPI", _pypi_key)
+PYPI = Ecosystem("pypi", "PyPIPackage", "pypi", "PyPI", _pypi_key, older_spellings=older_spellings)
 NPM = Ecosystem("npm", "NPMPackage", "npm", "npm", _npm_key)
 
 

@@ -19,7 +19,7 @@ from securechain_ingest.graph.portions import is_big
 from securechain_ingest.graph.ranking import ordered
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import PackageWrite, Parent, Rating, Version
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, link, pypi, version, write
 from tests.graph.conftest import DAY_S, Reader
@@ -291,7 +291,7 @@ NAMES = st.lists(
 )
 
 
-@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.ecosystem.name)
+@pytest.mark.parametrize("registry", DECLARATIONS, ids=lambda registry: registry.ecosystem.name)
 @given(names=NAMES)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_of_many_versions_is_that_of_their_serial_numbers(registry: Any, names: list[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from securechain_ingest.http.client import HttpClient
+from securechain_ingest.http.endpoints import SLOW_DOWN
 from securechain_ingest.http.priority import Places, Priority, prioritised
 from securechain_ingest.settings import UNLIMITED, ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 from tests.http.scripted_server import ScriptedServer, scripted_server
@@ -102,6 +103,7 @@ def make_client(server: ScriptedServer, fake_time: FakeTime) -> MakeClient:
             EndpointSettings(**endpoints),
             rates,
             connections,
+            slow_down={"maven_central": SLOW_DOWN | {403}},
             sleep=fake_time.sleep,
             clock=fake_time.clock,
         )

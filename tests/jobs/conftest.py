@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import PYPI, npm, pypi, write
 from tests.jobs import advisories

@@ -11,8 +11,8 @@ import pytest
 from securechain_ingest.errors import StoreError, Unavailable
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.jobs.comparison import Registered
-from securechain_ingest.jobs.listing import listing_key
 from securechain_ingest.queue.messages import Message
+from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.runs import Run
 from tests.jobs.feeds import STREAM, Bench
 
@@ -66,8 +66,14 @@ async def test_a_list_is_read_once_within_its_time(bench: Bench) -> None:
 
 
 async def test_the_lists_have_the_names_that_the_seed_gives_them() -> None:
-    assert listing_key("pypi") == "all_pypi_packages"
-    assert listing_key("maven") == "all_mvn_packages"
+    assert {ecosystem.name: ecosystem.listing_key for ecosystem in ECOSYSTEMS} == {
+        "pypi": "all_pypi_packages",
+        "npm": "all_npm_packages",
+        "maven": "all_mvn_packages",
+        "cargo": "all_cargo_packages",
+        "rubygems": "all_rubygems_packages",
+        "nuget": "all_nuget_packages",
+    }
 
 
 async def test_a_list_that_broke_off_is_gone_on_with_behind_its_last_page(bench: Bench) -> None:

@@ -10,22 +10,17 @@ from typing import Any
 import anyio
 from redis.asyncio import Redis
 
+from securechain_ingest import registries
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.entries import Entry, History
 from securechain_ingest.queue.handling import Handler, Link, Outcome
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.queue.lanes import LANES, Ecosystem, Lane
+from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.settings import QueueSettings, WorkerSettings
 
-ECOSYSTEMS = (
-    Ecosystem("pypi", "PyPIPackage", "pypi"),
-    Ecosystem("npm", "NPMPackage", "npm_registry"),
-    Ecosystem("maven", "MavenPackage", "maven_central"),
-)
-
-
+ECOSYSTEMS = registries.ECOSYSTEMS[:3]
 ALL_ECOSYSTEMS = tuple(WorkerSettings.model_fields)
 
 

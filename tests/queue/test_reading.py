@@ -352,7 +352,7 @@ async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis:
     await add(redis, queue.stream, "a", "b", "c")
     async with running(redis, queue, Recorder(gate), places=1) as reader:
         await until(lambda: reader.in_flight == 1)
-        reader.apply(queue, WorkerSettings(pypi=3))
+        reader.apply(queue, WorkerSettings.model_validate({"pypi": 3}))
         await until(lambda: reader.in_flight == 3)
         gate.opened.set()
 

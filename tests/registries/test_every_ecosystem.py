@@ -15,7 +15,8 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Package
-from securechain_ingest.registries import REGISTRIES, build_registries, named_package, registry_class
+from securechain_ingest.registries import ECOSYSTEMS, declaration_of, named_package
+from securechain_ingest.registries.building import build_registries
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, RegistryClass, Unchanged
 from tests.registries.asking import connected, first_visit, known
@@ -40,7 +41,7 @@ every_ecosystem = pytest.mark.parametrize("word", WORDS)
 
 
 def test_these_ecosystems_are_registered() -> None:
-    assert [registry.ecosystem.name for registry in REGISTRIES] == list(WORDS)
+    assert [ecosystem.name for ecosystem in ECOSYSTEMS] == list(WORDS)
 
 
 @every_ecosystem
@@ -112,7 +113,7 @@ def test_a_name_without_an_ecosystem_of_ours_is_refused(text: str) -> None:
 def made(request: pytest.FixtureRequest) -> Iterator[tuple[RegistryClass, World, Server]]:
     world = generate(Shape(packages=12, seed=4, ecosystems=(request.param,), odd_share=0.3))
     with serve(world) as server:
-        yield registry_class(request.param), world, server
+        yield declaration_of(request.param).registry(), world, server
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from securechain_ingest.errors import CursorLost, Unavailable
-from securechain_ingest.registries import REGISTRIES, registry_class
+from securechain_ingest.registries import declaration_of
+from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.registries.asking import FeedSite, changed, feed_site, listed
 from tests.registry_server import Fault, Kind, Server
@@ -56,7 +57,7 @@ async def test_all_packages_that_changed_since_the_cursor_are_told(site: FeedSit
     assert not any(change.removed for change in changes)
     assert later != cursor
     # What is announced travels in a message, and what no feed says is refused there.
-    rule = registry_class(site.ecosystem).ecosystem.announced
+    rule = declaration_of(site.ecosystem).ecosystem.announced
     assert all(change.at_least is None or rule.fullmatch(change.at_least) for change in changes)
 
 

@@ -17,7 +17,7 @@ from securechain_ingest.configuration import load
 from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.registries import registry_class
+from securechain_ingest.registries import declaration_of
 from securechain_ingest.service import Service, build_service
 from tests.graph.conftest import Reader
 from tests.queue.running import entry_of
@@ -47,7 +47,7 @@ class Bench:
 
     @property
     def ref(self) -> PackageRef:
-        return registry_class(self.kind.ecosystem).identify(self.name)
+        return declaration_of(self.kind.ecosystem).identify(self.name)
 
     @property
     def path(self) -> str:

@@ -18,7 +18,6 @@ from neo4j.time import DateTime
 
 from securechain_ingest import oneshot
 from securechain_ingest.configuration import Settings, load
-from securechain_ingest.daemon import queue_ecosystem
 from securechain_ingest.graph.dialect import aware
 from securechain_ingest.jobs.backfill import Backfill, Kind, Position
 from securechain_ingest.jobs.wiring import build_jobs
@@ -27,6 +26,7 @@ from securechain_ingest.oneshot import find_stores
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.reader import Reader as QueueReader
+from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
 from securechain_ingest.service import Service, build_service
@@ -185,7 +185,7 @@ async def everything(
             stores.redis,
             QUEUE,
             configuration.workers,
-            [queue_ecosystem(registry.ecosystem) for registry in service.registries.values()],
+            ECOSYSTEMS,
             service.worker.handle,
             service.worker.link_known,
             Progress(lambda: 600.0),

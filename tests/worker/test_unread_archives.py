@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from securechain_ingest.model import PackageRef
-from securechain_ingest.registries import registry_class
+from securechain_ingest.registries import declaration_of
 from tests.registry_server import Fault, Kind, Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.registry_server.nuget.assemblies import assembly
 from tests.registry_server.pypi.archives import Wheel
@@ -114,7 +114,7 @@ SAMPLES = {
 
 
 def ref_of(ecosystem: str, name: str) -> PackageRef:
-    return registry_class(ecosystem).identify(SAMPLES[ecosystem].name.format(name))
+    return declaration_of(ecosystem).identify(SAMPLES[ecosystem].name.format(name))
 
 
 def world(*modules: str) -> World:

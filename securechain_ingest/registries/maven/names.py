@@ -30,6 +30,8 @@ MAVEN: Final = Ecosystem(
     version_key=version_key,
     range_key=order_key,
     namespace_separator=":",
+    needs_namespace=True,
+    older_listing_key="all_mvn_packages",
     join_announcements=join_announcements,
     announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
 )

@@ -29,6 +29,12 @@ def normal_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def older_spellings(name: str) -> tuple[str, ...]:
+    """What graphs of earlier programs may call a project of a lower-case name."""
+    normal = normal_name(name)
+    return normal, normal.replace("-", "_"), normal.replace("-", ".")
+
+
 PYPI: Final = Ecosystem(
     name="pypi",
     label="PyPIPackage",
@@ -37,6 +43,7 @@ PYPI: Final = Ecosystem(
     osv="PyPI",
     version_key=version_key,
     name_key=normal_name,
+    older_spellings=older_spellings,
     import_names_version=3,
     announced=re.compile(r"[0-9]{1,18}"),
 )

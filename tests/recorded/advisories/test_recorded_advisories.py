@@ -12,11 +12,11 @@ import pytest
 
 from securechain_ingest.advisories.matching import rate, spellings
 from securechain_ingest.model import PackageRef
-from securechain_ingest.registries import REGISTRIES
+from securechain_ingest.registries import DECLARATIONS
 
 Element = dict[str, Any]
 
-_REGISTRIES = {registry.ecosystem.osv: registry for registry in REGISTRIES}
+_REGISTRIES = {registry.ecosystem.osv: registry for registry in DECLARATIONS}
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ async def test_a_document_that_takes_more_memory_than_there_is_is_refused_for_th
 ):
     settings = ArchiveSettings(processes=1, memory_bytes=400 * 1024 * 1024)
     for parse in (functools.partial(parse_packument, ref=identify("made"), url="http://made"), _load):
-        async with ParserPool(settings, preload=("securechain_ingest.registries",)) as pool:
+        async with ParserPool(settings, preload=("securechain_ingest.registries.building",)) as pool:
             with pytest.raises(TooLarge, match="memory"):
                 await pool.parse_document(parse, TOO_LARGE)
 

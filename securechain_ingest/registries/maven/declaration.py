@@ -1,0 +1,44 @@
+"""What Maven Central declares about itself; see `Declaration`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from securechain_ingest.http.endpoints import SLOW_DOWN, Endpoint
+from securechain_ingest.registries.declaration import Declaration
+from securechain_ingest.registries.maven.names import MAVEN, identify
+
+if TYPE_CHECKING:
+    from securechain_ingest.registries.protocol import RegistryClass
+
+
+def _registry() -> RegistryClass:
+    from securechain_ingest.registries.maven.client import Maven
+
+    return Maven
+
+
+DECLARATION: Final = Declaration(
+    ecosystem=MAVEN,
+    identify=identify,
+    registry=_registry,
+    endpoints=(
+        # Its front also forbids what comes too fast, instead of asking for fewer requests.
+        Endpoint(
+            key="maven_central",
+            url="https://repo1.maven.org/maven2",
+            rate=2.0,
+            connections=16,
+            slow_down=SLOW_DOWN | {403},
+        ),
+    ),
+    archives="maven_central",
+    ingestion_cron="0 4 * * SUN",
+    updates_cron="0 14 * * *",
+    reconcile_s=2_592_000.0,
+    title="Maven Central",
+    example="org.antlr:ST4",
+    archive_kinds=("jars",),
+    first_visit="version list, a POM a version, each parent and BOM once, the jar's directory",
+    import_name_examples=("org.antlr.v4.runtime",),
+)
