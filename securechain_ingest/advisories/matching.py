@@ -90,8 +90,8 @@ async def rated(
 
 def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Document]) -> Assessment:
     """The work of `rate`; whatever it is given and answers can be sent to another process."""
-    order = _order(ref.ecosystem)
-    records, unreadable = _read(ref, documents, order)
+    order = order_of(ref.ecosystem)
+    records, unreadable = read_records(ref, documents, order)
     if not records:
         return Assessment((Rating(),), array("L", bytes(array("L").itemsize * len(versions))), unreadable)
     orderable, unorderable = _sorted(versions, order)
@@ -122,7 +122,7 @@ class _Affecting:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
-        self._vulnerability = _vulnerabilities(records)
+        self._vulnerability = vulnerability_numbers(records)
         self._places: dict[frozenset[int], int] = {frozenset(): 0}
         self.ratings = [Rating()]
 
@@ -142,7 +142,7 @@ class _Affecting:
         return Rating(mean, weighted_mean, tuple(sorted({self._records[number].id for number in found})))
 
 
-def _vulnerabilities(records: Sequence[Record]) -> list[int]:
+def vulnerability_numbers(records: Sequence[Record]) -> list[int]:
     """For each record the number of the vulnerability that it tells of.
 
     Two records tell of one if they share an id, be it their own or an alias, or are connected by others that do,
@@ -162,7 +162,7 @@ def _vulnerabilities(records: Sequence[Record]) -> list[int]:
     return [root(number) for number in range(len(records))]
 
 
-def _read(
+def read_records(
     ref: PackageRef, documents: Sequence[Document], order: Order
 ) -> tuple[list[Record], tuple[tuple[str, str], ...]]:
     """The records that count, and what was not readable, of each document the first thing."""
@@ -180,7 +180,7 @@ def _read(
     return records, tuple(unreadable)
 
 
-def _order(ecosystem: Ecosystem) -> Order:
+def order_of(ecosystem: Ecosystem) -> Order:
     """The order of an ecosystem's advisories, for the spellings of versions that their authors use, too."""
 
     @cache

@@ -67,7 +67,7 @@ def read(document: Document, ref: PackageRef, order: Order, tell: Tell) -> Recor
     """
     if document.get("withdrawn") or document.get(REMOVED):
         return None
-    elements = [each for each in _list(document, "affected", tell) if _is_about(each, ref, tell)]
+    elements = [each for each in _list(document, "affected", tell) if is_about(each, ref, tell)]
     if not elements:
         return None
     identifier = document.get("id")
@@ -95,7 +95,8 @@ def _first_reached(keys: Sequence[Any], boundary: Any, kind: str) -> int:
     return bisect_right(keys, boundary) if kind == "last_affected" else bisect_left(keys, boundary)
 
 
-def _is_about(element: Any, ref: PackageRef, tell: Tell) -> bool:
+def is_about(element: Any, ref: PackageRef, tell: Tell) -> bool:
+    """Whether an element of `affected` names the package."""
     if not isinstance(element, Mapping):
         tell("an element of affected is no object")
         return False

@@ -18,7 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from securechain_ingest.advisories.names import lookup_key, packages
 from securechain_ingest.advisories.store_errors import explained as _store_error
-from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, change
+from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, WORD, change
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import VulnerabilitySettings
 
@@ -97,12 +97,13 @@ class AdvisoryStore:
         return self._collection.database[name]
 
     async def ensure_indexes(self) -> None:
-        """The indexes that look-ups need: `id` (unique), `affected.package.name`, and that in any case for our own.
+        """The indexes that look-ups need: `id` (unique), `aliases`, `affected.package.name`, also in any case for ours.
 
         An old collection may hold one id twice; then a plain index on `id` has to do.
         """
         try:
             await self._collection.create_index("affected.package.name")
+            await self._collection.create_index("aliases")
             await self._collection.create_index(
                 "affected.package.name", collation=_ANY_CASE, name="affected.package.name_any_case"
             )
@@ -126,6 +127,15 @@ class AdvisoryStore:
             {"affected.package.name": {"$in": sorted(names)}, NAMES: None}, _FIELDS, collation=_ANY_CASE
         )
         return [document for found in await asyncio.gather(completed, others) for document in found]
+
+    async def texts(self, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """What people read of advisories, by id: `summary`, `details` and our word for the severity, if it has one."""
+        fields = {"_id": 0, "id": 1, "summary": 1, "details": 1, WORD: 1}
+        return {each["id"]: each for each in await self._found({"id": {"$in": sorted(ids)}}, fields)}
+
+    async def named(self, identifier: str) -> list[dict[str, Any]]:
+        """The advisories that have an id, as their own or as an alias (CVE-…), with what they affect."""
+        return await self._found({"$or": [{"id": identifier}, {"aliases": identifier}]}, _FIELDS)
 
     async def upsert(
         self, records: Collection[Record], remember: Remember, *, announced: Collection[str] = ()

@@ -20,6 +20,7 @@ from securechain_ingest.cli import (
     check_config,
     cursors,
     dead_letters,
+    find,
     import_names,
     ingest,
     pauses,
@@ -27,6 +28,7 @@ from securechain_ingest.cli import (
     run,
     runs,
     schedules,
+    show,
     status,
     submit,
 )
@@ -54,6 +56,8 @@ def _configure(config: ConfigOption = None) -> None:
 app.command("run")(run.command)
 app.command("ingest")(ingest.command)
 app.command("submit")(submit.command)
+app.command("show")(show.command)
+app.add_typer(find.app, name="find")
 app.command("status")(status.command)
 app.command("pause")(pauses.pause_command)
 app.command("resume")(pauses.resume_command)

@@ -1,4 +1,4 @@
-"""`ingest`: named packages at once, with a tree of what was found."""
+"""`ingest`: named packages at once, and what was found."""
 
 from __future__ import annotations
 
@@ -39,10 +39,12 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from securechain_ingest.cli.tree import package_tree
+    from securechain_ingest.cli.report_text import now_utc, report_lines
     from securechain_ingest.first_advisories import read_first_advisories
     from securechain_ingest.jobs.wiring import build_advisory_sync
     from securechain_ingest.oneshot import find_stores, ingest
+    from securechain_ingest.registries import named_package
+    from securechain_ingest.reports.package import read_package
     from securechain_ingest.service import build_service
     from securechain_ingest.stores import graph_address
 
@@ -67,12 +69,19 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
                     places=settings.workers.model_dump(),
                     report=lambda done, total: progress.update(bar, completed=done, total=total),
                 )
-            asked = [(ref.ecosystem, outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]
-            views = [await stores.graph.view(ecosystem, purl) for ecosystem, purl in asked]
-    output = Console(soft_wrap=True)
-    for (ecosystem, _), view in zip(asked, views, strict=True):
-        if view is not None:
-            output.print(package_tree(view, unknown.get(ecosystem.osv)))
+            stored = [named_package(outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]
+            reports = [
+                await read_package(
+                    stores.graph.reader, stores.advisories, ref, None, is_rated=ref.ecosystem.osv not in unknown
+                )
+                for ref in stored
+            ]
+    output = Console(highlight=False, soft_wrap=True)
+    for ref, report in zip(stored, reports, strict=True):
+        why = unknown.get(ref.ecosystem.osv, "unknown")
+        for line in report_lines(report, width=output.width, now=now_utc(), unknown=why):
+            output.print(line)
+        output.print()
     for ref, error in outcome.failed:
         errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
     output.print(

@@ -17,14 +17,16 @@ class Dialect:
     """Whether writing transactions have to follow each other, because the server overlooks conflicts between them."""
     trusts_ranges: bool
     """Whether an index may be asked for a range. ArcadeDB's goes on naming what has changed or is gone."""
+    has_full_text: bool
+    """Whether there are full-text indexes, which alone find one value of a list."""
 
     def at_most(self, value: str, bound: str) -> str:
         """The Cypher condition `value <= bound`, by an index where that can be trusted; false for an absent value."""
         return f"{value} <= {bound}" if self.trusts_ranges else f"NOT {value} > {bound}"
 
 
-NEO4J: Final = Dialect(writes_in_turn=False, trusts_ranges=True)
-ARCADEDB: Final = Dialect(writes_in_turn=True, trusts_ranges=False)
+NEO4J: Final = Dialect(writes_in_turn=False, trusts_ranges=True, has_full_text=True)
+ARCADEDB: Final = Dialect(writes_in_turn=True, trusts_ranges=False, has_full_text=False)
 
 
 def dialect_of(agent: str) -> Dialect:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 from neo4j.exceptions import Neo4jError
@@ -10,6 +11,9 @@ from neo4j.exceptions import Neo4jError
 from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.model import Ecosystem
+
+IMPORT_NAMES_INDEX: Final = "import_names_lookup"
+"""Full-text, since a plain index takes a list as one value; each name is one word of it."""
 
 logger = structlog.get_logger(__name__)
 
@@ -21,6 +25,8 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
     """
     for ecosystem in ecosystems:
         await _ensure_index(connection, ecosystem.label, "import_names_retry_at")
+    if (await connection.dialect()).has_full_text:
+        await _ensure_import_names_index(connection, ecosystems)
     unique = [(ecosystem.label, name) for ecosystem in ecosystems for name in ("name", "purl")]
     for label, name in [*unique, ("Version", "purl"), ("AbsentPackage", "purl")]:
         await _ensure(connection, label, name)
@@ -40,3 +46,12 @@ async def _ensure(connection: Connection, label: str, name: str) -> None:
 
 async def _ensure_index(connection: Connection, label: str, name: str) -> None:
     await connection.change(f"CREATE INDEX {label.lower()}_{name}_lookup IF NOT EXISTS FOR (n:{label}) ON (n.{name})")
+
+
+async def _ensure_import_names_index(connection: Connection, ecosystems: Sequence[Ecosystem]) -> None:
+    # One index over all labels. Writes do not wait for it; it follows them in a moment.
+    labels = "|".join(ecosystem.label for ecosystem in ecosystems)
+    await connection.change(
+        f"CREATE FULLTEXT INDEX {IMPORT_NAMES_INDEX} IF NOT EXISTS FOR (n:{labels}) ON EACH [n.import_names] "
+        "OPTIONS {indexConfig: {`fulltext.analyzer`: 'keyword', `fulltext.eventually_consistent`: true}}"
+    )

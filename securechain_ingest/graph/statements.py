@@ -24,7 +24,6 @@ class Statements:
     mark_absent: str
     namesake: str
     stale: str
-    view: str
     names_gaps: str
     count_names_gaps: str
     fill_names: str
@@ -135,14 +134,6 @@ SET p += row.tries,
 RETURN count(*) AS filled
 """
 
-_VIEW = """
-MATCH (p:PACKAGE {purl: $purl})
-OPTIONAL MATCH (p)-[:HAVE]->(v:Version)
-RETURN properties(p) AS package, properties(v) AS version,
-       [(v)-[r:REQUIRE]->(t) | [t.purl, r.constraints]] AS present,
-       [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) | [a.purl, w.constraints]] AS awaited
-"""
-
 FORGET_QUEUED = """
 UNWIND $purls AS purl
 MATCH (a:AbsentPackage {purl: purl})
@@ -176,7 +167,6 @@ def statements(label: str) -> Statements:
         mark_absent=text(_MARK_ABSENT),
         namesake=text(_NAMESAKE),
         stale=text(_STALE),
-        view=text(_VIEW),
         names_gaps=text(_NAMES_GAPS),
         count_names_gaps=text(_COUNT_NAMES_GAPS),
         fill_names=_FILL_NAMES,

@@ -26,7 +26,7 @@ from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
 from securechain_ingest.graph.transactions import each_once, fetched, outcome, write_difference
-from securechain_ingest.graph.view import PackageView, package_view
+from securechain_ingest.graph.view import GraphReader
 from securechain_ingest.model import (
     Ecosystem,
     FailedTry,
@@ -61,6 +61,7 @@ class Graph:
         self._absent_retry_s = absent_retry_s
         self._queued_retry_s = queued_retry_s
         self.names = PackageNames(connection, queued_retry_s)
+        self.reader = GraphReader(connection)
 
     @classmethod
     @asynccontextmanager
@@ -256,10 +257,6 @@ class Graph:
             for gap, names in found
         ]
         await self._connection.change(statements(ecosystem.label).fill_names, {"rows": rows})
-
-    async def view(self, ecosystem: Ecosystem, purl: str) -> PackageView | None:
-        """The package as a reader would see it; None if it is not there."""
-        return package_view(await self._connection.read(statements(ecosystem.label).view, {"purl": purl}))
 
     async def _version_names(self, ecosystem: Ecosystem, purl: str) -> list[str]:
         """Of a package of very many versions."""

@@ -1,13 +1,57 @@
-"""A package as a person reads it: what `ingest` prints at its end."""
+"""A package as a person reads it: what `show`, `ingest` and the page print."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import aware
+from securechain_ingest.graph.schema import IMPORT_NAMES_INDEX
+from securechain_ingest.model import Ecosystem
+
+_PACKAGE: Final = "MATCH (p:PACKAGE {purl: $purl}) RETURN properties(p) AS package"
+
+_VERSIONS: Final = """
+MATCH (:PACKAGE {purl: $purl})-[:HAVE]->(v:Version)
+RETURN v.name AS name, v.purl AS purl, v.serial_number AS serial_number, v.release_date AS release_date,
+       v.mean AS mean, v.vulnerabilities AS vulnerabilities, v.yanked AS yanked, v.deprecated AS deprecated,
+       v.removed AS removed, v.requirements_pending AS requirements_pending
+"""
+
+_PRESENT: Final = """
+MATCH (:Version {purl: $purl})-[r:REQUIRE]->(p)
+RETURN p.purl AS purl, r.constraints AS constraints, true AS present
+"""
+
+_AWAITED: Final = """
+MATCH (:Version {purl: $purl})<-[w:AWAITED_BY]-(a:AbsentPackage)
+RETURN a.purl AS purl, w.constraints AS constraints, false AS present
+"""
+
+_REQUIRING_COUNT: Final = "MATCH (:PACKAGE {purl: $purl})<-[:REQUIRE]-(v:Version) RETURN count(v) AS count"
+
+_REQUIRING: Final = "MATCH (:PACKAGE {purl: $purl})<-[:REQUIRE]-(v:Version) RETURN v.purl AS purl LIMIT $limit"
+
+_WITH_ADVISORY: Final = """
+UNWIND $purls AS purl
+MATCH (p:PACKAGE {purl: purl})-[:HAVE]->(v:Version)
+WHERE any(each IN v.vulnerabilities WHERE each IN $ids)
+RETURN DISTINCT purl
+"""
+
+
+# The index takes a whole name for one word; the comparison settles what its query syntax may have made of one.
+_OFFERING: Final = f"""
+CALL db.index.fulltext.queryNodes('{IMPORT_NAMES_INDEX}', $phrase) YIELD node
+WHERE $name IN node.import_names
+RETURN node.purl AS purl
+"""
+
+_OFFERING_LOCALLY: Final = "MATCH (p:PACKAGE) WHERE $name IN p.import_names RETURN p.purl AS purl"
+"""The local server has no such index; it looks at a million packages in about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +65,18 @@ class RequirementView:
 @dataclass(frozen=True, slots=True)
 class VersionView:
     name: str
+    purl: str
     serial_number: int
+    """-1 if the ecosystem's scheme cannot order the name."""
     release_date: str | None
     mean: float
     vulnerabilities: tuple[str, ...]
-    requirements: tuple[RequirementView, ...]
+    """The ids of the advisories that affect it."""
+    yanked: bool = False
+    deprecated: bool = False
+    removed: bool = False
+    requirements_pending: bool = False
+    """What it requires has not been read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +86,100 @@ class PackageView:
     vendor: str
     repository_url: str
     checked_at: datetime
+    license: str | None
     import_names: tuple[str, ...]
     import_names_error: str | None
+    removed_at: datetime | None
+    """Since when the registry has it no more."""
     versions: tuple[VersionView, ...]
     """In their order, oldest first; those without an order come before."""
 
 
-def package_view(rows: Sequence[Mapping[str, Any]]) -> PackageView | None:
-    """From the rows of `Statements.view`: one row a version; None if there are none."""
-    if not rows:
-        return None
-    package = rows[0]["package"]
-    versions = [_version_view(row) for row in rows if row["version"]]
+@dataclass(frozen=True, slots=True)
+class RequiringVersions:
+    """The versions of other packages that require a package."""
+
+    count: int
+    first: tuple[str, ...]
+    """Some of their purls, as the graph gives them."""
+
+
+class GraphReader:
+    """Reads packages for people. Methods raise StoreError, ConfigError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def package(self, ecosystem: Ecosystem, purl: str) -> PackageView | None:
+        """The package and its versions; None if the graph lacks it."""
+        rows = await self._connection.read(_of(ecosystem, _PACKAGE), {"purl": purl})
+        if not rows:
+            return None
+        versions = await self._connection.read(_of(ecosystem, _VERSIONS), {"purl": purl})
+        return _package(rows[0]["package"], tuple(map(_version, versions)))
+
+    async def requirements(self, version_purl: str) -> tuple[RequirementView, ...]:
+        """What a version requires, packages that the graph lacks included, in the order of their purls."""
+        rows = [
+            row
+            for statement in (_PRESENT, _AWAITED)
+            for row in await self._connection.read(statement, {"purl": version_purl})
+        ]
+        return tuple(sorted((RequirementView(**row) for row in rows), key=lambda each: each.purl))
+
+    async def required_by(self, ecosystem: Ecosystem, purl: str, limit: int) -> RequiringVersions:
+        """How many versions require the package, and the first `limit` of them."""
+        (count,) = await self._connection.read(_of(ecosystem, _REQUIRING_COUNT), {"purl": purl})
+        first = await self._connection.read(_of(ecosystem, _REQUIRING), {"purl": purl, "limit": limit})
+        return RequiringVersions(count["count"], tuple(row["purl"] for row in first))
+
+    async def offering(self, ecosystems: Sequence[Ecosystem], name: str) -> list[str]:
+        """The purls of the packages that have exactly this import name."""
+        rows = []
+        if not (await self._connection.dialect()).has_full_text:
+            for ecosystem in ecosystems:
+                rows += await self._connection.read(_of(ecosystem, _OFFERING_LOCALLY), {"name": name})
+        else:
+            phrase = name.replace("\\", "\\\\").replace('"', '\\"')
+            rows = await self._connection.read(_OFFERING, {"name": name, "phrase": f'"{phrase}"'})
+        return sorted(row["purl"] for row in rows)
+
+    async def with_advisory(self, ecosystem: Ecosystem, purls: Collection[str], ids: Collection[str]) -> list[str]:
+        """Those packages of which the graph has a version that one of the advisories affects."""
+        rows = await self._connection.read(_of(ecosystem, _WITH_ADVISORY), {"purls": sorted(purls), "ids": sorted(ids)})
+        return sorted(row["purl"] for row in rows)
+
+
+def _of(ecosystem: Ecosystem, statement: str) -> str:
+    return statement.replace("PACKAGE", ecosystem.label)
+
+
+def _package(stored: Mapping[str, Any], versions: tuple[VersionView, ...]) -> PackageView:
+    removed_at = stored.get("removed_at")
     return PackageView(
-        purl=package["purl"],
-        name=package["name"],
-        vendor=package["vendor"],
-        repository_url=package["repository_url"],
-        checked_at=aware(package["moment"]),
-        import_names=tuple(package["import_names"]),
-        import_names_error=package.get("import_names_error"),
+        purl=stored["purl"],
+        name=stored["name"],
+        vendor=stored["vendor"],
+        repository_url=stored["repository_url"],
+        checked_at=aware(stored["moment"]),
+        license=stored.get("license"),
+        import_names=tuple(stored["import_names"]),
+        import_names_error=stored.get("import_names_error"),
+        removed_at=aware(removed_at) if removed_at is not None else None,
         versions=tuple(sorted(versions, key=lambda version: (version.serial_number, version.name))),
     )
 
 
-def _version_view(row: Mapping[str, Any]) -> VersionView:
-    version = row["version"]
-    present = [RequirementView(purl, constraints, True) for purl, constraints in row["present"]]
-    awaited = [RequirementView(purl, constraints, False) for purl, constraints in row["awaited"]]
+def _version(row: Mapping[str, Any]) -> VersionView:
     return VersionView(
-        name=version["name"],
-        serial_number=version["serial_number"],
-        release_date=version.get("release_date"),
-        mean=version["mean"],
-        vulnerabilities=tuple(version["vulnerabilities"]),
-        requirements=tuple(sorted(present + awaited, key=lambda requirement: requirement.purl)),
+        name=row["name"],
+        purl=row["purl"],
+        serial_number=row["serial_number"],
+        release_date=row["release_date"],
+        mean=row["mean"],
+        vulnerabilities=tuple(row["vulnerabilities"]),
+        yanked=bool(row["yanked"]),
+        deprecated=bool(row["deprecated"]),
+        removed=bool(row["removed"]),
+        requirements_pending=bool(row["requirements_pending"]),
     )

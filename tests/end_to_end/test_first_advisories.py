@@ -49,11 +49,11 @@ def test_ingest_reads_the_advisories_of_its_packages_first(environment: dict[str
         asked = [request.target for request in server.requests if request.endpoint == "osv"]
         found = status(variables)
     if seconds == "60":
-        assert "1 versions with known vulnerabilities" in tree
+        assert "1 known vulnerability in 1 of" in tree
         assert {target.split("/")[1] for target in asked} == {"npm"}
         assert (found["advisories"], "npm" in found["advisories_unknown"]) == (1, False)
     else:
-        assert "versions with known vulnerabilities: unknown: advisories not read yet" in tree
+        assert "vulnerabilities: unknown: advisories not read yet" in tree
         assert (asked, found["advisories"]) == ([], "unknown")
 
 
@@ -63,7 +63,7 @@ def test_ingest_without_advisories_says_unknown_and_ends_as_with_them(environmen
         variables = environment | server.environment()
         tree = command(variables, "ingest", "npm:left")
         words = command(variables, "status")
-    assert "versions with known vulnerabilities: unknown: advisories not reachable" in tree
+    assert "vulnerabilities: unknown: advisories not reachable" in tree
     assert "1 packages read, 0 failed" in tree
     assert "advisories       unknown\n" in words
 
@@ -83,3 +83,22 @@ def test_a_daemon_that_starts_with_none_reads_them_at_once_and_another_start_doe
         with daemon(variables) as process:
             assert process.stop() == 0
         assert not [request for request in server.requests if request.endpoint == "osv"]
+
+
+def test_what_is_vulnerable_and_where_it_is_fixed_is_shown_and_found_without_a_registry(
+    environment: dict[str, str],
+) -> None:
+    with serve(WORLD) as server:
+        command(environment | server.environment(), "ingest", "npm:left")
+    report = json.loads(command(environment, "show", "npm:left", "--json"))
+    [found] = report["vulnerabilities"]
+    assert (report["purl"], found["ids"], found["fixed_in"]) == ("pkg:npm/left", ["GHSA-1"], ["2.0.0"])
+    assert found["affected_versions"] == ["1.0.0"]
+    assert [(each["name"], each["vulnerabilities"]) for each in report["versions"]] == [
+        ("2.0.0", []),
+        ("1.0.0", ["GHSA-1"]),
+    ]
+    assert json.loads(command(environment, "find", "advisory", "GHSA-1", "--json")) == ["pkg:npm/left"]
+    assert json.loads(command(environment, "find", "import", "left", "--json")) == ["pkg:npm/left"]
+    assert json.loads(command(environment, "show", "npm:left@2.0.0", "--json"))["vulnerabilities"] == []
+    assert "fixed in 2.0.0" in command(environment, "show", "npm:left")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from securechain_ingest.graph.store import Graph
-from tests.graph.builders import MONDAY, PYPI, pypi, version, write
+from securechain_ingest.model import ImportNames
+from tests.graph.builders import MONDAY, PYPI, npm, pypi, version, write
 
 
 async def test_the_graph_is_asked_once_for_thousands_of_names(graph: Graph) -> None:
@@ -33,3 +35,26 @@ async def test_the_known_packages_are_walked_by_purl(graph: Graph) -> None:
     assert [known.purl for known in await graph.names.page(PYPI, "pkg:pypi/a")] == ["pkg:pypi/c", "pkg:pypi/d"]
     assert await graph.names.page(PYPI, "pkg:pypi/d") == []
     assert await graph.names.count(PYPI) == 3
+
+
+async def test_packages_that_offer_an_import_are_found_by_its_exact_name(graph: Graph) -> None:
+    for ref, names in (
+        (pypi("left"), ("left", "left.api")),
+        (pypi("other"), ("other.left",)),
+        (npm("left"), ("left/api",)),
+    ):
+        await graph.write([write(ref, "1.0", names=ImportNames(names))])
+    ecosystems = [pypi("left").ecosystem, npm("left").ecosystem]
+
+    async def offering(name: str) -> list[str]:
+        # Neo4j's index follows the writes in a moment.
+        for _ in range(100):
+            if found := await graph.reader.offering(ecosystems, name):
+                return found
+            await asyncio.sleep(0.05)
+        return []
+
+    assert await offering("left.api") == ["pkg:pypi/left"]
+    assert await offering("left/api") == ["pkg:npm/left"]
+    for name in ("Left.api", "left.", "left*", 'le"ft', "a OR left", ""):
+        assert await graph.reader.offering(ecosystems, name) == []

@@ -240,12 +240,33 @@ async def test_stale_packages_come_oldest_check_first(graph: Graph) -> None:
 async def test_a_package_can_be_viewed_with_present_and_awaited_requirements(graph: Graph) -> None:
     app, six, attrs = pypi("app"), pypi("six"), pypi("attrs")
     await graph.write([write(six, "1.0"), write(app, "10.0", version(app, "9.0", {six: "any", attrs: ">= 1"}))])
-    view = await graph.view(app.ecosystem, app.purl)
+    view = await graph.reader.package(app.ecosystem, app.purl)
     assert view is not None
     assert [(each.name, each.serial_number) for each in view.versions] == [("9.0", 0), ("10.0", 1)]
-    assert [(each.purl, each.present) for each in view.versions[0].requirements] == [
+    requirements = await graph.reader.requirements(view.versions[0].purl)
+    assert [(each.purl, each.present) for each in requirements] == [
         ("pkg:pypi/attrs", False),
         ("pkg:pypi/six", True),
     ]
-    assert await graph.view(attrs.ecosystem, attrs.purl) is None
+    assert await graph.reader.package(attrs.ecosystem, attrs.purl) is None
     assert await graph.counts([app.ecosystem]) == {"pypi": 2, "versions": 3, "absent_packages": 1}
+
+
+async def test_the_versions_that_require_a_package_are_counted_and_some_named(graph: Graph) -> None:
+    app, six = pypi("app"), pypi("six")
+    apps = [version(app, f"{number}.0", {six: "any"}) for number in range(12)]
+    await graph.write([write(six, "1.0"), write(app, *apps)])
+    found = await graph.reader.required_by(six.ecosystem, six.purl, 10)
+    assert found.count == 12
+    assert len(set(found.first)) == 10
+    assert set(found.first) <= {each.purl for each in apps}
+
+
+async def test_of_an_advisorys_packages_those_are_found_that_have_an_affected_version(graph: Graph) -> None:
+    app, six = pypi("app"), pypi("six")
+    rated = {"1.0": Rating(5.0, 5.0, ("GHSA-a", "PYSEC-a"))}
+    await graph.write([write(app, "1.0", ratings=rated), write(six, "1.0")])
+    found = await graph.reader.with_advisory(
+        app.ecosystem, [app.purl, six.purl, "pkg:pypi/other"], ["PYSEC-a", "CVE-1"]
+    )
+    assert found == [app.purl]

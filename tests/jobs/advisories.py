@@ -59,7 +59,7 @@ class Bench:
 
     async def ratings(self, ref: Any) -> dict[str, tuple[float, list[str]]]:
         """Mean and advisories of each version in the graph."""
-        view = await self.sync.graph.view(ref.ecosystem, ref.purl)
+        view = await self.sync.graph.reader.package(ref.ecosystem, ref.purl)
         assert view is not None
         return {version.name: (version.mean, list(version.vulnerabilities)) for version in view.versions}
 

@@ -1,0 +1,150 @@
+"""A package's report as lines for a terminal.
+
+What is shown was written by strangers: characters that a terminal would obey are replaced.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich.text import Text
+
+from securechain_ingest.reports.package import PackageReport, vulnerable_versions
+from securechain_ingest.reports.vulnerabilities import Vulnerability
+
+_SHOWN: Final = 10
+"""Of each list but the vulnerabilities; --json has all of it."""
+
+_NARROWEST, _WIDEST = 40, 110
+
+_STYLES: Final = {"malware": "bold white on red", "critical": "bold red", "high": "red", "medium": "yellow"}
+
+
+def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: str = "unknown") -> Iterator[Text]:
+    """What it is, how fresh, its vulnerabilities, what it requires, who requires it, and what can be imported.
+
+    `unknown` stands in place of the vulnerabilities where nothing was looked up.
+    """
+    width = max(_NARROWEST, min(width, _WIDEST))
+    package, version = report.package, report.version
+    yield Text(printable(version.purl if report.is_asked else package.purl), style="bold")
+    yield from _wrapped(f"checked {_ago(now - package.checked_at)} ({package.checked_at:%Y-%m-%d %H:%M} UTC)", width)
+    if package.removed_at is not None:
+        yield Text(f"the registry has it no more since {package.removed_at:%Y-%m-%d}", style="yellow")
+    yield from _wrapped(f"licence {package.license or 'unknown'}, vendor {package.vendor}", width)
+    yield from _wrapped(f"repository {package.repository_url}", width)
+    named = "this version" if report.is_asked else f"{len(package.versions)} versions, the newest"
+    marks = [word for word in ("removed", "yanked", "deprecated") if getattr(version, word)]
+    yield from _wrapped(
+        f"{named} {version.name} of {(version.release_date or 'an unknown date')[:10]}"
+        f"{f' ({chr(44).join(marks)})' if marks else ''}",
+        width,
+    )
+    yield Text()
+    yield from _vulnerability_lines(report, width, unknown)
+    yield Text()
+    yield from _requirement_lines(report, width)
+    yield Text()
+    yield from _titled(
+        _counted(report.required_by.count, "version requires it", "versions require it"),
+        report.required_by.first,
+        report.required_by.count,
+        width,
+    )
+    yield Text()
+    yield from _titled(
+        _counted(len(package.import_names), "import name", "import names"),
+        package.import_names,
+        len(package.import_names),
+        width,
+    )
+    if package.import_names_error:
+        yield from _wrapped(package.import_names_error, width, indent=2, style="yellow")
+
+
+def printable(text: str) -> str:
+    """The text without characters that a terminal obeys, or that turn the direction of writing."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _vulnerability_lines(report: PackageReport, width: int, unknown: str) -> Iterator[Text]:
+    found = report.vulnerabilities
+    if found is None:
+        known = sum(bool(version.vulnerabilities) for version in report.package.versions)
+        at_least = f"in {_counted(known, 'version', 'versions')} at least, of the rest " if known else ""
+        yield from _wrapped(f"vulnerabilities: {at_least}{unknown}", width, style="yellow")
+        return
+    title = _counted(len(found), "known vulnerability", "known vulnerabilities")
+    if found and not report.is_asked:
+        vulnerable = vulnerable_versions(found)
+        newest = report.version.name
+        title += (
+            f" in {len(vulnerable)} of {len(report.package.versions)} versions;"
+            f" the newest, {newest}, {'is affected' if newest in vulnerable else 'is not affected'}"
+        )
+    yield from _wrapped(title, width, style="bold" if found else "green")
+    for each in found:
+        yield from _one_vulnerability(each, width, is_asked=report.is_asked)
+
+
+def _one_vulnerability(found: Vulnerability, width: int, *, is_asked: bool) -> Iterator[Text]:
+    head = f"  {found.severity.upper()}{'' if found.score is None else f' {found.score:.1f}'}"
+    ids = found.ids[0] + (f" ({', '.join(found.ids[1:])})" if len(found.ids) > 1 else "")
+    lines = textwrap.wrap(printable(f"{head}  {ids}"), width, subsequent_indent="    ", drop_whitespace=True)
+    first = Text(lines[0] if lines[0].startswith("  ") else f"  {lines[0]}")
+    first.stylize(_STYLES.get(found.severity, ""), 2, len(head))
+    yield first
+    yield from map(Text, lines[1:])
+    fixed = f"fixed in {', '.join(found.fixed_in)}" if found.fixed_in else "no fix known"
+    versions = "" if is_asked else f"{_counted(len(found.affected_versions), 'version', 'versions')}, "
+    yield from _wrapped(f"{versions}{fixed}", width, indent=4)
+    if found.summary:
+        yield from _wrapped(found.summary, width, indent=4)
+
+
+def _requirement_lines(report: PackageReport, width: int) -> Iterator[Text]:
+    if report.requires is None:
+        yield from _wrapped(f"{report.version.name} requires: not read yet", width, style="yellow")
+        return
+    lines = [
+        f"{each.purl} {each.constraints}{'' if each.present else '  (not in the graph yet)'}"
+        for each in report.requires
+    ]
+    title = f"{report.version.name} requires {_counted(len(lines), 'package', 'packages')}"
+    yield from _titled(title, lines, len(lines), width)
+
+
+def _titled(title: str, lines: Sequence[str], count: int, width: int) -> Iterator[Text]:
+    yield from _wrapped(title, width, style="bold")
+    shown = lines[:_SHOWN]
+    for line in shown:
+        yield from _wrapped(line, width, indent=2)
+    if count > len(shown):
+        yield Text(f"  … and {count - len(shown):,} more")
+
+
+def _wrapped(text: str, width: int, *, indent: int = 0, style: str = "") -> Iterable[Text]:
+    margin = " " * indent
+    lines = textwrap.wrap(printable(text), width, initial_indent=margin, subsequent_indent=margin + "  ")
+    return [Text(line, style=style) for line in lines]
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}" if count else f"no {many}"
+
+
+def _ago(age: timedelta) -> str:
+    seconds = age.total_seconds()
+    for unit_s, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit_s:
+            count = int(seconds // unit_s)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "less than a minute ago"
+
+
+def now_utc() -> datetime:
+    """Aware, UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,53 @@
+"""`show`: what the graph knows of a package, or of one of its versions."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+from securechain_ingest.model import PackageRef
+
+
+def command(
+    package: Annotated[
+        str, typer.Argument(metavar="PACKAGE[@VERSION]", help="Such as pypi:jinja2, npm:@babel/core@7.0.0, or a purl.")
+    ],
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a package's vulnerabilities (the worst first, and where each is fixed), requirements and import names.
+
+    It is read from the graph, never from a registry. Exit code 1 if the graph lacks the package or the version.
+    """
+    from securechain_ingest.reports.naming import named_version
+
+    settings = load_settings(config, state_dir)
+    ref, version = named_version(package)
+    run_async(_show(settings, ref, version, as_json=as_json))
+
+
+async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from securechain_ingest.cli.report_text import now_utc, report_lines
+    from securechain_ingest.first_advisories import NOT_READ
+    from securechain_ingest.jobs.advisory_sync import never_read
+    from securechain_ingest.jobs.cursors import Cursors
+    from securechain_ingest.oneshot import find_stores
+    from securechain_ingest.reports.package import read_package
+
+    async with find_stores(settings) as stores:
+        cursors = Cursors(stores.redis, settings.queue.stream)
+        unread = await never_read(cursors, stores.advisories, [ref.ecosystem.osv])
+        report = await read_package(stores.graph.reader, stores.advisories, ref, version, is_rated=not unread)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+        return
+    output = Console(highlight=False, soft_wrap=True)
+    for line in report_lines(report, width=output.width, now=now_utc(), unknown=NOT_READ):
+        output.print(line)

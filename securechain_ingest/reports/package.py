@@ -1,0 +1,138 @@
+"""All that an analyst asks about one package, from the graph and the advisories, without its registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from securechain_ingest.advisories.names import spellings
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.errors import NotFound
+from securechain_ingest.graph.view import GraphReader, PackageView, RequirementView, RequiringVersions, VersionView
+from securechain_ingest.model import PackageRef
+from securechain_ingest.reports.vulnerabilities import Vulnerability, vulnerabilities
+
+FIRST_REQUIRING: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PackageReport:
+    """One package, or one version of it."""
+
+    package: PackageView
+    version: VersionView
+    """The one that was asked for, else the last in order of those that are neither removed nor yanked."""
+    is_asked: bool
+    """Whether that version was asked for by name; then the vulnerabilities are those of it alone."""
+    vulnerabilities: tuple[Vulnerability, ...] | None
+    """The worst first; None: the advisories of the ecosystem have not been read, so nothing is known."""
+    requires: tuple[RequirementView, ...] | None
+    """What that version requires; None: not read yet."""
+    required_by: RequiringVersions
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs (`show --json`)."""
+        package, is_known = self.package, self.vulnerabilities is not None
+        shown = [self.version] if self.is_asked else list(reversed(package.versions))
+        return {
+            "purl": self.version.purl if self.is_asked else package.purl,
+            "name": package.name,
+            "checked_at": _iso(package.checked_at),
+            "removed_at": _iso(package.removed_at) if package.removed_at else None,
+            "license": package.license,
+            "vendor": package.vendor,
+            "repository_url": package.repository_url,
+            "versions": [
+                {
+                    "name": version.name,
+                    "release_date": version.release_date,
+                    "yanked": version.yanked,
+                    "deprecated": version.deprecated,
+                    "removed": version.removed,
+                    "vulnerabilities": list(version.vulnerabilities) if is_known else None,
+                }
+                for version in shown
+            ],
+            "vulnerabilities": None
+            if self.vulnerabilities is None
+            else [
+                {
+                    "ids": list(each.ids),
+                    "severity": each.severity,
+                    "score": each.score,
+                    "affected_versions": list(each.affected_versions),
+                    "fixed_in": list(each.fixed_in),
+                    "summary": each.summary,
+                }
+                for each in self.vulnerabilities
+            ],
+            "requiring_version": self.version.name,
+            "requires": None
+            if self.requires is None
+            else [
+                {"purl": each.purl, "constraints": each.constraints, "in_graph": each.present} for each in self.requires
+            ],
+            "required_by": {"count": self.required_by.count, "first": list(self.required_by.first)},
+            "import_names": list(package.import_names),
+            "import_names_error": package.import_names_error,
+        }
+
+
+async def read_package(
+    reader: GraphReader, advisories: AdvisoryStore, ref: PackageRef, version: str | None, *, is_rated: bool
+) -> PackageReport:
+    """What is known of a package, or of one version of it.
+
+    `is_rated` says whether the advisories of its ecosystem have been read. Raises NotFound if the graph lacks the
+    package or the version, StoreError.
+    """
+    package = await reader.package(ref.ecosystem, ref.purl)
+    if package is None or not package.versions:
+        raise NotFound(f"{ref.purl} is not in the graph; `securechain-ingest submit` asks for it", url=ref.purl)
+    shown = _shown_version(package, version)
+    return PackageReport(
+        package=package,
+        version=shown,
+        is_asked=version is not None,
+        vulnerabilities=await _vulnerabilities(advisories, ref, package, shown if version else None, is_rated=is_rated),
+        requires=None if shown.requirements_pending else await reader.requirements(shown.purl),
+        required_by=await reader.required_by(ref.ecosystem, ref.purl, FIRST_REQUIRING),
+    )
+
+
+def _shown_version(package: PackageView, name: str | None) -> VersionView:
+    if name is None:
+        there = [version for version in package.versions if not (version.removed or version.yanked)]
+        return (there or package.versions)[-1]
+    for version in package.versions:
+        if version.name == name:
+            return version
+    newest = ", ".join(version.name for version in package.versions[:-6:-1])
+    raise NotFound(f"{package.purl} has no version {name} in the graph; the newest are {newest}", url=package.purl)
+
+
+async def _vulnerabilities(
+    advisories: AdvisoryStore, ref: PackageRef, package: PackageView, only: VersionView | None, *, is_rated: bool
+) -> tuple[Vulnerability, ...] | None:
+    if not is_rated:
+        return None
+    affected: dict[str, list[str]] = {}
+    for version in [only] if only else package.versions:
+        for identifier in version.vulnerabilities:
+            affected.setdefault(identifier, []).append(version.name)
+    if not affected:
+        return ()
+    documents = await advisories.of_package(spellings(ref))
+    texts = await advisories.texts(affected.keys())
+    return tuple(vulnerabilities(ref, affected, documents, texts, above=only.name if only else None))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def vulnerable_versions(found: Sequence[Vulnerability]) -> set[str]:
+    """The versions that at least one of the vulnerabilities affects."""
+    return {name for each in found for name in each.affected_versions}

@@ -1,0 +1,52 @@
+"""Finding packages: by a name that they offer to `import`, and by an advisory that affects them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from securechain_ingest.advisories.names import packages
+from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.errors import InvalidName, NotFound
+from securechain_ingest.graph.view import GraphReader
+from securechain_ingest.model import Ecosystem
+from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
+
+
+async def packages_offering(reader: GraphReader, name: str) -> list[str]:
+    """The purls of the graph's packages, of any ecosystem, that have exactly this import name. Raises StoreError."""
+    return await reader.offering(ECOSYSTEMS, name)
+
+
+async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, identifier: str) -> list[str]:
+    """The purls of the graph's packages of which an advisory affects a version.
+
+    The id is that of an advisory or an alias, such as a CVE's. Raises NotFound if no advisory has it, StoreError.
+    """
+    documents = await advisories.named(identifier)
+    if not documents:
+        raise NotFound(
+            f"no advisory has the id {identifier}; ids are written as their database does, such as CVE-2024-22195",
+            url=identifier,
+        )
+    ids = {str(document["id"]) for document in documents}
+    found: list[str] = []
+    for ecosystem, purls in _purls(documents).values():
+        found += await reader.with_advisory(ecosystem, purls, ids)
+    return sorted(found)
+
+
+def _purls(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosystem, set[str]]]:
+    """By OSV's word for it, each ecosystem with the packages of it that the documents name."""
+    by_osv = {each.ecosystem.osv: each for each in DECLARATIONS}
+    found: dict[str, tuple[Ecosystem, set[str]]] = {}
+    for document in documents:
+        for osv, name in packages(document):
+            if (declaration := by_osv.get(osv)) is None:
+                continue
+            try:
+                purl = declaration.identify(name).purl
+            except InvalidName:
+                continue  # No package of the graph can have such a name.
+            found.setdefault(osv, (declaration.ecosystem, set()))[1].add(purl)
+    return found

@@ -1,0 +1,169 @@
+"""A package's vulnerabilities as an analyst reads them: aliases together, the worst first, and where each is fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from securechain_ingest.advisories.matching import order_of, read_records, vulnerability_numbers
+from securechain_ingest.advisories.records import Document, Record, is_about
+from securechain_ingest.advisories.scores import MALWARE, score_of_group
+from securechain_ingest.advisories.upsert import WORD
+from securechain_ingest.model import PackageRef
+
+MALICIOUS: Final = "malware"
+UNKNOWN: Final = "unknown"
+
+_WORDS: Final = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.1, "low"), (0.0, "none"))
+"""CVSS's qualitative severity ratings (specification of version 3.1, section 5), by the lowest score of each."""
+
+_OTHER_WORDS: Final = {"moderate": "medium"}
+_RANKS: Final = {word: rank for rank, (_, word) in enumerate(_WORDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Vulnerability:
+    """One vulnerability, whatever number of records tell of it."""
+
+    ids: tuple[str, ...]
+    """Those of the records in the database first, then their other aliases."""
+    severity: str
+    """malware, critical, high, medium, low, none or unknown."""
+    score: float | None
+    affected_versions: tuple[str, ...]
+    """Of those in the graph, oldest first."""
+    fixed_in: tuple[str, ...]
+    """The versions that fix it, lowest first; empty if no record names one."""
+    summary: str
+    """One line; empty if no record has any."""
+
+    @property
+    def urgency(self) -> tuple[bool, float, int, str]:
+        """Sorts the worst first: malware, then by score, then what has only a word, then the unknown."""
+        return (
+            self.severity != MALICIOUS,
+            -self.score if self.score is not None else 1.0,
+            _RANKS.get(self.severity, len(_RANKS)),
+            self.ids[0],
+        )
+
+
+def vulnerabilities(
+    ref: PackageRef,
+    affected: Mapping[str, Sequence[str]],
+    documents: Collection[Document],
+    texts: Mapping[str, Mapping[str, Any]],
+    *,
+    above: str | None = None,
+) -> list[Vulnerability]:
+    """The vulnerabilities of a package, the worst first.
+
+    `affected` has the versions of each advisory's id, as the graph has them; `documents` are all that may be about the
+    package, since aliases connect records that affect other versions, too; `texts` comes from `AdvisoryStore.texts`.
+    With `above` only versions that come after that one count as fixes.
+    """
+    records, _ = read_records(ref, tuple(documents), order_of(ref.ecosystem))
+    numbers = vulnerability_numbers(records)
+    groups: dict[int | str, list[Record]] = {}
+    for record, number in zip(records, numbers, strict=True):
+        groups.setdefault(number, []).append(record)
+    by_id = {document.get("id"): document for document in documents}
+    found = []
+    for group in groups.values():
+        telling = [record for record in group if record.id in affected]
+        if telling:
+            own = [by_id[record.id] for record in telling]
+            found.append(_vulnerability(ref, telling, own, affected, texts, above))
+    known = {record.id for record in records}
+    # The graph names them, and the database has lost them since.
+    found += [_lost(identifier, affected[identifier]) for identifier in affected.keys() - known]
+    return sorted(found, key=lambda each: each.urgency)
+
+
+def severity_word(score: float) -> str:
+    """What CVSS calls a base score from 0 to 10."""
+    return next(word for lowest, word in _WORDS if score >= lowest)
+
+
+def _vulnerability(
+    ref: PackageRef,
+    records: Sequence[Record],
+    documents: Sequence[Document],
+    affected: Mapping[str, Sequence[str]],
+    texts: Mapping[str, Mapping[str, Any]],
+    above: str | None,
+) -> Vulnerability:
+    own = sorted(record.id for record in records)
+    names = sorted({name for record in records for name in record.names} - set(own))
+    versions = dict.fromkeys(version for record in records for version in affected[record.id])
+    score = score_of_group(record.scores for record in records)
+    told = [texts[identifier] for identifier in own if identifier in texts]
+    return Vulnerability(
+        ids=(*own, *names),
+        severity=_severity(own, score, told),
+        score=score,
+        affected_versions=tuple(_in_order(ref, versions)),
+        fixed_in=tuple(_fixes(ref, documents, above)),
+        summary=next((line for text in told if (line := _line(text))), ""),
+    )
+
+
+def _lost(identifier: str, versions: Sequence[str]) -> Vulnerability:
+    severity = MALICIOUS if identifier.startswith(MALWARE) else UNKNOWN
+    return Vulnerability((identifier,), severity, None, tuple(versions), (), "")
+
+
+def _severity(ids: Iterable[str], score: float | None, texts: Iterable[Mapping[str, Any]]) -> str:
+    if any(identifier.startswith(MALWARE) for identifier in ids):
+        return MALICIOUS
+    if score is not None:
+        return severity_word(score)
+    for text in texts:
+        word = str(text.get(WORD) or "").lower()
+        if (word := _OTHER_WORDS.get(word, word)) in _RANKS:
+            return word
+    return UNKNOWN
+
+
+def _in_order(ref: PackageRef, versions: Iterable[str]) -> list[str]:
+    ranks = ref.ecosystem.rank(versions)
+    return sorted(ranks, key=lambda name: (ranks[name], name))
+
+
+def _fixes(ref: PackageRef, documents: Iterable[Document], above: str | None) -> list[str]:
+    order = order_of(ref.ecosystem)
+    keyed: dict[Any, str] = {}
+    for name in _fixed_events(ref, documents):
+        try:
+            if above is None or order(name) > order(above):
+                keyed.setdefault(order(name), name)
+        except ValueError:
+            continue  # A word that the ecosystem's scheme cannot order fixes nothing that anybody could compare.
+    return [keyed[key] for key in sorted(keyed)]
+
+
+def _fixed_events(ref: PackageRef, documents: Iterable[Document]) -> Iterator[str]:
+    for document in documents:
+        for element in _list(document.get("affected")):
+            if not is_about(element, ref, lambda _: None):
+                continue
+            for each in _list(element.get("ranges")):
+                if isinstance(each, Mapping) and each.get("type") in ("SEMVER", "ECOSYSTEM"):
+                    for event in _list(each.get("events")):
+                        fixed = event.get("fixed") if isinstance(event, Mapping) else None
+                        if isinstance(fixed, str) and fixed.strip():
+                            yield fixed.strip()
+
+
+def _line(text: Mapping[str, Any]) -> str:
+    """The summary, else the beginning of the details, as one line."""
+    for field in ("summary", "details"):
+        told = text.get(field)
+        if isinstance(told, str) and (line := " ".join(told.split())):
+            return line if len(line) <= 200 else f"{line[:199]}…"
+    return ""
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
