@@ -71,8 +71,8 @@ def main() -> int:
     drawn = draw(chosen, options.seed, options.count)
     work = ROOT / ".mutants" / _digest(options.seed, options.count, options.only)
     tree = work / "tree"
-    if not tree.is_dir():
-        _copy(tree)
+    _copy(tree)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
     tests = _tests_of_lines(tree, work / "tests.json")
     uses = Uses(sources)
 
@@ -114,6 +114,7 @@ def _digest(*options: Any) -> str:
 
 
 def _copy(tree: Path) -> None:
+    """Also over what a run that was killed has left changed."""
     for name in _tracked():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, tree / name)
@@ -186,6 +187,9 @@ def _run(command: list[str], tree: Path, limit_s: float) -> tuple[int, str]:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             return -1, f"{output}\nhung for {limit_s:.0f} s"
+        except SystemExit:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         return process.returncode, output
 
 
