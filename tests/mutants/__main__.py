@@ -26,7 +26,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from tests.mutants.covering import Tests, Uses
+from tests.mutants.covering import Reach, Uses
 from tests.mutants.drawing import Mutant, draw
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -120,7 +120,7 @@ def _copy(tree: Path) -> None:
         shutil.copy2(ROOT / name, tree / name)
 
 
-def _tests_of_lines(tree: Path, file: Path) -> Tests:
+def _tests_of_lines(tree: Path, file: Path) -> Reach:
     """Run all tests unchanged once; they have to pass."""
     if not file.is_file():
         begun = time.monotonic()
@@ -135,14 +135,14 @@ def _tests_of_lines(tree: Path, file: Path) -> Tests:
     by_line = {
         path: {int(line): frozenset(names) for line, names in lines.items()} for path, lines in held["by_line"].items()
     }
-    return Tests(held["seconds"], by_line)
+    return Reach(held["seconds"], by_line)
 
 
 def _environment(tree: Path) -> dict[str, str]:
     return dict(os.environ) | {"PYTHONPATH": str(tree)}
 
 
-def _try(tree: Path, mutant: Mutant, original: str, names: Sequence[str], tests: Tests) -> dict[str, Any]:
+def _try(tree: Path, mutant: Mutant, original: str, names: Sequence[str], tests: Reach) -> dict[str, Any]:
     """Run the tests that reach the mutant until one of them fails. One that hangs has failed, too."""
     if not names:
         return {"fate": UNTESTED, "seconds": 0.0, "tests": 0, "of": 0, "by": ""}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class Reach:
     """What `tests.mutants.contexts` has written down."""
 
     seconds: Mapping[str, float]
@@ -42,7 +42,7 @@ class Uses:
                 elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                     self._uses[node.attr].add((path, node.lineno))
 
-    def tests(self, path: str, line: int, tests: Tests) -> list[str]:
+    def tests(self, path: str, line: int, tests: Reach) -> list[str]:
         """Those that can tell whether the line has been changed, the quickest first."""
         found: set[str] = set()
         done: set[tuple[str, int]] = set()
