@@ -95,7 +95,7 @@ async def reconcile(place: Registered, run: Run) -> str:
         if state.is_awaited:
             return False
         if state.is_complete and not state.is_removed and entry.revision is not None and state.revision is not None:
-            return None if place.feed.is_current(state.revision, entry.revision) else True
+            return None if state.revision == entry.revision else True
         return True if entry.revision is not None or state.is_removed or not state.is_complete else None
 
     listing, first = await _listing(place, run)

@@ -27,7 +27,11 @@ class Listed(NamedTuple):
     name: str
     """As the registry spells it."""
     revision: str | None
-    """What `Package.revision` is in this state of the package; None if the listing does not tell."""
+    """What `Package.revision` is in this state of the package; None if the listing does not tell.
+
+    Two revisions are only ever equal or not: a lower number is news, too, for a registry that was restored may have
+    given its numbers anew.
+    """
     at_least: str | None = None
     """As in a Change: what the listing has of the package that its own document may lack; None if that cannot be."""
 
@@ -100,10 +104,6 @@ class Feed(Protocol):
         Raises CursorLost if the source was reset, went back, or no longer holds what came after the cursor; or if the
         cursor is none of its own.
         """
-        ...
-
-    def is_current(self, held: str, listed: str) -> bool:
-        """Whether a package whose stored revision is `held` has nothing new if the listing says `listed`."""
         ...
 
 

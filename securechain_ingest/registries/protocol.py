@@ -62,10 +62,6 @@ class Registry(Protocol):
         """The import names of a package whose artifact could not be read."""
         ...
 
-    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """What one archive on disk gives; synchronous and pure, run inside the guarded pool. Raises ArchiveRefused."""
-        ...
-
 
 class RegistryClass(Protocol):
     """A class that implements `Registry`: what can be said of the ecosystem without a connection, and the making."""
@@ -78,6 +74,8 @@ class RegistryClass(Protocol):
 
     def identify(self, name: str) -> PackageRef: ...
 
-    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames: ...
+    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
+        """What one archive on disk gives; synchronous and pure, run inside the guarded pool. Raises ArchiveRefused."""
+        ...
 
     def __call__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Registry: ...

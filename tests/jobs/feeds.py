@@ -63,9 +63,6 @@ class MadeFeed:
             page = tuple(self.changed[start : start + 2])
             yield Changes(page, str(start + len(page)))
 
-    def is_current(self, held: str, listed: str) -> bool:
-        return held == listed
-
 
 class MadeRegistry:
     """Only what a job asks of one."""

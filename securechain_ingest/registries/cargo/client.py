@@ -13,30 +13,24 @@ from typing import Final
 from urllib.parse import quote
 
 from securechain_ingest.archives.limits import ArchiveLimits
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
-from securechain_ingest.errors import NotFound, Stale
-from securechain_ingest.http.client import HttpClient
+from securechain_ingest.errors import NotFound
 from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.cargo import names
 from securechain_ingest.registries.cargo.feed import CargoFeed
 from securechain_ingest.registries.cargo.import_names import read_crate
 from securechain_ingest.registries.cargo.index import parse_index
+from securechain_ingest.registries.kit.client import RegistryClient
+from securechain_ingest.registries.kit.documents import ask_for_package, read_document, stale
 from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 
 
-class Cargo:
+class Cargo(RegistryClient):
     """Implements `Registry`."""
 
     ecosystem: Final = names.CARGO
     identify = staticmethod(names.identify)
     feed: Final = CargoFeed
-
-    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
-        self._http = http
-        self._archives = archives
-        self._pool = pool
 
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
@@ -45,19 +39,16 @@ class Cargo:
         if known is not None:
             ref = names.identify(known.registry_name)
         url = self._index_url(ref.registry_name)
-        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
-        response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
+        response = await ask_for_package(self._http, url, known, at_least)
         if response.not_modified:
             return Unchanged(ref)
         package = await self._pool.parse_document(parse_index, response.body, ref, url)
         if at_least is not None and at_least not in {version.name for version in package.versions}:
-            raise Stale(f"{url} lacks version {at_least}, which has been announced", url=url)
+            raise stale(url, "has other versions", at_least)
         return replace(package, artifacts=tuple(map(self._located, package.artifacts)), validator=response.validator)
 
-    async def import_names(self, package: Package) -> ImportNames:
-        """The public paths in the newest archive, and the repository that it names; see `Registry.import_names`."""
-        if not package.artifacts:
-            return ImportNames(self.fallback_names(package.ref))
+    async def _names_in_artifacts(self, package: Package) -> ImportNames:
+        """The public paths in the newest archive, and the repository that it names."""
         parse = partial(read_crate, limits=self._pool.limits)
         [artifact] = package.artifacts
         return await self._archives.parse_whole(artifact.url, parse, sha256=artifact.sha256)
@@ -69,8 +60,7 @@ class Cargo:
             return ()
         url = self._index_url(spelling)
         try:
-            response = await self._http.get(url)
-            package = await self._pool.parse_document(parse_index, response.body, names.identify(spelling), url)
+            package = await read_document(self._http, self._pool, url, parse_index, names.identify(spelling))
         except NotFound:
             return ()
         return (package.ref.registry_name,)

@@ -20,6 +20,7 @@ from securechain_ingest.registries.cargo.dump import find_tables, parse_tar, par
 from securechain_ingest.registries.cargo.updates import Update, parse_updates
 from securechain_ingest.registries.feed import Change, Changes, ListingPage
 from securechain_ingest.registries.kit import large_files
+from securechain_ingest.registries.kit.documents import read_document
 
 _TAIL_BYTES: Final = 64 * 1024
 _PARSE_TIMEOUT_S: Final = 3600.0
@@ -63,13 +64,8 @@ class CargoFeed:
             newest = {update.name: update.version for update in new}
             yield Changes(tuple(Change(name, version, False) for name, version in newest.items()), _cursor(updates))
 
-    def is_current(self, held: str, listed: str) -> bool:
-        """Digests are only ever equal or not."""
-        return held == listed
-
     async def _updates(self) -> list[Update]:
-        response = await self._http.get(self._url)
-        return await self._pool.parse_document(parse_updates, response.body, self._url)
+        return await read_document(self._http, self._pool, self._url, parse_updates)
 
     async def _pages_of_zip(self) -> list[ListingPage] | None:
         """From the two members that are needed; None if the server gives no parts of the zip."""

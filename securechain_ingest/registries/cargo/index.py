@@ -15,11 +15,13 @@ import orjson
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.cargo.constraints import joined
-from securechain_ingest.registries.cargo.names import identify, name_key, version_purl
+from securechain_ingest.registries.cargo.names import identify
 from securechain_ingest.registries.cargo.revision import revision, version_digest
 from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.kit.digests import sha256
+from securechain_ingest.registries.kit.identity import own_spelling, version_purl
 from securechain_ingest.registries.kit.lines import Lines
+from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.semver import VersionKey, is_prerelease, version_key
 
 _NORMAL: Final = (None, "normal")
@@ -39,7 +41,7 @@ def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
     lines = list(file.read(raw, _line))
     if not lines:
         raise Malformed(f"the index file of {ref.registry_name} is empty", url=url)
-    ref = _own_spelling(lines[-1]["name"], ref, url)
+    ref = own_spelling(lines[-1]["name"], ref, identify, url)
     versions = {line["vers"]: _version(ref, line) for line in lines}
     return Package(
         ref=ref,
@@ -55,9 +57,13 @@ def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
 
 def default_version(versions: Collection[Version]) -> str:
     """What crates.io shows: the highest release that is not yanked, else any such version, else the highest of all."""
-    usable = [version for version in versions if not version.yanked]
-    releases = [version for version in usable if _is_release(version.name)]
-    return max(releases or usable or versions, key=lambda version: _order(version.name)).name
+    return max(versions, key=_preference).name
+
+
+def _preference(version: Version) -> Preference[VersionKey]:
+    """Of yanked ones a release is no better than a pre-release."""
+    is_offered = not version.yanked
+    return preference(version.name, version_key, lambda key: (is_offered, is_offered and not is_prerelease(key)))
 
 
 def _artifact(ref: PackageRef, version: str, lines: Iterable[dict[str, Any]]) -> Artifact:
@@ -87,14 +93,6 @@ def _refuse_cut_off(last: bytes, ref: PackageRef, url: str) -> None:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value.strip() != ""
-
-
-def _own_spelling(name: str, ref: PackageRef, url: str) -> PackageRef:
-    if name == ref.registry_name:
-        return ref
-    if name_key(name) != name_key(ref.registry_name):
-        raise Malformed(f"the registry answered with {name!r} when asked for {ref.registry_name}", url=url)
-    return identify(name)
 
 
 def _version(ref: PackageRef, line: dict[str, Any]) -> Version:
@@ -135,17 +133,3 @@ def _named(found: Iterable[tuple[str, list[str]]]) -> Iterator[Requirement]:
 @lru_cache(maxsize=65_536)
 def _requirement(name: str, texts: tuple[str, ...]) -> Requirement:
     return Requirement(identify(name), joined(texts))
-
-
-def _is_release(name: str) -> bool:
-    try:
-        return not is_prerelease(version_key(name))
-    except ValueError:
-        return False
-
-
-def _order(name: str) -> tuple[VersionKey | tuple[()], str]:
-    try:
-        return version_key(name), name
-    except ValueError:
-        return (), name

@@ -15,6 +15,7 @@ from typing import Any, Final
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import NOT_AVAILABLE
 from securechain_ingest.registries.cargo.names import library_name
+from securechain_ingest.registries.kit.json_documents import as_table, as_text
 from securechain_ingest.registries.kit.repository import normalise_repository
 
 MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024
@@ -68,7 +69,7 @@ def chosen_manifest(paths: Collection[str]) -> str | None:
 def parse_manifest(body: bytes) -> Manifest:
     """Raises ArchiveRefused for what is no manifest of a package (`bad_manifest`, `no_name`)."""
     manifest = _loaded(body)
-    package, library = _table(manifest.get("package") or manifest.get("project")), _table(manifest.get("lib"))
+    package, library = as_table(manifest.get("package") or manifest.get("project")), as_table(manifest.get("lib"))
     name = library.get("name") or package.get("name")
     if not isinstance(name, str):
         raise ArchiveRefused("the archive's Cargo.toml names no package", reason="no_name")
@@ -81,8 +82,8 @@ def parse_manifest(body: bytes) -> Manifest:
         roots=tuple(_roots(library, package, library_name(name), edition)),
         edition=edition,
         environment={
-            "CARGO_PKG_NAME": _text(package.get("name")),
-            "CARGO_PKG_VERSION": _text(package.get("version")),
+            "CARGO_PKG_NAME": as_text(package.get("name")) or "",
+            "CARGO_PKG_VERSION": as_text(package.get("version")) or "",
             "CARGO_CRATE_NAME": library_name(name),
         },
         repository_url=None if repository == NOT_AVAILABLE else repository,
@@ -122,11 +123,3 @@ def _parts(key: str) -> int:
 def _edition(value: object) -> int:
     """Without one it is the first; one that is still to come is like the last."""
     return _EDITIONS.get(value, max(_EDITIONS.values())) if isinstance(value, str) else _FIRST_EDITION
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import quote
 
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
@@ -43,10 +42,6 @@ def identify(name: str) -> PackageRef:
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a crate can have")
     lower = name.lower()
     return PackageRef(CARGO, name, lower, f"pkg:cargo/{lower}")
-
-
-def version_purl(ref: PackageRef, version: str) -> str:
-    return f"{ref.purl}@{quote(version, safe='')}"
 
 
 def other_spelling(name: str) -> str | None:

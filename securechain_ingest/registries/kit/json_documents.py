@@ -25,12 +25,32 @@ def loads(body: bytes) -> Any:
         raise
 
 
-def load_object(body: bytes, url: str) -> dict[str, Any]:
-    """The document's object; .NET likes to put a byte order mark in front. Raises Malformed."""
+def load_json(body: bytes, url: str) -> Any:
+    """This returns what the document at `url` says, and raises Malformed. .NET likes to put a byte order mark first."""
     try:
-        document = loads(body.removeprefix(BOM_UTF8))
+        return loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise Malformed(f"{url} is not JSON ({error})", url=url) from error
+
+
+def load_object(body: bytes, url: str) -> dict[str, Any]:
+    """This returns the document's object. It raises Malformed, also for a document that is something else."""
+    document = load_json(body, url)
     if not isinstance(document, dict):
         raise Malformed(f"{url} is not a JSON object", url=url)
     return document
+
+
+def as_table(value: object) -> dict[str, Any]:
+    """This returns the value if it is an object, and an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """This returns the value if it is a list, and an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """This returns the value if it is a text, and None for anything else."""
+    return value if isinstance(value, str) else None

@@ -20,6 +20,8 @@ from securechain_ingest.errors import NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.freshness import is_uncached
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, ImportNames, KnownPackage, Package, PackageRef, Version
+from securechain_ingest.registries.kit.client import RegistryClient
+from securechain_ingest.registries.kit.identity import version_purl
 from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.maven import names
@@ -48,7 +50,7 @@ _MAX_CANDIDATES: Final = 16
 _MAX_LISTING_BYTES: Final = 8 * 1024 * 1024
 
 
-class Maven:
+class Maven(RegistryClient):
     """Implements `Registry`."""
 
     ecosystem: Final = names.MAVEN
@@ -56,9 +58,7 @@ class Maven:
     feed: Final = MavenFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
-        self._http = http
-        self._archives = archives
-        self._pool = pool
+        super().__init__(http, archives, pool)
         self._releases = Releases(http, pool)
 
     async def fetch(
@@ -116,11 +116,9 @@ class Maven:
             properties=package_properties(ref),
         )
 
-    async def import_names(self, package: Package) -> ImportNames:
-        """The packages in the newest release's jar; see `Registry.import_names`."""
+    async def _names_in_artifacts(self, package: Package) -> ImportNames:
+        """The packages in the newest release's jar."""
         fallback = self.fallback_names(package.ref)
-        if not package.artifacts:
-            return ImportNames(fallback)
         artifact = package.artifacts[0]
         parse = partial(read_jar, limits=self._pool.limits, fallback=fallback)
         return await self._archives.parse_ranged(artifact.url, artifact.size, parse, window_bytes=_WINDOW_BYTES)
@@ -205,7 +203,7 @@ def _version(ref: PackageRef, name: str, read: Release | Unreadable | None) -> V
     known = read if isinstance(read, Release) else None
     return Version(
         name=name,
-        purl=names.version_purl(ref, name),
+        purl=version_purl(ref, name),
         release_date=known.date if known else None,
         requirements=known.requirements if known else None,
     )

@@ -17,6 +17,7 @@ from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Changes, ListingPage
 from securechain_ingest.registries.kit import large_files
+from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.maven.index_properties import IndexProperties, cursor_of, parse_index_properties
 from securechain_ingest.registries.maven.index_records import read_chunk, read_listing
 
@@ -81,9 +82,6 @@ class MavenFeed:
         for number in properties.chunks_after(cursor, url):
             yield await self._chunk(properties.chain, number)
 
-    def is_current(self, held: str, listed: str) -> bool:
-        return held == listed
-
     def _remove_left_over(self, files: str, *, but: Path | None = None) -> None:
         """Of a daemon that was killed or of another publication. A listing and changes may be read at the same time."""
         for left_over in self._folder.glob(files):
@@ -93,11 +91,11 @@ class MavenFeed:
     async def _properties(self) -> IndexProperties:
         url = self._http.url("maven_central", f"{_INDEX}.properties")
         try:
-            answer = await self._http.get(url, limit_bytes=_MAX_PROPERTIES_BYTES)
+            return await read_document(
+                self._http, self._pool, url, parse_index_properties, limit_bytes=_MAX_PROPERTIES_BYTES
+            )
         except NotFound as error:
             raise Malformed(f"{url} does not exist: this repository publishes no index", url=url) from error
-        properties: IndexProperties = await self._pool.parse_document(parse_index_properties, answer.body, url)
-        return properties
 
     async def _chunk(self, chain: str, number: int) -> Changes:
         url = self._http.url("maven_central", f"{_INDEX}.{number}.gz")

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.model import PackageRef
+from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.maven.versions import VersionKey, is_release, version_key
 from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
 
@@ -50,7 +51,7 @@ def default_version(versions: Sequence[str]) -> str:
 
 def by_preference(versions: Sequence[str]) -> list[str]:
     """The default version first, then what would be it without that one, and so on."""
-    return sorted(versions, key=preference, reverse=True)
+    return sorted(versions, key=_preference, reverse=True)
 
 
 def parse_listing(body: bytes) -> tuple[str, ...]:
@@ -68,12 +69,6 @@ def near_folders(body: bytes, name: str, count: int) -> tuple[str, ...]:
     return tuple(by_name[near] for near in get_close_matches(name.lower(), by_name, n=count))
 
 
-def preference(name: str) -> tuple[int, VersionKey, str]:
-    """A key that sorts the version that users take by default last."""
-    try:
-        key = version_key(name)
-    except ValueError:
-        return 0, (), name
-    if not is_release(name):
-        return 1, key, name
-    return 2 if _DATE.match(name) else 3, key, name
+def _preference(name: str) -> Preference[VersionKey]:
+    released = is_release(name)
+    return preference(name, version_key, lambda _: (released, released and not _DATE.match(name)))

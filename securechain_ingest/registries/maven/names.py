@@ -78,10 +78,6 @@ def ids(ref: PackageRef) -> tuple[str, str]:
     return group_id, artifact_id
 
 
-def version_purl(ref: PackageRef, version: str) -> str:
-    return f"{ref.purl}@{quote(version, safe=':')}"
-
-
 def group_path(group_id: str) -> str:
     """Below the repository's base URL, with a slash at the end."""
     return f"{_segment(group_id).replace('.', '/')}/"

@@ -17,12 +17,14 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
-from securechain_ingest.registries.kit.json_documents import load_object
+from securechain_ingest.registries.kit.documents import read_document
+from securechain_ingest.registries.kit.json_documents import as_table, as_text, load_object
 from securechain_ingest.registries.kit.lines import Lines
 
 LIMIT: Final = 10_000
 """Rows of one page, the most that the service gives."""
 
+_JSON: Final = "application/json"
 _MAX_STATE_BYTES: Final = 1024 * 1024
 """Of what the service says of itself: half a kilobyte."""
 
@@ -47,8 +49,7 @@ class NpmFeed:
         while True:
             start = f"&startkey={quote(orjson.dumps(position), safe='')}" if position else ""
             url = self._http.url("npm_replicate", f"_all_docs?limit={LIMIT}{start}")
-            response = await self._http.get(url, accept="application/json")
-            page, rows = await self._pool.parse_document(parse_names, response.body, position, url)
+            page, rows = await read_document(self._http, self._pool, url, parse_names, position, accept=_JSON)
             if page.names:
                 yield page
             if rows < LIMIT:
@@ -65,8 +66,7 @@ class NpmFeed:
             raise CursorLost(f"{url} has come to {newest}, which is before the cursor {cursor}", url=url)
         while since < newest:
             url = self._http.url("npm_replicate", f"_changes?since={since}&limit={LIMIT}")
-            response = await self._http.get(url, accept="application/json")
-            page, rows = await self._pool.parse_document(parse_changes, response.body, since, url)
+            page, rows = await read_document(self._http, self._pool, url, parse_changes, since, accept=_JSON)
             if not rows:
                 # A cursor of another numbering gets no rows and no error.
                 raise CursorLost(f"{url} tells no changes although the service has come to {newest}", url=url)
@@ -75,15 +75,12 @@ class NpmFeed:
                 return
             since = int(page.cursor)
 
-    def is_current(self, held: str, listed: str) -> bool:
-        """Revisions are only ever equal or not."""
-        return held == listed
-
     async def _newest(self) -> int:
         url = self._http.url("npm_replicate", "")
-        response = await self._http.get(url, accept="application/json", limit_bytes=_MAX_STATE_BYTES)
-        newest = (await self._pool.parse_document(load_object, response.body, url)).get("update_seq")
-        if (number := _number(newest)) is None:
+        state = await read_document(
+            self._http, self._pool, url, load_object, accept=_JSON, limit_bytes=_MAX_STATE_BYTES
+        )
+        if (number := _number(state.get("update_seq"))) is None:
             raise Malformed(f"{url} does not tell its update_seq", url=url)
         return number
 
@@ -126,8 +123,7 @@ def _listed(row: Any) -> Listed:
     name, value = row["id"], row.get("value")
     if not isinstance(name, str):
         raise TypeError("it has no package")
-    revision = value.get("rev") if isinstance(value, dict) else None
-    return Listed(name, revision if isinstance(revision, str) else None)
+    return Listed(name, as_text(as_table(value).get("rev")))
 
 
 def revision_number(revision: str | None) -> int | None:
@@ -139,10 +135,7 @@ def revision_number(revision: str | None) -> int | None:
 def _revision(row: dict[str, Any]) -> str | None:
     """The last one of the row's list."""
     changes = row.get("changes")
-    if isinstance(changes, list) and changes and isinstance(changes[-1], dict):
-        revision = changes[-1].get("rev")
-        return revision if isinstance(revision, str) else None
-    return None
+    return as_text(as_table(changes[-1]).get("rev")) if isinstance(changes, list) and changes else None
 
 
 def _rows(document: dict[str, Any], key: str, url: str) -> list[Any]:

@@ -41,10 +41,6 @@ def identify(name: str) -> PackageRef:
     return PackageRef(NPM, spelling, spelling.lower(), f"pkg:npm/{quote(spelling, safe='/')}")
 
 
-def version_purl(ref: PackageRef, version: str) -> str:
-    return f"{ref.purl}@{quote(version, safe=':')}"
-
-
 def scope_of(ref: PackageRef) -> str | None:
     """`@babel` of `@babel/core`."""
     scope, slash, _ = ref.registry_name.partition("/")

@@ -12,16 +12,16 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-import orjson
-
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.kit.dates import utc_seconds
-from securechain_ingest.registries.kit.json_documents import loads
+from securechain_ingest.registries.kit.identity import own_spelling, version_purl
+from securechain_ingest.registries.kit.json_documents import as_table, as_text, load_json
+from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
 from securechain_ingest.registries.kit.semver import VersionKey, is_prerelease, version_key
 from securechain_ingest.registries.npm.constraints import constraints, either
-from securechain_ingest.registries.npm.names import MAX_NAME_LENGTH, identify, scope_of, version_purl
+from securechain_ingest.registries.npm.names import MAX_NAME_LENGTH, identify, scope_of
 
 _ALIAS: Final = "npm:"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -31,16 +31,18 @@ def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
     """The package that a packument describes, without validator. Raises NotFound for one that has no versions (any
     more) and says since when, Malformed for what is no packument or another package's.
     """
-    document = _loads(body, ref, url)
-    if not isinstance(document, dict) or not (_table(document.get("versions")) or _table(document.get("time"))):
+    document = _loads(body, url)
+    if not isinstance(document, dict) or not (as_table(document.get("versions")) or as_table(document.get("time"))):
         raise Malformed(f"the registry's answer about {ref.registry_name} is not a package document", url=url)
-    ref = _own_spelling(document, ref, url)
-    manifests = {name: _table(manifest) for name, manifest in _table(document.get("versions")).items() if name.strip()}
-    times = _table(document.get("time"))
+    ref = own_spelling(document.get("name") or document.get("_id") or ref.registry_name, ref, identify, url)
+    manifests = {
+        name: as_table(manifest) for name, manifest in as_table(document.get("versions")).items() if name.strip()
+    }
+    times = as_table(document.get("time"))
     if not manifests:
         fate = "has been unpublished" if "unpublished" in times else "has no versions"
         raise NotFound(f"{ref.registry_name} {fate} in the npm registry", url=url)
-    default = default_version(manifests, _table(document.get("dist-tags")).get("latest"))
+    default = default_version(manifests, as_table(document.get("dist-tags")).get("latest"))
     repository = normalise_repository(_repository_candidates(document, manifests[default]))
     return Package(
         ref=ref,
@@ -49,7 +51,7 @@ def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
         versions=tuple(_version(ref, name, manifest, times.get(name)) for name, manifest in manifests.items()),
         artifacts=_artifacts(default, manifests[default]),
         validator=None,
-        revision=revision if isinstance(revision := document.get("_rev"), str) else None,
+        revision=as_text(document.get("_rev")),
     )
 
 
@@ -81,25 +83,12 @@ def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
     )
 
 
-def _loads(body: bytes, ref: PackageRef, url: str) -> object:
+def _loads(body: bytes, url: str) -> object:
     try:
-        return loads(body)
-    except orjson.JSONDecodeError:
+        return load_json(body, url)
+    except Malformed:
         # The registry cuts long readmes, now and then between the two halves of a surrogate pair.
-        whole = _SURROGATE.sub(rb"\\ufffd", body)
-    try:
-        return loads(whole)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
-
-
-def _own_spelling(document: dict[str, Any], ref: PackageRef, url: str) -> PackageRef:
-    name = document.get("name") or document.get("_id") or ref.registry_name
-    if name == ref.registry_name:
-        return ref
-    if not isinstance(name, str) or name.lower() != ref.name:
-        raise Malformed(f"the registry answered with {name!r} when asked for {ref.registry_name}", url=url)
-    return identify(name)
+        return load_json(_SURROGATE.sub(rb"\\ufffd", body), url)
 
 
 def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object) -> Version:
@@ -132,12 +121,8 @@ def _wanted(name: str, text: str) -> tuple[PackageRef, str]:
 _identify: Final = lru_cache(maxsize=65_536)(identify)
 
 
-def _preference(name: str) -> tuple[int, VersionKey | tuple[()], str]:
-    try:
-        key = version_key(name)
-    except ValueError:
-        return 0, (), name
-    return 1 if is_prerelease(key) else 2, key, name
+def _preference(name: str) -> Preference[VersionKey]:
+    return preference(name, version_key, lambda key: (not is_prerelease(key),))
 
 
 def _repository_candidates(document: dict[str, Any], manifest: dict[str, Any]) -> Iterator[object]:
@@ -149,7 +134,7 @@ def _repository_candidates(document: dict[str, Any], manifest: dict[str, Any]) -
 
 
 def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
-    dist = _table(manifest.get("dist"))
+    dist = as_table(manifest.get("dist"))
     url, digest = dist.get("tarball"), dist.get("integrity") or dist.get("shasum")
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         return ()
@@ -159,8 +144,4 @@ def _artifacts(version: str, manifest: dict[str, Any]) -> tuple[Artifact, ...]:
         return ()
     # `dist.unpackedSize` is about the contents; nothing tells the size of the file.
     filename = unquote(parts.path.rpartition("/")[2])
-    return (Artifact(url, filename, version, size=None, digest=digest if isinstance(digest, str) else None),)
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return (Artifact(url, filename, version, size=None, digest=as_text(digest)),)

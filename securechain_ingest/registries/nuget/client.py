@@ -19,8 +19,9 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import Malformed, NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.registries.kit.client import RegistryClient
 from securechain_ingest.registries.kit.concurrency import for_each
-from securechain_ingest.registries.kit.import_name_rules import clean
+from securechain_ingest.registries.kit.documents import ask_for_package, read_document, stale
 from securechain_ingest.registries.nuget import names, service_index
 from securechain_ingest.registries.nuget.catalog import normal_stamp, to_the_second
 from securechain_ingest.registries.nuget.feed import NuGetFeed
@@ -35,7 +36,7 @@ _LONGEST_LAG: Final = timedelta(hours=1)
 """Of the registrations behind the catalog; it mostly is some minutes."""
 
 
-class NuGet:
+class NuGet(RegistryClient):
     """Implements `Registry`."""
 
     ecosystem: Final = names.NUGET
@@ -43,9 +44,7 @@ class NuGet:
     feed: Final = NuGetFeed
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
-        self._http = http
-        self._archives = archives
-        self._pool = pool
+        super().__init__(http, archives, pool)
         self._known_services: Services | None = None
 
     async def fetch(
@@ -54,9 +53,8 @@ class NuGet:
         """All versions with their requirements, unlisted ones too; see `Registry.fetch`."""
         services = await self._services()
         url = f"{services.registrations}/{quote(ref.name, safe='')}/index.json"
-        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
         try:
-            response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
+            response = await ask_for_package(self._http, url, known, at_least)
         except NotFound as error:
             announced = normal_stamp(at_least)
             if announced is None or _moment(announced) + _LONGEST_LAG < datetime.now(UTC):
@@ -71,7 +69,7 @@ class NuGet:
             logger.warning("registration_entries_unreadable", package=package.ref.purl, count=unreadable)
         announced = normal_stamp(at_least)
         if announced and not _shows(announced, package.revision, newest(document.written for document in documents)):
-            raise Stale(f"{url} is of {package.revision}, and {announced} has been announced", url=url)
+            raise stale(url, f"is of {package.revision}", announced)
         # What is not finished is to be read again, whatever its date.
         is_whole = all(document.is_whole for document in documents)
         return replace(package, validator=response.validator if is_whole else None)
@@ -103,10 +101,8 @@ class NuGet:
             self._known_services = await service_index.find_services(self._http, self._pool)
         return self._known_services or service_index.default_services(self._http)
 
-    async def import_names(self, package: Package) -> ImportNames:
-        """The namespaces in the newest nupkg's assemblies; see `Registry.import_names`."""
-        if not package.artifacts:
-            return ImportNames(self.fallback_names(package.ref))
+    async def _names_in_artifacts(self, package: Package) -> ImportNames:
+        """The namespaces in the newest nupkg's assemblies."""
         parse = partial(read_nupkg, limits=self._pool.limits, name=package.ref.registry_name)
         return await self._archives.parse_ranged(package.artifacts[0].url, None, parse, window_bytes=WINDOW_BYTES)
 
@@ -116,12 +112,9 @@ class NuGet:
         if services.search is None or urlsplit(services.search).hostname != urlsplit(services.registrations).hostname:
             return ()
         url = f"{services.search}?q={quote(ref.registry_name, safe='')}&take={service_index.NEAR_NAMES}&prerelease=true"
-        response = await self._http.get(url, limit_bytes=service_index.MAX_BYTES)
-        return await self._pool.parse_document(service_index.found_names, response.body, url)
-
-    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The id, which most packages' main namespace is."""
-        return tuple(clean([ref.registry_name]))
+        return await read_document(
+            self._http, self._pool, url, service_index.found_names, limit_bytes=service_index.MAX_BYTES
+        )
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:

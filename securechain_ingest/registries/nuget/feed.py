@@ -13,6 +13,7 @@ from securechain_ingest.errors import CursorLost, Malformed, NotFound, Stale
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, pack
 from securechain_ingest.registries.kit.concurrency import for_each
+from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.nuget.catalog import (
     Event,
     Index,
@@ -25,6 +26,7 @@ from securechain_ingest.registries.nuget.catalog import (
 from securechain_ingest.registries.nuget.listed import Met
 from securechain_ingest.registries.nuget.service_index import default_services, find_services
 
+_JSON: Final = "application/json"
 _AT_ONCE: Final = 8
 """Pages asked for together: there are more than twenty thousand."""
 
@@ -86,17 +88,12 @@ class NuGetFeed:
                 cursor = stamps[-2] if len(stamps) > 1 else cursor
             yield Changes(_collapsed(events), cursor)
 
-    def is_current(self, held: str, listed: str) -> bool:
-        """The newest leaf is another one after every change, and an older one after a deletion."""
-        return held == listed
-
     async def _index(self) -> tuple[str, Index]:
         url = (await find_services(self._http, self._pool) or default_services(self._http)).catalog
         if url is None:
             base = self._http.url("nuget_api", "")
             raise Malformed(f"the service index of {base} names no catalog", url=base)
-        response = await self._http.get(url, accept="application/json")
-        return url, await self._pool.parse_document(parse_index, response.body, url)
+        return url, await read_document(self._http, self._pool, url, parse_index, accept=_JSON)
 
     async def _read(self, links: Sequence[PageLink]) -> AsyncIterator[tuple[PageLink, Page]]:
         """Several at once, given in their order."""
@@ -113,10 +110,9 @@ class NuGetFeed:
 
     async def _page(self, link: PageLink) -> Page:
         try:
-            response = await self._http.get(link.url, accept="application/json")
+            page: Page = await read_document(self._http, self._pool, link.url, parse_page, accept=_JSON)
         except NotFound as error:
             raise Malformed(f"the catalog lists a page that the registry lacks: {error}", url=link.url) from error
-        page: Page = await self._pool.parse_document(parse_page, response.body, link.url)
         if page.stamp < link.stamp:
             raise Stale(f"{link.url} is of {page.stamp}, and the index has it of {link.stamp}", url=link.url)
         return page

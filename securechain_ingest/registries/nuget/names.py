@@ -40,7 +40,3 @@ def identify(name: str) -> PackageRef:
         raise InvalidName(f"{name[:MAX_ID_LENGTH]!r} is not an id that a NuGet package can have")
     lower = name.lower()
     return PackageRef(NUGET, name, lower, f"pkg:nuget/{quote(lower, safe='')}")
-
-
-def version_purl(ref: PackageRef, version: str) -> str:
-    return f"{ref.purl}@{quote(version, safe='')}"

@@ -11,18 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from functools import lru_cache, partial
+from typing import Any, Final
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
 from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.kit.dates import utc_seconds
-from securechain_ingest.registries.kit.json_documents import load_object
+from securechain_ingest.registries.kit.identity import own_spelling, version_purl
+from securechain_ingest.registries.kit.json_documents import as_text, load_object
+from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
 from securechain_ingest.registries.nuget.catalog import leaf_stamp, normal_stamp
 from securechain_ingest.registries.nuget.constraints import constraints
-from securechain_ingest.registries.nuget.names import identify, version_purl
+from securechain_ingest.registries.nuget.names import identify
 from securechain_ingest.registries.nuget.versions import VersionKey, is_version, normal_version, version_key
 
 _UNLISTED: Final = "1900-01-01"
@@ -41,14 +43,12 @@ _MAX_WRAPPINGS: Final = 4
 _HAS_GROUPS: Final = "\0has groups"
 """No field of the registry's: whether there was an entry that could name dependencies."""
 
-_Preference: TypeAlias = tuple[bool, bool, VersionKey | tuple[()], str]
-
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """What counts of the version that a user gets by default."""
 
-    preference: _Preference
+    preference: Preference[VersionKey]
     """A listed release before pre-releases before what is unlisted; of those the highest."""
     id: str
     version: str
@@ -121,11 +121,9 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
     default = max((document.default for document in documents if document.default), key=_preference, default=None)
     if default is None:
         raise NotFound(f"{ref.registry_name} has no versions in the NuGet registry", url=url)
-    if default.id.lower() != ref.name:
-        raise Malformed(f"the registry answered with {default.id!r} when asked for {ref.registry_name}", url=url)
     repository = default.repository_url
     return Package(
-        ref=identify(default.id),
+        ref=own_spelling(default.id, ref, identify, url),
         vendor=vendor_of(repository) if repository else None,
         repository_url=repository,
         versions=tuple(versions.values()),
@@ -231,24 +229,23 @@ def _is_listed(entry: dict[str, Any]) -> bool:
 
 def _release(ref: PackageRef, entry: dict[str, Any], content: object) -> Release:
     spelling, name = entry.get("id"), entry["version"].strip()
-    try:
-        key = version_key(name)
-    except ValueError:
-        preference: _Preference = (False, False, (), name)
-    else:
-        preference = (_is_listed(entry), key[1], key, name)
     repository = normalise_repository(entry.get(field) for field in ("projectUrl", "repository", "repositoryUrl"))
     content_url = content or entry.get("packageContent")
     return Release(
-        preference=preference,
+        preference=preference(name, version_key, partial(_rank, entry)),
         id=spelling.strip() if isinstance(spelling, str) else ref.registry_name,
         version=name,
         repository_url=repository if repository != NOT_AVAILABLE else None,
-        content_url=content_url if isinstance(content_url, str) else None,
+        content_url=as_text(content_url),
     )
 
 
-def _preference(release: Release) -> _Preference:
+def _rank(entry: dict[str, Any], key: VersionKey) -> tuple[bool, bool]:
+    _, is_release, _ = key
+    return _is_listed(entry), is_release
+
+
+def _preference(release: Release) -> Preference[VersionKey]:
     return release.preference
 
 
@@ -271,7 +268,7 @@ def _text(value: object) -> str | None:
             value = next(iter(value), None)
         elif isinstance(value, dict):
             value = value.get("@value")
-    return value if isinstance(value, str) else None
+    return as_text(value)
 
 
 def _list(value: object) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries.kit.json_documents import load_object
+from securechain_ingest.registries.kit.json_documents import as_list, load_object
 
 PATH: Final = "v3/index.json"
 NEAR_NAMES: Final = 5
@@ -68,7 +68,7 @@ def parse_service_index(body: bytes, url: str) -> Services:
     """Raises Malformed for what is no service index or names no package metadata."""
     resources = load_object(body, url).get("resources")
     found: dict[str, str] = {}
-    for resource in resources if isinstance(resources, list) else ():
+    for resource in as_list(resources):
         for kind, address in _entries(resource):
             found.setdefault(kind, urljoin(url, address).rstrip("/"))
     registrations = _first(found, _REGISTRATIONS)
@@ -80,7 +80,7 @@ def parse_service_index(body: bytes, url: str) -> Services:
 def found_names(body: bytes, url: str) -> tuple[str, ...]:
     """The ids in an answer of the search service, which has an object for each, or of the autocomplete service."""
     hits = load_object(body, url).get("data")
-    found = (hit.get("id") if isinstance(hit, dict) else hit for hit in (hits if isinstance(hits, list) else ()))
+    found = (hit.get("id") if isinstance(hit, dict) else hit for hit in as_list(hits))
     return tuple(name for name in found if isinstance(name, str))
 
 

@@ -18,13 +18,13 @@ from urllib.parse import quote
 import structlog
 
 from securechain_ingest.archives.limits import ArchiveLimits
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader, tail_window
-from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Stale, UpstreamError, Withheld
-from securechain_ingest.http.client import HttpClient
+from securechain_ingest.archives.remote import tail_window
+from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, UpstreamError, Withheld
 from securechain_ingest.http.freshness import is_uncached
 from securechain_ingest.model import Artifact, ImportNames, KnownPackage, Package, PackageRef
+from securechain_ingest.registries.kit.client import RegistryClient
 from securechain_ingest.registries.kit.concurrency import for_each
+from securechain_ingest.registries.kit.documents import ask_for_package, read_document, stale
 from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi import names
@@ -55,17 +55,12 @@ _AT_ONCE: Final = 8
 fill the connection pool's queue, which costs time for each that waits."""
 
 
-class PyPI:
-    """Implements `Registry`."""
+class PyPI(RegistryClient):
+    """Implements `Registry`. PyPI answers to any spelling of a name and has no search, so there are no near names."""
 
     ecosystem: Final = names.PYPI
     identify = staticmethod(names.identify)
     feed: Final = PyPIFeed
-
-    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
-        self._http = http
-        self._archives = archives
-        self._pool = pool
 
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
@@ -75,10 +70,8 @@ class PyPI:
         Of a version without files, one that `known` has, or one whose metadata is malformed they are None.
         """
         url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/json")
-        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
-        validator = known.validator if known and at_least is None else None
         try:
-            response = await self._http.get(url, accept=_JSON, validator=validator)
+            response = await ask_for_package(self._http, url, known, at_least, accept=_JSON)
         except NotFound as error:
             if known is not None and is_uncached():
                 await self._refuse_withheld(ref, error)
@@ -88,7 +81,7 @@ class PyPI:
         project = await self._pool.parse_document(parse_project, response.body, ref, url)
         announced = int(at_least) if at_least is not None and at_least.isdecimal() else 0
         if project.serial is not None and project.serial < announced:
-            raise Stale(f"{url} is at serial {project.serial}, and {announced} has been announced", url=url)
+            raise stale(url, f"is at serial {project.serial}", str(announced))
         page = await self._simple_page(project.ref) if project.releases is None else None
         releases = project.releases if page is None else releases_of(page)
         if not releases:
@@ -108,26 +101,20 @@ class PyPI:
         requirements = {version: found.requirements for version, found in declared.items() if found is not None}
         return assemble(project, releases, requirements, response.validator)
 
-    async def import_names(self, package: Package) -> ImportNames:
-        """From the wheel or, if there is none that can be read, the source; see `Registry.import_names`."""
+    async def _names_in_artifacts(self, package: Package) -> ImportNames:
+        """From the wheel or, if there is none that can be read, the source."""
         fallback = self.fallback_names(package.ref)
-        problem: UpstreamError | ArchiveRefused | None = None
+        problems: list[UpstreamError | ArchiveRefused] = []
         for artifact in package.artifacts:
             try:
                 found = await self._names_in(artifact, fallback)
             except (UpstreamError, ArchiveRefused) as error:
                 if error.transient:
                     raise
-                problem = problem or error
+                problems.append(error)
             else:
-                return found if problem is None else replace(found, error=str(problem), retry=True)
-        if problem is not None:
-            raise problem
-        return ImportNames(fallback)
-
-    async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """None: any spelling is found, and there is no search."""
-        return ()
+                return replace(found, error=str(problems[0]), retry=True) if problems else found
+        raise problems[0]
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         """The normalised name as most packages spell it in code: `my_package` for My-Package."""
@@ -170,8 +157,7 @@ class PyPI:
 
     async def _simple_page(self, ref: PackageRef) -> SimplePage:
         url = self._http.url("pypi", f"simple/{names.normal_name(ref.registry_name)}/")
-        response = await self._http.get(url, accept=_SIMPLE_JSON)
-        return await self._pool.parse_document(parse_simple, response.body, ref, url)
+        return await read_document(self._http, self._pool, url, parse_simple, ref, accept=_SIMPLE_JSON)
 
     async def _page_if_there(self, ref: PackageRef) -> SimplePage:
         """Without it each version is asked for by its own document, so its lack is no failure."""
@@ -203,11 +189,11 @@ class PyPI:
             if wheel is not None:
                 url = f"{wheel.url}.metadata"
                 with suppress(NotFound):
-                    response = await self._http.get(url, limit_bytes=_MAX_METADATA_BYTES)
-                    return await self._pool.parse_document(requirements_of_metadata, response.body, ref, url)
+                    return await read_document(
+                        self._http, self._pool, url, requirements_of_metadata, ref, limit_bytes=_MAX_METADATA_BYTES
+                    )
             url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/{quote(version, safe='')}/json")
-            response = await self._http.get(url, accept=_JSON)
-            return await self._pool.parse_document(parse_version, response.body, ref, url)
+            return await read_document(self._http, self._pool, url, parse_version, ref, accept=_JSON)
         except UpstreamError as error:
             if error.transient:
                 raise

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
-import orjson
-
-from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.errors import Malformed
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.kit.dates import utc_seconds
-from securechain_ingest.registries.kit.json_documents import loads
+from securechain_ingest.registries.kit.identity import own_spelling
+from securechain_ingest.registries.kit.json_documents import as_list, as_table, as_text, load_object
 from securechain_ingest.registries.kit.repository import normalise_repository
 from securechain_ingest.registries.pypi.filenames import comparable, version_in
 from securechain_ingest.registries.pypi.names import identify
@@ -76,20 +75,20 @@ class SimplePage:
 
 def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
     """`/pypi/N/json`. Raises Malformed for what is no such document or another project's."""
-    document = _loads(body, ref, url)
+    document = load_object(body, url)
     info, releases = document.get("info"), document.get("releases")
     if not isinstance(info, dict) and not isinstance(releases, dict):
         raise Malformed(f"the registry's answer about {ref.registry_name} is not a project", url=url)
-    info = _table(info)
+    info = as_table(info)
     latest = info.get("version")
     files = document.get("urls")
-    serial = document.get("last_serial")
+    serial, own_name = document.get("last_serial"), as_text(info.get("name"))
     return Project(
-        ref=_own_spelling(info.get("name"), ref, url),
+        ref=ref if own_name is None else own_spelling(own_name, ref, identify, url),
         releases={name: _files(entries, url) for name, entries in releases.items() if name.strip()}
         if isinstance(releases, dict)
         else None,
-        latest=latest if isinstance(latest, str) else None,
+        latest=as_text(latest),
         requires=_requires(info, files, ref),
         repository_url=normalise_repository(_repository_candidates(info)),
         serial=serial if type(serial) is int else None,
@@ -98,7 +97,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
 
 def parse_version(body: bytes, ref: PackageRef, url: str) -> Declared | None:
     """The requirements in `/pypi/N/V/json`; None if it does not tell. Raises Malformed."""
-    document = _loads(body, ref, url)
+    document = load_object(body, url)
     info = document.get("info")
     if not isinstance(info, dict):
         raise Malformed(f"the registry's answer about a version of {ref.registry_name} is none", url=url)
@@ -107,14 +106,13 @@ def parse_version(body: bytes, ref: PackageRef, url: str) -> Declared | None:
 
 def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
     """`/simple/N/` in its JSON form. Raises Malformed."""
-    document = _loads(body, ref, url)
+    document = load_object(body, url)
     if not isinstance(document.get("files"), list):
         raise Malformed(f"the registry's list of the files of {ref.registry_name} is none", url=url)
-    versions = document.get("versions")
     return SimplePage(
-        tuple(version for version in versions if isinstance(version, str)) if isinstance(versions, list) else (),
+        tuple(version for version in as_list(document.get("versions")) if isinstance(version, str)),
         _files(document["files"], url),
-        str(_table(document.get("project-status")).get("status") or "active"),
+        str(as_table(document.get("project-status")).get("status") or "active"),
     )
 
 
@@ -131,43 +129,20 @@ def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
     return {version: tuple(files) for version, files in releases.items()}
 
 
-def _loads(body: bytes, ref: PackageRef, url: str) -> dict[str, Any]:
-    try:
-        document = loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"the registry's answer about {ref.registry_name} is not JSON ({error})", url=url) from error
-    if not isinstance(document, dict):
-        raise Malformed(f"the registry's answer about {ref.registry_name} is not a JSON object", url=url)
-    return document
-
-
-def _own_spelling(name: object, ref: PackageRef, url: str) -> PackageRef:
-    if not isinstance(name, str):
-        return ref
-    try:
-        own = identify(name)
-    except InvalidName as error:
-        raise Malformed(f"the registry names {ref.registry_name} otherwise: {error}", url=url) from error
-    if own.purl != ref.purl:
-        raise Malformed(f"the registry answered with {name} when asked for {ref.registry_name}", url=url)
-    return own
-
-
 def _requires(info: Mapping[str, Any], files: object, ref: PackageRef) -> Declared | None:
     """`requires_dist`. Null stands for none, but where there are only sdists also for what PyPI could not read."""
     lines = info.get("requires_dist")
     if isinstance(lines, list):
         return read_requirements(lines, ref)
-    entries = files if isinstance(files, list) else []
-    has_wheel = any(str(_table(entry).get("filename")).endswith(".whl") for entry in entries)
+    has_wheel = any(str(as_table(entry).get("filename")).endswith(".whl") for entry in as_list(files))
     return Declared() if has_wheel else None
 
 
 def _files(entries: object, base: str) -> tuple[File, ...]:
     """Entries of either interface: `upload_time_iso_8601` here is `upload-time` there."""
-    if not isinstance(entries, list):
-        return ()
-    return tuple(file for entry in entries if isinstance(entry, dict) and (file := _file(entry, base)) is not None)
+    return tuple(
+        file for entry in as_list(entries) if isinstance(entry, dict) and (file := _file(entry, base)) is not None
+    )
 
 
 def _file(entry: Mapping[str, Any], base: str) -> File | None:
@@ -182,22 +157,21 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
     metadata = entry.get("core-metadata", entry.get("data-dist-info-metadata"))
     requires_python = entry.get("requires_python") or entry.get("requires-python")
     digests = entry.get("digests") or entry.get("hashes")
-    digest = digests.get("sha256") if isinstance(digests, dict) else None
     return File(
         filename=filename,
         url=address,
         size=size if isinstance(size, int) and size > 0 else None,
         uploaded=utc_seconds(uploaded),
         yanked=yanked is True or (isinstance(yanked, str) and yanked != ""),
-        requires_python=requires_python if isinstance(requires_python, str) else None,
+        requires_python=as_text(requires_python),
         has_metadata=metadata is True or isinstance(metadata, dict),
-        digest=digest if isinstance(digest, str) else None,
+        digest=as_text(as_table(digests).get("sha256")),
     )
 
 
 def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
     """Addresses, most telling first: labelled as the source, the home page, any other."""
-    links = {re.sub(r"[^a-z]", "", label.lower()): link for label, link in _table(info.get("project_urls")).items()}
+    links = {re.sub(r"[^a-z]", "", label.lower()): link for label, link in as_table(info.get("project_urls")).items()}
     ordered = [links.get(label) for label in (*_SOURCE_LABELS, *_HOME_LABELS)]
     ordered.append(info.get("home_page"))
     ordered.extend(link for label, link in links.items() if label not in _MONEY_LABELS)
@@ -206,7 +180,3 @@ def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
     return (
         link for link in ordered if isinstance(link, str) and "." in link.partition("/")[0] + link.partition("//")[2]
     )
-
-
-def _table(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

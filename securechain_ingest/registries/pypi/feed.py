@@ -66,10 +66,6 @@ class PyPIFeed:
         # Last the list as a whole: its own serial may belong to a project that is gone.
         yield Changes((), _cursor(serial, response.validator))
 
-    def is_current(self, held: str, listed: str) -> bool:
-        """Any other serial counts as a change: after the registry was restored the numbers may have been given anew."""
-        return held == listed
-
     async def _list(self, validator: str | None = None) -> Response:
         return await self._http.get(self._url, accept=_SIMPLE_JSON, validator=validator)
 

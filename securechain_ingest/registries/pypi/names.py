@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import Final
-from urllib.parse import quote
 
 from packaging.version import Version
 
@@ -54,7 +53,3 @@ def identify(name: str) -> PackageRef:
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a PyPI project can have")
     return PackageRef(PYPI, name, name.lower(), f"pkg:pypi/{normal_name(name)}")
-
-
-def version_purl(ref: PackageRef, version: str) -> str:
-    return f"{ref.purl}@{quote(version, safe=':')}"

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from packaging.version import Version as Pep440Version
 
 from securechain_ingest.model import NOT_AVAILABLE, Package, PackageRef, Requirement, Version
+from securechain_ingest.registries.kit.identity import version_purl
+from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.pypi.documents import File, Project
 from securechain_ingest.registries.pypi.files import artifacts, can_be_taken
-from securechain_ingest.registries.pypi.names import version_purl
+from securechain_ingest.registries.pypi.names import version_key
 
 
 def assemble(
@@ -36,17 +38,14 @@ def default_version(latest: str | None, releases: Mapping[str, tuple[File, ...]]
     """What `pip install` takes: the newest release that has a file which is not yanked and is for this Python, a
     pre-release only if there is nothing else. Without any such, what PyPI calls the latest, else the highest of all.
     """
-    return max(releases, key=lambda name: (_preference(name, releases[name]), name == latest, name))
+    return max(releases, key=lambda name: (*_preference(name, releases[name])[:2], name == latest, name))
 
 
-def _preference(name: str, files: tuple[File, ...]) -> tuple[bool, bool, bool, bool, Pep440Version]:
+def _preference(name: str, files: tuple[File, ...]) -> Preference[Pep440Version]:
     """Files that can be taken, then files of other Pythons or yanked ones, then releases without any."""
-    try:
-        version = Pep440Version(name)
-    except ValueError:
-        return False, False, False, False, Pep440Version("0")
     can_be_had = any(not file.yanked for file in files)
-    return any(map(can_be_taken, files)), can_be_had, bool(files), not version.is_prerelease, version
+    kinds = any(map(can_be_taken, files)), can_be_had, bool(files)
+    return preference(name, version_key, lambda version: (*kinds, not version.is_prerelease))
 
 
 def _version(

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-import orjson
-
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import Package
 from securechain_ingest.registries.kit.dates import utc_seconds
-from securechain_ingest.registries.kit.json_documents import loads
+from securechain_ingest.registries.kit.json_documents import load_json
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.rubygems.names import identify
 from securechain_ingest.registries.rubygems.repository import repository_of
@@ -32,7 +30,7 @@ def document_for(package: Package) -> str:
 
 def completed(package: Package, body: bytes, url: str) -> Package:
     """The package with what either document says. Raises Malformed."""
-    document = _loads(body, url)
+    document = load_json(body, url)
     entries = [entry for entry in (document if isinstance(document, list) else [document]) if isinstance(entry, dict)]
     if not entries:
         raise Malformed(f"the registry's answer about {package.ref.registry_name} is no gem's document", url=url)
@@ -55,7 +53,7 @@ def completed(package: Package, body: bytes, url: str) -> Package:
 
 def found_names(body: bytes, url: str) -> tuple[str, ...]:
     """The names that a search found. Raises Malformed."""
-    document = _loads(body, url)
+    document = load_json(body, url)
     if not isinstance(document, list):
         raise Malformed("the registry's search did not answer with a list", url=url)
     return tuple(_names(document))
@@ -67,10 +65,3 @@ def _names(found: list[Any]) -> Iterator[str]:
             yield identify(str(entry["name"])).registry_name
         except (InvalidName, KeyError, TypeError):
             continue
-
-
-def _loads(body: bytes, url: str) -> Any:
-    try:
-        return loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Malformed(f"the registry's answer is not JSON ({error})", url=url) from error

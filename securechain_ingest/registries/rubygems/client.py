@@ -15,13 +15,11 @@ from urllib.parse import quote
 import structlog
 
 from securechain_ingest.archives.limits import ArchiveLimits
-from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader
-from securechain_ingest.errors import Stale, UpstreamError
-from securechain_ingest.http.client import HttpClient
+from securechain_ingest.errors import UpstreamError
 from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import ImportNames, KnownPackage, Package, PackageRef
-from securechain_ingest.registries.kit.import_name_rules import clean
+from securechain_ingest.registries.kit.client import RegistryClient
+from securechain_ingest.registries.kit.documents import ask_for_package, read_document, stale
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems import names
 from securechain_ingest.registries.rubygems.api import MAX_DOCUMENT_BYTES, completed, document_for, found_names
@@ -36,17 +34,12 @@ _TAIL_BYTES: Final = 1024 * 1024
 logger = structlog.get_logger(__name__)
 
 
-class RubyGems:
+class RubyGems(RegistryClient):
     """Implements `Registry`."""
 
     ecosystem: Final = names.RUBYGEMS
     identify = staticmethod(names.identify)
     feed: Final = RubyGemsFeed
-
-    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
-        self._http = http
-        self._archives = archives
-        self._pool = pool
 
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
@@ -56,8 +49,7 @@ class RubyGems:
             # A message may carry the lower-cased name; the registry needs the exact one.
             ref = names.identify(known.registry_name)
         url = self._http.url("rubygems_index", f"info/{ref.registry_name}")
-        # What the feed has announced is not what the graph has: "not modified" would only mean an old copy.
-        response = await self._http.get(url, validator=known.validator if known and at_least is None else None)
+        response = await ask_for_package(self._http, url, known, at_least)
         if response.not_modified:
             return Unchanged(ref)
         if at_least is not None:
@@ -75,7 +67,7 @@ class RubyGems:
             return
         listed = await self._newest_digest(ref)
         if digest != listed:
-            raise Stale(f"{url} has the MD5 {digest}, and {listed or announced} has been announced", url=url)
+            raise stale(url, f"has the MD5 {digest}", listed or announced)
 
     async def _newest_digest(self, ref: PackageRef) -> str | None:
         """What the list's end tells of the gem's file; None if it does not name it, or cannot be read in parts."""
@@ -94,19 +86,14 @@ class RubyGems:
         """With the repository, which otherwise the gem's own file names: then the API's failure costs nothing."""
         url = self._http.url("rubygems_api", document_for(package))
         try:
-            response = await self._http.get(url, limit_bytes=MAX_DOCUMENT_BYTES)
-            completed_package: Package = await self._pool.parse_document(
-                partial(completed, package), response.body, url
-            )
-            return completed_package
+            parse = partial(completed, package)
+            return await read_document(self._http, self._pool, url, parse, limit_bytes=MAX_DOCUMENT_BYTES)
         except UpstreamError as error:
             logger.debug("gem_document_unavailable", package=package.ref.purl, kind=error.kind, reason=str(error))
             return package
 
-    async def import_names(self, package: Package) -> ImportNames:
-        """What can be required of the newest gem, mostly from its first bytes; see `Registry.import_names`."""
-        if not package.artifacts:
-            return ImportNames(self.fallback_names(package.ref))
+    async def _names_in_artifacts(self, package: Package) -> ImportNames:
+        """What can be required of the newest gem, mostly from its first bytes."""
         parse = partial(read_gem, limits=self._pool.limits, name=package.ref.registry_name)
         [artifact] = package.artifacts
         return await self._archives.parse_ranged(
@@ -116,13 +103,8 @@ class RubyGems:
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         """What the registry's search finds, those that differ only in case first; see `Registry.near_names`."""
         url = self._http.url("rubygems_api", f"api/v1/search.json?query={quote(ref.registry_name, safe='')}")
-        response = await self._http.get(url, limit_bytes=MAX_DOCUMENT_BYTES)
-        found = await self._pool.parse_document(found_names, response.body, url)
+        found = await read_document(self._http, self._pool, url, found_names, limit_bytes=MAX_DOCUMENT_BYTES)
         return tuple(sorted(found, key=lambda name: name.lower() != ref.name))
-
-    def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The name itself, which most gems can be required by."""
-        return tuple(clean([ref.registry_name]))
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:

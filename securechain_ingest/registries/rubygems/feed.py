@@ -60,10 +60,6 @@ class RubyGemsFeed:
             changes = await self._pool.run(parse_tail, self._file, size, self._url, timeout_s=_PARSE_TIMEOUT_S)
             yield Changes(changes, await anyio.to_thread.run_sync(_cursor_of, content))
 
-    def is_current(self, held: str, listed: str) -> bool:
-        """Digests are only ever equal or not."""
-        return held == listed
-
     async def _refreshed(self) -> bytes:
         """The whole list of now, which also lies in the file. Jobs may want it at the same time."""
         async with self._one_reader:

@@ -20,9 +20,11 @@ from securechain_ingest.errors import InvalidName, Malformed, NotFound
 from securechain_ingest.model import Artifact, Package, PackageRef, Requirement, Version
 from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.kit.digests import sha256
+from securechain_ingest.registries.kit.identity import version_purl
 from securechain_ingest.registries.kit.lines import Lines
+from securechain_ingest.registries.kit.preferred_version import preference
 from securechain_ingest.registries.rubygems.constraints import constraints
-from securechain_ingest.registries.rubygems.names import identify, version_purl
+from securechain_ingest.registries.rubygems.names import identify
 from securechain_ingest.registries.rubygems.platforms import RUBY, split_platform
 from securechain_ingest.registries.rubygems.versions import is_prerelease, version_key
 
@@ -71,7 +73,7 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
 
 def default_version(numbers: Iterable[str]) -> str:
     """What `gem install` takes: the highest release, else the highest pre-release."""
-    return max(numbers, key=lambda number: (not is_prerelease(number), version_key(number), number))
+    return max(numbers, key=lambda number: preference(number, version_key, lambda _: (not is_prerelease(number),)))
 
 
 def digest_of(body: bytes) -> str:

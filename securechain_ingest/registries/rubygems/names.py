@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import Final
-from urllib.parse import quote
 
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import Ecosystem, PackageRef
@@ -37,7 +36,3 @@ def identify(name: str) -> PackageRef:
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name) or not name.strip("."):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a gem can have")
     return PackageRef(RUBYGEMS, name, name.lower(), f"pkg:gem/{name}")
-
-
-def version_purl(ref: PackageRef, version: str) -> str:
-    return f"{ref.purl}@{quote(version, safe=':')}"

@@ -3,13 +3,13 @@
 import pytest
 
 from securechain_ingest.errors import InvalidName
+from securechain_ingest.registries.kit.identity import version_purl
 from securechain_ingest.registries.maven.names import (
     Coordinates,
     can_be_asked_for,
     file_path,
     identify,
     metadata_path,
-    version_purl,
 )
 
 

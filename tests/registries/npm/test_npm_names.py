@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from packageurl import PackageURL
 
 from securechain_ingest.errors import InvalidName
-from securechain_ingest.registries.npm.names import identify, scope_of, version_purl
+from securechain_ingest.registries.kit.identity import version_purl
+from securechain_ingest.registries.npm.names import identify, scope_of
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,6 @@ async def test_a_listing_has_every_package_with_its_newest_leaf(site: FeedSite, 
     assert revision == moment(11)
 
 
-@pytest.mark.parametrize("held", [moment(10), moment(12), "2025-08-01T00:00:11Z"])
-async def test_a_document_with_another_newest_leaf_is_not_current(site: FeedSite, held: str) -> None:
-    assert site.feed.is_current(moment(11), moment(11))
-    assert not site.feed.is_current(held, moment(11))
-
-
 async def test_each_page_of_the_catalog_takes_one_request(site: FeedSite) -> None:
     await listed(site.feed)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from securechain_ingest.errors import InvalidName
-from securechain_ingest.registries.nuget.names import identify, version_purl
+from securechain_ingest.registries.kit.identity import version_purl
+from securechain_ingest.registries.nuget.names import identify
 
 
 def test_an_id_in_any_case_is_one_package() -> None:

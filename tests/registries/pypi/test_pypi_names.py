@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import InvalidName
-from securechain_ingest.registries.pypi.names import PYPI, identify, version_key, version_purl
+from securechain_ingest.registries.kit.identity import version_purl
+from securechain_ingest.registries.pypi.names import PYPI, identify, version_key
 
 
 @pytest.mark.parametrize(

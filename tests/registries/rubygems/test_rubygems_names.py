@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from packageurl import PackageURL
 
 from securechain_ingest.errors import InvalidName
-from securechain_ingest.registries.rubygems.names import MAX_NAME_LENGTH, identify, version_purl
+from securechain_ingest.registries.kit.identity import version_purl
+from securechain_ingest.registries.rubygems.names import MAX_NAME_LENGTH, identify
 
 
 @pytest.mark.parametrize(
