@@ -15,18 +15,18 @@ from functools import lru_cache, reduce
 from typing import Final
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.kit.intervals import Bound, Interval, in_order, union
 from securechain_ingest.registries.kit.semver import version_key
 from securechain_ingest.registries.kit.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
     NOTHING,
-    Interval,
+    Range,
     are_two_bounds,
     comparator,
-    in_order,
     is_readable,
     numbers_before_wildcard,
-    union,
+    spelled,
     x_range,
 )
 
@@ -69,12 +69,13 @@ def joined(declared: Iterable[str]) -> str:
     if len(groups) < 2:
         return constraints(", ".join(possible)) if groups else NOTHING
     spellings = dict(possible.values())
-    return " || ".join(spellings.get(group) or " ".join(group.bounds()) or ANY for group in union(groups))
+    united = union(groups, joins_touching=False)
+    return " || ".join(spellings.get(group) or spelled(group) for group in united)
 
 
-def _unified(intervals: Iterable[Interval]) -> list[Interval]:
+def _unified(intervals: Iterable[Range]) -> list[Range]:
     """What is common to those that overlap, in order."""
-    groups: list[Interval] = []
+    groups: list[Range] = []
     for interval in in_order(intervals):
         for position, group in enumerate(groups):
             common = group & interval
@@ -87,20 +88,19 @@ def _unified(intervals: Iterable[Interval]) -> list[Interval]:
     return in_order(groups)
 
 
-def _has_release(interval: Interval) -> bool:
+def _has_release(interval: Range) -> bool:
     """Whether it admits a version that is no pre-release."""
     if interval.is_empty:
         return False
     first = "0.0.0"
     if interval.low is not None:
-        (_, is_behind), text = interval.low
-        release, _, prerelease = text.partition("+")[0].partition("-")
+        release, _, prerelease = interval.low.text.partition("+")[0].partition("-")
         major, minor, patch = (int(part) for part in release.split("."))
-        first = f"{major}.{minor}.{patch + (is_behind and not prerelease)}"
-    return interval.high is None or (version_key(first), False) < interval.high[0]
+        first = f"{major}.{minor}.{patch + (interval.low.is_above and not prerelease)}"
+    return interval.high is None or Bound(version_key(first), False, first) < interval.high
 
 
-def _requirement(text: str) -> tuple[Interval, str]:
+def _requirement(text: str) -> tuple[Range, str]:
     """What a requirement admits and how it is written. Raises ValueError for what is none."""
     if len(text) > MAX_RANGE_LENGTH:
         raise ValueError(text)
@@ -120,7 +120,7 @@ def _requirement(text: str) -> tuple[Interval, str]:
     return interval, ", ".join(filter(None, written)) if is_orderly else _spelled(interval)
 
 
-def _comparator(text: str) -> tuple[Interval, str | None]:
+def _comparator(text: str) -> tuple[Range, str | None]:
     """What one comparator admits, and the spelling of it that clients read right, if any but the interval's does."""
     match = _COMPARATOR.fullmatch(text)
     if match is None:
@@ -137,11 +137,9 @@ def _comparator(text: str) -> tuple[Interval, str | None]:
     return interval, spelling if not has_wildcard and is_readable(meaning, spelling) else None
 
 
-def _spelled(interval: Interval) -> str:
+def _spelled(interval: Range) -> str:
     """As the contract has it, with a comma; without where univers would take it for a part of a pre-release."""
-    bounds = interval.bounds()
-    if not bounds:
-        return ANY
-    if interval.is_single:
-        return f"={bounds[0]}"
-    return (" " if "-" in bounds[0] else ", ").join(bounds)
+    if interval.low is not None and interval.is_single:
+        return f"={interval.low.text}"
+    bounds = interval.comparators()
+    return (" " if "-" in bounds[0] else ", ").join(bounds) if bounds else ANY

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.kit.intervals import Bound, Interval
 from securechain_ingest.registries.kit.semver import VersionKey, version_key
 
 NOTHING: Final = "<0.0.0-0"
@@ -28,70 +28,18 @@ _ORDERLY: Final = re.compile(
 )
 _X_RANGE: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))?\.x", re.ASCII)
 
-_Place: TypeAlias = tuple[VersionKey, bool]
-"""Just below a version (False) or just above it (True)."""
+Range: TypeAlias = Interval[VersionKey]
+
+EVERYTHING: Final[Range] = Interval()
+_EMPTY_BOUND: Final = Bound(version_key("0.0.0"), False, "0.0.0")
+EMPTY: Final[Range] = Interval(_EMPTY_BOUND, _EMPTY_BOUND)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """The versions between two places, each with the text of its version; None: without end."""
-
-    low: tuple[_Place, str] | None = None
-    high: tuple[_Place, str] | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        return self.low is not None and self.high is not None and self.low[0] >= self.high[0]
-
-    @property
-    def is_single(self) -> bool:
-        return self.low is not None and self.high is not None and self.low[0][0] == self.high[0][0]
-
-    def __and__(self, other: Interval) -> Interval:
-        lows = [end for end in (self.low, other.low) if end]
-        highs = [end for end in (self.high, other.high) if end]
-        return Interval(max(lows, default=None), min(highs, default=None))
-
-    def overlaps(self, later: Interval) -> bool:
-        """Whether one that does not begin before this one begins inside it; touching ends do not count."""
-        return self.high is None or later.low is None or later.low[0] < self.high[0]
-
-    def bounds(self) -> list[str]:
-        """The comparators that spell it out: one for a single version, none for everything."""
-        if self.low and self.is_single:
-            return [self.low[1]]
-        low = [(">" if self.low[0][1] else ">=") + self.low[1]] if self.low else []
-        high = [("<=" if self.high[0][1] else "<") + self.high[1]] if self.high else []
-        return low + high
-
-    def __str__(self) -> str:
-        return " ".join(self.bounds()) or ANY
-
-
-EVERYTHING: Final = Interval()
-_EMPTY_END: Final = ((version_key("0.0.0"), False), "0.0.0")
-EMPTY: Final = Interval(_EMPTY_END, _EMPTY_END)
-
-
-def in_order(intervals: Iterable[Interval]) -> list[Interval]:
-    """Those that admit anything, by their beginning."""
-    return sorted(
-        (interval for interval in intervals if not interval.is_empty),
-        key=lambda interval: (interval.low is not None, interval.low),
-    )
-
-
-def union(intervals: list[Interval]) -> list[Interval]:
-    """The union of intervals in order as disjoint ones."""
-    merged = intervals[:1]
-    for interval in intervals[1:]:
-        last = merged[-1]
-        if last.overlaps(interval):
-            highs = [end for end in (last.high, interval.high) if end]
-            merged[-1] = Interval(last.low, max(highs) if len(highs) == 2 else None)
-        else:
-            merged.append(interval)
-    return merged
+def spelled(interval: Range) -> str:
+    """The interval as a range that clients read right: one version, comparators, or `any`."""
+    if interval.low is not None and interval.is_single:
+        return interval.low.text
+    return " ".join(interval.comparators()) or ANY
 
 
 def is_readable(operator: str, comparator: str) -> bool:
@@ -115,7 +63,7 @@ def is_readable(operator: str, comparator: str) -> bool:
             return is_whole
 
 
-def are_two_bounds(intervals: Sequence[Interval]) -> bool:
+def are_two_bounds(intervals: Sequence[Range]) -> bool:
     """Whether univers keeps these comparators apart: a lower and an upper bound, of different versions."""
     ends = sorted((one.low is None, one.high is None) for one in intervals)
     return ends == [(False, True), (True, False)] and not (intervals[0] & intervals[1]).is_single
@@ -136,7 +84,7 @@ def x_range(numbers: Sequence[int]) -> str | None:
     return ".".join(map(str, [*numbers, "x"])) if 0 < len(numbers) < 3 else None
 
 
-def comparator(operator: str, numbers: list[int], prerelease: str | None) -> Interval:
+def comparator(operator: str, numbers: list[int], prerelease: str | None) -> Range:
     """What one comparator admits; a partial version has fewer than three numbers and no pre-release."""
     if not numbers:
         return EMPTY if operator in ("<", ">") else EVERYTHING
@@ -145,20 +93,20 @@ def comparator(operator: str, numbers: list[int], prerelease: str | None) -> Int
     after = _text([*numbers[:-1], numbers[-1] + 1])
     match operator:
         case ">=":
-            return Interval(low=_end(floor))
+            return Interval(low=_bound(floor))
         case ">":
-            return Interval(low=_end(floor, above=True) if is_whole else _end(after))
+            return Interval(low=_bound(floor, is_above=True) if is_whole else _bound(after))
         case "<":
-            return Interval(high=_end(floor))
+            return Interval(high=_bound(floor))
         case "<=":
-            return Interval(high=_end(floor, above=True) if is_whole else _end(after))
+            return Interval(high=_bound(floor, is_above=True) if is_whole else _bound(after))
         case "~" | "~>":
-            return Interval(_end(floor), _end(_bump(numbers, min(1, len(numbers) - 1))))
+            return Interval(_bound(floor), _bound(_bump(numbers, min(1, len(numbers) - 1))))
         case "^":
             leading = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
-            return Interval(_end(floor), _end(_bump(numbers, leading)))
+            return Interval(_bound(floor), _bound(_bump(numbers, leading)))
         case _:
-            return Interval(_end(floor), _end(floor, above=True) if is_whole else _end(after))
+            return Interval(_bound(floor), _bound(floor, is_above=True) if is_whole else _bound(after))
 
 
 def _bump(numbers: list[int], index: int) -> str:
@@ -169,5 +117,5 @@ def _text(numbers: list[int]) -> str:
     return ".".join(map(str, [*numbers, 0, 0][:3]))
 
 
-def _end(version: str, *, above: bool = False) -> tuple[_Place, str]:
-    return (version_key(version), above), version
+def _bound(version: str, *, is_above: bool = False) -> Bound[VersionKey]:
+    return Bound(version_key(version), is_above, version)

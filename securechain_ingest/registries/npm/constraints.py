@@ -13,16 +13,16 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.kit.intervals import in_order, union
 from securechain_ingest.registries.kit.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
     NOTHING,
-    Interval,
+    Range,
     are_two_bounds,
-    in_order,
     is_readable,
     numbers_before_wildcard,
-    union,
+    spelled,
     x_range,
 )
 from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
@@ -37,7 +37,7 @@ _HYPHEN: Final = re.compile(r"([^ ]+) - ([^ ]+)")
 _WRITTEN: Final = re.compile(r"((~>|[<>]=|[~^<>=]|) ?([^ ]+))(?: |$)")
 _BARE: Final = re.compile(r"([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*]))?)?")
 
-_Alternative: TypeAlias = tuple[Interval, str]
+_Alternative: TypeAlias = tuple[Range, str]
 """What it admits, and how it is written."""
 
 
@@ -83,19 +83,19 @@ def _written(alternatives: Sequence[_Alternative]) -> str:
     intervals = in_order(interval for interval, _ in alternatives)
     if not intervals:
         return NOTHING
-    merged = union(intervals)
+    merged = union(intervals, joins_touching=False)
     if EVERYTHING in merged:
         return ANY
     if len(merged) < len(intervals):
-        return " || ".join(map(str, merged))
+        return " || ".join(map(spelled, merged))
     return " || ".join(text for interval, text in alternatives if not interval.is_empty)
 
 
-def _spelling(text: str, interval: Interval) -> str:
+def _spelling(text: str, interval: Range) -> str:
     """An alternative as it is declared if the clients read that as npm does; else its bounds."""
     if hyphen := _HYPHEN.fullmatch(text):
         readable = all("-" not in end and is_readable(">=", f">={end}") for end in hyphen.groups())
-        return text if readable and not interval.is_single else str(interval)
+        return text if readable and not interval.is_single else spelled(interval)
     comparators = [(match[2], match[3], match[1]) for match in _WRITTEN.finditer(text)]
     if len(comparators) == 1 and comparators[0][0] in ("", "=") and (bare := _BARE.fullmatch(comparators[0][1])):
         operator = comparators[0][0]
@@ -105,4 +105,4 @@ def _spelling(text: str, interval: Interval) -> str:
     if readable and len(comparators) > 1:
         bounds = [read_alternative(operator + version) for operator, version, _ in comparators]
         readable = are_two_bounds([bound for bound in bounds if bound is not None])
-    return text if readable else str(interval)
+    return text if readable else spelled(interval)

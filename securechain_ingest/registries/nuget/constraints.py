@@ -10,8 +10,7 @@ wrong order for errors, and then all versions for allowed; and it wants numbers 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -19,6 +18,7 @@ from typing import Final, TypeAlias
 from univers.maven import Version as MavenVersion
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.kit.intervals import Bound, Interval, union
 from securechain_ingest.registries.nuget.versions import LABELS, VersionKey, version_key
 
 MAX_RANGE_LENGTH: Final = 1024
@@ -26,32 +26,9 @@ MAX_RANGE_LENGTH: Final = 1024
 _INTERVAL: Final = re.compile(r"([\[(])([^,\[\]()]*)(?:(,)([^,\[\]()]*))?([\])])")
 _FLOATING: Final = re.compile(rf"((?:[0-9]+\.){{0,3}})\*(-.*)?|([0-9.]+-)((?:{LABELS}\.?)?)\*", re.ASCII)
 
-_Place: TypeAlias = tuple[VersionKey, bool]
-"""Just below a version (False) or just above it (True)."""
-_End: TypeAlias = tuple[_Place, str]
-"""With the version's text."""
+_Range: TypeAlias = Interval[VersionKey]
 
-
-@dataclass(frozen=True, slots=True)
-class _Interval:
-    """The versions between two places; None: without end."""
-
-    low: _End | None = None
-    high: _End | None = None
-
-    @property
-    def is_single(self) -> bool:
-        return self.low is not None and self.high is not None and self.low[0][0] == self.high[0][0]
-
-    def __str__(self) -> str:
-        if self.low and self.is_single:
-            return f"[{self.low[1]}]"
-        low = ("(" if self.low[0][1] else "[") + self.low[1] if self.low else "("
-        high = self.high[1] + ("]" if self.high[0][1] else ")") if self.high else ")"
-        return f"{low}, {high}"
-
-
-_EVERYTHING: Final = _Interval()
+_EVERYTHING: Final[_Range] = Interval()
 
 
 @lru_cache(maxsize=32_768)
@@ -62,15 +39,21 @@ def constraints(declared: tuple[str, ...]) -> str:
     clients could not read that. `any` for no range and for what NuGet itself could not read.
     """
     try:
-        intervals = {_interval(text) for text in declared}
+        intervals = [_interval(text) for text in declared]
     except ValueError:
         return ANY
-    merged = _merge(sorted(intervals, key=lambda interval: (interval.low is not None, interval.low)))
-    readable = merged if _is_readable(merged) else [_Interval(merged[0].low)]
-    return ANY if _EVERYTHING in readable else ",".join(map(str, readable))
+    # The order in which groups declare them says nothing, so that it must not decide between `1.0` and `1.0.0`.
+    intervals.sort(key=lambda interval: interval.low.text if interval.low else "")
+    united = union(intervals, joins_touching=True)
+    readable = united if _is_readable(united) else [Interval(united[0].low)]
+    return ANY if _EVERYTHING in readable else ",".join(map(_printed, readable))
 
 
-def _interval(text: str) -> _Interval:
+def _printed(interval: _Range) -> str:
+    return interval.in_brackets(", ")
+
+
+def _interval(text: str) -> _Range:
     """What one declared range allows. Raises ValueError for what is none."""
     if len(text) > MAX_RANGE_LENGTH:
         raise ValueError(text[:MAX_RANGE_LENGTH])
@@ -78,54 +61,42 @@ def _interval(text: str) -> _Interval:
         return _EVERYTHING
     match = _INTERVAL.fullmatch(text.strip())
     if match is None:
-        return _Interval(low=_low(text, above=False))
+        return Interval(low=_low(text, is_above=False))
     opening, first, comma, second, closing = match.groups()
     if not comma:
         if (opening, closing) != ("[", "]") or not first.strip():
             raise ValueError(text)
         second = first
-    low = _low(first, above=opening == "(")
-    high = _end(second, above=closing == "]") if second.strip() else None
-    if low and high and low[0] >= high[0]:
+    low = _low(first, is_above=opening == "(")
+    high = _bound(second, is_above=closing == "]") if second.strip() else None
+    interval = Interval(low, high)
+    if interval.is_empty:
         raise ValueError(text)
-    return _Interval(low, high)
+    return interval
 
 
-def _low(text: str, *, above: bool) -> _End | None:
+def _low(text: str, *, is_above: bool) -> Bound[VersionKey] | None:
     floating = _FLOATING.fullmatch(text.strip())
     if floating is None:
-        return _end(text, above=above) if text.strip() else None
+        return _bound(text, is_above=is_above) if text.strip() else None
     numbers, prerelease, version, labels = floating.groups()
     if version is None:
-        return _end(f"{numbers}0" + ("-0" if prerelease else ""), above=False) if numbers else None
-    return _end(version + (f"{labels}0" if labels[-1:] in ("", ".") else labels), above=False)
+        return _bound(f"{numbers}0" + ("-0" if prerelease else ""), is_above=False) if numbers else None
+    return _bound(version + (f"{labels}0" if labels[-1:] in ("", ".") else labels), is_above=False)
 
 
-def _end(text: str, *, above: bool) -> _End:
+def _bound(text: str, *, is_above: bool) -> Bound[VersionKey]:
     version = text.strip().partition("+")[0]
     key = version_key(version)
     numbers, dash, labels = version.partition("-")
     plain = ".".join(str(int(label)) if label.isdigit() else label for label in labels.split("."))
-    return (key, above), numbers + dash + plain
+    return Bound(key, is_above, numbers + dash + plain)
 
 
-def _merge(intervals: Iterable[_Interval]) -> list[_Interval]:
-    """The union of intervals, sorted by their beginning, as disjoint ones."""
-    merged: list[_Interval] = []
-    for interval in intervals:
-        last = merged[-1] if merged else None
-        if last and (last.high is None or interval.low is None or interval.low[0] <= last.high[0]):
-            highs = [end for end in (last.high, interval.high) if end]
-            merged[-1] = _Interval(last.low, max(highs) if len(highs) == 2 else None)
-        else:
-            merged.append(interval)
-    return merged
-
-
-def _is_readable(intervals: Sequence[_Interval]) -> bool:
+def _is_readable(intervals: Sequence[_Range]) -> bool:
     """Whether Maven's order, which knows other labels, finds the ends in order; without labels the orders are one."""
     ends = [
-        end[1]
+        end.text
         for interval in intervals
         for end in ((interval.low,) if interval.is_single else (interval.low, interval.high))
         if end

@@ -9,14 +9,14 @@ they were declared.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Final, TypeAlias
 
 from packaging.specifiers import Specifier
 from packaging.version import InvalidVersion, Version
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.kit.intervals import Bound, Interval, gaps, intersection
 
 MAX_CLAUSES: Final = 64
 """More than any real requirement has; beyond, the cost of intersecting them would be its author's to choose."""
@@ -25,16 +25,9 @@ _LOWEST: Final = ">=0.dev0"
 """True of every version: the clients take several exclusions without a bound for nothing at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    version: Version
-    inclusive: bool
-    clause: str
-    position: int
-    """Of the clause in the declaration."""
+_Interval: TypeAlias = Interval[Version]
 
-
-_Interval: TypeAlias = tuple[_Bound | None, _Bound | None]
+_EVERYTHING: Final[_Interval] = Interval()
 
 
 def constraints(declared: tuple[str, ...]) -> str:
@@ -58,15 +51,18 @@ def _constraints(declared: tuple[str, ...]) -> str:
         for position, specifier in enumerate(known)
         if specifier.operator == "!=" and not specifier.version.endswith(".*")
     }
-    stated = [_intervals(specifier, position) for position, specifier in enumerate(known)]
-    allowed: list[_Interval] = [(None, None)]
-    for intervals in stated:
-        allowed = _intersection(allowed, intervals)
+    stated = [_intervals(specifier) for specifier in known]
+    allowed = reduce(intersection, stated, [_EVERYTHING])
+    # Each bound stands where it was declared first.
+    positions: dict[str, int] = {}
+    for position, intervals in enumerate(stated):
+        for bound in (bound for interval in intervals for bound in interval.comparators()):
+            positions.setdefault(bound, position)
     # Impossible: every clause stands, for people to see.
     bounds = _clauses(allowed or [interval for intervals in stated for interval in intervals])
+    clauses = excluded | {clause: positions[bound] for clause, bound in bounds.items()}
     if len(excluded) > 1 and not bounds:
-        bounds = {_LOWEST: -1}
-    clauses = excluded | bounds
+        clauses[_LOWEST] = -1
     return ", ".join(sorted(clauses, key=lambda clause: clauses[clause])) or ANY
 
 
@@ -84,29 +80,30 @@ def _is_exact(specifier: Specifier) -> bool:
     return specifier.operator == "===" or (specifier.operator == "==" and not specifier.version.endswith(".*"))
 
 
-def _intervals(specifier: Specifier, position: int) -> list[_Interval]:
+def _intervals(specifier: Specifier) -> list[_Interval]:
+    """The versions that a specifier allows; for one that only excludes a single version, all of them."""
     operator, text = specifier.operator, specifier.version
     if text.endswith(".*"):
         start = text.removesuffix(".*")
-        end = _successor(Version(start).epoch, Version(start).release)
-        if operator == "==":
-            return [(_lower(">=", start, position), _upper("<", end, position))]
-        return [(None, _upper("<", start, position)), (_lower(">=", end, position), None)]
+        version = Version(start)
+        series = Interval(_below(start), _below(_successor(version.epoch, version.release)))
+        return [series] if operator == "==" else gaps([series])
     match operator:
         case "~=":
             version = Version(text)
-            end = _successor(version.epoch, version.release[:-1])
-            return [(_lower(">=", text, position), _upper("<", end, position))]
-        case ">=" | ">":
-            return [(_lower(operator, text, position), None)]
-        case "<=" | "<":
-            return [(None, _upper(operator, text, position))]
+            return [Interval(_below(text), _below(_successor(version.epoch, version.release[:-1])))]
+        case ">=":
+            return [Interval(low=_below(text))]
+        case ">":
+            return [Interval(low=_above(text))]
+        case "<=":
+            return [Interval(high=_above(text))]
+        case "<":
+            return [Interval(high=_below(text))]
         case "==" | "===":
-            return [
-                (_Bound(Version(text), True, f"=={text}", position), _Bound(Version(text), True, f"=={text}", position))
-            ]
+            return [Interval(_below(text), _above(text))]
         case _:
-            return [(None, None)]
+            return [_EVERYTHING]
 
 
 def _successor(epoch: int, release: tuple[int, ...]) -> str:
@@ -115,46 +112,22 @@ def _successor(epoch: int, release: tuple[int, ...]) -> str:
     return f"{epoch}!{text}" if epoch else text
 
 
-def _lower(operator: str, text: str, position: int) -> _Bound:
-    return _Bound(Version(text), operator == ">=", f"{operator}{text}", position)
+def _below(text: str) -> Bound[Version]:
+    return Bound(Version(text), False, text)
 
 
-def _upper(operator: str, text: str, position: int) -> _Bound:
-    return _Bound(Version(text), operator == "<=", f"{operator}{text}", position)
+def _above(text: str) -> Bound[Version]:
+    return Bound(Version(text), True, text)
 
 
-def _intersection(some: Iterable[_Interval], others: Iterable[_Interval]) -> list[_Interval]:
-    others = list(others)
-    both = [(_highest(low, low2), _lowest(high, high2)) for low, high in some for low2, high2 in others]
-    return [interval for interval in both if not _is_empty(interval)]
-
-
-def _highest(one: _Bound | None, other: _Bound | None) -> _Bound | None:
-    if one is None or other is None:
-        return one or other
-    return max(one, other, key=lambda bound: (bound.version, not bound.inclusive))
-
-
-def _lowest(one: _Bound | None, other: _Bound | None) -> _Bound | None:
-    if one is None or other is None:
-        return one or other
-    return min(one, other, key=lambda bound: (bound.version, bound.inclusive))
-
-
-def _is_empty(interval: _Interval) -> bool:
-    low, high = interval
-    if low is None or high is None or low.version < high.version:
-        return False
-    return low.version > high.version or not (low.inclusive and high.inclusive)
-
-
-def _clauses(intervals: Iterable[_Interval]) -> dict[str, int]:
-    """The clause of each bound and its place."""
-    clauses: dict[str, int] = {}
-    for low, high in intervals:
-        if low is not None and high is not None and low.version == high.version:
+def _clauses(intervals: Iterable[_Interval]) -> dict[str, str]:
+    """The clauses that spell intervals out, each with the bound that it is about."""
+    clauses: dict[str, str] = {}
+    for interval in intervals:
+        bounds = interval.comparators()
+        if interval.low is not None and interval.is_single:
             # The clients take `>=1.0, <=1.0` for everything.
-            clauses["==" + low.clause.lstrip("<>=")] = low.position
+            clauses[f"=={interval.low.text}"] = bounds[0]
         else:
-            clauses |= {bound.clause: bound.position for bound in (low, high) if bound is not None}
+            clauses |= zip(bounds, bounds, strict=True)
     return clauses

@@ -13,12 +13,12 @@ not meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Final
 
 from securechain_ingest.model import ANY
+from securechain_ingest.registries.kit.intervals import Bound, Interval
 from securechain_ingest.registries.rubygems.versions import (
     VERSION_PATTERN,
     VersionKey,
@@ -48,21 +48,27 @@ class _Clause:
     def __str__(self) -> str:
         return f"{self.operator} {self.version}"
 
-    def allows(self, key: VersionKey) -> bool:
-        """For a `~>`, only its lower bound; `_bounds` gives the other one."""
+    @property
+    def interval(self) -> Interval[VersionKey]:
+        """The versions that it allows; of one that only excludes a version, all of them."""
+        below, above = Bound(self.key, False, self.version), Bound(self.key, True, self.version)
         match self.operator:
             case "=":
-                return key == self.key
-            case "!=":
-                return key != self.key
+                return Interval(below, above)
+            case ">=":
+                return Interval(low=below)
             case ">":
-                return key > self.key
-            case "<":
-                return key < self.key
+                return Interval(low=above)
             case "<=":
-                return key <= self.key
+                return Interval(high=above)
+            case "<":
+                return Interval(high=below)
+            case "~>":
+                # `< 2.a` is below 2 and below its pre-releases.
+                end = f"{next_series(self.version)}.a"
+                return Interval(below, Bound(version_key(end), False, end))
             case _:
-                return key >= self.key
+                return Interval()
 
 
 @lru_cache(maxsize=65_536)
@@ -106,34 +112,21 @@ def _is_read_right(clauses: list[_Clause]) -> bool:
 
 
 def _spelled_out(clauses: list[_Clause]) -> str:
-    bounds = [bound for clause in clauses for bound in _bounds(clause)]
-    exact = [clause for clause in clauses if clause.operator == "="]
-    lows = [bound for bound in bounds if bound.operator[0] == ">"]
-    highs = [bound for bound in bounds if bound.operator[0] == "<"]
-    low = max(lows, key=lambda bound: (bound.key, bound.operator == ">"), default=None)
-    high = min(highs, key=lambda bound: (bound.key, bound.operator == "<="), default=None)
-    if low and high and low.key == high.key and (low.operator, high.operator) == (">=", "<="):
-        exact.append(_Clause("=", low.version, low.key))
-    if exact:
-        return str(exact[0]) if all(bound.allows(exact[0].key) for bound in bounds) else NOTHING
-    if low and high and low.key >= high.key:
+    allowed = reduce(Interval.__and__, (clause.interval for clause in clauses))
+    excluded = [clause for clause in clauses if clause.operator == "!="]
+    if allowed.is_empty:
         return NOTHING
-    kept = _kept(clauses, low, high)
-    excluded = [bound for bound in bounds if bound.operator == "!="]
-    return ", ".join(map(str, [*(kept or [_parse(EVERYTHING)]), *excluded]))
+    if allowed.low is not None and allowed.is_single:
+        if any(clause.key == allowed.low.key for clause in excluded):
+            return NOTHING
+        exact = next((clause.version for clause in clauses if clause.operator == "="), allowed.low.text)
+        return f"= {exact}"
+    return ", ".join([*_bounds(clauses, allowed), *map(str, excluded)])
 
 
-def _bounds(clause: _Clause) -> Iterable[_Clause]:
-    """The clause, and of `~> 1.4` its two ends; `< 2.a` is below 2 and below its pre-releases."""
-    if clause.operator != "~>":
-        return [clause]
-    end = f"{next_series(clause.version)}.a"
-    return [_Clause(">=", clause.version, clause.key), _Clause("<", end, version_key(end))]
-
-
-def _kept(clauses: list[_Clause], low: _Clause | None, high: _Clause | None) -> list[_Clause]:
+def _bounds(clauses: list[_Clause], allowed: Interval[VersionKey]) -> list[str]:
     """The two ends, or the one declared clause that has both."""
     for clause in clauses:
-        if clause.operator == "~>" and not is_prerelease(clause.version) and _bounds(clause) == [low, high]:
-            return [clause]
-    return [bound for bound in (low, high) if bound]
+        if clause.operator == "~>" and not is_prerelease(clause.version) and clause.interval == allowed:
+            return [str(clause)]
+    return allowed.comparators(" ") or [EVERYTHING]

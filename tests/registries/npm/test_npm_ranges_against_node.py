@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from securechain_ingest.registries.kit.semver import version_key
-from securechain_ingest.registries.kit.semver_ranges import Interval
 from securechain_ingest.registries.npm.constraints import constraints
 from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
 
@@ -54,12 +53,9 @@ def we_read(text: str) -> list[str] | None:
     except ValueError:
         return None
     read = [alternative for alternative in alternatives if alternative is not None]
-    return [version for version in _VERSIONS if any(admits(each, version) for each in read)] if read else None
-
-
-def admits(interval: Interval, version: str) -> bool:
-    place = (version_key(version), False)
-    return (interval.low is None or interval.low[0] <= place) and (interval.high is None or place < interval.high[0])
+    return (
+        [version for version in _VERSIONS if any(each.holds(version_key(version)) for each in read)] if read else None
+    )
 
 
 def test_an_odd_range_admits_what_node_semver_admits_or_is_none_there_either() -> None:
