@@ -22,6 +22,7 @@ REQUIRE_ALL = bool(os.environ.get("TESTS_REQUIRE_ALL"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-messages", type=int, default=120, help="how many messages the chaos test sends")
+    parser.addoption("--chaos-kills", type=int, default=4, help="behind how many effects of a message; 0: of all")
     parser.addoption("--chaos-seed", type=int, default=1, help="what the chaos test does, repeated by the same number")
     parser.addoption("--soak-rounds", type=int, default=3, help="how often the soak test kills its daemons")
     parser.addoption("--soak-seed", type=int, default=1, help="what the soak test does, repeated by the same number")

@@ -9,7 +9,7 @@ import sys
 import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +50,8 @@ class Server:
         self.latency_s = latency_s
         self.connections: set[Connection] = set()
         self.requests: list[Recorded] = []
+        self.answered: Callable[[str], None] | None = None
+        """Is told the path of each request that is answered, from the server's thread."""
         self._keep_requests = keep_requests
         self._counters: dict[str, Counter[str]] = {}
         self._world = world
@@ -88,6 +90,8 @@ class Server:
     def record(self, request: Request, resource: Resource, status: int, bytes_sent: int) -> None:
         if request.endpoint == CONTROL:
             return
+        if self.answered is not None:
+            self.answered(request.target)
         self._count("requests", request.endpoint)
         self._count("bytes", request.endpoint, bytes_sent)
         self._count("statuses", str(status))

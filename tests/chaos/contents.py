@@ -1,0 +1,60 @@
+"""Everything that the stores hold, so that two ways to the same end can be compared."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import date, datetime
+from typing import Any
+
+import redis
+from neo4j.time import Date, DateTime
+
+from securechain_ingest.queue.keys import Keys
+from tests.end_to_end.graph_contents import GraphReader
+from tests.queue_contents import ECOSYSTEMS, messages_pending, messages_waiting
+
+_ENDS = "coalesce(a.purl, a.name, ''), coalesce(b.purl, b.name, '')"
+
+
+def whole_graph(reader: GraphReader) -> Counter[str]:
+    """Every node and every relationship with all its properties; of a time only that there is one."""
+    found: Counter[str] = Counter()
+    for row in reader.rows("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties"):
+        found[_text(sorted(row["labels"]), row["properties"])] += 1
+    for row in reader.rows(
+        f"MATCH (a)-[r]->(b) RETURN type(r) AS kind, [{_ENDS}] AS ends, properties(r) AS properties"
+    ):
+        found[_text(row["kind"], row["ends"], row["properties"])] += 1
+    return found
+
+
+def _text(*parts: Any) -> str:
+    return json.dumps(parts, sort_keys=True, default=_time)
+
+
+def _time(value: Any) -> str:
+    assert isinstance(value, DateTime | Date | datetime | date), value
+    return "a time"
+
+
+def left_over(queue: redis.Redis, stream: str) -> list[str]:
+    """What must not be in Redis when all messages have come to their end, of every key that the queue has."""
+    keys = Keys(stream)
+    names: Any = queue.keys(f"{stream}*")
+    kept = {keys.submissions, keys.dead_letters, keys.counters, keys.run_counts, keys.daemons, keys.cursors}
+    kept |= {key for name in ECOSYSTEMS for key in (*keys.lanes(name), keys.shares(name))}
+    # Turns at an endpoint and what daemons share of the schedules are no message's.
+    passed_over = (keys.rate(""), keys.schedules(""))
+    found = sorted(name for name in names if name not in kept and not name.startswith(passed_over))
+    if waiting := messages_waiting(queue, stream):
+        found.append(f"{waiting} messages")
+    if pending := messages_pending(queue, stream):
+        found.append(f"{pending} pending entries")
+    return found
+
+
+def run_counts(queue: redis.Redis, stream: str) -> dict[str, int]:
+    """What became of the messages of runs; words whose count is 0 are left out."""
+    held: Any = queue.hgetall(Keys(stream).run_counts)
+    return {word: int(count) for word, count in held.items() if int(count)}
