@@ -287,13 +287,17 @@ class Reader:
             await self._well(entry, ecosystem)
         elif answer is not None and answer.endpoint == ecosystem.endpoint:
             pause_s = answer.pause_s
-            package = entry.mark or entry.origin_id
+            package = entry.message.package.lower()
             self._failing.add(ecosystem.name)
             is_open = await self._outage.insist(
                 lambda: self._breakers.failed(
                     ecosystem.endpoint, package, failure.reason, is_probe=entry.is_probe, pause_s=pause_s
                 )
             )
+            if is_open and entry.is_probe:
+                # Behind the others, so that the next probe is another message.
+                await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_try=False))
+                return
             if is_open:
                 await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
                 return

@@ -21,7 +21,9 @@ _DUE_AT_ONCE: Final = 20
 
 # A stopped lane is not read and its pending entries are not claimed. Otherwise, in this order: what waits for its next
 # try and is due goes back into its lane; what silent consumers have left is claimed; `asked` is read; then whichever
-# other lane has had least of its share. A lane that was empty does not save up its share meanwhile.
+# other lane has had least of its share. A lane that was empty does not save up its share meanwhile. A probe is taken in
+# the other order: what has just failed says less than what has not been asked yet, and a few packages that always fail
+# would else keep the lanes shut for all.
 _TAKE: Final = Script(
     NOW_MS
     + """
@@ -47,16 +49,19 @@ local function take(lane, id, fields, deliveries, claimed)
 end
 local function room(lane) return lane == 1 and any or math.min(any, others) end
 
-for lane, stream in ipairs(streams) do
-    for _, token in ipairs(redis.call('ZRANGEBYSCORE', retries[lane], '-inf', now, 'LIMIT', 0, due_at_once)) do
-        local payload = redis.call('HGET', payloads[lane], token)
-        if payload then redis.call('XADD', stream, '*', unpack(cmsgpack.unpack(payload))) end
-        redis.call('ZREM', retries[lane], token)
-        redis.call('HDEL', payloads[lane], token)
+local function wake(count)
+    for lane, stream in ipairs(streams) do
+        for _, token in ipairs(redis.call('ZRANGEBYSCORE', retries[lane], '-inf', now, 'LIMIT', 0, count)) do
+            local payload = redis.call('HGET', payloads[lane], token)
+            if payload then redis.call('XADD', stream, '*', unpack(cmsgpack.unpack(payload))) end
+            redis.call('ZREM', retries[lane], token)
+            redis.call('HDEL', payloads[lane], token)
+        end
     end
 end
 
-if claims == '1' then
+local function claim()
+    if claims ~= '1' then return end
     for lane, stream in ipairs(streams) do
         if room(lane) > 0 then
             local found = redis.call('XAUTOCLAIM', stream, group, consumer, lease_ms, '0-0', 'COUNT', room(lane))[2]
@@ -75,8 +80,9 @@ local function read(lane, count)
     return #answer[1][2]
 end
 
-if room(1) > 0 then read(1, room(1)) end
-if room(2) > 0 then
+local function read_all()
+    if room(1) > 0 then read(1, room(1)) end
+    if room(2) <= 0 then return end
     local had, least = {}, tonumber(redis.call('HGET', shares, 'least') or 0)
     for lane = 2, #streams do
         had[lane] = math.max(tonumber(redis.call('HGET', shares, lanes[lane]) or 0), least)
@@ -96,6 +102,19 @@ if room(2) > 0 then
         end
     end
     if changed then redis.call('HSET', shares, 'least', least) end
+end
+
+if is_probe == 1 then
+    read_all()
+    if #taken == 0 then
+        wake(1)
+        read_all()
+    end
+    if #taken == 0 then claim() end
+else
+    wake(due_at_once)
+    claim()
+    read_all()
 end
 if is_probe == 1 and #taken > 0 then redis.call('HSET', breaker, 'open_until', now + tonumber(probe_ms)) end
 return {'open', is_probe, taken, redis.call('HLEN', breaker)}

@@ -227,7 +227,7 @@ class _Chunks:
     def kinds(self, data: bytes) -> list[int]:
         """The signatures of the messages that end in `data`."""
         self._held += data
-        found = []
+        found: list[int] = []
         if self._skip:
             if len(self._held) < self._skip:
                 return found

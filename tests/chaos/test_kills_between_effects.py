@@ -34,10 +34,10 @@ from tests.chaos.effects import Effects
 from tests.end_to_end.conftest import dead_letters, settled
 from tests.end_to_end.graph_contents import GraphReader
 from tests.graph.builders import version, write
-from tests.queue.running import until
 from tests.queue_contents import ECOSYSTEMS
 from tests.registry_server import Fault, Kind, Server, World, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
+from tests.waiting import until
 
 QUEUE = QueueSettings(retry_base_s=0.001, retry_max_s=0.002, max_deliveries=20).model_copy(update={"lease_s": 0.3})
 RUN = "submission-1"

@@ -162,6 +162,16 @@ async def test_one_package_that_always_fails_does_not_open_the_breaker(redis: Re
     assert letter["attempts"] == "20"
 
 
+async def test_one_package_that_many_ask_for_counts_once(redis: Redis, queue: QueueSettings) -> None:
+    async def act(entry: Entry) -> Outcome:
+        raise broken()
+
+    await add(redis, queue.stream, *(["bad"] * 2 * FAILURES), *(["Bad"] * FAILURES))
+    async with running(redis, queue, Recorder(act)):
+        await until(lambda: is_idle(redis, queue))
+    assert not await is_open(redis, queue)
+
+
 async def test_a_success_between_failures_keeps_the_breaker_closed(redis: Redis, queue: QueueSettings) -> None:
     breakers = Breakers(redis, Keys(queue.stream))
     for round_ in range(3):
@@ -210,3 +220,54 @@ async def test_a_probe_that_died_with_its_daemon_is_followed_by_another(redis: R
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: sorted(handler.packages) == ["b", "c"])
+
+
+async def test_packages_that_always_fail_do_not_take_every_probe_from_those_that_are_well(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    """Once they have opened the breaker among themselves, whoever comes later is the next probe, and closes it."""
+
+    async def act(entry: Entry) -> Outcome:
+        if entry.message.package.startswith("bad"):
+            raise broken()
+        return Outcome()
+
+    queue = queue.model_copy(update={"max_deliveries": 100})
+    handler = Recorder(act)
+    bad = [f"bad-{number}" for number in range(2 * FAILURES)]
+    await add(redis, lane_of(queue, Lane.CHANGED), *bad)
+    async with running(redis, queue, handler) as reader:
+        await until(lambda: is_open(redis, queue))
+        for number in range(3):
+            await until(lambda: reader.in_flight == 0)
+            asked = len(handler.entries)
+            await add(redis, queue.stream, f"well-{number}")
+            await until(lambda: is_waiting_in_its_lane(redis, queue))
+            await end_of_pause(redis, queue)
+            await until(lambda asked=asked: len(handler.entries) > asked)
+            assert handler.packages[asked] == f"well-{number}"
+            await until(lambda: is_open(redis, queue))
+
+
+async def test_each_probe_that_fails_is_followed_by_another_message(redis: Redis, queue: QueueSettings) -> None:
+    async def act(entry: Entry) -> Outcome:
+        raise unreachable()
+
+    handler = Recorder(act)
+    packages = [f"p-{number}" for number in range(20)]
+    await add(redis, lane_of(queue), *packages)
+    async with running(redis, queue, handler, places=FAILURES) as reader:
+        await until(lambda: is_open(redis, queue))
+        await until(lambda: reader.in_flight == 0)
+        began = len(handler.entries)
+        for number in range(1, 9):
+            await end_of_pause(redis, queue)
+            await until(lambda number=number: len(handler.entries) == began + number)
+            await until(lambda: reader.in_flight == 0)
+    probes = handler.packages[began:]
+    assert len(set(probes)) == len(probes)
+
+
+async def is_waiting_in_its_lane(redis: Redis, queue: QueueSettings) -> bool:
+    [group] = await redis.xinfo_groups(lane_of(queue))
+    return bool(group["lag"])
