@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.configuration import load
-from securechain_ingest.daemon import queue_ecosystem
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.reader import Reader
+from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.service import build_service
 from securechain_ingest.settings import QueueSettings
 from tests.stores import AdvisoryTarget, GraphTarget
@@ -60,7 +60,7 @@ async def daemon_here(
             stores.redis,
             queue,
             configuration.workers,
-            [queue_ecosystem(registry.ecosystem) for registry in service.registries.values()],
+            ECOSYSTEMS,
             service.worker.handle,
             service.worker.link_known,
             Progress(lambda: 600.0),
