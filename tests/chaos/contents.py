@@ -44,8 +44,8 @@ def left_over(queue: redis.Redis, stream: str) -> list[str]:
     names: Any = queue.keys(f"{stream}*")
     kept = {keys.submissions, keys.dead_letters, keys.counters, keys.run_counts, keys.daemons, keys.cursors}
     kept |= {key for name in ECOSYSTEMS for key in (*keys.lanes(name), keys.shares(name))}
-    # Turns at an endpoint and what daemons share of the schedules are no message's.
-    passed_over = (keys.rate(""), keys.schedules(""))
+    kept |= {keys.schedules(what) for what in ("ticks", "overrides")}
+    passed_over = (keys.rate(""),)  # Turns at an endpoint are no message's.
     found = sorted(name for name in names if name not in kept and not name.startswith(passed_over))
     if waiting := messages_waiting(queue, stream):
         found.append(f"{waiting} messages")

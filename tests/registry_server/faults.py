@@ -50,6 +50,11 @@ class Fault:
     body: bytes = b""
     keeps_digest: bool = False
     pause_s: float = 0.1
+    endpoint: str | None = None
+    """The only one that it applies to; None: to all."""
+
+    def meets(self, request: Request) -> bool:
+        return self.endpoint in (None, request.endpoint) and fnmatchcase(request.path, self.path)
 
 
 class Faults:
@@ -73,7 +78,7 @@ class Faults:
             return None
         with self._lock:
             for position, (fault, left) in enumerate(self._rules):
-                if fnmatchcase(request.path, fault.path):
+                if fault.meets(request):
                     if left == 1:
                         del self._rules[position]
                     elif left is not None:
