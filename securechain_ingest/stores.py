@@ -16,7 +16,7 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
 from securechain_ingest.errors import ConfigError, NoDaemon, StoreError
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.runs.records import RunStore
+from securechain_ingest.runs.store import RunStore
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
 ALL_STORES = frozenset({REDIS, GRAPH, VULNERABILITIES})

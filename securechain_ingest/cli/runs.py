@@ -64,28 +64,28 @@ def show_command(
 
 
 async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[str, Any]]:
-    from securechain_ingest.runs.settled import NONE, settled_counts
+    from securechain_ingest.runs.counts import NONE, run_counts
     from securechain_ingest.stores import connect, of_running_daemon
 
     async with connect(of_running_daemon(settings), settings) as stores:
-        counts = await settled_counts(stores.redis, settings.queue.stream)
+        counts = await run_counts(stores.redis, settings.queue.stream)
         return [_plain(record, counts.get(record.id, NONE)) for record in await stores.runs.newest(limit, job=job)]
 
 
 async def _run(settings: Settings, run_id: str) -> dict[str, Any] | None:
-    from securechain_ingest.runs.settled import NONE, settled_counts
+    from securechain_ingest.runs.counts import NONE, run_counts
     from securechain_ingest.stores import connect, of_running_daemon
 
     async with connect(of_running_daemon(settings), settings) as stores:
         record = await stores.runs.get(run_id)
-        counts = await settled_counts(stores.redis, settings.queue.stream)
+        counts = await run_counts(stores.redis, settings.queue.stream)
     return None if record is None else _plain(record, counts.get(run_id, NONE))
 
 
 def _plain(record: Any, counts: Any) -> dict[str, Any]:
-    from securechain_ingest.runs.settled import merged_metrics
+    from securechain_ingest.runs.counts import completed_metrics
 
-    metrics = {name: _whole(value) for name, value in merged_metrics(record, counts).items()}
+    metrics = {name: _whole(value) for name, value in completed_metrics(record, counts).items()}
     fields: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=metrics))
     plain = {**fields.pop("more"), **fields}
     return {key: _iso(value) if isinstance(value, datetime) else value for key, value in plain.items()}

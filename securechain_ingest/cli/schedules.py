@@ -23,7 +23,7 @@ from securechain_ingest.settings import JOBS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from securechain_ingest.runs.records import RunRecord
+    from securechain_ingest.runs import Run
     from securechain_ingest.schedules.board import Board, State
     from securechain_ingest.schedules.ticks import Schedule
 
@@ -81,9 +81,8 @@ def run_command(
 
     Prints the id of the run, which `runs show` takes; a run that was asked for and has not begun is this one, too.
     """
+    from securechain_ingest.runs import new_run_id, utc_now
     from securechain_ingest.schedules.board import Request
-    from securechain_ingest.schedules.execution import new_run_id
-    from securechain_ingest.schedules.recorder import utc_now
 
     settings = load_settings(config, state_dir)
     known = known_job(job, "JOB")
@@ -106,8 +105,8 @@ async def _rows(settings: Settings) -> list[dict[str, Any]]:
     return [_row(job, schedules[job], state, last[job]) for job in JOBS]
 
 
-def _row(job: str, schedule: Schedule, state: State, last: list[RunRecord]) -> dict[str, Any]:
-    from securechain_ingest.schedules.recorder import utc_now
+def _row(job: str, schedule: Schedule, state: State, last: list[Run]) -> dict[str, Any]:
+    from securechain_ingest.runs import utc_now
     from securechain_ingest.schedules.ticks import next_tick
 
     enabled = state.overrides.get(job, schedule.enabled)
@@ -122,7 +121,7 @@ def _row(job: str, schedule: Schedule, state: State, last: list[RunRecord]) -> d
         "last_run_at": _in_zone(last[0].started_at, schedule.timezone) if last else None,
         "last_run": last[0].id if last else None,
         "last_outcome": last[0].outcome if last else None,
-        "running": job in state.marks,
+        "running": job in state.under_way,
         "requested": job in state.requests,
     }
 

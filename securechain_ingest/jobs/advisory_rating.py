@@ -118,7 +118,6 @@ class AdvisoryRating:
                         pipeline.sadd(then, *members)
                     pipeline.srem(key, *members)
                     await pipeline.execute()
-            await run.report()
 
     async def _members(self, key: str) -> list[Any]:
         with store_errors():

@@ -285,7 +285,6 @@ class AdvisorySync:
             self._report_unreadable(f"{identifier}: {reason}", run)
         run.metrics["advisories_read"] += len(records)
         run.metrics["advisories_written"] += written.count
-        await run.report()
 
     def _report_lines(self, found: Modified, run: Run) -> None:
         for reason in found.unreadable[:MAX_SENTENCES]:

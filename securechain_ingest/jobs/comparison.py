@@ -155,7 +155,6 @@ async def _compare(
         await _keep_place(place, run, listing, number + 1)
         run.metrics["names_compared"] += len(entries)
         run.metrics["errors"] += len(entries) - len(found)
-        await run.report()
         if run.metrics["names_compared"] >= next_line:
             next_line += place.feeds.progress_every
             logger.info("names_compared", job=run.job, **run.metrics)

@@ -85,7 +85,6 @@ async def whole_listing(
             held |= {"position": page.position, "pages": str(pages), "names": str(names)}
             await _add(redis, key, page.packed, held)
             run.metrics["names_listed"] = names
-            await run.report()
         held["complete"] = datetime.now(UTC).isoformat()
         with store_errors():
             await redis.hset(key, mapping=held)

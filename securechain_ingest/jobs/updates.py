@@ -68,7 +68,6 @@ async def _follow(place: Registered, cursors: Cursors, run: Run, cursor: str) ->
         run.cursor_after = page.cursor
         if not removals:
             await cursors.move(place.registry.ecosystem.name, page.cursor, run.id)
-        await run.report()
     if removals and run.cursor_after is not None:
         await place.submit(removals, run)
         await cursors.move(place.registry.ecosystem.name, run.cursor_after, run.id)

@@ -80,7 +80,7 @@ class Keys:
 
     @property
     def run_counts(self) -> str:
-        """Hash: what became of the messages of each run: `<run>:<word>` (`runs.settled` names the words)."""
+        """Hash: what became of the messages of each run: `<run>:<word>` (`runs.counts` names the words)."""
         return f"{self.stream}-run-counts"
 
     def outcomes(self, run: str) -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from time import monotonic
 
 import anyio
 import structlog
@@ -16,164 +12,121 @@ from redis.exceptions import RedisError
 
 from securechain_ingest.errors import IngestError
 from securechain_ingest.http.metering import Meter, metered
-from securechain_ingest.runs import Job, Run
-from securechain_ingest.runs.records import Outcome, RunRecord, Trigger
-from securechain_ingest.runs.settled import settled_at_once
+from securechain_ingest.runs import Job, Outcome, Run, as_json
+from securechain_ingest.runs.counts import settled_at_once
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
 
 logger = structlog.get_logger(__name__)
 
+SAVE_EVERY_S = 5.0
+"""How often the progress of a run is saved, in seconds, if there is any."""
+
 _LAST_WORDS_S = 5.0
-"""How long a run that is interrupted may take to say so."""
+"""How long a run that is interrupted may take to say so, in seconds."""
 
 
-def new_run_id(now: datetime) -> str:
-    """Unique, sorted by time, and free of colons."""
-    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}-{secrets.token_hex(3)}"
-
-
-def new_record(
-    job: str,
-    trigger: Trigger,
-    now: datetime,
-    *,
-    run_id: str | None = None,
-    scheduled_for: datetime | None = None,
-    options: Mapping[str, str] | None = None,
-    resumes: str | None = None,
-    breakdowns: int = 0,
-) -> RunRecord:
-    """The record of a run of this process that begins now."""
-    return RunRecord(
-        id=run_id or new_run_id(now),
-        job=job,
-        trigger=trigger,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        started_at=now,
-        scheduled_for=scheduled_for,
-        options=options or {},
-        resumes=resumes,
-        breakdowns=breakdowns,
-    )
-
-
+@dataclass
 class Execution:
-    """A run whose lease is held already. Losing the lease cancels the job, and so does cancelling `run`."""
+    """A run whose lease is held already. Losing the lease cancels the job, and so does cancelling `perform`."""
 
-    def __init__(
-        self,
-        job: Job,
-        record: RunRecord,
-        board: Board,
-        recorder: Recorder,
-        lease_s: float,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._job = job
-        self._record = record
-        self._board = board
-        self._recorder = recorder
-        self._lease_s = lease_s
-        self._now = now
-        self._run = Run(record.id, record.job, record.options, save=self._save)
-        self._meter = Meter()
-        self._over = False
-        """Whether the end has been written down; nothing that comes after it changes that."""
+    run: Run
+    job: Job
+    board: Board
+    recorder: Recorder
+    lease_s: float
+    now: Callable[[], datetime]
+    _meter: Meter = field(default_factory=Meter)
+    _has_ended: bool = False
+    """Whether the end has been written down; nothing that comes after it changes that."""
 
-    async def run(self) -> None:
-        """Do the job. Raises nothing: how it ended stands in the log and in the record."""
-        record = self._record
-        logger.info("job_started", job=record.job, run=record.id, trigger=record.trigger)
-        with anyio.CancelScope(deadline=anyio.current_time() + self._lease_s) as leased:
+    async def perform(self) -> None:
+        """Do the job. No failure of the job is raised: how it ended stands in the log and in the record."""
+        run = self.run
+        logger.info("job_started", job=run.job, run=run.id, trigger=run.trigger)
+        with anyio.CancelScope(deadline=anyio.current_time() + self.lease_s) as leased:
             try:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._renew, leased, name=f"lease {record.job}")
-                    await self._recorder.progress(record)
+                    group.start_soon(self._renew, leased, name=f"lease {run.job}")
+                    await self.recorder.save(run)
+                    group.start_soon(self._save_progress, name=f"progress {run.job}")
                     with metered() as self._meter:
-                        ending = await self._outcome()
-                    await self._end(ending)
+                        ended = await self._outcome()
+                    await self._end(ended)
                     group.cancel_scope.cancel()
             except anyio.get_cancelled_exc_class():
-                if self._over:
-                    raise
-                with anyio.move_on_after(_LAST_WORDS_S, shield=True):
-                    await self._interrupted(lost=leased.cancel_called or leased.deadline <= anyio.current_time())
+                if not self._has_ended:
+                    with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+                        await self._interrupted(lost=leased.cancel_called or leased.deadline <= anyio.current_time())
                 raise
 
-    async def _outcome(self) -> RunRecord:
-        started = monotonic()
+    async def _outcome(self) -> Run:
+        run, started_at = self.run, anyio.current_time()
         try:
-            await self._job(self._run)
+            await self.job(run)
         except IngestError as error:
-            logger.warning("job_failed", job=self._run.job, run=self._run.id, kind=error.kind, reason=str(error))
-            return self._ending("failed", str(error), error.kind)
+            logger.warning("job_failed", job=run.job, run=run.id, kind=error.kind, reason=str(error))
+            return self._ended("failed", str(error), error.kind)
         except Exception as error:
             # A fault of one job must not end the daemon, which serves others.
-            logger.exception("job_failed", job=self._run.job, run=self._run.id, kind="internal")
-            return self._ending("failed", f"{type(error).__name__}: {error}", "internal")
-        logger.info(
-            "job_finished",
-            job=self._run.job,
-            run=self._run.id,
-            seconds=round(monotonic() - started, 1),
-            **self._run.metrics,
-        )
-        return self._ending("succeeded")
+            logger.exception("job_failed", job=run.job, run=run.id, kind="internal")
+            return self._ended("failed", f"{type(error).__name__}: {error}", "internal")
+        seconds = round(anyio.current_time() - started_at, 1)
+        logger.info("job_finished", job=run.job, run=run.id, seconds=seconds, **run.metrics)
+        return self._ended("succeeded")
 
-    async def _end(self, ending: RunRecord) -> None:
-        """First the record, then the lease: a run without an end is one that somebody resumes."""
-        self._over = True
-        with anyio.move_on_after(max(_LAST_WORDS_S, self._lease_s), shield=True):
-            await self._recorder.ended(ending)
+    async def _end(self, ended: Run) -> None:
+        """First the record is stored, then the lease is given up: a run without an end is one that somebody resumes."""
+        self._has_ended = True
+        with anyio.move_on_after(max(_LAST_WORDS_S, self.lease_s), shield=True):
+            await self.recorder.save(ended)
             while True:
                 try:
-                    await self._board.end(self._record)
+                    await self.board.end(self.run)
                 except RedisError:
-                    await anyio.sleep(min(1.0, self._lease_s / 10))
+                    await anyio.sleep(min(1.0, self.lease_s / 10))
                 else:
                     return
 
     async def _interrupted(self, *, lost: bool) -> None:
         reason = "the lease was lost" if lost else "the daemon was stopped"
-        logger.warning("job_interrupted", job=self._run.job, run=self._run.id, reason=reason)
-        # So that whoever resumes it does not count it as a breakdown.
-        mark = replace(self._record, outcome="interrupted")
+        logger.warning("job_interrupted", job=self.run.job, run=self.run.id, reason=reason)
         try:
-            await self._board.hand_over(self._record, mark)
+            # Its outcome says that this was no breakdown of a daemon.
+            await self.board.end(self.run, record=as_json(replace(self.run, outcome="interrupted")))
         except RedisError as error:
-            logger.warning("run_not_handed_over", run=self._run.id, reason=f"{type(error).__name__}: {error}")
-        await self._recorder.ended(self._ending("interrupted", reason, "interrupted"))
+            logger.warning("run_not_handed_over", run=self.run.id, reason=f"{type(error).__name__}: {error}")
+        await self.recorder.save(self._ended("interrupted", reason, "interrupted"))
 
     async def _renew(self, leased: anyio.CancelScope) -> None:
         """Move the deadline on with each renewal; without one the run ends before another daemon can take it up."""
         while True:
-            await anyio.sleep(self._lease_s / 3)
+            await anyio.sleep(self.lease_s / 3)
             asked_at = anyio.current_time()
             try:
-                held = await self._board.renew(self._record, self._lease_s)
+                if not await self.board.renew(self.run, self.lease_s):
+                    leased.cancel()
+                    return
             except RedisError:
                 continue
-            if not held:
-                leased.cancel()
-                return
-            leased.deadline = asked_at + self._lease_s
+            leased.deadline = asked_at + self.lease_s
 
-    async def _save(self, _run: Run) -> None:
-        await self._recorder.progress(self._so_far())
+    async def _save_progress(self) -> None:
+        saved = self._so_far()
+        while True:
+            await anyio.sleep(SAVE_EVERY_S)
+            if (so_far := self._so_far()) != saved:
+                await self.recorder.save(so_far)
+                saved = so_far
 
-    def _so_far(self) -> RunRecord:
-        run = self._run
+    def _so_far(self) -> Run:
+        """The run as it stands, which does not change with it."""
+        meter = self._meter
         return replace(
-            self._record,
-            metrics=dict(run.metrics),
-            cursor_before=run.cursor_before,
-            cursor_after=run.cursor_after,
-            requests=self._meter.requests,
-            received_bytes=self._meter.received_bytes,
+            self.run, metrics=dict(self.run.metrics), requests=meter.requests, received_bytes=meter.received_bytes
         )
 
-    def _ending(self, outcome: Outcome, error: str | None = None, kind: str | None = None) -> RunRecord:
-        ending = replace(self._so_far(), outcome=outcome, ended_at=self._now(), error=error, error_kind=kind)
-        return settled_at_once(ending)
+    def _ended(self, outcome: Outcome, error: str | None = None, kind: str | None = None) -> Run:
+        return settled_at_once(
+            replace(self._so_far(), outcome=outcome, ended_at=self.now(), error=error, error_kind=kind)
+        )

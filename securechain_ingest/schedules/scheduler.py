@@ -1,8 +1,9 @@
-"""Runs jobs at their times (aiocron), each once among all daemons on a Redis, and when a command asks for it.
+"""Runs jobs at their times, each once among all daemons on a Redis, and when a command asks for it.
 
-A timer only notes that a time has come. What is then to be done is found by looking at the shared board, again and
-again: so a time that comes while Redis is away, a run whose daemon has died, an override and a request of the command
-line are all found in the same way, and nothing depends on being told at the right moment.
+aiocron makes a timer of the event loop from each cron expression and its time zone, over every change of the clock. A
+timer only notes that a time has come. What is then to be done is found by looking at the shared board, again and again:
+so a time that comes while Redis is away, a run whose daemon has died, an override and a request of the command line are
+all found in the same way, and nothing depends on being told at the right moment.
 """
 
 from __future__ import annotations
@@ -19,18 +20,17 @@ from anyio.abc import TaskGroup
 from redis.exceptions import RedisError
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.runs import Job
-from securechain_ingest.runs.records import RunRecord, Trigger
-from securechain_ingest.schedules.board import Board, State
-from securechain_ingest.schedules.execution import Execution, new_record
-from securechain_ingest.schedules.recorder import Recorder, utc_now
+from securechain_ingest.runs import Job, Run, Trigger, new_run_id, utc_now
+from securechain_ingest.schedules.board import Answer, Board, Claim, State
+from securechain_ingest.schedules.execution import Execution
+from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.ticks import Schedule, latest_tick, schedules_of
 from securechain_ingest.settings import ScheduleSettings
 
 logger = structlog.get_logger(__name__)
 
 MAX_BREAKDOWNS = 3
-"""So often in a row a run that took its daemon with it is resumed; then its next tick is waited for."""
+"""How often in a row a run that took its daemon with it is resumed; after that its next tick is waited for."""
 
 _EARLY = timedelta(seconds=0.5)
 """Timers of the event loop may fire a little before the clock on the wall says so."""
@@ -39,7 +39,10 @@ _TIDY_EVERY_S = 10.0
 
 
 class Scheduler:
-    """`jobs` are those that this daemon can do; `now` is the time, in UTC; `turned` hears of each look at the board."""
+    """It looks at the board every `poll_s` seconds and at every tick, and calls `turned` before each look.
+
+    `jobs` are those that this daemon can do; `now` gives the time in UTC; a run has a lease of `lease_s` seconds.
+    """
 
     def __init__(
         self,
@@ -115,14 +118,12 @@ class Scheduler:
         state = await self._board.state()
         await self._take_over(state)
         for job in self._jobs:
-            if (mark := state.marks.get(job)) is not None and job not in self._running:
-                await self._resume(group, mark)
+            if (left := state.under_way.get(job)) is not None and job not in self._running:
+                await self._resume(group, left)
             await self._run_if_due(group, job, state)
             if (request := state.requests.get(job)) is not None:
-                record = new_record(job, "command", self._now(), run_id=request.run_id, options=dict(request.options))
-                answer, abandoned = await self._board.start_request(record, request, self._lease_s)
-                if answer == "started":
-                    await self._begin(group, record, abandoned)
+                run = Run(request.run_id, job, started_at=self._now(), options=request.options)
+                await self._start(group, run, ("request", request.text))
 
     async def _take_over(self, state: State) -> None:
         """The schedules in force are those of the configuration under the overrides of the command line."""
@@ -165,55 +166,52 @@ class Scheduler:
             if (self._now() - tick).total_seconds() > self._settings.grace_s:
                 logger.warning("job_skipped", job=job, reason="its time is over", scheduled_for=tick.isoformat())
             else:
-                record = new_record(job, trigger, self._now(), scheduled_for=tick)
-                answer, abandoned = await self._board.start_tick(record, tick, self._lease_s)
-                if answer == "busy":
+                run = self._new_run(job, trigger, scheduled_for=tick)
+                if await self._start(group, run, ("tick", int(tick.timestamp()))) == "busy":
                     logger.info("job_skipped", job=job, reason="the last run is still under way")
-                elif answer == "started":
-                    await self._begin(group, record, abandoned)
         # Unless a newer one has come meanwhile.
         if self._due.get(job) == (tick, trigger):
             del self._due[job]
 
-    async def _resume(self, group: TaskGroup, mark: RunRecord) -> None:
+    async def _resume(self, group: TaskGroup, left: Run) -> None:
         """Go on with a run whose daemon has gone, if it has."""
-        breakdowns = mark.breakdowns + (mark.outcome == "running")
-        if breakdowns > MAX_BREAKDOWNS:
-            if await self._board.give_up(mark):
-                logger.error("job_given_up", job=mark.job, run=mark.id, breakdowns=breakdowns)
-                await self._recorder.broken_off(mark, self._closed(mark))
-            return
-        record = new_record(
-            mark.job,
-            "resume",
-            self._now(),
-            scheduled_for=mark.scheduled_for,
-            options=dict(mark.options),
-            resumes=mark.id,
-            breakdowns=breakdowns,
-        )
-        if await self._board.resume(record, mark, self._lease_s) == "started":
-            await self._begin(group, record, mark)
+        breakdowns = left.breakdowns + (left.outcome == "running")
+        if breakdowns <= MAX_BREAKDOWNS:
+            run = self._new_run(left.job, "resume", scheduled_for=left.scheduled_for)
+            run.options, run.resumes, run.breakdowns = left.options, left.id, breakdowns
+            await self._start(group, run, ("resume", left.id))
+        elif await self._board.end(left, only_if_gone=True):
+            logger.error("job_given_up", job=left.job, run=left.id, breakdowns=breakdowns)
+            await self._close(left)
 
-    async def _begin(self, group: TaskGroup, record: RunRecord, abandoned: RunRecord | None) -> None:
-        """The board says that it is ours."""
-        execution = Execution(self._jobs[record.job], record, self._board, self._recorder, self._lease_s, self._now)
-        self._running.add(record.job)
+    def _new_run(self, job: str, trigger: Trigger, *, scheduled_for: datetime | None) -> Run:
+        now = self._now()
+        return Run(new_run_id(now), job, trigger, started_at=now, scheduled_for=scheduled_for)
 
-        async def execute() -> None:
-            try:
-                if abandoned is not None:
-                    await self._recorder.broken_off(abandoned, self._closed(abandoned))
-                await execution.run()
-            finally:
-                self._running.discard(record.job)
-                self._wake.set()
+    async def _start(self, group: TaskGroup, run: Run, claim: Claim) -> Answer:
+        """Begin a run if the board says that it is ours."""
+        answer, left = await self._board.start(run, claim, self._lease_s)
+        if answer == "started":
+            self._running.add(run.job)
+            group.start_soon(self._execute, run, left, name=f"job {run.job}")
+        return answer
 
-        group.start_soon(execute, name=f"job {record.job}")
+    async def _execute(self, run: Run, left: Run | None) -> None:
+        try:
+            if left is not None:
+                await self._close(left)
+            execution = Execution(run, self._jobs[run.job], self._board, self._recorder, self._lease_s, self._now)
+            await execution.perform()
+        finally:
+            self._running.discard(run.job)
+            self._wake.set()
 
-    def _closed(self, abandoned: RunRecord) -> RunRecord:
-        reason = f"its daemon (pid {abandoned.pid} on {abandoned.host}) has gone"
-        return replace(abandoned, outcome="interrupted", ended_at=self._now(), error=reason, error_kind="interrupted")
+    async def _close(self, left: Run) -> None:
+        """Record the end of a run whose daemon has gone, unless that has said so itself."""
+        if left.outcome == "running":
+            reason = f"its daemon (pid {left.pid} on {left.host}) has gone"
+            ended = replace(left, outcome="interrupted", ended_at=self._now(), error=reason, error_kind="interrupted")
+            await self._recorder.close(ended)
 
     async def _tidy(self) -> None:
         while True:

@@ -1,115 +1,84 @@
 """The steps by which daemons agree who runs what, as Lua that Redis runs atomically.
 
-A run under way has a lease (a key that expires unless it is renewed) and a mark (its record as it began, in the hash of
-marks). A mark without a lease is a run whose daemon has gone.
+A run under way has a lease (a key that expires unless it is renewed) and an entry in the hash `under_way` (its record
+as it began). An entry without a lease belongs to a run whose daemon has gone.
 """
 
 from __future__ import annotations
 
-# What tells one run from another, whichever release has written its mark: the id, and nothing for what is unreadable.
-_ID_OF = """
-local function id_of(mark)
-    local readable, record = pcall(cjson.decode, mark or '')
+from securechain_ingest.queue.script import Script
+
+# The id tells one run from another, whichever release has written the entry; what is unreadable has none.
+_ID = """
+local function id_under_way()
+    local readable, record = pcall(cjson.decode, redis.call('HGET', under_way, job) or '')
     return readable and type(record) == 'table' and record.id or false
 end
 """
 
-_START = """
--- Begin a run unless one is under way. What is left of a run whose daemon has gone is returned, for it must be closed.
-local function start(marks, lease, job, run, mark, lease_ms)
-    local abandoned = redis.call('HGET', marks, job)
-    redis.call('SET', lease, run, 'PX', lease_ms)
-    redis.call('HSET', marks, job, mark)
-    return {'started', abandoned or ''}
+START = Script(
+    _ID
+    + """
+-- A claim is a tick, a request or the id of the run that is resumed; one daemon alone has it.
+if how == 'tick' then
+    -- The first who comes with a newer tick has claimed it, whether a run can begin or not.
+    local last = redis.call('HGET', ticks, job)
+    if not last or tonumber(last) >= tonumber(claim) then return {'taken'} end
+    redis.call('HSET', ticks, job, claim)
+elseif how == 'request' then
+    if redis.call('HGET', requests, job) ~= claim then return {'taken'} end
+elseif id_under_way() ~= claim then
+    return {'taken'}
 end
-"""
-
-# A tick is claimed by the first who comes with one that is newer than the last, whether a run can begin or not.
-START_TICK = (
-    _START
-    + """
-local ticks, marks, lease = KEYS[1], KEYS[2], KEYS[3]
-local job, run, mark, lease_ms, tick = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local last = redis.call('HGET', ticks, job)
-if not last or tonumber(last) >= tonumber(tick) then return {'taken'} end
-redis.call('HSET', ticks, job, tick)
 if redis.call('EXISTS', lease) == 1 then return {'busy'} end
-return start(marks, lease, job, run, mark, lease_ms)
-"""
-)
-
-# A request waits until the run under way has ended.
-START_REQUEST = (
-    _START
-    + """
-local requests, marks, lease = KEYS[1], KEYS[2], KEYS[3]
-local job, run, mark, lease_ms, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-if redis.call('HGET', requests, job) ~= request then return {'taken'} end
-if redis.call('EXISTS', lease) == 1 then return {'busy'} end
-redis.call('HDEL', requests, job)
-return start(marks, lease, job, run, mark, lease_ms)
-"""
-)
-
-RESUME = (
-    _ID_OF
-    + _START
-    + """
-local marks, lease = KEYS[1], KEYS[2]
-local job, run, mark, lease_ms, abandoned = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-if redis.call('EXISTS', lease) == 1 then return {'busy'} end
-if id_of(redis.call('HGET', marks, job)) ~= abandoned then return {'taken'} end
-return start(marks, lease, job, run, mark, lease_ms)
-"""
-)
-
-GIVE_UP = (
-    _ID_OF
-    + """
-local marks, lease = KEYS[1], KEYS[2]
-local job, abandoned = ARGV[1], ARGV[2]
-if redis.call('EXISTS', lease) == 1 or id_of(redis.call('HGET', marks, job)) ~= abandoned then return 0 end
-return redis.call('HDEL', marks, job)
-"""
-)
-
-# If neither lease nor mark is there, Redis has lost its data: whoever runs goes on. (A run that was resumed and has
-# ended elsewhere looks the same, but by then its first owner has stopped by its own clock.)
-RENEW = (
-    _ID_OF
-    + """
-local marks, lease = KEYS[1], KEYS[2]
-local job, run, mark, lease_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local holder, held = redis.call('GET', lease), redis.call('HGET', marks, job)
-if (holder and holder ~= run) or (held and id_of(held) ~= run) then return 0 end
+-- A request waits until the run under way has ended.
+if how == 'request' then redis.call('HDEL', requests, job) end
+local left = redis.call('HGET', under_way, job)
 redis.call('SET', lease, run, 'PX', lease_ms)
-redis.call('HSETNX', marks, job, mark)
-return 1
-"""
+redis.call('HSET', under_way, job, record)
+return {'started', left or ''}
+""",
+    keys="ticks requests under_way lease",
+    arguments="job run record lease_ms how claim",
 )
 
-# Without a new mark the run is over, with one it waits to be resumed.
-END = (
-    _ID_OF
+# If neither lease nor entry is there, Redis has lost its data: whoever runs goes on. (A run that was resumed and has
+# ended elsewhere looks the same, but by then its first owner has stopped by its own clock.)
+RENEW = Script(
+    _ID
     + """
-local marks, lease = KEYS[1], KEYS[2]
-local job, run, new_mark = ARGV[1], ARGV[2], ARGV[3]
-if redis.call('GET', lease) == run then redis.call('DEL', lease) end
-if id_of(redis.call('HGET', marks, job)) ~= run then return 0 end
-if new_mark == '' then redis.call('HDEL', marks, job) else redis.call('HSET', marks, job, new_mark) end
+local holder, id = redis.call('GET', lease), id_under_way()
+local is_there = redis.call('HEXISTS', under_way, job) == 1
+if (holder and holder ~= run) or (is_there and id ~= run) then return 0 end
+redis.call('SET', lease, run, 'PX', lease_ms)
+redis.call('HSETNX', under_way, job, record)
 return 1
-"""
+""",
+    keys="under_way lease",
+    arguments="job run record lease_ms",
 )
 
-# Only as it was seen: another command may have asked meanwhile, or a daemon have begun.
-REPLACE_REQUEST = """
-if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+# Without a record the run is over, with one it waits to be resumed.
+END = Script(
+    _ID
+    + """
+if only_if_gone == '1' and redis.call('EXISTS', lease) == 1 then return 0 end
+if redis.call('GET', lease) == run then redis.call('DEL', lease) end
+if id_under_way() ~= run then return 0 end
+if record == '' then redis.call('HDEL', under_way, job) else redis.call('HSET', under_way, job, record) end
 return 1
-"""
+""",
+    keys="under_way lease",
+    arguments="job run record only_if_gone",
+)
 
-# Only as it was seen: a command may have said the opposite meanwhile.
-DROP_OVERRIDE = """
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-return redis.call('HDEL', KEYS[1], ARGV[1])
-"""
+# An entry of a hash is changed only as it was seen: another command or a daemon may have been there meanwhile.
+REPLACE = Script(
+    """
+if (redis.call('HGET', hash, entry) or '') ~= seen then return 0 end
+if value == '' then redis.call('HDEL', hash, entry) else redis.call('HSET', hash, entry, value) end
+return 1
+""",
+    keys="hash",
+    arguments="entry seen value",
+)

@@ -15,9 +15,8 @@ import redis
 from redis.asyncio import Redis
 
 from securechain_ingest.registries import DECLARATIONS
+from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, Request, State
-from securechain_ingest.schedules.execution import new_run_id
-from securechain_ingest.schedules.recorder import utc_now
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import LABELS, GraphReader
@@ -54,7 +53,7 @@ def all_done(redis_url: str, queue: redis.Redis) -> bool:
             return await Board(client, STREAM).state()
 
     now = asyncio.run(state())
-    return not now.requests and not now.marks and settled(queue)
+    return not now.requests and not now.under_way and settled(queue)
 
 
 def wanted(truth: Mapping[str, ExpectedPackage]) -> Live:

@@ -53,7 +53,7 @@ class Bench:
 
     async def run(self, **options: str) -> Run:
         self.runs += 1
-        run = Run(f"run-{self.runs}", "advisory_sync", options)
+        run = Run(f"run-{self.runs}", "advisory_sync", options=options)
         await self.sync.run(run)
         return run
 

@@ -93,7 +93,7 @@ class Bench:
 
     def run(self, job: str, **options: str) -> Run:
         self.runs += 1
-        return Run(f"run-{self.runs}", job, options)
+        return Run(f"run-{self.runs}", job, options=options)
 
     async def ingest(self, **queue: Any) -> Run:
         run = self.run("pypi_package_ingestion")

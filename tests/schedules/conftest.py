@@ -13,10 +13,10 @@ import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
-from securechain_ingest.runs import Job
-from securechain_ingest.runs.records import RunRecord, RunStore
+from securechain_ingest.runs import Job, Run, utc_now
+from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board
-from securechain_ingest.schedules.recorder import Recorder, utc_now
+from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.settings import JOBS, ScheduleSettings
 from tests.stores import AdvisoryTarget
@@ -61,14 +61,14 @@ class Installation:
             group.cancel_scope.cancel()
 
 
-async def ended(installation: Installation, count: int = 1) -> list[RunRecord]:
+async def ended(installation: Installation, count: int = 1) -> list[Run]:
     """The records, newest first, once that many runs have ended."""
 
-    async def enough() -> list[RunRecord] | None:
+    async def enough() -> list[Run] | None:
         records = await installation.runs.newest(50)
         return records if sum(record.outcome != "running" for record in records) >= count else None
 
-    found: list[RunRecord] = await until(enough, f"{count} ended runs")
+    found: list[Run] = await until(enough, f"{count} ended runs")
     return found
 
 

@@ -14,10 +14,9 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from securechain_ingest.runs import Run
-from securechain_ingest.runs.records import RunRecord, RunStore
+from securechain_ingest.runs import Run, new_run_id
+from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board, Request
-from securechain_ingest.schedules.execution import new_record
 from securechain_ingest.schedules.recorder import Recorder
 from tests.queue.cut_connection import Proxy
 from tests.schedules.conftest import JOB, STREAM, Installation, settings
@@ -50,7 +49,12 @@ async def with_records_to_cut(
         client.close()
 
 
-async def records(installation: Installation) -> list[RunRecord]:
+def begun_now() -> Run:
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Run(new_run_id(now), JOB, started_at=now)
+
+
+async def records(installation: Installation) -> list[Run]:
     return [record for record in await installation.runs.newest(100) if record.outcome != "running"]
 
 
@@ -149,17 +153,18 @@ async def test_a_run_ends_while_mongodb_is_away_and_its_record_is_stored_later(
 async def test_the_end_of_a_run_whose_daemon_has_died_is_kept_too(
     installation: Installation, advisory_target: AdvisoryTarget
 ) -> None:
-    left = new_record(JOB, "command", datetime.now(UTC).replace(microsecond=0))
+    left = begun_now()
     closed = replace(left, outcome="interrupted", ended_at=left.started_at + timedelta(seconds=5), error="gone")
     async with with_records_to_cut(installation, advisory_target) as (cut_off, proxy):
         proxy.cut()
-        await Recorder(cut_off.redis, cut_off.runs, cut_off.board, STREAM).broken_off(left, closed)
+        await Recorder(cut_off.redis, cut_off.runs, cut_off.board, STREAM).close(closed)
     assert await installation.board.kept() == [closed]
 
 
 @pytest.mark.parametrize("times", [1, 2])
 async def test_what_is_kept_is_stored_once_however_many_daemons_tidy_up(installation: Installation, times: int) -> None:
-    record = replace(new_record(JOB, "command", datetime.now(UTC).replace(microsecond=0)), outcome="succeeded")
+    now = begun_now()
+    record = replace(now, outcome="succeeded", ended_at=now.started_at)
     await installation.board.keep(record)
     tidying = Recorder(installation.redis, installation.runs, installation.board, STREAM)
     await asyncio.gather(*(tidying.tidy(datetime.now(UTC), keep_days=90) for _ in range(times)))

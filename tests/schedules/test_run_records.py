@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from securechain_ingest.runs.records import Outcome, RunRecord
-from securechain_ingest.runs.settled import NONE, Settled, merged_metrics, settled_at_once, settled_counts
-from securechain_ingest.schedules.execution import new_record
+from securechain_ingest.runs import Outcome, Run, new_run_id
+from securechain_ingest.runs.counts import NONE, RunCounts, completed_metrics, run_counts, settled_at_once
 from securechain_ingest.schedules.recorder import Recorder
 from tests.schedules.conftest import STREAM, Installation
 
@@ -18,12 +17,12 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UPDATES, INGESTION = "npm_packages_updates", "npm_package_ingestion"
 
 
-def ended(job: str = UPDATES, queued: int = 3, outcome: Outcome = "succeeded") -> RunRecord:
-    record = new_record(job, "command", NOW)
-    return replace(record, outcome=outcome, ended_at=NOW, metrics={"queued": queued, "errors": 0.0})
+def ended(job: str = UPDATES, queued: int = 3, outcome: Outcome = "succeeded") -> Run:
+    metrics = {"queued": queued, "errors": 0.0}
+    return Run(new_run_id(NOW), job, started_at=NOW, outcome=outcome, ended_at=NOW, metrics=metrics)
 
 
-async def count(installation: Installation, record: RunRecord, **counts: int) -> None:
+async def count(installation: Installation, record: Run, **counts: int) -> None:
     """As messages are settled."""
     for name, number in counts.items():
         await installation.redis.hincrby(f"{STREAM}-run-counts", f"{record.id}:{name}", number)
@@ -33,7 +32,7 @@ async def tidy(installation: Installation, now: datetime = NOW, keep_days: int =
     await Recorder(installation.redis, installation.runs, installation.board, STREAM).tidy(now, keep_days)
 
 
-async def stored(installation: Installation, record: RunRecord) -> RunRecord:
+async def stored(installation: Installation, record: Run) -> Run:
     found = await installation.runs.get(record.id)
     assert found is not None
     return found
@@ -58,7 +57,15 @@ async def test_a_record_is_completed_once_all_that_its_run_has_queued_is_settled
         "success_rate": 66.67,
         "merged": 2,
     }
-    assert await settled_counts(installation.redis, STREAM) == {}
+    assert await run_counts(installation.redis, STREAM) == {}
+
+
+async def test_progress_that_is_saved_late_does_not_replace_the_end_of_a_run(installation: Installation) -> None:
+    run = ended()
+    progress = replace(run, outcome="running", ended_at=None, metrics={"queued": 1})
+    for each in (progress, run, progress):
+        await installation.runs.save(each)
+    assert await stored(installation, run) == run
 
 
 async def test_an_ingestion_also_tells_how_much_of_the_registry_it_brought(installation: Installation) -> None:
@@ -90,19 +97,19 @@ async def test_packages_that_wait_are_waited_for_however_long_that_takes(install
     await tidy(installation, NOW + timedelta(days=81))
     found = await stored(installation, record)
     assert (found.settled, found.metrics["packages_processed"], found.metrics["cancelled"]) == (True, 1, 1)
-    assert await settled_counts(installation.redis, STREAM) == {}
+    assert await run_counts(installation.redis, STREAM) == {}
 
 
 async def test_counts_of_a_submission_that_waits_are_kept(installation: Installation) -> None:
     await count(installation, ended(), succeeded=1, open=1)
     await tidy(installation)
-    assert len(await settled_counts(installation.redis, STREAM)) == 1
+    assert len(await run_counts(installation.redis, STREAM)) == 1
 
 
 async def test_counts_of_a_run_whose_record_is_gone_go_too(installation: Installation) -> None:
     await count(installation, ended(), succeeded=1)
     await tidy(installation)
-    assert await settled_counts(installation.redis, STREAM) == {}
+    assert await run_counts(installation.redis, STREAM) == {}
 
 
 async def test_records_are_kept_for_the_days_that_the_configuration_says(installation: Installation) -> None:
@@ -125,15 +132,15 @@ def test_a_run_that_has_queued_nothing_is_settled_at_its_end(outcome: Outcome) -
 @pytest.mark.parametrize(
     "record", [ended(queued=1), ended(queued=0, outcome="interrupted")], ids=["queued", "interrupted"]
 )
-def test_a_run_that_may_have_queued_something_is_not_settled_at_its_end(record: RunRecord) -> None:
+def test_a_run_that_may_have_queued_something_is_not_settled_at_its_end(record: Run) -> None:
     assert settled_at_once(record) is record
 
 
 def test_a_run_that_has_queued_no_packages_by_its_kind_has_no_such_metrics() -> None:
     record = replace(ended("advisory_sync"), metrics={"advisories_read": 5})
-    assert merged_metrics(record, NONE) == {"advisories_read": 5}
+    assert completed_metrics(record, NONE) == {"advisories_read": 5}
 
 
 def test_counts_that_are_final_are_not_counted_again() -> None:
     record = replace(ended(), settled=True)
-    assert merged_metrics(record, Settled(succeeded=2)) == record.metrics
+    assert completed_metrics(record, RunCounts(succeeded=2)) == record.metrics

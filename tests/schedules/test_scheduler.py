@@ -6,11 +6,8 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.runs import Run
-from securechain_ingest.runs.records import RunRecord
+from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import Request
-from securechain_ingest.schedules.execution import new_record, new_run_id
-from securechain_ingest.schedules.recorder import utc_now
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
 from tests.schedules.conftest import JOB, Installation, ended, settings
 from tests.waiting import Gate, until
@@ -200,17 +197,18 @@ async def test_a_run_that_is_stopped_says_so_and_is_resumed_by_another_daemon(in
     resumed = next(record for record in records if record.id != "0-first")
     assert (resumed.trigger, resumed.resumes, resumed.breakdowns) == ("resume", "0-first", 0)
     assert resumed.options == {"reconcile": "true"}
-    assert (await installation.board.state()).marks == {}
+    assert (await installation.board.state()).under_way == {}
 
 
-async def leave_behind(installation: Installation, breakdowns: int) -> RunRecord:
+async def leave_behind(installation: Installation, breakdowns: int) -> Run:
     """A run whose daemon has died: its lease runs out, its mark and its record stay."""
-    record = new_record(JOB, "schedule", NOON, breakdowns=breakdowns)
-    assert await installation.board.start_request(record, Request("x", {}), 0.05) == ("taken", None)
+    run = Run(new_run_id(NOON), JOB, "schedule", started_at=NOON, breakdowns=breakdowns)
+    assert await installation.board.start(run, ("request", "of somebody else"), 0.05) == ("taken", None)
     await installation.board.request(JOB, Request("x", {}))
-    assert await installation.board.start_request(record, Request("x", {}), 0.05) == ("started", None)
-    await installation.runs.save(record)
-    return record
+    request = (await installation.board.state()).requests[JOB]
+    assert await installation.board.start(run, ("request", request.text), 0.05) == ("started", None)
+    await installation.runs.save(run)
+    return run
 
 
 async def test_a_run_whose_daemon_has_died_is_closed_and_resumed(installation: Installation) -> None:

@@ -13,11 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from securechain_ingest.jobs.cursors import Cursors
-from securechain_ingest.runs import Run
-from securechain_ingest.runs.records import as_json, from_json
+from securechain_ingest.runs import Run, as_json, from_json, new_run_id, utc_now
 from securechain_ingest.schedules.board import Request
-from securechain_ingest.schedules.execution import new_record, new_run_id
-from securechain_ingest.schedules.recorder import utc_now
 from tests.schedules.conftest import JOB, STREAM, Installation, ended, settings
 from tests.waiting import Gate, until
 
@@ -43,8 +40,7 @@ async def text_of(installation: Installation, name: str, job: str) -> str:
 
 
 def mark_of(**others: Any) -> dict[str, Any]:
-    record = new_record(JOB, "schedule", utc_now(), run_id="0-left")
-    document: dict[str, Any] = orjson.loads(as_json(record))
+    document: dict[str, Any] = orjson.loads(as_json(Run("0-left", JOB, "schedule")))
     return document | others
 
 
@@ -89,7 +85,7 @@ async def test_an_unreadable_mark_is_told_once_and_stops_neither_its_job_nor_the
     assert {(record.job, record.outcome) for record in records} == {(JOB, "succeeded"), (OTHER_JOB, "succeeded")}
     told = [entry for entry in logs if entry["event"] == "schedule_entry_unreadable"]
     assert [(entry["log_level"], entry["entry"]) for entry in told] == [("error", JOB)]
-    assert (await installation.board.state()).marks == {}
+    assert (await installation.board.state()).under_way == {}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +139,7 @@ async def test_a_run_is_told_from_others_by_its_id_and_not_by_the_text_of_its_ma
         gate.opened.set()
         [record] = await ended(installation)
     assert (record.id, record.outcome) == (run_id, "succeeded")
-    assert (await installation.board.state()).marks == {}
+    assert (await installation.board.state()).under_way == {}
 
 
 async def test_a_record_keeps_the_fields_that_another_release_has_given_it(installation: Installation) -> None:

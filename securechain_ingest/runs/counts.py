@@ -1,0 +1,86 @@
+"""What became of the packages that a run has queued. Redis counts that as they are settled, long after its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from redis.asyncio import Redis
+
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.runs import Run
+from securechain_ingest.settings import INGESTION_JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """How many packages of a run came to which end. A package is settled when it is no longer open."""
+
+    succeeded: int = 0
+    failed: int = 0
+    versions: int = 0
+    """The versions of the packages that succeeded."""
+    merged: int = 0
+    """Messages that said what a waiting one said already."""
+    cancelled: int = 0
+    purged: int = 0
+    open: int = 0
+    """Packages that wait, are in work, or wait for another try."""
+
+
+NONE = RunCounts()
+_WORDS = tuple(each.name for each in fields(RunCounts))
+
+
+async def run_counts(redis: Redis, stream: str) -> dict[str, RunCounts]:
+    """The counts by the id of their run. Raises StoreError."""
+    with store_errors():
+        held: Any = await redis.hgetall(Keys(stream).run_counts)
+    counts: dict[str, dict[str, int]] = {}
+    for key, value in held.items():
+        run_id, _, name = key.decode().rpartition(":")
+        if name in _WORDS:
+            counts.setdefault(run_id, {})[name] = int(value)
+    return {run_id: RunCounts(**found) for run_id, found in counts.items()}
+
+
+async def forget_counts(redis: Redis, stream: str, run_id: str) -> None:
+    """Drop the counts of a run. Raises StoreError."""
+    with store_errors():
+        await redis.hdel(Keys(stream).run_counts, *(f"{run_id}:{name}" for name in _WORDS))
+
+
+def completed_metrics(run: Run, counts: RunCounts) -> dict[str, float]:
+    """The metrics of a run with those that follow from the packages settled so far; rates are percentages.
+
+    Where nothing was processed there is no success rate.
+    """
+    processed = counts.succeeded + counts.failed
+    if run.settled or not (processed or "queued" in run.metrics):
+        return run.metrics
+    metrics = run.metrics | {
+        "packages_processed": processed,
+        "total_versions": counts.versions,
+        "errors": run.metrics.get("errors", 0) + counts.failed,
+    }
+    metrics |= {word: count for word in ("merged", "cancelled", "purged") if (count := getattr(counts, word))}
+    if processed:
+        metrics["success_rate"] = round(100 * counts.succeeded / processed, 2)
+    if run.job in INGESTION_JOBS:
+        metrics["new_packages_ingested"] = counts.succeeded
+        if total := run.metrics.get("total_in_registry"):
+            metrics["ingestion_rate"] = round(100 * counts.succeeded / total, 2)
+    return metrics
+
+
+def is_settled(run: Run, counts: RunCounts) -> bool:
+    """Whether the run has ended and nothing that it has queued waits, is in work or will be tried again."""
+    return run.outcome in {"succeeded", "failed"} and counts.open <= 0
+
+
+def settled_at_once(run: Run) -> Run:
+    """The run with its final counts if it has queued nothing that is still to come, else the run as it is."""
+    if run.metrics.get("queued", 0) or not is_settled(run, NONE):
+        return run
+    return replace(run, metrics=completed_metrics(run, NONE), settled=True)
