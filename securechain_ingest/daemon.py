@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 
 import anyio
 import structlog
@@ -34,11 +35,14 @@ from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing
+from securechain_ingest.waits import Waits
 
 logger = structlog.get_logger(__name__)
 
 STORE_WAIT_S = 120.0
 """How long a starting daemon waits for stores that do not answer yet, for example while a whole host boots."""
+
+_STORE_WAITS = Waits(first_s=0.5, longest_s=10.0)
 
 LEAVE_NOW_S = 5.0
 """How long closing may take after a second signal before the process ends itself."""
@@ -76,17 +80,16 @@ async def build_service_when_ready(
 ) -> AsyncIterator[Service]:
     """Build the service, waiting at most STORE_WAIT_S for stores that do not answer yet. Raises StoreError after it."""
     give_up_at = time.monotonic() + STORE_WAIT_S
-    wait_s = 0.5
-    while True:
+    for failures in count(1):
         try:
             await stores.ping()
             break
         except StoreError as error:
             if time.monotonic() > give_up_at:
                 raise
+            wait_s = _STORE_WAITS.after(failures)
             logger.warning("store_unavailable", reason=str(error), next_try_s=wait_s)
             await anyio.sleep(wait_s)
-            wait_s = min(wait_s * 2, 10.0)
     await stores.runs.ensure_indexes()
     async with build_service(stores, settings, depth) as service:
         await stores.graph.prepare(ECOSYSTEMS)

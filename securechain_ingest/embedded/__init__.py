@@ -29,14 +29,14 @@ from securechain_ingest.embedded.servers import (
 )
 from securechain_ingest.errors import StoreError
 from securechain_ingest.settings import EmbeddedSettings
+from securechain_ingest.waits import Waits
 
 __all__ = ["EmbeddedStores", "StoreAddresses", "embedded_stores", "running_stores", "state_lock"]
 
 logger = structlog.get_logger(__name__)
 
 _WATCH_S = 0.5
-_FIRST_WAIT_S = 0.5
-_MAX_WAIT_S = 30.0
+_WAITS = Waits(first_s=0.5, longest_s=30.0)
 _MAX_RESTARTS = 5
 _RESTARTS_WITHIN_S = 300.0
 
@@ -73,7 +73,7 @@ class EmbeddedStores:
             logger.error("embedded_server_died", server=server.plan.name, deaths=len(deaths))
             if len(deaths) > _MAX_RESTARTS:
                 raise StoreError(f"the local {server.plan.name} keeps dying; its log is {server.log}")
-            await anyio.sleep(min(_FIRST_WAIT_S * 2 ** (len(deaths) - 1), _MAX_WAIT_S))
+            await anyio.sleep(_WAITS.after(len(deaths)))
             try:
                 await server.start(self._options.start_timeout_s)
             except StoreError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from neo4j.exceptions import ConfigurationError
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.graph.dialect import Dialect, dialect_of
 from securechain_ingest.graph.failures import FAILURES, is_double, is_passing, store_error
+from securechain_ingest.waits import Waits
 from securechain_ingest.yielding import PIECE_S
 
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ ATTEMPTS = 12
 """With the delays below, half a minute of deadlocks: more than any that passes."""
 UNIQUE_ATTEMPTS = 6
 """Who has found its node made by another one so often, in two seconds, asks for what may not be there twice."""
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.02, 5.0
+DELAYS = Waits(first_s=0.04, longest_s=5.0, jitter=0.5)
 
 
 class Connection:
@@ -132,8 +132,7 @@ class Connection:
             except FAILURES as error:
                 if attempt == (UNIQUE_ATTEMPTS if is_double(error) else ATTEMPTS) or not is_passing(error):
                     raise store_error(error, self._address, self._timeout_s) from error
-            delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**attempt)
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+            await asyncio.sleep(DELAYS.after(attempt))
         raise AssertionError("unreachable")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -14,9 +13,9 @@ from isal import isal_zlib
 
 from securechain_ingest.errors import Malformed, NotFound, RateLimited, TooLarge, Unavailable, UpstreamError
 from securechain_ingest.http.budget import Lease
+from securechain_ingest.waits import Waits
 
-_FIRST_WAIT_S = 0.25
-_LONGEST_WAIT_S = 8.0
+_WAITS = Waits(first_s=0.25, longest_s=8.0, jitter=1.0)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _LENGTH = re.compile(r"[0-9]{1,19}")
@@ -91,14 +90,14 @@ def _moment(value: str) -> datetime | None:
 
 
 def wait_before_retry_s(attempt: int, error: UpstreamError, longest_asked_s: float) -> float | None:
-    """Full jitter over a doubling wait, on top of what the server asked for; `attempt` counts from 0.
+    """The wait of `waits` on top of what the server asked for, in seconds; `attempt` counts from 0.
 
     None: another try would be of no use now, or the server asked for more than `longest_asked_s`.
     """
     asked_s = error.delay_s or 0.0 if isinstance(error, RateLimited) else 0.0
     if isinstance(error, Refused) or asked_s > longest_asked_s:
         return None
-    return asked_s + random.uniform(0, min(_FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S))
+    return asked_s + _WAITS.after(attempt + 1)
 
 
 def validator_of(response: httpx.Response) -> str | None:

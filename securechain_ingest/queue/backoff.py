@@ -1,4 +1,4 @@
-"""How long to wait: before a message is tried again, and while Redis is away."""
+"""What the queue does about failures: when a message is tried again, and how a store that is away is waited for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import anyio
 import structlog
 from redis.exceptions import RedisError
 
+from securechain_ingest.waits import Waits
+
 logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -18,8 +20,10 @@ T = TypeVar("T")
 MAX_RETRY_AFTER_S = 86_400.0
 """A registry that asks for a longer pause than a day is asked again after a day."""
 
-_FIRST_WAIT_S = 0.05
-_LONGEST_WAIT_S = 5.0
+AWAY = Waits(first_s=0.1, longest_s=5.0)
+"""The waits while a store is away."""
+
+_REPEATED = Waits(first_s=0.05, longest_s=5.0)
 
 
 def retry_delay_s(
@@ -30,13 +34,13 @@ def retry_delay_s(
     at_least_s: float = 0.0,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> float:
-    """Seconds until the next try after `failures` (at least 1) failed ones: full jitter under a doubling ceiling.
+    """Seconds until the next try of a message after `failures` (at least 1) failed ones.
 
     `at_least_s` is what the registry asked for; the jitter is added to it, so that what was turned away together does
     not come back together.
     """
-    ceiling_s = min(max_s, base_s * 2.0 ** min(failures - 1, 64))
-    return min(at_least_s, MAX_RETRY_AFTER_S) + uniform(0.0, ceiling_s)
+    wait_s = Waits(base_s, max_s, jitter=1.0).after(failures, uniform=uniform)
+    return min(at_least_s, MAX_RETRY_AFTER_S) + wait_s
 
 
 class Outage:
@@ -67,15 +71,15 @@ class Outage:
 
     async def insist(self, command: Callable[[], Awaitable[T]]) -> T:
         """The answer of a command that may be repeated, tried until Redis gives one."""
-        wait_s = _FIRST_WAIT_S
+        failures = 0
         while True:
             asked_at = time.monotonic()
             try:
                 answer = await command()
             except RedisError as error:
                 self.failed(error, asked_at=asked_at)
-                await anyio.sleep(wait_s)
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+                failures += 1
+                await anyio.sleep(_REPEATED.after(failures))
             else:
                 self.answered(asked_at=asked_at)
                 return answer

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError, ResponseError
 from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.progress import Progress, step
-from securechain_ingest.queue.backoff import Outage, retry_delay_s
+from securechain_ingest.queue.backoff import AWAY, Outage, retry_delay_s
 from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.forwarder import Forwarder
@@ -37,8 +37,6 @@ from securechain_ingest.settings import QueueSettings, WorkerSettings
 
 logger = structlog.get_logger(__name__)
 
-_POLL_S = 0.1
-_LONGEST_OUTAGE_WAIT_S = 5.0
 _LONGEST_OUTAGE_S = 3600.0
 """A message that finds a store away for longer counts this as a failed try."""
 _CONSUMERS_EVERY_S = 60.0
@@ -184,7 +182,7 @@ class Reader:
 
         Survives outages of Redis and lost groups, which are made anew from the beginning.
         """
-        wait_s = _POLL_S
+        failures = 0
         groups_known = False
         while not self._stopping.is_set():
             self._progress.turned(name)
@@ -196,26 +194,27 @@ class Reader:
                 was_asked = await step()
             except ResponseError as error:
                 if not is_group_missing(error):
-                    wait_s = await self._sit_out(error, asked_at, wait_s)
+                    failures += 1
+                    await self._sit_out(error, asked_at, failures)
                     continue
                 logger.warning("group_missing", group=self._group, reason=str(error))
                 groups_known = False
             except RedisError as error:
-                wait_s = await self._sit_out(error, asked_at, wait_s)
+                failures += 1
+                await self._sit_out(error, asked_at, failures)
             else:
-                wait_s = _POLL_S
+                failures = 0
                 if was_asked:
                     self._outage.answered(asked_at=asked_at)
                     self._ready[name].set()
                 await rest()
         self._progress.ended(name)
 
-    async def _sit_out(self, error: RedisError, asked_at: float, wait_s: float) -> float:
-        """Wait, unless told to stop; the next time longer."""
+    async def _sit_out(self, error: RedisError, asked_at: float, failures: int) -> None:
+        """Wait, unless told to stop."""
         self._outage.failed(error, asked_at=asked_at)
-        with anyio.move_on_after(wait_s):
+        with anyio.move_on_after(AWAY.after(failures)):
             await self._stopping.wait()
-        return min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
 
     async def _forward(self) -> bool:
         for name in await self._forwarder.forward():
@@ -254,22 +253,22 @@ class Reader:
 
     async def _outlast_outages(self, entry: Entry) -> Outcome:
         """Have an entry handled, waiting while a store is away: an outage is no failed try of what it meets."""
-        wait_s = _POLL_S
         give_up_at = time.monotonic() + _LONGEST_OUTAGE_S
+        failures = 0
         while True:
             try:
                 outcome = await self._handler(entry)
             except StoreAway as error:
                 step()
+                failures += 1
                 self._others_outage.failed(error)
                 if self._stopping.is_set() or time.monotonic() > give_up_at:
                     raise
             else:
                 self._others_outage.answered()
                 return outcome
-            with anyio.move_on_after(wait_s):
+            with anyio.move_on_after(AWAY.after(failures)):
                 await self._stopping.wait()
-            wait_s = min(wait_s * 2, _LONGEST_OUTAGE_WAIT_S)
             # The store may have gone after it had committed.
             entry = replace(entry, claimed=True)
 

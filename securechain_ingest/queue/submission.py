@@ -22,10 +22,10 @@ from securechain_ingest.queue.messages import Message, encode, parse_data
 from securechain_ingest.queue.script import Script
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
+from securechain_ingest.waits import Waits
 
 _BATCH: Final = 500
-_FIRST_WAIT_S: Final = 0.02
-_LONGEST_WAIT_S: Final = 1.0
+_FULL_LANE: Final = Waits(first_s=0.02, longest_s=1.0)
 
 # Each message stands for itself. What the producer saw waiting (`seen`) is checked again; one that has changed since is
 # answered with 0, for another look. The others are answered with 1 (added), 2 (merged) or, when the lane is full, -1.
@@ -149,7 +149,7 @@ async def enqueue(
     added = merges = 0
     for start in range(0, len(messages), _BATCH):
         rest = list(messages[start : start + _BATCH])
-        wait_s = _FIRST_WAIT_S
+        rounds_in_vain = 0
         while rest:
             with store_errors():
                 answers = await _offer(redis, queue, ecosystem, lane, rest, announcements)
@@ -157,8 +157,8 @@ async def enqueue(
             merges += answers.count(_MERGED)
             left = [message for message, answer in zip(rest, answers, strict=True) if answer in {_FULL, _CHANGED}]
             if _FULL in answers:
-                wait_s = _FIRST_WAIT_S if len(left) < len(rest) else min(wait_s * 2, _LONGEST_WAIT_S)
-                await anyio.sleep(wait_s)
+                rounds_in_vain = 0 if len(left) < len(rest) else rounds_in_vain + 1
+                await anyio.sleep(_FULL_LANE.after(rounds_in_vain + 1))
             rest = left
     return Added(added, merges)
 

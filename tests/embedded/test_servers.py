@@ -18,6 +18,7 @@ from securechain_ingest import embedded
 from securechain_ingest.embedded import EmbeddedStores, embedded_stores, process, running_stores
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.settings import EmbeddedSettings
+from securechain_ingest.waits import Waits
 from tests.embedded import owner
 from tests.embedded.contents import Facts, children, drivers, is_running, read_line, until_gone
 from tests.waiting import until
@@ -123,7 +124,7 @@ async def test_servers_that_die_come_back_with_their_data_under_drivers_that_sta
 async def test_a_server_that_keeps_dying_is_given_up_with_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(embedded, "_WAITS", Waits(first_s=0.001, longest_s=1.0))
     monkeypatch.setattr(embedded, "_WATCH_S", 0.01)
     async with embedded_stores(tmp_path, OPTIONS, needed=REDIS) as stores:
         (tmp_path / "redis" / "redis.conf").write_text("no such directive\n")
