@@ -20,14 +20,15 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.errors import ConfigError
 from securechain_ingest.redis_cancellation import obey_cancellation
+from securechain_ingest.redis_errors import explained
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
@@ -129,10 +130,8 @@ async def require_durable(client: aioredis.Redis) -> None:
     """
     try:
         answer = await client.config_get("maxmemory-policy")
-    except AuthenticationError as error:
-        raise ConfigError(f"Redis refuses the credentials of [redis] url ({error})") from error
     except RedisConnectionError as error:
-        raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
+        raise explained(error) from error
     except RedisError:
         return
     policy = {_text(key): _text(value) for key, value in answer.items()}.get("maxmemory-policy", "noeviction")

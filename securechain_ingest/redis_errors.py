@@ -1,10 +1,9 @@
-"""Redis's errors as the product's own."""
+"""How Redis's errors are read (`store_errors` says what for)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from redis.exceptions import (
     AuthenticationError,
@@ -17,6 +16,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
+from securechain_ingest.store_errors import translated
 
 # redis-py takes the word off some errors that it has a class for.
 _WORD = re.compile(r"[A-Z]{3,}(?= )")
@@ -24,22 +24,18 @@ _PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLI
 """Answers that another moment, or another server, does not give."""
 
 
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """A RedisError leaves the block as the product's own error.
+def store_errors() -> AbstractContextManager[None]:
+    """Let an error of the driver leave the block as ConfigError or StoreError.
 
     StoreAway if Redis cannot be reached, StoreFull if it has no room, ConfigError if it does not let this user in or at
     a key, StoreRefused if it answers that the command cannot be carried out (such as WRONGTYPE: another program's
     value is under that key), StoreError for what passes.
     """
-    try:
-        yield
-    except RedisError as error:
-        raise _explained(error) from error
+    return translated((RedisError,), explained)
 
 
-def _explained(error: RedisError) -> ConfigError | StoreError:
-    """Redis's own sentence is left out, since it may repeat the data."""
+def explained(error: Exception) -> ConfigError | StoreError:
+    """Our error for one of the driver's."""
     match = _WORD.match(str(error))
     word = match[0] if match else type(error).__name__
     if isinstance(error, AuthenticationError):

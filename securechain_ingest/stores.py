@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, RedisError
 
 from securechain_ingest import redis_connection
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
-from securechain_ingest.errors import ConfigError, NoDaemon, StoreError
+from securechain_ingest.errors import ConfigError, NoDaemon
 from securechain_ingest.graph.store import Graph
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.runs.store import RunStore
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
@@ -40,12 +40,8 @@ class Stores:
 
     async def ping(self) -> None:
         """Return if all three answer. Raises StoreError for one that does not, ConfigError for refused credentials."""
-        try:
+        with store_errors():
             await self.redis.ping()
-        except AuthenticationError as error:
-            raise ConfigError(f"Redis refuses the credentials of [redis] url ({error})") from error
-        except RedisError as error:
-            raise StoreError(f"Redis did not answer ({type(error).__name__})") from error
         await redis_connection.require_durable(self.redis)
         await self.graph.ping()
         await self.advisories.count()

@@ -17,9 +17,9 @@ from pymongo.collation import Collation, CollationStrength
 from pymongo.errors import OperationFailure, PyMongoError
 
 from securechain_ingest.advisories.names import lookup_key, packages
-from securechain_ingest.advisories.store_errors import explained as _store_error
 from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, WORD, change
 from securechain_ingest.errors import ConfigError
+from securechain_ingest.mongodb_errors import explained, store_errors
 from securechain_ingest.settings import VulnerabilitySettings
 
 Record: TypeAlias = dict[str, Any]
@@ -101,7 +101,7 @@ class AdvisoryStore:
 
         An old collection may hold one id twice; then a plain index on `id` has to do.
         """
-        try:
+        with store_errors():
             await self._collection.create_index("affected.package.name")
             await self._collection.create_index("aliases")
             await self._collection.create_index(
@@ -112,8 +112,6 @@ class AdvisoryStore:
                 await self._collection.create_index("id", unique=True)
             except OperationFailure:
                 await self._collection.create_index("id")
-        except PyMongoError as error:
-            raise _store_error(error) from error
 
     async def of_package(self, names: Collection[str]) -> list[dict[str, Any]]:
         """All documents that have one of the names, in any case and any ecosystem, and some of similar names.
@@ -218,11 +216,9 @@ class AdvisoryStore:
         sort: str | None = None,
         limit: int = 0,
     ) -> list[dict[str, Any]]:
-        try:
+        with store_errors():
             cursor = self._collection.find(query, fields, collation=collation, limit=limit)
             return [document async for document in (cursor.sort(sort, 1) if sort else cursor)]
-        except PyMongoError as error:
-            raise _store_error(error) from error
 
     async def _write(self, updates: Mapping[str, UpdateOne]) -> dict[str, str]:
         """By id, why a document was refused; the others are written."""
@@ -241,15 +237,13 @@ class AdvisoryStore:
         try:
             await self._collection.bulk_write(list(updates), ordered=False)
         except (PyMongoError, BSONError, OverflowError) as error:
-            told = _store_error(error)
-            if told.transient:
-                raise told from error
-            return str(told)
+            ours = explained(error)
+            if ours.transient:
+                raise ours from error
+            return str(ours)
         return None
 
     async def count(self) -> int:
         """How many documents there are, roughly."""
-        try:
+        with store_errors():
             return int(await self._collection.estimated_document_count())
-        except PyMongoError as error:
-            raise _store_error(error) from error

@@ -75,16 +75,14 @@ def _advisories(count: dict[str, Any], never: list[str] | None) -> dict[str, Any
 
 
 async def _asked(answer: Awaitable[Any]) -> dict[str, Any]:
-    from redis.exceptions import RedisError
-
     from securechain_ingest.errors import StoreError
+    from securechain_ingest.redis_errors import store_errors
 
     try:
-        return {"value": await answer}
+        with store_errors():
+            return {"value": await answer}
     except StoreError as error:
         return {"error": str(error)}
-    except RedisError as error:
-        return {"error": f"Redis did not answer ({type(error).__name__})"}
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -77,14 +77,8 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
     from securechain_ingest.queue.lanes import Lane
     from securechain_ingest.queue.outcomes import Outcomes
     from securechain_ingest.queue.submission import enqueue, submit
-<<<<<<< HEAD
     from securechain_ingest.registries import ECOSYSTEMS
-    from securechain_ingest.schedules.execution import new_run_id
-    from securechain_ingest.schedules.recorder import utc_now
-=======
-    from securechain_ingest.registries import REGISTRIES
     from securechain_ingest.runs import new_run_id, utc_now
->>>>>>> 5fdf066 (Let one Run be what a job is told and what is kept of it: its holder saves it, and no callback does)
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
     run = f"submission-{new_run_id(utc_now())}"

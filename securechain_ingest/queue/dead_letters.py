@@ -9,13 +9,13 @@ from itertools import islice
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from securechain_ingest.errors import PoisonMessage, StoreError
+from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import parse_data
 from securechain_ingest.queue.script import Script
+from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 
 _PAGE = 500
@@ -81,10 +81,8 @@ async def show_dead_letter(redis: Redis, queue: QueueSettings, entry_id: str) ->
     """One dead letter; None if there is none of this id. Raises StoreError."""
     if not _ENTRY_ID.fullmatch(entry_id):
         return None
-    try:
+    with store_errors():
         rows: Any = await redis.xrange(Keys(queue.stream).dead_letters, entry_id, entry_id)
-    except RedisError as error:
-        raise _store_error(error) from error
     return _letter(*rows[0]) if rows else None
 
 
@@ -146,7 +144,7 @@ async def _each_page(
     act: Callable[[list[DeadLetter]], Awaitable[int]],
 ) -> int:
     done = 0
-    try:
+    with store_errors():
         if ids is not None:
             named = [entry_id for entry_id in ids if _ENTRY_ID.fullmatch(entry_id)]
             for start in range(0, len(named), _PAGE):
@@ -154,8 +152,6 @@ async def _each_page(
             return done
         async for page in _pages(redis, queue, after=None):
             done += await act([letter for letter in page if kind in (None, letter.kind)])
-    except RedisError as error:
-        raise _store_error(error) from error
     return done
 
 
@@ -183,7 +179,7 @@ async def _pages(redis: Redis, queue: QueueSettings, after: str | None) -> Async
     """What is there now, page by page; what is added meanwhile (a replayed message that failed again) is not."""
     stream = Keys(queue.stream).dead_letters
     start = f"({after}" if after and _ENTRY_ID.fullmatch(after) else "-"
-    try:
+    with store_errors():
         newest: Any = await redis.xrevrange(stream, count=1)
         while newest:
             rows: Any = await redis.xrange(stream, start, newest[0][0], count=_PAGE)
@@ -191,8 +187,6 @@ async def _pages(redis: Redis, queue: QueueSettings, after: str | None) -> Async
                 break
             yield [_letter(entry_id, fields) for entry_id, fields in rows]
             start = f"({rows[-1][0].decode()}"
-    except RedisError as error:
-        raise _store_error(error) from error
 
 
 def _letter(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
@@ -209,7 +203,3 @@ def _letter(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         origin_id=text.get("origin_id", ""),
         lane=text.get("lane", ""),
     )
-
-
-def _store_error(error: RedisError) -> StoreError:
-    return StoreError(f"the dead letters could not be reached in Redis ({type(error).__name__}: {error})")

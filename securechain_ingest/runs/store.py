@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import structlog
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorCollection
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
-from securechain_ingest.errors import StoreAway, StoreError
+from securechain_ingest.mongodb_errors import store_errors
 from securechain_ingest.runs import Run, first_line, from_plain, plain
 
 logger = structlog.get_logger(__name__)
@@ -26,13 +26,13 @@ class RunStore:
 
     async def ensure_indexes(self) -> None:
         """Make the index by which the runs of one job are found, newest first; `_id` sorts all runs by time."""
-        with _store_errors():
+        with store_errors():
             await self._collection.create_index([("job", 1), ("_id", -1)])
 
     async def save(self, run: Run) -> None:
         """Store the record in place of what was stored of the run. Progress that comes late never replaces an end."""
         seen = {"_id": run.id} if run.ended_at is not None else {"_id": run.id, "outcome": "running"}
-        with _store_errors(), suppress(DuplicateKeyError):
+        with store_errors(), suppress(DuplicateKeyError):
             await self._collection.replace_one(seen, _document(run), upsert=True)
 
     async def close(self, run: Run) -> None:
@@ -41,7 +41,7 @@ class RunStore:
         What the run has saved of its progress stays.
         """
         ending = {key: getattr(run, key) for key in ("outcome", "ended_at", "error", "error_kind")}
-        with _store_errors():
+        with store_errors():
             found = await self._collection.update_one({"_id": run.id, "outcome": "running"}, {"$set": ending})
             if found.matched_count == 0:
                 with suppress(DuplicateKeyError):
@@ -50,25 +50,25 @@ class RunStore:
     async def settle(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Store the final metrics of a run all of whose packages are settled."""
         changes = {"settled": True} | {f"metrics.{name}": value for name, value in metrics.items()}
-        with _store_errors():
+        with store_errors():
             await self._collection.update_one({"_id": run_id}, {"$set": changes})
 
     async def get(self, run_id: str) -> Run | None:
         """The record of a run. None: there is none, or none that this release can read."""
-        with _store_errors():
+        with store_errors():
             document = await self._collection.find_one({"_id": run_id})
         return _run(document) if document is not None else None
 
     async def newest(self, limit: int, *, job: str | None = None) -> list[Run]:
         """At most `limit` records, newest first, of one job if it is given; unreadable ones are logged and left out."""
-        with _store_errors():
+        with store_errors():
             found = self._collection.find({} if job is None else {"job": job}).sort("_id", -1).limit(limit)
             runs = [_run(document) async for document in found]
         return [run for run in runs if run is not None]
 
     async def prune(self, before: datetime) -> int:
         """Delete the records of runs that started before that moment, and return how many they were."""
-        with _store_errors():
+        with store_errors():
             return (await self._collection.delete_many({"started_at": {"$lt": before}})).deleted_count
 
 
@@ -84,12 +84,3 @@ def _run(document: dict[str, Any]) -> Run | None:
     except ValueError as error:
         logger.warning("run_record_unreadable", run=str(run_id), reason=first_line(error))
         return None
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except PyMongoError as error:
-        kind = StoreAway if isinstance(error, ConnectionFailure) else StoreError
-        raise kind(f"the records of runs could not be reached in MongoDB ({type(error).__name__})") from error

@@ -1,7 +1,8 @@
-"""MongoDB's errors as the product's own."""
+"""How MongoDB's errors are read (`store_errors` says what for)."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Final
 
 from bson.errors import BSONError
@@ -17,6 +18,7 @@ from pymongo.errors import (
 )
 
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
+from securechain_ingest.store_errors import translated
 
 # Of https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml.
 _NOT_LET_IN: Final = frozenset({11, 13, 18, 31})
@@ -28,22 +30,25 @@ _REFUSED: Final = frozenset({2, 9, 14, 52, 56, 57, 96, 121, 10334, 11000, 17280,
 the limit of a document's or a key's size."""
 
 
-def explained(error: PyMongoError | BSONError | OverflowError) -> ConfigError | StoreError:
-    """The error that says whether another try, an operator or nobody can help. The server's own sentence is left out,
-    since it may repeat the data.
-    """
+def store_errors() -> AbstractContextManager[None]:
+    """Let an error of the driver leave the block as ConfigError or StoreError."""
+    return translated((PyMongoError, BSONError, OverflowError), explained)
+
+
+def explained(error: Exception) -> ConfigError | StoreError:
+    """Our error for one of the driver's."""
     codes = _codes(error)
     told = ", ".join(map(str, sorted(codes))) or type(error).__name__
     if isinstance(error, ConfigurationError) or codes & _NOT_LET_IN:
-        return ConfigError(f"the advisory database does not let this user do its work ({told})")
+        return ConfigError(f"MongoDB does not let this user do its work ({told})")
     if isinstance(error, ConnectionFailure):
-        return StoreAway(f"the advisory database did not answer ({type(error).__name__})")
+        return StoreAway(f"MongoDB did not answer ({type(error).__name__})")
     if codes & _NO_ROOM:
-        return StoreFull(f"the advisory database has no room for what is to be written ({told})")
+        return StoreFull(f"MongoDB has no room for what is to be written ({told})")
     is_of_this_side = isinstance(error, DocumentTooLarge | BSONError | OverflowError)
     if is_of_this_side or (codes and codes <= _REFUSED and not isinstance(error, ExecutionTimeout)):
-        return StoreRefused(f"the advisory database refused a query or a document ({told})")
-    return StoreError(f"the advisory database did not answer ({type(error).__name__})")
+        return StoreRefused(f"MongoDB refused a query or a document ({told})")
+    return StoreError(f"MongoDB did not answer ({type(error).__name__})")
 
 
 def _codes(error: Exception) -> frozenset[int]:
