@@ -313,7 +313,7 @@ def _without_faults(
 ) -> Counter[str]:
     """The graph that one daemon writes undisturbed; the stores are empty again afterwards."""
     with (
-        daemon(variables | {"SECURECHAIN_STATE_DIR": str(folder / "state-before")}),
+        daemon({**variables, "SECURECHAIN_STATE_DIR": str(folder / "state-before")}),
         redis.Redis.from_url(plain, decode_responses=True) as queue,
     ):
         send(plain, [*messages_of(world, 0, random.Random(0)), *lost])
