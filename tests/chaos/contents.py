@@ -18,10 +18,14 @@ _ENDS = "coalesce(a.purl, a.name, ''), coalesce(b.purl, b.name, '')"
 
 
 def whole_graph(reader: GraphReader) -> Counter[str]:
-    """Every node and every relationship with all its properties; of a time only that there is one."""
+    """Every node and every relationship with all its properties; of a time and a reason only that there is one."""
     found: Counter[str] = Counter()
     for row in reader.rows("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties"):
-        found[_text(sorted(row["labels"]), row["properties"])] += 1
+        properties = row["properties"]
+        if "reason" in properties:
+            # That a package is absent can be known of a moment before.
+            properties["reason"] = "a reason"
+        found[_text(sorted(row["labels"]), properties)] += 1
     for row in reader.rows(
         f"MATCH (a)-[r]->(b) RETURN type(r) AS kind, [{_ENDS}] AS ends, properties(r) AS properties"
     ):
