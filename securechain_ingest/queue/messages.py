@@ -163,7 +163,7 @@ def _package(document: dict[str, Any], node_type: str) -> str:
     if not ecosystem.has_form_of_name(package):
         separator = ecosystem.namespace_separator
         raise PoisonMessage(
-            f"package is {_shown(package)}; a {node_type} is named by two parts with one {separator} between",
+            f"package is {_shown(package)}; a {node_type} has two parts with exactly one {separator} between",
             kind="invalid_name",
         )
     return package

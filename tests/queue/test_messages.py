@@ -145,7 +145,7 @@ def test_an_unknown_node_type_lists_the_known_ones() -> None:
 def test_a_maven_name_has_exactly_one_colon_between_two_parts(package: str) -> None:
     error = refusal(document(node_type="MavenPackage", package=package))
     assert error.kind == "invalid_name"
-    assert "exactly one colon" in str(error)
+    assert "two parts with exactly one : between" in str(error)
 
 
 def test_a_long_value_is_shortened_in_the_reason() -> None:
