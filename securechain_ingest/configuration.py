@@ -146,6 +146,15 @@ def load(
         _environment_layer(environment, warn),
         _file_layer(config_file or _default_file(environment), warn),
     )
+    return _settings(layers)
+
+
+def defaults() -> Settings:
+    """Every setting as it is where nothing sets it."""
+    return _settings(())
+
+
+def _settings(layers: tuple[Layer, ...]) -> Settings:
     token = _layers.set(layers)
     try:
         return Settings()

@@ -201,6 +201,12 @@ def test_config_toml_holds_every_key_with_its_default() -> None:
     assert load(CONFIG_FILE, environment={}) == load(environment={})
 
 
+def test_check_config_prints_the_tables_of_config_toml_with_their_defaults() -> None:
+    result = CliRunner().invoke(app, ["check-config", "--defaults"], env={"SECURECHAIN_RATES__PYPI": "1"})
+    assert result.exit_code == 0
+    assert tomllib.loads(result.stdout) == tomllib.loads(CONFIG_FILE.read_text(encoding="utf-8"))
+
+
 def test_config_toml_says_of_every_key_whether_a_reload_applies_it() -> None:
     section, comment = "", ""
     in_comment = False

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
 from securechain_ingest.model import Ecosystem
@@ -19,7 +20,7 @@ app = typer.Typer(help="Read what packages of the graph lack.", no_args_is_help=
 
 @app.command("import-names")
 def import_names_command(
-    ecosystem: Annotated[str, typer.Argument(help="pypi, npm, maven, cargo, rubygems or nuget.")],
+    ecosystem: Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM)],
     older_than: Annotated[
         int, typer.Option(min=0, metavar="N", help="Also packages whose names a parser before version N has read.")
     ] = 0,

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated, Any
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, load_settings
-from securechain_ingest.configuration import without_credentials
+from securechain_ingest.configuration import defaults, without_credentials
 
 
-def command(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def command(
+    config: ConfigOption = None,
+    only_defaults: Annotated[
+        bool, typer.Option("--defaults", help="Print config.toml's tables with every default, and check nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Validate the configuration and print every setting in force, secrets and credentials in URLs masked."""
-    settings = load_settings(config)
+    settings = defaults() if only_defaults else load_settings(config)
     tree = without_credentials(settings.model_dump(mode="json"))
     if as_json:
         typer.echo(json.dumps(tree, indent=2))
         return
-    for section, values in tree.items():
-        typer.echo(f"[{section}]")
+    for table, values in tree.items():
+        typer.echo(f"[{table}]")
         for key, value in values.items():
-            shown = "(not set)" if value is None else json.dumps(value)
-            typer.echo(f"{key} = {shown}")
+            typer.echo(_line(key, value))
         typer.echo("")
-    typer.echo("The configuration is valid.")
+    if not only_defaults:
+        typer.echo("The configuration is valid.")
+
+
+def _line(key: str, value: Any) -> str:
+    """As config.toml has it: JSON's strings, numbers, booleans and lists are TOML's, too."""
+    return f"# {key} is not set" if value is None else f"{key} = {json.dumps(value)}"

@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
+from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, load_settings, run_async
 
 
 def command(
-    ecosystem: Annotated[str, typer.Argument(help="pypi, npm, maven, cargo, rubygems or nuget.")],
-    files: Annotated[
-        list[Path], typer.Argument(help="Archives: wheels, sdists, npm tarballs, jars, crates, gems, nupkgs.")
-    ],
+    ecosystem: Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM)],
+    files: Annotated[list[Path], typer.Argument(help=words.ARCHIVES)],
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

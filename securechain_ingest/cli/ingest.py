@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import RateLimited, Unavailable
@@ -14,7 +15,7 @@ from securechain_ingest.model import PackageRef
 
 
 def command(
-    packages: Annotated[list[str], typer.Argument(help="Packages such as pypi:requests or npm:@babel/core, or purls.")],
+    packages: Annotated[list[str], typer.Argument(help=words.PACKAGES)],
     depth: Annotated[int, typer.Option(min=0, help="How far what they require is read too.")] = 1,
     refresh: Annotated[bool, typer.Option(help="Read the packages again even if they are known.")] = False,
     config: ConfigOption = None,

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 from redis.asyncio import Redis
 
+from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_with_redis
 from securechain_ingest.queue.keys import Keys
 
-EcosystemArgument = Annotated[str, typer.Argument(help="Such as npm.", metavar="ECOSYSTEM")]
+EcosystemArgument = Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM, metavar="ECOSYSTEM")]
 
 
 def pause_command(ecosystem: EcosystemArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What waits, is in work or will be tried again.", no_args_is_help=True)
 
 LaneOption = Annotated[list[str] | None, typer.Option("--lane", help="asked, changed, required, listed or completed.")]
-EcosystemOption = Annotated[list[str] | None, typer.Option("--ecosystem", help="Such as pypi; all without it.")]
+EcosystemOption = Annotated[list[str] | None, typer.Option("--ecosystem", help=words.SOME_ECOSYSTEMS)]
 
 
 @app.command("list")
@@ -47,7 +48,7 @@ def list_command(
 
 @app.command("cancel")
 def cancel_command(
-    names: Annotated[list[str], typer.Argument(help="Packages such as pypi:six, or purls.")],
+    names: Annotated[list[str], typer.Argument(help=words.PACKAGES)],
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:

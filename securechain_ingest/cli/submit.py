@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import PoisonMessage
@@ -22,9 +23,7 @@ MANY = 1000
 
 
 def command(
-    packages: Annotated[
-        list[str] | None, typer.Argument(help="Packages such as pypi:six or npm:@babel/core, or purls.")
-    ] = None,
+    packages: Annotated[list[str] | None, typer.Argument(help=words.PACKAGES)] = None,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="One JSON message a line; - for standard input.")
     ] = None,

@@ -51,6 +51,8 @@ class Declaration:
     """What its archives are called: `wheels`, `sdists`."""
     first_visit: str
     """What is asked for when a package is read for the first time, for the README."""
+    feed: str
+    """What its updates follow, for the README: `PyPI's serials`."""
     import_name_examples: tuple[str, ...]
     """What import names look like, for the README."""
 

@@ -15,7 +15,7 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Package
-from securechain_ingest.registries import ECOSYSTEMS, declaration_of, named_package
+from securechain_ingest.registries import DECLARATIONS, declaration_of, named_package
 from securechain_ingest.registries.building import build_registries
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, RegistryClass, Unchanged
@@ -24,24 +24,10 @@ from tests.registry_server import ExpectedPackage, Server, Shape, generate, same
 from tests.registry_server.world import World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-WORDS = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
-PIECES = ("client", "names", "constraints", "import_names", "feed")
+WORDS = tuple(declared.name for declared in DECLARATIONS)
+PIECES = ("declaration", "client", "names", "constraints", "import_names", "feed")
 ARCHIVES_WITH_GOLDENS = 10
-FEEDS = {
-    "pypi": ("feed", "PyPI's serials"),
-    "npm": ("feed", "npm's `_changes`"),
-    "maven": ("index", "the chunks of Maven's index"),
-    "cargo": ("dump", "crates.io's RSS"),
-    "rubygems": ("feed", "the tail of RubyGems' list"),
-    "nuget": ("feed", "NuGet's catalog"),
-}
-"""What the tests over recorded lists or changes are named after, and what the README calls the feed."""
-
 every_ecosystem = pytest.mark.parametrize("word", WORDS)
-
-
-def test_these_ecosystems_are_registered() -> None:
-    assert [ecosystem.name for ecosystem in ECOSYSTEMS] == list(WORDS)
 
 
 @every_ecosystem
@@ -59,16 +45,15 @@ def test_an_ecosystem_has_tests_over_made_and_recorded_documents(word: str) -> N
 
 @every_ecosystem
 def test_an_ecosystem_has_tests_over_recorded_lists_or_changes(word: str) -> None:
-    told_by, _ = FEEDS[word]
-    tests = CHECKOUT / "tests" / "recorded" / word / f"test_recorded_{word}_{told_by}.py"
-    assert "\ndef test_" in tests.read_text()
+    folder = CHECKOUT / "tests" / "recorded" / word
+    files = [folder / f"test_recorded_{word}_{source}.py" for source in ("feed", "index", "dump")]
+    assert any("\ndef test_" in file.read_text() for file in files if file.is_file())
 
 
 @every_ecosystem
 def test_the_readme_names_the_feed_of_an_ecosystem_where_it_tells_of_keeping_fresh(word: str) -> None:
     _, keeping_fresh = (CHECKOUT / "README.md").read_text().split("\n## Keeping fresh\n")
-    _, feed = FEEDS[word]
-    assert feed in " ".join(keeping_fresh.split("\n## ")[0].split())
+    assert declaration_of(word).feed in " ".join(keeping_fresh.split("\n## ")[0].split())
 
 
 @every_ecosystem
@@ -77,9 +62,14 @@ def test_an_ecosystem_has_golden_names_of_recorded_archives(word: str) -> None:
     assert len(golden) >= ARCHIVES_WITH_GOLDENS
 
 
-@every_ecosystem
-def test_an_ecosystem_is_told_of_in_the_readme(word: str) -> None:
-    assert f"`{word}`" in (CHECKOUT / "README.md").read_text()
+def test_the_readme_has_the_table_of_what_is_declared() -> None:
+    rows = ["| word | registry | a package, first visit | import names are |", "| --- | --- | --- | --- |"]
+    for declared in DECLARATIONS:
+        name, *others = [f"`{word}`" for word in declared.words]
+        words = f"{name} ({', '.join(others)})" if others else name
+        names = ", ".join(f"`{example}`" for example in declared.import_name_examples)
+        rows.append(f"| {words} | {declared.title} | {declared.first_visit} | {names} |")
+    assert "".join(f"{row}\n" for row in rows) in (CHECKOUT / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -154,10 +144,27 @@ async def test_what_is_fetched_of_a_made_package_is_the_truth_and_a_second_visit
         assert [request.status for request in server.requests] == [304]
 
 
+async def test_documents_and_archives_come_from_the_endpoints_that_are_declared_for_them(
+    made: tuple[RegistryClass, World, Server], registry: Registry
+) -> None:
+    registered, world, server = made
+    declared = declaration_of(registered.ecosystem.name)
+    archives = set()
+    for expected in world.truth().values():
+        server.requests.clear()
+        package = await first_visit(registry, expected.registry_name)
+        assert declared.ecosystem.endpoint in {request.endpoint for request in server.requests}
+        server.requests.clear()
+        await registry.import_names(package)
+        archives |= {request.endpoint for request in server.requests}
+    assert archives == {declared.archives}
+
+
 async def test_a_package_that_a_registry_lacks_is_not_found(
     made: tuple[RegistryClass, World, Server], registry: Registry
 ) -> None:
-    ref = made[0].identify("made:absent" if made[0].ecosystem.name == "maven" else "absent")
+    ecosystem = made[0].ecosystem
+    ref = made[0].identify(f"made{ecosystem.namespace_separator}absent" if ecosystem.needs_namespace else "absent")
     with pytest.raises(NotFound):
         await registry.fetch(ref, None)
     assert registry.fallback_names(ref)

@@ -36,5 +36,6 @@ DECLARATION: Final = Declaration(
     example="serde",
     archive_kinds=("crates",),
     first_visit="sparse index, newest `.crate`",
+    feed="crates.io's RSS",
     import_name_examples=("serde", "serde::de::Deserializer"),
 )

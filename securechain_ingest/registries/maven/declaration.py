@@ -40,5 +40,6 @@ DECLARATION: Final = Declaration(
     example="org.antlr:ST4",
     archive_kinds=("jars",),
     first_visit="version list, a POM a version, each parent and BOM once, the jar's directory",
+    feed="the chunks of Maven's index",
     import_name_examples=("org.antlr.v4.runtime",),
 )

@@ -34,5 +34,6 @@ DECLARATION: Final = Declaration(
     example="@babel/core",
     archive_kinds=("npm tarballs",),
     first_visit="packument, newest tarball",
+    feed="npm's `_changes`",
     import_name_examples=("express", "express/lib/router"),
 )

@@ -31,5 +31,6 @@ DECLARATION: Final = Declaration(
     example="Newtonsoft.Json",
     archive_kinds=("nupkgs",),
     first_visit="registration pages, members of the nupkg",
+    feed="NuGet's catalog",
     import_name_examples=("Newtonsoft.Json.Linq",),
 )

@@ -34,5 +34,6 @@ DECLARATION: Final = Declaration(
     example="requests",
     archive_kinds=("wheels", "sdists"),
     first_visit="project, `.metadata` of each older version, the wheel's directory",
+    feed="PyPI's serials",
     import_name_examples=("requests", "requests.api"),
 )

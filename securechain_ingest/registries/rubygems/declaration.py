@@ -35,5 +35,6 @@ DECLARATION: Final = Declaration(
     example="rails",
     archive_kinds=("gems",),
     first_visit="compact index, API once, the gem's first bytes",
+    feed="the tail of RubyGems' list",
     import_name_examples=("active_record/base", "active_record::base"),
 )

@@ -1,0 +1,16 @@
+"""What help texts say of ecosystems and packages, from what the ecosystems declare."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from securechain_ingest.registries import DECLARATIONS
+
+_NAMES: Final = [declared.name for declared in DECLARATIONS]
+_PACKAGES: Final = [f"{declared.name}:{declared.example}" for declared in DECLARATIONS]
+_KINDS: Final = [kind for declared in DECLARATIONS for kind in declared.archive_kinds]
+
+ONE_ECOSYSTEM: Final = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}."
+SOME_ECOSYSTEMS: Final = f"Such as {_NAMES[0]}; all without it."
+PACKAGES: Final = f"Packages such as {' or '.join(_PACKAGES[:2])}, or purls."
+ARCHIVES: Final = f"Archives: {', '.join(_KINDS)}."
