@@ -20,7 +20,7 @@ from benchmarks.harness import neo4j, print_header, print_table, work_dir
 from benchmarks.packages import connected, fill
 from securechain_ingest.graph.names import NAMES_A_QUERY
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.jobs.digests import Digests
+from securechain_ingest.jobs.name_digests import NameDigests
 from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.settings import GraphSettings
 
@@ -65,7 +65,7 @@ async def both_ways(folder: Path, packages: int) -> list[dict[str, object]]:
 
 def digests(count: int) -> dict[str, object]:
     """What the digests of so many names take."""
-    before, started_at, held = resident_mb(), time.perf_counter(), Digests()
+    before, started_at, held = resident_mb(), time.perf_counter(), NameDigests()
     listed = names(count)
     while page := list(islice(listed, NAMES_A_QUERY)):
         held.add(page)

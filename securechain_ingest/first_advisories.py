@@ -19,7 +19,7 @@ from securechain_ingest.errors import IngestError, StoreError
 from securechain_ingest.jobs.advisory_sync import AdvisorySync, never_read
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.runs import Run, new_run_id
-from securechain_ingest.schedules.board import Board, Request
+from securechain_ingest.schedules.board import Board, RunRequest
 from securechain_ingest.stores import Stores
 
 JOB: Final = "advisory_sync"
@@ -45,7 +45,7 @@ async def ask_for_first_advisories(
                 return
             unread = await never_read(Cursors(stores.redis, settings.queue.stream), stores.advisories, ecosystems)
             if unread and JOB not in state.under_way:
-                run_id = await board.request(JOB, Request(new_run_id(datetime.now(UTC)), {}))
+                run_id = await board.request(JOB, RunRequest(new_run_id(datetime.now(UTC)), {}))
                 logger.info("first_advisories_asked_for", ecosystems=unread, run=run_id)
         except (StoreError, RedisError) as error:
             logger.warning("first_advisories_not_asked_for", reason=f"{type(error).__name__}: {error}")

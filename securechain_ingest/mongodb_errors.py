@@ -38,16 +38,16 @@ def store_errors() -> AbstractContextManager[None]:
 def explained(error: Exception) -> ConfigError | StoreError:
     """Our error for one of the driver's."""
     codes = _codes(error)
-    told = ", ".join(map(str, sorted(codes))) or type(error).__name__
+    detail = ", ".join(map(str, sorted(codes))) or type(error).__name__
     if isinstance(error, ConfigurationError) or codes & _NOT_LET_IN:
-        return ConfigError(f"MongoDB does not let this user do its work ({told})")
+        return ConfigError(f"MongoDB does not let this user do its work ({detail})")
     if isinstance(error, ConnectionFailure):
         return StoreAway(f"MongoDB did not answer ({type(error).__name__})")
     if codes & _NO_ROOM:
-        return StoreFull(f"MongoDB has no room for what is to be written ({told})")
+        return StoreFull(f"MongoDB has no room for what is to be written ({detail})")
     is_of_this_side = isinstance(error, DocumentTooLarge | BSONError | OverflowError)
     if is_of_this_side or (codes and codes <= _REFUSED and not isinstance(error, ExecutionTimeout)):
-        return StoreRefused(f"MongoDB refused a query or a document ({told})")
+        return StoreRefused(f"MongoDB refused a query or a document ({detail})")
     return StoreError(f"MongoDB did not answer ({type(error).__name__})")
 
 

@@ -1,8 +1,8 @@
-"""Whether the process gets on: the rule of systemd's watchdog, and of whoever asks for its health.
+"""Decides whether the process makes progress, for systemd's watchdog and for whoever asks for its health.
 
-It gets on while each of its loops has turned lately and no message has been in work for longer than its own time limits
-allow. Having nothing to do, waiting for a pause and waiting for a store that is away are progress, too: each of them
-turns a loop.
+It does while each of its loops has turned lately and no message has been in work for longer than its own time limits
+allow. A process that has nothing to do, or that waits for a pause or for a store that is away, makes progress, too: its
+loops turn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Final
 
 LOOP_S: Final = 30.0
-"""A loop that has not turned for so long hangs."""
+"""A loop that has not turned for so many seconds hangs."""
 
 
 class Progress:
@@ -30,16 +30,16 @@ class Progress:
         self._work: dict[object, tuple[str, Steps]] = {}
 
     def turned(self, loop: str) -> None:
-        """A loop has gone round; it is expected again within LOOP_S."""
+        """Note that a loop has gone round; it is expected again within LOOP_S."""
         self._turned[loop] = self._clock()
 
     def ended(self, loop: str) -> None:
-        """A loop is not expected any more."""
+        """Note that a loop is not expected any more."""
         self._turned.pop(loop, None)
 
     @contextmanager
     def work(self, name: str) -> Iterator[None]:
-        """A piece of work, whose steps are told by `step` from within, also from tasks that it starts."""
+        """Watch a piece of work, which calls `step` for each of its steps, also from tasks that it starts."""
         steps = Steps(self._clock)
         token = _steps.set(steps)
         self._work[steps] = name, steps
@@ -50,7 +50,7 @@ class Progress:
             _steps.reset(token)
 
     def ages(self) -> dict[str, float]:
-        """Seconds since each loop turned, and since the piece of work that is furthest behind got a step further."""
+        """Give the seconds since each loop turned, and since the slowest piece of work made its last step."""
         now = self._clock()
         ages = {loop: now - at for loop, at in self._turned.items()}
         if self._work:
@@ -58,7 +58,7 @@ class Progress:
         return ages
 
     def stuck(self) -> str | None:
-        """What hangs, in one sentence; None if nothing does."""
+        """Say in one sentence what hangs; None if nothing does."""
         now = self._clock()
         for loop, at in self._turned.items():
             if now - at > LOOP_S:
@@ -70,7 +70,7 @@ class Progress:
 
 
 class Steps:
-    """When one piece of work last got a step further."""
+    """Remembers when one piece of work made its last step."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -84,6 +84,6 @@ _steps: ContextVar[Steps | None] = ContextVar("steps", default=None)
 
 
 def step() -> None:
-    """The work under way has got a step further: an answer has come, a wait is over."""
+    """Note that the work under way has made a step: an answer has come, or a wait is over."""
     if (steps := _steps.get()) is not None:
         steps.step()

@@ -67,9 +67,9 @@ async def rated(
     ref: PackageRef,
     versions: Collection[str],
     documents: Collection[Document],
-    told: set[str] | None = None,
+    reported: set[str] | None = None,
 ) -> dict[str, Rating]:
-    """`rate`, in a child of the pool where it is much work; documents whose ids are in `told` have had their line.
+    """`rate`, in a child of the pool where it is much work; documents whose ids are in `reported` have had their line.
 
     Raises ParserLost, ArchiveRefused if the child fails.
     """
@@ -79,7 +79,7 @@ async def rated(
         assessment = assess(ref, names, tuple(documents))
     else:
         assessment = await pool.run(assess, ref, names, tuple(documents))
-    _report(ref, assessment, set() if told is None else told)
+    _report(ref, assessment, set() if reported is None else reported)
     ratings: dict[str, Rating] = {}
     named = _named(names, assessment)
     while portion := dict(islice(named, _NAMED_AT_ONCE)):
@@ -109,11 +109,11 @@ def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Documen
     return Assessment(tuple(affecting.ratings), places, unreadable)
 
 
-def _report(ref: PackageRef, assessment: Assessment, told: set[str]) -> None:
-    """One line for each document that could not be read as a whole and is not in `told`, where it then is."""
+def _report(ref: PackageRef, assessment: Assessment, reported: set[str]) -> None:
+    """One line for each document that could not be read as a whole and is not in `reported`, where it then is."""
     for identifier, reason in assessment.unreadable:
-        if identifier not in told:
-            told.add(identifier)
+        if identifier not in reported:
+            reported.add(identifier)
             logger.warning("advisory_unreadable", advisory=identifier, package=ref.purl, reason=reason)
 
 
@@ -169,14 +169,14 @@ def read_records(
     records: list[Record] = []
     unreadable: list[tuple[str, str]] = []
     for document in documents:
-        told: list[str] = []
+        problems: list[str] = []
         try:
-            if (record := read(document, ref, order, told.append)) is not None:
+            if (record := read(document, ref, order, problems.append)) is not None:
                 records.append(record)
         except Exception as error:  # noqa: BLE001  # whatever foreign data provokes costs that record alone
-            told.append(f"{type(error).__name__}: {error}")
-        if told:
-            unreadable.append((str(document.get("id"))[:255], told[0]))
+            problems.append(f"{type(error).__name__}: {error}")
+        if problems:
+            unreadable.append((str(document.get("id"))[:255], problems[0]))
     return records, tuple(unreadable)
 
 

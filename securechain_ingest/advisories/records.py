@@ -1,7 +1,7 @@
 """What one advisory says of one package (OSV schema 1.7, contract section 3). Pure functions.
 
-Other programs write into the collection, too: whatever is not of the type that the schema wants is passed over, told in
-a sentence, and costs nothing else.
+Other programs write into the collection, too. Whatever is not of the type that the schema wants is passed over and
+reported in a sentence, and costs nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from securechain_ingest.model import PackageRef
 Document = Mapping[str, Any]
 Order: TypeAlias = Callable[[str], Any]
 """Maps the name of a version to a sortable key; raises ValueError for one without an order."""
-Tell: TypeAlias = Callable[[str], None]
+Report: TypeAlias = Callable[[str], None]
 Span: TypeAlias = tuple[int, int]
 """Versions in ascending order, from the first index up to before the second one."""
 
@@ -31,7 +31,7 @@ _FROM_THE_START: Final = ("introduced", "0")
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class AffectedRange:
     """One range of an advisory, in keys of the ecosystem's order."""
 
     events: tuple[tuple[Any, str], ...]
@@ -57,34 +57,34 @@ class Record:
     """Its id and its aliases: whoever shares one tells of the same vulnerability."""
     scores: Scores
     listed: tuple[str, ...]
-    ranges: tuple[Range, ...]
+    ranges: tuple[AffectedRange, ...]
 
 
-def read(document: Document, ref: PackageRef, order: Order, tell: Tell) -> Record | None:
+def read(document: Document, ref: PackageRef, order: Order, report: Report) -> Record | None:
     """What a document says of a package; None if that is nothing, or if it is withdrawn.
 
     A range with a boundary that cannot be ordered affects nothing.
     """
     if document.get("withdrawn") or document.get(REMOVED):
         return None
-    elements = [each for each in _list(document, "affected", tell) if is_about(each, ref, tell)]
+    elements = [each for each in _list(document, "affected", report) if is_about(each, ref, report)]
     if not elements:
         return None
     identifier = document.get("id")
     if not isinstance(identifier, str) or not identifier:
-        tell("it has no id")
+        report("it has no id")
         return None
-    aliases = _texts(document, "aliases", tell)
+    aliases = _texts(document, "aliases", report)
     for holder in (document, *elements):
-        _check_severity(holder, tell)
+        _check_severity(holder, report)
     return Record(
         id=identifier,
         names=frozenset({identifier, *filter(None, aliases)}),
         scores=scores(document, elements),
         listed=tuple(
-            dict.fromkeys(version for each in elements for version in _texts(each, "versions", tell) if version)
+            dict.fromkeys(version for each in elements for version in _texts(each, "versions", report) if version)
         ),
-        ranges=tuple(found for each in elements for found in _ranges(each, order, tell)),
+        ranges=tuple(found for each in elements for found in _ranges(each, order, report)),
     )
 
 
@@ -95,40 +95,40 @@ def _first_reached(keys: Sequence[Any], boundary: Any, kind: str) -> int:
     return bisect_right(keys, boundary) if kind == "last_affected" else bisect_left(keys, boundary)
 
 
-def is_about(element: Any, ref: PackageRef, tell: Tell) -> bool:
+def is_about(element: Any, ref: PackageRef, report: Report) -> bool:
     """Whether an element of `affected` names the package."""
     if not isinstance(element, Mapping):
-        tell("an element of affected is no object")
+        report("an element of affected is no object")
         return False
     package = package_of(element)
     if package is None:
         # Elements about Git repositories have none.
         if element.get("package") is not None:
-            tell("a package of affected has no ecosystem and name")
+            report("a package of affected has no ecosystem and name")
         return False
     ecosystem, name = package
     name_key = ref.ecosystem.name_key
     return ecosystem == ref.ecosystem.osv and name_key(name) == name_key(ref.registry_name)
 
 
-def _ranges(element: Mapping[str, Any], order: Order, tell: Tell) -> Iterator[Range]:
-    for entry in _list(element, "ranges", tell):
+def _ranges(element: Mapping[str, Any], order: Order, report: Report) -> Iterator[AffectedRange]:
+    for entry in _list(element, "ranges", report):
         kind = entry.get("type") if isinstance(entry, Mapping) else None
         if not isinstance(kind, str):
-            tell("a range has no type")
+            report("a range has no type")
         elif kind in {"SEMVER", "ECOSYSTEM"}:
-            marks = list(_marks(_list(entry, "events", tell)))
-            if None in marks:
-                tell("an event of a range is no text")
+            boundaries = list(_boundaries(_list(entry, "events", report)))
+            if None in boundaries:
+                report("an event of a range is no text")
                 continue
             try:
-                yield _range([mark for mark in marks if mark is not None], order)
+                yield _range([boundary for boundary in boundaries if boundary is not None], order)
             except ValueError:
-                # Authors' own words, such as a version that the registry has never had; too many to tell of each.
+                # Authors' own words, such as a version that the registry has never had; too many to report of each.
                 continue
 
 
-def _marks(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
+def _boundaries(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
     """(kind, value) of each event; None in place of one that is not of that form."""
     for event in events:
         if not isinstance(event, Mapping):
@@ -139,37 +139,37 @@ def _marks(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
                 yield (kind, value.strip()) if isinstance(value, str) else None
 
 
-def _range(marks: Sequence[tuple[str, str]], order: Order) -> Range:
+def _range(boundaries: Sequence[tuple[str, str]], order: Order) -> AffectedRange:
     """Raises ValueError for a boundary without an order, or without anything: some orders have a place for that."""
-    if not all(value for _, value in marks):
+    if not all(value for _, value in boundaries):
         raise ValueError
-    bounded = [(order(value), kind) for kind, value in marks if kind in _TURN and (kind, value) != _FROM_THE_START]
+    bounded = [(order(value), kind) for kind, value in boundaries if kind in _TURN and (kind, value) != _FROM_THE_START]
     bounded.sort(key=lambda event: (event[0], _TURN[event[1]]))
-    limits = [value for kind, value in marks if kind == "limit"]
-    return Range(
-        events=((None, "introduced"), *bounded) if _FROM_THE_START in marks else tuple(bounded),
+    limits = [value for kind, value in boundaries if kind == "limit"]
+    return AffectedRange(
+        events=((None, "introduced"), *bounded) if _FROM_THE_START in boundaries else tuple(bounded),
         limits=() if "*" in limits else tuple(map(order, limits)),
     )
 
 
-def _check_severity(holder: Mapping[str, Any], tell: Tell) -> None:
-    for entry in _list(holder, "severity", tell):
+def _check_severity(holder: Mapping[str, Any], report: Report) -> None:
+    for entry in _list(holder, "severity", report):
         if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
-            tell("an entry of severity has no type")
+            report("an entry of severity has no type")
 
 
-def _texts(holder: Mapping[str, Any], field: str, tell: Tell) -> Iterator[str]:
-    for value in _list(holder, field, tell):
+def _texts(holder: Mapping[str, Any], field: str, report: Report) -> Iterator[str]:
+    for value in _list(holder, field, report):
         if isinstance(value, str):
             yield value.strip()
         else:
-            tell(f"an entry of {field} is no text")
+            report(f"an entry of {field} is no text")
 
 
-def _list(holder: Mapping[str, Any], field: str, tell: Tell) -> Sequence[Any]:
+def _list(holder: Mapping[str, Any], field: str, report: Report) -> Sequence[Any]:
     value = holder.get(field)
     if isinstance(value, list | tuple):
         return value
     if value is not None:
-        tell(f"{field} is no list")
+        report(f"{field} is no list")
     return ()

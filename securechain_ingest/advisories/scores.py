@@ -13,7 +13,7 @@ MALWARE: Final = "MAL-"
 """How the ids of reports of malicious packages begin."""
 
 _VECTORS: Final = {"CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
-"""The types of `severity` that give a score; the first one goes before the next wherever both are told."""
+"""The types of `severity` that give a score; the first one goes before the next wherever both are given."""
 
 _MAX_VECTOR_LENGTH: Final = 1_000
 
@@ -43,8 +43,8 @@ def score_of_group(group: Iterable[Scores]) -> float | None:
     """The one score of a vulnerability that several records tell of; None if none of them gives any."""
     records = list(group)
     for kind in _VECTORS:
-        if told := [record[kind] for record in records if kind in record]:
-            return max(told)
+        if given := [record[kind] for record in records if kind in record]:
+            return max(given)
     return None
 
 

@@ -1,4 +1,4 @@
-"""The collection of advisory documents in MongoDB (contract, section 3): its indexes and the look-up by package."""
+"""The collection of advisory documents in MongoDB (contract, section 3), with its indexes and look-ups."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Affected: TypeAlias = tuple[str, str]
 """OSV's word for the ecosystem, and the package's name."""
 
 Remember: TypeAlias = Callable[[set[Affected]], Awaitable[None]]
-"""Is told which packages a write is about, before it."""
+"""Receives the packages that a write is about before the write begins."""
 
 _BATCH = 500
 _COMPARED_AT_ONCE = 50
@@ -114,10 +114,10 @@ class AdvisoryStore:
                 await self._collection.create_index("id")
 
     async def of_package(self, names: Collection[str]) -> list[dict[str, Any]]:
-        """All documents that have one of the names, in any case and any ecosystem, and some of similar names.
+        """Find all documents that have one of the names, in any case and any ecosystem, and some of similar names.
 
-        Whether they are about the package is said by `matching`. The names may be those of many packages: it is one
-        look-up by their normal form, and one in what other programs have written.
+        `matching` decides which of them are about a package. The names may be those of many packages. One query looks
+        them up by their normal form, and another one in what other programs have written.
         """
         wanted = sorted({lookup_key(name) for name in names})
         completed = self._found({NAMES: {"$in": wanted}}, _FIELDS, collation=_ANY_CASE)
@@ -140,9 +140,9 @@ class AdvisoryStore:
     ) -> Written:
         """Write those records whose documents have not the same content.
 
-        Before that `remember` is told which packages they affect or have affected: whoever breaks off between the two
-        has only to look at these once more for nothing. It is told those of the `announced` ids, too, which somebody
-        else may have written without rating anything.
+        Before that `remember` receives the packages that they affect or have affected: a caller that breaks off between
+        the two only looks at these once more for nothing. It also receives the packages of the `announced` ids, which
+        somebody else may have written without rating anything.
         """
         held = {document["id"]: document for document in await self._documents([record["id"] for record in records])}
         updates: dict[str, UpdateOne] = {}
@@ -188,11 +188,11 @@ class AdvisoryStore:
         await self._write({each: UpdateOne({"id": each}, {"$set": mark}) for each in ids})
 
     async def held(self, ids: Collection[str]) -> set[str]:
-        """Those of the ids that there are."""
+        """Give those of the ids that the collection has."""
         return {document["id"] for document in await self._documents(ids, {"id": 1})}
 
     async def portion(self, after: str, limit: int) -> Portion | None:
-        """The packages that the next `limit` documents behind an id name; None if there are no more."""
+        """Give the packages that the next `limit` documents behind an id name; None if there are no more documents."""
         fields = {"id": 1, "affected.package": 1}
         found = await self._found({"id": {"$gt": after}}, fields, sort="id", limit=limit)
         if not found:
@@ -221,7 +221,7 @@ class AdvisoryStore:
             return [document async for document in (cursor.sort(sort, 1) if sort else cursor)]
 
     async def _write(self, updates: Mapping[str, UpdateOne]) -> dict[str, str]:
-        """By id, why a document was refused; the others are written."""
+        """Write the updates, and give by id why a document was refused."""
         refused: dict[str, str] = {}
         ids = list(updates)
         for start in range(0, len(ids), _BATCH):
@@ -233,7 +233,7 @@ class AdvisoryStore:
         return refused
 
     async def _refusal(self, updates: Sequence[UpdateOne]) -> str | None:
-        """Write; why that was refused, if it was because of what was to be written."""
+        """Write, and say why that was refused if the reason lies in what was to be written."""
         try:
             await self._collection.bulk_write(list(updates), ordered=False)
         except (PyMongoError, BSONError, OverflowError) as error:
@@ -244,6 +244,6 @@ class AdvisoryStore:
         return None
 
     async def count(self) -> int:
-        """How many documents there are, roughly."""
+        """Estimate how many documents there are."""
         with store_errors():
             return int(await self._collection.estimated_document_count())

@@ -73,7 +73,7 @@ async def _backfill(
 
     from securechain_ingest import log
     from securechain_ingest.http.priority import Priority, prioritised
-    from securechain_ingest.jobs.backfill import Backfill, Kind, Position
+    from securechain_ingest.jobs.backfill import Backfill, BackfillOutcome, Position
     from securechain_ingest.oneshot import find_stores
     from securechain_ingest.queue.keys import Keys
     from securechain_ingest.service import build_service
@@ -91,7 +91,7 @@ async def _backfill(
         log.configure(settings.daemon.log_format, "warning", sys.stderr)
         bar = progress.add_task("opening the stores", total=None)
 
-        def report(kind: Kind) -> None:
+        def report(kind: BackfillOutcome) -> None:
             counts[kind] += 1
             progress.advance(bar)
 

@@ -82,12 +82,12 @@ def run_command(
     Prints the id of the run, which `runs show` takes; a run that was asked for and has not begun is this one, too.
     """
     from securechain_ingest.runs import new_run_id, utc_now
-    from securechain_ingest.schedules.board import Request
+    from securechain_ingest.schedules.board import RunRequest
 
     settings = load_settings(config, state_dir)
     known = known_job(job, "JOB")
     options = {"reconcile": reconcile, "allow_removals": allow_removals}
-    request = Request(new_run_id(utc_now()), {name: "true" for name, chosen in options.items() if chosen})
+    request = RunRequest(new_run_id(utc_now()), {name: "true" for name, chosen in options.items() if chosen})
     typer.echo(_with_board(settings, lambda board: board.request(known, request)))
 
 

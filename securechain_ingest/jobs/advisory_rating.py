@@ -1,4 +1,4 @@
-"""Rating the packages that advisories are about; no registry is asked.
+"""Rates the packages that advisories are about. No registry is asked.
 
 Which packages a record is about is remembered in Redis before the record is written, and forgotten when their versions
 have been rated. A worker may have read the advisories of a package before a record was written, and write its versions
@@ -28,12 +28,12 @@ from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
 
 LOOKED_UP: Final = 1_000
-"""So many names are asked of the graph at once, and so many documents are walked."""
+"""How many names one query asks of the graph, and how many documents one step of a walk reads."""
 
 _RATED: Final = 50
 _VERSIONS: Final = 20_000
 _AFFECTED: Final = 500
-"""Written in one transaction: so many packages, about so many versions, of which so many have vulnerabilities."""
+"""One transaction writes so many packages, about so many versions, of which so many have vulnerabilities."""
 
 _YIELD_EVERY: Final = 50
 
@@ -44,7 +44,7 @@ Known = tuple[PackageRef, KnownPackage]
 
 @dataclass(frozen=True, slots=True)
 class AdvisoryRating:
-    """Where ratings are read from and written to."""
+    """The stores that ratings are read from and written to."""
 
     store: AdvisoryStore
     graph: Graph
@@ -52,8 +52,8 @@ class AdvisoryRating:
     stream: str
     registries: Collection[Registry]
     pool: ParserPool | None
-    told: set[str] = field(default_factory=set)
-    """The ids of documents that have had their line in the log."""
+    reported: set[str] = field(default_factory=set)
+    """The ids of documents that the log has already named as unreadable."""
 
     async def remember(self, affected: set[Affected]) -> None:
         """Have packages rated by `rate_remembered`, whatever becomes of this process."""
@@ -126,11 +126,11 @@ class AdvisoryRating:
     async def _rate_some(self, affected: list[Affected], run: Run) -> None:
         refs = await self._refs(affected)
         known = await self.graph.known(list(refs.values()))
-        told: list[Known] = [
+        named: list[Known] = [
             (replace(refs[purl], registry_name=package.registry_name or refs[purl].registry_name), package)
             for purl, package in known.items()
         ]
-        for portion in _portions(told):
+        for portion in _portions(named):
             await self._rate_portion(portion, run)
 
     async def _rate_portion(self, portion: Sequence[Known], run: Run) -> None:
@@ -140,7 +140,7 @@ class AdvisoryRating:
         affected = 0
         for ref, package in portion:
             try:
-                ratings = await rated(self.pool, ref, package.versions, documents[ref.purl], self.told)
+                ratings = await rated(self.pool, ref, package.versions, documents[ref.purl], self.reported)
             except (StoreError, ConfigError):
                 raise
             except IngestError as error:
@@ -238,7 +238,7 @@ def _report_unrated(ref: PackageRef, error: IngestError, run: Run) -> None:
 
 
 def _affected(member: bytes) -> Affected | None:
-    """A member of the sets; None for one that another release has written."""
+    """Read a member of the sets; None for one that another release has written."""
     try:
         match orjson.loads(member):
             case [str(ecosystem), str(name)]:

@@ -259,9 +259,9 @@ class AdvisorySync:
                     if isinstance(reason, str):
                         self._report_unreadable(reason, run)
                 await self._write([record for _, record in batch if not isinstance(record, str)], announced, run)
-        await self._settle_missing(ecosystem, present, run)
+        await self._withdraw_missing(ecosystem, present, run)
 
-    async def _settle_missing(self, ecosystem: str, present: set[str], run: Run) -> None:
+    async def _withdraw_missing(self, ecosystem: str, present: set[str], run: Run) -> None:
         """Take for withdrawn what OSV no longer has of an ecosystem.
 
         Each record that the archive lacks is asked for once before it goes on counting, here and among those without

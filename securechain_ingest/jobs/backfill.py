@@ -1,7 +1,7 @@
-"""Reading the import names of packages that lack them, or have those of an older parser, without a refresh of the rest.
+"""Reads the import names of packages that lack them or have those of an older parser, and refreshes nothing else.
 
-The walk goes through the packages of one ecosystem by name. Its place is remembered after each batch that was written,
-so that an interrupted one goes on there; what it repeats then is what it had in hand.
+The walk goes through the packages of one ecosystem by name. Its position is kept after each batch that was written, so
+that an interrupted walk goes on there. It then repeats only what it had in hand.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.request import LAST_TRY
 
 PAGE_PACKAGES = 2_000
-"""Looked at by one query, whether they lack names or not."""
+"""How many packages one query looks at, whether they lack names or not."""
 
 BATCH_PACKAGES = 20
-"""Written by one transaction."""
+"""How many packages one transaction writes."""
 
 logger = structlog.get_logger(__name__)
 
 
-class Kind(StrEnum):
+class BackfillOutcome(StrEnum):
     """What became of one package."""
 
     FOUND = "found"
@@ -49,7 +49,7 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class _Result:
     gap: NamesGap
-    kind: Kind
+    kind: BackfillOutcome
     names: ImportNames | None
     """To be written; None leaves the package as it is."""
 
@@ -90,7 +90,7 @@ class Backfill:
         *,
         older_than: int,
         concurrency: int,
-        report: Callable[[Kind], None],
+        report: Callable[[BackfillOutcome], None],
     ) -> None:
         """`older_than` above 0 also finds the names of parsers before that version.
 
@@ -111,7 +111,7 @@ class Backfill:
         return await self._graph.count_names_gaps(self._registry.ecosystem, older_than=self._older_than, after=after)
 
     async def run(self, limit: int | None) -> None:
-        """Deal with at most `limit` packages, or with all that remain, and then forget the place.
+        """Deal with at most `limit` packages, or with all that remain, and then forget the position.
 
         A package that fails is logged, keeps its names and stays to be found by the next backfill. Raises StoreError,
         alone or in a group.
@@ -137,15 +137,15 @@ class Backfill:
             await self._position.forget()
 
     async def _finish(self, result: _Result) -> None:
-        """Called in the order of the names, so that the place never runs ahead of what it stands for."""
+        """Take a result. Results come in the order of the names, so that the position never runs ahead of the work."""
         self._finished.append(result)
         if len(self._finished) < BATCH_PACKAGES:
             self._report(result.kind)
         else:
             await self._write(last=result.kind)
 
-    async def _write(self, *, last: Kind | None = None) -> None:
-        """`last`: what became of the package that fills the batch, and that is told of once the batch is written."""
+    async def _write(self, *, last: BackfillOutcome | None = None) -> None:
+        """Write the batch. `last` is the outcome of the package that fills it; it is reported once all is written."""
         if not self._finished:
             return
         found = [(result.gap, result.names) for result in self._finished if result.names is not None]
@@ -173,14 +173,16 @@ class Backfill:
             return _Result(gap, _kind_of(error), None)
         except Exception:
             logger.exception("import_names_failed", package=gap.name)
-            return _Result(gap, Kind.PARSE_ERROR, None)
+            return _Result(gap, BackfillOutcome.PARSE_ERROR, None)
         if failure is not None:
             return _Result(gap, _kind_of(failure), names)
-        return _Result(gap, Kind.FOUND if names.names and package.artifacts else Kind.WITHOUT_NAMES, names)
+        return _Result(
+            gap, BackfillOutcome.FOUND if names.names and package.artifacts else BackfillOutcome.WITHOUT_NAMES, names
+        )
 
 
 async def _finished(write: Coroutine[Any, Any, None]) -> None:
-    """Finish a write that has begun even if a Ctrl-C comes meanwhile: what is in the graph is to be told of."""
+    """Finish a write that has begun even if a Ctrl-C comes meanwhile: what is in the graph must be reported."""
     task = asyncio.create_task(write, name="backfill-write")
     try:
         await asyncio.shield(task)
@@ -192,5 +194,9 @@ async def _finished(write: Coroutine[Any, Any, None]) -> None:
             current.cancel()
 
 
-def _kind_of(error: IngestError) -> Kind:
-    return Kind.PARSE_ERROR if isinstance(error, ArchiveRefused | ParserLost | Malformed) else Kind.DOWNLOAD_ERROR
+def _kind_of(error: IngestError) -> BackfillOutcome:
+    return (
+        BackfillOutcome.PARSE_ERROR
+        if isinstance(error, ArchiveRefused | ParserLost | Malformed)
+        else BackfillOutcome.DOWNLOAD_ERROR
+    )

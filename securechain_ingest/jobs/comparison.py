@@ -1,7 +1,7 @@
-"""A registry's whole list against the graph, ten thousand names at a time: what is new, what changed, what is gone.
+"""Compares a registry's whole list with the graph, ten thousand names at a time, for what is new, changed or gone.
 
-What is found is queued as messages; the place in the list is kept after each page, so that a run that was broken off is
-gone on with there.
+What is found is queued as messages. The position in the list is kept after each page, so that the next run goes on
+there if this one is broken off.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import InvalidName, TooManyRemovals
 from securechain_ingest.graph.names import PackageNames, PackageState
-from securechain_ingest.jobs.digests import Digests
 from securechain_ingest.jobs.listing import Listing, let_expire, whole_listing
+from securechain_ingest.jobs.name_digests import NameDigests
 from securechain_ingest.model import PackageRef
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
@@ -37,8 +37,8 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """One ecosystem's registry as a job sees it, and where the job finds what it needs."""
+class JobContext:
+    """What a job needs to know and to use of one ecosystem's registry."""
 
     registry: Registry
     feed: Feed
@@ -47,12 +47,12 @@ class Registered:
     queue: QueueSettings
     feeds: FeedSettings
     lane: Lane
-    """Where what it finds waits."""
+    """The lane to which the job adds what it finds."""
 
     def message(
         self, ref: PackageRef, run: Run, *, refresh: bool, removed: bool = False, listed: str | None = None
     ) -> Message:
-        """What asks for a package on behalf of a run."""
+        """Make the message that asks for a package on behalf of a run."""
         label = self.registry.ecosystem.label
         return Message(
             label, ref.registry_name, refresh=refresh, internal=True, removed=removed, run=run.id, listed=listed
@@ -67,23 +67,23 @@ class Registered:
 
 
 Wanted = Callable[[Listed, PackageState | None], bool | None]
-"""Whether a listed package is to be read: with `refresh` or without; None: not at all."""
+"""Says whether a listed package is to be read with `refresh` (True), without (False) or not at all (None)."""
 
 
-async def ingest_unknown(place: Registered, run: Run) -> None:
+async def ingest_unknown(context: JobContext, run: Run) -> None:
     """Queue every package of the registry that the graph does not have completely. Raises IngestError."""
 
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
         return None if state is not None and state.is_complete else False
 
-    listing, first = await _listing(place, run)
+    listing, first = await _listing(context, run)
     run.metrics["total_in_registry"] = listing.names
-    await _compare(place, run, listing, first, wanted, None)
+    await _compare(context, run, listing, first, wanted, None)
     run.metrics["skipped_existing"] = run.metrics["names_compared"] - run.metrics["queued"]
-    await _finish(place, run, listing)
+    await _finish(context, run, listing)
 
 
-async def reconcile(place: Registered, run: Run) -> str:
+async def reconcile(context: JobContext, run: Run) -> str:
     """Queue every package of the graph that its registry has in another state or no longer has.
 
     Returns the feed's cursor from before the list was read. Raises IngestError, TooManyRemovals among them.
@@ -98,31 +98,31 @@ async def reconcile(place: Registered, run: Run) -> str:
             return None if state.revision == entry.revision else True
         return True if entry.revision is not None or state.is_removed or not state.is_complete else None
 
-    listing, first = await _listing(place, run)
-    listed = Digests()
-    await _compare(place, run, listing, first, wanted, listed)
-    gone = await _gone(place, run, listed)
-    await place.submit([place.message(ref, run, refresh=True, removed=True) for ref in gone], run)
-    await _finish(place, run, listing)
+    listing, first = await _listing(context, run)
+    listed = NameDigests()
+    await _compare(context, run, listing, first, wanted, listed)
+    gone = await _gone(context, run, listed)
+    await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
+    await _finish(context, run, listing)
     return listing.head
 
 
-async def refuse_many_removals(place: Registered, run: Run, count: int) -> None:
-    """Raises TooManyRemovals if so many packages cannot be gone at once, unless the run was told that they are."""
+async def refuse_many_removals(context: JobContext, run: Run, count: int) -> None:
+    """Raise TooManyRemovals if so many packages cannot be gone at once, unless the run's options allow it."""
     if count <= ALWAYS_REMOVABLE or run.options.get("allow_removals") == "true":
         return
-    ecosystem = place.registry.ecosystem
-    known = await place.names.count(ecosystem)
-    if count > known * place.feeds.max_removed_share:
+    ecosystem = context.registry.ecosystem
+    known = await context.names.count(ecosystem)
+    if count > known * context.feeds.max_removed_share:
         raise TooManyRemovals(
             f"{count} or more of {known} packages of {ecosystem.name} are gone from the registry, more than [feeds]"
-            f" max_removed_share {place.feeds.max_removed_share:g} allows; none was marked: look at the registry;"
+            f" max_removed_share {context.feeds.max_removed_share:g} allows; none was marked: look at the registry;"
             f" if it is right, `schedules run {run.job} --allow-removals`"
         )
 
 
 def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple[PackageRef, Listed]]:
-    """The packages behind listed names, by purl; names that no package can have are left out."""
+    """Find the packages that listed names mean, by purl. Names that no package can have are left out."""
     found: dict[str, tuple[PackageRef, Listed]] = {}
     for entry in entries:
         try:
@@ -135,33 +135,33 @@ def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple
 
 
 async def _compare(
-    place: Registered, run: Run, listing: Listing, first: int, wanted: Wanted, listed: Digests | None
+    context: JobContext, run: Run, listing: Listing, first: int, wanted: Wanted, listed: NameDigests | None
 ) -> None:
-    """Page by page, from the `first`; those before it only for their digests."""
-    ecosystem = place.registry.ecosystem
+    """Compare page by page from the page `first` on; the pages before it are read for their digests only."""
+    ecosystem = context.registry.ecosystem
     run.metrics |= {"queued": 0, "names_compared": 0, "errors": 0}
-    next_line = place.feeds.progress_every
+    next_line = context.feeds.progress_every
     for number in range(listing.pages):
         if number < first and listed is None:
             continue
-        entries = await listing.page(place.redis, number)
-        found = await anyio.to_thread.run_sync(identified, place.registry, entries)
+        entries = await listing.page(context.redis, number)
+        found = await anyio.to_thread.run_sync(identified, context.registry, entries)
         if listed is not None:
             await anyio.to_thread.run_sync(listed.add, found)
         if number < first:
             continue
-        states = await place.names.states(ecosystem, list(found))
-        await place.submit(_messages(place, run, found, states, wanted), run)
-        await _keep_place(place, run, listing, number + 1)
+        states = await context.names.states(ecosystem, list(found))
+        await context.submit(_messages(context, run, found, states, wanted), run)
+        await _keep_position(context, run, listing, number + 1)
         run.metrics["names_compared"] += len(entries)
         run.metrics["errors"] += len(entries) - len(found)
         if run.metrics["names_compared"] >= next_line:
-            next_line += place.feeds.progress_every
+            next_line += context.feeds.progress_every
             logger.info("names_compared", job=run.job, **run.metrics)
 
 
 def _messages(
-    place: Registered,
+    context: JobContext,
     run: Run,
     found: Mapping[str, tuple[PackageRef, Listed]],
     states: Mapping[str, PackageState],
@@ -177,44 +177,44 @@ def _messages(
         if refresh is not None:
             # Of a package that is read for the first time no cache is bothered: there is nothing to differ from yet.
             listed = None if state is None else entry.revision
-            message = place.message(ref, run, refresh=refresh, listed=listed)
+            message = context.message(ref, run, refresh=refresh, listed=listed)
             messages.append(replace(message, at_least=entry.at_least))
     return messages
 
 
-async def _gone(place: Registered, run: Run, listed: Digests) -> list[PackageRef]:
-    """The known packages that are not listed. Raises TooManyRemovals as soon as they are too many."""
-    ecosystem = place.registry.ecosystem
+async def _gone(context: JobContext, run: Run, listed: NameDigests) -> list[PackageRef]:
+    """Find the known packages that are not listed. Raises TooManyRemovals as soon as they are too many."""
+    ecosystem = context.registry.ecosystem
     gone: list[PackageRef] = []
     after = ""
-    while page := await place.names.page(ecosystem, after):
+    while page := await context.names.page(ecosystem, after):
         after = page[-1].purl
         gone += [
-            place.registry.identify(known.name) for known in page if not known.is_removed and known.purl not in listed
+            context.registry.identify(known.name) for known in page if not known.is_removed and known.purl not in listed
         ]
-        await refuse_many_removals(place, run, len(gone))
+        await refuse_many_removals(context, run, len(gone))
     return gone
 
 
-async def _listing(place: Registered, run: Run) -> tuple[Listing, int]:
-    """The list, and the page of it that an earlier run of this job would have compared next; 0 in another list."""
+async def _listing(context: JobContext, run: Run) -> tuple[Listing, int]:
+    """Give the list, and the page of it that an earlier run of this job would have compared next, else 0."""
     with store_errors():
-        raw = await place.redis.hget(Keys(place.queue.stream).positions, run.job)
+        raw = await context.redis.hget(Keys(context.queue.stream).positions, run.job)
     identity, page = _position(raw)
     listing = await whole_listing(
-        place.redis,
-        place.feed,
-        place.registry.ecosystem,
+        context.redis,
+        context.feed,
+        context.registry.ecosystem,
         run,
-        ttl_s=place.feeds.listing_ttl_s,
-        lease_s=place.queue.lease_s,
+        ttl_s=context.feeds.listing_ttl_s,
+        lease_s=context.queue.lease_s,
         reuse=identity,
     )
     return listing, page if identity == listing.id else 0
 
 
 def _position(raw: bytes | str | None) -> tuple[str | None, int]:
-    """The list and its page; none for what another release has left there in another form."""
+    """Read a list's id and page; None and 0 if another release has left something else there."""
     try:
         match orjson.loads(raw or b"null"):
             case [str(identity), int(page), *_] if page >= 0:
@@ -224,13 +224,13 @@ def _position(raw: bytes | str | None) -> tuple[str | None, int]:
     return None, 0
 
 
-async def _keep_place(place: Registered, run: Run, listing: Listing, page: int) -> None:
+async def _keep_position(context: JobContext, run: Run, listing: Listing, page: int) -> None:
     with store_errors():
         position = orjson.dumps([listing.id, page]).decode()
-        await place.redis.hset(Keys(place.queue.stream).positions, run.job, position)
+        await context.redis.hset(Keys(context.queue.stream).positions, run.job, position)
 
 
-async def _finish(place: Registered, run: Run, listing: Listing) -> None:
+async def _finish(context: JobContext, run: Run, listing: Listing) -> None:
     with store_errors():
-        await place.redis.hdel(Keys(place.queue.stream).positions, run.job)
-    await let_expire(place.redis, listing, place.feeds.listing_ttl_s)
+        await context.redis.hdel(Keys(context.queue.stream).positions, run.job)
+    await let_expire(context.redis, listing, context.feeds.listing_ttl_s)

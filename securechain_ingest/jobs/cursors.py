@@ -1,4 +1,4 @@
-"""How far each feed has been followed, in Redis. Losing a cursor costs work, not correctness (DESIGN.md, rule 4)."""
+"""Keeps in Redis how far each feed has been followed. Losing a cursor costs work, not correctness (rule 4)."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from securechain_ingest.redis_errors import store_errors
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place in one feed up to which everything is queued for good."""
+    """A position in one feed; everything before it is queued for good."""
 
     value: str
-    """What the feed itself calls it."""
+    """The position in the feed's own words."""
     moved_at: str
     """ISO 8601, UTC."""
     run: str
     """The run that moved it."""
     reconciled_at: str | None
-    """When all names were last compared with the graph, likewise; None: never since the cursor was lost."""
+    """When all names were last compared with the graph (ISO 8601, UTC); None: never since the cursor was lost."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Fields of another release, which this one only keeps."""
 
     def reconciled_before(self, moment: datetime) -> bool:
-        """Whether the last comparison of all names is older than that, or there was none."""
+        """Whether all names were last compared before that moment, or never."""
         return self.reconciled_at is None or datetime.fromisoformat(self.reconciled_at) < moment
 
 
 class Cursors:
-    """By ecosystem (`pypi`), or another name for what is no ecosystem's. Methods raise StoreError."""
+    """A cursor has the name of its ecosystem (`pypi`), or another one if it has none. Methods raise StoreError."""
 
     def __init__(self, redis: Redis, stream: str) -> None:
         self._redis = redis
         self._key = Keys(stream).cursors
 
     async def get(self, name: str) -> Cursor | None:
-        """None: there is none, or one that this release cannot read; either way everything is compared."""
+        """Give a cursor. None: there is none, or one that this release cannot read; then everything is compared."""
         with store_errors():
             raw: Any = await self._redis.hget(self._key, name)
         return _cursor(raw)
 
     async def all(self) -> dict[str, Cursor]:
-        """By name, in their order."""
+        """Give all cursors, sorted by name."""
         with store_errors():
             held: Any = await self._redis.hgetall(self._key)
         found = {name.decode(): _cursor(raw) for name, raw in held.items()}
@@ -64,7 +64,7 @@ class Cursors:
             await self._redis.hset(self._key, name, orjson.dumps({**fields, "reconciled_at": reconciled_at}).decode())
 
     async def reset(self, name: str) -> bool:
-        """Forget a cursor; whether there was one."""
+        """Forget a cursor, and say whether there was one."""
         with store_errors():
             return bool(await self._redis.hdel(self._key, name))
 

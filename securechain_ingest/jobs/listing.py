@@ -1,4 +1,4 @@
-"""A registry's whole list in Redis: read once, page by page, for every job that wants it within an hour.
+"""Reads a registry's whole list into Redis, page by page and once for every job that wants it within an hour.
 
 A reading that was broken off goes on at its last page where the registry allows that. Two jobs never read the same list
 at the same time: the second waits for the first.
@@ -37,16 +37,16 @@ class Listing:
     """A list that has been read to its end."""
 
     id: str
-    """Another one for each reading."""
+    """Each reading of a list has an id of its own."""
     head: str
-    """The feed's cursor from before the reading began."""
+    """The feed's cursor of the moment before the reading began."""
     pages: int
     names: int
     key: str
-    """The list of its pages: a job that compares goes on with its own while another one reads the registry anew."""
+    """The Redis list of its pages. A job goes on with the pages of its own reading while another job reads anew."""
 
     async def page(self, redis: Redis, number: int) -> list[Listed]:
-        """One page, counted from 0. Raises StoreError, also if Redis no longer has it."""
+        """Give one page, counted from 0. Raises StoreError, also if Redis no longer has it."""
         with store_errors():
             raw: Any = await redis.lindex(self.key, number)
             # A job may take longer than the list is good for, and would need it still if it is broken off.
@@ -59,7 +59,7 @@ class Listing:
 async def whole_listing(
     redis: Redis, feed: Feed, ecosystem: Ecosystem, run: Run, *, ttl_s: float, lease_s: float, reuse: str | None
 ) -> Listing:
-    """The list, read now unless one younger than `ttl_s`, or the one with the id `reuse`, is there.
+    """Give the list. It is read now unless one younger than `ttl_s` seconds or the one with the id `reuse` is there.
 
     Raises UpstreamError, StoreError; what had been read by then is kept for the next try.
     """
@@ -93,19 +93,19 @@ async def whole_listing(
 
 
 async def let_expire(redis: Redis, listing: Listing, ttl_s: float) -> None:
-    """Say that nobody needs the list any more but who comes soon. Raises StoreError."""
+    """Let Redis drop the list after `ttl_s` seconds; until then other jobs may use it. Raises StoreError."""
     with store_errors():
         await redis.expire(listing.key, max(1, int(ttl_s)))
 
 
 async def _has_pages(redis: Redis, key: str, held: dict[Any, Any]) -> bool:
-    """Whether none has expired; an empty list has none."""
+    """Whether all pages are still there; an empty list has none."""
     with store_errors():
         return bool(await redis.llen(_pages_key(key, held)) == int(held["pages"]))
 
 
 async def _add(redis: Redis, key: str, packed: bytes, held: dict[Any, Any]) -> None:
-    """The page and the place behind it, both or neither."""
+    """Add a page and the position behind it, both or neither."""
     with store_errors():
         async with redis.pipeline() as pipeline:
             pipeline.rpush(_pages_key(key, held), packed)

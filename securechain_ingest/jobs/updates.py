@@ -1,6 +1,6 @@
-"""What has changed in a registry since the cursor, queued: the feed's changes, or everything compared.
+"""Queues what has changed in a registry since the cursor: the feed says it, or everything is compared.
 
-The cursor moves only when all before it is queued for good; what is then queued twice changes nothing.
+The cursor moves only when everything before it is queued for good. What is queued twice then changes nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import structlog
 
 from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import CursorLost, InvalidName
-from securechain_ingest.jobs.comparison import Registered, reconcile, refuse_many_removals
+from securechain_ingest.jobs.comparison import JobContext, reconcile, refuse_many_removals
 from securechain_ingest.jobs.cursors import Cursor, Cursors
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
@@ -22,29 +22,29 @@ from securechain_ingest.runs import Run
 logger = structlog.get_logger(__name__)
 
 
-async def queue_changes(place: Registered, cursors: Cursors, run: Run, *, reconcile_s: float) -> None:
+async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reconcile_s: float) -> None:
     """Queue what changed of the packages that the graph has or awaits. Raises IngestError; the cursor then stays.
 
     Everything is compared if there is no cursor, the feed has lost it, the last comparison is older than
     `reconcile_s`, or the run was asked to. The list may have been read for another job, and reading and comparing take
     their time; so what has changed since then follows at once.
     """
-    name = place.registry.ecosystem.name
+    name = context.registry.ecosystem.name
     cursor = await cursors.get(name)
     run.metrics |= {"queued": 0, "errors": 0}
     run.cursor_before = run.cursor_after = cursor.value if cursor else None
     if cursor is not None and _may_follow(cursor, run, reconcile_s):
         try:
-            await _follow(place, cursors, run, cursor.value)
+            await _follow(context, cursors, run, cursor.value)
         except CursorLost as lost:
             logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
         else:
             return
-    head = await reconcile(place, run)
+    head = await reconcile(context, run)
     await cursors.move(name, head, run.id, reconciled=True)
     run.cursor_after = head
     try:
-        await _follow(place, cursors, run, head)
+        await _follow(context, cursors, run, head)
     except CursorLost as lost:
         # The next run compares again.
         logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
@@ -55,42 +55,42 @@ def _may_follow(cursor: Cursor, run: Run, reconcile_s: float) -> bool:
     return run.options.get("reconcile") != "true" and not cursor.reconciled_before(oldest)
 
 
-async def _follow(place: Registered, cursors: Cursors, run: Run, cursor: str) -> None:
-    """Page by page. Removals wait until all are known, for too many of them are refused; so does the cursor then."""
+async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str) -> None:
+    """Queue the changes page by page. Removals and the cursor wait until all are known, for too many are refused."""
     removals: list[Message] = []
     run.metrics["changes_read"] = 0
-    async for page in place.feed.changes(cursor):
-        messages = await _messages(place, run, page.changes)
+    async for page in context.feed.changes(cursor):
+        messages = await _messages(context, run, page.changes)
         removals += [message for message in messages if message.removed]
-        await refuse_many_removals(place, run, len(removals))
-        await place.submit([message for message in messages if not message.removed], run)
+        await refuse_many_removals(context, run, len(removals))
+        await context.submit([message for message in messages if not message.removed], run)
         run.metrics["changes_read"] += len(page.changes)
         run.cursor_after = page.cursor
         if not removals:
-            await cursors.move(place.registry.ecosystem.name, page.cursor, run.id)
+            await cursors.move(context.registry.ecosystem.name, page.cursor, run.id)
     if removals and run.cursor_after is not None:
-        await place.submit(removals, run)
-        await cursors.move(place.registry.ecosystem.name, run.cursor_after, run.id)
+        await context.submit(removals, run)
+        await cursors.move(context.registry.ecosystem.name, run.cursor_after, run.id)
 
 
-async def _messages(place: Registered, run: Run, changes: Iterable[Change]) -> list[Message]:
-    """For the packages that the graph has in another state, and for those that it awaits; the last change of each."""
+async def _messages(context: JobContext, run: Run, changes: Iterable[Change]) -> list[Message]:
+    """Make messages for the packages that the graph has in another state or awaits, from the last change of each."""
     newest = {}
     for change in changes:
         try:
-            ref = require_possible(place.registry.identify(change.name))
+            ref = require_possible(context.registry.identify(change.name))
         except InvalidName as error:
             logger.debug("changed_name_invalid", name=sentence(change.name, 60), reason=str(error))
             continue
         newest[ref.purl] = ref, change
     messages = []
-    states = await place.names.states(place.registry.ecosystem, list(newest))
+    states = await context.names.states(context.registry.ecosystem, list(newest))
     for purl, state in states.items():
         ref, change = newest[purl]
         if state.revision is not None and state.revision == change.at_least and state.is_removed == change.removed:
             continue
-        message = place.message(ref, run, refresh=not state.is_awaited, removed=change.removed)
+        message = context.message(ref, run, refresh=not state.is_awaited, removed=change.removed)
         # What a message cannot say is left out: then it is read again without that.
-        says = change.at_least is not None and place.registry.ecosystem.announced.fullmatch(change.at_least)
+        says = change.at_least is not None and context.registry.ecosystem.announced.fullmatch(change.at_least)
         messages.append(replace(message, at_least=change.at_least if says and not change.removed else None))
     return messages

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from securechain_ingest.advisories.osv import OsvBucket
 from securechain_ingest.configuration import Settings
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
-from securechain_ingest.jobs.comparison import Registered, ingest_unknown
+from securechain_ingest.jobs.comparison import JobContext, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.refresh import queue_due_archives, queue_stale_packages
 from securechain_ingest.jobs.updates import queue_changes
@@ -60,15 +60,15 @@ def _registry_jobs(stores: Stores, feed: Feed, registry: Registry, settings: Cal
     name = registry.ecosystem.name
     cursors = Cursors(stores.redis, settings().queue.stream)
 
-    def place(lane: Lane) -> Registered:
+    def context(lane: Lane) -> JobContext:
         now = settings()
-        return Registered(registry, feed, stores.redis, stores.graph.names, now.queue, now.feeds, lane)
+        return JobContext(registry, feed, stores.redis, stores.graph.names, now.queue, now.feeds, lane)
 
     async def ingestion(run: Run) -> None:
-        await ingest_unknown(place(Lane.LISTED), run)
+        await ingest_unknown(context(Lane.LISTED), run)
 
     async def updates(run: Run) -> None:
-        await queue_changes(place(Lane.CHANGED), cursors, run, reconcile_s=settings().reconcile[name])
+        await queue_changes(context(Lane.CHANGED), cursors, run, reconcile_s=settings().reconcile[name])
 
     declared = declaration_of(name)
     return {declared.ingestion_job: ingestion, declared.updates_job: updates}

@@ -19,7 +19,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 Trigger = Literal["schedule", "catch_up", "command", "resume"]
-Outcome = Literal["running", "succeeded", "failed", "interrupted"]
+RunOutcome = Literal["running", "succeeded", "failed", "interrupted"]
 """`interrupted` is a run whose daemon was stopped or has died, and which another run resumes."""
 
 
@@ -54,7 +54,7 @@ class Run:
     """How often in a row its predecessors lost their daemon."""
     ended_at: datetime | None = None
     outcome: str = "running"
-    """An `Outcome`, or the word of another release."""
+    """An `RunOutcome`, or the word of another release."""
     error: str | None = None
     error_kind: str | None = None
     requests: int = 0

@@ -34,7 +34,7 @@ _WORDS = {True: "enabled", False: "disabled"}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     """A run that a command asks for."""
 
     run_id: str
@@ -53,7 +53,7 @@ class State:
     """Runs under way as they began, or whose daemon has gone."""
     overrides: Mapping[str, bool]
     """Whether a job is enabled, where a command has said so."""
-    requests: Mapping[str, Request]
+    requests: Mapping[str, RunRequest]
 
 
 class Board:
@@ -128,7 +128,7 @@ class Board:
         """Forget an override that says no more than the configuration."""
         await self._replace("overrides", job, _WORDS[enabled], "")
 
-    async def request(self, job: str, request: Request) -> str:
+    async def request(self, job: str, request: RunRequest) -> str:
         """Ask for a run and return its id. A request that waits already takes the options over, and its id is given."""
         while True:
             held: Any = await self._redis.hget(self._key("requests"), job)
@@ -167,11 +167,11 @@ def _decoded(fields: Any) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in fields.items()}
 
 
-def _request(text: str) -> Request:
+def _request(text: str) -> RunRequest:
     """Raises ValueError for what is no request."""
     match orjson.loads(text):
         case {"run_id": str(run_id), "options": dict(options)}:
-            return Request(run_id, {str(name): str(value) for name, value in options.items()}, text)
+            return RunRequest(run_id, {str(name): str(value) for name, value in options.items()}, text)
     msg = "a request has a run_id and options"
     raise ValueError(msg)
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from securechain_ingest.errors import IngestError
 from securechain_ingest.http.metering import Meter, metered
-from securechain_ingest.runs import Job, Outcome, Run, as_json
+from securechain_ingest.runs import Job, Run, RunOutcome, as_json
 from securechain_ingest.runs.counts import settled_at_once
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
@@ -126,7 +126,7 @@ class Execution:
             self.run, metrics=dict(self.run.metrics), requests=meter.requests, received_bytes=meter.received_bytes
         )
 
-    def _ended(self, outcome: Outcome, error: str | None = None, kind: str | None = None) -> Run:
+    def _ended(self, outcome: RunOutcome, error: str | None = None, kind: str | None = None) -> Run:
         return settled_at_once(
             replace(self._so_far(), outcome=outcome, ended_at=self.now(), error=error, error_kind=kind)
         )

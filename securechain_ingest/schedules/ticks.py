@@ -1,4 +1,4 @@
-"""The moments that a cron expression names, in a time zone and over its changes of the clock (cronsim)."""
+"""Finds the moments that a cron expression names in a time zone, over its changes of the clock (by cronsim)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from securechain_ingest.settings import JOBS, ScheduleSettings
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a job runs: a cron expression in a time zone of the IANA database."""
+    """A job runs at the moments of a cron expression in a time zone of the IANA database."""
 
     cron: str
     timezone: str
@@ -21,12 +21,12 @@ class Schedule:
 
 
 def schedules_of(settings: ScheduleSettings) -> dict[str, Schedule]:
-    """What the configuration says of each job."""
+    """Give the schedule that the configuration has for each job."""
     return {job: Schedule(settings[job], settings.timezone, job not in settings.disabled) for job in JOBS}
 
 
 def latest_tick(schedule: Schedule, now: datetime) -> datetime:
-    """The last moment of the schedule that is not after `now`, in UTC."""
+    """Give the last moment of the schedule that is not after `now`, in UTC."""
     # Backwards, cronsim begins before the moment that it is given.
     moment = now.astimezone(ZoneInfo(schedule.timezone)).replace(microsecond=0)
     after = (moment.astimezone(UTC) + timedelta(seconds=1)).astimezone(moment.tzinfo)
@@ -34,5 +34,5 @@ def latest_tick(schedule: Schedule, now: datetime) -> datetime:
 
 
 def next_tick(schedule: Schedule, now: datetime) -> datetime:
-    """The first moment of the schedule after `now`, in UTC."""
+    """Give the first moment of the schedule after `now`, in UTC."""
     return next(CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))).astimezone(UTC)

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.runs import new_run_id, utc_now
-from securechain_ingest.schedules.board import Board, Request, State
+from securechain_ingest.schedules.board import Board, RunRequest, State
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import LABELS, GraphReader
@@ -40,7 +40,7 @@ def ask_for_all_jobs(redis_url: str, chance: random.Random) -> None:
         async with Redis.from_url(redis_url) as client:
             board = Board(client, STREAM)
             for job in chance.sample(JOBS, len(JOBS)):
-                await board.request(job, Request(new_run_id(utc_now()), {}))
+                await board.request(job, RunRequest(new_run_id(utc_now()), {}))
 
     asyncio.run(ask())
 

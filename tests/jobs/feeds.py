@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from securechain_ingest.errors import CursorLost, Unavailable
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.jobs.comparison import Registered, ingest_unknown
+from securechain_ingest.jobs.comparison import JobContext, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.updates import queue_changes
 from securechain_ingest.model import Ecosystem, PackageRef
@@ -86,10 +86,10 @@ class Bench:
     def __post_init__(self) -> None:
         self.cursors = Cursors(self.redis, QUEUE.stream)
 
-    def place(self, **queue: Any) -> Registered:
+    def context(self, **queue: Any) -> JobContext:
         registry: Any = MadeRegistry()
         settings = QUEUE.model_copy(update=queue)
-        return Registered(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, LANE)
+        return JobContext(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, LANE)
 
     def run(self, job: str, **options: str) -> Run:
         self.runs += 1
@@ -97,12 +97,12 @@ class Bench:
 
     async def ingest(self, **queue: Any) -> Run:
         run = self.run("pypi_package_ingestion")
-        await ingest_unknown(self.place(**queue), run)
+        await ingest_unknown(self.context(**queue), run)
         return run
 
     async def update(self, *, reconcile_s: float = DAY_S, **options: str) -> Run:
         run = self.run("pypi_packages_updates", **options)
-        await queue_changes(self.place(), self.cursors, run, reconcile_s=reconcile_s)
+        await queue_changes(self.context(), self.cursors, run, reconcile_s=reconcile_s)
         return run
 
     async def store(self, *names: str, revision: str | None = "1") -> None:

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from securechain_ingest.configuration import Settings, load
-from securechain_ingest.jobs.backfill import BATCH_PACKAGES, Backfill, Kind, Position
+from securechain_ingest.jobs.backfill import BATCH_PACKAGES, Backfill, BackfillOutcome, Position
 from securechain_ingest.model import Package
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.registries.npm.client import Npm
@@ -47,7 +47,12 @@ class Bench:
         self.npm: Npm = service.registries[NPM.label]  # type: ignore[assignment]
 
     def backfill(
-        self, counts: Counter[Kind], *, registry: Npm | None = None, older_than: int = 0, concurrency: int = 8
+        self,
+        counts: Counter[BackfillOutcome],
+        *,
+        registry: Npm | None = None,
+        older_than: int = 0,
+        concurrency: int = 8,
     ) -> Backfill:
         return Backfill(
             self.stores.graph,
@@ -59,8 +64,8 @@ class Bench:
             report=lambda kind: counts.update([kind]),
         )
 
-    async def run(self, limit: int | None = None, **options: Any) -> Counter[Kind]:
-        counts: Counter[Kind] = Counter()
+    async def run(self, limit: int | None = None, **options: Any) -> Counter[BackfillOutcome]:
+        counts: Counter[BackfillOutcome] = Counter()
         await self.backfill(counts, **options).run(limit)
         return counts
 
@@ -124,11 +129,11 @@ def found(name: str) -> list[str]:
 
 async def test_every_package_without_names_gets_its_own_and_nothing_is_left(bench: Bench) -> None:
     await bench.leave(*NAMES)
-    counts: Counter[Kind] = Counter()
+    counts: Counter[BackfillOutcome] = Counter()
     backfill = bench.backfill(counts)
     assert await backfill.remaining() == len(NAMES)
     await backfill.run(None)
-    assert counts == {Kind.FOUND: len(NAMES)}
+    assert counts == {BackfillOutcome.FOUND: len(NAMES)}
     assert await bench.names() == {name: found(name) for name in NAMES}
     assert await backfill.remaining() == 0
     assert await bench.run() == {}
@@ -142,7 +147,11 @@ async def test_failures_are_counted_and_hold_up_nobody(bench: Bench) -> None:
     bench.server.faults.add(Fault(f"/{third}/-/*", FaultKind.TRUNCATED, times=None))
     await bench.leave("Not a name!", "not-there", first, second, third, *rest)
 
-    assert await bench.run() == {Kind.FOUND: len(rest), Kind.DOWNLOAD_ERROR: 3, Kind.PARSE_ERROR: 2}
+    assert await bench.run() == {
+        BackfillOutcome.FOUND: len(rest),
+        BackfillOutcome.DOWNLOAD_ERROR: 3,
+        BackfillOutcome.PARSE_ERROR: 2,
+    }
 
     names = await bench.names()
     assert {name: names[name] for name in rest} == {name: found(name) for name in rest}
@@ -150,21 +159,21 @@ async def test_failures_are_counted_and_hold_up_nobody(bench: Bench) -> None:
     assert names[third] == [third], "the fallback, as after a visit of the daemon"
 
     bench.server.faults.clear()
-    assert await bench.run() == {Kind.FOUND: 3, Kind.DOWNLOAD_ERROR: 2}
+    assert await bench.run() == {BackfillOutcome.FOUND: 3, BackfillOutcome.DOWNLOAD_ERROR: 2}
 
 
 async def test_a_limit_stops_it_and_the_next_goes_on_even_behind_failures(bench: Bench) -> None:
     await bench.leave("a-failure", *NAMES[:5])
-    assert await bench.run(limit=3) == {Kind.DOWNLOAD_ERROR: 1, Kind.FOUND: 2}
-    assert await bench.run(limit=100) == {Kind.FOUND: 3}
-    assert await bench.run(limit=1) == {Kind.DOWNLOAD_ERROR: 1}, "it was through, and began again"
+    assert await bench.run(limit=3) == {BackfillOutcome.DOWNLOAD_ERROR: 1, BackfillOutcome.FOUND: 2}
+    assert await bench.run(limit=100) == {BackfillOutcome.FOUND: 3}
+    assert await bench.run(limit=1) == {BackfillOutcome.DOWNLOAD_ERROR: 1}, "it was through, and began again"
 
 
 async def test_one_that_is_stopped_goes_on_where_it_stood(bench: Bench) -> None:
     await bench.leave(*NAMES)
     stalled = NAMES[BATCH_PACKAGES + 3]
     bench.server.faults.add(Fault(f"/{stalled}", FaultKind.STALL, times=1))
-    counts: Counter[Kind] = Counter()
+    counts: Counter[BackfillOutcome] = Counter()
     run = asyncio.create_task(bench.backfill(counts, concurrency=1).run(None), name="backfill")
     await until(lambda: stalled in bench.asked_for())
     run.cancel()
@@ -174,7 +183,7 @@ async def test_one_that_is_stopped_goes_on_where_it_stood(bench: Bench) -> None:
     assert {name for name, names in (await bench.names()).items() if names} == set(written)
 
     bench.server.requests.clear()
-    assert await bench.run() == {Kind.FOUND: len(NAMES) - BATCH_PACKAGES}
+    assert await bench.run() == {BackfillOutcome.FOUND: len(NAMES) - BATCH_PACKAGES}
     assert sorted(bench.asked_for()) == NAMES[BATCH_PACKAGES:]
     assert bench.downloads() == len(NAMES) - BATCH_PACKAGES - 3, "what had been extracted was remembered"
 
@@ -195,7 +204,7 @@ async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: Bench) -
 
     await bench.leave(*NAMES[:20])
     watched = Watched(bench.npm._http, bench.npm._archives, bench.npm._pool)
-    assert await bench.run(registry=watched, concurrency=3) == {Kind.FOUND: 20}
+    assert await bench.run(registry=watched, concurrency=3) == {BackfillOutcome.FOUND: 20}
     assert 1 < most <= 3
 
 
@@ -214,7 +223,10 @@ async def test_names_of_an_older_parser_are_replaced_unless_reading_fails(bench:
     assert await bench.run() == {}
     registry = Later(bench.npm._http, bench.npm._archives, bench.npm._pool)
 
-    assert await bench.run(registry=registry, older_than=later) == {Kind.FOUND: 1, Kind.PARSE_ERROR: 1}
+    assert await bench.run(registry=registry, older_than=later) == {
+        BackfillOutcome.FOUND: 1,
+        BackfillOutcome.PARSE_ERROR: 1,
+    }
 
     assert await bench.names() == {
         good: found(good),
@@ -230,7 +242,7 @@ async def test_what_this_parser_has_extracted_lately_costs_no_download(bench: Be
     await bench.run()
     await bench.read("MATCH (p:NPMPackage) SET p.import_names = []")
     bench.server.requests.clear()
-    assert await bench.run() == {Kind.FOUND: 1}
+    assert await bench.run() == {BackfillOutcome.FOUND: 1}
     assert (bench.asked_for(), bench.downloads()) == ([NAMES[0]], 0)
 
     key = f"import_names:{NAMES[0]}:1.1.0"
@@ -240,6 +252,6 @@ async def test_what_this_parser_has_extracted_lately_costs_no_download(bench: Be
     entry |= {"parser": entry["parser"] - 1, "import_names": ["old"]}
     await bench.stores.redis.set(key, orjson.dumps(entry))
     await bench.read("MATCH (p:NPMPackage) SET p.import_names = []")
-    assert await bench.run() == {Kind.FOUND: 1}
+    assert await bench.run() == {BackfillOutcome.FOUND: 1}
     assert bench.downloads() == 1
     assert await bench.names() == {NAMES[0]: found(NAMES[0])}

@@ -10,7 +10,7 @@ import pytest
 
 from securechain_ingest.errors import StoreError, Unavailable
 from securechain_ingest.graph.names import PackageNames
-from securechain_ingest.jobs.comparison import Registered
+from securechain_ingest.jobs.comparison import JobContext
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.runs import Run
@@ -157,10 +157,10 @@ async def test_two_runs_that_want_one_list_read_it_once(bench: Bench) -> None:
 async def test_a_list_that_is_read_anew_does_not_change_under_a_job_that_compares_the_old_one(bench: Bench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
-    submit = type(bench.place()).submit
+    submit = type(bench.context()).submit
     read_anew = False
 
-    async def interrupted(self: Registered, messages: Sequence[Message], run: Run) -> None:
+    async def interrupted(self: JobContext, messages: Sequence[Message], run: Run) -> None:
         nonlocal read_anew
         await submit(self, messages, run)
         if not read_anew:
@@ -169,7 +169,7 @@ async def test_a_list_that_is_read_anew_does_not_change_under_a_job_that_compare
             await bench.update()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Registered, "submit", interrupted)
+        patch.setattr(JobContext, "submit", interrupted)
         await bench.ingest()
 
     assert await bench.queued_names() == list(NAMES)

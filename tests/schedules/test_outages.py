@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from securechain_ingest.errors import StoreAway
 from securechain_ingest.runs import Run, new_run_id
 from securechain_ingest.runs.store import RunStore
-from securechain_ingest.schedules.board import Board, Request
+from securechain_ingest.schedules.board import Board, RunRequest
 from securechain_ingest.schedules.recorder import Recorder
 from tests.queue.cut_connection import Proxy
 from tests.schedules.conftest import JOB, STREAM, Installation, settings
@@ -100,7 +100,7 @@ async def test_a_run_that_cannot_renew_its_lease_ends_before_another_daemon_take
         with_redis_to_cut(installation, redis_url) as (cut_off, proxy),
         cut_off.scheduler(job, settings(), lease_s=0.6),
     ):
-        await installation.board.request(JOB, Request("0-first", {}))
+        await installation.board.request(JOB, RunRequest("0-first", {}))
 
         async def started() -> bool:
             return bool(under_way)
@@ -135,7 +135,7 @@ async def test_a_run_ends_while_mongodb_is_away_and_its_record_is_stored_later(
         recorder = Recorder(cut_off.redis, cut_off.runs, cut_off.board, STREAM)
         proxy.cut()
         async with cut_off.scheduler(counting, settings()):
-            await installation.board.request(JOB, Request("unheard", {}))
+            await installation.board.request(JOB, RunRequest("unheard", {}))
             [kept] = await until(installation.board.kept)
         assert (kept.id, kept.outcome, kept.metrics) == ("unheard", "succeeded", {"advisories_read": 7})
         assert await installation.runs.newest(10) == []

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from securechain_ingest.runs import Outcome, Run, new_run_id
+from securechain_ingest.runs import Run, RunOutcome, new_run_id
 from securechain_ingest.runs.counts import NONE, RunCounts, completed_metrics, run_counts, settled_at_once
 from securechain_ingest.schedules.recorder import Recorder
 from tests.schedules.conftest import STREAM, Installation
@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UPDATES, INGESTION = "npm_packages_updates", "npm_package_ingestion"
 
 
-def ended(job: str = UPDATES, queued: int = 3, outcome: Outcome = "succeeded") -> Run:
+def ended(job: str = UPDATES, queued: int = 3, outcome: RunOutcome = "succeeded") -> Run:
     metrics = {"queued": queued, "errors": 0.0}
     return Run(new_run_id(NOW), job, started_at=NOW, outcome=outcome, ended_at=NOW, metrics=metrics)
 
@@ -122,7 +122,7 @@ async def test_records_are_kept_for_the_days_that_the_configuration_says(install
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
-def test_a_run_that_has_queued_nothing_is_settled_at_its_end(outcome: Outcome) -> None:
+def test_a_run_that_has_queued_nothing_is_settled_at_its_end(outcome: RunOutcome) -> None:
     record = settled_at_once(ended(queued=0, outcome=outcome))
     assert record.settled
     assert record.metrics["packages_processed"] == 0

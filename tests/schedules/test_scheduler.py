@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Run, new_run_id, utc_now
-from securechain_ingest.schedules.board import Request
+from securechain_ingest.schedules.board import RunRequest
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
 from tests.schedules.conftest import JOB, Installation, ended, settings
 from tests.waiting import Gate, until
@@ -27,7 +27,7 @@ async def last_seen(installation: Installation, moment: datetime) -> None:
 async def looked(installation: Installation) -> None:
     """A request is served in the same look as everything else that a scheduler has found by then."""
     probe = new_run_id(utc_now())
-    await installation.board.request(JOB, Request(probe, {}))
+    await installation.board.request(JOB, RunRequest(probe, {}))
     await until(lambda: installation.runs.get(probe))
 
 
@@ -88,7 +88,7 @@ async def test_a_request_is_taken_by_one_daemon_with_its_options_even_if_the_job
     async with AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(installation.scheduler(gate, settings(enabled=False)))
-        await installation.board.request(JOB, Request("asked", {"reconcile": "true"}))
+        await installation.board.request(JOB, RunRequest("asked", {"reconcile": "true"}))
         [record] = await ended(installation)
     assert (record.id, record.trigger, record.options) == ("asked", "command", {"reconcile": "true"})
     assert [run.options for run in gate.calls] == [{"reconcile": "true"}]
@@ -96,7 +96,7 @@ async def test_a_request_is_taken_by_one_daemon_with_its_options_even_if_the_job
 
 async def test_runs_that_are_asked_for_before_one_has_begun_are_one_run(installation: Installation) -> None:
     asked = [
-        await installation.board.request(JOB, Request(run_id, options))
+        await installation.board.request(JOB, RunRequest(run_id, options))
         for run_id, options in (("first", {}), ("second", {"reconcile": "true"}), ("third", {}))
     ]
     async with installation.scheduler(nothing, settings()):
@@ -109,9 +109,9 @@ async def test_runs_that_are_asked_for_before_one_has_begun_are_one_run(installa
 async def test_a_request_waits_for_the_run_under_way(installation: Installation) -> None:
     gate = Gate(None)
     async with installation.scheduler(gate, settings()):
-        await installation.board.request(JOB, Request("first", {}))
+        await installation.board.request(JOB, RunRequest("first", {}))
         await until(gate.entered.is_set)
-        await installation.board.request(JOB, Request("second", {}))
+        await installation.board.request(JOB, RunRequest("second", {}))
         gate.opened.set()
         records = await ended(installation, 2)
     assert {record.id for record in records} == {"first", "second"}
@@ -158,7 +158,7 @@ async def test_a_reload_takes_new_times_and_an_unchanged_schedule_keeps_its_next
         await looked(installation)
         before = scheduler.next_runs()
         scheduler.apply(settings(grace_s=1))
-        await installation.board.request(JOB, Request("again", {}))
+        await installation.board.request(JOB, RunRequest("again", {}))
         await ended(installation, 2)
         assert scheduler.next_runs() == before
         scheduler.apply(settings(EVERY_SECOND))
@@ -175,9 +175,9 @@ async def test_a_job_that_fails_is_recorded_with_its_reason_and_the_scheduler_go
         raise StoreError("the store is away")
 
     async with installation.scheduler(failing, settings()):
-        await installation.board.request(JOB, Request("first", {}))
+        await installation.board.request(JOB, RunRequest("first", {}))
         [record] = await ended(installation)
-        await installation.board.request(JOB, Request("second", {}))
+        await installation.board.request(JOB, RunRequest("second", {}))
         await ended(installation, 2)
     assert (record.outcome, record.error, record.error_kind) == ("failed", "the store is away", "store_unavailable")
     assert (record.metrics, record.cursor_before, record.cursor_after) == ({"total_in_registry": 3}, "1", "2")
@@ -187,7 +187,7 @@ async def test_a_run_that_is_stopped_says_so_and_is_resumed_by_another_daemon(in
     first, second = Gate(None), Gate(None)
     second.opened.set()
     async with installation.scheduler(first, settings()) as scheduler:
-        await installation.board.request(JOB, Request("0-first", {"reconcile": "true"}))
+        await installation.board.request(JOB, RunRequest("0-first", {"reconcile": "true"}))
         await until(first.entered.is_set)
         scheduler.stop()
         [interrupted] = await ended(installation)
@@ -204,7 +204,7 @@ async def leave_behind(installation: Installation, breakdowns: int) -> Run:
     """A run whose daemon has died: its lease runs out, its mark and its record stay."""
     run = Run(new_run_id(NOON), JOB, "schedule", started_at=NOON, breakdowns=breakdowns)
     assert await installation.board.start(run, ("request", "of somebody else"), 0.05) == ("taken", None)
-    await installation.board.request(JOB, Request("x", {}))
+    await installation.board.request(JOB, RunRequest("x", {}))
     request = (await installation.board.state()).requests[JOB]
     assert await installation.board.start(run, ("request", request.text), 0.05) == ("started", None)
     await installation.runs.save(run)
@@ -234,7 +234,7 @@ async def test_a_job_that_kills_its_daemon_again_and_again_is_not_resumed_for_ev
 async def test_a_run_that_loses_its_lease_is_cancelled(installation: Installation) -> None:
     gate = Gate(None)
     async with installation.scheduler(gate, settings(), lease_s=0.3):
-        await installation.board.request(JOB, Request("first", {}))
+        await installation.board.request(JOB, RunRequest("first", {}))
         await until(gate.entered.is_set)
         await installation.redis.set(f"package-extraction-schedules-lease:{JOB}", "another run", px=60_000)
         [record] = await ended(installation)
@@ -245,7 +245,7 @@ async def test_a_run_renews_its_lease_as_long_as_it_goes(installation: Installat
     gate = Gate(None)
     lease = f"package-extraction-schedules-lease:{JOB}"
     async with installation.scheduler(gate, settings(), lease_s=1.0):
-        await installation.board.request(JOB, Request("first", {}))
+        await installation.board.request(JOB, RunRequest("first", {}))
         await until(gate.entered.is_set)
         for _ in range(3):
             # Nearly over, but for a renewal within a third of a second.

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.runs import Run, as_json, from_json, new_run_id, utc_now
-from securechain_ingest.schedules.board import Request
+from securechain_ingest.schedules.board import RunRequest
 from tests.schedules.conftest import JOB, STREAM, Installation, ended, settings
 from tests.waiting import Gate, until
 
@@ -80,7 +80,7 @@ async def test_an_unreadable_mark_is_told_once_and_stops_neither_its_job_nor_the
     with capture_logs() as logs:
         async with installation.scheduler(nothing, settings(), jobs={JOB: nothing, OTHER_JOB: nothing}):
             for job in (OTHER_JOB, JOB):
-                await installation.board.request(job, Request(new_run_id(utc_now()), {}))
+                await installation.board.request(job, RunRequest(new_run_id(utc_now()), {}))
             records = await ended(installation, 2)
     assert {(record.job, record.outcome) for record in records} == {(JOB, "succeeded"), (OTHER_JOB, "succeeded")}
     told = [entry for entry in logs if entry["event"] == "schedule_entry_unreadable"]
@@ -97,7 +97,7 @@ async def test_other_unreadable_entries_cost_their_own_job_alone(
 ) -> None:
     await write(installation, name, JOB, entry)
     async with installation.scheduler(nothing, settings(), jobs={JOB: nothing, OTHER_JOB: nothing}):
-        probe = await installation.board.request(OTHER_JOB, Request(new_run_id(utc_now()), {}))
+        probe = await installation.board.request(OTHER_JOB, RunRequest(new_run_id(utc_now()), {}))
         await until(lambda: installation.runs.get(probe))
     assert await text_of(installation, name, JOB) == entry
 
@@ -112,7 +112,7 @@ async def test_a_request_of_another_release_is_served_whatever_its_text_looks_li
 
 async def test_asking_again_keeps_what_another_release_has_asked_for(installation: Installation) -> None:
     await write(installation, "requests", JOB, {"run_id": "0-asked", "options": {"depth": "2"}, "by": "console"})
-    assert await installation.board.request(JOB, Request("1-asked", {"reconcile": "true"})) == "0-asked"
+    assert await installation.board.request(JOB, RunRequest("1-asked", {"reconcile": "true"})) == "0-asked"
     assert await held(installation, "requests", JOB) == {
         "run_id": "0-asked",
         "options": {"depth": "2", "reconcile": "true"},
@@ -123,7 +123,7 @@ async def test_asking_again_keeps_what_another_release_has_asked_for(installatio
 async def test_a_run_is_told_from_others_by_its_id_and_not_by_the_text_of_its_mark(installation: Installation) -> None:
     gate = Gate(None)
     async with installation.scheduler(gate, settings(), lease_s=0.6):
-        run_id = await installation.board.request(JOB, Request("0-asked", {}))
+        run_id = await installation.board.request(JOB, RunRequest("0-asked", {}))
         await until(gate.entered.is_set)
         # The other release writes the mark anew, with a field of its own and in another order.
         mark = dict(reversed((await held(installation, "marks", JOB)).items())) | {"shards": 3}

@@ -19,7 +19,7 @@ from neo4j.time import DateTime
 from securechain_ingest import oneshot
 from securechain_ingest.configuration import Settings, load
 from securechain_ingest.graph.dialect import aware
-from securechain_ingest.jobs.backfill import Backfill, Kind, Position
+from securechain_ingest.jobs.backfill import Backfill, BackfillOutcome, Position
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
@@ -99,9 +99,9 @@ class Everything:
         )
         assert done.failed == []
 
-    async def backfill(self, label: str, *, older_than: int = 0) -> Counter[Kind]:
+    async def backfill(self, label: str, *, older_than: int = 0) -> Counter[BackfillOutcome]:
         """As the command `backfill import-names` does."""
-        counts: Counter[Kind] = Counter()
+        counts: Counter[BackfillOutcome] = Counter()
         position = Position(self.stores.redis, Keys(QUEUE.stream).backfills, label)
         await Backfill(
             self.stores.graph,

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from securechain_ingest.jobs.backfill import Kind as BackfillKind
+from securechain_ingest.jobs.backfill import BackfillOutcome
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries import named_package
 from tests.registry_server import Fault, Kind, Server, World, maven, npm, pypi, serve
@@ -258,7 +258,7 @@ async def test_a_backfill_that_fails_leaves_the_version_of_the_parser_that_found
     await bench.stores.redis.delete("import_names:older:1.0.0")
     await bench.set(ref, import_names_parser=0)
     bench.server.faults.add(Fault("/older/-/*", Kind.DROP, times=None))
-    assert (await bench.backfill(ref.ecosystem.label, older_than=1))[BackfillKind.DOWNLOAD_ERROR] >= 1
+    assert (await bench.backfill(ref.ecosystem.label, older_than=1))[BackfillOutcome.DOWNLOAD_ERROR] >= 1
     node = await bench.node(ref)
     assert (node["import_names"], node["import_names_parser"]) == (["older", "older/lib/part"], 0)
     bench.server.faults.clear()

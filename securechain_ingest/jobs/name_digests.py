@@ -1,4 +1,4 @@
-"""A set of very many texts that takes eight bytes for each: is this one among them?"""
+"""A set of very many names that takes eight bytes for each of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from hashlib import blake2b
 _BUCKETS = 256
 
 
-class Digests:
-    """Filled first and asked afterwards. One in 2^64 texts would be taken for another: the set of a registry's names
-    then overlooks one that is gone, until the next comparison."""
+class NameDigests:
+    """A set that is filled first and asked afterwards.
+
+    Two names in 2^64 have the same digest. A package that is gone is then overlooked until the next comparison.
+    """
 
     def __init__(self) -> None:
         self._buckets = [array("Q") for _ in range(_BUCKETS)]
@@ -31,8 +33,8 @@ class Digests:
             self._is_sorted = True
         digest = _digest(text)
         bucket = self._buckets[digest % _BUCKETS]
-        place = bisect_left(bucket, digest)
-        return place < len(bucket) and bucket[place] == digest
+        index = bisect_left(bucket, digest)
+        return index < len(bucket) and bucket[index] == digest
 
 
 def _digest(text: str) -> int:
