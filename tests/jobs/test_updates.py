@@ -78,7 +78,7 @@ async def test_the_cursor_stays_if_the_queue_does_not_take_the_changes(
     async def away(*_: object) -> None:
         raise StoreError("Redis is away")
 
-    submit = type(bench.place()).submit
+    submit = type(bench.context()).submit
     monkeypatch.setattr("securechain_ingest.jobs.comparison.Registered.submit", away)
     with pytest.raises(StoreError):
         await bench.update()
