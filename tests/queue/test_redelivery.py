@@ -16,8 +16,10 @@ from securechain_ingest.queue import forwarder, settlement
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.groups import ensure_groups, remove_consumers
 from securechain_ingest.queue.handling import Outcome
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.submission import submit
 from securechain_ingest.redis_connection import blocking_twin
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import (
@@ -42,14 +44,14 @@ def short_lease(queue: QueueSettings) -> QueueSettings:
 
 
 async def abandon(
-    redis: Redis, queue: QueueSettings, *packages: str, entries: int = 1, consumer: str = "dead"
+    redis: Redis, queue: QueueSettings, *packages: str, deliveries: int = 1, consumer: str = "dead"
 ) -> list[str]:
     """What a consumer leaves that took everything from a lane and was killed, time and again; the entries' ids."""
     lane = lane_of(queue)
     ids = await add(redis, lane, *packages)
     await ensure_groups(redis, [lane], queue.group)
     await redis.xreadgroup(queue.group, consumer, {lane: ">"})
-    for _ in range(entries - 1):
+    for _ in range(deliveries - 1):
         await redis.xclaim(lane, queue.group, consumer, 0, list(ids))
     return ids
 
@@ -83,7 +85,7 @@ async def test_a_message_that_kills_its_consumers_is_dead_lettered_at_the_cap(
     redis: Redis, queue: QueueSettings
 ) -> None:
     queue = short_lease(queue)
-    await abandon(redis, queue, "killer", entries=queue.max_deliveries)
+    await abandon(redis, queue, "killer", deliveries=queue.max_deliveries)
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
@@ -91,6 +93,22 @@ async def test_a_message_that_kills_its_consumers_is_dead_lettered_at_the_cap(
     assert (letter["kind"], letter["attempts"], letter["data"]) == ("delivery_cap", "3", data("killer"))
     assert handler.entries == []
     await assert_no_leak(redis, queue)
+
+
+async def test_a_submission_that_kills_whoever_forwards_it_is_a_failure_of_its_run(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    queue, keys = short_lease(queue), Keys(queue.stream)
+    await submit(redis, queue, [Message("PyPIPackage", "killer", run="r1")])
+    await ensure_groups(redis, [queue.stream], queue.group)
+    [[_, [[entry_id, _]]]]: Any = await redis.xreadgroup(queue.group, "dead", {queue.stream: ">"})
+    for _ in range(queue.max_deliveries - 1):
+        await redis.xclaim(queue.stream, queue.group, "dead", 0, [entry_id])
+    async with running(redis, queue, Recorder()):
+        await until(lambda: is_idle(redis, queue))
+    assert [letter["kind"] for letter in await dead_letters(redis, queue)] == ["delivery_cap"]
+    counts: Any = await redis.hgetall(keys.run_counts)
+    assert counts == {b"r1:open": b"0", b"r1:failed": b"1"}
 
 
 async def test_a_lease_is_renewed_while_the_event_loop_is_blocked(
