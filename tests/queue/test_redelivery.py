@@ -101,7 +101,8 @@ async def test_a_submission_that_kills_whoever_forwards_it_is_a_failure_of_its_r
     queue, keys = short_lease(queue), Keys(queue.stream)
     await submit(redis, queue, [Message("PyPIPackage", "killer", run="r1")])
     await ensure_groups(redis, [queue.stream], queue.group)
-    [[_, [[entry_id, _]]]]: Any = await redis.xreadgroup(queue.group, "dead", {queue.stream: ">"})
+    rows: Any = await redis.xreadgroup(queue.group, "dead", {queue.stream: ">"})
+    entry_id = rows[0][1][0][0]
     for _ in range(queue.max_deliveries - 1):
         await redis.xclaim(queue.stream, queue.group, "dead", 0, [entry_id])
     async with running(redis, queue, Recorder()):
