@@ -137,6 +137,8 @@ class Version:
     """None: not asked again because already in the graph, or the registry cannot tell; edges stay as they are."""
     yanked: bool = False
     deprecated: bool = False
+    requirements_pending: bool = False
+    """A first reading has left its requirements for later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,20 @@ class KnownPackage:
     """Those of `versions` that are marked as gone from the registry."""
     names_failed: FailedTry | None = None
     """Set while the archive could not be read."""
+    pending: frozenset[str] = frozenset()
+    """Those of `versions` whose requirements have not been read yet."""
+    archive_pending: bool = False
+    """Its archive has not been looked at yet."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it has been read only for the first time, and not whole."""
+        return self.archive_pending or bool(self.pending)
+
+    @property
+    def read_versions(self) -> frozenset[str]:
+        """The versions whose requirements have been read."""
+        return self.versions - self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +270,16 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How absent packages are asked for later that a lane has no room for now."""
+
+    depth: int | None
+    """How many levels of what they require are followed then; None: without limit."""
+    first: bool
+    """Whether from the fewest requests, because whoever requires them was read so."""
+
+
+@dataclass(frozen=True, slots=True)
 class PackageWrite:
     """Everything that one transaction writes about one package."""
 
@@ -271,6 +297,10 @@ class PackageWrite:
     """Versions that are to be marked as gone: two readings agree that the registry lacks them."""
     listed: str | None = None
     """What the registry's list calls the state because of which it was asked (`Message.listed`)."""
+    leave_out: LeftOut | None = None
+    """Set if absent packages are to be queued later, when there is room; then `follow` is False."""
+    archive_pending: bool = False
+    """The archive was left for later."""
 
 
 @dataclass(frozen=True, slots=True)

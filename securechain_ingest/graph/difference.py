@@ -57,7 +57,15 @@ class Difference:
         unconfirmed = _has_unconfirmed(write, identity)
         self.rename(identity)
         has_names = identity.node is not None and identity.node.has_names
-        properties = package_properties(write, identity.name, has_names=has_names)
+        versions = Versions.of(identity)
+        listed = {version.name: version for version in package.versions}
+        accounted_for = write.gone.union(listed)
+        has_pending = any(
+            node.properties.get("requirements_pending")
+            for name, node in versions.nodes.items()
+            if name not in accounted_for
+        )
+        properties = package_properties(write, identity.name, has_names=has_names, has_pending=has_pending)
         if unconfirmed:
             # The next check is to get the document, and not only hear that it is the same as this one.
             properties["validator"] = None
@@ -66,9 +74,7 @@ class Difference:
             self.created_packages.append({"purl": package.ref.purl, "properties": properties})
         else:
             self.updated_packages.append({"id": identity.node.id, "properties": properties, "listed": write.listed})
-        versions = Versions.of(identity)
         requirements = Requirements(self, write, package.ref.purl if parent_property == "purl" else identity.name)
-        listed = {version.name: version for version in package.versions}
         serials = package.ref.ecosystem.rank([*versions.nodes, *listed])
         for name in {**listed, **versions.nodes}:
             self.add_version(write, versions, name, listed.get(name), serials[name], requirements)
@@ -101,6 +107,8 @@ class Difference:
         wanted = version_properties(purl, version, name, serial, write.ratings.get(name), held)
         if version is not None or name in write.gone:
             wanted["removed"] = None if version is not None else True
+        if version is None and name in write.gone:
+            wanted["requirements_pending"] = None
         needed = version.requirements if version else None
         is_new = node is None and wanted["purl"] not in versions.purls
         if node is None:
@@ -206,7 +214,7 @@ class Requirements:
             if edge is not None and (edge.constraints, edge.parent) == (constraints, self._parent):
                 continue
             if edge is None and wait is not None and wait.constraints == constraints:
-                if wait.queueable and self._write.follow:
+                if wait.queueable and (self._write.follow or self._write.leave_out is not None):
                     self._target(purl, name)
                 continue
             self._target(purl, name)
@@ -221,13 +229,16 @@ class Requirements:
         if purl in self._targets:
             return
         self._targets.add(purl)
-        ref = self._write.package.ref
+        ref, leave_out = self._write.package.ref, self._write.leave_out
         self._difference.targets.append(
             {
                 "purl": purl,
                 "name": name,
                 "ecosystem": ref.ecosystem.name,
                 "follow": self._write.follow,
+                "leave_out": leave_out is not None,
+                "depth": leave_out and leave_out.depth,
+                "first": bool(leave_out and leave_out.first),
                 "package": ref.purl,
             }
         )
@@ -272,7 +283,7 @@ def _purl(row: Row) -> str:
 def _each_once(targets: Iterable[Row]) -> list[Row]:
     """Each target for one of the packages that require it, if possible for one that has it queued."""
     first: dict[str, Row] = {}
-    for row in sorted(targets, key=lambda row: (row["purl"], not row["follow"])):
+    for row in sorted(targets, key=lambda row: (row["purl"], not row["follow"], not row["leave_out"])):
         first.setdefault(row["purl"], row)
     return list(first.values())
 

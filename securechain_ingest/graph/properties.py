@@ -18,9 +18,14 @@ FORMAT = 2
 Properties = dict[str, Any]
 
 
-def package_properties(write: PackageWrite, name: str, *, has_names: bool) -> Properties:
-    """What a package's node holds when all of it has been written; `has_names`: it has import names already."""
+def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_pending: bool = False) -> Properties:
+    """What a package's node holds when all of it has been written.
+
+    `has_names`: it has import names already. `has_pending`: the graph has pending versions that the write does not say
+    anything of.
+    """
     package = write.package
+    is_pending = write.archive_pending or has_pending or any(each.requirements_pending for each in package.versions)
     properties: Properties = {
         **package.properties,
         "name": name,
@@ -33,6 +38,8 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool) -> Pr
         "tried_at": None,
         "removed_at": None,
         "writing": None,
+        "archive_pending": write.archive_pending or None,
+        "complete_at": write.checked_at if is_pending else None,
     }
     if package.vendor is not None:
         properties["vendor"] = package.vendor
@@ -75,6 +82,7 @@ def version_properties(
     if version is not None:
         properties["yanked"] = version.yanked or None
         properties["deprecated"] = version.deprecated or None
+        properties["requirements_pending"] = version.requirements_pending or None
     if rating is None and held.get("vulnerabilities") is None:
         rating = Rating()
     if rating is not None:

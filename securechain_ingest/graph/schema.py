@@ -25,6 +25,8 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
     """
     for ecosystem in ecosystems:
         await _ensure_index(connection, ecosystem.label, "import_names_retry_at")
+        await _ensure_index(connection, ecosystem.label, "complete_at")
+    await _ensure_index(connection, "AbsentPackage", "left_out")
     if (await connection.dialect()).has_full_text:
         await _ensure_import_names_index(connection, ecosystems)
     unique = [(ecosystem.label, name) for ecosystem in ecosystems for name in ("name", "purl")]

@@ -43,7 +43,10 @@ WHERE p.format = $format
 RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at, p.validator AS validator,
        {_FAILED_TRY},
        CASE WHEN COUNT {{ (p)-[:HAVE]->() }} <= $list_limit THEN [(p)-[:HAVE]->(v:Version) | v.name] END AS versions,
-       [(p)-[:HAVE]->(v:Version) WHERE v.removed | v.name] AS removed
+       [(p)-[:HAVE]->(v:Version) WHERE v.removed | v.name] AS removed,
+       coalesce(p.archive_pending, false) AS archive_pending,
+       CASE WHEN p.complete_at IS NULL THEN []
+            ELSE [(p)-[:HAVE]->(v:Version) WHERE v.requirements_pending | v.name] END AS pending
 """
 
 # Setting a property first takes the package's lock (Neo4j) or lays hold of its page (ArcadeDB): what is read after it
@@ -75,7 +78,8 @@ RETURN {NODE_COLUMNS},
 _MARK_ABSENT = """
 CALL {
   MATCH (a:AbsentPackage {purl: $purl})
-  SET a.tried_at = $tried_at, a.reason = $reason, a.queued_at = null, a.listed = coalesce($listed, a.listed)
+  SET a.tried_at = $tried_at, a.reason = $reason, a.queued_at = null, a.left_out = null,
+      a.listed = coalesce($listed, a.listed)
   RETURN count(*) AS awaited
 }
 CALL {
@@ -130,14 +134,17 @@ MATCH (p) WHERE elementId(p) = row.id
 WITH row, p, row.is_stopgap AND {_HAS_NAMES} AS is_kept, p.import_names AS names, p.import_names_parser AS parser
 SET p += row.tries,
     p.import_names = CASE WHEN is_kept THEN names ELSE row.found.import_names END,
-    p.import_names_parser = CASE WHEN is_kept THEN parser ELSE row.found.import_names_parser END
+    p.import_names_parser = CASE WHEN is_kept THEN parser ELSE row.found.import_names_parser END,
+    p.archive_pending = null,
+    p.complete_at = CASE WHEN EXISTS {{ (p)-[:HAVE]->(v:Version) WHERE v.requirements_pending }}
+                         THEN p.complete_at END
 RETURN count(*) AS filled
 """
 
 FORGET_QUEUED = """
 UNWIND $purls AS purl
 MATCH (a:AbsentPackage {purl: purl})
-SET a.queued_at = null
+SET a.queued_at = null, a.left_out = null
 """
 COUNT = {
     "packages": "MATCH (n:PACKAGE) RETURN count(n) AS count",

@@ -19,6 +19,7 @@ from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.graph.nodes import PackageNode, collect
+from securechain_ingest.graph.pending import Pending
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.portions import PortionWriter
 from securechain_ingest.graph.properties import FORMAT, names_properties, tries_properties
@@ -62,6 +63,7 @@ class Graph:
         self._queued_retry_s = queued_retry_s
         self.names = PackageNames(connection, queued_retry_s)
         self.reader = GraphReader(connection)
+        self.pending = Pending(connection)
 
     @classmethod
     @asynccontextmanager
@@ -137,6 +139,8 @@ class Graph:
                         validator=row["validator"],
                         removed=frozenset(row["removed"]),
                         names_failed=_failed_try(row),
+                        pending=frozenset(row["pending"]),
+                        archive_pending=row["archive_pending"],
                     )
         return found
 

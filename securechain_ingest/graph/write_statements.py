@@ -167,8 +167,21 @@ WITH row WHERE row.follow
 MATCH (a:AbsentPackage {{purl: row.purl}})
 WHERE {NOT_QUEUED} AND {QUEUEABLE}
 WITH row, a, a.name AS name
-SET a.queued_at = $now
+SET a.queued_at = $now, a.left_out = null
 RETURN collect([row.package, row.purl, name]) AS queued
+"""
+
+# Of two that leave it out the one that asks for more counts. The mark comes last: it says whether the others hold.
+_LEAVE_OUT = f"""
+UNWIND $rows.ROWS AS row
+WITH row WHERE row.leave_out
+MATCH (a:AbsentPackage {{purl: row.purl}})
+WHERE {NOT_QUEUED} AND {QUEUEABLE}
+WITH row, a, a.left_out IS NOT NULL AS is_marked, a.left_out_depth AS depth, a.left_out_first AS first
+SET a.left_out_depth = CASE WHEN is_marked AND (depth IS NULL OR depth > row.depth) THEN depth ELSE row.depth END,
+    a.left_out_first = CASE WHEN row.first AND (first OR NOT is_marked) THEN true END,
+    a.left_out = row.ecosystem
+RETURN count(*) AS left_out
 """
 
 _LINK_FILES = """
@@ -220,7 +233,7 @@ MATCH (p)-[:HAVE]->(v:Version)
 MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
 WITH DISTINCT row, a
 WHERE (row.repeat_follow OR {NOT_QUEUED}) AND {QUEUEABLE}
-SET a.queued_at = $now
+SET a.queued_at = $now, a.left_out = null
 WITH row, a WHERE a.purl IS NOT NULL
 RETURN collect([row.purl, a.purl, a.name]) AS queued
 """
@@ -251,6 +264,7 @@ WRITE = (
     Step("changed_requirements", _require("MERGE", "required")),
     Step("targets", _FIND_LATE),
     Step("targets", _QUEUE_TARGETS),
+    Step("targets", _LEAVE_OUT),
     *_PARENTS,
 )
 """Which steps take which list of a `Difference`, in their order."""

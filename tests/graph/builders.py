@@ -11,6 +11,7 @@ from packaging.version import Version as PyPIVersion
 from securechain_ingest.model import (
     Ecosystem,
     ImportNames,
+    LeftOut,
     Link,
     Package,
     PackageRef,
@@ -71,6 +72,8 @@ def write(
     properties: Mapping[str, str] | None = None,
     gone: Iterable[str] = (),
     listed: str | None = None,
+    leave_out: LeftOut | None = None,
+    archive_pending: bool = False,
 ) -> PackageWrite:
     package = Package(
         ref=ref,
@@ -81,7 +84,9 @@ def write(
         validator='"etag"',
         properties=properties or {},
     )
-    return PackageWrite(package, ratings or {}, names, checked_at, parents, follow, frozenset(gone), listed)
+    return PackageWrite(
+        package, ratings or {}, names, checked_at, parents, follow, frozenset(gone), listed, leave_out, archive_pending
+    )
 
 
 def link(

@@ -1,0 +1,88 @@
+"""What the graph knows to be left over: packages that a first reading has not read whole, and absent packages for which
+no lane had room. Each is found by an index, a page at a time, the most required of the page first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.dialect import Dialect
+from securechain_ingest.model import Ecosystem, LeftOut
+
+# The number of a node's relationships stands beside it, so that the order within a page costs no look at them.
+_DUE = """
+MATCH (p:PACKAGE) WHERE IS_DUE
+WITH p ORDER BY p.complete_at LIMIT $limit
+RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name, COUNT { (p)<-[:REQUIRE]-() } AS required
+ORDER BY required DESC
+"""
+
+# What was read meanwhile has another time by now, or none.
+_ASK_AGAIN_AT = """
+UNWIND $ids AS id
+MATCH (p) WHERE elementId(p) = id
+WITH p WHERE p.complete_at <= $now
+SET p.complete_at = $again_at
+RETURN count(*) AS asked
+"""
+
+# The value is looked at once more, because ArcadeDB's index goes on naming what has changed.
+LEFT_OUT = """
+MATCH (a:AbsentPackage {left_out: $ecosystem})
+WITH a, a.left_out AS left_out WHERE left_out = $ecosystem
+WITH a LIMIT $limit
+RETURN a.purl AS purl, a.name AS name, a.left_out_depth AS depth, coalesce(a.left_out_first, false) AS first,
+       COUNT { (a)-[:AWAITED_BY]->() } AS required
+ORDER BY required DESC
+"""
+
+_TAKE_UP = """
+UNWIND $purls AS purl
+MATCH (a:AbsentPackage {purl: purl})
+SET a.left_out = null, a.queued_at = $now
+RETURN count(*) AS taken_up
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentPackage:
+    """One that versions require and that nobody has asked for."""
+
+    purl: str
+    name: str
+    """As its registry is asked with it."""
+    left_out: LeftOut
+
+
+class Pending:
+    """Methods raise StoreError, ConfigError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def due(self, ecosystem: Ecosystem, now: datetime, limit: int) -> dict[str, str]:
+        """At most `limit` packages that are to be read whole by now: registry names by element id, in their order."""
+        text = due_text(ecosystem, await self._connection.dialect())
+        rows = await self._connection.read(text, {"now": now, "limit": limit})
+        return {row["id"]: row["name"] for row in rows}
+
+    async def ask_again_at(self, element_ids: Collection[str], now: datetime, again_at: datetime) -> None:
+        """Do not name those of `due` again before a moment; whoever reads one whole takes it out."""
+        await self._connection.change(_ASK_AGAIN_AT, {"ids": list(element_ids), "now": now, "again_at": again_at})
+
+    async def left_out(self, ecosystem: Ecosystem, limit: int) -> list[AbsentPackage]:
+        """At most `limit` absent packages that a write has left out, in their order."""
+        rows = await self._connection.read(LEFT_OUT, {"ecosystem": ecosystem.name, "limit": limit})
+        return [AbsentPackage(row["purl"], row["name"], LeftOut(row["depth"], row["first"])) for row in rows]
+
+    async def take_up(self, purls: Collection[str], now: datetime) -> None:
+        """Count absent packages as queued, after they have been."""
+        await self._connection.change(_TAKE_UP, {"purls": list(purls), "now": now})
+
+
+def due_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
+    """The query for the packages that are to be read whole."""
+    return _DUE.replace("PACKAGE", ecosystem.label).replace("IS_DUE", dialect.at_most("p.complete_at", "$now"))
