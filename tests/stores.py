@@ -55,6 +55,20 @@ def local_stores(state_dir: Path, needed: frozenset[str]) -> Iterator[StoreAddre
         loop.close()
 
 
+def store_variables(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path) -> dict[str, str]:
+    """The environment of a daemon, or of a configuration, that is to use these stores."""
+    variables = {
+        "REDIS_URL": redis_url,
+        "GRAPH_DB_URI": graph.uri,
+        "GRAPH_DB_USER": graph.user,
+        "GRAPH_DB_PASSWORD": graph.password,
+        "VULN_DB_URI": advisories.uri,
+        "SECURECHAIN_VULNERABILITIES__DATABASE": advisories.database,
+        "SECURECHAIN_STATE_DIR": str(state_dir),
+    }
+    return variables | ({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {})
+
+
 def empty_graph(target: GraphTarget) -> None:
     """Delete every node; the schema stays."""
     with (

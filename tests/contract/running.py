@@ -17,7 +17,7 @@ from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import GraphReader
 from tests.registry_server import Server
 from tests.schedules_off import SCHEDULES_OFF
-from tests.stores import AdvisoryTarget, GraphTarget
+from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 
 Advisories = MongoClient[dict[str, Any]]
 
@@ -70,20 +70,13 @@ class Running:
 
 def environment(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path) -> dict[str, str]:
     """Variables that point a daemon to these stores, with short waits."""
-    return {
-        "REDIS_URL": redis_url,
-        "GRAPH_DB_URI": graph.uri,
-        "GRAPH_DB_USER": graph.user,
-        "GRAPH_DB_PASSWORD": graph.password,
-        "VULN_DB_URI": advisories.uri,
-        "SECURECHAIN_VULNERABILITIES__DATABASE": advisories.database,
-        "SECURECHAIN_STATE_DIR": str(state_dir),
+    return store_variables(redis_url, graph, advisories, state_dir) | {
         "SECURECHAIN_QUEUE__LEASE_S": "2",
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.1",
         "SECURECHAIN_QUEUE__RETRY_MAX_S": "0.5",
         "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.1",
         **SCHEDULES_OFF,
-    } | ({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {})
+    }
 
 
 @contextmanager

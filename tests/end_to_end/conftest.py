@@ -13,7 +13,7 @@ import redis
 from tests.end_to_end.graph_contents import GraphReader
 from tests.queue_contents import left, messages_pending, messages_waiting, retries_waiting
 from tests.schedules_off import SCHEDULES_OFF
-from tests.stores import AdvisoryTarget, GraphTarget
+from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 from tests.waiting import block_until
 
 Send = Callable[..., None]
@@ -25,19 +25,12 @@ def environment(
     redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
 ) -> dict[str, str]:
     """Variables that point a daemon to this test's stores."""
-    return {
-        "REDIS_URL": redis_url,
-        "GRAPH_DB_URI": graph_target.uri,
-        "GRAPH_DB_USER": graph_target.user,
-        "GRAPH_DB_PASSWORD": graph_target.password,
-        "VULN_DB_URI": advisory_target.uri,
-        "SECURECHAIN_VULNERABILITIES__DATABASE": advisory_target.database,
-        "SECURECHAIN_STATE_DIR": str(tmp_path / "state"),
+    return store_variables(redis_url, graph_target, advisory_target, tmp_path / "state") | {
         "SECURECHAIN_QUEUE__LEASE_S": "2",
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
         "SECURECHAIN_QUEUE__RETRY_MAX_S": "1",
         **SCHEDULES_OFF,
-    } | ({"SECURECHAIN_GRAPH__DATABASE": graph_target.database} if graph_target.database else {})
+    }
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from securechain_ingest.stores import Stores
 from tests.graph.conftest import Reader, read
 from tests.registry_server import Fault, Server, World, npm, serve
 from tests.registry_server import Kind as FaultKind
-from tests.stores import AdvisoryTarget, GraphTarget
+from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 from tests.waiting import until
 
 __all__ = ["read"]
@@ -36,7 +36,7 @@ WITHOUT_ARCHIVE = npm.Package("unarchived", (npm.Version("1.0.0", tarball=False)
 WORLD = World((*GOOD, WITHOUT_ARCHIVE))
 
 
-class Bench:
+class NpmBackfill:
     """The stores, the registry and whatever a backfill of npm needs."""
 
     def __init__(self, server: Server, stores: Stores, service: Service, read: Reader) -> None:
@@ -99,35 +99,28 @@ def server() -> Iterator[Server]:
 def settings(
     server: Server, redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
 ) -> Settings:
-    variables = {
-        "REDIS_URL": redis_url,
-        "GRAPH_DB_URI": graph_target.uri,
-        "GRAPH_DB_USER": graph_target.user,
-        "GRAPH_DB_PASSWORD": graph_target.password,
-        "VULN_DB_URI": advisory_target.uri,
-        "SECURECHAIN_VULNERABILITIES__DATABASE": advisory_target.database,
-        "SECURECHAIN_STATE_DIR": str(tmp_path),
+    variables = store_variables(redis_url, graph_target, advisory_target, tmp_path) | {
         "SECURECHAIN_HTTP__RETRIES": "0",
         "SECURECHAIN_ARCHIVES__PROCESSES": "1",
-    } | ({"SECURECHAIN_GRAPH__DATABASE": graph_target.database} if graph_target.database else {})
+    }
     return load(environment=variables | server.environment())
 
 
 @pytest.fixture
-async def bench(server: Server, settings: Settings, read: Reader) -> AsyncIterator[Bench]:
+async def bench(server: Server, settings: Settings, read: Reader) -> AsyncIterator[NpmBackfill]:
     server.requests.clear()
     server.faults.clear()
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(find_stores(settings))
         service = await stack.enter_async_context(build_service(stores, settings, lambda: 0))
-        yield Bench(server, stores, service, read)
+        yield NpmBackfill(server, stores, service, read)
 
 
 def found(name: str) -> list[str]:
     return [name, f"{name}/lib/part"]
 
 
-async def test_every_package_without_names_gets_its_own_and_nothing_is_left(bench: Bench) -> None:
+async def test_every_package_without_names_gets_its_own_and_nothing_is_left(bench: NpmBackfill) -> None:
     await bench.leave(*NAMES)
     counts: Counter[BackfillOutcome] = Counter()
     backfill = bench.backfill(counts)
@@ -140,7 +133,7 @@ async def test_every_package_without_names_gets_its_own_and_nothing_is_left(benc
     assert sorted(bench.asked_for()) == NAMES
 
 
-async def test_failures_are_counted_and_hold_up_nobody(bench: Bench) -> None:
+async def test_failures_are_counted_and_hold_up_nobody(bench: NpmBackfill) -> None:
     first, second, third, *rest = NAMES[:10]
     bench.server.faults.add(Fault(f"/{first}", FaultKind.STATUS, times=None, status=500))
     bench.server.faults.add(Fault(f"/{second}", FaultKind.HTML, times=None))
@@ -162,14 +155,14 @@ async def test_failures_are_counted_and_hold_up_nobody(bench: Bench) -> None:
     assert await bench.run() == {BackfillOutcome.FOUND: 3, BackfillOutcome.DOWNLOAD_ERROR: 2}
 
 
-async def test_a_limit_stops_it_and_the_next_goes_on_even_behind_failures(bench: Bench) -> None:
+async def test_a_limit_stops_it_and_the_next_goes_on_even_behind_failures(bench: NpmBackfill) -> None:
     await bench.leave("a-failure", *NAMES[:5])
     assert await bench.run(limit=3) == {BackfillOutcome.DOWNLOAD_ERROR: 1, BackfillOutcome.FOUND: 2}
     assert await bench.run(limit=100) == {BackfillOutcome.FOUND: 3}
     assert await bench.run(limit=1) == {BackfillOutcome.DOWNLOAD_ERROR: 1}, "it was through, and began again"
 
 
-async def test_one_that_is_stopped_goes_on_where_it_stood(bench: Bench) -> None:
+async def test_one_that_is_stopped_goes_on_where_it_stood(bench: NpmBackfill) -> None:
     await bench.leave(*NAMES)
     stalled = NAMES[BATCH_PACKAGES + 3]
     bench.server.faults.add(Fault(f"/{stalled}", FaultKind.STALL, times=1))
@@ -188,7 +181,7 @@ async def test_one_that_is_stopped_goes_on_where_it_stood(bench: Bench) -> None:
     assert bench.downloads() == len(NAMES) - BATCH_PACKAGES - 3, "what had been extracted was remembered"
 
 
-async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: Bench) -> None:
+async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: NpmBackfill) -> None:
     in_hand: Counter[str] = Counter()
     most = 0
 
@@ -208,7 +201,7 @@ async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: Bench) -
     assert 1 < most <= 3
 
 
-async def test_names_of_an_older_parser_are_replaced_unless_reading_fails(bench: Bench) -> None:
+async def test_names_of_an_older_parser_are_replaced_unless_reading_fails(bench: NpmBackfill) -> None:
     this, later = NPM.import_names_version, NPM.import_names_version + 1
 
     class Later(Npm):
@@ -237,7 +230,7 @@ async def test_names_of_an_older_parser_are_replaced_unless_reading_fails(bench:
     assert row == {"parser": later}
 
 
-async def test_what_this_parser_has_extracted_lately_costs_no_download(bench: Bench) -> None:
+async def test_what_this_parser_has_extracted_lately_costs_no_download(bench: NpmBackfill) -> None:
     await bench.leave(NAMES[0])
     await bench.run()
     await bench.read("MATCH (p:NPMPackage) SET p.import_names = []")

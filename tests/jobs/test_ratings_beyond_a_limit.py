@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,8 @@ from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import PYPI, pypi, write
 from tests.jobs.advisories import FLASK, Bench
-from tests.jobs.test_announced_changes import Made
 from tests.queue.running import entry_of
+from tests.worker.made import MadeRegistry
 
 VERSIONS = ["1.0", *(f"3.{number}" for number in range(1_001))]
 
@@ -35,8 +36,8 @@ def bench(advisory_bench: Bench) -> Bench:
 
 async def test_its_old_ratings_stay_and_the_log_says_so(bench: Bench) -> None:
     await bench.run()
-    registry: Any = Made(write(pypi("flask"), *VERSIONS).package)
-    registry.opened.set()
+    registry = MadeRegistry(ecosystem=PYPI, identify=pypi)
+    registry.has(replace(write(pypi("flask"), *VERSIONS).package, validator=None))
     pool: Any = RefusingPool()
     async with GraphBatcher(bench.sync.graph, GraphSettings()) as graph:
         names = ImportNamesCache(bench.sync.redis, 60)

@@ -10,40 +10,27 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from neo4j import AsyncGraphDatabase
 
 from securechain_ingest import oneshot
-from securechain_ingest.configuration import load
 from securechain_ingest.model import PackageRef
-from securechain_ingest.oneshot import find_stores
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import declaration_of
-from securechain_ingest.service import Service, build_service
-from tests.graph.conftest import Reader
 from tests.queue.running import entry_of
 from tests.registry_server import Fault, Server, World, serve
 from tests.removals.packages import KINDS, Kind
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
+from tests.worker.everything import Everything, everything
 
 _numbers = count()
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """What tests share: each has a package of its own, for what is remembered of another one."""
-
-    server: Server
-    service: Service
-    read: Reader
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
+class Subject:
     """One package of one ecosystem."""
 
     kind: Kind
     name: str
-    site: Site
+    daemon: Everything
 
     @property
     def ref(self) -> PackageRef:
@@ -56,25 +43,25 @@ class Bench:
 
     def serve(self, *versions: str) -> None:
         """Let the registry have these versions of the package, in this order; none: it has no such package."""
-        self.site.server.replace(World((self.kind.make(self.name, versions),) if versions else ()))
+        self.daemon.server.replace(World((self.kind.make(self.name, versions),) if versions else ()))
 
     def document(self, *versions: str) -> bytes:
         """What the registry answers about the package if it has these versions."""
-        return self.kind.document(self.name, versions, self.site.server)
+        return self.kind.document(self.name, versions, self.daemon.server)
 
     def spoil(self, fault: Fault, *, times: int | None = 1) -> None:
         """The answer about the package after those that have been spoilt already."""
-        self.site.server.faults.add(replace(fault, path=self.path, times=times))
+        self.daemon.server.faults.add(replace(fault, path=self.path, times=times))
 
     async def message(self, *, attempts: int = 0, **facts: Any) -> None:
         """As a message of the daemon's own: by default the periodic refresh."""
         message = Message(self.ref.ecosystem.label, self.name, **({"refresh": True, "internal": True} | facts))
-        await self.site.service.worker.handle(entry_of(message, tries=attempts, claimed=attempts > 0))
+        await self.daemon.service.worker.handle(entry_of(message, tries=attempts, claimed=attempts > 0))
 
     async def ingest(self) -> None:
         """As `ingest --refresh`."""
         outcome = await oneshot.ingest(
-            self.site.service,
+            self.daemon.service,
             [self.ref],
             depth=0,
             refresh=True,
@@ -84,7 +71,7 @@ class Bench:
         assert outcome.failed == []
 
     async def package(self) -> dict[str, Any]:
-        [node] = (await self.site.read.nodes(self.ref.ecosystem.label)).values()
+        [node] = (await self.daemon.read.nodes(self.ref.ecosystem.label)).values()
         return dict(node)
 
     async def is_removed(self) -> bool:
@@ -92,11 +79,11 @@ class Bench:
 
     async def removed(self) -> set[str]:
         """The versions that are marked."""
-        nodes = (await self.site.read.nodes("Version")).values()
+        nodes = (await self.daemon.read.nodes("Version")).values()
         return {str(node["name"]) for node in nodes if node.get("removed")}
 
     async def versions(self) -> set[str]:
-        return {str(node["name"]) for node in (await self.site.read.nodes("Version")).values()}
+        return {str(node["name"]) for node in (await self.daemon.read.nodes("Version")).values()}
 
     def asked(self) -> list[tuple[int, bool, bool]]:
         """Of each request for the package's document: the status, and whether it was conditional and past caches."""
@@ -107,12 +94,12 @@ class Bench:
                 bool(conditions & request.headers.keys()),
                 request.headers.get("cache-control") == "no-cache",
             )
-            for request in self.site.server.requests
+            for request in self.daemon.server.requests
             if request.target == self.path
         ]
 
     def forget_requests(self) -> None:
-        self.site.server.requests.clear()
+        self.daemon.server.requests.clear()
 
 
 @pytest.fixture(scope="module")
@@ -122,46 +109,30 @@ def registries() -> Iterator[Server]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(
+async def daemon(
     registries: Server,
     redis_server: str,
     arcadedb_server: GraphTarget,
     advisory_server: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Site]:
-    target, advisories = arcadedb_server, AdvisoryTarget(advisory_server, "removals")
-    variables = {
-        "REDIS_URL": redis_server,
-        "GRAPH_DB_URI": target.uri,
-        "GRAPH_DB_USER": target.user,
-        "GRAPH_DB_PASSWORD": target.password,
-        "VULN_DB_URI": advisories.uri,
-        "SECURECHAIN_VULNERABILITIES__DATABASE": advisories.database,
-        "SECURECHAIN_STATE_DIR": str(tmp_path_factory.mktemp("state")),
-        "SECURECHAIN_HTTP__RETRIES": "0",
-        "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.001",
-        "SECURECHAIN_GRAPH__LINGER_S": "0",
-        "SECURECHAIN_ARCHIVES__PROCESSES": "1",
-    } | ({"SECURECHAIN_GRAPH__DATABASE": target.database} if target.database else {})
-    settings = load(environment=variables | registries.environment())
-    async with (
-        find_stores(settings) as stores,
-        build_service(stores, settings, lambda: 0) as service,
-        AsyncGraphDatabase.driver(
-            target.uri, auth=(target.user, target.password), notifications_min_severity="OFF"
-        ) as driver,
-    ):
-        yield Site(registries, service, Reader(driver, target.database))
+) -> AsyncIterator[Everything]:
+    """What tests share: each has a package of its own, for what is remembered of another one."""
+    advisories, state_dir = AdvisoryTarget(advisory_server, "removals"), tmp_path_factory.mktemp("removals")
+    strikes = {"SECURECHAIN_ARCHIVES__MAX_STRIKES": "2"}
+    async with everything(registries, redis_server, arcadedb_server, advisories, state_dir, strikes) as daemon:
+        yield daemon
 
 
 @pytest_asyncio.fixture(loop_scope="module", params=KINDS, ids=lambda kind: kind.ecosystem)
-async def bench(request: pytest.FixtureRequest, site: Site, arcadedb_server: GraphTarget, tmp_path: Path) -> Bench:
+async def subject(
+    request: pytest.FixtureRequest, daemon: Everything, arcadedb_server: GraphTarget, tmp_path: Path
+) -> Subject:
     """The package alone is in the graph, with the versions 1.0.0 and 2.0.0, as its registry has it."""
     del tmp_path
     empty_graph(arcadedb_server)
-    site.server.faults.clear()
+    daemon.server.faults.clear()
     kind: Kind = request.param
-    made = Bench(kind, kind.name(next(_numbers)), site)
+    made = Subject(kind, kind.name(next(_numbers)), daemon)
     made.serve("1.0.0", "2.0.0")
     await made.message()
     made.forget_requests()

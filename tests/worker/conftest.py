@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ __all__ = ["graph_target", "read"]
 
 @pytest.fixture
 async def bench(
-    redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, read: Reader
+    redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path, read: Reader
 ) -> AsyncIterator[Bench]:
-    async with made_bench(redis_url, graph_target, advisory_target, read) as bench:
+    async with made_bench(redis_url, graph_target, advisory_target, tmp_path, read) as bench:
         yield bench

@@ -35,7 +35,7 @@ from securechain_ingest.stores import Stores
 from tests.graph.conftest import Reader
 from tests.queue.running import assert_no_leak, dead_letters, is_idle
 from tests.registry_server import Server
-from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
+from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
 from tests.waiting import until
 
 QUEUE = QueueSettings(lease_s=60, retry_base_s=0.001, retry_max_s=0.002)
@@ -159,20 +159,13 @@ async def everything(
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
     empty_graph(graph)
-    variables = {
-        "REDIS_URL": redis_url,
-        "GRAPH_DB_URI": graph.uri,
-        "GRAPH_DB_USER": graph.user,
-        "GRAPH_DB_PASSWORD": graph.password,
-        "VULN_DB_URI": advisories.uri,
-        "SECURECHAIN_VULNERABILITIES__DATABASE": advisories.database,
-        "SECURECHAIN_STATE_DIR": str(state_dir),
+    variables = store_variables(redis_url, graph, advisories, state_dir) | {
         "SECURECHAIN_HTTP__RETRIES": "0",
         "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.001",
         "SECURECHAIN_ARCHIVES__PROCESSES": "1",
         "SECURECHAIN_ARCHIVES__MAX_STRIKES": "1",
         "SECURECHAIN_GRAPH__LINGER_S": "0",
-    } | ({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {})
+    }
     configuration = load(environment=variables | server.environment() | dict(settings or {}))
     async with (
         AsyncGraphDatabase.driver(

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.model import Artifact, Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.queue.handling import Outcome
@@ -26,7 +28,7 @@ from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import NPM, npm, version, write
 from tests.graph.conftest import Reader
 from tests.queue.running import entry_of
-from tests.stores import AdvisoryTarget, GraphTarget
+from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 
 
 def package(name: str, *versions: str, requires: Mapping[str, str] | None = None, **changes: Any) -> Package:
@@ -50,8 +52,18 @@ class MadeRegistry:
     """What every archive says."""
     fetched: list[tuple[str, str | None]] = field(default_factory=list)
     """The names asked for, with what was announced of each."""
+    priorities: list[Priority] = field(default_factory=list)
+    """Of the work that has asked."""
     archives_read: int = 0
+    names: tuple[str, ...] | None = None
+    """What every archive offers, if not the package's own name and one more."""
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    """While a test has it cleared, nobody gets an answer."""
     ecosystem: Ecosystem = NPM
+    identify: Callable[[str], PackageRef] = npm
+
+    def __post_init__(self) -> None:
+        self.opened.set()
 
     def has(self, *packages: Package) -> None:
         self.packages |= {package.ref.registry_name: package for package in packages}
@@ -60,13 +72,12 @@ class MadeRegistry:
     def names_fetched(self) -> list[str]:
         return [name for name, _ in self.fetched]
 
-    def identify(self, name: str) -> PackageRef:
-        return npm(name)
-
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
         self.fetched.append((ref.registry_name, at_least))
+        self.priorities.append(current_priority())
+        await self.opened.wait()
         found = self.packages.get(ref.registry_name)
         if found is None:
             raise NotFound(f"{ref.purl} does not exist", url=ref.purl)
@@ -77,7 +88,8 @@ class MadeRegistry:
         self.archives_read += 1
         if self.archive_error is not None:
             raise self.archive_error
-        return ImportNames((package.ref.name, f"{package.ref.name}/more"), repository_url=self.repository)
+        names = self.names or (package.ref.name, f"{package.ref.name}/more")
+        return ImportNames(names, repository_url=self.repository)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
         if self.near_error is not None:
@@ -148,16 +160,9 @@ class Bench:
 
 @asynccontextmanager
 async def made_bench(
-    redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, read: Reader
+    redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path, read: Reader
 ) -> AsyncIterator[Bench]:
-    variables = {
-        "REDIS_URL": redis_url,
-        "GRAPH_DB_URI": graph.uri,
-        "GRAPH_DB_USER": graph.user,
-        "GRAPH_DB_PASSWORD": graph.password,
-        "VULN_DB_URI": advisories.uri,
-        "SECURECHAIN_VULNERABILITIES__DATABASE": advisories.database,
-    } | ({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {})
+    variables = store_variables(redis_url, graph, advisories, state_dir)
     async with (
         find_stores(load(environment=variables)) as stores,
         GraphBatcher(stores.graph, GraphSettings(linger_s=0)) as batcher,
