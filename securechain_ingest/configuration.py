@@ -42,6 +42,7 @@ from securechain_ingest.settings import (
     RefreshSettings,
     ScheduleSettings,
     VulnerabilitySettings,
+    WebSettings,
     WorkerSettings,
 )
 
@@ -114,6 +115,7 @@ class Settings(BaseSettings):
     feeds: FeedSettings = Field(default_factory=FeedSettings)
     reconcile: ReconcileSettings = Field(default_factory=ReconcileSettings)
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
 

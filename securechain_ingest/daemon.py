@@ -36,6 +36,7 @@ from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing
 from securechain_ingest.waits import Waits
+from securechain_ingest.web.page import open_page
 
 logger = structlog.get_logger(__name__)
 
@@ -171,6 +172,9 @@ class Daemon:
                 )
                 self._notifier.notify("READY=1")
                 spawn("watchdog", lambda: self._feed_watchdog(progress))
+                if (page := open_page(stores, self._settings, progress)) is not None:
+                    logger.info("page_ready", address=page.address)
+                    spawn("page", page.serve)
 
     async def _feed_watchdog(self, progress: Progress) -> None:
         """Tell systemd that the process gets on, as often as the unit wants; says once what does not."""

@@ -317,6 +317,12 @@ class RefreshSettings(Section):
     batch: int = Field(default=1000, ge=1, le=100_000, json_schema_extra=LIVE)
 
 
+class WebSettings(Section):
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=3000, ge=0, le=65_535)
+    token: SecretStr | None = Field(default=None, min_length=16)
+
+
 class EmbeddedSettings(Section):
     enabled: bool = True
     start_timeout_s: Seconds = 60.0
@@ -354,6 +360,7 @@ SECTIONS: dict[str, type[Section]] = {
     "feeds": FeedSettings,
     "reconcile": ReconcileSettings,
     "refresh": RefreshSettings,
+    "web": WebSettings,
     "embedded": EmbeddedSettings,
     "daemon": DaemonSettings,
 }

@@ -21,6 +21,7 @@ from securechain_ingest.cli import (
     cursors,
     dead_letters,
     find,
+    health,
     import_names,
     ingest,
     pauses,
@@ -59,6 +60,7 @@ app.command("submit")(submit.command)
 app.command("show")(show.command)
 app.add_typer(find.app, name="find")
 app.command("status")(status.command)
+app.command("health")(health.command)
 app.command("pause")(pauses.pause_command)
 app.command("resume")(pauses.resume_command)
 app.add_typer(queue.app, name="queue")

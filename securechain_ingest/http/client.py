@@ -38,6 +38,7 @@ from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace, SharedTurns
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
+from securechain_ingest.metrics import RECEIVED_BYTES, request_to
 from securechain_ingest.progress import step
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
@@ -292,7 +293,11 @@ class HttpClient:
             endpoint.requests += 1
             if meter is not None:
                 meter.requests += 1
-            async with endpoint.client.stream("GET", url, headers=headers | cache_headers()) as response:
+            async with (
+                request_to(address.endpoint) as answered,
+                endpoint.client.stream("GET", url, headers=headers | cache_headers()) as response,
+            ):
+                answered(response.status_code)
                 try:
                     if response.status_code in endpoint.slow_down:
                         endpoint.pace.overloaded(pause_asked_for_s(response, longest_pause_s))
@@ -308,6 +313,7 @@ class HttpClient:
                 finally:
                     step()
                     endpoint.received_bytes += response.num_bytes_downloaded
+                    RECEIVED_BYTES.labels(address.endpoint).inc(response.num_bytes_downloaded)
                     if meter is not None:
                         meter.received_bytes += response.num_bytes_downloaded
 

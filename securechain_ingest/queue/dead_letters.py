@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -75,6 +76,14 @@ async def list_dead_letters(
         if len(letters) >= limit:
             break
     return letters
+
+
+async def count_by_kind(redis: Redis, queue: QueueSettings) -> Counter[str]:
+    """How many dead letters there are of each kind; reads all of them. Raises StoreError."""
+    found: Counter[str] = Counter()
+    async for page in _pages(redis, queue, after=None):
+        found.update(letter.kind for letter in page)
+    return found
 
 
 async def show_dead_letter(redis: Redis, queue: QueueSettings, entry_id: str) -> DeadLetter | None:

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
+from securechain_ingest.metrics import MESSAGE_SECONDS, MESSAGES
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.progress import Progress, step
 from securechain_ingest.queue.backoff import AWAY, Outage, retry_delay_s
@@ -231,6 +232,10 @@ class Reader:
             else:
                 await self._fail(entry, ecosystem, *failed)
             self._settled_at = datetime.now(UTC)
+            MESSAGES.labels(ecosystem.name, entry.lane, "failed" if failed else "done").inc()
+            MESSAGE_SECONDS.labels(ecosystem.name).observe(
+                time.monotonic() - self._in_flight[ecosystem.name][entry.key]
+            )
         finally:
             self._leases.drop(entry.key)
             del self._in_flight[ecosystem.name][entry.key]

@@ -27,13 +27,17 @@ def without_settings() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
 
 
+_DEFAULTS = {"SECURECHAIN_DAEMON__LOG_FORMAT": "json", "SECURECHAIN_WEB__PORT": "0"}
+"""No page: daemons of several tests would want the same port."""
+
+
 class DaemonProcess:
     """One run of the daemon. Its events are read by a thread, so the pipe never fills."""
 
     def __init__(self, environment: Mapping[str, str], arguments: tuple[str, ...] = ()) -> None:
         self.process = subprocess.Popen(
             [SCRIPT, "run", *arguments],
-            env=without_settings() | {"SECURECHAIN_DAEMON__LOG_FORMAT": "json"} | dict(environment),
+            env=without_settings() | _DEFAULTS | dict(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,0 +1,57 @@
+"""`health`: whether the daemon beside it gets on; what a container's supervisor asks."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Annotated, Any
+
+import typer
+
+from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
+from securechain_ingest.configuration import Settings
+
+
+def command(
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, max=60, help="Longest wait, in seconds.")] = 5.0,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Ask the daemon of this machine whether it gets on: its page, or with [web] port 0 its heartbeat in Redis.
+
+    Exit code 1 if it does not, 3 if there is no answer. A store that is away is no fault of the daemon.
+    """
+    settings = load_settings(config, state_dir)
+    reason, code = _of_page(settings, timeout_s) if settings.web.port else run_async(_of_heartbeat(settings))
+    typer.echo(reason, err=code != 0)
+    if code:
+        raise typer.Exit(code)
+
+
+def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int]:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.web.host, settings.web.host)  # noqa: S104 - compared
+    connection = http.client.HTTPConnection(host, settings.web.port, timeout=timeout_s)
+    try:
+        connection.request("GET", "/healthz")
+        answer: Any = json.loads(connection.getresponse().read(65_536))
+        return ("ok", 0) if answer["ok"] else (str(answer["reason"]), 1)
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        return f"nothing at {host}:{settings.web.port} says whether it gets on ({type(error).__name__})", 3
+    finally:
+        connection.close()
+
+
+async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
+    from securechain_ingest.queue.heartbeats import daemons_seen
+    from securechain_ingest.redis_errors import store_errors
+    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+
+    addresses = of_running_daemon(settings, frozenset({REDIS}))
+    async with redis_client(addresses.redis_url or "", settings) as redis:
+        with store_errors():
+            seen = await daemons_seen(redis, settings.queue.stream)
+    own = [daemon for daemon in seen if daemon.host == socket.gethostname()]
+    if any(daemon.is_up for daemon in own):
+        return "ok", 0
+    return "no daemon of this machine has been heard of lately", 1

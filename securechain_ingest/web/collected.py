@@ -1,0 +1,64 @@
+"""What the stores say of the installation, for /metrics and the overview: asked at most every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from securechain_ingest.configuration import Settings
+from securechain_ingest.errors import StoreError
+from securechain_ingest.queue.dead_letters import count_by_kind
+from securechain_ingest.queue.heartbeats import DaemonStatus, daemons_seen
+from securechain_ingest.queue.statistics import QueueStatus, queue_status
+from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.registries import DECLARATIONS
+from securechain_ingest.stores import Stores
+
+_GOOD_FOR_S: Final = 2.0
+_KINDS_GOOD_FOR_S: Final = 60.0
+"""Counting dead letters by kind reads all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Redis's side of the installation at one moment."""
+
+    queue: QueueStatus
+    daemons: tuple[DaemonStatus, ...]
+    dead_letters: Mapping[str, int]
+    """By kind."""
+
+
+class Collected:
+    """Remembers the last answer for a moment, so that neither page nor scraper can wear out the stores."""
+
+    def __init__(self, stores: Stores, settings: Settings) -> None:
+        self._stores = stores
+        self._settings = settings
+        self._turn = asyncio.Lock()
+        self._snapshot: tuple[float, Snapshot] | None = None
+        self._kinds: tuple[float, Counter[str]] | None = None
+
+    async def snapshot(self) -> Snapshot:
+        """Raises StoreError."""
+        async with self._turn:
+            if self._snapshot is None or time.monotonic() - self._snapshot[0] > _GOOD_FOR_S:
+                self._snapshot = time.monotonic(), await self._asked()
+            return self._snapshot[1]
+
+    async def _asked(self) -> Snapshot:
+        redis, queue = self._stores.redis, self._settings.queue
+        names = [declaration.name for declaration in DECLARATIONS]
+        endpoints = [endpoint.key for declaration in DECLARATIONS for endpoint in declaration.endpoints]
+        with store_errors():
+            daemons = await daemons_seen(redis, queue.stream)
+        if self._kinds is None or time.monotonic() - self._kinds[0] > _KINDS_GOOD_FOR_S:
+            self._kinds = time.monotonic(), await count_by_kind(redis, queue)
+        return Snapshot(await queue_status(redis, queue, names, endpoints), tuple(daemons), dict(self._kinds[1]))
+
+
+__all__ = ["Collected", "Snapshot", "StoreError"]

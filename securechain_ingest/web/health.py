@@ -1,0 +1,61 @@
+"""Whether the daemon gets on (/healthz: no store is asked), and whether its stores answer, too (/readyz)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis.exceptions
+
+from securechain_ingest.errors import IngestError
+from securechain_ingest.progress import Progress
+from securechain_ingest.stores import Stores
+
+_PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """An answer to whoever supervises the daemon."""
+
+    ok: bool
+    details: dict[str, Any]
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that says it."""
+        return 200 if self.ok else 503
+
+
+def health(progress: Progress) -> Health:
+    """The watchdog's rule, with the age in seconds of the last step of each loop and of the slowest work."""
+    stuck = progress.stuck()
+    ages = {name: round(age, 1) for name, age in progress.ages().items()}
+    return Health(stuck is None, {"ok": stuck is None, "reason": stuck, "ages_s": ages})
+
+
+async def readiness(progress: Progress, stores: Stores) -> Health:
+    """`health`, and whether each store answers, with the milliseconds that it takes."""
+    alive = health(progress)
+    names = ("redis", "graph", "vulnerabilities")
+    answers = await asyncio.gather(
+        _answers(stores.redis.ping()), _answers(stores.graph.ping()), _answers(stores.advisories.count())
+    )
+    found = dict(zip(names, answers, strict=True))
+    ok = alive.ok and all(answer["ok"] for answer in answers)
+    return Health(ok, {**alive.details, "ok": ok, "stores": found})
+
+
+async def _answers(question: Awaitable[Any]) -> dict[str, Any]:
+    since = time.perf_counter()
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            await question
+    except (IngestError, redis.exceptions.RedisError, TimeoutError) as error:
+        # The sentence of ours; a driver's could show an address with its password.
+        reason = str(error) if isinstance(error, IngestError) else type(error).__name__
+        return {"ok": False, "reason": reason}
+    return {"ok": True, "latency_ms": round((time.perf_counter() - since) * 1000, 1)}

@@ -1,0 +1,44 @@
+"""The page as a part of the daemon: from its settings to a loop that serves it."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+import structlog
+from starlette.types import ASGIApp
+
+from securechain_ingest.configuration import Settings
+from securechain_ingest.progress import Progress
+from securechain_ingest.stores import Stores
+from securechain_ingest.web.app import Parts, build_app
+from securechain_ingest.web.security import token_of
+from securechain_ingest.web.server import listen, serve
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that has an address."""
+
+    app: ASGIApp
+    listener: socket.socket
+    address: str
+    """For a browser, with the token that lets it act."""
+
+    async def serve(self) -> None:
+        """Serve until cancelled; a fault is logged and ends the page alone."""
+        await serve(self.app, self.listener)
+
+
+def open_page(stores: Stores, settings: Settings, progress: Progress) -> Page | None:
+    """The page that `[web]` asks for; None if it asks for none or, after a warning, if its port is taken."""
+    web = settings.web
+    if web.port == 0 or (listener := listen(web.host, web.port)) is None:
+        return None
+    token = token_of(web.token.get_secret_value() if web.token else None, settings.daemon.state_dir)
+    host = f"[{web.host}]" if ":" in web.host else web.host
+    return Page(
+        build_app(Parts(stores, settings, progress, token)), listener, f"http://{host}:{web.port}/login?token={token}"
+    )

@@ -1,0 +1,39 @@
+"""Templates; everything that they put in is escaped, since names come from strangers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse
+
+from securechain_ingest import __version__
+
+
+def _ago(age: timedelta | float) -> str:
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("securechain_ingest.web"),
+    autoescape=select_autoescape(default=True, default_for_string=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters |= {"ago": _ago, "moment": _moment, "count": lambda number: f"{number:,}"}
+_ENVIRONMENT.globals["release"] = __version__
+
+
+def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """An answer made of a template of this room."""
+    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**values), status)

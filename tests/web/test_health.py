@@ -1,0 +1,77 @@
+"""Health that means progress, and figures: asked by supervisors and scrapers, over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from securechain_ingest.progress import LOOP_S
+from tests.web.conftest import TOKEN, Site
+
+
+async def test_a_loop_that_hangs_makes_the_daemon_unhealthy_and_a_turn_of_it_well_again(site: Site) -> None:
+    site.progress.turned("reader")
+    assert (await site.client.get("/healthz")).status_code == 200
+    site.clock.now += LOOP_S + 1
+    answer = await site.client.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "ok": False,
+        "reason": "the loop reader has not turned for 31 s",
+        "ages_s": {"reader": LOOP_S + 1},
+    }
+    site.progress.turned("reader")
+    assert (await site.client.get("/healthz")).json()["ok"] is True
+
+
+async def test_work_beyond_its_own_limits_makes_it_unhealthy(site: Site) -> None:
+    with site.progress.work("message 1-0"):
+        site.clock.now += 61
+        assert (await site.client.get("/readyz")).status_code == 503
+    assert (await site.client.get("/healthz")).status_code == 200
+
+
+async def test_readiness_names_each_store_with_the_time_that_it_takes(site: Site) -> None:
+    stores = (await site.client.get("/readyz")).json()["stores"]
+    assert set(stores) == {"redis", "graph", "vulnerabilities"}
+    assert all(answer["ok"] and answer["latency_ms"] >= 0 for answer in stores.values())
+
+
+async def test_a_store_that_is_away_costs_readiness_and_not_health(site: Site) -> None:
+    await site.stores.redis.connection_pool.disconnect()
+    site.stores.redis.connection_pool.connection_kwargs["port"] = 1
+    answer = await site.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["stores"]["redis"]["ok"] is False
+    assert (await site.client.get("/healthz")).status_code == 200
+    assert "securechain_redis_up 0.0" in (await site.client.get("/metrics")).text
+
+
+async def test_the_figures_are_in_the_form_that_scrapers_read_and_have_the_names_others_rely_on(site: Site) -> None:
+    stream = site.settings.queue.stream
+    await site.stores.redis.xadd(f"{stream}-lane:npm:listed", {"data": "{}"})
+    await site.stores.redis.xadd(f"{stream}-dlq", {"data": "{}", "error": "no", "kind": "not_found"})
+    answer = await site.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    waiting = {
+        (sample.labels["ecosystem"], sample.labels["lane"]): sample.value
+        for sample in families["securechain_lane_messages"].samples
+    }
+    assert waiting["npm", "listed"] == 1
+    assert waiting["pypi", "asked"] == 0
+    letters = {sample.labels["kind"]: sample.value for sample in families["securechain_dead_letters"].samples}
+    assert letters == {"not_found": 1}
+    assert {"securechain_lane_oldest_seconds", "securechain_requests", "securechain_messages"} <= set(families)
+    assert all(name.startswith("securechain_") for name in families)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0"])
+async def test_off_loopback_figures_want_the_token_and_health_does_not(site: Site) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert (await site.client.get(path)).status_code == 200
+    refused = await site.client.get("/metrics")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    given = await site.client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert given.status_code == 200
+    assert (await site.client.get("/", follow_redirects=False)).headers["location"] == "/login"

@@ -1,0 +1,43 @@
+"""A page that cannot be served costs the page and nothing else."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from securechain_ingest.web.security import TOKEN_FILE, is_loopback, token_of
+from securechain_ingest.web.server import listen
+
+
+def test_a_port_that_is_taken_is_one_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    first = listen("127.0.0.1", 0)
+    assert first is not None
+    with first:
+        assert listen("127.0.0.1", first.getsockname()[1]) is None
+    assert capsys.readouterr().out.count("page_not_served") == 1
+
+
+def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    made = token_of(None, tmp_path)
+    assert token_of(None, tmp_path) == made
+    assert len(made) >= 32
+    assert stat.S_IMODE((tmp_path / TOKEN_FILE).stat().st_mode) == 0o600
+    assert token_of("configured", tmp_path) == "configured"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("ingest.example", False),
+    ],
+)
+def test_loopback_is_told_from_what_others_reach(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
