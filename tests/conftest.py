@@ -20,6 +20,23 @@ SHARED_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 REQUIRE_ALL = bool(os.environ.get("TESTS_REQUIRE_ALL"))
 
 
+_SERVERS = frozenset({"redis_server", "advisory_server", "arcadedb_server", "neo4j_server", "server", "osv_server"})
+"""Fixtures that start something which listens."""
+
+_ROOMS_OF_PROCESSES = ("benchmarks", "chaos", "embedded", "end_to_end", "fuzz", "mutants", "packaging")
+"""Folders whose tests start processes of their own, or take their time by design."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves out: everything that starts a server or a process, so that the rest is quick."""
+    here = Path(__file__).parent
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        room = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        if room in _ROOMS_OF_PROCESSES or not _SERVERS.isdisjoint(fixtures):
+            item.add_marker("server")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-messages", type=int, default=120, help="how many messages the chaos test sends")
     parser.addoption("--chaos-kills", type=int, default=4, help="behind how many effects of a message; 0: of all")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -30,13 +31,20 @@ def missing() -> str | None:
 def jars() -> Path:
     """The folder of the server's jars, filled at the first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "securechain-ingest" / "neo4j-5.26.12"
-    if not (cache / ".complete").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
-        options = ["-DincludeScope=runtime", f"-DoutputDirectory={cache}"]
-        subprocess.run([*command, *options], check=True, timeout=600)
-        (cache / ".complete").touch()
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as lock:
+        # Two processes of one run may come here together.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / ".complete").exists():
+            _fill(cache)
     return cache
+
+
+def _fill(cache: Path) -> None:
+    command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
+    options = ["-DincludeScope=runtime", f"-DoutputDirectory={cache}"]
+    subprocess.run([*command, *options], check=True, timeout=600)
+    (cache / ".complete").touch()
 
 
 @contextmanager

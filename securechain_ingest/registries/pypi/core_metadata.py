@@ -1,22 +1,40 @@
-"""The core metadata file of a distribution (METADATA, PKG-INFO): headers as in a mail, then a description."""
+"""The core metadata file of a distribution (METADATA, PKG-INFO), as `packaging` reads it: registries.md, section 2."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from codecs import BOM_UTF8
+from dataclasses import dataclass
+from email.errors import MessageError
 
-_HEADER: Final = re.compile(r"^([A-Za-z][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+from packaging.metadata import parse_email
 
 
-def read_headers(body: bytes) -> dict[str, list[str]]:
-    """All values of each header by its lower-case name, folded lines joined.
+@dataclass(frozen=True, slots=True)
+class CoreMetadata:
+    """The fields that we use, each value on one line."""
 
-    Raises ValueError if it is no core metadata: the two headers that every version of the format demands are missing.
+    requires_dist: tuple[str, ...]
+    import_names: tuple[str, ...] | None
+    """None without the field; empty if it declares that there are none."""
+    import_namespaces: tuple[str, ...]
+
+
+def read_core_metadata(body: bytes) -> CoreMetadata:
+    """The fields of a file. Bytes that are not UTF-8 are read as Latin-1.
+
+    Raises ValueError if it is no core metadata: a field that every version of the format demands is missing.
     """
-    head = re.split(r"\n[ \t]*\n", body.decode("utf-8-sig", "replace").replace("\r\n", "\n"), maxsplit=1)[0]
-    headers: dict[str, list[str]] = {}
-    for name, value in _HEADER.findall(head):
-        headers.setdefault(name.lower(), []).append(" ".join(value.split()))
-    if "metadata-version" not in headers or "name" not in headers:
+    try:
+        fields, others = parse_email(body.removeprefix(BOM_UTF8))
+    except MessageError as error:
+        raise ValueError(f"no core metadata: {error}") from error
+
+    def values(name: str) -> tuple[str, ...] | None:
+        found: object = fields.get(name, others.get(name.replace("_", "-")))
+        if found is None:
+            return None
+        return tuple(" ".join(str(value).split()) for value in (found if isinstance(found, list) else [found]))
+
+    if values("metadata_version") is None or values("name") is None:
         raise ValueError("no core metadata: Metadata-Version or Name is missing")
-    return headers
+    return CoreMetadata(values("requires_dist") or (), values("import_names"), values("import_namespaces") or ())

@@ -25,7 +25,7 @@ from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES, import_names
-from securechain_ingest.registries.pypi.core_metadata import read_headers
+from securechain_ingest.registries.pypi.core_metadata import read_core_metadata
 from securechain_ingest.registries.pypi.layout import folders_around, normal_path
 
 MAX_PATH_LENGTH: Final = 1_000
@@ -116,20 +116,20 @@ def declared_names(metadata: bytes) -> Declared | None:
     Format: PyPA's core metadata specification, "Import-Name" and "Import-Namespace".
     """
     try:
-        headers = read_headers(metadata)
+        found = read_core_metadata(metadata)
     except ValueError:
         return None
-    if "import-name" not in headers:
+    if found.import_names is None:
         return None
 
-    def named(header: str, *, private: bool) -> frozenset[str]:
-        lines = (line.partition(";") for line in headers.get(header, ()))
-        return frozenset(name.strip() for name, _, mark in lines if (mark.strip() == "private") is private)
+    def named(lines: tuple[str, ...], *, private: bool) -> frozenset[str]:
+        parts = (line.partition(";") for line in lines)
+        return frozenset(name.strip() for name, _, mark in parts if (mark.strip() == "private") is private)
 
     return Declared(
-        public=named("import-name", private=False),
-        private=named("import-name", private=True),
-        namespaces=named("import-namespace", private=False),
+        public=named(found.import_names, private=False),
+        private=named(found.import_names, private=True),
+        namespaces=named(found.import_namespaces, private=False),
     )
 
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement as Pep508Requirement
 from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef, Requirement
 from securechain_ingest.registries.pypi.constraints import constraints
-from securechain_ingest.registries.pypi.core_metadata import read_headers
+from securechain_ingest.registries.pypi.core_metadata import read_core_metadata
 from securechain_ingest.registries.pypi.legacy_requirements import MAX_VERSION_LENGTH, mended
 from securechain_ingest.registries.pypi.names import identify
 
@@ -79,10 +79,10 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
 def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> Declared:
     """What a core metadata file says. Raises Malformed if it is none."""
     try:
-        headers = read_headers(body)
+        metadata = read_core_metadata(body)
     except ValueError as error:
         raise Malformed(f"the metadata of a file of {owner.registry_name} cannot be read ({error})", url=url) from error
-    return read_requirements(headers.get("requires-dist", ()), owner)
+    return read_requirements(metadata.requires_dist, owner)
 
 
 def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
