@@ -184,7 +184,8 @@ def test_a_truncated_archive_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"x", b"<html>not found</html>" * 50, b"\x1f\x8b", b"\x1f\x8bjunk" * 200, gzip.compress(b"hello", mtime=0)]
+    "raw",
+    [b"", b"x", b"<html>not found</html>" * 50, b"\x1f\x8b", b"\x1f\x8bjunk" * 200, gzip.compress(b"hello", mtime=0)],
 )
 def test_what_is_no_archive_is_refused(raw: bytes) -> None:
     assert _refusal(lambda: _list(raw)) in {"not_a_tar", "damaged", "truncated"}
