@@ -51,7 +51,7 @@ TESTS: Final = (
 )
 """The rooms' own: all in one process, since what a daemon of its own runs is not seen from outside."""
 PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=line")
-LONGEST_S: Final = 60.0
+LONGEST_S: Final = 20.0
 """Of the tests that reach a mutant it is shown to the quickest ones that take so long together without it."""
 
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "untested"
@@ -154,7 +154,9 @@ def _try(tree: Path, mutant: Mutant, original: str, names: Sequence[str], tests:
     begun = time.monotonic()
     _write(module, mutant.source(original) or "")
     try:
-        code, output = _run([*PYTEST, "-x", "--timeout", "25", f"@{chosen}"], tree, 60 + 5 * expected_s[shown - 1])
+        hangs_after_s = max(10.0, 4 * max(tests.seconds[name] for name in names[:shown]))
+        command = [*PYTEST, "-x", "--timeout", f"{hangs_after_s:.0f}", f"@{chosen}"]
+        code, output = _run(command, tree, 60 + 5 * expected_s[shown - 1])
     finally:
         _write(module, original)
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
