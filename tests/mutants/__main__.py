@@ -51,8 +51,6 @@ TESTS: Final = (
 )
 """The rooms' own: all in one process, since what a daemon of its own runs is not seen from outside."""
 PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=line")
-LONGEST_S: Final = 20.0
-"""Of the tests that reach a mutant it is shown to the quickest ones that take so long together without it."""
 
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "untested"
 
@@ -63,6 +61,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="how many mutants are drawn")
     parser.add_argument("--only", nargs="+", default=ROOMS, metavar="GLOB", help=f"modules of {PACKAGE}")
     parser.add_argument("--minutes", type=float, default=110, help="begin with no further mutant after so long")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=120,
+        help="a mutant is shown to the quickest of its tests that take so long together; more than before shows"
+        " survivors to the others, too",
+    )
     options = parser.parse_args()
     stop_at = time.monotonic() + options.minutes * 60
 
@@ -79,12 +84,16 @@ def main() -> int:
     log = work / "results.jsonl"
     results = _read(log)
     for number, mutant in enumerate(drawn, start=1):
-        if mutant.name in results:
+        names = uses.tests(mutant.path, mutant.start[0], tests)
+        expected_s = list(accumulate(tests.seconds[name] for name in names))
+        shown = names[: max(1, bisect_right(expected_s, options.seconds))]
+        held = results.get(mutant.name)
+        if held is not None and (held["fate"] != SURVIVED or held["tests"] >= len(shown)):
             continue
         if time.monotonic() > stop_at:
-            print(f"{len(drawn) - len(results)} of {len(drawn)} are left; the same command goes on with them")
+            print(f"{len(drawn) - number + 1} of {len(drawn)} are left; the same command goes on with them")
             return 3
-        result = _try(tree, mutant, sources[mutant.path], uses.tests(mutant.path, mutant.start[0], tests), tests)
+        result = _try(tree, mutant, sources[mutant.path], shown, tests) | {"of": len(names)}
         print(f"{number}/{len(drawn)} {result['fate']:8} {result['seconds']:5.1f} s  {mutant.name}", flush=True)
         results[mutant.name] = result
         with log.open("a") as file:
@@ -145,24 +154,23 @@ def _environment(tree: Path) -> dict[str, str]:
 def _try(tree: Path, mutant: Mutant, original: str, names: Sequence[str], tests: Reach) -> dict[str, Any]:
     """Run the tests that reach the mutant until one of them fails. One that hangs has failed, too."""
     if not names:
-        return {"fate": UNTESTED, "seconds": 0.0, "tests": 0, "of": 0, "by": ""}
-    expected_s = list(accumulate(tests.seconds[name] for name in names))
-    shown = max(1, bisect_right(expected_s, LONGEST_S))
+        return {"fate": UNTESTED, "seconds": 0.0, "tests": 0, "by": ""}
+    expected_s = [tests.seconds[name] for name in names]
     chosen = tree.parent / "chosen.txt"
-    chosen.write_text("\n".join(names[:shown]))
+    chosen.write_text("\n".join(names))
     module = tree / mutant.path
     begun = time.monotonic()
     _write(module, mutant.source(original) or "")
     try:
-        hangs_after_s = max(10.0, 4 * max(tests.seconds[name] for name in names[:shown]))
+        hangs_after_s = max(10.0, 4 * max(expected_s))
         command = [*PYTEST, "-x", "--timeout", f"{hangs_after_s:.0f}", f"@{chosen}"]
-        code, output = _run(command, tree, 60 + 5 * expected_s[shown - 1])
+        code, output = _run(command, tree, 60 + 5 * sum(expected_s))
     finally:
         _write(module, original)
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     by = failed[0] if failed else ("" if code == 0 else output.strip()[-300:])
     fate = SURVIVED if code == 0 else KILLED
-    return {"fate": fate, "seconds": round(time.monotonic() - begun, 1), "tests": shown, "of": len(names), "by": by}
+    return {"fate": fate, "seconds": round(time.monotonic() - begun, 1), "tests": len(names), "by": by}
 
 
 def _write(module: Path, text: str) -> None:
