@@ -8,7 +8,7 @@ from securechain_ingest.progress import LOOP_S, Progress, step
 
 
 class Clock:
-    now = 0.0
+    now = 1000.0
 
     def __call__(self) -> float:
         return self.now
@@ -19,9 +19,9 @@ def test_a_process_with_nothing_to_do_gets_on_as_long_as_its_loops_turn() -> Non
     progress = Progress(lambda: 100.0, clock)
     assert progress.stuck() is None
     progress.turned("forwarder")
-    clock.now = LOOP_S
+    clock.now += LOOP_S
     assert progress.stuck() is None
-    clock.now = LOOP_S + 1
+    clock.now += 1
     assert progress.stuck() == "the loop forwarder has not turned for 31 s"
     progress.turned("forwarder")
     assert progress.stuck() is None
@@ -32,7 +32,7 @@ def test_a_loop_that_has_ended_in_order_is_not_waited_for() -> None:
     progress = Progress(lambda: 100.0, clock)
     progress.turned("forwarder")
     progress.ended("forwarder")
-    clock.now = 1000.0
+    clock.now += 1000.0
     assert progress.stuck() is None
 
 

@@ -44,6 +44,8 @@ ROOMS: Final = (
 TESTS: Final = (
     "tests/queue",
     "tests/worker",
+    "tests/archives/test_refused_archives.py",
+    "tests/test_store_errors.py",
     "tests/http/test_pace.py",
     "tests/http/test_priority.py",
     "tests/http/test_budget.py",

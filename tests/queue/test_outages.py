@@ -71,6 +71,9 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
         rows: Any = await redis.xpending_range(lane_of(queue), queue.group, "-", "+", 1)
         return int(rows[0]["time_since_delivered"])
 
+    async def has_tried_often() -> bool:
+        return await idle_ms() > 400
+
     async def is_idle_for_less_than(limit_ms: int) -> bool:
         return await idle_ms() < limit_ms
 
@@ -83,10 +86,12 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
             await until(lambda: reader.in_flight == 1)
             proxy.cut()
             await until(lambda: any(line["event"] == "leases_not_renewed" for line in logs))
+            await until(has_tried_often)
             idle_at_least_ms = await idle_ms()
             proxy.mend()
             await until(lambda: is_idle_for_less_than(idle_at_least_ms))
             gate.opened.set()
+    assert [line["event"] for line in logs].count("leases_not_renewed") == 1, "an outage is told once"
     await assert_no_leak(redis, queue)
 
 

@@ -95,6 +95,20 @@ async def test_a_message_that_kills_its_consumers_is_dead_lettered_at_the_cap(
     await assert_no_leak(redis, queue)
 
 
+async def test_a_submission_that_a_dead_consumer_left_is_forwarded_whatever_else_its_producer_added(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    queue = short_lease(queue)
+    await redis.xadd(queue.stream, {"trace": "7", "data": data("six"), "origin": "an analyst"})
+    await ensure_groups(redis, [queue.stream], queue.group)
+    await redis.xreadgroup(queue.group, "dead", {queue.stream: ">"})
+    handler = Recorder()
+    async with running(redis, queue, handler):
+        await until(lambda: is_idle(redis, queue))
+    assert handler.packages == ["six"]
+    await assert_no_leak(redis, queue)
+
+
 async def test_a_submission_that_kills_whoever_forwards_it_is_a_failure_of_its_run(
     redis: Redis, queue: QueueSettings
 ) -> None:

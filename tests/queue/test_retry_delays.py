@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
+from securechain_ingest.errors import Unavailable, Unreachable, UpstreamError
 from securechain_ingest.queue.backoff import MAX_RETRY_AFTER_S, retry_delay_s
+from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.handling import Outcome
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.settings import QueueSettings
+from tests.queue.running import add, running
+from tests.waiting import until
+
+URL = "http://localhost/"
 
 
 def upper(low: float, high: float) -> float:
@@ -37,3 +49,23 @@ def test_any_delay_lies_between_its_bounds(failures: int, base_s: float, max_s: 
     floor_s = min(at_least_s, MAX_RETRY_AFTER_S)
     delay_s = retry_delay_s(failures, base_s=base_s, max_s=max_s, at_least_s=at_least_s)
     assert floor_s <= delay_s <= floor_s + max_s
+
+
+@pytest.mark.parametrize("error", [Unavailable("status 500", url=URL), Unreachable("no such name", url=URL)])
+async def test_the_first_failure_of_either_kind_waits_no_longer_than_the_base(
+    redis: Redis, queue: QueueSettings, error: UpstreamError
+) -> None:
+    async def fail(entry: Entry) -> Outcome:
+        raise error
+
+    queue = queue.model_copy(update={"retry_base_s": 1000, "retry_max_s": 100_000})
+    await add(redis, queue.stream, *(f"package-{number}" for number in range(30)))
+    retries = Keys(queue.stream).retries("pypi", Lane.ASKED)
+    async with running(redis, queue, fail):
+        await until(lambda: is_all_there(redis, retries, 30))
+    seconds, _ = await redis.time()
+    assert await redis.zcount(retries, "-inf", (seconds + 1000) * 1000) == 30
+
+
+async def is_all_there(redis: Redis, key: str, count: int) -> bool:
+    return int(await redis.zcard(key)) == count
