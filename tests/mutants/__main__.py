@@ -44,6 +44,7 @@ ROOMS: Final = (
 TESTS: Final = (
     "tests/queue",
     "tests/worker",
+    "tests/removals/test_second_readings.py",
     "tests/archives/test_refused_archives.py",
     "tests/test_store_errors.py",
     "tests/http/test_pace.py",

@@ -84,16 +84,19 @@ def draw(sources: Mapping[str, str], seed: int, count: int) -> list[Mutant]:
 def mutants_of(path: str, source: str) -> Iterator[Mutant]:
     """All of one module.
 
-    Left out is what no test of behaviour can tell: annotations, the arguments of decorators, log lines.
+    Left out is what no test of behaviour can tell: annotations, which parameters are named in calls, the arguments of
+    decorators, log lines.
     """
     untold = _untold(source)
+    lines = source.splitlines()
     nodes = list(ast_nodes(get_ast(source)))
     operators: Any = OperatorProvider()
     for name in sorted(name for name in operators if not _LEFT_OUT.fullmatch(name)):
         operator = operators[name]()
         occurrences = (start for node in nodes for start, _ in operator.mutation_positions(node))
         for number, start in enumerate(occurrences):
-            if not any(first <= start < last for first, last in untold):
+            is_signature = lines[start[0] - 1].startswith("*,", start[1])
+            if not is_signature and not any(first <= start < last for first, last in untold):
                 yield Mutant(path, start, name, number)
     for what, changes in (("without", _removals(source)), ("lua", _lua_changes(source))):
         for number, change in enumerate(changes):

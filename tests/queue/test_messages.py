@@ -103,6 +103,13 @@ def test_an_entry_without_data_names_the_fields_that_it_has() -> None:
     assert caught.value.kind == "missing_data"
 
 
+def test_an_entry_without_data_is_told_by_its_first_five_fields() -> None:
+    with pytest.raises(PoisonMessage, match='no field data \\(its fields: "a", "b", "c", "d", "e"\\)'):
+        parse(dict.fromkeys("abcdefg", ""))
+    with pytest.raises(PoisonMessage, match=r"no field data \(its fields: none\)"):
+        parse({})
+
+
 @pytest.mark.parametrize("raw", ["", "  ", b"\n"])
 def test_empty_data_is_missing_data(raw: str | bytes) -> None:
     assert refusal(raw).kind == "missing_data"

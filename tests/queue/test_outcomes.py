@@ -64,6 +64,11 @@ async def test_a_message_that_is_cancelled_is_told_too(redis: Redis, queue: Queu
     assert (outcome.kind, outcome.package, never.packages) == ("cancelled", "six", [])
 
 
+async def test_what_a_killed_reader_leaves_is_gone_after_a_day(redis: Redis, queue: QueueSettings) -> None:
+    async with Outcomes(redis, queue.stream, RUN, wait=True):
+        assert 86_000 < await redis.ttl(Keys(queue.stream).outcomes(RUN)) <= 86_400
+
+
 async def test_without_anybody_who_waits_nothing_is_kept(redis: Redis, queue: QueueSettings) -> None:
     async with Outcomes(redis, queue.stream, RUN, wait=False) as outcomes:
         await submit(redis, queue, asked("new"))
