@@ -140,8 +140,12 @@ class Forwarder:
         if not rows:
             return set()
         submissions = [self._read(*row) for row in rows]
-        served = await self._served(submissions)
-        return await self._move(submissions, served)
+        try:
+            served = await self._served(submissions)
+        except (StoreError, ConfigError) as error:
+            logger.info("links_left_to_the_lanes", messages=len(submissions), reason=str(error))
+            return await self._move(submissions, set(), half_done=True)
+        return await self._move(submissions, served, half_done=False)
 
     async def _new(self) -> list[_Row]:
         answer: Any = await self._redis.xreadgroup(
@@ -195,15 +199,11 @@ class Forwarder:
                 logger.warning("message_key_unknown", key=key)
 
     async def _served(self, submissions: Sequence[_Submission]) -> set[str]:
-        """The ids of the entries whose packages were linked at once."""
+        """The ids of the entries whose packages were linked at once. Raises StoreError or ConfigError of the graph."""
         plain = [each.entry for each in submissions if isinstance(each.to, Ecosystem) and _is_plain(each.entry.message)]
         if not plain:
             return set()
-        try:
-            outcomes = await self._link(plain)
-        except (StoreError, ConfigError) as error:
-            logger.info("links_left_to_the_lanes", messages=len(plain), reason=str(error))
-            return set()
+        outcomes = await self._link(plain)
         linked = [(entry, outcome) for entry, outcome in zip(plain, outcomes, strict=True) if outcome is not None]
         # Before their parents are acknowledged: the graph counts them as queued already.
         async with self._redis.pipeline(transaction=False) as pipeline:
@@ -213,8 +213,11 @@ class Forwarder:
             await pipeline.execute()
         return {entry.entry_id for entry, _ in linked}
 
-    async def _move(self, submissions: Sequence[_Submission], served: set[str]) -> set[str]:
-        """Settle those that are served or put aside and move the others; the ecosystems that have got something."""
+    async def _move(self, submissions: Sequence[_Submission], served: set[str], *, half_done: bool) -> set[str]:
+        """Settle those that are served or put aside and move the others; the ecosystems that have got something.
+
+        `half_done`: the graph may have linked them before it went away, and counts their follow-ups as queued.
+        """
         keys = self._keys
         order = {ecosystem.name: number for number, ecosystem in enumerate(self._ecosystems, start=1)}
         fates: list[str | int] = []
@@ -232,7 +235,8 @@ class Forwarder:
             else:
                 reached.add(each.to.name)
                 fates.append(order[each.to.name])
-                origin = History(each.entry.entry_id)
+                # That it is redelivered has to be known in the lane, where this is its first delivery.
+                origin = History(each.entry.entry_id, outages=int(half_done or each.entry.redelivered))
                 fields.append(entry_fields(each.entry.data, run=each.entry.run, history=origin))
         runs = [each.entry.run for each in submissions]
         await _FORWARD.run(

@@ -48,7 +48,8 @@ end
 """
 
 # Done by whoever has committed the effect, owner or not. The follow-ups are queued in any case: the graph already
-# counts them as queued, and a repeated message changes nothing.
+# counts them as queued, and a repeated message changes nothing. It is counted by whoever takes the entry out: after a
+# failover, or when its group was lost, Redis may not know any more that anybody had it.
 _COMPLETE: Final = Script(
     COUNT
     + """
@@ -56,13 +57,13 @@ for i, follow_up in ipairs(follow_ups) do
     local id = redis.call('XADD', required, '*', 'data', follow_up, 'mark', marks[i])
     redis.call('HSETNX', waiting, marks[i], 'required:' .. id)
 end
-local acknowledged = redis.call('XACK', stream, group, id)
-redis.call('XDEL', stream, id)
-if acknowledged == 1 then
+redis.call('XACK', stream, group, id)
+local removed = redis.call('XDEL', stream, id)
+if removed == 1 then
     count('successful', '', '')
     if run ~= '' then redis.call('HINCRBY', run_counts, run .. ':versions', versions) end
 end
-return acknowledged
+return removed
 """,
     keys="stream required waiting counters run_counts outcomes",
     arguments="group id run versions data follow_ups* marks*",

@@ -47,6 +47,7 @@ def left_over(queue: redis.Redis, stream: str) -> list[str]:
     keys = Keys(stream)
     names: Any = queue.keys(f"{stream}*")
     kept = {keys.submissions, keys.dead_letters, keys.counters, keys.run_counts, keys.daemons, keys.cursors}
+    kept.add(keys.refused_archives)
     kept |= {key for name in ECOSYSTEMS for key in (*keys.lanes(name), keys.shares(name))}
     kept |= {keys.schedules(what) for what in ("ticks", "overrides")}
     passed_over = (keys.rate(""),)  # Turns at an endpoint are no message's.

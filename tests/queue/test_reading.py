@@ -337,6 +337,8 @@ async def test_what_the_graph_knows_is_served_without_a_place(redis: Redis, queu
 
 
 async def test_while_the_graph_is_away_everything_is_moved_on_unasked(redis: Redis, queue: QueueSettings) -> None:
+    """It may have gone when it had linked them: then what they require is counted as queued, and is not."""
+
     async def link(entries: Sequence[Entry]) -> list[Outcome | None]:
         raise StoreAway("the graph cannot be reached")
 
@@ -345,6 +347,7 @@ async def test_while_the_graph_is_away_everything_is_moved_on_unasked(redis: Red
     async with running(redis, queue, handler, link=link):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == ["known", "unknown"]
+    assert all(entry.redelivered for entry in handler.entries)
 
 
 async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis: Redis, queue: QueueSettings) -> None:

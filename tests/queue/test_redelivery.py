@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -19,6 +20,7 @@ from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.settlement import Settlement
 from securechain_ingest.queue.submission import submit
 from securechain_ingest.redis_connection import blocking_twin
 from securechain_ingest.settings import QueueSettings
@@ -28,6 +30,7 @@ from tests.queue.running import (
     assert_no_leak,
     data,
     dead_letters,
+    entry_of,
     is_idle,
     lane_of,
     make_reader,
@@ -254,6 +257,21 @@ async def test_a_group_that_vanishes_is_created_again_from_the_beginning(
         await until(lambda: is_idle(redis, queue))
     assert handler.packages == ["before", "after"]
     await assert_no_leak(redis, queue)
+
+
+async def test_what_is_completed_is_counted_once_even_if_redis_has_forgotten_who_had_it(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    """A failover may lose that an entry was taken, and a lost group is made anew: the entry is there, of nobody."""
+    await ensure_groups(redis, [lane_of(queue)], queue.group)
+    [entry_id] = await add(redis, lane_of(queue), "six")
+    entry = replace(entry_of(Message("PyPIPackage", "six"), lane=Lane.ASKED), entry_id=entry_id, run="1")
+    settlement = Settlement(redis, Keys(queue.stream), queue.group, "consumer")
+    for _ in range(2):
+        await settlement.complete(entry, [], 3)
+    counts: Any = await redis.hgetall(Keys(queue.stream).run_counts)
+    assert counts == {b"1:succeeded": b"1", b"1:open": b"-1", b"1:versions": b"3"}
+    assert await redis.xlen(lane_of(queue)) == 0
 
 
 async def test_consumers_of_dead_processes_are_removed_unless_something_is_pending_for_them(

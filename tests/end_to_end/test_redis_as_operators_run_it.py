@@ -1,0 +1,134 @@
+"""The daemon and the commands on a Redis behind Sentinel that fails over, and on one over TLS with an ACL user."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import trustme
+
+from securechain_ingest.embedded.process import free_ports
+from tests.chaos.contents import left_over
+from tests.end_to_end.conftest import STREAM, dead_letters, settled
+from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.end_to_end.one_graph_server import graph_target
+from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
+from tests.registry_server import Shape, World, generate, serve
+from tests.waiting import block_until
+
+__all__ = ["graph_target"]
+
+SHAPE = Shape(packages=12, median_versions=3, odd_share=0.0, ecosystems=("npm", "cargo"))
+
+
+def command(variables: Mapping[str, str], *arguments: str) -> str:
+    """What it prints; its exit code must be 0."""
+    done = subprocess.run(
+        [SCRIPT, *arguments], env=without_settings() | dict(variables), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def submit(queue: redis.Redis, world: World) -> None:
+    """As a program that wants to be sure: it waits until the replica has got it."""
+    for package in world.truth().values():
+        queue.xadd(STREAM, {"data": json.dumps({"node_type": package.label, "package": package.registry_name})})
+    assert queue.wait(1, 10_000) == 1
+
+
+def is_settled(queue: redis.Redis) -> bool:
+    try:
+        return settled(queue)
+    except redis.RedisError:
+        return False
+
+
+@pytest.mark.parametrize("how", ["the master is killed", "an operator asks for it"])
+def test_a_failover_in_the_midst_of_work_loses_no_message(
+    how: str, environment: dict[str, str], reader: GraphReader, tmp_path: Path
+) -> None:
+    world = generate(SHAPE)
+    with pair(tmp_path / "pair") as servers, serve(world, latency_s=0.1) as registries:
+        variables = environment | registries.environment() | {"REDIS_URL": servers.url}
+        with (
+            redis.Redis(port=servers.first, username=USER, password=PASSWORD) as queue,
+            daemon(variables) as process,
+        ):
+            submit(queue, world)
+            process.wait_for("package_stored", 4)
+            assert not settled(queue)
+            fail_over = servers.kill_the_master if how == "the master is killed" else servers.fail_over
+            fail_over()
+            with redis.Redis(port=servers.second, username=USER, password=PASSWORD, decode_responses=True) as other:
+                block_until(lambda: is_settled(other), "an empty queue")
+                assert dead_letters(other) == []
+                assert left_over(other, STREAM) == []
+                assert_graph_equals(reader, world.truth(), world.truth())
+                assert json.loads(command(variables, "queue", "list", "--json")) == []
+            assert process.events("handler_failed") == []
+            assert process.stop() == 0
+
+
+async def test_over_tls_with_an_acl_user_every_connection_is_that_users(
+    environment: dict[str, str], reader: GraphReader, tmp_path: Path
+) -> None:
+    """And that user may do no more than README says."""
+    world = generate(SHAPE)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    [port] = free_ports(1)
+    rights = f"~{STREAM}* ~import_names:* +@all -@dangerous +config|get"
+    lines = f"port {port}\n{ACL}\nuser narrow on >{PASSWORD} {rights}"
+    with (
+        server(tmp_path / "redis", lines, port, username=USER, password=PASSWORD),
+        serve(world) as registries,
+    ):
+        async with over_tls(authority, port) as outer:
+            url = f"rediss://narrow:{PASSWORD}@localhost:{outer}/0?ssl_ca_certs={tmp_path}/ca.pem"
+            variables = environment | registries.environment() | {"REDIS_URL": url}
+            await asyncio.to_thread(_serve_a_world, variables, port, world, reader)
+
+
+def test_a_redis_that_would_drop_messages_ends_the_daemon_with_one_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    [port] = free_ports(1)
+    with server(tmp_path / "redis", f"port {port}\nmaxmemory-policy allkeys-lru", port):
+        done = subprocess.run(
+            [SCRIPT, "run"],
+            env=without_settings() | environment | {"REDIS_URL": f"redis://127.0.0.1:{port}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    [line] = done.stderr.strip().splitlines()
+    assert "maxmemory-policy noeviction" in line
+
+
+def _serve_a_world(variables: dict[str, str], port: int, world: World, reader: GraphReader) -> None:
+    names = [f"{package.ecosystem}:{package.registry_name}" for package in world.truth().values()]
+    with (
+        redis.Redis(port=port, username=USER, password=PASSWORD, decode_responses=True) as queue,
+        daemon(variables) as process,
+    ):
+        command(variables, "submit", "--wait", *names)
+        assert json.loads(command(variables, "status", "--json"))
+        assert json.loads(command(variables, "queue", "list", "--json")) == []
+        command(variables, "pause", "npm")
+        command(variables, "resume", "npm")
+        connections: Any = queue.client_list()
+        assert {each["user"] for each in connections} == {USER, "narrow"}
+        assert sum(each["user"] == USER for each in connections) == 1, "the test's own"
+        assert left_over(queue, STREAM) == []
+        assert process.events("leases_not_renewed") == []
+        assert process.stop() == 0
+    assert_graph_equals(reader, world.truth(), world.truth())

