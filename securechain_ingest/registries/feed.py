@@ -47,7 +47,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ChangesPage:
     """One page of changes, in their order."""
 
     changes: tuple[Change, ...]
@@ -98,7 +98,7 @@ class Feed(Protocol):
         """
         ...
 
-    def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """What has changed since the cursor, oldest first; nothing if nothing has.
 
         Raises CursorLost if the source was reset, went back, or no longer holds what came after the cursor; or if the

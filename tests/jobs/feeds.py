@@ -18,7 +18,7 @@ from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, parse
-from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.registries.feed import Change, ChangesPage, Listed, ListingPage, pack
 from securechain_ingest.runs import Run
 from securechain_ingest.settings import FeedSettings, QueueSettings
 from tests.graph.builders import PYPI, pypi, write
@@ -56,12 +56,12 @@ class MadeFeed:
             page = [Listed(name, self.listed[name]) for name in names[start : start + 2]]
             yield ListingPage(pack(page), len(page), str(start + 2) if self.resumable else "")
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         if not cursor.isdecimal() or not self.forgotten <= int(cursor) <= len(self.changed):
             raise CursorLost(f"{cursor} is lost", url="made")
         for start in range(int(cursor), len(self.changed), 2):
             page = tuple(self.changed[start : start + 2])
-            yield Changes(page, str(start + len(page)))
+            yield ChangesPage(page, str(start + len(page)))
 
 
 class MadeRegistry:

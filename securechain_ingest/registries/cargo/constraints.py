@@ -21,7 +21,7 @@ from securechain_ingest.registries.kit.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
     NOTHING,
-    Range,
+    SemverInterval,
     are_two_bounds,
     comparator,
     is_readable,
@@ -73,9 +73,9 @@ def joined(declared: Iterable[str]) -> str:
     return " || ".join(spellings.get(group) or spelled(group) for group in united)
 
 
-def _unified(intervals: Iterable[Range]) -> list[Range]:
+def _unified(intervals: Iterable[SemverInterval]) -> list[SemverInterval]:
     """What is common to those that overlap, in order."""
-    groups: list[Range] = []
+    groups: list[SemverInterval] = []
     for interval in in_order(intervals):
         for position, group in enumerate(groups):
             common = group & interval
@@ -88,7 +88,7 @@ def _unified(intervals: Iterable[Range]) -> list[Range]:
     return in_order(groups)
 
 
-def _has_release(interval: Range) -> bool:
+def _has_release(interval: SemverInterval) -> bool:
     """Whether it admits a version that is no pre-release."""
     if interval.is_empty:
         return False
@@ -100,7 +100,7 @@ def _has_release(interval: Range) -> bool:
     return interval.high is None or Bound(version_key(first), False, first) < interval.high
 
 
-def _requirement(text: str) -> tuple[Range, str]:
+def _requirement(text: str) -> tuple[SemverInterval, str]:
     """What a requirement admits and how it is written. Raises ValueError for what is none."""
     if len(text) > MAX_RANGE_LENGTH:
         raise ValueError(text)
@@ -120,7 +120,7 @@ def _requirement(text: str) -> tuple[Range, str]:
     return interval, ", ".join(filter(None, written)) if is_orderly else _spelled(interval)
 
 
-def _comparator(text: str) -> tuple[Range, str | None]:
+def _comparator(text: str) -> tuple[SemverInterval, str | None]:
     """What one comparator admits, and the spelling of it that clients read right, if any but the interval's does."""
     match = _COMPARATOR.fullmatch(text)
     if match is None:
@@ -137,7 +137,7 @@ def _comparator(text: str) -> tuple[Range, str | None]:
     return interval, spelling if not has_wildcard and is_readable(meaning, spelling) else None
 
 
-def _spelled(interval: Range) -> str:
+def _spelled(interval: SemverInterval) -> str:
     """As the contract has it, with a comma; without where univers would take it for a part of a pre-release."""
     if interval.low is not None and interval.is_single:
         return f"={interval.low.text}"

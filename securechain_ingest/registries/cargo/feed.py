@@ -18,7 +18,7 @@ from securechain_ingest.errors import CursorLost, NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.cargo.dump import find_tables, parse_tar, parse_zip_members
 from securechain_ingest.registries.cargo.updates import Update, parse_updates
-from securechain_ingest.registries.feed import Change, Changes, ListingPage
+from securechain_ingest.registries.feed import Change, ChangesPage, ListingPage
 from securechain_ingest.registries.kit import large_files
 from securechain_ingest.registries.kit.documents import read_document
 
@@ -48,7 +48,7 @@ class CargoFeed:
         for page in await self._pages_of_tar() if pages is None else pages:
             yield page
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """The crates with new versions, in one page; see `Feed.changes`."""
         since = _read_cursor(cursor)
         updates = await self._updates()
@@ -62,7 +62,7 @@ class CargoFeed:
         if new:
             # The newest version of a crate is in an index file that has the others too.
             newest = {update.name: update.version for update in new}
-            yield Changes(tuple(Change(name, version, False) for name, version in newest.items()), _cursor(updates))
+            yield ChangesPage(tuple(Change(name, version, False) for name, version in newest.items()), _cursor(updates))
 
     async def _updates(self) -> list[Update]:
         return await read_document(self._http, self._pool, self._url, parse_updates)

@@ -15,7 +15,7 @@ from typing import Final
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
 from securechain_ingest.registries.cargo.included_paths import included_path
-from securechain_ingest.registries.cargo.rust_items import MAX_DEPTH, Item, Kind, parse_items
+from securechain_ingest.registries.cargo.rust_items import MAX_DEPTH, Item, ItemKind, parse_items
 from securechain_ingest.registries.cargo.rust_macros import Macro
 from securechain_ingest.registries.cargo.sources import Sources
 
@@ -33,7 +33,7 @@ _CONCATENATION: Final = re.compile(r"\[\s*<([\w\s]+)>\s*\]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class ScopeEntry:
     """One meaning of a name in a scope."""
 
     item: Item
@@ -49,11 +49,11 @@ class Scope:
 
     parent: Scope | None
     is_module: bool = True
-    entries: dict[str, list[Entry]] = field(default_factory=dict)
+    entries: dict[str, list[ScopeEntry]] = field(default_factory=dict)
     globs: list[Item] = field(default_factory=list)
 
     def add(self, item: Item, inside: Scope | None = None) -> None:
-        self.entries.setdefault(item.name, []).append(Entry(item, self, inside))
+        self.entries.setdefault(item.name, []).append(ScopeEntry(item, self, inside))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +118,20 @@ class _Builder:
             if self._allowance.items < 0:
                 return
             match item.kind:
-                case Kind.GLOB:
+                case ItemKind.GLOB:
                     scope.globs.append(item)
-                case Kind.EXPORTED_MACRO | Kind.MACRO:
+                case ItemKind.EXPORTED_MACRO | ItemKind.MACRO:
                     self._macros[item.name] = Macro(item.text)
-                    (self._root if item.kind is Kind.EXPORTED_MACRO else scope).add(item)
-                case Kind.CALL:
+                    (self._root if item.kind is ItemKind.EXPORTED_MACRO else scope).add(item)
+                case ItemKind.CALL:
                     self.fill(scope, self._called(item, place.depth), replace(place, depth=place.depth + 1))
-                case Kind.INCLUDE:
+                case ItemKind.INCLUDE:
                     self._include(scope, item, place)
-                case Kind.CUT_OFF:
+                case ItemKind.CUT_OFF:
                     self._cut_off[place.file] = None
-                case Kind.MODULE:
+                case ItemKind.MODULE:
                     self._add_module(scope, item, place)
-                case Kind.ENUM:
+                case ItemKind.ENUM:
                     variants = Scope(scope, is_module=False)
                     for variant in item.items or ():
                         variants.add(variant)

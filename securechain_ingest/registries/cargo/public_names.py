@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from securechain_ingest.registries.cargo.modules import Entry, Scope
-from securechain_ingest.registries.cargo.rust_items import Kind
+from securechain_ingest.registries.cargo.modules import Scope, ScopeEntry
+from securechain_ingest.registries.cargo.rust_items import ItemKind
 
 _MAX_PATHS: Final = 100_000
 """Modules that re-export each other multiply; this is enough to choose the shortest from."""
@@ -31,14 +31,14 @@ _MAX_ROUNDS: Final = 16
 _KEYWORDS: Final = frozenset({"crate", "self", "super"})
 _ALL_NAMESPACES: Final = frozenset("tvm")
 _NAMESPACES: Final = {
-    Kind.TYPE: frozenset("t"),
-    Kind.ENUM: frozenset("t"),
-    Kind.MODULE: frozenset("t"),
-    Kind.EXTERN_CRATE: frozenset("t"),
-    Kind.VALUE: frozenset("v"),
-    Kind.BOTH: frozenset("tv"),
-    Kind.MACRO: frozenset("m"),
-    Kind.EXPORTED_MACRO: frozenset("m"),
+    ItemKind.TYPE: frozenset("t"),
+    ItemKind.ENUM: frozenset("t"),
+    ItemKind.MODULE: frozenset("t"),
+    ItemKind.EXTERN_CRATE: frozenset("t"),
+    ItemKind.VALUE: frozenset("v"),
+    ItemKind.BOTH: frozenset("tv"),
+    ItemKind.MACRO: frozenset("m"),
+    ItemKind.EXPORTED_MACRO: frozenset("m"),
 }
 """Of types, values and macros: names of different ones do not hide each other."""
 
@@ -86,8 +86,8 @@ class _Resolver:
     def __init__(self, root: Scope, edition: int, steps: int) -> None:
         self._root = root
         self._paths_begin_at_root = edition < 2018
-        self._exported: dict[Scope, dict[str, list[Entry]]] = {}
-        self._imported: dict[Entry, list[Entry]] = {}
+        self._exported: dict[Scope, dict[str, list[ScopeEntry]]] = {}
+        self._imported: dict[ScopeEntry, list[ScopeEntry]] = {}
         self._led_to: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._globs: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._steps = steps
@@ -115,17 +115,17 @@ class _Resolver:
             self._globs = found
             self._led_to, self._imported, self._holders_from = {}, {}, {}
 
-    def exports(self, scope: Scope) -> dict[str, list[Entry]]:
+    def exports(self, scope: Scope) -> dict[str, list[ScopeEntry]]:
         """What is public in a module, by name."""
         if scope not in self._exported:
             self._exported[scope] = self._collect(scope, {scope})
         return self._exported[scope]
 
-    def scopes(self, entries: Iterable[Entry]) -> list[Scope]:
+    def scopes(self, entries: Iterable[ScopeEntry]) -> list[Scope]:
         """The modules and enums that names stand for."""
         return [end.inside for end in self._ends(entries) if end.inside is not None]
 
-    def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, list[Entry]]:
+    def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, list[ScopeEntry]]:
         found = {
             name: public
             for name, entries in scope.entries.items()
@@ -141,7 +141,7 @@ class _Resolver:
                             found.setdefault(name, []).extend(visible)
         return found
 
-    def _not_hidden(self, scope: Scope, name: str, entries: list[Entry]) -> list[Entry]:
+    def _not_hidden(self, scope: Scope, name: str, entries: list[ScopeEntry]) -> list[ScopeEntry]:
         """What a glob brings into a module whose own meanings of a name, public or not, go before."""
         own = [entry for entry in scope.entries.get(name, ()) if not entry.item.is_conditional]
         if not own:
@@ -149,27 +149,27 @@ class _Resolver:
         hidden = frozenset[str]().union(*map(self._namespaces, own))
         return [entry for entry in entries if not self._namespaces(entry) <= hidden]
 
-    def _namespaces(self, entry: Entry) -> frozenset[str]:
+    def _namespaces(self, entry: ScopeEntry) -> frozenset[str]:
         return frozenset().union(*(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([entry])))
 
-    def _ends(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _ends(self, entries: Iterable[ScopeEntry]) -> Iterator[ScopeEntry]:
         """What names stand for in the end; imports from other crates stand for themselves."""
         for entry in entries:
-            if entry.item.kind is Kind.USE:
+            if entry.item.kind is ItemKind.USE:
                 yield from self._import(entry) or [entry]
-            elif entry.item.kind is Kind.EXTERN_CRATE and entry.item.path == ("self",):
-                yield Entry(entry.item, self._root, self._root)
+            elif entry.item.kind is ItemKind.EXTERN_CRATE and entry.item.path == ("self",):
+                yield ScopeEntry(entry.item, self._root, self._root)
             else:
                 yield entry
 
-    def _import(self, entry: Entry) -> list[Entry]:
+    def _import(self, entry: ScopeEntry) -> list[ScopeEntry]:
         """What a `use` brings; nothing if that is in another crate."""
         if entry not in self._imported:
             self._imported[entry] = []
             *path, name = entry.item.path
             if name in _KEYWORDS:
                 targets = self._targets(entry.home, entry.item.path)
-                found = [Entry(entry.item, entry.home, target) for target in targets]
+                found = [ScopeEntry(entry.item, entry.home, target) for target in targets]
             else:
                 meanings = [one for one in self._meanings(entry.home, tuple(path), name) if one is not entry]
                 if entry.item.is_public:
@@ -179,11 +179,11 @@ class _Resolver:
             self._imported[entry] = found
         return self._imported[entry]
 
-    def _meanings(self, home: Scope, path: tuple[str, ...], name: str) -> list[Entry]:
+    def _meanings(self, home: Scope, path: tuple[str, ...], name: str) -> list[ScopeEntry]:
         found = [entry for scope in self._targets(home, path) for entry in self._lookup(scope, name)]
         if not found and not path and not self._paths_begin_at_root:
             # Crates that the root names are known everywhere.
-            found = [entry for entry in self._root.entries.get(name, ()) if entry.item.kind is Kind.EXTERN_CRATE]
+            found = [entry for entry in self._root.entries.get(name, ()) if entry.item.kind is ItemKind.EXTERN_CRATE]
         return found
 
     def _targets(self, home: Scope, path: tuple[str, ...]) -> list[Scope]:
@@ -214,7 +214,7 @@ class _Resolver:
                 # An import of the same name is one of a function or a macro.
                 return self.scopes(own if any(not entry.item.is_conditional for entry in own) else meanings)
 
-    def _lookup(self, scope: Scope, name: str) -> list[Entry]:
+    def _lookup(self, scope: Scope, name: str) -> list[ScopeEntry]:
         """All that a name can mean within a module."""
         own = scope.entries.get(name, [])
         if not scope.globs or not all(entry.item.is_conditional for entry in own):
@@ -225,7 +225,7 @@ class _Resolver:
         # Of several one may hide another that lies behind it.
         return [*own, *holders[0].entries[name]] if len(holders) == 1 else self._walk_globs(scope, name, {scope})
 
-    def _walk_globs(self, scope: Scope, name: str, seen: set[Scope]) -> list[Entry]:
+    def _walk_globs(self, scope: Scope, name: str, seen: set[Scope]) -> list[ScopeEntry]:
         self.pay(len(scope.globs))
         found = list(scope.entries.get(name, ()))
         if all(entry.item.is_conditional for entry in found):

@@ -20,7 +20,7 @@ MAX_PATH_PARTS: Final = 64
 """Of what a `use` names; longer ones are passed over."""
 
 
-class Kind(Enum):
+class ItemKind(Enum):
     TYPE = auto()
     VALUE = auto()
     BOTH = auto()
@@ -42,7 +42,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    kind: Kind
+    kind: ItemKind
     name: str
     """Without `r#`; empty for globs and includes."""
     is_public: bool
@@ -61,15 +61,15 @@ class Item:
 
 
 _DECLARATIONS: Final = {
-    "struct": Kind.BOTH,
-    "enum": Kind.ENUM,
-    "trait": Kind.TYPE,
-    "type": Kind.TYPE,
-    "fn": Kind.VALUE,
-    "const": Kind.VALUE,
-    "static": Kind.VALUE,
-    "macro": Kind.MACRO,
-    "union": Kind.TYPE,
+    "struct": ItemKind.BOTH,
+    "enum": ItemKind.ENUM,
+    "trait": ItemKind.TYPE,
+    "type": ItemKind.TYPE,
+    "fn": ItemKind.VALUE,
+    "const": ItemKind.VALUE,
+    "static": ItemKind.VALUE,
+    "macro": ItemKind.MACRO,
+    "union": ItemKind.TYPE,
 }
 _UP_TO_SEMICOLON: Final = frozenset({"type", "const", "static"})
 _QUALIFIERS: Final = frozenset({"unsafe", "async", "default", "safe", "auto", "gen"})
@@ -83,11 +83,11 @@ def parse_items(source: str, *, in_macro: bool = False, depth: int = 0) -> tuple
     With `in_macro` of a macro's arguments or expansion, where everything in braces may hold items, and which lie
     `depth` deep themselves.
     """
-    return tuple(_Reader(source, 0, len(source), depth, in_macro).read()) if depth < MAX_DEPTH else ()
+    return tuple(_ItemReader(source, 0, len(source), depth, in_macro).read()) if depth < MAX_DEPTH else ()
 
 
 @dataclass(slots=True)
-class _Reader:
+class _ItemReader:
     """Reads one level: a file, or what stands between two brackets."""
 
     source: str
@@ -112,7 +112,7 @@ class _Reader:
             if not attributes.is_impossible and not attributes.is_method:
                 yield from map(_bridged, items) if self.in_bridge else items
         if len(self._tokens) >= MAX_TOKENS:
-            yield Item(Kind.CUT_OFF, "", is_public=False)
+            yield Item(ItemKind.CUT_OFF, "", is_public=False)
 
     def _text(self, offset: int = 0) -> str:
         position = self._position + offset
@@ -190,13 +190,13 @@ class _Reader:
         body = self._skip(up_to_semicolon=keyword in _UP_TO_SEMICOLON)
         if attributes.derive is not None or attributes.is_procedural_macro:
             exported = attributes.derive or name
-            return [Item(Kind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
+            return [Item(ItemKind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
         if name == "_" or (self.in_bridge and (attributes.is_associated or self._takes_self(parameters))):
             return []
         name = attributes.new_name or name
         # With fields in braces a struct's name is none of a constructor.
-        kind = Kind.TYPE if keyword == "struct" and body is not None else _DECLARATIONS[keyword]
-        variants = tuple(self._variants(body)) if kind is Kind.ENUM and body is not None else None
+        kind = ItemKind.TYPE if keyword == "struct" and body is not None else _DECLARATIONS[keyword]
+        variants = tuple(self._variants(body)) if kind is ItemKind.ENUM and body is not None else None
         return [Item(kind, name, is_public, attributes.is_conditional, items=variants)]
 
     def _takes_self(self, parameters: Token | None) -> bool:
@@ -213,7 +213,7 @@ class _Reader:
             if token.text == ",":
                 is_expected = True
             elif is_expected and is_word(token.text):
-                yield Item(Kind.BOTH, _plain(token.text), is_public=True)
+                yield Item(ItemKind.BOTH, _plain(token.text), is_public=True)
                 is_expected = False
 
     def _module(self, attributes: Attributes, is_public: bool) -> list[Item]:
@@ -229,7 +229,7 @@ class _Reader:
             return []
         return [
             Item(
-                Kind.MODULE,
+                ItemKind.MODULE,
                 name,
                 is_public,
                 attributes.is_conditional,
@@ -243,7 +243,9 @@ class _Reader:
         crate = _plain(self._text(2))
         name = _plain(self._text(4)) if self._text(3) == "as" else crate
         self._skip(up_to_semicolon=True)
-        return [Item(Kind.EXTERN_CRATE, name, is_public, attributes.is_conditional, (crate,))] if name != "_" else []
+        return (
+            [Item(ItemKind.EXTERN_CRATE, name, is_public, attributes.is_conditional, (crate,))] if name != "_" else []
+        )
 
     def _foreign_items(self) -> list[Item]:
         """What an `extern "C"` block declares; one of `extern "Rust"` in a bridge names what lies outside of it."""
@@ -281,7 +283,7 @@ class _Reader:
                     yield from self._use_tree(part, tuple(path), is_public, is_conditional, depth + 1)
                 return
             elif token.text == "*":
-                yield Item(Kind.GLOB, "", is_public, is_conditional, tuple(path))
+                yield Item(ItemKind.GLOB, "", is_public, is_conditional, tuple(path))
                 return
             elif token.text == "as":
                 name = tree[index + 1].text if index + 1 < len(tree) else "_"
@@ -296,7 +298,7 @@ class _Reader:
 
     def _imported(self, path: list[str], name: str, is_public: bool, is_conditional: bool) -> Iterator[Item]:
         if name not in ("_", "self", "crate", "super"):
-            yield Item(Kind.USE, name, is_public, is_conditional, tuple(path))
+            yield Item(ItemKind.USE, name, is_public, is_conditional, tuple(path))
 
     def _macro_or_nothing(self, attributes: Attributes) -> list[Item]:
         """A macro's definition or call; else one token is passed over, and looked into if it may hold items."""
@@ -326,15 +328,15 @@ class _Reader:
         if name == "macro_rules":
             if new_name is None:
                 return []
-            kind = Kind.EXPORTED_MACRO if attributes.is_exported_macro else Kind.MACRO
+            kind = ItemKind.EXPORTED_MACRO if attributes.is_exported_macro else ItemKind.MACRO
             return [Item(kind, new_name, attributes.is_exported_macro, attributes.is_conditional, text=inside)]
-        kind = Kind.INCLUDE if name == "include" else Kind.CALL
+        kind = ItemKind.INCLUDE if name == "include" else ItemKind.CALL
         return [Item(kind, name, is_public=False, text=inside)]
 
     def _inside(self, group: Token, *, in_macro: bool = False, in_bridge: bool = False) -> list[Item]:
         if self.depth >= MAX_DEPTH:
             return []
-        reader = _Reader(self.source, group.start + 1, group.end - 1, self.depth + 1, in_macro, in_bridge)
+        reader = _ItemReader(self.source, group.start + 1, group.end - 1, self.depth + 1, in_macro, in_bridge)
         return list(reader.read())
 
     def _skip(self, *, up_to_semicolon: bool) -> Token | None:
@@ -351,9 +353,9 @@ class _Reader:
 
 def _bridged(item: Item) -> Item:
     """What cxx makes of an item; what it includes are headers of C++."""
-    if item.kind is Kind.INCLUDE:
+    if item.kind is ItemKind.INCLUDE:
         return replace(item, text="")
-    return item if item.kind is Kind.USE else replace(item, is_public=True)
+    return item if item.kind is ItemKind.USE else replace(item, is_public=True)
 
 
 def _plain(name: str) -> str:

@@ -28,14 +28,14 @@ _ORDERLY: Final = re.compile(
 )
 _X_RANGE: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))?\.x", re.ASCII)
 
-Range: TypeAlias = Interval[VersionKey]
+SemverInterval: TypeAlias = Interval[VersionKey]
 
-EVERYTHING: Final[Range] = Interval()
+EVERYTHING: Final[SemverInterval] = Interval()
 _EMPTY_BOUND: Final = Bound(version_key("0.0.0"), False, "0.0.0")
-EMPTY: Final[Range] = Interval(_EMPTY_BOUND, _EMPTY_BOUND)
+EMPTY: Final[SemverInterval] = Interval(_EMPTY_BOUND, _EMPTY_BOUND)
 
 
-def spelled(interval: Range) -> str:
+def spelled(interval: SemverInterval) -> str:
     """The interval as a range that clients read right: one version, comparators, or `any`."""
     if interval.low is not None and interval.is_single:
         return interval.low.text
@@ -63,7 +63,7 @@ def is_readable(operator: str, comparator: str) -> bool:
             return is_whole
 
 
-def are_two_bounds(intervals: Sequence[Range]) -> bool:
+def are_two_bounds(intervals: Sequence[SemverInterval]) -> bool:
     """Whether univers keeps these comparators apart: a lower and an upper bound, of different versions."""
     ends = sorted((one.low is None, one.high is None) for one in intervals)
     return ends == [(False, True), (True, False)] and not (intervals[0] & intervals[1]).is_single
@@ -84,7 +84,7 @@ def x_range(numbers: Sequence[int]) -> str | None:
     return ".".join(map(str, [*numbers, "x"])) if 0 < len(numbers) < 3 else None
 
 
-def comparator(operator: str, numbers: list[int], prerelease: str | None) -> Range:
+def comparator(operator: str, numbers: list[int], prerelease: str | None) -> SemverInterval:
     """What one comparator admits; a partial version has fewer than three numbers and no pre-release."""
     if not numbers:
         return EMPTY if operator in ("<", ">") else EVERYTHING

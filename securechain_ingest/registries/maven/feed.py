@@ -15,7 +15,7 @@ import structlog
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries.feed import Changes, ListingPage
+from securechain_ingest.registries.feed import ChangesPage, ListingPage
 from securechain_ingest.registries.kit import large_files
 from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.maven.index_properties import IndexProperties, cursor_of, parse_index_properties
@@ -74,7 +74,7 @@ class MavenFeed:
             yield ListingPage(packed, names, f"{published}/{number}")
         path.unlink()
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """A page for each chunk since the cursor. See `Feed.changes`."""
         self._remove_left_over(f"{_CHUNK_FILE}*")
         properties = await self._properties()
@@ -97,7 +97,7 @@ class MavenFeed:
         except NotFound as error:
             raise Malformed(f"{url} does not exist: this repository publishes no index", url=url) from error
 
-    async def _chunk(self, chain: str, number: int) -> Changes:
+    async def _chunk(self, chain: str, number: int) -> ChangesPage:
         url = self._http.url("maven_central", f"{_INDEX}.{number}.gz")
         path = self._folder / f"{_CHUNK_FILE}{number}.gz"
         try:
@@ -107,7 +107,7 @@ class MavenFeed:
         finally:
             path.unlink(missing_ok=True)
         _tell_left_out(url, read.left_out)
-        return Changes(read.changes, cursor_of(chain, number))
+        return ChangesPage(read.changes, cursor_of(chain, number))
 
 
 def _tell_left_out(url: str, left_out: int) -> None:

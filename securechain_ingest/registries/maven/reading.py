@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PomReading:
     """What a POM says with its ancestors, but for what it imports."""
 
     dependencies: tuple[Dependency, ...]
@@ -57,18 +57,18 @@ class BomReading:
     imports: tuple[Coordinates, ...]
 
 
-def read_pom(model: Model, own: Coordinates) -> Reading:
+def read_pom(model: Model, own: Coordinates) -> PomReading:
     """The POM at the coordinates `own`. Raises Malformed for texts beyond the limit."""
     texts = Texts(model)
     relocation = relocation_of(model, texts, own)
     file, address = extension(texts), repository(model, texts)
     if relocation is not None:
-        return Reading((), (), (), relocation, None, address)
+        return PomReading((), (), (), relocation, None, address)
     dependencies, wanting = managed_dependencies(model, texts)
     wanted = imports(model, texts) if wanting else ()
     if not wanted:
-        return Reading(tuple(map(_with_scope, dependencies)), (), (), None, file, address)
-    return Reading(tuple(dependencies), wanting, wanted, None, file, address)
+        return PomReading(tuple(map(_with_scope, dependencies)), (), (), None, file, address)
+    return PomReading(tuple(dependencies), wanting, wanted, None, file, address)
 
 
 def _with_scope(dependency: Dependency) -> Dependency:

@@ -18,7 +18,7 @@ from securechain_ingest.registries.maven.cache import BoundedCache
 from securechain_ingest.registries.maven.effective import Management, Model, first_wins, inherit, joined
 from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for
 from securechain_ingest.registries.maven.pom import Dependency, Key, Pom
-from securechain_ingest.registries.maven.reading import BomReading, Reading, over, read_bom, read_pom
+from securechain_ingest.registries.maven.reading import BomReading, PomReading, over, read_bom, read_pom
 from securechain_ingest.registries.maven.version_ranges import highest_in, is_range
 
 MAX_DEPTH: Final = 32
@@ -104,13 +104,13 @@ class Effectives:
         """
         resolution = _Resolution(self._load, self._listing, self._run, self._models, self._boms)
         lineage = await resolution.lineage(pom, own)
-        reading: Reading = await resolution.read(own, lineage, read_pom, own)
+        reading: PomReading = await resolution.read(own, lineage, read_pom, own)
         boms = await resolution.boms(reading.imports, (own,))
         dependencies = reading.with_imported(await _said_of(reading.wanting, boms))
         gaps = (*lineage.gaps, *(gap for bom in boms for gap in bom.gaps))
         return Effective(dependencies, reading.relocation, reading.file, reading.repository, tuple(dict.fromkeys(gaps)))
 
-    async def alone(self, own: Coordinates, pom: Pom) -> Reading:
+    async def alone(self, own: Coordinates, pom: Pom) -> PomReading:
         """What a POM says without those that it inherits from. Raises Malformed."""
         resolution = _Resolution(self._load, self._listing, self._run, self._models, self._boms)
         return await resolution.read(own, _Lineage((pom,), None, ()), read_pom, own)

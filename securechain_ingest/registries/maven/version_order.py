@@ -32,11 +32,11 @@ class _Word:
 
 
 @dataclass(slots=True)
-class _Row:
+class _Items:
     items: list[_Item] = field(default_factory=list)
 
 
-_Item: TypeAlias = int | _Word | _Row
+_Item: TypeAlias = int | _Word | _Items
 
 _EARLY: Final = {"alpha": 0, "beta": 1, "milestone": 2, "rc": 3, "cr": 3, "snapshot": 4}
 _RELEASED: Final = frozenset({"", "ga", "final", "release"})
@@ -60,13 +60,13 @@ def order_key(name: str) -> Any:
     return _Key(_parsed(name.lower()))
 
 
-def _parsed(text: str) -> _Row:
+def _parsed(text: str) -> _Items:
     """The row of rows of a version in lower case."""
-    whole = row = _Row()
+    whole = row = _Items()
     rows = [whole]
 
-    def begin_row() -> _Row:
-        rows.append(_Row())
+    def begin_row() -> _Items:
+        rows.append(_Items())
         row.items.append(rows[-1])
         return rows[-1]
 
@@ -123,23 +123,23 @@ def _item(word: str, digits: str) -> int | _Word:
     return _Word(rank, int(digits) if digits else None)
 
 
-def _normalise(row: _Row) -> None:
+def _normalise(row: _Items) -> None:
     """Take zeros and empty rows away from the end and from in front of words: `1.0-rc1` is `1-rc1`."""
     items = row.items
     for place in range(len(items) - 1, -1, -1):
         if _is_nothing(items[place]) and (place + 1 == len(items) or _begins_with_word(items[place + 1])):
             del items[place]
-    if len(items) == 1 and isinstance(items[0], _Row):
+    if len(items) == 1 and isinstance(items[0], _Items):
         row.items = items[0].items
 
 
 def _is_nothing(item: _Item) -> bool:
-    return item == 0 if isinstance(item, int) else isinstance(item, _Row) and not item.items
+    return item == 0 if isinstance(item, int) else isinstance(item, _Items) and not item.items
 
 
 def _begins_with_word(item: _Item) -> bool:
     """A word with a number does so only in a row of its own, which it always has but in front of everything else."""
-    if isinstance(item, _Row):
+    if isinstance(item, _Items):
         return isinstance(item.items[0], _Word)
     return isinstance(item, _Word) and item.number is None
 
@@ -148,7 +148,7 @@ def _against_nothing(item: _Item) -> int:
     """How an item compares to the end of the other version."""
     if isinstance(item, int):
         return int(item > 0)
-    if isinstance(item, _Row):
+    if isinstance(item, _Items):
         return next((sign for each in item.items if (sign := _against_nothing(each))), 0)
     return _sign(item.rank, _RELEASE) or (0 if item.number is None else int(item.number > 0))
 
@@ -160,9 +160,9 @@ def _compare(one: _Item | None, other: _Item | None) -> int:
         if isinstance(one, int) and isinstance(other, int):
             return _sign(one, other)
         return 1 if isinstance(one, int) else -1
-    if isinstance(one, _Row):
+    if isinstance(one, _Items):
         return _compare_row(one, other)
-    if isinstance(other, _Row):
+    if isinstance(other, _Items):
         return -_compare_row(other, one)
     return _sign(one.rank, other.rank) or _compare_numbers(one, other)
 
@@ -176,8 +176,8 @@ def _compare_numbers(one: _Word, other: _Word) -> int:
     return _sign(one.number is not None, other.number is not None)
 
 
-def _compare_row(row: _Row, other: _Word | _Row) -> int:
-    others = other.items if isinstance(other, _Row) else [other]
+def _compare_row(row: _Items, other: _Word | _Items) -> int:
+    others = other.items if isinstance(other, _Items) else [other]
     pairs = zip_longest(row.items, others)
     return next((sign for one, two in pairs if (sign := _compare(one, two))), 0)
 

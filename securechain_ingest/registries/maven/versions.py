@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import Final, TypeAlias
 
-Token: TypeAlias = tuple[int, int, int, str]
+KeyPart: TypeAlias = tuple[int, int, int, str]
 """What stands at a place: its kind, the number (or the zeros before a word), the word's rank, the word."""
 
-VersionKey: TypeAlias = tuple[Token, ...]
+VersionKey: TypeAlias = tuple[KeyPart, ...]
 
 # The kinds in ascending order. Words before the end are those of pre-releases.
 _EARLY_WORD: Final = 0
@@ -47,7 +47,7 @@ def version_key(name: str) -> VersionKey:
     if not text or not (text.isascii() or all(character.isascii() or not character.isdigit() for character in text)):
         msg = f"{name!r} is no version"
         raise ValueError(msg)
-    tokens: list[Token] = []
+    tokens: list[KeyPart] = []
     follows_number = True
     for match in _PART.finditer(text):
         if not match[0]:
@@ -74,7 +74,7 @@ def is_release(name: str) -> bool:
     return all(kind >= _END for kind, *_ in key) and not _PREVIEW.search(name.lower())
 
 
-def _append_word(tokens: list[Token], word: str, *, is_nested: bool, before_digit: bool) -> None:
+def _append_word(tokens: list[KeyPart], word: str, *, is_nested: bool, before_digit: bool) -> None:
     if word in _RELEASED:
         return
     zeros = _drop_zeros(tokens)
@@ -92,7 +92,7 @@ def _append_word(tokens: list[Token], word: str, *, is_nested: bool, before_digi
     tokens.append((kind, zeros, int(bool(word)) if rank is None else rank, word))
 
 
-def _drop_zeros(tokens: list[Token]) -> int:
+def _drop_zeros(tokens: list[KeyPart]) -> int:
     """Take zeros away from the end, where they say nothing (`1.0.0` is `1`); how many they were."""
     count = 0
     while tokens and tokens[-1] in _NOTHING:

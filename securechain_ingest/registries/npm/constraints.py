@@ -18,7 +18,7 @@ from securechain_ingest.registries.kit.semver_ranges import (
     EVERYTHING,
     MAX_RANGE_LENGTH,
     NOTHING,
-    Range,
+    SemverInterval,
     are_two_bounds,
     is_readable,
     numbers_before_wildcard,
@@ -37,7 +37,7 @@ _HYPHEN: Final = re.compile(r"([^ ]+) - ([^ ]+)")
 _WRITTEN: Final = re.compile(r"((~>|[<>]=|[~^<>=]|) ?([^ ]+))(?: |$)")
 _BARE: Final = re.compile(r"([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*]))?)?")
 
-_Alternative: TypeAlias = tuple[Range, str]
+_Alternative: TypeAlias = tuple[SemverInterval, str]
 """What it admits, and how it is written."""
 
 
@@ -91,7 +91,7 @@ def _written(alternatives: Sequence[_Alternative]) -> str:
     return " || ".join(text for interval, text in alternatives if not interval.is_empty)
 
 
-def _spelling(text: str, interval: Range) -> str:
+def _spelling(text: str, interval: SemverInterval) -> str:
     """An alternative as it is declared if the clients read that as npm does; else its bounds."""
     if hyphen := _HYPHEN.fullmatch(text):
         readable = all("-" not in end and is_readable(">=", f">={end}") for end in hyphen.groups())

@@ -16,7 +16,7 @@ import orjson
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.registries.feed import Change, ChangesPage, Listed, ListingPage, pack
 from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.kit.json_documents import as_table, as_text, load_object
 from securechain_ingest.registries.kit.lines import Lines
@@ -58,7 +58,7 @@ class NpmFeed:
                 raise Malformed(f"{url} does not go on behind its first name", url=url)
             position = page.position
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """Each changed package once, at its newest change; see `Feed.changes`."""
         since, newest = _number(cursor), await self._newest()
         url = self._http.url("npm_replicate", "")
@@ -85,7 +85,7 @@ class NpmFeed:
         return number
 
 
-def parse_changes(body: bytes, since: int, url: str) -> tuple[Changes, int]:
+def parse_changes(body: bytes, since: int, url: str) -> tuple[ChangesPage, int]:
     """A page of `_changes` and how many rows it had. Raises Malformed."""
     document = load_object(body, url)
     found: dict[str, Change] = {}
@@ -99,7 +99,7 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[Changes, int]:
     rows = len(document["results"])
     if told is None or told < last or (rows and told == since):
         raise Malformed(f"{url} has no last_seq that its rows agree with", url=url)
-    return Changes(tuple(found.values()), str(told)), rows
+    return ChangesPage(tuple(found.values()), str(told)), rows
 
 
 def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:

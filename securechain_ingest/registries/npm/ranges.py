@@ -16,7 +16,7 @@ from securechain_ingest.registries.kit.intervals import Interval
 from securechain_ingest.registries.kit.semver_ranges import (
     EMPTY,
     EVERYTHING,
-    Range,
+    SemverInterval,
     comparator,
     numbers_before_wildcard,
 )
@@ -59,7 +59,7 @@ def normal_text(declared: str) -> str:
     return _SPACES.sub(" ", declared).strip(" ")
 
 
-def read_alternative(text: str) -> Range | None:
+def read_alternative(text: str) -> SemverInterval | None:
     """What one of the parts between `||` admits; None if nothing of it can be read.
 
     Raises ValueError for a number or a version beyond npm's limits, with which the whole range is none.
@@ -95,7 +95,7 @@ def _dotted(numbers: list[int]) -> str:
     return ".".join(str(number) if number < _MAX_PLAIN else "e" for number in [*numbers, 0, 0][:3])
 
 
-def _read_comparator(word: str) -> Range | None:
+def _read_comparator(word: str) -> SemverInterval | None:
     if match := _CARET.fullmatch(word):
         return _caret(*match.groups())
     if match := _TILDE.fullmatch(word):
@@ -119,7 +119,7 @@ def _read_comparator(word: str) -> Range | None:
     return EMPTY if (operator, parts) == ("<", ["0", "0", "0", "0"]) else _interval(operator, *parts)
 
 
-def _caret(*parts: str | None) -> Range | None:
+def _caret(*parts: str | None) -> SemverInterval | None:
     """`^1.2.3`: up to where the first number rises that is not written `0`."""
     numbers = numbers_before_wildcard(parts[:3])
     if not numbers:
@@ -130,7 +130,7 @@ def _caret(*parts: str | None) -> Range | None:
     return floor & end if floor and end else None
 
 
-def _interval(operator: str, *parts: str | None) -> Range | None:
+def _interval(operator: str, *parts: str | None) -> SemverInterval | None:
     numbers = numbers_before_wildcard(parts[:3])
     is_partial = 0 < len(numbers) < 3
     highest = max(numbers, default=0)

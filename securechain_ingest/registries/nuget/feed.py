@@ -11,7 +11,7 @@ import anyio.to_thread
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed, NotFound, Stale
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, pack
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, ChangesPage, Listed, ListingPage, pack
 from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.nuget.catalog import (
@@ -69,7 +69,7 @@ class NuGetFeed:
         finally:
             met.close()
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """The packages of each of the catalog's pages, once each; see `Feed.changes`."""
         url, index = await self._index()
         since = normal_stamp(cursor)
@@ -86,7 +86,7 @@ class NuGetFeed:
             elif stamps := sorted({event.stamp for event in events}):
                 # The last commit may go on in the next page.
                 cursor = stamps[-2] if len(stamps) > 1 else cursor
-            yield Changes(_collapsed(events), cursor)
+            yield ChangesPage(_collapsed(events), cursor)
 
     async def _index(self) -> tuple[str, Index]:
         url = (await find_services(self._http, self._pool) or default_services(self._http)).catalog

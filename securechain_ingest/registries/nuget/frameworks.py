@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, TypeAlias
 
-Preference: TypeAlias = tuple[int, tuple[int, ...], str]
+FrameworkPreference: TypeAlias = tuple[int, tuple[int, ...], str]
 
 _MODERN_MAJOR = 5
 _OTHER, _ANY, _FRAMEWORK, _MODERN_PLATFORM, _STANDARD, _CORE, _MODERN = range(7)
@@ -14,7 +14,7 @@ _FAMILIES: Final = {"netcoreapp": _CORE, "netstandard": _STANDARD}
 _FOLDER: Final = re.compile(r"(netcoreapp|netstandard|net|)((?:[0-9]{1,9}(?:\.[0-9]{1,9}){0,9})?)(?:-(.*))?", re.ASCII)
 
 
-def preference(folder: str) -> Preference:
+def preference(folder: str) -> FrameworkPreference:
     """Greater for what a project made today takes.
 
     The newest .NET without a platform, .NET Core, .NET Standard, .NET of one platform, the newest .NET Framework, a

@@ -21,7 +21,7 @@ from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.kit.import_name_rules import clean, import_names
 from securechain_ingest.registries.nuget.assemblies import Assembly, read_assembly
-from securechain_ingest.registries.nuget.frameworks import Preference, preference
+from securechain_ingest.registries.nuget.frameworks import FrameworkPreference, preference
 from securechain_ingest.registries.nuget.nuspec import Nuspec, parse_nuspec
 
 WINDOW_BYTES: Final = 128 * 1024
@@ -103,7 +103,7 @@ def _assembly(listing: ZipListing, member: ZipMember, limits: ArchiveLimits, pro
 def _frameworks(members: Sequence[ZipMember]) -> Iterator[list[ZipMember]]:
     """The assemblies of each framework, the one to be read first; another only counts if those turn out to be none."""
     for source in _SOURCES:
-        found: dict[Preference, list[ZipMember]] = {}
+        found: dict[FrameworkPreference, list[ZipMember]] = {}
         for member in members:
             match = source.fullmatch(member.name) if member.is_file else None
             if match and not match[2].lower().endswith(_SATELLITE):

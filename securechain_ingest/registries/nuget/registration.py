@@ -45,7 +45,7 @@ _HAS_GROUPS: Final = "\0has groups"
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class PreferredVersion:
     """What counts of the version that a user gets by default."""
 
     preference: Preference[VersionKey]
@@ -61,7 +61,7 @@ class Registration:
     """One document of a registration."""
 
     versions: tuple[Version, ...]
-    default: Release | None
+    default: PreferredVersion | None
     """The best of this document; None if it lists no version itself."""
     pages: tuple[str, ...]
     """URLs of the pages that are documents of their own."""
@@ -227,11 +227,11 @@ def _is_listed(entry: dict[str, Any]) -> bool:
     return listed if isinstance(listed, bool) else not str(entry.get("published")).startswith(_UNLISTED)
 
 
-def _release(ref: PackageRef, entry: dict[str, Any], content: object) -> Release:
+def _release(ref: PackageRef, entry: dict[str, Any], content: object) -> PreferredVersion:
     spelling, name = entry.get("id"), entry["version"].strip()
     repository = normalise_repository(entry.get(field) for field in ("projectUrl", "repository", "repositoryUrl"))
     content_url = content or entry.get("packageContent")
-    return Release(
+    return PreferredVersion(
         preference=preference(name, version_key, partial(_rank, entry)),
         id=spelling.strip() if isinstance(spelling, str) else ref.registry_name,
         version=name,
@@ -245,11 +245,11 @@ def _rank(entry: dict[str, Any], key: VersionKey) -> tuple[bool, bool]:
     return _is_listed(entry), is_release
 
 
-def _preference(release: Release) -> Preference[VersionKey]:
+def _preference(release: PreferredVersion) -> Preference[VersionKey]:
     return release.preference
 
 
-def _artifacts(ref: PackageRef, release: Release, contents: str | None) -> tuple[Artifact, ...]:
+def _artifacts(ref: PackageRef, release: PreferredVersion, contents: str | None) -> tuple[Artifact, ...]:
     try:
         version = normal_version(release.version).lower()
     except ValueError:

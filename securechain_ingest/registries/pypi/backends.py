@@ -18,7 +18,7 @@ _GLOB: Final = re.compile(r"[*?\[]")
 _ROOTS: Final = ("", "src", "python", "lib")
 
 
-class Project:
+class SourceProject:
     """A project's tables, its name as code spells it, and the files in its archive."""
 
     def __init__(self, document: Mapping[str, Any], name: str, paths: Iterable[str]) -> None:
@@ -53,9 +53,9 @@ class Project:
         return path if self.is_there(path) else self._by_lower.get(path.lower(), path)
 
 
-def layout_by_backend(project: Project) -> Layout | None:
+def layout_by_backend(project: SourceProject) -> Layout | None:
     """The layout; None for a backend that is not known here (setuptools is read elsewhere)."""
-    backend = Project.table(project.document, "build-system").get("build-backend")
+    backend = SourceProject.table(project.document, "build-system").get("build-backend")
     if isinstance(backend, str):
         for prefix, read in _BACKENDS.items():
             if backend.startswith(prefix):
@@ -63,7 +63,7 @@ def layout_by_backend(project: Project) -> Layout | None:
     return None
 
 
-def _add(layout: Layout, source: str, target: str, project: Project) -> None:
+def _add(layout: Layout, source: str, target: str, project: SourceProject) -> None:
     """A folder with all in it, or a file."""
     path = normal_path(source)
     if path is None or normal_path(target) is None:
@@ -77,7 +77,7 @@ def _exclude(layout: Layout, patterns: Iterable[str]) -> None:
     layout.excluded.update(path for path in paths if path)
 
 
-def _add_module(layout: Layout, name: str, project: Project, roots: Iterable[str] = _ROOTS) -> bool:
+def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterable[str] = _ROOTS) -> bool:
     """The package or module of a dotted name in the first of the folders that has it."""
     path = name.replace(".", "/")
     for root in roots:
@@ -96,7 +96,7 @@ def _literal(pattern: str) -> str:
     return "/".join(parts[:count])
 
 
-def _hatch(project: Project) -> Layout:
+def _hatch(project: SourceProject) -> Layout:
     options = merged(project.tool("hatch", "build"), project.tool("hatch", "build", "targets", "wheel"))
     layout = Layout()
     prefixes = _prefixes(options.get("sources"))
@@ -138,7 +138,7 @@ def _rewritten(path: str, prefixes: Mapping[str, str]) -> str:
     return path
 
 
-def _poetry(project: Project) -> Layout:
+def _poetry(project: SourceProject) -> Layout:
     layout = Layout()
     options = project.tool("poetry")
     packages, others = options.get("packages"), options.get("include")
@@ -160,14 +160,14 @@ def _tables(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _flit(project: Project) -> Layout:
+def _flit(project: SourceProject) -> Layout:
     layout = Layout()
     told = project.tool("flit", "module").get("name") or project.tool("flit", "metadata").get("module")
     _add_module(layout, told if isinstance(told, str) else project.dotted_name, project, ("", "src"))
     return layout
 
 
-def _pdm(project: Project) -> Layout:
+def _pdm(project: SourceProject) -> Layout:
     options = merged(project.tool("pdm"), project.tool("pdm", "build"))
     told = options.get("package-dir")
     root = told if isinstance(told, str) else "src" if "src" in project.folders else ""
@@ -186,7 +186,7 @@ def _pdm(project: Project) -> Layout:
     return layout
 
 
-def _maturin(project: Project) -> Layout:
+def _maturin(project: SourceProject) -> Layout:
     options = project.tool("maturin")
     told, source = options.get("module-name"), options.get("python-source")
     module = told if isinstance(told, str) else project.name
@@ -201,7 +201,7 @@ def _maturin(project: Project) -> Layout:
     return layout
 
 
-def _scikit_build(project: Project) -> Layout:
+def _scikit_build(project: SourceProject) -> Layout:
     layout = Layout()
     packages = project.tool("scikit-build", "wheel").get("packages")
     if isinstance(packages, list):
@@ -216,7 +216,7 @@ def _scikit_build(project: Project) -> Layout:
     return layout
 
 
-def _uv(project: Project) -> Layout:
+def _uv(project: SourceProject) -> Layout:
     options = project.tool("uv", "build-backend")
     root, told = options.get("module-root", "src"), options.get("module-name", project.name)
     layout = Layout()
@@ -225,7 +225,7 @@ def _uv(project: Project) -> Layout:
     return layout
 
 
-_BACKENDS: Final[Mapping[str, Callable[[Project], Layout]]] = {
+_BACKENDS: Final[Mapping[str, Callable[[SourceProject], Layout]]] = {
     "hatchling": _hatch,
     "poetry": _poetry,
     "flit": _flit,

@@ -41,7 +41,7 @@ from securechain_ingest.registries.pypi.filenames import is_sdist, is_wheel
 from securechain_ingest.registries.pypi.files import best_wheel
 from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.registries.pypi.package import assemble
-from securechain_ingest.registries.pypi.requirements import Declared, requirements_of_metadata
+from securechain_ingest.registries.pypi.requirements import DeclaredRequirements, requirements_of_metadata
 from securechain_ingest.registries.pypi.source_names import read_sdist
 
 logger = structlog.get_logger(__name__)
@@ -91,7 +91,7 @@ class PyPI(RegistryClient):
             raise NotFound(f"{project.ref.registry_name} has no versions on PyPI", url=url)
         told = {project.latest} | (known.versions if known else frozenset())
         wanted = {version: files for version, files in releases.items() if files and version not in told}
-        declared: dict[str, Declared | None] = {}
+        declared: dict[str, DeclaredRequirements | None] = {}
         if wanted:
             page = page or await self._page_if_there(project.ref)
             declared = await self._declared(project.ref, wanted, page)
@@ -171,10 +171,10 @@ class PyPI(RegistryClient):
 
     async def _declared(
         self, ref: PackageRef, wanted: Mapping[str, tuple[File, ...]], page: SimplePage
-    ) -> dict[str, Declared | None]:
+    ) -> dict[str, DeclaredRequirements | None]:
         """What each version requires; the first failure that another try can mend ends them all."""
         offered = {file.filename for file in page.files if file.has_metadata}
-        declared: dict[str, Declared | None] = {}
+        declared: dict[str, DeclaredRequirements | None] = {}
 
         async def ask(version: str) -> None:
             wheel = best_wheel(file for file in wanted[version] if file.filename in offered)
@@ -183,7 +183,7 @@ class PyPI(RegistryClient):
         await for_each(wanted, ask, at_once=_AT_ONCE, name=f"requirements-{ref.purl}")
         return declared
 
-    async def _declared_by(self, ref: PackageRef, version: str, wheel: File | None) -> Declared | None:
+    async def _declared_by(self, ref: PackageRef, version: str, wheel: File | None) -> DeclaredRequirements | None:
         """From the wheel's metadata, else from the version's document; None if neither can be read."""
         try:
             if wheel is not None:
@@ -207,7 +207,7 @@ def _fallback(name: str) -> tuple[str, ...]:
     return tuple(clean([names.normal_name(name).replace("-", "_")]))
 
 
-def _report_unreadable(ref: PackageRef, declared: Mapping[str, Declared | None]) -> None:
+def _report_unreadable(ref: PackageRef, declared: Mapping[str, DeclaredRequirements | None]) -> None:
     """Old versions repeat the same lines, so that each is told once."""
     lines = {line for found in declared.values() if found is not None for line in found.unreadable}
     if lines:

@@ -20,7 +20,7 @@ from securechain_ingest.registries.kit.json_documents import as_list, as_table, 
 from securechain_ingest.registries.kit.repository import normalise_repository
 from securechain_ingest.registries.pypi.filenames import comparable, version_in
 from securechain_ingest.registries.pypi.names import identify
-from securechain_ingest.registries.pypi.requirements import Declared, read_requirements
+from securechain_ingest.registries.pypi.requirements import DeclaredRequirements, read_requirements
 
 # PEP 753: labels are compared in lower case without punctuation; its own and those that were common before it.
 _SOURCE_LABELS: Final = ("source", "repository", "sourcecode", "github", "code", "gitlab", "bitbucket", "git", "repo")
@@ -48,7 +48,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class ProjectDocument:
     """What the project's own document says."""
 
     ref: PackageRef
@@ -56,7 +56,7 @@ class Project:
     """None if this document does not list them (any more)."""
     latest: str | None
     """The version that the rest is about."""
-    requires: Declared | None
+    requires: DeclaredRequirements | None
     """Of `latest`; None: unknown."""
     repository_url: str
     serial: int | None
@@ -73,7 +73,7 @@ class SimplePage:
     """`quarantined`: nothing is handed out at the moment (PEP 792)."""
 
 
-def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
+def parse_project(body: bytes, ref: PackageRef, url: str) -> ProjectDocument:
     """`/pypi/N/json`. Raises Malformed for what is no such document or another project's."""
     document = load_object(body, url)
     info, releases = document.get("info"), document.get("releases")
@@ -83,7 +83,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
     latest = info.get("version")
     files = document.get("urls")
     serial, own_name = document.get("last_serial"), as_text(info.get("name"))
-    return Project(
+    return ProjectDocument(
         ref=ref if own_name is None else own_spelling(own_name, ref, identify, url),
         releases={name: _files(entries, url) for name, entries in releases.items() if name.strip()}
         if isinstance(releases, dict)
@@ -95,7 +95,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> Project:
     )
 
 
-def parse_version(body: bytes, ref: PackageRef, url: str) -> Declared | None:
+def parse_version(body: bytes, ref: PackageRef, url: str) -> DeclaredRequirements | None:
     """The requirements in `/pypi/N/V/json`; None if it does not tell. Raises Malformed."""
     document = load_object(body, url)
     info = document.get("info")
@@ -129,13 +129,13 @@ def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
     return {version: tuple(files) for version, files in releases.items()}
 
 
-def _requires(info: Mapping[str, Any], files: object, ref: PackageRef) -> Declared | None:
+def _requires(info: Mapping[str, Any], files: object, ref: PackageRef) -> DeclaredRequirements | None:
     """`requires_dist`. Null stands for none, but where there are only sdists also for what PyPI could not read."""
     lines = info.get("requires_dist")
     if isinstance(lines, list):
         return read_requirements(lines, ref)
     has_wheel = any(str(as_table(entry).get("filename")).endswith(".whl") for entry in as_list(files))
-    return Declared() if has_wheel else None
+    return DeclaredRequirements() if has_wheel else None
 
 
 def _files(entries: object, base: str) -> tuple[File, ...]:

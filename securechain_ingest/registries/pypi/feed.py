@@ -17,7 +17,7 @@ import orjson
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient, Response
-from securechain_ingest.registries.feed import PAGE_NAMES, Change, Changes, Listed, ListingPage, paged
+from securechain_ingest.registries.feed import PAGE_NAMES, Change, ChangesPage, Listed, ListingPage, paged
 from securechain_ingest.registries.kit.json_documents import load_object
 from securechain_ingest.registries.kit.lines import Lines
 
@@ -47,7 +47,7 @@ class PyPIFeed:
         ):
             yield page
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """The projects with higher serials, in their order; see `Feed.changes`."""
         since, validator = _read_cursor(cursor)
         if since is None:
@@ -62,9 +62,9 @@ class PyPIFeed:
             raise CursorLost(f"{self._url} is at serial {serial}, which is before the cursor {since}", url=self._url)
         changes = iter(found)
         while page := tuple(Change(name, str(number), False) for name, number in islice(changes, PAGE_NAMES)):
-            yield Changes(page, _cursor(int(page[-1].at_least or since), None))
+            yield ChangesPage(page, _cursor(int(page[-1].at_least or since), None))
         # Last the list as a whole: its own serial may belong to a project that is gone.
-        yield Changes((), _cursor(serial, response.validator))
+        yield ChangesPage((), _cursor(serial, response.validator))
 
     async def _list(self, validator: str | None = None) -> Response:
         return await self._http.get(self._url, accept=_SIMPLE_JSON, validator=validator)

@@ -97,7 +97,7 @@ def _below_added(path: str, added: frozenset[str]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredNames:
     """The names that an author declared. One of `public` or `private` stands for all below it, too."""
 
     public: frozenset[str]
@@ -110,7 +110,7 @@ class Declared:
         return nearest in self.public
 
 
-def declared_names(metadata: bytes) -> Declared | None:
+def declared_names(metadata: bytes) -> DeclaredNames | None:
     """What a core metadata file declares; None without a declaration. An empty Import-Name declares none public.
 
     Format: PyPA's core metadata specification, "Import-Name" and "Import-Namespace".
@@ -126,7 +126,7 @@ def declared_names(metadata: bytes) -> Declared | None:
         parts = (line.partition(";") for line in lines)
         return frozenset(name.strip() for name, _, mark in parts if (mark.strip() == "private") is private)
 
-    return Declared(
+    return DeclaredNames(
         public=named(found.import_names, private=False),
         private=named(found.import_names, private=True),
         namespaces=named(found.import_namespaces, private=False),
@@ -148,7 +148,7 @@ def is_importable(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def names_of(modules: Iterable[str], declared: Declared | None, *, left_out: int = 0) -> ImportNames:
+def names_of(modules: Iterable[str], declared: DeclaredNames | None, *, left_out: int = 0) -> ImportNames:
     """The modules and the packages around them; if the author declared names, those and what they cover.
 
     `left_out` are the members whose paths were too long to be looked at, which the error tells.
@@ -175,7 +175,7 @@ def _with_parents(module: str) -> Iterator[str]:
         module = module.rpartition(".")[0]
 
 
-def _declared_in(listing: ZipListing, size: int) -> Declared | None:
+def _declared_in(listing: ZipListing, size: int) -> DeclaredNames | None:
     """What the wheel's metadata declares; None too if that is not among the fetched bytes and costs too much."""
     metadata = next((name for name in listing.names() if _METADATA.fullmatch(name)), None)
     if metadata is None:

@@ -10,13 +10,13 @@ from securechain_ingest.model import NOT_AVAILABLE, Package, PackageRef, Require
 from securechain_ingest.registries.kit.identity import version_purl
 from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.repository import vendor_of
-from securechain_ingest.registries.pypi.documents import File, Project
+from securechain_ingest.registries.pypi.documents import File, ProjectDocument
 from securechain_ingest.registries.pypi.files import artifacts, can_be_taken
 from securechain_ingest.registries.pypi.names import version_key
 
 
 def assemble(
-    project: Project,
+    project: ProjectDocument,
     releases: Mapping[str, tuple[File, ...]],
     requirements: Mapping[str, tuple[Requirement, ...] | None],
     validator: str | None,

@@ -44,14 +44,14 @@ _CACHED_LENGTH: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredRequirements:
     """What a distribution requires, and the lines that nobody can read as a requirement."""
 
     requirements: tuple[Requirement, ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
-def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
+def read_requirements(lines: Iterable[object], owner: PackageRef) -> DeclaredRequirements:
     """One requirement for each target, its lines' clauses joined.
 
     Left out: lines whose marker is false, and those on extras of the package itself, which only switch them on.
@@ -71,12 +71,12 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> Declared:
             continue
         _, joined = found.setdefault(target.purl, (target, []))
         joined += specifiers
-    return Declared(
+    return DeclaredRequirements(
         tuple(Requirement(target, constraints(tuple(joined))) for target, joined in found.values()), tuple(unreadable)
     )
 
 
-def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> Declared:
+def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> DeclaredRequirements:
     """What a core metadata file says. Raises Malformed if it is none."""
     try:
         metadata = read_core_metadata(body)

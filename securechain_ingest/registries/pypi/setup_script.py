@@ -48,7 +48,7 @@ def setup_arguments(script: bytes) -> dict[str, Value] | None:
     tree = _parsed(text) or _parsed(_call_alone(text))
     if tree is None:
         return None
-    reader = _Reader()
+    reader = _ScriptReader()
     try:
         reader.read(tree)
     except RecursionError:
@@ -83,7 +83,7 @@ def _call_alone(text: str) -> str:
     return " ".join(kept)
 
 
-class _Reader:
+class _ScriptReader:
     """Walks a script from top to bottom, into conditions and functions, and keeps what names stand for."""
 
     def __init__(self) -> None:

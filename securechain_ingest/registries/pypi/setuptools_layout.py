@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from securechain_ingest.registries.pypi.backends import Project
+from securechain_ingest.registries.pypi.backends import SourceProject
 from securechain_ingest.registries.pypi.ini_files import listed, mapped
 from securechain_ingest.registries.pypi.layout import Layout, join, merged, normal_path, place
 from securechain_ingest.registries.pypi.setup_script import Find, Unknown, Value, strings
@@ -17,7 +17,7 @@ _MAX_PACKAGES: Final = 10_000
 
 
 @dataclass(slots=True)
-class Told:
+class SetuptoolsConfig:
     """What a project says; None: nothing about that."""
 
     package_dir: dict[str, str] = field(default_factory=dict)
@@ -32,42 +32,44 @@ class Told:
         return normal_path(self.package_dir[""]) if "" in self.package_dir else None
 
 
-def told_by(project: Project, arguments: Mapping[str, Value], ini: Mapping[str, Mapping[str, str]]) -> Told:
+def setuptools_config(
+    project: SourceProject, arguments: Mapping[str, Value], ini: Mapping[str, Mapping[str, str]]
+) -> SetuptoolsConfig:
     """Each thing by the first that says it: pyproject.toml, setup.py, setup.cfg."""
-    told = Told()
+    config = SetuptoolsConfig()
     for read in (_from_setup_cfg(ini), _from_arguments(arguments), _from_pyproject(project.tool("setuptools"))):
-        told.package_dir.update(read.package_dir)
-        told.packages = read.packages if read.packages is not None else told.packages
-        told.modules = read.modules if read.modules is not None else told.modules
-        told.is_certain &= read.is_certain
-    return told
+        config.package_dir.update(read.package_dir)
+        config.packages = read.packages if read.packages is not None else config.packages
+        config.modules = read.modules if read.modules is not None else config.modules
+        config.is_certain &= read.is_certain
+    return config
 
 
-def layout_of(told: Told, project: Project) -> Layout | None:
+def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None:
     """The layout; None if setuptools finds out itself, or nobody can tell, what is installed."""
     layout = Layout()
-    if not told.is_certain or (told.packages is None and told.modules is None):
-        for name, folder in told.package_dir.items():
+    if not config.is_certain or (config.packages is None and config.modules is None):
+        for name, folder in config.package_dir.items():
             if name:
                 place(layout.trees, folder, name.replace(".", "/"))
-        return layout if layout.trees and told.is_certain else None
-    for package in (told.packages or [])[:_MAX_PACKAGES]:
+        return layout if layout.trees and config.is_certain else None
+    for package in (config.packages or [])[:_MAX_PACKAGES]:
         if isinstance(package, Find):
-            layout.finds.append(_where(package, told, project))
+            layout.finds.append(_where(package, config, project))
         else:
-            place(layout.folders, _folder_of(package, told.package_dir), package.replace(".", "/"))
-    for module in (told.modules or [])[:_MAX_PACKAGES]:
+            place(layout.folders, _folder_of(package, config.package_dir), package.replace(".", "/"))
+    for module in (config.modules or [])[:_MAX_PACKAGES]:
         around, _, name = module.rpartition(".")
-        path = f"{join(_folder_of(around, told.package_dir), name)}.py"
+        path = f"{join(_folder_of(around, config.package_dir), name)}.py"
         place(layout.files, path, f"{module.replace('.', '/')}.py")
     return layout
 
 
-def _where(find: Find, told: Told, project: Project) -> Find:
+def _where(find: Find, config: SetuptoolsConfig, project: SourceProject) -> Find:
     """With the folder that has packages: `find_packages()` beside a `package_dir` looks at the wrong one."""
     where = normal_path(find.where) or ""
-    if where not in project.holders and told.root:
-        where = told.root
+    if where not in project.holders and config.root:
+        where = config.root
     return Find(where, find.include, find.exclude, find.namespaces)
 
 
@@ -82,50 +84,52 @@ def _folder_of(package: str, package_dir: Mapping[str, str]) -> str:
     return join(normal_path(package_dir.get("", "")) or "", rest)
 
 
-def _from_arguments(arguments: Mapping[str, Value]) -> Told:
+def _from_arguments(arguments: Mapping[str, Value]) -> SetuptoolsConfig:
     folders = arguments.get("package_dir")
-    told = Told({key: value for key, value in merged(folders).items() if isinstance(value, str)})
+    config = SetuptoolsConfig({key: value for key, value in merged(folders).items() if isinstance(value, str)})
     packages, modules = arguments.get("packages"), arguments.get("py_modules")
     if isinstance(packages, list):
-        told.packages = [item for item in packages if isinstance(item, str | Find)]
-    told.modules = (
+        config.packages = [item for item in packages if isinstance(item, str | Find)]
+    config.modules = (
         list(strings(modules)) if isinstance(modules, list) else [modules] if isinstance(modules, str) else None
     )
     values = [value for each in (packages, modules) for value in (each if isinstance(each, list) else [each])]
-    told.is_certain = not any(isinstance(value, Unknown) for value in values)
-    return told
+    config.is_certain = not any(isinstance(value, Unknown) for value in values)
+    return config
 
 
-def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]]) -> Told:
+def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]]) -> SetuptoolsConfig:
     options, files = ini.get("options", {}), ini.get("files", {})
-    told = Told(mapped(options.get("package_dir", "")))
+    config = SetuptoolsConfig(mapped(options.get("package_dir", "")))
     if packages := options.get("packages", "").strip():
         if packages in ("find:", "find_namespace:"):
             find = ini.get("options.packages.find", {})
             include, exclude = listed(find.get("include", "*")), listed(find.get("exclude", ""))
             spaces = packages == "find_namespace:"
-            told.packages = [Find(find.get("where", "").strip(), tuple(include), tuple(exclude), spaces)]
+            config.packages = [Find(find.get("where", "").strip(), tuple(include), tuple(exclude), spaces)]
         else:
-            told.packages = list(listed(packages))
+            config.packages = list(listed(packages))
     if modules := options.get("py_modules"):
-        told.modules = listed(modules)
+        config.modules = listed(modules)
     if "packages" in files or "modules" in files:
         # pbr takes whole packages.
         root = files.get("packages_root", "").strip()
-        told.packages = [Find(root, (name, f"{name}.*"), (), True) for name in listed(files.get("packages", ""))]
-        told.modules = listed(files.get("modules", ""))
-    return told
+        config.packages = [Find(root, (name, f"{name}.*"), (), True) for name in listed(files.get("packages", ""))]
+        config.modules = listed(files.get("modules", ""))
+    return config
 
 
-def _from_pyproject(options: Mapping[str, Any]) -> Told:
-    told = Told({key: value for key, value in merged(options.get("package-dir")).items() if isinstance(value, str)})
+def _from_pyproject(options: Mapping[str, Any]) -> SetuptoolsConfig:
+    config = SetuptoolsConfig(
+        {key: value for key, value in merged(options.get("package-dir")).items() if isinstance(value, str)}
+    )
     packages, modules = options.get("packages"), options.get("py-modules")
     if isinstance(packages, list):
-        told.packages = list(strings(packages))
+        config.packages = list(strings(packages))
     elif isinstance(packages, dict) and isinstance(find := packages.get("find"), dict):
         include, exclude = strings(find.get("include")) or ("*",), strings(find.get("exclude"))
         is_spaced = find.get("namespaces", True) is not False
-        told.packages = [Find(where, include, exclude, is_spaced) for where in strings(find.get("where")) or ("",)]
+        config.packages = [Find(where, include, exclude, is_spaced) for where in strings(find.get("where")) or ("",)]
     if isinstance(modules, list):
-        told.modules = list(strings(modules))
-    return told
+        config.modules = list(strings(modules))
+    return config

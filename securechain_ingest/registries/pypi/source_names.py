@@ -14,7 +14,7 @@ from securechain_ingest.archives.tars import iterate_tar
 from securechain_ingest.archives.zips import open_zip
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.pypi.backends import Project, layout_by_backend
+from securechain_ingest.registries.pypi.backends import SourceProject, layout_by_backend
 from securechain_ingest.registries.pypi.import_names import (
     EXCLUDED_FOLDERS,
     MAX_PATH_LENGTH,
@@ -26,7 +26,7 @@ from securechain_ingest.registries.pypi.import_names import (
 from securechain_ingest.registries.pypi.ini_files import read_ini
 from securechain_ingest.registries.pypi.layout import Layout, folders_around, is_init, place
 from securechain_ingest.registries.pypi.setup_script import setup_arguments
-from securechain_ingest.registries.pypi.setuptools_layout import layout_of, told_by
+from securechain_ingest.registries.pypi.setuptools_layout import layout_of, setuptools_config
 from securechain_ingest.registries.pypi.toml_files import read_toml
 
 _ROOTS: Final = ("src", "lib", "")
@@ -147,7 +147,7 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
     script = source.texts.get("setup.py", b"")
     extensions = [name.decode().replace(".", "/") + ".py" for name in _EXTENSION.findall(script)]
     paths = [built for path in source.paths if path != "setup.py" and (built := _built_path(source, path)) is not None]
-    project = Project(read_toml(source.texts.get("pyproject.toml", b"")), next(iter(own_names), ""), paths)
+    project = SourceProject(read_toml(source.texts.get("pyproject.toml", b"")), next(iter(own_names), ""), paths)
     tops = _top_level_names(source)
     layout, root = _layout(source, project)
     files = chain(extensions, layout.installed(paths, project.packages)) if layout is not None else ()
@@ -163,13 +163,13 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
         yield from _guessed(paths, extensions, own_names, root)
 
 
-def _layout(source: _Source, project: Project) -> tuple[Layout | None, str | None]:
+def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str | None]:
     """What the configuration says: the layout and, where only that is known, the folder of all packages."""
     layout = layout_by_backend(project)
     if layout is not None:
         return layout, None
     arguments = setup_arguments(source.texts.get("setup.py", b"")) or {}
-    told = told_by(project, arguments, read_ini(source.texts.get("setup.cfg", b"")))
+    told = setuptools_config(project, arguments, read_ini(source.texts.get("setup.cfg", b"")))
     return layout_of(told, project), told.root
 
 

@@ -21,7 +21,7 @@ import orjson
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient, Range
-from securechain_ingest.registries.feed import Changes, ListingPage
+from securechain_ingest.registries.feed import ChangesPage, ListingPage
 from securechain_ingest.registries.rubygems.gem_list import parse_listing, parse_tail
 
 _PARSE_TIMEOUT_S: Final = 120.0
@@ -50,7 +50,7 @@ class RubyGemsFeed:
         for page in await self._pool.run(parse_listing, self._file, self._url, timeout_s=_PARSE_TIMEOUT_S):
             yield page
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """The gems in the list's new lines, in one page; see `Feed.changes`."""
         content = await self._refreshed()
         size = await anyio.to_thread.run_sync(_size_if_prefix, cursor, content)
@@ -58,7 +58,7 @@ class RubyGemsFeed:
             raise CursorLost(f"{self._url} does not begin with what it had at the cursor {cursor[:100]}", url=self._url)
         if size < len(content):
             changes = await self._pool.run(parse_tail, self._file, size, self._url, timeout_s=_PARSE_TIMEOUT_S)
-            yield Changes(changes, await anyio.to_thread.run_sync(_cursor_of, content))
+            yield ChangesPage(changes, await anyio.to_thread.run_sync(_cursor_of, content))
 
     async def _refreshed(self) -> bytes:
         """The whole list of now, which also lies in the file. Jobs may want it at the same time."""

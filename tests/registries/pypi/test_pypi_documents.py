@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from securechain_ingest.errors import Malformed
 from securechain_ingest.model import Package
 from securechain_ingest.registries.pypi.documents import (
-    Project,
+    ProjectDocument,
     parse_project,
     parse_simple,
     parse_version,
@@ -41,7 +41,7 @@ WHEEL = file("some_package-1.0-py3-none-any.whl")
 SDIST = file("some_package-1.0.tar.gz", upload_time_iso_8601="2020-01-02T03:03:00.000000Z")
 
 
-def project(releases: object = None, urls: object = None, **info: Any) -> Project:
+def project(releases: object = None, urls: object = None, **info: Any) -> ProjectDocument:
     document = {
         "info": {"name": "Some_Package", "version": "1.0", "requires_dist": None} | info,
         "releases": {"1.0": [WHEEL, SDIST]} if releases is None else releases,
