@@ -23,7 +23,7 @@ from securechain_ingest.registries.nuget.catalog import (
     parse_index,
     parse_page,
 )
-from securechain_ingest.registries.nuget.listed import Met
+from securechain_ingest.registries.nuget.seen_packages import SeenPackages
 from securechain_ingest.registries.nuget.service_index import default_services, find_services
 
 _JSON: Final = "application/json"
@@ -51,23 +51,23 @@ class NuGetFeed:
         the time of a page; without the file that belongs to it the listing begins again.
         """
         _, index = await self._index()
-        met = await anyio.to_thread.run_sync(Met, self._folder / "listing.db", position)
+        seen = await anyio.to_thread.run_sync(SeenPackages, self._folder / "listing.db", position)
         try:
             entries: list[Listed] = []
-            links = [link for link in reversed(index.pages) if not met.resumed or link.stamp < position]
+            links = [link for link in reversed(index.pages) if not seen.resumed or link.stamp < position]
             async for link, page in self._read(links):
                 # Pages of one time hold parts of one commit: a position cannot lie between them.
                 if entries and link.stamp < position and len(entries) + len(page.events) > PAGE_NAMES:
-                    await anyio.to_thread.run_sync(met.keep, position)
+                    await anyio.to_thread.run_sync(seen.save, position)
                     yield ListingPage(pack(entries), len(entries), position)
                     entries = []
-                entries += await anyio.to_thread.run_sync(met.add, reversed(page.events))
+                entries += await anyio.to_thread.run_sync(seen.add, reversed(page.events))
                 position = link.stamp
             if entries:
-                await anyio.to_thread.run_sync(met.keep, position)
+                await anyio.to_thread.run_sync(seen.save, position)
                 yield ListingPage(pack(entries), len(entries), position)
         finally:
-            met.close()
+            seen.close()
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """The packages of each of the catalog's pages, once each; see `Feed.changes`."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.feed import Listed
 from securechain_ingest.registries.nuget.catalog import Event, normal_stamp, parse_index, parse_page
-from securechain_ingest.registries.nuget.listed import Met
+from securechain_ingest.registries.nuget.seen_packages import SeenPackages
 from tests.registry_server.history import moment
 
 
@@ -97,12 +97,12 @@ def test_whatever_happened_a_package_is_listed_once_if_a_version_is_left(
             left[event.name] = max(left.get(event.name, ""), event.stamp[:19] + "Z")
 
     with TemporaryDirectory() as folder:
-        met = Met(Path(folder) / "met.db", "")
+        seen = SeenPackages(Path(folder) / "seen.db", "")
         found: list[Listed] = []
         pages = [events[start : start + page_items] for start in range(0, len(events), page_items)]
         for page in reversed(pages):
-            found += met.add(reversed(page))
-        met.close()
+            found += seen.add(reversed(page))
+        seen.close()
 
     assert {entry.name: entry.revision for entry in found} == left
     assert len(found) == len(left)

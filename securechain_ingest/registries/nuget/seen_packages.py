@@ -1,4 +1,7 @@
-"""Whom a listing has met on its way back through the catalog; on disk, to outlive a kill and to need no memory."""
+"""The packages that a listing has seen on its way back through the catalog.
+
+They lie in a database on disk, so that they outlive a kill and need no memory.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from securechain_ingest.registries.feed import Listed
 from securechain_ingest.registries.nuget.catalog import Event, to_the_second
 
 
-class Met:
-    """Blocks: to be used in threads, one after the other."""
+class SeenPackages:
+    """Every method blocks, so that it is to be called in a thread; two calls must not overlap."""
 
     def __init__(self, file: Path, position: str) -> None:
-        """Those met by a listing that stood at `position` and used this file; nobody if there is no such thing."""
+        """What a listing that stood at `position` has saved in this file is taken over; otherwise nothing was seen."""
         self._db = sqlite3.connect(file, check_same_thread=False)
         self.resumed = bool(position) and self._stands_at(position)
-        """Whether somebody was met before."""
+        """An earlier listing's packages were taken over."""
         if not self.resumed:
             self._db.close()
             for left in (file, file.with_name(f"{file.name}-journal")):
@@ -28,10 +31,10 @@ class Met:
             )
 
     def add(self, events: Iterable[Event]) -> list[Listed]:
-        """The packages that have a version left and were not met before, from a page's events, newest first.
+        """The result has the packages of a page that have a version left and were not seen before.
 
-        What happened to a version before its deletion counts for nothing, and the deletion itself says nothing of its
-        package.
+        The events of the page come newest first. What happened to a version before its deletion counts for nothing,
+        and the deletion itself says nothing of its package.
         """
         found = []
         for event in events:
@@ -43,13 +46,14 @@ class Met:
                 found.append(Listed(event.name, to_the_second(event.stamp)))
         return found
 
-    def keep(self, position: str) -> None:
-        """All that was met before this position outlives what comes."""
+    def save(self, position: str) -> None:
+        """All that was seen before this position outlives the process from now on."""
         self._db.execute("DELETE FROM place")
         self._db.execute("INSERT INTO place VALUES (?)", (position,))
         self._db.commit()
 
     def close(self) -> None:
+        """What was not saved is lost."""
         self._db.close()
 
     def _stands_at(self, position: str) -> bool:
