@@ -1,4 +1,4 @@
-"""What an ecosystem's feed answers: every name that its registry has, and what has changed there since a cursor.
+"""This module says what an ecosystem's feed answers: every name of its registry, and what has changed since a cursor.
 
 A cursor is a text that only its feed understands. It stands for values seen in the source, never for our clock.
 """
@@ -18,96 +18,100 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.http.client import HttpClient
 
 PAGE_NAMES = 10_000
-"""Names in one page of a listing, at most."""
+"""One page of a listing has at most this many names."""
 
 
 class Listed(NamedTuple):
-    """A package as a listing has it."""
+    """This is a package as a listing has it."""
 
     name: str
-    """As the registry spells it."""
+    """The name is spelled as in the registry."""
     revision: str | None
-    """What `Package.revision` is in this state of the package; None if the listing does not tell.
+    """This equals `Package.revision` in this state of the package; it is None if the listing does not say.
 
     Two revisions are only ever equal or not: a lower number is news, too, for a registry that was restored may have
     given its numbers anew.
     """
     at_least: str | None = None
-    """As in a Change: what the listing has of the package that its own document may lack; None if that cannot be."""
+    """As in a Change, this is what the package's own document may still lack; it is None if that cannot happen."""
 
 
 class Change(NamedTuple):
-    """A package that is said to have changed. It may be named for nothing, and more than once."""
+    """A feed says of this package that it has changed. It may say so for no reason, and more than once."""
 
     name: str
     at_least: str | None
-    """What its document must have reached to show the change (see `Registry.fetch`); None if the feed does not tell."""
+    """The package's document must have reached this to show the change (see `Registry.fetch`); None: the feed does not
+    say."""
     removed: bool
-    """The whole package is said to be gone; only the registry's document can confirm it."""
+    """The feed says that the whole package is gone; only the registry's document can confirm it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
-    """One page of changes, in their order."""
+    """This is one page of changes, in their order."""
 
     changes: tuple[Change, ...]
     cursor: str
-    """To be kept once the changes are queued for good."""
+    """The reader keeps this cursor once the changes are queued for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListingPage:
-    """Some of the names, packed: a listing is kept in Redis, and much of it comes from a parsing process."""
+    """This is a part of the names, packed: a listing is kept in Redis, and much of it comes from a parsing process."""
 
     packed: bytes
     names: int
-    """How many there are in it; at most PAGE_NAMES."""
+    """The page has this many names, at most PAGE_NAMES."""
     position: str
-    """Where the listing goes on after this page; empty if it can only begin again."""
+    """The listing goes on here after this page; it is empty if the listing can only begin again."""
 
 
 def pack(entries: Iterable[Listed]) -> bytes:
-    """The content of a ListingPage."""
+    """The result is the content of a ListingPage."""
     return isal_zlib.compress(orjson.dumps([entry[: 3 if entry.at_least else 2] for entry in entries]), 1)
 
 
 def paged(entries: Iterable[Listed]) -> Iterator[ListingPage]:
-    """The pages of a listing that can only begin again."""
+    """This yields the pages of a listing that can only begin again."""
     left = iter(entries)
     while page := list(islice(left, PAGE_NAMES)):
         yield ListingPage(pack(page), len(page), "")
 
 
 def unpack(packed: bytes) -> list[Listed]:
-    """The entries of a ListingPage."""
+    """The result has the entries of a ListingPage."""
     entries = cast(Sequence[Sequence[str]], orjson.loads(isal_zlib.decompress(packed)))
     return [Listed(*entry) for entry in entries]
 
 
 class Feed(Protocol):
-    """One registry's names and changes. Knows neither queue nor stores; every method raises UpstreamError."""
+    """A feed gives one registry's names and changes. It knows neither queue nor stores; every method raises
+    UpstreamError."""
 
     async def head(self) -> str:
-        """The cursor of now: whatever changes after this call is told by `changes` from it."""
+        """This is the cursor of now: `changes` gives whatever changes after this call if it is asked from there."""
         ...
 
     def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every name, from the beginning ("") or behind the page that had this position. A name may come twice.
+        """This yields every name, from the beginning ("") or after the page that had this position. A name may come
+        twice.
 
-        Bounded in memory, however large the registry. A listing that breaks off raises; it never just ends.
+        It takes a bounded amount of memory, however large the registry is. A listing that breaks off raises; it never
+        just ends.
         """
         ...
 
     def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """What has changed since the cursor, oldest first; nothing if nothing has.
+        """This yields what has changed since the cursor, oldest first, and nothing if nothing has.
 
-        Raises CursorLost if the source was reset, went back, or no longer holds what came after the cursor; or if the
-        cursor is none of its own.
+        It raises CursorLost if the source was reset, went back, or no longer has what came after the cursor; or if the
+        cursor is not one of its own.
         """
         ...
 
 
 class FeedClass(Protocol):
-    """How a feed is made; it keeps what it has to keep on disk in a folder of its own, which may be emptied."""
+    """A feed is made by this call; it keeps its files in a folder of its own, which may be emptied at any time."""
 
     def __call__(self, http: HttpClient, pool: ParserPool, folder: Path) -> Feed: ...

@@ -1,4 +1,5 @@
-"""What an ecosystem answers. Adding one is a folder beside this file and one line in `registries/__init__.py`."""
+"""This module says what an ecosystem answers. A new one is a folder beside this file and one line in
+`registries/__init__.py`."""
 
 from __future__ import annotations
 
@@ -19,52 +20,57 @@ class Unchanged:
 
     ref: PackageRef
     revision: str | None = None
-    """What the listing calls this state by now, where the confirmation tells and it may have moved."""
+    """The listing calls this state so by now; it is None where the confirmation does not say or it cannot have moved.
+    """
 
 
 class Registry(Protocol):
-    """One ecosystem's registry: identities, documents and import names. Knows neither queue nor stores."""
+    """This is one ecosystem's registry: identities, documents and import names. It knows neither queue nor stores."""
 
     @property
     def ecosystem(self) -> Ecosystem: ...
 
     def identify(self, name: str) -> PackageRef:
-        """The identity behind any spelling of a name, without asking the registry. Raises InvalidName."""
+        """This returns the identity behind any spelling of a name, without asking the registry. It raises InvalidName."""
         ...
 
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
-        """Everything about one package, in as few requests as the registry allows.
+        """This reads everything about one package, in as few requests as the registry allows.
 
-        With `known`, the document is asked for conditionally and requirements of versions that the graph has are not
-        asked for again where each costs a request. `at_least` is what the feed said of it (`Change.at_least`). Raises
-        UpstreamError, Stale among them if the document is older than that; ParserLost when parsing killed its process.
+        With `known`, the document is asked for conditionally, and requirements of versions that the graph has are not
+        asked for again where each costs a request. `at_least` is what the feed said of the package (`Change.at_least`).
+        It raises UpstreamError, which is Stale if the document is older than that, and ParserLost when parsing killed
+        its process.
         """
         ...
 
     async def import_names(self, package: Package) -> ImportNames:
-        """What can be imported from the version that a user gets by default.
+        """This reads what can be imported from the version that a user gets by default.
 
-        Raises UpstreamError if the artifact cannot be read now, ArchiveRefused if it never can, ParserLost when parsing
-        it killed its process. A package without artifacts answers with the fallback name.
+        It raises UpstreamError if the artifact cannot be read now, ArchiveRefused if it never can be, and ParserLost
+        when parsing it killed its process. A package without artifacts has the fallback names.
         """
         ...
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """Names, in the registry's spelling, that a person may have meant with one that it lacks.
+        """This looks for names, in the registry's spelling, that a person may have meant with one that the registry
+        lacks.
 
-        At most one further request; none where the registry has no cheap answer. Raises UpstreamError.
+        It costs at most one further request, and finds nothing where the registry has no cheap answer. It raises
+        UpstreamError.
         """
         ...
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The import names of a package whose artifact could not be read."""
+        """A package whose artifact could not be read has these import names."""
         ...
 
 
 class RegistryClass(Protocol):
-    """A class that implements `Registry`: what can be said of the ecosystem without a connection, and the making."""
+    """A class that implements `Registry` can be asked without a connection for what it knows of the ecosystem, and be
+    made."""
 
     @property
     def ecosystem(self) -> Ecosystem: ...
@@ -75,7 +81,8 @@ class RegistryClass(Protocol):
     def identify(self, name: str) -> PackageRef: ...
 
     def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """What one archive on disk gives; synchronous and pure, run inside the guarded pool. Raises ArchiveRefused."""
+        """This reads one archive on disk. It is synchronous, depends on nothing else, and runs in the guarded pool. It
+        raises ArchiveRefused."""
         ...
 
     def __call__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Registry: ...

@@ -1,10 +1,11 @@
-"""What the clients of several registries have in common. Look here before you write something for one ecosystem.
+"""This is the kit for what the clients of several registries do alike. Look here before you write it for one ecosystem.
 
-- `json_documents`, `xml_documents`, `lines`: foreign documents are read safely and typed.
-- `dates`, `digests`, `repository`: single values are brought into the form that the graph has.
-- `import_name_rules`: import names are cleaned and bounded.
-- `semver`, `semver_ranges`: npm and Cargo share the order of versions and the meaning of comparators.
-- `large_files`, `concurrency`: a file is fetched part by part, and several requests of one package at a time.
+The module `client` is what every client inherits; `documents` asks for a package's document and says when it is too
+old; `identity` has the registry's own spelling and the purls of versions; `preferred_version` says which version a user
+gets by default; `intervals` computes with ranges of versions in any order. `json_documents`, `xml_documents` and
+`lines` read foreign documents safely; `dates`, `digests` and `repository` bring single values into the form of the
+graph; `import_name_rules` cleans and bounds import names. `semver` and `semver_ranges` are shared by npm and Cargo.
+`large_files` fetches a file part by part, `concurrency` limits requests that run at the same time.
 
 Nothing here knows a single ecosystem, a queue or a store.
 """

@@ -1,4 +1,5 @@
-"""What the clients of all registries do alike. A client inherits this and adds what only its registry needs."""
+"""This module has what the clients of all registries do alike. A client inherits it and adds what only its registry
+needs."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from securechain_ingest.registries.kit.import_name_rules import clean
 
 
 class RegistryClient(ABC):
-    """Half of a `Registry`: the other half is `ecosystem`, `feed`, `identify`, `fetch` and `archive_names`."""
+    """This is half of a `Registry`; the other half is `ecosystem`, `feed`, `identify`, `fetch` and `archive_names`."""
 
     def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
         self._http = http

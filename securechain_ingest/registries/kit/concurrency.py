@@ -1,4 +1,4 @@
-"""Several requests of one package at a time."""
+"""This module runs several requests of one package at the same time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ Item = TypeVar("Item")
 async def for_each(
     items: Collection[Item], work: Callable[[Item], Awaitable[object]], *, at_once: int, name: str
 ) -> None:
-    """`work` on every item, on `at_once` of them at a time. The first failure ends them all, and is raised alone."""
+    """`work` is done on every item, on `at_once` of them at a time. The first failure ends them all and is raised
+    alone."""
     waiting = iter(items)
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""Release dates as the graph holds them."""
+"""This module brings release dates into the form of the graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 
 
 def utc_seconds(text: object) -> str | None:
-    """A registry's ISO 8601 time as `2021-05-11T14:05:36Z` (a time without a zone is UTC); None for anything else."""
+    """A registry's ISO 8601 time becomes `2021-05-11T14:05:36Z` (a time without a zone is UTC); anything else becomes
+    None."""
     if not isinstance(text, str):
         return None
     try:
@@ -19,7 +20,7 @@ def utc_seconds(text: object) -> str | None:
 
 
 def http_date_seconds(text: str | None) -> str | None:
-    """An HTTP date (RFC 9110, section 5.6.7) in the same form; None for anything else."""
+    """An HTTP date (RFC 9110, section 5.6.7) becomes the same form; anything else becomes None."""
     try:
         moment = parsedate_to_datetime(text or "")
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

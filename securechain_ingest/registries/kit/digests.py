@@ -1,4 +1,4 @@
-"""Digests of archives as registries write them."""
+"""This module reads digests of archives as registries write them."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def sha256(text: object) -> str | None:
-    """The digest in lower-case hexadecimal digits; None for what is none."""
+    """The result has lower-case hexadecimal digits; it is None if the value is not a SHA-256 digest."""
     return text.lower() if isinstance(text, str) and _SHA256.fullmatch(text) else None

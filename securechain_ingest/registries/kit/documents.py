@@ -1,4 +1,4 @@
-"""Documents of registries: how one is asked for, and when it is too old to be believed."""
+"""This module asks for documents of registries, and says when one is too old to be believed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def read_document(
 ) -> T:
     """This gets the document at `url` and returns `parse(body, *args, url)`.
 
-    It raises UpstreamError, which includes what `parse` raises, and ParserLost.
+    It raises UpstreamError, which may come from `parse`, and ParserLost.
     """
     response = await http.get(url, accept=accept, limit_bytes=limit_bytes)
     return await pool.parse_document(parse, response.body, *args, url)
@@ -43,5 +43,6 @@ async def ask_for_package(
 
 
 def stale(url: str, state: str, announced: str) -> Stale:
-    """The error for a document that is older than its feed; `state` says what it has instead (`is of revision 3-a`)."""
+    """This makes the error for a document that is older than its feed; `state` says what it is instead (`is of revision
+    3-a`)."""
     return Stale(f"{url} {state}, and {announced} has been announced", url=url)

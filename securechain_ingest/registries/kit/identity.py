@@ -1,4 +1,4 @@
-"""Who a package is: the registry's own spelling of its name, and the purls of its versions."""
+"""This module says who a package is: the registry's own spelling of its name, and the purls of its versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from securechain_ingest.model import PackageRef
 
 
 def own_spelling(name: object, ref: PackageRef, identify: Callable[[str], PackageRef], url: str) -> PackageRef:
-    """The identity of `ref` with the name as the registry's document at `url` spells it.
+    """The result is the identity of `ref`, with the name as the registry's document at `url` spells it.
 
     Two spellings are one name if the ecosystem's `name_key` of their lower case is equal. It raises Malformed if the
     document is about another package.
@@ -27,5 +27,5 @@ def own_spelling(name: object, ref: PackageRef, identify: Callable[[str], Packag
 
 
 def version_purl(ref: PackageRef, version: str) -> str:
-    """The purl of a version: the package's, `@` and the version, percent-encoded as the purl specification demands."""
+    """A version's purl is the package's, then `@` and the version, percent-encoded as the purl specification demands."""
     return f"{ref.purl}@{quote(version, safe=':')}"

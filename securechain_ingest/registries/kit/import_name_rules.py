@@ -1,4 +1,4 @@
-"""What holds for the import names of every ecosystem."""
+"""This module has the rules for the import names of every ecosystem."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from securechain_ingest.bounds import MAX_IMPORT_NAME_CHARACTERS, MAX_IMPORT_NAM
 from securechain_ingest.model import ImportNames
 
 MAX_NAMES: Final = 5_000
-"""Of one package: far above what people import from, far below what a generated package of icons has."""
+"""One package may have this many: far more than people import from, far less than a generated package of icons has."""
 
 # The clients put names into regular expressions unescaped (contract, section 1.5).
 _CLEAN: Final = re.compile(r"[\w./:@-]+", re.ASCII)
 
 
 def clean(names: Iterable[str]) -> list[str]:
-    """Sorted and unique, without names that hold other characters than ASCII letters, digits and `_ . / : @ -`.
+    """The names are sorted and unique; one with characters other than ASCII letters, digits and `_ . / : @ -` is left
+    out.
 
-    Such a name is left out, not trimmed: what remained would be another name.
+    Such a name is not trimmed, because what remained would be another name.
     """
     return sorted({name for name in names if _CLEAN.fullmatch(name)})
 
 
 def import_names(names: Iterable[str], *, separator: str, limit: int = MAX_NAMES) -> ImportNames:
-    """The clean names, none longer than 255 characters; of more than `limit`, or than 1 MiB together, those nearest to
-    the root (by `separator`). An error says what is left out.
-    """
+    """This cleans the names and leaves out those longer than 255 characters. Of more than `limit` names, or of more
+    than 1 MiB together, it keeps those nearest to the root (by `separator`). An error says what is left out."""
     found = clean(names)
     short = [name for name in found if len(name) <= MAX_IMPORT_NAME_CHARACTERS]
     errors = []

@@ -1,10 +1,11 @@
-"""Intervals of versions: what a range, a comparator or a list of clauses admits, in the order of any ecosystem.
+"""This module computes with intervals of versions in the order of any ecosystem: what a range or a list of clauses
+admits.
 
 An interval lies between two bounds. A bound lies just below a version or just above it. So `>=1` and `<1` begin and end
 at the same bound, `>1` and `<=1` at the next one, and what is left beside an interval has the interval's own bounds.
 
-A bound carries its version's text, which does not count where bounds are compared. Of equal bounds with different texts
-(`1.0` and `1.0.0`) that of the interval which comes first is kept.
+A bound carries its version's text, which does not count where bounds are compared. Where bounds are equal and their
+texts differ (`1.0` and `1.0.0`), the one of the interval that comes first is kept.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ class Interval(Generic[K]):
         return Interval(max(lows, default=None), min(highs, default=None))
 
     def comparators(self, blank: str = "") -> list[str]:
-        """The bounds as `>=1.0` and `<2.0`; there is none for an interval that is not restricted."""
+        """The bounds are written as `>=1.0` and `<2.0`; an interval without bounds gives none."""
         low = [f"{'>' if self.low.is_above else '>='}{blank}{self.low.text}"] if self.low else []
         high = [f"{'<=' if self.high.is_above else '<'}{blank}{self.high.text}"] if self.high else []
         return low + high
 
     def in_brackets(self, comma: str) -> str:
-        """The interval as `[1.0, 2.0)`, with `comma` between the versions; a single version is written as `[1.0]`."""
+        """The interval is written as `[1.0, 2.0)`, with `comma` between the versions, and a single version as `[1.0]`."""
         if self.low is not None and self.is_single:
             return f"[{self.low.text}]"
         low = ("(" if self.low.is_above else "[") + self.low.text if self.low else "("
@@ -72,19 +73,19 @@ class Interval(Generic[K]):
 
 
 def in_order(intervals: Iterable[Interval[K]]) -> list[Interval[K]]:
-    """The intervals that are not empty, sorted by where they begin."""
+    """The result lacks the empty intervals and is sorted by where they begin."""
     found = (interval for interval in intervals if not interval.is_empty)
     return sorted(found, key=lambda interval: (interval.low is not None, interval.low))
 
 
 def intersection(some: Iterable[Interval[K]], others: Sequence[Interval[K]]) -> list[Interval[K]]:
-    """What some interval of each of the two sides holds; no result is empty."""
+    """The result holds what some interval on each of the two sides holds; no interval in it is empty."""
     both = (one & other for one in some for other in others)
     return [interval for interval in both if not interval.is_empty]
 
 
 def union(intervals: Iterable[Interval[K]], *, joins_touching: bool) -> list[Interval[K]]:
-    """What any of the intervals holds, as disjoint intervals in order.
+    """The result holds what any of the intervals holds, as disjoint intervals in order.
 
     Two that only touch (`<1` and `>=1`) become one if `joins_touching` is set, and otherwise stay two.
     """
@@ -99,7 +100,7 @@ def union(intervals: Iterable[Interval[K]], *, joins_touching: bool) -> list[Int
 
 
 def gaps(intervals: Iterable[Interval[K]]) -> list[Interval[K]]:
-    """What none of the intervals holds, as disjoint intervals in order."""
+    """The result holds what none of the intervals holds, as disjoint intervals in order."""
     found: list[Interval[K]] = []
     begin: Bound[K] | None = None
     for interval in union(intervals, joins_touching=True):
@@ -112,7 +113,7 @@ def gaps(intervals: Iterable[Interval[K]]) -> list[Interval[K]]:
 
 
 def _meet(one: Interval[K], later: Interval[K], joins_touching: bool) -> bool:
-    """The second, which does not begin before the first, begins inside it or, if that counts, right at its end."""
+    """The second, which does not begin before the first, begins inside it or, if that counts, exactly at its end."""
     if one.high is None or later.low is None:
         return True
     return later.low <= one.high if joins_touching else later.low < one.high

@@ -1,4 +1,4 @@
-"""JSON documents of registries."""
+"""This module reads JSON documents of registries, and takes typed values out of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import orjson
 from securechain_ingest.errors import Malformed
 
 _FITS_BYTES: Final = 8 * 1024 * 1024
-"""No text of so few bytes is too large for a process, whatever is in it."""
+"""A text of so few bytes is never too large for a process, whatever is in it."""
 
 
 def loads(body: bytes) -> Any:
-    """What a JSON text says. Raises orjson.JSONDecodeError, and MemoryError for one that is too large for this process,
-    which orjson calls an error of the text. It says the same of two hundred brackets that nobody closes.
-    """
+    """This returns what a JSON text says. It raises orjson.JSONDecodeError, and MemoryError for a text that is too
+    large for this process, which orjson calls an error of the text. orjson says the same of two hundred brackets that
+    nobody closes."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""Files of a registry that are too large for one request, fetched part by part."""
+"""This module fetches files that are too large for one request, part by part."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MOST_BYTES: Final = 32 * 1024 * 1024 * 1024
 
 
 async def fetch(http: HttpClient, url: str, file: Path, *, go_on: bool = False) -> None:
-    """The whole file, in parts, or in one request if the server knows no ranges. Raises UpstreamError.
+    """This fetches the whole file, in parts, or in one request if the server ignores ranges. It raises UpstreamError.
 
-    With `go_on` what `file` has is kept: the caller knows that it is the beginning of the same file.
+    With `go_on`, what `file` has is kept: the caller knows that it is the beginning of the same file.
     """
     start = await http.get_range(url, 0, 0)
     if start is None:
@@ -29,10 +29,8 @@ async def fetch(http: HttpClient, url: str, file: Path, *, go_on: bool = False) 
 
 
 async def fetch_range(http: HttpClient, url: str, file: Path, first: int, last: int, size: int) -> None:
-    """The bytes from `first` to `last` (both included) of a file of `size` bytes. Raises UpstreamError.
-
-    Unavailable if the file is replaced by another one meanwhile.
-    """
+    """This fetches the bytes from `first` to `last` (both included) of a file of `size` bytes. It raises UpstreamError,
+    which is Unavailable if another file replaces this one meanwhile."""
     async with await anyio.open_file(file, "wb") as copy:
         await _copy(http, url, copy, first, last, size)
 

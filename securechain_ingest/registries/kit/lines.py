@@ -1,4 +1,4 @@
-"""Documents of lines, rows or entries: one that cannot be read costs itself alone, and is told."""
+"""This module reads documents of lines, rows or entries: one that cannot be read is left out alone, and is reported."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ _NOT_A_LINE: Final = (
 
 
 class Lines:
-    """Reads the lines of one document."""
+    """This reads the lines of one document."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self.left_out = 0
-        """Lines that could not be read so far."""
+        """So many lines could not be read so far."""
 
     def read(self, lines: Iterable[Line], read: Callable[[Line], Read | None]) -> Iterator[Read]:
-        """What `read` makes of each line, where that is something and not None.
+        """This yields what `read` makes of each line, except None.
 
-        A line of which `read` says by an error that it is none is left out; how many there were, and why the first, is
-        told at the end. Raises Malformed then if nothing at all could be read: it is another document.
+        A line for which `read` raises an error of its contents is left out; at the end one report says how many there
+        were and what was wrong with the first. If nothing at all could be read, it is another document and Malformed is
+        raised.
         """
         first = ""
         has_read = False

@@ -1,4 +1,4 @@
-"""Which of its versions a user gets by default: that one's artifact is read for import names and the repository."""
+"""This module says which of its versions a user gets by default. That version's artifact is read for the import names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Preference: TypeAlias = tuple[tuple[bool, ...], K | tuple[()], str]
 
 
 def preference(name: str, version_key: Callable[[str], K], rank: Callable[[K], tuple[bool, ...]]) -> Preference[K]:
-    """A sort key: of all versions of a package the one that a user gets by default has the greatest.
+    """This is a sort key: of all versions of a package the one that a user gets by default has the greatest.
 
     `rank` says, the most important first, what a version has that makes users prefer it (it is offered, it is a
     release). Of versions of one rank the highest counts, then the text. A name that `version_key` refuses by ValueError

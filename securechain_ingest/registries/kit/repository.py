@@ -1,4 +1,4 @@
-"""Where a package's source lies: any spelling of a GitHub, GitLab or Bitbucket address as `https://host/owner/repo`."""
+"""This module brings any spelling of a GitHub, GitLab or Bitbucket address into the form `https://host/owner/repo`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _PAGES: Final = frozenset(
 
 
 def normalise_repository(candidates: Iterable[object]) -> str:
-    """The repository of the first candidate that names one, else NOT_AVAILABLE.
+    """The result is the repository of the first candidate that names one, and otherwise NOT_AVAILABLE.
 
     A candidate is whatever a registry's document holds there: text, an object with a `url`, a list of them, anything.
     Pages below a repository (issues, a branch) name it too; the host's own pages and an owner alone do not.
@@ -70,7 +70,7 @@ def normalise_repository(candidates: Iterable[object]) -> str:
 
 
 def vendor_of(repository_url: str) -> str | None:
-    """The owner segment of a normalised address; None for NOT_AVAILABLE."""
+    """The result is the owner in a normalised address; it is None for NOT_AVAILABLE."""
     return urlsplit(repository_url).path.split("/")[1] if repository_url != NOT_AVAILABLE else None
 
 
@@ -98,7 +98,7 @@ def _repository(text: str) -> str | None:
 
 
 def _nested(segments: list[str]) -> list[str]:
-    """The groups and the repository, without its pages."""
+    """The result has the groups and the repository, without the repository's pages."""
     for position, segment in enumerate(segments):
         if segment.lower().endswith(".git"):
             return segments[: position + 1]

@@ -1,4 +1,5 @@
-"""The order of npm's and Cargo's versions: SemVer 2 precedence, build metadata ignored (semver.org, section 11)."""
+"""This module orders npm's and Cargo's versions by SemVer 2, in which build metadata is ignored (semver.org, section
+11)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from univers.versions import SemverVersion
 VersionKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 _MAX_LENGTH: Final = 1_024
-"""Characters, as of a version of the graph: univers looks at each again and again."""
+"""This is in characters and equals the limit of the graph: univers looks at each character again and again."""
 
 _NUMBER = r"(0|[1-9][0-9]*)"
 _IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
@@ -20,7 +21,7 @@ _STRICT: Final = re.compile(
 
 
 def version_key(name: str) -> VersionKey:
-    """A sortable key. Raises ValueError for a name that the clients of the graph cannot order either.
+    """This returns a sortable key. It raises ValueError for a name that the clients of the graph cannot order either.
 
     Old names that are not strict SemVer (`v1.2`, `1.2.3.4`, `1.2.3beta`) are read as they are there: by univers.
     """
@@ -40,5 +41,5 @@ def is_prerelease(key: VersionKey) -> bool:
 
 
 def _identifier_key(identifier: str) -> tuple[bool, int, str]:
-    """Numbers by value and before words, words by their ASCII text."""
+    """Numbers are sorted by value and come before words; words are sorted by their ASCII text."""
     return (False, int(identifier), "") if identifier.isdigit() else (True, 0, identifier)

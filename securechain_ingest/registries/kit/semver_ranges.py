@@ -1,4 +1,5 @@
-"""The intervals that comparators on SemVer versions admit, and which spellings of them the graph's clients read right.
+"""This module reads comparators on SemVer versions as intervals, and says which spellings the graph's clients read
+right.
 
 npm's and Cargo's comparators mean the same (node-semver's README, "Advanced Range Syntax"; The Cargo Book, "Specifying
 Dependencies"). The clients parse both with univers' npm class, which takes partial versions for whole ones, compares
@@ -16,10 +17,10 @@ from securechain_ingest.registries.kit.intervals import Bound, Interval
 from securechain_ingest.registries.kit.semver import VersionKey, version_key
 
 NOTHING: Final = "<0.0.0-0"
-"""The empty range, as node-semver writes it."""
+"""This is the empty range, as node-semver writes it."""
 
 MAX_RANGE_LENGTH: Final = 4096
-"""Characters; a longer range is not taken apart."""
+"""This is in characters; a longer range is not taken apart."""
 
 # What univers reads as it is meant, and an x-range.
 _IDENTIFIER = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
@@ -36,14 +37,14 @@ EMPTY: Final[SemverInterval] = Interval(_EMPTY_BOUND, _EMPTY_BOUND)
 
 
 def spelled(interval: SemverInterval) -> str:
-    """The interval as a range that clients read right: one version, comparators, or `any`."""
+    """The interval is written as a range that clients read right: one version, comparators, or `any`."""
     if interval.low is not None and interval.is_single:
         return interval.low.text
     return " ".join(interval.comparators()) or ANY
 
 
 def is_readable(operator: str, comparator: str) -> bool:
-    """Whether univers reads this one comparator as it is meant; `operator` is what it begins with."""
+    """univers reads this one comparator as it is meant; `operator` is what the comparator begins with."""
     if operator == "" and _X_RANGE.fullmatch(comparator):
         return True
     if not _ORDERLY.fullmatch(comparator):
@@ -64,13 +65,13 @@ def is_readable(operator: str, comparator: str) -> bool:
 
 
 def are_two_bounds(intervals: Sequence[SemverInterval]) -> bool:
-    """Whether univers keeps these comparators apart: a lower and an upper bound, of different versions."""
+    """univers keeps these comparators apart: they are a lower and an upper bound, of different versions."""
     ends = sorted((one.low is None, one.high is None) for one in intervals)
     return ends == [(False, True), (True, False)] and not (intervals[0] & intervals[1]).is_single
 
 
 def numbers_before_wildcard(parts: Iterable[str | None]) -> list[int]:
-    """The parts of a version in front of the first that is missing or a wildcard."""
+    """The result has the parts of a version that stand before the first which is missing or a wildcard."""
     numbers: list[int] = []
     for part in parts:
         if not part or part in "xX*":
@@ -80,12 +81,12 @@ def numbers_before_wildcard(parts: Iterable[str | None]) -> list[int]:
 
 
 def x_range(numbers: Sequence[int]) -> str | None:
-    """A partial version as an x-range; None for a whole one."""
+    """A partial version is written as an x-range; the result is None for a whole version."""
     return ".".join(map(str, [*numbers, "x"])) if 0 < len(numbers) < 3 else None
 
 
 def comparator(operator: str, numbers: list[int], prerelease: str | None) -> SemverInterval:
-    """What one comparator admits; a partial version has fewer than three numbers and no pre-release."""
+    """The result is what one comparator admits; a partial version has fewer than three numbers and no pre-release."""
     if not numbers:
         return EMPTY if operator in ("<", ">") else EVERYTHING
     is_whole = len(numbers) == 3

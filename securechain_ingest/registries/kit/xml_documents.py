@@ -1,4 +1,4 @@
-"""XML documents of registries and archives: read without document types, entities or network."""
+"""This module reads XML documents without document types, entities or network."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _DOCTYPE: Final = re.compile(
 
 
 def load_xml(body: bytes, url: str) -> etree._Element:
-    """The document's root element.
+    """This returns the document's root element.
 
-    A document type is passed over if it declares nothing itself; what it refers to is never fetched. Raises Malformed
-    for what is no XML, and for a document type that does declare something: entities may hide anything.
+    A document type is passed over if it declares nothing itself; what it refers to is never fetched. Malformed is
+    raised for a text that is not XML, and for a document type that declares something, because entities may hide
+    anything.
     """
     begin, end = _doctype(body)
     if begin != end:
@@ -44,7 +45,8 @@ def load_xml(body: bytes, url: str) -> etree._Element:
 
 
 def _doctype(body: bytes) -> tuple[int, int]:
-    """Where the document type begins and ends; nothing between them if there is none, or one with declarations."""
+    """The result says where the document type begins and ends; both are equal if there is none, or one with
+    declarations."""
     prolog = _PROLOG.match(body)
     begin = prolog.end() if prolog else 0
     doctype = _DOCTYPE.match(body, begin)

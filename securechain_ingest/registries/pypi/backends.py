@@ -1,4 +1,4 @@
-"""What pyproject.toml says about the layout of a source archive, by the backend that builds it.
+"""This module reads from pyproject.toml how the backend that builds a source archive lays out its files.
 
 Formats: the documentation of hatchling ("Build configuration", "Wheel builder"), poetry-core ("packages"), flit_core
 ("Module section"), pdm-backend ("Build configuration"), maturin ("Project layout"), scikit-build-core ("packages")
@@ -19,7 +19,8 @@ _ROOTS: Final = ("", "src", "python", "lib")
 
 
 class SourceProject:
-    """A project's tables, its name as code spells it, and the files in its archive."""
+    """A source project is the tables of pyproject.toml, the project's name as code spells it, and the files of its
+    archive."""
 
     def __init__(self, document: Mapping[str, Any], name: str, paths: Iterable[str]) -> None:
         project = merged(document.get("project"))
@@ -30,14 +31,14 @@ class SourceProject:
         self.paths = frozenset(paths)
         self.folders = frozenset(folder for path in self.paths for folder in folders_around(path))
         self.packages = frozenset(path.rpartition("/")[0] for path in self.paths if is_init(path))
-        """Folders with an `__init__.py`."""
+        """These folders have an `__init__.py`."""
         self.holders = frozenset(around for folder in self.packages for around in folders_around(folder))
-        """Folders with such a folder in them."""
+        """These folders have such a folder in them."""
         self._by_lower = {path.lower(): path for path in sorted((*self.folders, *self.paths), reverse=True)}
 
     @staticmethod
     def table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-        """A table in tables; an empty one if it is not there."""
+        """The result is a table inside of tables; it is empty if the table is not there."""
         for key in keys:
             document = merged(document.get(key))
         return document
@@ -49,12 +50,12 @@ class SourceProject:
         return path in self.paths or path in self.folders
 
     def spelled(self, path: str) -> str:
-        """A folder or file of that name in whatever case, as it is in the archive."""
+        """The result is the folder or file of that name in any case, spelled as in the archive."""
         return path if self.is_there(path) else self._by_lower.get(path.lower(), path)
 
 
 def layout_by_backend(project: SourceProject) -> Layout | None:
-    """The layout; None for a backend that is not known here (setuptools is read elsewhere)."""
+    """The result is None for a backend that is not known here (setuptools is read elsewhere)."""
     backend = SourceProject.table(project.document, "build-system").get("build-backend")
     if isinstance(backend, str):
         for prefix, read in _BACKENDS.items():
@@ -64,7 +65,7 @@ def layout_by_backend(project: SourceProject) -> Layout | None:
 
 
 def _add(layout: Layout, source: str, target: str, project: SourceProject) -> None:
-    """A folder with all in it, or a file."""
+    """This adds a folder with all that is in it, or a file."""
     path = normal_path(source)
     if path is None or normal_path(target) is None:
         return
@@ -72,13 +73,14 @@ def _add(layout: Layout, source: str, target: str, project: SourceProject) -> No
 
 
 def _exclude(layout: Layout, patterns: Iterable[str]) -> None:
-    """Leave out what patterns name; those with wildcards mostly are about files that are no modules."""
+    """This leaves out what patterns name, except patterns with wildcards: most of them are about files that are not
+    modules."""
     paths = (normal_path(pattern.strip("/")) for pattern in patterns if not _GLOB.search(pattern))
     layout.excluded.update(path for path in paths if path)
 
 
 def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterable[str] = _ROOTS) -> bool:
-    """The package or module of a dotted name in the first of the folders that has it."""
+    """This adds the package or module of a dotted name, from the first of the folders that has it."""
     path = name.replace(".", "/")
     for root in roots:
         for candidate in (join(root, path), join(root, f"{path}.py")):
@@ -90,7 +92,7 @@ def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterab
 
 
 def _literal(pattern: str) -> str:
-    """The folder or file that a pattern is about: its parts in front of the first with a wildcard."""
+    """The result is the folder or file that a pattern is about: its parts before the first with a wildcard."""
     parts = pattern.replace("\\", "/").strip("/").split("/")
     count = next((index for index, part in enumerate(parts) if _GLOB.search(part)), len(parts))
     return "/".join(parts[:count])
@@ -123,14 +125,14 @@ def _hatch(project: SourceProject) -> Layout:
 
 
 def _prefixes(sources: object) -> dict[str, str]:
-    """hatchling's `sources`: a list of prefixes to take away, or a table of new ones."""
+    """hatchling's `sources` are a list of prefixes that are taken away, or a table of new ones."""
     table = dict.fromkeys(strings(sources), "") if isinstance(sources, list) else merged(sources)
     read = {normal_path(prefix.strip("/")): target for prefix, target in table.items()}
     return {prefix: target.strip("/") for prefix, target in read.items() if prefix and isinstance(target, str)}
 
 
 def _rewritten(path: str, prefixes: Mapping[str, str]) -> str:
-    """Where a path is put by the longest of the prefixes that it has."""
+    """The path is moved by the longest of the prefixes that it has."""
     path = normal_path(path.strip("/")) or ""
     for prefix in (path, *reversed([*folders_around(path)])):
         if prefix in prefixes:
@@ -235,4 +237,4 @@ _BACKENDS: Final[Mapping[str, Callable[[SourceProject], Layout]]] = {
     "uv_build": _uv,
     "uv": _uv,
 }
-"""By the beginning of the backend's name."""
+"""A backend is found by the beginning of its name."""

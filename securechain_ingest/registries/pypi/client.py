@@ -1,8 +1,9 @@
-"""The PyPI registry: in all at most as many requests as a package has versions, and three (registries.md, section 2).
+"""This is the client of the PyPI registry. A package costs at most as many requests as it has versions, and three more.
 
-One for the project, which tells everything but what older versions require. If that is wanted: one for the list of its
-files, and one for each such version, either the core metadata of its wheel or, where that is not offered, the version's
-own document. One or two for the import names. (Only a wheel's metadata that is announced and missing costs one more.)
+The first request gets the project's document, which says everything except what older versions require. If that is
+wanted, one request gets the list of the project's files, and one more for each such version gets either the core
+metadata of its wheel or, where that is not offered, the version's own document. The import names take one or two. (Only
+core metadata that is announced and missing costs one more.) See registries.md, section 2.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ logger = structlog.get_logger(__name__)
 _JSON: Final = "application/json"
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
 _MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
-"""Of a wheel's metadata, most of which is its description."""
+"""This is in bytes and bounds a wheel's core metadata, most of which is its description."""
 _AT_ONCE: Final = 8
-"""Versions of one package that are asked about at the same time: enough to hide a response's latency, few enough not to
-fill the connection pool's queue, which costs time for each that waits."""
+"""So many versions of one package are asked for at the same time: enough to hide the latency, few enough not to fill
+the connection pool's queue, which costs time for each request that waits."""
 
 
 class PyPI(RegistryClient):
@@ -65,9 +66,10 @@ class PyPI(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
-        """All versions with their requirements; see `Registry.fetch`.
+        """This reads all versions with their requirements; see `Registry.fetch`.
 
-        Of a version without files, one that `known` has, or one whose metadata is malformed they are None.
+        The requirements are None for a version without files, for one that `known` has, and for one whose metadata is
+        malformed.
         """
         url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/json")
         try:
@@ -102,7 +104,7 @@ class PyPI(RegistryClient):
         return assemble(project, releases, requirements, response.validator)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """From the wheel or, if there is none that can be read, the source."""
+        """The names come from the wheel or, if no wheel can be read, from the source archive."""
         fallback = self.fallback_names(package.ref)
         problems: list[UpstreamError | ArchiveRefused] = []
         for artifact in package.artifacts:
@@ -117,12 +119,12 @@ class PyPI(RegistryClient):
         raise problems[0]
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The normalised name as most packages spell it in code: `my_package` for My-Package."""
+        """This is the normalised name as most packages spell it in code: `my_package` for My-Package."""
         return _fallback(ref.registry_name)
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """The names in a wheel or source archive on disk. Raises ArchiveRefused."""
+        """This reads the names in a wheel or source archive on disk. It raises ArchiveRefused."""
         # Names have no hyphens in a wheel's filename, versions none in an sdist's.
         fallback = _fallback(filename.partition("-")[0] if is_wheel(filename) else filename.rpartition("-")[0])
         with Path(path).open("rb") as file:
@@ -144,7 +146,8 @@ class PyPI(RegistryClient):
         )
 
     async def _refuse_withheld(self, ref: PackageRef, missing: NotFound) -> None:
-        """Raises Withheld if the other interface has a project whose document is missing; UpstreamError."""
+        """This raises Withheld if the other interface still has the project whose document is missing. It raises
+        UpstreamError."""
         try:
             page = await self._simple_page(ref)
         except NotFound:
@@ -160,7 +163,8 @@ class PyPI(RegistryClient):
         return await read_document(self._http, self._pool, url, parse_simple, ref, accept=_SIMPLE_JSON)
 
     async def _page_if_there(self, ref: PackageRef) -> SimplePage:
-        """Without it each version is asked for by its own document, so its lack is no failure."""
+        """Without this page each version is asked for by its own document, so it is not a failure if the page is
+        missing."""
         try:
             return await self._simple_page(ref)
         except UpstreamError as error:
@@ -172,7 +176,7 @@ class PyPI(RegistryClient):
     async def _declared(
         self, ref: PackageRef, wanted: Mapping[str, tuple[File, ...]], page: SimplePage
     ) -> dict[str, DeclaredRequirements | None]:
-        """What each version requires; the first failure that another try can mend ends them all."""
+        """This reads what each version requires; the first failure that another try can mend ends them all."""
         offered = {file.filename for file in page.files if file.has_metadata}
         declared: dict[str, DeclaredRequirements | None] = {}
 
@@ -184,7 +188,7 @@ class PyPI(RegistryClient):
         return declared
 
     async def _declared_by(self, ref: PackageRef, version: str, wheel: File | None) -> DeclaredRequirements | None:
-        """From the wheel's metadata, else from the version's document; None if neither can be read."""
+        """The wheel's metadata is read, or else the version's document; the result is None if neither can be read."""
         try:
             if wheel is not None:
                 url = f"{wheel.url}.metadata"
@@ -208,7 +212,7 @@ def _fallback(name: str) -> tuple[str, ...]:
 
 
 def _report_unreadable(ref: PackageRef, declared: Mapping[str, DeclaredRequirements | None]) -> None:
-    """Old versions repeat the same lines, so that each is told once."""
+    """Old versions repeat the same lines, so that each line is reported once."""
     lines = {line for found in declared.values() if found is not None for line in found.unreadable}
     if lines:
         logger.warning("requirements_unreadable", package=ref.purl, count=len(lines), first=min(lines))

@@ -1,4 +1,4 @@
-"""PEP 440 version specifiers as the clients of the graph read them (contract, section 2).
+"""This module writes PEP 440 version specifiers as the clients of the graph read them (contract, section 2).
 
 The clients parse with univers, which knows neither `~=`, `===` nor `.*`, reads a list of clauses as neighbouring bounds
 on a line, and gives wrong answers for such a list with redundant ones (`>=1.0, >=1.2`). So clauses are intersected as
@@ -19,10 +19,11 @@ from securechain_ingest.model import ANY
 from securechain_ingest.registries.kit.intervals import Bound, Interval, gaps, intersection
 
 MAX_CLAUSES: Final = 64
-"""More than any real requirement has; beyond, the cost of intersecting them would be its author's to choose."""
+"""Real requirements have fewer clauses; beyond this the author of a package would choose what intersecting them costs.
+"""
 
 _LOWEST: Final = ">=0.dev0"
-"""True of every version: the clients take several exclusions without a bound for nothing at all."""
+"""This clause is true of every version: the clients read several exclusions without a bound as nothing at all."""
 
 
 _Interval: TypeAlias = Interval[Version]
@@ -31,10 +32,11 @@ _EVERYTHING: Final[_Interval] = Interval()
 
 
 def constraints(declared: tuple[str, ...]) -> str:
-    """The conjunction of valid clauses such as `>=1.0`; `any` for none. An impossible one is written as declared.
+    """This joins valid clauses such as `>=1.0` that must all hold; without a clause it is `any`. Clauses that
+    contradict each other are written as they were declared.
 
-    Two things get lost with the clients' syntax: that `<2.0` and `~=1.4` do not mean 2.0's own pre-releases, and
-    `===` on what is no version, which is left out.
+    Two things get lost in the clients' syntax: that `<2.0` and `~=1.4` do not admit 2.0's own pre-releases, and `===`
+    with a text that is not a version, which is left out.
     """
     return _constraints(declared) if len(declared) <= MAX_CLAUSES else ANY
 
@@ -81,7 +83,8 @@ def _is_exact(specifier: Specifier) -> bool:
 
 
 def _intervals(specifier: Specifier) -> list[_Interval]:
-    """The versions that a specifier allows; for one that only excludes a single version, all of them."""
+    """These are the versions that a specifier allows; a specifier that only excludes a single version allows all of
+    them here."""
     operator, text = specifier.operator, specifier.version
     if text.endswith(".*"):
         start = text.removesuffix(".*")
@@ -107,7 +110,7 @@ def _intervals(specifier: Specifier) -> list[_Interval]:
 
 
 def _successor(epoch: int, release: tuple[int, ...]) -> str:
-    """The first release that does not begin with `release`: 1.5 after 1.4."""
+    """This is the first release that does not begin with `release`: 1.5 comes after 1.4."""
     text = ".".join(map(str, (*release[:-1], release[-1] + 1)))
     return f"{epoch}!{text}" if epoch else text
 
@@ -121,7 +124,7 @@ def _above(text: str) -> Bound[Version]:
 
 
 def _clauses(intervals: Iterable[_Interval]) -> dict[str, str]:
-    """The clauses that spell intervals out, each with the bound that it is about."""
+    """The intervals are spelled out as clauses, each with the bound that it is about."""
     clauses: dict[str, str] = {}
     for interval in intervals:
         bounds = interval.comparators()

@@ -1,4 +1,5 @@
-"""The core metadata file of a distribution (METADATA, PKG-INFO), as `packaging` reads it: registries.md, section 2."""
+"""This module reads a distribution's core metadata file (METADATA, PKG-INFO) by `packaging` (registries.md, section
+2)."""
 
 from __future__ import annotations
 
@@ -11,18 +12,19 @@ from packaging.metadata import parse_email
 
 @dataclass(frozen=True, slots=True)
 class CoreMetadata:
-    """The fields that we use, each value on one line."""
+    """These are the fields that we use; each value is on one line."""
 
     requires_dist: tuple[str, ...]
     import_names: tuple[str, ...] | None
-    """None without the field; empty if it declares that there are none."""
+    """It is None without the field, and empty if the field declares that there are none."""
     import_namespaces: tuple[str, ...]
 
 
 def read_core_metadata(body: bytes) -> CoreMetadata:
-    """The fields of a file. Bytes that are not UTF-8 are read as Latin-1.
+    """This reads the fields of a file. Bytes that are not UTF-8 are read as Latin-1.
 
-    Raises ValueError if it is no core metadata: a field that every version of the format demands is missing.
+    It raises ValueError for a file that is not core metadata: a field that every version of the format demands is
+    missing.
     """
     try:
         fields, others = parse_email(body.removeprefix(BOM_UTF8))

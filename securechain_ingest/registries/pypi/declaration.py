@@ -1,4 +1,4 @@
-"""What PyPI declares about itself; see `Declaration`."""
+"""This module is what PyPI declares about itself; see `Declaration`."""
 
 from __future__ import annotations
 

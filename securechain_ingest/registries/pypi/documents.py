@@ -1,7 +1,7 @@
-"""PyPI's JSON documents as data. Formats: PyPI's "JSON API" and "Index API" pages, PEP 691, 700 and 714.
+"""This module reads PyPI's JSON documents (PyPI's "JSON API" and "Index API" pages, PEP 691, 700 and 714).
 
-Sixteen years of layouts and uploading tools have left every field in every shape, so each is taken for what it is and a
-wrong one counts as missing.
+Sixteen years of layouts and uploading tools have left every field in every shape. So each value is checked, and one of
+a wrong type counts as missing.
 """
 
 from __future__ import annotations
@@ -30,51 +30,51 @@ _MONEY_LABELS: Final = frozenset({"funding", "fund", "sponsor", "sponsors", "don
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a release."""
+    """This is a file of a release."""
 
     filename: str
     url: str
     size: int | None
-    """Bytes."""
+    """The size is in bytes."""
     uploaded: str | None
-    """UTC, to the second."""
+    """The time is in UTC, to the second."""
     yanked: bool
     requires_python: str | None
-    """As declared; None: any."""
+    """The text is as declared; None means any Python."""
     has_metadata: bool
-    """Whether the registry serves its core metadata beside it; only the simple interface tells."""
+    """The registry serves the file's core metadata beside it; only the simple interface says so."""
     digest: str | None = None
-    """The SHA-256."""
+    """This is the SHA-256 of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectDocument:
-    """What the project's own document says."""
+    """This is what the project's own document says."""
 
     ref: PackageRef
     releases: Mapping[str, tuple[File, ...]] | None
-    """None if this document does not list them (any more)."""
+    """It is None if this document does not list the releases (any more)."""
     latest: str | None
-    """The version that the rest is about."""
+    """The rest of the document is about this version."""
     requires: DeclaredRequirements | None
-    """Of `latest`; None: unknown."""
+    """These are the requirements of `latest`; None means that they are unknown."""
     repository_url: str
     serial: int | None
-    """Of the project's last event; None if the document does not tell."""
+    """This is the serial of the project's last event; it is None if the document does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimplePage:
-    """The stable list of all files."""
+    """This is the stable list of all files."""
 
     versions: tuple[str, ...]
     files: tuple[File, ...]
     status: str = "active"
-    """`quarantined`: nothing is handed out at the moment (PEP 792)."""
+    """If it is `quarantined`, PyPI hands nothing out at the moment (PEP 792)."""
 
 
 def parse_project(body: bytes, ref: PackageRef, url: str) -> ProjectDocument:
-    """`/pypi/N/json`. Raises Malformed for what is no such document or another project's."""
+    """This reads `/pypi/N/json`. It raises Malformed if it is not such a document, or another project's."""
     document = load_object(body, url)
     info, releases = document.get("info"), document.get("releases")
     if not isinstance(info, dict) and not isinstance(releases, dict):
@@ -96,7 +96,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> ProjectDocument:
 
 
 def parse_version(body: bytes, ref: PackageRef, url: str) -> DeclaredRequirements | None:
-    """The requirements in `/pypi/N/V/json`; None if it does not tell. Raises Malformed."""
+    """This reads the requirements in `/pypi/N/V/json`; the result is None if it does not say. It raises Malformed."""
     document = load_object(body, url)
     info = document.get("info")
     if not isinstance(info, dict):
@@ -105,7 +105,7 @@ def parse_version(body: bytes, ref: PackageRef, url: str) -> DeclaredRequirement
 
 
 def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
-    """`/simple/N/` in its JSON form. Raises Malformed."""
+    """This reads `/simple/N/` in its JSON form. It raises Malformed."""
     document = load_object(body, url)
     if not isinstance(document.get("files"), list):
         raise Malformed(f"the registry's list of the files of {ref.registry_name} is none", url=url)
@@ -117,7 +117,7 @@ def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
 
 
 def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
-    """The page's files by the version in their names; before PEP 700 a page does not list its versions."""
+    """The page's files are grouped by the version in their names; before PEP 700 a page does not list its versions."""
     spellings = {comparable(version): version for version in page.versions}
     named = set(page.versions)
     releases: dict[str, list[File]] = {version: [] for version in page.versions}
@@ -130,7 +130,8 @@ def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
 
 
 def _requires(info: Mapping[str, Any], files: object, ref: PackageRef) -> DeclaredRequirements | None:
-    """`requires_dist`. Null stands for none, but where there are only sdists also for what PyPI could not read."""
+    """This reads `requires_dist`. Null means none; where there are only sdists it also stands for what PyPI could not
+    read."""
     lines = info.get("requires_dist")
     if isinstance(lines, list):
         return read_requirements(lines, ref)
@@ -139,7 +140,7 @@ def _requires(info: Mapping[str, Any], files: object, ref: PackageRef) -> Declar
 
 
 def _files(entries: object, base: str) -> tuple[File, ...]:
-    """Entries of either interface: `upload_time_iso_8601` here is `upload-time` there."""
+    """The entries are those of either interface: `upload_time_iso_8601` in one is `upload-time` in the other."""
     return tuple(
         file for entry in as_list(entries) if isinstance(entry, dict) and (file := _file(entry, base)) is not None
     )
@@ -170,7 +171,7 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
 
 
 def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
-    """Addresses, most telling first: labelled as the source, the home page, any other."""
+    """The most telling addresses come first: those labelled as the source, then the home page, then any other."""
     links = {re.sub(r"[^a-z]", "", label.lower()): link for label, link in as_table(info.get("project_urls")).items()}
     ordered = [links.get(label) for label in (*_SOURCE_LABELS, *_HOME_LABELS)]
     ordered.append(info.get("home_page"))

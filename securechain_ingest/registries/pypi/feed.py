@@ -1,4 +1,4 @@
-"""PyPI's list of all projects with their serials, which is names and changes in one (registries.md, section 2).
+"""PyPI's list of all projects with their serials has both the names and the changes (registries.md, section 2).
 
 Every event gives its project the next serial of one journal. So a project has changed exactly if its serial is above
 the one up to which all is known, however long nobody has looked. What is gone is no longer in the list, which only a
@@ -26,21 +26,21 @@ _PARSE_TIMEOUT_S: Final = 120.0
 
 
 class PyPIFeed:
-    """Implements `Feed`; a cursor is the list's serial, and its ETag if all of it has been told."""
+    """This implements `Feed`; a cursor is the list's serial, and its ETag if all of the list has been given."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
-        """Nothing has to be kept in the folder."""
+        """This feed keeps nothing in the folder."""
         self._http = http
         self._pool = pool
         self._url = http.url("pypi", "simple/")
 
     async def head(self) -> str:
-        """The list's serial."""
+        """The cursor has the list's serial."""
         response = await self._list()
         return _cursor(await self._pool.parse_document(parse_serial, response.body, self._url), response.validator)
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every project with its serial, in one request; always from the beginning."""
+        """This yields every project with its serial, in one request; it always begins from the beginning."""
         response = await self._list()
         for page in await self._pool.parse_document(
             parse_listing, response.body, self._url, timeout_s=_PARSE_TIMEOUT_S
@@ -48,7 +48,7 @@ class PyPIFeed:
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """The projects with higher serials, in their order; see `Feed.changes`."""
+        """This yields the projects with higher serials, in their order; see `Feed.changes`."""
         since, validator = _read_cursor(cursor)
         if since is None:
             raise CursorLost(f"{cursor[:100]!r} is no cursor of {self._url}", url=self._url)
@@ -71,18 +71,19 @@ class PyPIFeed:
 
 
 def parse_serial(body: bytes, url: str) -> int:
-    """The serial of the whole list. Raises Malformed."""
+    """This is the serial of the whole list. Malformed is raised for a document that is not such a list."""
     return _serial(_document(body, url), url)
 
 
 def parse_listing(body: bytes, url: str) -> list[ListingPage]:
-    """All projects with their serials, in pages. Raises Malformed."""
+    """The result has all projects with their serials, in pages. Malformed is raised for a document that is not such a
+    list."""
     entries = (Listed(name, str(serial)) for name, serial in _projects(_document(body, url), url))
     return list(paged(entries))
 
 
 def parse_changes(body: bytes, since: int, url: str) -> tuple[int, list[tuple[str, int]]]:
-    """The list's serial, and the projects above `since` with theirs, ascending. Raises Malformed."""
+    """The result has the list's serial, and the projects above `since` with theirs, ascending. It raises Malformed."""
     document = _document(body, url)
     serial = _serial(document, url)
     # Above the list's own serial a project cannot be: such a one is told when the list has come that far.
@@ -106,12 +107,12 @@ def _serial(document: dict[str, Any], url: str) -> int:
 
 
 def _projects(document: dict[str, Any], url: str) -> Iterator[tuple[str, int]]:
-    """Name and serial of each; what cannot be read is told and left out."""
+    """This yields the name and serial of each project; an entry that cannot be read is reported and left out."""
     return Lines(url).read(document["projects"], _project)
 
 
 def _project(project: Any) -> tuple[str, int]:
-    """Raises ValueError, TypeError, KeyError."""
+    """This raises ValueError, TypeError or KeyError for an entry that is not a project."""
     name, serial = project["name"], project["_last-serial"]
     if type(name) is not str or type(serial) is not int:
         raise ValueError("its name is no text or its serial no number")
@@ -123,7 +124,7 @@ def _cursor(serial: int, validator: str | None) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[int | None, str | None]:
-    """Serial and ETag; no serial if it is none of ours."""
+    """The result has the serial and the ETag; the serial is None if the text is not a cursor of this feed."""
     try:
         match orjson.loads(cursor):
             case [int(serial), str(validator) | (None as validator)] if serial >= 0:

@@ -1,4 +1,4 @@
-"""What the names of distribution files tell (PyPA's specifications of binary and source distribution formats)."""
+"""This module reads the names of distribution files (PyPA's specifications of binary and source distribution formats)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from packaging.version import Version
 SDIST_SUFFIXES: Final = (".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 
 _MAX_LENGTH: Final = 1_000
-"""Characters, more than a file system takes."""
+"""This is in characters, and more than a file system allows."""
 
 
 def is_wheel(filename: str) -> bool:
@@ -22,9 +22,9 @@ def is_sdist(filename: str) -> bool:
 
 
 def version_in(filename: str, versions: Collection[str]) -> str | None:
-    """The version that a wheel or a source archive is of; None for other files, of which nothing is read.
+    """The result is the version of a wheel or a source archive; it is None for other files, which are not read.
 
-    One from before PEP 440 may hold hyphens itself, so that it has to be one of `versions`.
+    A version from before PEP 440 may have hyphens itself, so that it has to be one of `versions`.
     """
     if len(filename) > _MAX_LENGTH:
         return None
@@ -41,7 +41,7 @@ def version_in(filename: str, versions: Collection[str]) -> str | None:
 
 
 def comparable(version: str) -> Version | str:
-    """Equal for spellings of one version; a name from before PEP 440 as it is."""
+    """The results are equal for the spellings of one version; a name from before PEP 440 is returned as it is."""
     try:
         return Version(version)
     except ValueError:

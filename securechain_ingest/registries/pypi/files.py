@@ -1,4 +1,4 @@
-"""Which files of a release are read: for requirements a wheel, for import names a wheel, then the source."""
+"""This module chooses files of a release: a wheel for requirements; a wheel and then the source for import names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNKNOWN_SIZE: Final = 1 << 62
 
 
 def can_be_taken(file: File) -> bool:
-    """Whether pip takes a file where requirements are read for (see `ENVIRONMENT`), whatever its platform."""
+    """pip takes the file where requirements are read for (see `ENVIRONMENT`), whatever the file's platform."""
     if file.yanked or not (is_wheel(file.filename) or is_sdist(file.filename)):
         return False
     try:
@@ -27,12 +27,12 @@ def can_be_taken(file: File) -> bool:
 
 
 def best_wheel(files: Iterable[File]) -> File | None:
-    """The wheel that a user of CPython 3 on Linux would get, as far as its tags tell."""
+    """A user of CPython 3 on Linux would get this wheel, as far as the tags of wheels say."""
     return min((file for file in files if is_wheel(file.filename)), key=_rank_of_wheel, default=None)
 
 
 def artifacts(version: str, files: Iterable[File]) -> tuple[Artifact, ...]:
-    """The best wheel and the best source archive, in this order."""
+    """The result has the best wheel and the best source archive, in this order."""
     files = [file for file in files if file.url.startswith(("https://", "http://"))]
     sdist = min((file for file in files if is_sdist(file.filename)), key=_rank_of_sdist, default=None)
     return tuple(

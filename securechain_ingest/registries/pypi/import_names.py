@@ -1,4 +1,4 @@
-"""What can be imported from a distribution: its packages and modules by their dotted names.
+"""This module reads what can be imported from a distribution: its packages and modules by their dotted names.
 
 - Every file that Python imports counts: `.py`, byte code without source, native modules; a folder with one inside is a
   package, with `__init__.py` or (PEP 420) without. Stubs (`.pyi`) alone cannot be imported.
@@ -29,13 +29,13 @@ from securechain_ingest.registries.pypi.core_metadata import read_core_metadata
 from securechain_ingest.registries.pypi.layout import folders_around, normal_path
 
 MAX_PATH_LENGTH: Final = 1_000
-"""Characters of a member's path; what lies deeper has no name that anybody writes."""
+"""This is in characters of a member's path; nobody writes the name of a module that lies deeper."""
 _LONG_NAME: Final = 255
-"""Characters; the packages around a module of a longer one are not spelled out."""
+"""This is in characters; the packages around a module with a longer name are not spelled out."""
 _FAR_MORE: Final = 20 * MAX_NAMES
-"""Names of which those nearest to the root are kept."""
+"""So many names are collected, of which those nearest to the root are kept."""
 _MAX_PATH_FILES: Final = 4
-"""Of the `.pth` files of one wheel so many are read; each may take a request."""
+"""So many `.pth` files of one wheel are read; each may take a request."""
 _MAX_PATH_FILE_BYTES: Final = 16 * 1024
 EXCLUDED_FOLDERS: Final = frozenset({"test", "tests", "docs", "example", "examples", "__pycache__"})
 
@@ -52,7 +52,8 @@ _METADATA_SHARE: Final = 64
 
 
 def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
-    """The names in a wheel, from its directory; `fallback` if there are none. Raises ArchiveRefused, MissingBytes."""
+    """This reads the names from a wheel's directory; without any they are `fallback`. It raises ArchiveRefused,
+    MissingBytes."""
     listing = open_zip(file, limits)
     declared = _declared_in(listing, file.seek(0, io.SEEK_END))
     listed = listing.names()
@@ -66,14 +67,14 @@ def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...])
 
 
 def _installed_path(name: str) -> str:
-    """Where a member of a wheel is installed; some are packed below folders of their own."""
+    """A member of a wheel is installed here; some members are packed below folders of their own."""
     folder, _, rest = name.partition("/")
     scheme, _, path = rest.partition("/")
     return path if path and folder.endswith(".data") and scheme in ("purelib", "platlib") else name
 
 
 def _added_folders(listing: ZipListing, names: list[str]) -> frozenset[str]:
-    """The folders, in lower case, that path files add to those that modules are imported from (Python's `site`)."""
+    """Path files add these folders, in lower case, to those that modules are imported from (Python's `site`)."""
     sizes = {member.name: member.size for member in listing.members()}
     folders = set()
     for name in names[:_MAX_PATH_FILES]:
@@ -91,29 +92,30 @@ def _added_folders(listing: ZipListing, names: list[str]) -> frozenset[str]:
 
 
 def _below_added(path: str, added: frozenset[str]) -> Iterator[str]:
-    """The path below the innermost of the added folders that it lies in."""
+    """This yields the path below the innermost of the added folders that it lies in."""
     around = [folder for folder in folders_around(path) if folder.lower() in added]
     return (path[len(folder) + 1 :] for folder in around[-1:])
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredNames:
-    """The names that an author declared. One of `public` or `private` stands for all below it, too."""
+    """An author declared these names. A name in `public` or `private` stands for all below it, too."""
 
     public: frozenset[str]
     private: frozenset[str]
     namespaces: frozenset[str]
 
     def covers(self, name: str) -> bool:
-        """Whether a name is public: the nearest declared one around it decides."""
+        """A name is public if the nearest declared name around it is."""
         nearest = next((each for each in _with_parents(name) if each in self.public or each in self.private), None)
         return nearest in self.public
 
 
 def declared_names(metadata: bytes) -> DeclaredNames | None:
-    """What a core metadata file declares; None without a declaration. An empty Import-Name declares none public.
+    """The result is what a core metadata file declares, and None without a declaration. An empty Import-Name declares
+    that no name is public.
 
-    Format: PyPA's core metadata specification, "Import-Name" and "Import-Namespace".
+    The format is in PyPA's core metadata specification, "Import-Name" and "Import-Namespace".
     """
     try:
         found = read_core_metadata(metadata)
@@ -134,7 +136,7 @@ def declared_names(metadata: bytes) -> DeclaredNames | None:
 
 
 def module_of(path: str) -> str | None:
-    """The dotted name under which a file is imported; None if it cannot be."""
+    """A file is imported by this dotted name; it is None if the file cannot be imported."""
     *folders, filename = path.split("/")
     match = _PYTHON_FILE.fullmatch(filename) or _NATIVE_FILE.fullmatch(filename)
     if match is None or not EXCLUDED_FOLDERS.isdisjoint(map(str.lower, folders)):
@@ -149,9 +151,9 @@ def is_importable(name: str) -> bool:
 
 
 def names_of(modules: Iterable[str], declared: DeclaredNames | None, *, left_out: int = 0) -> ImportNames:
-    """The modules and the packages around them; if the author declared names, those and what they cover.
+    """The names are the modules and the packages around them; if the author declared names, those and what they cover.
 
-    `left_out` are the members whose paths were too long to be looked at, which the error tells.
+    `left_out` members had paths that were too long to be looked at, which the error says.
     """
     found: set[str] = set()
     for module in sorted(modules, key=lambda name: name.count(".")):
@@ -176,7 +178,8 @@ def _with_parents(module: str) -> Iterator[str]:
 
 
 def _declared_in(listing: ZipListing, size: int) -> DeclaredNames | None:
-    """What the wheel's metadata declares; None too if that is not among the fetched bytes and costs too much."""
+    """The wheel's metadata declares this; it is None, too, if the metadata is not among the fetched bytes and costs too
+    much."""
     metadata = next((name for name in listing.names() if _METADATA.fullmatch(name)), None)
     if metadata is None:
         return None

@@ -1,15 +1,16 @@
-"""Files like setup.cfg: sections of keys, whose values may go on in indented lines."""
+"""Files like setup.cfg have sections of keys, whose values may go on in indented lines."""
 
 from __future__ import annotations
 
 from typing import Final
 
 MAX_BYTES: Final = 256 * 1024
-"""Beyond, a file is taken for empty."""
+"""This is in bytes; a larger file is read as an empty one."""
 
 
 def read_ini(body: bytes) -> dict[str, dict[str, str]]:
-    """The values by section and key, in lower case with underscores, as setuptools compares them; lines kept apart."""
+    """The values are found by section and key, in lower case with underscores, as setuptools compares them; the lines
+    of a value stay apart."""
     sections: dict[str, dict[str, list[str]]] = {}
     section: dict[str, list[str]] = {}
     value: list[str] = []
@@ -31,12 +32,12 @@ def read_ini(body: bytes) -> dict[str, dict[str, str]]:
 
 
 def listed(value: str) -> list[str]:
-    """A list of setup.cfg: lines, or else items between commas."""
+    """A list in setup.cfg has an item on each line, or else items between commas."""
     parts = value.splitlines() if "\n" in value else value.split(",")
     return [part.strip() for part in parts if part.strip()]
 
 
 def mapped(value: str) -> dict[str, str]:
-    """A dictionary of setup.cfg: `key = value` a line or between commas."""
+    """A dictionary in setup.cfg has `key = value` on each line or between commas."""
     pairs = (part.partition("=") for part in listed(value))
     return {key.strip(): item.strip() for key, equals, item in pairs if equals}

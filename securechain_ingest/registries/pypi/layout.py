@@ -1,4 +1,4 @@
-"""Where the files of a source archive go when it is installed."""
+"""This module says where the files of a source archive go when it is installed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Final
 from securechain_ingest.registries.pypi.setup_script import Find
 
 MAX_DEPTH: Final = 24
-"""Folders around a file that are looked at; what lies deeper has no name that anybody writes."""
+"""So many folders around a file are looked at; nobody writes the name of a module that lies deeper."""
 _PLACES_OF_ONE: Final = 4
-"""Where one folder is installed; more come of no real project."""
+"""One folder is installed in at most this many places; no real project has more."""
 _MAX_FINDS: Final = 16
 _MAX_PATTERNS: Final = 64
 _MAX_PATTERN_LENGTH: Final = 100
@@ -21,21 +21,22 @@ _MAX_PATTERN_LENGTH: Final = 100
 
 @dataclass(slots=True)
 class Layout:
-    """Paths in the archive and the paths that they get; an empty path is the top. Nothing else is installed."""
+    """A layout maps paths in the archive to the paths that they get; an empty path is the top. Nothing else is
+    installed."""
 
     trees: dict[str, list[str]] = field(default_factory=dict)
-    """Folders with all that is in them."""
+    """These folders are installed with all that is in them."""
     folders: dict[str, list[str]] = field(default_factory=dict)
-    """Folders with the files that lie in them directly."""
+    """These folders are installed with the files that lie in them directly."""
     files: dict[str, list[str]] = field(default_factory=dict)
     finds: list[Find] = field(default_factory=list)
     excluded: set[str] = field(default_factory=set)
-    """Folders and files that are left out all the same."""
+    """These folders and files are left out in any case."""
     natives: list[str] = field(default_factory=list)
-    """Modules that a compiler makes, as files."""
+    """A compiler makes these modules, which are given as files."""
 
     def installed(self, paths: Iterable[str], packages: Container[str]) -> Iterator[str]:
-        """The paths that files get; `packages` are the folders with an `__init__.py`."""
+        """This yields the paths that files get; `packages` are the folders with an `__init__.py`."""
         yield from self.natives
         finders = [_Finder(find, packages) for find in self.finds[:_MAX_FINDS]]
         for path in paths:
@@ -54,7 +55,7 @@ class Layout:
 
 
 class _Finder:
-    """setuptools' `find_packages` of one folder; it decides about each folder once."""
+    """This is setuptools' `find_packages` of one folder; it decides about each folder once."""
 
     def __init__(self, find: Find, packages: Container[str]) -> None:
         self._prefix = f"{find.where}/" if find.where else ""
@@ -86,7 +87,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def place(table: dict[str, list[str]], source: str, target: str) -> None:
-    """Note that something is installed at a place; what points outside of the archive is left out."""
+    """This notes that something is installed at a place; a path that points outside of the archive is left out."""
     source, target = normal_path(source) or "", normal_path(target) or ""
     places = table.setdefault(source, [])
     if len(places) < _PLACES_OF_ONE and target not in places:
@@ -94,7 +95,7 @@ def place(table: dict[str, list[str]], source: str, target: str) -> None:
 
 
 def normal_path(path: str) -> str | None:
-    """A path without dots; an empty one for the top; None if it points outside."""
+    """The result is a path without dots; it is empty for the top, and None if the path points outside."""
     path = posixpath.normpath(path.replace("\\", "/")) if path else "."
     if path.startswith(("/", "..")) or path[1:2] == ":":
         return None
@@ -110,7 +111,7 @@ def join(folder: str, rest: str) -> str:
 
 
 def folders_around(path: str) -> Iterator[str]:
-    """The folders that a path lies in, the top as an empty one; of those deeper than `MAX_DEPTH` none."""
+    """This yields the folders that a path lies in, the top as an empty one; below `MAX_DEPTH` folders it yields none."""
     yield ""
     position = path.find("/")
     for _ in range(MAX_DEPTH):
@@ -121,5 +122,5 @@ def folders_around(path: str) -> Iterator[str]:
 
 
 def merged(*tables: object) -> Mapping[str, object]:
-    """Tables over one another; what is none counts as empty."""
+    """The tables are laid over one another; a value that is not a table counts as an empty one."""
     return {key: value for table in tables if isinstance(table, dict) for key, value in table.items()}

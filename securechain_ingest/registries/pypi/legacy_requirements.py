@@ -1,9 +1,9 @@
-"""Requirement lines that today's rules (PEP 508, PEP 440) refuse, as what was meant by them.
+"""Today's rules (PEP 508, PEP 440) refuse some requirement lines; this module reads them as they were meant.
 
 Old tools wrote what they liked into `Requires-Dist`, and installers go on reading it: uv mends the same faults (its
-issues 408, 735, 1798 and 2546), and PEP 345 and poetry have operators of their own. That the named package is required
-is certain whatever becomes of clauses and marker: those that nobody can read are left out. A line that does not begin
-with a name, such as an address, is no requirement.
+issues 408, 735, 1798 and 2546), and PEP 345 and poetry have operators of their own. It is certain that the named
+package is required, whatever becomes of the clauses and the marker: those that nobody can read are left out. A line
+that does not begin with a name, such as an address, is not a requirement.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from packaging.requirements import Requirement as Pep508Requirement
 from packaging.specifiers import InvalidSpecifier, Specifier
 
 MAX_VERSION_LENGTH: Final = 1_024
-"""Characters, as of a version of the graph; a number of more digits than this Python does not read."""
+"""This is in characters and equals the limit of the graph; Python does not read a number with more digits than this."""
 
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*+\]?)?\s*")
 # Behind a name follow clauses, an address or a comment.
@@ -44,7 +44,7 @@ _EXTRA: Final = re.compile(r"\bextra\s*==\s*['\"]?[A-Za-z0-9]")
 
 
 def mended(line: str) -> Pep508Requirement | None:
-    """The requirement that was meant; None if it is one of an extra. Raises InvalidRequirement."""
+    """The result is the requirement that was meant; it is None if it belongs to an extra. It raises InvalidRequirement."""
     text, _, marker = line.partition(";")
     text = text.replace('"', "").replace("'", "").partition("#")[0]
     head = _NAME.match(text)
@@ -87,7 +87,7 @@ def _is_clause(text: str) -> bool:
 
 
 def _meant(written: str, version: str) -> Iterator[str]:
-    """What one clause means by today's rules; it may still be none."""
+    """This is what one clause means by today's rules; the result may still not be a clause."""
     operator = "!=" if written == _NOT_LIKE else _OPERATORS.get(written)
     wildcard = _WILDCARD.search(version)
     base = version[: wildcard.start()] if wildcard else version
@@ -112,7 +112,7 @@ def _meant(written: str, version: str) -> Iterator[str]:
 
 
 def _end(release: str, *, is_caret: bool) -> str:
-    """Where poetry's `^1.2` (the first number that is not zero) and `~1.2` (the second number) end."""
+    """poetry's `^1.2` ends where the first number that is not zero rises, and `~1.2` where the second number does."""
     numbers = [int(number) for number in release.split(".")]
     leading = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
     index = leading if is_caret else min(1, len(numbers) - 1)

@@ -1,4 +1,4 @@
-"""Names of PyPI projects and versions (PEP 503, PEP 508, PEP 440, the purl specification)."""
+"""This module has the names of PyPI projects and versions (PEP 503, PEP 508, PEP 440, the purl specification)."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 @lru_cache(maxsize=32_768)
 def version_key(name: str) -> Version:
-    """The order of PEP 440. Raises ValueError for a name from before it."""
+    """Versions have the order of PEP 440. It raises ValueError for a name from before it."""
     return Version(name)
 
 
 @lru_cache(maxsize=65_536)
 def normal_name(name: str) -> str:
-    """The one spelling that PyPI answers without a redirect (PEP 503)."""
+    """PyPI answers this one spelling without a redirect (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def older_spellings(name: str) -> tuple[str, ...]:
-    """What graphs of earlier programs may call a project of a lower-case name."""
+    """Graphs of earlier programs may call a project of a lower-case name by these."""
     normal = normal_name(name)
     return normal, normal.replace("-", "_"), normal.replace("-", ".")
 
@@ -49,7 +49,7 @@ PYPI: Final = Ecosystem(
 
 
 def identify(name: str) -> PackageRef:
-    """The identity behind any spelling of a name (PEP 508 says which there are). Raises InvalidName."""
+    """This returns the identity behind any spelling of a name (PEP 508 says which there are). It raises InvalidName."""
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a PyPI project can have")
     return PackageRef(PYPI, name, name.lower(), f"pkg:pypi/{normal_name(name)}")

@@ -1,4 +1,4 @@
-"""A project's documents put together as the model."""
+"""This module puts a project's documents together as the model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def assemble(
     requirements: Mapping[str, tuple[Requirement, ...] | None],
     validator: str | None,
 ) -> Package:
-    """The package; `releases` must not be empty. Versions that `requirements` lacks have unknown ones."""
+    """This makes the package; `releases` must not be empty. The requirements of versions that `requirements` lacks are
+    unknown."""
     default = default_version(project.latest, releases)
     return Package(
         ref=project.ref,
@@ -35,14 +36,15 @@ def assemble(
 
 
 def default_version(latest: str | None, releases: Mapping[str, tuple[File, ...]]) -> str:
-    """What `pip install` takes: the newest release that has a file which is not yanked and is for this Python, a
-    pre-release only if there is nothing else. Without any such, what PyPI calls the latest, else the highest of all.
-    """
+    """`pip install` takes this one: the newest release that has a file which is not yanked and is for this Python, and
+    a pre-release only if there is nothing else. Without any such, PyPI's own latest version counts, and otherwise the
+    highest of all."""
     return max(releases, key=lambda name: (*_preference(name, releases[name])[:2], name == latest, name))
 
 
 def _preference(name: str, files: tuple[File, ...]) -> Preference[Pep440Version]:
-    """Files that can be taken, then files of other Pythons or yanked ones, then releases without any."""
+    """Releases with files that can be taken come first, then those with files of other Pythons or yanked ones, then
+    those without files."""
     can_be_had = any(not file.yanked for file in files)
     kinds = any(map(can_be_taken, files)), can_be_had, bool(files)
     return preference(name, version_key, lambda version: (*kinds, not version.is_prerelease))

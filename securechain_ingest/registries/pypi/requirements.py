@@ -1,4 +1,4 @@
-"""`Requires-Dist` as requirements: PEP 508 and the older forms that real packages still carry."""
+"""This module reads `Requires-Dist` as requirements: PEP 508 and the older forms that real packages still have."""
 
 from __future__ import annotations
 
@@ -33,28 +33,30 @@ ENVIRONMENT: Final = {
     "sys_platform": "linux",
     "extra": "",
 }
-"""The one environment that markers are evaluated for: CPython 3.11 on Linux x86_64, without extras. The graph tells
-what a plain `pip install` there takes, whatever machine the daemon runs on."""
+"""Markers are evaluated for this one environment: CPython 3.11 on Linux x86_64, without extras. The graph says what a
+plain `pip install` takes there, whatever machine the daemon runs on."""
 
 # `git@github.com:owner/repository` is an address, too, and no requirement of git.
 _ELSEWHERE: Final = re.compile(r"[^@]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:(?!//)|(?:git|hg|svn|bzr)@(?![a-z+]+:)")
 _MAX_LINE_LENGTH: Final = 10_000
 _CACHED_LENGTH: Final = 300
-"""Characters; longer lines are rare, and a cache of them would take what memory their authors like."""
+"""This is in characters; longer lines are rare, and in a cache of them authors could take as much memory as they like.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredRequirements:
-    """What a distribution requires, and the lines that nobody can read as a requirement."""
+    """A distribution requires these; nobody can read the other lines as a requirement."""
 
     requirements: tuple[Requirement, ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
 def read_requirements(lines: Iterable[object], owner: PackageRef) -> DeclaredRequirements:
-    """One requirement for each target, its lines' clauses joined.
+    """The result has one requirement for each target, with the clauses of its lines joined.
 
-    Left out: lines whose marker is false, and those on extras of the package itself, which only switch them on.
+    Lines whose marker is false are left out, and so are those on extras of the package itself, which only switch extras
+    on.
     """
     found: dict[str, tuple[PackageRef, list[str]]] = {}
     unreadable = []
@@ -77,7 +79,7 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> DeclaredReq
 
 
 def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> DeclaredRequirements:
-    """What a core metadata file says. Raises Malformed if it is none."""
+    """This reads the requirements in a core metadata file. It raises Malformed for a file that is not one."""
     try:
         metadata = read_core_metadata(body)
     except ValueError as error:
@@ -90,9 +92,10 @@ def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
 
 
 def _parsed_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
-    """Target, clauses and whether extras of it are named; None if the marker is false.
+    """The result has the target, the clauses and whether extras of the target are named; it is None if the marker is
+    false.
 
-    Raises InvalidRequirement, InvalidName.
+    It raises InvalidRequirement and InvalidName.
     """
     requirement = _parse(line)
     if requirement is None or (requirement.marker is not None and not _applies(requirement.marker)):
@@ -107,7 +110,7 @@ _cached_line: Final = lru_cache(maxsize=65_536)(_parsed_line)
 
 
 def _parse(line: str) -> Pep508Requirement | None:
-    """The requirement, read leniently if need be; None if its marker demands an extra."""
+    """The requirement is read leniently if it has to be; the result is None if its marker demands an extra."""
     if len(line) > _MAX_LINE_LENGTH:
         raise InvalidRequirement(f"a requirement of {len(line)} characters")
     try:

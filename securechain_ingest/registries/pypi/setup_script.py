@@ -1,4 +1,4 @@
-"""What a setup.py hands to `setup()`, read from its syntax tree: it is never run.
+"""This module reads from the syntax tree of a setup.py what it hands to `setup()`: the script is never run.
 
 Literals, names that literals were given to, sums of lists, `dict()`, `os.path.join` and setuptools' `find_packages` are
 understood; the rest is unknown. Of a script in Python 2 only the call itself is read.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 MAX_SCRIPT_BYTES: Final = 128 * 1024
-"""Beyond, nothing is understood: a syntax tree takes a hundred times its text."""
+"""This is in bytes; of a larger script nothing is understood, because a syntax tree takes a hundred times its text."""
 
 _CALL: Final = re.compile(r"\bsetup[ \t]*\(")
 _FINDERS: Final = {"find_packages": False, "find_namespace_packages": True, "find": False}
@@ -22,17 +22,17 @@ _FINDERS: Final = {"find_packages": False, "find_namespace_packages": True, "fin
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Packages that setuptools looks for below a folder."""
+    """setuptools looks for packages below this folder."""
 
     where: str = ""
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
     namespaces: bool = False
-    """Whether folders without `__init__.py` are packages, too."""
+    """Folders without `__init__.py` are packages, too."""
 
 
 class Unknown:
-    """A value that only running the script would tell."""
+    """Only running the script would give this value."""
 
 
 UNKNOWN: Final = Unknown()
@@ -41,7 +41,8 @@ Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | 
 
 
 def setup_arguments(script: bytes) -> dict[str, Value] | None:
-    """The keyword arguments of `setup()`; None if it is not called or nobody can read it."""
+    """These are the keyword arguments of `setup()`; the result is None if it is not called or nobody can read the
+    script."""
     if len(script) > MAX_SCRIPT_BYTES:
         return None
     text = script.decode("utf-8-sig", "replace").replace("\r\n", "\n")
@@ -64,7 +65,7 @@ def _parsed(text: str) -> ast.Module | None:
 
 
 def _call_alone(text: str) -> str:
-    """The text of the call of `setup`, up to the bracket that closes it."""
+    """This is the text of the call of `setup`, up to the bracket that closes it."""
     begin = _CALL.search(text)
     if begin is None:
         return ""
@@ -84,13 +85,14 @@ def _call_alone(text: str) -> str:
 
 
 class _ScriptReader:
-    """Walks a script from top to bottom, into conditions and functions, and keeps what names stand for."""
+    """This walks a script from top to bottom, into conditions and functions, and keeps what names stand for."""
 
     def __init__(self) -> None:
         self.arguments: dict[str, Value] | None = None
         self._names: dict[str, Value] = {}
         self._budget = MAX_SCRIPT_BYTES
-        """Of values: what refers to itself twice again and again would grow without end."""
+        """So many values may still be made: a value that refers to itself twice, again and again, would grow without
+        end."""
 
     def read(self, tree: ast.AST) -> None:
         for node in ast.iter_child_nodes(tree):
@@ -201,7 +203,7 @@ class _ScriptReader:
 
 
 def strings(value: object) -> tuple[str, ...]:
-    """The texts in a list; none in anything else."""
+    """The result has the texts in a list; it is empty for anything else."""
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 

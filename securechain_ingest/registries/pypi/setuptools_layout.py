@@ -1,6 +1,5 @@
-"""How setuptools installs a source archive, by setup.py, setup.cfg and pyproject.toml (its user guide, "Package
-Discovery and Namespace Packages"), and pbr by its `[files]`.
-"""
+"""setuptools installs a source archive by setup.py, setup.cfg and pyproject.toml (its user guide, "Package Discovery
+and Namespace Packages"), and pbr by its `[files]`; this module says how."""
 
 from __future__ import annotations
 
@@ -18,24 +17,24 @@ _MAX_PACKAGES: Final = 10_000
 
 @dataclass(slots=True)
 class SetuptoolsConfig:
-    """What a project says; None: nothing about that."""
+    """This is what a project says about its packages; None means that it says nothing."""
 
     package_dir: dict[str, str] = field(default_factory=dict)
     packages: list[str | Find] | None = None
     modules: list[str] | None = None
     is_certain: bool = True
-    """Whether packages and modules were understood where something is said about them."""
+    """Packages and modules were understood wherever something is said about them."""
 
     @property
     def root(self) -> str | None:
-        """The folder of all packages that have none of their own."""
+        """All packages that have no folder of their own lie in this one."""
         return normal_path(self.package_dir[""]) if "" in self.package_dir else None
 
 
 def setuptools_config(
     project: SourceProject, arguments: Mapping[str, Value], ini: Mapping[str, Mapping[str, str]]
 ) -> SetuptoolsConfig:
-    """Each thing by the first that says it: pyproject.toml, setup.py, setup.cfg."""
+    """Each value comes from the first place that says it: pyproject.toml, then setup.py, then setup.cfg."""
     config = SetuptoolsConfig()
     for read in (_from_setup_cfg(ini), _from_arguments(arguments), _from_pyproject(project.tool("setuptools"))):
         config.package_dir.update(read.package_dir)
@@ -46,7 +45,7 @@ def setuptools_config(
 
 
 def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None:
-    """The layout; None if setuptools finds out itself, or nobody can tell, what is installed."""
+    """The result is None if setuptools finds out itself what is installed, or if nobody can tell."""
     layout = Layout()
     if not config.is_certain or (config.packages is None and config.modules is None):
         for name, folder in config.package_dir.items():
@@ -66,7 +65,8 @@ def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None
 
 
 def _where(find: Find, config: SetuptoolsConfig, project: SourceProject) -> Find:
-    """With the folder that has packages: `find_packages()` beside a `package_dir` looks at the wrong one."""
+    """The folder is corrected to one that has packages: `find_packages()` beside a `package_dir` looks in the wrong
+    one."""
     where = normal_path(find.where) or ""
     if where not in project.holders and config.root:
         where = config.root
@@ -74,7 +74,7 @@ def _where(find: Find, config: SetuptoolsConfig, project: SourceProject) -> Find
 
 
 def _folder_of(package: str, package_dir: Mapping[str, str]) -> str:
-    """Where a package's files lie: by the nearest package around it that has a folder of its own."""
+    """A package's files lie here, by the nearest package around it that has a folder of its own."""
     around, rest = package, ""
     while around:
         if around in package_dir:

@@ -1,4 +1,4 @@
-"""What can be imported once a source archive is installed, as far as its files tell without running anything."""
+"""This module says what can be imported once a source archive is installed, without running anything."""
 
 from __future__ import annotations
 
@@ -43,32 +43,33 @@ _SUFFIXES: Final = (".py", ".pyx", ".so", *_C_SUFFIXES)
 _EXTENSION: Final = re.compile(rb"""\bExtension\(\s*(?:name\s*=\s*)?["']([A-Za-z_][\w.]*)["']""")
 
 _Members: TypeAlias = Iterator[tuple[str, Callable[[], bytes]]]
-"""Names, each with what reads that member, to be called before the next one is asked for."""
+"""Each name comes with a function that reads the member; it is to be called before the next name is asked for."""
 
 
 _MAX_LISTS: Final = 16
-"""Lists of top-level names in one archive; one is what there is."""
+"""One archive has at most this many lists of top-level names; real ones have one."""
 _MAX_LIST_BYTES: Final = 64 * 1024
 _CONFIGURATIONS: Final = ("PKG-INFO", "setup.py", "setup.cfg", "pyproject.toml")
 
 
 @dataclass(slots=True)
 class _Source:
-    """What of a source archive matters."""
+    """This is what counts of a source archive."""
 
     paths: list[str] = field(default_factory=list)
     stubs: set[str] = field(default_factory=set)
-    """Paths of `.pyi` files without the suffix."""
+    """These are the paths of `.pyi` files, without the suffix."""
     texts: dict[str, bytes] = field(default_factory=dict)
-    """Contents of the files that say what is installed, by path."""
+    """The files that say what is installed are kept here, by path."""
     top_level: dict[str, bytes] = field(default_factory=dict)
-    """Contents of each `top_level.txt` by its path."""
+    """This maps the path of each `top_level.txt` to its contents."""
     tops: set[str] = field(default_factory=set)
-    """The first parts of all paths."""
+    """These are the first parts of all paths."""
 
 
 def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: tuple[str, ...]) -> ImportNames:
-    """The names in an sdist, zip or tar by its filename; `fallback` if there are none. Raises ArchiveRefused."""
+    """This reads the names in an sdist, which its filename shows to be zip or tar; without any they are `fallback`. It
+    raises ArchiveRefused."""
     source = _Source()
     is_zip = filename.lower().endswith(".zip")
     left_out = 0
@@ -97,7 +98,7 @@ def _zip_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:
 
 
 def _contents(read: Callable[[], bytes], *, is_zip: bool) -> bytes:
-    """What a member holds; nothing if it is too large or, in a zip, cannot be read: the others' names stand."""
+    """The result is empty for a member that is too large or, in a zip, cannot be read: the names of the others stand."""
     try:
         return read()
     except ArchiveRefused as error:
@@ -125,7 +126,7 @@ def _take(source: _Source, name: str, read: Callable[[], bytes]) -> None:
 
 
 def _below_its_folder(source: _Source) -> _Source:
-    """The archive as pip unpacks it: without the one folder around everything, if there is one."""
+    """pip unpacks the archive so: without the one folder around everything, if there is one."""
     if len(source.tops) > 1 and not source.texts.keys().isdisjoint(_CONFIGURATIONS):
         return source
 
@@ -141,9 +142,8 @@ def _below_its_folder(source: _Source) -> _Source:
 
 
 def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
-    """What is installed by the project's configuration or else by the layout of its files; setuptools' own list of
-    top-level names, where there is one, decides.
-    """
+    """The project's configuration or else the layout of its files says what is installed; setuptools' own list of
+    top-level names decides where there is one."""
     script = source.texts.get("setup.py", b"")
     extensions = [name.decode().replace(".", "/") + ".py" for name in _EXTENSION.findall(script)]
     paths = [built for path in source.paths if path != "setup.py" and (built := _built_path(source, path)) is not None]
@@ -164,7 +164,8 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str | None]:
-    """What the configuration says: the layout and, where only that is known, the folder of all packages."""
+    """The result has the layout that the configuration describes and, where only that is known, the folder of all
+    packages."""
     layout = layout_by_backend(project)
     if layout is not None:
         return layout, None
@@ -179,7 +180,7 @@ def _top_level_names(source: _Source) -> set[str]:
 
 
 def _guessed_by_names(source: _Source, tops: set[str], paths: list[str], extensions: list[str]) -> Iterator[str]:
-    """The modules below the names that setuptools installed, in the folders where packages lie."""
+    """These modules lie below the names that setuptools installed, in the folders where packages lie."""
     roots = {*_ROOTS, *(path.rpartition("/")[0].rpartition("/")[0] for path in source.top_level)}
     below = [path[len(root) :].lstrip("/") for path in paths for root in folders_around(path) if root in roots]
     found = [module for module in _importable(chain(extensions, below)) if module.partition(".")[0] in tops]
@@ -192,7 +193,7 @@ def _guessed_by_names(source: _Source, tops: set[str], paths: list[str], extensi
 
 
 def _guessed(paths: list[str], extensions: list[str], own_names: tuple[str, ...], root: str | None) -> Iterator[str]:
-    """Packages and, unless one module is named as the project, the modules beside them."""
+    """These are the packages and, unless one module has the project's name, the modules beside them."""
     root = _root(paths) if root is None else root
     below = [path[len(root) :].lstrip("/") for path in paths if not root or path.startswith(f"{root}/")]
     packages = {path.partition("/")[0] for path in below if path.endswith("/__init__.py")}
@@ -223,7 +224,7 @@ def _importable(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _built_path(source: _Source, path: str) -> str | None:
-    """The file that installing makes of one: a native module of Cython, and of C where a stub says that it is one."""
+    """Installing makes this file: a native module from Cython, and from C where a stub says that there is one."""
     stem, _, suffix = path.rpartition(".")
     if suffix == "pyx" or (path.endswith(_C_SUFFIXES) and stem in source.stubs):
         return f"{stem}.py"
@@ -231,7 +232,7 @@ def _built_path(source: _Source, path: str) -> str | None:
 
 
 def _root(paths: list[str]) -> str:
-    """The folder whose contents are installed: one with packages in it that is none itself."""
+    """The contents of this folder are installed: it has packages in it and is not a package itself."""
     for root in ("src", "lib"):
         below = [path for path in paths if path.startswith(f"{root}/")]
         has_modules = any(path.endswith("/__init__.py") or (root == "src" and path.count("/") == 1) for path in below)

@@ -1,4 +1,4 @@
-"""A pyproject.toml of anybody, read within bounds."""
+"""This module reads a pyproject.toml that anybody may have written, within bounds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import tomllib
 from typing import Any, Final
 
 MAX_BYTES: Final = 256 * 1024
-"""Of a document; real ones have a tenth of that."""
+"""This is in bytes; real documents have a tenth of it."""
 MAX_DOTS: Final = 32
-"""Outside of strings, in one line: `tomllib` walks a dotted key from its beginning for each of its parts."""
+"""One line may have so many dots outside of strings: `tomllib` walks a dotted key from its beginning for each part."""
 
 _STRING: Final = re.compile(r"""[^"'\n]*+(?:"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|'[^'\n]*+'|["'])?""")
 
 
 def read_toml(body: bytes) -> dict[str, Any]:
-    """The document; an empty one for what is none, or is beyond the bounds."""
+    """The result is empty for a text that is not TOML, or is beyond the bounds."""
     if len(body) > MAX_BYTES:
         return {}
     try:
