@@ -1,4 +1,5 @@
-"""The npm registry: one request for a package, one for the newest tarball (registries.md, section 3)."""
+"""This is the client of the npm registry: a package costs one request, and its newest tarball one (registries.md,
+section 3)."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Npm(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
-        """All versions with their requirements, in one request; see `Registry.fetch`."""
+        """This reads all versions with their requirements, in one request; see `Registry.fetch`."""
         if known is not None:
             # A message may carry the lower-cased name; the registry and the validator need the exact one.
             ref = names.identify(known.registry_name)
@@ -47,13 +48,13 @@ class Npm(RegistryClient):
         return replace(package, validator=response.validator)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The modules in the newest tarball."""
+        """The names come from the modules in the newest tarball."""
         parse = partial(read_tarball, limits=self._pool.limits, name=package.ref.registry_name)
         artifact = package.artifacts[0]
         return await self._archives.parse_whole(artifact.url, parse, digest=artifact.digest)
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """The modules in a tarball on disk, under the name in its package.json. Raises ArchiveRefused."""
+        """This reads the modules in a tarball on disk, under the name in its package.json. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_tarball(file, limits, None)

@@ -1,4 +1,4 @@
-"""npm's ranges as the graph's clients read them (contract, section 2, npm).
+"""This module writes npm's ranges as the graph's clients read them (contract, section 2, npm).
 
 Clients parse an edge's constraints with univers, which reads some of them unlike npm does (see `ranges`); overlapping
 or empty alternatives break it too. Each alternative is written as declared unless it is one of those; then it is
@@ -28,7 +28,8 @@ from securechain_ingest.registries.kit.semver_ranges import (
 from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
 
 _CACHED_LENGTH: Final = 256
-"""Characters; longer ranges are rare, and a cache of them would take what memory their authors like."""
+"""This is in characters; longer ranges are rare, and in a cache of them authors could take as much memory as they like.
+"""
 
 # What npm takes for a path, an address or an archive, whatever else is in it (npm-package-arg's README).
 _ELSEWHERE: Final = re.compile(r"[.]|(?:git\+)?[a-z]+:", re.IGNORECASE)
@@ -38,18 +39,17 @@ _WRITTEN: Final = re.compile(r"((~>|[<>]=|[~^<>=]|) ?([^ ]+))(?: |$)")
 _BARE: Final = re.compile(r"([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*])(?:\.([0-9]{1,16}|[xX*]))?)?")
 
 _Alternative: TypeAlias = tuple[SemverInterval, str]
-"""What it admits, and how it is written."""
+"""An alternative is what it admits, and how it is written."""
 
 
 def constraints(declared: str) -> str:
-    """What an edge carries for a declared range; `any` for none. Tags, URLs and paths are written as they are."""
+    """An edge carries this for a declared range, and `any` for none. Tags, URLs and paths are written as they are."""
     return _cached(declared) if len(declared) <= _CACHED_LENGTH else _constraints(declared)
 
 
 def either(declared: Iterable[str]) -> str:
-    """What an edge carries for several entries on one package, which npm installs side by side; `any` if one of them is
-    no range.
-    """
+    """An edge carries this for several entries on one package, which npm installs side by side; it is `any` if one of
+    them is not a range."""
     ranges = [_alternatives(text) for text in dict.fromkeys(declared)]
     return _written([each for alternatives in ranges for each in alternatives or [(EVERYTHING, ANY)]])
 
@@ -68,7 +68,7 @@ _cached: Final = lru_cache(maxsize=32_768)(_constraints)
 
 
 def _alternatives(declared: str) -> list[_Alternative] | None:
-    """The parts of a range that npm can read; None if it is no range."""
+    """The result has the parts of a range that npm can read; it is None if the text is not a range."""
     text = normal_text(declared)
     if len(text) > MAX_RANGE_LENGTH or "/" in text or _ELSEWHERE.match(text) or text.lower().endswith(_ARCHIVES):
         return None
@@ -92,7 +92,7 @@ def _written(alternatives: Sequence[_Alternative]) -> str:
 
 
 def _spelling(text: str, interval: SemverInterval) -> str:
-    """An alternative as it is declared if the clients read that as npm does; else its bounds."""
+    """An alternative is written as it is declared if the clients read it as npm does, and otherwise by its bounds."""
     if hyphen := _HYPHEN.fullmatch(text):
         readable = all("-" not in end and is_readable(">=", f">={end}") for end in hyphen.groups())
         return text if readable and not interval.is_single else spelled(interval)

@@ -1,4 +1,4 @@
-"""What npm declares about itself; see `Declaration`."""
+"""This module is what npm declares about itself; see `Declaration`."""
 
 from __future__ import annotations
 

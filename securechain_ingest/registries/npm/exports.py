@@ -1,9 +1,9 @@
-"""The `exports` field of a package.json: which sub-paths of a package can be imported.
+"""The `exports` field of a package.json says which sub-paths of a package can be imported; this module reads it.
 
-Rules: Node.js documentation, "Modules: Packages", sections "Package entry points" and "Subpath patterns", and the
-resolution algorithm in "Modules: ECMAScript modules". A sub-path counts if Node, by `import` or by `require`, gets to a
-module that is in the archive. Where Node finds no condition that holds, any other one (browser, deno, ...) may lead
-there, except those that nobody has switched on but the package's own authors, to load its sources.
+The rules are in Node.js' documentation, "Modules: Packages", sections "Package entry points" and "Subpath patterns",
+and in the resolution algorithm in "Modules: ECMAScript modules". A sub-path counts if Node, by `import` or by
+`require`, gets to a module that is in the archive. Where Node finds no condition that holds, any other one (browser,
+deno, ...) may lead there, except those that only the package's own authors switch on, to load its sources.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ENCODED_SEPARATOR: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
 
 
 class _Nowhere(Enum):
-    """Why a target leads to no file."""
+    """This says why a target leads to no file."""
 
     NO_CONDITION = "none of its conditions holds"
     CLOSED = "its author says so, by null"
@@ -39,8 +39,8 @@ _Way: TypeAlias = str | _Nowhere
 def exported_subpaths(
     exports: object, modules: Collection[str], is_internal: Callable[[str], bool]
 ) -> tuple[set[str], bool]:
-    """The sub-paths, without their `./` and as a user writes them, and whether these are all; the package itself (`.`)
-    is not among them.
+    """The result has the sub-paths, without their `./` and as a user writes them, and whether these are all. The
+    package itself (`.`) is not among them.
 
     `modules` are the archive's module files. What an entry names is public; of what only its `*` stands for, the paths
     that `is_internal` are left out. Patterns are matched with files as long as that takes work in proportion to both.
@@ -72,7 +72,7 @@ def exported_subpaths(
 def _subpaths(
     star: str, keys: list[str], entries: dict[str, object], winners: StarPatterns, work: Work
 ) -> Iterator[str]:
-    """The sub-paths that a star makes of those keys, where no other entry stands for them."""
+    """This yields the sub-paths that a star makes of those keys, where no other entry stands for them."""
     for key in keys:
         subpath = key.replace("*", star)
         if not work.spend():
@@ -84,7 +84,7 @@ def _subpaths(
 
 
 def _entries(exports: dict[str, object]) -> dict[str, object]:
-    """Targets by sub-path; an `exports` without sub-paths is about the package itself."""
+    """The result has the targets by sub-path; an `exports` without sub-paths is about the package itself."""
     if not all(key.startswith(".") for key in exports):
         return {}
     paths = {key[2:]: target for key, target in exports.items() if key.startswith("./")}
@@ -94,7 +94,7 @@ def _entries(exports: dict[str, object]) -> dict[str, object]:
 
 
 def _ways(target: object) -> list[str]:
-    """The files, or patterns of files, that a target leads a user to."""
+    """A target leads a user to these files or patterns of files."""
     nodes = [_way(target, conditions, 0) for conditions in _NODES_CONDITIONS]
     if any(way is not _Nowhere.NO_CONDITION for way in nodes):
         ways: Iterator[_Way] = iter(nodes)
@@ -104,9 +104,8 @@ def _ways(target: object) -> list[str]:
 
 
 def _way(target: object, conditions: frozenset[str], depth: int) -> _Way:
-    """Where Node gets by a target under conditions: the first of each object that holds decides, whatever comes of it,
-    and of a list the first that is a valid target.
-    """
+    """Node gets here by a target under conditions. In each object the first condition that holds decides, whatever it
+    leads to; in a list the first valid target does."""
     if depth > _MAX_DEPTH:
         return _Nowhere.INVALID
     match target:
@@ -136,7 +135,7 @@ def _way(target: object, conditions: frozenset[str], depth: int) -> _Way:
 
 
 def _any_ways(target: object) -> Iterator[_Way]:
-    """Where any condition leads; behind `default` none is looked at."""
+    """Any condition may lead to these; after `default` none is looked at."""
     pending = [target]
     while pending:
         match pending.pop():
@@ -153,12 +152,14 @@ def _any_ways(target: object) -> Iterator[_Way]:
 
 
 def _is_the_authors_own(condition: str) -> bool:
-    """`source`, and names under a scope (`@zod/source`), which keep conditions of one project apart from all others."""
+    """The authors' own conditions are `source` and names under a scope (`@zod/source`), which one project keeps apart
+    from all others."""
     return condition == "source" or condition.startswith("@")
 
 
 def _file(target: str) -> _Way:
-    """The path in the archive behind a target, which is a relative URL; an empty one for none. Node refuses some."""
+    """The result is the path in the archive for a target, which is a relative URL; it is empty if there is none. Node
+    refuses some targets."""
     if not target.startswith("./"):
         return _Nowhere.INVALID
     segments = [unquote(segment) for segment in _SEPARATOR.split(target[2:])]

@@ -1,7 +1,7 @@
-"""npm's replication service: the changes by sequence number, and every name (registries.md, section 3).
+"""npm's replication service gives the changes by sequence number, and every name (registries.md, section 3).
 
-Since May 2025 it is no CouchDB any more: parameters that went with that (`include_docs`, `feed`, `since=now`, …) are
-answered by 400, and so is a limit above 10,000.
+Since May 2025 it is not a CouchDB any more: it answers 400 to parameters from that time (`include_docs`, `feed`,
+`since=now`, …) and to a limit above 10,000.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from securechain_ingest.registries.kit.json_documents import as_table, as_text, 
 from securechain_ingest.registries.kit.lines import Lines
 
 LIMIT: Final = 10_000
-"""Rows of one page, the most that the service gives."""
+"""The service gives at most this many rows in one page."""
 
 _JSON: Final = "application/json"
 _MAX_STATE_BYTES: Final = 1024 * 1024
-"""Of what the service says of itself: half a kilobyte."""
+"""This is in bytes; what the service says of itself takes half a kilobyte."""
 
 _OVERLAP: Final = 100
-"""Sequence numbers that are read again after the head was taken: writers are not strictly in turn."""
+"""So many sequence numbers are read again after the head was taken: writers do not take strict turns."""
 
 
 class NpmFeed:
-    """Implements `Feed`; a cursor is the sequence number up to which all is known."""
+    """This implements `Feed`; a cursor is the sequence number up to which all is known."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
-        """Nothing has to be kept in the folder."""
+        """This feed keeps nothing in the folder."""
         self._http = http
         self._pool = pool
 
     async def head(self) -> str:
-        """The service's newest sequence number, less a few."""
+        """The cursor is the service's newest sequence number, less a few."""
         return str(max(0, await self._newest() - _OVERLAP))
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every package by name with its revision; a position is the last name of a page."""
+        """This yields every package by name with its revision; a position is the last name of a page."""
         while True:
             start = f"&startkey={quote(orjson.dumps(position), safe='')}" if position else ""
             url = self._http.url("npm_replicate", f"_all_docs?limit={LIMIT}{start}")
@@ -59,7 +59,7 @@ class NpmFeed:
             position = page.position
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """Each changed package once, at its newest change; see `Feed.changes`."""
+        """This yields each changed package once, at its newest change; see `Feed.changes`."""
         since, newest = _number(cursor), await self._newest()
         url = self._http.url("npm_replicate", "")
         if since is None or newest < since:
@@ -86,7 +86,7 @@ class NpmFeed:
 
 
 def parse_changes(body: bytes, since: int, url: str) -> tuple[ChangesPage, int]:
-    """A page of `_changes` and how many rows it had. Raises Malformed."""
+    """The result is a page of `_changes` and how many rows it had. Malformed is raised for anything else."""
     document = load_object(body, url)
     found: dict[str, Change] = {}
     last = since
@@ -103,7 +103,8 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[ChangesPage, int]:
 
 
 def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:
-    """A page of `_all_docs` without the row that it begins with again, and how many rows it had. Raises Malformed."""
+    """The result is a page of `_all_docs`, without the row that it repeats first, and how many rows it had. It raises
+    Malformed."""
     rows = _rows(load_object(body, url), "rows", url)
     listed = list(Lines(url).read(rows, _listed))
     entries = [entry for entry in listed if entry.name != behind and not entry.name.startswith("_")]
@@ -111,7 +112,7 @@ def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:
 
 
 def _change(row: Any) -> tuple[int, Change]:
-    """A row's number and what it says. Raises ValueError."""
+    """The result is a row's number and what the row says. It raises ValueError."""
     name, number = row["id"], _number(row.get("seq"))
     if not isinstance(name, str) or number is None:
         raise ValueError("it has no package or no number")
@@ -119,7 +120,7 @@ def _change(row: Any) -> tuple[int, Change]:
 
 
 def _listed(row: Any) -> Listed:
-    """Raises TypeError, KeyError."""
+    """This raises TypeError or KeyError for a row that names no package."""
     name, value = row["id"], row.get("value")
     if not isinstance(name, str):
         raise TypeError("it has no package")
@@ -127,13 +128,13 @@ def _listed(row: Any) -> Listed:
 
 
 def revision_number(revision: str | None) -> int | None:
-    """The 12 of `12-abc`: how often the document was changed; None if it is no revision."""
+    """The result is the 12 of `12-abc`, which counts the document's changes; it is None if the text is not a revision."""
     number, dash, _ = (revision or "").partition("-")
     return _number(number) if dash else None
 
 
 def _revision(row: dict[str, Any]) -> str | None:
-    """The last one of the row's list."""
+    """The last revision in the row's list counts."""
     changes = row.get("changes")
     return as_text(as_table(changes[-1]).get("rev")) if isinstance(changes, list) and changes else None
 
@@ -146,7 +147,8 @@ def _rows(document: dict[str, Any], key: str, url: str) -> list[Any]:
 
 
 def _number(value: object) -> int | None:
-    """A whole number from 0, as JSON or as text; CouchDB wrote `12-opaque` now and then, of which the 12 counts."""
+    """The result is a whole number from 0, written as JSON or as text; CouchDB sometimes wrote `12-opaque`, of which
+    the 12 counts."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

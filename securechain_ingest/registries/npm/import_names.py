@@ -1,10 +1,11 @@
-"""What can be imported from a package, read from its tarball as it streams by.
+"""This module reads what can be imported from a package, from its tarball as it streams by.
 
-With `exports` in the package.json only what that exposes; without, every module file except tests, nested packages,
-built files and internal ones. Names are as a user writes them (Node.js documentation, "Modules: CommonJS modules", "All
-together"): sub-paths of `exports` exactly; scripts without their suffix and `index` files by their folder; with it what
-`require` finds no other way (`.mjs`, `.cjs`) and what is no script (`.json`, `.node`). The package's own name always
-stands: its main file may lie in a folder that is excluded.
+With `exports` in the package.json only what that exposes counts. Without it every module file counts, except tests,
+nested packages, built files and internal ones. Names are as a user writes them (Node.js documentation, "Modules:
+CommonJS modules", "All together"): sub-paths of `exports` are exact, scripts lose their suffix, and `index` files are
+named by their folder. The suffix stays where `require` finds the file in no other way (`.mjs`, `.cjs`) and on what is
+not a script (`.json`, `.node`). The package's own name is always there: its main file may lie in a folder that is
+excluded.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from securechain_ingest.registries.kit.import_name_rules import import_names
 from securechain_ingest.registries.npm.exports import exported_subpaths
 
 _SHORT_SUFFIXES: Final = (".js", ".jsx", ".ts", ".mts", ".cts", ".tsx")
-"""Of files that are named without it; those of TypeScript and JSX are for bundlers, which guess them like `.js`."""
+"""Files with these suffixes are named without them; TypeScript and JSX are for bundlers, which guess their suffixes as
+they guess `.js`."""
 _FULL_SUFFIXES: Final = (".mjs", ".cjs", ".json", ".node")
 _TRIED: Final = ("", ".js", ".json", ".node", "/index.js", "/index.json", "/index.node")
-"""What Node appends to the path of a module."""
+"""Node appends these to the path of a module."""
 _DECLARATION: Final = re.compile(r".*\.d\.(?:[^.]+\.ts|[mc]?ts)")
 _EXCLUDED_FOLDERS: Final = frozenset({"test", "tests", "__tests__", "node_modules", "dist", "build"})
 _MANIFEST: Final = "package.json"
@@ -38,18 +40,19 @@ _ENTRY_FIELDS: Final = ("main", "module", "browser")
 
 @dataclass(slots=True)
 class _Contents:
-    """What of a tarball matters for its names."""
+    """This is what counts of a tarball for its names."""
 
     modules: dict[str, None] = field(default_factory=dict)
     manifest: dict[str, Any] | None = None
     entries: dict[str, list[str]] = field(default_factory=dict)
-    """Modules that the package.json of a folder names: if one is there, it is imported by the folder's name."""
+    """The package.json of a folder names these modules: if one of them is there, it is imported by the folder's name.
+    """
 
 
 def read_tarball(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
-    """The names, under `name` or, if that is None, under the name in the tarball's package.json.
+    """This reads the names, under `name` or, if that is None, under the name in the tarball's package.json.
 
-    Raises ArchiveRefused for an archive that is damaged, beyond a limit or without a readable package.json.
+    It raises ArchiveRefused for an archive that is damaged, beyond a limit or without a readable package.json.
     """
     contents = _Contents()
     for member in iterate_tar(file, limits):
@@ -93,7 +96,7 @@ def _manifest(member: TarMember) -> dict[str, Any]:
 
 
 def _named_modules(member: TarMember, folder: str) -> list[str]:
-    """The modules to load that a folder's package.json names, as paths of the archive."""
+    """A folder's package.json names these modules to load; they are paths of the archive."""
     try:
         manifest = _manifest(member)
     except ArchiveRefused as error:
@@ -105,7 +108,7 @@ def _named_modules(member: TarMember, folder: str) -> list[str]:
 
 
 def _names_of_files(contents: _Contents) -> Iterator[str]:
-    """What can be imported where nothing says so: folders by their package.json, and files."""
+    """These can be imported where no `exports` says so: folders by their package.json, and files."""
     for folder, named in contents.entries.items():
         if any(f"{path}{suffix}" in contents.modules for path in named for suffix in _TRIED):
             yield folder
@@ -123,6 +126,7 @@ def _names_of_files(contents: _Contents) -> Iterator[str]:
 
 
 def is_internal(path: str) -> bool:
-    """Whether a path leads through a folder that is no part of what a package offers, or a hidden or private name."""
+    """A path is internal if it leads through a folder that a package does not offer, or through a hidden or private
+    name."""
     *folders, filename = path.split("/")
     return filename[:1] in "._" or any(folder in _EXCLUDED_FOLDERS or folder[:1] in "._" for folder in folders)

@@ -1,7 +1,8 @@
-"""npm package names: which there can be, and the identity behind each.
+"""This module says which names npm packages can have, and gives the identity of each.
 
-Rules: npm's validate-npm-package-name. New names are lower-case and without `~'!()*`; old ones that break this are
-still served under their exact spelling, so both are allowed here. Case counts: `JSONStream` is not `jsonstream`.
+The rules are those of npm's validate-npm-package-name. New names are lower-case and without `~'!()*`; old ones that
+break this are still served under their exact spelling, so both are allowed here. Case counts: `JSONStream` is not
+`jsonstream`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _RESERVED: Final = frozenset({"node_modules", "favicon.ico"})
 
 
 def identify(name: str) -> PackageRef:
-    """The identity behind a name, its scope's slash also written `%2F`. Raises InvalidName."""
+    """This returns the identity behind a name, whose scope may have `%2F` for its slash. It raises InvalidName."""
     spelling = re.sub("%2f", "/", name, count=1, flags=re.IGNORECASE) if name.startswith("@") else name
     if len(spelling) > MAX_NAME_LENGTH or spelling.lower() in _RESERVED or not _NAME.fullmatch(spelling):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that an npm package can have")
@@ -42,6 +43,6 @@ def identify(name: str) -> PackageRef:
 
 
 def scope_of(ref: PackageRef) -> str | None:
-    """`@babel` of `@babel/core`."""
+    """The scope of `@babel/core` is `@babel`."""
     scope, slash, _ = ref.registry_name.partition("/")
     return scope if slash else None

@@ -1,7 +1,7 @@
-"""npm's packument, the one document about all versions of a package, as the model.
+"""npm's packument is the one document about all versions of a package; this module makes the model of it.
 
-Format: npm/registry, `docs/responses/package-metadata.md`. Fifteen years of publishing tools have left every field in
-every shape, so each is taken for what it is and a wrong one counts as missing.
+Its format is in npm/registry, `docs/responses/package-metadata.md`. Fifteen years of publishing tools have left every
+field in every shape. So each value is checked, and one of a wrong type counts as missing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
-    """The package that a packument describes, without validator. Raises NotFound for one that has no versions (any
-    more) and says since when, Malformed for what is no packument or another package's.
-    """
+    """This makes the package that a packument describes, without validator. It raises NotFound for one that has no
+    versions (any more), and Malformed for a document that is not a packument, or is another package's."""
     document = _loads(body, url)
     if not isinstance(document, dict) or not (as_table(document.get("versions")) or as_table(document.get("time"))):
         raise Malformed(f"the registry's answer about {ref.registry_name} is not a package document", url=url)
@@ -56,12 +55,14 @@ def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
 
 
 def default_version(manifests: dict[str, Any], latest: object) -> str:
-    """What `npm install` takes: the version tagged `latest`, else the highest release, else the highest of any kind."""
+    """`npm install` takes this one: the version tagged `latest`, otherwise the highest release, otherwise the highest
+    of any kind."""
     return latest if isinstance(latest, str) and latest in manifests else max(manifests, key=_preference)
 
 
 def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
-    """A manifest's runtime dependencies; None if they are written in a form that says nothing certain.
+    """These are a manifest's runtime dependencies; the result is None if they are written in a form that says nothing
+    certain.
 
     The registry repeats `optionalDependencies` among the `dependencies`; they are installed by default and count as
     runtime ones. Names that no package can have are left out.
@@ -102,14 +103,13 @@ def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object)
 
 
 def _is_deprecated(mark: object) -> bool:
-    """A message, or true; `npm deprecate` with an empty message takes the mark back."""
+    """A version is deprecated by a message, or by true; `npm deprecate` with an empty message takes that back."""
     return mark is True or (isinstance(mark, str) and mark != "")
 
 
 def _wanted(name: str, text: str) -> tuple[PackageRef, str]:
-    """Target and range of an entry of `dependencies`; `npm:other@^1`, in any case, installs `other` under the entry's
-    name. Raises InvalidName.
-    """
+    """The result is the target and the range of an entry of `dependencies`; `npm:other@^1`, in any case, installs
+    `other` under the entry's name. It raises InvalidName."""
     wanted = text.strip()
     if wanted[: len(_ALIAS)].lower() == _ALIAS:
         # The first character may be a scope's.

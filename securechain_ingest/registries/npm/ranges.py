@@ -1,4 +1,5 @@
-"""npm's ranges as npm itself reads them: leniently (node-semver's README, "Ranges" and "Functions", `loose`).
+"""This module reads npm's ranges as npm itself does: leniently (node-semver's README, "Ranges" and "Functions",
+`loose`).
 
 npm first rewrites a range (it joins operators to the versions behind them, and spells hyphens, carets, tildes and
 wildcards out) and then passes over every comparator that it still cannot read. So `>= 0.4.0, < 0.4.11` is `<0.4.11`
@@ -22,9 +23,9 @@ from securechain_ingest.registries.kit.semver_ranges import (
 )
 
 _MAX_NUMBER: Final = 2**53 - 1
-"""The largest that JavaScript counts with; with a larger one the whole range is refused."""
+"""JavaScript counts with no larger number; a larger one makes npm refuse the whole range."""
 _MAX_PLAIN: Final = 10**21
-"""From here on JavaScript writes a number with an exponent, which makes it no comparator."""
+"""From here on JavaScript writes a number with an exponent, which makes the text no comparator."""
 _MAX_VERSION_LENGTH: Final = 256
 
 # What JavaScript takes for white space, which is not quite what `str.split` does.
@@ -55,14 +56,14 @@ _LONE_CARET: Final = re.compile(r"\^ ")
 
 
 def normal_text(declared: str) -> str:
-    """A declared range with single blanks and none around it."""
+    """The result is the declared range with single blanks and without any around it."""
     return _SPACES.sub(" ", declared).strip(" ")
 
 
 def read_alternative(text: str) -> SemverInterval | None:
-    """What one of the parts between `||` admits; None if nothing of it can be read.
+    """This is what one of the parts between `||` admits; the result is None if nothing of it can be read.
 
-    Raises ValueError for a number or a version beyond npm's limits, with which the whole range is none.
+    It raises ValueError for a number or a version beyond npm's limits, which makes the whole text no range.
     """
     text = _BUILD.sub("", text)
     if hyphen := _HYPHEN.fullmatch(text):
@@ -80,7 +81,7 @@ def read_alternative(text: str) -> SemverInterval | None:
 
 
 def _spelled_out(*ends: str | None) -> str:
-    """`1.2 - 2.3` as `>=1.2.0 <2.4.0`. Whole versions stay as they are written, whatever comes of it."""
+    """`1.2 - 2.3` becomes `>=1.2.0 <2.4.0`. Whole versions stay as they are written, whatever comes of it."""
     (low, *low_parts), (high, *high_parts) = ends[:5], ends[5:]
     floor, ceiling = numbers_before_wildcard(low_parts[:3]), numbers_before_wildcard(high_parts[:3])
     from_low = f">={low}" if len(floor) == 3 else f">={_dotted(floor)}" if floor else ""
@@ -120,7 +121,7 @@ def _read_comparator(word: str) -> SemverInterval | None:
 
 
 def _caret(*parts: str | None) -> SemverInterval | None:
-    """`^1.2.3`: up to where the first number rises that is not written `0`."""
+    """`^1.2.3` goes up to where the first number rises that is not written `0`."""
     numbers = numbers_before_wildcard(parts[:3])
     if not numbers:
         return EVERYTHING
@@ -146,7 +147,7 @@ def _interval(operator: str, *parts: str | None) -> SemverInterval | None:
 
 
 def _prerelease(text: str | None) -> str | None:
-    """Numbers among the identifiers without the leading zeros that npm does not see."""
+    """The numbers among the identifiers lose their leading zeros, which npm does not see."""
     if not text:
         return None
     return ".".join(str(int(part)) if part.isdigit() else part for part in text.split("."))

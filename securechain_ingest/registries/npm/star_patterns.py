@@ -1,4 +1,5 @@
-"""Texts with stars, found by the texts that they match: by looking their beginnings and ends up, not by trying each."""
+"""This module finds patterns with stars by the texts that they match: it looks up their beginnings and ends and does
+not try each."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 _FACTOR: Final = 16
-"""Real packages need less than three steps for a file or pattern."""
+"""Real packages need less than three steps for each file or pattern."""
 
 
 class Work:
-    """Steps that may be taken, in proportion to the size of what is worked on."""
+    """So many steps may be taken, in proportion to the size of what is worked on."""
 
     def __init__(self, size: int) -> None:
         self._left = _FACTOR * size
@@ -21,16 +22,16 @@ class Work:
         return self._left > 0
 
     def spend(self) -> bool:
-        """Whether there is a step left, which then is taken."""
+        """This takes a step if one is left, and returns whether one was."""
         self._left -= 1
         return self._left >= 0
 
 
 class StarPatterns:
-    """Patterns of which each star stands for one and the same text."""
+    """In each of these patterns every star stands for one and the same text."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        """Those without a star match nothing."""
+        """Patterns without a star match nothing."""
         # By the text in front of the first star and the text behind the last one, each with its possible lengths.
         self._by_start: dict[str, dict[str, list[str]]] = {}
         for pattern in patterns:
@@ -42,9 +43,9 @@ class StarPatterns:
         self._start_lengths = sorted({len(start) for start in self._by_start})
 
     def matching(self, text: str, work: Work) -> Iterator[tuple[str, str]]:
-        """The patterns that a text matches and what their star stands for, those with the longest beginning first, then
-        with the longest end; as long as there is work left, of which each that might match takes a step.
-        """
+        """This yields the patterns that a text matches and what their star stands for. Patterns with the longest
+        beginning come first, then those with the longest end. It ends when no work is left; each pattern that might
+        match takes a step."""
         for start_length in reversed(self._start_lengths[: bisect_right(self._start_lengths, len(text) - 1)]):
             start = text[:start_length]
             by_end = self._by_start.get(start)

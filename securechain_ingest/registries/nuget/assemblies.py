@@ -1,7 +1,7 @@
-"""A .NET assembly's name and the namespaces that it offers, from its metadata tables alone.
+"""This module reads a .NET assembly's name and the namespaces that it offers, from its metadata tables alone.
 
-Formats: Microsoft's PE specification; ECMA-335, partition II, 24.2 (metadata root, streams) and 22 (tables). Of all
-tables only three are read: TypeDef, ExportedType and Assembly; the others count for where those begin.
+The formats are in Microsoft's PE specification and in ECMA-335, partition II, 24.2 (metadata root, streams) and 22
+(tables). Only three tables are read: TypeDef, ExportedType and Assembly; the others count for where these begin.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _PUBLIC, _VISIBILITY, _FORWARDER = 1, 0x7, 0x200000
 _TYPE_DEF, _ASSEMBLY, _EXPORTED_TYPE = 0x02, 0x20, 0x27
 _MAX_NAME_LENGTH = 1024
 _MAX_NAMESPACES = 10_000
-"""Places in the heap where their names are said to begin: they may overlap, so that each costs up to its length."""
+"""So many positions in the heap may be said to begin a namespace's name. They may overlap, so that each costs up to its
+length."""
 
 # Columns by table number, up to the last table that is read: bytes of a constant, the heap (S, G, B), the table that a
 # row of is named (hexadecimal), or a coded index.
@@ -57,13 +58,14 @@ _HEAP_BITS: Final = {"S": 0x1, "G": 0x2, "B": 0x4}
 @dataclass(frozen=True, slots=True)
 class Assembly:
     name: str | None
-    """None: a module that belongs to an assembly in another file."""
+    """None means that this is a module which belongs to an assembly in another file."""
     namespaces: frozenset[str]
-    """Of the types that other assemblies can use, those included that are forwarded from here."""
+    """These hold the types that other assemblies can use, including those that are forwarded from here."""
 
 
 def read_assembly(data: bytes) -> Assembly | None:
-    """None for a native library. Raises ArchiveRefused (`bad_assembly`) for what is damaged or no library at all."""
+    """The result is None for a native library. ArchiveRefused (`bad_assembly`) is raised for a damaged file or one that
+    is not a library."""
     try:
         metadata = _metadata(data)
         if metadata is None:
@@ -76,7 +78,7 @@ def read_assembly(data: bytes) -> Assembly | None:
 
 
 def _metadata(data: bytes) -> memoryview | None:
-    """The bytes from the metadata root to the file's end; None if there is no such header."""
+    """The result has the bytes from the metadata root to the file's end; it is None if there is no such header."""
     header = struct.unpack_from("<I", data, 0x3C)[0] if data.startswith(b"MZ") else len(data)
     if data[header : header + 4] != b"PE\0\0":
         raise ArchiveRefused("an assembly that is no PE file", reason="bad_assembly")
@@ -97,7 +99,7 @@ def _metadata(data: bytes) -> memoryview | None:
 
 
 def _offset(sections: list[tuple[int, ...]], address: int) -> int:
-    """Where in the file a place in memory is stored."""
+    """An address in memory is stored at this position of the file."""
     for virtual_size, virtual_address, raw_size, raw_offset in sections:
         if virtual_address <= address < virtual_address + max(virtual_size, raw_size):
             return address - virtual_address + raw_offset
@@ -121,7 +123,7 @@ def _streams(metadata: memoryview) -> dict[str, memoryview]:
 
 
 class _Tables:
-    """The rows of the tables stream."""
+    """This gives the rows of the tables stream."""
 
     def __init__(self, stream: memoryview, strings: memoryview) -> None:
         self._stream = stream

@@ -1,6 +1,7 @@
-"""The catalog's documents: an index of pages, and pages of what happened (Microsoft Learn, "Catalog resource").
+"""This module reads the catalog's documents: an index of pages, and pages of events (Microsoft Learn, "Catalog
+resource").
 
-Moments are compared as texts: they have seven digits after the point, one more than Python's times can hold.
+Moments are compared as texts: they have seven digits after the point, one more than Python's times can have.
 """
 
 from __future__ import annotations
@@ -21,27 +22,27 @@ _DELETE: Final = "PackageDelete"
 
 
 class PageLink(NamedTuple):
-    """A page as the index has it; they sort by time."""
+    """The index has a page so; links sort by time."""
 
     stamp: str
-    """Of the newest commit in it."""
+    """The newest commit in the page has this time."""
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
     stamp: str
-    """Of the newest commit of all."""
+    """The newest commit of all has this time."""
     pages: tuple[PageLink, ...]
-    """Oldest first."""
+    """The oldest page is the first."""
 
 
 class Event(NamedTuple):
-    """Something that happened to one version; they sort by time, and in one commit deletions before the rest."""
+    """This happened to one version. Events sort by time, and deletions come before the other events of one commit."""
 
     stamp: str
     is_there: bool
-    """False if the version was deleted."""
+    """It is False if the version was deleted."""
     name: str
     version: str
 
@@ -50,28 +51,28 @@ class Event(NamedTuple):
 class Page:
     stamp: str
     events: tuple[Event, ...]
-    """Oldest first."""
+    """The oldest event is the first."""
 
 
 def normal_stamp(value: object) -> str | None:
-    """A commit's time as `2024-11-13T10:18:14.1126201Z`, which sorts as text; None for anything else."""
+    """A commit's time becomes `2024-11-13T10:18:14.1126201Z`, which sorts as text; anything else becomes None."""
     match = _STAMP.fullmatch(value) if isinstance(value, str) else None
     return f"{match[1]}.{match[2] or '':0<7}Z" if match else None
 
 
 def to_the_second(stamp: str) -> str:
-    """A normal stamp as far as the addresses of the catalog's leaves tell it."""
+    """A normal stamp is cut to the second, which is what the addresses of the catalog's leaves have."""
     return f"{stamp[:19]}Z"
 
 
 def leaf_stamp(address: object) -> str | None:
-    """When a leaf of the catalog was written, to the second, from its address; None if that does not tell."""
+    """A leaf's address says to the second when the leaf was written; the result is None if it does not."""
     match = _LEAF.search(address) if isinstance(address, str) else None
     return "{}-{}-{}T{}:{}:{}Z".format(*match.groups()) if match else None
 
 
 def parse_index(body: bytes, url: str) -> Index:
-    """Raises Malformed."""
+    """This reads the index. It raises Malformed."""
     document = load_object(body, url)
     links = []
     for item in _items(document, url):
@@ -82,14 +83,14 @@ def parse_index(body: bytes, url: str) -> Index:
 
 
 def parse_page(body: bytes, url: str) -> Page:
-    """Raises Malformed."""
+    """This reads a page. It raises Malformed."""
     document = load_object(body, url)
     events = Lines(url).read(_items(document, url), partial(_event, url=url))
     return Page(_stamp(document, url), tuple(sorted(events)))
 
 
 def _event(item: dict[str, Any], url: str) -> Event:
-    """Raises Malformed."""
+    """This reads an item of a page. It raises Malformed."""
     name, version = item.get("nuget:id"), item.get("nuget:version")
     if not isinstance(name, str) or not name or not isinstance(version, str):
         raise Malformed(f"{url} has an item that names no package or no version", url=url)

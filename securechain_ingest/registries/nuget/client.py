@@ -1,5 +1,7 @@
-"""The NuGet registry: one request for a package and one for each page of its registration that is not inlined, one or
-few for what is needed of its newest nupkg (registries.md, section 7). The service index is asked once a process.
+"""This is the client of the NuGet registry (registries.md, section 7).
+
+A package costs one request, and one more for each page of its registration that is not inlined; its import names cost
+one or a few for a part of its newest nupkg. The service index is asked for once in a process.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ from securechain_ingest.registries.protocol import Unchanged
 logger = structlog.get_logger(__name__)
 
 _LONGEST_LAG: Final = timedelta(hours=1)
-"""Of the registrations behind the catalog; it mostly is some minutes."""
+"""Registrations are at most this far behind the catalog; mostly it is some minutes."""
 
 
 class NuGet(RegistryClient):
-    """Implements `Registry`."""
+    """This implements `Registry`."""
 
     ecosystem: Final = names.NUGET
     identify = staticmethod(names.identify)
@@ -50,7 +52,7 @@ class NuGet(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
-        """All versions with their requirements, unlisted ones too; see `Registry.fetch`."""
+        """This reads all versions with their requirements, and unlisted versions too; see `Registry.fetch`."""
         services = await self._services()
         url = f"{services.registrations}/{quote(ref.name, safe='')}/index.json"
         try:
@@ -75,7 +77,7 @@ class NuGet(RegistryClient):
         return replace(package, validator=response.validator if is_whole else None)
 
     async def _pages(self, ref: PackageRef, urls: tuple[str, ...]) -> list[Registration]:
-        """All at once; the first failure ends them."""
+        """All pages are read at the same time; the first failure ends them."""
         pages: dict[str, Registration] = {}
 
         async def ask(url: str) -> None:
@@ -96,18 +98,18 @@ class NuGet(RegistryClient):
         return page
 
     async def _services(self) -> Services:
-        """Where the resources lie: as the service index says, or as usual if the server has none."""
+        """The service index says where the resources lie; if the server has none, they lie where they usually do."""
         if self._known_services is None:
             self._known_services = await service_index.find_services(self._http, self._pool)
         return self._known_services or service_index.default_services(self._http)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The namespaces in the newest nupkg's assemblies."""
+        """The names are the namespaces in the newest nupkg's assemblies."""
         parse = partial(read_nupkg, limits=self._pool.limits, name=package.ref.registry_name)
         return await self._archives.parse_ranged(package.artifacts[0].url, None, parse, window_bytes=WINDOW_BYTES)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """What the registry's search finds, if that is on the registry's own host; see `Registry.near_names`."""
+        """The registry's search finds these, if the search is on the registry's own host; see `Registry.near_names`."""
         services = await self._services()
         if services.search is None or urlsplit(services.search).hostname != urlsplit(services.registrations).hostname:
             return ()
@@ -118,15 +120,16 @@ class NuGet(RegistryClient):
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """The namespaces of a nupkg on disk. Raises ArchiveRefused."""
+        """This reads the namespaces of a nupkg on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_nupkg(file, limits, None)
 
 
 def _shows(announced: str, revision: str | None, written: str | None) -> bool:
-    """Whether a registration can be taken to show what the catalog had at a time.
+    """A registration is believed to show what the catalog had at a time.
 
-    Its newest leaf tells, unless that version has been deleted since; then that it was written long after.
+    Its newest leaf shows it, unless that version has been deleted since; then a registration shows it that was written
+    long after.
     """
     if revision is None or revision >= to_the_second(announced):
         return True

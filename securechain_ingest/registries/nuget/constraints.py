@@ -1,10 +1,11 @@
-"""NuGet's version ranges as the graph's clients read them (contract, section 2, NuGet).
+"""This module writes NuGet's version ranges as the graph's clients read them (contract, section 2, NuGet).
 
-Declared are intervals (`[1.0.0, 2.0.0)`), plain versions, which are lower bounds, and floating ones (`1.0.*`), of which
-only the lower bound restricts what is allowed: the star picks among that (Microsoft Learn, "Package versioning").
+Packages declare intervals (`[1.0.0, 2.0.0)`), plain versions, which are lower bounds, and floating versions (`1.0.*`),
+of which only the lower bound restricts what is allowed: the star chooses among that (Microsoft Learn, "Package
+versioning").
 
-Clients parse intervals with univers' Maven grammar. It takes `[1.0.0, 1.0.0]` and ends that Maven's order finds in the
-wrong order for errors, and then all versions for allowed; and it wants numbers in labels without leading zeros.
+Clients parse intervals with univers' Maven grammar. It reads `[1.0.0, 1.0.0]`, and bounds that Maven's order finds in
+the wrong order, as errors, and then all versions as allowed; and it wants numbers in labels without leading zeros.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ _EVERYTHING: Final[_Range] = Interval()
 
 @lru_cache(maxsize=32_768)
 def constraints(declared: tuple[str, ...]) -> str:
-    """What an edge carries for the ranges that a version's groups declare for one package: what any of them allows.
+    """An edge carries this for the ranges that a version's groups declare for one package: what any of them allows.
 
-    An interval where they meet, else several (`[1.0.0, 2.0.0),[3.0.0, )`); everything above the lowest bound where the
-    clients could not read that. `any` for no range and for what NuGet itself could not read.
+    It is an interval where they meet, and otherwise several (`[1.0.0, 2.0.0),[3.0.0, )`). Where the clients could not
+    read that, it is everything above the lowest bound. It is `any` for no range and for one that NuGet itself could not
+    read.
     """
     try:
         intervals = [_interval(text) for text in declared]
@@ -54,7 +56,7 @@ def _printed(interval: _Range) -> str:
 
 
 def _interval(text: str) -> _Range:
-    """What one declared range allows. Raises ValueError for what is none."""
+    """This is what one declared range allows. It raises ValueError for a text that is not a range."""
     if len(text) > MAX_RANGE_LENGTH:
         raise ValueError(text[:MAX_RANGE_LENGTH])
     if not text.strip():
@@ -94,7 +96,7 @@ def _bound(text: str, *, is_above: bool) -> Bound[VersionKey]:
 
 
 def _is_readable(intervals: Sequence[_Range]) -> bool:
-    """Whether Maven's order, which knows other labels, finds the ends in order; without labels the orders are one."""
+    """Maven's order, which knows other labels, finds the bounds in order; without labels the two orders are one."""
     ends = [
         end.text
         for interval in intervals

@@ -1,4 +1,4 @@
-"""What NuGet declares about itself; see `Declaration`."""
+"""This module is what NuGet declares about itself; see `Declaration`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NuGet's catalog: everything that ever happened, in commits, which lie in pages (registries.md, section 7)."""
+"""NuGet's catalog has everything that ever happened, in commits, which lie in pages (registries.md, section 7)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from securechain_ingest.registries.nuget.service_index import default_services, 
 
 _JSON: Final = "application/json"
 _AT_ONCE: Final = 8
-"""Pages asked for together: there are more than twenty thousand."""
+"""So many pages are asked for at the same time: there are more than twenty thousand."""
 
 
 class NuGetFeed:
-    """Implements `Feed`; a cursor is the time of the newest commit that was told whole."""
+    """This implements `Feed`; a cursor is the time of the newest commit that was given whole."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         self._http = http
@@ -40,15 +40,15 @@ class NuGetFeed:
         self._folder = folder
 
     async def head(self) -> str:
-        """The catalog's newest commit."""
+        """The cursor is the time of the catalog's newest commit."""
         _, index = await self._index()
         return index.stamp
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every package that has a version left, with the time of the newest leaf that shows one of them.
+        """This yields every package that has a version left, with the time of the newest leaf that shows one of them.
 
-        The catalog's pages are read from the newest back, as only what happened to a version last counts. A position is
-        the time of a page; without the file that belongs to it the listing begins again.
+        The catalog's pages are read from the newest back, because only the last event of a version counts. A position
+        is the time of a page; without the file that belongs to it the listing begins again.
         """
         _, index = await self._index()
         seen = await anyio.to_thread.run_sync(SeenPackages, self._folder / "listing.db", position)
@@ -70,7 +70,7 @@ class NuGetFeed:
             seen.close()
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """The packages of each of the catalog's pages, once each; see `Feed.changes`."""
+        """This yields the packages of each of the catalog's pages, once each; see `Feed.changes`."""
         url, index = await self._index()
         since = normal_stamp(cursor)
         if since is None or index.stamp < since or (index.stamp > since and not index.pages):
@@ -96,7 +96,7 @@ class NuGetFeed:
         return url, await read_document(self._http, self._pool, url, parse_index, accept=_JSON)
 
     async def _read(self, links: Sequence[PageLink]) -> AsyncIterator[tuple[PageLink, Page]]:
-        """Several at once, given in their order."""
+        """Several pages are read at the same time, and given in their order."""
         for start in range(0, len(links), _AT_ONCE):
             batch = links[start : start + _AT_ONCE]
             pages: dict[PageLink, Page] = {}
@@ -123,7 +123,7 @@ def _collapsed(events: Iterable[Event]) -> tuple[Change, ...]:
 
 
 def _newest(events: Iterable[Event]) -> dict[str, Event]:
-    """The last event of each package, in their order."""
+    """The result has the last event of each package, in their order."""
     found: dict[str, Event] = {}
     for event in events:
         found.pop(event.name.lower(), None)

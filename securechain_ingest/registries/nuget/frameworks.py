@@ -1,4 +1,4 @@
-"""Target frameworks as folders of a package (Microsoft Learn, "Target frameworks"), and which of them is read."""
+"""This module reads folders of a package as target frameworks (Microsoft Learn, "Target frameworks"), and chooses one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FOLDER: Final = re.compile(r"(netcoreapp|netstandard|net|)((?:[0-9]{1,9}(?:\.[0
 
 
 def preference(folder: str) -> FrameworkPreference:
-    """Greater for what a project made today takes.
+    """The result is greater for what a project made today takes.
 
-    The newest .NET without a platform, .NET Core, .NET Standard, .NET of one platform, the newest .NET Framework, a
-    folder without framework, and last what is no more.
+    The newest .NET without a platform comes first; then .NET Core, .NET Standard, .NET of one platform, the newest .NET
+    Framework, a folder without framework, and last what no longer exists.
     """
     name = folder.lower()
     if not name:

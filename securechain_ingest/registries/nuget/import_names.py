@@ -1,10 +1,10 @@
-"""What can be imported from a package: the namespaces of public types in its assemblies, read from its nupkg.
+"""This module reads what can be imported from a package: the namespaces of public types in the assemblies of its nupkg.
 
-Only one target framework's assemblies are read, for the others are the same for other runtimes: those in `lib`, else
-the reference assemblies in `ref`, else those of a runtime. Left out are the resources of languages, native libraries,
-and system libraries that lie beside the package's own. An assembly that cannot be read stands for a namespace of its
-name; without any public type in a namespace the assemblies' names stand; without assemblies (content, tools, analyzers,
-a package of dependencies alone) the package's id.
+Only one target framework's assemblies are read, because the others are the same for other runtimes: those in `lib`,
+otherwise the reference assemblies in `ref`, otherwise those of a runtime. The resources of languages, native libraries,
+and system libraries that lie beside the package's own are left out. An assembly that cannot be read stands for a
+namespace of its name. Without any public type in a namespace the assemblies' names count, and without assemblies
+(content, tools, analyzers, a package of dependencies alone) the package's id.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from securechain_ingest.registries.nuget.frameworks import FrameworkPreference, 
 from securechain_ingest.registries.nuget.nuspec import Nuspec, parse_nuspec
 
 WINDOW_BYTES: Final = 128 * 1024
-"""Of a package, to begin with: more than most have."""
+"""This is in bytes, and is fetched of a package first: most packages are smaller."""
 
 SYSTEM_LIBRARIES: Final = ("System", "Microsoft.CSharp", "netstandard", "mscorlib")
 
@@ -40,9 +40,10 @@ _MAX_GAP_SHARE = 2
 
 
 def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
-    """The names of the package `name`, or, if that is None, of the id in its nuspec, and the repository of that.
+    """This reads the names of the package `name`, or, if that is None, of the id in its nuspec, and the repository in
+    that nuspec.
 
-    Raises ArchiveRefused for an archive that is damaged or beyond a limit, MissingBytes over a SparseFile.
+    It raises ArchiveRefused for an archive that is damaged or beyond a limit, and MissingBytes over a SparseFile.
     """
     listing = open_zip(file, limits)
     listing.rename(_unescaped)
@@ -58,7 +59,7 @@ def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> Impor
 
 
 def _unescaped(name: str) -> str | None:
-    """A member's name as NuGet gives it (PackageArchiveReader): what is escaped as in URLs is meant."""
+    """NuGet gives a member's name so (PackageArchiveReader): escapes as in URLs are replaced."""
     return safe_name(unquote(name)) if "%" in name else name
 
 
@@ -75,7 +76,8 @@ def _namespaces(assemblies: Iterable[Assembly]) -> list[str]:
 def _assemblies(
     file: BinaryIO, listing: ZipListing, limits: ArchiveLimits, package_id: str
 ) -> tuple[list[Assembly], list[str]]:
-    """The assemblies of the best framework that has any, and a sentence about each that could not be read."""
+    """The result has the assemblies of the best framework that has any, and a sentence about each that could not be
+    read."""
     for members in _frameworks(listing.members()):
         own = _own(members, package_id)
         _fetch_together(file, [member for member in own if member.size <= limits.max_member_bytes])
@@ -87,7 +89,7 @@ def _assemblies(
 
 
 def _assembly(listing: ZipListing, member: ZipMember, limits: ArchiveLimits, problems: list[str]) -> Assembly | None:
-    """None for a native library; `problems` gets a sentence if only the file's name tells what it may be."""
+    """The result is None for a native library; `problems` gets a sentence if only the file's name says what it may be."""
     if member.size > limits.max_member_bytes:
         problems.append(f"{member.name}: {member.size} bytes, at most {limits.max_member_bytes} are read")
     else:
@@ -101,7 +103,8 @@ def _assembly(listing: ZipListing, member: ZipMember, limits: ArchiveLimits, pro
 
 
 def _frameworks(members: Sequence[ZipMember]) -> Iterator[list[ZipMember]]:
-    """The assemblies of each framework, the one to be read first; another only counts if those turn out to be none."""
+    """This yields the assemblies of each framework, the best one first; a later one only counts if those are no
+    assemblies."""
     for source in _SOURCES:
         found: dict[FrameworkPreference, list[ZipMember]] = {}
         for member in members:
@@ -112,14 +115,15 @@ def _frameworks(members: Sequence[ZipMember]) -> Iterator[list[ZipMember]]:
 
 
 def _own(members: list[ZipMember], package_id: str) -> list[ZipMember]:
-    """Without the system libraries that came along; a package of nothing but `System.`-something is about that."""
+    """System libraries that came along are left out; a package of nothing but `System.`-something is about those."""
     kept = [member for member in members if _stem(member) == package_id or _stem(member) not in SYSTEM_LIBRARIES]
     own = [member for member in kept if _stem(member) == package_id or not _stem(member).startswith("System.")]
     return own or kept
 
 
 def _fetch_together(file: BinaryIO, members: Iterable[ZipMember]) -> None:
-    """Touch all the members at once, so that over a SparseFile they cost one request, if they lie close together."""
+    """This touches all the members at once, so that over a SparseFile they cost one request, if they lie close
+    together."""
     ends = [(member.offset, member.offset + member.compressed_size) for member in members]
     if len(ends) > 1:
         first, last = min(ends)[0], max(end for _, end in ends)

@@ -1,6 +1,7 @@
-"""NuGet package ids: which there can be, and the identity behind each (Microsoft Learn, "nuspec reference", id).
+"""This module says which ids NuGet packages can have, and gives the identity of each (Microsoft Learn, "nuspec
+reference").
 
-Ids are compared without regard to case. The registry's URLs want them in lower case, its documents and the advisories
+Ids are compared without regard to case. The registry's URLs want them in lower case; its documents and the advisories
 have the author's spelling.
 """
 
@@ -35,7 +36,7 @@ _ID: Final = re.compile(r"\w[\w.-]*")
 
 @lru_cache(maxsize=65_536)
 def identify(name: str) -> PackageRef:
-    """The identity behind a package id in any case. Raises InvalidName."""
+    """This returns the identity behind a package id in any case. It raises InvalidName."""
     if len(name) > MAX_ID_LENGTH or not _ID.fullmatch(name):
         raise InvalidName(f"{name[:MAX_ID_LENGTH]!r} is not an id that a NuGet package can have")
     lower = name.lower()

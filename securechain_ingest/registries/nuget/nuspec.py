@@ -1,4 +1,4 @@
-"""A package's nuspec (Microsoft Learn, "nuspec reference"): what its registration does not say."""
+"""A package's nuspec (Microsoft Learn, "nuspec reference") says what its registration does not."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from securechain_ingest.registries.kit.xml_documents import load_xml
 class Nuspec:
     id: str | None
     repository_url: str | None
-    """Normalised; of the `repository`, else the project's page."""
+    """The repository is normalised; it comes from `repository`, otherwise from the project's page."""
 
 
 def parse_nuspec(body: bytes) -> Nuspec:
-    """What a nuspec says; nothing if it is not XML or has a document type."""
+    """The result has what a nuspec says; it says nothing if it is not XML or has a document type."""
     try:
         root = load_xml(body, "the nuspec")
     except Malformed:

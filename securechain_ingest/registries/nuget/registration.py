@@ -1,9 +1,9 @@
-"""A package's registration: an index of pages, inlined or documents of their own.
+"""A package's registration is an index of pages, which are inlined or documents of their own (Microsoft Learn, "NuGet
+Server API", package metadata).
 
-Format: Microsoft Learn, "NuGet Server API", package metadata.
-
-Dates: `created` where a registry has it, else `published`, which nuget.org sets to 1900 when it unlists a version. Such
-a version has no date here: its real one stands only in its catalog leaf, which would cost a request for each.
+A version's date is `created` where a registry has it, and otherwise `published`, which nuget.org sets to 1900 when it
+unlists a version. Such a version has no date here: the real one is only in its catalog leaf, which would cost a request
+for each.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ from securechain_ingest.registries.nuget.versions import VersionKey, is_version,
 
 _UNLISTED: Final = "1900-01-01"
 _BEFORE_ANY: Final = "2000"
-"""NuGet is of 2010; what is older stands for no date, as 1900 and the year 1 do."""
+"""NuGet began in 2010; an earlier date stands for none, as 1900 and the year 1 do."""
 _YEAR: Final = re.compile("[0-9]{4}-")
 
 _ADDRESSES: Final = {
     "@id": re.compile(r"/([^/]+)\.json$"),
     "packageContent": re.compile(r"/([^/]+)/[^/]+\.nupkg$"),
 }
-"""Of a leaf, and where they have its version."""
+"""A leaf has its version in these addresses, at these places."""
 
 _MAX_WRAPPINGS: Final = 4
 
 _HAS_GROUPS: Final = "\0has groups"
-"""No field of the registry's: whether there was an entry that could name dependencies."""
+"""The registry has no such field: it says whether there was an entry that could name dependencies."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreferredVersion:
-    """What counts of the version that a user gets by default."""
+    """This is what counts of the version that a user gets by default."""
 
     preference: Preference[VersionKey]
-    """A listed release before pre-releases before what is unlisted; of those the highest."""
+    """A listed release comes before listed pre-releases, and these before what is unlisted; of equal ones the highest
+    counts."""
     id: str
     version: str
     repository_url: str | None
@@ -58,27 +59,27 @@ class PreferredVersion:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One document of a registration."""
+    """This is one document of a registration."""
 
     versions: tuple[Version, ...]
     default: PreferredVersion | None
-    """The best of this document; None if it lists no version itself."""
+    """This is the best version of this document; it is None if the document lists no version itself."""
     pages: tuple[str, ...]
-    """URLs of the pages that are documents of their own."""
+    """These are the URLs of the pages that are documents of their own."""
     revision: str | None
-    """The newest of the catalog's leaves that it shows."""
+    """This is the time of the newest of the catalog's leaves that the document shows."""
     is_whole: bool
-    """Whether it lists as many as it says; else what it lacks may be there."""
+    """The document lists as many as it says; otherwise the versions that it lacks may exist."""
     unreadable: int
-    """How many entries do not say which version they are about."""
+    """So many entries do not say which version they are about."""
     written: str | None
-    """When the newest of its parts was written, as `normal_stamp` has it. That says less: it may be written anew at any
-    time, and without what the catalog got meanwhile."""
+    """The newest of its parts was written at this time, in the form of `normal_stamp`. That says less: a part may be
+    written again at any time, and without what the catalog got meanwhile."""
 
 
 def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
-    """An index or a page, which was found at `url`. Raises Malformed, also for an empty one: of a package without
-    versions there is no registration."""
+    """This reads an index or a page, which was found at `url`. It raises Malformed, also for an empty one: a package
+    without versions has no registration."""
     document = load_object(body, url)
     items = document.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -113,9 +114,9 @@ def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
 
 
 def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str | None, url: str) -> Package:
-    """The package of all documents, without validator; `contents` is the flat container.
+    """This makes the package of all documents, without validator; `contents` is the flat container.
 
-    Raises NotFound if no version is listed, Malformed for another package's registration.
+    It raises NotFound if no version is listed, and Malformed for another package's registration.
     """
     versions = {version.name: version for document in documents for version in document.versions}
     default = max((document.default for document in documents if document.default), key=_preference, default=None)
@@ -135,12 +136,13 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
 
 
 def newest(stamps: Iterable[str | None]) -> str | None:
-    """The latest of those that are known."""
+    """The result is the latest of those that are known."""
     return max(filter(None, stamps), default=None)
 
 
 def requirements(groups: object) -> tuple[Requirement, ...]:
-    """The dependencies of all groups, whatever their framework; one for each package, allowing what any group allows.
+    """The dependencies of all groups count, whatever their framework. There is one for each package, which allows what
+    any group allows.
 
     Ids that no package can have are left out.
     """
@@ -164,20 +166,20 @@ def _requirement(name: str, declared: tuple[str, ...]) -> Requirement | None:
 
 
 def _is_whole(document: dict[str, Any], listed: Sequence[object]) -> bool:
-    """Whether all is there that a part counts. Registrations are written part by part, so one may not be finished."""
+    """A part has all that it counts. Registrations are written part by part, so one may not be finished."""
     count = document.get("count")
     return type(count) is not int or count <= len(listed)
 
 
 def _leaves(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """What an entry lists itself: the leaves of an inlined page, or it is a leaf; nothing if its page is a document."""
+    """An entry lists the leaves of an inlined page, or is a leaf itself; the result is empty if its page is a document."""
     return [item] if "catalogEntry" in item else _list(item.get("items"))
 
 
 def _entry(leaf: dict[str, Any]) -> dict[str, Any] | None:
-    """What a leaf says of its version; None if not even which one it is about.
+    """This is what a leaf says of its version; the result is None if it does not even say which version that is.
 
-    A catalog entry that is only linked, or is missing, leaves the leaf's own addresses, which name the version.
+    If a catalog entry is only linked, or is missing, the leaf's own addresses are left, which name the version.
     """
     entry = next(iter(_list(leaf.get("catalogEntry"))), None)
     told: dict[str, Any] = {field: leaf[field] for field in ("listed", "published") if field in leaf}
@@ -220,7 +222,7 @@ def _date(entry: dict[str, Any]) -> str | None:
 
 
 def _is_listed(entry: dict[str, Any]) -> bool:
-    """What does not say is listed, unless its date does."""
+    """An entry that does not say whether it is listed is listed, unless its date says otherwise."""
     listed = entry.get("listed")
     if isinstance(listed, str) and listed.lower() in ("true", "false"):
         return listed.lower() == "true"
@@ -262,7 +264,7 @@ def _artifacts(ref: PackageRef, release: PreferredVersion, contents: str | None)
 
 
 def _text(value: object) -> str | None:
-    """A text, of several the first: JSON-LD may write any value as a list, or as an object around it."""
+    """This takes the text, or the first of several: JSON-LD may write any value as a list, or as an object around it."""
     for _ in range(_MAX_WRAPPINGS):
         if isinstance(value, list):
             value = next(iter(value), None)
@@ -272,6 +274,6 @@ def _text(value: object) -> str | None:
 
 
 def _list(value: object) -> list[dict[str, Any]]:
-    """The objects of a list; JSON-LD writes a list of one as the one."""
+    """The result has the objects of a list; JSON-LD writes a list of one as the one."""
     entries: Iterable[Any] = value if isinstance(value, list) else (value,)
     return [entry for entry in entries if isinstance(entry, dict)]

@@ -1,4 +1,4 @@
-"""The packages that a listing has seen on its way back through the catalog.
+"""This module keeps the packages that a listing has seen on its way back through the catalog.
 
 They lie in a database on disk, so that they outlive a kill and need no memory.
 """

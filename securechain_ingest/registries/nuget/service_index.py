@@ -1,4 +1,4 @@
-"""Where a registry's resources lie, and what its search answers (Microsoft Learn, "NuGet Server API")."""
+"""This module finds where a registry's resources lie, and reads its search (Microsoft Learn, "NuGet Server API")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from securechain_ingest.registries.kit.json_documents import as_list, load_objec
 PATH: Final = "v3/index.json"
 NEAR_NAMES: Final = 5
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""Of either document: some kilobytes."""
+"""This is in bytes and bounds either document, which has some kilobytes."""
 
 # Best first: with SemVer 2 versions and compressed, as nuget.org's own; then what smaller servers offer.
 _REGISTRATIONS: Final = (
@@ -36,18 +36,18 @@ _SEARCH: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Base URLs, without a slash at the end."""
+    """These are base URLs, without a slash at the end."""
 
     registrations: str
     contents: str | None
-    """Of the flat container; None: only the packages' own links lead to their files."""
+    """This is the flat container; if it is None, only the packages' own links lead to their files."""
     search: str | None
     catalog: str | None = None
-    """The URL of its index."""
+    """This is the URL of the catalog's index."""
 
 
 def default_services(http: HttpClient) -> Services:
-    """Where nuget.org has them, for a server that has no service index."""
+    """nuget.org has its resources here; a server without a service index is expected to have them here, too."""
     base = http.url("nuget_api", "").rstrip("/")
     return Services(
         f"{base}/v3/registration5-gz-semver2", f"{base}/v3-flatcontainer", None, f"{base}/v3/catalog0/index.json"
@@ -55,7 +55,7 @@ def default_services(http: HttpClient) -> Services:
 
 
 async def find_services(http: HttpClient, pool: ParserPool) -> Services | None:
-    """What the registry's service index says; None if the server has none. Raises UpstreamError."""
+    """The registry's service index says this; the result is None if the server has none. It raises UpstreamError."""
     try:
         response = await http.get(http.url("nuget_api", PATH), limit_bytes=MAX_BYTES)
     except NotFound:
@@ -65,7 +65,7 @@ async def find_services(http: HttpClient, pool: ParserPool) -> Services | None:
 
 
 def parse_service_index(body: bytes, url: str) -> Services:
-    """Raises Malformed for what is no service index or names no package metadata."""
+    """This raises Malformed for a document that is not a service index, or names no package metadata."""
     resources = load_object(body, url).get("resources")
     found: dict[str, str] = {}
     for resource in as_list(resources):
@@ -78,7 +78,7 @@ def parse_service_index(body: bytes, url: str) -> Services:
 
 
 def found_names(body: bytes, url: str) -> tuple[str, ...]:
-    """The ids in an answer of the search service, which has an object for each, or of the autocomplete service."""
+    """The ids are in an answer of the search service, which has an object for each, or of the autocomplete service."""
     hits = load_object(body, url).get("data")
     found = (hit.get("id") if isinstance(hit, dict) else hit for hit in as_list(hits))
     return tuple(name for name in found if isinstance(name, str))

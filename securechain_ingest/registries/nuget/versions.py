@@ -1,7 +1,7 @@
-"""The order of NuGet's versions, and their normal form (Microsoft Learn, "NuGet package versioning").
+"""This module orders NuGet's versions, and gives their normal form (Microsoft Learn, "NuGet package versioning").
 
-Up to four numbers, then SemVer 2's labels, compared without regard to case; build metadata is ignored. `1`, `1.0.0.0`
-and `1.00` are one version. Labels that are numbers may have leading zeros here, other than in SemVer.
+A version has up to four numbers, then SemVer 2's labels, compared without regard to case; build metadata is ignored.
+`1`, `1.0.0.0` and `1.00` are one version. Unlike in SemVer, labels that are numbers may have leading zeros.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ _SMALLEST, _GREATEST = -(2**31), 2**31 - 1
 
 
 def is_version(name: str) -> bool:
-    """Whether it has a place in the order."""
+    """The name can be ordered."""
     return len(name) <= _MAX_LENGTH and _VERSION.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=32_768)
 def version_key(name: str) -> VersionKey:
-    """A sortable key; equal for the spellings of one version. Raises ValueError for what is no version."""
+    """The key sorts, and is equal for the spellings of one version. It raises ValueError for a name that is not a
+    version."""
     match = _VERSION.fullmatch(name) if len(name) <= _MAX_LENGTH else None
     if match is None:
         raise ValueError(name)
@@ -38,9 +39,9 @@ def version_key(name: str) -> VersionKey:
 
 @lru_cache(maxsize=32_768)
 def range_key(name: str) -> VersionKey:
-    """The same in the order of NuGet itself (NuGet.Versioning, VersionComparer), by which advisories' ranges are meant.
+    """This key has NuGet's own order (NuGet.Versioning, VersionComparer), by which advisories' ranges are meant.
 
-    To it a label is a number if it is one of 32 bits, with a sign or without; longer ones, such as moments, are text.
+    There a label is a number if it is one of 32 bits, with a sign or without; longer ones, such as moments, are text.
     """
     numbers, is_release, _ = version_key(name)
     match = _VERSION.fullmatch(name)
@@ -49,9 +50,9 @@ def range_key(name: str) -> VersionKey:
 
 
 def normal_version(name: str) -> str:
-    """As it stands in the registry's URLs, but for the case: at least three numbers, no zeros in front, no metadata.
+    """The registry's URLs have this form, in lower case: at least three numbers, no zeros in front, no metadata.
 
-    Raises ValueError for what is no version.
+    It raises ValueError for a name that is not a version.
     """
     (*numbers, revision), is_release, _ = version_key(name)
     text = ".".join(map(str, [*numbers, revision] if revision else numbers))
@@ -59,7 +60,7 @@ def normal_version(name: str) -> str:
 
 
 def _label_keys(labels: str) -> tuple[tuple[bool, int, str], ...]:
-    """Numbers by value and before words, words by their lower-case text."""
+    """Numbers are sorted by value and come before words; words are sorted by their lower-case text."""
     return tuple(
         (False, int(label), "") if label.isdigit() else (True, 0, label) for label in labels.lower().split(".")
     )

@@ -1,7 +1,7 @@
-"""What the registry's API adds to the index: where a gem's source lies, and dates where the index has none.
+"""The registry's API adds to the index where a gem's source lies, and dates where the index has none.
 
-Formats: RubyGems' guide "API", `/api/v1/gems/NAME.json` (an object about the newest version),
-`/api/v1/versions/NAME.json` (a list of all files) and `/api/v1/search.json` (a list of objects of the first kind).
+The formats are in RubyGems' guide "API": `/api/v1/gems/NAME.json` is an object about the newest version,
+`/api/v1/versions/NAME.json` is a list of all files, and `/api/v1/search.json` is a list of objects of the first kind.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from securechain_ingest.registries.rubygems.names import identify
 from securechain_ingest.registries.rubygems.repository import repository_of
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
-"""Ten thousand files of a gem take half of it."""
+"""This is in bytes; a gem with ten thousand files takes half of it."""
 
 
 def document_for(package: Package) -> str:
-    """The path of the one document that says most of what the index does not."""
+    """This is the path of the one document that has most of what the index lacks."""
     kind = "gems" if all(version.release_date for version in package.versions) else "versions"
     return f"api/v1/{kind}/{package.ref.registry_name}.json"
 
 
 def completed(package: Package, body: bytes, url: str) -> Package:
-    """The package with what either document says. Raises Malformed."""
+    """The package is completed with what either document says. Malformed is raised for anything else."""
     document = load_json(body, url)
     entries = [entry for entry in (document if isinstance(document, list) else [document]) if isinstance(entry, dict)]
     if not entries:
@@ -52,7 +52,7 @@ def completed(package: Package, body: bytes, url: str) -> Package:
 
 
 def found_names(body: bytes, url: str) -> tuple[str, ...]:
-    """The names that a search found. Raises Malformed."""
+    """A search found these names. Malformed is raised for an answer that is not a list."""
     document = load_json(body, url)
     if not isinstance(document, list):
         raise Malformed("the registry's search did not answer with a list", url=url)

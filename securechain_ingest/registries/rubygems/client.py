@@ -1,7 +1,7 @@
-"""The RubyGems registry: one request for a gem, one for its repository on the first visit, one for its newest file.
+"""This is the client of the RubyGems registry (registries.md, section 6).
 
-The compact index is not limited in rate, the API is; so the API is asked only once about a gem (registries.md,
-section 6).
+A gem costs one request, one more for its repository on the first visit, and one for its newest file. The compact index
+is not limited in rate, the API is; so the API is asked only once about a gem.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from securechain_ingest.registries.rubygems.import_names import WINDOW_BYTES, re
 from securechain_ingest.registries.rubygems.info import digest_of, parse_info
 
 _TAIL_BYTES: Final = 1024 * 1024
-"""Of the list of all gems, to which a line is added with each push: more than a week's."""
+"""This is in bytes, at the end of the list of all gems, which gets a line with each push: it is more than a week's."""
 
 logger = structlog.get_logger(__name__)
 
 
 class RubyGems(RegistryClient):
-    """Implements `Registry`."""
+    """This implements `Registry`."""
 
     ecosystem: Final = names.RUBYGEMS
     identify = staticmethod(names.identify)
@@ -44,7 +44,8 @@ class RubyGems(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
-        """All versions with their requirements; on the first visit also the repository. See `Registry.fetch`."""
+        """This reads all versions with their requirements, and on the first visit also the repository. See
+        `Registry.fetch`."""
         if known is not None:
             # A message may carry the lower-cased name; the registry needs the exact one.
             ref = names.identify(known.registry_name)
@@ -60,8 +61,8 @@ class RubyGems(RegistryClient):
         return await self._completed(package) if known is None else package
 
     async def _refuse_other(self, ref: PackageRef, body: bytes, announced: str, url: str) -> None:
-        """Raises Stale unless the file has the digest that was announced, or the one that the list of all gems has by
-        now: cut off, mixed up or old as it is it says nothing."""
+        """This raises Stale unless the file has the digest that was announced, or the one that the list of all gems has
+        by now: a file that is cut off, mixed up or old says nothing."""
         digest = digest_of(body)
         if digest == announced:
             return
@@ -70,7 +71,8 @@ class RubyGems(RegistryClient):
             raise stale(url, f"has the MD5 {digest}", listed or announced)
 
     async def _newest_digest(self, ref: PackageRef) -> str | None:
-        """What the list's end tells of the gem's file; None if it does not name it, or cannot be read in parts."""
+        """The list's end says this of the gem's file; the result is None if it does not name the gem, or cannot be read
+        in parts."""
         url = self._http.url("rubygems_index", "versions")
         try:
             with uncached():
@@ -83,7 +85,7 @@ class RubyGems(RegistryClient):
         return last_digest(end.data, ref.registry_name) if end is not None else None
 
     async def _completed(self, package: Package) -> Package:
-        """With the repository, which otherwise the gem's own file names: then the API's failure costs nothing."""
+        """This adds the repository. The gem's own file names it, too, so that a failure of the API costs nothing."""
         url = self._http.url("rubygems_api", document_for(package))
         try:
             parse = partial(completed, package)
@@ -93,7 +95,7 @@ class RubyGems(RegistryClient):
             return package
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """What can be required of the newest gem, mostly from its first bytes."""
+        """The names are what can be required of the newest gem; mostly its first bytes are enough."""
         parse = partial(read_gem, limits=self._pool.limits, name=package.ref.registry_name)
         [artifact] = package.artifacts
         return await self._archives.parse_ranged(
@@ -101,13 +103,13 @@ class RubyGems(RegistryClient):
         )
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """What the registry's search finds, those that differ only in case first; see `Registry.near_names`."""
+        """The registry's search finds these; names that differ only in case come first. See `Registry.near_names`."""
         url = self._http.url("rubygems_api", f"api/v1/search.json?query={quote(ref.registry_name, safe='')}")
         found = await read_document(self._http, self._pool, url, found_names, limit_bytes=MAX_DOCUMENT_BYTES)
         return tuple(sorted(found, key=lambda name: name.lower() != ref.name))
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """What can be required of a gem on disk. Raises ArchiveRefused."""
+        """This reads what can be required of a gem on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_gem(file, limits, None)

@@ -1,13 +1,13 @@
-"""RubyGems' requirements as the clients of the graph read them (contract, section 2).
+"""This module writes RubyGems' requirements as the clients of the graph read them (contract, section 2).
 
 The clients parse with univers, which reads one clause as Gem::Requirement does, and a lower bound with an upper one.
-But it takes `~>` apart into two bounds and keeps all bounds in one sorted list, so that a further bound
-(`~> 1.0, >= 1.0.2`) breaks it; it does not see that `=` excludes everything else; it takes several `!=` without a bound
-for nothing at all; and of `~> 1.0.beta` it forgets the pre-release. Such requirements are spelled out as the interval
-that they allow, all others stand as they were declared.
+But it takes `~>` apart into two bounds and keeps all bounds in one sorted list, so that a further bound (`~> 1.0, >=
+1.0.2`) breaks it; it does not see that `=` excludes everything else; it reads several `!=` without a bound as nothing
+at all; and it forgets the pre-release of `~> 1.0.beta`. Such requirements are spelled out as the interval that they
+allow; all others stay as they were declared.
 
-One thing gets lost with `~> 1.2` standing alone, which univers reads as `>= 1.2, < 2`: that 2's own pre-releases are
-not meant.
+One thing gets lost where `~> 1.2` stands alone, which univers reads as `>= 1.2, < 2`: that 2's own pre-releases are not
+meant.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from securechain_ingest.registries.rubygems.versions import (
 )
 
 NOTHING: Final = "< 0.A"
-"""The empty range. Below 0 there are its pre-releases (`0.0.0.alpha`), but none below the first of all words."""
+"""This is the empty range. Below 0 there are its pre-releases (`0.0.0.alpha`), but none below the first of all words.
+"""
 
 EVERYTHING: Final = ">= 0.A"
-"""With the pre-releases of 0."""
+"""This includes the pre-releases of 0."""
 
 MAX_CLAUSES: Final = 64
-"""More than any real requirement has."""
+"""Real requirements have fewer clauses."""
 
 _CLAUSE: Final = re.compile(rf"(=|!=|>=|<=|~>|>|<|)\s*({VERSION_PATTERN})")
 
@@ -50,7 +51,7 @@ class _Clause:
 
     @property
     def interval(self) -> Interval[VersionKey]:
-        """The versions that it allows; of one that only excludes a version, all of them."""
+        """These are the versions that the clause allows; a clause that only excludes a version allows all of them here."""
         below, above = Bound(self.key, False, self.version), Bound(self.key, True, self.version)
         match self.operator:
             case "=":
@@ -73,9 +74,9 @@ class _Clause:
 
 @lru_cache(maxsize=65_536)
 def constraints(declared: tuple[str, ...]) -> str:
-    """The conjunction of clauses such as `>= 1.0`; `any` for none.
+    """This joins clauses such as `>= 1.0` that must all hold; without a clause it is `any`.
 
-    What is no clause makes all of them stand as they are: the clients then keep every version.
+    If one of them is not a clause, all stay as they are: the clients then keep every version.
     """
     # A comma separates clauses, in what is written and so in what is read.
     stated = [clause.strip() for text in declared for clause in text.split(",") if clause.strip()]
@@ -125,7 +126,7 @@ def _spelled_out(clauses: list[_Clause]) -> str:
 
 
 def _bounds(clauses: list[_Clause], allowed: Interval[VersionKey]) -> list[str]:
-    """The two ends, or the one declared clause that has both."""
+    """These are the two bounds, or the one declared clause that has both."""
     for clause in clauses:
         if clause.operator == "~>" and not is_prerelease(clause.version) and clause.interval == allowed:
             return [str(clause)]

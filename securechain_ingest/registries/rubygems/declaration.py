@@ -1,4 +1,4 @@
-"""What RubyGems declares about itself; see `Declaration`."""
+"""This module is what RubyGems declares about itself; see `Declaration`."""
 
 from __future__ import annotations
 

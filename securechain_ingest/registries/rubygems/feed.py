@@ -1,8 +1,8 @@
-"""The compact index's list of all gems, followed by its tail (registries.md, section 6).
+"""The compact index has a list of all gems, which is followed by its tail (registries.md, section 6).
 
 `/versions` only grows within a month, by a line for each push or yank; at the beginning of a month it is written anew,
-and a yank that is taken back removes a line. The list as it was last seen lies in the feed's folder; a cursor stands
-for a state of it by size and digest, so that any daemon can go on from it.
+and a yank that is taken back removes a line. The list as it was last seen lies in the feed's folder. A cursor stands
+for a state of the list by size and digest, so that any daemon can go on from it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from securechain_ingest.registries.rubygems.gem_list import parse_listing, parse
 
 _PARSE_TIMEOUT_S: Final = 120.0
 _TAIL_BYTES: Final = 64 * 1024 * 1024
-"""More than a month's growth."""
+"""This is in bytes, and more than a month's growth."""
 
 
 class RubyGemsFeed:
-    """Implements `Feed`; a cursor is a size of the list and the digest of what it had then."""
+    """This implements `Feed`; a cursor is a size of the list and the digest of what it had then."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         self._http = http
@@ -40,18 +40,18 @@ class RubyGemsFeed:
         self._one_reader = asyncio.Lock()
 
     async def head(self) -> str:
-        """The list as it is now."""
+        """The cursor stands for the list as it is now."""
         content = await self._refreshed()
         return await anyio.to_thread.run_sync(_cursor_of, content)
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every gem that has a version left, with the MD5 of its file; always from the beginning."""
+        """This yields every gem that has a version left, with the MD5 of its file; it always begins from the beginning."""
         await self._refreshed()
         for page in await self._pool.run(parse_listing, self._file, self._url, timeout_s=_PARSE_TIMEOUT_S):
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """The gems in the list's new lines, in one page; see `Feed.changes`."""
+        """This yields the gems in the list's new lines, in one page; see `Feed.changes`."""
         content = await self._refreshed()
         size = await anyio.to_thread.run_sync(_size_if_prefix, cursor, content)
         if size is None:
@@ -61,7 +61,7 @@ class RubyGemsFeed:
             yield ChangesPage(changes, await anyio.to_thread.run_sync(_cursor_of, content))
 
     async def _refreshed(self) -> bytes:
-        """The whole list of now, which also lies in the file. Jobs may want it at the same time."""
+        """The result is the whole list of now, which also lies in the file. Jobs may want it at the same time."""
         async with self._one_reader:
             return await self._refreshed_alone()
 
@@ -78,10 +78,11 @@ class RubyGemsFeed:
         return body
 
     async def _with_tail(self, held: bytes) -> bytes | None:
-        """What was held and what has been added since; None if the list was changed in another way, or may have been.
+        """The result is what was held and what has been added since; it is None if the list was changed in another way,
+        or may have been.
 
-        The last byte is asked for again, so that there is always something to be had. Whether both together are the
-        list, its digest tells.
+        The last byte is asked for again, so that there is always something to get. The list's digest says whether both
+        together are the list.
         """
         first = len(held) - 1
         try:
@@ -101,7 +102,7 @@ def _cursor_of(content: bytes) -> str:
 
 
 def _size_if_prefix(cursor: str, content: bytes) -> int | None:
-    """The cursor's size if the list still begins with what it stands for."""
+    """The result is the cursor's size if the list still begins with what the cursor stands for."""
     try:
         match orjson.loads(cursor):
             case [int(size), str(digest)] if 0 <= size <= len(content):
@@ -112,7 +113,7 @@ def _size_if_prefix(cursor: str, content: bytes) -> int | None:
 
 
 def _has_digest(content: bytes, answer: Range) -> bool:
-    """Whether the server's digest of the whole list is that of `content` (RFC 9530); without one nobody knows."""
+    """The server's digest of the whole list is that of `content` (RFC 9530); without one the answer is no."""
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
     return f"sha-256=:{digest}:" in answer.headers.get("repr-digest", "")
 
@@ -122,7 +123,7 @@ def _read(file: Path) -> bytes:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Whole or not at all."""
+    """The file is replaced as a whole or not at all."""
     new = file.with_suffix(".new")
     new.write_bytes(content)
     new.replace(file)

@@ -1,4 +1,4 @@
-"""The compact index's list of all gems, `/versions`; pure, but for the file that it lies in.
+"""This module reads the compact index's list of all gems, `/versions`.
 
 Format: RubyGems' guide "Compact Index API". After a header that ends with `---` each line is
 
@@ -24,13 +24,14 @@ _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
 
 
 def parse_listing(file: Path, url: str) -> list[ListingPage]:
-    """Every gem that has a version left, with its MD5, in pages. Raises Malformed."""
+    """The result has every gem that has a version left, with its MD5, in pages. Malformed is raised for anything else."""
     gems = _gems(file.read_bytes(), url)
     return list(paged(Listed(name, digest) for name, (digest, is_left) in gems.items() if is_left))
 
 
 def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:
-    """The gems of the lines behind the first `size` bytes, once each, with their last MD5. Raises Malformed."""
+    """The result has the gems of the lines after the first `size` bytes, once each, with their last MD5. It raises
+    Malformed."""
     content = file.read_bytes()
     later = dict.fromkeys(name for name, _, _ in _lines(content, max(size, _start(content, url)), url))
     gems = _gems(content, url)
@@ -38,7 +39,8 @@ def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:
 
 
 def last_digest(end: bytes, name: str) -> str | None:
-    """The MD5 in the last line about a gem of the list's end, which may begin within a line; None without one."""
+    """This is the MD5 in the last line about a gem. The end of the list may begin within a line. Without a line it is
+    None."""
     lines = end[end.find(b"\n") + 1 :].split(b"\n")
     about = (line for line in reversed(lines) if line.startswith(f"{name} ".encode()))
     match = _LINE.fullmatch(next(about, b""))
@@ -46,7 +48,7 @@ def last_digest(end: bytes, name: str) -> str | None:
 
 
 def _gems(content: bytes, url: str) -> dict[str, tuple[str, bool]]:
-    """The last MD5 of each gem, and whether it has a version left."""
+    """The result has the last MD5 of each gem, and whether it has a version left."""
     versions: dict[str, set[str]] = {}
     digests: dict[str, str] = {}
     for name, tokens, digest in _lines(content, _start(content, url), url):
@@ -61,7 +63,7 @@ def _gems(content: bytes, url: str) -> dict[str, tuple[str, bool]]:
 
 
 def _start(content: bytes, url: str) -> int:
-    """Where the header ends."""
+    """The header ends here."""
     end = content.find(_HEADER_END)
     if end < 0 or (end > 0 and content[end - 1 : end] != b"\n"):
         raise Malformed(f"{url} is no list of gems: its header does not end with ---", url=url)
@@ -69,14 +71,15 @@ def _start(content: bytes, url: str) -> int:
 
 
 def _lines(content: bytes, start: int, url: str) -> Iterator[tuple[str, str, str]]:
-    """(name, versions, MD5) of each line from there on; what cannot be read is told and left out."""
+    """This yields (name, versions, MD5) of each line from there on; a line that cannot be read is reported and left
+    out."""
     if len(content) > start and not content.endswith(b"\n"):
         raise Malformed(f"{url} is cut off within a line", url=url)
     return Lines(url).read(content[start:].splitlines(), _line)
 
 
 def _line(line: bytes) -> tuple[str, str, str] | None:
-    """None for an empty line. Raises ValueError."""
+    """The result is None for an empty line. ValueError is raised for a line that names no gem."""
     if not line:
         return None
     match = _LINE.fullmatch(line)

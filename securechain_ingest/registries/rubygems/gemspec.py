@@ -1,8 +1,8 @@
-"""A gem's own description, the YAML of its `metadata.gz`, read without constructing anything.
+"""This module reads a gem's own description, the YAML of its `metadata.gz`, without constructing anything.
 
-Format: Gem::Specification's YAML (RubyGems' "Specification Reference"). The document is walked event by event: tags are
-not followed, an alias is the very list or text that it names (so that a bomb stays as small as it is written), and
-depth is bounded (libyaml takes time that grows with its square).
+The format is Gem::Specification's YAML (RubyGems' "Specification Reference"). The document is walked event by event:
+tags are not followed, an alias is the same list or text that it names (so that a bomb stays as small as it is written),
+and depth is bounded (libyaml takes time that grows with its square).
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _Value: TypeAlias = "str | list[Any] | dict[str, Any]"
 _DEFAULT_REQUIRE_PATHS: Final = ("lib",)
 _MAX_DEPTH: Final = 100
 _MAX_DIRECTIVES: Final = 1000
-"""RubyGems writes none, and libyaml compares each with all before it."""
+"""RubyGems writes no directives, and libyaml compares each with all before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gemspec:
-    """What matters of it."""
+    """This is what counts of a gemspec."""
 
     name: str | None
     files: tuple[str, ...]
-    """Paths inside the gem; empty if the gemspec does not list them."""
+    """These are paths inside the gem; it is empty if the gemspec does not list them."""
     require_paths: tuple[str, ...]
-    """The folders that `require` looks in."""
+    """`require` looks in these folders."""
     repository_url: str | None
-    """Normalised."""
+    """The repository is normalised."""
 
 
 def parse_gemspec(body: bytes) -> Gemspec:
-    """Raises ArchiveRefused for what is no YAML or no mapping."""
+    """This raises ArchiveRefused for a text that is not YAML, or not a mapping."""
     # Author's names in old encodings are common; they must not cost the rest.
     text = body.decode("utf-8", "replace")
     if text.count("\n%") > _MAX_DIRECTIVES:
@@ -61,13 +61,13 @@ def parse_gemspec(body: bytes) -> Gemspec:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Each text once, for an alias may repeat a long one at the price of two letters."""
+    """Each text comes once, because an alias may repeat a long one at the price of two letters."""
     entries = value if isinstance(value, list) else [value]
     return iter(dict.fromkeys(entry for entry in entries if isinstance(entry, str) and entry))
 
 
 def _document(text: str) -> _Value | None:
-    """The first document: mappings, sequences and scalars as dict, list and text, whatever their tags say."""
+    """The first document is read: mappings, sequences and scalars become dict, list and text, whatever their tags say."""
     root: list[Any] = []
     # Each open collection; a mapping also with the key that waits for its value.
     stack: list[tuple[list[Any] | dict[str, Any], list[Any]]] = [(root, [])]
@@ -111,7 +111,7 @@ def _add(collection: list[Any] | dict[str, Any], waiting: list[Any], value: Any)
 
 
 def _scalar(event: yaml.ScalarEvent) -> str:
-    """Ruby 1.9 wrote texts of an unknown encoding as `!binary`."""
+    """Ruby 1.9 wrote texts of an unknown encoding as `!binary`, which are decoded here."""
     text = str(event.value)
     if event.tag is None or not event.tag.endswith("binary"):
         return text

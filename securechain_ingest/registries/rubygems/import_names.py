@@ -1,9 +1,9 @@
-"""What can be required of a gem: its Ruby files below the folders that `require` looks in.
+"""This module reads what can be required of a gem: its Ruby files below the folders that `require` looks in.
 
-A gem is a plain tar (RubyGems' Gem::Package): `metadata.gz`, whose gemspec lists the files, and `data.tar.gz` with the
-files themselves, in either order. The data decide; where they have not been fetched, as of all but small gems, the
-gemspec's list stands for them, and only if it has none are they asked for. Each file counts by the path that a user
-requires and by the same with `::` (contract, section 1.5), except tests (`_spec.rb`, `_test.rb`).
+A gem is a plain tar (RubyGems' Gem::Package) with `metadata.gz`, whose gemspec lists the files, and `data.tar.gz` with
+the files themselves, in either order. The data decide. Where they have not been fetched, which is so for all but small
+gems, the gemspec's list is used, and only if it has none are the data asked for. Each file counts by the path that a
+user requires and by the same with `::` (contract, section 1.5), except tests (`_spec.rb`, `_test.rb`).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from securechain_ingest.registries.kit.import_name_rules import MAX_NAMES, clean
 from securechain_ingest.registries.rubygems.gemspec import Gemspec, parse_gemspec
 
 WINDOW_BYTES: Final = 64 * 1024
-"""Of a gem that are fetched first: nearly always its gemspec, often all of it."""
+"""This is in bytes, and is fetched of a gem first: it nearly always has the gemspec, and often the whole gem."""
 
 MAX_METADATA_BYTES: Final = 4 * 1024 * 1024
-"""Unpacked; a gem of ten thousand files has a tenth of it."""
+"""This is in bytes, unpacked; a gem with ten thousand files has a tenth of it."""
 
 MAX_PATH_LENGTH: Final = 1024
-"""Of a file in a gem, below which nobody finds anything to require."""
+"""This is in characters; nobody finds anything to require in a file with a longer path."""
 
 _FOLDER_END: Final = re.compile("/")
 _METADATA: Final = ("metadata.gz", "metadata")
@@ -41,7 +41,8 @@ _OLD_FORMAT_BYTES: Final = 1024
 
 
 def read_gem(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
-    """The names; if there are none, `name` or, if that is None, the gemspec's. Raises ArchiveRefused, MissingBytes."""
+    """This reads the names; if there are none, it is `name` or, if that is None, the gemspec's. It raises
+    ArchiveRefused and MissingBytes."""
     size = file.seek(0, io.SEEK_END)
     try:
         gemspec = _gemspec(file, limits)
@@ -78,7 +79,7 @@ def _refuse_old_format(file: BinaryIO) -> None:
 
 
 def _listed(file: BinaryIO, limits: ArchiveLimits) -> Iterator[str]:
-    """The files inside the data; of several the first counts, as for RubyGems."""
+    """This yields the files inside the data; if there are several data members the first counts, as for RubyGems."""
     for member in iterate_plain_tar(file, limits):
         if member.name == _DATA:
             yield from (inner.name for inner in member.inner() if inner.is_file)
@@ -100,13 +101,14 @@ def _names(files: Iterable[str], require_paths: Iterable[str]) -> ImportNames:
 
 
 def _starts(name: str) -> Iterator[int]:
-    """Where a path may begin that is required: after each of the folders around the file, or in none."""
+    """A path that is required may begin at these positions: after each of the folders around the file, or at the
+    beginning."""
     yield 0
     yield from (match.end() for match in _FOLDER_END.finditer(name))
 
 
 def _folder(require_path: str) -> str | None:
-    """`lib/` of `./lib`; empty for the gem's root, None for what lies outside of it."""
+    """`./lib` becomes `lib/`; the gem's root becomes an empty text, and a folder outside of the gem becomes None."""
     path = require_path.removeprefix("./").rstrip("/")
     if path in ("", "."):
         return ""

@@ -1,4 +1,4 @@
-"""The compact index's file about one gem, `/info/NAME`, as the model.
+"""This module reads the compact index's file about one gem, `/info/NAME`, as the model.
 
 Format: RubyGems' guide "Compact Index API". After the line `---` each line is one file of the gem:
 
@@ -34,7 +34,7 @@ _CHECKSUM: Final = "checksum:"
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One line: the gem file of one number and one platform."""
+    """This is one line: the gem file of one number and one platform."""
 
     number: str
     platform: str
@@ -44,10 +44,10 @@ class _File:
 
 
 def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
-    """The package, without validator, vendor and repository; its artifacts lie below `files_url`.
+    """This makes the package, without validator, vendor and repository; its artifacts lie below `files_url`.
 
-    A line that cannot be read is told and left out, and then what is not listed may be there all the same. Raises
-    Malformed for what is no such file or is cut off, NotFound if no version is left.
+    A line that cannot be read is reported and left out, and then a version that is not listed may exist all the same.
+    Malformed is raised for a text that is not such a file or is cut off, and NotFound if no version is left.
     """
     lines = Lines(url)
     files = _files(body, lines, ref, url)
@@ -72,17 +72,17 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
 
 
 def default_version(numbers: Iterable[str]) -> str:
-    """What `gem install` takes: the highest release, else the highest pre-release."""
+    """`gem install` takes this one: the highest release, otherwise the highest pre-release."""
     return max(numbers, key=lambda number: preference(number, version_key, lambda _: (not is_prerelease(number),)))
 
 
 def digest_of(body: bytes) -> str:
-    """What the list of all gems tells of this file."""
+    """The list of all gems has this digest of the file."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
-    """The files by number and platform, in the order of their first lines; a repeated one counts as it is last."""
+    """The files are found by number and platform, in the order of their first lines; of a repeated one the last counts."""
     raw = body.replace(b"\r\n", b"\n").split(b"\n")
     start = raw.index(b"---") + 1 if b"---" in raw else 0
     if raw[-1] and b"|" not in raw[-1]:
@@ -96,9 +96,9 @@ def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, di
 
 
 def _file(raw: bytes) -> _File | None:
-    """None for an empty line. Raises ValueError.
+    """The result is None for an empty line. ValueError is raised for a line without a version.
 
-    Columns of later days may follow; a file may come without requirements on Ruby and dates.
+    Columns of later days may follow; a file may come without requirements on Ruby and without dates.
     """
     line = raw.decode()
     if not line.strip():
@@ -118,7 +118,7 @@ def _neutral_first(item: tuple[str, _File]) -> bool:
 
 
 def _version(ref: PackageRef, number: str, files: list[_File]) -> Version:
-    """Of one number's files, the platform-neutral one in front if there is any."""
+    """The files are those of one number; the platform-neutral one is the first if there is any."""
     deciding = files[:1] if files[0].platform == RUBY else files
     requirements: dict[str, Requirement] = {}
     for file in deciding:

@@ -1,8 +1,8 @@
-"""Gem names: which there can be, and the identity behind each.
+"""This module says which names gems can have, and gives the identity of each.
 
-Rules: the validation of names in rubygems.org's source (letters, digits, `.`, `_` and `-`). New names begin with a
-letter or digit and hold a letter; some old ones do not and are still served. Case counts: the registry knows `RedCloth`
-and no `redcloth`.
+The rules are in rubygems.org's source: a name has letters, digits, `.`, `_` and `-`. New names begin with a letter or
+digit and have a letter; some old ones do not and are still served. Case counts: the registry knows `RedCloth` and no
+`redcloth`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 @lru_cache(maxsize=65_536)
 def identify(name: str) -> PackageRef:
-    """The identity behind a name. Raises InvalidName."""
+    """This returns the identity behind a name. It raises InvalidName."""
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name) or not name.strip("."):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a gem can have")
     return PackageRef(RUBYGEMS, name, name.lower(), f"pkg:gem/{name}")

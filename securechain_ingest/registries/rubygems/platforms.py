@@ -1,8 +1,8 @@
-"""Where a gem's version ends and its platform begins, in the one token `1.0.0-beta.1-x86_64-linux` that has both.
+"""A gem's version and its platform stand in one token, `1.0.0-beta.1-x86_64-linux`; this module says where one ends.
 
-RubyGems builds gems on platforms of `cpu-os-version` or the operating system alone (Gem::Platform), and takes versions
-with a dash, which means `.pre.` (Gem::Version). Its index tells the two apart no more than its file names do. So a part
-counts as the beginning of a platform if it is a processor's or an operating system's name; what is left in front of it
+RubyGems builds gems on platforms of `cpu-os-version` or the operating system alone (Gem::Platform), and allows versions
+with a dash, which means `.pre.` (Gem::Version). Neither its index nor its file names tell the two apart. So a part
+counts as the beginning of a platform if it is the name of a processor or of an operating system; what stands before it
 belongs to the version. Whatever else can be a version is one: a pre-release too many does less harm than a release that
 nobody published.
 """
@@ -15,7 +15,7 @@ from typing import Final
 from securechain_ingest.registries.rubygems.versions import is_version
 
 RUBY: Final = "ruby"
-"""The platform of gems that run everywhere."""
+"""Gems with this platform run everywhere."""
 
 _PROCESSOR: Final = re.compile(
     r"i[3-9]86|x86|x64|x86_64|amd64|arm(?:64\w?|v\d\w*|hf|el|eb)?|aarch64|powerpc\w*|ppc\w*|sparc\w*|mips\w*|riscv\d*"
@@ -27,13 +27,14 @@ _SYSTEM: Final = re.compile(
     r"|netbsd|netbsdelf|openbsd|rbx|rubinius|ruby|solaris|truffleruby|unknown|wasi|win32)[0-9._]*"
 )
 _MAX_DASHES: Final = 16
-"""As many may stand in front of a platform."""
+"""So many dashes may stand before a platform."""
 
 _PLATFORM: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def split_platform(token: str) -> tuple[str, str]:
-    """The version and the platform, RUBY if none is named. Raises ValueError for a token that has no version."""
+    """The result is the version and the platform, which is RUBY if none is named. It raises ValueError for a token
+    without a version."""
     number, *parts = token.split("-")
     if not is_version(number):
         raise ValueError(f"{token[:100]!r} is no gem version")

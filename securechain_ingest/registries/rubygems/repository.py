@@ -1,4 +1,4 @@
-"""Where a gem says that its source lies."""
+"""This module finds where a gem says that its source lies."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _LINKS: Final = (
 
 
 def repository_of(document: Mapping[str, Any]) -> str | None:
-    """The normalised repository of the registry's answer about a gem or of a gemspec, whose links go by the same names.
+    """This is the normalised repository in the registry's answer about a gem or in a gemspec; both have the same names
+    for links.
 
-    Either may repeat them in a table `metadata`. None if no link leads to one.
+    Either may repeat them in a table `metadata`. The result is None if no link leads to a repository.
     """
     metadata = document.get("metadata")
     tables = [document, metadata] if isinstance(metadata, dict) else [document]

@@ -1,8 +1,8 @@
-"""The order of gem versions: Gem::Version's (RubyGems' documentation of that class).
+"""This module orders gem versions as Gem::Version does (RubyGems' documentation of that class).
 
-A version is its numbers and words in a row, read as if zeros without end followed. Numbers compare by value, words by
-their ASCII text, and a word comes before any number: that makes a version with a word in it a pre-release of what
-stands in front of the word.
+A version is a row of its numbers and words, read as if zeros without end followed. Numbers compare by value, words by
+their ASCII text, and a word comes before any number: a version with a word in it is a pre-release of what stands before
+the word.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _THE_REST_IS_ZERO: Final = (0, 0, 0, "")
 
 
 def is_version(name: str) -> bool:
-    """Whether Gem::Version takes it."""
+    """Gem::Version accepts the name."""
     return len(name) <= MAX_VERSION_LENGTH and _VERSION.fullmatch(name) is not None
 
 
 def version_key(name: str) -> VersionKey:
-    """A sortable key. Raises ValueError for a name that Gem::Version does not take either."""
+    """This returns a sortable key. It raises ValueError for a name that Gem::Version does not accept either."""
     if not is_version(name):
         raise ValueError(f"{name[:100]!r} is no gem version")
     key: list[tuple[int, int, int, str]] = []
@@ -54,7 +54,7 @@ def is_prerelease(name: str) -> bool:
 
 
 def next_series(name: str) -> str:
-    """Where `~> name` ends: `2` of `1.4`, `1.5` of `1.4.2`, `2` of `1.4.beta`."""
+    """`~> name` ends here: `2` for `1.4`, `1.5` for `1.4.2`, `2` for `1.4.beta`."""
     numbers: list[int] = []
     for segment in _segments(name):
         if not segment.isdigit():
