@@ -31,7 +31,8 @@ class Registry(Protocol):
     def ecosystem(self) -> Ecosystem: ...
 
     def identify(self, name: str) -> PackageRef:
-        """This returns the identity behind any spelling of a name, without asking the registry. It raises InvalidName."""
+        """This returns the identity behind any spelling of a name, without asking the registry. It raises
+        InvalidName."""
         ...
 
     async def fetch(

@@ -64,7 +64,8 @@ class Interval(Generic[K]):
         return low + high
 
     def in_brackets(self, comma: str) -> str:
-        """The interval is written as `[1.0, 2.0)`, with `comma` between the versions, and a single version as `[1.0]`."""
+        """The interval is written as `[1.0, 2.0)`, with `comma` between the versions, and a single version as
+        `[1.0]`."""
         if self.low is not None and self.is_single:
             return f"[{self.low.text}]"
         low = ("(" if self.low.is_above else "[") + self.low.text if self.low else "("

@@ -1,4 +1,5 @@
-"""This module says which of its versions a user gets by default. That version's artifact is read for the import names."""
+"""This module says which of its versions a user gets by default. That version's artifact is read for the import
+names."""
 
 from __future__ import annotations
 

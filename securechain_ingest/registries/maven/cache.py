@@ -1,4 +1,4 @@
-"""A cache of bounded weight."""
+"""This module has a cache of bounded weight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ V = TypeVar("V")
 
 
 class BoundedCache(Generic[K, V]):
-    """Keeps the values used last, up to `limit` in weight all together."""
+    """This keeps the values that were used last, with at most `limit` in weight all together."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

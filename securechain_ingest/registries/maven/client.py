@@ -1,7 +1,7 @@
-"""Maven Central, or a repository like it (registries.md, section 4).
+"""This is the client of Maven Central, or of a repository like it (registries.md, section 4).
 
-One request lists a package's versions; each of these that is new takes one for its POM, and so does each parent and
-imported BOM that no other package has needed before. One or two for the import names.
+One request lists a package's versions. Each new version costs one for its POM, and so does each parent and imported BOM
+that no other package has needed before. The import names cost one or two.
 """
 
 from __future__ import annotations
@@ -38,20 +38,21 @@ from securechain_ingest.registries.protocol import Unchanged
 logger = structlog.get_logger(__name__)
 
 _WINDOW_BYTES: Final = 64 * 1024
-"""Of an artifact, asked for first: many are no larger, and of the others the directory mostly is not."""
+"""This is in bytes, and is fetched of an artifact first: many are not larger, and the directory of most others is
+not."""
 
 _MAX_NEAR_NAMES: Final = 5
 _INLINE_VERSIONS: Final = 1_000
 """So many are put in order in a few milliseconds."""
 
 _MAX_CANDIDATES: Final = 16
-"""Versions that the graph has and that are looked at one after the other for one that has a POM."""
+"""So many versions that the graph has are looked at, one after the other, for one that has a POM."""
 
 _MAX_LISTING_BYTES: Final = 8 * 1024 * 1024
 
 
 class Maven(RegistryClient):
-    """Implements `Registry`."""
+    """This implements `Registry`."""
 
     ecosystem: Final = names.MAVEN
     identify = staticmethod(names.identify)
@@ -64,12 +65,13 @@ class Maven(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
-        """All versions; what those that `known` lacks require, and when they were released. See `Registry.fetch`.
+        """This reads all versions, what those that `known` lacks require, and when they were released. See
+        `Registry.fetch`.
 
-        The requirements of a version whose POM cannot be had are None; of one whose parents or BOMs cannot be had they
-        are those that its own POM names, with the constraints that are known. The versions in `at_least` are taken for
-        listed if they have a POM: the repository's list may lack some for good. The repository and the import names are
-        those of the newest version that has a POM.
+        The requirements of a version whose POM cannot be had are None. If its parents or BOMs cannot be had they are
+        those that its own POM names, with the constraints that are known. The versions in `at_least` count as listed if
+        they have a POM: the repository's list may lack some for good. The repository and the import names are those of
+        the newest version that has a POM.
         """
         if known is not None:
             ref = names.identify(known.registry_name)
@@ -117,14 +119,15 @@ class Maven(RegistryClient):
         )
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The packages in the newest release's jar."""
+        """The names are the packages in the newest release's jar."""
         fallback = self.fallback_names(package.ref)
         artifact = package.artifacts[0]
         parse = partial(read_jar, limits=self._pool.limits, fallback=fallback)
         return await self._archives.parse_ranged(artifact.url, artifact.size, parse, window_bytes=_WINDOW_BYTES)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """Artifacts of the same group, from its directory; none where the repository shows no directories.
+        """These are artifacts of the same group, from its directory; there are none where the repository shows no
+        directories.
 
         Directories are not to be walked, so this is only for a name that a person has asked for in vain.
         """
@@ -138,12 +141,12 @@ class Maven(RegistryClient):
         return tuple(f"{group_id}:{name}" for name in near)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The group id, which by convention is the root package."""
+        """The group id is by convention the root package."""
         return tuple(clean([names.ids(ref)[0]]))
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """The packages in a jar, war or aar on disk. Raises ArchiveRefused."""
+        """This reads the packages in a jar, war or aar on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_jar(file, limits, ())
 
@@ -153,8 +156,8 @@ class Maven(RegistryClient):
     async def _listing(
         self, ref: PackageRef, validator: str | None, *, is_announced: bool
     ) -> tuple[tuple[str, ...], str | None] | None:
-        """The versions listed and the list's validator; None if it is unchanged. A package that the index has just
-        announced may have no list yet."""
+        """The result has the listed versions and the list's validator; it is None if the list is unchanged. A
+        package that the index has just announced may have no list yet."""
         url = self._metadata_url(ref)
         try:
             response = await self._http.get(url, validator=validator)
@@ -169,10 +172,10 @@ class Maven(RegistryClient):
     async def _read(
         self, ref: PackageRef, versions: tuple[str, ...], told: frozenset[str]
     ) -> tuple[str | None, dict[str, Release | Unreadable]]:
-        """The default version, and the POMs of the versions that the graph lacks and of the default one.
+        """The result has the default version, and the POMs of the versions that the graph lacks and of the default one.
 
-        One whose POM does not exist is never the default: a list may have what was never published. None if that holds
-        for all of them.
+        A version whose POM does not exist is never the default: a list may have versions that were never published. The
+        default is None if that holds for all of them.
         """
         every = (*versions, *told.difference(versions))
         is_long = len(every) > _INLINE_VERSIONS
@@ -191,7 +194,7 @@ class Maven(RegistryClient):
         return None, read
 
     def _artifacts(self, ref: PackageRef, version: str, read: Release | Unreadable) -> tuple[Artifact, ...]:
-        """The jar of a version whose POM cannot be had may still be there."""
+        """The jar of a version may exist although its POM cannot be had."""
         kind = read.extension if isinstance(read, Release) else "jar"
         if kind is None:
             return ()

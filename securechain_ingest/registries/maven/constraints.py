@@ -1,7 +1,7 @@
-"""Maven's version requirements as the graph's clients read them (contract, section 2, Maven).
+"""This module writes Maven's version requirements as the graph's clients read them (contract, section 2, Maven).
 
-Format: maven.apache.org, "POM Reference", section "Dependency Version Requirement Specification". The clients read a
-plain version, which Maven only recommends, as nothing at all, so it is written as exactly that version.
+Their format is at maven.apache.org, "POM Reference", section "Dependency Version Requirement Specification". The
+clients read a plain version, which Maven only recommends, as nothing at all, so it is written as exactly that version.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _FLOATING: Final = frozenset({"LATEST", "RELEASE"})
 
 @lru_cache(maxsize=32_768)
 def constraints(declared: str | None) -> str:
-    """What an edge carries for a dependency's version, as it is after interpolation and management.
+    """An edge carries this for a dependency's version, as it is after interpolation and management.
 
-    `any` for none, for one whose properties nobody defines, and for what Maven does not understand either.
+    It is `any` for none, for one whose properties nobody defines, and for a text that Maven does not understand either.
     """
     declared = declared or ""
     text = "".join(declared.split())
@@ -41,7 +41,8 @@ def constraints(declared: str | None) -> str:
 
 
 def _ranges(text: str) -> str | None:
-    """The intervals as a client reads them right; None: it does as declared. Raises ValueError for what is no range."""
+    """The intervals are written as clients read them right; None means that they do so as declared. It raises
+    ValueError for a text that is not a range."""
     intervals = read_intervals(text, version_key)
     if text.endswith(",") or any(interval.is_empty for interval in intervals):
         raise ValueError(text)
@@ -53,5 +54,5 @@ def _ranges(text: str) -> str | None:
 
 
 def _is_spelled_single(interval: Interval[VersionKey]) -> bool:
-    """`[1.0,1.0]`, which clients do not read."""
+    """Clients do not read `[1.0,1.0]`."""
     return interval.low is not None and interval.high is not None and interval.low.text == interval.high.text

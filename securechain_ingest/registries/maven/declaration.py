@@ -1,4 +1,4 @@
-"""What Maven Central declares about itself; see `Declaration`."""
+"""This module is what Maven Central declares about itself; see `Declaration`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What a POM means together with those that it inherits from and imports: pure functions over POMs at hand.
+"""This module makes of a POM, and of those that it inherits from and imports, what they mean together.
 
-Rules: maven.apache.org, "Introduction to the POM", "Introduction to the Dependency Mechanism", "Maven Model Builder".
-First a POM and its ancestors become one model, texts as written. Then the properties of that model, of which the
-child's count, are put into its texts. Then the BOMs that it imports, models of their own, tell what it does not manage.
+The rules are at maven.apache.org, "Introduction to the POM", "Introduction to the Dependency Mechanism", "Maven Model
+Builder". First a POM and its ancestors become one model, with texts as written. Then the properties of that model are
+put into its texts; a child's property counts before its parent's. Then the BOMs that it imports, which are models of
+their own, say what it does not manage. All functions here only work on POMs that have been read.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.pom import Dependency, Key, Managed, Pom, check_size
 
 Management: TypeAlias = Mapping[Key, Dependency]
-"""What is said of dependencies that may occur, with properties put in."""
+"""This is said of dependencies that may occur, with properties put in."""
 
 MAX_TEXT: Final = 8192
-"""Characters of a text with its properties put in: properties that double each other would grow without end."""
+"""This is in characters of a text with its properties put in: properties that double each other would grow without
+end."""
 
 MAX_TEXTS: Final = 4 * 1024 * 1024
-"""Characters of all texts of a model that properties were put into; the largest real models have a tenth of it."""
+"""This is in characters of all texts of a model that properties were put into; the largest real models have a tenth
+of it."""
 
 MAX_NESTING: Final = 64
-"""Properties within properties."""
+"""Properties may lie within properties so deep."""
 
 _EXPRESSION: Final = re.compile(r"\$\{([^{}]+)\}")
 _PROJECT: Final = re.compile(r"(?:project|pom)\.")
@@ -36,10 +39,10 @@ _BY_KEY: Final = re.compile(r"properties\((.*)\)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A POM and its ancestors as one; texts as written."""
+    """This is a POM and its ancestors as one; texts are as written."""
 
     lineage: tuple[Pom, ...]
-    """The POM itself first."""
+    """The POM itself is the first."""
     properties: Mapping[str, str]
     management: Managed
     dependencies: Mapping[Key, Dependency]
@@ -50,14 +53,14 @@ class Model:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """People read this name."""
         return ":".join(self.lineage[0].values.get(part, "?") for part in ("groupId", "artifactId", "version"))
 
 
 def inherit(pom: Pom, parent: Model | None) -> Model:
-    """The model of a POM whose parent's model is `parent`. What a child says itself goes first.
+    """The result is the model of a POM whose parent's model is `parent`. What a child says itself counts first.
 
-    Raises Malformed for more entries than the limits of one POM.
+    It raises Malformed for more entries than the limits of one POM.
     """
     if parent is None:
         return Model((pom,), pom.properties, pom.management, pom.dependencies)
@@ -72,7 +75,8 @@ def inherit(pom: Pom, parent: Model | None) -> Model:
 
 
 def joined(lineage: Sequence[Pom]) -> Model:
-    """The model of the first of them, whose parent is the second, and so on. Raises Malformed as `inherit` does."""
+    """The result is the model of the first POM, whose parent is the second, and so on. It raises Malformed as
+    `inherit` does."""
     model = inherit(lineage[-1], None)
     for pom in reversed(lineage[:-1]):
         model = inherit(pom, model)
@@ -80,7 +84,7 @@ def joined(lineage: Sequence[Pom]) -> Model:
 
 
 class Texts:
-    """Puts properties into the texts of one model. Raises Malformed where these come to more than MAX_TEXTS."""
+    """This puts properties into the texts of one model. It raises Malformed where these come to more than MAX_TEXTS."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -89,15 +93,16 @@ class Texts:
         self._made = 0
 
     def __call__(self, text: str) -> str:
-        """The text with its properties put in; those that nobody defines, or only in a circle, stay. One that would
-        become too long stays as it is."""
+        """The result is the text with its properties put in; properties that nobody defines, or that are defined in
+        a circle, stay. A text that would become too long stays as it is."""
         if "${" not in text:
             return text
         made = self._interpolated(text, frozenset())
         return text if made is None else made
 
     def value(self, path: str) -> str | None:
-        """A value of the model itself, such as `version`; None if neither the POM nor an ancestor has it."""
+        """The result is a value of the model itself, such as `version`; it is None if neither the POM nor an
+        ancestor has it."""
         text = self.raw_value(path)
         return None if text is None else self(text)
 
@@ -107,12 +112,12 @@ class Texts:
         return inherited_value(self._lineage, path)
 
     def dependency(self, written: Dependency) -> Dependency:
-        """With properties put in wherever one is mentioned."""
+        """Properties are put in wherever one is mentioned."""
         fields = (self(text) if text is not None and "${" in text else text for text in written)
         return Dependency._make(fields)
 
     def _interpolated(self, text: str, within: frozenset[str]) -> str | None:
-        """None: it is too long, or becomes so."""
+        """The result is None if the text is too long, or becomes so."""
         if len(text) > MAX_TEXT:
             return None
         pieces: list[str] = []
@@ -145,7 +150,8 @@ class Texts:
         return match[0] if held is None else held
 
     def _definition(self, expression: str) -> str | None:
-        """In Maven's order: the model under its prefix, the properties, the model without prefix (long deprecated)."""
+        """Maven looks first in the model under its prefix, then in the properties, then in the model without prefix
+        (long deprecated)."""
         path = _PROJECT.sub("", expression, count=1) if _PROJECT.match(expression) else None
         if path is not None and (text := self.raw_value(path)) is not None:
             return text
@@ -154,7 +160,7 @@ class Texts:
 
 
 def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:
-    """The BOMs that a model imports, the one that counts first in front."""
+    """A model imports these BOMs; the one that counts first is the first."""
     return tuple(
         Coordinates(texts(entry.group_id), texts(entry.artifact_id), texts(entry.version or ""))
         for _, entry in model.management
@@ -163,7 +169,7 @@ def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:
 
 
 def own_management(model: Model, texts: Texts) -> Management:
-    """What a model manages itself, by keys with properties put in; the entries themselves are as written."""
+    """A model manages this itself, by keys with properties put in; the entries themselves are as written."""
     entries: list[tuple[Key, Dependency]] = []
     has_imports = False
     for key, entry in model.management:
@@ -181,12 +187,12 @@ def own_management(model: Model, texts: Texts) -> Management:
 
 
 def flattened(model: Model, texts: Texts) -> Management:
-    """All that a BOM manages itself, with properties put in."""
+    """The result is all that a BOM manages itself, with properties put in."""
     return {key: texts.dependency(entry) for key, entry in own_management(model, texts).items()}
 
 
 def first_wins(managements: Sequence[Management]) -> Management:
-    """All of them as one; where they collide the first one's."""
+    """The managements become one; where they collide the first one counts."""
     merged: dict[Key, Dependency] = {}
     for management in reversed(managements):
         merged.update(management)
@@ -194,8 +200,8 @@ def first_wins(managements: Sequence[Management]) -> Management:
 
 
 def managed_dependencies(model: Model, texts: Texts) -> tuple[list[Dependency], tuple[Key, ...]]:
-    """The dependencies of a model, inherited ones too, as it manages them itself; and the keys of those that lack
-    something of which it says nothing, so that what it imports has a say."""
+    """The result has the dependencies of a model, inherited ones too, as the model manages them itself; and the keys
+    of those that lack something of which it says nothing, so that imported BOMs may say it."""
     declared = [texts.dependency(written) for written in model.dependencies.values()]
     own = own_management(model, texts) if declared else {}
     found: list[Dependency] = []
@@ -210,7 +216,7 @@ def managed_dependencies(model: Model, texts: Texts) -> tuple[list[Dependency], 
 
 
 def managed_by(dependency: Dependency, managed: Dependency) -> Dependency:
-    """With the version and the scope that it does not say itself; `optional` is not managed."""
+    """The dependency gets the version and the scope that it does not say itself; `optional` is not managed."""
     return dependency._replace(
         version=dependency.version or managed.version,
         scope=managed.scope if dependency.scope is None else dependency.scope,
@@ -218,7 +224,8 @@ def managed_by(dependency: Dependency, managed: Dependency) -> Dependency:
 
 
 def relocation_of(model: Model, texts: Texts, own: Coordinates) -> Coordinates | None:
-    """Where the artifact with the coordinates `own` has moved; None if it has not. That is not inherited."""
+    """The artifact with the coordinates `own` has moved here; the result is None if it has not. A relocation is not
+    inherited."""
     moved = model.lineage[0].relocation
     if moved is None:
         return None
@@ -227,7 +234,7 @@ def relocation_of(model: Model, texts: Texts, own: Coordinates) -> Coordinates |
 
 
 def _with_inherited(own: Managed, inherited: Managed) -> Managed:
-    """What a child manages itself, in front of what it inherits and does not manage itself."""
+    """What a child manages itself comes before what it inherits and does not manage itself."""
     if not inherited:
         return own
     merged = dict(own)

@@ -1,6 +1,8 @@
-"""Maven Central's names and changes: its published index and the chunks that continue it (registries.md, section 4).
+"""Maven Central's names and changes are in its published index and the chunks that continue it (registries.md, section
+4).
 
-A request when nothing is new, and one a chunk. The cursor is the chain of chunks and the number of the last one read.
+It costs one request when nothing is new, and one for each chunk. The cursor is the chain of chunks and the number of
+the last one that was read.
 """
 
 from __future__ import annotations
@@ -28,18 +30,18 @@ MAX_CHUNK_BYTES: Final = 1024 * 1024 * 1024
 _MAX_PROPERTIES_BYTES: Final = 1024 * 1024
 
 INDEX_TIMEOUT_S: Final = 3600.0
-"""For reading Central's index of some sixty million documents, which takes two minutes of one processor."""
+"""This bounds reading Central's index of some sixty million documents, which takes two minutes of one processor."""
 CHUNK_TIMEOUT_S: Final = 600.0
 
 _INDEX: Final = ".index/nexus-maven-repository-index"
 
 _INDEX_FILE: Final = "index-"
 _CHUNK_FILE: Final = "chunk-"
-"""How files in the feed's folder begin."""
+"""Files in the feed's folder begin so."""
 
 
 class MavenFeed:
-    """Implements `Feed`."""
+    """This implements `Feed`."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         self._http = http
@@ -50,9 +52,10 @@ class MavenFeed:
         return (await self._properties()).cursor
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """The file is kept until its last page was asked for, what there is of it if the download breaks off.
+        """The file is kept until its last page was asked for; if the download breaks off, its part is kept.
 
-        A position counts the pages of one publication; another one is listed from its beginning, whatever the position.
+        A position counts the pages of one publication; another publication is listed from its beginning, whatever the
+        position is.
         """
         published = (await self._properties()).cursor
         before, _, pages = position.rpartition("/")
@@ -75,7 +78,7 @@ class MavenFeed:
         path.unlink()
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """A page for each chunk since the cursor. See `Feed.changes`."""
+        """This yields a page for each chunk since the cursor. See `Feed.changes`."""
         self._remove_left_over(f"{_CHUNK_FILE}*")
         properties = await self._properties()
         url = self._http.url("maven_central", f"{_INDEX}.properties")
@@ -83,7 +86,8 @@ class MavenFeed:
             yield await self._chunk(properties.chain, number)
 
     def _remove_left_over(self, files: str, *, but: Path | None = None) -> None:
-        """Of a daemon that was killed or of another publication. A listing and changes may be read at the same time."""
+        """The files are of a daemon that was killed or of another publication. A listing and changes may be read at
+        the same time."""
         for left_over in self._folder.glob(files):
             if left_over != but:
                 left_over.unlink()

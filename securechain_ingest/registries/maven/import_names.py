@@ -1,4 +1,5 @@
-"""What can be imported from an artifact: the Java packages of its class files, from a jar's directory alone.
+"""This module reads what can be imported from an artifact: the Java packages of its class files, from a jar's directory
+alone.
 
 Of a package and those below it only the shortest counts (`org.apache.commons.lang3`, not its `.builder`): the clients
 look for `import` and the beginning of a name. What counts as a class of the artifact:
@@ -39,13 +40,14 @@ _AAR_CLASSES: Final = re.compile(r"classes\.jar|libs/[^/]+\.jar")
 
 
 def read_jar(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
-    """The shortest packages of a jar, war or aar; `fallback` if it has none. Raises ArchiveRefused, MissingBytes."""
+    """This reads the shortest packages of a jar, war or aar; if it has none they are `fallback`. It raises
+    ArchiveRefused and MissingBytes."""
     found = import_names(shortest(_packages(open_zip(file, limits))), separator=".")
     return found if found.names else replace(found, names=fallback)
 
 
 def shortest(packages: Iterable[str]) -> list[str]:
-    """The packages that lie below no other of them."""
+    """These packages lie below no other of them."""
     kept: list[str] = []
     # With the dot at its end a package sorts right in front of all that lie below it.
     for package in sorted(f"{package}." for package in packages):

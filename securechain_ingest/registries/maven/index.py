@@ -1,12 +1,13 @@
-"""The format of a Maven repository's published index, full or a chunk: a gzip stream of documents.
+"""This module reads the format of a Maven repository's published index, full or a chunk: a gzip stream of documents.
 
-Read from apache/maven-indexer (`IndexDataReader`, `IndexDataWriter`; registries.md, section 4): a byte 1, a time of
-eight bytes, then documents to the end. A document is an int32 number of fields; a field is a byte of flags, a name
-after its uint16 length, a value after its int32 length; texts are in Java's modified UTF-8. All numbers are big-endian.
+It follows apache/maven-indexer (`IndexDataReader`, `IndexDataWriter`; registries.md, section 4). A file has a byte 1, a
+time of eight bytes, then documents to the end. A document is an int32 number of fields; a field is a byte of flags, a
+name after its uint16 length, and a value after its int32 length. Texts are in Java's modified UTF-8. All numbers are
+big-endian.
 
-Every field of every document is walked over by its length, so that nothing within a value passes for a field. What
-makes the walk of `uinfos` fast is that the first eight bytes of the common fields (flags, name and length) are looked
-up as one word, and that only the first field's value is taken out.
+Every field of every document is walked over by its length, so that nothing within a value is mistaken for a field. The
+walk of `uinfos` is fast because the first eight bytes of the common fields (flags, name and length) are looked up as
+one word, and only the first field's value is taken out.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ T = TypeVar("T")
 _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub takes the class for an instance
 
 MAX_DOCUMENT_BYTES: Final = 32 * 1024 * 1024
-"""The largest real ones, the lists of all groups, have some three million."""
+"""This is in bytes; the largest real documents, the lists of all groups, have some three million."""
 
 _BLOCK_BYTES: Final = 64 * 1024
-"""Decompressed at once: what stays in the processor's cache is walked over fastest."""
+"""So many bytes are decompressed at once: what stays in the processor's cache is walked over fastest."""
 
 _FORMAT: Final = 1
 _HEADER_BYTES: Final = 9
@@ -40,7 +41,7 @@ def _head(flags: int, name: bytes, length: int) -> bytes:
 
 _FURTHER_FIELDS: Final = {count.to_bytes(4, "big"): range(count - 1) for count in range(1, 64)}
 _UINFO_BYTES: Final = {_head(5, b"u", length): _HEAD_BYTES + length for length in _USUAL_LENGTHS}
-"""A field's bytes in all by its first eight; likewise the next."""
+"""A field's size in bytes is found by its first eight; so it is in the next table."""
 _FIELD_BYTES: Final = {
     _head(flags, name, length): _HEAD_BYTES + length
     for flags, name in ((4, b"m"), (4, b"i"), (4, b"n"), (4, b"d"), (7, b"n"), (7, b"d"), (5, b"1"))
@@ -49,34 +50,36 @@ _FIELD_BYTES: Final = {
 
 
 class _CutOffError(Exception):
-    """The document goes on behind the buffer."""
+    """The document goes on after the buffer."""
 
 
 class _ForeignError(Exception):
-    """This is no document."""
+    """This is not a document."""
 
 
 def uinfos(file: BinaryIO, source: str) -> Iterator[list[bytes]]:
-    """The values of the field `u`, of the documents that have one: some at a time, in the file's order, as they stand.
+    """This yields the values of the field `u`, of the documents that have one: some at a time, in the file's order, as
+    they are.
 
-    Raises Malformed, which names `source`, if the file is no index, damaged, or ends too early; what was yielded before
-    is to be thrown away then.
+    It raises Malformed, which names `source`, if the file is not an index, is damaged, or ends too early; what was
+    yielded before is to be thrown away then.
     """
     return _walked(file, source, _walk_uinfos)
 
 
 def documents(file: BinaryIO, source: str) -> Iterator[list[dict[bytes, bytes]]]:
-    """All fields of all documents, some at a time; of fields of one name the first. Raises Malformed as `uinfos` does.
+    """This yields all fields of all documents, some at a time; of fields with one name the first counts. It raises
+    Malformed as `uinfos` does.
 
-    Several times slower than that.
+    It is several times slower than `uinfos`.
     """
     return _walked(file, source, _walk_documents)
 
 
 def decode(value: bytes) -> str:
-    """A name or value as text: NUL is written in two bytes, and each half of a surrogate pair in three.
+    """A name or value becomes a text: NUL is written in two bytes, and each half of a surrogate pair in three.
 
-    Raises ValueError for what is no modified UTF-8.
+    It raises ValueError for bytes that are not modified UTF-8.
     """
     if value.isascii():
         return value.decode("ascii")
@@ -85,7 +88,8 @@ def decode(value: bytes) -> str:
 
 
 def _walked(file: BinaryIO, source: str, walk: Callable[[bytes, list[T]], int]) -> Iterator[list[T]]:
-    """What `walk` finds in the whole documents of each block; it answers where the first begins that is not whole."""
+    """This yields what `walk` finds in the whole documents of each block; `walk` answers where the first document
+    begins that is not whole."""
     blocks = _decompressed(file, source)
     buffer = _gathered(blocks, _HEADER_BYTES)
     if buffer[:1] not in (bytes((_FORMAT,)), b""):
@@ -113,7 +117,7 @@ def _walked(file: BinaryIO, source: str, walk: Callable[[bytes, list[T]], int]) 
 
 
 def _gathered(blocks: Iterator[bytes], size: int) -> bytes:
-    """Blocks of that size together, or what is left of them."""
+    """The result has blocks of that size together, or what is left of them."""
     gathered: list[bytes] = []
     for block in blocks:
         gathered.append(block)
@@ -173,7 +177,7 @@ def _walk_documents(buffer: bytes, found: list[dict[bytes, bytes]]) -> int:
 
 
 def _document(buffer: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """Its fields, and where it ends."""
+    """The result is the document's fields, and where it ends."""
     count = _number(buffer, position)
     position += 4
     fields: dict[bytes, bytes] = {}
@@ -187,7 +191,7 @@ def _document(buffer: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
 
 
 def _field(buffer: bytes, position: int) -> tuple[int, int]:
-    """Where its value begins and ends; the end may lie behind the buffer."""
+    """The result says where the field's value begins and ends; the end may lie after the buffer."""
     value_at = position + 7 + int.from_bytes(buffer[position + 1 : position + 3], "big")
     return value_at, value_at + _number(buffer, value_at - 4)
 

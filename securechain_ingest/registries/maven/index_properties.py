@@ -1,5 +1,5 @@
-"""What a Maven repository says of its index: which chain of chunks there is, and how far it goes (registries.md,
-section 4; apache/maven-indexer, `IncrementalHandler`). A file of Java properties."""
+"""A Maven repository says of its index, in a file of Java properties, which chain of chunks there is and how far it
+goes (registries.md, section 4; apache/maven-indexer, `IncrementalHandler`)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class IndexProperties:
     chain: str
-    """Another one is another index, with other numbers."""
+    """Another chain is another index, with other numbers."""
     last: int
-    """The newest chunk's number; 0 if there has been none."""
+    """This is the newest chunk's number; it is 0 if there has been none."""
     chunks: frozenset[int]
-    """Those that can still be had."""
+    """These chunks can still be had."""
 
     @property
     def cursor(self) -> str:
         return cursor_of(self.chain, self.last)
 
     def chunks_after(self, cursor: str, url: str) -> range:
-        """The chunks that follow a cursor, in ascending order. Raises CursorLost if they do not lead from there to
+        """These chunks follow a cursor, in ascending order. It raises CursorLost if they do not lead from there to
         the newest."""
         chain, separator, number = cursor.rpartition(":")
         if not separator or not _NUMBER.fullmatch(number):
@@ -52,7 +52,7 @@ def cursor_of(chain: str, number: int) -> str:
 
 
 def parse_index_properties(body: bytes, url: str) -> IndexProperties:
-    """Raises Malformed for what does not say which chain it is and how far it goes."""
+    """This raises Malformed for a text that does not say which chain it is and how far it goes."""
     properties = parse_properties(body)
     chain = properties.get("nexus.index.chain-id", "")
     last = properties.get("nexus.index.last-incremental", "")
@@ -63,7 +63,8 @@ def parse_index_properties(body: bytes, url: str) -> IndexProperties:
 
 
 def parse_properties(body: bytes) -> dict[str, str]:
-    """Java properties (java.util.Properties.load): Latin-1, comments, escapes, lines that go on in the next."""
+    """This reads Java properties (java.util.Properties.load): Latin-1, comments, escapes, lines that go on in the
+    next."""
     text = re.sub(r"\r\n?", "\n", body.decode("latin-1"))
     found: dict[str, str] = {}
     lines = iter(text.split("\n"))

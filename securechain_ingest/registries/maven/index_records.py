@@ -1,8 +1,8 @@
-"""What a Maven index says about packages. Both readers run in a parsing process and are given a path.
+"""This module reads what a Maven index says about packages. Both readers run in a parsing process and are given a path.
 
-A record's `u` is `group|artifact|version|classifier[|extension]`, the classifier `NA` if there is none; a version is
-there if a record without classifier is. A chunk's `del` has the `u` of a record that is gone (registries.md, section
-4).
+A record's `u` is `group|artifact|version|classifier[|extension]`, and the classifier is `NA` if there is none. A
+version exists if a record without classifier does. A chunk's `del` has the `u` of a record that is gone (registries.md,
+section 4).
 """
 
 from __future__ import annotations
@@ -21,42 +21,44 @@ from securechain_ingest.registries.maven.index import decode, documents, uinfos
 from securechain_ingest.registries.maven.names import Coordinates, can_be_asked_for, identify, ids
 
 MAX_ANNOUNCED: Final = 100
-"""Versions that a change names; of more it names none, for they make a long message."""
+"""A change names at most this many versions; of more it names none, because they make a long message."""
 
 MAX_LISTED_TEXT: Final = 32 * 1024
-"""Characters of the versions that a listing names of one package, some four thousand; of more it names none."""
+"""This is in characters of the versions that a listing names of one package, some four thousand; of more it names
+none."""
 
 _LISTED: Final = "listed:"
-"""In front of them; no version can be that."""
+"""This stands before them; no version can be that."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkChanges:
     changes: tuple[Change, ...]
     left_out: int
-    """Names that no package can have."""
+    """So many names are none that a package can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexPages:
     pages: tuple[tuple[bytes, int], ...]
-    """Packed, and how many names there are in each; in the order of their first records."""
+    """Each page is packed and has its number of names; the packages are in the order of their first records."""
     left_out: int
-    """Names that no package can have."""
+    """So many names are none that a package can have."""
 
 
 def revision(versions: Iterable[str]) -> str:
-    """A word for a set of versions, whatever their order: how many, and the sum of their checksums.
+    """This is a word for a set of versions, whatever their order: how many there are, and the sum of their checksums.
 
-    One version more or less always gives another word, and another version in the place of one all but always.
+    One version more or less always gives another word, and another version in the place of one almost always does.
     """
     return _revision(map(_checksum, versions))
 
 
 def read_listing(path: str, source: str) -> IndexPages:
-    """Every package of a full index, with its versions and the revision that these give. Raises Malformed.
+    """This reads every package of a full index, with its versions and the revision that these give. It raises
+    Malformed.
 
-    Takes about four bytes a version, 250 a package, and 150 for each text that some version has.
+    It takes about four bytes for a version, 250 for a package, and 150 for each text that some version has.
     """
     found: dict[bytes, array[int]] = {}
     numbers: dict[bytes, int] = {}
@@ -89,14 +91,14 @@ def read_listing(path: str, source: str) -> IndexPages:
 
 
 def listed_versions(at_least: str | None) -> tuple[tuple[str, ...], bool]:
-    """The versions that a listing or a change has told of, and whether it was a listing: that has what was told long
-    ago, and what the repository no longer has."""
+    """A listing or a change has announced these versions. The second value says whether it was a listing: that has
+    what was announced long ago, and what the repository no longer has."""
     words = tuple(dict.fromkeys((at_least or "").split()))
     return (words[1:], True) if words[:1] == (_LISTED,) else (words, False)
 
 
 def read_chunk(path: str, source: str) -> ChunkChanges:
-    """What a chunk changes, each package once. Raises Malformed."""
+    """This reads what a chunk changes, each package once. It raises Malformed."""
     packages: dict[str, dict[str, set[str]]] = {}
     with Path(path).open("rb") as file:
         for block in documents(file, source):
@@ -107,7 +109,7 @@ def read_chunk(path: str, source: str) -> ChunkChanges:
 
 
 def _apply(packages: dict[str, dict[str, set[str]]], fields: Mapping[bytes, str]) -> None:
-    """Keeps the files without classifier, by their extension, that each version has after this document.
+    """This keeps the files without classifier, by their extension, that each version has after this document.
 
     A record whose `u` has no extension has it in `i`, and its deletion may name it (MINDEXER-41).
     """
@@ -125,7 +127,8 @@ def _apply(packages: dict[str, dict[str, set[str]]], fields: Mapping[bytes, str]
 
 
 def _change(name: str, versions: Mapping[str, set[str]]) -> Change:
-    """Gone as far as the chunk tells: it cannot tell whether there are versions that it does not mention."""
+    """The package is gone as far as the chunk says: it cannot say whether there are versions that it does not
+    mention."""
     is_there = [version for version, files in versions.items() if files]
     can_be_named = len(is_there) <= MAX_ANNOUNCED and all(_can_be_announced(name, version) for version in is_there)
     return Change(name, " ".join(is_there) or None if can_be_named else None, removed=not is_there)
@@ -144,7 +147,7 @@ def _is_a_name(name: str) -> bool:
 
 
 def _listed(found: Mapping[bytes, array[int]], texts: Sequence[str], source: str) -> Iterator[Listed]:
-    """`found` has numbers of versions, which are places in `texts`."""
+    """`found` has numbers of versions, which are indexes into `texts`."""
     checksums = array("I", map(_checksum, texts))
     # A version that can be a folder for one package can for any.
     told = [text if text.isprintable() and can_be_asked_for(Coordinates("g", "a", text)) else "" for text in texts]

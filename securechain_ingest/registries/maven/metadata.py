@@ -1,6 +1,6 @@
-"""What a repository lists: an artifact's versions (maven.apache.org, "Maven Metadata"), and folders.
+"""This module reads what a repository lists: an artifact's versions (maven.apache.org, "Maven Metadata"), and folders.
 
-The `release`, `latest` and `lastUpdated` of versions are not read: they say what some upload said, be it of 2003.
+The `release`, `latest` and `lastUpdated` of versions are not read: they repeat what some upload said, perhaps in 2003.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
 _FOLDER: Final = re.compile(rb"""<a\s[^<>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
 
 _OTHER_LISTS: Final = frozenset({"plugins", "version"})
-"""Elements of the metadata of a group and of one version."""
+"""The metadata of a group and of one version have these elements."""
 
 _DATE: Final = re.compile(r"(?:19|20)\d{6}(?!\d)", re.ASCII)
 
 
 def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
-    """The versions, each once, as listed. Raises Malformed for what is no such list or an empty one.
+    """The result has the versions, each once, as listed. Malformed is raised for a document that is not such a list,
+    and for an empty one.
 
-    Raises NotFound for what lists other things: a group's plugins, or the files of one snapshot.
+    NotFound is raised for a document that lists other things: a group's plugins, or the files of one snapshot.
     """
     contents = children(parse_xml(body, "metadata", url))
     versioning = children(contents.get("versioning"))
@@ -42,7 +43,7 @@ def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
 
 
 def default_version(versions: Sequence[str]) -> str:
-    """What a user takes who just wants the newest: the highest release, else the highest of any kind.
+    """A user who just wants the newest takes this one: the highest release, otherwise the highest of any kind.
 
     Beside releases with numbers the dates of long ago (commons-io's 20030203.000550) count less, high as they are.
     """
@@ -50,20 +51,20 @@ def default_version(versions: Sequence[str]) -> str:
 
 
 def by_preference(versions: Sequence[str]) -> list[str]:
-    """The default version first, then what would be it without that one, and so on."""
+    """The default version is the first; after it comes what would be the default without that one, and so on."""
     return sorted(versions, key=_preference, reverse=True)
 
 
 def parse_listing(body: bytes) -> tuple[str, ...]:
-    """The folders in a folder, from the page that is shown of it; its form is nowhere promised."""
+    """The folders in a folder are read from the page that is shown of it; the page's form is nowhere promised."""
     names = (unquote(name.decode(errors="replace")) for name in _FOLDER.findall(body))
     return tuple(dict.fromkeys(name for name in names if name.strip(".")))
 
 
 def near_folders(body: bytes, name: str, count: int) -> tuple[str, ...]:
-    """Of the folders in a folder those, at most `count`, whose names are nearest to one, whatever their case.
+    """Of the folders in a folder, the result has at most `count`, whose names are nearest to one, whatever their case.
 
-    Takes some tens of microseconds a folder, and a group may have a hundred thousand.
+    It takes some tens of microseconds for a folder, and a group may have a hundred thousand.
     """
     by_name = {folder.lower(): folder for folder in parse_listing(body)}
     return tuple(by_name[near] for near in get_close_matches(name.lower(), by_name, n=count))

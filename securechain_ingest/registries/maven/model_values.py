@@ -1,7 +1,8 @@
-"""The simple values of a POM's model by path, as `${project.…}` names them: `version`, `scm.url`, `licenses[0].name`.
+"""This module reads the simple values of a POM's model by path, as `${project.…}` names them: `version`, `scm.url`,
+`licenses[0].name`.
 
-Which there are, what they are without being said and how they are inherited is as Maven 3.8.7 answered when it was
-asked (maven.apache.org, "Maven Model"; its ModelMerger and super POM).
+Maven 3.8.7 was asked which there are, what they are if the POM does not say them, and how they are inherited
+(maven.apache.org, "Maven Model"; its ModelMerger and super POM).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from lxml import etree
 from securechain_ingest.registries.maven.xml import children, local_name, text_of
 
 MAX_LISTED: Final = 100
-"""Entries of a list that can be named by their number."""
+"""So many entries of a list can be named by their number."""
 
 _DEPLOYED: Final[dict[str, str]] = {"layout": "default", "uniqueVersion": "true"}
 _OBJECTS: Final[Mapping[str, dict[str, str]]] = {
@@ -32,7 +33,7 @@ _OBJECTS: Final[Mapping[str, dict[str, str]]] = {
     "distributionManagement.snapshotRepository": _DEPLOYED,
     "distributionManagement.site": {},
 }
-"""Elements with values of their own, and what these are where the element is there and does not say it."""
+"""These elements have values of their own; where the element exists and does not say a value, it has the value here."""
 
 _LISTS: Final = ("licenses", "developers", "contributors", "mailingLists")
 
@@ -62,7 +63,7 @@ _DEFAULTS: Final = {
     "reporting.outputDirectory": "${project.build.directory}/site",
     "id": "${project.groupId}:${project.artifactId}:${project.packaging}:${project.version}",
 }
-"""Of every model."""
+"""Every model has these."""
 
 _SEGMENT: Final = re.compile(r"(?:^|(?<=\.))[A-Z]")
 
@@ -70,12 +71,12 @@ Values = Mapping[str, str]
 
 
 def texts_of(elements: Iterable[etree._Element]) -> dict[str, str]:
-    """The texts of those elements that have one; an empty one counts as missing."""
+    """The result has the texts of those elements that have one; an empty text counts as missing."""
     return {local_name(element): text for element in elements if not len(element) and (text := text_of(element))}
 
 
 def model_values(parts: Mapping[str, etree._Element]) -> dict[str, str]:
-    """The values that a POM says itself, from its root's children; of an object or list that is there also its mere
+    """A POM says these values itself, read from its root's children. An object or list that exists also has its mere
     name with a dot, which no expression can name."""
     values = texts_of(parts.values())
     for path, defaults in _OBJECTS.items():
@@ -99,7 +100,8 @@ def model_values(parts: Mapping[str, etree._Element]) -> dict[str, str]:
 
 
 def inherited_value(lineage: Sequence[Values], path: str) -> str | None:
-    """A value of the model whose own values come first in `lineage`, as written; None if nobody says it."""
+    """This is a value of the model whose own values come first in `lineage`, as written; it is None if nobody says
+    it."""
     path = _SEGMENT.sub(lambda match: match[0].lower(), path)
     if path.endswith("."):
         return None

@@ -1,7 +1,7 @@
-"""Maven's coordinates: which there can be, the identity of a package, and where its files lie.
+"""This module says which coordinates Maven has, what a package's identity is, and where its files lie.
 
-A package is a group and an artifact id, both case-sensitive (Maven's `DefaultModelValidator` allows letters, digits
-and `-_.`). The repository's layout is documented at maven.apache.org, "Maven 2 & 3 repository layout".
+A package is a group and an artifact id, both case-sensitive (Maven's `DefaultModelValidator` allows letters, digits and
+`-_.`). The repository's layout is documented at maven.apache.org, "Maven 2 & 3 repository layout".
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _NO_FOLDER: Final = re.compile(r"[\s/\\\[\](){}$,;:]")
 
 
 class Coordinates(NamedTuple):
-    """One POM."""
+    """Coordinates name one POM."""
 
     group_id: str
     artifact_id: str
@@ -56,7 +56,7 @@ class Coordinates(NamedTuple):
 
 
 def identify(name: str) -> PackageRef:
-    """The identity behind `group:artifact`. Raises InvalidName."""
+    """This returns the identity behind `group:artifact`. It raises InvalidName."""
     group_id, separator, artifact_id = name.partition(":")
     if (
         len(name) > MAX_NAME_LENGTH
@@ -73,13 +73,13 @@ def identify(name: str) -> PackageRef:
 
 
 def ids(ref: PackageRef) -> tuple[str, str]:
-    """The group id and the artifact id in the registry's spelling."""
+    """The result has the group id and the artifact id in the registry's spelling."""
     group_id, _, artifact_id = ref.registry_name.partition(":")
     return group_id, artifact_id
 
 
 def group_path(group_id: str) -> str:
-    """Below the repository's base URL, with a slash at the end."""
+    """The path lies below the repository's base URL and has a slash at the end."""
     return f"{_segment(group_id).replace('.', '/')}/"
 
 
@@ -89,13 +89,13 @@ def metadata_path(ref: PackageRef) -> str:
 
 
 def file_path(coordinates: Coordinates, extension: str) -> str:
-    """Of the file without classifier, such as `.pom` or `.jar`."""
+    """This is the path of the file without classifier, such as `.pom` or `.jar`."""
     artifact_id, version = _segment(coordinates.artifact_id), _segment(coordinates.version)
     return f"{group_path(coordinates.group_id)}{artifact_id}/{version}/{artifact_id}-{version}.{extension}"
 
 
 def can_be_asked_for(coordinates: Coordinates) -> bool:
-    """Whether each part can be a folder: it is there, and holds neither a property nor a range."""
+    """Each part can be a folder: it is not empty, and has neither a property nor a range in it."""
     return all(part.strip(".") and not _NO_FOLDER.search(part) for part in coordinates)
 
 

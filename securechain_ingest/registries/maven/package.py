@@ -1,4 +1,5 @@
-"""An effective POM as the model: edges, the repository, the file that the import names are read from."""
+"""This module makes the model of an effective POM: edges, the repository, the file that the import names are read
+from."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _RUNTIME: Final = frozenset({"compile", "runtime"})
 _OWN_EXTENSION: Final = frozenset(
     {"aar", "amp", "apk", "ear", "hpi", "jpi", "kar", "nar", "nbm", "par", "rar", "sar", "swc", "wab", "war", "zip"}
 )
-"""Packagings whose file is a zip named after them."""
+"""The file of these packagings is a zip with their name as its ending."""
 
 _WITHOUT_CLASSES: Final = frozenset(
     # Only a POM; or files with a classifier.
@@ -51,16 +52,16 @@ _WITHOUT_CLASSES: Final = frozenset(
     | {"asc", "md5", "sha1", "sha256", "sha512", "signature", "feature", "features", "target", "product"}
     | {"eclipse-target-definition", "eclipse-update-site", "eclipse-repository", "p2-installable-unit"}
 )
-"""Packagings whose file, if there is one, holds no classes. Any other one (bundle, maven-plugin) makes a jar, but for
-those with a dot (`tar.gz`): they are named after their file."""
+"""The file of these packagings, if there is one, has no classes in it. Any other packaging (bundle, maven-plugin)
+makes a jar, except those with a dot (`tar.gz`), which are named after their file."""
 
 _REPOSITORY_VALUES: Final = ("scm.url", "scm.connection", "scm.developerConnection", "url", "issueManagement.url")
 
 
 def requirements(dependencies: Iterable[Dependency]) -> tuple[Requirement, ...]:
-    """The runtime ones of an effective POM's direct dependencies, one for a package.
+    """These are the runtime ones of an effective POM's direct dependencies, one for a package.
 
-    Of several on one package (a classifier, another type) the plain jar's version counts, if it is known.
+    If there are several on one package (a classifier, another type), the plain jar's version counts, if it is known.
     """
     best: dict[str, tuple[tuple[bool, bool], Requirement]] = {}
     for dependency in dependencies:
@@ -81,12 +82,13 @@ def requirements(dependencies: Iterable[Dependency]) -> tuple[Requirement, ...]:
 
 @lru_cache(maxsize=65_536)
 def _requirement(group_id: str, artifact_id: str, version: str | None) -> Requirement:
-    """Raises InvalidName."""
+    """This raises InvalidName."""
     return Requirement(identify(f"{group_id}:{artifact_id}"), constraints(version))
 
 
 def extension(texts: Texts) -> str | None:
-    """The extension of the artifact's main file by its packaging; None if none is made that could hold classes."""
+    """The packaging gives the extension of the artifact's main file; it is None if no file is made that could have
+    classes in it."""
     packaging = texts.value("packaging") or "jar"
     if packaging in _WITHOUT_CLASSES or ("." in packaging and "${" not in packaging):
         return None
@@ -94,18 +96,18 @@ def extension(texts: Texts) -> str | None:
 
 
 def repository(model: Model, texts: Texts) -> str:
-    """The normalised repository of an effective POM, or NOT_AVAILABLE."""
+    """This is the normalised repository of an effective POM, or NOT_AVAILABLE."""
     return normalise_repository(texts(address) for address in _addresses(model))
 
 
 def vendor_of_group(ref: PackageRef) -> str:
-    """`org` of `org.example:thing`."""
+    """The vendor of `org.example:thing` is `org`."""
     return ref.registry_name.partition(":")[0].partition(".")[0]
 
 
 def _addresses(model: Model) -> Iterator[str]:
-    """Where the source may lie. An inherited address has the child's artifact id appended by Maven; that says more only
-    where the parent names no more than an owner."""
+    """The source may lie at these addresses. Maven appends the child's artifact id to an inherited address; that
+    says more only where the parent names no more than an owner."""
     for name in _REPOSITORY_VALUES:
         child = None
         for pom in model.lineage:
@@ -121,6 +123,6 @@ def _addresses(model: Model) -> Iterator[str]:
 
 
 def package_properties(ref: PackageRef) -> dict[str, str]:
-    """The node's own properties (contract, section 1.1)."""
+    """The node has these properties of its own (contract, section 1.1)."""
     group_id, _, artifact_id = ref.registry_name.partition(":")
     return {"group_id": group_id, "artifact_id": artifact_id}

@@ -1,6 +1,7 @@
-"""One POM, as it was published, its active profiles already merged into it (maven.apache.org, "POM Reference").
+"""This module reads one POM as it was published, with its active profiles merged into it (maven.apache.org, "POM
+Reference").
 
-Nothing is inherited or interpolated yet; that is `effective`'s. Only what the graph needs of a POM is kept.
+Nothing is inherited or interpolated yet; `effective` does that. Only what the graph needs of a POM is kept.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from securechain_ingest.registries.maven.profiles import active_profiles
 from securechain_ingest.registries.maven.xml import children, local_name, parse_xml, text_of
 
 Key: TypeAlias = tuple[str, str, str, str | None]
-"""What dependencies are managed and merged by: group id, artifact id, type, classifier."""
+"""Dependencies are managed and merged by these: group id, artifact id, type, classifier."""
 
 
 class Dependency(NamedTuple):
-    """One entry of `dependencies` or `dependencyManagement`; a BOM has thousands. None: not there."""
+    """This is one entry of `dependencies` or `dependencyManagement`; a BOM has thousands. None means that the
+    element is missing."""
 
     group_id: str
     artifact_id: str
@@ -40,11 +42,11 @@ class Dependency(NamedTuple):
 
 
 Managed: TypeAlias = tuple[tuple[Key, Dependency], ...]
-"""Entries in their order, in which a key may repeat."""
+"""The entries are in their order, in which a key may repeat."""
 
 
 class Relocation(NamedTuple):
-    """Where an artifact has moved; what is None stays as it was."""
+    """An artifact has moved there; what is None stays as it was."""
 
     group_id: str | None
     artifact_id: str | None
@@ -52,35 +54,35 @@ class Relocation(NamedTuple):
 
 
 MAX_DEPENDENCIES: Final = 10_000
-"""Of one POM, inherited ones too; real ones have up to a thousand."""
+"""One POM may have so many with all that it inherits; real ones have up to a thousand."""
 
 MAX_MANAGED: Final = 30_000
-"""The same of managed ones, of which the BOMs of whole platforms have some ten thousand, and of properties."""
+"""This bounds managed ones, of which the BOMs of whole platforms have some ten thousand, and properties."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pom:
-    """All texts as written, with their properties."""
+    """All texts are as written, and the properties stand beside them."""
 
     values: Values
-    """The model's simple values by their path (see `model_values`)."""
+    """These are the model's simple values by their path (see `model_values`)."""
     parent: Coordinates | None
-    """Its version may be a range."""
+    """The parent's version may be a range."""
     properties: Mapping[str, str]
     management: Managed
-    """In the order of the document, imported BOMs and repeated keys among them."""
+    """They are in the order of the document, with imported BOMs and repeated keys among them."""
     dependencies: Mapping[Key, Dependency]
-    """Of those with the same key the last."""
+    """If a key repeats, the last one counts."""
     relocation: Relocation | None
 
     @property
     def weight(self) -> int:
-        """How much there is to look at."""
+        """This says how much there is to look at."""
         return len(self.values) + len(self.properties) + len(self.management) + len(self.dependencies)
 
 
 def parse_pom(body: bytes, url: str) -> Pom:
-    """The POM in a document. Raises Malformed, also for more entries than the limits."""
+    """This reads the POM in a document. It raises Malformed, also for more entries than the limits."""
     parts = children(parse_xml(body, "project", url))
     values = model_values(parts)
     properties = _properties(parts)
@@ -106,7 +108,7 @@ def parse_pom(body: bytes, url: str) -> Pom:
 
 
 def check_size(url: str, properties: Sized, management: Sized, dependencies: Sized) -> None:
-    """Raises Malformed for more of them than any real POM has with all that it inherits."""
+    """This raises Malformed for more of them than any real POM has with all that it inherits."""
     if len(dependencies) > MAX_DEPENDENCIES:
         raise Malformed(f"{url} has {len(dependencies)} dependencies, at most {MAX_DEPENDENCIES} are read", url=url)
     for name, entries in (("properties", properties), ("managed dependencies", management)):

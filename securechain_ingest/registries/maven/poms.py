@@ -1,4 +1,4 @@
-"""The POMs of a repository: each read once, however many packages inherit from it or import it."""
+"""This module reads each POM of a repository once, however many packages inherit from it or import it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from securechain_ingest.registries.maven.names import Coordinates, file_path, id
 from securechain_ingest.registries.maven.pom import Pom, parse_pom
 
 MAX_POM_BYTES: Final = 8 * 1024 * 1024
-"""The largest real ones, BOMs of whole platforms, have below one."""
+"""This is in bytes; the largest real POMs, BOMs of whole platforms, have less than one million."""
 
 KEPT_BYTES: Final = 32 * 1024 * 1024
-"""Of the documents of POMs that are kept parsed, which takes as much again; released ones never change."""
+"""This is in bytes of the documents whose POMs are kept parsed, which takes as much again; released POMs never
+change."""
 
 _KEPT_LISTED: Final = 200_000
-"""Versions in the kept lists of parents that are named by a range."""
+"""So many versions are in the kept lists of parents that are named by a range."""
 
 _LIST_KEPT_S: Final = 600.0
 """All versions of a package name the same parent; a newer one may come at any moment anyway."""
 
 AT_ONCE: Final = 16
-"""Requests for POMs, whatever they are for: more would only wait in the queue of the HTTP pool."""
+"""So many requests for POMs run at the same time: more would only wait in the queue of the HTTP pool."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedPom:
     pom: Pom
     date: str | None
-    """When its file was last modified, which for a released one is when it was released; ISO 8601."""
+    """The file was last modified then, which for a released one is when it was released. It is an ISO 8601 time."""
 
 
 class Poms:
@@ -51,12 +52,12 @@ class Poms:
         self._kept_lists: BoundedCache[tuple[str, str], tuple[float, tuple[str, ...]]] = BoundedCache(_KEPT_LISTED)
 
     async def get(self, coordinates: Coordinates) -> PublishedPom:
-        """The POM at the coordinates. Raises UpstreamError."""
+        """This returns the POM at the coordinates. It raises UpstreamError."""
         kept = self._kept.get(coordinates)
         return kept or await self._flights.join(coordinates, lambda: self._read(coordinates))
 
     async def versions(self, group_id: str, artifact_id: str) -> tuple[str, ...]:
-        """The versions that the repository lists, as of some minutes ago at most. Raises UpstreamError."""
+        """The repository lists these versions, or did some minutes ago at most. It raises UpstreamError."""
         read_at, kept = self._kept_lists.get((group_id, artifact_id)) or (-math.inf, ())
         if time.monotonic() - read_at < _LIST_KEPT_S:
             return kept

@@ -1,4 +1,4 @@
-"""Whether a package that has no list of versions is there all the same: its POMs tell."""
+"""A package may exist although it has no list of versions; its POMs show that."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from securechain_ingest.registries.maven.metadata import by_preference
 from securechain_ingest.registries.maven.names import Coordinates, file_path, ids
 
 _ASKED_FOR: Final = 5
-"""Versions, the newest first: who takes a package away takes all of them."""
+"""So many versions are asked for, the newest first: whoever takes a package away takes all of them."""
 
 
 async def refuse_withheld(http: HttpClient, ref: PackageRef, versions: Collection[str], missing: NotFound) -> None:
-    """Raises Withheld if a POM of these versions is there: the list may lack for good, or be written anew just now.
+    """This raises Withheld if a POM of these versions exists: the list may be missing for good, or be written anew just
+    now.
 
-    Raises UpstreamError if that cannot be found out.
+    It raises UpstreamError if that cannot be found out.
     """
     for version in by_preference(tuple(versions))[:_ASKED_FOR]:
         url = http.url("maven_central", file_path(Coordinates(*ids(ref), version), "pom"))

@@ -1,7 +1,7 @@
-"""Which profiles of a POM are active (maven.apache.org, "Introduction to Build Profiles").
+"""This module says which profiles of a POM are active (maven.apache.org, "Introduction to Build Profiles").
 
-A published POM's profiles depend on who builds with it. Here that is always the same machine: Linux on amd64 with
-JDK 17, no properties on the command line, no environment variables, no files beside the POM.
+A published POM's profiles depend on who builds with it. Here that is always the same machine: Linux on amd64 with JDK
+17, no properties on the command line, no environment variables, no files beside the POM.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UNKNOWN_PROPERTIES: Final = frozenset(
     | {"java.vm.name", "java.vm.vendor", "java.vm.version", "java.class.path", "java.library.path", "os.version"}
     | {"user.dir", "user.home", "user.name", "maven.version", "maven.home", "maven.build.version"}
 )
-"""Those that every Maven has, with one value or another."""
+"""Every Maven has these, with one value or another."""
 
 _ABSOLUTE: Final = ("/", "${user.home}", "${java.home}")
 _JDK_NUMBERS: Final = tuple(map(int, JDK.split(".")))
@@ -46,7 +46,8 @@ _ENDLESS: Final = ("99999999", False)
 
 
 def active_profiles(profiles: Iterable[etree._Element]) -> list[dict[str, etree._Element]]:
-    """The active ones' elements, in the order of the POM; those active by default only if no other one is."""
+    """The result has the elements of the active ones, in the order of the POM; those active by default count only if
+    no other one is active."""
     active: list[dict[str, etree._Element]] = []
     by_default: list[dict[str, etree._Element]] = []
     for profile in profiles:
@@ -60,7 +61,7 @@ def active_profiles(profiles: Iterable[etree._Element]) -> list[dict[str, etree.
 
 
 def _is_active(activation: dict[str, etree._Element]) -> bool:
-    """Whether there are conditions and all of them hold."""
+    """There are conditions, and all of them hold."""
     conditions = [condition(activation[name]) for name, condition in _CONDITIONS.items() if name in activation]
     return bool(conditions) and all(conditions)
 
@@ -79,14 +80,15 @@ def _jdk(element: etree._Element) -> bool:
 
 
 def _is_in_range(wanted: str) -> bool:
-    """As Maven's JdkVersionProfileActivator has it: the first two ends count, whatever follows. Raises ValueError."""
+    """Maven's JdkVersionProfileActivator reads a range so: the first two ends count, whatever follows. It raises
+    ValueError."""
     low, high, *_ = (*_ends(wanted), _ENDLESS)
     from_low = _compare(*low, is_low=True)
     return from_low == 0 or (from_low > 0 and _compare(*high, is_low=False) <= 0)
 
 
 def _ends(wanted: str) -> Iterator[tuple[str, bool]]:
-    """The ends that Maven's `getRange` finds, and whether each is included; a part without a bracket is none."""
+    """Maven's `getRange` finds these ends, and whether each is included; a part without a bracket is not an end."""
     for part in _split(wanted, ","):
         for bracket, is_one in (
             ("[", part.startswith),
@@ -103,9 +105,10 @@ def _ends(wanted: str) -> Iterator[tuple[str, bool]]:
 
 
 def _compare(version: str, is_included: bool, *, is_low: bool) -> int:
-    """Where this JDK lies: -1 below, 0 at or 1 above an end of a range.
+    """This says where our JDK lies: -1 below, 0 at or 1 above an end of a range.
 
-    Three numbers count, and of these only as many are read as it takes. Raises ValueError for one that is no number.
+    Three numbers count, and only as many of them are read as it takes. It raises ValueError for a part that is not a
+    number.
     """
     if not version:
         return 1 if is_low else -1
@@ -119,7 +122,7 @@ def _compare(version: str, is_included: bool, *, is_low: bool) -> int:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """As Java does it: no empty parts at the end, but an empty text is one part."""
+    """The text is split as Java does it: there are no empty parts at the end, but an empty text is one part."""
     parts = text.split(separator)
     while text and parts and not parts[-1]:
         parts.pop()
@@ -127,7 +130,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _number(text: str) -> int:
-    """As Java's `Integer.parseInt`. Raises ValueError."""
+    """The text is read as by Java's `Integer.parseInt`. It raises ValueError."""
     if not _INTEGER.fullmatch(text) or not -_INTEGERS <= int(text) < _INTEGERS:
         raise ValueError(text[:20])
     return int(text)
@@ -162,7 +165,7 @@ def _property(element: etree._Element) -> bool:
 
 
 def _file(element: etree._Element) -> bool:
-    """Nothing exists. But Maven does not know where a published project lay, and overlooks paths below that folder."""
+    """No file exists. But Maven does not know where a published project lay, and overlooks paths below that folder."""
     parts = children(element)
     return "exists" not in parts and "missing" in parts and text_of(parts["missing"]).startswith(_ABSOLUTE)
 

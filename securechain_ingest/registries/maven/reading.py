@@ -1,4 +1,5 @@
-"""What is read from the model of a POM: one pass over it, in a parsing process where there is much."""
+"""This module takes out of the model of a POM what is needed: in one pass, and in a parsing process where there is
+much."""
 
 from __future__ import annotations
 
@@ -27,22 +28,23 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class PomReading:
-    """What a POM says with its ancestors, but for what it imports."""
+    """A POM says this with its ancestors, but without what it imports."""
 
     dependencies: tuple[Dependency, ...]
-    """Direct ones of every scope; a scope of None is not known yet."""
+    """These are the direct ones of every scope; a scope of None is not known yet."""
     wanting: tuple[Key, ...]
-    """Of dependencies that imported BOMs may say more of; none if nothing is imported."""
+    """Imported BOMs may say more of these dependencies; there are none if nothing is imported."""
     imports: tuple[Coordinates, ...]
-    """These BOMs, if there are such dependencies."""
+    """These BOMs are imported; they are only given if there are such dependencies."""
     relocation: Coordinates | None
     file: str | None
-    """The extension of its main file (see `package.extension`); None too if it has moved."""
+    """This is the extension of its main file (see `package.extension`); it is None, too, if the artifact has moved."""
     repository: str
-    """Normalised, or NOT_AVAILABLE."""
+    """The repository is normalised, or NOT_AVAILABLE."""
 
     def with_imported(self, managed: Mapping[Key, Dependency]) -> tuple[Dependency, ...]:
-        """The dependencies of the effective POM: `managed` has what was found of those that were wanting."""
+        """These are the dependencies of the effective POM: `managed` has what was found of those that lacked
+        something."""
         if not self.wanting:
             return self.dependencies
         found = (managed_by(one, managed[one.key]) if one.key in managed else one for one in self.dependencies)
@@ -51,14 +53,14 @@ class PomReading:
 
 @dataclass(frozen=True, slots=True)
 class BomReading:
-    """What a BOM manages itself, and what it imports."""
+    """A BOM manages this itself, and imports these."""
 
     own: Management
     imports: tuple[Coordinates, ...]
 
 
 def read_pom(model: Model, own: Coordinates) -> PomReading:
-    """The POM at the coordinates `own`. Raises Malformed for texts beyond the limit."""
+    """This reads the POM at the coordinates `own`. It raises Malformed for texts beyond the limit."""
     texts = Texts(model)
     relocation = relocation_of(model, texts, own)
     file, address = extension(texts), repository(model, texts)
@@ -76,7 +78,7 @@ def _with_scope(dependency: Dependency) -> Dependency:
 
 
 def read_bom(model: Model) -> BomReading:
-    """Raises Malformed for texts beyond the limit."""
+    """This raises Malformed for texts beyond the limit."""
     texts = Texts(model)
     return BomReading(flattened(model, texts), imports(model, texts))
 
@@ -84,5 +86,6 @@ def read_bom(model: Model) -> BomReading:
 def over(
     url: str, lineage: Sequence[Pom], read: Callable[Concatenate[Model, P], R], *args: P.args, **more: P.kwargs
 ) -> R:
-    """`read` of the model of a POM and its ancestors; `url` names it where that fails. Raises Malformed."""
+    """This returns `read` of the model of a POM and its ancestors; `url` names it where that fails. It raises
+    Malformed."""
     return read(joined(lineage), *args, **more)

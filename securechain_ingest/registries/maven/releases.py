@@ -1,4 +1,4 @@
-"""What the POMs of a package's versions say."""
+"""This module reads what the POMs of a package's versions say."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from securechain_ingest.registries.maven.resolution import Effective, Effectives
 logger = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 8
-"""Versions of one package that are asked about at the same time."""
+"""So many versions of one package are asked for at the same time."""
 
 _MAX_RELOCATIONS: Final = 8
 
@@ -32,24 +32,24 @@ _INLINE_DEPENDENCIES: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What one version's POM says."""
+    """One version's POM says this."""
 
     date: str | None
     requirements: tuple[Requirement, ...] | None
-    """None: not asked for."""
+    """None means that they were not asked for."""
     extension: str | None
-    """Of its main file; None: it has none."""
+    """This is the extension of its main file; None means that it has none."""
     repository: str | None
-    """Normalised, or NOT_AVAILABLE; None if what it inherits is not known."""
+    """The repository is normalised, or NOT_AVAILABLE; it is None if it is not known what the POM inherits."""
     gaps: tuple[str, ...] = ()
-    """What of its parents and BOMs could not be had, in words."""
+    """These words say which of its parents and BOMs could not be had."""
 
 
 Unreadable: TypeAlias = UpstreamError | ArchiveRefused
 
 
 class Releases:
-    """Reads them; what packages have in common is read once for all."""
+    """This reads releases; what packages have in common is read once for all."""
 
     def __init__(self, http: HttpClient, pool: ParserPool) -> None:
         self._poms = Poms(http, pool)
@@ -59,9 +59,10 @@ class Releases:
     async def read(
         self, ref: PackageRef, versions: Sequence[str], told: frozenset[str]
     ) -> dict[str, Release | Unreadable]:
-        """Each version's release, or why its POM cannot be had; of those `told` before nothing but its own POM counts.
+        """The result has each version's release, or why its POM cannot be had. If the graph has a version already
+        (`told`), nothing but its own POM counts.
 
-        Raises UpstreamError or ParserLost for the first failure that another try can mend.
+        It raises UpstreamError or ParserLost for the first failure that another try can mend.
         """
         read: dict[str, Release | Unreadable] = {}
 
@@ -98,7 +99,8 @@ class Releases:
         )
 
     async def _relocated(self, own: Coordinates, effective: Effective) -> tuple[Effective, tuple[str, ...]]:
-        """Where an artifact that moved to another version of its package ends, and all gaps on the way."""
+        """An artifact that moved to another version of its package ends here; the second value has all gaps on the
+        way."""
         gaps = effective.gaps
         passed = [own]
         while (target := effective.relocation) is not None and target[:2] == own[:2]:
@@ -114,12 +116,12 @@ class Releases:
 
 
 def _plain(target: Coordinates) -> Dependency:
-    """What an artifact that has moved to another package requires: that one."""
+    """An artifact that has moved to another package requires that one."""
     return Dependency(*target, type="jar", classifier=None, scope="compile", optional=None)
 
 
 def _report(ref: PackageRef, read: Mapping[str, Release | Unreadable]) -> None:
-    """Many versions lack the same, so that each lack is told once, with one of the versions."""
+    """Many versions lack the same, so that each lack is reported once, with one of the versions."""
     gaps: dict[str, list[str]] = {}
     unreadable: dict[str, list[str]] = {}
     for version, said in read.items():

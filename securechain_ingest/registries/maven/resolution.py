@@ -1,6 +1,7 @@
-"""Effective POMs: which POMs are needed for one, in what order, and what is kept for the next.
+"""This module makes effective POMs: it says which POMs are needed for one, in what order, and what is kept for the
+next.
 
-What there is much of is worked out in a parsing process; the event loop only puts together what it gave.
+Large POMs are worked out in a parsing process; the event loop only puts together what comes from there.
 """
 
 from __future__ import annotations
@@ -22,31 +23,32 @@ from securechain_ingest.registries.maven.reading import BomReading, PomReading, 
 from securechain_ingest.registries.maven.version_ranges import highest_in, is_range
 
 MAX_DEPTH: Final = 32
-"""Parents of parents, or imports of imports; real ones have up to ten."""
+"""Parents of parents, or imports of imports, may go so deep; real ones go up to ten."""
 
 MAX_POMS: Final = 1000
-"""For one effective POM; the largest BOMs need some hundred."""
+"""One effective POM may need so many; the largest BOMs need some hundred."""
 
 MAX_IMPORTED: Final = 200_000
-"""Managed dependencies of all the BOMs together that one effective POM imports."""
+"""All BOMs that one effective POM imports may have so many managed dependencies together."""
 
 LIGHT: Final = 4_000
-"""Entries of a POM and its ancestors that are worked through on the event loop, in some milliseconds; more of them are
-in a parsing process, to which they have to be sent."""
+"""So many entries of a POM and its ancestors are worked through on the event loop, in some milliseconds. More of
+them go to a parsing process."""
 
 _KEPT_ENTRIES: Final = 200_000
-"""Properties and dependencies of the kept models, and again of the kept BOMs: about 100 bytes each."""
+"""So many properties and dependencies of models are kept, and as many again of BOMs; each takes about 100 bytes."""
 
 _AT_ONCE: Final = 16
-"""BOMs that are asked for at the same time."""
+"""So many BOMs are asked for at the same time."""
 
 T = TypeVar("T")
 
 Load = Callable[[Coordinates], Awaitable[Pom]]
-"""The POM at the coordinates. Raises UpstreamError or ArchiveRefused; what is not transient leaves a gap."""
+"""This returns the POM at the coordinates. It raises UpstreamError or ArchiveRefused; an error that is not transient
+leaves a gap."""
 
 Listing = Callable[[str, str], Awaitable[tuple[str, ...]]]
-"""The versions that the repository lists of a group and an artifact id. Raises as Load does."""
+"""The repository lists these versions of a group and an artifact id. It raises what Load raises."""
 
 Run = Callable[..., Awaitable[Any]]
 """`await run(function, *args)` is `function(*args)`, worked out elsewhere."""
@@ -54,26 +56,26 @@ Run = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """What the graph needs of an effective POM."""
+    """The graph needs this of an effective POM."""
 
     dependencies: tuple[Dependency, ...]
-    """Direct ones of every scope."""
+    """These are the direct ones of every scope."""
     relocation: Coordinates | None
     file: str | None
-    """The extension of its main file; None: it has none that could hold classes."""
+    """This is the extension of its main file; None means that it has none that could have classes in it."""
     repository: str
-    """Normalised, or NOT_AVAILABLE."""
+    """The repository is normalised, or NOT_AVAILABLE."""
     gaps: tuple[str, ...]
-    """What was missing, in words; empty if this is what Maven would say."""
+    """These words say what was missing; there are none if this is what Maven would say."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Lineage:
-    """A POM and its ancestors, the POM first."""
+    """This is a POM and its ancestors, the POM first."""
 
     poms: tuple[Pom, ...]
     parent: Coordinates | None
-    """Where the second of them lies."""
+    """The second of them lies here."""
     gaps: tuple[str, ...]
 
     @property
@@ -88,7 +90,8 @@ class _Bom:
 
 
 class Effectives:
-    """Makes effective POMs. Models of parents and BOMs without gaps are kept, for they are shared and never change."""
+    """This makes effective POMs. Models of parents, and BOMs without gaps, are kept, because they are shared and
+    never change."""
 
     def __init__(self, load: Load, listing: Listing, run: Run) -> None:
         self._load = load
@@ -98,9 +101,9 @@ class Effectives:
         self._boms: BoundedCache[Coordinates, _Bom] = BoundedCache(_KEPT_ENTRIES)
 
     async def of(self, own: Coordinates, pom: Pom) -> Effective:
-        """The effective POM of `pom`, which lies at the coordinates `own`.
+        """The result is the effective POM of `pom`, which lies at the coordinates `own`.
 
-        Raises transient errors of `load`, and Malformed for a POM beyond the limits.
+        It raises transient errors of `load`, and Malformed for a POM beyond the limits.
         """
         resolution = _Resolution(self._load, self._listing, self._run, self._models, self._boms)
         lineage = await resolution.lineage(pom, own)
@@ -111,14 +114,14 @@ class Effectives:
         return Effective(dependencies, reading.relocation, reading.file, reading.repository, tuple(dict.fromkeys(gaps)))
 
     async def alone(self, own: Coordinates, pom: Pom) -> PomReading:
-        """What a POM says without those that it inherits from. Raises Malformed."""
+        """The result is what a POM says without those that it inherits from. It raises Malformed."""
         resolution = _Resolution(self._load, self._listing, self._run, self._models, self._boms)
         return await resolution.read(own, _Lineage((pom,), None, ()), read_pom, own)
 
 
 @dataclass(slots=True)
 class _Resolution:
-    """One effective POM on its way."""
+    """This is one effective POM while it is made."""
 
     load: Load
     listing: Listing
@@ -130,7 +133,8 @@ class _Resolution:
     imported: int = 0
 
     async def lineage(self, pom: Pom, own: Coordinates) -> _Lineage:
-        """The POM at the coordinates `own` with all that it inherits from; what is missing of these is a gap."""
+        """The result has the POM at the coordinates `own` with all that it inherits from; what is missing of these
+        is a gap."""
         poms, path = [pom], [own]
         gaps: tuple[str, ...] = ()
         while not gaps and poms[-1].parent is not None:
@@ -150,7 +154,7 @@ class _Resolution:
         return _Lineage(tuple(poms), path[1] if len(path) > 1 else None, gaps)
 
     async def read(self, own: Coordinates, lineage: _Lineage, read: Callable[..., T], *args: object) -> T:
-        """`read(model, *args)` of the model of a lineage. Raises Malformed."""
+        """This returns `read(model, *args)` of the model of a lineage. It raises Malformed."""
         if lineage.weight > LIGHT:
             answer: T = await self.run(over, str(own), lineage.poms, read, *args)
             return answer
@@ -202,7 +206,7 @@ class _Resolution:
         return inherit(lineage.poms[0], kept)
 
     async def _parent(self, wanted: Coordinates) -> Coordinates | str:
-        """Where the parent lies: of a range the highest version inside; or why there is none."""
+        """The parent lies here; for a range it is the highest version inside. A text says why there is none."""
         if not is_range(wanted.version):
             return wanted
         group_id, artifact_id, versions = wanted
@@ -222,7 +226,7 @@ class _Resolution:
         return wanted._replace(version=highest)
 
     async def _pom(self, role: str, wanted: Coordinates, path: tuple[Coordinates, ...]) -> Pom | str:
-        """The POM, or why there is none."""
+        """The result is the POM, or a text that says why there is none."""
         if wanted in path:
             return f"{role} {wanted} is its own: {' -> '.join(map(str, (*path, wanted)))}"
         if wanted not in self.poms:
@@ -243,7 +247,7 @@ class _Resolution:
 
 
 async def _said_of(wanting: tuple[Key, ...], boms: list[_Bom]) -> dict[Key, Dependency]:
-    """What the first BOM that knows each key says of it, in time that grows with the smaller of the two sides."""
+    """The first BOM that knows a key says this of it. It takes time that grows with the smaller of the two sides."""
     found: dict[Key, Dependency] = {}
     left = set(wanting)
     for bom in boms:

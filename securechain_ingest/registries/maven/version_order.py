@@ -1,7 +1,7 @@
-"""Maven's order of versions as Maven itself has it today, by which the ranges of advisories and of parents are read.
+"""This module has Maven's own order of versions of today, by which the ranges of advisories and of parents are read.
 
-Sources: maven.apache.org, "POM Reference", section "Version Order Specification", and how `ComparableVersion` of
-apache/maven's main branch decides what that leaves open (among it apache/maven#8808, #8891, #7714). It differs from
+It is described at maven.apache.org, "POM Reference", section "Version Order Specification", and `ComparableVersion` of
+apache/maven's main branch decides what that leaves open (for example apache/maven#8808, #8891, #7714). It differs from
 `versions`, the order of the serial numbers, which is that of the graph's clients: here `4.0.0.Beta3` is below
 `4.0.0-RC2`, and `5.2.8.RELEASE` is `5.2.8`.
 
@@ -18,14 +18,14 @@ from itertools import zip_longest
 from typing import Any, Final, TypeAlias
 
 MAX_LENGTH: Final = 256
-"""Characters that Maven takes for a version."""
+"""Maven takes no longer text as a version; this is in characters."""
 
 Rank: TypeAlias = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A qualifier, and the number behind it if there is one."""
+    """This is a qualifier, and the number after it if there is one."""
 
     rank: Rank
     number: int | None
@@ -50,9 +50,9 @@ _PART: Final = re.compile(r"[0-9]+|[^0-9.-]+|[.-]")
 
 @lru_cache(maxsize=32_768)
 def order_key(name: str) -> Any:
-    """Sortable against other keys of this function, of which those of versions that Maven calls equal are equal.
+    """The keys of this function sort among each other, and are equal for versions that Maven calls equal.
 
-    Raises ValueError for a name longer than Maven takes.
+    It raises ValueError for a name that is longer than Maven takes.
     """
     if len(name) > MAX_LENGTH:
         msg = f"{name[:32]!r}… is longer than a version can be"
@@ -61,7 +61,7 @@ def order_key(name: str) -> Any:
 
 
 def _parsed(text: str) -> _Items:
-    """The row of rows of a version in lower case."""
+    """The result is the row of rows of a version in lower case."""
     whole = row = _Items()
     rows = [whole]
 
@@ -107,7 +107,7 @@ def _is_number(part: str) -> bool:
 
 
 def _item(word: str, digits: str) -> int | _Word:
-    """Nothing between two separators is a zero."""
+    """If there is nothing between two separators, the item is a zero."""
     if not word:
         return int(digits or 0)
     if digits:
@@ -124,7 +124,7 @@ def _item(word: str, digits: str) -> int | _Word:
 
 
 def _normalise(row: _Items) -> None:
-    """Take zeros and empty rows away from the end and from in front of words: `1.0-rc1` is `1-rc1`."""
+    """Zeros and empty rows are taken away from the end and from before words: `1.0-rc1` is `1-rc1`."""
     items = row.items
     for place in range(len(items) - 1, -1, -1):
         if _is_nothing(items[place]) and (place + 1 == len(items) or _begins_with_word(items[place + 1])):
@@ -138,14 +138,14 @@ def _is_nothing(item: _Item) -> bool:
 
 
 def _begins_with_word(item: _Item) -> bool:
-    """A word with a number does so only in a row of its own, which it always has but in front of everything else."""
+    """A word with a number begins only a row of its own; it always has one, except at the very beginning."""
     if isinstance(item, _Items):
         return isinstance(item.items[0], _Word)
     return isinstance(item, _Word) and item.number is None
 
 
 def _against_nothing(item: _Item) -> int:
-    """How an item compares to the end of the other version."""
+    """This says how an item compares to the end of the other version."""
     if isinstance(item, int):
         return int(item > 0)
     if isinstance(item, _Items):
@@ -168,7 +168,7 @@ def _compare(one: _Item | None, other: _Item | None) -> int:
 
 
 def _compare_numbers(one: _Word, other: _Word) -> int:
-    """Of two words of one rank; a word alone is below one with a number, but a release is no other than `release0`."""
+    """Both words have one rank. A word alone is below one with a number, but a release is the same as `release0`."""
     if one.number is not None and other.number is not None:
         return _sign(one.number, other.number)
     if one.rank == _RELEASE:

@@ -1,4 +1,5 @@
-"""Ranges of a parent's version, resolved by the versions that a repository lists (Maven's `DefaultModelResolver`)."""
+"""A parent's version may be a range; the versions that a repository lists resolve it (Maven's
+`DefaultModelResolver`)."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ def is_range(version: str) -> bool:
 
 
 def highest_in(text: str, versions: Iterable[str]) -> str:
-    """The highest of the versions in a range, pre-releases too. Raises ValueError, with a sentence, if there is none,
-    and for a range that ends nowhere, which Maven refuses: the next release would change what was released before."""
+    """This is the highest of the versions in a range, pre-releases too. It raises ValueError, with a sentence, if
+    there is none. It also does so for a range without an upper bound, which Maven refuses: the next release would
+    change what was released before."""
     if len(text) > MAX_LENGTH:
         msg = f"{text[:MAX_LENGTH]} is no range"
         raise ValueError(msg)

@@ -1,8 +1,9 @@
-"""The order of Maven's versions (maven.apache.org, "POM Reference", section "Version Order Specification").
+"""This module orders Maven's versions (maven.apache.org, "POM Reference", section "Version Order Specification").
 
 A version is a row of numbers and words; what follows a hyphen, or a change between letters and digits, is nested. The
-comparison that Maven 3 and the graph's clients (univers) make of these is no total order: `1.0.rc` is below `1`, which
-is below `1-1`, which is below `1.0.rc`. The key here gives one, and the same as theirs where theirs is consistent.
+comparison that Maven 3 and the graph's clients (univers) make of these is not a total order: `1.0.rc` is below `1`,
+which is below `1-1`, which is below `1.0.rc`. The key here gives one, and it is the same as theirs where theirs is
+consistent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from typing import Final, TypeAlias
 
 KeyPart: TypeAlias = tuple[int, int, int, str]
-"""What stands at a place: its kind, the number (or the zeros before a word), the word's rank, the word."""
+"""A part has its kind, the number (or the zeros before a word), the word's rank, and the word."""
 
 VersionKey: TypeAlias = tuple[KeyPart, ...]
 
@@ -30,7 +31,7 @@ _QUALIFIERS: Final = {"alpha": 0, "beta": 1, "milestone": 2, "rc": 3, "cr": 3, "
 _RELEASED: Final = frozenset({"ga", "final"})
 _SERVICE_PACK: Final = "sp"
 _ABBREVIATED: Final = {"a": "alpha", "b": "beta", "m": "milestone"}
-"""Only in front of a digit."""
+"""They are abbreviations only before a digit."""
 
 _NOTHING: Final = frozenset({(_NUMBER, 0, 0, ""), (_NESTED_NUMBER, 0, 0, "")})
 
@@ -41,7 +42,8 @@ _PREVIEW: Final = re.compile(r"(?<![a-z])(?:pre|preview|ea|eap|dev|nightly|canar
 
 
 def version_key(name: str) -> VersionKey:
-    """A sortable key. Raises ValueError for a name that the clients of the graph cannot order either."""
+    """This returns a sortable key. It raises ValueError for a name that the clients of the graph cannot order
+    either."""
     # As univers does: without blanks and a leading v.
     text = "".join(name.split()).lstrip("vV").lower()
     if not text or not (text.isascii() or all(character.isascii() or not character.isdigit() for character in text)):
@@ -66,7 +68,7 @@ def version_key(name: str) -> VersionKey:
 
 
 def is_release(name: str) -> bool:
-    """Whether a version is neither a snapshot nor a preview of another; a name without an order is none."""
+    """A version is a release if it is neither a snapshot nor a preview of another; a name without an order is not."""
     try:
         key = version_key(name)
     except ValueError:
@@ -93,7 +95,8 @@ def _append_word(tokens: list[KeyPart], word: str, *, is_nested: bool, before_di
 
 
 def _drop_zeros(tokens: list[KeyPart]) -> int:
-    """Take zeros away from the end, where they say nothing (`1.0.0` is `1`); how many they were."""
+    """Zeros are taken away from the end, where they say nothing (`1.0.0` is `1`); the result says how many they
+    were."""
     count = 0
     while tokens and tokens[-1] in _NOTHING:
         tokens.pop()

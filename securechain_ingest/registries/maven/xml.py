@@ -1,4 +1,4 @@
-"""XML documents of a Maven repository, read as forgivingly as Maven does."""
+"""This module reads XML documents of a Maven repository as forgivingly as Maven does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _XML_ENTITIES: Final = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
 
 
 def parse_xml(body: bytes, root: str, url: str) -> etree._Element:
-    """The root element, whose name without namespace must be `root`. Raises Malformed."""
+    """This returns the root element, whose name without namespace must be `root`. It raises Malformed."""
     try:
         element = load_xml(body, url)
     except Malformed:
@@ -31,17 +31,17 @@ def parse_xml(body: bytes, root: str, url: str) -> etree._Element:
 
 
 def local_name(element: etree._Element) -> str:
-    """The element's name without namespace, which older documents lack."""
+    """This is the element's name without namespace, which older documents lack."""
     return str(element.tag).rpartition("}")[2]
 
 
 def text_of(element: etree._Element) -> str:
-    """Its text, trimmed as Maven does."""
+    """This is the element's text, trimmed as Maven does it."""
     return (element.text or "").strip()
 
 
 def children(element: etree._Element | None) -> dict[str, etree._Element]:
-    """The child elements by name; the first where a name repeats."""
+    """The child elements are found by name; if a name repeats the first counts."""
     if element is None:
         return {}
     found: dict[str, etree._Element] = {}
@@ -51,9 +51,8 @@ def children(element: etree._Element | None) -> dict[str, etree._Element]:
 
 
 def _repaired(body: bytes) -> bytes:
-    """In the encoding that the bytes are really in, nothing before the root, HTML's entities as characters, and without
-    prefixes, which may be those of no namespace.
-    """
+    """The text is decoded as its bytes really are. It loses what stands before the root and all prefixes, which may
+    be those of no namespace, and HTML's entities become characters."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -128,7 +128,8 @@ def _listed(row: Any) -> Listed:
 
 
 def revision_number(revision: str | None) -> int | None:
-    """The result is the 12 of `12-abc`, which counts the document's changes; it is None if the text is not a revision."""
+    """The result is the 12 of `12-abc`, which counts the document's changes; it is None if the text is not a
+    revision."""
     number, dash, _ = (revision or "").partition("-")
     return _number(number) if dash else None
 

@@ -1,4 +1,5 @@
-"""This module reads folders of a package as target frameworks (Microsoft Learn, "Target frameworks"), and chooses one."""
+"""This module reads folders of a package as target frameworks (Microsoft Learn, "Target frameworks"), and chooses
+one."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ def _assemblies(
 
 
 def _assembly(listing: ZipListing, member: ZipMember, limits: ArchiveLimits, problems: list[str]) -> Assembly | None:
-    """The result is None for a native library; `problems` gets a sentence if only the file's name says what it may be."""
+    """The result is None for a native library; `problems` gets a sentence if only the file's name says what it may
+    be."""
     if member.size > limits.max_member_bytes:
         problems.append(f"{member.name}: {member.size} bytes, at most {limits.max_member_bytes} are read")
     else:

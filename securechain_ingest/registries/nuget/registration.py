@@ -172,7 +172,8 @@ def _is_whole(document: dict[str, Any], listed: Sequence[object]) -> bool:
 
 
 def _leaves(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """An entry lists the leaves of an inlined page, or is a leaf itself; the result is empty if its page is a document."""
+    """An entry lists the leaves of an inlined page, or is a leaf itself; the result is empty if its page is a
+    document."""
     return [item] if "catalogEntry" in item else _list(item.get("items"))
 
 
@@ -264,7 +265,8 @@ def _artifacts(ref: PackageRef, release: PreferredVersion, contents: str | None)
 
 
 def _text(value: object) -> str | None:
-    """This takes the text, or the first of several: JSON-LD may write any value as a list, or as an object around it."""
+    """This takes the text, or the first of several: in JSON-LD any value may be a list, or an object around the
+    value."""
     for _ in range(_MAX_WRAPPINGS):
         if isinstance(value, list):
             value = next(iter(value), None)

@@ -1,4 +1,5 @@
-"""This module reads the names of distribution files (PyPA's specifications of binary and source distribution formats)."""
+"""This module reads the names of distribution files (PyPA's specifications of binary and source distribution
+formats)."""
 
 from __future__ import annotations
 

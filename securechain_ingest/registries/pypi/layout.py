@@ -111,7 +111,8 @@ def join(folder: str, rest: str) -> str:
 
 
 def folders_around(path: str) -> Iterator[str]:
-    """This yields the folders that a path lies in, the top as an empty one; below `MAX_DEPTH` folders it yields none."""
+    """This yields the folders that a path lies in, the top as an empty one; below `MAX_DEPTH` folders it yields
+    none."""
     yield ""
     position = path.find("/")
     for _ in range(MAX_DEPTH):

@@ -44,7 +44,8 @@ _EXTRA: Final = re.compile(r"\bextra\s*==\s*['\"]?[A-Za-z0-9]")
 
 
 def mended(line: str) -> Pep508Requirement | None:
-    """The result is the requirement that was meant; it is None if it belongs to an extra. It raises InvalidRequirement."""
+    """The result is the requirement that was meant; it is None if it belongs to an extra. It raises
+    InvalidRequirement."""
     text, _, marker = line.partition(";")
     text = text.replace('"', "").replace("'", "").partition("#")[0]
     head = _NAME.match(text)

@@ -98,7 +98,8 @@ def _zip_members(file: BinaryIO, limits: ArchiveLimits) -> _Members:
 
 
 def _contents(read: Callable[[], bytes], *, is_zip: bool) -> bytes:
-    """The result is empty for a member that is too large or, in a zip, cannot be read: the names of the others stand."""
+    """The result is empty for a member that is too large or, in a zip, cannot be read: the names of the others
+    stand."""
     try:
         return read()
     except ArchiveRefused as error:

@@ -51,7 +51,8 @@ class _Clause:
 
     @property
     def interval(self) -> Interval[VersionKey]:
-        """These are the versions that the clause allows; a clause that only excludes a version allows all of them here."""
+        """These are the versions that the clause allows; a clause that only excludes a version allows all of them
+        here."""
         below, above = Bound(self.key, False, self.version), Bound(self.key, True, self.version)
         match self.operator:
             case "=":

@@ -45,7 +45,8 @@ class RubyGemsFeed:
         return await anyio.to_thread.run_sync(_cursor_of, content)
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """This yields every gem that has a version left, with the MD5 of its file; it always begins from the beginning."""
+        """This yields every gem that has a version left, with the MD5 of its file; it always begins from the
+        beginning."""
         await self._refreshed()
         for page in await self._pool.run(parse_listing, self._file, self._url, timeout_s=_PARSE_TIMEOUT_S):
             yield page

@@ -24,7 +24,8 @@ _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
 
 
 def parse_listing(file: Path, url: str) -> list[ListingPage]:
-    """The result has every gem that has a version left, with its MD5, in pages. Malformed is raised for anything else."""
+    """The result has every gem that has a version left, with its MD5, in pages. Malformed is raised for anything
+    else."""
     gems = _gems(file.read_bytes(), url)
     return list(paged(Listed(name, digest) for name, (digest, is_left) in gems.items() if is_left))
 

@@ -67,7 +67,8 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _document(text: str) -> _Value | None:
-    """The first document is read: mappings, sequences and scalars become dict, list and text, whatever their tags say."""
+    """The first document is read: mappings, sequences and scalars become dict, list and text, whatever their tags
+    say."""
     root: list[Any] = []
     # Each open collection; a mapping also with the key that waits for its value.
     stack: list[tuple[list[Any] | dict[str, Any], list[Any]]] = [(root, [])]

@@ -82,7 +82,8 @@ def digest_of(body: bytes) -> str:
 
 
 def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
-    """The files are found by number and platform, in the order of their first lines; of a repeated one the last counts."""
+    """The files are found by number and platform, in the order of their first lines; of a repeated one the last
+    counts."""
     raw = body.replace(b"\r\n", b"\n").split(b"\n")
     start = raw.index(b"---") + 1 if b"---" in raw else 0
     if raw[-1] and b"|" not in raw[-1]:
