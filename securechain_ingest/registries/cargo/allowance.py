@@ -1,4 +1,4 @@
-"""What the modules and macros of one crate may cost, so that none multiply without end."""
+"""This module bounds what the modules and macros of one crate may cost, so that none multiply without end."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ class TooMuch(Exception):
 
 @dataclass(slots=True)
 class Allowance:
-    """What is left; by default ample for the largest crates (libc, winapi, windows-sys), and used up within seconds."""
+    """This is what is left. It begins with ample for the largest crates (libc, winapi, windows-sys), which is used
+    up within seconds."""
 
     items: int = 500_000
-    """Of all modules together; a file that several modules share counts each time. windows-sys has 190,000."""
+    """So many items of all modules together may be read; a file that several modules share counts each time.
+    windows-sys has 190,000."""
     calls: int = 100_000
-    """Of macros; winapi has 20,000."""
+    """So many macros may be called; winapi calls 20,000."""
     characters: int = 12_000_000
-    """That macros expand to, all calls together; winapi's take ten million."""
+    """Macros may expand to so many characters, in all calls together; winapi's take ten million."""
     steps: int = 8_000_000
-    """Of comparing calls with the rules of macros; winapi takes two and a half million."""
+    """Comparing calls with the rules of macros may take so many steps; winapi takes two and a half million."""
 
     def pay_characters(self, count: int) -> None:
         self.characters -= count + 1

@@ -1,7 +1,7 @@
-"""crates.io: one request for a crate, one for its newest archive (registries.md, section 5).
+"""This is the client of crates.io: a crate costs one request, and its newest archive one (registries.md, section 5).
 
-The sparse index knows versions, requirements and dates but no repository; the archive's manifest does, so that the API,
-which allows one request a second, is never asked.
+The sparse index has versions, requirements and dates but no repository. The archive's manifest has that, so that the
+API, which allows one request a second, is never asked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from securechain_ingest.registries.protocol import Unchanged
 
 
 class Cargo(RegistryClient):
-    """Implements `Registry`."""
+    """This implements `Registry`."""
 
     ecosystem: Final = names.CARGO
     identify = staticmethod(names.identify)
@@ -35,7 +35,7 @@ class Cargo(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
     ) -> Package | Unchanged:
-        """All versions with their requirements, in one request; see `Registry.fetch`."""
+        """This reads all versions with their requirements, in one request; see `Registry.fetch`."""
         if known is not None:
             ref = names.identify(known.registry_name)
         url = self._index_url(ref.registry_name)
@@ -48,13 +48,14 @@ class Cargo(RegistryClient):
         return replace(package, artifacts=tuple(map(self._located, package.artifacts)), validator=response.validator)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The public paths in the newest archive, and the repository that it names."""
+        """The names are the public paths in the newest archive, whose manifest also names the repository."""
         parse = partial(read_crate, limits=self._pool.limits)
         [artifact] = package.artifacts
         return await self._archives.parse_whole(artifact.url, parse, sha256=artifact.sha256)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The crate whose name has `-` for `_` or the other way round, which the registry takes for the same name."""
+        """This is the crate whose name has `-` for `_` or the other way round; the registry takes both for the same
+        name."""
         spelling = names.other_spelling(ref.registry_name)
         if spelling is None:
             return ()
@@ -66,12 +67,12 @@ class Cargo(RegistryClient):
         return (package.ref.registry_name,)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The name as Rust code writes it, which nearly every library has."""
+        """Rust code writes the name so, and nearly every library has that name."""
         return tuple(clean([names.library_name(ref.registry_name)]))
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """The public paths in a `.crate` on disk. Raises ArchiveRefused."""
+        """This reads the public paths in a `.crate` on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_crate(file, limits)
 

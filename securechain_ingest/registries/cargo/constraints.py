@@ -1,8 +1,8 @@
-"""Cargo's requirements as the graph's clients read them (contract, section 2, Cargo).
+"""This module writes Cargo's requirements as the graph's clients read them (contract, section 2, Cargo).
 
-The clients parse them with univers' npm class (see `semver_ranges`), which takes a bare version for that one alone,
-and reads a comma without a blank after it, or behind a pre-release, as part of a version. A requirement is written as
-declared unless it is one of those; then it is spelled out as the interval that admits the same releases.
+The clients parse them with univers' npm class (see `semver_ranges`). It reads a bare version as that one alone, and a
+comma without a blank after it, or after a pre-release, as part of a version. A requirement is written as declared
+unless it is one of those; then it is spelled out as the interval that admits the same releases.
 
 One thing gets lost: `=1.2.3` allows Cargo a `1.2.3+build`, and univers does not.
 """
@@ -40,7 +40,7 @@ _ALL_VERSIONS: Final = "*"
 
 @lru_cache(maxsize=65_536)
 def constraints(declared: str) -> str:
-    """What an edge carries for a requirement; one that Cargo itself cannot read is written as it is."""
+    """An edge carries this for a requirement; one that Cargo itself cannot read is written as it is."""
     text = declared.strip()
     try:
         interval, written = _requirement(text)
@@ -50,9 +50,9 @@ def constraints(declared: str) -> str:
 
 
 def joined(declared: Iterable[str]) -> str:
-    """One string for several entries on one crate.
+    """Several entries on one crate become one string.
 
-    Cargo builds with a single version where entries allow a common one, so that all of them have to hold; entries that
+    Cargo builds with a single version where entries allow a common one, so that all of them have to hold. Entries that
     exclude each other (renamed ones, to use two major versions) each bring a version of their own.
     """
     different = list(dict.fromkeys(declared))
@@ -74,7 +74,7 @@ def joined(declared: Iterable[str]) -> str:
 
 
 def _unified(intervals: Iterable[SemverInterval]) -> list[SemverInterval]:
-    """What is common to those that overlap, in order."""
+    """The result has what is common to those that overlap, in order."""
     groups: list[SemverInterval] = []
     for interval in in_order(intervals):
         for position, group in enumerate(groups):
@@ -89,7 +89,7 @@ def _unified(intervals: Iterable[SemverInterval]) -> list[SemverInterval]:
 
 
 def _has_release(interval: SemverInterval) -> bool:
-    """Whether it admits a version that is no pre-release."""
+    """It admits a version that is not a pre-release."""
     if interval.is_empty:
         return False
     first = "0.0.0"
@@ -101,7 +101,8 @@ def _has_release(interval: SemverInterval) -> bool:
 
 
 def _requirement(text: str) -> tuple[SemverInterval, str]:
-    """What a requirement admits and how it is written. Raises ValueError for what is none."""
+    """The result is what a requirement admits and how it is written. It raises ValueError for a text that is not a
+    requirement."""
     if len(text) > MAX_RANGE_LENGTH:
         raise ValueError(text)
     if text == _ALL_VERSIONS:
@@ -121,7 +122,8 @@ def _requirement(text: str) -> tuple[SemverInterval, str]:
 
 
 def _comparator(text: str) -> tuple[SemverInterval, str | None]:
-    """What one comparator admits, and the spelling of it that clients read right, if any but the interval's does."""
+    """The result is what one comparator admits, and the spelling of it that clients read right, if there is one
+    other than the interval's."""
     match = _COMPARATOR.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -138,7 +140,7 @@ def _comparator(text: str) -> tuple[SemverInterval, str | None]:
 
 
 def _spelled(interval: SemverInterval) -> str:
-    """As the contract has it, with a comma; without where univers would take it for a part of a pre-release."""
+    """The contract wants a comma; there is none where univers would read it as a part of a pre-release."""
     if interval.low is not None and interval.is_single:
         return f"={interval.low.text}"
     bounds = interval.comparators()

@@ -1,4 +1,4 @@
-"""What crates.io declares about itself; see `Declaration`."""
+"""This module is what crates.io declares about itself; see `Declaration`."""
 
 from __future__ import annotations
 

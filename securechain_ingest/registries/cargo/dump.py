@@ -1,7 +1,7 @@
-"""The registry's daily database dump: every crate and the state of its versions (registries.md, section 5).
+"""The registry's daily database dump has every crate and the state of its versions (registries.md, section 5).
 
 Two of its tables are read, from a zip's members that were fetched one by one, or from the whole as a tar. Their rows
-stand in no order, so that of each crate a number is kept and no list. Parsing processes run this.
+are in no order, so that a number is kept for each crate and no list. Parsing processes run this.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from securechain_ingest.registries.feed import Listed, ListingPage, paged
 TABLES: Final = ("crates.csv", "versions.csv")
 
 _LOCAL_EXTRA_BYTES: Final = 4096
-"""Room for the extra fields of a member's own header, which may be longer than the directory's."""
+"""A member's own header may have longer extra fields than the directory's; this is room for them."""
 _STORED, _DEFLATED = 0, 8
 _PIECE_BYTES = 1024 * 1024
 _TAR_LIMITS: Final = ArchiveLimits(max_members=1000, max_expanded_bytes=64 * 1024**3)
@@ -40,11 +40,11 @@ _IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isa
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One table in a zip: where it is, and what it must turn out to be."""
+    """This is one table in a zip: where it is, and what it must turn out to be."""
 
     first: int
     last: int
-    """Of the bytes to fetch, both included."""
+    """The bytes from `first` to `last`, both included, are fetched."""
     method: int
     compressed_size: int
     size: int
@@ -52,7 +52,7 @@ class Member:
 
 
 def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict[str, Member]:
-    """The two tables of a zip of `size` bytes, by its last ones. Raises Malformed."""
+    """The last bytes of a zip of `size` bytes say where its two tables are. It raises Malformed."""
     try:
         members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), Budget(limits))
     except (ArchiveRefused, MissingBytes) as error:
@@ -71,7 +71,7 @@ def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict
 
 
 def parse_zip_members(members: Mapping[str, tuple[Path, Member]], url: str) -> list[ListingPage]:
-    """The listing, from files that hold the bytes of the two members. Raises Malformed."""
+    """The listing is read from files that have the bytes of the two members. It raises Malformed."""
     listing = _Listing(url)
     for table in TABLES:
         file, member = members[table]
@@ -81,7 +81,7 @@ def parse_zip_members(members: Mapping[str, tuple[Path, Member]], url: str) -> l
 
 
 def parse_tar(file: Path, url: str) -> list[ListingPage]:
-    """The listing, from the whole dump as `.tar.gz`. Raises Malformed."""
+    """The listing is read from the whole dump as `.tar.gz`. It raises Malformed."""
     listing = _Listing(url)
     read = set()
     try:
@@ -104,7 +104,7 @@ def parse_tar(file: Path, url: str) -> list[ListingPage]:
 
 
 class _Listing:
-    """Names and sums of digests by the crates' ids, gathered from the tables in either order."""
+    """This collects names and sums of digests by the crates' ids, from the tables in either order."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -112,7 +112,7 @@ class _Listing:
         self._sums: dict[str, int] = {}
 
     def read(self, table: str, text: TextIO) -> None:
-        """Take in one table. Raises Malformed."""
+        """This reads one table. It raises Malformed."""
         csv.field_size_limit(sys.maxsize)
         try:
             if table == "crates.csv":
@@ -126,7 +126,8 @@ class _Listing:
             raise Malformed(f"{table} of {self._url} is damaged ({error})", url=self._url) from error
 
     def pages(self) -> list[ListingPage]:
-        """Crates without a version are left out: nothing can be required of them. Raises Malformed if none is left."""
+        """Crates without a version are left out: nothing can be required of them. Malformed is raised if none is
+        left."""
         if not self._names or not self._sums:
             raise Malformed(f"{self._url} has tables without rows", url=self._url)
         entries = (
@@ -139,11 +140,11 @@ class _Listing:
         header = next(rows, [])
         if not set(columns) <= set(header):
             raise Malformed(f"{table} of {self._url} lacks one of the columns {', '.join(columns)}", url=self._url)
-        places = [header.index(column) for column in columns]
+        indexes = [header.index(column) for column in columns]
         left_out = 0
         for row in filter(None, rows):
             if len(row) == len(header):
-                yield tuple(row[place] for place in places)
+                yield tuple(row[index] for index in indexes)
             else:
                 left_out += 1
         if left_out:
@@ -151,7 +152,7 @@ class _Listing:
 
 
 def _expanded(packed: BinaryIO, member: Member, what: str, url: str) -> Iterator[bytes]:
-    """A member's contents in pieces, checked against the directory's size and CRC at the end."""
+    """This yields a member's contents in pieces, and checks them against the directory's size and CRC at the end."""
     header = packed.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
         raise Malformed(f"{what} has no local header", url=url)
@@ -179,7 +180,7 @@ def _expanded(packed: BinaryIO, member: Member, what: str, url: str) -> Iterator
 
 
 class _Pieces(io.RawIOBase):
-    """An iterator of bytes as a readable file."""
+    """This makes a readable file of an iterator of bytes."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""crates.io's changes by RSS, and all crates by the daily database dump (registries.md, section 5).
+"""crates.io has its changes in an RSS feed, and all crates in the daily database dump (registries.md, section 5).
 
-The RSS feed tells new versions only. Yanks and deletions show in a comparison with the dump, which is made anew once a
-day; so is what was published while nobody looked for longer than the feed remembers.
+The RSS feed has new versions only. A comparison with the dump, which is made anew once a day, shows yanks and
+deletions, and also what was published while nobody looked for longer than the feed remembers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PARSE_TIMEOUT_S: Final = 3600.0
 
 
 class CargoFeed:
-    """Implements `Feed`; a cursor is the time of the newest version seen, and the versions of that second."""
+    """This implements `Feed`; a cursor is the time of the newest version seen, and the versions of that second."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         self._http = http
@@ -36,11 +36,11 @@ class CargoFeed:
         self._url = http.url("crates_static", "rss/updates.xml")
 
     async def head(self) -> str:
-        """The newest version in the feed."""
+        """The cursor is the newest version in the feed."""
         return _cursor(await self._updates())
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every crate that has versions, from the newest dump; always from the beginning."""
+        """This yields every crate that has versions, from the newest dump; it always begins from the beginning."""
         try:
             pages = await self._pages_of_zip()
         except NotFound:
@@ -49,7 +49,7 @@ class CargoFeed:
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """The crates with new versions, in one page; see `Feed.changes`."""
+        """This yields the crates with new versions, in one page; see `Feed.changes`."""
         since = _read_cursor(cursor)
         updates = await self._updates()
         # All of the cursor's own second must still be there: else something of the same second may have gone with it.
@@ -68,7 +68,8 @@ class CargoFeed:
         return await read_document(self._http, self._pool, self._url, parse_updates)
 
     async def _pages_of_zip(self) -> list[ListingPage] | None:
-        """From the two members that are needed; None if the server gives no parts of the zip."""
+        """The pages come from the two members that are needed; the result is None if the server gives no parts of
+        the zip."""
         url = self._http.url("crates_static", "db-dump.zip")
         start = await self._http.get_range(url, 0, 0)
         if start is None:
@@ -106,7 +107,7 @@ def _cursor(updates: list[Update]) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[str, frozenset[Update]] | None:
-    """None if it is none of ours."""
+    """The result is None if the text is not a cursor of this feed."""
     try:
         match orjson.loads(cursor):
             case [str(published), list(seen)] if all(isinstance(each, list) and len(each) == 2 for each in seen):

@@ -1,7 +1,7 @@
-"""The import names in a `.crate`: the public paths of its library, and the repository that its manifest names.
+"""This module reads the import names in a `.crate`: the public paths of its library; its manifest names the repository.
 
-A `.crate` is a gzip-packed tar with one folder around everything. Most of what it holds is not needed: first its Rust
-sources are read, without those of other targets, and what these lead to besides (`path`, `include!`) in a further pass.
+A `.crate` is a gzip-packed tar with one folder around everything. Most of it is not needed: a first pass reads its Rust
+sources, without those of other targets, and further passes read what these lead to (`path`, `include!`).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from securechain_ingest.registries.cargo.sources import Sources
 from securechain_ingest.registries.kit.import_name_rules import import_names
 
 MAX_CRATE_NAMES: Final = 20_000
-"""More than elsewhere: bindings to C, which very many crates build on, offer that much (libc 17,000 names)."""
+"""This is more than elsewhere: bindings to C, which very many crates build on, offer that much (libc 17,000 names)."""
 
 MAX_SOURCE_BYTES: Final = 128 * 1024 * 1024
 
 MAX_PASSES: Final = 4
-"""Over the archive; each reads what the sources of the one before lead to."""
+"""The archive is read at most so often; each pass reads what the sources of the one before lead to."""
 
 _OTHER_TARGETS: Final = ("tests/", "benches/", "examples/")
 
 
 def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
-    """The names; the library's own alone if the crate has none, as a program has not.
+    """This reads the names; if the crate has none, because it is a program, it is the library's own name alone.
 
-    What a limit has cost is told by an error beside the names. Raises ArchiveRefused for an archive that is damaged,
+    An error beside the names says what a limit has cost. ArchiveRefused is raised for an archive that is damaged,
     beyond a limit or without a readable Cargo.toml.
     """
     manifest, sources = _opened(file, limits)
@@ -48,7 +48,7 @@ def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
 
 
 def _opened(file: BinaryIO, limits: ArchiveLimits) -> tuple[Manifest, Sources]:
-    """The manifest, and the sources as a first pass over the archive gives them."""
+    """The result is the manifest, and the sources as a first pass over the archive gives them."""
     manifests: dict[str, bytes] = {}
     contents: dict[str, bytes] = {}
     members: dict[str, None] = {}
@@ -73,7 +73,7 @@ def _opened(file: BinaryIO, limits: ArchiveLimits) -> tuple[Manifest, Sources]:
 
 
 def _names(file: BinaryIO, limits: ArchiveLimits, manifest: Manifest, sources: Sources) -> tuple[set[str], str | None]:
-    """The public paths, and a sentence about what a limit has cost."""
+    """The result is the public paths, and a sentence about what a limit has cost."""
     modules = None
     for number in range(MAX_PASSES):
         if number and not sources.missing:
@@ -91,7 +91,7 @@ def _names(file: BinaryIO, limits: ArchiveLimits, manifest: Manifest, sources: S
 
 
 def _read_missing(file: BinaryIO, limits: ArchiveLimits, sources: Sources) -> None:
-    """Read what the sources lead to, and the Rust files near it, to which those may lead in turn."""
+    """This reads what the sources lead to, and the Rust files near it, to which those may lead in turn."""
     folders = tuple({folder for folder in _OTHER_TARGETS for path in sources.missing if path.startswith(folder)})
     for path, member in _files(file, limits):
         is_wanted = path in sources.missing or (path.endswith(".rs") and path.startswith(folders))
@@ -100,7 +100,7 @@ def _read_missing(file: BinaryIO, limits: ArchiveLimits, sources: Sources) -> No
 
 
 def _files(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, TarMember]]:
-    """The regular files by their path below the one folder around everything."""
+    """This yields the regular files by their path below the one folder around everything."""
     file.seek(0)
     for member in iterate_tar(file, limits):
         if member.is_file:

@@ -1,7 +1,8 @@
-"""Which file an `include!` names: a literal, or what `concat!`, `env!` and macros of the crate's own make of some.
+"""An `include!` names a file by a literal, or by what `concat!`, `env!` and the crate's own macros make of some; this
+module finds its path.
 
-Rules: the standard library's documentation of `include!`, `concat!` and `env!`. A path is relative to the file that
-includes; what the build writes to `OUT_DIR` lies in no archive.
+The rules are in the standard library's documentation of `include!`, `concat!` and `env!`. A path is relative to the
+file that includes; what the build writes to `OUT_DIR` is in no archive.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from typing import Final
 from securechain_ingest.registries.cargo.rust_tokens import Token, between_commas, is_word, string_value, tokens
 
 Expand = Callable[[str, str], str | None]
-"""What a call of a macro, given by its name and arguments, stands for; None if nobody knows."""
+"""A call of a macro, given by its name and arguments, stands for this text; it is None if nobody knows."""
 
 MANIFEST_FOLDER: Final = "\0"
-"""What stands for the folder of the manifest, the archive's root, in a path."""
+"""In a path this stands for the folder of the manifest, which is the archive's root."""
 
 _MAX_DEPTH: Final = 16
 _MAX_PATH: Final = 4096
 
 
 def included_path(arguments: str, folder: str, environment: Mapping[str, str], expand: Expand) -> str | None:
-    """The file's path in the crate, named in a file that lies in `folder`; None if that cannot be told."""
+    """This is the file's path in the crate, named in a file that lies in `folder`; it is None if that is unknown."""
     text = _value(arguments, {**environment, "CARGO_MANIFEST_DIR": MANIFEST_FOLDER}, expand, 0)
     if not text:
         return None
@@ -33,7 +34,7 @@ def included_path(arguments: str, folder: str, environment: Mapping[str, str], e
 
 
 def _value(source: str, environment: Mapping[str, str], expand: Expand, depth: int) -> str | None:
-    """The text of the one expression in a macro's arguments; a comma may follow it."""
+    """This is the text of the one expression in a macro's arguments; a comma may follow it."""
     parts = list(between_commas(tokens(source, 0, len(source))))
     if len(parts) != 1 or depth > _MAX_DEPTH:
         return None

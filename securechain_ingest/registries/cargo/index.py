@@ -1,6 +1,6 @@
-"""A crate's file in the sparse index, one line a version, as the model.
+"""A crate's file in the sparse index has a line for each version; this module makes the model of it.
 
-Format: The Cargo Book, "Registry Index", "Index Format". One file tells versions, requirements, dates and yanks.
+The format is in The Cargo Book, "Registry Index", "Index Format". One file has versions, requirements, dates and yanks.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from securechain_ingest.registries.kit.semver import VersionKey, is_prerelease, 
 
 _NORMAL: Final = (None, "normal")
 _OWN_INDEX: Final = "crates.io-index"
-"""How the address of the registry's own index ends, which some lines spell out."""
+"""The address of the registry's own index, which some lines spell out, ends so."""
 
 
 def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
-    """The package that an index file describes, without validator; its artifact is without an address.
+    """This makes the package that an index file describes, without validator; its artifact is without an address.
 
-    A line that cannot be read is told and left out, and then what is not listed may be there all the same. Raises
-    Malformed for a file without a version or about another crate: a crate that does not exist has no file.
+    A line that cannot be read is reported and left out, and then a version that is not listed may exist all the same.
+    Malformed is raised for a file without a version or about another crate: a crate that does not exist has no file.
     """
     file = Lines(url)
     raw = body.split(b"\n")
@@ -56,12 +56,13 @@ def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
 
 
 def default_version(versions: Collection[Version]) -> str:
-    """What crates.io shows: the highest release that is not yanked, else any such version, else the highest of all."""
+    """crates.io shows this one: the highest release that is not yanked, otherwise the highest such version,
+    otherwise the highest of all."""
     return max(versions, key=_preference).name
 
 
 def _preference(version: Version) -> Preference[VersionKey]:
-    """Of yanked ones a release is no better than a pre-release."""
+    """If all are yanked, a release is no better than a pre-release."""
     is_offered = not version.yanked
     return preference(version.name, version_key, lambda key: (is_offered, is_offered and not is_prerelease(key)))
 
@@ -72,7 +73,7 @@ def _artifact(ref: PackageRef, version: str, lines: Iterable[dict[str, Any]]) ->
 
 
 def _line(text: bytes) -> dict[str, Any] | None:
-    """None for an empty one. Raises ValueError, TypeError."""
+    """The result is None for an empty line. ValueError or TypeError is raised for a line without a version."""
     if not text.strip():
         return None
     line = orjson.loads(text)
@@ -84,7 +85,7 @@ def _line(text: bytes) -> dict[str, Any] | None:
 
 
 def _refuse_cut_off(last: bytes, ref: PackageRef, url: str) -> None:
-    """Without a line's end behind it the last one may be the beginning of one. Raises Malformed."""
+    """If no line's end follows, the last line may be the beginning of one. Malformed is raised if it is."""
     try:
         orjson.loads(last.strip() or b"null")
     except orjson.JSONDecodeError as error:
@@ -106,9 +107,9 @@ def _version(ref: PackageRef, line: dict[str, Any]) -> Version:
 
 
 def _requirements(dependencies: list[Any]) -> tuple[Requirement, ...]:
-    """The dependencies of kind normal, optional ones and those of single platforms included.
+    """These are the dependencies of kind normal, including optional ones and those of single platforms.
 
-    One on another registry is none on a crate of this one; a name that no crate can have is left out.
+    One on another registry is not one on a crate of this registry; a name that no crate can have is left out.
     """
     found: dict[str, tuple[str, list[str]]] = {}
     for dependency in dependencies:

@@ -1,4 +1,4 @@
-"""What a crate's Cargo.toml says of its library (The Cargo Book, "Cargo Targets" and "The Manifest Format").
+"""A crate's Cargo.toml says where its library is (The Cargo Book, "Cargo Targets" and "The Manifest Format").
 
 The published manifest is read, in which cargo has resolved what a workspace shares.
 """
@@ -19,10 +19,11 @@ from securechain_ingest.registries.kit.json_documents import as_table, as_text
 from securechain_ingest.registries.kit.repository import normalise_repository
 
 MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024
-"""Far above that of a crate with a thousand features."""
+"""This is in bytes; the manifest of a crate with a thousand features is far smaller."""
 
 MAX_KEY_PARTS: Final = 80
-"""Of a dotted key: cargo reads no more either, and tomllib takes time that grows with their square."""
+"""A dotted key may have so many parts: cargo reads no more either, and tomllib takes time that grows with their
+square."""
 
 MAX_LIBRARY_NAME: Final = 255
 
@@ -43,31 +44,32 @@ _DOT: Final = re.compile(rf"{_KEY_PART}|(?P<dot>\.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What matters of it."""
+    """This is what counts of a manifest."""
 
     library: str
-    """The name by which Rust code knows the library."""
+    """Rust code knows the library by this name."""
     roots: tuple[str, ...]
-    """The files, of which the first that is there is the library's; none for a package that says it has no library."""
+    """The first of these files that exists is the library's; there are none for a package that says it has no
+    library."""
     edition: int
     environment: Mapping[str, str]
-    """What cargo tells the compiler by `env!`, as far as paths to sources may be made of it."""
+    """cargo gives these to the compiler for `env!`; only those that paths to sources may be made of are kept."""
     repository_url: str | None
-    """Normalised."""
+    """The repository is normalised."""
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a member lies where a manifest does: cargo once took `cargo.toml`, too, and others are no harm."""
+    """A member lies where a manifest does: cargo once accepted `cargo.toml`, too, and other spellings do no harm."""
     return "/" not in path and path.lower() == "cargo.toml"
 
 
 def chosen_manifest(paths: Collection[str]) -> str | None:
-    """Which of the members that `is_manifest` takes counts; None of none."""
+    """The result is the member that counts, of those that `is_manifest` accepts; without any it is None."""
     return next((path for path in _SPELLINGS if path in paths), min(paths, default=None))
 
 
 def parse_manifest(body: bytes) -> Manifest:
-    """Raises ArchiveRefused for what is no manifest of a package (`bad_manifest`, `no_name`)."""
+    """This raises ArchiveRefused for a text that is not a package's manifest (`bad_manifest`, `no_name`)."""
     manifest = _loaded(body)
     package, library = as_table(manifest.get("package") or manifest.get("project")), as_table(manifest.get("lib"))
     name = library.get("name") or package.get("name")
@@ -121,5 +123,5 @@ def _parts(key: str) -> int:
 
 
 def _edition(value: object) -> int:
-    """Without one it is the first; one that is still to come is like the last."""
+    """A manifest without an edition has the first one; an edition that is still to come is read like the last."""
     return _EDITIONS.get(value, max(_EDITIONS.values())) if isinstance(value, str) else _FIRST_EDITION

@@ -1,7 +1,7 @@
-"""A crate's modules as Rust builds them from its files, before any name is resolved.
+"""This module builds a crate's modules from its files as Rust does, before any name is resolved.
 
-Rules: The Rust Reference, "Modules" (which file a module is in, the `path` attribute) and "Macros by example" (exported
-macros lie at the root). A module of which several conditional versions exist is the sum of them.
+The rules are in The Rust Reference, "Modules" (which file a module is in, the `path` attribute) and "Macros by example"
+(exported macros lie at the root). A module with several conditional versions is the sum of them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from securechain_ingest.registries.cargo.rust_macros import Macro
 from securechain_ingest.registries.cargo.sources import Sources
 
 MAX_MODULES: Final = 20_000
-"""Of one crate; a file that several modules share counts each time."""
+"""One crate may have so many; a file that several modules share counts each time."""
 
-MAX_PLACE_DEPTH: Final = 3 * MAX_DEPTH
-"""Of modules and macro calls in each other, over all files."""
+MAX_SOURCE_DEPTH: Final = 3 * MAX_DEPTH
+"""Modules and macro calls may lie in each other so deep, over all files."""
 
 # Expanding it would only bring its arguments, after many rounds.
 _PASSING_ON: Final = frozenset({"cfg_if"})
@@ -34,18 +34,18 @@ _CONCATENATION: Final = re.compile(r"\[\s*<([\w\s]+)>\s*\]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScopeEntry:
-    """One meaning of a name in a scope."""
+    """This is one meaning of a name in a scope."""
 
     item: Item
     home: Scope
-    """The module in which it was written: where its path begins, if it has one."""
+    """The name was written in this module: its path, if it has one, begins here."""
     inside: Scope | None = None
-    """Of a module or an enum."""
+    """A module or an enum has its own scope here."""
 
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """A module, or an enum as the holder of its variants."""
+    """A scope is a module, or an enum with its variants."""
 
     parent: Scope | None
     is_module: bool = True
@@ -57,37 +57,37 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the text of a module stands and where the files of modules that it declares are."""
+class _SourceLocation:
+    """The text of a module stands here, and the files of the modules that it declares lie here."""
 
     file: str
     folder: str
     attribute_folder: str
-    """Where `path` attributes start from."""
+    """`path` attributes start from here."""
     files: frozenset[str]
-    """All that led here: a file that includes itself has no end."""
+    """All these files led here: a file that includes itself has no end."""
     depth: int
 
-    def inline(self, folder: str) -> _Place:
+    def inline(self, folder: str) -> _SourceLocation:
         return replace(self, folder=folder, attribute_folder=folder, depth=self.depth + 1)
 
-    def of_file(self, file: str, folder: str, attribute_folder: str) -> _Place:
-        return _Place(file, folder, attribute_folder, self.files | {file}, self.depth + 1)
+    def of_file(self, file: str, folder: str, attribute_folder: str) -> _SourceLocation:
+        return _SourceLocation(file, folder, attribute_folder, self.files | {file}, self.depth + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Modules:
     root: Scope
     problem: str | None
-    """A sentence about what a limit has cost; None if nothing was left out."""
+    """This sentence says what a limit has cost; it is None if nothing was left out."""
 
 
 def build_modules(sources: Sources, root_file: str, allowance: Allowance | None = None) -> Modules:
-    """The crate's root and all below it. `root_file` is one of the sources."""
+    """The result has the crate's root and all below it. `root_file` is one of the sources."""
     root = Scope(parent=None)
     folder = posixpath.dirname(root_file)
     builder = _Builder(sources, root, allowance or Allowance())
-    builder.fill(root, sources.items(root_file), _Place(root_file, folder, folder, frozenset({root_file}), 0))
+    builder.fill(root, sources.items(root_file), _SourceLocation(root_file, folder, folder, frozenset({root_file}), 0))
     return Modules(root, builder.problem())
 
 
@@ -112,7 +112,7 @@ class _Builder:
             return f"macros expand to more than is read, so that names may be missing ({names})"
         return None
 
-    def fill(self, scope: Scope, items: Iterable[Item], place: _Place) -> None:
+    def fill(self, scope: Scope, items: Iterable[Item], location: _SourceLocation) -> None:
         for item in items:
             self._allowance.items -= 1
             if self._allowance.items < 0:
@@ -124,13 +124,13 @@ class _Builder:
                     self._macros[item.name] = Macro(item.text)
                     (self._root if item.kind is ItemKind.EXPORTED_MACRO else scope).add(item)
                 case ItemKind.CALL:
-                    self.fill(scope, self._called(item, place.depth), replace(place, depth=place.depth + 1))
+                    self.fill(scope, self._called(item, location.depth), replace(location, depth=location.depth + 1))
                 case ItemKind.INCLUDE:
-                    self._include(scope, item, place)
+                    self._include(scope, item, location)
                 case ItemKind.CUT_OFF:
-                    self._cut_off[place.file] = None
+                    self._cut_off[location.file] = None
                 case ItemKind.MODULE:
-                    self._add_module(scope, item, place)
+                    self._add_module(scope, item, location)
                 case ItemKind.ENUM:
                     variants = Scope(scope, is_module=False)
                     for variant in item.items or ():
@@ -139,38 +139,40 @@ class _Builder:
                 case _:
                     scope.add(item)
 
-    def _include(self, scope: Scope, item: Item, place: _Place) -> None:
-        """What generated code includes lies in no archive (`OUT_DIR`), and so does nothing that it declares."""
-        path = included_path(item.text, posixpath.dirname(place.file), self._sources.environment, self._expanded_path)
-        if path is not None and self._may_load(path, place):
+    def _include(self, scope: Scope, item: Item, location: _SourceLocation) -> None:
+        """Generated code that is included (`OUT_DIR`) is in no archive, so nothing that it declares is found."""
+        path = included_path(
+            item.text, posixpath.dirname(location.file), self._sources.environment, self._expanded_path
+        )
+        if path is not None and self._may_load(path, location):
             folder = posixpath.dirname(path)
-            self.fill(scope, self._sources.items(path), place.of_file(path, folder, folder))
+            self.fill(scope, self._sources.items(path), location.of_file(path, folder, folder))
 
-    def _add_module(self, scope: Scope, item: Item, place: _Place) -> None:
+    def _add_module(self, scope: Scope, item: Item, location: _SourceLocation) -> None:
         if item.items is None:
-            for inner in self._files_of(item, place):
+            for inner in self._files_of(item, location):
                 self._add(scope, item, self._sources.items(inner.file), inner)
         else:
             file = item.files[0] if item.files else ""
-            folder = _joined(place.attribute_folder, file) if file else _joined(place.folder, item.name)
-            self._add(scope, item, item.items, place.inline(folder))
+            folder = _joined(location.attribute_folder, file) if file else _joined(location.folder, item.name)
+            self._add(scope, item, item.items, location.inline(folder))
 
-    def _add(self, scope: Scope, item: Item, items: Iterable[Item], place: _Place) -> None:
+    def _add(self, scope: Scope, item: Item, items: Iterable[Item], location: _SourceLocation) -> None:
         self._scopes += 1
-        if self._scopes > MAX_MODULES or place.depth > MAX_PLACE_DEPTH:
-            raise ArchiveRefused(f"{place.file}: too many or too deeply nested modules", reason="too_many_modules")
+        if self._scopes > MAX_MODULES or location.depth > MAX_SOURCE_DEPTH:
+            raise ArchiveRefused(f"{location.file}: too many or too deeply nested modules", reason="too_many_modules")
         module = Scope(scope)
         scope.add(item, module)
-        self.fill(module, items, place)
+        self.fill(module, items, location)
 
     def _called(self, call: Item, depth: int) -> tuple[Item, ...]:
-        """The items that stand for a call of a macro.
+        """These items stand for a call of a macro.
 
         Other crates' macros, such as `cfg_if!`, `bitflags!` or `lazy_static!`, are taken to put the items among their
         arguments, more or less as they stand, in place of the call.
         """
         self._allowance.calls -= 1
-        if self._allowance.calls < 0 or depth >= MAX_PLACE_DEPTH:
+        if self._allowance.calls < 0 or depth >= MAX_SOURCE_DEPTH:
             self._unexpanded[call.name] = None
             return ()
         macro = self._macros.get(call.name) if call.name not in _PASSING_ON else None
@@ -193,29 +195,29 @@ class _Builder:
         return call.text if text is None else text
 
     def _expanded_path(self, name: str, arguments: str) -> str | None:
-        """What a call of a macro of the crate's own stands for within the argument of `include!`."""
+        """A call of a macro of the crate's own stands for this within the argument of `include!`."""
         try:
             return self._macros[name].expand(arguments, self._allowance) if name in self._macros else None
         except TooMuch:
             self._unexpanded[name] = None
             return None
 
-    def _files_of(self, item: Item, place: _Place) -> Iterator[_Place]:
-        """A module whose file is not in the archive is none that anybody can build."""
+    def _files_of(self, item: Item, location: _SourceLocation) -> Iterator[_SourceLocation]:
+        """Nobody can build a module whose file is not in the archive."""
         for path in item.files:
-            file = _joined(place.attribute_folder, path)
+            file = _joined(location.attribute_folder, path)
             folder = posixpath.dirname(file)
-            if self._may_load(file, place):
-                yield place.of_file(file, folder, folder)
+            if self._may_load(file, location):
+                yield location.of_file(file, folder, folder)
         if item.is_in_usual_file:
-            folder = _joined(place.folder, item.name)
-            if self._may_load(f"{folder}.rs", place):
-                yield place.of_file(f"{folder}.rs", folder, place.folder)
-            elif self._may_load(f"{folder}/mod.rs", place):
-                yield place.of_file(f"{folder}/mod.rs", folder, folder)
+            folder = _joined(location.folder, item.name)
+            if self._may_load(f"{folder}.rs", location):
+                yield location.of_file(f"{folder}.rs", folder, location.folder)
+            elif self._may_load(f"{folder}/mod.rs", location):
+                yield location.of_file(f"{folder}/mod.rs", folder, folder)
 
-    def _may_load(self, file: str, place: _Place) -> bool:
-        return file not in place.files and self._sources.has(file)
+    def _may_load(self, file: str, location: _SourceLocation) -> bool:
+        return file not in location.files and self._sources.has(file)
 
 
 def _joined(folder: str, path: str) -> str:

@@ -1,7 +1,8 @@
-"""Crate names: which there can be, the identity behind each, and where the sparse index keeps it.
+"""This module says which names crates can have, what the identity of each is, and where the sparse index keeps it.
 
-Rules: The Cargo Book, "Registry Index" (names and paths). crates.io takes `-` and `_` for the same and ignores case
-when it decides whether a name is free, yet the path of a crate in the index keeps its published `-` and `_`.
+The rules are in The Cargo Book, "Registry Index" (names and paths). crates.io takes `-` and `_` for the same and
+ignores case when it decides whether a name is free, yet the path of a crate in the index keeps its published `-` and
+`_`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from securechain_ingest.registries.kit.semver import version_key
 
 
 def name_key(name: str) -> str:
-    """Equal for names that the registry takes for one."""
+    """The keys are equal for names that the registry takes for one."""
     return name.lower().replace("_", "-")
 
 
@@ -37,7 +38,7 @@ _OTHER_SEPARATOR: Final = str.maketrans("-_", "_-")
 
 
 def identify(name: str) -> PackageRef:
-    """The identity behind a name. Raises InvalidName."""
+    """This returns the identity behind a name. It raises InvalidName."""
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a crate can have")
     lower = name.lower()
@@ -45,13 +46,13 @@ def identify(name: str) -> PackageRef:
 
 
 def other_spelling(name: str) -> str | None:
-    """The name with each `-` for `_` and the other way round; None if it has neither."""
+    """The result is the name with each `-` for `_` and the other way round; it is None if the name has neither."""
     other = name.translate(_OTHER_SEPARATOR)
     return other if other != name else None
 
 
 def index_path(name: str) -> str:
-    """`1/a`, `2/ab`, `3/a/abc`, else `ab/cd/abcd…`, all in lower case."""
+    """The path is `1/a`, `2/ab`, `3/a/abc`, or `ab/cd/abcd…`, all in lower case."""
     lower = name.lower()
     if len(lower) < 3:
         return f"{len(lower)}/{lower}"
@@ -59,5 +60,5 @@ def index_path(name: str) -> str:
 
 
 def library_name(name: str) -> str:
-    """The name by which Rust code knows a crate that names its library no other way."""
+    """Rust code knows a crate by this name if its manifest gives the library no other."""
     return name.replace("-", "_")

@@ -1,9 +1,9 @@
-"""The paths by which a dependent can name what a crate offers.
+"""This module finds the paths by which a dependent can name what a crate offers.
 
-Rules: The Rust Reference, "Visibility and privacy", "Use declarations", "Paths". A path counts if every part of it is
-public, `pub use` of private modules' items and globs followed; it ends where it would come by the same module twice.
-Items count with a `doc(hidden)` too: they are left out of documentation, not of what can be imported. Names that a
-re-export takes from another crate count, those that a glob takes from there nobody knows.
+The rules are in The Rust Reference, "Visibility and privacy", "Use declarations", "Paths". A path counts if every part
+of it is public; `pub use` of private modules' items and globs are followed. It ends where it would come by the same
+module twice. Items with `doc(hidden)` count, too: they are left out of documentation, not of what can be imported.
+Names that a re-export takes from another crate count; nobody knows those that a glob takes from there.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from securechain_ingest.registries.cargo.modules import Scope, ScopeEntry
 from securechain_ingest.registries.cargo.rust_items import ItemKind
 
 _MAX_PATHS: Final = 100_000
-"""Modules that re-export each other multiply; this is enough to choose the shortest from."""
+"""Modules that re-export each other multiply; so many paths are enough to choose the shortest from."""
 
 MAX_PATH_LENGTH: Final = 255
-"""Characters; what lies below a longer path is not looked for."""
+"""This is in characters; what lies below a longer path is not looked for."""
 
 MAX_STEPS: Final = 2_000_000
-"""Of following re-exports, once to resolve all globs, and once for the paths; libc takes a quarter."""
+"""Following re-exports may take so many steps, once to resolve all globs, and once for the paths; libc takes a
+quarter."""
 
 _MAX_ROUNDS: Final = 16
-"""As many globs may lead through one another."""
+"""So many globs may lead through one another."""
 
 _KEYWORDS: Final = frozenset({"crate", "self", "super"})
 _ALL_NAMESPACES: Final = frozenset("tvm")
@@ -40,11 +41,12 @@ _NAMESPACES: Final = {
     ItemKind.MACRO: frozenset("m"),
     ItemKind.EXPORTED_MACRO: frozenset("m"),
 }
-"""Of types, values and macros: names of different ones do not hide each other."""
+"""Types, values and macros have namespaces of their own: names in different ones do not hide each other."""
 
 
 def public_paths(root: Scope, crate: str, *, edition: int, steps: int = MAX_STEPS) -> tuple[set[str], str | None]:
-    """All of them, `crate` first, shorter ones first if there are very many; and a sentence if some are left out."""
+    """The result has all paths, with `crate` as their first part; if there are very many, the shorter ones. A
+    sentence says whether some are left out."""
     resolver = _Resolver(root, edition, steps)
     found = {crate}
     too_long = 0
@@ -81,7 +83,8 @@ class _TooMuch(Exception):
 
 
 class _Resolver:
-    """What is found out once is remembered; what would need itself to be found out is taken for nothing."""
+    """This resolves names and remembers what it finds; a name that would need itself to be resolved stands for
+    nothing."""
 
     def __init__(self, root: Scope, edition: int, steps: int) -> None:
         self._root = root
@@ -93,19 +96,19 @@ class _Resolver:
         self._steps = steps
         self._holders_from: dict[Scope, dict[str, list[Scope]]] = {}
         with suppress(_TooMuch):
-            self._settle()
+            self._resolve_globs()
         self._steps = steps
 
     def pay(self, steps: int) -> None:
-        """Raises _TooMuch at the end of what one crate may take."""
+        """This raises _TooMuch at the end of what one crate may take."""
         self._steps -= 1 + steps
         if self._steps < 0:
             raise _TooMuch
 
-    def _settle(self) -> None:
-        """Resolve the globs, over again as long as that brings more: the path of one may lead through another.
+    def _resolve_globs(self) -> None:
+        """The globs are resolved again and again as long as that brings more: the path of one may lead through another.
 
-        Those that it has no more steps for stay as they were a round before.
+        If the steps do not suffice for some, these stay as they were a round before.
         """
         globs = [(scope, glob.path) for scope in _modules(self._root) for glob in scope.globs]
         for _ in range(_MAX_ROUNDS):
@@ -116,13 +119,13 @@ class _Resolver:
             self._led_to, self._imported, self._holders_from = {}, {}, {}
 
     def exports(self, scope: Scope) -> dict[str, list[ScopeEntry]]:
-        """What is public in a module, by name."""
+        """These are public in a module, by name."""
         if scope not in self._exported:
             self._exported[scope] = self._collect(scope, {scope})
         return self._exported[scope]
 
     def scopes(self, entries: Iterable[ScopeEntry]) -> list[Scope]:
-        """The modules and enums that names stand for."""
+        """These are the modules and enums that names stand for."""
         return [end.inside for end in self._ends(entries) if end.inside is not None]
 
     def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, list[ScopeEntry]]:
@@ -142,7 +145,7 @@ class _Resolver:
         return found
 
     def _not_hidden(self, scope: Scope, name: str, entries: list[ScopeEntry]) -> list[ScopeEntry]:
-        """What a glob brings into a module whose own meanings of a name, public or not, go before."""
+        """A glob brings these into a module; the module's own meanings of a name, public or not, go before."""
         own = [entry for entry in scope.entries.get(name, ()) if not entry.item.is_conditional]
         if not own:
             return entries
@@ -153,7 +156,7 @@ class _Resolver:
         return frozenset().union(*(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([entry])))
 
     def _ends(self, entries: Iterable[ScopeEntry]) -> Iterator[ScopeEntry]:
-        """What names stand for in the end; imports from other crates stand for themselves."""
+        """Names stand for these in the end; imports from other crates stand for themselves."""
         for entry in entries:
             if entry.item.kind is ItemKind.USE:
                 yield from self._import(entry) or [entry]
@@ -163,7 +166,7 @@ class _Resolver:
                 yield entry
 
     def _import(self, entry: ScopeEntry) -> list[ScopeEntry]:
-        """What a `use` brings; nothing if that is in another crate."""
+        """A `use` brings these; it brings nothing if that is in another crate."""
         if entry not in self._imported:
             self._imported[entry] = []
             *path, name = entry.item.path
@@ -187,7 +190,7 @@ class _Resolver:
         return found
 
     def _targets(self, home: Scope, path: tuple[str, ...]) -> list[Scope]:
-        """The modules and enums that a path leads to; nothing if it leads out of the crate."""
+        """A path leads to these modules and enums; it leads to none if it goes out of the crate."""
         if not path:
             return [self._root if self._paths_begin_at_root else home]
         key = home, path
@@ -215,7 +218,7 @@ class _Resolver:
                 return self.scopes(own if any(not entry.item.is_conditional for entry in own) else meanings)
 
     def _lookup(self, scope: Scope, name: str) -> list[ScopeEntry]:
-        """All that a name can mean within a module."""
+        """These are all that a name can mean within a module."""
         own = scope.entries.get(name, [])
         if not scope.globs or not all(entry.item.is_conditional for entry in own):
             return own
@@ -240,7 +243,7 @@ class _Resolver:
             yield from self._globs.get((scope, glob.path), ())
 
     def _holders(self, scope: Scope) -> dict[str, list[Scope]]:
-        """Where each name is written among the modules that globs lead to from one, itself included."""
+        """Each name is written in these modules, among those that globs lead to from one, with itself included."""
         if scope not in self._holders_from:
             sources: dict[Scope, list[Scope]] = {scope: []}
             waiting = [scope]

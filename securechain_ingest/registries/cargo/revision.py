@@ -1,4 +1,4 @@
-"""A crate's state as one text, the same from its index file and from the database dump."""
+"""A crate's state becomes one text, the same from its index file and from the database dump."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 
 def version_digest(number: str, yanked: bool) -> int:
-    """64 bits of one version. They are added up, so that the versions may come in any order and need not be kept."""
+    """The digest has 64 bits for one version. Digests are added up, so that the versions may come in any order and
+    need not be kept."""
     text = f"{number} {'yanked' if yanked else ''}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
 def revision(digests: Iterable[int]) -> str:
-    """What `Package.revision` is for the versions with these digests."""
+    """This is `Package.revision` for the versions with these digests."""
     return f"{sum(digests) % 2**64:016x}"

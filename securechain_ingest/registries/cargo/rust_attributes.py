@@ -1,4 +1,4 @@
-"""What the attributes of a Rust item say about whether, where and under which name it exists.
+"""The attributes of a Rust item say whether, where and under which name it exists; this module reads them.
 
 Conditions (`cfg`) depend on the target, the compiler and the features that whoever builds chose. An item counts unless
 no build of a library that depends on the crate can have it: one for tests or for documentation only.
@@ -15,12 +15,12 @@ from securechain_ingest.registries.cargo.rust_tokens import Token, between_comma
 _NEVER_SET: Final = frozenset({"test", "doctest", "doc", "docsrs", "false"})
 _PROCEDURAL: Final = frozenset({"proc_macro", "proc_macro_attribute"})
 _TESTS: Final = frozenset({"test", "bench"})
-"""Also at the end of a path: `tokio::test` makes one, too."""
+"""These count at the end of a path, too: `tokio::test` makes a test."""
 
 _METHODS: Final = frozenset({"method", "constructor", "static_method_of"})
 _BRIDGES: Final = frozenset({"cxx", "cxx_qt"})
 _MAX_DEPTH: Final = 64
-"""Of conditions in each other; no more is understood of them."""
+"""Conditions may lie in each other so deep; what lies deeper is not understood."""
 
 # Of all attributes few are read, and of those that are not (documentation, most of all) nothing but the beginning.
 _READ: Final = re.compile(
@@ -31,31 +31,31 @@ _READ: Final = re.compile(
 
 @dataclass(slots=True)
 class Attributes:
-    """Of one item; those that are not read here are left out."""
+    """These are the attributes of one item; those that are not read here are left out."""
 
     is_conditional: bool = False
-    """Whether there are builds without the item."""
+    """There are builds without the item."""
     is_impossible: bool = False
-    """Whether no dependent's build has the item."""
+    """No dependent's build has the item."""
     paths: list[str] = field(default_factory=list)
-    """Files that hold the module instead of the usual one."""
+    """These files have the module instead of the usual one."""
     always_elsewhere: bool = False
-    """Whether the module never is in the usual file."""
+    """The module never is in the usual file."""
     is_exported_macro: bool = False
     is_procedural_macro: bool = False
     derive: str | None = None
-    """The name of the derive macro that the function implements."""
+    """The function implements the derive macro of this name."""
     is_method: bool = False
-    """Whether wasm-bindgen makes the foreign function one of a type's."""
+    """wasm-bindgen makes the foreign function a method of a type."""
     is_bridge: bool = False
-    """Whether the module is one of cxx's."""
+    """The module is one of cxx's."""
     new_name: str | None = None
-    """Within such a bridge: what Rust code calls the foreign function."""
+    """Within such a bridge, Rust code calls the foreign function so."""
     is_associated: bool = False
-    """Within such a bridge: whether the foreign function becomes a type's."""
+    """Within such a bridge, the foreign function becomes a function of a type."""
 
     def add(self, source: str, group: Token) -> None:
-        """Take in one attribute, given as its bracketed group."""
+        """This reads one attribute, given as its bracketed group."""
         if _READ.match(source, group.start + 1, group.end):
             self._read(source, tokens(source, group.start + 1, group.end - 1), conditional=False)
 
@@ -91,7 +91,7 @@ class Attributes:
                 self._read_foreign(source, path, parts)
 
     def _read_foreign(self, source: str, path: list[str], parts: list[Token]) -> None:
-        """An attribute that may be a macro of another crate, which decides what becomes of the item."""
+        """The attribute may be a macro of another crate, which decides what becomes of the item."""
         if path[-1] in _TESTS:
             self.is_impossible = True
         elif path == ["rust_name"] and len(parts) > 1:
@@ -106,7 +106,7 @@ class Attributes:
 
 
 def _path(parts: list[Token]) -> tuple[list[str], list[Token]]:
-    """The words of an attribute's path, and what follows it."""
+    """The result has the words of an attribute's path, and what follows it."""
     words: list[str] = []
     for index, part in enumerate(parts):
         if index % 2 == 0 and is_word(part.text):
@@ -121,7 +121,7 @@ def _opens(parts: list[Token], index: int) -> bool:
 
 
 def _holds(source: str, predicate: list[Token], depth: int = 0) -> bool | None:
-    """Whether a condition is true in every build, in none, or in some (None)."""
+    """A condition is true in every build, in none, or in some (None)."""
     if not predicate or depth > _MAX_DEPTH:
         return None
     if not _opens(predicate, 1):

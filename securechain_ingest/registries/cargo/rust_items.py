@@ -1,6 +1,6 @@
-"""The items of a Rust source that give names: declarations, modules, `use`, macros, and what stands in macro calls.
+"""This module reads the items of a Rust source that give names: declarations, modules, `use`, macros, and macro calls.
 
-Format: The Rust Reference, "Items". Whatever is no item, and anything broken, is passed over.
+The format is in The Rust Reference, "Items". Whatever is not an item, and anything broken, is passed over.
 """
 
 from __future__ import annotations
@@ -14,50 +14,50 @@ from securechain_ingest.registries.cargo.rust_attributes import Attributes
 from securechain_ingest.registries.cargo.rust_tokens import MAX_TOKENS, Token, between_commas, is_word, tokens
 
 MAX_DEPTH: Final = 64
-"""Of modules and macro calls in each other."""
+"""Modules and macro calls may lie in each other so deep."""
 
 MAX_PATH_PARTS: Final = 64
-"""Of what a `use` names; longer ones are passed over."""
+"""A `use` may name so many parts; longer paths are passed over."""
 
 
 class ItemKind(Enum):
     TYPE = auto()
     VALUE = auto()
     BOTH = auto()
-    """A struct whose name is also its constructor's."""
+    """This is a struct whose name is also its constructor's."""
     ENUM = auto()
     MODULE = auto()
     MACRO = auto()
     EXPORTED_MACRO = auto()
-    """One that lies at the crate's root, wherever it is written: `#[macro_export]` and procedural ones."""
+    """This macro lies at the crate's root, wherever it is written: `#[macro_export]` and procedural macros."""
     USE = auto()
     EXTERN_CRATE = auto()
     GLOB = auto()
     INCLUDE = auto()
     CALL = auto()
-    """Of a macro, by its last name."""
+    """This is a call of a macro, by its last name."""
     CUT_OFF = auto()
-    """No item: what followed was too much to be read."""
+    """This is not an item: what followed was too much to be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     kind: ItemKind
     name: str
-    """Without `r#`; empty for globs and includes."""
+    """The name is without `r#`; it is empty for globs and includes."""
     is_public: bool
-    """Everywhere: `pub(crate)` and its like are not."""
+    """The item is public everywhere: `pub(crate)` and its like are not."""
     is_conditional: bool = False
     path: tuple[str, ...] = ()
-    """What `use` and `extern crate` name; one empty part first for a leading `::`."""
+    """`use` and `extern crate` name this; the first part is empty for a leading `::`."""
     files: tuple[str, ...] = ()
-    """Of a module: from its `path` attributes."""
+    """A module's `path` attributes name these files."""
     is_in_usual_file: bool = True
-    """Of a module: whether it may be where modules of its name are."""
+    """A module may be where modules of its name usually are."""
     items: tuple[Item, ...] | None = None
-    """Of an inline module, or an enum's variants."""
+    """These are the items of an inline module, or an enum's variants."""
     text: str = ""
-    """What a macro is defined by or called with, `include!` too."""
+    """A macro, and `include!` too, is defined by or called with this text."""
 
 
 _DECLARATIONS: Final = {
@@ -78,17 +78,18 @@ _NAME_PREFIXES: Final = frozenset({"mut", "ref"})
 
 
 def parse_items(source: str, *, in_macro: bool = False, depth: int = 0) -> tuple[Item, ...]:
-    """All items of a file, in order; none of a file that no build of a dependent has. Never raises.
+    """The result has all items of a file, in order; it has none if no build of a dependent has the file. It never
+    raises.
 
-    With `in_macro` of a macro's arguments or expansion, where everything in braces may hold items, and which lie
-    `depth` deep themselves.
+    With `in_macro` the source is a macro's arguments or expansion, where everything in braces may have items in it, and
+    which lie `depth` deep themselves.
     """
     return tuple(_ItemReader(source, 0, len(source), depth, in_macro).read()) if depth < MAX_DEPTH else ()
 
 
 @dataclass(slots=True)
 class _ItemReader:
-    """Reads one level: a file, or what stands between two brackets."""
+    """This reads one level: a file, or what stands between two brackets."""
 
     source: str
     start: int
@@ -96,7 +97,7 @@ class _ItemReader:
     depth: int
     in_macro: bool
     in_bridge: bool = False
-    """Whether this is a module of cxx's, or a foreign block in one: all that it makes of it is public."""
+    """This is a module of cxx's, or a foreign block in one: all that it makes of it is public."""
     _tokens: list[Token] = field(init=False)
     _position: int = 0
 
@@ -119,7 +120,8 @@ class _ItemReader:
         return self._tokens[position].text if position < len(self._tokens) else ""
 
     def _attributes(self) -> Attributes | None:
-        """Of the item that follows; None if the rest of the level belongs to no build."""
+        """These are the attributes of the item that follows; the result is None if the rest of the level belongs to
+        no build."""
         # Nobody knows under which conditions a macro passes its arguments on.
         attributes = Attributes(is_conditional=self.in_macro)
         while self._text() == "#":
@@ -138,7 +140,7 @@ class _ItemReader:
         return attributes
 
     def _item(self, attributes: Attributes) -> list[Item]:
-        """The items that begin here, past which it goes; of a macro call there may be many."""
+        """The items that begin here are read and passed; a macro call may have many."""
         is_public = False
         if self._text() == "pub":
             self._position += 1
@@ -200,7 +202,7 @@ class _ItemReader:
         return [Item(kind, name, is_public, attributes.is_conditional, items=variants)]
 
     def _takes_self(self, parameters: Token | None) -> bool:
-        """Whether a function's parameters make it a method."""
+        """The function's parameters make it a method."""
         if parameters is None:
             return False
         first = next(between_commas(tokens(self.source, parameters.start + 1, parameters.end - 1)), [])
@@ -248,7 +250,7 @@ class _ItemReader:
         )
 
     def _foreign_items(self) -> list[Item]:
-        """What an `extern "C"` block declares; one of `extern "Rust"` in a bridge names what lies outside of it."""
+        """An `extern "C"` block declares these; one of `extern "Rust"` in a bridge names what lies outside of it."""
         self._position += 1
         interface = ""
         if self._position < len(self._tokens) and self._tokens[self._position].is_literal:
@@ -301,7 +303,8 @@ class _ItemReader:
             yield Item(ItemKind.USE, name, is_public, is_conditional, tuple(path))
 
     def _macro_or_nothing(self, attributes: Attributes) -> list[Item]:
-        """A macro's definition or call; else one token is passed over, and looked into if it may hold items."""
+        """This is a macro's definition or call; otherwise one token is passed over, and looked into if it may have
+        items in it."""
         start = self._position
         self._position += self._text() == "$"
         while is_word(self._text()) and self._text(1) == "::":
@@ -340,7 +343,7 @@ class _ItemReader:
         return list(reader.read())
 
     def _skip(self, *, up_to_semicolon: bool) -> Token | None:
-        """Past the end of the item: its semicolon, or its body, which is returned."""
+        """This goes past the end of the item: its semicolon, or its body, which is returned."""
         while self._position < len(self._tokens):
             token = self._tokens[self._position]
             self._position += 1
@@ -352,7 +355,7 @@ class _ItemReader:
 
 
 def _bridged(item: Item) -> Item:
-    """What cxx makes of an item; what it includes are headers of C++."""
+    """cxx makes this of an item; what it includes are headers of C++."""
     if item.kind is ItemKind.INCLUDE:
         return replace(item, text="")
     return item if item.kind is ItemKind.USE else replace(item, is_public=True)

@@ -1,7 +1,8 @@
-"""The calls of a crate's own `macro_rules!` macros, replaced by what they expand to.
+"""This module replaces the calls of a crate's own `macro_rules!` macros by what they expand to.
 
-Rules: The Rust Reference, "Macros by example". Fragments are told by what may follow them, not parsed: enough for
-macros that make items, whose arguments are names, types and whole items. Hygiene does not matter for names of items.
+The rules are in The Rust Reference, "Macros by example". A fragment is recognised by what may follow it, and is not
+parsed: that is enough for macros that make items, whose arguments are names, types and whole items. Hygiene does not
+matter for names of items.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from securechain_ingest.registries.cargo.rust_tokens import (
 )
 
 MAX_NESTING: Final = 64
-"""Of brackets in a macro's definition."""
+"""Brackets in a macro's definition may be nested so deep."""
 
 _STEPS_A_CALL: Final = 40
-"""What a call costs besides, in the time that a step takes."""
+"""A call costs so much besides, in the time that a step takes."""
 
 _CHARACTERS_A_STEP: Final = 64
-"""That is how far a scan for the end of a group gets, about, while a token is looked at."""
+"""A scan for the end of a group gets about that far while a token is looked at."""
 
 _REPETITIONS: Final = frozenset("*+?")
 _ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})
@@ -60,7 +61,7 @@ class _Repetition:
     separator: str
     operator: str
     names: tuple[str, ...]
-    """Of all variables within."""
+    """These are the names of all variables within."""
 
 
 _Node: TypeAlias = _Plain | _Variable | _Group | _Repetition
@@ -69,23 +70,23 @@ _Rule: TypeAlias = tuple[tuple[_Node, ...], tuple[_Node, ...]]
 
 
 class Macro:
-    """One definition, given as what stands between its outermost brackets."""
+    """This is one definition, given as what stands between its outermost brackets."""
 
     def __init__(self, definition: str) -> None:
         self._definition = definition
 
     @cached_property
     def _rules(self) -> list[_Rule] | None:
-        """None if it is too deeply nested."""
+        """The result is None if it is too deeply nested."""
         try:
             return list(_rules(self._definition))
         except TooMuch:
             return None
 
     def expand(self, arguments: str, allowance: Allowance) -> str | None:
-        """What a call with these arguments stands for; None if no rule is seen to match.
+        """A call with these arguments stands for this; it is None if no rule is found to match.
 
-        Raises TooMuch where the allowance ends; what was begun has then used it up.
+        It raises TooMuch where the allowance ends; what was begun has then used it up.
         """
         if self._rules is None:
             raise TooMuch
@@ -149,7 +150,7 @@ def _nodes(source: str, group: Token, in_pattern: bool, depth: int = 0) -> Itera
 
 
 class _Call:
-    """The arguments of one call, compared with one rule after the other."""
+    """These are the arguments of one call, compared with one rule after the other."""
 
     def __init__(self, source: str, allowance: Allowance) -> None:
         self._source = source
@@ -159,7 +160,7 @@ class _Call:
     def match(
         self, nodes: tuple[_Node, ...], given: list[Token], position: int, bindings: dict[str, _Binding]
     ) -> int | None:
-        """The position behind what the nodes match from `position` on; None if they do not."""
+        """The nodes match up to this position, from `position` on; the result is None if they do not."""
         for node in nodes:
             here = given[position] if position < len(given) else None
             end: int | None = None
@@ -232,7 +233,7 @@ def _names(nodes: tuple[_Node, ...]) -> Iterator[str]:
 
 
 def _fragment_end(fragment: str, given: list[Token], position: int) -> int | None:
-    """Where a fragment that begins at `position` ends; None if none does."""
+    """A fragment that begins at `position` ends here; the result is None if none does."""
     if fragment == "vis":
         is_restricted = [token.text for token in given[position : position + 2]] == ["pub", "("]
         return position + (2 if is_restricted else position < len(given) and given[position].text == "pub")
@@ -265,7 +266,8 @@ def _fragment_end(fragment: str, given: list[Token], position: int) -> int | Non
 
 
 def _up_to(given: list[Token], position: int, ends: frozenset[str]) -> int | None:
-    """The first of these, or an arrow `=>`, outside of angle brackets; None if it comes at once."""
+    """The first of these, or an arrow `=>`, stands here, outside of angle brackets; the result is None if it comes
+    at once."""
     depth = 0
     for index in range(position, len(given)):
         text = given[index].text
@@ -281,7 +283,7 @@ def _up_to(given: list[Token], position: int, ends: frozenset[str]) -> int | Non
 
 
 def _item_end(given: list[Token], position: int) -> int | None:
-    """Behind an item's semicolon or body; its attributes come first."""
+    """The item's semicolon or body ends here; its attributes come first."""
     while position + 1 < len(given) and given[position].text == "#" and given[position + 1].text == "[":
         position += 2
     needs_semicolon = False
@@ -299,7 +301,7 @@ def _item_end(given: list[Token], position: int) -> int | None:
 def _transcribe(
     nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], parts: list[str], allowance: Allowance
 ) -> None:
-    """Append the body with the bindings in it; each text is paid for once, however deep it stands."""
+    """This appends the body with the bindings in it; each text is paid for once, however deep it stands."""
     for node in nodes:
         match node:
             case _Plain(text):
@@ -328,7 +330,7 @@ def _append(text: str, parts: list[str], allowance: Allowance) -> None:
 
 
 def _rounds(names: tuple[str, ...], bindings: Mapping[str, _Binding]) -> Iterator[Mapping[str, _Binding]]:
-    """What the names within a repetition mean, round by round."""
+    """The names within a repetition mean this, round by round."""
     known = {name: bindings[name] for name in names if name in bindings}
     repeated = {name: bound for name, bound in known.items() if isinstance(bound, list)}
     for index in range(min(map(len, repeated.values()), default=0)):

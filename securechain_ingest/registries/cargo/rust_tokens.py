@@ -1,7 +1,8 @@
-"""Rust's tokens, one level at a time: what stands between a pair of brackets is one token until somebody looks inside.
+"""This module reads Rust's tokens one level at a time: a pair of brackets with all between them is one token until
+somebody looks inside.
 
-Format: The Rust Reference, "Lexical structure" and "Macros" (token trees). Whoever looks for items never looks into the
-bodies of functions, which are most of any source, so that these are only searched for their end.
+The format is in The Rust Reference, "Lexical structure" and "Macros" (token trees). Whoever looks for items never looks
+into the bodies of functions, which are most of any source, so that these are only searched for their end.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 MAX_TOKENS: Final = 400_000
-"""Of one level, brackets with all between them counted as one; ten times what the largest crates have."""
+"""One level may have so many, where brackets with all between them count as one; it is ten times what the largest
+crates have."""
 
 CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
-"""The bracket that closes a group, by the one that opens it."""
+"""A group that this bracket opens is closed by the other."""
 
 _LINE_COMMENT = r"//[^\n]*+"
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -56,7 +58,8 @@ _RAW_STRING_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9_])[bc]?r$")
 
 
 class Token(NamedTuple):
-    """A word, `::`, a literal, a single other character, or a whole group, whose `text` is its opening bracket."""
+    """A token is a word, `::`, a literal, a single other character, or a whole group, whose `text` is its opening
+    bracket."""
 
     text: str
     start: int
@@ -65,13 +68,13 @@ class Token(NamedTuple):
 
 
 def tokens(source: str, start: int, end: int, *, without_rests: bool = False) -> list[Token]:
-    """The tokens of `source[start:end]` on their own level, comments left out; of broken code whatever there is.
+    """These are the tokens of `source[start:end]` on their own level, without comments; of broken code they are
+    whatever there is.
 
-    Of MAX_TOKENS, after which nothing more is looked at, a caller must say that they may not be all.
+    If there are MAX_TOKENS, nothing more is looked at, and a caller must say that they may not be all. A string without
+    an end takes all that follows, as the compiler sees it.
 
-    A string without an end takes all that follows, as the compiler sees it.
-
-    `without_rests` leaves a semicolon alone of a plain type or value in front of it, of which constants have many.
+    `without_rests` leaves only the semicolon of a plain type or value that stands before it; constants have many.
     """
     found: list[Token] = []
     whole, position, no_rest_before = (_TOKEN_OR_REST if without_rests else _TOKEN), start, start
@@ -103,7 +106,7 @@ def tokens(source: str, start: int, end: int, *, without_rests: bool = False) ->
 
 
 def with_documentation_as_attributes(source: str) -> str:
-    """The source as macros see it: to them a comment that documents is an attribute."""
+    """Macros see the source so: to them a comment that documents is an attribute."""
     if "///" not in source and "/**" not in source:
         return source
     parts: list[str] = []
@@ -125,7 +128,7 @@ def with_documentation_as_attributes(source: str) -> str:
 
 
 def between_commas(parts: Iterable[Token]) -> Iterator[list[Token]]:
-    """What stands between the commas of one level, where anything does."""
+    """This yields what stands between the commas of one level, where anything does."""
     part: list[Token] = []
     for token in parts:
         if token.text != ",":
@@ -138,12 +141,12 @@ def between_commas(parts: Iterable[Token]) -> Iterator[list[Token]]:
 
 
 def is_word(text: str) -> bool:
-    """Whether a token is an identifier or a keyword."""
+    """The token is an identifier or a keyword."""
     return text[:1].isidentifier() and '"' not in text
 
 
 def string_value(literal: str) -> str | None:
-    """The text of a string literal; None for other literals and for escapes that no path needs."""
+    """This is the text of a string literal; it is None for other literals and for escapes that no path needs."""
     if literal.startswith("r"):
         return literal.strip("r#")[1:-1] if literal.endswith(('"', "#")) else None
     body = literal[1:-1] if len(literal) > 1 and literal[0] == literal[-1] == '"' else None
@@ -160,7 +163,7 @@ def _unescaped(body: str) -> str | None:
 
 
 def _after_group(source: str, opening: str, position: int, end: int) -> int:
-    """Behind the bracket that closes the group opened before `position`, or the end if none does."""
+    """The group opened before `position` ends here, after its closing bracket, or at the end if there is none."""
     inside = _INSIDE[opening]
     depth = 1
     while (match := inside.search(source, position, end)) is not None:
@@ -179,7 +182,7 @@ def _after_group(source: str, opening: str, position: int, end: int) -> int:
 
 
 def _after_string(source: str, quote: int, end: int) -> int:
-    """Behind the string whose opening quote stands at `quote`, raw or not."""
+    """The string whose opening quote is at `quote`, raw or not, ends here."""
     if source[quote - 1] in "r#":
         after_prefix = quote
         while source[after_prefix - 1] == "#" and after_prefix > 1:
@@ -191,7 +194,7 @@ def _after_string(source: str, quote: int, end: int) -> int:
 
 
 def _after_block_comment(source: str, position: int, end: int) -> int:
-    """Behind a comment that was opened before `position`; they nest."""
+    """The comment that was opened before `position` ends here; comments nest."""
     depth = 1
     while depth and (match := _BLOCK_COMMENT_EDGE.search(source, position, end)) is not None:
         depth += 1 if match[0] == "/*" else -1

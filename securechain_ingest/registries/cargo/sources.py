@@ -1,4 +1,4 @@
-"""The Rust sources of a crate, as far as they have been read from its archive, and what was asked for besides."""
+"""This module keeps the Rust sources of a crate that have been read from its archive, and what else was asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from securechain_ingest.registries.cargo.rust_items import Item, parse_items
 
 
 class Sources:
-    """Files by their path in the crate; each is read for its items once."""
+    """Files are found by their path in the crate; each is read for its items once."""
 
     def __init__(self, members: Collection[str], environment: Mapping[str, str]) -> None:
         """`members` are the paths of all files of the archive, whether their contents are here or not."""
@@ -16,10 +16,10 @@ class Sources:
         self._contents: dict[str, bytes] = {}
         self._items: dict[str, tuple[Item, ...]] = {}
         self.environment = environment
-        """What `env!` gives in these sources, as far as an archive tells."""
+        """`env!` gives these in the sources, as far as an archive says."""
         self.size_bytes = 0
         self.missing: set[str] = set()
-        """Files of the archive that were asked for without being here."""
+        """These files of the archive were asked for and are not here."""
 
     def add(self, path: str, contents: bytes) -> None:
         self.size_bytes += len(contents)
@@ -27,7 +27,7 @@ class Sources:
         self.missing.discard(path)
 
     def has(self, path: str) -> bool:
-        """Whether the file is here; one that only the archive has is noted as missing."""
+        """The file is here; a file that only the archive has is noted as missing."""
         if path in self._contents:
             return True
         if path in self._members:
@@ -35,7 +35,7 @@ class Sources:
         return False
 
     def items(self, path: str) -> tuple[Item, ...]:
-        """The items of a file that is here."""
+        """These are the items of a file that is here."""
         if path not in self._items:
             self._items[path] = parse_items(self._contents[path].decode("utf-8-sig", "replace"))
         return self._items[path]

@@ -1,4 +1,5 @@
-"""The registry's RSS feed of new versions: those of the last hour, at least a hundred (registries.md, section 5)."""
+"""The registry's RSS feed has new versions: those of the last hour, and at least a hundred (registries.md, section
+5)."""
 
 from __future__ import annotations
 
@@ -15,16 +16,17 @@ from securechain_ingest.registries.kit.xml_documents import load_xml
 
 
 class Update(NamedTuple):
-    """One version that was published; they sort by time."""
+    """One version was published; updates sort by time."""
 
     published: str
-    """ISO 8601 in UTC to the second."""
+    """The time is in ISO 8601, in UTC to the second."""
     name: str
     version: str
 
 
 def parse_updates(body: bytes, url: str) -> list[Update]:
-    """The feed's items, oldest first; one that does not tell its crate or date is left out. Raises Malformed."""
+    """These are the feed's items, oldest first; one that does not name its crate or date is left out. It raises
+    Malformed."""
     root = load_xml(body, url)
     channel = root.find("channel")
     if root.tag != "rss" or channel is None:

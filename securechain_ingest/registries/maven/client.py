@@ -75,23 +75,23 @@ class Maven(RegistryClient):
         """
         if known is not None:
             ref = names.identify(known.registry_name)
-        told = known.versions if known else frozenset()
+        in_graph = known.versions if known else frozenset()
         announced, is_old = listed_versions(at_least)
-        validator = known.validator if known and told.issuperset(announced) else None
+        validator = known.validator if known and in_graph.issuperset(announced) else None
         try:
             listing = await self._listing(ref, validator, is_announced=bool(announced))
         except NotFound as error:
-            if told and is_uncached():
-                await refuse_withheld(self._http, ref, told, error)
+            if in_graph and is_uncached():
+                await refuse_withheld(self._http, ref, in_graph, error)
             raise
         if listing is None:
-            return Unchanged(ref, revision(told))
+            return Unchanged(ref, revision(in_graph))
         listed, new_validator = listing
         versions = tuple(dict.fromkeys((*listed, *announced)))
-        if known and known.validator and told.issuperset(versions):
+        if known and known.validator and in_graph.issuperset(versions):
             # Only the date of the list is another: released POMs never change.
-            return Unchanged(ref, revision(told))
-        default, read = await self._read(ref, versions, told)
+            return Unchanged(ref, revision(in_graph))
+        default, read = await self._read(ref, versions, in_graph)
         missing = {name for name in announced if isinstance(read.get(name), NotFound)}.difference(listed)
         if missing:
             logger.warning("indexed_versions_missing", package=ref.purl, versions=sorted(missing))
@@ -108,12 +108,12 @@ class Maven(RegistryClient):
         return Package(
             ref=ref,
             # Of a version that the graph has it is not asked again what it inherits.
-            vendor=None if default in told else vendor,
+            vendor=None if default in in_graph else vendor,
             repository_url=repository_url,
             versions=tuple(_version(ref, version, read.get(version)) for version in versions),
             artifacts=self._artifacts(ref, default, newest) if default is not None and newest is not None else (),
             validator=new_validator,
-            revision=revision(told.union(versions)),
+            revision=revision(in_graph.union(versions)),
             lists_all_versions=False,
             properties=package_properties(ref),
         )
@@ -170,25 +170,25 @@ class Maven(RegistryClient):
             return (), None
 
     async def _read(
-        self, ref: PackageRef, versions: tuple[str, ...], told: frozenset[str]
+        self, ref: PackageRef, versions: tuple[str, ...], in_graph: frozenset[str]
     ) -> tuple[str | None, dict[str, Release | Unreadable]]:
         """The result has the default version, and the POMs of the versions that the graph lacks and of the default one.
 
         A version whose POM does not exist is never the default: a list may have versions that were never published. The
         default is None if that holds for all of them.
         """
-        every = (*versions, *told.difference(versions))
+        every = (*versions, *in_graph.difference(versions))
         is_long = len(every) > _INLINE_VERSIONS
         candidates = await self._pool.run(by_preference, every) if is_long else by_preference(every)
-        wanted = [name for name in versions if name not in told]
-        read = await self._releases.read(ref, list(dict.fromkeys((*wanted, candidates[0]))), told)
+        wanted = [name for name in versions if name not in in_graph]
+        read = await self._releases.read(ref, list(dict.fromkeys((*wanted, candidates[0]))), in_graph)
         asked = 0
         for name in candidates:
             if name not in read:
                 asked += 1
                 if asked > _MAX_CANDIDATES:
                     break
-                read |= await self._releases.read(ref, [name], told)
+                read |= await self._releases.read(ref, [name], in_graph)
             if not isinstance(read[name], NotFound):
                 return name, read
         return None, read

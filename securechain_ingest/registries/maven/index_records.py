@@ -150,12 +150,12 @@ def _listed(found: Mapping[bytes, array[int]], texts: Sequence[str], source: str
     """`found` has numbers of versions, which are indexes into `texts`."""
     checksums = array("I", map(_checksum, texts))
     # A version that can be a folder for one package can for any.
-    told = [text if text.isprintable() and can_be_asked_for(Coordinates("g", "a", text)) else "" for text in texts]
+    announced = [text if text.isprintable() and can_be_asked_for(Coordinates("g", "a", text)) else "" for text in texts]
     for name, numbers in found.items():
         text = _text(name, source).replace("|", ":", 1)
         if _is_a_name(text):
             distinct = dict.fromkeys(numbers)
-            at_least = " ".join((_LISTED, *filter(None, map(told.__getitem__, distinct))))
+            at_least = " ".join((_LISTED, *filter(None, map(announced.__getitem__, distinct))))
             is_told = len(_LISTED) < len(at_least) <= MAX_LISTED_TEXT
             yield Listed(text, _revision(map(checksums.__getitem__, distinct)), at_least if is_told else None)
 

@@ -57,10 +57,10 @@ class Releases:
         self._effectives = Effectives(self._pom, self._poms.versions, pool.run)
 
     async def read(
-        self, ref: PackageRef, versions: Sequence[str], told: frozenset[str]
+        self, ref: PackageRef, versions: Sequence[str], in_graph: frozenset[str]
     ) -> dict[str, Release | Unreadable]:
         """The result has each version's release, or why its POM cannot be had. If the graph has a version already
-        (`told`), nothing but its own POM counts.
+        (`in_graph`), nothing but its own POM counts.
 
         It raises UpstreamError or ParserLost for the first failure that another try can mend.
         """
@@ -69,7 +69,7 @@ class Releases:
         async def ask(version: str) -> None:
             own = Coordinates(*ids(ref), version)
             try:
-                read[version] = await (self._alone(own) if version in told else self._effective(own))
+                read[version] = await (self._alone(own) if version in in_graph else self._effective(own))
             except (UpstreamError, ArchiveRefused) as error:
                 if error.transient:
                     raise

@@ -72,8 +72,8 @@ def _parsed(text: str) -> _Items:
 
     word = digits = ""
     parts = _PART.findall(text)
-    for place, part in enumerate(parts):
-        following = parts[place + 1] if place + 1 < len(parts) else ""
+    for index, part in enumerate(parts):
+        following = parts[index + 1] if index + 1 < len(parts) else ""
         if part in ".-":
             if part == "-" and word and not digits and _is_number(following):
                 # `rc-1` is `rc1`.
@@ -126,9 +126,9 @@ def _item(word: str, digits: str) -> int | _Word:
 def _normalise(row: _Items) -> None:
     """Zeros and empty rows are taken away from the end and from before words: `1.0-rc1` is `1-rc1`."""
     items = row.items
-    for place in range(len(items) - 1, -1, -1):
-        if _is_nothing(items[place]) and (place + 1 == len(items) or _begins_with_word(items[place + 1])):
-            del items[place]
+    for index in range(len(items) - 1, -1, -1):
+        if _is_nothing(items[index]) and (index + 1 == len(items) or _begins_with_word(items[index + 1])):
+            del items[index]
     if len(items) == 1 and isinstance(items[0], _Items):
         row.items = items[0].items
 

@@ -95,11 +95,11 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[ChangesPage, int]:
         if not change.name.startswith("_"):
             found.pop(change.name, None)
             found[change.name] = change
-    told = _number(document.get("last_seq"))
+    last_seq = _number(document.get("last_seq"))
     rows = len(document["results"])
-    if told is None or told < last or (rows and told == since):
+    if last_seq is None or last_seq < last or (rows and last_seq == since):
         raise Malformed(f"{url} has no last_seq that its rows agree with", url=url)
-    return ChangesPage(tuple(found.values()), str(told)), rows
+    return ChangesPage(tuple(found.values()), str(last_seq)), rows
 
 
 def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:

@@ -94,9 +94,9 @@ def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
     for item in items:
         if inlined := _leaves(item):
             is_whole = is_whole and ("catalogEntry" in item or _is_whole(item, inlined))
-            told = [(_entry(leaf), leaf.get("packageContent")) for leaf in inlined]
-            entries += [(entry, content) for entry, content in told if entry is not None]
-            unreadable += sum(entry is None for entry, _ in told)
+            read = [(_entry(leaf), leaf.get("packageContent")) for leaf in inlined]
+            entries += [(entry, content) for entry, content in read if entry is not None]
+            unreadable += sum(entry is None for entry, _ in read)
             parts += inlined
         elif item.get("count") != 0:
             pages.append(_page_url(item, ref, url))
@@ -183,10 +183,10 @@ def _entry(leaf: dict[str, Any]) -> dict[str, Any] | None:
     If a catalog entry is only linked, or is missing, the leaf's own addresses are left, which name the version.
     """
     entry = next(iter(_list(leaf.get("catalogEntry"))), None)
-    told: dict[str, Any] = {field: leaf[field] for field in ("listed", "published") if field in leaf}
-    told |= {_HAS_GROUPS: False} if entry is None else entry
-    version = (_text(told.get("version")) or _version_in_addresses(leaf) or "").strip()
-    return {**told, "version": version} if version else None
+    fields: dict[str, Any] = {field: leaf[field] for field in ("listed", "published") if field in leaf}
+    fields |= {_HAS_GROUPS: False} if entry is None else entry
+    version = (_text(fields.get("version")) or _version_in_addresses(leaf) or "").strip()
+    return {**fields, "version": version} if version else None
 
 
 def _version_in_addresses(leaf: dict[str, Any]) -> str | None:

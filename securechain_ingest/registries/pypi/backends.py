@@ -11,7 +11,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from securechain_ingest.registries.pypi.layout import Layout, folders_around, is_init, join, merged, normal_path, place
+from securechain_ingest.registries.pypi.layout import (
+    Layout,
+    folders_around,
+    install,
+    is_init,
+    join,
+    merged,
+    normal_path,
+)
 from securechain_ingest.registries.pypi.setup_script import strings
 
 _GLOB: Final = re.compile(r"[*?\[]")
@@ -69,7 +77,7 @@ def _add(layout: Layout, source: str, target: str, project: SourceProject) -> No
     path = normal_path(source)
     if path is None or normal_path(target) is None:
         return
-    place(layout.files if path in project.paths else layout.trees, path, target)
+    install(layout.files if path in project.paths else layout.trees, path, target)
 
 
 def _exclude(layout: Layout, patterns: Iterable[str]) -> None:
@@ -164,15 +172,15 @@ def _tables(value: object) -> list[Mapping[str, Any]]:
 
 def _flit(project: SourceProject) -> Layout:
     layout = Layout()
-    told = project.tool("flit", "module").get("name") or project.tool("flit", "metadata").get("module")
-    _add_module(layout, told if isinstance(told, str) else project.dotted_name, project, ("", "src"))
+    declared = project.tool("flit", "module").get("name") or project.tool("flit", "metadata").get("module")
+    _add_module(layout, declared if isinstance(declared, str) else project.dotted_name, project, ("", "src"))
     return layout
 
 
 def _pdm(project: SourceProject) -> Layout:
     options = merged(project.tool("pdm"), project.tool("pdm", "build"))
-    told = options.get("package-dir")
-    root = told if isinstance(told, str) else "src" if "src" in project.folders else ""
+    declared = options.get("package-dir")
+    root = declared if isinstance(declared, str) else "src" if "src" in project.folders else ""
     root = normal_path(root) or ""
     layout = Layout()
     _exclude(layout, strings(options.get("excludes")))
@@ -184,14 +192,14 @@ def _pdm(project: SourceProject) -> Layout:
             if folder and folder.rpartition("/")[0] == root:
                 _add(layout, folder, folder[len(root) :].lstrip("/"), project)
     if not (layout.trees or layout.files):
-        place(layout.folders, root, "")
+        install(layout.folders, root, "")
     return layout
 
 
 def _maturin(project: SourceProject) -> Layout:
     options = project.tool("maturin")
-    told, source = options.get("module-name"), options.get("python-source")
-    module = told if isinstance(told, str) else project.name
+    declared, source = options.get("module-name"), options.get("python-source")
+    module = declared if isinstance(declared, str) else project.name
     layout = Layout()
     roots = (source,) if isinstance(source, str) else ("", "python", "src")
     is_mixed = False
@@ -220,9 +228,9 @@ def _scikit_build(project: SourceProject) -> Layout:
 
 def _uv(project: SourceProject) -> Layout:
     options = project.tool("uv", "build-backend")
-    root, told = options.get("module-root", "src"), options.get("module-name", project.name)
+    root, declared = options.get("module-root", "src"), options.get("module-name", project.name)
     layout = Layout()
-    for name in [told] if isinstance(told, str) else strings(told):
+    for name in [declared] if isinstance(declared, str) else strings(declared):
         _add_module(layout, name, project, (root if isinstance(root, str) else "src",))
     return layout
 

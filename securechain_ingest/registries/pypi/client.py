@@ -91,8 +91,8 @@ class PyPI(RegistryClient):
                 # Of a project without releases PyPI has no document, only a page without files.
                 raise Malformed(f"the registry's answer about {project.ref.registry_name} lists no release", url=url)
             raise NotFound(f"{project.ref.registry_name} has no versions on PyPI", url=url)
-        told = {project.latest} | (known.versions if known else frozenset())
-        wanted = {version: files for version, files in releases.items() if files and version not in told}
+        read_before = {project.latest} | (known.versions if known else frozenset())
+        wanted = {version: files for version, files in releases.items() if files and version not in read_before}
         declared: dict[str, DeclaredRequirements | None] = {}
         if wanted:
             page = page or await self._page_if_there(project.ref)

@@ -86,7 +86,7 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[int, list[tuple[st
     """The result has the list's serial, and the projects above `since` with theirs, ascending. It raises Malformed."""
     document = _document(body, url)
     serial = _serial(document, url)
-    # Above the list's own serial a project cannot be: such a one is told when the list has come that far.
+    # Above the list's own serial a project cannot be: such a one is given when the list has come that far.
     found = [(name, number) for name, number in _projects(document, url) if since < number <= serial]
     return serial, sorted(found, key=lambda project: project[1])
 

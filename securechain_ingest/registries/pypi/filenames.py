@@ -37,8 +37,8 @@ def version_in(filename: str, versions: Collection[str]) -> str | None:
     version = stem.rpartition("-")[2]
     if version in versions or isinstance(comparable(version), Version):
         return version
-    places = (place + 1 for place, character in enumerate(stem) if character == "-")
-    return next((stem[place:] for place in places if stem[place:] in versions), None)
+    starts = (position + 1 for position, character in enumerate(stem) if character == "-")
+    return next((stem[start:] for start in starts if stem[start:] in versions), None)
 
 
 def comparable(version: str) -> Version | str:

@@ -25,8 +25,8 @@ def read_ini(body: bytes) -> dict[str, dict[str, str]]:
             section = sections.setdefault(content.strip("[]").strip(), {})
             value = []
         else:
-            places = [place for place in (content.find("="), content.find(":")) if place >= 0]
-            end = min(places, default=len(content))
+            separators = [position for position in (content.find("="), content.find(":")) if position >= 0]
+            end = min(separators, default=len(content))
             value = section[content[:end].strip().lower().replace("-", "_")] = [content[end + 1 :].strip()]
     return {name: {key: "\n".join(lines) for key, lines in keys.items()} for name, keys in sections.items()}
 

@@ -44,11 +44,11 @@ class Layout:
                 continue
             yield from self.files.get(path, ())
             folder, _, filename = path.rpartition("/")
-            for place in self.folders.get(folder, ()):
-                yield join(place, filename)
+            for target in self.folders.get(folder, ()):
+                yield join(target, filename)
             for around in folders_around(path) if self.trees else ():
-                for place in self.trees.get(around, ()):
-                    yield join(place, path[len(around) :].lstrip("/"))
+                for target in self.trees.get(around, ()):
+                    yield join(target, path[len(around) :].lstrip("/"))
             for finder in finders:
                 if (found := finder.installed(path)) is not None:
                     yield found
@@ -86,7 +86,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns[:_MAX_PATTERNS] if len(pattern) < _MAX_PATTERN_LENGTH)
 
 
-def place(table: dict[str, list[str]], source: str, target: str) -> None:
+def install(table: dict[str, list[str]], source: str, target: str) -> None:
     """This notes that something is installed at a place; a path that points outside of the archive is left out."""
     source, target = normal_path(source) or "", normal_path(target) or ""
     places = table.setdefault(source, [])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from securechain_ingest.registries.pypi.backends import SourceProject
 from securechain_ingest.registries.pypi.ini_files import listed, mapped
-from securechain_ingest.registries.pypi.layout import Layout, join, merged, normal_path, place
+from securechain_ingest.registries.pypi.layout import Layout, install, join, merged, normal_path
 from securechain_ingest.registries.pypi.setup_script import Find, Unknown, Value, strings
 
 _MAX_PACKAGES: Final = 10_000
@@ -50,17 +50,17 @@ def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None
     if not config.is_certain or (config.packages is None and config.modules is None):
         for name, folder in config.package_dir.items():
             if name:
-                place(layout.trees, folder, name.replace(".", "/"))
+                install(layout.trees, folder, name.replace(".", "/"))
         return layout if layout.trees and config.is_certain else None
     for package in (config.packages or [])[:_MAX_PACKAGES]:
         if isinstance(package, Find):
             layout.finds.append(_where(package, config, project))
         else:
-            place(layout.folders, _folder_of(package, config.package_dir), package.replace(".", "/"))
+            install(layout.folders, _folder_of(package, config.package_dir), package.replace(".", "/"))
     for module in (config.modules or [])[:_MAX_PACKAGES]:
         around, _, name = module.rpartition(".")
         path = f"{join(_folder_of(around, config.package_dir), name)}.py"
-        place(layout.files, path, f"{module.replace('.', '/')}.py")
+        install(layout.files, path, f"{module.replace('.', '/')}.py")
     return layout
 
 

@@ -24,7 +24,7 @@ from securechain_ingest.registries.pypi.import_names import (
     names_of,
 )
 from securechain_ingest.registries.pypi.ini_files import read_ini
-from securechain_ingest.registries.pypi.layout import Layout, folders_around, is_init, place
+from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, is_init
 from securechain_ingest.registries.pypi.setup_script import setup_arguments
 from securechain_ingest.registries.pypi.setuptools_layout import layout_of, setuptools_config
 from securechain_ingest.registries.pypi.toml_files import read_toml
@@ -171,8 +171,8 @@ def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str
     if layout is not None:
         return layout, None
     arguments = setup_arguments(source.texts.get("setup.py", b"")) or {}
-    told = setuptools_config(project, arguments, read_ini(source.texts.get("setup.cfg", b"")))
-    return layout_of(told, project), told.root
+    config = setuptools_config(project, arguments, read_ini(source.texts.get("setup.cfg", b"")))
+    return layout_of(config, project), config.root
 
 
 def _top_level_names(source: _Source) -> set[str]:
@@ -216,7 +216,7 @@ def _packages_at_the_top(paths: list[str]) -> list[str]:
 
 def _renamed(paths: list[str], folder: str, package: str) -> Iterator[str]:
     layout = Layout()
-    place(layout.trees, folder, package.replace(".", "/"))
+    install(layout.trees, folder, package.replace(".", "/"))
     return _importable(layout.installed(paths, ()))
 
 
