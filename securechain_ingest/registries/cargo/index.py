@@ -22,7 +22,7 @@ from securechain_ingest.registries.kit.digests import sha256
 from securechain_ingest.registries.kit.identity import own_spelling, version_purl
 from securechain_ingest.registries.kit.lines import Lines
 from securechain_ingest.registries.kit.preferred_version import Preference, preference
-from securechain_ingest.registries.kit.semver import VersionKey, is_prerelease, version_key
+from securechain_ingest.registries.kit.semver import SemverKey, is_prerelease, version_key
 
 _NORMAL: Final = (None, "normal")
 _OWN_INDEX: Final = "crates.io-index"
@@ -61,7 +61,7 @@ def default_version(versions: Collection[Version]) -> str:
     return max(versions, key=_preference).name
 
 
-def _preference(version: Version) -> Preference[VersionKey]:
+def _preference(version: Version) -> Preference[SemverKey]:
     """If all are yanked, a release is no better than a pre-release."""
     is_offered = not version.yanked
     return preference(version.name, version_key, lambda key: (is_offered, is_offered and not is_prerelease(key)))

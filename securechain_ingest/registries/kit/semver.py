@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from univers.versions import SemverVersion
 
-VersionKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
+SemverKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 _MAX_LENGTH: Final = 1_024
 """This is in characters and equals the limit of the graph: univers looks at each character again and again."""
@@ -20,7 +20,7 @@ _STRICT: Final = re.compile(
 )
 
 
-def version_key(name: str) -> VersionKey:
+def version_key(name: str) -> SemverKey:
     """This returns a sortable key. It raises ValueError for a name that the clients of the graph cannot order either.
 
     Old names that are not strict SemVer (`v1.2`, `1.2.3.4`, `1.2.3beta`) are read as they are there: by univers.
@@ -36,7 +36,7 @@ def version_key(name: str) -> VersionKey:
     return (int(major), int(minor), int(patch), not identifiers, tuple(map(_identifier_key, identifiers)))
 
 
-def is_prerelease(key: VersionKey) -> bool:
+def is_prerelease(key: SemverKey) -> bool:
     return not key[3]
 
 

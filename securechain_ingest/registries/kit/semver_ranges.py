@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from securechain_ingest.model import ANY
 from securechain_ingest.registries.kit.intervals import Bound, Interval
-from securechain_ingest.registries.kit.semver import VersionKey, version_key
+from securechain_ingest.registries.kit.semver import SemverKey, version_key
 
 NOTHING: Final = "<0.0.0-0"
 """This is the empty range, as node-semver writes it."""
@@ -29,7 +29,7 @@ _ORDERLY: Final = re.compile(
 )
 _X_RANGE: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))?\.x", re.ASCII)
 
-SemverInterval: TypeAlias = Interval[VersionKey]
+SemverInterval: TypeAlias = Interval[SemverKey]
 
 EVERYTHING: Final[SemverInterval] = Interval()
 _EMPTY_BOUND: Final = Bound(version_key("0.0.0"), False, "0.0.0")
@@ -118,5 +118,5 @@ def _text(numbers: list[int]) -> str:
     return ".".join(map(str, [*numbers, 0, 0][:3]))
 
 
-def _bound(version: str, *, is_above: bool = False) -> Bound[VersionKey]:
+def _bound(version: str, *, is_above: bool = False) -> Bound[SemverKey]:
     return Bound(version_key(version), is_above, version)

@@ -13,7 +13,7 @@ from typing import Final
 from securechain_ingest.model import ANY
 from securechain_ingest.registries.kit.intervals import Interval, union
 from securechain_ingest.registries.maven.intervals import read_intervals
-from securechain_ingest.registries.maven.versions import VersionKey, version_key
+from securechain_ingest.registries.maven.versions import MavenKey, version_key
 
 MAX_LENGTH: Final = 1024
 
@@ -53,6 +53,6 @@ def _ranges(text: str) -> str | None:
     return None if is_readable else ",".join(interval.in_brackets(",") for interval in united)
 
 
-def _is_spelled_single(interval: Interval[VersionKey]) -> bool:
+def _is_spelled_single(interval: Interval[MavenKey]) -> bool:
     """Clients do not read `[1.0,1.0]`."""
     return interval.low is not None and interval.high is not None and interval.low.text == interval.high.text

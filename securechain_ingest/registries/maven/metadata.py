@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from securechain_ingest.errors import Malformed, NotFound
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.kit.preferred_version import Preference, preference
-from securechain_ingest.registries.maven.versions import VersionKey, is_release, version_key
+from securechain_ingest.registries.maven.versions import MavenKey, is_release, version_key
 from securechain_ingest.registries.maven.xml import children, parse_xml, text_of
 
 _FOLDER: Final = re.compile(rb"""<a\s[^<>]*?href=["'](?:[^"'>]*/)?([^"'/?#>]+)/["']""", re.IGNORECASE)
@@ -70,6 +70,6 @@ def near_folders(body: bytes, name: str, count: int) -> tuple[str, ...]:
     return tuple(by_name[near] for near in get_close_matches(name.lower(), by_name, n=count))
 
 
-def _preference(name: str) -> Preference[VersionKey]:
+def _preference(name: str) -> Preference[MavenKey]:
     released = is_release(name)
     return preference(name, version_key, lambda _: (released, released and not _DATE.match(name)))

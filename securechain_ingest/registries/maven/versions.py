@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 KeyPart: TypeAlias = tuple[int, int, int, str]
 """A part has its kind, the number (or the zeros before a word), the word's rank, and the word."""
 
-VersionKey: TypeAlias = tuple[KeyPart, ...]
+MavenKey: TypeAlias = tuple[KeyPart, ...]
 
 # The kinds in ascending order. Words before the end are those of pre-releases.
 _EARLY_WORD: Final = 0
@@ -41,7 +41,7 @@ _PART: Final = re.compile(r"([.-]?)(?:([0-9]+)|([^0-9.-]+)|)")
 _PREVIEW: Final = re.compile(r"(?<![a-z])(?:pre|preview|ea|eap|dev|nightly|canary|experimental)(?![a-z])")
 
 
-def version_key(name: str) -> VersionKey:
+def version_key(name: str) -> MavenKey:
     """This returns a sortable key. It raises ValueError for a name that the clients of the graph cannot order
     either."""
     # As univers does: without blanks and a leading v.

@@ -19,7 +19,7 @@ from securechain_ingest.registries.kit.identity import own_spelling, version_pur
 from securechain_ingest.registries.kit.json_documents import as_table, as_text, load_json
 from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
-from securechain_ingest.registries.kit.semver import VersionKey, is_prerelease, version_key
+from securechain_ingest.registries.kit.semver import SemverKey, is_prerelease, version_key
 from securechain_ingest.registries.npm.constraints import constraints, either
 from securechain_ingest.registries.npm.names import MAX_NAME_LENGTH, identify, scope_of
 
@@ -121,7 +121,7 @@ def _wanted(name: str, text: str) -> tuple[PackageRef, str]:
 _identify: Final = lru_cache(maxsize=65_536)(identify)
 
 
-def _preference(name: str) -> Preference[VersionKey]:
+def _preference(name: str) -> Preference[SemverKey]:
     return preference(name, version_key, lambda key: (not is_prerelease(key),))
 
 

@@ -20,14 +20,14 @@ from univers.maven import Version as MavenVersion
 
 from securechain_ingest.model import ANY
 from securechain_ingest.registries.kit.intervals import Bound, Interval, union
-from securechain_ingest.registries.nuget.versions import LABELS, VersionKey, version_key
+from securechain_ingest.registries.nuget.versions import LABELS, NuGetKey, version_key
 
 MAX_RANGE_LENGTH: Final = 1024
 
 _INTERVAL: Final = re.compile(r"([\[(])([^,\[\]()]*)(?:(,)([^,\[\]()]*))?([\])])")
 _FLOATING: Final = re.compile(rf"((?:[0-9]+\.){{0,3}})\*(-.*)?|([0-9.]+-)((?:{LABELS}\.?)?)\*", re.ASCII)
 
-_Range: TypeAlias = Interval[VersionKey]
+_Range: TypeAlias = Interval[NuGetKey]
 
 _EVERYTHING: Final[_Range] = Interval()
 
@@ -77,7 +77,7 @@ def _interval(text: str) -> _Range:
     return interval
 
 
-def _low(text: str, *, is_above: bool) -> Bound[VersionKey] | None:
+def _low(text: str, *, is_above: bool) -> Bound[NuGetKey] | None:
     floating = _FLOATING.fullmatch(text.strip())
     if floating is None:
         return _bound(text, is_above=is_above) if text.strip() else None
@@ -87,7 +87,7 @@ def _low(text: str, *, is_above: bool) -> Bound[VersionKey] | None:
     return _bound(version + (f"{labels}0" if labels[-1:] in ("", ".") else labels), is_above=False)
 
 
-def _bound(text: str, *, is_above: bool) -> Bound[VersionKey]:
+def _bound(text: str, *, is_above: bool) -> Bound[NuGetKey]:
     version = text.strip().partition("+")[0]
     key = version_key(version)
     numbers, dash, labels = version.partition("-")

@@ -25,7 +25,7 @@ from securechain_ingest.registries.kit.repository import normalise_repository, v
 from securechain_ingest.registries.nuget.catalog import leaf_stamp, normal_stamp
 from securechain_ingest.registries.nuget.constraints import constraints
 from securechain_ingest.registries.nuget.names import identify
-from securechain_ingest.registries.nuget.versions import VersionKey, is_version, normal_version, version_key
+from securechain_ingest.registries.nuget.versions import NuGetKey, is_version, normal_version, version_key
 
 _UNLISTED: Final = "1900-01-01"
 _BEFORE_ANY: Final = "2000"
@@ -48,7 +48,7 @@ _HAS_GROUPS: Final = "\0has groups"
 class PreferredVersion:
     """This is what counts of the version that a user gets by default."""
 
-    preference: Preference[VersionKey]
+    preference: Preference[NuGetKey]
     """A listed release comes before listed pre-releases, and these before what is unlisted; of equal ones the highest
     counts."""
     id: str
@@ -243,12 +243,12 @@ def _release(ref: PackageRef, entry: dict[str, Any], content: object) -> Preferr
     )
 
 
-def _rank(entry: dict[str, Any], key: VersionKey) -> tuple[bool, bool]:
+def _rank(entry: dict[str, Any], key: NuGetKey) -> tuple[bool, bool]:
     _, is_release, _ = key
     return _is_listed(entry), is_release
 
 
-def _preference(release: PreferredVersion) -> Preference[VersionKey]:
+def _preference(release: PreferredVersion) -> Preference[NuGetKey]:
     return release.preference
 
 

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-VersionKey: TypeAlias = tuple[tuple[int, int, int, int], bool, tuple[tuple[bool, int, str], ...]]
+NuGetKey: TypeAlias = tuple[tuple[int, int, int, int], bool, tuple[tuple[bool, int, str], ...]]
 
 LABELS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 # The clients of the graph read a leading `v` away.
@@ -26,7 +26,7 @@ def is_version(name: str) -> bool:
 
 
 @lru_cache(maxsize=32_768)
-def version_key(name: str) -> VersionKey:
+def version_key(name: str) -> NuGetKey:
     """The key sorts, and is equal for the spellings of one version. It raises ValueError for a name that is not a
     version."""
     match = _VERSION.fullmatch(name) if len(name) <= _MAX_LENGTH else None
@@ -38,7 +38,7 @@ def version_key(name: str) -> VersionKey:
 
 
 @lru_cache(maxsize=32_768)
-def range_key(name: str) -> VersionKey:
+def range_key(name: str) -> NuGetKey:
     """This key has NuGet's own order (NuGet.Versioning, VersionComparer), by which advisories' ranges are meant.
 
     There a label is a number if it is one of 32 bits, with a sign or without; longer ones, such as moments, are text.

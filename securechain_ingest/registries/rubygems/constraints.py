@@ -21,7 +21,7 @@ from securechain_ingest.model import ANY
 from securechain_ingest.registries.kit.intervals import Bound, Interval
 from securechain_ingest.registries.rubygems.versions import (
     VERSION_PATTERN,
-    VersionKey,
+    GemKey,
     is_prerelease,
     next_series,
     version_key,
@@ -44,13 +44,13 @@ _CLAUSE: Final = re.compile(rf"(=|!=|>=|<=|~>|>|<|)\s*({VERSION_PATTERN})")
 class _Clause:
     operator: str
     version: str
-    key: VersionKey
+    key: GemKey
 
     def __str__(self) -> str:
         return f"{self.operator} {self.version}"
 
     @property
-    def interval(self) -> Interval[VersionKey]:
+    def interval(self) -> Interval[GemKey]:
         """These are the versions that the clause allows; a clause that only excludes a version allows all of them
         here."""
         below, above = Bound(self.key, False, self.version), Bound(self.key, True, self.version)
@@ -126,7 +126,7 @@ def _spelled_out(clauses: list[_Clause]) -> str:
     return ", ".join([*_bounds(clauses, allowed), *map(str, excluded)])
 
 
-def _bounds(clauses: list[_Clause], allowed: Interval[VersionKey]) -> list[str]:
+def _bounds(clauses: list[_Clause], allowed: Interval[GemKey]) -> list[str]:
     """These are the two bounds, or the one declared clause that has both."""
     for clause in clauses:
         if clause.operator == "~>" and not is_prerelease(clause.version) and clause.interval == allowed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, TypeAlias
 
-VersionKey: TypeAlias = tuple[tuple[int, int, int, str], ...]
+GemKey: TypeAlias = tuple[tuple[int, int, int, str], ...]
 
 VERSION_PATTERN: Final = r"[0-9]+(?:\.[0-9A-Za-z]+)*(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 MAX_VERSION_LENGTH: Final = 1024
@@ -26,7 +26,7 @@ def is_version(name: str) -> bool:
     return len(name) <= MAX_VERSION_LENGTH and _VERSION.fullmatch(name) is not None
 
 
-def version_key(name: str) -> VersionKey:
+def version_key(name: str) -> GemKey:
     """This returns a sortable key. It raises ValueError for a name that Gem::Version does not accept either."""
     if not is_version(name):
         raise ValueError(f"{name[:100]!r} is no gem version")
