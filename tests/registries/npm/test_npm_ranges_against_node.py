@@ -26,10 +26,10 @@ _PIECES = (
     *("1.2.3", "1.2", "0.0.1", "1.x", "9" * 20, "9007199254740991", "9007199254740992"),
 )
 _SCRIPT = """
-const {SemverInterval} = require(process.argv[1]);
+const {Range} = require(process.argv[1]);
 const {ranges, versions} = JSON.parse(require('fs').readFileSync(0, 'utf8'));
 console.log(JSON.stringify(ranges.map(text => {
-  try { const range = new SemverInterval(text, true); return versions.filter(version => range.test(version)); }
+  try { const range = new Range(text, true); return versions.filter(version => range.test(version)); }
   catch { return null; }
 })));
 """
