@@ -32,6 +32,7 @@ from securechain_ingest.settings import (
     EmbeddedSettings,
     EndpointSettings,
     FeedSettings,
+    FollowSettings,
     GraphSettings,
     HttpSettings,
     PackageSettings,
@@ -114,6 +115,7 @@ class Settings(BaseSettings):
     schedules: ScheduleSettings = Field(default_factory=ScheduleSettings)
     feeds: FeedSettings = Field(default_factory=FeedSettings)
     reconcile: ReconcileSettings = Field(default_factory=ReconcileSettings)
+    follow: FollowSettings = Field(default_factory=FollowSettings)
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)

@@ -31,6 +31,7 @@ from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.schedules.board import Board
+from securechain_ingest.schedules.looks import looks_of
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.service import Service, build_service
@@ -128,6 +129,7 @@ class Daemon:
             board,
             Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
             lease_s=self._settings.queue.lease_s,
+            looks=looks_of(self._settings.follow),
             turned=lambda: progress.turned("scheduler"),
         )
         heartbeat = Heartbeat(
@@ -157,6 +159,7 @@ class Daemon:
                 spawn("reader", read)
                 spawn("scheduler", scheduler.run)
                 spawn("heartbeat", heartbeat.run)
+                spawn("lags", service.lags.run)
                 spawn("signals", obey)
                 spawn("first advisories", ask)
                 if embedded is not None:
@@ -233,7 +236,7 @@ class Daemon:
             log.set_level(self._settings.daemon.log_level)
             service.http.apply(self._settings.rates, self._settings.connections)
             reader.apply(self._settings.queue, self._settings.workers)
-            scheduler.apply(self._settings.schedules)
+            scheduler.apply(self._settings.schedules, looks_of(self._settings.follow))
             logger.info("config_reloaded", changed=dict(reload.changed), needs_restart=list(reload.needs_restart))
         self._notifier.notify("READY=1")
 

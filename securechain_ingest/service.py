@@ -12,6 +12,7 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
+from securechain_ingest.lag import LagMeter
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
@@ -35,6 +36,7 @@ class Service:
     """By graph label."""
     pool: ParserPool
     import_names: ImportNamesCache
+    lags: LagMeter
 
 
 @asynccontextmanager
@@ -61,11 +63,15 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         await stores.graph.ensure_schema(ECOSYSTEMS)
         await stores.advisories.ensure_indexes()
         names = ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s)
+        lags = LagMeter(
+            stores.redis, settings.queue.stream, {declared.name: declared.watched for declared in DECLARATIONS}
+        )
+        max_versions = settings.packages.max_versions
         worker = Worker(
             registries,
-            Visitor(batcher, stores.advisories, names, max_versions=settings.packages.max_versions, pool=pool),
+            Visitor(batcher, stores.advisories, names, max_versions=max_versions, pool=pool, written=lags.note),
             max_strikes=settings.archives.max_strikes,
             depth=depth,
             has_room=RequiredRoom(stores.redis, lambda: settings.queue),
         )
-        yield Service(worker, http, registries, pool, names)
+        yield Service(worker, http, registries, pool, names, lags)

@@ -312,6 +312,31 @@ class ReconcileSettings(Table[float]):
     """Seconds between two comparisons of all names with the graph; for advisories, of all of an ecosystem."""
 
 
+OFF: Final = "off"
+
+
+def _off(value: object, positive: ValidatorFunctionWrapHandler) -> object:
+    """A positive number of seconds, or infinity for the word."""
+    return math.inf if isinstance(value, str) and value.strip().lower() == OFF else positive(value)
+
+
+def _shown_period(period_s: float) -> float | str:
+    return OFF if period_s == math.inf else period_s
+
+
+FollowPeriod = Annotated[
+    Seconds,
+    Field(json_schema_extra=LIVE),
+    WrapValidator(_off),
+    PlainSerializer(_shown_period, when_used="json"),
+]
+
+
+@_derived(FollowPeriod, {declared.name: math.inf for declared in DECLARATIONS})
+class FollowSettings(Table[float]):
+    """Seconds between two looks at a feed beside the daily updates; infinity is never."""
+
+
 class RefreshSettings(Section):
     max_age_s: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
     batch: int = Field(default=1000, ge=1, le=100_000, json_schema_extra=LIVE)
@@ -359,6 +384,7 @@ SECTIONS: dict[str, type[Section]] = {
     "schedules": ScheduleSettings,
     "feeds": FeedSettings,
     "reconcile": ReconcileSettings,
+    "follow": FollowSettings,
     "refresh": RefreshSettings,
     "web": WebSettings,
     "embedded": EmbeddedSettings,

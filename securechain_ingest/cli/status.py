@@ -31,9 +31,11 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 async def _collect(settings: Settings) -> dict[str, Any]:
     from securechain_ingest.jobs.advisory_sync import never_read
     from securechain_ingest.jobs.cursors import Cursors
+    from securechain_ingest.lag import lags_of
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.queue.statistics import queue_status
     from securechain_ingest.registries import ECOSYSTEMS
+    from securechain_ingest.schedules.board import Board
     from securechain_ingest.stores import connect, of_running_daemon, without_password
 
     addresses = of_running_daemon(settings)
@@ -47,6 +49,8 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         endpoints = [ecosystem.endpoint for ecosystem in ECOSYSTEMS]
         queue = await _asked(queue_status(stores.redis, settings.queue, names, endpoints))
         daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
+        lags = await _asked(lags_of(stores.redis, settings.queue.stream, names))
+        looks = await _asked(Board(stores.redis, settings.queue.stream).empty_looks())
         graph = await _asked(stores.graph.counts(ECOSYSTEMS))
         advisories = await _asked(stores.advisories.count())
         ecosystems = [ecosystem.osv for ecosystem in ECOSYSTEMS]
@@ -62,8 +66,24 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         if "error" in daemons
         else [{**dataclasses.asdict(daemon), "is_up": daemon.is_up} for daemon in daemons["value"]],
         "queue": None if "error" in queue else queue["value"].as_dict(),
+        "freshness": _freshness(settings, lags.get("value", {}), looks.get("value", {})),
         "graph": None if "error" in graph else graph["value"],
         **_advisories(advisories, never.get("value")),
+    }
+
+
+def _freshness(settings: Settings, lags: dict[str, Any], looks: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By ecosystem: how often its feed is looked at, how often in vain, and how long new versions take to the graph."""
+    from securechain_ingest.registries import DECLARATIONS
+
+    shown = settings.follow.model_dump(mode="json")
+    return {
+        declared.name: {
+            "follow_s": shown[declared.name],
+            "empty_looks": dataclasses.asdict(empty) if (empty := looks.get(declared.updates_job)) else None,
+            "lag": dataclasses.asdict(lag) if (lag := lags.get(declared.name)) else None,
+        }
+        for declared in DECLARATIONS
     }
 
 
@@ -101,6 +121,9 @@ def _print(report: dict[str, Any]) -> None:
                 _print_lanes(value)
             else:
                 typer.echo(f"{key:16} {_shown(value)}")
+    typer.echo("")
+    for ecosystem, fresh in report["freshness"].items():
+        typer.echo(f"{f'{ecosystem} lag':16} {_fresh(fresh)}")
     for key in ("graph", "advisories"):
         if report[key] is not None:
             typer.echo(f"{key:16} {_shown(report[key])}")
@@ -117,6 +140,19 @@ def _print_lanes(lanes: dict[str, dict[str, dict[str, Any]]]) -> None:
                     f"{f'{ecosystem} {lane}':16} waiting {state['waiting']}, in work {state['pending']},"
                     f" retrying {state['retrying']}, oldest {state['oldest_s']:.0f} s"
                 )
+
+
+def _fresh(fresh: dict[str, Any]) -> str:
+    lag, looks, period_s = fresh["lag"], fresh["empty_looks"], fresh["follow_s"]
+    words = ["no new version has come yet"]
+    if lag:
+        words = [
+            f"median {lag['median_s']:.0f} s, nine of ten within {lag['most_s']:.0f} s, of {lag['versions']} versions"
+        ]
+    words.append("followed by the daily updates alone" if period_s == "off" else f"followed every {period_s:.0f} s")
+    if looks:
+        words.append(f"{looks['count']} looks found nothing, the last at {looks['last_at']}")
+    return "; ".join(words)
 
 
 def _daemon_line(daemon: dict[str, Any]) -> str:

@@ -22,12 +22,12 @@ from securechain_ingest.runs import Run
 logger = structlog.get_logger(__name__)
 
 
-async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reconcile_s: float) -> None:
+async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reconcile_s: float | None) -> None:
     """Queue what changed of the packages that the graph has or awaits. Raises IngestError; the cursor then stays.
 
-    Everything is compared if there is no cursor, the feed has lost it, the last comparison is older than
-    `reconcile_s`, or the run was asked to. The list may have been read for another job, and reading and comparing take
-    their time; so what has changed since then follows at once.
+    Everything is compared if there is no cursor, the feed has lost it, the last comparison is older than `reconcile_s`
+    seconds (None: however old it is), or the run was asked to. The list may have been read for another job, and reading
+    and comparing take their time; so what has changed since then follows at once.
     """
     name = context.registry.ecosystem.name
     cursor = await cursors.get(name)
@@ -50,9 +50,10 @@ async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reco
         logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
 
 
-def _may_follow(cursor: Cursor, run: Run, reconcile_s: float) -> bool:
-    oldest = datetime.now(UTC) - timedelta(seconds=reconcile_s)
-    return run.options.get("reconcile") != "true" and not cursor.reconciled_before(oldest)
+def _may_follow(cursor: Cursor, run: Run, reconcile_s: float | None) -> bool:
+    if run.options.get("reconcile") == "true":
+        return False
+    return reconcile_s is None or not cursor.reconciled_before(datetime.now(UTC) - timedelta(seconds=reconcile_s))
 
 
 async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str) -> None:
@@ -60,7 +61,7 @@ async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str) 
     removals: list[Message] = []
     run.metrics["changes_read"] = 0
     async for page in context.feed.changes(cursor):
-        messages = await _messages(context, run, page.changes)
+        messages = await messages_of(context, run, page.changes)
         removals += [message for message in messages if message.removed]
         await refuse_many_removals(context, run, len(removals))
         await context.submit([message for message in messages if not message.removed], run)
@@ -73,7 +74,7 @@ async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str) 
         await cursors.move(context.registry.ecosystem.name, run.cursor_after, run.id)
 
 
-async def _messages(context: JobContext, run: Run, changes: Iterable[Change]) -> list[Message]:
+async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) -> list[Message]:
     """Make messages for the packages that the graph has in another state or awaits, from the last change of each."""
     newest = {}
     for change in changes:

@@ -9,6 +9,7 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
 from securechain_ingest.jobs.comparison import JobContext, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
+from securechain_ingest.jobs.hints import queue_hints
 from securechain_ingest.jobs.refresh import queue_due_archives, queue_stale_packages
 from securechain_ingest.jobs.updates import queue_changes
 from securechain_ingest.queue.lanes import Lane
@@ -16,7 +17,7 @@ from securechain_ingest.registries import ECOSYSTEMS, declaration_of
 from securechain_ingest.registries.building import build_feeds
 from securechain_ingest.registries.feed import Feed
 from securechain_ingest.registries.protocol import Registry
-from securechain_ingest.runs import Job, Run
+from securechain_ingest.runs import LOOK, Job, Run
 from securechain_ingest.service import Service
 from securechain_ingest.stores import Stores
 
@@ -67,8 +68,13 @@ def _registry_jobs(stores: Stores, feed: Feed, registry: Registry, settings: Cal
     async def ingestion(run: Run) -> None:
         await ingest_unknown(context(Lane.LISTED), run)
 
-    async def updates(run: Run) -> None:
-        await queue_changes(context(Lane.CHANGED), cursors, run, reconcile_s=settings().reconcile[name])
-
     declared = declaration_of(name)
+
+    async def updates(run: Run) -> None:
+        if run.options.get(LOOK) == "hints":
+            await queue_hints(context(Lane.CHANGED), run, watched=declared.watched)
+        else:
+            reconcile_s = None if run.is_look else settings().reconcile[name]
+            await queue_changes(context(Lane.CHANGED), cursors, run, reconcile_s=reconcile_s)
+
     return {declared.ingestion_job: ingestion, declared.updates_job: updates}

@@ -103,6 +103,19 @@ class Keys:
         return f"{self.stream}-positions"
 
     @property
+    def hints(self) -> str:
+        """Hash: what of a registry's hints at changes has been queued, by ecosystem."""
+        return f"{self.stream}-hints"
+
+    def active(self, ecosystem: str) -> str:
+        """Sorted set: the packages that were active last, by the time of their newest version in seconds."""
+        return f"{self.stream}-active:{ecosystem}"
+
+    def lags(self, ecosystem: str) -> str:
+        """List: how long the newest versions took from their publication to the graph, the latest first."""
+        return f"{self.stream}-lags:{ecosystem}"
+
+    @property
     def backfills(self) -> str:
         """Hash: how far each interrupted backfill has come."""
         return f"{self.stream}-backfills"

@@ -38,6 +38,10 @@ class Declaration:
     """When the job that follows what has changed runs by default."""
     reconcile_s: float
     """Seconds after which an update compares all names with the graph instead."""
+    hints_s: float | None = None
+    """How often to look for hints between two looks at the feed, in seconds; None: its feed needs none."""
+    watched: int = 0
+    """How many of the packages that were active last are checked with the hints."""
     workers: int = 32
     """Packages in work at once in one daemon, by default."""
 

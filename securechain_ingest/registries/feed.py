@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import orjson
 from isal import isal_zlib
@@ -107,6 +107,18 @@ class Feed(Protocol):
 
         It raises CursorLost if the source was reset, went back, or no longer has what came after the cursor; or if the
         cursor is not one of its own.
+        """
+        ...
+
+
+@runtime_checkable
+class HintingFeed(Protocol):
+    """A feed that is costly to follow, beside which the registry names what is newest."""
+
+    async def hints(self, seen: str) -> Changes | None:
+        """What is newest and not among what was `seen` ("": nothing was); None if nothing is.
+
+        It may lack changes. Its cursor is what to give as `seen` the next time, and none for `changes`.
         """
         ...
 

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -21,6 +21,10 @@ from pydantic import TypeAdapter, ValidationError
 Trigger = Literal["schedule", "catch_up", "command", "resume"]
 RunOutcome = Literal["running", "succeeded", "failed", "interrupted"]
 """`interrupted` is a run whose daemon was stopped or has died, and which another run resumes."""
+
+
+LOOK: Final = "follow"
+"""The option of a run that only follows a feed; its value is `feed` or `hints`."""
 
 
 def utc_now() -> datetime:
@@ -69,6 +73,17 @@ class Run:
     """Whether the metrics hold the final counts of the packages that the run queued."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Fields of another release, which this one only keeps."""
+
+    @property
+    def is_look(self) -> bool:
+        """Whether it only follows a feed, as `[follow]` says, and leaves comparisons to the daily updates."""
+        return LOOK in self.options
+
+    @property
+    def is_worth_a_record(self) -> bool:
+        """Whether it is more than a look that has found nothing."""
+        has_found = any(self.metrics.get(name) for name in ("queued", "errors", "names_compared"))
+        return not self.is_look or has_found or self.outcome == "failed"
 
 
 Job = Callable[[Run], Awaitable[object]]

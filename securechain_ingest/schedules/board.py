@@ -20,8 +20,9 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.runs import Run, as_json, first_line, from_json
 from securechain_ingest.schedules import scripts
 
-Claim = tuple[Literal["tick", "request", "resume"], str | int]
-"""What makes a run begin: a tick (seconds since the epoch), the text of a request, or the id of a run left behind."""
+Claim = tuple[Literal["tick", "look", "request", "resume"], str | int]
+"""What makes a run begin: a tick (seconds since the epoch), a look (its name, a space and such a time), the text of a
+request, or the id of a run left behind."""
 
 Answer = Literal["started", "busy", "taken"]
 """Whether a run has begun, another one of its job is under way, or somebody else has had the claim."""
@@ -54,6 +55,17 @@ class State:
     overrides: Mapping[str, bool]
     """Whether a job is enabled, where a command has said so."""
     requests: Mapping[str, RunRequest]
+    looks: Mapping[str, int]
+    """The time of the last look, in seconds since the epoch, by the name of the look."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyLooks:
+    """Looks at a feed that found nothing to queue, of which there are no records."""
+
+    count: int
+    last_at: str
+    """ISO 8601, UTC."""
 
 
 class Board:
@@ -68,14 +80,15 @@ class Board:
     async def state(self) -> State:
         """Everything at one moment."""
         async with self._redis.pipeline(transaction=True) as pipeline:
-            for name in ("ticks", "marks", "overrides", "requests"):
+            for name in ("ticks", "marks", "overrides", "requests", "looks"):
                 pipeline.hgetall(self._key(name))
-            ticks, under_way, overrides, requests = [_decoded(each) for each in await pipeline.execute()]
+            ticks, under_way, overrides, requests, looks = [_decoded(each) for each in await pipeline.execute()]
         return State(
             ticks=self._read("ticks", ticks, int),
             under_way=self._read("marks", under_way, from_json),
             overrides=self._read("overrides", overrides, _override),
             requests=self._read("requests", requests, _request),
+            looks=self._read("looks", looks, int),
         )
 
     def _read(self, name: str, entries: Mapping[str, str], read: Callable[[str], T]) -> dict[str, T]:
@@ -102,7 +115,7 @@ class Board:
     async def start(self, run: Run, claim: Claim, lease_s: float) -> tuple[Answer, Run | None]:
         """Claim the run and begin it in one step; the run whose daemon has gone, if one has left something behind."""
         how, value = claim
-        keys = {name: self._key(name) for name in ("ticks", "requests")}
+        keys = {name: self._key(name) for name in ("ticks", "looks", "requests")}
         reply = await scripts.START.run(self._redis, **keys, **self._lease(run, lease_s), how=how, claim=value)
         left = self._read("marks", {run.job: reply[1].decode()} if len(reply) > 1 and reply[1] else {}, from_json)
         return reply[0].decode(), left.get(run.job)
@@ -139,6 +152,21 @@ class Board:
             if await self._replace("requests", job, held or "", orjson.dumps(document).decode()):
                 return str(document["run_id"])
 
+    async def count_empty_look(self, run: Run, now: datetime) -> None:
+        """Count a look that found nothing, instead of keeping a record of it."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hincrby(self._key("empty-looks"), run.job, 1)
+            pipeline.hset(self._key("empty-looks-at"), run.job, _iso(now))
+            await pipeline.execute()
+
+    async def empty_looks(self) -> dict[str, EmptyLooks]:
+        """What is counted so, by job."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(self._key("empty-looks"))
+            pipeline.hgetall(self._key("empty-looks-at"))
+            counts, last = [_decoded(each) for each in await pipeline.execute()]
+        return {job: EmptyLooks(int(count), last.get(job, "")) for job, count in counts.items()}
+
     async def keep(self, run: Run) -> None:
         """Keep the record of a run that has ended until it can be stored in MongoDB."""
         await self._redis.hset(self._key("unsaved"), run.id, as_json(run))
@@ -161,6 +189,10 @@ class Board:
 
     def _lease(self, run: Run, lease_s: float) -> dict[str, str | int]:
         return self._run(run) | {"record": as_json(run), "lease_ms": int(lease_s * 1000)}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _decoded(fields: Any) -> dict[str, str]:

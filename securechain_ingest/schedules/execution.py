@@ -43,12 +43,15 @@ class Execution:
     async def perform(self) -> None:
         """Do the job. No failure of the job is raised: how it ended stands in the log and in the record."""
         run = self.run
-        logger.info("job_started", job=run.job, run=run.id, trigger=run.trigger)
+        # A look that finds nothing leaves no line in the log either.
+        log = logger.debug if run.is_look else logger.info
+        log("job_started", job=run.job, run=run.id, trigger=run.trigger)
         with anyio.CancelScope(deadline=anyio.current_time() + self.lease_s) as leased:
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._renew, leased, name=f"lease {run.job}")
-                    await self.recorder.save(run)
+                    if run.is_worth_a_record:
+                        await self.recorder.save(run)
                     group.start_soon(self._save_progress, name=f"progress {run.job}")
                     with metered() as self._meter:
                         ended = await self._outcome()
@@ -72,14 +75,18 @@ class Execution:
             logger.exception("job_failed", job=run.job, run=run.id, kind="internal")
             return self._ended("failed", f"{type(error).__name__}: {error}", "internal")
         seconds = round(anyio.current_time() - started_at, 1)
-        logger.info("job_finished", job=run.job, run=run.id, seconds=seconds, **run.metrics)
+        log = logger.info if run.is_worth_a_record else logger.debug
+        log("job_finished", job=run.job, run=run.id, seconds=seconds, **run.metrics)
         return self._ended("succeeded")
 
     async def _end(self, ended: Run) -> None:
         """First the record is stored, then the lease is given up: a run without an end is one that somebody resumes."""
         self._has_ended = True
         with anyio.move_on_after(max(_LAST_WORDS_S, self.lease_s), shield=True):
-            await self.recorder.save(ended)
+            if ended.is_worth_a_record:
+                await self.recorder.save(ended)
+            else:
+                await self._count_empty_look()
             while True:
                 try:
                     await self.board.end(self.run)
@@ -87,6 +94,12 @@ class Execution:
                     await anyio.sleep(min(1.0, self.lease_s / 10))
                 else:
                     return
+
+    async def _count_empty_look(self) -> None:
+        try:
+            await self.board.count_empty_look(self.run, self.now())
+        except RedisError as error:
+            logger.debug("look_not_counted", job=self.run.job, reason=f"{type(error).__name__}: {error}")
 
     async def _interrupted(self, *, lost: bool) -> None:
         reason = "the lease was lost" if lost else "the daemon was stopped"
@@ -96,7 +109,9 @@ class Execution:
             await self.board.end(self.run, record=as_json(replace(self.run, outcome="interrupted")))
         except RedisError as error:
             logger.warning("run_not_handed_over", run=self.run.id, reason=f"{type(error).__name__}: {error}")
-        await self.recorder.save(self._ended("interrupted", reason, "interrupted"))
+        ended = self._ended("interrupted", reason, "interrupted")
+        if ended.is_worth_a_record:
+            await self.recorder.save(ended)
 
     async def _renew(self, leased: anyio.CancelScope) -> None:
         """Move the deadline on with each renewal; without one the run ends before another daemon can take it up."""
@@ -115,7 +130,7 @@ class Execution:
         saved = self._so_far()
         while True:
             await anyio.sleep(SAVE_EVERY_S)
-            if (so_far := self._so_far()) != saved:
+            if (so_far := self._so_far()) != saved and so_far.is_worth_a_record:
                 await self.recorder.save(so_far)
                 saved = so_far
 

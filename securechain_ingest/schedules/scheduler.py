@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import aiocron
@@ -23,6 +24,7 @@ from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Job, Run, Trigger, new_run_id, utc_now
 from securechain_ingest.schedules.board import Answer, Board, Claim, State
 from securechain_ingest.schedules.execution import Execution
+from securechain_ingest.schedules.looks import Look
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.ticks import Schedule, latest_tick, schedules_of
 from securechain_ingest.settings import ScheduleSettings
@@ -52,6 +54,7 @@ class Scheduler:
         recorder: Recorder,
         *,
         lease_s: float,
+        looks: Mapping[str, Look] = MappingProxyType({}),
         poll_s: float = 1.0,
         now: Callable[[], datetime] = utc_now,
         turned: Callable[[], None] = lambda: None,
@@ -59,6 +62,7 @@ class Scheduler:
         self._turned = turned
         self._jobs = dict(jobs)
         self._settings = settings
+        self._looks = looks
         self._board = board
         self._recorder = recorder
         self._lease_s = lease_s
@@ -88,9 +92,10 @@ class Scheduler:
         """Begin nothing more and interrupt what is under way, for another daemon or the next one to resume."""
         self._runs.cancel()
 
-    def apply(self, settings: ScheduleSettings) -> None:
+    def apply(self, settings: ScheduleSettings, looks: Mapping[str, Look] = MappingProxyType({})) -> None:
         """Take new times; an unchanged schedule keeps its next run, and a run under way is finished in any case."""
         self._settings = settings
+        self._looks = looks
         self._wake.set()
 
     def next_runs(self) -> dict[str, float]:
@@ -124,6 +129,12 @@ class Scheduler:
             if (request := state.requests.get(job)) is not None:
                 run = Run(request.run_id, job, started_at=self._now(), options=request.options)
                 await self._start(group, run, ("request", request.text))
+        for name, look in self._looks.items():
+            due_at = look.due_at(self._now())
+            if look.job in self._jobs and look.job not in self._running and due_at > state.looks.get(name, 0):
+                run = self._new_run(look.job, "schedule")
+                run.options = look.options
+                await self._start(group, run, ("look", f"{name} {due_at}"))
 
     async def _take_over(self, state: State) -> None:
         """The schedules in force are those of the configuration under the overrides of the command line."""
@@ -184,7 +195,7 @@ class Scheduler:
             logger.error("job_given_up", job=left.job, run=left.id, breakdowns=breakdowns)
             await self._close(left)
 
-    def _new_run(self, job: str, trigger: Trigger, *, scheduled_for: datetime | None) -> Run:
+    def _new_run(self, job: str, trigger: Trigger, *, scheduled_for: datetime | None = None) -> Run:
         now = self._now()
         return Run(new_run_id(now), job, trigger, started_at=now, scheduled_for=scheduled_for)
 

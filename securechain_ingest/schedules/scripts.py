@@ -19,12 +19,17 @@ end
 START = Script(
     _ID
     + """
--- A claim is a tick, a request or the id of the run that is resumed; one daemon alone has it.
+-- A claim is a tick, a look ("name tick"), a request or the id of the run that is resumed; one daemon alone has it.
 if how == 'tick' then
     -- The first who comes with a newer tick has claimed it, whether a run can begin or not.
     local last = redis.call('HGET', ticks, job)
     if not last or tonumber(last) >= tonumber(claim) then return {'taken'} end
     redis.call('HSET', ticks, job, claim)
+elseif how == 'look' then
+    local look, time = string.match(claim, '^(.*) (%d+)$')
+    local last = redis.call('HGET', looks, look)
+    if last and tonumber(last) >= tonumber(time) then return {'taken'} end
+    redis.call('HSET', looks, look, time)
 elseif how == 'request' then
     if redis.call('HGET', requests, job) ~= claim then return {'taken'} end
 elseif id_under_way() ~= claim then
@@ -38,7 +43,7 @@ redis.call('SET', lease, run, 'PX', lease_ms)
 redis.call('HSET', under_way, job, record)
 return {'started', left or ''}
 """,
-    keys="ticks requests under_way lease",
+    keys="ticks looks requests under_way lease",
     arguments="job run record lease_ms how claim",
 )
 

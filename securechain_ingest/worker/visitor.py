@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -45,10 +45,18 @@ class Respelled:
     is_last_guess: bool
 
 
+Written = Callable[[Package, KnownPackage | None, datetime], None]
+
+
+def nobody(_package: Package, _known: KnownPackage | None, _now: datetime) -> None:
+    """For a visitor whose writes nobody wants to hear of."""
+
+
 class Visitor:
     """One package on behalf of one request; two at once on the same are the caller's to prevent.
 
-    `pool` works out the ratings of a package with very many advisories.
+    `pool` works out the ratings of a package with very many advisories. `written` hears of each package that is in the
+    graph now, with what the graph had of it before.
     """
 
     def __init__(
@@ -59,12 +67,14 @@ class Visitor:
         *,
         max_versions: int,
         pool: ParserPool | None = None,
+        written: Written = nobody,
     ) -> None:
         self._graph = graph
         self._advisories = advisories
         self._names = names
         self._max_versions = max_versions
         self._pool = pool
+        self._written = written
 
     async def visit(self, registry: Registry, request: Request) -> Served | Respelled | None:
         """Bring the package into the graph, or link it. Raises IngestError.
@@ -175,6 +185,7 @@ class Visitor:
                 listed=request.listed,
             )
         )
+        self._written(package, known, datetime.now(UTC))
         _report_lost(request, result)
         logger.info(
             "package_stored",

@@ -13,6 +13,7 @@ from securechain_ingest.errors import CursorLost, Unavailable
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.comparison import JobContext, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
+from securechain_ingest.jobs.hints import queue_hints
 from securechain_ingest.jobs.updates import queue_changes
 from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.queue.keys import Keys
@@ -64,6 +65,17 @@ class MadeFeed:
             yield ChangesPage(page, str(start + len(page)))
 
 
+@dataclass
+class HintingMadeFeed(MadeFeed):
+    """Has newest packages, too; what was seen of them is their number."""
+
+    newest: list[str] = field(default_factory=list)
+
+    async def hints(self, seen: str) -> Changes | None:
+        names = self.newest[int(seen or 0) :]
+        return Changes(tuple(Change(name, None, False) for name in names), str(len(self.newest))) if names else None
+
+
 class MadeRegistry:
     """Only what a job asks of one."""
 
@@ -100,9 +112,14 @@ class Bench:
         await ingest_unknown(self.context(**queue), run)
         return run
 
-    async def update(self, *, reconcile_s: float = DAY_S, **options: str) -> Run:
+    async def update(self, *, reconcile_s: float | None = DAY_S, **options: str) -> Run:
         run = self.run("pypi_packages_updates", **options)
         await queue_changes(self.context(), self.cursors, run, reconcile_s=reconcile_s)
+        return run
+
+    async def hint(self, *, watched: int = 0) -> Run:
+        run = self.run("pypi_packages_updates")
+        await queue_hints(self.context(), run, watched=watched)
         return run
 
     async def store(self, *names: str, revision: str | None = "1") -> None:

@@ -94,7 +94,7 @@ async def test_the_cursor_stays_if_the_queue_does_not_take_the_changes(
 async def test_each_page_of_changes_moves_the_cursor(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     await followed(bench, "a", "b", "c")
     bench.feed.changed = [Change(name, "2", False) for name in ("a", "b", "c")]
-    read = updates._messages
+    read = updates.messages_of
     pages = 0
 
     async def failing(*arguments: object) -> object:
@@ -104,7 +104,7 @@ async def test_each_page_of_changes_moves_the_cursor(bench: Bench, monkeypatch: 
             raise Unavailable("the second page cannot be read", url="made")
         return await read(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(updates, "_messages", failing)
+    monkeypatch.setattr(updates, "messages_of", failing)
     with pytest.raises(Unavailable):
         await bench.update()
 

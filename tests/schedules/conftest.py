@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from securechain_ingest.runs import Job, Run, utc_now
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board
+from securechain_ingest.schedules.looks import Look
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.settings import JOBS, ScheduleSettings
@@ -49,11 +50,19 @@ class Installation:
         lease_s: float = 30.0,
         now: Callable[[], datetime] = utc_now,
         jobs: Mapping[str, Job] | None = None,
+        looks: Mapping[str, Look] | None = None,
     ) -> AsyncIterator[Scheduler]:
         """A running one, cancelled at the end as a daemon cancels it."""
         recorder = Recorder(self.redis, self.runs, self.board, STREAM)
         scheduler = Scheduler(
-            jobs or {JOB: job}, schedules, self.board, recorder, lease_s=lease_s, poll_s=0.02, now=now
+            jobs or {JOB: job},
+            schedules,
+            self.board,
+            recorder,
+            lease_s=lease_s,
+            looks=looks or {},
+            poll_s=0.02,
+            now=now,
         )
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.run)

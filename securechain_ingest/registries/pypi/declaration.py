@@ -30,6 +30,7 @@ DECLARATION: Final = Declaration(
     ingestion_cron="0 2 * * SUN",
     updates_cron="0 10 * * *",
     reconcile_s=86_400.0,
+    hints_s=300.0,
     title="PyPI",
     example="requests",
     archive_kinds=("wheels", "sdists"),

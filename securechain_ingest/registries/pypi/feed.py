@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from lxml import etree
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost, Malformed
@@ -20,6 +21,7 @@ from securechain_ingest.http.client import HttpClient, Response
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, ChangesPage, Listed, ListingPage, paged
 from securechain_ingest.registries.kit.json_documents import load_object
 from securechain_ingest.registries.kit.lines import Lines
+from securechain_ingest.registries.kit.xml_documents import load_xml
 
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
 _PARSE_TIMEOUT_S: Final = 120.0
@@ -66,8 +68,39 @@ class PyPIFeed:
         # Last the list as a whole: its own serial may belong to a project that is gone.
         yield ChangesPage((), _cursor(serial, response.validator))
 
+    async def hints(self, seen: str) -> Changes | None:
+        """The projects in the registry's feed of its hundred newest releases; see `HintingFeed.hints`."""
+        url = self._http.url("pypi", "rss/updates.xml")
+        validator, known = _read_seen(seen)
+        response = await self._http.get(url, validator=validator)
+        if response.not_modified:
+            return None
+        releases = await self._pool.parse_document(parse_newest, response.body, url)
+        names = dict.fromkeys(name for name, version in releases if (name, version) not in known)
+        if not names:
+            return None
+        told = orjson.dumps([response.validator, releases]).decode()
+        return Changes(tuple(Change(name, None, False) for name in names), told)
+
     async def _list(self, validator: str | None = None) -> Response:
         return await self._http.get(self._url, accept=_SIMPLE_JSON, validator=validator)
+
+
+def parse_newest(body: bytes, url: str) -> list[tuple[str, str]]:
+    """Project and version of each item of the feed of newest releases. Raises Malformed."""
+    root = load_xml(body, url)
+    channel = root.find("channel")
+    if root.tag != "rss" or channel is None:
+        raise Malformed(f"{url} is no RSS feed", url=url)
+    return list(Lines(url).read(channel.iter("item"), _release))
+
+
+def _release(item: etree._Element) -> tuple[str, str]:
+    """What a title such as `requests 2.32.0` says. Raises ValueError."""
+    name, space, version = (item.findtext("title") or "").strip().partition(" ")
+    if not name or not space or " " in version:
+        raise ValueError("its title is not a project and a version")
+    return name, version
 
 
 def parse_serial(body: bytes, url: str) -> int:
@@ -117,6 +150,17 @@ def _project(project: Any) -> tuple[str, int]:
     if type(name) is not str or type(serial) is not int:
         raise ValueError("its name is no text or its serial no number")
     return name, serial
+
+
+def _read_seen(seen: str) -> tuple[str | None, frozenset[tuple[str, str]]]:
+    """ETag and releases of what was seen; nothing for what is none of ours."""
+    try:
+        match orjson.loads(seen or "null"):
+            case [str(validator) | (None as validator), list(releases)]:
+                return validator, frozenset((str(name), str(version)) for name, version in releases)
+    except ValueError:
+        pass
+    return None, frozenset()
 
 
 def _cursor(serial: int, validator: str | None) -> str:

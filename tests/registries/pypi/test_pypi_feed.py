@@ -183,3 +183,26 @@ def test_all_projects_are_listed_and_those_above_a_serial_have_changed(serials: 
     assert serial == last == parse_serial(body, "")
     assert dict(changes) == {name: serial for name, serial in serials.items() if serial > since}
     assert [number for _, number in changes] == sorted(number for _, number in changes)
+
+
+async def test_the_newest_releases_are_hinted_at_once_and_then_cost_a_request_without_a_body(site: FeedSite) -> None:
+    feed = site.feed
+    assert isinstance(feed, PyPIFeed)
+    first = await feed.hints("")
+    assert first is not None
+    assert {change.name for change in first.changes} == {"six", "Zope.Interface"}
+    site.server.requests.clear()
+    assert await feed.hints(first.cursor) is None
+    assert [(request.target, request.status) for request in site.server.requests] == [("/rss/updates.xml", 304)]
+
+    site.serve(history(*PUBLISHED, "attrs"))
+    second = await feed.hints(first.cursor)
+    assert second is not None
+    assert [change.name for change in second.changes] == ["attrs"]
+
+
+async def test_hints_that_another_release_has_seen_are_given_again(site: FeedSite) -> None:
+    assert isinstance(site.feed, PyPIFeed)
+    hints = await site.feed.hints('{"seen": 1}')
+    assert hints is not None
+    assert len(hints.changes) == 2

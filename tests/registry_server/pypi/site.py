@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 from urllib.parse import unquote
 
-from tests.registry_server.history import History
+from tests.registry_server.history import History, What
 from tests.registry_server.pypi.archives import Built, Wheel, build_sdist, build_wheel
 from tests.registry_server.pypi.documents import core_metadata, project_json, simple_json, version_json
 from tests.registry_server.pypi.projects import Project, Release, normal_name
@@ -75,6 +75,16 @@ def _project_list(history: History) -> Resource:
     )
 
 
+def _newest_releases(history: History) -> Resource:
+    """The RSS feed of the hundred newest releases, the newest first."""
+    published = [event for event in history.events if event.what is What.PUBLISHED and event.version][-100:]
+    items = "".join(
+        f"<item><title>{escape(f'{event.name} {event.version}')}</title></item>" for event in reversed(published)
+    )
+    body = f'<?xml version="1.0" encoding="UTF-8"?><rss version="2.0"><channel>{items}</channel></rss>'
+    return document(body.encode(), "application/rss+xml")
+
+
 def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource], history: History) -> Site:
     """Answers other spellings of a name with a redirect to the normal one, as PyPI does."""
 
@@ -86,6 +96,8 @@ def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource], hi
         path = unquote(request.path)
         if path == "/simple/":
             return project_list()
+        if path == "/rss/updates.xml":
+            return _newest_releases(history)
         chosen = pages if path in pages and SIMPLE_JSON not in request.accept else index
         resource = chosen.get(path)
         if resource is not None:
