@@ -115,7 +115,7 @@ class Feed(Protocol):
 class HintingFeed(Protocol):
     """A feed that is costly to follow, beside which the registry names what is newest."""
 
-    async def hints(self, seen: str) -> Changes | None:
+    async def hints(self, seen: str) -> ChangesPage | None:
         """What is newest and not among what was `seen` ("": nothing was); None if nothing is.
 
         It may lack changes. Its cursor is what to give as `seen` the next time, and none for `changes`.

@@ -71,9 +71,9 @@ class HintingMadeFeed(MadeFeed):
 
     newest: list[str] = field(default_factory=list)
 
-    async def hints(self, seen: str) -> Changes | None:
+    async def hints(self, seen: str) -> ChangesPage | None:
         names = self.newest[int(seen or 0) :]
-        return Changes(tuple(Change(name, None, False) for name in names), str(len(self.newest))) if names else None
+        return ChangesPage(tuple(Change(name, None, False) for name in names), str(len(self.newest))) if names else None
 
 
 class MadeRegistry:

@@ -68,7 +68,7 @@ class PyPIFeed:
         # Last the list as a whole: its own serial may belong to a project that is gone.
         yield ChangesPage((), _cursor(serial, response.validator))
 
-    async def hints(self, seen: str) -> Changes | None:
+    async def hints(self, seen: str) -> ChangesPage | None:
         """The projects in the registry's feed of its hundred newest releases; see `HintingFeed.hints`."""
         url = self._http.url("pypi", "rss/updates.xml")
         validator, known = _read_seen(seen)
@@ -80,7 +80,7 @@ class PyPIFeed:
         if not names:
             return None
         told = orjson.dumps([response.validator, releases]).decode()
-        return Changes(tuple(Change(name, None, False) for name in names), told)
+        return ChangesPage(tuple(Change(name, None, False) for name in names), told)
 
     async def _list(self, validator: str | None = None) -> Response:
         return await self._http.get(self._url, accept=_SIMPLE_JSON, validator=validator)
