@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,16 @@ _DEFAULTS = {"SECURECHAIN_DAEMON__LOG_FORMAT": "json", "SECURECHAIN_WEB__PORT": 
 class DaemonProcess:
     """One run of the daemon. Its events are read by a thread, so the pipe never fills."""
 
-    def __init__(self, environment: Mapping[str, str], arguments: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        arguments: tuple[str, ...] = (),
+        command: Sequence[str | Path] = (SCRIPT,),
+        cwd: Path | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
-            [SCRIPT, "run", *arguments],
+            [*command, "run", *arguments],
+            cwd=cwd,
             env=without_settings() | _DEFAULTS | dict(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,9 +102,15 @@ class DaemonProcess:
 
 
 @contextmanager
-def daemon(environment: Mapping[str, str], *arguments: str, ready: bool = True) -> Iterator[DaemonProcess]:
-    """A daemon that is certainly gone at the end."""
-    process = DaemonProcess(environment, arguments)
+def daemon(
+    environment: Mapping[str, str],
+    *arguments: str,
+    ready: bool = True,
+    command: Sequence[str | Path] = (SCRIPT,),
+    cwd: Path | None = None,
+) -> Iterator[DaemonProcess]:
+    """A daemon that is certainly gone at the end; `command` is the product's own unless another one is given."""
+    process = DaemonProcess(environment, arguments, command, cwd)
     try:
         if ready:
             process.wait_for("daemon_ready")

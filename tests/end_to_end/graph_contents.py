@@ -8,10 +8,11 @@ from typing import Any
 
 from neo4j import Driver, GraphDatabase
 
+from securechain_ingest.registries import ECOSYSTEMS
 from tests.registry_server import ExpectedPackage
 from tests.stores import GraphTarget
 
-LABELS = ("PyPIPackage", "NPMPackage", "MavenPackage", "CargoPackage", "RubyGemsPackage", "NuGetPackage")
+LABELS = tuple(ecosystem.label for ecosystem in ECOSYSTEMS)
 
 
 @dataclass(frozen=True, slots=True)

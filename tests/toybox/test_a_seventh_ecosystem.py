@@ -1,0 +1,216 @@
+"""An ecosystem is one folder, this one, and one line of registration.
+
+The product's package is copied, and the line is added to the copy. Whatever is run here is run from there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.end_to_end.conftest import Send, environment, queue, reader, send
+from tests.end_to_end.daemon_process import daemon, without_settings
+from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.one_graph_server import graph_target
+from tests.registry_server import World, serve
+from tests.toybox.declaration import DECLARATION
+from tests.toybox.names import TOYBOX
+from tests.toybox.site import Site, served
+from tests.waiting import block_until
+
+__all__ = ["environment", "graph_target", "queue", "reader", "send"]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).resolve().parent
+LINE = '    "tests.toybox",\n'
+COMMAND = (sys.executable, "-m", "securechain_ingest")
+
+CONFIGURATION = """
+[endpoints]
+toybox_index = "{base}/index"
+toybox_files = "{base}/files"
+
+[rates]
+toybox_index = "unlimited"
+toybox_files = 200.0
+
+[connections]
+toybox_files = 1
+
+[workers]
+toybox = 3
+
+[schedules]
+toybox_packages_updates = "0 0 1 1 *"
+
+[reconcile]
+toybox = 3600.0
+"""
+
+
+class Copy:
+    """The product with the ecosystem registered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(CHECKOUT / "securechain_ingest", folder / "securechain_ingest")
+        registration = folder / "securechain_ingest" / "registries" / "__init__.py"
+        before, end, after = registration.read_text().partition('\n)\n"""The packages that have a module')
+        registration.write_text(f"{before}\n{LINE.rstrip()}{end}{after}")
+
+    def variables(self) -> dict[str, str]:
+        return {"PYTHONPATH": f"{self.folder}:{CHECKOUT}"}
+
+    def run(self, *arguments: str, variables: dict[str, str] | None = None) -> str:
+        """What a command prints on both streams; it must succeed."""
+        code, output = self.try_to_run(*arguments, variables=variables)
+        assert code == 0, output
+        return output
+
+    def try_to_run(self, *arguments: str, variables: dict[str, str] | None = None) -> tuple[int, str]:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=without_settings() | self.variables() | {"COLUMNS": "200"} | (variables or {}),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=100,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return Copy(tmp_path_factory.mktemp("product"))
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with served(Site()) as site:
+        yield site
+
+
+def test_it_is_registered_by_one_line(product: Copy) -> None:
+    ours = (CHECKOUT / "securechain_ingest" / "registries" / "__init__.py").read_text().splitlines(keepends=True)
+    theirs = (product.folder / "securechain_ingest" / "registries" / "__init__.py").read_text()
+    theirs_lines = theirs.splitlines(keepends=True)
+    theirs_lines.remove(LINE)
+    assert theirs_lines == ours
+
+
+def test_no_other_file_names_it() -> None:
+    named = [
+        path
+        for pattern in ("*.py", "*.toml", "*.md", "*.yaml", "*.lock", "*.service", "Makefile", "Dockerfile")
+        for path in CHECKOUT.rglob(pattern)
+        if not any(part.startswith(".") for part in path.relative_to(CHECKOUT).parts)
+        and FOLDER not in path.parents
+        and TOYBOX.name in path.read_text(encoding="utf-8", errors="replace").lower()
+    ]
+    assert named == []
+
+
+def test_every_table_has_its_keys_with_the_defaults_that_it_declares(product: Copy) -> None:
+    tables = tomllib.loads(product.run("check-config", "--defaults"))
+    for endpoint in DECLARATION.endpoints:
+        assert tables["endpoints"][endpoint.key] == endpoint.url
+        assert tables["rates"][endpoint.key] == endpoint.rate
+        assert tables["connections"][endpoint.key] == endpoint.connections
+    assert tables["workers"]["toybox"] == DECLARATION.workers
+    assert tables["reconcile"]["toybox"] == DECLARATION.reconcile_s
+    assert tables["schedules"]["toybox_package_ingestion"] == DECLARATION.ingestion_cron
+    assert tables["schedules"]["toybox_packages_updates"] == DECLARATION.updates_cron
+    assert "toybox_package_ingestion" in tables["schedules"]["disabled"]
+
+
+def test_a_key_of_its_own_is_checked_like_any_other(product: Copy) -> None:
+    code, line = product.try_to_run("check-config", variables={"SECURECHAIN_RATES__TOYBOX_INDEX": "0"})
+    assert code == 2
+    assert "SECURECHAIN_RATES__TOYBOX_INDEX = '0' is not allowed" in line
+
+
+def test_the_command_line_knows_its_words(product: Copy) -> None:
+    assert "toybox" in product.run("backfill", "import-names", "--help")
+    assert "toys" in product.run("import-names", "--help")
+
+
+def test_the_import_names_of_an_archive_are_printed(product: Copy, tmp_path: Path) -> None:
+    site = Site()
+    site.upload("ball", "1.0.0", ("ball", "ball.red"))
+    file = tmp_path / "ball-1.0.0.zip"
+    file.write_bytes(site.files["/files/ball-1.0.0.zip"])
+    assert json.loads(product.run("import-names", "toys", str(file), "--json"))["names"] == ["ball", "ball.red"]
+
+
+def test_it_is_asked_for_ingested_updated_and_backfilled(
+    product: Copy,
+    site: Site,
+    environment: dict[str, str],
+    send: Send,
+    queue: redis.Redis,
+    reader: GraphReader,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIGURATION.format(base=site.base))
+    schedules = "SECURECHAIN_SCHEDULES__DISABLED"
+    off = {schedules: f"{environment[schedules]},toybox_package_ingestion,toybox_packages_updates"}
+    retired = {"SECURECHAIN_RATES__RUBYGEMS_FILES": "0"}
+
+    def has(version: str) -> bool:
+        found = reader.rows("MATCH (:ToyboxPackage)-[:HAVE]->(v:Version) RETURN v.purl AS purl")
+        return version in {row["purl"] for row in found}
+
+    def names(package: str) -> list[str]:
+        [row] = reader.rows("MATCH (p:ToyboxPackage {name: $name}) RETURN p.import_names AS names", name=package)
+        found: list[str] = row["names"]
+        return found
+
+    site.publish("wood", "1.0.0", ("wood",))
+    site.publish("ball", "1.0.0", requires={"wood": ">=1.0.0"})
+    with serve(World()) as others:
+        variables = environment | others.environment() | off | retired | product.variables()
+        variables |= {"SECURECHAIN_CONFIG": str(file)}
+        with daemon(variables, command=COMMAND, cwd=product.folder) as process:
+            assert "toybox" in process.events("daemon_ready")[0]["ecosystems"]
+            [warning] = process.events("setting_ignored")
+            assert "SECURECHAIN_RATES__RUBYGEMS_API took its place" in warning["reason"]
+
+            # By message and by command.
+            send("ToyboxPackage", "Wood")
+            block_until(partial(has, "pkg:toybox/wood@1.0.0"), "what the message asked for")
+            assert names("wood") == ["wood"]
+            assert "toybox:ball  stored" in product.run("submit", "--wait", "toys:ball", variables=variables)
+            edge = "MATCH (:Version {purl: 'pkg:toybox/ball@1.0.0'})-[r:REQUIRE]->(p) RETURN p.purl AS purl"
+            assert reader.rows(edge) == [{"purl": "pkg:toybox/wood"}]
+
+            # The whole registry.
+            site.publish("kite", "1.0.0", ("kite",))
+            product.run("schedules", "run", "toybox_package_ingestion", variables=variables)
+            block_until(partial(has, "pkg:toybox/kite@1.0.0"), "what only the registry's list names")
+
+            # Updates: the first compares the whole list, the next follows the changes.
+            for toy in ("wood", "kite"):
+                site.publish(toy, "1.1.0", (toy,))
+                product.run("schedules", "run", "toybox_packages_updates", variables=variables)
+                block_until(partial(has, f"pkg:toybox/{toy}@1.1.0"), f"the update of {toy}")
+
+            # The archive that was missing.
+            assert names("ball") == ["ball"]
+            site.upload("ball", "1.0.0", ("ball", "ball.red"))
+            summary = product.run("backfill", "import-names", "toybox", "--json", variables=variables)
+            assert names("ball") == ["ball", "ball.red"], summary
+
+            assert process.stop() == 0
+    assert queue.xlen("package-extraction-dlq") == 0
