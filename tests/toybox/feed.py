@@ -8,7 +8,7 @@ from pathlib import Path
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import CursorLost
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.registries.feed import Change, Changes, Listed, ListingPage, paged
+from securechain_ingest.registries.feed import Change, ChangesPage, Listed, ListingPage, paged
 from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.kit.json_documents import as_table, load_object
 
@@ -31,7 +31,7 @@ class ToyboxFeed:
         for page in paged(Listed(name, str(serial)) for name, serial in (await self._serials()).items()):
             yield page
 
-    async def changes(self, cursor: str) -> AsyncIterator[Changes]:
+    async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
         """What has a higher serial number than the cursor, in one page; see `Feed.changes`."""
         serials = await self._serials()
         newest = max((0, *serials.values()))
@@ -39,7 +39,7 @@ class ToyboxFeed:
             raise CursorLost(f"{self._url} has come to {newest}, which is before the cursor {cursor}", url=self._url)
         news = sorted((serial, name) for name, serial in serials.items() if serial > int(cursor))
         if news:
-            yield Changes(tuple(Change(name, str(serial), removed=False) for serial, name in news), str(newest))
+            yield ChangesPage(tuple(Change(name, str(serial), removed=False) for serial, name in news), str(newest))
 
     async def _serials(self) -> dict[str, int]:
         document = await read_document(self._http, self._pool, self._url, load_object)
