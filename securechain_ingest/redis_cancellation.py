@@ -1,26 +1,24 @@
-"""A cancelled command ends, wherever it stands."""
+"""A cancelled command ends, wherever it stands: what Python 3.11 needs for that. To be deleted with Python 3.11."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable
 
-from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
-def obey_cancellation(client: Redis) -> None:
-    """To be called before the first command; once Python 3.12 is the oldest that is supported, to be deleted.
+def cancellable(base: type[AbstractConnection]) -> type[AbstractConnection]:
+    """The class of connections to give the driver in place of `base`.
 
-    The driver bounds the sending of a command by `asyncio.wait_for`, which until 3.12 loses a cancellation that meets
-    the end of what it waits for: a Ctrl-C at that moment would go unheard.
+    The driver bounds the sending of a command by `asyncio.wait_for`, which until Python 3.12 loses a cancellation that
+    meets the end of what it waits for: a Ctrl-C at that moment would go unheard.
     """
-    pool = client.connection_pool
-    pool.connection_class = _obedient(pool.connection_class)
+    if sys.version_info >= (3, 12):
+        return base
 
-
-def _obedient(base: type[AbstractConnection]) -> type[AbstractConnection]:
     class Connection(base):  # type: ignore[misc, valid-type]  # a base known at run time
         socket_timeout: float | None
 

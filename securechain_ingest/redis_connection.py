@@ -16,9 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 import redis
 from redis import asyncio as aioredis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
-from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError
@@ -27,7 +28,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from securechain_ingest.errors import ConfigError
-from securechain_ingest.redis_cancellation import obey_cancellation
+from securechain_ingest.redis_cancellation import cancellable
 from securechain_ingest.redis_errors import explained
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
@@ -48,16 +49,16 @@ def connect(url: str, timeout_s: float) -> aioredis.Redis:
     }
     try:
         if url.startswith(_SENTINEL_SCHEMES):
-            client = _behind_sentinel(url, options)
-        else:
-            client = aioredis.Redis.from_url(url, **options)
+            return _behind_sentinel(url, options)
+        # The driver's parser of addresses puts a class into some of its answers, and no argument replaces that one.
+        options |= parse_url(url)
+        kind = cancellable(options.pop("connection_class", aioredis.Connection))
+        return aioredis.Redis.from_pool(aioredis.ConnectionPool(kind, **options))
     except ValueError as error:
         raise ConfigError(
             "[redis] url (or REDIS_URL) is not a Redis address such as redis://host:6379/0 or"
             " redis+sentinel://host:26379,host:26379/mymaster/0"
         ) from error
-    obey_cancellation(client)
-    return client
 
 
 def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
@@ -72,7 +73,9 @@ def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
     timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
     make: Any = AsyncSentinel  # untyped
     sentinel = make([_host(host) for host in hosts.split(",")], sentinel_kwargs=timeouts)
-    more: dict[str, Any] = {"ssl": True} if parts.scheme == "rediss+sentinel" else {}
+    is_tls = parts.scheme == "rediss+sentinel"
+    kind = cancellable(SentinelManagedSSLConnection if is_tls else SentinelManagedConnection)
+    more: dict[str, Any] = {"connection_class": kind}
     if password:
         more["password"] = unquote(password)
     if user:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from bson.errors import BSONError
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo import UpdateOne
 from pymongo.collation import Collation, CollationStrength
 from pymongo.errors import OperationFailure, PyMongoError
 
+from securechain_ingest import mongodb
 from securechain_ingest.advisories.names import lookup_key, packages
 from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, WORD, change
 from securechain_ingest.errors import ConfigError
@@ -73,26 +73,21 @@ _ANY_CASE = Collation("en", strength=CollationStrength.SECONDARY)
 class AdvisoryStore:
     """Advisory documents by package. Every error is a StoreError."""
 
-    def __init__(self, collection: AsyncIOMotorCollection[dict[str, Any]]) -> None:
+    def __init__(self, collection: mongodb.Collection) -> None:
         self._collection = collection
 
     @classmethod
     @asynccontextmanager
     async def connect(cls, uri: str, settings: VulnerabilitySettings) -> AsyncIterator[AdvisoryStore]:
         """A store over one pool of connections, contacted by the first query. Raises ConfigError for no address."""
-        milliseconds = int(settings.timeout_s * 1000)
-        try:
-            client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-                uri, serverSelectionTimeoutMS=milliseconds, socketTimeoutMS=milliseconds, connectTimeoutMS=milliseconds
-            )
-        except (PyMongoError, ValueError) as error:
-            raise ConfigError("[vulnerabilities] uri (or VULN_DB_URI) is not a MongoDB address") from error
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                client = await stack.enter_async_context(mongodb.connected(uri, settings.timeout_s))
+            except (PyMongoError, ValueError) as error:
+                raise ConfigError("[vulnerabilities] uri (or VULN_DB_URI) is not a MongoDB address") from error
             yield cls(client[settings.database][settings.collection])
-        finally:
-            client.close()
 
-    def sibling(self, name: str) -> AsyncIOMotorCollection[dict[str, Any]]:
+    def sibling(self, name: str) -> mongodb.Collection:
         """Another collection of the same database, over the same connections."""
         return self._collection.database[name]
 

@@ -10,19 +10,18 @@ import json
 import secrets
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorClient
 from neo4j import AsyncGraphDatabase, NotificationMinimumSeverity
 from neo4j.exceptions import DriverError, Neo4jError
 from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from securechain_ingest import mongodb
 from securechain_ingest.embedded.addresses import write_private
 from securechain_ingest.embedded.process import ServerPlan, ServerProcess
 from securechain_ingest.errors import ConfigError
@@ -31,6 +30,8 @@ from securechain_ingest.settings import EmbeddedSettings
 GRAPH_DATABASE = "securechain"
 GRAPH_USER = "root"
 _ADVISORY_USER = "securechain"
+_PROBE_TIMEOUT_S = 1.0
+_ANSWER_TIMEOUT_S = 30.0
 _ADVISORY_PROGRAM = Path(__file__).with_name("advisory_database.py")
 _ADVISORY_CACHE = "256M"
 _SECRETS = ("redis", "graph", "advisories", "advisories_known")
@@ -165,7 +166,7 @@ async def _make_advisory_user(plan: ServerPlan, uri: str, known: Secrets, option
     server = ServerProcess(plan)
     await server.start(options.start_timeout_s)
     try:
-        with _mongo_client(uri) as client:
+        async with mongodb.connected(uri, _ANSWER_TIMEOUT_S) as client:
             roles = [{"role": "root", "db": "admin"}]
             await client.admin.command("dropAllUsersFromDatabase")
             await client.admin.command("createUser", _ADVISORY_USER, pwd=known.advisories, roles=roles)
@@ -179,18 +180,9 @@ def _mongo_uri(port: int, login: str) -> str:
     return f"mongodb://{login}127.0.0.1:{port}/?directConnection=true" + ("&authSource=admin" if login else "")
 
 
-@contextmanager
-def _mongo_client(uri: str) -> Iterator[AsyncIOMotorClient[dict[str, Any]]]:
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(uri, serverSelectionTimeoutMS=1000)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
 def _mongo_probe(port: int, login: str) -> Callable[[], Awaitable[bool]]:
     async def probe() -> bool:
-        with _mongo_client(_mongo_uri(port, login)) as client:
+        async with mongodb.connected(_mongo_uri(port, login), _PROBE_TIMEOUT_S) as client:
             try:
                 await client.admin.command("listDatabases" if login else "ping")
             except PyMongoError:

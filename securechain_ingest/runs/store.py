@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 from bson.codec_options import CodecOptions
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import DuplicateKeyError
 
+from securechain_ingest.mongodb import Collection
 from securechain_ingest.mongodb_errors import store_errors
 from securechain_ingest.runs import Run, first_line, from_plain, plain
 
@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 class RunStore:
     """The collection of records. Every method raises StoreError if MongoDB does not do what is asked of it."""
 
-    def __init__(self, collection: AsyncIOMotorCollection[dict[str, Any]]) -> None:
+    def __init__(self, collection: Collection) -> None:
         self._collection = collection.with_options(codec_options=CodecOptions(tz_aware=True))
 
     async def ensure_indexes(self) -> None:

@@ -6,21 +6,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.mongodb import Collection, connected
 from securechain_ingest.settings import VulnerabilitySettings
 from tests.stores import AdvisoryTarget
-
-Collection = AsyncIOMotorCollection[dict[str, Any]]
 
 
 @pytest.fixture
 async def collection(advisory_target: AdvisoryTarget) -> AsyncIterator[Collection]:
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(advisory_target.uri)
-    yield client[advisory_target.database]["vulnerabilities"]
-    client.close()
+    async with connected(advisory_target.uri) as client:
+        yield client[advisory_target.database]["vulnerabilities"]
 
 
 @pytest.fixture

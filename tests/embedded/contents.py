@@ -7,11 +7,9 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 import psutil
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from neo4j import AsyncDriver, AsyncGraphDatabase, NotificationMinimumSeverity
 from neo4j.exceptions import DriverError, Neo4jError
 from pymongo.errors import PyMongoError
@@ -19,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.embedded import StoreAddresses
+from securechain_ingest.mongodb import Collection, connected
 from tests.waiting import until
 
 
@@ -38,7 +37,7 @@ class Drivers:
     redis: Redis
     graph: AsyncDriver
     graph_database: str | None
-    facts: AsyncIOMotorCollection[dict[str, Any]]
+    facts: Collection
 
     async def write(self, fact: str) -> None:
         """Write one fact to each store; returns when all have acknowledged it."""
@@ -67,15 +66,13 @@ async def drivers(addresses: StoreAddresses) -> AsyncIterator[Drivers]:
     assert addresses.graph_uri
     login = (addresses.graph_user or "", addresses.graph_password or "")
     off = NotificationMinimumSeverity.OFF
-    mongo: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(addresses.vulnerability_uri)
-    try:
-        async with (
-            Redis.from_url(addresses.redis_url) as redis,
-            AsyncGraphDatabase.driver(addresses.graph_uri, auth=login, notifications_min_severity=off) as graph,
-        ):
-            yield Drivers(redis, graph, addresses.graph_database, mongo.facts.facts)
-    finally:
-        mongo.close()
+    assert addresses.vulnerability_uri
+    async with (
+        connected(addresses.vulnerability_uri) as mongo,
+        Redis.from_url(addresses.redis_url) as redis,
+        AsyncGraphDatabase.driver(addresses.graph_uri, auth=login, notifications_min_severity=off) as graph,
+    ):
+        yield Drivers(redis, graph, addresses.graph_database, mongo.facts.facts)
 
 
 async def write(addresses: StoreAddresses, fact: str) -> None:

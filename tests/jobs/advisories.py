@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from redis.asyncio import Redis
 
 from securechain_ingest.advisories.osv import OsvBucket
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
+from securechain_ingest.mongodb import Collection, connected
 from securechain_ingest.runs import Run
 from securechain_ingest.settings import GraphSettings, VulnerabilitySettings
 from tests.graph.builders import NPM, PYPI, npm, pypi
@@ -29,7 +29,6 @@ MEDIUM = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:L/A:N"
 """5.3."""
 FLASK = osv.Advisory("GHSA-1", (("PyPI", "flask"),), fixed="2.0", vector=HIGH)
 STREAM = "test"
-Collection = AsyncIOMotorCollection[dict[str, Any]]
 
 
 class MadeRegistry:
@@ -89,8 +88,8 @@ async def open_bench(
     server.faults.clear()
     server.replace(World())
     settings = VulnerabilitySettings(database=advisory_target.database)
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(advisory_target.uri)
     async with (
+        connected(advisory_target.uri) as client,
         Redis.from_url(redis_url) as redis,
         Graph.connect(
             graph_target.uri,
@@ -107,4 +106,3 @@ async def open_bench(
         bucket = OsvBucket(http, pool, folder)
         sync = AdvisorySync(bucket, store, graph, redis, STREAM, registries, DAY_S, pool)
         yield Bench(sync, server, client[advisory_target.database]["vulnerabilities"])
-    client.close()

@@ -10,9 +10,9 @@ from typing import Any
 
 import anyio
 import pytest_asyncio
-from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
+from securechain_ingest.mongodb import connected
 from securechain_ingest.runs import Job, Run, utc_now
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board
@@ -83,9 +83,7 @@ async def ended(installation: Installation, count: int = 1) -> list[Run]:
 
 @pytest_asyncio.fixture
 async def installation(redis_url: str, advisory_target: AdvisoryTarget) -> AsyncIterator[Installation]:
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(advisory_target.uri)
-    async with Redis.from_url(redis_url, socket_timeout=10) as redis:
+    async with connected(advisory_target.uri) as client, Redis.from_url(redis_url, socket_timeout=10) as redis:
         runs = RunStore(client[advisory_target.database]["ingest_runs"])
         await runs.ensure_indexes()
         yield Installation(redis, Board(redis, STREAM), runs)
-    client.close()

@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import StoreAway
+from securechain_ingest.mongodb import connected
 from securechain_ingest.runs import Run, new_run_id
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board, RunRequest
@@ -42,12 +41,8 @@ async def with_records_to_cut(
     installation: Installation, target: AdvisoryTarget
 ) -> AsyncIterator[tuple[Installation, Proxy]]:
     """The same installation as a daemon sees it whose connection to MongoDB can be cut."""
-    async with Proxy(target.uri).listening() as proxy:
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-            proxy.url, serverSelectionTimeoutMS=500, socketTimeoutMS=500, connectTimeoutMS=500
-        )
+    async with Proxy(target.uri).listening() as proxy, connected(proxy.url, 0.5) as client:
         yield replace(installation, runs=RunStore(client[target.database]["ingest_runs"])), proxy
-        client.close()
 
 
 def begun_now() -> Run:
