@@ -1,10 +1,16 @@
-# The whole project's commands. PYTHON picks the interpreter that .venv is made from (3.11 or newer).
+# The whole project's commands; `make help` lists them. PYTHON picks the interpreter that .venv is made from (3.11 or newer).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test soak chaos fuzz mutants bench lint lock
+.PHONY: help setup run check test soak chaos fuzz mutants bench lint lock
 
+# A line `## name: what it does` stands above every target.
+## help: prints the targets
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+## setup: installs everything into .venv, from the lock
 setup: $(VENV)/.complete
 
 $(VENV)/.complete: requirements-dev.lock pyproject.toml
@@ -13,40 +19,52 @@ $(VENV)/.complete: requirements-dev.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+## run: starts the daemon, with stores of its own where none are configured
 run: setup
 	$(BIN)/securechain-ingest run
 
+## lint: style and types
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
-	$(BIN)/pytest
+## check: style, types and the tests that start no server, for the minutes between two edits
+check: lint
+	$(BIN)/pytest -q -m "not server and not slow" $(PARALLEL)
 
-# Kills daemons at random, 100 times or ROUNDS; SEED repeats a run.
+# Two processes of tests, each with servers of its own; the tests of a file stay together. WORKERS=0: one process.
+WORKERS ?= 2
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile
+## test: style, types and all tests, against real servers
+test: lint
+	$(BIN)/pytest $(PARALLEL)
+
 ROUNDS ?= 100
 SEED ?= $(shell date +%s)
+## soak: kills daemons at random, ROUNDS times; SEED repeats a run
 soak: setup
 	$(BIN)/pytest -m soak --soak-rounds $(ROUNDS) --soak-seed $(SEED)
 
-# Kills daemons, parsers and stores and cuts connections at random while MESSAGES messages are served; SEED repeats it.
 MESSAGES ?= 3000
+## chaos: lets everything fail at random while MESSAGES messages are served; SEED repeats a run
 chaos: setup
 	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-kills 0 --chaos-seed $(SEED)
 
-# Looks for what no reader of foreign bytes bears, for so many seconds a reader; SEED repeats a search.
 FUZZ_SECONDS ?= 60
+## fuzz: looks for bytes that a reader does not bear, FUZZ_SECONDS a reader; SEED repeats a search
 fuzz: setup
 	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz --timeout 0
 
 # Changes COUNT lines of the queue's rooms, one at a time, and tells which changes no test notices; about half a minute
 # each. SEED draws the same ones again, and goes on where a run of the same tree was interrupted.
 COUNT ?= 200
+## mutants: changes COUNT lines of the queue, one at a time, and tells which changes no test notices
 mutants: setup
 	$(BIN)/python -m tests.mutants --seed $(SEED) --count $(COUNT)
 
 # Prints the figures; takes some minutes, wants a machine that does nothing else, and Java and Maven for a real Neo4j.
+## bench: prints the figures of benchmarks/README.md
 bench: setup
 	$(BIN)/python -m benchmarks.packages
 	$(BIN)/python -m benchmarks.import_names
@@ -60,6 +78,7 @@ bench: setup
 
 # Writes both lock files anew: hashes, no index addresses.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+## lock: writes both lock files anew
 lock: setup
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) --all-extras pyproject.toml --output-file requirements-dev.lock
