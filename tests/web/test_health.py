@@ -63,7 +63,7 @@ async def test_the_figures_are_in_the_form_that_scrapers_read_and_have_the_names
     letters = {sample.labels["kind"]: sample.value for sample in families["securechain_dead_letters"].samples}
     assert letters == {"not_found": 1}
     assert {"securechain_lane_oldest_seconds", "securechain_requests", "securechain_messages"} <= set(families)
-    assert all(name.startswith("securechain_") for name in families)
+    assert all(name.startswith("securechain_") and not name.endswith("_created") for name in families)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0"])
