@@ -24,7 +24,7 @@ def command(
 
     It is read from the graph, never from a registry. Exit code 1 if the graph lacks the package or the version.
     """
-    from securechain_ingest.reports.naming import named_version
+    from securechain_ingest.registries.naming import named_version
 
     settings = load_settings(config, state_dir)
     ref, version = named_version(package)

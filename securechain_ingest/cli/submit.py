@@ -13,9 +13,9 @@ import typer
 from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
-from securechain_ingest.errors import PoisonMessage
 
 if TYPE_CHECKING:
+    from securechain_ingest.model import PackageRef
     from securechain_ingest.queue.messages import Message
 
 MANY = 1000
@@ -25,8 +25,17 @@ MANY = 1000
 def command(
     packages: Annotated[list[str] | None, typer.Argument(help=words.PACKAGES)] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="One JSON message a line; - for standard input.")
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help="A line each: names, purls, requirements for pip, or JSON messages; - for standard input.",
+        ),
     ] = None,
+    sbom: Annotated[
+        Path | None, typer.Option("--sbom", metavar="FILE", help="A bill of materials: CycloneDX or SPDX, as JSON.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be queued, and queue nothing.")] = False,
     refresh: Annotated[bool, typer.Option(help="Read the packages again even if they are known.")] = False,
     constraints: Annotated[str | None, typer.Option(help="For the edge from the parent.")] = None,
     parent_id: Annotated[str | None, typer.Option(help="elementId of a RequirementFile or Version.")] = None,
@@ -40,11 +49,14 @@ def command(
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Ask the daemon for packages. Nothing is queued if one of the messages is malformed."""
-    from securechain_ingest.queue.messages import Message, parse_data
+    """Ask the daemon for packages. Nothing is queued if one of the lines or messages is malformed."""
+    from securechain_ingest.inputs.lists import read_list
+    from securechain_ingest.queue.messages import Message
     from securechain_ingest.registries import named_package
 
     settings = load_settings(config, state_dir)
+    listed = read_list(_lines(file), str(file))
+    refs = {ref.purl: ref for ref in (*map(named_package, packages or ()), *listed.packages, *_materials(sbom))}
     messages = [
         Message(
             node_type=ref.ecosystem.label,
@@ -54,21 +66,43 @@ def command(
             refresh=refresh,
             depth=depth,
         )
-        for ref in map(named_package, packages or ())
+        for ref in refs.values()
     ]
-    unknown: set[str] = set()
-    for number, line in enumerate(_lines(file), start=1):
-        if line.strip():
-            try:
-                messages.append(parse_data(line, unknown=unknown.update))
-            except PoisonMessage as error:
-                raise PoisonMessage(f"{file} line {number}: {error}", kind=error.kind) from error
-    if unknown:
-        typer.echo(f"keys that nobody reads are left out: {', '.join(sorted(unknown))}"[:500], err=True)
+    messages += listed.messages
+    for title, left_out in (
+        ("keys that nobody reads are left out", listed.unknown_keys),
+        ("lines that are options of pip are left out", listed.passed_over),
+    ):
+        if left_out:
+            typer.echo(f"{title}: {', '.join(left_out)}"[:500], err=True)
     if not messages:
-        raise typer.BadParameter("name a package, or give --file FILE", param_hint="PACKAGES")
+        raise typer.BadParameter("name a package, or give --file FILE or --sbom FILE", param_hint="PACKAGES")
+    if dry_run:
+        for message in messages:
+            typer.echo(f"{message.node_type}  {message.package}")
+        typer.echo(f"{len(messages)} would be queued", err=True)
+        return
     if run_async(_send(settings, messages, urgent=urgent or len(messages) <= MANY, wait=wait)):
         raise typer.Exit(1)
+
+
+def _materials(sbom: Path | None) -> Sequence[PackageRef]:
+    """The packages of a bill of materials; what it has beside them is told on standard error."""
+    from securechain_ingest.inputs.sbom import read_sbom
+
+    if sbom is None:
+        return ()
+    try:
+        found = read_sbom(sbom.read_bytes(), str(sbom))
+    except OSError as error:
+        raise typer.BadParameter(f"{sbom} cannot be read ({error})", param_hint="--sbom") from error
+    others = [f"{count} of type {kind}" for kind, count in found.others.items()]
+    if found.without_purl:
+        others.append(f"{found.without_purl} without a package URL")
+    others += [f"{purl} names no package" for purl in found.unreadable]
+    if others:
+        typer.echo(f"components that are left out: {', '.join(others)}"[:500], err=True)
+    return found.packages
 
 
 async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool, wait: bool) -> int:

@@ -28,7 +28,7 @@ from securechain_ingest.queue.dead_letters import list_dead_letters
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import declaration_of
-from securechain_ingest.reports.naming import named_version
+from securechain_ingest.registries.naming import named_version
 from securechain_ingest.reports.package import read_package
 from securechain_ingest.stores import Stores
 from securechain_ingest.web import security

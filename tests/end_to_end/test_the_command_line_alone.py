@@ -154,3 +154,16 @@ def test_a_name_that_means_no_package_is_one_line(tmp_path: Path, name: str, wor
 def test_an_unknown_flag_is_a_usage_error_without_a_traceback() -> None:
     result = run("run", "--fast")
     assert_one_line(result, 2, "--fast")
+
+
+def test_what_a_file_or_a_bill_names_is_shown_without_being_queued(tmp_path: Path) -> None:
+    listed, bill = tmp_path / "requirements.txt", tmp_path / "bom.json"
+    listed.write_text("-r more.txt\nsix==1.16.0\nnpm:left\n")
+    bill.write_text(json.dumps({"bomFormat": "CycloneDX", "components": [{"purl": "pkg:gem/rails@7"}, {"name": "x"}]}))
+    done = run("submit", "--dry-run", "--file", str(listed), "--sbom", str(bill))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["PyPIPackage  six", "NPMPackage  left", "RubyGemsPackage  rails"]
+    assert "-r more.txt" in done.stderr
+    assert "1 without a package URL" in done.stderr
+    wrong = run("submit", "--dry-run", "--sbom", str(listed))
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)

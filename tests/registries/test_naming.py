@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from securechain_ingest.errors import InvalidName
-from securechain_ingest.reports.naming import named_version
+from securechain_ingest.registries.naming import named_version
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""The packages that a software bill of materials names: CycloneDX and SPDX, as JSON.
+
+Formats: CycloneDX 1.2 to 1.6 (`components` with `purl`, also within each other), SPDX 2 (`packages` with an external
+reference of type `purl`), SPDX 3 (`@graph` with `software_packageUrl`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.model import PackageRef
+from securechain_ingest.registries import ECOSYSTEMS
+from securechain_ingest.registries.naming import named_version
+
+_KNOWN_TYPES: Final = frozenset(ecosystem.purl_type for ecosystem in ECOSYSTEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What a bill names."""
+
+    packages: tuple[PackageRef, ...]
+    without_purl: int
+    """Components that have no package URL."""
+    others: Mapping[str, int]
+    """Components of package types that no ecosystem of this release has, such as deb, by type."""
+    unreadable: tuple[str, ...]
+    """Package URLs that name no package."""
+
+
+def read_sbom(body: bytes, name: str) -> Materials:
+    """Raises Malformed, with the file's `name`, for what is no bill of a known format."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"{name} is not JSON ({error})", url=name) from error
+    packages: dict[str, PackageRef] = {}
+    without, others, unreadable = 0, Counter[str](), []
+    for purl in _purls(document, name):
+        if purl is None:
+            without += 1
+            continue
+        try:
+            ref, _ = named_version(purl)
+        except InvalidName:
+            kind = purl.removeprefix("pkg:").lstrip("/").partition("/")[0].lower()
+            if kind in _KNOWN_TYPES or not purl.startswith("pkg:"):
+                unreadable.append(purl)
+            else:
+                others[kind] += 1
+        else:
+            packages.setdefault(ref.purl, ref)
+    return Materials(tuple(packages.values()), without, dict(sorted(others.items())), tuple(unreadable))
+
+
+def _purls(document: Any, name: str) -> Iterator[str | None]:
+    """Of each component its package URL, or None."""
+    match document:
+        case {"bomFormat": "CycloneDX"}:
+            components = _list(document.get("components"))
+            while components:
+                component = components.pop()
+                if isinstance(component, dict):
+                    components += _list(component.get("components"))
+                    yield _text(component.get("purl"))
+        case {"spdxVersion": str()}:
+            for package in _list(document.get("packages")):
+                if isinstance(package, dict):
+                    yield _external_purl(package)
+        case {"@graph": list(elements)}:
+            for element in elements:
+                if isinstance(element, dict) and element.get("type") == "software_Package":
+                    yield _text(element.get("software_packageUrl"))
+        case _:
+            raise Malformed(
+                f"{name} is no bill of materials: CycloneDX (bomFormat) or SPDX (spdxVersion, @graph), as JSON, is one",
+                url=name,
+            )
+
+
+def _external_purl(package: Mapping[str, Any]) -> str | None:
+    for reference in _list(package.get("externalRefs")):
+        if isinstance(reference, dict) and reference.get("referenceType") == "purl":
+            return _text(reference.get("referenceLocator"))
+    return None
+
+
+def _text(value: Any) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else []

@@ -1,0 +1,71 @@
+"""Lists of packages as people have them, a line each, in whichever form."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.errors import InvalidName, PoisonMessage
+from securechain_ingest.inputs.lists import read_list
+
+
+def purls(text: str) -> list[str]:
+    return [ref.purl for ref in read_list(text.splitlines(), "list.txt").packages]
+
+
+def test_names_purls_and_requirements_may_stand_together() -> None:
+    assert purls(
+        """
+        # what we use
+        npm:@babel/core
+        pkg:maven/org.antlr/ST4@4.3.4?type=jar#x
+        Django[argon2] >= 4.2 ; python_version > "3.8"   # the site
+        six==1.16.0 \\
+            --hash=sha256:abc \\
+            --hash=sha256:def
+        gem:rails
+        typing_extensions @ https://files.example/x.whl#sha256=1
+        """
+    ) == [
+        "pkg:npm/%40babel/core",
+        "pkg:maven/org.antlr/ST4",
+        "pkg:pypi/django",
+        "pkg:pypi/six",
+        "pkg:gem/rails",
+        "pkg:pypi/typing-extensions",
+    ]
+
+
+def test_a_package_that_is_named_twice_is_asked_for_once() -> None:
+    assert purls("six\npypi:six\npkg:pypi/six@1.0\nSix>=1\n") == ["pkg:pypi/six"]
+
+
+def test_options_of_pip_are_told_and_name_nothing() -> None:
+    listed = read_list(["-r other.txt", "--index-url x", "six"], "requirements.txt")
+    assert listed.passed_over == ("-r other.txt", "--index-url x")
+    assert len(listed.packages) == 1
+
+
+def test_messages_keep_all_that_they_say() -> None:
+    line = '{"node_type": "NPMPackage", "package": "left", "parent_id": "4:x:1", "strange": 1}'
+    listed = read_list([line], "messages.jsonl")
+    assert [(message.package, message.parent_id) for message in listed.messages] == [("left", "4:x:1")]
+    assert listed.unknown_keys == ("strange",)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [("{", PoisonMessage), ("a b c", InvalidName), ("fortran:x", InvalidName), ("pkg:pypi/", InvalidName)],
+)
+def test_a_line_that_names_nothing_is_refused_with_its_number(line: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^list.txt line 3: "):
+        read_list(["six", "", line], "list.txt")
+
+
+@given(st.lists(st.text()))
+def test_any_text_is_a_list_or_refused(lines: list[str]) -> None:
+    with suppress(InvalidName, PoisonMessage):
+        read_list(lines, "list.txt")

@@ -1,0 +1,73 @@
+"""Bills of materials, in both formats and their ages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.errors import Malformed
+from securechain_ingest.inputs.sbom import read_sbom
+
+CYCLONEDX = {
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.5",
+    "metadata": {"component": {"type": "application", "name": "ours", "purl": "pkg:npm/ours@1"}},
+    "components": [
+        {"name": "core", "purl": "pkg:npm/%40babel/core@7.0.0", "components": [{"purl": "pkg:pypi/six@1.16.0"}]},
+        {"name": "libc", "purl": "pkg:deb/debian/libc6@2.36"},
+        {"name": "unnamed"},
+        {"name": "odd", "purl": "pkg:npm/"},
+    ],
+}
+SPDX_2 = {
+    "spdxVersion": "SPDX-2.3",
+    "packages": [
+        {
+            "externalRefs": [
+                {"referenceType": "cpe23Type", "referenceLocator": "cpe:2.3:a"},
+                {"referenceType": "purl", "referenceLocator": "pkg:gem/rails@7.1"},
+            ]
+        },
+        {"name": "without"},
+    ],
+}
+SPDX_3 = {
+    "@context": "https://spdx.example/context",
+    "@graph": [
+        {"type": "software_Package", "software_packageUrl": "pkg:cargo/serde@1.0.0"},
+        {"type": "software_File", "name": "x"},
+    ],
+}
+
+
+def test_the_components_of_cyclonedx_are_found_at_any_depth_and_others_counted() -> None:
+    found = read_sbom(json.dumps(CYCLONEDX).encode(), "bom.json")
+    assert {ref.purl for ref in found.packages} == {"pkg:npm/%40babel/core", "pkg:pypi/six"}
+    assert (found.without_purl, found.others, found.unreadable) == (1, {"deb": 1}, ("pkg:npm/",))
+
+
+@pytest.mark.parametrize(("document", "purl"), [(SPDX_2, "pkg:gem/rails"), (SPDX_3, "pkg:cargo/serde")])
+def test_spdx_names_packages_in_its_second_and_third_form(document: dict[str, Any], purl: str) -> None:
+    assert [ref.purl for ref in read_sbom(json.dumps(document).encode(), "bom.json").packages] == [purl]
+
+
+@pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b"{}", b'{"bomFormat": "other"}'])
+def test_what_is_no_bill_is_refused_with_the_formats_that_are(body: bytes) -> None:
+    with pytest.raises(Malformed, match=r"^bom.json is "):
+        read_sbom(body, "bom.json")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda each: st.lists(each) | st.dictionaries(st.text(), each),
+)
+
+
+@given(st.sampled_from([CYCLONEDX, SPDX_2, SPDX_3]), st.sampled_from(["components", "packages", "@graph"]), values)
+def test_whatever_stands_in_a_bill_costs_no_more_than_itself(document: dict[str, Any], key: str, value: Any) -> None:
+    with_value = {**document, key: [*document.get(key, []), value]} if key in document else document
+    assert read_sbom(json.dumps(with_value).encode(), "bom.json").packages
