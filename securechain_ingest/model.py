@@ -332,5 +332,8 @@ class WriteResult:
     """Absent packages that wait to be queued, now marked as queued."""
     lost_parents: tuple[str, ...]
     """elementIds of messages' parents that are no longer in the graph."""
+    is_awaited_still: bool = False
+    """More requirements wait for the package than one transaction takes; the rest is to be resolved before its message
+    is acknowledged."""
     unconfirmed: bool = False
     """The graph has versions that the document lacks and nobody has confirmed to be gone."""

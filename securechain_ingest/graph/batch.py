@@ -45,6 +45,11 @@ class GraphBatcher:
         async def big(writes: Sequence[PackageWrite]) -> list[WriteResult]:
             return [await graph.write_in_portions(write) for write in writes]
 
+        async def resolve(refs: Sequence[PackageRef]) -> list[None]:
+            for ref in refs:
+                await graph.resolve(ref)
+            return [None] * len(refs)
+
         limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers, linger_s=0.0)
         self.mark_absent = graph.mark_absent
         self.namesake = graph.namesake
@@ -56,6 +61,7 @@ class GraphBatcher:
         # One at a time, and beside the others, which would wait minutes behind it.
         self._big = _Batches("graph-portions", big, _write_name, _one_row, _Limits(1, 1, 1, linger_s=0.0))
         self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)
+        self._resolves = _Batches("graph-resolve", resolve, _ref_purl, _one_row, _Limits(1, 1, 1, linger_s=0.0))
 
     async def __aenter__(self) -> GraphBatcher:
         return self
@@ -64,6 +70,7 @@ class GraphBatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._big.abandon()
+        await self._resolves.abandon()
         await self._known.close()
         await self._links.close()
         await self._writes.close()
@@ -73,15 +80,26 @@ class GraphBatcher:
         return await self._known.submit(ref)
 
     async def write(self, write: PackageWrite) -> WriteResult:
-        """Returns once the transaction is committed, of a big package the last of several. Raises StoreError,
-        ConfigError, Malformed.
+        """Returns once everything is committed: the package, and the requirements that waited for it.
+
+        Raises StoreError, ConfigError, Malformed.
         """
         batches = self._big if is_big(write, self._portion_rows) else self._writes
-        return await batches.submit(write)
+        return await self._resolved(write.package.ref, await batches.submit(write))
 
     async def link(self, link: Link) -> WriteResult:
-        """Returns once the transaction is committed. Raises StoreError, ConfigError."""
-        return await self._links.submit(link)
+        """Returns once everything is committed, the requirements that waited for the package too.
+
+        Raises StoreError, ConfigError.
+        """
+        return await self._resolved(link.ref, await self._links.submit(link))
+
+    async def _resolved(self, ref: PackageRef, result: WriteResult) -> WriteResult:
+        """The result, once nothing waits for the package any more; the writes of others go on meanwhile."""
+        if not result.is_awaited_still:
+            return result
+        await self._resolves.submit(ref)
+        return replace(result, is_awaited_still=False)
 
 
 @dataclass(frozen=True, slots=True)

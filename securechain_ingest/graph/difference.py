@@ -32,7 +32,7 @@ class Difference:
     cleared_versions: list[str] = field(default_factory=list)
     """Purls of versions whose requirements are new altogether, whatever an older graph may hold under that purl."""
     created_versions: list[Row] = field(default_factory=list)
-    """Purl of the package, purl, properties."""
+    """Purl of the package, purl, and properties; without `vulnerabilities` if there are none."""
     updated_versions: list[Row] = field(default_factory=list)
     """Element id, and the properties that differ."""
     dropped_relationships: list[Row] = field(default_factory=list)
@@ -113,7 +113,8 @@ class Difference:
         is_new = node is None and wanted["purl"] not in versions.purls
         if node is None:
             versions.purls.add(wanted["purl"])
-            self.created_versions.append({"package": purl, "purl": wanted["purl"], "properties": wanted})
+            properties = {key: value for key, value in wanted.items() if value != []}
+            self.created_versions.append({"package": purl, "purl": wanted["purl"], "properties": properties})
             if needed is not None:
                 self.cleared_versions.append(wanted["purl"])
         elif changed := {key: value for key, value in wanted.items() if held.get(key) != value}:

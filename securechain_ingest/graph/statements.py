@@ -168,9 +168,9 @@ def statements(label: str) -> Statements:
     return Statements(
         known=text(_KNOWN),
         read=text(_READ),
-        write=text(joined(WRITE, "conflicts, late, queued, files + parent_versions AS linked")),
-        resolve=text(joined(RESOLVE, "removed")),
-        link=text(joined(LINK, "found, queued, files + parent_versions AS linked")),
+        write=text(joined(WRITE, "conflicts, resolved, unresolved, late, queued, files + parent_versions AS linked")),
+        resolve=text(joined(RESOLVE, "resolved, unresolved")),
+        link=text(joined(LINK, "found, unresolved, queued, files + parent_versions AS linked")),
         mark_absent=text(_MARK_ABSENT),
         namesake=text(_NAMESAKE),
         stale=text(_STALE),

@@ -26,7 +26,14 @@ from securechain_ingest.graph.properties import FORMAT, names_properties, tries_
 from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
-from securechain_ingest.graph.transactions import each_once, fetched, outcome, write_difference
+from securechain_ingest.graph.transactions import (
+    RESOLVED_AT_ONCE,
+    each_once,
+    fetched,
+    outcome,
+    resolve_in_portions,
+    write_difference,
+)
 from securechain_ingest.graph.view import GraphReader
 from securechain_ingest.model import (
     Ecosystem,
@@ -105,9 +112,9 @@ class Graph:
                 queries = statements(ecosystem.label)
                 await fetched(transaction, queries.known, known)
                 await fetched(transaction, queries.read, {**common, "rows": {}})
-                await fetched(transaction, queries.write, {**common, "rows": {}})
+                await fetched(transaction, queries.write, {**common, "rows": {}, "resolved_at_once": 0})
 
-        common = self._common(datetime.now(UTC))
+        common = self._common()
         await self._connection.transaction(work)
 
     async def ping(self) -> None:
@@ -172,8 +179,7 @@ class Graph:
         """
         if not write.package.versions:
             raise Malformed(f"{write.package.ref.purl} has no version", url=write.package.ref.purl)
-        common = lambda: self._common(datetime.now(UTC))  # noqa: E731
-        return await PortionWriter(self._connection, self._settings, common, write).run()
+        return await PortionWriter(self._connection, self._settings, self._common, write).run()
 
     async def link(self, links: Sequence[Link]) -> list[WriteResult]:
         """Serve requests on packages that the graph knows; the results are in the order of `links`.
@@ -181,18 +187,22 @@ class Graph:
         Ratings are written first, in transactions of their own.
         """
         answers: dict[str, Mapping[str, Any]] = {}
-        now = datetime.now(UTC)
+        common = {**self._common(), "resolved_at_once": RESOLVED_AT_ONCE}
         await write_ratings(self._connection, {link.ref: link.ratings for link in links if link.ratings is not None})
         for queries, members in _by_ecosystem(links):
-            answer = (await self._connection.change(queries.link, self._common(now) | {"rows": _link_rows(members)}))[0]
+            answer = (await self._connection.change(queries.link, {**common, "rows": _link_rows(members)}))[0]
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
                 raise StoreError(f"{min(lost)} left the graph while it was being linked")
-            once = {"queued": each_once(answer["queued"]), "linked": answer["linked"]}
+            once = {**answer, "queued": each_once(answer["queued"])}
             answers |= {link.ref.purl: once for link in members}
         return [
             outcome(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
         ]
+
+    async def resolve(self, ref: PackageRef) -> None:
+        """Make edges of all requirements that wait for a package, however many (`WriteResult.is_awaited_still`)."""
+        await resolve_in_portions(self._connection, statements(ref.ecosystem.label), self._common, ref.purl)
 
     async def mark_absent(
         self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False, listed: str | None = None
@@ -272,7 +282,7 @@ class Graph:
     ) -> dict[str, WriteResult]:
         difference = Difference()
         unconfirmed = set()
-        common = self._common(datetime.now(UTC))
+        common = self._common()
         nodes = await _read(transaction, queries, common, writes)
         for write in writes:
             ref = write.package.ref
@@ -291,7 +301,9 @@ class Graph:
             for ref in (write.package.ref,)
         }
 
-    def _common(self, now: datetime) -> dict[str, Any]:
+    def _common(self) -> dict[str, Any]:
+        """The parameters that all statements share, as of now."""
+        now = datetime.now(UTC)
         return {
             "now": now,
             "local_now": now.replace(tzinfo=None),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from neo4j import AsyncTransaction
 
-from securechain_ingest.graph.connection import Rows, rows_of
+from securechain_ingest.graph.connection import Connection, Rows, rows_of
 from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.failures import Conflict
 from securechain_ingest.graph.identity import reference
 from securechain_ingest.graph.statements import Statements
 from securechain_ingest.model import PackageRef, WriteResult
+
+RESOLVED_AT_ONCE = 5_000
+"""Requirements that waited for packages and become edges in one transaction: about a second of a server's time."""
 
 
 async def fetched(transaction: AsyncTransaction, cypher: str, parameters: Mapping[str, Any]) -> Rows:
@@ -23,19 +26,40 @@ async def fetched(transaction: AsyncTransaction, cypher: str, parameters: Mappin
 async def write_difference(
     transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], difference: Difference, rows: int
 ) -> dict[str, list[Any]]:
-    """Write it in statements of at most so many rows; returns what is `queued` and `linked`. Raises Conflict."""
+    """Write it in statements of at most so many rows; returns what is `queued`, `linked` and `unresolved`.
+
+    All of them together resolve at most RESOLVED_AT_ONCE waiting requirements. Raises Conflict.
+    """
     queued: list[list[str]] = []
     linked: list[str] = []
+    unresolved: list[str] = []
+    room = RESOLVED_AT_ONCE
     for portion in difference.portions(rows):
-        answer = (await fetched(transaction, queries.write, {**common, "rows": portion}))[0]
+        parameters = {**common, "rows": portion, "resolved_at_once": room}
+        answer = (await fetched(transaction, queries.write, parameters))[0]
         if answer["conflicts"]:
             raise Conflict
-        if answer["late"]:
-            await fetched(transaction, queries.resolve, {**common, "rows": {"awaited": answer["late"]}})
-        late = set(answer["late"])
+        room -= answer["resolved"]
+        unresolved += answer["unresolved"]
+        if late := answer["late"]:
+            parameters = {**common, "rows": {"awaited": late}, "resolved_at_once": room}
+            room -= (await fetched(transaction, queries.resolve, parameters))[0]["resolved"]
         queued += [entry for entry in answer["queued"] if entry[1] not in late]
         linked += answer["linked"]
-    return {"queued": queued, "linked": linked}
+    return {"queued": queued, "linked": linked, "unresolved": unresolved}
+
+
+async def resolve_in_portions(
+    connection: Connection, queries: Statements, common: Callable[[], Mapping[str, Any]], purl: str
+) -> None:
+    """Make edges of all requirements that wait for a package, in transactions of RESOLVED_AT_ONCE each.
+
+    What is broken off is gone on with by whoever asks for the package next. Raises StoreError, ConfigError.
+    """
+    is_resolved = False
+    while not is_resolved:
+        parameters = {**common(), "rows": {"awaited": [purl]}, "resolved_at_once": RESOLVED_AT_ONCE}
+        is_resolved = not (await connection.change(queries.resolve, parameters))[0]["unresolved"]
 
 
 def each_once(queued: Iterable[list[str]]) -> list[list[str]]:
@@ -47,11 +71,12 @@ def each_once(queued: Iterable[list[str]]) -> list[list[str]]:
 
 
 def outcome(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) -> WriteResult:
-    """What one package's caller has to do, from what a whole transaction has `queued` and `linked`."""
+    """What one package's caller has to do, from what a whole transaction has answered."""
     queued = {purl: name for package, purl, name in answer["queued"] if package == ref.purl}
     linked = set(answer["linked"])
     return WriteResult(
         purl=ref.purl,
         to_queue=tuple(reference(ref.ecosystem, name, purl) for purl, name in sorted(queued.items())),
         lost_parents=tuple(sorted(set(parents) - linked)),
+        is_awaited_still=ref.purl in answer["unresolved"],
     )

@@ -59,11 +59,12 @@ DELETE relationship
 RETURN count(*) AS cleared
 """
 
+# An empty list of a parameter takes Neo4j 128 bytes on the disk, and one that it makes itself takes none.
 _CREATE_VERSIONS = """
 UNWIND $rows.ROWS AS row
 MATCH (p:PACKAGE {purl: row.package})
 MERGE (v:Version {purl: row.purl})
-SET v += row.properties
+SET v += row.properties, v.vulnerabilities = coalesce(row.properties.vulnerabilities, range(1, 0))
 MERGE (v)<-[:HAVE]-(p)
 RETURN count(*) AS created_versions
 """
@@ -99,23 +100,35 @@ SET a.settled = true
 RETURN count(*) AS locked
 """
 
+# A version that no package has, which only another program can have left, cannot get an edge: it does not count.
 _RESOLVE = f"""
 UNWIND $rows.ROWS AS purl
 MATCH (a:AbsentPackage {{purl: purl}})
+MATCH (p:PACKAGE {{purl: purl}})
 MATCH (a)-[w:AWAITED_BY]->(v:Version)
 MATCH (v)<-[:HAVE]-(parent:PACKAGE)
-MATCH (p:PACKAGE {{purl: purl}})
+WITH p, w, v, parent LIMIT $resolved_at_once
 MERGE (v)-[r:REQUIRE]->(p)
 SET r.constraints = w.constraints, r.parent_version_name = {_PARENT}
+DELETE w
 RETURN count(*) AS resolved
 """
 
+# The condition stands behind the nodes, for a plan that began with it would go through all absent packages.
 _REMOVE_AWAITED = """
 UNWIND $rows.ROWS AS purl
-MATCH (:PACKAGE {purl: purl})
 MATCH (a:AbsentPackage {purl: purl})
+MATCH (:PACKAGE {purl: purl})
+WITH a
+WHERE NOT EXISTS { MATCH (a)-[:AWAITED_BY]->(:Version)<-[:HAVE]-(:PACKAGE) }
 DETACH DELETE a
 RETURN count(*) AS removed
+"""
+
+_FIND_UNRESOLVED = """
+UNWIND $rows.ROWS AS purl
+MATCH (a:AbsentPackage {purl: purl})
+RETURN collect(a.purl) AS unresolved
 """
 
 # Setting a property locks the node against a transaction that is just resolving what waits for it. What waits is noted
@@ -125,19 +138,37 @@ UNWIND $rows.ROWS AS row
 WITH row WHERE NOT EXISTS { MATCH (t:PACKAGE {purl: row.purl}) }
 MERGE (a:AbsentPackage {purl: row.purl})
 SET a.name = row.name, a.ecosystem = row.ecosystem
-RETURN count(*) AS absent
+RETURN collect(row.purl) AS absent
 """
 
 
+# A package that is there may have a node still, until all that waits for it has been resolved: nothing more waits then.
 def _await(verb: str, answer: str) -> str:
     return f"""
 UNWIND $rows.ROWS AS row
 MATCH (a:AbsentPackage {{purl: row.purl}})
+WITH row, a
+WHERE NOT EXISTS {{ MATCH (t:PACKAGE {{purl: row.purl}}) }}
 UNWIND row.edges AS edge
 MATCH (v:Version {{purl: edge[0]}})
 {verb} (v)<-[w:AWAITED_BY]-(a)
 SET w.constraints = edge[1]
 RETURN count(*) AS {answer}
+"""
+
+
+# What waits still would bring back the constraints of before. It is not to be read while it is being forgotten.
+_FORGET_WAITS = """
+UNWIND $rows.ROWS AS row
+MATCH (a:AbsentPackage {purl: row.purl})
+MATCH (t:PACKAGE {purl: row.purl})
+SET a.settled = true
+WITH row, a
+UNWIND row.edges AS edge
+MATCH (v:Version {purl: edge[0]})
+MATCH (v)<-[w:AWAITED_BY]-(a)
+DELETE w
+RETURN count(*) AS forgotten
 """
 
 
@@ -153,11 +184,15 @@ RETURN count(*) AS {answer}
 """
 
 
-# The merge above may have waited for the transaction that wrote the very package: then both are there now.
+# The merge above may have waited for the transaction that wrote the very package: then both are there now. If both were
+# there before, whoever wrote the package is resolving what waits for it.
 _FIND_LATE = """
+WITH absent
 UNWIND $rows.ROWS AS row
 MATCH (a:AbsentPackage {purl: row.purl})
 MATCH (t:PACKAGE {purl: row.purl})
+WITH absent, a, t
+WHERE t.purl IN absent OR NOT EXISTS { MATCH (a)-[:AWAITED_BY]->() }
 RETURN collect(t.purl) AS late
 """
 
@@ -242,8 +277,10 @@ RESOLVE = (
     Step("awaited", _LOCK_AWAITED),
     Step("awaited", _RESOLVE),
     Step("awaited", _REMOVE_AWAITED),
+    Step("awaited", _FIND_UNRESOLVED),
 )
-"""Makes edges of the requirements that wait for packages that are there now."""
+"""Makes edges of at most `$resolved_at_once` requirements that wait for packages that are there now. The node of an
+absent package goes with the last of them; those that stay are `unresolved`."""
 
 _PARENTS = (Step("parents", _LINK_FILES), Step("parents", _LINK_VERSIONS))
 
@@ -260,6 +297,7 @@ WRITE = (
     Step("targets", _MERGE_ABSENT),
     Step("created_requirements", _await("CREATE", "awaited_by_new")),
     Step("changed_requirements", _await("MERGE", "awaited")),
+    Step("changed_requirements", _FORGET_WAITS),
     Step("created_requirements", _require("CREATE", "required_by_new")),
     Step("changed_requirements", _require("MERGE", "required")),
     Step("targets", _FIND_LATE),

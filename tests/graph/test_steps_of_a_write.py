@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 
 from securechain_ingest.graph.difference import Difference
+from securechain_ingest.graph.identity import identify
 from securechain_ingest.graph.write_statements import WRITE
+from securechain_ingest.model import Rating
+from tests.graph.builders import pypi, write
 
 
 def test_every_list_of_a_difference_is_taken_by_a_step_and_each_step_takes_one() -> None:
@@ -20,3 +23,13 @@ def test_every_list_is_first_taken_in_the_order_in_which_portions_are_filled() -
 
 def test_each_step_of_a_write_takes_its_rows_by_their_name() -> None:
     assert all("$rows.ROWS" in step.cypher for step in WRITE)
+
+
+def test_a_version_without_vulnerabilities_is_created_without_sending_an_empty_list() -> None:
+    """It would take Neo4j 128 bytes on the disk; the statement makes one that takes none."""
+    difference = Difference()
+    six = pypi("six")
+    written = write(six, "1.0", "2.0", ratings={"2.0": Rating(5.0, 5.0, ("GHSA-1",))})
+    difference.add_package(written, identify(six, ()), parent_property="purl")
+    sent = {row["properties"]["name"]: row["properties"].get("vulnerabilities") for row in difference.created_versions}
+    assert sent == {"1.0": None, "2.0": ["GHSA-1"]}
