@@ -71,6 +71,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.wheel_bytes
 	$(BIN)/python -m benchmarks.event_loop_lag
 	$(BIN)/python -m benchmarks.big_package
+	$(BIN)/python -m benchmarks.popular_package
 	$(BIN)/python -m benchmarks.simulated_day
 	$(BIN)/python -m benchmarks.known_names
 	$(BIN)/python -m benchmarks.overtaking

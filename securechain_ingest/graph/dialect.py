@@ -24,6 +24,13 @@ class Dialect:
         """The Cypher condition `value <= bound`, by an index where that can be trusted; false for an absent value."""
         return f"{value} <= {bound}" if self.trusts_ranges else f"NOT {value} > {bound}"
 
+    def without_zone(self, moment: str, any_local_time: str) -> str:
+        """The Cypher condition that a date-time has no zone, by an index; where none can be trusted, any may have one.
+
+        `any_local_time`: a date-time without a zone that is later than all others.
+        """
+        return f"{moment} <= {any_local_time}" if self.trusts_ranges else "true"
+
 
 NEO4J: Final = Dialect(writes_in_turn=False, trusts_ranges=True, has_full_text=True)
 ARCADEDB: Final = Dialect(writes_in_turn=True, trusts_ranges=False, has_full_text=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from securechain_ingest.graph.connection import Connection
-from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.graph.properties import FORMAT
 from securechain_ingest.model import Ecosystem
 
@@ -34,23 +33,6 @@ _PAGE = """
 MATCH (p:PACKAGE) WHERE p.purl > $after
 WITH p ORDER BY p.purl LIMIT $limit
 RETURN p.purl AS purl, coalesce(p.registry_name, p.name) AS name, p.removed_at IS NOT NULL AS is_removed
-"""
-
-# A package that its registry lacked is asked for by other ways, if at all.
-_DUE_TRIES = """
-MATCH (p:PACKAGE) WHERE IS_DUE
-WITH p WHERE p.tried_at IS NULL
-WITH p ORDER BY p.import_names_retry_at LIMIT $limit
-RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name
-"""
-
-# What was read meanwhile has another time by now, or none.
-_ASK_AGAIN_AT = """
-UNWIND $ids AS id
-MATCH (p) WHERE elementId(p) = id
-WITH p WHERE p.import_names_retry_at <= $now
-SET p.import_names_retry_at = $again_at
-RETURN count(*) AS asked
 """
 
 _COUNT = "MATCH (p:PACKAGE) WHERE p.purl > '' RETURN count(p) AS count"
@@ -107,25 +89,9 @@ class PackageNames:
         rows = await self._connection.read(_text(_PAGE, ecosystem.label), {"after": after, "limit": NAMES_A_QUERY})
         return [KnownName(row["purl"], row["name"], row["is_removed"]) for row in rows]
 
-    async def due_tries(self, ecosystem: Ecosystem, now: datetime, limit: int) -> dict[str, str]:
-        """At most `limit` packages whose archive is to be tried again by now: registry names by element id."""
-        text = due_tries_text(ecosystem, await self._connection.dialect())
-        rows = await self._connection.read(text, {"now": now, "limit": limit})
-        return {row["id"]: row["name"] for row in rows}
-
-    async def ask_again_at(self, element_ids: Collection[str], now: datetime, again_at: datetime) -> None:
-        """Do not name those of `due_tries` again before a moment, which queueing has asked for; a try sets its own."""
-        await self._connection.change(_ASK_AGAIN_AT, {"ids": list(element_ids), "now": now, "again_at": again_at})
-
     async def count(self, ecosystem: Ecosystem) -> int:
         """How many there are."""
         return int((await self._connection.read(_text(_COUNT, ecosystem.label)))[0]["count"])
-
-
-def due_tries_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
-    """The query for the packages whose archive is to be tried again."""
-    is_due = dialect.at_most("p.import_names_retry_at", "$now")
-    return _text(_DUE_TRIES, ecosystem.label).replace("IS_DUE", is_due)
 
 
 @cache

@@ -24,8 +24,8 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
     Raises StoreError if the graph is away.
     """
     for ecosystem in ecosystems:
-        await _ensure_index(connection, ecosystem.label, "import_names_retry_at")
-        await _ensure_index(connection, ecosystem.label, "complete_at")
+        for name in ("import_names_retry_at", "complete_at", "moment"):
+            await _ensure_index(connection, ecosystem.label, name)
     await _ensure_index(connection, "AbsentPackage", "left_out")
     if (await connection.dialect()).has_full_text:
         await _ensure_import_names_index(connection, ecosystems)

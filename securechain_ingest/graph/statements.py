@@ -23,7 +23,6 @@ class Statements:
     link: str
     mark_absent: str
     namesake: str
-    stale: str
     names_gaps: str
     count_names_gaps: str
     fill_names: str
@@ -98,14 +97,6 @@ WHERE p.format = $format AND p.purl <> $purl
 RETURN p.registry_name AS registry_name, p.purl AS purl
 """
 
-_STALE = """
-MATCH (p:PACKAGE)
-WHERE (p.format IS NULL OR p.moment < $older_than) AND (p.tried_at IS NULL OR p.tried_at < $older_than)
-RETURN p.name AS name, p.registry_name AS registry_name, p.purl AS purl
-ORDER BY p.moment, p.name
-LIMIT $limit
-"""
-
 _WANTING = """(coalesce(size(p.import_names), 0) = 0 OR p.import_names_error IS NOT NULL
        OR coalesce(p.import_names_parser, 0) < $older_than)"""
 
@@ -173,7 +164,6 @@ def statements(label: str) -> Statements:
         link=text(joined(LINK, "found, unresolved, queued, files + parent_versions AS linked")),
         mark_absent=text(_MARK_ABSENT),
         namesake=text(_NAMESAKE),
-        stale=text(_STALE),
         names_gaps=text(_NAMES_GAPS),
         count_names_gaps=text(_COUNT_NAMES_GAPS),
         fill_names=_FILL_NAMES,

@@ -16,6 +16,7 @@ from securechain_ingest.errors import Malformed, StoreError
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.difference import Difference
+from securechain_ingest.graph.due import DuePackages
 from securechain_ingest.graph.identity import identify, reference, spellings
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.graph.nodes import PackageNode, collect
@@ -68,6 +69,7 @@ class Graph:
         self._settings = settings
         self._absent_retry_s = absent_retry_s
         self._queued_retry_s = queued_retry_s
+        self.due = DuePackages(connection)
         self.names = PackageNames(connection, queued_retry_s)
         self.reader = GraphReader(connection)
         self.pending = Pending(connection)
@@ -233,13 +235,6 @@ class Graph:
         parameters = {"name": ref.name, "purl": ref.purl, "format": FORMAT}
         rows = await self._connection.read(statements(ref.ecosystem.label).namesake, parameters)
         return reference(ref.ecosystem, rows[0]["registry_name"], rows[0]["purl"]) if rows else None
-
-    async def stale(self, ecosystem: Ecosystem, older_than: datetime, limit: int) -> list[PackageRef]:
-        """At most `limit` packages that were last checked before a moment or never completed, oldest check first."""
-        rows = await self._connection.read(
-            statements(ecosystem.label).stale, {"older_than": older_than, "limit": limit}
-        )
-        return [reference(ecosystem, row["registry_name"] or row["name"], row["purl"] or "") for row in rows]
 
     async def names_gaps(
         self, ecosystem: Ecosystem, *, older_than: int, after: str, limit: int

@@ -76,17 +76,28 @@ async def ingest_unknown(context: JobContext, run: Run) -> None:
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
         return None if state is not None and state.is_complete else False
 
-    listing, first = await _listing(context, run)
+    listing, begin = await _listing(context, run)
     run.metrics["total_in_registry"] = listing.names
-    await _compare(context, run, listing, first, wanted, None)
+    await _compare(context, run, listing, begin, wanted, None)
     run.metrics["skipped_existing"] = run.metrics["names_compared"] - run.metrics["queued"]
     await _finish(context, run, listing)
 
 
-async def reconcile(context: JobContext, run: Run) -> str:
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a comparison of all names with the graph has come to."""
+
+    head: str
+    """The feed's cursor from before the list was read."""
+    vouches: bool
+    """Whether each package of the graph is in the state that the list tells, or is queued now. A list that tells no
+    state of some package does not say that it has not changed."""
+
+
+async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compared:
     """Queue every package of the graph that its registry has in another state or no longer has.
 
-    Returns the feed's cursor from before the list was read. Raises IngestError, TooManyRemovals among them.
+    Raises IngestError, TooManyRemovals among them.
     """
 
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
@@ -98,27 +109,36 @@ async def reconcile(context: JobContext, run: Run) -> str:
             return None if state.revision == entry.revision else True
         return True if entry.revision is not None or state.is_removed or not state.is_complete else None
 
-    listing, first = await _listing(context, run)
+    listing, begin = await _listing(context, run)
     listed = NameDigests()
-    await _compare(context, run, listing, first, wanted, listed)
-    gone = await _gone(context, run, listed)
+    untold = await _compare(context, run, listing, begin, wanted, listed)
+    gone = await _gone(context, listed, limit)
     await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(context, run, listing)
-    return listing.head
+    return Compared(listing.head, vouches=untold == 0)
 
 
-async def refuse_many_removals(context: JobContext, run: Run, count: int) -> None:
-    """Raise TooManyRemovals if so many packages cannot be gone at once, unless the run's options allow it."""
-    if count <= ALWAYS_REMOVABLE or run.options.get("allow_removals") == "true":
-        return
-    ecosystem = context.registry.ecosystem
-    known = await context.names.count(ecosystem)
-    if count > known * context.feeds.max_removed_share:
-        raise TooManyRemovals(
-            f"{count} or more of {known} packages of {ecosystem.name} are gone from the registry, more than [feeds]"
-            f" max_removed_share {context.feeds.max_removed_share:g} allows; none was marked: look at the registry;"
-            f" if it is right, `schedules run {run.job} --allow-removals`"
-        )
+class RemovalLimit:
+    """How many packages may be gone from a registry at once, for one run. The known packages are counted once."""
+
+    def __init__(self, context: JobContext, run: Run) -> None:
+        self._context = context
+        self._run = run
+        self._known: int | None = None
+
+    async def check(self, count: int) -> None:
+        """Raise TooManyRemovals if so many cannot be gone at once, unless the run's options allow it; StoreError."""
+        if count <= ALWAYS_REMOVABLE or self._run.options.get("allow_removals") == "true":
+            return
+        ecosystem, share = self._context.registry.ecosystem, self._context.feeds.max_removed_share
+        if self._known is None:
+            self._known = await self._context.names.count(ecosystem)
+        if count > self._known * share:
+            raise TooManyRemovals(
+                f"{count} or more of {self._known} packages of {ecosystem.name} are gone from the registry, more than"
+                f" [feeds] max_removed_share {share:g} allows; none was marked: look at the registry;"
+                f" if it is right, `schedules run {self._run.job} --allow-removals`"
+            )
 
 
 def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple[PackageRef, Listed]]:
@@ -135,29 +155,35 @@ def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple
 
 
 async def _compare(
-    context: JobContext, run: Run, listing: Listing, first: int, wanted: Wanted, listed: NameDigests | None
-) -> None:
-    """Compare page by page from the page `first` on; the pages before it are read for their digests only."""
+    context: JobContext, run: Run, listing: Listing, begin: _Position, wanted: Wanted, listed: NameDigests | None
+) -> int:
+    """Compare page by page from the position `begin` on; the pages before it are read for their digests only.
+
+    Returns how many packages of the graph the list tells no state of.
+    """
     ecosystem = context.registry.ecosystem
+    untold = begin.untold
     run.metrics |= {"queued": 0, "names_compared": 0, "errors": 0}
     next_line = context.feeds.progress_every
     for number in range(listing.pages):
-        if number < first and listed is None:
+        if number < begin.page and listed is None:
             continue
         entries = await listing.page(context.redis, number)
         found = await anyio.to_thread.run_sync(identified, context.registry, entries)
         if listed is not None:
             await anyio.to_thread.run_sync(listed.add, found)
-        if number < first:
+        if number < begin.page:
             continue
         states = await context.names.states(ecosystem, list(found))
         await context.submit(_messages(context, run, found, states, wanted), run)
-        await _keep_position(context, run, listing, number + 1)
+        untold += _untold(found, states)
+        await _keep_position(context, run, _Position(listing.id, number + 1, untold))
         run.metrics["names_compared"] += len(entries)
         run.metrics["errors"] += len(entries) - len(found)
         if run.metrics["names_compared"] >= next_line:
             next_line += context.feeds.progress_every
             logger.info("names_compared", job=run.job, **run.metrics)
+    return untold
 
 
 def _messages(
@@ -182,7 +208,7 @@ def _messages(
     return messages
 
 
-async def _gone(context: JobContext, run: Run, listed: NameDigests) -> list[PackageRef]:
+async def _gone(context: JobContext, listed: NameDigests, limit: RemovalLimit) -> list[PackageRef]:
     """Find the known packages that are not listed. Raises TooManyRemovals as soon as they are too many."""
     ecosystem = context.registry.ecosystem
     gone: list[PackageRef] = []
@@ -192,15 +218,27 @@ async def _gone(context: JobContext, run: Run, listed: NameDigests) -> list[Pack
         gone += [
             context.registry.identify(known.name) for known in page if not known.is_removed and known.purl not in listed
         ]
-        await refuse_many_removals(context, run, len(gone))
+        await limit.check(len(gone))
     return gone
 
 
-async def _listing(context: JobContext, run: Run) -> tuple[Listing, int]:
-    """Give the list, and the page of it that an earlier run of this job would have compared next, else 0."""
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """How far a comparison is, kept for the run that goes on with it if this one is broken off."""
+
+    listing: str | None = None
+    """The id of the list."""
+    page: int = 0
+    """The page that is compared next."""
+    untold: int = 0
+    """Of how many packages of the graph the pages before it told no state."""
+
+
+async def _listing(context: JobContext, run: Run) -> tuple[Listing, _Position]:
+    """Give the list, and where an earlier run of this job would have gone on in it, else its beginning."""
     with store_errors():
         raw = await context.redis.hget(Keys(context.queue.stream).positions, run.job)
-    identity, page = _position(raw)
+    kept = _kept_position(raw)
     listing = await whole_listing(
         context.redis,
         context.feed,
@@ -208,26 +246,34 @@ async def _listing(context: JobContext, run: Run) -> tuple[Listing, int]:
         run,
         ttl_s=context.feeds.listing_ttl_s,
         lease_s=context.queue.lease_s,
-        reuse=identity,
+        reuse=kept.listing,
     )
-    return listing, page if identity == listing.id else 0
+    return listing, kept if kept.listing == listing.id else _Position()
 
 
-def _position(raw: bytes | str | None) -> tuple[str | None, int]:
-    """Read a list's id and page; None and 0 if another release has left something else there."""
+def _kept_position(raw: bytes | str | None) -> _Position:
+    """Read a position; the beginning if another release has left something else there."""
     try:
         match orjson.loads(raw or b"null"):
-            case [str(identity), int(page), *_] if page >= 0:
-                return identity, page
+            case [str(listing), int(page), int(untold), *_] if page >= 0:
+                return _Position(listing, page, untold)
+            case [str(listing), int(page)] if page >= 0:
+                # The release before did not count them: that comparison vouches for nothing.
+                return _Position(listing, page, untold=1)
     except orjson.JSONDecodeError:
         pass
-    return None, 0
+    return _Position()
 
 
-async def _keep_position(context: JobContext, run: Run, listing: Listing, page: int) -> None:
+async def _keep_position(context: JobContext, run: Run, kept: _Position) -> None:
     with store_errors():
-        position = orjson.dumps([listing.id, page]).decode()
+        position = orjson.dumps([kept.listing, kept.page, kept.untold]).decode()
         await context.redis.hset(Keys(context.queue.stream).positions, run.job, position)
+
+
+def _untold(found: Mapping[str, tuple[PackageRef, Listed]], states: Mapping[str, PackageState]) -> int:
+    """Count the packages of the graph that the list has without saying in what state they are."""
+    return sum(1 for purl, state in states.items() if not state.is_awaited and found[purl][1].revision is None)
 
 
 async def _finish(context: JobContext, run: Run, listing: Listing) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -26,12 +26,27 @@ class Cursor:
     """The run that moved it."""
     reconciled_at: str | None
     """When all names were last compared with the graph (ISO 8601, UTC); None: never since the cursor was lost."""
+    vouched_at: str | None = None
+    """When a comparison last vouched for every package of the graph (ISO 8601, UTC): the registry's list had it in the
+    same state, or it was queued. None: the last one could not, or there was none."""
+    followed_at: str | None = None
+    """When the feed was last followed to its end (ISO 8601, UTC), whether anything had changed or not."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """Fields of another release, which this one only keeps."""
 
     def reconciled_before(self, moment: datetime) -> bool:
         """Whether all names were last compared before that moment, or never."""
-        return self.reconciled_at is None or datetime.fromisoformat(self.reconciled_at) < moment
+        return _is_before(self.reconciled_at, moment)
+
+    def vouches(self, now: datetime, *, reconcile_s: float, max_age_s: float) -> bool:
+        """Whether no package of the ecosystem has to be asked for only because its own last check is old.
+
+        That is so as long as the feed is followed at least every `max_age_s`, and the next comparison is not overdue by
+        more than that; there is one every `reconcile_s`.
+        """
+        is_followed = not _is_before(self.followed_at, now - timedelta(seconds=max_age_s))
+        is_compared = not _is_before(self.vouched_at, now - timedelta(seconds=reconcile_s + max_age_s))
+        return is_followed and is_compared
 
 
 class Cursors:
@@ -54,14 +69,27 @@ class Cursors:
         found = {name.decode(): _cursor(raw) for name, raw in held.items()}
         return {name: cursor for name, cursor in sorted(found.items()) if cursor is not None}
 
-    async def move(self, name: str, value: str, run: str, *, reconciled: bool = False) -> None:
-        """Note that everything up to `value` is queued, and whether that was found by comparing all names."""
-        held = await self.get(name)
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        reconciled_at = now if reconciled else held.reconciled_at if held else None
+    async def move(self, name: str, value: str, run: str, *, reconciled: bool = False, vouches: bool = False) -> None:
+        """Note that everything up to `value` is queued.
+
+        `reconciled`: that was found by comparing all names; `vouches`: the comparison vouches for every package.
+        """
+        held = await self.get(name) or Cursor(value, "", run, None)
+        now = _now()
+        moved = replace(held, value=value, moved_at=now, run=run)
+        if reconciled:
+            moved = replace(moved, reconciled_at=now, vouched_at=now if vouches else None)
+        await self._put(name, moved)
+
+    async def note_followed(self, name: str) -> None:
+        """Note that the feed has been followed to its end; nothing if there is no cursor."""
+        if held := await self.get(name):
+            await self._put(name, replace(held, followed_at=_now()))
+
+    async def _put(self, name: str, cursor: Cursor) -> None:
+        document = asdict(cursor)
         with store_errors():
-            fields = {**(held.more if held else {}), "value": value, "moved_at": now, "run": run}
-            await self._redis.hset(self._key, name, orjson.dumps({**fields, "reconciled_at": reconciled_at}).decode())
+            await self._redis.hset(self._key, name, orjson.dumps({**document.pop("more"), **document}).decode())
 
     async def reset(self, name: str) -> bool:
         """Forget a cursor, and say whether there was one."""
@@ -76,8 +104,19 @@ def _cursor(raw: bytes | None) -> Cursor | None:
         return None
     match document:
         case {"value": str(value), "moved_at": str(moved_at), "run": str(run), "reconciled_at": reconciled, **more}:
-            return Cursor(value, moved_at, run, _moment(reconciled), {str(name): kept for name, kept in more.items()})
+            vouched, followed = _moment(more.pop("vouched_at", None)), _moment(more.pop("followed_at", None))
+            kept = {str(name): field for name, field in more.items()}
+            return Cursor(value, moved_at, run, _moment(reconciled), vouched, followed, kept)
     return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _is_before(text: str | None, moment: datetime) -> bool:
+    """Whether a time is before a moment, or there is none."""
+    return text is None or datetime.fromisoformat(text) < moment
 
 
 def _moment(text: Any) -> str | None:

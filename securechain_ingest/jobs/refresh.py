@@ -1,14 +1,19 @@
-"""The periodic refresh, by the lane `changed`: packages whose last check is old, and archives to be tried again."""
+"""The periodic refresh, by the lane `changed`: packages whose last check is old, and archives to be tried again.
+
+An old check is no reason to ask a registry where a comparison with its list vouches for its packages: it has found each
+in the state that the list tells, or queued it, and the feed has told what has changed since.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.graph.store import Graph
+from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
@@ -34,10 +39,10 @@ async def queue_due_archives(
     now = datetime.now(UTC)
     queued = 0
     for ecosystem in ecosystems:
-        if due := await graph.names.due_tries(ecosystem, now, refresh.batch):
+        if due := await graph.due.archives(ecosystem, now, refresh.batch):
             messages = [Message(ecosystem.label, name, refresh=True, internal=True) for name in due.values()]
             await enqueue(redis, queue, ecosystem.name, Lane.CHANGED, messages)
-            await graph.names.ask_again_at(due, now, now + UNANSWERED)
+            await graph.due.ask_again_at(due, now, now + UNANSWERED)
             queued += len(messages)
     if queued:
         logger.info("archives_queued", packages=queued)
@@ -45,15 +50,24 @@ async def queue_due_archives(
 
 
 async def queue_stale_packages(
-    redis: Redis, graph: Graph, ecosystems: Iterable[Ecosystem], queue: QueueSettings, refresh: RefreshSettings
+    redis: Redis,
+    graph: Graph,
+    ecosystems: Iterable[Ecosystem],
+    queue: QueueSettings,
+    refresh: RefreshSettings,
+    reconcile_s: Mapping[str, float],
 ) -> int:
     """Add a refresh message for at most `refresh.batch` packages an ecosystem, oldest check first; returns how many.
 
-    Nothing is added for an ecosystem whose lane `changed` still has work; no cursor is needed, because a package that
-    was checked is no longer stale. Raises StoreError.
+    These are the packages that another program has left and nobody has read, and, where no comparison vouches for them,
+    those whose last check is older than `refresh.max_age_s`. `reconcile_s`: the seconds between two comparisons, by
+    ecosystem. Nothing is added for an ecosystem whose lane `changed` still has work; no cursor is needed, because a
+    package that was checked is no longer stale. Raises StoreError.
     """
     keys = Keys(queue.stream)
-    older_than = datetime.now(UTC) - timedelta(seconds=refresh.max_age_s)
+    cursors = Cursors(redis, queue.stream)
+    now = datetime.now(UTC)
+    older_than = now - timedelta(seconds=refresh.max_age_s)
     queued = 0
     for ecosystem in ecosystems:
         with store_errors():
@@ -61,10 +75,13 @@ async def queue_stale_packages(
         if is_busy:
             logger.info("refresh_skipped", ecosystem=ecosystem.name, reason="changed packages still wait")
             continue
-        stale = await graph.stale(ecosystem, older_than, refresh.batch)
-        messages = [
-            Message(node_type=ecosystem.label, package=ref.registry_name, refresh=True, internal=True) for ref in stale
-        ]
+        due = await graph.due.never_read(ecosystem, older_than, refresh.batch)
+        cursor = await cursors.get(ecosystem.name)
+        period_s = reconcile_s[ecosystem.name]
+        if cursor is None or not cursor.vouches(now, reconcile_s=period_s, max_age_s=refresh.max_age_s):
+            due += await graph.due.stale(ecosystem, older_than, refresh.batch - len(due))
+        names = dict.fromkeys(ref.registry_name for ref in due)
+        messages = [Message(node_type=ecosystem.label, package=name, refresh=True, internal=True) for name in names]
         queued += (await enqueue(redis, queue, ecosystem.name, Lane.CHANGED, messages)).added
     logger.info("refresh_queued", packages=queued)
     return queued

@@ -13,7 +13,7 @@ import structlog
 
 from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import CursorLost, InvalidName
-from securechain_ingest.jobs.comparison import JobContext, reconcile, refuse_many_removals
+from securechain_ingest.jobs.comparison import JobContext, RemovalLimit, reconcile
 from securechain_ingest.jobs.cursors import Cursor, Cursors
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
@@ -30,21 +30,22 @@ async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reco
     and comparing take their time; so what has changed since then follows at once.
     """
     name = context.registry.ecosystem.name
+    limit = RemovalLimit(context, run)
     cursor = await cursors.get(name)
     run.metrics |= {"queued": 0, "errors": 0}
     run.cursor_before = run.cursor_after = cursor.value if cursor else None
     if cursor is not None and _may_follow(cursor, run, reconcile_s):
         try:
-            await _follow(context, cursors, run, cursor.value)
+            await _follow(context, cursors, run, cursor.value, limit)
         except CursorLost as lost:
             logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
         else:
             return
-    head = await reconcile(context, run)
-    await cursors.move(name, head, run.id, reconciled=True)
-    run.cursor_after = head
+    compared = await reconcile(context, run, limit)
+    await cursors.move(name, compared.head, run.id, reconciled=True, vouches=compared.vouches)
+    run.cursor_after = compared.head
     try:
-        await _follow(context, cursors, run, head)
+        await _follow(context, cursors, run, compared.head, limit)
     except CursorLost as lost:
         # The next run compares again.
         logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
@@ -56,14 +57,14 @@ def _may_follow(cursor: Cursor, run: Run, reconcile_s: float | None) -> bool:
     return reconcile_s is None or not cursor.reconciled_before(datetime.now(UTC) - timedelta(seconds=reconcile_s))
 
 
-async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str) -> None:
+async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str, limit: RemovalLimit) -> None:
     """Queue the changes page by page. Removals and the cursor wait until all are known, for too many are refused."""
     removals: list[Message] = []
     run.metrics["changes_read"] = 0
     async for page in context.feed.changes(cursor):
         messages = await messages_of(context, run, page.changes)
         removals += [message for message in messages if message.removed]
-        await refuse_many_removals(context, run, len(removals))
+        await limit.check(len(removals))
         await context.submit([message for message in messages if not message.removed], run)
         run.metrics["changes_read"] += len(page.changes)
         run.cursor_after = page.cursor
@@ -72,6 +73,7 @@ async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str) 
     if removals and run.cursor_after is not None:
         await context.submit(removals, run)
         await cursors.move(context.registry.ecosystem.name, run.cursor_after, run.id)
+    await cursors.note_followed(context.registry.ecosystem.name)
 
 
 async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) -> list[Message]:

@@ -29,7 +29,8 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
 
     async def packages_refresh(run: Run) -> None:
         now = settings()
-        queued = await queue_stale_packages(stores.redis, stores.graph, ECOSYSTEMS, now.queue, now.refresh)
+        reconcile_s = {ecosystem.name: now.reconcile[ecosystem.name] for ecosystem in ECOSYSTEMS}
+        queued = await queue_stale_packages(stores.redis, stores.graph, ECOSYSTEMS, now.queue, now.refresh, reconcile_s)
         run.metrics["packages_queued"] = queued
         queued = await queue_due_archives(stores.redis, stores.graph, ECOSYSTEMS, now.queue, now.refresh)
         run.metrics["archives_queued"] = queued

@@ -10,7 +10,7 @@ from neo4j import AsyncGraphDatabase
 from neo4j.time import DateTime
 
 from securechain_ingest.graph.dialect import NEO4J, aware
-from securechain_ingest.graph.names import due_tries_text
+from securechain_ingest.graph.due import archives_text
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import FailedTry, ImportNames, PackageRef
 from securechain_ingest.settings import GraphSettings
@@ -111,26 +111,26 @@ async def test_packages_are_due_from_their_time_on_the_oldest_first(graph: Graph
     await graph.mark_absent(pypi("gone"), MONDAY, "gone")
 
     async def due(hours: float, limit: int = 10) -> list[str]:
-        return list((await graph.names.due_tries(PYPI, MONDAY + hours * HOUR, limit)).values())
+        return list((await graph.due.archives(PYPI, MONDAY + hours * HOUR, limit)).values())
 
     assert await due(0.9) == []
     assert await due(1) == ["a"]
     assert await due(9) == ["a", "b", "C"]
     assert await due(9, limit=2) == ["a", "b"]
-    assert list((await graph.names.due_tries(NPM, MONDAY + HOUR, 10)).values()) == ["other"]
+    assert list((await graph.due.archives(NPM, MONDAY + HOUR, 10)).values()) == ["other"]
 
 
 async def test_what_has_been_asked_for_is_due_again_at_its_next_time(graph: Graph, read: Reader) -> None:
     await graph.write([write(pypi(name), "1.0", names=stopgap("x")) for name in ("asked", "read", "tried")])
     now = MONDAY + HOUR
-    due = await graph.names.due_tries(PYPI, now, 10)
+    due = await graph.due.archives(PYPI, now, 10)
     await graph.write(
         [write(pypi("read"), "1.0"), write(pypi("tried"), "1.0", names=stopgap("x", retry_at=now + HOUR))]
     )
-    await graph.names.ask_again_at(due, now, now + 24 * HOUR)
+    await graph.due.ask_again_at(due, now, now + 24 * HOUR)
 
     async def due_then(hours: int) -> set[str]:
-        return set((await graph.names.due_tries(PYPI, now + hours * HOUR, 10)).values())
+        return set((await graph.due.archives(PYPI, now + hours * HOUR, 10)).values())
 
     assert await due_then(0) == set()
     assert await due_then(1) == {"tried"}
@@ -147,5 +147,5 @@ async def test_neo4j_finds_what_is_due_by_an_index(neo4j_server: GraphTarget) ->
         AsyncGraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver,
     ):
         await graph.ensure_schema([PYPI])
-        _, summary, _ = await driver.execute_query(f"EXPLAIN {due_tries_text(PYPI, NEO4J)}", now=MONDAY, limit=1)
+        _, summary, _ = await driver.execute_query(f"EXPLAIN {archives_text(PYPI, NEO4J)}", now=MONDAY, limit=1)
     assert "NodeIndexSeekByRange" in str(summary.plan)

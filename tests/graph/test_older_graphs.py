@@ -102,10 +102,10 @@ async def test_edges_of_an_old_version_get_the_purl_of_the_parent(graph: Graph, 
     assert await read.edges("pkg:pypi/app@1.0") == {"pkg:pypi/six": (">= 2", "pkg:pypi/app")}
 
 
-async def test_old_packages_are_unknown_and_stale(graph: Graph, read: Reader) -> None:
+async def test_old_packages_are_unknown_and_have_never_been_read(graph: Graph, read: Reader) -> None:
     await read(UPSTREAM, name="six", versions=["1.0"])
     assert await graph.known([pypi("six")]) == {}
-    assert [ref.registry_name for ref in await graph.stale(PYPI, MONDAY, 10)] == ["six"]
+    assert [ref.registry_name for ref in await graph.due.never_read(PYPI, MONDAY, 10)] == ["six"]
 
 
 @pytest.mark.parametrize("order", [("JSONStream", "jsonstream"), ("jsonstream", "JSONStream")])

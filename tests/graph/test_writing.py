@@ -231,10 +231,10 @@ async def test_stale_packages_come_oldest_check_first(graph: Graph) -> None:
     for days, name in enumerate(("old", "older", "fresh")):
         checked_at = MONDAY - timedelta(days=days) if name != "fresh" else MONDAY + timedelta(days=9)
         await graph.write([write(pypi(name), "1.0", checked_at=checked_at)])
-    stale = await graph.stale(pypi("old").ecosystem, MONDAY + timedelta(days=1), 10)
+    stale = await graph.due.stale(pypi("old").ecosystem, MONDAY + timedelta(days=1), 10)
     assert [ref.registry_name for ref in stale] == ["older", "old"]
     await graph.mark_absent(pypi("older"), MONDAY + timedelta(days=2), "gone")
-    assert [ref.name for ref in await graph.stale(pypi("old").ecosystem, MONDAY + timedelta(days=1), 10)] == ["old"]
+    assert [ref.name for ref in await graph.due.stale(pypi("old").ecosystem, MONDAY + timedelta(days=1), 10)] == ["old"]
 
 
 async def test_a_package_can_be_viewed_with_present_and_awaited_requirements(graph: Graph) -> None:
