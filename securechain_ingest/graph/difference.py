@@ -282,11 +282,17 @@ def _purl(row: Row) -> str:
 
 
 def _each_once(targets: Iterable[Row]) -> list[Row]:
-    """Each target for one of the packages that require it, if possible for one that has it queued."""
-    first: dict[str, Row] = {}
-    for row in sorted(targets, key=lambda row: (row["purl"], not row["follow"], not row["leave_out"])):
-        first.setdefault(row["purl"], row)
-    return list(first.values())
+    """Each target for the one of the packages that require it that asks for most: has it queued, or else left out."""
+    kept: dict[str, Row] = {}
+    for row in sorted(targets, key=lambda row: (row["purl"], not row["follow"], not row["leave_out"], _little(row))):
+        kept.setdefault(row["purl"], row)
+    return list(kept.values())
+
+
+def _little(row: Row) -> tuple[float, bool]:
+    """The less of a target that is left out is asked for, the greater."""
+    depth = row["depth"]
+    return (float("-inf") if depth is None else -depth), row["first"]
 
 
 def _cut(rows: list[Any], limit: int) -> Iterator[Any]:
