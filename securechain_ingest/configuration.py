@@ -1,7 +1,7 @@
-"""One frozen `Settings` from config.toml, then the environment, then flags; and what a reload may change of it.
+"""This makes one frozen `Settings` of config.toml, the environment and flags, and says what a reload may change.
 
 Programs outside the project configure the daemon by the names in `FIXED_NAMES`; every other key of config.toml has
-the twin SECURECHAIN_<SECTION>__<KEY>. Raises ConfigError only: one line that names the source, the key, the value and
+the twin SECURECHAIN_<TABLE>__<KEY>. Only ConfigError is raised: one line that names the source, the key, the value and
 what is allowed.
 """
 
@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import (
     RETIRED,
-    SECTIONS,
+    TABLES,
     ArchiveSettings,
     ConnectionSettings,
     DaemonSettings,
@@ -71,7 +71,7 @@ Tree = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One source's values, and how a value of it is named in an error."""
+    """A layer has one source's values, and the names by which errors call them."""
 
     values: Tree
     names: Mapping[tuple[str, str], str]
@@ -82,7 +82,7 @@ _layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers")
 
 
 class _LayerSource(PydanticBaseSettingsSource):
-    """Feeds one layer to pydantic-settings, which merges the layers key by key."""
+    """This gives one layer to pydantic-settings, which merges the layers key by key."""
 
     def __init__(self, settings_class: type[BaseSettings], layer: Layer) -> None:
         super().__init__(settings_class)
@@ -97,7 +97,7 @@ class _LayerSource(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """The whole configuration, validated and frozen."""
+    """This is the whole configuration; it is validated and frozen."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -138,10 +138,10 @@ def load(
     flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Settings:
-    """Read and validate the whole configuration. Raises ConfigError.
+    """This reads and validates the whole configuration. It raises ConfigError.
 
     `config_file` None means SECURECHAIN_CONFIG, else config.toml of the working directory if there is one. `flags` maps
-    (section, key) to the flag's name and its value. `warn` gets a line for each key that is ignored because another one
+    (table, key) to the flag's name and its value. `warn` gets a line for each key that is ignored because another one
     took its place.
     """
     environment = os.environ if environment is None else environment
@@ -154,7 +154,7 @@ def load(
 
 
 def defaults() -> Settings:
-    """Every setting as it is where nothing sets it."""
+    """This returns every setting as it is where nothing sets it."""
     return _settings(())
 
 
@@ -176,9 +176,9 @@ def _default_file(environment: Mapping[str, str]) -> Path | None:
 
 def _flag_layer(flags: Mapping[tuple[str, str], tuple[str, Any]]) -> Layer:
     values: Tree = {}
-    for (section, key), (_, value) in flags.items():
+    for (table, key), (_, value) in flags.items():
         if value is not None:
-            values.setdefault(section, {})[key] = value
+            values.setdefault(table, {})[key] = value
     return Layer(values, {path: flag for path, (flag, _) in flags.items()}, "the command line")
 
 
@@ -200,16 +200,16 @@ def _environment_layer(environment: Mapping[str, str], warn: Callable[[str], Non
 
 
 def _twin(variable: str) -> tuple[str, str]:
-    section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
-    known = [twin_name(s, k) for s, model in SECTIONS.items() for k in model.model_fields]
-    if section not in SECTIONS or key not in SECTIONS[section].model_fields:
+    table, _, key = variable.removeprefix(PREFIX).lower().partition("__")
+    known = [twin_name(s, k) for s, model in TABLES.items() for k in model.model_fields]
+    if table not in TABLES or key not in TABLES[table].model_fields:
         raise ConfigError(f"environment: {variable} is no setting{_near(variable, known)}")
-    return section, key
+    return table, key
 
 
-def twin_name(section: str, key: str) -> str:
-    """The environment variable of a key of config.toml that has no fixed name."""
-    return f"{PREFIX}{section}__{key}".upper()
+def twin_name(table: str, key: str) -> str:
+    """This returns the environment variable of a key of config.toml that has no fixed name."""
+    return f"{PREFIX}{table}__{key}".upper()
 
 
 def _ignored(origin: str, name: str, successor: str) -> str:
@@ -225,15 +225,15 @@ def _file_layer(path: Path | None, warn: Callable[[str], None]) -> Layer:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
-    for section, table in values.items():
-        if section not in SECTIONS:
-            raise ConfigError(f"{path}: [{section}] is no table of the configuration{_near(section, SECTIONS)}")
-        if not isinstance(table, dict):
-            raise ConfigError(f"{path}: {section} must be a table, written [{section}]")
-        for key in [key for key in table if (section, key) in RETIRED]:
-            del table[key]
-            successor_section, successor = RETIRED[section, key]
-            warn(_ignored(str(path), f"[{section}] {key}", f"[{successor_section}] {successor}"))
+    for table, keys in values.items():
+        if table not in TABLES:
+            raise ConfigError(f"{path}: [{table}] is no table of the configuration{_near(table, TABLES)}")
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{path}: {table} must be a table, written [{table}]")
+        for key in [key for key in keys if (table, key) in RETIRED]:
+            del keys[key]
+            successor_table, successor = RETIRED[table, key]
+            warn(_ignored(str(path), f"[{table}] {key}", f"[{successor_table}] {successor}"))
     return Layer(values, {}, str(path))
 
 
@@ -243,17 +243,17 @@ def _near(word: str, known: Any) -> str:
 
 
 def _explain(error: ErrorDetails, layers: tuple[Layer, ...]) -> str:
-    section, key = str(error["loc"][0]), str(error["loc"][1]) if len(error["loc"]) > 1 else ""
-    layer = next((layer for layer in layers if key in layer.values.get(section, {})), layers[-1])
-    name = layer.names.get((section, key), f"[{section}] {key}")
+    table, key = str(error["loc"][0]), str(error["loc"][1]) if len(error["loc"]) > 1 else ""
+    layer = next((layer for layer in layers if key in layer.values.get(table, {})), layers[-1])
+    name = layer.names.get((table, key), f"[{table}] {key}")
     if error["type"] == "extra_forbidden":
-        return f"{layer.origin}: {name} is no setting{_near(key, SECTIONS[section].model_fields)}"
-    value = "" if _is_secret(section, key) else f" = {without_credentials(layer.values.get(section, {}).get(key))!r}"
+        return f"{layer.origin}: {name} is no setting{_near(key, TABLES[table].model_fields)}"
+    value = "" if _is_secret(table, key) else f" = {without_credentials(layer.values.get(table, {}).get(key))!r}"
     return f"{layer.origin}: {name}{value} is not allowed: {_allowed(error)}"
 
 
 def without_credentials(value: Any) -> Any:
-    """A setting as it may be shown: in every URL, also within lists and tables, user and password are masked."""
+    """This returns a setting as it may be shown: user and password are masked in every URL, also within lists."""
     if isinstance(value, str):
         # Up to the last @ of the authority: passwords may hold one.
         return re.sub(r"//[^/?#\s]*@", "//***@", value)
@@ -267,46 +267,46 @@ def _allowed(error: ErrorDetails) -> str:
     return reason[0].lower() + reason[1:]
 
 
-def _is_secret(section: str, key: str) -> bool:
-    field = SECTIONS[section].model_fields.get(key)
+def _is_secret(table: str, key: str) -> bool:
+    field = TABLES[table].model_fields.get(key)
     return field is not None and "SecretStr" in str(field.annotation)
 
 
-def is_live(section: str, key: str) -> bool:
-    """Whether SIGHUP applies a change of this key."""
-    extra = SECTIONS[section].model_fields[key].json_schema_extra
+def is_live(table: str, key: str) -> bool:
+    """This tells whether SIGHUP applies a change of this key."""
+    extra = TABLES[table].model_fields[key].json_schema_extra
     return isinstance(extra, dict) and extra.get("live") is True
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """A validated new configuration beside the running one."""
+    """This compares a validated new configuration with the running one."""
 
     settings: Settings
-    """The running settings with every live key taken from the new ones."""
+    """These are the running settings with every live key taken from the new ones."""
     changed: Mapping[str, str]
-    """`section.key` to `old -> new`, secrets masked, for keys that are now in force."""
+    """Each key that is now in force (`table.key`) is mapped to `old -> new`; secrets are masked."""
     needs_restart: tuple[str, ...]
-    """Keys that differ and stay as they were until the daemon is started again."""
+    """These keys differ and stay as they were until the daemon is started again."""
 
 
 def merge_reload(running: Settings, new: Settings) -> Reload:
-    """What of `new` a running daemon may take over."""
+    """This finds what a running daemon may take over of `new`."""
     changed: dict[str, str] = {}
     needs_restart: list[str] = []
-    sections: dict[str, Any] = {}
-    for section in SECTIONS:
-        before, after = getattr(running, section), getattr(new, section)
+    tables: dict[str, Any] = {}
+    for table in TABLES:
+        before, after = getattr(running, table), getattr(new, table)
         shown_before, shown_after = before.model_dump(mode="json"), after.model_dump(mode="json")
         update: dict[str, Any] = {}
-        for key in SECTIONS[section].model_fields:
+        for key in TABLES[table].model_fields:
             old, fresh = getattr(before, key), getattr(after, key)
             if old == fresh:
                 continue
-            if is_live(section, key):
+            if is_live(table, key):
                 update[key] = fresh
-                changed[f"{section}.{key}"] = f"{shown_before[key]} -> {shown_after[key]}"
+                changed[f"{table}.{key}"] = f"{shown_before[key]} -> {shown_after[key]}"
             else:
-                needs_restart.append(f"{section}.{key}")
-        sections[section] = before.model_copy(update=update)
-    return Reload(running.model_copy(update=sections), changed, tuple(needs_restart))
+                needs_restart.append(f"{table}.{key}")
+        tables[table] = before.model_copy(update=update)
+    return Reload(running.model_copy(update=tables), changed, tuple(needs_restart))

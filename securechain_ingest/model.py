@@ -1,6 +1,6 @@
-"""Plain data that every room shares.
+"""This module has the plain data that every room shares.
 
-`None` means unknown, an empty tuple means none; "could not find out" is an exception.
+`None` means unknown, and an empty tuple means none. What could not be found out is an exception.
 """
 
 from __future__ import annotations
@@ -12,81 +12,82 @@ from datetime import datetime
 from typing import Any
 
 ANY = "any"
-"""The constraint string for "no constraint" (contract, section 2)."""
+"""This constraint string means that there is no constraint (contract, section 2)."""
 
 NOT_AVAILABLE = "n/a"
-"""What `vendor` and `repository_url` hold when unknown (contract, section 1.1)."""
+"""`vendor` and `repository_url` hold this when they are unknown (contract, section 1.1)."""
 
 UNORDERED = -1
-"""The serial number of a version name that the ecosystem's scheme cannot order."""
+"""A version has this serial number if the ecosystem's scheme cannot order its name."""
 
 
 def newest_announcement(_earlier: str, later: str) -> str:
-    """Of two announcements the later says it all."""
+    """In most ecosystems the later of two announcements says all that is to be known."""
     return later
 
 
 def no_older_spellings(_name: str) -> tuple[str, ...]:
-    """Of most ecosystems every graph has the lower-case name or the registry's spelling."""
+    """In most ecosystems every graph has the lower-case name or the registry's spelling."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ecosystem:
-    """What distinguishes one ecosystem's data in the stores; how its registry is read is in `registries`."""
+    """This is what distinguishes one ecosystem's data in the stores. How its registry is read is in `registries`."""
 
     name: str
-    """The word used on the command line, in settings and in logs: `pypi`."""
+    """The command line, the settings and the logs use this word: `pypi`."""
     label: str
-    """The graph label, which is also the `node_type` of messages: `PyPIPackage`."""
+    """This is the graph label and the `node_type` of messages: `PyPIPackage`."""
     purl_type: str
-    """The type of its package URLs: `pypi`."""
+    """Its package URLs have this type: `pypi`."""
     osv: str
-    """The ecosystem literal of advisories: `PyPI`."""
+    """Advisories name the ecosystem by this literal: `PyPI`."""
     version_key: Callable[[str], Any]
-    """Maps a version name to a sortable key; raises ValueError for a name that the scheme cannot order."""
+    """This maps a version name to a sortable key. It raises ValueError for a name that the scheme cannot order."""
     endpoint: str = ""
-    """The endpoint that every message needs, by its key in config.toml; while it wishes a pause, none is served."""
+    """Every message needs the endpoint of this key; while the endpoint is paused, no message is served."""
     join_announcements: Callable[[str, str], str] = newest_announcement
-    """What a message says for two announcements of one package (`Change.at_least`); as a rule the later says it all."""
+    """This makes one announcement of two that concern one package (`Change.at_least`)."""
     range_key: Callable[[str], Any] | None = None
-    """The same for the ranges of advisories, where the ecosystem's own tool of today has another order than the clients
-    of the graph; None: as `version_key`."""
+    """This is the same for the ranges of advisories, where the ecosystem's own tool of today has another order than the
+    clients of the graph. None means that `version_key` is used."""
     name_key: Callable[[str], str] = str
-    """Equal for the spellings that its registry takes for one name; without it each spelling is a name of its own."""
+    """This is equal for all spellings that the registry takes for one name. Else each spelling is another name."""
     namespace_separator: str = "/"
-    """What a name has where its purl has a slash: `:` in Maven's `group:artifact`."""
+    """A name has this where its purl has a slash: `:` in Maven's `group:artifact`."""
     needs_namespace: bool = False
-    """Whether each name is two parts with exactly one separator between them."""
+    """True means that each name has two parts with exactly one separator between them."""
     older_spellings: Callable[[str], tuple[str, ...]] = no_older_spellings
-    """Further names, in lower case, under which an older graph may hold the package of a lower-case name."""
+    """This returns further lower-case names under which an older graph may hold the package of a lower-case name."""
     older_listing_key: str | None = None
-    """Where Redis keeps the list of all names, if programs know it by another key than `all_<name>_packages`."""
+    """Other programs know the list of all names in Redis by this key, if it is not `all_<name>_packages`."""
     import_names_version: int = 1
-    """Goes up with a change of its parser that gives other import names; stands on each package beside them, so that
-    `backfill import-names` finds those that an older parser has read."""
+    """This goes up when a change of the parser gives other import names. It stands on each package beside them, so that
+    `backfill import-names` finds the packages that an older parser has read."""
 
     announced: re.Pattern[str] = re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}")
-    """What its feed may say of a package (`Change.at_least`): a message that says anything else is none of ours."""
+    """An announcement of its feed (`Change.at_least`) matches this. A message that says anything else is not ours."""
 
     @property
     def listing_key(self) -> str:
-        """Where Redis keeps the list of all names that its registry has."""
+        """Redis keeps the list of all names of the registry under this key."""
         return self.older_listing_key or f"all_{self.name}_packages"
 
     def has_form_of_name(self, name: str) -> bool:
-        """Whether a name has as many parts as it must have; what its characters may be, `identify` says."""
+        """This tells whether a name has as many parts as it must have. Its characters are checked by `identify`."""
         if not self.needs_namespace:
             return True
         parts = name.split(self.namespace_separator)
         return len(parts) == 2 and all(part.strip() for part in parts)
 
     def range_order(self, name: str) -> Any:
-        """The key by which advisories' ranges are read; raises ValueError as `version_key` does."""
+        """This returns the key by which advisories' ranges are read. It raises ValueError as `version_key` does."""
         return (self.range_key or self.version_key)(name)
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
-        """Serial numbers for one package's versions: ascending, dense from 0; UNORDERED for names without an order.
+        """This gives one package's versions their serial numbers: ascending and dense from 0, and UNORDERED for names
+        without an order.
 
         Names that the scheme calls equal (`1.0` and `1.0.0` in PEP 440) are told apart by their text.
         """

@@ -1,4 +1,4 @@
-"""The tables of config.toml: every key with its type, default and range.
+"""These are the tables of config.toml: every key has its type, its default and its range.
 
 Each is explained in config.toml (unit, default, range, live or restart); a test holds the two together. A field marked
 `LIVE` is applied by SIGHUP, any other takes a restart. Tables with a key for each ecosystem or endpoint are made from
@@ -61,12 +61,12 @@ def _timezone(name: str) -> str:
 
 
 def _words(value: object) -> object:
-    """A list from the environment is written with commas."""
+    """A list is written with commas in the environment."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
 def _address(*schemes: str) -> AfterValidator:
-    """For addresses that carry a password: checked here, since pydantic's pattern cannot look into a secret."""
+    """This checks an address that carries a password, since pydantic's pattern cannot look into a secret."""
 
     def check(value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
@@ -92,27 +92,27 @@ def _host_name(entry: str) -> str:
 HostName = Annotated[str, AfterValidator(_host_name)]
 
 
-class Section(BaseModel):
+class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 T = TypeVar("T")
 
 
-class Table(Section, Generic[T]):
-    """A table of which some keys, all with values of one type, are derived from what ecosystems declare."""
+class DerivedTable(Table, Generic[T]):
+    """In such a table some keys are derived from what ecosystems declare; their values have one type."""
 
     def __getitem__(self, key: str) -> T:
-        """The value of a derived key."""
+        """This returns the value of a derived key."""
         value: T = getattr(self, key)
         return value
 
 
-TableClass = TypeVar("TableClass", bound=Section)
+TableClass = TypeVar("TableClass", bound=Table)
 
 
 def _derived(kind: Any, defaults: Mapping[str, object]) -> Callable[[type[TableClass]], type[TableClass]]:
-    """Add keys of one type to a table, each with its default."""
+    """This adds keys of one type to a table, each with its default."""
 
     def with_keys(table: type[TableClass]) -> type[TableClass]:
         fields: dict[str, Any] = {key: (kind, default) for key, default in defaults.items()}
@@ -121,7 +121,7 @@ def _derived(kind: Any, defaults: Mapping[str, object]) -> Callable[[type[TableC
     return with_keys
 
 
-class GraphSettings(Section):
+class GraphSettings(Table):
     uri: str | None = Field(default=None, pattern=r"^(bolt|neo4j)(\+s|\+ssc)?://\S+$")
     user: str = "neo4j"
     password: SecretStr | None = None
@@ -136,7 +136,7 @@ class GraphSettings(Section):
     parent_version_name: Literal["purl", "name"] = "purl"
 
 
-class VulnerabilitySettings(Section):
+class VulnerabilitySettings(Table):
     uri: Annotated[SecretStr, _address("mongodb", "mongodb+srv")] | None = None
     database: str = "vulnerabilities"
     collection: str = "vulnerabilities"
@@ -145,7 +145,7 @@ class VulnerabilitySettings(Section):
     first_sync_s: float = Field(default=60.0, ge=0, le=86_400)
 
 
-class RedisSettings(Section):
+class RedisSettings(Table):
     url: Annotated[SecretStr, _address("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")] | None = None
     host: str | None = None
     port: int = Field(default=6379, ge=1, le=65_535)
@@ -153,7 +153,7 @@ class RedisSettings(Section):
     timeout_s: Seconds = 10.0
 
 
-class QueueSettings(Section):
+class QueueSettings(Table):
     stream: str = Field(default="package-extraction", min_length=1)
     group: str = Field(default="extractors", min_length=1)
     consumer: str | None = Field(default=None, min_length=1)
@@ -170,11 +170,11 @@ Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE)]
 
 
 @_derived(Places, {declared.name: declared.workers for declared in DECLARATIONS})
-class WorkerSettings(Table[int]):
-    """Packages of each ecosystem in work at once, in this daemon."""
+class WorkerSettings(DerivedTable[int]):
+    """So many packages of each ecosystem may be in work at once in this daemon."""
 
 
-class HttpSettings(Section):
+class HttpSettings(Table):
     contact: str = Field(default="https://github.com/securechaindev", min_length=3)
     timeout_s: Seconds = 30.0
     total_timeout_s: Seconds = 300.0
@@ -193,15 +193,15 @@ ENDPOINTS: Final = (*(endpoint for declared in DECLARATIONS for endpoint in decl
 
 
 @_derived(Url, {endpoint.key: endpoint.url for endpoint in ENDPOINTS})
-class EndpointSettings(Table[str]):
-    """The base URL of each endpoint, without a slash at its end."""
+class EndpointSettings(DerivedTable[str]):
+    """Each endpoint has a base URL, which is kept without a slash at its end."""
 
 
 UNLIMITED: Final = "unlimited"
 
 
 def _limit(value: object, positive: ValidatorFunctionWrapHandler) -> object:
-    """A positive number of the field's range, or infinity for the word."""
+    """This returns a positive number of the field's range, or infinity for the word."""
     if isinstance(value, str) and value.strip().lower() == UNLIMITED:
         return math.inf
     try:
@@ -238,16 +238,16 @@ Connections = Annotated[
 
 
 @_derived(Rate, {endpoint.key: endpoint.rate for endpoint in ENDPOINTS})
-class RateSettings(Table[float]):
-    """Requests a second to each endpoint, of all daemons of an installation together; infinity is no limit."""
+class RateSettings(DerivedTable[float]):
+    """All daemons of an installation together make so many requests a second to each endpoint. Infinity is no limit."""
 
 
 @_derived(Connections, {endpoint.key: endpoint.connections for endpoint in ENDPOINTS})
-class ConnectionSettings(Table[float]):
-    """Requests at once to each endpoint from this daemon; infinity is as many as `[http] max_connections`."""
+class ConnectionSettings(DerivedTable[float]):
+    """This daemon makes so many requests at once to each endpoint. Infinity means `[http] max_connections`."""
 
 
-class ArchiveSettings(Section):
+class ArchiveSettings(Table):
     processes: int = Field(default=2, ge=1, le=256)
     timeout_s: Seconds = 60.0
     cpu_s: int = Field(default=10, ge=1, le=86_400)
@@ -259,7 +259,7 @@ class ArchiveSettings(Section):
     refused_ttl_s: Seconds = 2_592_000.0
 
 
-class PackageSettings(Section):
+class PackageSettings(Table):
     depth: int | None = Field(default=None, ge=0, le=1000, json_schema_extra=LIVE)
     absent_retry_s: Seconds = 604_800.0
     queued_retry_s: Seconds = 604_800.0
@@ -287,8 +287,8 @@ def _jobs(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @_derived(Cron, _CRONS)
-class ScheduleSettings(Table[str]):
-    """Beside the general keys, one for each of `JOBS`: its cron expression."""
+class ScheduleSettings(DerivedTable[str]):
+    """Beside the general keys each of `JOBS` has a key with its cron expression."""
 
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(default="UTC", json_schema_extra=LIVE)
     disabled: Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_jobs)] = Field(
@@ -298,7 +298,7 @@ class ScheduleSettings(Table[str]):
     keep_runs_days: int = Field(default=90, ge=1, le=36_500, json_schema_extra=LIVE)
 
 
-class FeedSettings(Section):
+class FeedSettings(Table):
     listing_ttl_s: Seconds = Field(default=3600.0, json_schema_extra=LIVE)
     max_removed_share: float = Field(default=0.05, gt=0, le=1, json_schema_extra=LIVE)
     progress_every: int = Field(default=100_000, ge=1, le=100_000_000, json_schema_extra=LIVE)
@@ -308,8 +308,8 @@ Period = Annotated[Seconds, Field(json_schema_extra=LIVE)]
 
 
 @_derived(Period, {declared.name: declared.reconcile_s for declared in DECLARATIONS} | {"advisories": 604_800.0})
-class ReconcileSettings(Table[float]):
-    """Seconds between two comparisons of all names with the graph; for advisories, of all of an ecosystem."""
+class ReconcileSettings(DerivedTable[float]):
+    """So many seconds lie between two comparisons of all names, or of all advisories, with the graph."""
 
 
 OFF: Final = "off"
@@ -333,28 +333,28 @@ FollowPeriod = Annotated[
 
 
 @_derived(FollowPeriod, {declared.name: math.inf for declared in DECLARATIONS})
-class FollowSettings(Table[float]):
+class FollowSettings(DerivedTable[float]):
     """Seconds between two looks at a feed beside the daily updates; infinity is never."""
 
 
-class RefreshSettings(Section):
+class RefreshSettings(Table):
     max_age_s: Seconds = Field(default=604_800.0, json_schema_extra=LIVE)
     batch: int = Field(default=1000, ge=1, le=100_000, json_schema_extra=LIVE)
 
 
-class WebSettings(Section):
+class WebSettings(Table):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=3000, ge=0, le=65_535)
     token: SecretStr | None = Field(default=None, min_length=16)
 
 
-class EmbeddedSettings(Section):
+class EmbeddedSettings(Table):
     enabled: bool = True
     start_timeout_s: Seconds = 60.0
     graph_heap_mb: int = Field(default=1024, ge=128, le=65_536)
 
 
-class DaemonSettings(Section):
+class DaemonSettings(Table):
     state_dir: Path = Path(".state")
     grace_s: Seconds = Field(default=30.0, json_schema_extra=LIVE)
     log_format: Literal["console", "json"] = "console"
@@ -362,14 +362,14 @@ class DaemonSettings(Section):
 
 
 RETIRED: Final = {
-    (section, old): (section, endpoint.key)
-    for section in ("endpoints", "rates", "connections")
+    (table, old): (table, endpoint.key)
+    for table in ("endpoints", "rates", "connections")
     for endpoint in ENDPOINTS
     for old in endpoint.replaces
 }
-"""Keys of earlier releases, each with the one that took its place. They are ignored with a warning."""
+"""Each key of an earlier release stands before the one that took its place. It is ignored with a warning."""
 
-SECTIONS: dict[str, type[Section]] = {
+TABLES: dict[str, type[Table]] = {
     "graph": GraphSettings,
     "vulnerabilities": VulnerabilitySettings,
     "redis": RedisSettings,

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from securechain_ingest.cli import app
 from securechain_ingest.configuration import FIXED_NAMES, is_live, load, merge_reload, twin_name
 from securechain_ingest.errors import ConfigError
-from securechain_ingest.settings import RETIRED, SECTIONS
+from securechain_ingest.settings import RETIRED, TABLES
 
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "config.toml"
-EVERY_KEY = [(section, key) for section, model in SECTIONS.items() for key in model.model_fields]
+EVERY_KEY = [(table, key) for table, model in TABLES.items() for key in model.model_fields]
 
 
 def write(path: Path, text: str) -> Path:
@@ -43,25 +43,25 @@ def test_a_fixed_name_of_the_environment_sets_its_key(variable: str, path: tuple
     values = {"REDIS_PORT": "6380", "REDIS_DB": "3", "GRAPH_DB_URI": "bolt://graph:7687"}
     addresses = {"VULN_DB_URI": "mongodb://advisories:27017", "REDIS_URL": "redis://queue:6379/1"}
     text = (values | addresses).get(variable, "word")
-    section, key = path
-    value = getattr(getattr(load(environment={variable: text}), section), key)
+    table, key = path
+    value = getattr(getattr(load(environment={variable: text}), table), key)
     assert str(value.get_secret_value() if hasattr(value, "get_secret_value") else value) == text
 
 
 def test_every_endpoint_answers_to_its_environment_twin() -> None:
-    names = [key for section, key in EVERY_KEY if section == "endpoints"]
+    names = [key for table, key in EVERY_KEY if table == "endpoints"]
     environment = {twin_name("endpoints", name): f"http://127.0.0.1:1/{name}" for name in names}
     endpoints = load(environment=environment).endpoints
     assert endpoints.model_dump() == {name: f"http://127.0.0.1:1/{name}" for name in names}
 
 
-@pytest.mark.parametrize("section", ["rates", "connections"])
+@pytest.mark.parametrize("table", ["rates", "connections"])
 @pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "none"])
 def test_a_limit_that_is_neither_positive_nor_unlimited_is_refused_with_what_is_meant_instead(
-    section: str, value: str
+    table: str, value: str
 ) -> None:
-    line = complaint(environment={twin_name(section, "pypi"): value})
-    assert f"{twin_name(section, 'pypi')} = '{value}'" in line
+    line = complaint(environment={twin_name(table, "pypi"): value})
+    assert f"{twin_name(table, 'pypi')} = '{value}'" in line
     assert 'a positive number or "unlimited"' in line
     assert "`pause ECOSYSTEM`" in line
     assert "\n" not in line
@@ -91,7 +91,7 @@ def test_a_retired_key_is_ignored_with_a_line_that_names_the_one_that_took_its_p
     [variable, key] = told
     assert variable.startswith(f"environment: {twin_name(*old)} is ignored, because {twin_name(*successor)} took")
     assert key.startswith(f"{file}: [{old[0]}] {old[1]} is ignored, because [{successor[0]}] {successor[1]} took")
-    assert successor[1] in SECTIONS[successor[0]].model_fields
+    assert successor[1] in TABLES[successor[0]].model_fields
 
 
 def test_a_command_tells_of_a_retired_key_on_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_a_secret_is_masked_when_the_settings_are_shown() -> None:
 def test_config_toml_holds_every_key_with_its_default() -> None:
     commented = re.sub(r"^# (\w+ = )", r"\1", CONFIG_FILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     tables = tomllib.loads(commented)
-    assert [(section, key) for section, table in tables.items() for key in table] == EVERY_KEY
+    assert [(table, key) for table, keys in tables.items() for key in keys] == EVERY_KEY
     assert load(CONFIG_FILE, environment={}) == load(environment={})
 
 
@@ -208,15 +208,15 @@ def test_check_config_prints_the_tables_of_config_toml_with_their_defaults() -> 
 
 
 def test_config_toml_says_of_every_key_whether_a_reload_applies_it() -> None:
-    section, comment = "", ""
+    table, comment = "", ""
     in_comment = False
     for line in CONFIG_FILE.read_text(encoding="utf-8").splitlines():
         key = re.match(r"(?:# )?(\w+) = ", line)
         if header := re.match(r"\[(\w+)\]", line):
-            section = header[1]
+            table = header[1]
         elif key:
             in_comment = False
-            assert comment.rstrip(".").endswith("live" if is_live(section, key[1]) else "restart"), (section, key[1])
+            assert comment.rstrip(".").endswith("live" if is_live(table, key[1]) else "restart"), (table, key[1])
         elif line.startswith("#"):
             comment = f"{comment} {line[1:].strip()}" if in_comment else line[1:].strip()
             in_comment = True

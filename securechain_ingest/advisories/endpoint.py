@@ -1,4 +1,4 @@
-"""The bucket of OSV's advisories, as an endpoint beside those of the registries."""
+"""OSV's bucket of advisories is an endpoint beside those of the registries."""
 
 from __future__ import annotations
 

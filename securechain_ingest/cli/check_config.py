@@ -1,4 +1,4 @@
-"""`check-config`: what the daemon would run with."""
+"""`check-config` prints what the daemon would run with."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def command(
 
 
 def _line(key: str, value: Any) -> str:
-    """As config.toml has it: JSON's strings, numbers, booleans and lists are TOML's, too."""
+    """This writes a key as config.toml has it: JSON's strings, numbers, booleans and lists are TOML's, too."""
     return f"# {key} is not set" if value is None else f"{key} = {json.dumps(value)}"

@@ -1,4 +1,4 @@
-"""What commands share: the configuration file, loading settings, names on the command line, running async code."""
+"""Commands share this: the configuration file, the settings, names on the command line and running async code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load_settings(
     flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
     warn: Callable[[str], None] = _warn,
 ) -> Settings:
-    """The settings under this command's flags; `warn` is told of keys that are ignored. Raises ConfigError."""
+    """This loads the settings under a command's flags; `warn` is told of ignored keys. It raises ConfigError."""
     all_flags = {("daemon", "state_dir"): ("--state-dir", state_dir), **(flags or {})}
     return load(config or _config_file, flags=all_flags, warn=warn)
 

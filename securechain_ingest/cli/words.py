@@ -1,4 +1,4 @@
-"""What help texts say of ecosystems and packages, from what the ecosystems declare."""
+"""Help texts say this of ecosystems and packages, from what the ecosystems declare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every job that a schedule can run, by its name."""
+"""This makes every job that a schedule can run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from securechain_ingest.stores import Stores
 
 
 def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings]) -> dict[str, Job]:
-    """The jobs on open stores; `settings` gives those in force when a run begins."""
+    """This makes the jobs on open stores; `settings` returns the settings in force when a run begins."""
     state_dir = settings().daemon.state_dir
     feeds = build_feeds(service.http, service.pool, state_dir / "feeds")
 
@@ -45,7 +45,7 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
 
 
 def build_advisory_sync(stores: Stores, service: Service, settings: Settings) -> AdvisorySync:
-    """A sync of the advisories of all registries."""
+    """This makes a sync of the advisories of all registries."""
     return AdvisorySync(
         OsvBucket(service.http, service.pool, settings.daemon.state_dir / "spool"),
         stores.advisories,

@@ -1,4 +1,4 @@
-"""The ecosystems, one folder each, and their registration: one line here adds a seventh.
+"""Each ecosystem has a folder and is registered by one line here.
 
 What needs a connection, and so imports much, is in `building`.
 """
@@ -21,7 +21,7 @@ _REGISTERED: Final = (
     "securechain_ingest.registries.rubygems",
     "securechain_ingest.registries.nuget",
 )
-"""The packages that have a module `declaration`."""
+"""Each of these packages has a module `declaration`."""
 
 
 def _declared_in(package: str) -> Declaration:
@@ -30,7 +30,7 @@ def _declared_in(package: str) -> Declaration:
 
 
 DECLARATIONS: Final = tuple(map(_declared_in, _REGISTERED))
-"""Everything that is derived from them keeps this order."""
+"""Whatever is derived from the declarations keeps their order."""
 
 ECOSYSTEMS: Final[tuple[Ecosystem, ...]] = tuple(declaration.ecosystem for declaration in DECLARATIONS)
 
@@ -38,9 +38,9 @@ _BY_WORD: Final = {word: declaration for declaration in DECLARATIONS for word in
 
 
 def declaration_of(word: str) -> Declaration:
-    """What the ecosystem declares that a word means: its name, its purl type or another of its words, in any case.
+    """This finds an ecosystem by a word, in any case: its name, its purl type or another of its words.
 
-    Raises InvalidName.
+    It raises InvalidName.
     """
     try:
         return _BY_WORD[word.lower()]
@@ -50,7 +50,7 @@ def declaration_of(word: str) -> Declaration:
 
 
 def named_package(text: str) -> PackageRef:
-    """The identity behind `pypi:six`, `maven:org.antlr:ST4`, `npm:@babel/core` or a purl. Raises InvalidName."""
+    """This identifies a package by `pypi:six`, `maven:org.antlr:ST4` or a purl. It raises InvalidName."""
     if not text.startswith("pkg:"):
         word, separator, name = text.partition(":")
         if not separator or not name:

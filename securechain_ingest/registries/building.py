@@ -1,4 +1,4 @@
-"""The registered ecosystems' registries and feeds, built on open connections."""
+"""This builds the registered ecosystems' registries and feeds on open connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REGISTRIES: Final[tuple[RegistryClass, ...]] = tuple(declaration.registry() for 
 
 
 def build_registries(http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Mapping[str, Registry]:
-    """Every registered ecosystem's registry, by the `node_type` of messages (the graph label)."""
+    """This builds every ecosystem's registry; the key is the `node_type` of messages (the graph label)."""
     return {
         registry.ecosystem.label: registry(http, archives.of(_parser_of(registry.ecosystem)), pool)
         for registry in REGISTRIES
@@ -30,7 +30,8 @@ def _parser_of(ecosystem: Ecosystem) -> str:
 
 
 def build_feeds(http: HttpClient, pool: ParserPool, folder: Path) -> Mapping[str, Feed]:
-    """Every registered ecosystem's feed, by its name; each with a folder of its own below `folder`."""
+    """This builds every ecosystem's feed; the key is the ecosystem's name. Each feed has a folder of its own below
+    `folder`."""
     feeds = {}
     for registry in REGISTRIES:
         own = folder / registry.ecosystem.name

@@ -1,4 +1,4 @@
-"""What an ecosystem declares about itself, once, in its own folder.
+"""An ecosystem declares everything about itself once, in its own folder.
 
 The tables of the configuration, the jobs, the lanes, the node types, the words of the command line and the README's
 table follow from it. It imports nothing that opens a connection, so that the command line starts quickly.
@@ -19,46 +19,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """Raises ValueError when an endpoint that it names is not among its own."""
+    """Making one raises ValueError if an endpoint that it names is not among its own."""
 
     ecosystem: Ecosystem
-    """Its identity, and the rules of its names and versions."""
+    """This has its identity and the rules of its names and versions."""
     identify: Callable[[str], PackageRef]
-    """The identity behind any spelling of a name; raises InvalidName."""
+    """This identifies a package by any spelling of its name. It raises InvalidName."""
     registry: Callable[[], RegistryClass]
-    """Imports and returns the class that reads its registry."""
+    """This imports and returns the class that reads the registry."""
 
     endpoints: tuple[Endpoint, ...]
     archives: str
-    """The key of the endpoint that serves its archives; `Ecosystem.endpoint` is the one that every message needs."""
+    """The endpoint of this key serves the archives. The one that every message needs is `Ecosystem.endpoint`."""
 
     ingestion_cron: str
-    """When the job that lists the whole registry runs by default, if it is enabled."""
+    """The job that lists the whole registry runs then by default, if it is enabled."""
     updates_cron: str
-    """When the job that follows what has changed runs by default."""
+    """The job that follows what has changed runs then by default."""
     reconcile_s: float
-    """Seconds after which an update compares all names with the graph instead."""
+    """After so many seconds an update compares all names with the graph instead."""
     hints_s: float | None = None
     """How often to look for hints between two looks at the feed, in seconds; None: its feed needs none."""
     watched: int = 0
     """How many of the packages that were active last are checked with the hints."""
     workers: int = 32
-    """Packages in work at once in one daemon, by default."""
+    """So many packages may be in work at once in one daemon by default."""
 
     title: str
-    """What people call the registry: `PyPI`."""
+    """People call the registry so: `PyPI`."""
     other_words: tuple[str, ...] = ()
-    """Words that the command line takes for its name and its purl type."""
+    """The command line also takes these words for the ecosystem."""
     example: str
-    """A package that everybody knows: `requests`."""
+    """Everybody knows this package: `requests`."""
     archive_kinds: tuple[str, ...]
-    """What its archives are called: `wheels`, `sdists`."""
+    """Its archives are called so: `wheels`, `sdists`."""
     first_visit: str
-    """What is asked for when a package is read for the first time, for the README."""
+    """The README says that this is asked for when a package is read for the first time."""
     feed: str
-    """What its updates follow, for the README: `PyPI's serials`."""
+    """The README says that updates follow this: `PyPI's serials`."""
     import_name_examples: tuple[str, ...]
-    """What import names look like, for the README."""
+    """The README shows by these what import names look like."""
 
     def __post_init__(self) -> None:
         keys = {endpoint.key for endpoint in self.endpoints}
@@ -73,15 +73,15 @@ class Declaration:
 
     @property
     def ingestion_job(self) -> str:
-        """The name of the job that lists the whole registry."""
+        """The job that lists the whole registry has this name."""
         return f"{self.name}_package_ingestion"
 
     @property
     def updates_job(self) -> str:
-        """The name of the job that follows what has changed."""
+        """The job that follows what has changed has this name."""
         return f"{self.name}_packages_updates"
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every word by which the ecosystem may be named, its name first."""
+        """The ecosystem may be named by each of these words; the first is its name."""
         return tuple(dict.fromkeys((self.name, self.ecosystem.purl_type, *self.other_words)))

@@ -64,7 +64,7 @@ class Copy:
         self.folder = folder
         shutil.copytree(CHECKOUT / "securechain_ingest", folder / "securechain_ingest")
         registration = folder / "securechain_ingest" / "registries" / "__init__.py"
-        before, end, after = registration.read_text().partition('\n)\n"""The packages that have a module')
+        before, end, after = registration.read_text().partition('\n)\n"""Each of these packages has a module')
         registration.write_text(f"{before}\n{LINE.rstrip()}{end}{after}")
 
     def variables(self) -> dict[str, str]:
