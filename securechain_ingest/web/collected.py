@@ -7,15 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from securechain_ingest.configuration import Settings
-from securechain_ingest.errors import StoreError
+from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.queue.dead_letters import count_by_kind
 from securechain_ingest.queue.heartbeats import DaemonStatus, daemons_seen
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import QueueStatus, queue_status
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import DECLARATIONS
+from securechain_ingest.schedules.board import Board
 from securechain_ingest.stores import Stores
 
 _GOOD_FOR_S: Final = 2.0
@@ -31,6 +34,9 @@ class Snapshot:
     daemons: tuple[DaemonStatus, ...]
     dead_letters: Mapping[str, int]
     """By kind."""
+    registry_lags_s: Mapping[str, float]
+    """By ecosystem, the seconds since the time up to which its feed's changes are in the graph; none where no feed has
+    been followed yet."""
 
 
 class Collected:
@@ -58,7 +64,25 @@ class Collected:
             daemons = await daemons_seen(redis, queue.stream)
         if self._kinds is None or time.monotonic() - self._kinds[0] > _KINDS_GOOD_FOR_S:
             self._kinds = time.monotonic(), await count_by_kind(redis, queue)
-        return Snapshot(await queue_status(redis, queue, names, endpoints), tuple(daemons), dict(self._kinds[1]))
+        status = await queue_status(redis, queue, names, endpoints)
+        with store_errors():
+            followed = await self._followed_at()
+        lags = {
+            name: max((datetime.now(UTC) - at).total_seconds(), status.lanes[name][Lane.CHANGED].oldest_s, 0.0)
+            for name, at in followed.items()
+        }
+        return Snapshot(status, tuple(daemons), dict(self._kinds[1]), lags)
 
-
-__all__ = ["Collected", "Snapshot", "StoreError"]
+    async def _followed_at(self) -> dict[str, datetime]:
+        """When each feed was last followed to its end; whatever it had told by then is queued or in the graph."""
+        stream = self._settings.queue.stream
+        cursors = await Cursors(self._stores.redis, stream).all()
+        looks = await Board(self._stores.redis, stream).empty_looks()
+        found: dict[str, datetime] = {}
+        for declaration in DECLARATIONS:
+            told = [cursors[declaration.name].moved_at] if declaration.name in cursors else []
+            if told and declaration.updates_job in looks:
+                told.append(looks[declaration.updates_job].last_at)
+            if moments := [datetime.fromisoformat(each) for each in told if each]:
+                found[declaration.name] = max(moments)
+        return found

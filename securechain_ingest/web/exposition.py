@@ -48,6 +48,14 @@ def _families(progress: Progress, snapshot: Snapshot | None) -> Iterable[Metric]
 
 
 def _of_queue(snapshot: Snapshot) -> Iterable[Metric]:
+    lag = GaugeMetricFamily(
+        "securechain_registry_lag_seconds",
+        "Time since the moment up to which a registry's changes are in the graph.",
+        labels=["ecosystem"],
+    )
+    for ecosystem, lag_s in snapshot.registry_lags_s.items():
+        lag.add_metric([ecosystem], lag_s)
+    yield lag
     messages = GaugeMetricFamily(
         "securechain_lane_messages",
         "Messages of a lane that wait, are in work or wait for another try.",

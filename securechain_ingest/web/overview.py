@@ -21,6 +21,8 @@ class RegistryState:
     """open, paused (by an operator) or down (its endpoint is not asked for a while)."""
     reason: str
     lanes: dict[str, LaneStatus]
+    lag_s: float | None
+    """Since the moment up to which its changes are in the graph; None: its feed has not been followed yet."""
 
     @property
     def messages(self) -> int:
@@ -54,7 +56,9 @@ async def overview(collected: Collected) -> Overview:
             state, reason = "down", f"asked again in {breaker.open_for_s:.0f} s: {breaker.reason}"
         if name in queue.paused:
             state, reason = "paused", f"by an operator since {queue.paused[name]}"
-        registries.append(RegistryState(name, declaration.title, state, reason, queue.lanes[name]))
+        registries.append(
+            RegistryState(name, declaration.title, state, reason, queue.lanes[name], snapshot.registry_lags_s.get(name))
+        )
     submitted = queue.submissions
     return Overview(
         registries=tuple(registries),

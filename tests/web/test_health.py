@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.progress import LOOP_S
+from securechain_ingest.web.collected import Collected
 from tests.web.conftest import TOKEN, Site
 
 
@@ -75,3 +77,20 @@ async def test_off_loopback_figures_want_the_token_and_health_does_not(site: Sit
     given = await site.client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
     assert given.status_code == 200
     assert (await site.client.get("/", follow_redirects=False)).headers["location"] == "/login"
+
+
+async def test_the_lag_of_a_registry_is_the_age_of_what_is_not_in_the_graph_yet(site: Site) -> None:
+    stream = site.settings.queue.stream
+
+    async def lags() -> dict[str, float]:
+        collected = Collected(site.stores, site.settings)
+        return dict((await collected.snapshot()).registry_lags_s)
+
+    assert await lags() == {}
+    cursors = Cursors(site.stores.redis, stream)
+    await cursors.move("npm", "5", "a run")
+    assert (await lags())["npm"] < 60
+    seconds, _ = await site.stores.redis.time()
+    await site.stores.redis.xadd(f"{stream}-lane:npm:changed", {"data": "{}"}, id=f"{(seconds - 7200) * 1000}-0")
+    assert 7190 < (await lags())["npm"] < 7260
+    assert 'securechain_registry_lag_seconds{ecosystem="npm"} 72' in (await site.client.get("/metrics")).text
