@@ -120,7 +120,7 @@ class Queued:
             "ecosystem": self.entry.ecosystem,
             "lane": str(self.entry.lane),
             "state": self.state,
-            "tries": self.entry.tries if self.state != "in work" else max(self.entry.tries, 0),
+            "tries": self.entry.tries,
             "reason": self.entry.history.reason or None,
             "next_try_at": self.next_try_at,
             "id": self.key,
