@@ -276,3 +276,16 @@ def has_handled(handler: Recorder, count: int) -> bool:
 async def is_waiting_in_its_lane(redis: Redis, queue: QueueSettings) -> bool:
     [group] = await redis.xinfo_groups(lane_of(queue))
     return bool(group["lag"])
+
+
+async def test_a_success_ends_a_row_of_failures_that_other_daemons_have_counted(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    others = Breakers(redis, Keys(queue.stream))
+    for number in range(FAILURES - 1):
+        assert not await others.failed("pypi", f"package-{number}", "status 500", is_probe=False)
+    await add(redis, queue.stream, "six")
+    async with running(redis, queue, Recorder()):
+        await until(lambda: is_idle(redis, queue))
+    assert await breaker(redis, queue) == {}
+    assert not await others.failed("pypi", "another", "status 500", is_probe=False)

@@ -383,3 +383,12 @@ async def test_a_reader_that_has_stopped_leaves_the_group(redis: Redis, queue: Q
     for stream in (queue.stream, *(lane_of(queue, lane) for lane in Lane)):
         consumers: Any = await redis.xinfo_consumers(stream, queue.group)
         assert consumers == []
+
+
+async def test_a_client_without_a_timeout_is_read_with_like_any_other(redis_url: str, queue: QueueSettings) -> None:
+    handler = Recorder()
+    async with Redis.from_url(redis_url, socket_timeout=None) as patient:
+        await add(patient, queue.stream, "six")
+        async with running(patient, queue, handler):
+            await until(lambda: is_idle(patient, queue))
+    assert handler.packages == ["six"]
