@@ -1,15 +1,19 @@
 """What lanes are worth, and what they cost.
 
-`python -m benchmarks.lanes [--packages 150] [--waiting 100000] [--known 20000]`
+`python -m benchmarks.lanes [--packages 150] [--waiting 1000000] [--known 20000] [--only PART …]`
 
 Made registries (13 versions a package in the median, lognormal; 20 ms a response), the embedded graph server,
-everything on one machine:
+everything on one machine. The parts:
 
-- a registry at 2 requests a second beside one without a limit: the pace of the latter, alone and beside the other;
-- messages for packages that the graph knows, and Redis commands a message;
-- the daemon's resident memory and Redis's while very many messages wait in a paused lane;
-- one daemon and two on registries of 250 ms a response;
-- requests a second of three daemons against the rate.
+- `beside`: a registry at 2 requests a second beside one without a limit: the pace of the latter, alone and beside the
+  other;
+- `on-demand`: how long somebody waits while `listed` holds very many messages of the same ecosystem, and while another
+  ecosystem is paused besides;
+- `known`: messages for packages that the graph lacks, and that it knows; commands to Redis a message;
+- `memory`: the daemon's resident memory while a tenth of them and all of them wait in a paused lane;
+- `structures`: Redis's memory for an entry of each structure of the queue;
+- `daemons`: one daemon and two on registries of 250 ms a response;
+- `rate`: requests a second of three daemons against the rate.
 """
 
 from __future__ import annotations
@@ -17,8 +21,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,30 +30,47 @@ from typing import Any
 import psutil
 import redis
 
+from benchmarks import overtaking
+from benchmarks.counting_relays import RedisCounter, relaying
 from benchmarks.harness import STREAM, arcadedb, other_stores, print_header, print_table, work_dir
+from benchmarks.queue_memory import structures
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from tests.end_to_end.daemon_process import DaemonProcess, daemon, until
+from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.queue_contents import messages_waiting
 from tests.registry_server import Server, Shape, World, generate, serve
 from tests.registry_server.declarations import ExpectedPackage
+from tests.waiting import block_until
 
 LATENCY_S = 0.02
 SLOW_LATENCY_S = 0.25
+ASKED = 20
+"""Packages that somebody waits for, one after the other."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lanes")
     parser.add_argument("--packages", type=int, default=150, help="of each ecosystem")
-    parser.add_argument("--waiting", type=int, default=100_000, help="messages in a paused lane")
+    parser.add_argument("--waiting", type=int, default=1_000_000, help="messages in a lane")
     parser.add_argument("--known", type=int, default=20_000, help="messages for packages that the graph knows")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="instead of all parts")
     options = parser.parse_args()
+    waiting = options.waiting
+    parts: Mapping[str, Callable[[], list[dict[str, object]]]] = {
+        "beside": lambda: beside_a_slow_registry(options.packages),
+        "on-demand": lambda: on_demand(waiting),
+        "known": lambda: known_packages(options.packages, options.known),
+        "memory": lambda: [waiting_messages(waiting // 10), waiting_messages(waiting)],
+        "structures": lambda: structures(waiting // 10),
+        "daemons": lambda: several_daemons(options.packages),
+        "rate": lambda: [shared_rate()],
+    }
     print_header("Lanes", f"{options.packages} packages of each ecosystem, 13 versions in the median, 20 ms a response")
-    print_table(beside_a_slow_registry(options.packages))
-    print_table([known_packages(options.packages, options.known)])
-    print_table([waiting_messages(options.waiting // 10), waiting_messages(options.waiting)])
-    print_table(several_daemons(options.packages))
-    print_table([shared_rate()])
+    for part in options.only or parts:
+        began_at = time.perf_counter()
+        rows = parts[part]()
+        print(f"{part} (took {time.perf_counter() - began_at:.0f} s)")
+        print_table(rows)
 
 
 def beside_a_slow_registry(count: int) -> list[dict[str, object]]:
@@ -62,7 +83,7 @@ def beside_a_slow_registry(count: int) -> list[dict[str, object]]:
             npm = {package.purl for package in packages if package.ecosystem == "npm"}
             began_at = time.perf_counter()
             bench.submit(packages)
-            until(partial(_has_stored, process, npm), "all npm packages", 600)
+            block_until(partial(_has_stored, process, npm), "all npm packages", 600)
             elapsed_s = time.perf_counter() - began_at
         rows.append({"npm beside": " and ".join(ecosystems[1:]) or "nothing", "packages/s": count / elapsed_s})
     rows[1]["share"] = float(str(rows[1]["packages/s"])) / float(str(rows[0]["packages/s"]))
@@ -70,44 +91,59 @@ def beside_a_slow_registry(count: int) -> list[dict[str, object]]:
     return rows
 
 
-def known_packages(count: int, messages: int) -> dict[str, object]:
+def on_demand(waiting: int) -> list[dict[str, object]]:
+    return [
+        overtaking.measure("nothing else", overtaking.LANE, 1000, ASKED),
+        overtaking.measure("listed", overtaking.LANE, waiting, ASKED),
+        overtaking.measure("listed, Maven paused", overtaking.LANE, waiting, ASKED, paused=waiting // 10),
+    ]
+
+
+def known_packages(count: int, messages: int) -> list[dict[str, object]]:
+    """Rows: packages that the graph lacks, then the same again and again; then both through a relay that counts."""
     world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm",)))
     packages = list(world.truth().values())
+    rows: list[dict[str, object]] = []
     with Bench(world) as bench, bench.daemon():
-        bench.submit(packages)
-        bench.wait_until_settled()
-        before = bench.commands()
-        began_at = time.perf_counter()
-        bench.submit(packages[number % len(packages)] for number in range(messages))
-        bench.wait_until_settled()
-        elapsed_s = time.perf_counter() - began_at
-        commands = bench.commands() - before - messages
-    return {"known packages/s": messages / elapsed_s, "messages": messages, "commands/message": commands / messages}
+        for kind, number in (("new", count), ("known", messages)):
+            began_at = time.perf_counter()
+            bench.submit(packages[each % count] for each in range(number))
+            bench.wait_until_settled()
+            rows.append({"packages": kind, "messages": number, "messages/s": number / (time.perf_counter() - began_at)})
+    with (
+        Bench(world) as bench,
+        relaying(RedisCounter(bench.environment["REDIS_URL"])) as counter,
+        bench.daemon(variables={"REDIS_URL": counter.uri}),
+    ):
+        for row, number in zip(rows, (count, messages), strict=True):
+            before = counter.messages.total()
+            bench.submit(packages[each % count] for each in range(number))
+            bench.wait_until_settled()
+            row["commands/message"] = (counter.messages.total() - before) / number
+    return rows
 
 
 def waiting_messages(count: int) -> dict[str, object]:
-    """A paused ecosystem whose lane `listed` is full; memory of the daemon that looks at it, and of each structure."""
+    """A paused ecosystem whose lane `listed` is full, and the memory of the daemon that looks at it."""
     keys = Keys(STREAM)
     lane, waiting = keys.lane("npm", Lane.LISTED), keys.waiting("npm")
-    with Bench(World(), {"SECURECHAIN_QUEUE__LANE_MAX_LENGTH": "10000000"}) as bench, bench.daemon() as process:
+    with Bench(World(), {"SECURECHAIN_QUEUE__LANE_MAX_LENGTH": str(count)}) as bench:
         bench.redis.hset(keys.pauses, "npm", "now")
         with bench.redis.pipeline(transaction=False) as pipeline:
-            for number in range(count):
+            for number in range(1, count + 1):
                 name = f"package-{number}"
                 message = {"node_type": "NPMPackage", "package": name, "refresh": False, "internal": True}
                 fields: Mapping[Any, Any] = {"data": json.dumps(message), "mark": name, "run": "20260101T000000-abc"}
                 pipeline.xadd(lane, fields)
                 pipeline.hset(waiting, name, "listed:1767225600000-0")
-                if number % 10_000 == 9_999:
+                if number % 10_000 == 0:
                     pipeline.execute()
             pipeline.execute()
-        time.sleep(5)
-        return {
-            "waiting": count,
-            "daemon MB": psutil.Process(process.process.pid).memory_info().rss / 1e6,
-            "lane bytes/message": int(str(bench.redis.memory_usage(lane))) / count,
-            "marks bytes/message": int(str(bench.redis.memory_usage(waiting))) / count,
-        }
+        with bench.daemon() as process:
+            time.sleep(10)  # Several rounds of everything that the daemon does now and then.
+            resident = psutil.Process(process.process.pid).memory_info().rss
+            used: Any = bench.redis.info("memory")
+            return {"waiting": count, "daemon MB": resident / 1e6, "Redis MB": used["used_memory"] / 1e6}
 
 
 def several_daemons(count: int) -> list[dict[str, object]]:
@@ -167,14 +203,17 @@ class Bench:
         graph = self._stack.enter_context(arcadedb(self._folder / "graph"))
         stores = self._stack.enter_context(other_stores(self._folder, graph))
         self.redis = self._stack.enter_context(redis.Redis.from_url(stores["REDIS_URL"], decode_responses=True))
-        self._environment = {**stores, **self.server.environment(), **self._variables}
+        self.environment = {**stores, **self.server.environment(), **self._variables}
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def daemon(self, number: int = 0) -> Any:
-        return daemon(self._environment | {"SECURECHAIN_STATE_DIR": str(self._folder / f"state-{number}")})
+    def daemon(
+        self, number: int = 0, variables: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[DaemonProcess]:
+        own = {"SECURECHAIN_STATE_DIR": str(self._folder / f"state-{number}")}
+        return daemon(self.environment | own | dict(variables or {}))
 
     def submit(self, packages: Iterable[ExpectedPackage]) -> None:
         with self.redis.pipeline(transaction=False) as pipeline:
@@ -184,13 +223,7 @@ class Bench:
             pipeline.execute()
 
     def wait_until_settled(self) -> None:
-        until(lambda: not messages_waiting(self.redis, STREAM), "an empty queue", 900)
-
-    def commands(self) -> int:
-        """Commands that Redis has been given, but for those that ask how many there are left."""
-        stats: Any = self.redis.info("commandstats")
-        counted = ("evalsha", "xreadgroup", "xadd")
-        return sum(int(each["calls"]) for name, each in stats.items() if name.endswith(counted))
+        block_until(lambda: not messages_waiting(self.redis, STREAM), "an empty queue", 900)
 
 
 if __name__ == "__main__":

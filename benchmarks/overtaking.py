@@ -44,8 +44,11 @@ def main() -> None:
     )
 
 
-def measure(way: str, stream: str, waiting: int, asked: int) -> dict[str, object]:
-    """A row: medians over `asked` packages that come while `waiting` messages of `stream` are worked off."""
+def measure(way: str, stream: str, waiting: int, asked: int, *, paused: int = 0) -> dict[str, object]:
+    """A row: medians over `asked` packages that come while `waiting` messages of `stream` are worked off.
+
+    `paused`: so many messages of Maven wait for the end of its pause meanwhile.
+    """
     others = generate(SHAPE).packages
     wanted = [npm.Package(f"wanted-{number}", (npm.Version("1.0.0"),)) for number in range(asked)]
     with (
@@ -56,7 +59,13 @@ def measure(way: str, stream: str, waiting: int, asked: int) -> dict[str, object
         redis.Redis.from_url(stores["REDIS_URL"]) as queue,
     ):
         fill(queue, stream, [package.truth().registry_name for package in others], waiting)
-        no_limits = {"SECURECHAIN_RATES__NPM_REGISTRY": "unlimited"}
+        if paused:
+            queue.hset(Keys(STREAM).pauses, "maven", "for the benchmark")
+            fill(queue, Keys(STREAM).lane("maven", Lane.LISTED), ["org.made:paused"], paused)
+        no_limits = {
+            "SECURECHAIN_RATES__NPM_REGISTRY": "unlimited",
+            "SECURECHAIN_QUEUE__LANE_MAX_LENGTH": str(max(waiting, 100_000)),
+        }
         with daemon(stores | server.environment() | no_limits) as process:
             block_until(lambda: len(server.requests) >= 100, "bulk work under way")
             times = [ask(queue, server, process, package.name) for package in wanted]
@@ -72,10 +81,13 @@ def measure(way: str, stream: str, waiting: int, asked: int) -> dict[str, object
 
 
 def fill(queue: redis.Redis, stream: str, names: list[str], count: int) -> None:
+    node_type = "MavenPackage" if ":maven:" in stream else "NPMPackage"
     with queue.pipeline(transaction=False) as pipeline:
-        for name in islice(cycle(names), count):
-            message = {"node_type": "NPMPackage", "package": name, "refresh": True}
+        for number, name in enumerate(islice(cycle(names), count), start=1):
+            message = {"node_type": node_type, "package": name, "refresh": True}
             pipeline.xadd(stream, {"data": json.dumps(message)})
+            if number % 10_000 == 0:
+                pipeline.execute()
         pipeline.execute()
 
 

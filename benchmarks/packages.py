@@ -16,7 +16,7 @@ from typing import Any
 
 from neo4j import Driver, GraphDatabase, NotificationMinimumSeverity
 
-from benchmarks.bolt_counter import counted
+from benchmarks.counting_relays import BoltCounter, relaying
 from benchmarks.harness import Queue, neo4j, other_stores, print_header, print_table, seconds, work_dir
 from benchmarks.plain_loop import PlainLoop
 from tests.end_to_end.daemon_process import daemon
@@ -83,7 +83,7 @@ def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[Expected
     with (
         neo4j(folder / "graph") as target,
         connected(target) as driver,
-        counted(target.uri) as bolt,
+        relaying(BoltCounter(target.uri)) as bolt,
         other_stores(folder, target) as environment,
         Queue(environment) as queue,
     ):

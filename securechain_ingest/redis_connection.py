@@ -33,6 +33,9 @@ from securechain_ingest.redis_errors import explained
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
+_MOST_CONNECTIONS: Final = 2_000
+"""More than can be at work at once, of which `[queue] concurrency` is 1,000 at most. The driver has a limit of 100, and
+whoever meets it gets the error of a server that is away."""
 _SENTINEL_PORT: Final = 26379
 _SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 _COPIED: Final = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
@@ -44,6 +47,7 @@ def connect(url: str, timeout_s: float) -> aioredis.Redis:
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "health_check_interval": 30,
+        "max_connections": _MOST_CONNECTIONS,
         "retry": AsyncRetry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries=3),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
     }

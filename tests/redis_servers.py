@@ -100,7 +100,8 @@ class Pair:
 
     def fail_over(self) -> None:
         """As an operator asks for it; the old master becomes the replica."""
-        answer(lambda client: client.sentinel_failover(MASTER), port=self.sentinel)
+        # It refuses until it has heard enough of the replica.
+        self.wait_until(lambda: answer(lambda client: client.sentinel_failover(MASTER), port=self.sentinel))
         self.wait_until(lambda: self.master() == self.second and self.is_master(self.second))
 
     def kill_the_master(self) -> None:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.redis_connection import blocking_twin, connect, require_durable
+from securechain_ingest.settings import QueueSettings
 from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
 
 
@@ -47,6 +48,12 @@ async def test_tls_and_an_acl_user_serve_the_loop_and_the_threads(tmp_path: Path
                 twin = blocking_twin(client)
                 assert await asyncio.to_thread(twin.get, "key") == b"value"
                 twin.close()
+
+
+async def test_as_many_commands_at_once_as_messages_may_be_in_work_are_no_outage(redis_url: str) -> None:
+    async with connect(redis_url, 10.0) as client:
+        # Each holds its connection for a moment.
+        await asyncio.gather(*(client.blpop(["nothing"], 0.1) for _ in range(QueueSettings().concurrency)))
 
 
 @pytest.mark.parametrize(

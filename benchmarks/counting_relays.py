@@ -1,4 +1,4 @@
-"""Counts what a program asks of a Bolt server, from outside: a relay on loopback that reads along."""
+"""Counts what a program asks of a store, from outside: relays on loopback that read along."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+import hiredis
+
+Counted = TypeVar("Counted", bound="Relay")
 
 HANDSHAKE_BYTES = 20
 MANIFEST_OFFER = bytes((0, 0, 1, 255))
@@ -16,21 +21,24 @@ MESSAGES = {0x10: "RUN", 0x11: "BEGIN", 0x12: "COMMIT", 0x13: "ROLLBACK"}
 """Signatures of the Bolt protocol; the rest carries no query."""
 
 
-class BoltCounter:
-    """A relay to one server."""
+class Relay:
+    """A relay to one server on loopback."""
 
     def __init__(self, uri: str) -> None:
         self.messages: Counter[str] = Counter()
         self.uri = ""
-        self._server_port = urlsplit(uri).port or 7687
+        """By which the server is reached through the relay."""
+        self._server = urlsplit(uri)
 
     async def listen(self) -> asyncio.Server:
         server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
-        self.uri = "bolt://{}:{}".format(*server.sockets[0].getsockname())
+        credentials, at, _ = self._server.netloc.rpartition("@")
+        port = server.sockets[0].getsockname()[1]
+        self.uri = self._server._replace(netloc=f"{credentials}{at}127.0.0.1:{port}").geturl()
         return server
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server.port)
         try:
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._requests(reader, server_writer))
@@ -40,6 +48,14 @@ class BoltCounter:
         finally:
             writer.close()
             server_writer.close()
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what a client says, and count it in `messages`."""
+        raise NotImplementedError
+
+
+class BoltCounter(Relay):
+    """Counts queries."""
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Bolt: a handshake, then messages in chunks of a two-byte length each, ended by a chunk of length 0."""
@@ -57,6 +73,20 @@ class BoltCounter:
                 await writer.drain()
 
 
+class RedisCounter(Relay):
+    """Counts commands by their words; what a script calls within Redis is none."""
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        commands = hiredis.Reader()
+        while data := await reader.read(262_144):
+            commands.feed(data)
+            while (command := commands.gets()) is not False:
+                self.messages[command[0].decode().upper()] += 1
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError
+
+
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(262_144):
         writer.write(data)
@@ -65,12 +95,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextmanager
-def counted(uri: str) -> Iterator[BoltCounter]:
+def relaying(counter: Counted) -> Iterator[Counted]:
     """Relays from a thread until the block ends."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="bolt counter", daemon=True)
+    thread = threading.Thread(target=loop.run_forever, name="counter", daemon=True)
     thread.start()
-    counter = BoltCounter(uri)
     try:
         server = asyncio.run_coroutine_threadsafe(counter.listen(), loop).result()
         yield counter
