@@ -44,6 +44,7 @@ from tests.waiting import block_until
 
 LATENCY_S = 0.02
 SLOW_LATENCY_S = 0.25
+IDLE_S = 5
 ASKED = 20
 """Packages that somebody waits for, one after the other."""
 
@@ -115,11 +116,15 @@ def known_packages(count: int, messages: int) -> list[dict[str, object]]:
         relaying(RedisCounter(bench.environment["REDIS_URL"])) as counter,
         bench.daemon(variables={"REDIS_URL": counter.uri}),
     ):
+        before = counter.messages.total()
+        time.sleep(IDLE_S)
+        idle_a_second = (counter.messages.total() - before) / IDLE_S
         for row, number in zip(rows, (count, messages), strict=True):
             before = counter.messages.total()
             bench.submit(packages[each % count] for each in range(number))
             bench.wait_until_settled()
             row["commands/message"] = (counter.messages.total() - before) / number
+            row["commands/s without messages"] = idle_a_second
     return rows
 
 
