@@ -25,6 +25,7 @@ from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.first_advisories import ask_for_first_advisories
+from securechain_ingest.jobs.completion import keep_asking
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.progress import LOOP_S, Progress
 from securechain_ingest.queue.heartbeats import Heartbeat
@@ -156,12 +157,16 @@ class Daemon:
                     ecosystems = [ecosystem.osv for ecosystem in ECOSYSTEMS]
                     await ask_for_first_advisories(stores, board, self._settings, ecosystems)
 
+                async def complete() -> None:
+                    await keep_asking(stores.redis, stores.graph.pending, ECOSYSTEMS, lambda: self._settings.queue)
+
                 spawn("reader", read)
                 spawn("scheduler", scheduler.run)
                 spawn("heartbeat", heartbeat.run)
                 spawn("lags", service.lags.run)
                 spawn("signals", obey)
                 spawn("first advisories", ask)
+                spawn("completion", complete)
                 if embedded is not None:
                     spawn("embedded stores", embedded.watch)
                 await reader.ready()

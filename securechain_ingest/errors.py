@@ -143,6 +143,14 @@ class RateLimited(UpstreamError):
         return self.delay_s or 0.0
 
 
+class ArchivesAway(UpstreamError):
+    """The endpoint of an ecosystem's archives cannot be read or wishes a pause; its other endpoints may be well."""
+
+    kind = "archives_away"
+    transient = True
+    is_about_package = False
+
+
 class Malformed(UpstreamError):
     """The answer arrived whole and is not what the registry documents."""
 

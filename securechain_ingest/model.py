@@ -47,6 +47,9 @@ class Ecosystem:
     """This maps a version name to a sortable key. It raises ValueError for a name that the scheme cannot order."""
     endpoint: str = ""
     """Every message needs the endpoint of this key; while the endpoint is paused, no message is served."""
+    archives: str = ""
+    """The endpoint of this key serves the archives. If it is another one, packages are written without while it is
+    away."""
     join_announcements: Callable[[str, str], str] = newest_announcement
     """This makes one announcement of two that concern one package (`Change.at_least`)."""
     range_key: Callable[[str], Any] | None = None
@@ -302,6 +305,8 @@ class PackageWrite:
     """Set if absent packages are to be queued later, when there is room; then `follow` is False."""
     archive_pending: bool = False
     """The archive was left for later."""
+    complete_depth: int | None = None
+    """How many levels of requirements are followed when what was left for later is read; None: as a setting says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.lag import LagMeter
+from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
@@ -20,6 +21,7 @@ from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.registries.building import build_registries
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
+from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.refused_archives import RefusedArchives
 from securechain_ingest.worker.visitor import Visitor
@@ -69,7 +71,15 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         max_versions = settings.packages.max_versions
         worker = Worker(
             registries,
-            Visitor(batcher, stores.advisories, names, max_versions=max_versions, pool=pool, written=lags.note),
+            Visitor(
+                batcher,
+                stores.advisories,
+                names,
+                Archives(Breakers(stores.redis, Keys(settings.queue.stream))),
+                max_versions=max_versions,
+                pool=pool,
+                written=lags.note,
+            ),
             max_strikes=settings.archives.max_strikes,
             depth=depth,
             has_room=RequiredRoom(stores.redis, lambda: settings.queue),

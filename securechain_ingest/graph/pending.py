@@ -16,7 +16,8 @@ from securechain_ingest.model import Ecosystem, LeftOut
 _DUE = """
 MATCH (p:PACKAGE) WHERE IS_DUE
 WITH p ORDER BY p.complete_at LIMIT $limit
-RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name, COUNT { (p)<-[:REQUIRE]-() } AS required
+RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name, p.complete_depth AS depth,
+       COUNT { (p)<-[:REQUIRE]-() } AS required
 ORDER BY required DESC
 """
 
@@ -48,6 +49,17 @@ RETURN count(*) AS taken_up
 
 
 @dataclass(frozen=True, slots=True)
+class PendingPackage:
+    """One that has not been read whole."""
+
+    element_id: str
+    name: str
+    """As its registry is asked with it."""
+    depth: int | None
+    """`PackageWrite.complete_depth`"""
+
+
+@dataclass(frozen=True, slots=True)
 class AbsentPackage:
     """One that versions require and that nobody has asked for."""
 
@@ -63,11 +75,11 @@ class Pending:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def due(self, ecosystem: Ecosystem, now: datetime, limit: int) -> dict[str, str]:
-        """At most `limit` packages that are to be read whole by now: registry names by element id, in their order."""
+    async def due(self, ecosystem: Ecosystem, now: datetime, limit: int) -> list[PendingPackage]:
+        """At most `limit` packages that are to be read whole by now, in their order."""
         text = due_text(ecosystem, await self._connection.dialect())
         rows = await self._connection.read(text, {"now": now, "limit": limit})
-        return {row["id"]: row["name"] for row in rows}
+        return [PendingPackage(row["id"], row["name"], row["depth"]) for row in rows]
 
     async def ask_again_at(self, element_ids: Collection[str], now: datetime, again_at: datetime) -> None:
         """Do not name those of `due` again before a moment; whoever reads one whole takes it out."""

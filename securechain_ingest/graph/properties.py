@@ -40,6 +40,7 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
         "writing": None,
         "archive_pending": write.archive_pending or None,
         "complete_at": write.checked_at if is_pending else None,
+        "complete_depth": write.complete_depth if is_pending else None,
     }
     if package.vendor is not None:
         properties["vendor"] = package.vendor

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import structlog
@@ -165,7 +166,8 @@ class Backfill:
             if isinstance(answer, Unchanged):
                 raise Malformed(f"{ref.purl} is said to be unchanged, which nobody asked", url=ref.purl)
             package = await bounded_package(answer, max_versions=len(answer.versions))
-            names, failure = await read_import_names(self._cache, self._registry, package, before, now, LAST_TRY)
+            find = partial(self._cache.names, extract=self._registry.import_names)
+            names, failure = await read_import_names(find, self._registry, package, before, now, LAST_TRY)
         except StoreError:
             raise
         except IngestError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final
 
 import structlog
@@ -22,6 +23,8 @@ from securechain_ingest.queue.script import NOW_MS, Script
 FAILURES: Final = 5
 FIRST_WAIT_S: Final = 5.0
 LONGEST_WAIT_S: Final = 900.0
+PROBE_MS: Final = 60_000
+"""A probe of whose end nothing is heard for so long has died with its daemon; another one is sent."""
 
 logger = structlog.get_logger(__name__)
 
@@ -67,6 +70,33 @@ return was_open and 1 or 0
     keys="breaker",
     arguments="is_probe",
 )
+
+
+# Whoever comes first when the time is over tries it; until its end is heard of nobody else does.
+_PERMIT: Final = Script(
+    NOW_MS
+    + """
+local now = now_ms()
+local open_until = tonumber(redis.call('HGET', breaker, 'open_until') or 0)
+if open_until == 0 then return {'well', redis.call('HLEN', breaker)} end
+if open_until > now then return {'away', 0} end
+if is_look ~= '1' then redis.call('HSET', breaker, 'open_until', now + tonumber(probe_ms)) end
+return {'probe', 0}
+""",
+    keys="breaker",
+    arguments="is_look probe_ms",
+)
+
+
+class Permit(StrEnum):
+    """Whether an endpoint may be asked."""
+
+    WELL = "well"
+    FAILING = "failing"
+    """It may, and a success is to be told because failures are counted."""
+    PROBE = "probe"
+    """It may by this one, whose end is to be told."""
+    AWAY = "away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +145,14 @@ class Breakers:
         """Forget the failures; a probe's success closes the breaker."""
         if await _SUCCEEDED.run(self._redis, breaker=self._keys.breaker(endpoint), is_probe=int(is_probe)):
             logger.info("endpoint_resumed", endpoint=endpoint)
+
+    async def permit(self, endpoint: str, *, is_look: bool = False) -> Permit:
+        """Whether somebody who has no lane of its own may ask. `is_look`: without taking the probe, if there is one."""
+        word, failures = await _PERMIT.run(
+            self._redis, breaker=self._keys.breaker(endpoint), is_look=int(is_look), probe_ms=PROBE_MS
+        )
+        permit = Permit(word.decode())
+        return Permit.FAILING if permit is Permit.WELL and failures else permit
 
     async def states(self, endpoints: Iterable[str]) -> dict[str, BreakerState]:
         """Those that are open, by endpoint."""

@@ -87,6 +87,10 @@ class Keys:
         """Stream: how each package of a run ended, for whoever waits for it; there only while somebody does."""
         return f"{self.stream}-outcomes:{run}"
 
+    def refill(self, ecosystem: str) -> str:
+        """String that expires: a daemon has just asked for what was left for later."""
+        return f"{self.stream}-refill:{ecosystem}"
+
     @property
     def daemons(self) -> str:
         """Hash: consumer to what its daemon has last told of itself."""

@@ -27,7 +27,7 @@ _SHOWN_CHARACTERS = 60
 _KEYS = frozenset({"node_type", "package", "constraints", "parent_id", "refresh"})
 _UNREAD_KEYS = frozenset({"vendor", "repository_url", "moment", "parent_version", "parent_version_name"})
 """They say nothing that anybody reads, so that whatever stands there is no reason to refuse a message."""
-_OWN_KEYS = frozenset({"depth", "internal", "at_least", "removed", "run"})
+_OWN_KEYS = frozenset({"depth", "internal", "at_least", "removed", "run", "listed", "first"})
 
 logger = structlog.get_logger(__name__)
 
@@ -59,6 +59,8 @@ class Message:
     listed: str | None = None
     """What the registry's list calls the package's state, which is not that of the graph (`Listed.revision`). Once the
     registry has been asked about it, whatever the answer, the same state in a list is no reason to ask again."""
+    first: bool = False
+    """The package is to be read from the fewest requests, if nobody has asked for it whole; the rest is read later."""
 
 
 def _ignore(_: Iterable[str]) -> None:
@@ -118,6 +120,7 @@ def _parse(data: bytes | str, unknown: Callable[[Iterable[str]], None]) -> Messa
         removed=_boolean(document, "removed"),
         run=_string(document, "run"),
         listed=_string(document, "listed"),
+        first=_boolean(document, "first"),
     )
 
 
@@ -146,6 +149,8 @@ def encode(message: Message) -> str:
         document["run"] = message.run
     if message.listed is not None:
         document["listed"] = message.listed
+    if message.first:
+        document["first"] = True
     return orjson.dumps(document).decode()
 
 

@@ -18,7 +18,7 @@ from anyio.abc import TaskGroup
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from securechain_ingest.errors import IngestError, StoreAway, UpstreamError
+from securechain_ingest.errors import ArchivesAway, IngestError, StoreAway, UpstreamError
 from securechain_ingest.metrics import MESSAGE_SECONDS, MESSAGES
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.progress import Progress, step
@@ -285,6 +285,10 @@ class Reader:
 
     async def _fail(self, entry: Entry, ecosystem: Ecosystem, failure: Failure, error: Exception | None) -> None:
         """Settle a delivery that did not succeed, so that no message pays for what is its registry's."""
+        if isinstance(error, ArchivesAway):
+            # Its lane is stopped until the endpoint is well again; then another message is the first.
+            await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_try=False))
+            return
         answer = error if isinstance(error, UpstreamError) else None
         if answer is not None and answer.endpoint == ecosystem.endpoint and not answer.is_registrys:
             # Whatever it said of this package, it has answered.

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.submission import has_room
+from securechain_ingest.queue.submission import room_in
 from securechain_ingest.settings import QueueSettings
 
 _GOOD_FOR_S: Final = 1.0
@@ -37,7 +37,7 @@ class RequiredRoom:
         if now - asked_at < _GOOD_FOR_S:
             return has
         try:
-            found = await has_room(self._redis, self._queue(), ecosystem, Lane.REQUIRED)
+            found = await room_in(self._redis, self._queue(), ecosystem, Lane.REQUIRED) > 0
         except RedisError:
             return False
         if has and not found:

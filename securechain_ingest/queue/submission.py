@@ -112,6 +112,7 @@ def merged(earlier: Message, later: Message, announcements: Callable[[str, str],
         listed=later.listed or earlier.listed,
         depth=None if None in depths else max(depth for depth in depths if depth is not None),
         run=earlier.run or later.run,
+        first=earlier.first and later.first,
     )
 
 
@@ -189,7 +190,7 @@ async def _offer(
         run_counts=keys.run_counts,
         lanes=list(LANES),
         own_lane=lane,
-        max_length=COMPLETED_MAX if lane is Lane.COMPLETED else queue.lane_max_length,
+        max_length=lane_bound(queue, lane),
         marks=[mark for _, mark in chosen],
         data=[row.data for row in rows],
         runs=[message.run or "" for message, _ in chosen],
@@ -266,11 +267,16 @@ def mark_of(message: Message) -> str:
     return message.package if message.internal and message.parent_id is None else ""
 
 
-async def has_room(redis: Redis, queue: QueueSettings, ecosystem: str, lane: Lane) -> bool:
-    """Whether a bounded lane takes more. Raises RedisError."""
+async def room_in(redis: Redis, queue: QueueSettings, ecosystem: str, lane: Lane) -> int:
+    """How many more entries a bounded lane takes. Raises RedisError."""
     keys = Keys(queue.stream)
     async with redis.pipeline(transaction=False) as pipeline:
         pipeline.xlen(keys.lane(ecosystem, lane))
         pipeline.zcard(keys.retries(ecosystem, lane))
         length, waiting = await pipeline.execute()
-    return int(length) + int(waiting) < queue.lane_max_length
+    return max(0, lane_bound(queue, lane) - int(length) - int(waiting))
+
+
+def lane_bound(queue: QueueSettings, lane: Lane) -> int:
+    """How many entries a bounded lane holds at most, with those that wait for another try."""
+    return COMPLETED_MAX if lane is Lane.COMPLETED else queue.lane_max_length

@@ -9,13 +9,11 @@ from typing import Final
 from redis.asyncio import Redis
 
 from securechain_ingest.model import Ecosystem
+from securechain_ingest.queue.breakers import PROBE_MS
 from securechain_ingest.queue.entries import Entry, read_entry
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import COSTS, LANES
 from securechain_ingest.queue.script import NOW_MS, Script
-
-PROBE_MS: Final = 60_000
-"""A probe of whose end nothing is heard for so long has died with its daemon; another one is sent."""
 
 _DUE_AT_ONCE: Final = 20
 
@@ -23,7 +21,8 @@ _DUE_AT_ONCE: Final = 20
 # try and is due goes back into its lane; what silent consumers have left is claimed; `asked` is read; then whichever
 # other lane has had least of its share. A lane that was empty does not save up its share meanwhile. A probe is taken in
 # the other order: what has just failed says less than what has not been asked yet, and a few packages that always fail
-# would else keep the lanes shut for all.
+# would else keep the lanes shut for all. `completed` needs the archives, so that a pause of their endpoint stops it,
+# too; when that is over one entry of it is taken first.
 _TAKE: Final = Script(
     NOW_MS
     + """
@@ -36,6 +35,9 @@ if open_until > 0 then
     is_probe, any, others = 1, 1, 1
 end
 
+local archives_until = tonumber(redis.call('HGET', archives_breaker, 'open_until') or 0)
+local completing = archives_until > now and 0 or archives_until > 0 and 1 or any
+
 local taken = {}
 local function take(lane, id, fields, deliveries, claimed)
     for i = 1, #fields, 2 do
@@ -46,8 +48,12 @@ local function take(lane, id, fields, deliveries, claimed)
     taken[#taken + 1] = {lane - 1, id, fields, deliveries, claimed}
     any = any - 1
     others = others - 1
+    if lane == #streams then completing = completing - 1 end
 end
-local function room(lane) return lane == 1 and any or math.min(any, others) end
+local function room(lane)
+    if lane == 1 then return any end
+    return lane == #streams and math.min(any, others, completing) or math.min(any, others)
+end
 
 local function wake(count)
     for lane, stream in ipairs(streams) do
@@ -93,7 +99,7 @@ local function read_all()
         for lane = 2, #streams do
             if had[lane] and (not best or had[lane] < had[best]) then best = lane end
         end
-        if read(best, 1) == 0 then
+        if room(best) == 0 or read(best, 1) == 0 then
             had[best] = nil
         else
             least, changed = had[best], true
@@ -119,7 +125,7 @@ end
 if is_probe == 1 and #taken > 0 then redis.call('HSET', breaker, 'open_until', now + tonumber(probe_ms)) end
 return {'open', is_probe, taken, redis.call('HLEN', breaker)}
 """,
-    keys="streams* retries* payloads* waiting shares pauses breaker",
+    keys="streams* retries* payloads* waiting shares pauses breaker archives_breaker",
     arguments="group consumer ecosystem lanes* costs* lease_ms any_places other_places claims due_at_once probe_ms",
 )
 
@@ -160,6 +166,7 @@ class Taker:
             shares=keys.shares(name),
             pauses=keys.pauses,
             breaker=keys.breaker(self._ecosystem.endpoint),
+            archives_breaker=keys.breaker(self._ecosystem.archives or self._ecosystem.endpoint),
             group=self._group,
             consumer=self._consumer,
             ecosystem=name,

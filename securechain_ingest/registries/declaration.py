@@ -29,8 +29,6 @@ class Declaration:
     """This imports and returns the class that reads the registry."""
 
     endpoints: tuple[Endpoint, ...]
-    archives: str
-    """The endpoint of this key serves the archives. The one that every message needs is `Ecosystem.endpoint`."""
 
     ingestion_cron: str
     """The job that lists the whole registry runs then by default, if it is enabled."""
@@ -62,7 +60,7 @@ class Declaration:
 
     def __post_init__(self) -> None:
         keys = {endpoint.key for endpoint in self.endpoints}
-        for named in (self.ecosystem.endpoint, self.archives):
+        for named in (self.ecosystem.endpoint, self.ecosystem.archives):
             if named not in keys:
                 msg = f"{self.ecosystem.name} declares no endpoint {named!r}; it declares {', '.join(sorted(keys))}"
                 raise ValueError(msg)

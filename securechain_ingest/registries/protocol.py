@@ -36,14 +36,15 @@ class Registry(Protocol):
         ...
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         """This reads everything about one package, in as few requests as the registry allows.
 
         With `known`, the document is asked for conditionally, and requirements of versions that the graph has are not
-        asked for again where each costs a request. `at_least` is what the feed said of the package (`Change.at_least`).
-        It raises UpstreamError, which is Stale if the document is older than that, and ParserLost when parsing killed
-        its process.
+        asked for again where each costs a request, unless they are pending. `at_least` is what the feed said of the
+        package (`Change.at_least`). With `first`, requirements that cost a request each are left for later but those of
+        the newest version, and their versions say so (`Version.requirements_pending`). It raises UpstreamError, which
+        is Stale if the document is older than that, and ParserLost when parsing killed its process.
         """
         ...
 

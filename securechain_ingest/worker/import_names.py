@@ -7,6 +7,7 @@ never fails.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,10 +15,9 @@ from typing import Final
 import structlog
 
 from securechain_ingest.bounds import sentence
-from securechain_ingest.errors import ArchiveRefused, IngestError, ParserLost, UpstreamError
+from securechain_ingest.errors import ArchiveRefused, ArchivesAway, IngestError, ParserLost, UpstreamError
 from securechain_ingest.model import FailedTry, ImportNames, Package
 from securechain_ingest.registries.protocol import Registry
-from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.request import Insistence
 
 WAITS: Final = (timedelta(hours=1), timedelta(days=1), timedelta(weeks=1))
@@ -27,20 +27,22 @@ logger = structlog.get_logger(__name__)
 
 
 async def read_import_names(
-    cache: ImportNamesCache,
+    find: Callable[[Package], Awaitable[ImportNames]],
     registry: Registry,
     package: Package,
     failed_before: FailedTry | None,
     now: datetime,
     insistence: Insistence,
 ) -> tuple[ImportNames, IngestError | None]:
-    """The names remembered or extracted, and why they could not be read if they are only a stopgap.
+    """The names that `find` finds, and why they could not be read if they are only a stopgap.
 
     `failed_before` is what the graph has of earlier tries. An error that another try may mend is raised instead if it
-    is insisted on. Raises StoreError if Redis is away.
+    is insisted on. Raises StoreError if Redis is away; ArchivesAway, which says nothing about the archive.
     """
     try:
-        names = await cache.names(package, registry.import_names)
+        names = await find(package)
+    except ArchivesAway:
+        raise
     except (UpstreamError, ArchiveRefused, ParserLost) as error:
         insists = insistence.on_readings or (insistence.on_parsers and isinstance(error, ParserLost))
         if error.transient and insists:

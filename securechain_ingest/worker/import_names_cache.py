@@ -33,15 +33,18 @@ class ImportNamesCache:
         self._redis = redis
         self._ttl_s = int(ttl_s)
 
-    async def names(self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]]) -> ImportNames:
-        """Those remembered, else those that `extract` finds, which are remembered; raises what it raises.
+    async def names(
+        self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]], *, remember: bool = True
+    ) -> ImportNames:
+        """Those remembered, else those that `extract` finds, which may be remembered; raises what it raises.
 
         Either way within the bounds of `bounds.bounded_names`.
         """
         names = await self._get(package)
         if names is None:
             names = bounded_names(await extract(package))
-            await self._put(package, names)
+            if remember:
+                await self._put(package, names)
         return names
 
     async def _get(self, package: Package) -> ImportNames | None:

@@ -13,6 +13,7 @@ from securechain_ingest.bounds import MAX_CONSTRAINTS_BYTES, bounded_constraints
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import PackageRef, Parent
 from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry
 
@@ -27,6 +28,8 @@ class Follow(Enum):
     """Which of the packages that it requires and the graph lacks are to be asked for next."""
 
     NONE = auto()
+    LATER = auto()
+    """Those that the graph does not count as asked for, when there is room for them."""
     UNASKED = auto()
     """Those that the graph does not count as asked for."""
     ALL = auto()
@@ -41,6 +44,8 @@ class Insistence:
     """An archive, or a second reading of a document, that could not be had."""
     on_parsers: bool
     """An archive whose parser's process was ended from outside, which is no strike against the archive."""
+    on_archives: bool = False
+    """The archives' endpoint, if it is away: without it there is nothing that the request could do."""
 
 
 LAST_TRY: Final = Insistence(on_readings=False, on_parsers=False)
@@ -68,6 +73,10 @@ class Request:
     """The feed says that the package is gone; if the registry confirms it, the package is marked as removed."""
     listed: str | None = None
     """What the registry's list calls the state that the graph does not have (`Message.listed`)."""
+    first: bool = False
+    """The fewest requests will do; the rest is left for later."""
+    remember: bool = True
+    """Whether its import names are worth a place in the cache."""
 
 
 async def request_of(
@@ -90,8 +99,11 @@ async def request_of(
             f"at_least is {message.at_least[:60]!r}, which the feed of {ecosystem.name} never says", kind="bad_schema"
         )
     depth = depth if message.depth is None else message.depth
-    follow = Follow.NONE
-    if depth != 0 and await has_room(ecosystem.name):
+    if depth == 0:
+        follow = Follow.NONE
+    elif not await has_room(ecosystem.name):
+        follow = Follow.LATER
+    else:
         follow = Follow.ALL if entry.redelivered else Follow.UNASKED
     tries = entry.tries + 1
     return Request(
@@ -100,11 +112,19 @@ async def request_of(
         refresh=message.refresh,
         depth=depth,
         follow=follow,
-        insistence=Insistence(on_readings=tries < max_strikes, on_parsers=tries < MAX_LOST_PARSERS),
+        insistence=Insistence(
+            on_readings=tries < max_strikes,
+            on_parsers=tries < MAX_LOST_PARSERS,
+            on_archives=entry.lane is Lane.COMPLETED,
+        ),
         internal=message.internal,
         at_least=message.at_least,
         removed=message.removed,
         listed=message.listed,
+        # What a feed has announced is wanted.
+        first=message.first and message.at_least is None,
+        # Those of a whole registry would fill gigabytes, and are not asked for again soon.
+        remember=entry.lane not in {Lane.LISTED, Lane.COMPLETED},
     )
 
 

@@ -40,6 +40,8 @@ class Reader:
     """As `Registry.fetch` has it."""
     insists: bool
     """Whether a second reading that fails is a failure of the message, which is tried again; else nothing is marked."""
+    first: bool = False
+    """As `Registry.fetch` has it."""
 
     async def read(self, *, removed: bool, listed: bool) -> Reading:
         """The answer, and what is gone for sure. Raises UpstreamError and ParserLost; Gone if nothing is there.
@@ -95,7 +97,7 @@ class Reader:
             return await self._fetch(self.known and replace(self.known, validator=None))
 
     async def _fetch(self, known: KnownPackage | None) -> Package | Unchanged:
-        return await self.registry.fetch(self.ref, known, at_least=self.at_least)
+        return await self.registry.fetch(self.ref, known, at_least=self.at_least, first=self.first)
 
     def _failed(self, error: UpstreamError | ParserLost, url: str) -> None:
         """Raises what lets the message be tried again, if it is to be."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -12,11 +13,22 @@ from securechain_ingest.advisories.matching import rated, spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.bounds import bounded_package
-from securechain_ingest.errors import ArchiveRefused, Gone, NotFound
+from securechain_ingest.errors import ArchiveRefused, ArchivesAway, Gone, NotFound
 from securechain_ingest.graph.batch import GraphBatcher
-from securechain_ingest.model import KnownPackage, Link, Package, PackageRef, PackageWrite, Rating, WriteResult
+from securechain_ingest.model import (
+    ImportNames,
+    KnownPackage,
+    LeftOut,
+    Link,
+    Package,
+    PackageRef,
+    PackageWrite,
+    Rating,
+    WriteResult,
+)
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.worker.archives import Archives, away
 from securechain_ingest.worker.import_names import is_due, read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.request import Follow, Request
@@ -64,6 +76,7 @@ class Visitor:
         graph: GraphBatcher,
         advisories: AdvisoryStore,
         names: ImportNamesCache,
+        archives: Archives,
         *,
         max_versions: int,
         pool: ParserPool | None = None,
@@ -72,6 +85,7 @@ class Visitor:
         self._graph = graph
         self._advisories = advisories
         self._names = names
+        self._archives = archives
         self._max_versions = max_versions
         self._pool = pool
         self._written = written
@@ -82,16 +96,18 @@ class Visitor:
         None: the registry lacks the package, and nobody but the daemon itself asked for it.
         """
         known = await self._graph.known(request.ref)
-        if known is not None and not request.refresh:
+        if _is_enough(known, request):
             return await self.link(request)
+        first = request.first
+        if not first and await self._archives.are_away(request.ref.ecosystem):
+            if request.insistence.on_archives:
+                raise away(request.ref, "nothing is asked of it for a while")
+            if known is not None and not request.refresh:
+                return await self.link(request)
+            first = True
         checked_at = datetime.now(UTC)
-        asked = known
-        if known and known.names_failed and (is_due(known.names_failed, checked_at) or not request.internal):
-            # "Not modified" would not say where the archive is that has to be tried again.
-            asked = replace(known, validator=None)
-        reader = Reader(registry, request.ref, asked, request.at_least, request.insistence.on_readings)
         try:
-            reading = await reader.read(removed=request.removed, listed=request.listed is not None)
+            reading, first = await self._read(registry, request, known, checked_at, first=first)
         except NotFound as error:
             return await self._absent(registry, request, known, checked_at, error)
         answer = reading.answer
@@ -99,7 +115,7 @@ class Visitor:
             ratings = await self._ratings(answer.ref, known.versions) if known else None
             return await self.link(request, _Confirmed(checked_at, ratings, answer.revision, request.listed))
         package = await bounded_package(answer, max_versions=self._max_versions)
-        result = await self._write(registry, request, package, reading, known, checked_at)
+        result = await self._write(registry, request, package, reading, known, checked_at, first=first)
         served = Served(result.purl, result.to_queue, len(package.versions))
         if known is None and result.unconfirmed:
             # Another program's or an older release's package: only now is it known what the document lacks of it.
@@ -112,7 +128,7 @@ class Visitor:
 
     async def link_if_known(self, request: Request) -> Served | None:
         """Serve a request that needs no registry; None: it does. Raises StoreError, ConfigError."""
-        return None if await self._graph.known(request.ref) is None else await self.link(request)
+        return await self.link(request) if _is_enough(await self._graph.known(request.ref), request) else None
 
     async def link(self, request: Request, confirmed: _Confirmed | None = None) -> Served:
         """Serve a request on a package that the graph has. Raises StoreError, ConfigError."""
@@ -121,7 +137,7 @@ class Visitor:
             Link(
                 ref=request.ref,
                 parents=request.parents,
-                follow=request.follow is not Follow.NONE,
+                follow=request.follow in {Follow.UNASKED, Follow.ALL},
                 repeat_follow=request.follow is Follow.ALL,
                 checked_at=confirmed.checked_at,
                 ratings=confirmed.ratings,
@@ -162,13 +178,12 @@ class Visitor:
         reading: Reading,
         known: KnownPackage | None,
         checked_at: datetime,
+        *,
+        first: bool,
     ) -> WriteResult:
-        names = None
+        names, archive_pending = None, known is not None and known.archive_pending
         if not reading.is_doubtful:
-            failed_before = known.names_failed if known else None
-            names, _ = await read_import_names(
-                self._names, registry, package, failed_before, checked_at, request.insistence
-            )
+            names, archive_pending = await self._import_names(registry, request, package, known, checked_at, first)
         if names is not None and package.repository_url is None and names.repository_url is not None:
             repository = names.repository_url
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
@@ -180,9 +195,12 @@ class Visitor:
                 import_names=names,
                 checked_at=checked_at,
                 parents=request.parents,
-                follow=request.follow is not Follow.NONE,
+                follow=request.follow in {Follow.UNASKED, Follow.ALL},
                 gone=reading.gone,
                 listed=request.listed,
+                leave_out=LeftOut(_next(request.depth), request.first) if request.follow is Follow.LATER else None,
+                archive_pending=archive_pending,
+                complete_depth=request.depth,
             )
         )
         self._written(package, known, datetime.now(UTC))
@@ -195,6 +213,56 @@ class Visitor:
             queued=len(result.to_queue),
         )
         return result
+
+    async def _read(
+        self, registry: Registry, request: Request, known: KnownPackage | None, now: datetime, *, first: bool
+    ) -> tuple[Reading, bool]:
+        """What the registry says, and whether from the fewest requests, be it because the archives are away."""
+        asked = known
+        if known is not None:
+            has_tries = known.names_failed is not None and (is_due(known.names_failed, now) or not request.internal)
+            if has_tries or (known.is_pending and not first):
+                # "Not modified" would not say where the archive is, nor what has been left for later.
+                asked = replace(known, validator=None)
+        reader = Reader(registry, request.ref, asked, request.at_least, request.insistence.on_readings, first)
+        flags = {"removed": request.removed, "listed": request.listed is not None}
+        try:
+            async with self._archives.needed(request.ref):
+                return await reader.read(**flags), first
+        except ArchivesAway:
+            if first or request.insistence.on_archives:
+                raise
+        return await replace(reader, first=True).read(**flags), True
+
+    async def _import_names(
+        self,
+        registry: Registry,
+        request: Request,
+        package: Package,
+        known: KnownPackage | None,
+        now: datetime,
+        first: bool,
+    ) -> tuple[ImportNames | None, bool]:
+        """The names, and whether they wait for the archive; None: those that the graph has."""
+
+        async def extract(package: Package) -> ImportNames:
+            if not package.artifacts:
+                return await registry.import_names(package)
+            async with self._archives.asked(package.ref):
+                return await registry.import_names(package)
+
+        left_for_later = None if known else ImportNames(registry.fallback_names(package.ref), is_stopgap=True), True
+        if first and package.artifacts:
+            return left_for_later
+        find = partial(self._names.names, extract=extract, remember=request.remember)
+        failed_before = known.names_failed if known else None
+        try:
+            names, _ = await read_import_names(find, registry, package, failed_before, now, request.insistence)
+        except ArchivesAway:
+            if request.insistence.on_archives:
+                raise
+            return left_for_later
+        return names, False
 
     async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating] | None:
         """None: they cannot be worked out within the limits, and those that the graph has stay."""
@@ -213,6 +281,15 @@ class _Confirmed:
     ratings: Mapping[str, Rating] | None = None
     revision: str | None = None
     listed: str | None = None
+
+
+def _is_enough(known: KnownPackage | None, request: Request) -> bool:
+    """Whether the graph has what is asked for, so that no registry has to be asked."""
+    return known is not None and not request.refresh and (request.first or not known.is_pending)
+
+
+def _next(depth: int | None) -> int | None:
+    return None if depth is None else depth - 1
 
 
 def _report_lost(request: Request, result: WriteResult) -> None:

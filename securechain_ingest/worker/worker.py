@@ -28,6 +28,8 @@ class _Visit:
 
     at_least: str | None
     """What the document must have reached."""
+    first: bool
+    """Only from the fewest requests."""
     priority: Priority
     """That of the most urgent who waits for it."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,9 +38,9 @@ class _Visit:
     """The graph has the package now, under this purl."""
 
     def answers(self, request: Request) -> bool:
-        """Whether a change that was announced is in it: it may not be in what was fetched before, nor in what somebody
-        fetches who does not know of it."""
-        return request.at_least in (None, self.at_least) and not request.removed
+        """Whether it is whole enough, and a change that was announced is in it: that may not be in what was fetched
+        before, nor in what somebody fetches who does not know of it."""
+        return request.at_least in (None, self.at_least) and not request.removed and self.first <= request.first
 
 
 async def always_room(_ecosystem: str) -> bool:
@@ -113,7 +115,7 @@ class Worker:
         return answer or Served(purl)
 
     async def _visit(self, registry: Registry, request: Request, purl: str) -> Served | Respelled | None:
-        visit = self._visits[purl] = _Visit(request.at_least, current_priority())
+        visit = self._visits[purl] = _Visit(request.at_least, request.first, current_priority())
         try:
             answer = await self._visitor.visit(registry, request)
             visit.is_in_graph = isinstance(answer, Served) and answer.purl == purl
@@ -145,7 +147,8 @@ def outcome(request: Request, served: Served) -> Outcome:
     depth = None if request.depth is None else request.depth - 1
     return Outcome(
         queue=tuple(
-            Message(ref.ecosystem.label, ref.registry_name, depth=depth, internal=True) for ref in served.to_queue
+            Message(ref.ecosystem.label, ref.registry_name, depth=depth, internal=True, first=request.first)
+            for ref in served.to_queue
         ),
         versions=served.versions,
     )

@@ -38,7 +38,7 @@ def _npm_key(name: str) -> tuple[int, ...]:
 
 
 PYPI = Ecosystem("pypi", "PyPIPackage", "pypi", "PyPI", _pypi_key, older_spellings=older_spellings)
-NPM = Ecosystem("npm", "NPMPackage", "npm", "npm", _npm_key)
+NPM = Ecosystem("npm", "NPMPackage", "npm", "npm", _npm_key, endpoint="npm_registry", archives="made_archives")
 
 
 def pypi(name: str) -> PackageRef:

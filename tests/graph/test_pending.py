@@ -36,7 +36,7 @@ async def known(graph: Graph, ref: PackageRef) -> KnownPackage:
 
 
 async def due(graph: Graph, *, days: float = 0, limit: int = 10) -> list[str]:
-    return list((await graph.pending.due(PYPI, MONDAY + days * DAY, limit)).values())
+    return [each.name for each in await graph.pending.due(PYPI, MONDAY + days * DAY, limit)]
 
 
 async def test_a_first_reading_is_known_as_pending_until_the_rest_is_written(graph: Graph, read: Reader) -> None:
@@ -89,10 +89,10 @@ async def test_the_most_required_of_a_page_comes_first_and_each_once_a_day(graph
 
     now = MONDAY + 0.5 * DAY
     asked = await graph.pending.due(PYPI, now, 2)
-    await graph.pending.ask_again_at(asked, now, now + DAY)
+    await graph.pending.ask_again_at([each.element_id for each in asked], now, now + DAY)
     assert await due(graph, days=0.6) == ["one"]
     assert await due(graph, days=1.5) == ["three", "one", "none"]
-    assert await graph.pending.due(NPM, now + 9 * DAY, 10) == {}
+    assert await graph.pending.due(NPM, now + 9 * DAY, 10) == []
 
 
 async def test_names_that_a_backfill_fills_in_leave_only_requirements_pending(graph: Graph) -> None:

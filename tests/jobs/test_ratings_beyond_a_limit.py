@@ -10,8 +10,11 @@ import structlog
 
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.graph.batch import GraphBatcher
+from securechain_ingest.queue.breakers import Breakers
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.settings import GraphSettings
+from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
@@ -41,9 +44,17 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: Bench) -> None:
     pool: Any = RefusingPool()
     async with GraphBatcher(bench.sync.graph, GraphSettings()) as graph:
         names = ImportNamesCache(bench.sync.redis, 60)
+        archives = Archives(Breakers(bench.sync.redis, Keys("q")))
         worker = Worker(
             {PYPI.label: registry},
-            Visitor(graph, bench.sync.store, names, max_versions=200_000, pool=pool),
+            Visitor(
+                graph,
+                bench.sync.store,
+                names,
+                archives,
+                max_versions=200_000,
+                pool=pool,
+            ),
             max_strikes=1,
             depth=lambda: 0,
         )

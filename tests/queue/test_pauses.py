@@ -10,14 +10,14 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from securechain_ingest.errors import NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
-from securechain_ingest.queue.breakers import FAILURES, Breakers, pause, paused_since, resume
+from securechain_ingest.errors import ArchivesAway, NotFound, RateLimited, Unavailable, Unreachable, UpstreamError
+from securechain_ingest.queue.breakers import FAILURES, PROBE_MS, Breakers, pause, paused_since, resume
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.groups import ensure_groups
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.taking import PROBE_MS, Taker
+from securechain_ingest.queue.taking import Taker
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import ECOSYSTEMS, Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
 from tests.waiting import until
@@ -289,3 +289,41 @@ async def test_a_success_ends_a_row_of_failures_that_other_daemons_have_counted(
         await until(lambda: is_idle(redis, queue))
     assert await breaker(redis, queue) == {}
     assert not await others.failed("pypi", "another", "status 500", is_probe=False)
+
+
+async def test_only_completed_waits_for_archives_that_are_away_and_goes_on_with_one_message(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    keys, archives = Keys(queue.stream), ECOSYSTEMS[0].archives
+    breakers = Breakers(redis, keys)
+    assert archives != ECOSYSTEMS[0].endpoint
+    await breakers.failed(archives, "a", "slower", is_probe=False, pause_s=60)
+    for lane in Lane:
+        await add(redis, lane_of(queue, lane), f"{lane}-1", f"{lane}-2", f"{lane}-3")
+    others = sorted(f"{lane}-{number}" for lane in Lane if lane is not Lane.COMPLETED for number in (1, 2, 3))
+    failing = True
+
+    async def act(entry: Entry) -> Outcome:
+        if entry.lane is Lane.COMPLETED:
+            if failing:
+                await breakers.failed(archives, "a", "slower", is_probe=True, pause_s=60)
+                raise ArchivesAway("the archives are away", url="")
+            await breakers.succeeded(archives, is_probe=True)
+        return Outcome()
+
+    handler = Recorder(act)
+    async with running(redis, queue, handler):
+        await until(lambda: sorted(handler.packages) == others)
+        for asked in (1, 2):
+            expected = len(others) + asked
+            await redis.hset(keys.breaker(archives), "open_until", 1)
+            await until(lambda: len(handler.entries) == expected)  # noqa: B023 - awaited within the round
+        failing = False
+        await redis.hset(keys.breaker(archives), "open_until", 1)
+        await until(lambda: is_idle(redis, queue))
+    completed = [entry for entry in handler.entries if entry.lane is Lane.COMPLETED]
+    assert [entry.message.package for entry in completed[:2]] == ["completed-1", "completed-2"], "each time another one"
+    assert len(completed) == 5
+    assert {entry.tries for entry in completed} == {0}
+    assert await dead_letters(redis, queue) == []
+    await assert_no_leak(redis, queue)

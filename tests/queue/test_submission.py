@@ -13,7 +13,7 @@ from securechain_ingest.errors import StoreError
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import COMPLETED_MAX, Lane
 from securechain_ingest.queue.messages import Message, parse
-from securechain_ingest.queue.submission import Added, enqueue, has_room, submit
+from securechain_ingest.queue.submission import Added, enqueue, room_in, submit
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import lane_of
 from tests.waiting import until
@@ -59,9 +59,9 @@ async def test_messages_wait_until_their_lane_has_room(redis: Redis, queue: Queu
 async def test_what_waits_for_another_try_takes_room_in_its_lane(redis: Redis, queue: QueueSettings) -> None:
     queue = queue.model_copy(update={"lane_max_length": 100})
     await enqueue(redis, queue, "pypi", Lane.REQUIRED, messages(99))
-    assert await has_room(redis, queue, "pypi", Lane.REQUIRED)
+    assert await room_in(redis, queue, "pypi", Lane.REQUIRED)
     await redis.zadd(Keys(queue.stream).retries("pypi", Lane.REQUIRED), {"a message": 1})
-    assert not await has_room(redis, queue, "pypi", Lane.REQUIRED)
+    assert not await room_in(redis, queue, "pypi", Lane.REQUIRED)
 
 
 async def test_completed_has_a_bound_of_its_own(redis: Redis, queue: QueueSettings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -155,3 +155,9 @@ def known(package: Package) -> KnownPackage:
     """What the graph knows once the package is written."""
     versions = frozenset(version.name for version in package.versions)
     return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
+
+
+def pending(package: Package) -> KnownPackage:
+    """What the graph knows once a first reading of the package is written."""
+    left = frozenset(version.name for version in package.versions if version.requirements_pending)
+    return replace(known(package), validator=None, pending=left, archive_pending=True)

@@ -157,7 +157,7 @@ async def test_documents_and_archives_come_from_the_endpoints_that_are_declared_
         server.requests.clear()
         await registry.import_names(package)
         archives |= {request.endpoint for request in server.requests}
-    assert archives == {declared.archives}
+    assert archives == {declared.ecosystem.archives}
 
 
 async def test_a_package_that_a_registry_lacks_is_not_found(

@@ -37,7 +37,7 @@ class Toybox(RegistryClient):
     feed: Final = ToyboxFeed
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         """All versions with their requirements, in one request; see `Registry.fetch`."""
         url = self._http.url("toybox_index", f"packages/{ref.name}.json")

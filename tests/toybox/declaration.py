@@ -26,7 +26,6 @@ DECLARATION: Final = Declaration(
         Endpoint(key="toybox_index", url="http://127.0.0.1:1/index", rate=4.0, connections=2),
         Endpoint(key="toybox_files", url="http://127.0.0.1:1/files", rate=8.0, connections=3),
     ),
-    archives="toybox_files",
     ingestion_cron="0 8 * * SUN",
     updates_cron="30 20 * * *",
     reconcile_s=86_400.0,

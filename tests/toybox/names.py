@@ -13,6 +13,7 @@ TOYBOX: Final = Ecosystem(
     name="toybox",
     label="ToyboxPackage",
     endpoint="toybox_index",
+    archives="toybox_files",
     purl_type="toybox",
     osv="Toybox",
     version_key=version_key,

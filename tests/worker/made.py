@@ -16,12 +16,15 @@ from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.model import Artifact, Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.handling import Outcome
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.stores import Stores
+from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
@@ -59,6 +62,10 @@ class MadeRegistry:
     """What every archive offers, if not the package's own name and one more."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     """While a test has it cleared, nobody gets an answer."""
+    first_readings: list[str] = field(default_factory=list)
+    """The names of which the fewest requests were to do."""
+    documents_error: Exception | None = None
+    """Of every document that is to be read whole."""
     ecosystem: Ecosystem = NPM
     identify: Callable[[str], PackageRef] = npm
 
@@ -73,14 +80,26 @@ class MadeRegistry:
         return [name for name, _ in self.fetched]
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         self.fetched.append((ref.registry_name, at_least))
         self.priorities.append(current_priority())
         await self.opened.wait()
+        if first:
+            self.first_readings.append(ref.registry_name)
+        elif self.documents_error is not None:
+            raise self.documents_error
         found = self.packages.get(ref.registry_name)
         if found is None:
             raise NotFound(f"{ref.purl} does not exist", url=ref.purl)
+        if first:
+            *older, newest = found.versions
+            told = known.read_versions if known else frozenset()
+            left = (
+                each if each.name in told else replace(each, requirements=None, requirements_pending=True)
+                for each in older
+            )
+            found = replace(found, versions=(*left, newest))
         is_same = known is not None and known.validator == found.validator and known.validator is not None
         return Unchanged(ref) if is_same and at_least is None else found
 
@@ -114,8 +133,15 @@ class Bench:
         """The setting for messages that carry none."""
         registries: dict[str, Registry] = {NPM.label: registry}
         names = ImportNamesCache(stores.redis, 60)
-        visitor = Visitor(batcher, stores.advisories, names, max_versions=1000)
-        self.worker = Worker(registries, visitor, max_strikes=2, depth=lambda: self.depth)
+        self.has_room = True
+        """Whether the lane `required` takes follow-ups."""
+        self._archives = Archives(Breakers(stores.redis, Keys("q")))
+        visitor = Visitor(batcher, stores.advisories, names, self._archives, max_versions=1000)
+
+        async def room(_ecosystem: str) -> bool:
+            return self.has_room
+
+        self.worker = Worker(registries, visitor, max_strikes=2, depth=lambda: self.depth, has_room=room)
 
     async def serve(
         self, name: str, *, attempts: int = 0, redelivered: bool = False, lane: Lane = Lane.CHANGED, **keys: Any
@@ -123,6 +149,15 @@ class Bench:
         """Handle one message."""
         message = Message(NPM.label, name, **keys)
         return await self.worker.handle(entry_of(message, lane=lane, tries=attempts, claimed=redelivered))
+
+    async def link_known(self, name: str, **keys: Any) -> Outcome | None:
+        """What becomes of a message on a package that the graph may know."""
+        [outcome] = await self.worker.link_known([entry_of(Message(NPM.label, name, **keys))])
+        return outcome
+
+    def forget_what_is_known_of_the_archives(self) -> None:
+        """As if a second had passed since they were last looked at."""
+        self._archives._known.clear()
 
     async def follow_ups(self, name: str, **keys: Any) -> dict[str, int | None]:
         """The packages that a message leaves to be asked for, with the depth that is left to each."""

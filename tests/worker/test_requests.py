@@ -10,6 +10,7 @@ from securechain_ingest.bounds import MAX_CONSTRAINTS_BYTES
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import ANY, Parent
 from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.worker.request import MAX_LOST_PARSERS, Follow, Insistence, Request, request_of
 from tests.graph.builders import NPM, npm
@@ -42,6 +43,20 @@ async def test_what_a_message_says_is_asked_of_the_package_that_its_registry_mea
     )
 
 
+@pytest.mark.parametrize("lane", Lane)
+async def test_what_nobody_asks_for_again_soon_is_not_remembered_and_what_is_completed_needs_its_archive(
+    lane: Lane,
+) -> None:
+    request = await asked(entry_of(message(), lane=lane))
+    assert request.remember is (lane not in {Lane.LISTED, Lane.COMPLETED})
+    assert request.insistence.on_archives is (lane is Lane.COMPLETED)
+
+
+async def test_the_fewest_requests_do_not_do_for_what_a_feed_has_announced() -> None:
+    assert (await asked(entry_of(message(first=True)))).first
+    assert not (await asked(entry_of(message(first=True, at_least="7")))).first
+
+
 @pytest.mark.parametrize(
     ("own", "setting", "has_room", "follow"),
     [
@@ -50,7 +65,8 @@ async def test_what_a_message_says_is_asked_of_the_package_that_its_registry_mea
         (None, 0, True, Follow.NONE),
         (0, None, True, Follow.NONE),
         (3, 0, True, Follow.UNASKED),
-        (3, None, False, Follow.NONE),
+        (3, None, False, Follow.LATER),
+        (0, None, False, Follow.NONE),
     ],
 )
 async def test_requirements_are_followed_as_deep_as_the_message_or_the_setting_says_and_while_there_is_room(

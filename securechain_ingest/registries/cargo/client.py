@@ -33,7 +33,7 @@ class Cargo(RegistryClient):
     feed: Final = CargoFeed
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         """This reads all versions with their requirements, in one request; see `Registry.fetch`."""
         if known is not None:

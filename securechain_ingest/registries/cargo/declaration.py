@@ -27,7 +27,6 @@ DECLARATION: Final = Declaration(
         Endpoint(key="crates_static", url="https://static.crates.io", rate=20.0, connections=8),
         Endpoint(key="crates_api", url="https://crates.io", rate=1.0, connections=1),
     ),
-    archives="crates_static",
     ingestion_cron="0 5 * * SUN",
     updates_cron="0 16 * * *",
     reconcile_s=86_400.0,

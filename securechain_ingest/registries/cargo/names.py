@@ -24,6 +24,7 @@ CARGO: Final = Ecosystem(
     name="cargo",
     label="CargoPackage",
     endpoint="crates_index",
+    archives="crates_static",
     purl_type="cargo",
     osv="crates.io",
     version_key=version_key,

@@ -6,6 +6,7 @@ that no other package has needed before. The import names cost one or two.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -63,7 +64,7 @@ class Maven(RegistryClient):
         self._releases = Releases(http, pool)
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         """This reads all versions, what those that `known` lacks require, and when they were released. See
         `Registry.fetch`.
@@ -75,14 +76,14 @@ class Maven(RegistryClient):
         """
         if known is not None:
             ref = names.identify(known.registry_name)
-        in_graph = known.versions if known else frozenset()
+        in_graph = known.read_versions if known else frozenset()
         announced, is_old = listed_versions(at_least)
         validator = known.validator if known and in_graph.issuperset(announced) else None
         try:
             listing = await self._listing(ref, validator, is_announced=bool(announced))
         except NotFound as error:
-            if in_graph and is_uncached():
-                await refuse_withheld(self._http, ref, in_graph, error)
+            if known is not None and is_uncached():
+                await refuse_withheld(self._http, ref, known.versions, error)
             raise
         if listing is None:
             return Unchanged(ref, revision(in_graph))
@@ -91,7 +92,7 @@ class Maven(RegistryClient):
         if known and known.validator and in_graph.issuperset(versions):
             # Only the date of the list is another: released POMs never change.
             return Unchanged(ref, revision(in_graph))
-        default, read = await self._read(ref, versions, in_graph)
+        default, read = await self._read(ref, versions, in_graph, announced if first else versions)
         missing = {name for name in announced if isinstance(read.get(name), NotFound)}.difference(listed)
         if missing:
             logger.warning("indexed_versions_missing", package=ref.purl, versions=sorted(missing))
@@ -102,6 +103,7 @@ class Maven(RegistryClient):
                     f"{ref.registry_name} is in the index, but has no list of versions and none of {at_least} a POM",
                     url=self._metadata_url(ref),
                 )
+        settled = in_graph.union(read)
         newest = read[default] if default is not None else None
         repository_url = newest.repository if isinstance(newest, Release) else None
         vendor = vendor_of(repository_url or NOT_AVAILABLE) or vendor_of_group(ref)
@@ -110,7 +112,10 @@ class Maven(RegistryClient):
             # Of a version that the graph has it is not asked again what it inherits.
             vendor=None if default in in_graph else vendor,
             repository_url=repository_url,
-            versions=tuple(_version(ref, version, read.get(version)) for version in versions),
+            versions=tuple(
+                _version(ref, version, read.get(version), is_pending=first and version not in settled)
+                for version in versions
+            ),
             artifacts=self._artifacts(ref, default, newest) if default is not None and newest is not None else (),
             validator=new_validator,
             revision=revision(in_graph.union(versions)),
@@ -170,9 +175,9 @@ class Maven(RegistryClient):
             return (), None
 
     async def _read(
-        self, ref: PackageRef, versions: tuple[str, ...], in_graph: frozenset[str]
+        self, ref: PackageRef, versions: tuple[str, ...], in_graph: frozenset[str], asked_for: Collection[str]
     ) -> tuple[str | None, dict[str, Release | Unreadable]]:
-        """The result has the default version, and the POMs of the versions that the graph lacks and of the default one.
+        """The result has the default version, and the POMs of those asked for that the graph lacks and of the default.
 
         A version whose POM does not exist is never the default: a list may have versions that were never published. The
         default is None if that holds for all of them.
@@ -180,7 +185,7 @@ class Maven(RegistryClient):
         every = (*versions, *in_graph.difference(versions))
         is_long = len(every) > _INLINE_VERSIONS
         candidates = await self._pool.run(by_preference, every) if is_long else by_preference(every)
-        wanted = [name for name in versions if name not in in_graph]
+        wanted = [name for name in versions if name in asked_for and name not in in_graph]
         read = await self._releases.read(ref, list(dict.fromkeys((*wanted, candidates[0]))), in_graph)
         asked = 0
         for name in candidates:
@@ -202,11 +207,12 @@ class Maven(RegistryClient):
         return (Artifact(self._http.url("maven_central", path), unquote(path.rpartition("/")[2]), version, size=None),)
 
 
-def _version(ref: PackageRef, name: str, read: Release | Unreadable | None) -> Version:
+def _version(ref: PackageRef, name: str, read: Release | Unreadable | None, *, is_pending: bool) -> Version:
     known = read if isinstance(read, Release) else None
     return Version(
         name=name,
         purl=version_purl(ref, name),
         release_date=known.date if known else None,
         requirements=known.requirements if known else None,
+        requirements_pending=is_pending,
     )

@@ -32,7 +32,6 @@ DECLARATION: Final = Declaration(
             slow_down=SLOW_DOWN | {403},
         ),
     ),
-    archives="maven_central",
     ingestion_cron="0 4 * * SUN",
     updates_cron="0 14 * * *",
     reconcile_s=2_592_000.0,

@@ -25,6 +25,7 @@ MAVEN: Final = Ecosystem(
     name="maven",
     label="MavenPackage",
     endpoint="maven_central",
+    archives="maven_central",
     purl_type="maven",
     osv="Maven",
     version_key=version_key,

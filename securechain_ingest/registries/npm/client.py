@@ -31,7 +31,7 @@ class Npm(RegistryClient):
     feed: Final = NpmFeed
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         """This reads all versions with their requirements, in one request; see `Registry.fetch`."""
         if known is not None:

@@ -26,7 +26,6 @@ DECLARATION: Final = Declaration(
         Endpoint(key="npm_registry", url="https://registry.npmjs.org", rate=5.0, connections=8),
         Endpoint(key="npm_replicate", url="https://replicate.npmjs.com/registry", rate=2.0, connections=2),
     ),
-    archives="npm_registry",
     ingestion_cron="0 3 * * SUN",
     updates_cron="0 12 * * *",
     reconcile_s=604_800.0,

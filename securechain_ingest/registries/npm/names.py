@@ -19,6 +19,7 @@ NPM: Final = Ecosystem(
     name="npm",
     label="NPMPackage",
     endpoint="npm_registry",
+    archives="npm_registry",
     purl_type="npm",
     osv="npm",
     version_key=version_key,

@@ -50,7 +50,7 @@ class NuGet(RegistryClient):
         self._known_services: Services | None = None
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         """This reads all versions with their requirements, and unlisted versions too; see `Registry.fetch`."""
         services = await self._services()

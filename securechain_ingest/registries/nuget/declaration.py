@@ -23,7 +23,6 @@ DECLARATION: Final = Declaration(
     identify=identify,
     registry=_registry,
     endpoints=(Endpoint(key="nuget_api", url="https://api.nuget.org", rate=20.0, connections=8),),
-    archives="nuget_api",
     ingestion_cron="0 7 * * SUN",
     updates_cron="0 20 * * *",
     reconcile_s=2_592_000.0,

@@ -20,6 +20,7 @@ NUGET: Final = Ecosystem(
     name="nuget",
     label="NuGetPackage",
     endpoint="nuget_api",
+    archives="nuget_api",
     purl_type="nuget",
     osv="NuGet",
     version_key=version_key,

@@ -8,7 +8,7 @@ core metadata that is announced and missing costs one more.) See registries.md, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -64,12 +64,12 @@ class PyPI(RegistryClient):
     feed: Final = PyPIFeed
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
         """This reads all versions with their requirements; see `Registry.fetch`.
 
         The requirements are None for a version without files, for one that `known` has, and for one whose metadata is
-        malformed.
+        malformed. The document has those of the newest version alone.
         """
         url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/json")
         try:
@@ -91,17 +91,18 @@ class PyPI(RegistryClient):
                 # Of a project without releases PyPI has no document, only a page without files.
                 raise Malformed(f"the registry's answer about {project.ref.registry_name} lists no release", url=url)
             raise NotFound(f"{project.ref.registry_name} has no versions on PyPI", url=url)
-        read_before = {project.latest} | (known.versions if known else frozenset())
+        read_before = {project.latest} | (known.read_versions if known else frozenset())
         wanted = {version: files for version, files in releases.items() if files and version not in read_before}
         declared: dict[str, DeclaredRequirements | None] = {}
-        if wanted:
+        if wanted and not first:
             page = page or await self._page_if_there(project.ref)
             declared = await self._declared(project.ref, wanted, page)
         if project.latest is not None:
             declared[project.latest] = project.requires
         _report_unreadable(project.ref, declared)
         requirements = {version: found.requirements for version, found in declared.items() if found is not None}
-        return assemble(project, releases, requirements, response.validator)
+        package = assemble(project, releases, requirements, response.validator)
+        return left_for_later(package, wanted) if first else package
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
         """The names come from the wheel or, if no wheel can be read, from the source archive."""
@@ -205,6 +206,17 @@ class PyPI(RegistryClient):
                 "requirements_unknown", package=ref.purl, version=version, kind=error.kind, reason=str(error)
             )
             return None
+
+
+def left_for_later(package: Package, versions: Collection[str]) -> Package:
+    """The package, of which some versions say that their requirements have not been read."""
+    return replace(
+        package,
+        versions=tuple(
+            replace(version, requirements_pending=True) if version.name in versions else version
+            for version in package.versions
+        ),
+    )
 
 
 def _fallback(name: str) -> tuple[str, ...]:

@@ -26,7 +26,6 @@ DECLARATION: Final = Declaration(
         Endpoint(key="pypi", url="https://pypi.org", rate=10.0, connections=8),
         Endpoint(key="pypi_files", url="https://files.pythonhosted.org", rate=50.0, connections=8),
     ),
-    archives="pypi_files",
     ingestion_cron="0 2 * * SUN",
     updates_cron="0 10 * * *",
     reconcile_s=86_400.0,

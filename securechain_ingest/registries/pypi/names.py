@@ -38,6 +38,7 @@ PYPI: Final = Ecosystem(
     name="pypi",
     label="PyPIPackage",
     endpoint="pypi",
+    archives="pypi_files",
     purl_type="pypi",
     osv="PyPI",
     version_key=version_key,

@@ -42,9 +42,9 @@ class RubyGems(RegistryClient):
     feed: Final = RubyGemsFeed
 
     async def fetch(
-        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None
+        self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads all versions with their requirements, and on the first visit also the repository. See
+        """This reads all versions with their requirements, and on the first whole visit also the repository. See
         `Registry.fetch`."""
         if known is not None:
             # A message may carry the lower-cased name; the registry needs the exact one.
@@ -58,7 +58,8 @@ class RubyGems(RegistryClient):
         files_url = self._http.url("rubygems_api", "gems")
         package = await self._pool.parse_document(parse_info, response.body, ref, url, files_url)
         package = replace(package, validator=response.validator)
-        return await self._completed(package) if known is None else package
+        has_told = known is not None and not known.archive_pending
+        return package if first or has_told else await self._completed(package)
 
     async def _refuse_other(self, ref: PackageRef, body: bytes, announced: str, url: str) -> None:
         """This raises Stale unless the file has the digest that was announced, or the one that the list of all gems has

@@ -27,7 +27,6 @@ DECLARATION: Final = Declaration(
         # The API and the files have one host, so that they share its limit.
         Endpoint(key="rubygems_api", url="https://rubygems.org", rate=8.0, connections=8, replaces=("rubygems_files",)),
     ),
-    archives="rubygems_api",
     ingestion_cron="0 6 * * SUN",
     updates_cron="0 18 * * *",
     reconcile_s=86_400.0,

@@ -19,6 +19,7 @@ RUBYGEMS: Final = Ecosystem(
     name="rubygems",
     label="RubyGemsPackage",
     endpoint="rubygems_index",
+    archives="rubygems_api",
     purl_type="gem",
     osv="RubyGems",
     version_key=version_key,

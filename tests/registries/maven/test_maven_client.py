@@ -15,7 +15,7 @@ from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavaila
 from securechain_ingest.model import Package, Version
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.protocol import Unchanged
-from tests.registries.asking import RegistrySite, known, registry_site
+from tests.registries.asking import RegistrySite, known, pending, registry_site
 from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, maven
 
 
@@ -341,3 +341,26 @@ async def test_a_package_without_a_file_is_known_by_its_group(site: Site, name: 
     assert package.artifacts == ()
     assert (await site.registry.import_names(package)).names == (name.partition(":")[0],)
     assert files(site) == []
+
+
+async def test_a_first_reading_asks_for_the_newest_pom_and_its_parents_alone(site: Site) -> None:
+    ref = site.registry.identify("org.made:Child")
+    package = await site.registry.fetch(ref, None, first=True)
+    assert isinstance(package, Package)
+    asked = [target.rpartition("/")[2] for target in site.targets()]
+    assert sorted(asked) == ["Child-2.1.pom", "maven-metadata.xml", "parent-1.pom"]
+    assert {version.name for version in package.versions if version.requirements_pending} == {
+        "1.0",
+        "2.0",
+        "3.0-beta-1",
+    }
+    assert (package.repository_url, package.vendor) == ("https://github.com/some-owner/some-repo", "some-owner")
+
+    site.server.requests.clear()
+    completed = await site.registry.fetch(ref, pending(package))
+    whole = await site.fetched("org.made:Child")
+    assert isinstance(completed, Package)
+    assert not any(version.requirements_pending for version in completed.versions)
+    read = {version.name: version.requirements for version in whole.versions}
+    assert {version.name: version.requirements or () for version in completed.versions} == read
+    assert completed.revision == whole.revision

@@ -15,7 +15,7 @@ from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi.client import PyPI
-from tests.registries.asking import RegistrySite, registry_site
+from tests.registries.asking import RegistrySite, pending, registry_site
 from tests.registry_server import Fault, Kind, Need, Server, World, pypi, same_constraints
 
 MIXED = pypi.Project(
@@ -274,3 +274,26 @@ async def test_a_project_without_files_is_known_by_its_name(site: Site) -> None:
 
     assert (await site.registry.import_names(package)).names == ("my_package",)
     assert site.targets() == []
+
+
+async def test_a_first_reading_takes_two_requests_at_most_and_leaves_what_each_takes_one_of(
+    site: Site,
+) -> None:
+    for name in ("wheels", "mixed_project", "old"):
+        site.server.requests.clear()
+        package = await site.registry.fetch(site.registry.identify(name), None, first=True)
+        assert isinstance(package, Package)
+        assert len(site.targets()) <= 2
+        whole = await site.fetched(name)
+        assert [version.name for version in package.versions] == [version.name for version in whole.versions]
+        for version, complete in zip(package.versions, whole.versions, strict=True):
+            read = version.requirements == complete.requirements and not version.requirements_pending
+            left = version.requirements is None and version.requirements_pending
+            assert read != left
+
+        completed = await site.registry.fetch(package.ref, pending(package))
+        assert isinstance(completed, Package)
+        assert not any(version.requirements_pending for version in completed.versions)
+        held = {version.name: version.requirements for version in package.versions}
+        for version, complete in zip(completed.versions, whole.versions, strict=True):
+            assert (version.requirements or held[version.name]) == complete.requirements

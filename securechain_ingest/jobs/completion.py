@@ -1,0 +1,95 @@
+"""What has been left for later is asked for while there is room.
+
+Packages that a first reading has not read whole are added to the lane `completed`, absent packages that `required` had
+no room for to that lane. The most required of a page come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import anyio
+import structlog
+from redis.asyncio import Redis
+
+from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.graph.pending import Pending
+from securechain_ingest.model import Ecosystem
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.submission import enqueue, lane_bound, room_in
+from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.settings import QueueSettings
+
+PAGE: Final = 500
+EVERY_S: Final = 2.0
+IDLE_S: Final = 10.0
+"""Between two looks when the last one has found nothing."""
+AGAIN: Final = timedelta(days=1)
+"""After which a package is asked for again if nothing came of its message."""
+
+logger = structlog.get_logger(__name__)
+
+
+async def keep_asking(
+    redis: Redis, pending: Pending, ecosystems: Sequence[Ecosystem], queue: Callable[[], QueueSettings]
+) -> None:
+    """Ask until it is cancelled, one daemon at a time. Outages are sat out: other loops tell of them."""
+    while True:
+        asked = 0
+        try:
+            for ecosystem in ecosystems:
+                with store_errors():
+                    is_turn = await redis.set(
+                        Keys(queue().stream).refill(ecosystem.name), "", nx=True, px=int(EVERY_S * 500)
+                    )
+                if is_turn:
+                    asked += await ask_for_pending(redis, pending, ecosystem, queue())
+                    asked += await ask_for_left_out(redis, pending, ecosystem, queue())
+        except (StoreError, ConfigError) as error:
+            logger.debug("completion_put_off", reason=str(error))
+        await anyio.sleep(EVERY_S if asked else IDLE_S)
+
+
+async def ask_for_pending(redis: Redis, pending: Pending, ecosystem: Ecosystem, queue: QueueSettings) -> int:
+    """Add a page of packages that are to be read whole to `completed`; how many. Raises StoreError.
+
+    Each is asked for once a day at most. If this ends between queueing and noting that, the same are asked for again,
+    which merges with what waits.
+    """
+    if not (limit := await _page(redis, queue, ecosystem, Lane.COMPLETED)):
+        return 0
+    now = datetime.now(UTC)
+    due = await pending.due(ecosystem, now, limit)
+    messages = [Message(ecosystem.label, each.name, depth=each.depth, internal=True) for each in due]
+    if messages:
+        await enqueue(redis, queue, ecosystem.name, Lane.COMPLETED, messages)
+        await pending.ask_again_at([each.element_id for each in due], now, now + AGAIN)
+        logger.info("pending_packages_queued", ecosystem=ecosystem.name, packages=len(messages))
+    return len(messages)
+
+
+async def ask_for_left_out(redis: Redis, pending: Pending, ecosystem: Ecosystem, queue: QueueSettings) -> int:
+    """Add a page of absent packages that no lane holds to `required`; how many. Raises StoreError."""
+    if not (limit := await _page(redis, queue, ecosystem, Lane.REQUIRED)):
+        return 0
+    absent = await pending.left_out(ecosystem, limit)
+    messages = [
+        Message(ecosystem.label, each.name, depth=each.left_out.depth, internal=True, first=each.left_out.first)
+        for each in absent
+    ]
+    if messages:
+        await enqueue(redis, queue, ecosystem.name, Lane.REQUIRED, messages)
+        await pending.take_up([each.purl for each in absent], datetime.now(UTC))
+        logger.info("left_out_packages_queued", ecosystem=ecosystem.name, packages=len(messages))
+    return len(messages)
+
+
+async def _page(redis: Redis, queue: QueueSettings, ecosystem: Ecosystem, lane: Lane) -> int:
+    """How many a lane may be given now: none while it is more than half full, so that a page is worth its query."""
+    with store_errors():
+        room = await room_in(redis, queue, ecosystem.name, lane)
+    return min(PAGE, room) if 2 * room >= lane_bound(queue, lane) else 0

@@ -1,0 +1,105 @@
+"""What has been left for later is asked for while there is room, once a day, and comes to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from securechain_ingest.jobs import completion
+from securechain_ingest.jobs.completion import ask_for_left_out, ask_for_pending, keep_asking
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message, parse
+from securechain_ingest.queue.submission import enqueue
+from securechain_ingest.settings import QueueSettings
+from tests.graph.builders import NPM
+from tests.waiting import until
+from tests.worker.conftest import bench, graph_target, read
+from tests.worker.made import Bench, package
+
+__all__ = ["bench", "graph_target", "read"]
+
+QUEUE = QueueSettings(lane_max_length=100)
+
+
+async def waiting(bench: Bench, lane: Lane) -> list[Message]:
+    rows: Any = await bench.stores.redis.xrange(Keys(QUEUE.stream).lane("npm", lane))
+    return [parse(fields) for _, fields in rows]
+
+
+async def pending(bench: Bench) -> int:
+    return await ask_for_pending(bench.stores.redis, bench.stores.graph.pending, NPM, QUEUE)
+
+
+async def left_out(bench: Bench) -> int:
+    return await ask_for_left_out(bench.stores.redis, bench.stores.graph.pending, NPM, QUEUE)
+
+
+async def test_pending_packages_are_asked_for_whole_once_a_day(bench: Bench) -> None:
+    bench.registry.has(package("app"), package("lib"), package("user", requires={"lib": "any"}))
+    await bench.serve("app", first=True, depth=2)
+    await bench.serve("lib", first=True)
+    await bench.serve("user")
+    assert await pending(bench) == 2
+    assert await waiting(bench, Lane.COMPLETED) == [
+        Message(NPM.label, "lib", internal=True),
+        Message(NPM.label, "app", internal=True, depth=2),
+    ]
+    assert await pending(bench) == 0
+
+    for message in await waiting(bench, Lane.COMPLETED):
+        await bench.serve(message.package, internal=True, lane=Lane.COMPLETED)
+    assert bench.registry.archives_read == 3
+    assert [node.get("complete_at") for node in (await bench.nodes()).values()] == [None] * 3
+
+
+async def test_absent_packages_that_no_lane_holds_are_asked_for_as_they_would_have_been(bench: Bench) -> None:
+    bench.registry.has(
+        package("one", requires={"rare": "any", "common": "any"}), package("two", requires={"common": "any"})
+    )
+    bench.has_room = False
+    await bench.serve("one", first=True, depth=5)
+    await bench.serve("two", first=True)
+    assert await left_out(bench) == 2
+    assert await waiting(bench, Lane.REQUIRED) == [
+        Message(NPM.label, "common", internal=True, first=True),
+        Message(NPM.label, "rare", internal=True, first=True, depth=4),
+    ]
+    assert await left_out(bench) == 0
+    bench.has_room = True
+    assert await bench.follow_ups("one", refresh=True) == {}, "they are queued"
+
+
+async def test_a_lane_is_filled_again_when_it_is_half_empty(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "PAGE", 3)
+    bench.has_room = False
+    bench.registry.has(package("app", requires={f"lib{number}": "any" for number in range(4)}))
+    await bench.serve("app")
+    redis = bench.stores.redis
+    await enqueue(redis, QUEUE, "npm", Lane.REQUIRED, [Message(NPM.label, f"x{number}") for number in range(51)])
+    assert await left_out(bench) == 0
+    await redis.xtrim(Keys(QUEUE.stream).lane("npm", Lane.REQUIRED), maxlen=50, approximate=False)
+    assert await left_out(bench) == 3
+    await redis.delete(Keys(QUEUE.stream).lane("npm", Lane.REQUIRED))
+    assert await left_out(bench) == 1
+
+
+async def test_one_daemon_asks_at_a_time_and_outages_are_sat_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "EVERY_S", 0.02)
+    monkeypatch.setattr(completion, "IDLE_S", 0.02)
+    bench.registry.has(package("app"))
+    await bench.serve("app", first=True)
+    redis = bench.stores.redis
+    await redis.set(Keys(QUEUE.stream).refill("npm"), "")
+    asking = asyncio.create_task(keep_asking(redis, bench.stores.graph.pending, [NPM], lambda: QUEUE))
+    try:
+        await asyncio.sleep(0.1)
+        assert await waiting(bench, Lane.COMPLETED) == []
+        await redis.delete(Keys(QUEUE.stream).refill("npm"))
+        await until(lambda: waiting(bench, Lane.COMPLETED))
+        assert not asking.done()
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)

@@ -1,0 +1,197 @@
+"""A package that is read from the fewest requests first, one whose archives are away, and what completes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from securechain_ingest.errors import ArchivesAway, RateLimited, Unavailable, Unreachable, UpstreamError
+from securechain_ingest.queue.breakers import FAILURES, Breakers
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
+from tests.graph.builders import NPM
+from tests.worker.made import Bench, package
+
+BREAKER = Keys("q").breaker(NPM.archives)
+
+
+def at_the_archives(error: UpstreamError) -> UpstreamError:
+    error.endpoint = NPM.archives
+    return error
+
+
+async def pending(bench: Bench, name: str) -> tuple[bool, set[str]]:
+    """Whether its archive, and which versions' requirements, have not been read."""
+    node = await bench.node(name)
+    rows = await bench.read(
+        "MATCH (p:NPMPackage {name: $name})-[:HAVE]->(v) WHERE v.requirements_pending RETURN v.name AS name", name=name
+    )
+    is_due = node.get("complete_at") is not None
+    found = bool(node.get("archive_pending")), {row["name"] for row in rows}
+    assert is_due is (found != (False, set()))
+    return found
+
+
+async def end_of_pause(bench: Bench) -> None:
+    await bench.stores.redis.hset(BREAKER, "open_until", 1)
+
+
+async def test_a_first_reading_needs_no_archive_and_its_follow_ups_are_first_readings(bench: Bench) -> None:
+    bench.registry.has(package("app", "1.0.0", "2.0.0", requires={"lib": "any"}))
+    outcome = await bench.serve("app", first=True, internal=True, lane=Lane.LISTED)
+    assert [(message.package, message.first) for message in outcome.queue] == [("lib", True)]
+    assert (bench.registry.first_readings, bench.registry.archives_read) == (["app"], 0)
+    assert await pending(bench, "app") == (True, {"1.0.0"})
+    assert (await bench.node("app"))["import_names"] == ["app"]
+    assert (await bench.node("app")).get("import_names_error") is None
+
+
+async def test_a_pending_package_is_known_to_whoever_asks_for_no_more_and_completed_for_all_others(
+    bench: Bench,
+) -> None:
+    bench.registry.has(package("app", "1.0.0", "2.0.0", requires={"lib": "any"}, validator='"v"'))
+    file = await bench.requirement_file()
+    await bench.serve("app", first=True)
+    await bench.serve("app", first=True, parent_id=file)
+    assert bench.registry.names_fetched == ["app"]
+    assert await bench.edges_of(file) == {"pkg:npm/app": "any"}
+
+    outcome = await bench.serve("app", parent_id=file, constraints="^1")
+    assert (outcome.versions, bench.registry.archives_read) == (2, 1)
+    assert await pending(bench, "app") == (False, set())
+    assert (await bench.node("app"))["import_names"] == ["app", "app/more"]
+    assert await bench.edges_of(file) == {"pkg:npm/app": "^1"}
+    assert [each[1] for each in await bench.read.awaited()] == ["pkg:npm/app@1.0.0", "pkg:npm/app@2.0.0"]
+    await bench.serve("app")
+    assert bench.registry.names_fetched == ["app", "app"]
+
+
+async def test_what_needs_no_registry_is_not_taken_for_known_while_it_is_pending(bench: Bench) -> None:
+    bench.registry.has(package("app"))
+    await bench.serve("app", first=True)
+    assert await bench.link_known("app") is None
+    assert await bench.link_known("app", first=True) is not None
+    await bench.serve("app")
+    assert await bench.link_known("app") is not None
+
+
+async def test_whoever_wants_it_whole_does_not_share_a_first_reading(bench: Bench) -> None:
+    bench.registry.has(package("app", "1.0.0", "2.0.0"))
+    await bench.together(
+        lambda: bench.serve("app", first=True),
+        lambda: bench.serve("app"),
+        lambda: bench.serve("app", first=True),
+        lambda: bench.serve("app"),
+    )
+    assert bench.registry.names_fetched == ["app", "app"]
+    assert bench.registry.first_readings == ["app"]
+    assert await pending(bench, "app") == (False, set())
+
+
+async def test_a_package_without_an_archive_has_none_pending(bench: Bench) -> None:
+    bench.registry.has(replace(package("app"), artifacts=()))
+    await bench.serve("app", first=True)
+    assert await pending(bench, "app") == (False, set())
+
+
+async def test_only_names_that_somebody_asks_for_are_remembered(bench: Bench) -> None:
+    bench.registry.has(package("asked"), package("completed"))
+    await bench.serve("completed", lane=Lane.COMPLETED)
+    await bench.serve("asked", lane=Lane.ASKED)
+    assert await bench.stores.redis.keys("import_names:*") == [b"import_names:asked:1.0.0"]
+
+
+async def test_while_the_archives_are_away_a_package_is_written_with_the_names_that_it_has(bench: Bench) -> None:
+    bench.registry.has(package("old"))
+    await bench.serve("old")
+    bench.registry.archive_error = at_the_archives(Unreachable("nobody answers", url="http://localhost/"))
+    bench.registry.has(package("old", "1.0.0", "1.1.0", validator='"next"'), package("new", requires={"lib": "any"}))
+    assert (await bench.serve("old", refresh=True)).versions == 2
+    outcome = await bench.serve("new")
+    assert [(message.package, message.first) for message in outcome.queue] == [("lib", False)]
+    assert (await bench.node("old"))["import_names"] == ["old", "old/more"]
+    assert (await bench.node("new"))["import_names"] == ["new"]
+    for name in ("old", "new"):
+        assert await pending(bench, name) == (True, set())
+        assert (await bench.node(name)).get("import_names_error") is None, "that is no failure of the archive"
+
+    bench.registry.archive_error = None
+    for name in ("old", "new"):
+        assert (await bench.serve(name, lane=Lane.COMPLETED, internal=True)).versions >= 1
+        assert await pending(bench, name) == (False, set())
+        assert (await bench.node(name))["import_names"] == [name, f"{name}/more"]
+
+
+async def test_a_pause_that_the_archives_wish_is_kept_by_all_and_ends_with_one_that_succeeds(bench: Bench) -> None:
+    bench.registry.has(*(package(f"app{number}") for number in range(4)))
+    bench.registry.archive_error = at_the_archives(RateLimited("too fast", url="http://localhost/", delay_s=60))
+    await bench.serve("app0")
+    bench.registry.archive_error = None
+    await bench.serve("app1")
+    assert bench.registry.archives_read == 1, "nothing is asked of it"
+    assert bench.registry.first_readings == ["app1"]
+    with pytest.raises(ArchivesAway, match=f"{NPM.archives} is away"):
+        await bench.serve("app0", lane=Lane.COMPLETED, internal=True)
+
+    await end_of_pause(bench)
+    bench.forget_what_is_known_of_the_archives()
+    await bench.serve("app2")
+    assert await pending(bench, "app2") == (False, set())
+    assert not await bench.stores.redis.exists(BREAKER)
+    await bench.serve("app0", lane=Lane.COMPLETED, internal=True)
+    assert await pending(bench, "app0") == (False, set())
+
+
+async def test_a_probe_that_fails_lets_the_archives_rest_longer(bench: Bench) -> None:
+    bench.registry.has(package("app"))
+    bench.registry.archive_error = at_the_archives(RateLimited("too fast", url="http://localhost/", delay_s=None))
+    await bench.serve("app")
+    await end_of_pause(bench)
+    bench.forget_what_is_known_of_the_archives()
+    with pytest.raises(ArchivesAway):
+        await bench.serve("app", lane=Lane.COMPLETED, internal=True)
+    state = (await Breakers(bench.stores.redis, Keys("q")).states([NPM.archives]))[NPM.archives]
+    assert 5 < state.open_for_s <= 10
+
+
+async def test_one_archive_that_always_fails_is_a_matter_of_its_own_message_and_many_are_the_endpoint_s(
+    bench: Bench,
+) -> None:
+    names = [f"app{number}" for number in range(FAILURES)]
+    bench.registry.has(*map(package, names))
+    bench.registry.archive_error = at_the_archives(Unavailable("status 500", url="http://localhost/"))
+    for name in [names[0]] * FAILURES + names[1:-1]:
+        with pytest.raises(Unavailable, match="status 500"):
+            await bench.serve(name)
+    assert await bench.nodes() == {}
+    assert (await bench.serve(names[-1])).versions == 1
+    assert await pending(bench, names[-1]) == (True, set())
+
+
+async def test_documents_of_versions_that_lie_with_the_archives_wait_with_them(bench: Bench) -> None:
+    bench.registry.has(package("app", "1.0.0", "2.0.0"))
+    bench.registry.documents_error = at_the_archives(Unreachable("nobody answers", url="http://localhost/"))
+    assert (await bench.serve("app")).versions == 2
+    assert await pending(bench, "app") == (True, {"1.0.0"})
+    assert bench.registry.names_fetched == ["app", "app"]
+    with pytest.raises(ArchivesAway):
+        await bench.serve("app", lane=Lane.COMPLETED, internal=True)
+    bench.registry.documents_error = None
+    await bench.serve("app", lane=Lane.COMPLETED, internal=True)
+    assert await pending(bench, "app") == (False, set())
+
+
+async def test_what_a_write_had_no_room_for_is_left_out_with_its_depth(bench: Bench) -> None:
+    bench.registry.has(package("app", requires={"lib": "any"}))
+    bench.has_room = False
+    assert (await bench.serve("app", depth=4, first=True)).queue == ()
+    [absent] = await bench.stores.graph.pending.left_out(NPM, 10)
+    assert (absent.name, absent.left_out.depth, absent.left_out.first) == ("lib", 3, True)
+
+
+async def test_what_nobody_wants_followed_is_not_left_out(bench: Bench) -> None:
+    bench.registry.has(package("app", requires={"lib": "any"}))
+    bench.has_room = False
+    await bench.serve("app", depth=0)
+    assert await bench.stores.graph.pending.left_out(NPM, 10) == []
