@@ -30,8 +30,11 @@ class Archives:
         return not _is_own(ecosystem) and await self._permit(ecosystem, is_look=True) is Permit.AWAY
 
     @asynccontextmanager
-    async def asked(self, ref: PackageRef) -> AsyncIterator[None]:
-        """What asks for an archive goes inside. Raises ArchivesAway if that may not be done now, or has failed so."""
+    async def asked(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
+        """What asks for an archive goes inside. Raises ArchivesAway if that may not be done now, or has failed so.
+
+        An endpoint that cannot be reached is away if others have found the same, or for a message that `has_waited`.
+        """
         ecosystem = ref.ecosystem
         if _is_own(ecosystem):
             yield
@@ -39,7 +42,7 @@ class Archives:
         permit = await self._permit(ecosystem)
         if permit is Permit.AWAY:
             raise away(ref, "it wishes a pause")
-        async with self._judged(ref, is_probe=permit is Permit.PROBE):
+        async with self._judged(ref, is_probe=permit is Permit.PROBE, has_waited=has_waited):
             yield
         if permit is not Permit.WELL:
             with store_errors():
@@ -47,16 +50,16 @@ class Archives:
             del self._known[ecosystem.archives]
 
     @asynccontextmanager
-    async def needed(self, ref: PackageRef) -> AsyncIterator[None]:
-        """What may ask that endpoint among others goes inside. Raises ArchivesAway if it has failed so."""
+    async def needed(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
+        """What may ask that endpoint among others goes inside. Raises ArchivesAway likewise if it has failed so."""
         if _is_own(ref.ecosystem):
             yield
             return
-        async with self._judged(ref, is_probe=False):
+        async with self._judged(ref, is_probe=False, has_waited=has_waited):
             yield
 
     @asynccontextmanager
-    async def _judged(self, ref: PackageRef, *, is_probe: bool) -> AsyncIterator[None]:
+    async def _judged(self, ref: PackageRef, *, is_probe: bool, has_waited: bool) -> AsyncIterator[None]:
         endpoint = ref.ecosystem.archives
         try:
             yield
@@ -68,7 +71,7 @@ class Archives:
                     endpoint, ref.purl, str(error), is_probe=is_probe, pause_s=error.pause_s
                 )
             self._known.pop(endpoint, None)
-            if is_open or not error.is_about_package:
+            if is_open or (has_waited and not error.is_about_package):
                 raise away(ref, str(error)) from error
             raise
 

@@ -69,6 +69,8 @@ class Request:
     """No other spelling of the name is to be tried."""
     at_least: str | None = None
     """What the feed announced; an older document does not do (`Registry.fetch`)."""
+    has_waited: bool = False
+    """It has been put off once because nobody could be reached."""
     removed: bool = False
     """The feed says that the package is gone; if the registry confirms it, the package is marked as removed."""
     listed: str | None = None
@@ -118,6 +120,7 @@ async def request_of(
             on_archives=entry.lane is Lane.COMPLETED,
         ),
         internal=message.internal,
+        has_waited=entry.history.outages > 0,
         at_least=message.at_least,
         removed=message.removed,
         listed=message.listed,

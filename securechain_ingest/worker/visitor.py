@@ -227,7 +227,7 @@ class Visitor:
         reader = Reader(registry, request.ref, asked, request.at_least, request.insistence.on_readings, first)
         flags = {"removed": request.removed, "listed": request.listed is not None}
         try:
-            async with self._archives.needed(request.ref):
+            async with self._archives.needed(request.ref, has_waited=request.has_waited):
                 return await reader.read(**flags), first
         except ArchivesAway:
             if first or request.insistence.on_archives:
@@ -248,7 +248,7 @@ class Visitor:
         async def extract(package: Package) -> ImportNames:
             if not package.artifacts:
                 return await registry.import_names(package)
-            async with self._archives.asked(package.ref):
+            async with self._archives.asked(package.ref, has_waited=request.has_waited):
                 return await registry.import_names(package)
 
         left_for_later = None if known else ImportNames(registry.fallback_names(package.ref), is_stopgap=True), True

@@ -42,9 +42,19 @@ def make_reader(
     return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, Progress(lambda: 600.0))
 
 
-def entry_of(message: Message, *, lane: Lane = Lane.CHANGED, tries: int = 0, claimed: bool = False) -> Entry:
+def entry_of(
+    message: Message, *, lane: Lane = Lane.CHANGED, tries: int = 0, outages: int = 0, claimed: bool = False
+) -> Entry:
     """A message as a reader gets it from a lane."""
-    return Entry("pypi", lane, "1-1", encode(message).encode(), message, history=History("", tries), claimed=claimed)
+    return Entry(
+        "pypi",
+        lane,
+        "1-1",
+        encode(message).encode(),
+        message,
+        history=History("", tries, outages=outages),
+        claimed=claimed,
+    )
 
 
 def data(package: str = "six", **keys: Any) -> str:

@@ -144,11 +144,20 @@ class Bench:
         self.worker = Worker(registries, visitor, max_strikes=2, depth=lambda: self.depth, has_room=room)
 
     async def serve(
-        self, name: str, *, attempts: int = 0, redelivered: bool = False, lane: Lane = Lane.CHANGED, **keys: Any
+        self,
+        name: str,
+        *,
+        attempts: int = 0,
+        outages: int = 0,
+        redelivered: bool = False,
+        lane: Lane = Lane.CHANGED,
+        **keys: Any,
     ) -> Outcome:
         """Handle one message."""
         message = Message(NPM.label, name, **keys)
-        return await self.worker.handle(entry_of(message, lane=lane, tries=attempts, claimed=redelivered))
+        return await self.worker.handle(
+            entry_of(message, lane=lane, tries=attempts, outages=outages, claimed=redelivered)
+        )
 
     async def link_known(self, name: str, **keys: Any) -> Outcome | None:
         """What becomes of a message on a package that the graph may know."""

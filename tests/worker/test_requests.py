@@ -52,6 +52,14 @@ async def test_what_nobody_asks_for_again_soon_is_not_remembered_and_what_is_com
     assert request.insistence.on_archives is (lane is Lane.COMPLETED)
 
 
+async def test_a_message_that_was_put_off_because_nobody_answered_has_waited() -> None:
+    assert [(await asked(entry_of(message(), outages=outages))).has_waited for outages in (0, 1, 2)] == [
+        False,
+        True,
+        True,
+    ]
+
+
 async def test_the_fewest_requests_do_not_do_for_what_a_feed_has_announced() -> None:
     assert (await asked(entry_of(message(first=True)))).first
     assert not (await asked(entry_of(message(first=True, at_least="7")))).first
