@@ -56,6 +56,7 @@ async def test_a_silent_daemon_is_told_as_such_and_forgotten_after_an_hour(redis
 
 @pytest.mark.parametrize("entry", ["", "soon {}", "1 not JSON", '1 {"host": 1}'])
 async def test_what_another_release_tells_otherwise_is_left_out(redis: Redis, entry: str) -> None:
-    await redis.hset(KEY, "other", entry)
     await heartbeat(redis).beat()
+    # Not before: a beat forgets whoever told no time, or an old one.
+    await redis.hset(KEY, "other", entry)
     assert [daemon.name for daemon in await daemons_seen(redis, STREAM)] == ["one"]

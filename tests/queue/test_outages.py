@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from securechain_ingest.errors import ConfigError, StoreAway
 from securechain_ingest.queue import reader
+from securechain_ingest.queue.backoff import Outage
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
@@ -163,3 +164,16 @@ async def test_refused_credentials_are_no_fault_of_the_message(redis: Redis, que
         await until(lambda: is_idle(redis, queue))
     assert recorder.packages == ["six", "six"]
     assert await dead_letters(redis, queue) == []
+
+
+def test_only_what_was_asked_after_the_last_news_of_a_store_is_news_of_it() -> None:
+    before = time.monotonic() - 1
+    outage = Outage("redis")
+    with capture_logs() as logs:
+        outage.failed(OSError("cut"))
+        outage.answered(asked_at=before)
+        outage.failed(OSError("still cut"))
+        assert [line["event"] for line in logs] == ["store_unavailable"], "an old answer does not say that it is back"
+        outage.answered(asked_at=time.monotonic())
+        outage.failed(OSError("cut"), asked_at=before)
+    assert [line["event"] for line in logs] == ["store_unavailable", "store_available"], "nor an old failure that not"
