@@ -50,7 +50,7 @@ class Budget:
         self._longest_wait_s = longest_wait_s
         self._held_bytes = 0
         self._coming: dict[Lease, None] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._changed = asyncio.Event()
 
     @property
     def held_bytes(self) -> int:
@@ -70,7 +70,7 @@ class Budget:
         try:
             async with asyncio.timeout(self._longest_wait_s):
                 while not self._may_take(lease, size):
-                    await self._change()
+                    await self._changed.wait()
         except TimeoutError as error:
             raise NoRoomInTime from error
         lease.held_bytes += size
@@ -94,15 +94,6 @@ class Budget:
         kept_free = 0 if lease is largest else self.largest_bytes - largest.held_bytes
         return free >= kept_free
 
-    async def _change(self) -> None:
-        change = asyncio.get_running_loop().create_future()
-        self._waiting.add(change)
-        try:
-            await change
-        finally:
-            self._waiting.discard(change)
-
     def _tell(self) -> None:
-        for change in self._waiting:
-            if not change.done():
-                change.set_result(None)
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -81,7 +81,9 @@ def _read(source: str) -> _Module:
                 pass
             case _:
                 continue
-        for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1):
+        decorators = statement.decorator_list if isinstance(statement, ast.ClassDef) else []
+        first = min([statement.lineno, *(each.lineno for each in decorators)])
+        for line in range(first, (statement.end_lineno or statement.lineno) + 1):
             if line not in inside:
                 module.names[line] = name
     return module

@@ -143,6 +143,15 @@ async def test_the_status_of_a_queue_that_was_never_used_is_empty(redis: Redis, 
     assert set(status.counters.values()) == {0}
 
 
+async def test_the_status_tells_the_age_of_a_lanes_oldest_message(redis: Redis, queue: QueueSettings) -> None:
+    seconds, _ = await redis.time()
+    await redis.xadd(lane_of(queue, Lane.LISTED), {"data": "old"}, id=f"{(seconds - 100) * 1000}-0")
+    await add(redis, lane_of(queue, Lane.LISTED), "new")
+    status = await queue_status(redis, queue, ["pypi"])
+    assert 100 <= status.lanes["pypi"]["listed"].oldest_s < 130
+    assert status.lanes["pypi"]["asked"].oldest_s == 0
+
+
 async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
     redis: Redis, queue: QueueSettings
 ) -> None:

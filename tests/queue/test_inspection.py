@@ -88,6 +88,18 @@ async def test_a_removed_message_counts_for_its_run_and_may_be_added_again(redis
     assert (await enqueue(redis, queue, "pypi", Lane.LISTED, [message])).added == 1
 
 
+async def test_a_package_waits_no_more_once_its_message_is_removed_unless_it_waits_in_another_lane(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    waiting = Keys(queue.stream).waiting("pypi")
+    messages = [Message("PyPIPackage", package, internal=True) for package in ("six", "flask")]
+    await enqueue(redis, queue, "pypi", Lane.LISTED, messages)
+    elsewhere = await add(redis, lane_of(queue, Lane.CHANGED), "flask")
+    await redis.hset(waiting, "flask", f"changed:{elsewhere[0]}")
+    assert await remove(redis, queue, lanes=[Lane.LISTED]) == ["six", "flask"]
+    assert await redis.hkeys(waiting) == [b"flask"]
+
+
 async def test_a_message_that_was_handed_back_can_be_removed(redis: Redis, queue: QueueSettings) -> None:
     gate = Gate(Outcome())
     await add(redis, queue.stream, "six")

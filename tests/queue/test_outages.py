@@ -24,8 +24,9 @@ from tests.queue.running import Recorder, add, assert_no_leak, dead_letters, is_
 from tests.waiting import Gate, until
 
 
+@pytest.mark.parametrize("places", [8, 1])
 async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_when_it_is_back(
-    redis: Redis, queue: QueueSettings, redis_url: str
+    redis: Redis, queue: QueueSettings, redis_url: str, places: int
 ) -> None:
     gate = Gate(Outcome())
     handler = Recorder(gate)
@@ -34,7 +35,7 @@ async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_wh
         async with (
             Proxy(redis_url).listening() as proxy,
             connect(proxy.url, 10.0) as cut_off,
-            running(cut_off, queue, handler) as reader,
+            running(cut_off, queue, handler, places=places) as reader,
         ):
             await until(lambda: reader.in_flight == 1)
             proxy.cut()

@@ -34,6 +34,11 @@ async def block(redis: Redis, rate: float, *, successes: int = 0, overloaded: bo
     return await turns(redis).block(rate, successes=successes, overloaded=overloaded)
 
 
+async def test_the_turns_of_an_endpoint_that_nobody_asks_any_more_are_forgotten(redis: Redis) -> None:
+    await block(redis, 10)
+    assert 3500 < await redis.ttl(Keys(STREAM).rate("npm_registry")) <= 3600
+
+
 async def test_blocks_of_several_daemons_follow_each_other_at_the_rate(redis: Redis) -> None:
     blocks = [await block(redis, 10) for _ in range(6)]
     assert {each.turns for each in blocks} == {5}
