@@ -5,6 +5,8 @@
 A made registry of so many packages lists them all; on the day as large a share of them gets a new version as on a real
 one (registries.md, volumes). The feed is followed from a cursor taken before, each changed package is read once with
 what is known of it. Reading every package again is one conditional request for each, which is the least it can be.
+
+Then a day on which nothing changes, with so many packages in all six together (see `benchmarks.unchanged_day`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.harness import print_header, print_table, work_dir
+from benchmarks.unchanged_day import unchanged
 from securechain_ingest.errors import CursorLost
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.building import REGISTRIES
@@ -51,7 +54,21 @@ def main() -> None:
         if registry.ecosystem.name in options.ecosystems.split(","):
             with work_dir() as folder:
                 rows.append(asyncio.run(day(registry, options.packages, folder)))
-    print_table(rows)
+    if rows:
+        print_table(rows)
+    print_header("Requests of a day without a change", f"{options.packages} packages in all registries together")
+    with work_dir() as folder:
+        print_table(asyncio.run(unchanged(options.packages, folder, past, all_requests)))
+
+
+def past(ecosystem: str, packages: int) -> History:
+    """The history of a registry that lists so many packages of one version."""
+    return History(tuple(events([filler(ecosystem, number) for number in range(packages)], "1.0.0", 1)))
+
+
+def all_requests(server: Server) -> int:
+    """How many a made registry has been asked."""
+    return sum(server.counters().get("requests", {}).values())
 
 
 async def day(registry: RegistryClass, packages: int, folder: Path) -> dict[str, object]:
