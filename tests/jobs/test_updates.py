@@ -79,14 +79,14 @@ async def test_the_cursor_stays_if_the_queue_does_not_take_the_changes(
         raise StoreError("Redis is away")
 
     submit = type(bench.context()).submit
-    monkeypatch.setattr("securechain_ingest.jobs.comparison.Registered.submit", away)
+    monkeypatch.setattr("securechain_ingest.jobs.comparison.JobContext.submit", away)
     with pytest.raises(StoreError):
         await bench.update()
     cursor = await bench.cursors.get("pypi")
     assert cursor is not None
     assert cursor.value == "0"
 
-    monkeypatch.setattr("securechain_ingest.jobs.comparison.Registered.submit", submit)
+    monkeypatch.setattr("securechain_ingest.jobs.comparison.JobContext.submit", submit)
     await bench.update()
     assert await bench.queued_names() == ["a", "b", "c"]
 
