@@ -68,6 +68,7 @@ mutants: setup
 bench: setup
 	$(BIN)/python -m benchmarks.packages
 	$(BIN)/python -m benchmarks.import_names
+	$(BIN)/python -m benchmarks.rust_names
 	$(BIN)/python -m benchmarks.wheel_bytes
 	$(BIN)/python -m benchmarks.event_loop_lag
 	$(BIN)/python -m benchmarks.big_package

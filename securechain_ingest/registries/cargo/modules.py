@@ -32,9 +32,9 @@ _CONCATENATING: Final = "paste"
 _CONCATENATION: Final = re.compile(r"\[\s*<([\w\s]+)>\s*\]")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ScopeEntry:
-    """This is one meaning of a name in a scope."""
+    """This is one meaning of a name in a scope. It never changes; a frozen class would take twice the time."""
 
     item: Item
     home: Scope
@@ -99,7 +99,8 @@ class _Builder:
         self._allowance = allowance
         self._unexpanded: dict[str, None] = {}
         self._cut_off: dict[str, None] = {}
-        self._read_calls: dict[tuple[int, int], tuple[Item, ...]] = {}
+        self._definitions: dict[str, Macro] = {}
+        self._read_calls: dict[tuple[Macro | None, str, str, int], tuple[Item, ...]] = {}
         self._scopes = 0
 
     def problem(self) -> str | None:
@@ -121,7 +122,7 @@ class _Builder:
                 case ItemKind.GLOB:
                     scope.globs.append(item)
                 case ItemKind.EXPORTED_MACRO | ItemKind.MACRO:
-                    self._macros[item.name] = Macro(item.text)
+                    self._macros[item.name] = self._definitions.setdefault(item.text, Macro(item.text))
                     (self._root if item.kind is ItemKind.EXPORTED_MACRO else scope).add(item)
                 case ItemKind.CALL:
                     self.fill(scope, self._called(item, location.depth), replace(location, depth=location.depth + 1))
@@ -176,8 +177,8 @@ class _Builder:
             self._unexpanded[call.name] = None
             return ()
         macro = self._macros.get(call.name) if call.name not in _PASSING_ON else None
-        # A file that several modules share holds the same calls for each; the sources keep both alive.
-        key = id(call), id(macro)
+        # Bindings to C repeat the same types for each system.
+        key = macro, call.name, call.text, depth // 4
         if key not in self._read_calls:
             self._read_calls[key] = parse_items(self._text_of(call, macro), in_macro=True, depth=depth // 4)
         return self._read_calls[key]

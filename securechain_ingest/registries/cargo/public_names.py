@@ -26,6 +26,9 @@ MAX_STEPS: Final = 2_000_000
 """Following re-exports may take so many steps, once to resolve all globs, and once for the paths; libc takes a
 quarter."""
 
+_SCOPES_A_STEP: Final = 16
+"""So many modules are asked for a name in the time of a step."""
+
 _MAX_ROUNDS: Final = 16
 """So many globs may lead through one another."""
 
@@ -94,7 +97,7 @@ class _Resolver:
         self._led_to: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._globs: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._steps = steps
-        self._holders_from: dict[Scope, dict[str, list[Scope]]] = {}
+        self._reached_from: dict[Scope, list[Scope]] = {}
         with suppress(_TooMuch):
             self._resolve_globs()
         self._steps = steps
@@ -116,7 +119,7 @@ class _Resolver:
             if found == self._globs:
                 return
             self._globs = found
-            self._led_to, self._imported, self._holders_from = {}, {}, {}
+            self._led_to, self._imported, self._reached_from = {}, {}, {}
 
     def exports(self, scope: Scope) -> dict[str, list[ScopeEntry]]:
         """These are public in a module, by name."""
@@ -222,7 +225,7 @@ class _Resolver:
         own = scope.entries.get(name, [])
         if not scope.globs or not all(entry.item.is_conditional for entry in own):
             return own
-        holders = [holder for holder in self._holders(scope).get(name, ()) if holder is not scope]
+        holders = [reached for reached in self._reached(scope) if name in reached.entries and reached is not scope]
         if not holders:
             return own
         # Of several one may hide another that lies behind it.
@@ -242,17 +245,16 @@ class _Resolver:
         for glob in scope.globs:
             yield from self._globs.get((scope, glob.path), ())
 
-    def _holders(self, scope: Scope) -> dict[str, list[Scope]]:
-        """Each name is written in these modules, among those that globs lead to from one, with itself included."""
-        if scope not in self._holders_from:
+    def _reached(self, scope: Scope) -> list[Scope]:
+        """Globs lead to these modules from one, which is the first."""
+        if scope not in self._reached_from:
             sources: dict[Scope, list[Scope]] = {scope: []}
             waiting = [scope]
-            holders: dict[str, list[Scope]] = {}
+            found: list[Scope] = []
             while waiting:
                 reached = waiting.pop()
                 self.pay(len(reached.entries) + len(reached.globs))
-                for name in reached.entries:
-                    holders.setdefault(name, []).append(reached)
+                found.append(reached)
                 for target in self._glob_targets(reached):
                     if target not in sources:
                         waiting.append(target)
@@ -261,7 +263,9 @@ class _Resolver:
             circle = [scope]
             while circle:
                 reached = circle.pop()
-                if reached not in self._holders_from:
-                    self._holders_from[reached] = holders
+                if reached not in self._reached_from:
+                    self._reached_from[reached] = found
                     circle += sources[reached]
-        return self._holders_from[scope]
+        reached_scopes = self._reached_from[scope]
+        self.pay(len(reached_scopes) // _SCOPES_A_STEP)
+        return reached_scopes

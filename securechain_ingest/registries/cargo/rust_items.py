@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from securechain_ingest.registries.cargo.rust_attributes import Attributes
 from securechain_ingest.registries.cargo.rust_tokens import MAX_TOKENS, Token, between_commas, is_word, tokens
@@ -40,8 +40,9 @@ class ItemKind(Enum):
     """This is not an item: what followed was too much to be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
+    """This is one item of a source; a NamedTuple, because crates have hundreds of thousands."""
+
     kind: ItemKind
     name: str
     """The name is without `r#`; it is empty for globs and includes."""
@@ -74,6 +75,7 @@ _DECLARATIONS: Final = {
 _UP_TO_SEMICOLON: Final = frozenset({"type", "const", "static"})
 _QUALIFIERS: Final = frozenset({"unsafe", "async", "default", "safe", "auto", "gen"})
 _BEFORE_FUNCTIONS: Final = _QUALIFIERS | {"fn", "extern"}
+_NOWHERE: Final = (-1, -1)
 _NAME_PREFIXES: Final = frozenset({"mut", "ref"})
 
 
@@ -99,10 +101,13 @@ class _ItemReader:
     in_bridge: bool = False
     """This is a module of cxx's, or a foreign block in one: all that it makes of it is public."""
     _tokens: list[Token] = field(init=False)
+    _without_attributes: Attributes = field(init=False)
     _position: int = 0
 
     def __post_init__(self) -> None:
-        self._tokens = tokens(self.source, self.start, self.end, without_rests=True)
+        # Nobody knows under which conditions a macro passes its arguments on.
+        self._without_attributes = Attributes(is_conditional=self.in_macro)
+        self._tokens = tokens(self.source, self.start, self.end, in_items=True)
 
     def read(self) -> Iterator[Item]:
         while self._position < len(self._tokens):
@@ -122,8 +127,9 @@ class _ItemReader:
     def _attributes(self) -> Attributes | None:
         """These are the attributes of the item that follows; the result is None if the rest of the level belongs to
         no build."""
-        # Nobody knows under which conditions a macro passes its arguments on.
-        attributes = Attributes(is_conditional=self.in_macro)
+        if self._text() != "#":
+            return self._without_attributes
+        attributes = replace(self._without_attributes, paths=[])
         while self._text() == "#":
             is_inner = self._text(1) == "!"
             if self._text(1 + is_inner) != "[":
@@ -141,6 +147,11 @@ class _ItemReader:
 
     def _item(self, attributes: Attributes) -> list[Item]:
         """The items that begin here are read and passed; a macro call may have many."""
+        if self._position < len(self._tokens) and (found := self._tokens[self._position].declaration) is not None:
+            self._position += 1
+            return self._declared(
+                attributes, found["public"] is not None, found["keyword"], found["name"], found.span("parameters"), None
+            )
         is_public = False
         if self._text() == "pub":
             self._position += 1
@@ -188,8 +199,20 @@ class _ItemReader:
             self._position += 1
         name = _plain(self._text())
         self._position += 1
-        parameters = self._tokens[self._position] if self._text() == "(" else None
+        parameters = self._tokens[self._position][1:3] if self._text() == "(" else _NOWHERE
         body = self._skip(up_to_semicolon=keyword in _UP_TO_SEMICOLON)
+        return self._declared(attributes, is_public, keyword, name, parameters, body)
+
+    def _declared(
+        self,
+        attributes: Attributes,
+        is_public: bool,
+        keyword: str,
+        name: str,
+        parameters: tuple[int, int],
+        body: Token | None,
+    ) -> list[Item]:
+        """The item has these parts; `parameters` are where a function's begin and end."""
         if attributes.derive is not None or attributes.is_procedural_macro:
             exported = attributes.derive or name
             return [Item(ItemKind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
@@ -201,11 +224,12 @@ class _ItemReader:
         variants = tuple(self._variants(body)) if kind is ItemKind.ENUM and body is not None else None
         return [Item(kind, name, is_public, attributes.is_conditional, items=variants)]
 
-    def _takes_self(self, parameters: Token | None) -> bool:
+    def _takes_self(self, parameters: tuple[int, int]) -> bool:
         """The function's parameters make it a method."""
-        if parameters is None:
+        if parameters == _NOWHERE:
             return False
-        first = next(between_commas(tokens(self.source, parameters.start + 1, parameters.end - 1)), [])
+        start, end = parameters
+        first = next(between_commas(tokens(self.source, start + 1, end - 1)), [])
         return "self" in [token.text for token in first[:4]]
 
     def _variants(self, body: Token) -> Iterator[Item]:
@@ -357,8 +381,8 @@ class _ItemReader:
 def _bridged(item: Item) -> Item:
     """cxx makes this of an item; what it includes are headers of C++."""
     if item.kind is ItemKind.INCLUDE:
-        return replace(item, text="")
-    return item if item.kind is ItemKind.USE else replace(item, is_public=True)
+        return item._replace(text="")
+    return item if item.kind is ItemKind.USE else item._replace(is_public=True)
 
 
 def _plain(name: str) -> str:

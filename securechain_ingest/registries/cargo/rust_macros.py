@@ -7,7 +7,7 @@ matter for names of items.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -35,6 +35,7 @@ _REPETITIONS: Final = frozenset("*+?")
 _ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})
 _ENDS_OF_TYPE: Final = frozenset({",", ";", "=", "{", "|", ":", "as", "where"})
 _ENDS_OF_PATTERN: Final = frozenset({",", "=", "if", "in"})
+_BEFORE_ITEMS: Final = frozenset(";{[")
 _UP_TO_SEMICOLON: Final = frozenset({"use", "const", "static", "type", "extern"})
 
 
@@ -64,8 +65,22 @@ class _Repetition:
     """These are the names of all variables within."""
 
 
+@dataclass(slots=True)
+class _Run:
+    """A repetition of token trees was matched by all that stands in a group; mostly it is passed on as it stands."""
+
+    text: str
+    _texts: list[_Binding] | None = None
+
+    def texts(self) -> list[_Binding]:
+        """The token trees one by one."""
+        if self._texts is None:
+            self._texts = [self.text[token.start : token.end] for token in tokens(self.text, 0, len(self.text))]
+        return self._texts
+
+
 _Node: TypeAlias = _Plain | _Variable | _Group | _Repetition
-_Binding: TypeAlias = str | list["_Binding"]
+_Binding: TypeAlias = str | list["_Binding"] | _Run
 _Rule: TypeAlias = tuple[tuple[_Node, ...], tuple[_Node, ...]]
 
 
@@ -109,24 +124,55 @@ class Macro:
 def _rules(definition: str) -> Iterator[_Rule]:
     groups = [token for token in tokens(definition, 0, len(definition)) if token.text in CLOSING]
     for pattern, body in zip(groups[::2], groups[1::2], strict=False):
-        yield tuple(_nodes(definition, pattern, True)), tuple(_nodes(definition, body, False))
+        yield tuple(_nodes(definition, pattern, True)), tuple(_nodes(definition, body, False, of_items=True))
 
 
-def _nodes(source: str, group: Token, in_pattern: bool, depth: int = 0) -> Iterator[_Node]:
+def _nodes(source: str, group: Token, in_pattern: bool, depth: int = 0, *, of_items: bool = False) -> Iterator[_Node]:
+    nodes = _single_nodes(source, group, in_pattern, depth, of_items)
+    return nodes if in_pattern else _merged(nodes)
+
+
+def _merged(nodes: Iterable[_Node]) -> Iterator[_Node]:
+    """What is always written alike becomes one text."""
+    plain: list[str] = []
+    for node in nodes:
+        match node:
+            case _Plain(text):
+                plain.append(text)
+            case _Group(opening, ()):
+                plain += opening, CLOSING[opening]
+            case _Group(opening, (_Plain(text),)):
+                plain += opening, text, CLOSING[opening]
+            case _:
+                if plain:
+                    yield _Plain(" ".join(plain))
+                    plain = []
+                yield node
+    if plain:
+        yield _Plain(" ".join(plain))
+
+
+def _single_nodes(source: str, group: Token, in_pattern: bool, depth: int, of_items: bool) -> Iterator[_Node]:
+    """With `of_items` the bodies of implementations are left out, which hold no names of items."""
     if depth > MAX_NESTING:
         raise TooMuch
     parts = tokens(source, group.start + 1, group.end - 1)
     position = 0
+    in_implementation = False
     while position < len(parts):
         part = parts[position]
         position += 1
         following = parts[position] if position < len(parts) else None
         if part.text != "$" or following is None:
-            yield (
-                _Group(part.text, tuple(_nodes(source, part, in_pattern, depth + 1)))
-                if part.text in CLOSING
-                else _Plain(part.text)
-            )
+            if of_items and part.text == "impl" and (position == 1 or parts[position - 2].text in _BEFORE_ITEMS):
+                in_implementation = True
+            if part.text not in CLOSING:
+                yield _Plain(part.text)
+            elif in_implementation and part.text == "{":
+                in_implementation = False
+                yield _Group(part.text, ())
+            else:
+                yield _Group(part.text, tuple(_nodes(source, part, in_pattern, depth + 1)))
         elif following.text == "crate":
             position += 1
             yield _Plain("crate")
@@ -167,6 +213,11 @@ class _Call:
             self._allowance.pay_steps(1)
             match node:
                 case _Plain(text) if here is not None and here.text == text:
+                    end = position + 1
+                case _Group(opening, (_Repetition((_Variable(name, "tt"),), "", "*"),)) if (
+                    here is not None and here.text == opening
+                ):
+                    bindings[name] = self._run(here)
                     end = position + 1
                 case _Group(opening, inner) if here is not None and here.text == opening:
                     inside = self._tokens_inside(here)
@@ -210,6 +261,12 @@ class _Call:
         for name in node.names:
             bindings[name] = [found[name] for found in rounds]
         return None if node.operator == "+" and not rounds else position
+
+    def _run(self, group: Token) -> _Run:
+        text = self._source[group.start + 1 : group.end - 1]
+        self._allowance.pay_steps(len(text) // _CHARACTERS_A_STEP)
+        # What follows it must not become a part of a comment at its end.
+        return _Run(f"{text}\n" if "//" in text else text)
 
     def _tokens_inside(self, group: Token) -> list[Token]:
         if group.start not in self._inside:
@@ -313,6 +370,8 @@ def _transcribe(
             case _Variable(name):
                 bound = bindings.get(name, f"${name}")
                 _append(bound if isinstance(bound, str) else "", parts, allowance)
+            case _Repetition((_Variable(name),), "") if isinstance(run := bindings.get(name), _Run):
+                _append(run.text, parts, allowance)
             case _Repetition((_Variable(name),), "") if isinstance(texts := bindings.get(name), list):
                 for bound in texts:
                     _append(bound if isinstance(bound, str) else "", parts, allowance)
@@ -333,5 +392,6 @@ def _rounds(names: tuple[str, ...], bindings: Mapping[str, _Binding]) -> Iterato
     """The names within a repetition mean this, round by round."""
     known = {name: bindings[name] for name in names if name in bindings}
     repeated = {name: bound for name, bound in known.items() if isinstance(bound, list)}
+    repeated |= {name: bound.texts() for name, bound in known.items() if isinstance(bound, _Run)}
     for index in range(min(map(len, repeated.values()), default=0)):
         yield known | {name: bound[index] for name, bound in repeated.items()}

@@ -19,9 +19,10 @@ CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
 """A group that this bracket opens is closed by the other."""
 
 _LINE_COMMENT = r"//[^\n]*+"
+_LINE_COMMENTS = rf"{_LINE_COMMENT}(?:\s*+{_LINE_COMMENT})*+"
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _CHARACTER = r"'(?:[^'\\\n]|\\[^u]|\\x[0-9a-fA-F]{2}|\\u\{[^}']*\})'"
-_KINDS: Final = rf"""(?P<comment>{_LINE_COMMENT}|/\*)
+_KINDS: Final = rf"""(?P<comment>{_LINE_COMMENTS}|/\*)
     |(?P<raw>[bc]?r(?P<hashes>\#*)")
     |(?P<literal>[bc]?{_STRING}|b?{_CHARACTER}|'\w*|\d\w*)
     |(?P<endless>[bc]?")
@@ -31,12 +32,20 @@ _KINDS: Final = rf"""(?P<comment>{_LINE_COMMENT}|/\*)
 _TOKEN: Final = re.compile(rf"\s*+(?:{_KINDS})", re.VERBOSE | re.DOTALL)
 _REST = r"""[:=-](?!:)[^;{}()\[\]"'/]*+"""
 _TOKEN_OR_REST: Final = re.compile(rf"\s*+(?:(?P<rest>{_REST};)|(?P<no_rest>{_REST})|{_KINDS})", re.VERBOSE | re.DOTALL)
+# A whole declaration without brackets, strings and comments, but for a function's parameters. What may follow a keyword
+# besides a name is no name here.
+_DECLARATION: Final = re.compile(
+    rf"""\s*+(?P<public>pub\s++)?(?P<keyword>const|static|type|fn)\s++
+    (?!(?:mut|ref|fn|unsafe|async|default|safe|auto|gen|extern)\b)(?P<name>[A-Za-z_]\w*+)\s*+
+    (?P<parameters>\([^;{{}}()\[\]"'/]*+\))?\s*+(?:{_REST})?;""",
+    re.VERBOSE | re.DOTALL,
+)
 # What may stand in front of the bracket that closes a group, by its opening bracket: brackets of the same kind, and
 # whatever can hold one that does not count. A single quote that no character follows is a lifetime's. Groups that hold
 # nothing of all this are passed at once, which saves most of the time.
 _INSIDE: Final = {
     opening: re.compile(
-        rf"""{_LINE_COMMENT}|/\*|"|{_CHARACTER}|[{re.escape(opening + closing)}]"""
+        rf"""{_LINE_COMMENTS}|/\*|"|{_CHARACTER}|[{re.escape(opening + closing)}]"""
         rf"""(?:(?<={re.escape(opening)})[^{re.escape(opening + closing)}"'/]*+{re.escape(closing)})?""",
         re.DOTALL,
     )
@@ -65,43 +74,59 @@ class Token(NamedTuple):
     start: int
     end: int
     is_literal: bool = False
+    declaration: re.Match[str] | None = None
+    """This is a whole declaration with its `public`, `keyword`, `name` and `parameters`; `text` is its semicolon."""
 
 
-def tokens(source: str, start: int, end: int, *, without_rests: bool = False) -> list[Token]:
+def tokens(source: str, start: int, end: int, *, in_items: bool = False) -> list[Token]:
     """These are the tokens of `source[start:end]` on their own level, without comments; of broken code they are
     whatever there is.
 
     If there are MAX_TOKENS, nothing more is looked at, and a caller must say that they may not be all. A string without
     an end takes all that follows, as the compiler sees it.
 
-    `without_rests` leaves only the semicolon of a plain type or value that stands before it; constants have many.
+    `in_items` is for a level of items: of a plain type or value before a semicolon only that is left, and a plain
+    declaration is one token.
     """
     found: list[Token] = []
-    whole, position, no_rest_before = (_TOKEN_OR_REST if without_rests else _TOKEN), start, start
-    while (
-        len(found) < MAX_TOKENS
-        and (match := (whole if position >= no_rest_before else _TOKEN).match(source, position, end)) is not None
-    ):
+    whole, position, no_rest_before = (_TOKEN_OR_REST if in_items else _TOKEN), start, start
+    begins_item = in_items
+    # A NamedTuple's own making takes twice the time.
+    new = tuple.__new__
+    while len(found) < MAX_TOKENS:
+        if begins_item and (match := _DECLARATION.match(source, position, end)) is not None:
+            position = match.end()
+            found.append(new(Token, (";", position - 1, position, False, match)))
+            continue
+        match = (whole if position >= no_rest_before else _TOKEN).match(source, position, end)
+        if match is None:
+            break
         kind, position = match.lastgroup, match.end()
         if kind == "comment":
             if match["comment"] == "/*":
                 position = _after_block_comment(source, position, end)
         elif kind == "open":
-            position = _after_group(source, match["open"], position, end)
-            found.append(Token(match["open"], match.start("open"), position))
+            opening = match["open"]
+            position = _after_group(source, opening, position, end)
+            found.append(new(Token, (opening, match.start("open"), position, False, None)))
+            begins_item = in_items and opening != "("
         elif kind == "raw":
+            begins_item = False
             position = _after_raw_string(source, match["hashes"], position, end)
             found.append(Token(source[match.start("raw") : position], match.start("raw"), position, is_literal=True))
         elif kind == "rest":
-            found.append(Token(";", position - 1, position))
+            found.append(new(Token, (";", position - 1, position, False, None)))
+            begins_item = True
         elif kind == "no_rest":
+            begins_item = False
             # What begins within it has no semicolon at its end either: no need to look for that again.
             no_rest_before, position = position, match.start("no_rest")
         elif kind == "endless":
             return found
         else:
             text = match[kind or ""]
-            found.append(Token(text, position - len(text), position, kind == "literal"))
+            begins_item = in_items and text == ";"
+            found.append(new(Token, (text, position - len(text), position, kind == "literal", None)))
     return found
 
 

@@ -1,0 +1,169 @@
+"""What the reader of Rust sources skips holds no names: with it and without it the names are the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechain_ingest.registries.cargo.rust_items import parse_items
+from tests.registries.cargo.crates import paths
+from tests.registries.cargo.token_by_token import token_by_token
+
+_PIECES = (
+    *(
+        "pub ",
+        "pub(crate) ",
+        "const ",
+        "static ",
+        "static mut ",
+        "type ",
+        "fn ",
+        "unsafe ",
+        "async ",
+        "extern ",
+        "safe ",
+    ),
+    *(
+        "A",
+        "B",
+        "r#C",
+        "_",
+        "self",
+        "mut ",
+        "1x",
+        " ",
+        "\n",
+        "(",
+        ")",
+        "()",
+        "(a: u8)",
+        "(&self)",
+        "{",
+        "}",
+        "{}",
+        "[",
+        "]",
+    ),
+    *(
+        ": u8",
+        ": ::u8",
+        " = 1",
+        "=",
+        " -> u8",
+        "-> *const D",
+        "::",
+        ";",
+        ";",
+        ";",
+        ",",
+        "<",
+        ">",
+        "<const N: usize>",
+        "'a",
+    ),
+    *(
+        "#[cfg(test)]",
+        "#[cfg(a)] ",
+        "#![x]",
+        "/// doc\n",
+        "// const X: u8 = 1;\n",
+        "/* fn y(); */",
+        '"fn z();"',
+        "'c'",
+        "!",
+    ),
+    *(
+        "struct S",
+        "enum E {V}",
+        "mod m {",
+        "use a::b;",
+        'extern "C" {',
+        "impl T for U {",
+        "trait R {",
+        "m! {",
+        "where T: U",
+    ),
+    *(
+        "macro_rules! n { () => { pub const Q: u8 = 1; } }",
+        "#[cxx::bridge] mod b {",
+        "#[Self = x]",
+        "$x",
+        "union",
+        "macro",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=25).map("".join), st.booleans())
+def test_any_source_has_the_items_that_it_has_token_by_token(source: str, in_macro: bool) -> None:
+    with token_by_token():
+        expected = parse_items(source, in_macro=in_macro)
+
+    assert parse_items(source, in_macro=in_macro) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "#[cfg(test)] pub const A: u8 = 1; pub const B: u8 = 1;",
+        "pub static A: ::u8 = ::b::C; static mut B: u8 = 1; pub type C = *const u8;",
+        "struct S<const N: usize>; pub const A: u8 = 1;",
+        'extern "C" { pub fn a(b: u8) -> u8; pub safe fn c(); pub static d: u8; #[cfg(test)] fn e(); }',
+        "#[proc_macro] pub fn a(b: T) -> T; pub const fn b(); const fn: u8 = 1;",
+        '#[cxx::bridge] mod ffi { unsafe extern "C++" { fn a(self: &T); fn b(c: u8); #[Self = T] fn d(); } }',
+        "pub const A: u8 = 1; /// doc\n // comment\n pub const B: u8 = 2; // the end",
+        "pub const A: [u8; 2] = [1, 2]; pub const B: u8 = { 1 }; pub const C: char = ';'; pub const D: u8 = 1;",
+    ],
+)
+def test_a_plain_declaration_is_the_item_that_it_is_token_by_token(source: str) -> None:
+    with token_by_token():
+        expected = parse_items(source)
+
+    assert expected
+    assert parse_items(source) == expected
+
+
+def test_what_a_macro_passes_on_in_brackets_ends_where_its_brackets_did() -> None:
+    source = """
+        macro_rules! outer { ({ $($all:tt)* }) => { inner! { [ $($all)* ] } } }
+        macro_rules! inner { ([ $($one:tt)* ]) => { $( pub struct $one; )* } }
+        outer!({ A // B
+        });
+        outer!({ C /* D */ });
+        outer!({});
+    """
+
+    assert paths(source) == ["A", "C"]
+
+
+def test_token_trees_that_a_macro_takes_together_may_be_used_one_by_one() -> None:
+    source = """
+        macro_rules! each {
+            ($kind:ident { $($name:tt)* }) => { $( pub $kind $name {} )* pub mod all { $( pub $kind $name {} )* } };
+        }
+        each! { struct { A B } }
+        macro_rules! twice { ($( [ $($name:tt)* ] )*) => { $( $( pub struct $name; )* )* } }
+        twice! { [C D] [E] }
+    """
+
+    assert paths(source) == ["A", "B", "C", "D", "E", "all", "all::A", "all::B"]
+
+
+def test_bodies_of_implementations_in_macros_hold_no_names_but_those_in_calls_may() -> None:
+    source = """
+        macro_rules! type_with_impl {
+            ($name:ident) => {
+                pub struct $name;
+                impl $name { pub fn hidden(&self) {} pub const NO: u8 = 1; }
+                #[cfg(feature = "x")] impl Default for $name { fn default() -> Self { $name } }
+                pub fn after() {}
+            };
+        }
+        macro_rules! passed_on { ($name:ident) => { items_of! { impl X { pub struct $name; } } } }
+        macro_rules! items_of { (impl X { $($item:item)* }) => { $($item)* } }
+        type_with_impl!(A);
+        passed_on!(B);
+    """
+
+    assert paths(source) == ["A", "B", "after"]

@@ -1,0 +1,21 @@
+"""The items of Rust sources read without skipping anything, to compare with what the product skips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from securechain_ingest.registries.cargo import rust_items
+from securechain_ingest.registries.cargo.rust_tokens import Token, tokens
+
+
+def _every_token(source: str, start: int, end: int, *, in_items: bool = False) -> list[Token]:
+    return tokens(source, start, end)
+
+
+@contextmanager
+def token_by_token() -> Iterator[None]:
+    """Inside, every token of a level is looked at."""
+    with patch.object(rust_items, "tokens", _every_token):
+        yield
