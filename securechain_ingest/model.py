@@ -63,6 +63,8 @@ class Ecosystem:
     """True means that each name has two parts with exactly one separator between them."""
     older_spellings: Callable[[str], tuple[str, ...]] = no_older_spellings
     """This returns further lower-case names under which an older graph may hold the package of a lower-case name."""
+    listing_kept_s: float = 0.0
+    """A list of all names is good for so many seconds at least, if its registry wishes it to be read no oftener."""
     older_listing_key: str | None = None
     """Other programs know the list of all names in Redis by this key, if it is not `all_<name>_packages`."""
     import_names_version: int = 1

@@ -192,9 +192,19 @@ class HttpSettings(Table):
 ENDPOINTS: Final = (*(endpoint for declared in DECLARATIONS for endpoint in declared.endpoints), OSV)
 
 
-@_derived(Url, {endpoint.key: endpoint.url for endpoint in ENDPOINTS})
-class EndpointSettings(DerivedTable[str]):
-    """Each endpoint has a base URL, which is kept without a slash at its end."""
+@_derived(Url | None, {endpoint.key: endpoint.url for endpoint in ENDPOINTS})
+class EndpointSettings(DerivedTable[str | None]):
+    """Each endpoint has a base URL, which is kept without a slash at its end; None means that it is not set."""
+
+    def own(self) -> dict[str, str]:
+        """This returns the base URLs of the endpoints that have one of their own."""
+        return self.model_dump(exclude_none=True)
+
+    def bases(self) -> dict[str, str]:
+        """This returns the base URLs of all endpoints; one that is not set lies below another endpoint."""
+        own = self.own()
+        below = {endpoint.key: endpoint.below for endpoint in ENDPOINTS if endpoint.below and endpoint.key not in own}
+        return own | {key: f"{own[parent]}/{folder}" for key, (parent, folder) in below.items()}
 
 
 UNLIMITED: Final = "unlimited"

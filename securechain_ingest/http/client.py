@@ -124,10 +124,11 @@ class HttpClient:
         self._shared = shared
         self._sleep = sleep
         self._clock = clock
-        self._bases: dict[str, str] = endpoints.model_dump()
-        self._routes = Routes(self._bases, http.allowed_hosts)
+        self._bases = endpoints.bases()
+        self._own = endpoints.own()
+        self._routes = Routes(self._own, http.allowed_hosts)
         self._ssl_context = httpx.create_ssl_context()
-        self._endpoints = {name: self._make_endpoint(name, rates[name], connections[name]) for name in self._bases}
+        self._endpoints = {name: self._make_endpoint(name, rates[name], connections[name]) for name in self._own}
         self._flights: Flights[Response] = Flights()
         # Half of a request's time, so that who waits in vain is not taken for one whose server was too slow.
         self._budget = Budget(http.max_in_flight_bytes, http.max_document_bytes, http.total_timeout_s / 2)
@@ -144,7 +145,7 @@ class HttpClient:
 
     def apply(self, rates: RateSettings, connections: ConnectionSettings) -> None:
         """Take new limits for the requests to come."""
-        for name in self._bases:
+        for name in self._own:
             self._endpoints[name].pace.apply(rates[name], self._connections(connections[name]))
 
     def traffic(self) -> dict[str, Traffic]:

@@ -14,7 +14,10 @@ class Endpoint:
     """A registry has one or more of these; each gives `[endpoints]`, `[rates]` and `[connections]` a default."""
 
     key: str
-    url: str
+    url: str | None = None
+    """This is the default base URL. None means that there is none, and that it lies below another endpoint."""
+    below: tuple[str, str] | None = None
+    """While no URL is set, it is this folder of the endpoint with this key, and shares that one's limits."""
     rate: float
     """All daemons of an installation together make so many requests a second."""
     connections: int

@@ -244,7 +244,7 @@ async def _listing(context: JobContext, run: Run) -> tuple[Listing, _Position]:
         context.feed,
         context.registry.ecosystem,
         run,
-        ttl_s=context.feeds.listing_ttl_s,
+        ttl_s=_good_for_s(context),
         lease_s=context.queue.lease_s,
         reuse=kept.listing,
     )
@@ -276,7 +276,11 @@ def _untold(found: Mapping[str, tuple[PackageRef, Listed]], states: Mapping[str,
     return sum(1 for purl, state in states.items() if not state.is_awaited and found[purl][1].revision is None)
 
 
+def _good_for_s(context: JobContext) -> float:
+    return max(context.feeds.listing_ttl_s, context.registry.ecosystem.listing_kept_s)
+
+
 async def _finish(context: JobContext, run: Run, listing: Listing) -> None:
     with store_errors():
         await context.redis.hdel(Keys(context.queue.stream).positions, run.job)
-    await let_expire(context.redis, listing, context.feeds.listing_ttl_s)
+    await let_expire(context.redis, listing, _good_for_s(context))

@@ -60,7 +60,8 @@ class Declaration:
 
     def __post_init__(self) -> None:
         keys = {endpoint.key for endpoint in self.endpoints}
-        for named in (self.ecosystem.endpoint, self.ecosystem.archives):
+        parents = [endpoint.below[0] for endpoint in self.endpoints if endpoint.below]
+        for named in (self.ecosystem.endpoint, self.ecosystem.archives, *parents):
             if named not in keys:
                 msg = f"{self.ecosystem.name} declares no endpoint {named!r}; it declares {', '.join(sorted(keys))}"
                 raise ValueError(msg)

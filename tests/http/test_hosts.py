@@ -9,8 +9,8 @@ import pytest
 from securechain_ingest.errors import ForbiddenHost, Malformed, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.routes import Address, Routes, refuse_plain_text, shown
-from securechain_ingest.settings import HttpSettings
-from tests.http.conftest import MakeClient
+from securechain_ingest.settings import EndpointSettings, HttpSettings
+from tests.http.conftest import FakeTime, MakeClient, connections, rates
 from tests.http.scripted_server import ScriptedServer, answer
 
 ROUTES = Routes(
@@ -206,3 +206,30 @@ def test_a_redirect_never_leaves_encryption() -> None:
 
 def test_a_redirect_may_take_up_encryption() -> None:
     refuse_plain_text("http://mirror.test/a", "https://pypi.test/b")
+
+
+@pytest.mark.parametrize(
+    ("index", "waits", "endpoints"),
+    [(None, [0.5], {"maven_central"}), ("/index", [], {"maven_central", "maven_index"})],
+    ids=["not set", "set"],
+)
+async def test_an_endpoint_that_is_not_set_is_a_folder_of_another_one_and_shares_its_limits(
+    server: ScriptedServer, fake_time: FakeTime, index: str | None, waits: list[float], endpoints: set[str]
+) -> None:
+    for path in ("/maven/.index/a", "/index/a", "/maven/a"):
+        server.script(path, answer())
+    bases: dict[str, str | None] = dict.fromkeys(EndpointSettings.model_fields, server.base)
+    bases |= {"maven_central": f"{server.base}/maven", "maven_index": index and f"{server.base}{index}"}
+    async with HttpClient(
+        HttpSettings(),
+        EndpointSettings(**bases),
+        rates(maven_central=2.0, maven_index=2.0),
+        connections(),
+        sleep=fake_time.sleep,
+        clock=fake_time.clock,
+    ) as client:
+        await client.get(client.url("maven_index", "a"))
+        await client.get(client.url("maven_central", "a"))
+        assert server.asked(f"{index or '/maven/.index'}/a") == 1
+        assert fake_time.waits == waits
+        assert set(client.traffic()) == endpoints

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from securechain_ingest.errors import StoreError, Unavailable
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.jobs.comparison import JobContext
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.registries import ECOSYSTEMS
+from securechain_ingest.registries import ECOSYSTEMS, declaration_of
 from securechain_ingest.runs import Run
-from tests.jobs.feeds import STREAM, Bench
+from tests.graph.builders import PYPI
+from tests.jobs.feeds import STREAM, Bench, MadeRegistry
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -63,6 +65,19 @@ async def test_a_list_is_read_once_within_its_time(bench: Bench) -> None:
     await bench.ingest()
 
     assert bench.feed.pages_read == 6
+
+
+async def test_a_list_that_its_registry_wishes_to_be_read_rarely_is_good_for_longer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.feed.listed = dict.fromkeys(NAMES)
+    bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
+    monkeypatch.setattr(MadeRegistry, "ecosystem", replace(PYPI, listing_kept_s=3600.0))
+    await bench.ingest()
+    read = bench.feed.pages_read
+    await bench.ingest()
+    assert bench.feed.pages_read == read
+    assert declaration_of("maven").ecosystem.listing_kept_s < 7 * 86_400
 
 
 async def test_the_lists_have_the_names_that_the_seed_gives_them() -> None:

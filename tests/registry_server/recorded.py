@@ -166,7 +166,7 @@ def _archives(folder: Path, documents: Documents, address: str) -> Documents:
 
 def _read(folder: Path, addresses: Mapping[str, str]) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
     """The JSON objects of a folder, their links turned to this server."""
-    real = EndpointSettings().model_dump()
+    real = EndpointSettings().own()
     for path in sorted(folder.glob("*.json")):
         body = path.read_bytes()
         for name, address in addresses.items():

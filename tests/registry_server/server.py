@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from securechain_ingest.settings import RateSettings
 from tests.registry_server.faults import Faults
 from tests.registry_server.protocol import Connection
 from tests.registry_server.resources import Request, Resource, Site, json_document
@@ -141,7 +142,7 @@ class Server:
 def environment(endpoints: Mapping[str, str]) -> dict[str, str]:
     """Variables that point the daemon to `endpoints`, with the rate limits out of the way."""
     variables = {f"SECURECHAIN_ENDPOINTS__{name.upper()}": address for name, address in endpoints.items()}
-    return variables | {f"SECURECHAIN_RATES__{name.upper()}": "unlimited" for name in endpoints}
+    return variables | {f"SECURECHAIN_RATES__{name.upper()}": "unlimited" for name in RateSettings.model_fields}
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def test_an_archive_that_no_document_names_has_a_path_of_its_own(server: Server)
 def test_no_link_to_a_registry_is_left(server: Server) -> None:
     body = ask(server, "npm_registry", "/express", accept="application/json").text
 
-    assert EndpointSettings()["npm_registry"].partition("://")[2] + "/express/-/" not in body
+    assert EndpointSettings().own()["npm_registry"].partition("://")[2] + "/express/-/" not in body
 
 
 def test_a_made_package_goes_before_a_recorded_one() -> None:

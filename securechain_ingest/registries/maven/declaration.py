@@ -31,6 +31,14 @@ DECLARATION: Final = Declaration(
             connections=16,
             slow_down=SLOW_DOWN | {403},
         ),
+        # Of its own where a mirror, which has no index, serves the rest.
+        Endpoint(
+            key="maven_index",
+            below=("maven_central", ".index"),
+            rate=1.0,
+            connections=1,
+            slow_down=SLOW_DOWN | {403},
+        ),
     ),
     ingestion_cron="0 4 * * SUN",
     updates_cron="0 14 * * *",

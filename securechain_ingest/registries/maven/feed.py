@@ -33,7 +33,7 @@ INDEX_TIMEOUT_S: Final = 3600.0
 """This bounds reading Central's index of some sixty million documents, which takes two minutes of one processor."""
 CHUNK_TIMEOUT_S: Final = 600.0
 
-_INDEX: Final = ".index/nexus-maven-repository-index"
+_INDEX: Final = "nexus-maven-repository-index"
 
 _INDEX_FILE: Final = "index-"
 _CHUNK_FILE: Final = "chunk-"
@@ -60,7 +60,7 @@ class MavenFeed:
         published = (await self._properties()).cursor
         before, _, pages = position.rpartition("/")
         done = int(pages) if before == published and pages.isdecimal() else 0
-        url = self._http.url("maven_central", f"{_INDEX}.gz")
+        url = self._http.url("maven_index", f"{_INDEX}.gz")
         path = self._folder / f"{_INDEX_FILE}{quote(published, safe='')}.gz"
         if not path.exists():
             fetched = path.with_suffix(".part")
@@ -81,7 +81,7 @@ class MavenFeed:
         """This yields a page for each chunk since the cursor. See `Feed.changes`."""
         self._remove_left_over(f"{_CHUNK_FILE}*")
         properties = await self._properties()
-        url = self._http.url("maven_central", f"{_INDEX}.properties")
+        url = self._http.url("maven_index", f"{_INDEX}.properties")
         for number in properties.chunks_after(cursor, url):
             yield await self._chunk(properties.chain, number)
 
@@ -93,7 +93,7 @@ class MavenFeed:
                 left_over.unlink()
 
     async def _properties(self) -> IndexProperties:
-        url = self._http.url("maven_central", f"{_INDEX}.properties")
+        url = self._http.url("maven_index", f"{_INDEX}.properties")
         try:
             return await read_document(
                 self._http, self._pool, url, parse_index_properties, limit_bytes=_MAX_PROPERTIES_BYTES
@@ -102,7 +102,7 @@ class MavenFeed:
             raise Malformed(f"{url} does not exist: this repository publishes no index", url=url) from error
 
     async def _chunk(self, chain: str, number: int) -> ChangesPage:
-        url = self._http.url("maven_central", f"{_INDEX}.{number}.gz")
+        url = self._http.url("maven_index", f"{_INDEX}.{number}.gz")
         path = self._folder / f"{_CHUNK_FILE}{number}.gz"
         try:
             with path.open("wb") as file:
