@@ -10,86 +10,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    PlainSerializer,
-    SecretStr,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    create_model,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model
 
 from securechain_ingest.advisories.endpoint import OSV
 from securechain_ingest.registries import DECLARATIONS
-
-LIVE: dict[str, JsonValue] = {"live": True}
-
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Bytes = Annotated[int, Field(ge=1024, le=17_179_869_184)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(lambda url: url.rstrip("/"))]
-
-
-def _cron(expression: str) -> str:
-    try:
-        CronSim(expression, datetime.now(UTC))
-    except CronSimError as error:
-        msg = f"not a cron expression of five fields ({error})"
-        raise ValueError(msg) from error
-    return expression
-
-
-def _timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:
-        msg = "not a time zone of the IANA database, such as UTC or Europe/Madrid"
-        raise ValueError(msg) from error
-    return name
-
-
-def _words(value: object) -> object:
-    """A list is written with commas in the environment."""
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
-
-def _address(*schemes: str) -> AfterValidator:
-    """This checks an address that carries a password, since pydantic's pattern cannot look into a secret."""
-
-    def check(value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
-            msg = f"an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)} is wanted"
-            raise ValueError(msg)
-        return value
-
-    return AfterValidator(check)
-
-
-def _host_name(entry: str) -> str:
-    try:
-        parts = urlsplit(f"//{entry}")
-        well_formed = parts.netloc == entry and parts.hostname and "@" not in entry and parts.port != 0
-    except ValueError:
-        well_formed = False
-    if not well_formed:
-        msg = f"{entry!r} is no host name such as files.example or files.example:8443"
-        raise ValueError(msg)
-    return entry
-
-
-HostName = Annotated[str, AfterValidator(_host_name)]
+from securechain_ingest.setting_types import (
+    LIVE,
+    Bytes,
+    Connections,
+    Cron,
+    FollowPeriod,
+    HostName,
+    Period,
+    Places,
+    Rate,
+    Seconds,
+    Url,
+    address,
+    timezone_name,
+    words,
+)
 
 
 class Table(BaseModel):
@@ -137,7 +80,7 @@ class GraphSettings(Table):
 
 
 class VulnerabilitySettings(Table):
-    uri: Annotated[SecretStr, _address("mongodb", "mongodb+srv")] | None = None
+    uri: Annotated[SecretStr, address("mongodb", "mongodb+srv")] | None = None
     database: str = "vulnerabilities"
     collection: str = "vulnerabilities"
     runs_collection: str = "ingest_runs"
@@ -146,7 +89,7 @@ class VulnerabilitySettings(Table):
 
 
 class RedisSettings(Table):
-    url: Annotated[SecretStr, _address("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")] | None = None
+    url: Annotated[SecretStr, address("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")] | None = None
     host: str | None = None
     port: int = Field(default=6379, ge=1, le=65_535)
     db: int = Field(default=0, ge=0, le=1_000_000)
@@ -166,9 +109,6 @@ class QueueSettings(Table):
     dead_letters_max: int = Field(default=100_000, ge=100, le=10_000_000)
 
 
-Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE)]
-
-
 @_derived(Places, {declared.name: declared.workers for declared in DECLARATIONS})
 class WorkerSettings(DerivedTable[int]):
     """So many packages of each ecosystem may be in work at once in this daemon."""
@@ -186,7 +126,7 @@ class HttpSettings(Table):
     max_artifact_bytes: Bytes = 200 * 1024 * 1024
     max_in_flight_bytes: Bytes = 512 * 1024 * 1024
     not_found_ttl_s: Seconds = 300.0
-    allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(_words)] = ()
+    allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(words)] = ()
 
 
 ENDPOINTS: Final = (*(endpoint for declared in DECLARATIONS for endpoint in declared.endpoints), OSV)
@@ -205,46 +145,6 @@ class EndpointSettings(DerivedTable[str | None]):
         own = self.own()
         below = {endpoint.key: endpoint.below for endpoint in ENDPOINTS if endpoint.below and endpoint.key not in own}
         return own | {key: f"{own[parent]}/{folder}" for key, (parent, folder) in below.items()}
-
-
-UNLIMITED: Final = "unlimited"
-
-
-def _limit(value: object, positive: ValidatorFunctionWrapHandler) -> object:
-    """This returns a positive number of the field's range, or infinity for the word."""
-    if isinstance(value, str) and value.strip().lower() == UNLIMITED:
-        return math.inf
-    try:
-        return positive(value)
-    except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"]
-        msg = (
-            f'a positive number or "{UNLIMITED}" is wanted ({reason[0].lower()}{reason[1:]});'
-            " `pause ECOSYSTEM` stops all requests for an ecosystem"
-        )
-        raise ValueError(msg) from None
-
-
-def _shown_rate(rate: float) -> float | str:
-    return UNLIMITED if rate == math.inf else rate
-
-
-def _shown_connections(connections: float) -> int | str:
-    return UNLIMITED if connections == math.inf else int(connections)
-
-
-Rate = Annotated[
-    float,
-    Field(gt=0, le=100_000, json_schema_extra=LIVE),
-    WrapValidator(_limit),
-    PlainSerializer(_shown_rate, when_used="json"),
-]
-Connections = Annotated[
-    float,
-    Field(ge=1, le=1000, multiple_of=1, json_schema_extra=LIVE),
-    WrapValidator(_limit),
-    PlainSerializer(_shown_connections, when_used="json"),
-]
 
 
 @_derived(Rate, {endpoint.key: endpoint.rate for endpoint in ENDPOINTS})
@@ -277,8 +177,6 @@ class PackageSettings(Table):
     max_versions: int = Field(default=250_000, ge=1, le=10_000_000)
 
 
-Cron = Annotated[str, AfterValidator(_cron), Field(json_schema_extra=LIVE)]
-
 INGESTION_JOBS: Final = tuple(declared.ingestion_job for declared in DECLARATIONS)
 _CRONS: Final = (
     {declared.ingestion_job: declared.ingestion_cron for declared in DECLARATIONS}
@@ -300,8 +198,8 @@ def _jobs(names: tuple[str, ...]) -> tuple[str, ...]:
 class ScheduleSettings(DerivedTable[str]):
     """Beside the general keys each of `JOBS` has a key with its cron expression."""
 
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field(default="UTC", json_schema_extra=LIVE)
-    disabled: Annotated[tuple[str, ...], BeforeValidator(_words), AfterValidator(_jobs)] = Field(
+    timezone: Annotated[str, AfterValidator(timezone_name)] = Field(default="UTC", json_schema_extra=LIVE)
+    disabled: Annotated[tuple[str, ...], BeforeValidator(words), AfterValidator(_jobs)] = Field(
         default=INGESTION_JOBS, json_schema_extra=LIVE
     )
     grace_s: Seconds = Field(default=21_600.0, json_schema_extra=LIVE)
@@ -314,32 +212,9 @@ class FeedSettings(Table):
     progress_every: int = Field(default=100_000, ge=1, le=100_000_000, json_schema_extra=LIVE)
 
 
-Period = Annotated[Seconds, Field(json_schema_extra=LIVE)]
-
-
 @_derived(Period, {declared.name: declared.reconcile_s for declared in DECLARATIONS} | {"advisories": 604_800.0})
 class ReconcileSettings(DerivedTable[float]):
     """So many seconds lie between two comparisons of all names, or of all advisories, with the graph."""
-
-
-OFF: Final = "off"
-
-
-def _off(value: object, positive: ValidatorFunctionWrapHandler) -> object:
-    """A positive number of seconds, or infinity for the word."""
-    return math.inf if isinstance(value, str) and value.strip().lower() == OFF else positive(value)
-
-
-def _shown_period(period_s: float) -> float | str:
-    return OFF if period_s == math.inf else period_s
-
-
-FollowPeriod = Annotated[
-    Seconds,
-    Field(json_schema_extra=LIVE),
-    WrapValidator(_off),
-    PlainSerializer(_shown_period, when_used="json"),
-]
 
 
 @_derived(FollowPeriod, {declared.name: math.inf for declared in DECLARATIONS})

@@ -14,7 +14,8 @@ import pytest_asyncio
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.endpoints import SLOW_DOWN
 from securechain_ingest.http.priority import Places, Priority, prioritised
-from securechain_ingest.settings import UNLIMITED, ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+from securechain_ingest.setting_types import UNLIMITED
+from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 from tests.http.scripted_server import ScriptedServer, scripted_server
 
 

@@ -1,0 +1,140 @@
+"""These are the types of settings' values: their ranges, and how they are read from text and shown."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+LIVE: dict[str, JsonValue] = {"live": True}
+
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Bytes = Annotated[int, Field(ge=1024, le=17_179_869_184)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(lambda url: url.rstrip("/"))]
+
+
+def _cron(expression: str) -> str:
+    try:
+        CronSim(expression, datetime.now(UTC))
+    except CronSimError as error:
+        msg = f"not a cron expression of five fields ({error})"
+        raise ValueError(msg) from error
+    return expression
+
+
+def timezone_name(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:
+        msg = "not a time zone of the IANA database, such as UTC or Europe/Madrid"
+        raise ValueError(msg) from error
+    return name
+
+
+def words(value: object) -> object:
+    """A list is written with commas in the environment."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def address(*schemes: str) -> AfterValidator:
+    """This checks an address that carries a password, since pydantic's pattern cannot look into a secret."""
+
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            msg = f"an address that starts with {' or '.join(f'{scheme}://' for scheme in schemes)} is wanted"
+            raise ValueError(msg)
+        return value
+
+    return AfterValidator(check)
+
+
+def _host_name(entry: str) -> str:
+    try:
+        parts = urlsplit(f"//{entry}")
+        well_formed = parts.netloc == entry and parts.hostname and "@" not in entry and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        msg = f"{entry!r} is no host name such as files.example or files.example:8443"
+        raise ValueError(msg)
+    return entry
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+
+Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE)]
+Cron = Annotated[str, AfterValidator(_cron), Field(json_schema_extra=LIVE)]
+Period = Annotated[Seconds, Field(json_schema_extra=LIVE)]
+
+UNLIMITED: Final = "unlimited"
+
+
+def _limit(value: object, positive: ValidatorFunctionWrapHandler) -> object:
+    """This returns a positive number of the field's range, or infinity for the word."""
+    if isinstance(value, str) and value.strip().lower() == UNLIMITED:
+        return math.inf
+    try:
+        return positive(value)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        msg = (
+            f'a positive number or "{UNLIMITED}" is wanted ({reason[0].lower()}{reason[1:]});'
+            " `pause ECOSYSTEM` stops all requests for an ecosystem"
+        )
+        raise ValueError(msg) from None
+
+
+def _shown_rate(rate: float) -> float | str:
+    return UNLIMITED if rate == math.inf else rate
+
+
+def _shown_connections(connections: float) -> int | str:
+    return UNLIMITED if connections == math.inf else int(connections)
+
+
+Rate = Annotated[
+    float,
+    Field(gt=0, le=100_000, json_schema_extra=LIVE),
+    WrapValidator(_limit),
+    PlainSerializer(_shown_rate, when_used="json"),
+]
+Connections = Annotated[
+    float,
+    Field(ge=1, le=1000, multiple_of=1, json_schema_extra=LIVE),
+    WrapValidator(_limit),
+    PlainSerializer(_shown_connections, when_used="json"),
+]
+
+
+OFF: Final = "off"
+
+
+def _off(value: object, positive: ValidatorFunctionWrapHandler) -> object:
+    """A positive number of seconds, or infinity for the word."""
+    return math.inf if isinstance(value, str) and value.strip().lower() == OFF else positive(value)
+
+
+def _shown_period(period_s: float) -> float | str:
+    return OFF if period_s == math.inf else period_s
+
+
+FollowPeriod = Annotated[
+    Seconds,
+    Field(json_schema_extra=LIVE),
+    WrapValidator(_off),
+    PlainSerializer(_shown_period, when_used="json"),
+]
