@@ -73,7 +73,7 @@ class _Run:
     _texts: list[_Binding] | None = None
 
     def texts(self) -> list[_Binding]:
-        """The token trees one by one."""
+        """The result has the token trees one by one."""
         if self._texts is None:
             self._texts = [self.text[token.start : token.end] for token in tokens(self.text, 0, len(self.text))]
         return self._texts

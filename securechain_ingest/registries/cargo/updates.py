@@ -12,7 +12,7 @@ from lxml import etree
 
 from securechain_ingest.errors import Malformed
 from securechain_ingest.registries.kit.lines import Lines
-from securechain_ingest.registries.kit.xml_documents import load_xml
+from securechain_ingest.registries.kit.xml_documents import rss_items
 
 
 class Update(NamedTuple):
@@ -27,11 +27,7 @@ class Update(NamedTuple):
 def parse_updates(body: bytes, url: str) -> list[Update]:
     """These are the feed's items, oldest first; one that does not name its crate or date is left out. It raises
     Malformed."""
-    root = load_xml(body, url)
-    channel = root.find("channel")
-    if root.tag != "rss" or channel is None:
-        raise Malformed(f"{url} is no RSS feed", url=url)
-    return sorted(Lines(url).read(channel.iter("item"), partial(_update, url=url)))
+    return sorted(Lines(url).read(rss_items(body, url), partial(_update, url=url)))
 
 
 def _update(item: etree._Element, url: str) -> Update:

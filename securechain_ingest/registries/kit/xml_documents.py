@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from lxml import etree
@@ -42,6 +43,15 @@ def load_xml(body: bytes, url: str) -> etree._Element:
         # In an encoding that hid it from a look at the bytes.
         raise Malformed(f"{url} has a document type, which is not read", url=url)
     return root
+
+
+def rss_items(body: bytes, url: str) -> Iterator[etree._Element]:
+    """This returns the items of an RSS feed. It raises Malformed for a document that is not one."""
+    root = load_xml(body, url)
+    channel = root.find("channel")
+    if root.tag != "rss" or channel is None:
+        raise Malformed(f"{url} is no RSS feed", url=url)
+    return channel.iter("item")
 
 
 def _doctype(body: bytes) -> tuple[int, int]:

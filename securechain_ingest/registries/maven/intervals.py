@@ -1,6 +1,6 @@
-"""Maven's notation of version ranges.
+"""This module reads Maven's notation of version ranges.
 
-It is described at maven.apache.org, "POM Reference", section "Dependency Version Requirement Specification".
+The notation is described at maven.apache.org, "POM Reference", section "Dependency Version Requirement Specification".
 """
 
 from __future__ import annotations

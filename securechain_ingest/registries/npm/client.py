@@ -24,7 +24,7 @@ _ACCEPT: Final = "application/json"
 
 
 class Npm(RegistryClient):
-    """Implements `Registry`. The registry's search is limited too strictly to be asked for near names."""
+    """This implements `Registry`. The registry's search is limited too strictly to be asked for near names."""
 
     ecosystem: Final = names.NPM
     identify = staticmethod(names.identify)

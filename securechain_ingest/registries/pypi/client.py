@@ -57,7 +57,7 @@ the connection pool's queue, which costs time for each request that waits."""
 
 
 class PyPI(RegistryClient):
-    """Implements `Registry`. PyPI answers to any spelling of a name and has no search, so there are no near names."""
+    """This implements `Registry`. PyPI answers to any spelling of a name and has no search: there are no near names."""
 
     ecosystem: Final = names.PYPI
     identify = staticmethod(names.identify)

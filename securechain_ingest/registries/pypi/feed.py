@@ -21,7 +21,7 @@ from securechain_ingest.http.client import HttpClient, Response
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, ChangesPage, Listed, ListingPage, paged
 from securechain_ingest.registries.kit.json_documents import load_object
 from securechain_ingest.registries.kit.lines import Lines
-from securechain_ingest.registries.kit.xml_documents import load_xml
+from securechain_ingest.registries.kit.xml_documents import rss_items
 
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
 _PARSE_TIMEOUT_S: Final = 120.0
@@ -69,7 +69,7 @@ class PyPIFeed:
         yield ChangesPage((), _cursor(serial, response.validator))
 
     async def hints(self, seen: str) -> ChangesPage | None:
-        """The projects in the registry's feed of its hundred newest releases; see `HintingFeed.hints`."""
+        """This returns the projects in the registry's feed of its hundred newest releases; see `HintingFeed.hints`."""
         url = self._http.url("pypi", "rss/updates.xml")
         validator, known = _read_seen(seen)
         response = await self._http.get(url, validator=validator)
@@ -87,16 +87,12 @@ class PyPIFeed:
 
 
 def parse_newest(body: bytes, url: str) -> list[tuple[str, str]]:
-    """Project and version of each item of the feed of newest releases. Raises Malformed."""
-    root = load_xml(body, url)
-    channel = root.find("channel")
-    if root.tag != "rss" or channel is None:
-        raise Malformed(f"{url} is no RSS feed", url=url)
-    return list(Lines(url).read(channel.iter("item"), _release))
+    """The result has the project and the version of each item of the feed of newest releases. It raises Malformed."""
+    return list(Lines(url).read(rss_items(body, url), _release))
 
 
 def _release(item: etree._Element) -> tuple[str, str]:
-    """What a title such as `requests 2.32.0` says. Raises ValueError."""
+    """The item's title is like `requests 2.32.0`. ValueError is raised for another one."""
     name, space, version = (item.findtext("title") or "").strip().partition(" ")
     if not name or not space or " " in version:
         raise ValueError("its title is not a project and a version")
