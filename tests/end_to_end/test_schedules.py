@@ -156,6 +156,34 @@ def test_updates_follow_the_feed_and_leave_their_cursor(environment: dict[str, s
     assert reader.count("MATCH (p:NPMPackage) RETURN count(p)") == 0, "updates bring nothing new"
 
 
+def test_a_followed_feed_brings_a_new_version_into_the_graph_and_status_tells_how_long_that_takes(
+    environment: dict[str, str], reader: GraphReader
+) -> None:
+    before = npm.Package("left", (npm.Version("1.0.0"),))
+    after = npm.Package("left", (npm.Version("1.0.0"), npm.Version("1.1.0")))
+    with serve(World((before,))) as server:
+        variables = environment | server.environment() | schedules_off() | {"SECURECHAIN_FOLLOW__NPM": "1"}
+        command = CommandLine(variables)
+
+        def fresh() -> dict[str, Any]:
+            found: dict[str, Any] = command.json("status")["freshness"]["npm"]
+            return found
+
+        with daemon(variables) as process:
+            command.run_of(process, "npm_package_ingestion")
+            block_until(lambda: fresh()["empty_looks"], "a look that finds nothing")
+            server.replace(World((after,)))
+            new = "MATCH (v:Version {purl: 'pkg:npm/left@1.1.0'}) RETURN count(v)"
+            block_until(lambda: reader.count(new) == 1, "the new version")
+            block_until(lambda: fresh()["lag"], "its lag")
+            found = fresh()
+            runs = command.json("runs", "list", "--job", "npm_packages_updates")
+            assert "npm lag" in command("status")
+    assert (found["follow_s"], found["lag"]["versions"]) == (1, 1)
+    assert all(run["metrics"].get("queued") or run["metrics"].get("names_compared") for run in runs)
+    assert len(runs) <= found["empty_looks"]["count"] + 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

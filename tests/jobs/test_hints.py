@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from securechain_ingest.graph.connection import Connection
 from tests.jobs.feeds import KEYS, Bench, HintingMadeFeed
 
 
@@ -43,6 +46,17 @@ async def test_the_packages_that_were_active_last_are_checked_again(bench: Bench
 
 async def test_a_feed_without_hints_is_not_asked_for_any(bench: Bench) -> None:
     assert (await bench.hint()).metrics["queued"] == 0
+
+
+async def test_a_look_that_finds_nothing_asks_the_graph_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.cursors.move("pypi", "0", "a run")
+
+    async def refused(*_: object) -> None:
+        raise AssertionError("the graph was asked")
+
+    monkeypatch.setattr(Connection, "read", refused)
+
+    assert (await bench.update(reconcile_s=None)).metrics["changes_read"] == 0
 
 
 async def test_following_alone_compares_nothing_however_old_the_last_comparison_is(bench: Bench) -> None:
