@@ -75,6 +75,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.popular_package
 	$(BIN)/python -m benchmarks.simulated_day
 	$(BIN)/python -m benchmarks.known_names
+	$(BIN)/python -m benchmarks.follow_lag
 	$(BIN)/python -m benchmarks.overtaking
 	$(BIN)/python -m benchmarks.maven_index
 

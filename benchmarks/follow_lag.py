@@ -3,23 +3,22 @@
 `python -m benchmarks.follow_lag [--period 30] [--rounds 6] [--packages 40]`
 
 Six made registries publish at a random moment of each period; the daemon looks at every feed once a period. A version's
-time runs from the moment at which its registry shows it until the graph has it. An empty look's requests are those of the
-last period, in which nothing happens.
+time runs from the moment at which its registry shows it until the graph has it. The requests of an empty look are those
+of the last period, in which nothing happens.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
 from benchmarks.harness import Queue, arcadedb, other_stores, print_header, print_table, work_dir
-from securechain_ingest.registries import DECLARATIONS, declaration_of
-from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from securechain_ingest.registries import DECLARATIONS
+from tests.end_to_end.daemon_process import daemon
 from tests.end_to_end.graph_contents import GraphReader
 from tests.registry_server import Server, Shape, serve
 from tests.registry_server.life import Life
@@ -51,8 +50,7 @@ def measure(folder: Path, period_s: float, rounds: int, packages: int) -> list[d
         serve(life.world()) as server,
     ):
         reader = GraphReader(target)
-        environment = stores | server.environment() | follow
-        with daemon(environment):
+        with daemon(stores | server.environment() | follow):
             queue.submit(life.truth().values())
             queue.wait_until_settled()
             # The first look at each feed has no cursor and compares everything.
@@ -65,7 +63,6 @@ def measure(folder: Path, period_s: float, rounds: int, packages: int) -> list[d
                 for ecosystem, seconds in _arrivals(reader, life, period_s + 60):
                     lags[ecosystem].append(seconds)
             requests = _requests_of_an_empty_look(server, period_s)
-            print(_status(environment))
         reader.close()
     return [
         {
@@ -80,7 +77,7 @@ def measure(folder: Path, period_s: float, rounds: int, packages: int) -> list[d
 
 
 def _arrivals(reader: GraphReader, life: Life, within_s: float) -> list[tuple[str, float]]:
-    """Ecosystem and seconds of each version that its registry has from now on; what does not come counts as `within_s`."""
+    """Ecosystem and seconds of each version that comes from now on; `within_s` for one that does not come."""
     published_at = time.monotonic()
     known = {row["purl"] for row in reader.rows("MATCH (p)-[:HAVE]->(:Version) RETURN DISTINCT p.purl AS purl")}
     held = {row["purl"] for row in reader.rows("MATCH (v:Version) RETURN v.purl AS purl")}
@@ -106,16 +103,8 @@ def _requests_of_an_empty_look(server: Server, period_s: float) -> Mapping[str, 
     after = server.counters()["requests"]
     return {
         declared.name: sum(after.get(each.key, 0) - before.get(each.key, 0) for each in declared.endpoints)
-        for declared in map(declaration_of, (each.name for each in DECLARATIONS))
+        for declared in DECLARATIONS
     }
-
-
-def _status(environment: Mapping[str, str]) -> str:
-    """The lines of `status` on the lag, which counts from the made dates of publication."""
-    done = subprocess.run(
-        [SCRIPT, "status"], env=without_settings() | dict(environment), capture_output=True, text=True, check=True
-    )
-    return "\n".join(line for line in done.stdout.splitlines() if " lag " in line)
 
 
 if __name__ == "__main__":
