@@ -31,7 +31,7 @@ lint: setup
 
 ## check: style, types and the tests that start no server, for the minutes between two edits
 check: lint
-	$(BIN)/pytest -q -m "not server and not slow" $(PARALLEL)
+	$(BIN)/pytest -q -m "not slow" --hypothesis-profile quick $(PARALLEL)
 
 # Two processes of tests, each with servers of its own; the tests of a file stay together. WORKERS=0: one process.
 WORKERS ?= 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.kept_parsers import end_kept_parsers
 from tests.neo4j import server as real_neo4j
@@ -20,21 +21,30 @@ SHARED_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 REQUIRE_ALL = bool(os.environ.get("TESTS_REQUIRE_ALL"))
 
 
-_SERVERS = frozenset({"redis_server", "advisory_server", "arcadedb_server", "neo4j_server", "server", "osv_server"})
-"""Fixtures that start something which listens."""
+# How long an example takes says something of the machine and its load, nothing of the code.
+settings.register_profile("whole", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=10)
+settings.load_profile("whole")
 
-_ROOMS_OF_PROCESSES = ("benchmarks", "chaos", "embedded", "end_to_end", "fuzz", "mutants", "packaging")
-"""Folders whose tests start processes of their own, or take their time by design."""
+_SLOW_FIXTURES = frozenset(
+    {"redis_server", "advisory_server", "arcadedb_server", "neo4j_server", "graph_server", "server", "osv_server"}
+)
+"""They start something that listens."""
+
+_SLOW_ROOMS = frozenset(
+    {"archives", "chaos", "embedded", "end_to_end", "fuzz", "hostile", "mutants", "recorded"}
+    | {"registry_server_tests", "test_redis_connection.py", "toybox"}
+)
+"""Their tests start processes, or take their time by design."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make check` leaves out: everything that starts a server or a process, so that the rest is quick."""
+    """Mark what `make check` leaves out, so that the rest is quick."""
     here = Path(__file__).parent
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        room = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
-        if room in _ROOMS_OF_PROCESSES or not _SERVERS.isdisjoint(fixtures):
-            item.add_marker("server")
+        room = item.path.relative_to(here).parts[0]
+        if room in _SLOW_ROOMS or not _SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

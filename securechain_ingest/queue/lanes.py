@@ -1,7 +1,7 @@
 """The lanes of an ecosystem: who is served before whom.
 
 `asked` comes first whenever a place gets free. The others share what is left by their weights, counted over messages,
-so that none of them starves another (docs: DESIGN.md, "Lanes").
+so that none of them starves another (docs/architecture.md, "Lanes").
 """
 
 from __future__ import annotations

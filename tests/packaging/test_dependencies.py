@@ -6,6 +6,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -46,6 +47,7 @@ EMBEDDED = declared(PROJECT["optional-dependencies"]["embedded"])
 DEV = declared(PROJECT["optional-dependencies"]["dev"])
 
 
+@cache
 def imported(*folders: str) -> set[str]:
     """The distributions that the modules of some folders import, without what only mypy sees."""
     known = packages_distributions()
