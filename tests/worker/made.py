@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.configuration import load
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.batch import GraphBatcher
@@ -117,9 +116,6 @@ class MadeRegistry:
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
         return (ref.name,)
-
-    def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        raise NotImplementedError
 
 
 class Bench:
