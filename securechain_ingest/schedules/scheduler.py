@@ -130,6 +130,8 @@ class Scheduler:
                 run = Run(request.run_id, job, started_at=self._now(), options=request.options)
                 await self._start(group, run, ("request", request.text))
         for name, look in self._looks.items():
+            if not state.overrides.get(look.job, True):
+                continue  # A command has disabled the job, and so all that it does by itself.
             due_at = look.due_at(self._now())
             if look.job in self._jobs and look.job not in self._running and due_at > state.looks.get(name, 0):
                 run = self._new_run(look.job, "schedule")

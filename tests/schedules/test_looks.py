@@ -113,6 +113,25 @@ async def test_a_look_is_left_out_while_the_same_job_is_under_way(installation: 
     assert len(gate.calls) == 1
 
 
+async def test_a_reload_begins_to_follow(installation: Installation) -> None:
+    async with installation.scheduler(nothing, settings(), now=lambda: NOON) as scheduler:
+        await installation.board.request(JOB, RunRequest("probe", {}))
+        await ended(installation)
+        assert await installation.board.empty_looks() == {}
+        scheduler.apply(settings(), EVERY_FIVE_MINUTES)
+        await looked(installation, 1)
+
+
+async def test_a_job_that_a_command_has_disabled_does_not_look_either(installation: Installation) -> None:
+    await installation.board.override(JOB, enabled=False)
+    async with installation.scheduler(nothing, settings(), looks=EVERY_FIVE_MINUTES, now=lambda: NOON):
+        await installation.board.request(JOB, RunRequest("probe", {}))
+        await ended(installation)
+        assert (await installation.board.state()).looks == {}
+        await installation.board.override(JOB, enabled=True)
+        await looked(installation, 1)
+
+
 def test_what_is_off_is_not_looked_at() -> None:
     assert looks_of(FollowSettings()) == {}
 
