@@ -125,7 +125,7 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
             await submit(redis, settings.queue, messages)
         else:
             for ecosystem in ECOSYSTEMS:
-                own = [message for message in messages if message.node_type == ecosystem.label]
+                own = [replace(message, first=True) for message in messages if message.node_type == ecosystem.label]
                 await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
         typer.echo(f"{len(messages)} queued on {lane}", err=wait)

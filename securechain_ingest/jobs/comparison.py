@@ -52,10 +52,19 @@ class JobContext:
     def message(
         self, ref: PackageRef, run: Run, *, refresh: bool, removed: bool = False, listed: str | None = None
     ) -> Message:
-        """Make the message that asks for a package on behalf of a run."""
-        label = self.registry.ecosystem.label
+        """Make the message that asks for a package on behalf of a run.
+
+        What a whole load meets first is read from the fewest requests: the rest is read when all are there.
+        """
         return Message(
-            label, ref.registry_name, refresh=refresh, internal=True, removed=removed, run=run.id, listed=listed
+            self.registry.ecosystem.label,
+            ref.registry_name,
+            refresh=refresh,
+            internal=True,
+            removed=removed,
+            run=run.id,
+            listed=listed,
+            first=self.lane is Lane.LISTED and not refresh,
         )
 
     async def submit(self, messages: Sequence[Message], run: Run) -> None:

@@ -30,6 +30,7 @@ async def test_every_package_that_the_graph_lacks_is_queued(bench: Bench) -> Non
     messages = await bench.queued()
     assert [message.package for message in messages] == ["a", "c", "e"]
     assert all(message.internal and not message.refresh and message.run == run.id for message in messages)
+    assert all(message.first for message in messages), "from the fewest requests, until all are there"
     assert run.metrics["total_in_registry"] == 5
     assert run.metrics["skipped_existing"] == 2
     assert run.metrics["queued"] == 3
