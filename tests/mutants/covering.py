@@ -17,7 +17,7 @@ class Reach:
     seconds: Mapping[str, float]
     """By test, in the order in which they ran."""
     by_line: Mapping[str, Mapping[int, frozenset[str]]]
-    """The tests that ran each line, by module and line."""
+    """The tests that ran each line, by module and line; of one that ran only at import, none."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,15 @@ class _Module:
     functions: list[tuple[int, int, int]] = field(default_factory=list)
     """First line with its decorators, first and last line of the body."""
     names: dict[int, str] = field(default_factory=dict)
-    """The name that each line outside of a function's body belongs to."""
+    """What each line is a part of: a constant, a class, a function of the module."""
+
+    def body(self, line: int) -> range:
+        """The lines that run if this one matters: of a signature its function's, of what runs at import none."""
+        for start, first, last in self.functions:
+            if start <= line < first:
+                return range(first, last + 1)
+        inside = any(first <= line <= last for _, first, last in self.functions)
+        return range(line, line + 1) if inside else range(0)
 
 
 class Uses:
@@ -52,38 +60,35 @@ class Uses:
             done.add(place)
             ran = tests.by_line.get(path, {})
             module = self._modules[path]
-            name = module.names.get(line)
-            body = next(((first, last) for start, first, last in module.functions if start <= line < first), None)
-            if body is not None:
-                found.update(*(ran.get(each, ()) for each in range(body[0], body[1] + 1)))
-            elif name is None:
-                found |= ran.get(line, frozenset())
-            else:
-                ahead |= self._uses[name] - done
+            reached = {test for each in module.body(line) for test in ran.get(each, ())}
+            # What runs only while modules are imported is seen by whoever uses what it makes.
+            at_import = line in ran or not module.body(line)
+            if not reached and at_import and line in module.names:
+                ahead |= self._uses[module.names[line]] - done
+            found |= reached
         return sorted(found, key=lambda test: tests.seconds[test])
 
 
 def _read(source: str) -> _Module:
     module = _Module()
     tree = ast.parse(source)
-    inside: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-            last = node.end_lineno or node.lineno
-            module.functions.append((first, node.body[0].lineno, last))
-            inside.update(range(first, last + 1))
+            module.functions.append((_first(node), node.body[0].lineno, node.end_lineno or node.lineno))
     for statement in tree.body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name), *_]) | ast.AnnAssign(target=ast.Name(id=name)):
                 pass
-            case ast.ClassDef(name=name):
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 pass
             case _:
                 continue
-        decorators = statement.decorator_list if isinstance(statement, ast.ClassDef) else []
-        first = min([statement.lineno, *(each.lineno for each in decorators)])
-        for line in range(first, (statement.end_lineno or statement.lineno) + 1):
-            if line not in inside:
-                module.names[line] = name
+        for line in range(_first(statement), (statement.end_lineno or statement.lineno) + 1):
+            module.names[line] = name
     return module
+
+
+def _first(statement: ast.stmt) -> int:
+    """The line of its first decorator, if it has any."""
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(each.lineno for each in decorators)])

@@ -107,6 +107,13 @@ async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with
     await assert_no_leak(redis, queue)
 
 
+async def test_the_pause_that_a_registry_asks_for_is_kept_to_its_second(redis: Redis, queue: QueueSettings) -> None:
+    breakers = Breakers(redis, Keys(queue.stream))
+    assert await breakers.failed("pypi", "six", "slower", is_probe=False, pause_s=1800.0)
+    state = (await breakers.states(["pypi"]))["pypi"]
+    assert 1700 < state.open_for_s <= 1800
+
+
 async def test_only_the_pause_of_the_endpoint_that_every_message_needs_stops_the_lanes(
     redis: Redis, queue: QueueSettings
 ) -> None:
