@@ -69,6 +69,26 @@ async def test_more_messages_than_a_page_are_all_listed_and_all_removed(redis: R
     assert await listed(redis, queue) == []
 
 
+async def test_all_that_wait_for_another_try_are_listed_and_removed(redis: Redis, queue: QueueSettings) -> None:
+    async def act(entry: Entry) -> Outcome:
+        raise StoreError("the graph refuses")
+
+    queue = queue.model_copy(update={"retry_base_s": 3600, "retry_max_s": 3600})
+    packages = {f"p-{number}" for number in range(3)}
+    await add(redis, queue.stream, *packages)
+    async with running(redis, queue, Recorder(act)) as reader:
+        await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
+        await until(lambda: is_idle_but_for_retries(redis, queue))
+        reader.stop()
+    assert {row["package"] for row in await listed(redis, queue)} == packages
+    assert set(await remove(redis, queue)) == packages
+    assert await listed(redis, queue) == []
+
+
+async def is_idle_but_for_retries(redis: Redis, queue: QueueSettings) -> bool:
+    return await redis.xlen(queue.stream) + await redis.xlen(lane_of(queue)) == 0
+
+
 async def test_what_is_in_work_is_not_removed(redis: Redis, queue: QueueSettings) -> None:
     gate = Gate(Outcome())
     await add(redis, queue.stream, "six")
