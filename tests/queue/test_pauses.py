@@ -109,7 +109,12 @@ async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with
 
 async def test_the_pause_that_a_registry_asks_for_is_kept_to_its_second(redis: Redis, queue: QueueSettings) -> None:
     breakers = Breakers(redis, Keys(queue.stream))
-    assert await breakers.failed("pypi", "six", "slower", is_probe=False, pause_s=1800.0)
+    with capture_logs() as logs:
+        assert await breakers.failed("pypi", "six", "slower", is_probe=False, pause_s=1800.0)
+        assert await breakers.failed("pypi", "flask", "was in flight", is_probe=False)
+    assert [(line["event"], line["pause_s"], line["reason"]) for line in logs] == [
+        ("endpoint_paused", 1800.0, "slower")
+    ]
     state = (await breakers.states(["pypi"]))["pypi"]
     assert 1700 < state.open_for_s <= 1800
 

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from securechain_ingest.http.pace import Pace
 from securechain_ingest.queue.keys import Keys
@@ -94,6 +95,16 @@ async def test_while_redis_is_away_a_daemon_goes_on_at_its_share_of_the_rate(red
         alone = await shared.block(9, successes=0, overloaded=False)
     assert (alone.turns, alone.rate) == (1, 3.0)
     assert alone.delay_s == pytest.approx(1 / 3)
+
+
+async def test_each_outage_is_told_once(redis: Redis) -> None:
+    shared = turns(redis)
+    async with Redis.from_url("redis://127.0.0.1:1/0", retry=None) as away:
+        with capture_logs() as logs:
+            for client in (away, away, redis, away, away):
+                shared._redis = client
+                await shared.block(9, successes=0, overloaded=False)
+    assert [line["event"] for line in logs] == ["rate_not_shared"] * 2
 
 
 async def test_without_a_limit_redis_is_not_asked(redis: Redis) -> None:
