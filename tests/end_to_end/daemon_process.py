@@ -17,8 +17,6 @@ from tests.waiting import block_until
 
 SCRIPT = Path(sys.executable).with_name("securechain-ingest")
 Event = dict[str, Any]
-until = block_until
-"""For benchmarks/lanes.py and tests/chaos, until they name it themselves."""
 
 
 def without_settings() -> dict[str, str]:

@@ -18,7 +18,7 @@ from securechain_ingest.mongodb import Collection, connected
 from securechain_ingest.runs import Run
 from securechain_ingest.settings import GraphSettings, VulnerabilitySettings
 from tests.graph.builders import NPM, PYPI, npm, pypi
-from tests.jobs.feeds import DAY_S
+from tests.jobs.feeds import DAY_S, Identities
 from tests.registries.asking import tools
 from tests.registry_server import Server, World, osv
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
@@ -31,16 +31,8 @@ FLASK = osv.Advisory("GHSA-1", (("PyPI", "flask"),), fixed="2.0", vector=HIGH)
 STREAM = "test"
 
 
-class MadeRegistry:
-    """Only what the sync asks of one."""
-
-    def __init__(self, ecosystem: Any, identify: Any) -> None:
-        self.ecosystem = ecosystem
-        self.identify = identify
-
-
 @dataclass
-class Bench:
+class AdvisoryBench:
     sync: AdvisorySync
     server: Server
     collection: Collection
@@ -71,7 +63,7 @@ class Bench:
         return [request.target for request in self.server.requests]
 
 
-MADE = (MadeRegistry(PYPI, pypi), MadeRegistry(NPM, npm))
+MADE = (Identities(PYPI, pypi), Identities(NPM, npm))
 
 
 @asynccontextmanager
@@ -82,7 +74,7 @@ async def open_bench(
     advisory_target: AdvisoryTarget,
     folder: Path,
     registries: Any,
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[AdvisoryBench]:
     """A sync over empty stores and a bucket without faults."""
     empty_graph(graph_target)
     server.faults.clear()
@@ -105,4 +97,4 @@ async def open_bench(
         await store.ensure_indexes()
         bucket = OsvBucket(http, pool, folder)
         sync = AdvisorySync(bucket, store, graph, redis, STREAM, registries, DAY_S, pool)
-        yield Bench(sync, server, client[advisory_target.database]["vulnerabilities"])
+        yield AdvisoryBench(sync, server, client[advisory_target.database]["vulnerabilities"])

@@ -13,13 +13,13 @@ from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import PYPI, npm, pypi, write
 from tests.jobs import advisories
-from tests.jobs.feeds import DAY_S, Bench, MadeFeed
+from tests.jobs.feeds import DAY_S, FeedBench, MadeFeed
 from tests.registry_server import Server, World, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
 
 @pytest.fixture
-async def bench(redis_url: str, arcadedb_server: GraphTarget) -> AsyncIterator[Bench]:
+async def bench(redis_url: str, arcadedb_server: GraphTarget) -> AsyncIterator[FeedBench]:
     graph_target = arcadedb_server
     empty_graph(graph_target)
     settings = GraphSettings(database=graph_target.database)
@@ -30,7 +30,7 @@ async def bench(redis_url: str, arcadedb_server: GraphTarget) -> AsyncIterator[B
         ) as graph,
     ):
         await graph.ensure_schema([PYPI])
-        yield Bench(redis, graph, MadeFeed())
+        yield FeedBench(redis, graph, MadeFeed())
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def osv_server() -> Iterator[Server]:
 @pytest.fixture
 async def advisory_bench(
     osv_server: Server, redis_url: str, arcadedb_server: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
-) -> AsyncIterator[advisories.Bench]:
+) -> AsyncIterator[advisories.AdvisoryBench]:
     """Two ecosystems with a package each."""
     async with advisories.open_bench(
         osv_server, redis_url, arcadedb_server, advisory_target, tmp_path, advisories.MADE
@@ -54,7 +54,7 @@ async def advisory_bench(
 @pytest.fixture
 async def ecosystems_bench(
     osv_server: Server, redis_url: str, arcadedb_server: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
-) -> AsyncIterator[advisories.Bench]:
+) -> AsyncIterator[advisories.AdvisoryBench]:
     """The names and versions of all ecosystems; the graph is empty."""
     async with advisories.open_bench(
         osv_server, redis_url, arcadedb_server, advisory_target, tmp_path, REGISTRIES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,17 +76,16 @@ class HintingMadeFeed(MadeFeed):
         return ChangesPage(tuple(Change(name, None, False) for name in names), str(len(self.newest))) if names else None
 
 
-class MadeRegistry:
-    """Only what a job asks of one."""
+@dataclass
+class Identities:
+    """Only what a job asks of a registry."""
 
-    ecosystem: Ecosystem = PYPI
-
-    def identify(self, name: str) -> PackageRef:
-        return pypi(name)
+    ecosystem: Ecosystem
+    identify: Callable[[str], PackageRef]
 
 
 @dataclass
-class Bench:
+class FeedBench:
     """The jobs of one ecosystem."""
 
     redis: Redis
@@ -95,11 +94,13 @@ class Bench:
     feeds: FeedSettings = field(default_factory=FeedSettings)
     runs: int = 0
 
+    registry: Identities = field(default_factory=lambda: Identities(PYPI, pypi))
+
     def __post_init__(self) -> None:
         self.cursors = Cursors(self.redis, QUEUE.stream)
 
     def context(self, **queue: Any) -> JobContext:
-        registry: Any = MadeRegistry()
+        registry: Any = self.registry
         settings = QUEUE.model_copy(update=queue)
         return JobContext(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, LANE)
 

@@ -12,20 +12,22 @@ import structlog
 from securechain_ingest.errors import IngestError, NotFound, TooLarge, Unavailable
 from securechain_ingest.jobs.cursors import Cursors
 from tests.graph.builders import npm, pypi, write
-from tests.jobs.advisories import FLASK, HIGH, MEDIUM, STREAM, Bench
+from tests.jobs.advisories import FLASK, HIGH, MEDIUM, STREAM, AdvisoryBench
 from tests.registry_server import Fault, Kind, osv
 
 AFFECTED = {"1.0": (9.8, ["GHSA-1"]), "2.0": (0.0, [])}
 
 
 @pytest.fixture
-def bench(advisory_bench: Bench) -> Bench:
+def bench(advisory_bench: AdvisoryBench) -> AdvisoryBench:
     return advisory_bench
 
 
 @pytest.mark.parametrize("path", ["/npm/modified_id.csv", "/npm/all.zip", "*/modified_id.csv"])
 @pytest.mark.parametrize("status", [404, 503])
-async def test_while_one_ecosystem_cannot_be_read_the_others_are_rated(bench: Bench, path: str, status: int) -> None:
+async def test_while_one_ecosystem_cannot_be_read_the_others_are_rated(
+    bench: AdvisoryBench, path: str, status: int
+) -> None:
     bench.publish(FLASK, osv.Advisory("GHSA-2", (("npm", "left"),)))
     if path == "*/modified_id.csv":
         bench.server.faults.add(Fault("/?EMPTY?/modified_id.csv", Kind.STATUS, times=None, status=status))
@@ -40,7 +42,7 @@ async def test_while_one_ecosystem_cannot_be_read_the_others_are_rated(bench: Be
     assert "osv:PyPI" in await Cursors(bench.sync.redis, STREAM).all()
 
 
-async def test_an_archive_that_cannot_be_read_keeps_no_single_change_away(bench: Bench) -> None:
+async def test_an_archive_that_cannot_be_read_keeps_no_single_change_away(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     bench.server.faults.add(Fault("/PyPI/all.zip", Kind.TRUNCATED, times=None))
 
@@ -51,7 +53,9 @@ async def test_an_archive_that_cannot_be_read_keeps_no_single_change_away(bench:
     assert (await Cursors(bench.sync.redis, STREAM).all())["osv:PyPI"].reconciled_at is None
 
 
-async def test_a_list_larger_than_the_limit_costs_its_ecosystem(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_larger_than_the_limit_costs_its_ecosystem(
+    bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.publish(FLASK)
     modified = type(bench.sync.bucket).modified
 
@@ -66,7 +70,7 @@ async def test_a_list_larger_than_the_limit_costs_its_ecosystem(bench: Bench, mo
     assert await bench.ratings(pypi("flask")) == AFFECTED
 
 
-async def test_a_record_that_fails_is_asked_for_again_by_the_next_sync(bench: Bench) -> None:
+async def test_a_record_that_fails_is_asked_for_again_by_the_next_sync(bench: AdvisoryBench) -> None:
     bench.publish()
     await bench.run()
     bench.publish(FLASK, replace(FLASK, id="GHSA-2"))
@@ -79,7 +83,7 @@ async def test_a_record_that_fails_is_asked_for_again_by_the_next_sync(bench: Be
     assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-1", "GHSA-2"])
 
 
-async def test_a_bucket_that_gives_no_record_is_an_error_and_its_cursor_stays(bench: Bench) -> None:
+async def test_a_bucket_that_gives_no_record_is_an_error_and_its_cursor_stays(bench: AdvisoryBench) -> None:
     bench.publish()
     await bench.run()
     before = (await Cursors(bench.sync.redis, STREAM).all())["osv:PyPI"].value
@@ -92,7 +96,7 @@ async def test_a_bucket_that_gives_no_record_is_an_error_and_its_cursor_stays(be
     assert (await Cursors(bench.sync.redis, STREAM).all())["osv:PyPI"].value == before
 
 
-async def test_a_record_in_the_archive_that_cannot_be_read_is_not_taken_for_withdrawn(bench: Bench) -> None:
+async def test_a_record_in_the_archive_that_cannot_be_read_is_not_taken_for_withdrawn(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     bench.publish(replace(FLASK, fields={"modified": 5}))
@@ -108,7 +112,9 @@ async def test_a_record_in_the_archive_that_cannot_be_read_is_not_taken_for_with
     [{"x" * 5_000_000: 1}, {"references": [{"n\0": 1}]}, {"credits": [2**63]}, {"related": "y" * 5_000_000}],
     ids=["a long name", "a name with a NUL", "a number that the database lacks", "a huge record"],
 )
-async def test_a_record_that_the_database_cannot_hold_costs_itself(bench: Bench, fields: dict[str, Any]) -> None:
+async def test_a_record_that_the_database_cannot_hold_costs_itself(
+    bench: AdvisoryBench, fields: dict[str, Any]
+) -> None:
     bench.publish(FLASK, replace(FLASK, id="GHSA-2", fields=fields))
 
     with structlog.testing.capture_logs() as logs:
@@ -120,7 +126,7 @@ async def test_a_record_that_the_database_cannot_hold_costs_itself(bench: Bench,
     assert "GHSA-2" in line["reason"]
 
 
-async def test_what_another_program_wrote_first_is_rated(bench: Bench) -> None:
+async def test_what_another_program_wrote_first_is_rated(bench: AdvisoryBench) -> None:
     await bench.collection.insert_one({**FLASK.record()})
     bench.publish(FLASK)
 
@@ -129,7 +135,7 @@ async def test_what_another_program_wrote_first_is_rated(bench: Bench) -> None:
     assert await bench.ratings(pypi("flask")) == AFFECTED
 
 
-async def test_a_change_that_another_program_wrote_first_is_rated(bench: Bench) -> None:
+async def test_a_change_that_another_program_wrote_first_is_rated(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     changed = replace(FLASK, modified="2026-08-09T00:00:00Z", vector=MEDIUM, fixed=None)
@@ -141,7 +147,7 @@ async def test_a_change_that_another_program_wrote_first_is_rated(bench: Bench) 
     assert await bench.ratings(pypi("flask")) == {"1.0": (5.3, ["GHSA-1"]), "2.0": (5.3, ["GHSA-1"])}
 
 
-async def test_what_another_program_wrote_is_completed_though_it_has_the_same_time(bench: Bench) -> None:
+async def test_what_another_program_wrote_is_completed_though_it_has_the_same_time(bench: AdvisoryBench) -> None:
     theirs = {**FLASK.record(), "cwes": ["CWE-1"]}
     theirs["affected"] = [{**theirs["affected"][0], "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}]
     del theirs["details"]
@@ -156,7 +162,7 @@ async def test_what_another_program_wrote_is_completed_though_it_has_the_same_ti
     assert await bench.ratings(pypi("flask")) == AFFECTED
 
 
-async def test_a_comparison_writes_nothing_where_nothing_differs(bench: Bench) -> None:
+async def test_a_comparison_writes_nothing_where_nothing_differs(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     before = await bench.document("GHSA-1")
@@ -167,7 +173,7 @@ async def test_a_comparison_writes_nothing_where_nothing_differs(bench: Bench) -
     assert await bench.document("GHSA-1") == before
 
 
-async def test_documents_of_the_wrong_types_end_no_sync_and_are_told_once(bench: Bench) -> None:
+async def test_documents_of_the_wrong_types_end_no_sync_and_are_told_once(bench: AdvisoryBench) -> None:
     odd = {
         "id": "X-1",
         "affected": [
@@ -184,7 +190,9 @@ async def test_documents_of_the_wrong_types_end_no_sync_and_are_told_once(bench:
     assert [line["reason"] for line in logs if line.get("advisory") == "X-1"] == ["a range has no type"]
 
 
-async def test_a_record_that_has_left_our_ecosystems_is_asked_for_before_it_goes_on_counting(bench: Bench) -> None:
+async def test_a_record_that_has_left_our_ecosystems_is_asked_for_before_it_goes_on_counting(
+    bench: AdvisoryBench,
+) -> None:
     bench.publish(FLASK)
     await bench.run()
     bench.publish(replace(FLASK, packages=(("Packagist", "flask"),)))
@@ -196,7 +204,7 @@ async def test_a_record_that_has_left_our_ecosystems_is_asked_for_before_it_goes
     assert "/PyPI/GHSA-1.json" in bench.targets()
 
 
-async def test_a_record_that_the_archive_lacks_and_the_bucket_has_goes_on_counting(bench: Bench) -> None:
+async def test_a_record_that_the_archive_lacks_and_the_bucket_has_goes_on_counting(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     left_out = replace(FLASK, packages=(("Packagist", "flask"),))
@@ -214,7 +222,7 @@ async def test_a_record_that_the_archive_lacks_and_the_bucket_has_goes_on_counti
 
 @pytest.mark.parametrize("homeless", [{}, {"withdrawn": "2026-08-03T00:00:00Z"}], ids=["alive", "withdrawn"])
 async def test_records_without_an_ecosystem_come_from_the_list_of_everything_where_they_have_none(
-    bench: Bench, homeless: dict[str, Any]
+    bench: AdvisoryBench, homeless: dict[str, Any]
 ) -> None:
     bench.publish(FLASK)
     bench.server.faults.add(Fault("/?EMPTY?/modified_id.csv", Kind.STATUS, times=None, status=404))
@@ -227,7 +235,7 @@ async def test_records_without_an_ecosystem_come_from_the_list_of_everything_whe
     assert "/modified_id.csv" in bench.targets()
 
 
-async def test_a_collection_that_was_lost_is_read_anew(bench: Bench) -> None:
+async def test_a_collection_that_was_lost_is_read_anew(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     await bench.collection.delete_many({})
@@ -237,7 +245,7 @@ async def test_a_collection_that_was_lost_is_read_anew(bench: Bench) -> None:
     assert (await bench.document("GHSA-1"))["id"] == "GHSA-1"
 
 
-async def test_a_package_of_another_release_in_the_set_of_unrated_ones_is_passed_over(bench: Bench) -> None:
+async def test_a_package_of_another_release_in_the_set_of_unrated_ones_is_passed_over(bench: AdvisoryBench) -> None:
     await bench.sync.redis.sadd(f"{STREAM}-unrated", b"\xff{", orjson.dumps({"purl": "x"}), orjson.dumps(["PyPI"]))
     bench.publish(FLASK)
 
@@ -248,7 +256,7 @@ async def test_a_package_of_another_release_in_the_set_of_unrated_ones_is_passed
 
 
 async def test_the_advisories_of_a_batch_of_packages_are_read_at_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"package-{number}" for number in range(40)]
     await bench.sync.graph.write([write(npm(name), "1.0.0") for name in names])

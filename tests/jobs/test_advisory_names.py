@@ -6,16 +6,16 @@ import pytest
 
 from securechain_ingest.registries import named_package
 from tests.graph.builders import write
-from tests.jobs.advisories import HIGH, Bench
+from tests.jobs.advisories import HIGH, AdvisoryBench
 from tests.registry_server import osv
 
 
 @pytest.fixture
-def bench(ecosystems_bench: Bench) -> Bench:
+def bench(ecosystems_bench: AdvisoryBench) -> AdvisoryBench:
     return ecosystems_bench
 
 
-async def affecting(bench: Bench, package: str) -> list[str]:
+async def affecting(bench: AdvisoryBench, package: str) -> list[str]:
     ratings = await bench.ratings(named_package(package))
     return ratings["1.0.0"][1]
 
@@ -31,7 +31,7 @@ async def affecting(bench: Bench, package: str) -> list[str]:
         ("maven:org.antlr:ST4", ("org.antlr:ST4",)),
     ],
 )
-async def test_two_spellings_are_one_package(bench: Bench, package: str, names: tuple[str, ...]) -> None:
+async def test_two_spellings_are_one_package(bench: AdvisoryBench, package: str, names: tuple[str, ...]) -> None:
     ref = named_package(package)
     await bench.sync.graph.write([write(ref, "1.0.0")])
     records = [osv.Advisory(f"X-{at}", ((ref.ecosystem.osv, name),), vector=HIGH) for at, name in enumerate(names)]
@@ -58,7 +58,7 @@ async def test_two_spellings_are_one_package(bench: Bench, package: str, names: 
         ("nuget:Newtonsoft.Json", "Newtonsoft-Json"),
     ],
 )
-async def test_the_name_of_another_package_reaches_it_not(bench: Bench, package: str, name: str) -> None:
+async def test_the_name_of_another_package_reaches_it_not(bench: AdvisoryBench, package: str, name: str) -> None:
     ref = named_package(package)
     await bench.sync.graph.write([write(ref, "1.0.0")])
     bench.publish(osv.Advisory("X-1", ((ref.ecosystem.osv, name),)))
@@ -66,7 +66,7 @@ async def test_the_name_of_another_package_reaches_it_not(bench: Bench, package:
     assert await affecting(bench, package) == []
 
 
-async def test_two_packages_of_similar_names_have_each_its_own_advisories(bench: Bench) -> None:
+async def test_two_packages_of_similar_names_have_each_its_own_advisories(bench: AdvisoryBench) -> None:
     names = ("foo-bar", "foo_bar", "foo.bar")
     await bench.sync.graph.write([write(named_package(f"npm:{name}"), "1.0.0") for name in names])
     bench.publish(*(osv.Advisory(f"X-{name}", (("npm", name),)) for name in names))
@@ -75,7 +75,7 @@ async def test_two_packages_of_similar_names_have_each_its_own_advisories(bench:
         assert await affecting(bench, f"npm:{name}") == [f"X-{name}"]
 
 
-async def test_what_another_program_wrote_is_found_by_its_usual_spellings(bench: Bench) -> None:
+async def test_what_another_program_wrote_is_found_by_its_usual_spellings(bench: AdvisoryBench) -> None:
     ref = named_package("pypi:zope.interface")
     await bench.sync.graph.write([write(ref, "1.0.0")])
     theirs = {
@@ -88,7 +88,7 @@ async def test_what_another_program_wrote_is_found_by_its_usual_spellings(bench:
     assert await affecting(bench, "pypi:zope.interface") == ["THEIRS-1", "X-1"]
 
 
-async def test_a_record_of_a_suffixed_ecosystem_that_is_gone_counts_no_more(bench: Bench) -> None:
+async def test_a_record_of_a_suffixed_ecosystem_that_is_gone_counts_no_more(bench: AdvisoryBench) -> None:
     ref = named_package("maven:g:a")
     await bench.sync.graph.write([write(ref, "1.0.0")])
     element = {"package": {"ecosystem": "Maven:https://repo.example.org", "name": "g:a"}, "versions": ["1.0.0"]}

@@ -13,16 +13,16 @@ from securechain_ingest.jobs import advisory_sync
 from securechain_ingest.jobs.advisory_rating import AdvisoryRating
 from securechain_ingest.jobs.cursors import Cursors
 from tests.graph.builders import npm, pypi, write
-from tests.jobs.advisories import FLASK, HIGH, MEDIUM, STREAM, Bench
+from tests.jobs.advisories import FLASK, HIGH, MEDIUM, STREAM, AdvisoryBench
 from tests.registry_server import Fault, Kind, osv
 
 
 @pytest.fixture
-def bench(advisory_bench: Bench) -> Bench:
+def bench(advisory_bench: AdvisoryBench) -> AdvisoryBench:
     return advisory_bench
 
 
-async def test_a_new_advisory_reaches_the_versions_that_it_affects(bench: Bench) -> None:
+async def test_a_new_advisory_reaches_the_versions_that_it_affects(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
 
     run = await bench.run()
@@ -33,7 +33,7 @@ async def test_a_new_advisory_reaches_the_versions_that_it_affects(bench: Bench)
     assert {request.endpoint for request in bench.server.requests} == {"osv"}
 
 
-async def test_nothing_new_costs_one_small_request_an_ecosystem(bench: Bench) -> None:
+async def test_nothing_new_costs_one_small_request_an_ecosystem(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     bench.server.requests.clear()
@@ -49,7 +49,7 @@ async def test_nothing_new_costs_one_small_request_an_ecosystem(bench: Bench) ->
     assert run.metrics["advisories_read"] == 0
 
 
-async def test_a_changed_advisory_is_read_alone_and_rates_what_it_was_and_is_about(bench: Bench) -> None:
+async def test_a_changed_advisory_is_read_alone_and_rates_what_it_was_and_is_about(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     moved = osv.Advisory("GHSA-1", (("npm", "left"),), modified="2026-08-02T00:00:00Z", fixed="2.0.0", vector=MEDIUM)
@@ -65,7 +65,9 @@ async def test_a_changed_advisory_is_read_alone_and_rates_what_it_was_and_is_abo
 
 
 @pytest.mark.parametrize("homeless", [False, True], ids=["in-its-place", "without-an-ecosystem"])
-async def test_a_withdrawn_advisory_counts_no_more_and_stays_in_the_collection(bench: Bench, homeless: bool) -> None:
+async def test_a_withdrawn_advisory_counts_no_more_and_stays_in_the_collection(
+    bench: AdvisoryBench, homeless: bool
+) -> None:
     bench.publish(FLASK)
     await bench.run()
     withdrawn = replace(
@@ -82,7 +84,7 @@ async def test_a_withdrawn_advisory_counts_no_more_and_stays_in_the_collection(b
     assert (await bench.document("GHSA-1"))["withdrawn"] == "2026-08-03T00:00:00Z"
 
 
-async def test_an_advisory_that_is_missing_is_asked_for_once_before_it_counts_no_more(bench: Bench) -> None:
+async def test_an_advisory_that_is_missing_is_asked_for_once_before_it_counts_no_more(bench: AdvisoryBench) -> None:
     bench.publish(FLASK, replace(FLASK, id="GHSA-2"))
     await bench.run()
     bench.publish(replace(FLASK, id="GHSA-2"))
@@ -98,7 +100,7 @@ async def test_an_advisory_that_is_missing_is_asked_for_once_before_it_counts_no
     assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-1", "GHSA-2"])
 
 
-async def test_what_other_programs_wrote_into_a_document_stays(bench: Bench) -> None:
+async def test_what_other_programs_wrote_into_a_document_stays(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
     await bench.run()
     theirs = {
@@ -123,7 +125,7 @@ async def test_what_other_programs_wrote_into_a_document_stays(bench: Bench) -> 
     assert (await bench.ratings(pypi("flask")))["1.0"] == (7.5, ["GHSA-1"])
 
 
-async def test_malware_is_listed_and_does_not_count_in_the_means(bench: Bench) -> None:
+async def test_malware_is_listed_and_does_not_count_in_the_means(bench: AdvisoryBench) -> None:
     bench.publish(replace(FLASK, id="MAL-2026-1"), replace(FLASK, vector=MEDIUM))
 
     await bench.run()
@@ -131,7 +133,7 @@ async def test_malware_is_listed_and_does_not_count_in_the_means(bench: Bench) -
     assert (await bench.ratings(pypi("flask")))["1.0"] == (5.3, ["GHSA-1", "MAL-2026-1"])
 
 
-async def test_scores_of_the_affected_package_count_where_the_record_has_none(bench: Bench) -> None:
+async def test_scores_of_the_affected_package_count_where_the_record_has_none(bench: AdvisoryBench) -> None:
     record = FLASK.record()
     [element] = record["affected"]
     element["severity"] = [{"type": "CVSS_V3", "score": MEDIUM}, {"type": "CVSS_V4", "score": "CVSS:4.0/AV:N"}]
@@ -144,7 +146,7 @@ async def test_scores_of_the_affected_package_count_where_the_record_has_none(be
     assert stored["severity"][0]["base_score"] == 5.3
 
 
-async def test_very_many_changes_are_read_as_one_archive(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_very_many_changes_are_read_as_one_archive(bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(advisory_sync, "SINGLE_RECORDS", 3)
     bench.publish(FLASK)
     await bench.run()
@@ -162,7 +164,7 @@ async def test_very_many_changes_are_read_as_one_archive(bench: Bench, monkeypat
     assert (await bench.ratings(pypi("flask")))["1.0"][1] == [f"GHSA-{number}" for number in range(4)]
 
 
-async def test_a_list_that_went_back_is_compared_as_a_whole(bench: Bench) -> None:
+async def test_a_list_that_went_back_is_compared_as_a_whole(bench: AdvisoryBench) -> None:
     bench.publish(replace(FLASK, modified="2026-08-05T00:00:00Z"))
     await bench.run()
     bench.publish(replace(FLASK, modified="2026-08-01T00:00:00Z", vector=MEDIUM))
@@ -175,7 +177,7 @@ async def test_a_list_that_went_back_is_compared_as_a_whole(bench: Bench) -> Non
 
 @pytest.mark.parametrize("step", ["before the write", "before the rating", "while rating"])
 async def test_a_sync_that_breaks_off_is_finished_by_the_next(
-    bench: Bench, step: str, monkeypatch: pytest.MonkeyPatch
+    bench: AdvisoryBench, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.publish(FLASK)
 
@@ -200,7 +202,7 @@ async def test_a_sync_that_breaks_off_is_finished_by_the_next(
 
 
 async def test_a_package_written_with_an_older_reading_of_the_advisories_is_right_after_the_next_sync(
-    bench: Bench,
+    bench: AdvisoryBench,
 ) -> None:
     bench.publish(FLASK)
     await bench.run()
@@ -214,7 +216,7 @@ async def test_a_package_written_with_an_older_reading_of_the_advisories_is_righ
     assert (await bench.ratings(pypi("flask")))["1.0"] == (9.8, ["GHSA-1"])
 
 
-async def test_a_record_that_cannot_be_read_stops_no_other(bench: Bench) -> None:
+async def test_a_record_that_cannot_be_read_stops_no_other(bench: AdvisoryBench) -> None:
     bench.publish(FLASK, replace(FLASK, id="GHSA-2", fields={"modified": 5}))
 
     run = await bench.run()
@@ -234,7 +236,7 @@ async def test_a_record_that_cannot_be_read_stops_no_other(bench: Bench) -> None
     ids=["away", "a proxy's page", "cut off", "failing"],
 )
 async def test_a_bucket_that_cannot_be_read_is_an_error_and_withdraws_nothing(
-    bench: Bench, fault: Fault, error: type[Exception]
+    bench: AdvisoryBench, fault: Fault, error: type[Exception]
 ) -> None:
     bench.publish(FLASK)
     await bench.run()

@@ -20,23 +20,23 @@ from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.settings import QueueSettings, ScheduleSettings
 from tests.graph.builders import pypi
-from tests.jobs.advisories import FLASK, STREAM, Bench
+from tests.jobs.advisories import FLASK, STREAM, AdvisoryBench
 from tests.registry_server import Fault, Kind
 
 ECOSYSTEMS = ("PyPI", "npm")
 
 
 @pytest.fixture
-def bench(advisory_bench: Bench) -> Bench:
+def bench(advisory_bench: AdvisoryBench) -> AdvisoryBench:
     advisory_bench.publish(FLASK)
     return advisory_bench
 
 
-async def unread(bench: Bench) -> list[str]:
+async def unread(bench: AdvisoryBench) -> list[str]:
     return await never_read(Cursors(bench.sync.redis, STREAM), bench.sync.store, ECOSYSTEMS)
 
 
-async def test_an_ecosystem_is_unknown_until_its_first_completed_sync(bench: Bench) -> None:
+async def test_an_ecosystem_is_unknown_until_its_first_completed_sync(bench: AdvisoryBench) -> None:
     assert await unread(bench) == ["PyPI", "npm"]
     bench.server.faults.add(Fault("/PyPI/*", Kind.STATUS, times=None))
     with pytest.raises(Exception, match="503"):
@@ -48,14 +48,14 @@ async def test_an_ecosystem_is_unknown_until_its_first_completed_sync(bench: Ben
     assert await unread(bench) == []
 
 
-async def test_a_command_reads_what_it_asks_about_and_nothing_else(bench: Bench) -> None:
+async def test_a_command_reads_what_it_asks_about_and_nothing_else(bench: AdvisoryBench) -> None:
     assert await read_first_advisories(bench.sync, {"PyPI"}, within_s=60) == {}
     assert await bench.ratings(pypi("flask")) == {"1.0": (9.8, ["GHSA-1"]), "2.0": (0.0, [])}
     assert {target.split("/")[1] for target in bench.targets()} == {"PyPI"}
     assert await unread(bench) == ["npm"]
 
 
-async def test_what_was_read_is_not_read_again(bench: Bench) -> None:
+async def test_what_was_read_is_not_read_again(bench: AdvisoryBench) -> None:
     await bench.run()
     bench.server.requests.clear()
     assert await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=60) == {}
@@ -73,23 +73,23 @@ async def test_what_was_read_is_not_read_again(bench: Bench) -> None:
     ],
     ids=["away", "missing", "cut off", "silent", "a proxy's page"],
 )
-async def test_a_command_goes_on_without_advisories_that_it_cannot_reach(bench: Bench, fault: Fault) -> None:
+async def test_a_command_goes_on_without_advisories_that_it_cannot_reach(bench: AdvisoryBench, fault: Fault) -> None:
     bench.server.faults.add(fault)
     found = await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=1.0)
     assert found["PyPI"] == NOT_REACHABLE == "unknown: advisories not reachable"
 
 
-async def test_one_ecosystem_that_cannot_be_reached_leaves_the_others_known(bench: Bench) -> None:
+async def test_one_ecosystem_that_cannot_be_reached_leaves_the_others_known(bench: AdvisoryBench) -> None:
     bench.server.faults.add(Fault("/npm/*", Kind.STATUS, times=None))
     assert await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=60) == {"npm": NOT_REACHABLE}
 
 
-async def test_a_command_that_is_not_to_read_them_asks_nothing(bench: Bench) -> None:
+async def test_a_command_that_is_not_to_read_them_asks_nothing(bench: AdvisoryBench) -> None:
     assert await read_first_advisories(bench.sync, {"PyPI"}, within_s=0) == {"PyPI": NOT_READ}
     assert bench.targets() == []
 
 
-async def test_a_store_that_is_away_leaves_all_unknown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_is_away_leaves_all_unknown(bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_: object) -> int:
         raise StoreError("the advisory database is away")
 
@@ -100,7 +100,7 @@ async def test_a_store_that_is_away_leaves_all_unknown(bench: Bench, monkeypatch
 class Starting:
     """A daemon that starts, as far as this goes."""
 
-    def __init__(self, bench: Bench, **schedules: Any) -> None:
+    def __init__(self, bench: AdvisoryBench, **schedules: Any) -> None:
         self.settings: Any = SimpleNamespace(
             queue=QueueSettings(stream=STREAM), schedules=ScheduleSettings(**schedules)
         )
@@ -112,20 +112,20 @@ class Starting:
         return [request.run_id for request in (await self.board.state()).requests.values()]
 
 
-async def test_daemons_that_start_with_none_ask_once_for_a_sync(bench: Bench) -> None:
+async def test_daemons_that_start_with_none_ask_once_for_a_sync(bench: AdvisoryBench) -> None:
     [first] = await Starting(bench).requests()
     assert await Starting(bench).requests() == [first]
 
 
-async def test_a_daemon_that_starts_with_all_of_them_asks_for_nothing(bench: Bench) -> None:
+async def test_a_daemon_that_starts_with_all_of_them_asks_for_nothing(bench: AdvisoryBench) -> None:
     await bench.run()
     assert await Starting(bench).requests() == []
 
 
-async def test_a_job_that_is_disabled_is_not_asked_for(bench: Bench) -> None:
+async def test_a_job_that_is_disabled_is_not_asked_for(bench: AdvisoryBench) -> None:
     assert await Starting(bench, disabled=[JOB]).requests() == []
 
 
-async def test_what_a_command_says_of_the_job_goes_before_the_configuration(bench: Bench) -> None:
+async def test_what_a_command_says_of_the_job_goes_before_the_configuration(bench: AdvisoryBench) -> None:
     await Board(bench.sync.redis, STREAM).override(JOB, enabled=True)
     assert len(await Starting(bench, disabled=[JOB]).requests()) == 1

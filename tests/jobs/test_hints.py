@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from securechain_ingest.graph.connection import Connection
-from tests.jobs.feeds import KEYS, Bench, HintingMadeFeed
+from tests.jobs.feeds import KEYS, FeedBench, HintingMadeFeed
 
 
-async def test_the_newest_packages_that_the_graph_has_are_queued_once(bench: Bench) -> None:
+async def test_the_newest_packages_that_the_graph_has_are_queued_once(bench: FeedBench) -> None:
     feed = bench.feed = HintingMadeFeed(newest=["a", "unknown", "b"])
     await bench.store("a", "b", "c")
 
@@ -22,7 +22,7 @@ async def test_the_newest_packages_that_the_graph_has_are_queued_once(bench: Ben
     assert await bench.queued_names() == ["c"]
 
 
-async def test_a_hint_moves_no_cursor(bench: Bench) -> None:
+async def test_a_hint_moves_no_cursor(bench: FeedBench) -> None:
     bench.feed = HintingMadeFeed(newest=["a"])
     await bench.cursors.move("pypi", "7", "a run")
     before = await bench.cursors.all()
@@ -33,7 +33,7 @@ async def test_a_hint_moves_no_cursor(bench: Bench) -> None:
     assert await bench.cursors.all() == before
 
 
-async def test_the_packages_that_were_active_last_are_checked_again(bench: Bench) -> None:
+async def test_the_packages_that_were_active_last_are_checked_again(bench: FeedBench) -> None:
     await bench.store("a", "b", "c")
     await bench.redis.zadd(KEYS.active("pypi"), {"a": 1.0, "b": 3.0, "c": 2.0})
 
@@ -44,11 +44,13 @@ async def test_the_packages_that_were_active_last_are_checked_again(bench: Bench
     assert all(message.refresh for message in messages)
 
 
-async def test_a_feed_without_hints_is_not_asked_for_any(bench: Bench) -> None:
+async def test_a_feed_without_hints_is_not_asked_for_any(bench: FeedBench) -> None:
     assert (await bench.hint()).metrics["queued"] == 0
 
 
-async def test_a_look_that_finds_nothing_asks_the_graph_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_look_that_finds_nothing_asks_the_graph_nothing(
+    bench: FeedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await bench.cursors.move("pypi", "0", "a run")
 
     async def refused(*_: object) -> None:
@@ -59,7 +61,7 @@ async def test_a_look_that_finds_nothing_asks_the_graph_nothing(bench: Bench, mo
     assert (await bench.update(reconcile_s=None)).metrics["changes_read"] == 0
 
 
-async def test_following_alone_compares_nothing_however_old_the_last_comparison_is(bench: Bench) -> None:
+async def test_following_alone_compares_nothing_however_old_the_last_comparison_is(bench: FeedBench) -> None:
     await bench.cursors.move("pypi", "0", "a run")
 
     run = await bench.update(reconcile_s=None)

@@ -11,14 +11,14 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs import advisory_rating
 from securechain_ingest.jobs.advisory_rating import AdvisoryRating
 from tests.graph.builders import pypi, write
-from tests.jobs.advisories import STREAM, Bench
+from tests.jobs.advisories import STREAM, AdvisoryBench
 from tests.registry_server import osv
 
 NAMES = [f"package-{number}" for number in range(7)]
 
 
 @pytest.fixture
-async def bench(advisory_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+async def bench(advisory_bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch) -> AdvisoryBench:
     """Rated by an older rule, which found nothing, and no sync has anything to rate again."""
     monkeypatch.setattr(advisory_rating, "LOOKED_UP", 3)
     await advisory_bench.sync.graph.write([write(pypi(name), "1.0") for name in NAMES])
@@ -29,26 +29,26 @@ async def bench(advisory_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench
     return advisory_bench
 
 
-async def as_if_unrated(bench: Bench) -> None:
+async def as_if_unrated(bench: AdvisoryBench) -> None:
     await bench.sync.graph._connection.change("MATCH (v:Version) SET v.vulnerabilities = [] RETURN count(v) AS count")
 
 
-async def rated(bench: Bench) -> list[str]:
+async def rated(bench: AdvisoryBench) -> list[str]:
     return [name for name in NAMES if (await bench.ratings(pypi(name)))["1.0"][1]]
 
 
-async def rule(bench: Bench) -> dict[bytes, bytes]:
+async def rule(bench: AdvisoryBench) -> dict[bytes, bytes]:
     found: Any = await bench.sync.redis.hgetall(f"{STREAM}-rating")
     return dict(found)
 
 
-async def test_the_same_rule_rates_nothing_again(bench: Bench) -> None:
+async def test_the_same_rule_rates_nothing_again(bench: AdvisoryBench) -> None:
     await bench.run()
     assert await rated(bench) == []
 
 
 async def test_a_higher_rule_rates_every_package_that_an_advisory_names_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(advisory_rating, "RULE", 100)
     run = await bench.run()
@@ -57,20 +57,22 @@ async def test_a_higher_rule_rates_every_package_that_an_advisory_names_once(
     assert await rule(bench) == {b"rule": b"100"}
 
 
-async def test_without_a_known_rule_everything_is_rated(bench: Bench) -> None:
+async def test_without_a_known_rule_everything_is_rated(bench: AdvisoryBench) -> None:
     await bench.sync.redis.delete(f"{STREAM}-rating")
     await bench.run()
     assert await rated(bench) == NAMES
 
 
-async def test_a_newer_release_on_the_same_stores_is_left_its_rule(bench: Bench) -> None:
+async def test_a_newer_release_on_the_same_stores_is_left_its_rule(bench: AdvisoryBench) -> None:
     await bench.sync.redis.hset(f"{STREAM}-rating", "rule", "1000")
     await bench.run()
     assert await rated(bench) == []
     assert await rule(bench) == {b"rule": b"1000"}
 
 
-async def test_a_walk_that_breaks_off_goes_on_where_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_walk_that_breaks_off_goes_on_where_it_was(
+    bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(advisory_rating, "RULE", 100)
     rate_portion = AdvisoryRating._rate_portion
     portions = 0
@@ -97,7 +99,9 @@ async def test_a_walk_that_breaks_off_goes_on_where_it_was(bench: Bench, monkeyp
     assert await rule(bench) == {b"rule": b"100"}
 
 
-async def test_a_package_that_the_graph_refuses_costs_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_package_that_the_graph_refuses_costs_itself(
+    bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(advisory_rating, "RULE", 100)
     link = Graph.link
 

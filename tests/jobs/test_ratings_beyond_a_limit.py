@@ -19,7 +19,7 @@ from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import PYPI, pypi, write
-from tests.jobs.advisories import FLASK, Bench
+from tests.jobs.advisories import FLASK, AdvisoryBench
 from tests.queue.running import entry_of
 from tests.worker.made import MadeRegistry
 
@@ -32,12 +32,12 @@ class RefusingPool:
 
 
 @pytest.fixture
-def bench(advisory_bench: Bench) -> Bench:
+def bench(advisory_bench: AdvisoryBench) -> AdvisoryBench:
     advisory_bench.publish(FLASK)
     return advisory_bench
 
 
-async def test_its_old_ratings_stay_and_the_log_says_so(bench: Bench) -> None:
+async def test_its_old_ratings_stay_and_the_log_says_so(bench: AdvisoryBench) -> None:
     await bench.run()
     registry = MadeRegistry(ecosystem=PYPI, identify=pypi)
     registry.has(replace(write(pypi("flask"), *VERSIONS).package, validator=None))

@@ -12,12 +12,12 @@ from securechain_ingest.jobs.comparison import ALWAYS_REMOVABLE
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
 from tests.graph.builders import MONDAY, link, pypi, version, write
-from tests.jobs.feeds import Bench
+from tests.jobs.feeds import FeedBench
 
 MANY = [f"package-{number}" for number in range(ALWAYS_REMOVABLE + 5)]
 
 
-async def followed(bench: Bench, *names: str) -> None:
+async def followed(bench: FeedBench, *names: str) -> None:
     """A graph with these packages, and a cursor at the feed's end."""
     await bench.store(*names)
     bench.feed.listed = dict.fromkeys(names, "1")
@@ -25,7 +25,7 @@ async def followed(bench: Bench, *names: str) -> None:
     await bench.forget_queue()
 
 
-async def test_changes_of_known_packages_are_queued_with_what_was_announced(bench: Bench) -> None:
+async def test_changes_of_known_packages_are_queued_with_what_was_announced(bench: FeedBench) -> None:
     await followed(bench, "a", "b")
     bench.feed.changed = [Change("a", "2", False), Change("unknown", "3", False)]
 
@@ -38,7 +38,7 @@ async def test_changes_of_known_packages_are_queued_with_what_was_announced(benc
     assert run.metrics["changes_read"] == 2
 
 
-async def test_many_changes_of_one_package_are_one_message(bench: Bench) -> None:
+async def test_many_changes_of_one_package_are_one_message(bench: FeedBench) -> None:
     await followed(bench, "a")
     bench.feed.changed = [Change("a", str(number), False) for number in range(2, 9)]
 
@@ -48,7 +48,7 @@ async def test_many_changes_of_one_package_are_one_message(bench: Bench) -> None
     assert message.at_least == "8"
 
 
-async def test_a_change_that_the_graph_has_already_is_not_queued(bench: Bench) -> None:
+async def test_a_change_that_the_graph_has_already_is_not_queued(bench: FeedBench) -> None:
     await followed(bench, "a")
     bench.feed.changed = [Change("a", "1", False)]
 
@@ -57,7 +57,7 @@ async def test_a_change_that_the_graph_has_already_is_not_queued(bench: Bench) -
     assert await bench.queued() == []
 
 
-async def test_a_package_that_versions_wait_for_is_queued_once_its_registry_has_it(bench: Bench) -> None:
+async def test_a_package_that_versions_wait_for_is_queued_once_its_registry_has_it(bench: FeedBench) -> None:
     await followed(bench, "a")
     await bench.graph.write([write(pypi("b"), version(pypi("b"), "1.0", {pypi("late"): "any", pypi("soon"): "any"}))])
     await bench.graph.mark_absent(pypi("late"), MONDAY, "not there yet", removed=False)
@@ -70,7 +70,7 @@ async def test_a_package_that_versions_wait_for_is_queued_once_its_registry_has_
 
 
 async def test_the_cursor_stays_if_the_queue_does_not_take_the_changes(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: FeedBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await followed(bench, "a", "b", "c")
     bench.feed.changed = [Change(name, "2", False) for name in ("a", "b", "c")]
@@ -91,7 +91,7 @@ async def test_the_cursor_stays_if_the_queue_does_not_take_the_changes(
     assert await bench.queued_names() == ["a", "b", "c"]
 
 
-async def test_each_page_of_changes_moves_the_cursor(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_page_of_changes_moves_the_cursor(bench: FeedBench, monkeypatch: pytest.MonkeyPatch) -> None:
     await followed(bench, "a", "b", "c")
     bench.feed.changed = [Change(name, "2", False) for name in ("a", "b", "c")]
     read = updates.messages_of
@@ -114,7 +114,7 @@ async def test_each_page_of_changes_moves_the_cursor(bench: Bench, monkeypatch: 
 
 
 @pytest.mark.parametrize("why", ["no cursor", "lost", "due", "asked for"])
-async def test_everything_is_compared_when_changes_cannot_be_followed(bench: Bench, why: str) -> None:
+async def test_everything_is_compared_when_changes_cannot_be_followed(bench: FeedBench, why: str) -> None:
     await followed(bench, "a", "b")
     bench.feed.listed = {"a": "2", "b": "1", "unknown": "1"}
     bench.feed.changed = [Change("unknown", "1", False)]
@@ -136,7 +136,7 @@ async def test_everything_is_compared_when_changes_cannot_be_followed(bench: Ben
     assert cursor.value == "1"
 
 
-async def test_what_changes_while_everything_is_compared_is_told_by_the_same_run(bench: Bench) -> None:
+async def test_what_changes_while_everything_is_compared_is_told_by_the_same_run(bench: FeedBench) -> None:
     await bench.store("a")
     bench.feed.listed = {"a": "1"}
     listing = bench.feed.listing
@@ -156,7 +156,7 @@ async def test_what_changes_while_everything_is_compared_is_told_by_the_same_run
     assert run.metrics["queued"] == 1
 
 
-async def test_after_a_comparison_with_a_list_read_earlier_its_changes_follow_in_the_same_run(bench: Bench) -> None:
+async def test_after_a_comparison_with_a_list_read_earlier_its_changes_follow_in_the_same_run(bench: FeedBench) -> None:
     await bench.store("a", "b")
     bench.feed.listed = {"a": "1", "b": "1", "new": "1"}
     await bench.ingest()
@@ -178,7 +178,7 @@ async def test_after_a_comparison_with_a_list_read_earlier_its_changes_follow_in
 
 
 async def test_a_feed_that_no_longer_reaches_back_to_the_list_leaves_the_rest_to_the_next_comparison(
-    bench: Bench,
+    bench: FeedBench,
 ) -> None:
     await bench.store("a")
     bench.feed.listed = {"a": "2"}
@@ -190,7 +190,7 @@ async def test_a_feed_that_no_longer_reaches_back_to_the_list_leaves_the_rest_to
     assert run.cursor_after == "0"
 
 
-async def test_too_many_removals_since_the_list_was_read_fail_the_run_behind_the_comparison(bench: Bench) -> None:
+async def test_too_many_removals_since_the_list_was_read_fail_the_run_behind_the_comparison(bench: FeedBench) -> None:
     await bench.store(*MANY)
     bench.feed.listed = dict.fromkeys(MANY, "1")
     await bench.ingest()
@@ -204,7 +204,9 @@ async def test_too_many_removals_since_the_list_was_read_fail_the_run_behind_the
     assert cursor.value == "0"
 
 
-async def test_a_listed_state_that_its_registry_was_asked_about_in_vain_is_not_asked_about_again(bench: Bench) -> None:
+async def test_a_listed_state_that_its_registry_was_asked_about_in_vain_is_not_asked_about_again(
+    bench: FeedBench,
+) -> None:
     await followed(bench, "a")
     bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
     bench.feed.listed = {"a": "2"}
@@ -224,7 +226,7 @@ async def test_a_listed_state_that_its_registry_was_asked_about_in_vain_is_not_a
 
 
 async def test_an_absent_package_that_is_listed_and_is_not_there_is_asked_for_once_a_listed_state(
-    bench: Bench,
+    bench: FeedBench,
 ) -> None:
     await bench.graph.write([write(pypi("b"), version(pypi("b"), "1.0", {pypi("late"): "any"}))])
     await bench.graph.mark_absent(pypi("late"), MONDAY, "not there yet")
@@ -246,7 +248,7 @@ async def test_an_absent_package_that_is_listed_and_is_not_there_is_asked_for_on
     assert "late" in await bench.queued_names()
 
 
-async def test_a_package_that_is_no_longer_listed_is_asked_for_as_gone(bench: Bench) -> None:
+async def test_a_package_that_is_no_longer_listed_is_asked_for_as_gone(bench: FeedBench) -> None:
     await followed(bench, "a", "b")
     bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
     bench.feed.listed = {"a": "1"}
@@ -257,7 +259,7 @@ async def test_a_package_that_is_no_longer_listed_is_asked_for_as_gone(bench: Be
     assert (message.package, message.refresh, message.removed) == ("b", True, True)
 
 
-async def test_a_package_that_was_marked_as_gone_is_not_asked_for_again_until_it_is_listed(bench: Bench) -> None:
+async def test_a_package_that_was_marked_as_gone_is_not_asked_for_again_until_it_is_listed(bench: FeedBench) -> None:
     await followed(bench, "a", "b")
     await bench.graph.mark_absent(pypi("b"), MONDAY, "gone", removed=True)
     bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
@@ -271,7 +273,7 @@ async def test_a_package_that_was_marked_as_gone_is_not_asked_for_again_until_it
     assert await bench.queued_names() == ["b"]
 
 
-async def test_a_list_that_lacks_too_many_packages_marks_none_and_leaves_the_cursor(bench: Bench) -> None:
+async def test_a_list_that_lacks_too_many_packages_marks_none_and_leaves_the_cursor(bench: FeedBench) -> None:
     await followed(bench, *MANY)
     bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
     bench.feed.listed = {}
@@ -288,7 +290,7 @@ async def test_a_list_that_lacks_too_many_packages_marks_none_and_leaves_the_cur
     assert cursor.value == "0"
 
 
-async def test_a_feed_that_removes_too_many_packages_queues_none_of_them(bench: Bench) -> None:
+async def test_a_feed_that_removes_too_many_packages_queues_none_of_them(bench: FeedBench) -> None:
     await followed(bench, *MANY)
     bench.feed.changed = [Change(name, None, True) for name in MANY]
 
@@ -301,7 +303,7 @@ async def test_a_feed_that_removes_too_many_packages_queues_none_of_them(bench: 
     assert cursor.value == "0"
 
 
-async def test_removals_that_somebody_has_looked_at_are_let_through(bench: Bench) -> None:
+async def test_removals_that_somebody_has_looked_at_are_let_through(bench: FeedBench) -> None:
     await followed(bench, *MANY)
     bench.feed.changed = [Change(name, None, True) for name in MANY]
 
@@ -312,7 +314,7 @@ async def test_removals_that_somebody_has_looked_at_are_let_through(bench: Bench
     assert all(message.removed for message in await bench.queued())
 
 
-async def test_a_lost_cursor_raises_nothing_to_the_scheduler(bench: Bench) -> None:
+async def test_a_lost_cursor_raises_nothing_to_the_scheduler(bench: FeedBench) -> None:
     await followed(bench, "a")
     bench.feed.forgotten = 5
 

@@ -16,12 +16,12 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import ECOSYSTEMS, declaration_of
 from securechain_ingest.runs import Run
 from tests.graph.builders import PYPI
-from tests.jobs.feeds import STREAM, Bench, MadeRegistry
+from tests.jobs.feeds import STREAM, FeedBench
 
 NAMES = ("a", "b", "c", "d", "e")
 
 
-async def test_every_package_that_the_graph_lacks_is_queued(bench: Bench) -> None:
+async def test_every_package_that_the_graph_lacks_is_queued(bench: FeedBench) -> None:
     await bench.store("b", "d")
     bench.feed.listed = dict.fromkeys(NAMES, "9")
 
@@ -36,7 +36,7 @@ async def test_every_package_that_the_graph_lacks_is_queued(bench: Bench) -> Non
     assert run.metrics["queued"] == 3
 
 
-async def test_a_package_of_another_program_is_not_yet_known(bench: Bench) -> None:
+async def test_a_package_of_another_program_is_not_yet_known(bench: FeedBench) -> None:
     bench.feed.listed = {"a": "1"}
     await bench.store("a")
     await bench.graph._connection.change("MATCH (p:PyPIPackage) SET p.format = null RETURN count(p) AS count")
@@ -46,7 +46,7 @@ async def test_a_package_of_another_program_is_not_yet_known(bench: Bench) -> No
     assert await bench.queued_names() == ["a"]
 
 
-async def test_a_package_that_still_waits_is_not_queued_again(bench: Bench) -> None:
+async def test_a_package_that_still_waits_is_not_queued_again(bench: FeedBench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     await bench.ingest()
 
@@ -56,7 +56,7 @@ async def test_a_package_that_still_waits_is_not_queued_again(bench: Bench) -> N
     assert run.metrics["queued"] == 0
 
 
-async def test_a_list_is_read_once_within_its_time(bench: Bench) -> None:
+async def test_a_list_is_read_once_within_its_time(bench: FeedBench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     await bench.ingest()
     await bench.ingest()
@@ -68,12 +68,10 @@ async def test_a_list_is_read_once_within_its_time(bench: Bench) -> None:
     assert bench.feed.pages_read == 6
 
 
-async def test_a_list_that_its_registry_wishes_to_be_read_rarely_is_good_for_longer(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_list_that_its_registry_wishes_to_be_read_rarely_is_good_for_longer(bench: FeedBench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
-    monkeypatch.setattr(MadeRegistry, "ecosystem", replace(PYPI, listing_kept_s=3600.0))
+    bench.registry.ecosystem = replace(PYPI, listing_kept_s=3600.0)
     await bench.ingest()
     read = bench.feed.pages_read
     await bench.ingest()
@@ -92,7 +90,7 @@ async def test_the_lists_have_the_names_that_the_seed_gives_them() -> None:
     }
 
 
-async def test_a_list_that_broke_off_is_gone_on_with_behind_its_last_page(bench: Bench) -> None:
+async def test_a_list_that_broke_off_is_gone_on_with_behind_its_last_page(bench: FeedBench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     bench.feed.breaks_off_at = 2
     with pytest.raises(Unavailable):
@@ -105,7 +103,7 @@ async def test_a_list_that_broke_off_is_gone_on_with_behind_its_last_page(bench:
     assert await bench.queued_names() == list(NAMES)
 
 
-async def test_a_list_that_can_only_begin_again_begins_again(bench: Bench) -> None:
+async def test_a_list_that_can_only_begin_again_begins_again(bench: FeedBench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     bench.feed.resumable = False
     bench.feed.breaks_off_at = 2
@@ -119,7 +117,7 @@ async def test_a_list_that_can_only_begin_again_begins_again(bench: Bench) -> No
 
 
 async def test_a_comparison_that_broke_off_is_gone_on_with_where_it_stood(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: FeedBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     asked: list[str] = []
@@ -145,7 +143,7 @@ async def test_a_comparison_that_broke_off_is_gone_on_with_where_it_stood(
     assert await bench.place_kept() is None
 
 
-async def test_a_full_stream_makes_the_run_wait_and_loses_nothing(bench: Bench) -> None:
+async def test_a_full_stream_makes_the_run_wait_and_loses_nothing(bench: FeedBench) -> None:
     bench.feed.listed = {f"package-{number}": None for number in range(7)}
     run = asyncio.create_task(bench.ingest(lane_max_length=3))
     taken: list[str] = []
@@ -162,7 +160,7 @@ async def test_a_full_stream_makes_the_run_wait_and_loses_nothing(bench: Bench) 
     assert taken == list(bench.feed.listed)
 
 
-async def test_two_runs_that_want_one_list_read_it_once(bench: Bench) -> None:
+async def test_two_runs_that_want_one_list_read_it_once(bench: FeedBench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
 
     await asyncio.gather(bench.ingest(), bench.update())
@@ -170,7 +168,7 @@ async def test_two_runs_that_want_one_list_read_it_once(bench: Bench) -> None:
     assert bench.feed.pages_read == 3
 
 
-async def test_a_list_that_is_read_anew_does_not_change_under_a_job_that_compares_the_old_one(bench: Bench) -> None:
+async def test_a_list_that_is_read_anew_does_not_change_under_a_job_that_compares_the_old_one(bench: FeedBench) -> None:
     bench.feed.listed = dict.fromkeys(NAMES)
     bench.feeds = bench.feeds.model_copy(update={"listing_ttl_s": 1e-6})
     submit = type(bench.context()).submit

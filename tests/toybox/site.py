@@ -15,7 +15,7 @@ from tests.registry_server.resources import Request, Resource, answer, archive, 
 
 
 @dataclass
-class Site:
+class ToySite:
     """What is published so far; `base` is known while it is served."""
 
     base: str = ""
@@ -52,7 +52,7 @@ class Site:
 
 
 @contextmanager
-def served(site: Site) -> Iterator[Site]:
+def served(site: ToySite) -> Iterator[ToySite]:
     """It is served from a thread until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):

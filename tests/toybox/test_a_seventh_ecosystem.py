@@ -24,7 +24,7 @@ from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, serve
 from tests.toybox.declaration import DECLARATION
 from tests.toybox.names import TOYBOX
-from tests.toybox.site import Site, served
+from tests.toybox.site import ToySite, served
 from tests.waiting import block_until
 
 __all__ = ["environment", "graph_target", "queue", "reader", "send"]
@@ -99,8 +99,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    with served(Site()) as site:
+def site() -> Iterator[ToySite]:
+    with served(ToySite()) as site:
         yield site
 
 
@@ -150,7 +150,7 @@ def test_the_command_line_knows_its_words(product: Copy) -> None:
 
 
 def test_the_import_names_of_an_archive_are_printed(product: Copy, tmp_path: Path) -> None:
-    site = Site()
+    site = ToySite()
     site.upload("ball", "1.0.0", ("ball", "ball.red"))
     file = tmp_path / "ball-1.0.0.zip"
     file.write_bytes(site.files["/files/ball-1.0.0.zip"])
@@ -159,7 +159,7 @@ def test_the_import_names_of_an_archive_are_printed(product: Copy, tmp_path: Pat
 
 def test_it_is_asked_for_ingested_updated_and_backfilled(
     product: Copy,
-    site: Site,
+    site: ToySite,
     environment: dict[str, str],
     send: Send,
     queue: redis.Redis,
