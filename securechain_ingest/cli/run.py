@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
@@ -34,6 +33,8 @@ def command(
 
     ignored: list[str] = []
     settings = load_settings(config, state_dir, flags, warn=ignored.append)
+    import structlog
+
     from securechain_ingest import daemon, log
 
     log.configure(settings.daemon.log_format, settings.daemon.log_level)

@@ -6,8 +6,6 @@ from __future__ import annotations
 import re
 from typing import Final, TypeAlias
 
-from univers.versions import SemverVersion
-
 SemverKey: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 _MAX_LENGTH: Final = 1_024
@@ -31,6 +29,9 @@ def version_key(name: str) -> SemverKey:
         major, minor, patch, prerelease = match.groups()
         identifiers = prerelease.split(".") if prerelease else ()
     else:
+        # It is imported here because it is needed rarely, and every command would wait for it.
+        from univers.versions import SemverVersion
+
         version = SemverVersion(name)
         major, minor, patch, identifiers = version.major, version.minor, version.patch, version.prerelease
     return (int(major), int(minor), int(patch), not identifiers, tuple(map(_identifier_key, identifiers)))
