@@ -128,6 +128,7 @@ async def bounded_package(package: Package, *, max_versions: int) -> Package:
         versions=tuple(versions),
         artifacts=tuple(_artifacts(package.artifacts, told)),
         validator=told.text("validator", package.validator, MAX_PROPERTY_BYTES),
+        license=told.text("license", package.license, MAX_PROPERTY_BYTES),
         revision=told.text("revision", package.revision, MAX_PROPERTY_BYTES),
         properties={
             key: text

@@ -182,6 +182,9 @@ class Package:
     """What the registry's listing calls this state of the package; None if it has no word for it."""
     lists_all_versions: bool = True
     """Whether a version that is not among `versions` is no longer there."""
+    license: str | None = None
+    """That of the version that a user gets by default: an SPDX expression, or the registry's words where it is none.
+    None, as for the vendor."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """Further string properties of the node, such as Maven's `group_id`."""
 
@@ -211,6 +214,8 @@ class ImportNames:
     """Whether the best archive could not be read and the names are those of another one."""
     repository_url: str | None = None
     """The normalised repository that the archive itself names, of a registry whose documents do not."""
+    license: str | None = None
+    """The licence that the archive itself names, likewise."""
     is_stopgap: bool = False
     """No archive could be read: `names` is the fallback, and whatever the graph has is better."""
     failed: FailedTry | None = None

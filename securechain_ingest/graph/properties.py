@@ -46,6 +46,8 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
         properties["vendor"] = package.vendor
     if package.repository_url is not None:
         properties["repository_url"] = package.repository_url
+    if package.license is not None:
+        properties["license"] = package.license
     if write.import_names is not None:
         properties |= tries_properties(write.import_names)
         if not (write.import_names.is_stopgap and has_names):

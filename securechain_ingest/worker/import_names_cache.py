@@ -66,8 +66,12 @@ class ImportNamesCache:
                 "import_names": list(names),
                 **more,
             }:
-                repository = more.get("repository_url")
-                found = ImportNames(tuple(map(str, names)), repository_url=str(repository) if repository else None)
+                repository, license_name = more.get("repository_url"), more.get("license")
+                found = ImportNames(
+                    tuple(map(str, names)),
+                    repository_url=str(repository) if repository else None,
+                    license=str(license_name) if license_name else None,
+                )
                 # One of a release without bounds is read anew, so that what is left out stands on the package.
                 return found if bounded_names(found) == found else None
         return None
@@ -84,6 +88,8 @@ class ImportNamesCache:
         }
         if names.repository_url is not None:
             entry["repository_url"] = names.repository_url
+        if names.license is not None:
+            entry["license"] = names.license
         try:
             with store_errors():
                 await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)

@@ -187,6 +187,8 @@ class Visitor:
         if names is not None and package.repository_url is None and names.repository_url is not None:
             repository = names.repository_url
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
+        if names is not None and package.license is None:
+            package = replace(package, license=names.license)
         versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
         result = await self._graph.write(
             PackageWrite(

@@ -270,3 +270,13 @@ async def test_of_an_advisorys_packages_those_are_found_that_have_an_affected_ve
         app.ecosystem, [app.purl, six.purl, "pkg:pypi/other"], ["PYSEC-a", "CVE-1"]
     )
     assert found == [app.purl]
+
+
+async def test_a_licence_stays_where_a_later_reading_says_none(graph: Graph) -> None:
+    six = pypi("six")
+    first = write(six, "1.0")
+    await graph.write([replace(first, package=replace(first.package, license="MIT"))])
+    await graph.write([first])
+    view = await graph.reader.package(six.ecosystem, six.purl)
+    assert view is not None
+    assert view.license == "MIT"

@@ -44,7 +44,9 @@ def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
         msg = "its modules and re-exports lead through too many others"
         raise ArchiveRefused(msg, reason="too_deep") from error
     found = import_names(names, separator="::", limit=MAX_CRATE_NAMES)
-    return replace(found, error=problem or found.error, repository_url=manifest.repository_url)
+    return replace(
+        found, error=problem or found.error, repository_url=manifest.repository_url, license=manifest.license
+    )
 
 
 def _opened(file: BinaryIO, limits: ArchiveLimits) -> tuple[Manifest, Sources]:

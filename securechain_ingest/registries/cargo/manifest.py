@@ -16,6 +16,7 @@ from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import NOT_AVAILABLE
 from securechain_ingest.registries.cargo.names import library_name
 from securechain_ingest.registries.kit.json_documents import as_table, as_text
+from securechain_ingest.registries.kit.licenses import license_of
 from securechain_ingest.registries.kit.repository import normalise_repository
 
 MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024
@@ -56,6 +57,7 @@ class Manifest:
     """cargo gives these to the compiler for `env!`; only those that paths to sources may be made of are kept."""
     repository_url: str | None
     """The repository is normalised."""
+    license: str | None
 
 
 def is_manifest(path: str) -> bool:
@@ -89,6 +91,7 @@ def parse_manifest(body: bytes) -> Manifest:
             "CARGO_CRATE_NAME": library_name(name),
         },
         repository_url=None if repository == NOT_AVAILABLE else repository,
+        license=license_of(package.get("license")),
     )
 
 

@@ -112,6 +112,7 @@ class Maven(RegistryClient):
             # Of a version that the graph has it is not asked again what it inherits.
             vendor=None if default in in_graph else vendor,
             repository_url=repository_url,
+            license=newest.license if isinstance(newest, Release) else None,
             versions=tuple(
                 _version(ref, version, read.get(version), is_pending=first and version not in settled)
                 for version in versions

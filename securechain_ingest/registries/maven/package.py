@@ -9,9 +9,11 @@ from typing import Final
 
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.model import ANY, PackageRef, Requirement
+from securechain_ingest.registries.kit.licenses import license_of
 from securechain_ingest.registries.kit.repository import normalise_repository
 from securechain_ingest.registries.maven.constraints import constraints
 from securechain_ingest.registries.maven.effective import Model, Texts
+from securechain_ingest.registries.maven.model_values import inherited_value
 from securechain_ingest.registries.maven.names import identify
 from securechain_ingest.registries.maven.pom import Dependency
 
@@ -55,6 +57,7 @@ _WITHOUT_CLASSES: Final = frozenset(
 """The file of these packagings, if there is one, has no classes in it. Any other packaging (bundle, maven-plugin)
 makes a jar, except those with a dot (`tar.gz`), which are named after their file."""
 
+_MAX_LICENSES: Final = 5
 _REPOSITORY_VALUES: Final = ("scm.url", "scm.connection", "scm.developerConnection", "url", "issueManagement.url")
 
 
@@ -98,6 +101,13 @@ def extension(texts: Texts) -> str | None:
 def repository(model: Model, texts: Texts) -> str:
     """This is the normalised repository of an effective POM, or NOT_AVAILABLE."""
     return normalise_repository(texts(address) for address in _addresses(model))
+
+
+def license_named(model: Model, texts: Texts) -> str | None:
+    """The effective POM names this licence, or a choice of several; None means that it names none."""
+    lineage = [pom.values for pom in model.lineage]
+    written = (inherited_value(lineage, f"licenses[{number}].name") for number in range(_MAX_LICENSES))
+    return license_of([texts(name) for name in written if name])
 
 
 def vendor_of_group(ref: PackageRef) -> str:

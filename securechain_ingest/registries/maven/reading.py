@@ -19,7 +19,7 @@ from securechain_ingest.registries.maven.effective import (
     relocation_of,
 )
 from securechain_ingest.registries.maven.names import Coordinates
-from securechain_ingest.registries.maven.package import extension, repository
+from securechain_ingest.registries.maven.package import extension, license_named, repository
 from securechain_ingest.registries.maven.pom import Dependency, Key, Pom
 
 P = ParamSpec("P")
@@ -41,6 +41,7 @@ class PomReading:
     """This is the extension of its main file (see `package.extension`); it is None, too, if the artifact has moved."""
     repository: str
     """The repository is normalised, or NOT_AVAILABLE."""
+    license: str | None
 
     def with_imported(self, managed: Mapping[Key, Dependency]) -> tuple[Dependency, ...]:
         """These are the dependencies of the effective POM: `managed` has what was found of those that lacked
@@ -63,14 +64,14 @@ def read_pom(model: Model, own: Coordinates) -> PomReading:
     """This reads the POM at the coordinates `own`. It raises Malformed for texts beyond the limit."""
     texts = Texts(model)
     relocation = relocation_of(model, texts, own)
-    file, address = extension(texts), repository(model, texts)
+    file, address, license_name = extension(texts), repository(model, texts), license_named(model, texts)
     if relocation is not None:
-        return PomReading((), (), (), relocation, None, address)
+        return PomReading((), (), (), relocation, None, address, license_name)
     dependencies, wanting = managed_dependencies(model, texts)
     wanted = imports(model, texts) if wanting else ()
     if not wanted:
-        return PomReading(tuple(map(_with_scope, dependencies)), (), (), None, file, address)
-    return PomReading(tuple(dependencies), wanting, wanted, None, file, address)
+        return PomReading(tuple(map(_with_scope, dependencies)), (), (), None, file, address, license_name)
+    return PomReading(tuple(dependencies), wanting, wanted, None, file, address, license_name)
 
 
 def _with_scope(dependency: Dependency) -> Dependency:

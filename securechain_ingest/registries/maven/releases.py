@@ -41,6 +41,7 @@ class Release:
     """This is the extension of its main file; None means that it has none."""
     repository: str | None
     """The repository is normalised, or NOT_AVAILABLE; it is None if it is not known what the POM inherits."""
+    license: str | None = None
     gaps: tuple[str, ...] = ()
     """These words say which of its parents and BOMs could not be had."""
 
@@ -95,6 +96,7 @@ class Releases:
             requirements=await self._pool.run(requirements, dependencies) if is_large else requirements(dependencies),
             extension=effective.file,
             repository=None if effective.repository == NOT_AVAILABLE and gaps else effective.repository,
+            license=effective.license,
             gaps=gaps,
         )
 

@@ -65,6 +65,7 @@ class Effective:
     """This is the extension of its main file; None means that it has none that could have classes in it."""
     repository: str
     """The repository is normalised, or NOT_AVAILABLE."""
+    license: str | None
     gaps: tuple[str, ...]
     """These words say what was missing; there are none if this is what Maven would say."""
 
@@ -111,7 +112,14 @@ class Effectives:
         boms = await resolution.boms(reading.imports, (own,))
         dependencies = reading.with_imported(await _said_of(reading.wanting, boms))
         gaps = (*lineage.gaps, *(gap for bom in boms for gap in bom.gaps))
-        return Effective(dependencies, reading.relocation, reading.file, reading.repository, tuple(dict.fromkeys(gaps)))
+        return Effective(
+            dependencies,
+            reading.relocation,
+            reading.file,
+            reading.repository,
+            reading.license,
+            tuple(dict.fromkeys(gaps)),
+        )
 
     async def alone(self, own: Coordinates, pom: Pom) -> PomReading:
         """The result is what a POM says without those that it inherits from. It raises Malformed."""

@@ -17,6 +17,7 @@ from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRe
 from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.kit.identity import own_spelling, version_purl
 from securechain_ingest.registries.kit.json_documents import as_table, as_text, load_json
+from securechain_ingest.registries.kit.licenses import license_of
 from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
 from securechain_ingest.registries.kit.semver import SemverKey, is_prerelease, version_key
@@ -47,6 +48,7 @@ def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
         ref=ref,
         vendor=vendor_of(repository) or scope_of(ref) or NOT_AVAILABLE,
         repository_url=repository,
+        license=license_of(*(manifests[default].get(key) for key in ("license", "licenses"))),
         versions=tuple(_version(ref, name, manifest, times.get(name)) for name, manifest in manifests.items()),
         artifacts=_artifacts(default, manifests[default]),
         validator=None,

@@ -20,6 +20,7 @@ from securechain_ingest.model import NOT_AVAILABLE, Artifact, Package, PackageRe
 from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.kit.identity import own_spelling, version_purl
 from securechain_ingest.registries.kit.json_documents import as_text, load_object
+from securechain_ingest.registries.kit.licenses import license_of
 from securechain_ingest.registries.kit.preferred_version import Preference, preference
 from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
 from securechain_ingest.registries.nuget.catalog import leaf_stamp, normal_stamp
@@ -54,6 +55,7 @@ class PreferredVersion:
     id: str
     version: str
     repository_url: str | None
+    license: str | None
     content_url: str | None
 
 
@@ -127,6 +129,7 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
         ref=own_spelling(default.id, ref, identify, url),
         vendor=vendor_of(repository) if repository else None,
         repository_url=repository,
+        license=default.license,
         versions=tuple(versions.values()),
         artifacts=_artifacts(ref, default, contents),
         validator=None,
@@ -239,6 +242,7 @@ def _release(ref: PackageRef, entry: dict[str, Any], content: object) -> Preferr
         id=spelling.strip() if isinstance(spelling, str) else ref.registry_name,
         version=name,
         repository_url=repository if repository != NOT_AVAILABLE else None,
+        license=license_of(entry.get("licenseExpression")),
         content_url=as_text(content_url),
     )
 

@@ -17,6 +17,7 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.kit.identity import own_spelling
 from securechain_ingest.registries.kit.json_documents import as_list, as_table, as_text, load_object
+from securechain_ingest.registries.kit.licenses import license_of
 from securechain_ingest.registries.kit.repository import normalise_repository
 from securechain_ingest.registries.pypi.filenames import comparable, version_in
 from securechain_ingest.registries.pypi.names import identify
@@ -25,6 +26,7 @@ from securechain_ingest.registries.pypi.requirements import DeclaredRequirements
 # PEP 753: labels are compared in lower case without punctuation; its own and those that were common before it.
 _SOURCE_LABELS: Final = ("source", "repository", "sourcecode", "github", "code", "gitlab", "bitbucket", "git", "repo")
 _HOME_LABELS: Final = ("homepage", "home")
+_MAX_LICENSE_NAME: Final = 60
 _MONEY_LABELS: Final = frozenset({"funding", "fund", "sponsor", "sponsors", "donate", "donation"})
 
 
@@ -59,6 +61,8 @@ class ProjectDocument:
     requires: DeclaredRequirements | None
     """These are the requirements of `latest`; None means that they are unknown."""
     repository_url: str
+    license: str | None
+    """This is the licence of `latest`."""
     serial: int | None
     """This is the serial of the project's last event; it is None if the document does not say."""
 
@@ -91,6 +95,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> ProjectDocument:
         latest=as_text(latest),
         requires=_requires(info, files, ref),
         repository_url=normalise_repository(_repository_candidates(info)),
+        license=license_of(*_licences(info)),
         serial=serial if type(serial) is int else None,
     )
 
@@ -181,3 +186,14 @@ def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
     return (
         link for link in ordered if isinstance(link, str) and "." in link.partition("/")[0] + link.partition("//")[2]
     )
+
+
+def _licences(info: dict[str, Any]) -> Iterator[object]:
+    """`License :: OSI Approved :: MIT License` names the MIT License, and says more than the text of a licence does."""
+    yield info.get("license_expression")
+    named = as_text(info.get("license"))
+    yield named if named is not None and len(named) <= _MAX_LICENSE_NAME else None
+    entries = as_list(info.get("classifiers"))
+    names = (entry.split(" :: ") for entry in entries if isinstance(entry, str) and entry.startswith("License :: "))
+    yield [name[-1] for name in names if name[-1] != "OSI Approved"]
+    yield named

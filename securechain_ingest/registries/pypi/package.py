@@ -28,6 +28,7 @@ def assemble(
         ref=project.ref,
         vendor=vendor_of(project.repository_url) or NOT_AVAILABLE,
         repository_url=project.repository_url,
+        license=project.license,
         versions=tuple(_version(project.ref, name, files, requirements.get(name)) for name, files in releases.items()),
         artifacts=artifacts(default, releases[default]),
         validator=validator,

@@ -14,6 +14,7 @@ from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import Package
 from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.kit.json_documents import load_json
+from securechain_ingest.registries.kit.licenses import license_of
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.rubygems.names import identify
 from securechain_ingest.registries.rubygems.repository import repository_of
@@ -44,6 +45,7 @@ def completed(package: Package, body: bytes, url: str) -> Package:
         package,
         repository_url=repository,
         vendor=vendor_of(repository) if repository else None,
+        license=license_of(*(entry.get("licenses") for entry in entries)),
         versions=tuple(
             replace(version, release_date=version.release_date or dates.get(version.name))
             for version in package.versions

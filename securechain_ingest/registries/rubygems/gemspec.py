@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from securechain_ingest.errors import ArchiveRefused
+from securechain_ingest.registries.kit.licenses import license_of
 from securechain_ingest.registries.rubygems.repository import repository_of
 
 _Value: TypeAlias = "str | list[Any] | dict[str, Any]"
@@ -37,6 +38,7 @@ class Gemspec:
     """`require` looks in these folders."""
     repository_url: str | None
     """The repository is normalised."""
+    license: str | None
 
 
 def parse_gemspec(body: bytes) -> Gemspec:
@@ -57,6 +59,7 @@ def parse_gemspec(body: bytes) -> Gemspec:
         files=tuple(_texts(document.get("files"))),
         require_paths=tuple(_texts(document.get("require_paths"))) or _DEFAULT_REQUIRE_PATHS,
         repository_url=repository_of(document),
+        license=license_of(document.get("licenses"), document.get("license")),
     )
 
 

@@ -58,7 +58,7 @@ def read_gem(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportN
     found = _names(files, gemspec.require_paths)
     if not found.names:
         found = ImportNames(tuple(clean([name or gemspec.name or ""])))
-    return replace(found, repository_url=gemspec.repository_url)
+    return replace(found, repository_url=gemspec.repository_url, license=gemspec.license)
 
 
 def _gemspec(file: BinaryIO, limits: ArchiveLimits) -> Gemspec:
