@@ -77,6 +77,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.known_names
 	$(BIN)/python -m benchmarks.follow_lag
 	$(BIN)/python -m benchmarks.overtaking
+	$(BIN)/python -m benchmarks.lanes
 	$(BIN)/python -m benchmarks.maven_index
 
 # Writes both lock files anew: hashes, no index addresses.

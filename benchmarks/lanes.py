@@ -184,7 +184,7 @@ def shared_rate(rate: int = 15, seconds: int = 20) -> dict[str, object]:
             seen.append(len(bench.server.requests))
             time.sleep(1)
     most = max(later - earlier for earlier, later in zip(seen, seen[10:], strict=False))
-    return {"daemons": 3, "rate": rate, "most requests in 10 s": most, "allowed": 10 * rate + 3 * rate // 2}
+    return {"daemons": 3, "rate": rate, "most requests in 10 s": most, "allowed": 10 * rate + 3 * max(1, rate // 2)}
 
 
 def _has_stored(process: DaemonProcess, packages: set[str]) -> bool:

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from securechain_ingest import service
 from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.queue.breakers import FAILURES
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.settings import ArchiveSettings, QueueSettings
@@ -26,6 +27,7 @@ from tests.chaos.contents import left_over
 from tests.chaos.daemon_here import SharedPool, daemon_here, store_variables
 from tests.end_to_end.conftest import dead_letters, settled
 from tests.end_to_end.graph_contents import GraphReader
+from tests.queue_contents import retries_waiting
 from tests.registry_server import Fault, Kind, Server, World, cargo, maven, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 from tests.waiting import until
@@ -189,6 +191,22 @@ async def test_names_that_cannot_be_resolved_cost_no_message_and_no_neighbour(
     assert names.asked - asked <= looks_up, "one message a probe, after 5 s at first and then ever more rarely"
     names.is_dead = False
     await site.all_is_well_again("NPMPackage", "npm_registry")
+
+
+async def test_too_few_packages_to_open_the_breaker_wait_for_names_as_long(site: Site, names: Names) -> None:
+    few = FAILURES - 1
+    names.is_dead = True
+    site.ask("NPMPackage", *SICK[:few])
+    for _ in range(8):
+        asked = names.asked
+        await until(lambda: retries_waiting(site.queue, QUEUE.stream) == few)
+        site.clock.advance(9 * HOUR)
+        await until(lambda: names.asked >= asked + few)  # noqa: B023 - awaited at once
+    names.is_dead = False
+    await site.settled()
+    assert site.stored("NPMPackage") == few
+    assert dead_letters(site.queue) == []
+    assert left_over(site.queue, QUEUE.stream) == []
 
 
 async def test_a_registry_that_asks_for_half_an_hour_again_and_again_is_asked_once_each_time(site: Site) -> None:
