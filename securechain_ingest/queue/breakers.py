@@ -71,6 +71,12 @@ return was_open and 1 or 0
     arguments="is_probe",
 )
 
+_UNASKED: Final = Script(
+    """
+if redis.call('HEXISTS', breaker, 'open_until') == 1 then redis.call('HSET', breaker, 'open_until', 1) end
+""",
+    keys="breaker",
+)
 
 # Whoever comes first when the time is over tries it; until its end is heard of nobody else does.
 _PERMIT: Final = Script(
@@ -145,6 +151,10 @@ class Breakers:
         """Forget the failures; a probe's success closes the breaker."""
         if await _SUCCEEDED.run(self._redis, breaker=self._keys.breaker(endpoint), is_probe=int(is_probe)):
             logger.info("endpoint_resumed", endpoint=endpoint)
+
+    async def unasked(self, endpoint: str) -> None:
+        """A probe has ended without asking the endpoint: another one is sent at once."""
+        await _UNASKED.run(self._redis, breaker=self._keys.breaker(endpoint))
 
     async def permit(self, endpoint: str, *, is_look: bool = False) -> Permit:
         """Whether somebody who has no lane of its own may ask. `is_look`: without taking the probe, if there is one."""

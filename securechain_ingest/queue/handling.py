@@ -17,6 +17,8 @@ class Outcome:
     """Messages for the lane `required`, added in the same step that acknowledges the handled one."""
     versions: int = 0
     """How many versions were read from the registry."""
+    asked_registry: bool = True
+    """False: it needed none, and so says nothing about how the registry is."""
 
 
 Handler = Callable[[Entry], Awaitable[Outcome]]

@@ -226,10 +226,8 @@ class Reader:
         """Handle one entry and settle it; a task of its own."""
         try:
             with self._progress.work(f"message {entry.entry_id}"):
-                failed = await self._handle(entry)
-            if failed is None:
-                await self._well(entry, ecosystem)
-            else:
+                failed = await self._handle(entry, ecosystem)
+            if failed is not None:
                 await self._fail(entry, ecosystem, *failed)
             self._settled_at = datetime.now(UTC)
             MESSAGES.labels(ecosystem.name, entry.lane, "failed" if failed else "done").inc()
@@ -241,7 +239,7 @@ class Reader:
             del self._in_flight[ecosystem.name][entry.key]
             self._places[ecosystem.name].look.set()
 
-    async def _handle(self, entry: Entry) -> tuple[Failure, Exception | None] | None:
+    async def _handle(self, entry: Entry, ecosystem: Ecosystem) -> tuple[Failure, Exception | None] | None:
         """Handle and complete one entry, or say why that was not possible."""
         if entry.tries >= self._queue.max_deliveries:
             reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
@@ -254,6 +252,10 @@ class Reader:
             logger.exception("handler_failed", entry_id=entry.entry_id, origin_id=entry.origin_id)
             return Failure.of(error), error
         await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
+        if outcome.asked_registry:
+            await self._well(entry, ecosystem)
+        elif entry.is_probe:
+            await self._probe_again(ecosystem)
         return None
 
     async def _outlast_outages(self, entry: Entry) -> Outcome:
@@ -283,10 +285,16 @@ class Reader:
             self._failing.discard(ecosystem.name)
             await self._outage.insist(lambda: self._breakers.succeeded(ecosystem.endpoint, is_probe=entry.is_probe))
 
+    async def _probe_again(self, ecosystem: Ecosystem) -> None:
+        """The probe has told nothing about the endpoint."""
+        await self._outage.insist(lambda: self._breakers.unasked(ecosystem.endpoint))
+
     async def _fail(self, entry: Entry, ecosystem: Ecosystem, failure: Failure, error: Exception | None) -> None:
         """Settle a delivery that did not succeed, so that no message pays for what is its registry's."""
         if isinstance(error, ArchivesAway):
             # Its lane is stopped until the endpoint is well again; then another message is the first.
+            if entry.is_probe:
+                await self._probe_again(ecosystem)
             await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_try=False))
             return
         answer = error if isinstance(error, UpstreamError) else None
@@ -309,6 +317,8 @@ class Reader:
             if is_open:
                 await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
                 return
+        elif entry.is_probe:
+            await self._probe_again(ecosystem)
         if answer is not None and not answer.is_about_package:
             await self._postpone(entry, failure, is_try=False)
         elif failure.transient and entry.tries + 1 < self._queue.max_deliveries:

@@ -10,6 +10,7 @@ import structlog
 
 from securechain_ingest.bounds import require_possible
 from securechain_ingest.errors import IngestError, InvalidName, PoisonMessage
+from securechain_ingest.http.metering import metered
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
@@ -75,8 +76,9 @@ class Worker:
         """Serve one entry. Raises IngestError."""
         registry = self._registry_of(entry.message)
         request = await self._request(entry, registry)
-        with prioritised(Priority(is_urgent=entry.lane is Lane.ASKED)):
-            return outcome(request, await self.ingest(registry, request))
+        with prioritised(Priority(is_urgent=entry.lane is Lane.ASKED)), metered() as meter:
+            served = await self.ingest(registry, request)
+        return replace(outcome(request, served), asked_registry=meter.requests > 0)
 
     async def link_known(self, entries: Sequence[Entry]) -> list[Outcome | None]:
         """Serve those entries whose packages the graph has completely, without any registry; None for the others.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -260,6 +260,41 @@ async def test_packages_that_always_fail_do_not_take_every_probe_from_those_that
             await until(partial(has_handled, handler, asked + 1))
             assert handler.packages[asked] == f"well-{number}"
             await until(lambda: is_open(redis, queue))
+
+
+async def test_what_needs_no_registry_does_not_speak_for_it(redis: Redis, queue: QueueSettings) -> None:
+    is_well = False
+
+    async def act(entry: Entry) -> Outcome:
+        if entry.message.package.startswith("known"):
+            return Outcome(asked_registry=False)
+        if not is_well:
+            raise broken()
+        return Outcome()
+
+    queue = queue.model_copy(update={"max_deliveries": 100})
+    handler = Recorder(act)
+    packages = [f"{kind}-{number}" for number in range(2 * FAILURES) for kind in ("known", "unknown")]
+    await add(redis, lane_of(queue), *packages)
+    async with running(redis, queue, handler, places=1) as reader:
+        await until(lambda: is_open(redis, queue))
+        await until(lambda: reader.in_flight == 0)
+        await add(redis, lane_of(queue), "known-probe")
+        asked = len(handler.entries)
+        await end_of_pause(redis, queue)
+        await until(partial(has_handled, handler, asked + 2))
+        assert is_probe_behind_a_known_one(handler.entries[asked:])
+        assert await is_open(redis, queue)
+        is_well = True
+        await end_of_pause(redis, queue)
+        await until(lambda: is_idle(redis, queue))
+    assert await breaker(redis, queue) == {}
+
+
+def is_probe_behind_a_known_one(entries: Sequence[Entry]) -> bool:
+    """The known ones are passed over, and the first that is asked of the registry is the probe."""
+    packages = [entry.message.package for entry in entries]
+    return packages[0].startswith("known") and packages[-1].startswith("unknown") and entries[-1].is_probe
 
 
 async def test_each_probe_that_fails_is_followed_by_another_message(redis: Redis, queue: QueueSettings) -> None:
