@@ -49,6 +49,8 @@ def left_over(queue: redis.Redis, stream: str) -> list[str]:
     kept = {keys.submissions, keys.dead_letters, keys.counters, keys.run_counts, keys.daemons, keys.cursors}
     kept.add(keys.refused_archives)
     kept |= {key for name in ECOSYSTEMS for key in (*keys.lanes(name), keys.shares(name))}
+    # What is known of registries and of the daemons' own speed.
+    kept |= {keys.hints, *(key for name in ECOSYSTEMS for key in (keys.active(name), keys.lags(name)))}
     kept |= {keys.schedules(what) for what in ("ticks", "overrides")}
     passed_over = (keys.rate(""),)  # Turns at an endpoint are no message's.
     found = sorted(name for name in names if name not in kept and not name.startswith(passed_over))
