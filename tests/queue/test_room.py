@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
@@ -21,7 +22,9 @@ async def test_there_is_room_until_the_lane_is_full(redis: Redis, queue: QueueSe
     await fill(redis, queue, 99)
     assert await RequiredRoom(redis, lambda: queue)("pypi")
     await fill(redis, queue, 1)
-    assert not await RequiredRoom(redis, lambda: queue)("pypi")
+    with capture_logs() as logs:
+        assert not await RequiredRoom(redis, lambda: queue)("pypi")
+    assert [(line["event"], line["ecosystem"]) for line in logs] == [("required_lane_full", "pypi")]
     assert await RequiredRoom(redis, lambda: queue)("npm")
 
 
