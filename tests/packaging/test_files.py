@@ -137,10 +137,13 @@ def test_no_module_is_longer_than_400_lines() -> None:
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
 
 
-def test_registry_addresses_stand_in_the_settings_and_config_toml_only() -> None:
-    hosts = re.findall(r"https://([^/\"]+)", (ROOT / "securechain_ingest" / "settings.py").read_text(encoding="utf-8"))
-    endpoints = {host for host in hosts if host != "github.com"}
-    allowed = {ROOT / "securechain_ingest" / "settings.py", ROOT / "config.toml"}
+def test_registry_addresses_stand_in_their_declarations_and_config_toml_only() -> None:
+    package = ROOT / "securechain_ingest"
+    declaring = {*package.glob("registries/*/declaration.py"), package / "advisories" / "endpoint.py"}
+    texts = [path.read_text(encoding="utf-8") for path in declaring]
+    endpoints = {host for text in texts for host in re.findall(r'url="https://([^/"]+)', text)}
+    assert len(endpoints) >= len(declaring)
+    allowed = {*declaring, ROOT / "config.toml"}
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     found = [
         name
