@@ -33,7 +33,7 @@ _SLOW_FIXTURES = frozenset(
 
 _SLOW_ROOMS = frozenset(
     {"archives", "chaos", "embedded", "end_to_end", "fuzz", "hostile", "mutants", "recorded"}
-    | {"registry_server_tests", "test_redis_connection.py", "toybox"}
+    | {"registry_server_tests", "test_redis_connection.py"}
 )
 """Their tests start processes, or take their time by design."""
 

@@ -29,6 +29,9 @@ from tests.waiting import block_until
 
 __all__ = ["environment", "graph_target", "queue", "reader", "send"]
 
+pytestmark = pytest.mark.slow
+"""Each test starts the copy as a process."""
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent
 TUTORIAL = CHECKOUT / "docs" / "new-ecosystem.md"
