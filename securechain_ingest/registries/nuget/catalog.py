@@ -48,7 +48,7 @@ class Event(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class CatalogPage:
     stamp: str
     events: tuple[Event, ...]
     """The oldest event is the first."""
@@ -82,11 +82,11 @@ def parse_index(body: bytes, url: str) -> Index:
     return Index(_stamp(document, url), tuple(sorted(links)))
 
 
-def parse_page(body: bytes, url: str) -> Page:
+def parse_page(body: bytes, url: str) -> CatalogPage:
     """This reads a page. It raises Malformed."""
     document = load_object(body, url)
     events = Lines(url).read(_items(document, url), partial(_event, url=url))
-    return Page(_stamp(document, url), tuple(sorted(events)))
+    return CatalogPage(_stamp(document, url), tuple(sorted(events)))
 
 
 def _event(item: dict[str, Any], url: str) -> Event:

@@ -15,9 +15,9 @@ from securechain_ingest.registries.feed import PAGE_NAMES, Change, ChangesPage, 
 from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.nuget.catalog import (
+    CatalogPage,
     Event,
     Index,
-    Page,
     PageLink,
     normal_stamp,
     parse_index,
@@ -95,22 +95,22 @@ class NuGetFeed:
             raise Malformed(f"the service index of {base} names no catalog", url=base)
         return url, await read_document(self._http, self._pool, url, parse_index, accept=_JSON)
 
-    async def _read(self, links: Sequence[PageLink]) -> AsyncIterator[tuple[PageLink, Page]]:
+    async def _read(self, links: Sequence[PageLink]) -> AsyncIterator[tuple[PageLink, CatalogPage]]:
         """Several pages are read at the same time, and given in their order."""
         for start in range(0, len(links), _AT_ONCE):
             batch = links[start : start + _AT_ONCE]
-            pages: dict[PageLink, Page] = {}
+            pages: dict[PageLink, CatalogPage] = {}
 
-            async def ask(link: PageLink, pages: dict[PageLink, Page] = pages) -> None:
+            async def ask(link: PageLink, pages: dict[PageLink, CatalogPage] = pages) -> None:
                 pages[link] = await self._page(link)
 
             await for_each(batch, ask, at_once=_AT_ONCE, name="catalog-pages")
             for link in batch:
                 yield link, pages[link]
 
-    async def _page(self, link: PageLink) -> Page:
+    async def _page(self, link: PageLink) -> CatalogPage:
         try:
-            page: Page = await read_document(self._http, self._pool, link.url, parse_page, accept=_JSON)
+            page: CatalogPage = await read_document(self._http, self._pool, link.url, parse_page, accept=_JSON)
         except NotFound as error:
             raise Malformed(f"the catalog lists a page that the registry lacks: {error}", url=link.url) from error
         if page.stamp < link.stamp:
