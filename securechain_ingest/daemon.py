@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 
 import anyio
@@ -81,22 +81,27 @@ def favour_the_event_loop() -> None:
 async def build_service_when_ready(
     stores: Stores, settings: Settings, depth: Callable[[], int | None]
 ) -> AsyncIterator[Service]:
-    """Build the service, waiting at most STORE_WAIT_S for stores that do not answer yet. Raises StoreError after it."""
+    """Build the service, waiting at most STORE_WAIT_S for stores that do not answer yet, or go away meanwhile.
+
+    Raises StoreError after it.
+    """
     give_up_at = time.monotonic() + STORE_WAIT_S
     for failures in count(1):
-        try:
-            await stores.ping()
-            break
-        except StoreError as error:
-            if time.monotonic() > give_up_at:
-                raise
-            wait_s = _STORE_WAITS.after(failures)
-            logger.warning("store_unavailable", reason=str(error), next_try_s=wait_s)
-            await anyio.sleep(wait_s)
-    await stores.runs.ensure_indexes()
-    async with build_service(stores, settings, depth) as service:
-        await stores.graph.prepare(ECOSYSTEMS)
-        yield service
+        async with AsyncExitStack() as stack:
+            try:
+                await stores.ping()
+                await stores.runs.ensure_indexes()
+                service = await stack.enter_async_context(build_service(stores, settings, depth))
+                await stores.graph.prepare(ECOSYSTEMS)
+            except StoreError as error:
+                if time.monotonic() > give_up_at:
+                    raise
+                wait_s = _STORE_WAITS.after(failures)
+                logger.warning("store_unavailable", reason=str(error), next_try_s=wait_s)
+            else:
+                yield service
+                return
+        await anyio.sleep(wait_s)
 
 
 class Daemon:
