@@ -17,7 +17,8 @@ from typing import BinaryIO
 
 from benchmarks.harness import print_header, print_table
 from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.archives.remote import ArchiveReader, Range, tail_window
+from securechain_ingest.archives.remote import ArchiveReader, ArtifactBytes, tail_window
+from securechain_ingest.http.client import Range
 from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.settings import ArchiveSettings
 
@@ -33,14 +34,12 @@ class CountingSource:
         self.requests = 0
         self.moved_bytes = 0
 
-    async def get_range(self, url: str, first: int, last: int) -> Range:
-        from securechain_ingest.http.client import Range as HttpRange
-
+    async def get_range(self, url: str, first: int, last: int) -> ArtifactBytes:
         del url
         data = self.content[first : last + 1]
         self.requests += 1
         self.moved_bytes += len(data)
-        return HttpRange(data, first, len(self.content))
+        return Range(data, first, len(self.content))
 
     async def download(self, url: str, file: BinaryIO, *, limit_bytes: int) -> int:
         del url, limit_bytes

@@ -35,7 +35,7 @@ async def find_stores(settings: Settings) -> AsyncIterator[Stores]:
 
 
 @dataclass(slots=True)
-class Outcome:
+class IngestOutcome:
     """What became of the packages."""
 
     stored: dict[str, str] = field(default_factory=dict)
@@ -51,12 +51,12 @@ async def ingest(
     refresh: bool,
     places: Mapping[str, int],
     report: Callable[[int, int], None],
-) -> Outcome:
+) -> IngestOutcome:
     """Ingest level by level, so many packages of each ecosystem at once as `places` says.
 
     `report` hears (done, known so far) after each package. A failure stops nothing else.
     """
-    outcome = Outcome()
+    outcome = IngestOutcome()
     seen = {ref.purl for ref in refs}
     level = list(dict.fromkeys(refs))
     for remaining in range(depth, -1, -1):
@@ -91,7 +91,7 @@ async def _ingest_one(
     request: Request,
     slots: anyio.CapacityLimiter,
     found: dict[str, PackageRef],
-    outcome: Outcome,
+    outcome: IngestOutcome,
     report: Callable[[int, int], None],
     total: int,
 ) -> None:

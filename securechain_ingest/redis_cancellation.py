@@ -19,7 +19,7 @@ def cancellable(base: type[AbstractConnection]) -> type[AbstractConnection]:
     if sys.version_info >= (3, 12):
         return base
 
-    class Connection(base):  # type: ignore[misc, valid-type]  # a base known at run time
+    class CancellableConnection(base):  # type: ignore[misc, valid-type]  # a base known at run time
         socket_timeout: float | None
 
         async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
@@ -33,4 +33,4 @@ def cancellable(base: type[AbstractConnection]) -> type[AbstractConnection]:
             finally:
                 self.socket_timeout = limit_s
 
-    return Connection
+    return CancellableConnection

@@ -1,6 +1,6 @@
 """The process that parses: `python -m securechain_ingest.archives.child FD MEMORY_BYTES [MODULE...]`.
 
-It reads pickled (Call, seconds of processor time, bytes of the answer) from the socket FD and writes back pickled
+It reads pickled (ParserCall, seconds of processor time, bytes of the answer) from the socket FD and writes back pickled
 Outcomes. It ends when the other side of the socket does, or by SIGXCPU when a parse has had its processor time.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from securechain_ingest.archives.faults import Call, Outcome, attempt, unmeant
+from securechain_ingest.archives.faults import ParserCall, ParserOutcome, attempt, unmeant
 
 _PR_SET_PDEATHSIG = 1
 # The event loop comes first where processors are scarce.
@@ -64,8 +64,8 @@ def _processor_time(limit_s: int) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
-def answer(call: Call, max_answer_bytes: int) -> bytes:
-    """The pickled Outcome of a parse, of at most so many bytes; always one that the daemon can load."""
+def answer(call: ParserCall, max_answer_bytes: int) -> bytes:
+    """The pickled ParserOutcome of a parse, of at most so many bytes; always one that the daemon can load."""
     outcome = attempt(call)
     try:
         pickled = _pickled(outcome, max_answer_bytes)
@@ -75,7 +75,7 @@ def answer(call: Call, max_answer_bytes: int) -> bytes:
         return pickled
     except _TooLong:
         sentence = f"what the parser finds takes more than {max_answer_bytes} bytes"
-        return _pickled(Outcome(error=call.refusal(sentence, reason="answer_too_large")))
+        return _pickled(ParserOutcome(error=call.refusal(sentence, reason="answer_too_large")))
     except Exception as error:  # noqa: BLE001  # a value that cannot be sent, or no memory for it
         return _pickled(unmeant(call, error))
 
@@ -97,7 +97,7 @@ class _Bounded(io.BytesIO):
         return super().write(data)
 
 
-def _pickled(outcome: Outcome, limit_bytes: float = math.inf) -> bytes:
+def _pickled(outcome: ParserOutcome, limit_bytes: float = math.inf) -> bytes:
     stream = _Bounded(limit_bytes)
     pickle.Pickler(stream, pickle.HIGHEST_PROTOCOL).dump(outcome)
     return stream.getvalue()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from isal import igzip_lib
 
-from securechain_ingest.archives.limits import Budget
+from securechain_ingest.archives.limits import ExpansionBudget
 from securechain_ingest.errors import ArchiveRefused
 
 _CHUNK_BYTES = 128 * 1024
@@ -89,7 +89,7 @@ def _expanded(file: Readable, data: bytes, magic: bytes, make: Callable[[], _Dec
 class ExpandedStream:
     """Reads and skips over the chunks of `expand`, at most `limit_bytes` in all and as many as the budget has."""
 
-    def __init__(self, chunks: Iterator[bytes], limit_bytes: int, budget: Budget | None = None) -> None:
+    def __init__(self, chunks: Iterator[bytes], limit_bytes: int, budget: ExpansionBudget | None = None) -> None:
         self._chunks = chunks
         self._limit_bytes = limit_bytes
         self._budget = budget

@@ -36,7 +36,7 @@ _notes: ContextVar[list[tuple[str, dict[str, object]]] | None] = ContextVar("not
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ParserCall:
     """A parse that is to be done: `parse(*args)`.
 
     What has a parameter `url`, or is told to be so, reads a document of a registry; anything else reads an archive.
@@ -69,12 +69,12 @@ class Call:
         while hasattr(parse, "func"):
             parse = parse.func
         if self.args and callable(self.args[0]):
-            return Call(self.args[0], ()).name
+            return ParserCall(self.args[0], ()).name
         return str(getattr(parse, "__qualname__", type(parse).__name__))
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ParserOutcome:
     """How a parse ended: with a value, or with an error and, if nobody meant that, the traceback behind it."""
 
     value: Any = None
@@ -84,14 +84,14 @@ class Outcome:
     """Lines for the log: event and fields."""
 
 
-def attempt(call: Call) -> Outcome:
+def attempt(call: ParserCall) -> ParserOutcome:
     """Do it. Raises nothing but what ends a process."""
     notes: list[tuple[str, dict[str, object]]] = []
     token = _notes.set(notes)
     try:
-        outcome = Outcome(call.parse(*call.args))
+        outcome = ParserOutcome(call.parse(*call.args))
     except (IngestError, MissingBytes) as error:
-        outcome = Outcome(error=error)
+        outcome = ParserOutcome(error=error)
     except Exception as error:  # noqa: BLE001  # whatever hostile input provokes is that input's result
         outcome = unmeant(call, error)
     finally:
@@ -108,14 +108,14 @@ def tell(event: str, **fields: object) -> None:
         notes.append((event, fields))
 
 
-def unmeant(call: Call, error: Exception) -> Outcome:
+def unmeant(call: ParserCall, error: Exception) -> ParserOutcome:
     """The outcome of a parse that ended in an exception of another kind than ours."""
     trace = _traceback_of(error)
     if isinstance(error, MemoryError):
-        return Outcome(error=call.refusal("that takes more memory than allowed", reason=MEMORY), traceback=trace)
+        return ParserOutcome(error=call.refusal("that takes more memory than allowed", reason=MEMORY), traceback=trace)
     told = " ".join(f"{type(error).__name__}: {error}".split())[:_MESSAGE_CHARACTERS]
     refusal = call.refusal(f"the parser failed ({told})", reason="parser_error", kind=Malformed)
-    return Outcome(error=refusal, traceback=trace)
+    return ParserOutcome(error=refusal, traceback=trace)
 
 
 def _traceback_of(error: Exception) -> str:

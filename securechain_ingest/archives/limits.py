@@ -2,7 +2,7 @@
 
 Archives lie in archives (a gem's data, an aar's jars). What a limit bounds is the sum over an archive and all that lie
 in it, since otherwise a thousand inner ones would have a thousand times as much: an inner one is opened by
-`ZipListing.inner` or `TarMember.inner`, which share one Budget.
+`ZipListing.inner` or `TarMember.inner`, which share one ExpansionBudget.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ArchiveLimits:
         return cls(max_members=archives.max_members, max_expanded_bytes=archives.max_expanded_bytes)
 
 
-class Budget:
+class ExpansionBudget:
     """What is still left of the limits for an archive and all that lie in it."""
 
     def __init__(self, limits: ArchiveLimits) -> None:

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from securechain_ingest.archives.faults import CPU_TIME, TIME, Call, Outcome, attempt
+from securechain_ingest.archives.faults import CPU_TIME, TIME, ParserCall, ParserOutcome, attempt
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.process import LOST, ParserProcess
 from securechain_ingest.archives.turns import Turns
@@ -87,18 +87,18 @@ class ParserPool:
         `parse` has a parameter `url`. ParserLost if the child dies of anything else, or has been ended too often for
         others who wait.
         """
-        call = Call(parse, args)
+        call = ParserCall(parse, args)
         return cast(T, _settled(await self._served(call, timeout_s), call))
 
     async def parse_document(
         self, parse: Callable[..., T], body: bytes, *args: object, timeout_s: float | None = None
     ) -> T:
         """`parse(body, *args)`: here if the body is small, in a child if not; raises what `run` raises of documents."""
-        call = Call(parse, (body, *args), is_document=True)
+        call = ParserCall(parse, (body, *args), is_document=True)
         outcome = attempt(call) if len(body) < INLINE_BYTES else await self._served(call, timeout_s)
         return cast(T, _settled(outcome, call))
 
-    async def _served(self, call: Call, timeout_s: float | None) -> Outcome:
+    async def _served(self, call: ParserCall, timeout_s: float | None) -> ParserOutcome:
         """What a child makes of it, in its turn; in another one if that is ended."""
         number = self._turns.number()
         for _ in range(1 + MAX_ENDED_TURNS):
@@ -135,11 +135,11 @@ class ParserPool:
 
     async def _greet(self, child: ParserProcess) -> None:
         """Return when it has answered. Raises ParserLost."""
-        outcome = await self._call(child, Call(_do_nothing, ()), _START_TIMEOUT_S)
+        outcome = await self._call(child, ParserCall(_do_nothing, ()), _START_TIMEOUT_S)
         if outcome.error is not None:
             raise ParserLost(f"no parsing process can be started: {outcome.error}")
 
-    async def _call(self, child: ParserProcess, call: Call, timeout_s: float | None) -> Outcome:
+    async def _call(self, child: ParserProcess, call: ParserCall, timeout_s: float | None) -> ParserOutcome:
         """What the child answers; it is ended if it does not, or if nobody waits for it any more."""
         archives = self._archives
         cpu_s = archives.cpu_s if timeout_s is None else max(archives.cpu_s, math.ceil(timeout_s))
@@ -151,12 +151,12 @@ class ParserPool:
                 outcome = await self._in_thread(child.call, call, cpu_s, max_answer_bytes)
             answered = True
         except TimeoutError:
-            outcome = Outcome(error=call.refusal(f"that takes over {limit_s:g} s", reason=TIME))
+            outcome = ParserOutcome(error=call.refusal(f"that takes over {limit_s:g} s", reason=TIME))
         except LOST as error:
             exit_code = await self._in_thread(child.exit_code)
             if exit_code != -signal.SIGXCPU:
                 raise ParserLost(f"the parsing process died ({_fate(exit_code)})") from error
-            outcome = Outcome(error=call.refusal(f"that takes over {cpu_s} s of processor time", reason=CPU_TIME))
+            outcome = ParserOutcome(error=call.refusal(f"that takes over {cpu_s} s of processor time", reason=CPU_TIME))
         finally:
             if not answered:
                 with anyio.CancelScope(shield=True):
@@ -167,7 +167,7 @@ class ParserPool:
         return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._threads)
 
 
-def _settled(outcome: Outcome, call: Call) -> object:
+def _settled(outcome: ParserOutcome, call: ParserCall) -> object:
     """The value of a parse. Raises its error, after a line in the log if nobody meant it."""
     for event, fields in outcome.notes:
         logger.warning(event, **fields)

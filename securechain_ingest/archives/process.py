@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from securechain_ingest.archives.faults import Call, Outcome
+from securechain_ingest.archives.faults import ParserCall, ParserOutcome
 
 LOST: Final = (EOFError, OSError, pickle.UnpicklingError)
 """What the exchange with a process ends in that is not there any more."""
@@ -48,11 +48,11 @@ class ParserProcess:
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             )
 
-    def call(self, call: Call, cpu_s: int, max_answer_bytes: int) -> Outcome:
+    def call(self, call: ParserCall, cpu_s: int, max_answer_bytes: int) -> ParserOutcome:
         """What becomes of the parse. Raises one of LOST if the process is gone."""
         with self._socket.makefile("wb") as requests:
             pickle.dump((call, cpu_s, max_answer_bytes), requests, pickle.HIGHEST_PROTOCOL)
-        outcome: Outcome = pickle.load(self._replies)  # noqa: S301  # from our own child
+        outcome: ParserOutcome = pickle.load(self._replies)  # noqa: S301  # from our own child
         return outcome
 
     def is_alive(self) -> bool:

@@ -30,7 +30,7 @@ MAX_RANGES = 6
 MAX_RANGED_BYTES = 32 * 1024 * 1024
 
 
-class Range(Protocol):
+class ArtifactBytes(Protocol):
     """Bytes of an artifact: `data` from offset `first`, of `size` bytes in all."""
 
     @property
@@ -41,10 +41,10 @@ class Range(Protocol):
     def size(self) -> int: ...
 
 
-class HttpClient(Protocol):
+class ArtifactSource(Protocol):
     """What is needed of one; raises UpstreamError."""
 
-    async def get_range(self, url: str, first: int, last: int) -> Range | None: ...
+    async def get_range(self, url: str, first: int, last: int) -> ArtifactBytes | None: ...
     async def download(self, url: str, file: BinaryIO, *, limit_bytes: int) -> int: ...
 
 
@@ -67,7 +67,7 @@ class ArchiveReader:
 
     def __init__(
         self,
-        http: HttpClient,
+        http: ArtifactSource,
         pool: ParserPool,
         spool_dir: Path,
         max_artifact_bytes: int,

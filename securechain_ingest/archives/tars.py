@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 from securechain_ingest.archives.expansion import ExpandedStream, Readable, expand
-from securechain_ingest.archives.limits import ArchiveLimits, Budget, safe_name
+from securechain_ingest.archives.limits import ArchiveLimits, ExpansionBudget, safe_name
 from securechain_ingest.errors import ArchiveRefused
 
 _BLOCK = 512
@@ -51,7 +51,7 @@ class TarMember:
 
     __slots__ = ("_budget", "_stream", "_unread_bytes", "is_file", "name", "size")
 
-    def __init__(self, name: str, size: int, *, is_file: bool, stream: _Stream, budget: Budget) -> None:
+    def __init__(self, name: str, size: int, *, is_file: bool, stream: _Stream, budget: ExpansionBudget) -> None:
         self.name = name
         self.size = size
         self.is_file = is_file
@@ -93,10 +93,10 @@ def iterate_tar(file: Readable, limits: ArchiveLimits) -> Iterator[TarMember]:
 
     A caller that found what it wants may stop: what follows is then neither expanded nor checked.
     """
-    return _expanded_members(file, Budget(limits))
+    return _expanded_members(file, ExpansionBudget(limits))
 
 
-def _expanded_members(file: Readable, budget: Budget) -> Iterator[TarMember]:
+def _expanded_members(file: Readable, budget: ExpansionBudget) -> Iterator[TarMember]:
     return _members(ExpandedStream(expand(file), budget.limits.max_expanded_bytes, budget), budget)
 
 
@@ -105,10 +105,10 @@ def iterate_plain_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMemb
 
     Raises ArchiveRefused when it gets to what is wrong, MissingBytes over a SparseFile.
     """
-    return _members(_PlainStream(file), Budget(limits))
+    return _members(_PlainStream(file), ExpansionBudget(limits))
 
 
-def _members(stream: _Stream, budget: Budget) -> Iterator[TarMember]:
+def _members(stream: _Stream, budget: ExpansionBudget) -> Iterator[TarMember]:
     extension: dict[str, str] = {}
     is_first = True
     while (header := stream.read(_BLOCK)) != _END_MARK and (header or is_first):
@@ -192,7 +192,7 @@ def _pax_records(data: bytes) -> dict[str, str]:
     return records
 
 
-def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream, budget: Budget) -> TarMember:
+def _member(header: bytes, kind: int, extension: dict[str, str], stream: _Stream, budget: ExpansionBudget) -> TarMember:
     if kind == ord("S") or any(key.startswith("GNU.sparse.") for key in extension):
         raise ArchiveRefused("a sparse file", reason="sparse")
     if kind in b"346":

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from securechain_ingest.archives.limits import Budget, safe_name
+from securechain_ingest.archives.limits import ExpansionBudget, safe_name
 from securechain_ingest.errors import ArchiveRefused
 
 MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
@@ -55,7 +55,7 @@ class _Directory:
     offset: int
 
 
-def read_directory(file: BinaryIO, budget: Budget) -> list[ZipMember]:
+def read_directory(file: BinaryIO, budget: ExpansionBudget) -> list[ZipMember]:
     """All members in order, those with an unsafe name under an empty one. Raises ArchiveRefused."""
     members, padding = read_padded_directory(file, budget)
     if padding is not None:
@@ -63,7 +63,7 @@ def read_directory(file: BinaryIO, budget: Budget) -> list[ZipMember]:
     return members
 
 
-def read_padded_directory(file: BinaryIO, budget: Budget) -> tuple[list[ZipMember], ArchiveRefused | None]:
+def read_padded_directory(file: BinaryIO, budget: ExpansionBudget) -> tuple[list[ZipMember], ArchiveRefused | None]:
     """The same of a file that may have other bytes in front of the first member or behind the end record, as a program
     has that carries its own archive; and if it has, the refusal for whoever minds. Raises ArchiveRefused."""
     end, end_offset, padding = _find_end(file)

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
-from securechain_ingest.archives.limits import ArchiveLimits, Budget
+from securechain_ingest.archives.limits import ArchiveLimits, ExpansionBudget
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, ZipMember, read_at, read_padded_directory
 from securechain_ingest.errors import ArchiveRefused
 
@@ -35,7 +35,7 @@ class ZipListing:
     """An opened archive: its members in directory order, and their contents on demand."""
 
     def __init__(
-        self, file: BinaryIO, members: list[ZipMember], budget: Budget, padding: ArchiveRefused | None
+        self, file: BinaryIO, members: list[ZipMember], budget: ExpansionBudget, padding: ArchiveRefused | None
     ) -> None:
         self._file = file
         self._padding = padding
@@ -88,10 +88,10 @@ class ZipListing:
 
 def open_zip(file: BinaryIO, limits: ArchiveLimits) -> ZipListing:
     """Read the directory. Raises ArchiveRefused, and MissingBytes over a SparseFile."""
-    return _open(file, Budget(limits))
+    return _open(file, ExpansionBudget(limits))
 
 
-def _open(file: BinaryIO, budget: Budget) -> ZipListing:
+def _open(file: BinaryIO, budget: ExpansionBudget) -> ZipListing:
     members, padding = read_padded_directory(file, budget)
     return ZipListing(file, [member for member in members if member.name], budget, padding)
 

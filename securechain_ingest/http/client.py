@@ -90,7 +90,7 @@ class Traffic:
 
 
 @dataclass(slots=True)
-class _Endpoint:
+class _OpenEndpoint:
     pace: Pace
     client: httpx.AsyncClient
     """Its own, because with each request a client looks whether any of its idle connections has been closed."""
@@ -333,12 +333,12 @@ class HttpClient:
             if (wait_s := await pace.turn()) > 0:
                 await self._sleep(wait_s)
 
-    def _endpoint(self, name: str) -> _Endpoint:
+    def _endpoint(self, name: str) -> _OpenEndpoint:
         if name not in self._endpoints:
             self._endpoints[name] = self._make_endpoint(name, _UNLISTED_RATE, _UNLISTED_CONNECTIONS)
         return self._endpoints[name]
 
-    def _make_endpoint(self, name: str, rate: float, connections: float) -> _Endpoint:
+    def _make_endpoint(self, name: str, rate: float, connections: float) -> _OpenEndpoint:
         settings = self._settings
         limit = settings.max_connections
         client = httpx.AsyncClient(
@@ -356,7 +356,7 @@ class HttpClient:
         )
         turns = self._shared(name) if self._shared is not None else None
         pace = Pace(rate, self._connections(connections), self._clock, turns)
-        return _Endpoint(pace, client, self._slow_down.get(name, SLOW_DOWN))
+        return _OpenEndpoint(pace, client, self._slow_down.get(name, SLOW_DOWN))
 
     def _connections(self, configured: float) -> int:
         """Requests at once: never more than connections, for those would wait where nobody counts them."""

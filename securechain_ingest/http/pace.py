@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from securechain_ingest.http.priority import Places
+from securechain_ingest.http.priority import ConnectionPlaces
 
 _BURST_S = 0.5
 """Requests that were not made in this time may be made up for at once."""
@@ -66,9 +66,9 @@ class Pace:
         self._limit = self._rate = rate
         self._next_turn = clock()
         self._halved_at = self._paused_until = float("-inf")
-        self.line = Places(1)
+        self.line = ConnectionPlaces(1)
         """Held by the one whose turn is next until it comes; the others wait in it."""
-        self.connections = Places(connections)
+        self.connections = ConnectionPlaces(connections)
 
     def apply(self, rate: float, connections: float) -> None:
         """Take new limits; requests that are under way or wait for a turn are not touched."""
@@ -76,7 +76,7 @@ class Pace:
             self._limit = self._rate = rate
             # Turns handed out at the old rate may lie far ahead; those to come need not queue behind them.
             self._next_turn = self._clock()
-            self.line = Places(1)
+            self.line = ConnectionPlaces(1)
         self.connections.resize(connections)
 
     def wait_s(self) -> float:

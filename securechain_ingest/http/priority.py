@@ -53,7 +53,7 @@ def current_priority() -> Priority:
     return _priority.get() or Priority(is_urgent=False)
 
 
-class Places:
+class ConnectionPlaces:
     """An async context manager with room for `total` holders at once; the urgent enter first, else who came first."""
 
     def __init__(self, total: float) -> None:

@@ -18,7 +18,7 @@ _REQUIREMENTS = "pypi"
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PackageList:
     """What a list names."""
 
     packages: tuple[PackageRef, ...]
@@ -29,7 +29,7 @@ class Listed:
     """Keys of messages that nobody reads."""
 
 
-def read_list(lines: Iterable[str], name: str) -> Listed:
+def read_list(lines: Iterable[str], name: str) -> PackageList:
     """What the lines name; each may be of another form. Empty ones and comments say nothing.
 
     Forms: `npm:left-pad`, a purl (its version is left out), a requirement for pip, a JSON message of the contract.
@@ -52,7 +52,7 @@ def read_list(lines: Iterable[str], name: str) -> Listed:
             raise PoisonMessage(f"{name} line {number}: {error}", kind=error.kind) from error
         except InvalidName as error:
             raise InvalidName(f"{name} line {number}: {error}") from error
-    return Listed(tuple(packages.values()), tuple(messages), tuple(passed_over), tuple(sorted(unknown)))
+    return PackageList(tuple(packages.values()), tuple(messages), tuple(passed_over), tuple(sorted(unknown)))
 
 
 def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -164,7 +164,12 @@ def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple
 
 
 async def _compare(
-    context: JobContext, run: Run, listing: Listing, begin: _Position, wanted: Wanted, listed: NameDigests | None
+    context: JobContext,
+    run: Run,
+    listing: Listing,
+    begin: _ComparisonPosition,
+    wanted: Wanted,
+    listed: NameDigests | None,
 ) -> int:
     """Compare page by page from the position `begin` on; the pages before it are read for their digests only.
 
@@ -186,7 +191,7 @@ async def _compare(
         states = await context.names.states(ecosystem, list(found))
         await context.submit(_messages(context, run, found, states, wanted), run)
         untold += _untold(found, states)
-        await _keep_position(context, run, _Position(listing.id, number + 1, untold))
+        await _keep_position(context, run, _ComparisonPosition(listing.id, number + 1, untold))
         run.metrics["names_compared"] += len(entries)
         run.metrics["errors"] += len(entries) - len(found)
         if run.metrics["names_compared"] >= next_line:
@@ -232,7 +237,7 @@ async def _gone(context: JobContext, listed: NameDigests, limit: RemovalLimit) -
 
 
 @dataclass(frozen=True, slots=True)
-class _Position:
+class _ComparisonPosition:
     """How far a comparison is, kept for the run that goes on with it if this one is broken off."""
 
     listing: str | None = None
@@ -243,7 +248,7 @@ class _Position:
     """Of how many packages of the graph the pages before it told no state."""
 
 
-async def _listing(context: JobContext, run: Run) -> tuple[Listing, _Position]:
+async def _listing(context: JobContext, run: Run) -> tuple[Listing, _ComparisonPosition]:
     """Give the list, and where an earlier run of this job would have gone on in it, else its beginning."""
     with store_errors():
         raw = await context.redis.hget(Keys(context.queue.stream).positions, run.job)
@@ -257,24 +262,24 @@ async def _listing(context: JobContext, run: Run) -> tuple[Listing, _Position]:
         lease_s=context.queue.lease_s,
         reuse=kept.listing,
     )
-    return listing, kept if kept.listing == listing.id else _Position()
+    return listing, kept if kept.listing == listing.id else _ComparisonPosition()
 
 
-def _kept_position(raw: bytes | str | None) -> _Position:
+def _kept_position(raw: bytes | str | None) -> _ComparisonPosition:
     """Read a position; the beginning if another release has left something else there."""
     try:
         match orjson.loads(raw or b"null"):
             case [str(listing), int(page), int(untold), *_] if page >= 0:
-                return _Position(listing, page, untold)
+                return _ComparisonPosition(listing, page, untold)
             case [str(listing), int(page)] if page >= 0:
                 # The release before did not count them: that comparison vouches for nothing.
-                return _Position(listing, page, untold=1)
+                return _ComparisonPosition(listing, page, untold=1)
     except orjson.JSONDecodeError:
         pass
-    return _Position()
+    return _ComparisonPosition()
 
 
-async def _keep_position(context: JobContext, run: Run, kept: _Position) -> None:
+async def _keep_position(context: JobContext, run: Run, kept: _ComparisonPosition) -> None:
     with store_errors():
         position = orjson.dumps([kept.listing, kept.page, kept.untold]).decode()
         await context.redis.hset(Keys(context.queue.stream).positions, run.job, position)

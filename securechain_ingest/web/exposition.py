@@ -16,7 +16,7 @@ from securechain_ingest.web.collected import Snapshot
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class _Told(Collector):
+class _Families(Collector):
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)
 
@@ -27,7 +27,7 @@ class _Told(Collector):
 def exposition(progress: Progress, snapshot: Snapshot | None) -> bytes:
     """Without a snapshot (Redis is away) the process's own figures are given alone, and `securechain_redis_up` is 0."""
     registry = CollectorRegistry()
-    registry.register(_Told(_families(progress, snapshot)))
+    registry.register(_Families(_families(progress, snapshot)))
     return generate_latest(REGISTRY) + generate_latest(registry)
 
 

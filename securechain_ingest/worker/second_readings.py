@@ -30,7 +30,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class PackageReader:
     """One package's registry, asked on behalf of one message."""
 
     registry: Registry

@@ -32,7 +32,7 @@ from securechain_ingest.worker.archives import Archives, away
 from securechain_ingest.worker.import_names import is_due, read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.request import Follow, Request
-from securechain_ingest.worker.second_readings import Reader, Reading
+from securechain_ingest.worker.second_readings import PackageReader, Reading
 from securechain_ingest.worker.spellings import meant
 
 logger = structlog.get_logger(__name__)
@@ -226,7 +226,7 @@ class Visitor:
             if has_tries or (known.is_pending and not first):
                 # "Not modified" would not say where the archive is, nor what has been left for later.
                 asked = replace(known, validator=None)
-        reader = Reader(registry, request.ref, asked, request.at_least, request.insistence.on_readings, first)
+        reader = PackageReader(registry, request.ref, asked, request.at_least, request.insistence.on_readings, first)
         flags = {"removed": request.removed, "listed": request.listed is not None}
         try:
             async with self._archives.needed(request.ref, has_waited=request.has_waited):

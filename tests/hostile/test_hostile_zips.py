@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechain_ingest.archives.limits import ArchiveLimits, Budget
+from securechain_ingest.archives.limits import ArchiveLimits, ExpansionBudget
 from securechain_ingest.archives.zip_directory import read_directory
 from securechain_ingest.archives.zips import ZipListing, open_zip
 from securechain_ingest.errors import ArchiveRefused
@@ -197,8 +197,8 @@ def test_a_zip_behind_or_in_front_of_other_data_is_listed_and_not_read(
 def test_what_must_lie_exactly_where_it_says_is_refused_behind_other_data() -> None:
     raw = _zip(("a", b"contents"))
 
-    assert _refusal(lambda: read_directory(io.BytesIO(b"#!/bin/sh\n" + raw), Budget(_LIMITS))) == "polyglot"
-    assert len(read_directory(io.BytesIO(raw), Budget(_LIMITS))) == 1
+    assert _refusal(lambda: read_directory(io.BytesIO(b"#!/bin/sh\n" + raw), ExpansionBudget(_LIMITS))) == "polyglot"
+    assert len(read_directory(io.BytesIO(raw), ExpansionBudget(_LIMITS))) == 1
 
 
 def test_a_comment_may_look_like_an_end_record_without_being_taken_for_one() -> None:

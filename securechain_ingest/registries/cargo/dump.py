@@ -20,7 +20,7 @@ from isal import isal_zlib
 
 from securechain_ingest.archives.expansion import ExpandedStream, expand
 from securechain_ingest.archives.faults import tell
-from securechain_ingest.archives.limits import ArchiveLimits, Budget
+from securechain_ingest.archives.limits import ArchiveLimits, ExpansionBudget
 from securechain_ingest.archives.sparse import MissingBytes, SparseFile
 from securechain_ingest.archives.tars import iterate_tar
 from securechain_ingest.archives.zip_directory import LOCAL_HEADER, read_directory
@@ -54,7 +54,7 @@ class Member:
 def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict[str, Member]:
     """The last bytes of a zip of `size` bytes say where its two tables are. It raises Malformed."""
     try:
-        members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), Budget(limits))
+        members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), ExpansionBudget(limits))
     except (ArchiveRefused, MissingBytes) as error:
         raise Malformed(f"{url} is no zip that can be read ({error})", url=url) from error
     found = {}
@@ -72,7 +72,7 @@ def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict
 
 def parse_zip_members(members: Mapping[str, tuple[Path, Member]], url: str) -> list[ListingPage]:
     """The listing is read from files that have the bytes of the two members. It raises Malformed."""
-    listing = _Listing(url)
+    listing = _DumpListing(url)
     for table in TABLES:
         file, member = members[table]
         with file.open("rb") as packed:
@@ -82,7 +82,7 @@ def parse_zip_members(members: Mapping[str, tuple[Path, Member]], url: str) -> l
 
 def parse_tar(file: Path, url: str) -> list[ListingPage]:
     """The listing is read from the whole dump as `.tar.gz`. It raises Malformed."""
-    listing = _Listing(url)
+    listing = _DumpListing(url)
     read = set()
     try:
         with file.open("rb") as packed:
@@ -103,7 +103,7 @@ def parse_tar(file: Path, url: str) -> list[ListingPage]:
     return listing.pages()
 
 
-class _Listing:
+class _DumpListing:
     """This collects names and sums of digests by the crates' ids, from the tables in either order."""
 
     def __init__(self, url: str) -> None:

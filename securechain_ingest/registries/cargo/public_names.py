@@ -66,7 +66,7 @@ def public_paths(root: Scope, crate: str, *, edition: int, steps: int = MAX_STEP
                 found.add(path)
                 modules = dict.fromkeys(module for module in resolver.scopes(entries) if module.is_module)
                 queue.extend((path, module, way | {module}) for module in modules if module not in way)
-    except _TooMuch:
+    except _OutOfSteps:
         return found, f"its re-exports lead through too many others: {len(found)} names were found until then"
     if too_long:
         return found, f"{too_long} names of more than {MAX_PATH_LENGTH} characters are left out"
@@ -81,7 +81,7 @@ def _modules(root: Scope) -> Iterator[Scope]:
         waiting += (entry.inside for entries in scope.entries.values() for entry in entries if entry.inside is not None)
 
 
-class _TooMuch(Exception):
+class _OutOfSteps(Exception):
     """The steps are used up."""
 
 
@@ -98,15 +98,15 @@ class _Resolver:
         self._globs: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._steps = steps
         self._reached_from: dict[Scope, list[Scope]] = {}
-        with suppress(_TooMuch):
+        with suppress(_OutOfSteps):
             self._resolve_globs()
         self._steps = steps
 
     def pay(self, steps: int) -> None:
-        """This raises _TooMuch at the end of what one crate may take."""
+        """This raises _OutOfSteps at the end of what one crate may take."""
         self._steps -= 1 + steps
         if self._steps < 0:
-            raise _TooMuch
+            raise _OutOfSteps
 
     def _resolve_globs(self) -> None:
         """The globs are resolved again and again as long as that brings more: the path of one may lead through another.

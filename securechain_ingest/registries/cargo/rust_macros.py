@@ -66,7 +66,7 @@ class _Repetition:
 
 
 @dataclass(slots=True)
-class _Run:
+class _TokenRun:
     """A repetition of token trees was matched by all that stands in a group; mostly it is passed on as it stands."""
 
     text: str
@@ -80,7 +80,7 @@ class _Run:
 
 
 _Node: TypeAlias = _Plain | _Variable | _Group | _Repetition
-_Binding: TypeAlias = str | list["_Binding"] | _Run
+_Binding: TypeAlias = str | list["_Binding"] | _TokenRun
 _Rule: TypeAlias = tuple[tuple[_Node, ...], tuple[_Node, ...]]
 
 
@@ -107,7 +107,7 @@ class Macro:
             raise TooMuch
         allowance.pay_steps(_STEPS_A_CALL)
         arguments = with_documentation_as_attributes(arguments)
-        call = _Call(arguments, allowance)
+        call = _MacroCall(arguments, allowance)
         given = tokens(arguments, 0, len(arguments))
         if len(given) >= MAX_TOKENS:
             raise TooMuch
@@ -195,7 +195,7 @@ def _single_nodes(source: str, group: Token, in_pattern: bool, depth: int, of_it
             yield _Variable(following.text, fragment)
 
 
-class _Call:
+class _MacroCall:
     """These are the arguments of one call, compared with one rule after the other."""
 
     def __init__(self, source: str, allowance: Allowance) -> None:
@@ -262,11 +262,11 @@ class _Call:
             bindings[name] = [found[name] for found in rounds]
         return None if node.operator == "+" and not rounds else position
 
-    def _run(self, group: Token) -> _Run:
+    def _run(self, group: Token) -> _TokenRun:
         text = self._source[group.start + 1 : group.end - 1]
         self._allowance.pay_steps(len(text) // _CHARACTERS_A_STEP)
         # What follows it must not become a part of a comment at its end.
-        return _Run(f"{text}\n" if "//" in text else text)
+        return _TokenRun(f"{text}\n" if "//" in text else text)
 
     def _tokens_inside(self, group: Token) -> list[Token]:
         if group.start not in self._inside:
@@ -370,7 +370,7 @@ def _transcribe(
             case _Variable(name):
                 bound = bindings.get(name, f"${name}")
                 _append(bound if isinstance(bound, str) else "", parts, allowance)
-            case _Repetition((_Variable(name),), "") if isinstance(run := bindings.get(name), _Run):
+            case _Repetition((_Variable(name),), "") if isinstance(run := bindings.get(name), _TokenRun):
                 _append(run.text, parts, allowance)
             case _Repetition((_Variable(name),), "") if isinstance(texts := bindings.get(name), list):
                 for bound in texts:
@@ -392,6 +392,6 @@ def _rounds(names: tuple[str, ...], bindings: Mapping[str, _Binding]) -> Iterato
     """The names within a repetition mean this, round by round."""
     known = {name: bindings[name] for name in names if name in bindings}
     repeated = {name: bound for name, bound in known.items() if isinstance(bound, list)}
-    repeated |= {name: bound.texts() for name, bound in known.items() if isinstance(bound, _Run)}
+    repeated |= {name: bound.texts() for name, bound in known.items() if isinstance(bound, _TokenRun)}
     for index in range(min(map(len, repeated.values()), default=0)):
         yield known | {name: bound[index] for name, bound in repeated.items()}

@@ -33,7 +33,7 @@ _CHECKSUM: Final = "checksum:"
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _InfoFile:
     """This is one line: the gem file of one number and one platform."""
 
     number: str
@@ -81,14 +81,14 @@ def digest_of(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
-def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, dict[str, _File]]:
+def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, dict[str, _InfoFile]]:
     """The files are found by number and platform, in the order of their first lines; of a repeated one the last
     counts."""
     raw = body.replace(b"\r\n", b"\n").split(b"\n")
     start = raw.index(b"---") + 1 if b"---" in raw else 0
     if raw[-1] and b"|" not in raw[-1]:
         raise Malformed(f"the registry's file about {ref.registry_name} is damaged: it is cut off", url=url)
-    files: dict[str, dict[str, _File]] = {}
+    files: dict[str, dict[str, _InfoFile]] = {}
     for file in lines.read(raw[start:], _file):
         files.setdefault(file.number, {})[file.platform] = file
     if not start and not files:
@@ -96,7 +96,7 @@ def _files(body: bytes, lines: Lines, ref: PackageRef, url: str) -> dict[str, di
     return files
 
 
-def _file(raw: bytes) -> _File | None:
+def _file(raw: bytes) -> _InfoFile | None:
     """The result is None for an empty line. ValueError is raised for a line without a version.
 
     Columns of later days may follow; a file may come without requirements on Ruby and without dates.
@@ -111,14 +111,14 @@ def _file(raw: bytes) -> _File | None:
     dates = [field.removeprefix(_CREATED_AT) for field in fields if field.startswith(_CREATED_AT)]
     digests = [field.removeprefix(_CHECKSUM) for field in fields if field.startswith(_CHECKSUM)]
     date, digest = utc_seconds(next(iter(dates), None)), sha256(next(iter(digests), None))
-    return _File(number, platform, dependencies.strip(), date, digest)
+    return _InfoFile(number, platform, dependencies.strip(), date, digest)
 
 
-def _neutral_first(item: tuple[str, _File]) -> bool:
+def _neutral_first(item: tuple[str, _InfoFile]) -> bool:
     return item[0] != RUBY
 
 
-def _version(ref: PackageRef, number: str, files: list[_File]) -> Version:
+def _version(ref: PackageRef, number: str, files: list[_InfoFile]) -> Version:
     """The files are those of one number; the platform-neutral one is the first if there is any."""
     deciding = files[:1] if files[0].platform == RUBY else files
     requirements: dict[str, Requirement] = {}
