@@ -1,4 +1,5 @@
-"""What an HTTP answer means: the errors that statuses stand for, waits, validators, ranges, bounded bodies."""
+"""This module reads an HTTP answer: the error that its status stands for, its Retry-After, its validator, its range,
+and its body, which it bounds in size."""
 
 from __future__ import annotations
 
@@ -27,11 +28,12 @@ _IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isa
 
 
 class Refused(Unavailable):
-    """403 and its like: to everyone else Unavailable; the client alone tells it apart, not to insist at once."""
+    """The server refuses the request, for example with status 403. All other code takes this for Unavailable. Only the
+    client tells the two apart: it does not repeat a refused request at once."""
 
 
 def raise_for_status(response: httpx.Response, url: str, longest_pause_s: float) -> None:
-    """Raise the error that a status of 400 and above stands for (registries.md, section 1).
+    """Raise the error that a status of 400 or more stands for (registries.md, section 1).
 
     A Retry-After counts for at most `longest_pause_s` seconds.
     """
@@ -51,7 +53,8 @@ def raise_for_status(response: httpx.Response, url: str, longest_pause_s: float)
 
 
 def pause_asked_for_s(response: httpx.Response, longest_pause_s: float) -> float:
-    """Seconds in which the server wants no further request, at most `longest_pause_s`; 0 if it does not say."""
+    """Return for how many seconds the server wants no further request: at most `longest_pause_s`, and 0 if it does not
+    say."""
     return _retry_after_s(response, longest_pause_s) or 0.0
 
 
@@ -61,15 +64,18 @@ def _retry_after_s(response: httpx.Response, longest_pause_s: float) -> float | 
 
 
 def require_document(response: httpx.Response, url: str) -> None:
-    """Raise Malformed for a success without a whole document in it, which would pass for an empty or short one."""
+    """Raise Malformed if the answer is a success that has no whole document in it. Such an answer would pass for an
+    empty or a short document."""
     if response.status_code not in {200, 203}:
         raise Malformed(f"{url} answered with status {response.status_code} instead of a document", url=url)
 
 
 def retry_after_s(value: str | None, sent_at: str | None = None) -> float | None:
-    """Retry-After in seconds, whether it is written as seconds or as a date; None if absent or neither.
+    """Return the value of a Retry-After header in seconds. It may be a number of seconds or a date. Return None if it
+    is absent or neither of them.
 
-    A date counts from `sent_at`, the answer's own Date, so that two clocks need not agree; else from now.
+    A date counts from `sent_at`, which is the answer's own Date header, so that the two clocks need not agree. Without
+    `sent_at` it counts from now.
     """
     if value is None:
         return None
@@ -84,15 +90,17 @@ def retry_after_s(value: str | None, sent_at: str | None = None) -> float | None
 def _moment(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError, TypeError):  # whatever a date of 5,000 digits or without a day makes of it
+    except (ValueError, OverflowError, TypeError):  # A date of 5,000 digits or without a day raises one of these.
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def wait_before_retry_s(attempt: int, error: UpstreamError, longest_asked_s: float) -> float | None:
-    """The wait of `waits` on top of what the server asked for, in seconds; `attempt` counts from 0.
+    """Return how many seconds to wait before the next attempt: the wait of `waits` in addition to what the server asked
+    for. `attempt` counts from 0.
 
-    None: another try would be of no use now, or the server asked for more than `longest_asked_s`.
+    Return None if another attempt would be of no use now, or if the server asked for more than `longest_asked_s`
+    seconds.
     """
     asked_s = error.delay_s or 0.0 if isinstance(error, RateLimited) else 0.0
     if isinstance(error, Refused) or asked_s > longest_asked_s:
@@ -101,7 +109,8 @@ def wait_before_retry_s(attempt: int, error: UpstreamError, longest_asked_s: flo
 
 
 def validator_of(response: httpx.Response) -> str | None:
-    """What `conditional_headers` sends next time: the ETag (which begins with a quote or W/), else Last-Modified."""
+    """Return the validator that `conditional_headers` sends with the next request: the ETag, which begins with a quote
+    or W/. Without an ETag it is the Last-Modified."""
     validator: str | None = response.headers.get("etag") or response.headers.get("last-modified")
     return validator
 
@@ -114,7 +123,8 @@ def conditional_headers(validator: str | None) -> dict[str, str]:
 
 
 def range_of(response: httpx.Response, url: str, first: int, last: int) -> tuple[int, int, int]:
-    """(first, last, size) of a 206. Raises Malformed if it is not what was asked for."""
+    """Return (first, last, size) of an answer with status 206, in bytes. Raise Malformed if the range is not the one
+    that was asked for."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
     if match is None:
         raise Malformed(f"{url} answered a range without saying which", url=url)
@@ -125,8 +135,11 @@ def range_of(response: httpx.Response, url: str, first: int, last: int) -> tuple
 
 
 async def bounded_body(response: httpx.Response, url: str, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it comes, in pieces of at most 64 KiB. Raises TooLarge before anything is read if that much is
-    declared, else as soon as more than `limit_bytes` came."""
+    """Yield the body as it arrives, in pieces of at most 64 KiB.
+
+    Raise TooLarge before anything is read if the server declares more than `limit_bytes`; otherwise raise it as soon as
+    more than `limit_bytes` have arrived.
+    """
     declared = response.headers.get("content-length", "")
     if _LENGTH.fullmatch(declared) and int(declared) > limit_bytes:
         raise TooLarge(f"{url} has {declared} bytes; at most {limit_bytes} are read", url=url)
@@ -139,9 +152,11 @@ async def bounded_body(response: httpx.Response, url: str, limit_bytes: int) -> 
 
 
 async def read_to_end(response: httpx.Response) -> None:
-    """Read what nobody wants: the connection of an answer that is not read to its end cannot be used again.
+    """Read a body that nobody needs, because the connection of an answer that is not read to its end cannot be used
+    again.
 
-    That is worth no more than 64 KiB, and a failure on the way changes nothing about what the status said.
+    At most 64 KiB are read, since a connection is worth no more. A failure meanwhile is ignored, because it does not
+    change what the status said.
     """
     received = 0
     with suppress(httpx.TransportError):
@@ -158,10 +173,11 @@ async def bounded_document(
     lease: Lease,
     watch: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]],
 ) -> bytes:
-    """The body, decompressed; `limit_bytes` bounds what comes as well as what it expands to, `lease` all documents.
+    """Return the decompressed body. `limit_bytes` bounds the bytes that arrive as well as the bytes that they expand
+    to. `lease` takes room for the document from the budget of all documents.
 
-    `watch` sees the pieces as they come. Decompression is done here and not by httpx, so that a bomb is cut off within
-    one piece. Raises TooLarge; Malformed for a damaged stream; NoRoomInTime.
+    `watch` is given the pieces as they arrive. This function decompresses and httpx does not, so that a decompression
+    bomb is cut off within one piece. It raises TooLarge, Malformed if the stream is damaged, and NoRoomInTime.
     """
     pieces = watch(bounded_body(response, url, limit_bytes))
     encoding = response.headers.get("content-encoding", "identity").lower()

@@ -1,8 +1,9 @@
-"""Room in memory for documents: one budget for all that are being received or parsed.
+"""One budget bounds the memory of all documents that are being received or parsed.
 
-A document counts from its second mebibyte on, while it comes and for as long as anybody holds it. Its size is known
-only at its end, so that several could each have a part and none the rest; therefore so much is always kept free that
-the largest of those that are coming can be finished, and with what that one gives back the next.
+A document counts from its second mebibyte on, while it arrives and for as long as any code holds it. Its size is known
+only at its end. So several documents could each have a part of the room, and none of them the rest that it needs.
+Therefore the budget always keeps enough room free to finish the largest of the documents that are arriving. The next
+one can be finished with the room that this one gives back.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import gc
 from typing import Final
 
 STEP_BYTES: Final = 1024 * 1024
-"""Room is taken in such pieces, and what is no larger takes none."""
+"""Room is taken in steps of this size. A document that is no larger than one step takes none."""
 
 
 class NoRoomInTime(Exception):
-    """There was no room for as long as a document may wait."""
+    """There was no room for a document for as long as it may wait."""
 
 
 class Lease:
-    """The room of one document."""
+    """A lease holds the room of one document."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -28,21 +29,22 @@ class Lease:
         self.is_coming = True
 
     async def grow_to(self, size: int) -> None:
-        """Wait for room for a document of so many bytes. Raises NoRoomInTime."""
+        """Wait for room for a document of `size` bytes in all. Raise NoRoomInTime."""
         if size > max(self.held_bytes, STEP_BYTES):
             await self._budget.take(self, -(-size // STEP_BYTES) * STEP_BYTES - self.held_bytes)
 
     def arrived(self) -> None:
-        """The document is whole; it takes no more."""
+        """The document has arrived as a whole, and takes no more room."""
         self._budget.settle(self)
 
     def release(self) -> None:
-        """Nobody holds the document any longer; may be called more than once."""
+        """No code holds the document any longer. This may be called more than once."""
         self._budget.give_back(self)
 
 
 class Budget:
-    """`largest_bytes`: what one document may have at most."""
+    """The budget has room for `limit_bytes` in all. One document may have at most `largest_bytes`, and waits for at
+    most `longest_wait_s` seconds."""
 
     def __init__(self, limit_bytes: int, largest_bytes: int, longest_wait_s: float) -> None:
         self.largest_bytes = min(largest_bytes, limit_bytes)
@@ -54,18 +56,18 @@ class Budget:
 
     @property
     def held_bytes(self) -> int:
-        """What is taken at the moment."""
+        """This is how many bytes are taken at the moment."""
         return self._held_bytes
 
     def lease(self) -> Lease:
-        """For one document; it has to be released."""
+        """Return a lease for one document. The caller has to release it."""
         return Lease(self)
 
     async def take(self, lease: Lease, size: int) -> None:
-        """Wait until so much more may be taken. Raises NoRoomInTime."""
+        """Wait until the lease may take `size` more bytes. Raise NoRoomInTime."""
         self._coming.setdefault(lease)
         if not self._may_take(lease, size):
-            # What failed a moment ago may still be held by its own traceback.
+            # The traceback of a request that failed a moment ago may still hold its document.
             gc.collect(0)
         try:
             async with asyncio.timeout(self._longest_wait_s):
@@ -77,7 +79,7 @@ class Budget:
         self._held_bytes += size
 
     def settle(self, lease: Lease) -> None:
-        """It comes no longer: others may be finished with what was kept free for it."""
+        """The lease's document has arrived. Others may be finished with the room that was kept free for it."""
         if lease in self._coming:
             del self._coming[lease]
             self._tell()

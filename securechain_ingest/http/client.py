@@ -1,4 +1,5 @@
-"""The one HTTP pool of the process: polite, bounded, and exact about what went wrong (registries.md, section 1)."""
+"""This is the one HTTP client of the process. It keeps to the servers' limits, bounds all that it reads, and raises an
+exact error for each failure (registries.md, section 1)."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ _MAX_REDIRECTS = 5
 _REMEMBERED_NOT_FOUND = 50_000
 _UNLISTED_RATE = 5.0
 _UNLISTED_CONNECTIONS = 4
-"""For the hosts of `[http] allowed_hosts`, which have no keys of their own."""
+"""These two limits are for each of the hosts of `[http] allowed_hosts`, which have no settings of their own."""
 
 _IDENTITY = {"Accept-Encoding": "identity"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -57,33 +58,34 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Response:
-    """A document. As long as it is held, it has its share of `[http] max_in_flight_bytes`."""
+    """This is a document. As long as any code holds it, it takes its share of `[http] max_in_flight_bytes`."""
 
     body: bytes
-    """Decompressed; empty when `not_modified`."""
+    """The body is decompressed. It is empty when `not_modified` is true."""
     validator: str | None
-    """To be sent with the next request for the same document."""
+    """The next request for the same document sends this."""
     not_modified: bool
     headers: Mapping[str, str]
-    """Keys in lower case."""
+    """The keys are in lower case."""
     url: str
-    """After redirects."""
+    """This is the URL after all redirects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A part of an artifact: `data` from offset `first`, of `size` bytes in all."""
+    """This is a part of an artifact: `data` begins at offset `first`, and the whole artifact has `size` bytes."""
 
     data: bytes
     first: int
     size: int
     headers: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Keys in lower case."""
+    """The keys are in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What went to one endpoint: requests sent and bytes of bodies received, compressed as they came."""
+    """This counts the requests that were sent to one endpoint, and the bytes of the bodies that it answered. Those
+    bytes count as they arrived, which may be compressed."""
 
     requests: int
     received_bytes: int
@@ -93,18 +95,20 @@ class Traffic:
 class _OpenEndpoint:
     pace: Pace
     client: httpx.AsyncClient
-    """Its own, because with each request a client looks whether any of its idle connections has been closed."""
+    """Each endpoint has a client of its own, because a client looks with each request whether any of its idle
+    connections has been closed."""
     slow_down: frozenset[int]
     requests: int = 0
     received_bytes: int = 0
 
 
 class HttpClient:
-    """A context manager. All methods raise UpstreamError only; no error becomes an empty result.
+    """The client is a context manager. Its methods that send requests raise UpstreamError only, and never return an
+    empty result instead of an error.
 
-    `sleep` and `clock` are the time; tests hand in another one. `slow_down` has the statuses by which an endpoint asks
-    for fewer requests, where they are not the usual ones. `shared` gives an endpoint's turns where other processes ask
-    it, too.
+    `sleep` waits and `clock` tells the time, both in seconds; tests pass in other ones. `slow_down` gives, by endpoint,
+    the statuses by which an endpoint asks for fewer requests, where they are not the usual ones. `shared` returns the
+    turns of an endpoint that other processes ask, too.
     """
 
     def __init__(
@@ -130,7 +134,7 @@ class HttpClient:
         self._ssl_context = httpx.create_ssl_context()
         self._endpoints = {name: self._make_endpoint(name, rates[name], connections[name]) for name in self._own}
         self._flights: Flights[Response] = Flights()
-        # Half of a request's time, so that who waits in vain is not taken for one whose server was too slow.
+        # This is half of a request's time, so that NoRoom comes before the timeout that blames the server.
         self._budget = Budget(http.max_in_flight_bytes, http.max_document_bytes, http.total_timeout_s / 2)
         self._not_found: OrderedDict[str, float] = OrderedDict()
 
@@ -144,12 +148,12 @@ class HttpClient:
             await endpoint.client.aclose()
 
     def apply(self, rates: RateSettings, connections: ConnectionSettings) -> None:
-        """Take new limits for the requests to come."""
+        """Apply new limits to the requests that are made from now on."""
         for name in self._own:
             self._endpoints[name].pace.apply(rates[name], self._connections(connections[name]))
 
     def traffic(self) -> dict[str, Traffic]:
-        """What went where so far, by endpoint; endpoints that were not asked are left out."""
+        """Return the traffic so far by endpoint. Endpoints to which no request was sent are left out."""
         return {
             name: Traffic(endpoint.requests, endpoint.received_bytes)
             for name, endpoint in self._endpoints.items()
@@ -157,17 +161,17 @@ class HttpClient:
         }
 
     def url(self, endpoint: str, path: str) -> str:
-        """The URL of `path` (encoded as it is to be sent) below an endpoint's base URL."""
+        """Return the URL of `path` below an endpoint's base URL. `path` is already encoded as it is to be sent."""
         return f"{self._bases[endpoint]}/{path.lstrip('/')}"
 
     async def get(
         self, url: str, *, accept: str | None = None, validator: str | None = None, limit_bytes: int | None = None
     ) -> Response:
-        """A document, whole. Concurrent calls for the same one share a request.
+        """Return a whole document. Concurrent calls for the same document share one request.
 
-        With a `validator` of an earlier Response the answer may be `not_modified`. A URL that was not found is not
-        asked again for `[http] not_found_ttl_s`, unless the work under way is `uncached`. A body that is not what the
-        server's own digest says is Unavailable.
+        If `validator`, which an earlier Response had, still holds, the answer is `not_modified`. A URL that was not
+        found is not asked again for `[http] not_found_ttl_s` seconds, unless the work under way is `uncached`. A body
+        that does not have the digest that the server declares raises Unavailable.
         """
         limit = min(limit_bytes or self._settings.max_document_bytes, self._budget.largest_bytes)
 
@@ -177,12 +181,14 @@ class HttpClient:
         return await self._flights.join((url, accept, validator, limit, is_uncached()), fetch)
 
     async def get_range(self, url: str, first: int, last: int) -> Range | None:
-        """The bytes `first` to `last` inclusive, fewer if the artifact ends before; None: the server ignores ranges."""
+        """Return the bytes from `first` to `last`, both included; they are fewer if the artifact ends before. Return
+        None if the server ignores ranges."""
         headers = _IDENTITY | {"Range": f"bytes={first}-{last}"}
         return await self._retrying(url, lambda: self._part(url, headers, first, last))
 
     async def download(self, url: str, file: BinaryIO, *, limit_bytes: int | None = None) -> int:
-        """Stream an artifact as it is into `file`, from its beginning; returns its bytes."""
+        """Stream an artifact, as the server sends it, into `file` from the file's beginning. Return the number of its
+        bytes."""
         limit = self._settings.max_artifact_bytes if limit_bytes is None else limit_bytes
 
         async def copy() -> int:
@@ -235,7 +241,8 @@ class HttpClient:
             return Range(data, first, size, response.headers)
 
     async def _retrying(self, url: str, request: Callable[[], Awaitable[T]]) -> T:
-        """Try again after what another try can help. A long Retry-After is the queue's to wait for, not ours."""
+        """Make further attempts after errors that another attempt may mend. If a Retry-After is longer than
+        `max_retry_after_s`, raise the error at once, because then the message waits in the queue."""
         self._refuse_remembered(url)
         attempt = 0
         while True:
@@ -256,7 +263,7 @@ class HttpClient:
 
     @asynccontextmanager
     async def _open(self, url: str, headers: dict[str, str]) -> AsyncIterator[tuple[httpx.Response, str]]:
-        """The answer to one request, redirects followed; its body is still to be read."""
+        """Yield the answer to one request after its redirects, and its URL. Its body is not read yet."""
         address = self._routes.address(url)
         url = address.url
         try:
@@ -282,13 +289,14 @@ class HttpClient:
 
     @asynccontextmanager
     async def _send(self, address: Address, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
-        """The answer of one server, bounded in time as a whole; what has no document in it is read to its end."""
+        """Yield the answer of one server. The time for the whole of it is limited. The body of an answer without a
+        document is read to its end."""
         step()
         endpoint, url = self._endpoint(address.endpoint), address.url
         longest_pause_s = self._settings.max_pause_s
         await self._turn(address.endpoint, endpoint.pace, url)
-        # Only now, so that nobody holds a connection's place while waiting for a turn. And only then runs the time:
-        # who stands in a long queue of our own making has not been failed by the server.
+        # The place among the connections is taken only now, so that no request holds one while it waits for its turn.
+        # The time runs only from then on, because the server is not to blame for a long queue in this process.
         async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
             meter = current_meter()
             endpoint.requests += 1
@@ -351,7 +359,7 @@ class HttpClient:
             timeout=httpx.Timeout(settings.timeout_s),
             limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit),
             follow_redirects=False,
-            # Registries need none, and one that is kept costs time with every request.
+            # Registries need no cookies, and each cookie that is kept costs time with every request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
         turns = self._shared(name) if self._shared is not None else None
@@ -359,7 +367,8 @@ class HttpClient:
         return _OpenEndpoint(pace, client, self._slow_down.get(name, SLOW_DOWN))
 
     def _connections(self, configured: float) -> int:
-        """Requests at once: never more than connections, for those would wait where nobody counts them."""
+        """Return how many requests may run at once. They are never more than the connections, because further requests
+        would wait inside httpx, where the pace does not count them."""
         return int(min(configured, self._settings.max_connections))
 
     def _refuse_remembered(self, url: str) -> None:
@@ -368,7 +377,7 @@ class HttpClient:
 
     def _remember_not_found(self, url: str) -> None:
         if is_uncached():
-            return  # What is asked for in this way was there a moment ago, or is not there for all to know.
+            return  # Uncached work only confirms what other work found out; its answer is not for the others.
         self._not_found[url] = self._clock() + self._settings.not_found_ttl_s
         self._not_found.move_to_end(url)
         if len(self._not_found) > _REMEMBERED_NOT_FOUND:
@@ -376,6 +385,6 @@ class HttpClient:
 
 
 def _of(endpoint: str, error: E) -> E:
-    """The error, which says whose answer it is."""
+    """Return the error, with the endpoint set whose answer it is."""
     error.endpoint = endpoint
     return error

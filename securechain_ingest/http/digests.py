@@ -1,8 +1,10 @@
-"""The digests that servers send with a document, checked: what was cut off or mixed up on the way is no document.
+"""This module checks the digests that servers send with a document, so that a body that was cut off or mixed up on the
+way is not taken for the document.
 
-`Repr-Digest` and `Content-Digest` are of RFC 9530 (`sha-256=:…:`), `Digest` of RFC 3230 before it (`SHA-256=…`), all
-in base64. By their texts they are about the bytes as they are sent, compressed or not; RubyGems' index, behind a cache
-that compresses, tells the digest of what is inside. So either will do.
+`Repr-Digest` and `Content-Digest` are defined in RFC 9530 (`sha-256=:…:`), and the older `Digest` in RFC 3230
+(`SHA-256=…`). All are in base64. By these RFCs a digest is about the bytes as they are sent, compressed or not.
+RubyGems' index, however, is behind a cache that compresses, and its digest is about the decompressed bytes. Therefore a
+digest of either kind is accepted.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _SIZES: Final = {"sha-256": 32, "sha-512": 64}
 
 
 class Digests:
-    """Those that came with one answer. Of other algorithms, or written otherwise, they say nothing."""
+    """These are the digests that came with one answer. Digests of other algorithms, or written in another way, are
+    ignored."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._told = [
@@ -34,14 +37,15 @@ class Digests:
         self._received = {algorithm: _hash(algorithm) for algorithm, _ in self._told}
 
     async def watch(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The pieces of the body as they come."""
+        """Yield the pieces of the body as they arrive, and add each one to the digests of what was received."""
         async for piece in pieces:
             for received in self._received.values():
                 received.update(piece)
             yield piece
 
     def check(self, body: bytes, url: str) -> None:
-        """`body` is what the pieces expanded to. Raises Unavailable for another one than the server meant to send."""
+        """Raise Unavailable if the body is not the one that the server meant to send. `body` is what the pieces
+        expanded to."""
         for algorithm, told in self._told:
             if told not in (self._received[algorithm].digest(), _hash(algorithm, body).digest()):
                 raise Unavailable(f"{url} is damaged: it is not what its {algorithm} says", url=url)

@@ -15,14 +15,16 @@ class Endpoint:
 
     key: str
     url: str | None = None
-    """This is the default base URL. None means that there is none, and that it lies below another endpoint."""
+    """This is the default base URL. None means that there is no default, or that the endpoint lies below another
+    one."""
     below: tuple[str, str] | None = None
-    """While no URL is set, it is this folder of the endpoint with this key, and shares that one's limits."""
+    """While no URL is set, the endpoint is this folder (the second text) below the endpoint with this key (the first
+    text), and shares that one's limits."""
     rate: float
-    """All daemons of an installation together make so many requests a second."""
+    """All daemons of an installation together send at most so many requests a second."""
     connections: int
-    """One daemon makes so many requests at once."""
+    """One daemon has at most so many requests under way at once."""
     slow_down: frozenset[int] = SLOW_DOWN
-    """It asks for fewer requests by these statuses."""
+    """The endpoint asks for fewer requests by these statuses."""
     replaces: tuple[str, ...] = ()
-    """These are keys of earlier releases in whose place this one has come. They are ignored with a warning."""
+    """These are the keys of earlier releases that this endpoint replaces. They are ignored with a warning."""

@@ -1,4 +1,4 @@
-"""One flight per question: concurrent callers that ask the same share one answer."""
+"""Concurrent callers that ask for the same thing share one task, a flight, and its answer."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ class _Flight(Generic[T]):
     task: asyncio.Task[T]
     priority: Priority
     waiting: int = 0
-    """Callers."""
+    """This is the number of callers that wait for the flight."""
 
 
 class Flights(Generic[T]):
-    """A flight is a task of its own: it outlives the caller who started it as long as another one waits for it.
+    """A flight is a task of its own. It goes on as long as at least one caller waits for it, even if the caller that
+    started it has left.
 
-    It is as urgent as the most urgent of them.
+    It is as urgent as the most urgent of its callers.
     """
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, _Flight[T]] = {}
 
     async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer of the flight under `key`, started by `start` if there is none; its error is every caller's."""
+        """Return the answer of the flight under `key`. If there is none, `start` makes its coroutine. If the flight
+        fails, all its callers get the same error."""
         flight = self._flights.get(key)
         if flight is None:
             task = asyncio.create_task(start(), name=f"flight {key}")
@@ -42,6 +44,6 @@ class Flights(Generic[T]):
         finally:
             flight.waiting -= 1
             if not flight.waiting:
-                # The last one leaves: either it has the answer or nobody wants it any more.
+                # The last caller leaves: either it has the answer, or no caller needs it any more.
                 del self._flights[key]
                 flight.task.cancel()

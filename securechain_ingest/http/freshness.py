@@ -1,7 +1,8 @@
-"""Readings past every cache: what decides that something is gone must come from the registry itself.
+"""This module lets work read past every cache, because only the registry itself may decide that something is gone.
 
-Neither a cache between (RFC 9111: a request with `no-cache` is answered by the origin) nor what is remembered in this
-process, a URL that was not found or another caller's request under way, then answers instead.
+Two kinds of cache could answer instead. One lies between the daemon and the registry; a request with `no-cache` passes
+it (RFC 9111). The other is in this process: the URLs that were not found, and the requests of other callers that are
+under way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _uncached: ContextVar[bool] = ContextVar("uncached", default=False)
 
 @contextmanager
 def uncached() -> Iterator[None]:
-    """What is asked for within, also by tasks started within, is answered by no cache."""
+    """No cache answers the requests that are made within the block, or by tasks that are started within it."""
     token = _uncached.set(True)
     try:
         yield
@@ -24,10 +25,10 @@ def uncached() -> Iterator[None]:
 
 
 def is_uncached() -> bool:
-    """Whether the work under way reads past every cache."""
+    """Return whether the work under way reads past every cache."""
     return _uncached.get()
 
 
 def cache_headers() -> dict[str, str]:
-    """What a request of the work under way says to the caches that it passes."""
+    """Return the headers that a request of the work under way sends to the caches on its way."""
     return {"Cache-Control": "no-cache"} if _uncached.get() else {}

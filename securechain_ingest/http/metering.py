@@ -1,4 +1,4 @@
-"""What the HTTP requests of one piece of work cost, however many tasks it starts for them."""
+"""This module counts what the HTTP requests of one piece of work cost, however many tasks the work starts for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Meter:
-    """Requests sent, redirects and repetitions included, and bytes of bodies received, compressed as they came."""
+    """This counts the requests that were sent, redirects and repetitions included, and the bytes of the bodies
+    received. Those bytes count as they arrived, which may be compressed."""
 
     requests: int = 0
     received_bytes: int = 0
@@ -21,9 +22,10 @@ _meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 @contextmanager
 def metered() -> Iterator[Meter]:
-    """Count what is asked for within, also by tasks started within; a request that callers share counts for the first.
+    """Count the requests that are made within the block, also by tasks that are started within it. A request that
+    several callers share counts for the first of them.
 
-    Within another meter only this one counts.
+    Inside the block of another meter, only the inner meter counts.
     """
     meter = Meter()
     token = _meter.set(meter)
@@ -34,5 +36,5 @@ def metered() -> Iterator[Meter]:
 
 
 def current_meter() -> Meter | None:
-    """That of the work under way; None if nobody counts."""
+    """Return the meter of the work under way, or None if there is no meter."""
     return _meter.get()

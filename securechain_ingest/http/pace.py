@@ -1,4 +1,5 @@
-"""How fast and how many at once: one endpoint's share, changeable while requests run."""
+"""This module limits how fast one endpoint is asked and how many requests run at once. The limits can change while
+requests run."""
 
 from __future__ import annotations
 
@@ -11,43 +12,45 @@ from typing import Protocol
 from securechain_ingest.http.priority import ConnectionPlaces
 
 _BURST_S = 0.5
-"""Requests that were not made in this time may be made up for at once."""
+"""The requests that could have been made in the last half second, but were not, may be made at once."""
 
 _SLOWEST = 1 / 64
 _RECOVERY = 1 / 50
 _ONE_INCIDENT_S = 1.0
-"""Refusals this close together answer requests that were sent at the same rate: they halve it once."""
+"""Refusals within this time of one another answer requests that were sent at the same rate. They halve the rate only
+once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Turns at an endpoint that one daemon has got for itself."""
+    """A block is a number of turns at an endpoint that one daemon has taken for itself."""
 
     turns: int
     delay_s: float
-    """Seconds until the first."""
+    """The first turn comes after so many seconds."""
     rate: float
-    """Turns a second within the block: the rate in force, which refusals lower."""
+    """The block has so many turns a second. This is the rate in force, which refusals lower."""
 
 
 class SharedTurns(Protocol):
-    """One endpoint's turns, shared by all daemons of an installation."""
+    """These are one endpoint's turns, which all daemons of an installation share."""
 
     async def block(self, rate: float, *, successes: int, overloaded: bool) -> Block:
-        """The next half second's worth of turns at `rate` a second, and at least one.
+        """Return the next block: the turns of half a second at `rate` turns a second, and at least one turn.
 
-        `successes` and `overloaded` are what the endpoint has said since the last block. Never fails: a store that is
-        away costs the sharing, not the turn.
+        `successes` and `overloaded` say how the endpoint has answered since the last block. This never fails: if the
+        store cannot be reached, the turns are not shared, but the daemon still gets its own.
         """
         ...
 
 
 class Pace:
-    """At most `rate` requests a second and `connections` at once; infinity is no limit.
+    """This allows at most `rate` requests a second and `connections` requests at once. Infinity means no limit.
 
-    When the server says that it is too much, the rate is halved (down to 1/64); each success gives a little back.
-    With `shared` the turns are those of all daemons: this one takes them by the block, and what it does not use lapses.
-    aiolimiter is not used: its rate cannot change while callers wait, and it cannot tell how long a wait will be.
+    When the server says that there are too many requests, the rate is halved, down to 1/64 of the limit; each success
+    raises it a little. With `shared` the turns are those of all daemons: this daemon takes them in blocks, and the
+    turns that it does not use are lost. aiolimiter is not used, because its rate cannot change while callers wait, and
+    because it cannot say how long a wait will be.
     """
 
     def __init__(
@@ -67,11 +70,11 @@ class Pace:
         self._next_turn = clock()
         self._halved_at = self._paused_until = float("-inf")
         self.line = ConnectionPlaces(1)
-        """Held by the one whose turn is next until it comes; the others wait in it."""
+        """The caller whose turn is next holds this until the turn comes. The other callers wait for it."""
         self.connections = ConnectionPlaces(connections)
 
     def apply(self, rate: float, connections: float) -> None:
-        """Take new limits; requests that are under way or wait for a turn are not touched."""
+        """Apply new limits. Requests that are under way or wait for a turn are not affected."""
         if rate != self._limit:
             self._limit = self._rate = rate
             # Turns handed out at the old rate may lie far ahead; those to come need not queue behind them.
@@ -80,11 +83,11 @@ class Pace:
         self.connections.resize(connections)
 
     def wait_s(self) -> float:
-        """Seconds until the turn of a request that comes now, unless more urgent ones come after it."""
+        """Return in how many seconds a request that is made now has its turn, unless more urgent requests follow."""
         return max(0.0, self._next_turn - self._clock()) + self.line.ahead() / self._rate
 
     async def turn(self) -> float:
-        """Take the next turn, as the holder of the line; returns the seconds until it comes."""
+        """Take the next turn; the caller holds `line`. Return in how many seconds the turn comes."""
         if self._shared is None or math.isinf(self._rate):
             return self.reserve()
         if not self._turns_left or self._clock() >= self._block_ends:
@@ -102,18 +105,18 @@ class Pace:
         return max(0.0, turn - self._clock())
 
     def reserve(self) -> float:
-        """`turn` among this process's own."""
+        """Take the next turn as if no other daemon asked this endpoint. Return in how many seconds it comes."""
         now = self._clock()
         turn = max(self._next_turn, now - _BURST_S)
         self._next_turn = turn + 1 / self._rate
         return max(0.0, turn - now)
 
     def pause_s(self) -> float:
-        """Seconds for which the server wishes not to be asked at all; mostly 0."""
+        """Return for how many seconds the server wants no request at all. This is mostly 0."""
         return max(0.0, self._paused_until - self._clock())
 
     def overloaded(self, pause_s: float = 0.0) -> None:
-        """The server asked for fewer requests, and for none within `pause_s`."""
+        """The server asked for fewer requests, and for none within `pause_s` seconds."""
         now = self._clock()
         self._paused_until = max(self._paused_until, now + pause_s)
         self._overloaded = True
@@ -127,5 +130,5 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Requests a second at the moment."""
+        """This is the rate at the moment, in requests a second."""
         return self._rate

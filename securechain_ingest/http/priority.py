@@ -1,4 +1,5 @@
-"""Who comes first where not all can be served at once: what somebody waits for, before what is done by the clock."""
+"""This module decides the order of work where not all of it can be done at once. Work that somebody waits for is
+urgent, and comes before scheduled work."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from types import TracebackType
 
 
 class Priority:
-    """That of one piece of work and of all tasks that it starts; it may rise while they wait."""
+    """This is the priority of one piece of work and of all tasks that it starts. It may rise while they wait."""
 
     __slots__ = ("_watchers", "is_urgent")
 
@@ -19,7 +20,8 @@ class Priority:
         self._watchers: list[Callable[[], None]] = []
 
     def rise(self) -> None:
-        """Be as urgent as the work under way, which waits for this, if that is more."""
+        """Raise this priority to that of the work under way, which waits for this piece of work. A priority never
+        falls."""
         if current_priority().is_urgent and not self.is_urgent:
             self.is_urgent = True
             for watcher in tuple(self._watchers):
@@ -27,7 +29,7 @@ class Priority:
 
     @contextmanager
     def watched(self, watcher: Callable[[], None]) -> Iterator[None]:
-        """`watcher` is called if this rises before the block is left."""
+        """Call `watcher` if this priority rises before the block is left."""
         self._watchers.append(watcher)
         try:
             yield
@@ -40,7 +42,7 @@ _priority: ContextVar[Priority | None] = ContextVar("priority", default=None)
 
 @contextmanager
 def prioritised(priority: Priority) -> Iterator[None]:
-    """What is asked for within has this priority; without one it is not urgent."""
+    """The work within the block has this priority. Work outside of such a block is not urgent."""
     token = _priority.set(priority)
     try:
         yield
@@ -49,12 +51,13 @@ def prioritised(priority: Priority) -> Iterator[None]:
 
 
 def current_priority() -> Priority:
-    """That of the work under way."""
+    """Return the priority of the work under way."""
     return _priority.get() or Priority(is_urgent=False)
 
 
 class ConnectionPlaces:
-    """An async context manager with room for `total` holders at once; the urgent enter first, else who came first."""
+    """This is an async context manager with room for `total` holders at once. Urgent work enters first; work of the
+    same priority enters in the order in which it came."""
 
     def __init__(self, total: float) -> None:
         self._total = total
@@ -62,12 +65,12 @@ class ConnectionPlaces:
         self._waiting: list[tuple[Priority, asyncio.Future[None]]] = []
 
     def resize(self, total: float) -> None:
-        """Holders keep their places, even if there are fewer now."""
+        """Change the number of places. Holders keep their places, even if there are fewer places now."""
         self._total = total
         self._admit()
 
     def ahead(self) -> int:
-        """How many of those that wait would be admitted before the work under way."""
+        """Return how many of the waiting callers would be admitted before the work under way."""
         if current_priority().is_urgent:
             return sum(priority.is_urgent for priority, _ in self._waiting)
         return len(self._waiting)
@@ -85,7 +88,7 @@ class ConnectionPlaces:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
             else:
-                self._leave()  # Admitted at the very moment.
+                self._leave()  # It was admitted at the very moment of its cancellation.
             raise
 
     async def __aexit__(

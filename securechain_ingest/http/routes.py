@@ -1,7 +1,8 @@
-"""Which endpoint a URL belongs to, how that endpoint is asked, and whether it may be asked at all.
+"""This module decides to which endpoint a URL belongs, how that endpoint is asked, and whether the URL may be asked at
+all.
 
-A link in a registry's document is foreign: of what it says, only the path and the query are used. Scheme, port and
-credentials are the endpoint's own.
+A link in a registry's document is foreign input. Only its path and its query are used. The scheme, the port and the
+credentials are those of the endpoint.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ _LONGEST_SHOWN = 500
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a request goes."""
+    """This is the address that a request is sent to."""
 
     endpoint: str
-    """The endpoint's name, or the entry of `[http] allowed_hosts`."""
+    """This is the endpoint's name, or the entry of `[http] allowed_hosts`."""
     url: str
-    """By the endpoint's scheme and port, below its base."""
+    """The URL has the endpoint's scheme and port, and lies below its base URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +36,35 @@ class _Base:
     url: str
     host: str
     origin: str
-    """Scheme and authority, credentials included."""
+    """This is the scheme and the authority, credentials included."""
     path: str
-    """Without a slash at its end."""
+    """The path has no slash at its end."""
 
 
 class Routes:
-    """The endpoints' base URLs and the allowed hosts; asked for every request, redirects included."""
+    """This knows the endpoints' base URLs and the allowed hosts. Every request is checked here, and so is every
+    redirect."""
 
     def __init__(self, endpoints: Mapping[str, str], allowed_hosts: Iterable[str]) -> None:
         bases = [_base(name, url.rstrip("/")) for name, url in endpoints.items()]
-        # Of two bases that a URL lies below, the longer one says more; the sort leaves equal ones in their order.
+        # If a URL lies below two bases, the longer one is the more exact. Equal ones stay in their order.
         self._bases = sorted(bases, key=lambda base: -len(base.url))
         self._allowed = {_host(urlsplit(f"//{entry}")): entry.lower() for entry in allowed_hosts}
 
     def address(self, url: str) -> Address:
-        """How `url` is asked.
+        """Return the address by which `url` is asked.
 
-        It belongs to the longest base that it begins with, else to the longest base of its host whose path it lies
-        below; then it is asked by that base's scheme and port. A host of `allowed_hosts` is asked by https at port 443;
-        one with a port of its own there, at that port by the scheme of the link. Raises ForbiddenHost for any other,
-        and for a path with dot segments, which could lead out of the base; Malformed for
-        control characters.
+        A URL belongs to the longest base URL that it begins with. If there is none, it belongs to the longest base URL
+        of the same host whose path it lies below; then it is asked with the scheme and port of that base URL. A host of
+        `allowed_hosts` is asked by https at port 443. If its entry there has a port of its own, it is asked at that
+        port, with the scheme of the link.
+
+        Raise ForbiddenHost for any other host, and for a path with dot segments, because they could lead out of the
+        base URL. Raise Malformed for control characters.
         """
         if _CONTROLS.search(url):
             raise Malformed(f"{shown(url)} is no URL that can be asked for (control characters)", url=shown(url))
-        if "\\" in url:  # Some readers take it for a slash, and another host for the one that is meant.
+        if "\\" in url:  # Some parsers take it for a slash, and so read another host than others do.
             _forbid(url, "which is no URL")
         for base in self._bases:
             if url.startswith(base.url) and url[len(base.url) : len(base.url) + 1] in ("", "/", "?"):
@@ -68,7 +72,7 @@ class Routes:
                 return Address(base.endpoint, url)
         try:
             parts = urlsplit(url)
-            _ = parts.port  # raises for one that there cannot be
+            _ = parts.port  # This raises ValueError for a port that cannot exist.
         except ValueError:
             _forbid(url, "which is no URL")
         if parts.scheme not in {"http", "https"} or parts.username is not None:
@@ -94,7 +98,8 @@ class Routes:
 
 
 def redirect_target(url: str, location: str | None) -> str:
-    """Where an answer of `url` sends us, still to be asked by `Routes.address`. Raises Malformed if that is nowhere."""
+    """Return the URL that an answer of `url` redirects to. It still has to pass `Routes.address`. Raise Malformed if
+    `location` gives no URL."""
     try:
         target = urljoin(url, location) if location else ""
     except ValueError:
@@ -105,15 +110,16 @@ def redirect_target(url: str, location: str | None) -> str:
 
 
 def refuse_plain_text(url: str, target: str) -> None:
-    """Raise ForbiddenHost if a redirect from `url` to `target`, both as they are asked, would leave TLS."""
+    """Raise ForbiddenHost if a redirect from `url` to `target` would leave TLS. Both are the URLs as they are asked."""
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
         raise ForbiddenHost(f"{shown(url)} redirects to {shown(target)}, which is not encrypted", url=shown(url))
 
 
 def shown(url: str) -> str:
-    """A URL as it may stand in a message: without user and password, in one line, with the host that would be asked.
+    """Return a URL as it may stand in a message: without user and password, in one line, with the host that would be
+    asked, and cut after 500 characters.
 
-    The authority ends at the first `/`, `?` or `#` (RFC 3986, section 3.2), whatever stands behind it.
+    The authority ends at the first `/`, `?` or `#` (RFC 3986, section 3.2), whatever follows.
     """
     match = _AUTHORITY.match(url)
     if match is None:
@@ -132,7 +138,7 @@ def _base(endpoint: str, url: str) -> _Base:
 
 
 def _refuse_dot_segments(url: str, path: str) -> None:
-    # Encoded dots count: whoever passes a request on may decode them first.
+    # Encoded dots count, too, because a proxy may decode them before it passes the request on.
     if "." in path or "%2e" in path.lower():
         segments = unquote(path.partition("?")[0]).split("/")
         if "." in segments or ".." in segments:
