@@ -1,5 +1,5 @@
-"""The worker: one request for one package, from a name to the graph.
+"""The worker serves one request for one package, from the package's name to the graph.
 
-It knows every room; none of them knows another. Whatever it does can be repeated: a message is acknowledged only after
-the write that it asked for is committed, and a repeated write leaves no trace.
+The worker knows every other room, and none of them knows another one. Everything that it does can be repeated: a
+message is acknowledged only after the write that it asked for is committed, and a repeated write leaves no trace.
 """

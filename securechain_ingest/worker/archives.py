@@ -1,6 +1,7 @@
-"""The endpoint of an ecosystem's archives, where it is another than the one that every message needs.
+"""This module handles the endpoint of an ecosystem's archives if it is not the endpoint that every message needs.
 
-While it is away no message waits for it: packages are written with the names that they have, and are completed later.
+While the archives' endpoint is away, no message waits for it: packages are written with the import names that they
+have, and are completed later.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ _GOOD_FOR_S: Final = 1.0
 
 
 class Archives:
-    """Asks and tells the endpoint's breaker, which all daemons share. Methods raise StoreError."""
+    """This asks the endpoint's breaker, which all daemons share, and reports to it. Its methods raise StoreError."""
 
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers
         self._known: dict[str, tuple[float, Permit]] = {}
 
     async def are_away(self, ecosystem: Ecosystem) -> bool:
-        """Whether they cannot be read at the moment; a figure at most a second old."""
+        """Return whether the archives cannot be read at the moment. The answer may be a second old, but not older."""
         return not _is_own(ecosystem) and await self._permit(ecosystem, is_look=True) is Permit.AWAY
 
     @asynccontextmanager
     async def asked(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
-        """What asks for an archive goes inside. Raises ArchivesAway if that may not be done now, or has failed so.
+        """Code that requests an archive runs inside this context.
 
-        An endpoint that cannot be reached is away if others have found the same, or for a message that `has_waited`.
+        It raises ArchivesAway if no archive may be requested now, or if the request has failed and the endpoint counts
+        as away. An endpoint that cannot be reached counts as away if other requests have failed likewise, or if the
+        message `has_waited` already. It raises every other error of the code inside unchanged.
         """
         ecosystem = ref.ecosystem
         if _is_own(ecosystem):
@@ -51,7 +54,11 @@ class Archives:
 
     @asynccontextmanager
     async def needed(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
-        """What may ask that endpoint among others goes inside. Raises ArchivesAway likewise if it has failed so."""
+        """Code that may request an archive, beside other things, runs inside this context.
+
+        It raises ArchivesAway as `asked` does if the request has failed. It does not check before whether the endpoint
+        is away.
+        """
         if _is_own(ref.ecosystem):
             yield
             return
@@ -86,10 +93,10 @@ class Archives:
 
 
 def _is_own(ecosystem: Ecosystem) -> bool:
-    """Whether every message needs the endpoint; then its pause stops the lanes, and no message is in work."""
+    """Return whether every message needs the endpoint. Its pause then stops the lanes, and no message is in work."""
     return ecosystem.archives in {"", ecosystem.endpoint}
 
 
 def away(ref: PackageRef, reason: str) -> ArchivesAway:
-    """What is raised of a package whose archive cannot be asked for."""
+    """Return the error to raise for a package whose archive cannot be requested; `reason` says why."""
     return ArchivesAway(f"{ref.ecosystem.archives} is away, which serves the archives: {reason}", url=ref.purl)

@@ -1,8 +1,8 @@
-"""Reading the import names of a package, and when an archive that could not be read is tried again.
+"""This module reads the import names of a package, and decides when an archive that failed is tried again.
 
-A failure costs no names: it is noted on the package beside those that it has, and its archive is tried again after an
-hour, a day and a week, and from then on only when the package changes. A package whose packaging makes no archive
-never fails.
+No failure removes import names: the failure is noted on the package beside the names that it has. The archive is tried
+again after an hour, a day and a week, and from then on only when the package changes. A package whose packaging makes
+no archive never fails.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.worker.request import Insistence
 
 WAITS: Final = (timedelta(hours=1), timedelta(days=1), timedelta(weeks=1))
-"""Before the second, third and fourth try of one archive; there is no fifth."""
+"""These are the waits before the second, third and fourth try of one archive. There is no fifth try."""
 
 logger = structlog.get_logger(__name__)
 
@@ -34,10 +34,11 @@ async def read_import_names(
     now: datetime,
     insistence: Insistence,
 ) -> tuple[ImportNames, IngestError | None]:
-    """The names that `find` finds, and why they could not be read if they are only a stopgap.
+    """Return the names that `find` finds, and None. If they cannot be read, return a stopgap and the error.
 
-    `failed_before` is what the graph has of earlier tries. An error that another try may mend is raised instead if it
-    is insisted on. Raises StoreError if Redis is away; ArchivesAway, which says nothing about the archive.
+    `failed_before` is what the graph knows of earlier tries; `now` is aware, in UTC. An error that another try may mend
+    is raised if `insistence` demands it. StoreError is raised if Redis is away. ArchivesAway is always raised, because
+    it says nothing about the archive.
     """
     try:
         names = await find(package)
@@ -59,15 +60,15 @@ async def read_import_names(
 
 
 def is_due(failed: FailedTry | None, now: datetime) -> bool:
-    """Whether an archive that could not be read is to be tried again by now, though nothing may have changed."""
+    """Return whether it is time to try a failed archive again, even if the package has not changed."""
     return failed is not None and failed.tries <= len(WAITS) and now >= failed.tried_at + WAITS[failed.tries - 1]
 
 
 def after_failure(before: FailedTry | None, package: Package, now: datetime) -> FailedTry:
-    """What is to be noted of one more try that failed.
+    """Return the record of one more try that has failed.
 
-    One that came before its time, because the package changed or somebody insisted, does not count; the next one then
-    counts its wait from this one.
+    A try before its time, because the package changed or somebody demanded it, does not raise the number of tries. The
+    wait for the next try then begins at this one. For an archive of another version the count begins anew.
     """
     version = package.artifacts[0].version if package.artifacts else ""
     tries = 1

@@ -1,7 +1,7 @@
-"""Import names of package versions, kept in Redis for days so that a repeated visit moves no archive.
+"""This cache keeps the import names of package versions in Redis for days: a repeated visit downloads no archive.
 
-Two ecosystems can have a package of one name and version, so the value says whose names it
-holds; an entry of another ecosystem, or of another version of its parser, is a miss.
+Two ecosystems can have a package with the same name and version. So the value says to which ecosystem the names belong.
+An entry of another ecosystem, or of another version of its parser, counts as missing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ logger = structlog.get_logger(__name__)
 
 
 class ImportNamesCache:
-    """Successful extractions only; failures are never remembered. Every error is a StoreError.
+    """The cache holds only names that were read successfully, and never a failure. Every error is a StoreError.
 
-    A Redis that is there and refuses (another program's value under the key, no room, no permission) costs the memory
-    of these names, not the names.
+    Redis may answer and refuse (another program's value is under the key, there is no room or no permission). Then the
+    names are not cached, but they are still returned.
     """
 
     def __init__(self, redis: Redis, ttl_s: float) -> None:
@@ -36,9 +36,9 @@ class ImportNamesCache:
     async def names(
         self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]], *, remember: bool = True
     ) -> ImportNames:
-        """Those remembered, else those that `extract` finds, which may be remembered; raises what it raises.
+        """Return the cached names. If there are none, return those that `extract` finds, and cache them if `remember`.
 
-        Either way within the bounds of `bounds.bounded_names`.
+        In both cases the names are within the bounds of `bounds.bounded_names`. Every error of `extract` is raised.
         """
         names = await self._get(package)
         if names is None:
@@ -48,7 +48,7 @@ class ImportNamesCache:
         return names
 
     async def _get(self, package: Package) -> ImportNames | None:
-        """The names of the version that a user gets by default; None if they are not remembered."""
+        """Return the names of the version that a user gets by default, or None if they are not cached."""
         key = _key(package)
         if key is None:
             return None
@@ -72,12 +72,13 @@ class ImportNamesCache:
                     repository_url=str(repository) if repository else None,
                     license=str(license_name) if license_name else None,
                 )
-                # One of a release without bounds is read anew, so that what is left out stands on the package.
+                # An entry of an older release can be out of bounds. It counts as missing: reading the names again
+                # notes on the package what is left out.
                 return found if bounded_names(found) == found else None
         return None
 
     async def _put(self, package: Package, names: ImportNames) -> None:
-        """Remember names that were extracted without an error."""
+        """Cache names that were read without an error."""
         key = _key(package)
         if key is None or names.error is not None:
             return
@@ -98,7 +99,7 @@ class ImportNamesCache:
 
 
 def _loads(raw: bytes | str | None) -> Any:
-    """None for what is no JSON: other programs write under such keys, too."""
+    """Return the parsed JSON, or None if the text is not JSON: other programs write under such keys, too."""
     try:
         return orjson.loads(raw or b"null")
     except orjson.JSONDecodeError:

@@ -1,7 +1,8 @@
-"""Archives that took more than a parse may have, remembered so that no new validator has them parsed again.
+"""This module remembers archives that took more than a parse may take, so that they are not parsed again.
 
-A sorted set in Redis: a member for each archive and reason, its score the time at which it is forgotten. So it is
-bounded in members as well as in time, and a question costs one command.
+A new validator of the package does not change that. The memory is a sorted set in Redis. It has one member for each
+archive and reason, whose score is the time at which the member is forgotten. So both the number of members and the time
+are bounded, and a look-up costs one command.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.redis_errors import store_errors
 
 MAX_REMEMBERED: Final = 100_000
-"""Some ten megabytes; beyond, those that would be forgotten first are."""
+"""So many members take about ten megabytes. When there are more, those with the earliest end are removed."""
 
 _REASONS: Final = tuple(sorted(LIMIT_REASONS))
 
 
 class RefusedArchives:
-    """Implements `archives.remote.Refusals`. Every error is a StoreError."""
+    """This implements `archives.remote.Refusals`. Every error is a StoreError.
+
+    An archive is remembered for `ttl_s` seconds. `clock` returns the time in seconds since the epoch.
+    """
 
     def __init__(self, redis: Redis, key: str, ttl_s: float, *, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
@@ -32,7 +36,7 @@ class RefusedArchives:
         self._clock = clock
 
     async def recall(self, archive: str) -> str | None:
-        """The reason that is remembered of an archive."""
+        """Return the reason that is remembered for an archive, or None if there is none."""
         members = [f"{archive}:{reason}" for reason in _REASONS]
         with store_errors():
             forgotten_at: list[float | None] = await self._redis.zmscore(self._key, members)
@@ -40,7 +44,7 @@ class RefusedArchives:
         return next((reason for reason, at in zip(_REASONS, forgotten_at, strict=True) if at and at > now), None)
 
     async def remember(self, archive: str, refused: ArchiveRefused) -> None:
-        """Its reason, if that is a limit of ours; any other is soon found again."""
+        """Remember the reason if it is one of LIMIT_REASONS. Any other reason is soon found again."""
         if refused.reason not in LIMIT_REASONS:
             return
         now = self._clock()

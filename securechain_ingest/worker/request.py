@@ -1,4 +1,4 @@
-"""What is asked of a package, and how a failure is treated meanwhile."""
+"""This module defines a request for a package, and which failures make the request fail."""
 
 from __future__ import annotations
 
@@ -18,34 +18,37 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry
 
 MAX_LOST_PARSERS: Final = 6
-"""As often an archive may have its parser's process ended from outside before its package goes on with the names that
-it has: less often than `[queue] max_deliveries`, which would cost the message."""
+"""After so many tries in which the parser's process was ended from outside, the package is written with the names that
+it has. The number is less than `[queue] max_deliveries`, at which the message would become a dead letter."""
 
 logger = structlog.get_logger(__name__)
 
 
 class Follow(Enum):
-    """Which of the packages that it requires and the graph lacks are to be asked for next."""
+    """This says which packages are queued next, among those that the package requires and the graph lacks."""
 
     NONE = auto()
     LATER = auto()
-    """Those that the graph does not count as asked for, when there is room for them."""
+    """Packages that the graph has not marked as queued are queued later, when there is room for them."""
     UNASKED = auto()
-    """Those that the graph does not count as asked for."""
+    """Packages that the graph has not marked as queued are queued now."""
     ALL = auto()
-    """Also those that it does: an earlier try may have ended before they were queued, or there is no queue."""
+    """Marked packages are queued as well: an earlier try may have ended before it queued them, or there is no queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insistence:
-    """What fails the request because another try of it may mend it; otherwise the package goes on without."""
+    """Each field that is true names a failure that fails the request, because another try of the request may mend it.
+
+    After any other of these failures the package is written without what could not be read.
+    """
 
     on_readings: bool
-    """An archive, or a second reading of a document, that could not be had."""
+    """The request fails if an archive, or a second reading of a document, could not be read."""
     on_parsers: bool
-    """An archive whose parser's process was ended from outside, which is no strike against the archive."""
+    """The request fails if the parser's process was ended from outside. That is no strike against the archive."""
     on_archives: bool = False
-    """The archives' endpoint, if it is away: without it there is nothing that the request could do."""
+    """The request fails if the archives' endpoint is away, because the request can do nothing without it."""
 
 
 LAST_TRY: Final = Insistence(on_readings=False, on_parsers=False)
@@ -53,32 +56,32 @@ LAST_TRY: Final = Insistence(on_readings=False, on_parsers=False)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one message, or one name on the command line, asks of a package."""
+    """This is what one message, or one name on the command line, asks for a package."""
 
     ref: PackageRef
     parents: tuple[Parent, ...] = ()
     refresh: bool = False
-    """Whether a package that is known is to be read again."""
+    """True means that a known package is read again."""
     depth: int | None = None
-    """How many levels of requirements are followed; None: without limit."""
+    """So many levels of requirements are followed. None means that there is no limit."""
     follow: Follow = Follow.UNASKED
     insistence: Insistence = LAST_TRY
     internal: bool = False
-    """The daemon itself asks, for a requirement or a refresh: a registry that lacks it is no failure."""
+    """The daemon itself asks, for a requirement or a refresh. It is no failure if the registry lacks the package."""
     exact: bool = False
-    """No other spelling of the name is to be tried."""
+    """True means that no other spelling of the name is tried."""
     at_least: str | None = None
-    """What the feed announced; an older document does not do (`Registry.fetch`)."""
+    """This is what the feed announced. A document that is older is not accepted (`Registry.fetch`)."""
     has_waited: bool = False
-    """It has been put off once because nobody could be reached."""
+    """The message has been put off before, because a server could not be reached."""
     removed: bool = False
-    """The feed says that the package is gone; if the registry confirms it, the package is marked as removed."""
+    """The feed says that the package is gone. If the registry confirms that, the package is marked as removed."""
     listed: str | None = None
-    """What the registry's list calls the state that the graph does not have (`Message.listed`)."""
+    """The registry's list gives this name to a state of the package that the graph lacks (`Message.listed`)."""
     first: bool = False
-    """The fewest requests will do; the rest is left for later."""
+    """True means that the package is read with the fewest requests. The rest is left for later."""
     remember: bool = True
-    """Whether its import names are worth a place in the cache."""
+    """True means that the import names are kept in the cache."""
 
 
 async def request_of(
@@ -89,10 +92,11 @@ async def request_of(
     max_strikes: int,
     has_room: Callable[[str], Awaitable[bool]],
 ) -> Request:
-    """What an entry of the queue asks. `depth` is for a message that carries none.
+    """Return the request of an entry of the queue. `depth` counts if the message has none.
 
-    Its archive is insisted on until it has failed `max_strikes` times; `has_room` says whether an ecosystem's
-    follow-ups can be queued. Raises PoisonMessage, InvalidName.
+    In every try before number `max_strikes`, a failure to read the archive fails the request. `has_room` tells whether
+    the requirements of an ecosystem's packages can be queued. PoisonMessage and InvalidName are raised for a message
+    that cannot be served.
     """
     message = entry.message
     ecosystem = registry.ecosystem
@@ -124,15 +128,18 @@ async def request_of(
         at_least=message.at_least,
         removed=message.removed,
         listed=message.listed,
-        # What a feed has announced is wanted.
+        # A change that a feed has announced is always read whole.
         first=message.first and message.at_least is None,
-        # Those of a whole registry would fill gigabytes, and are not asked for again soon.
+        # The import names of a whole registry would fill gigabytes, and are not asked for again soon.
         remember=entry.lane not in {Lane.LISTED, Lane.COMPLETED},
     )
 
 
 def _parents(message: Message) -> tuple[Parent, ...]:
-    """The other end of the edge that a message asks for; its constraints byte for byte, unless nobody can mean them."""
+    """Return the other end of the edge that a message asks for; it is empty if the message asks for none.
+
+    The constraints stay as they are, byte for byte, unless they are longer than MAX_CONSTRAINTS_BYTES.
+    """
     if message.parent_id is None:
         return ()
     constraints = message.constraints

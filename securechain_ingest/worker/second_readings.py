@@ -1,7 +1,7 @@
-"""Second readings: whatever is to be marked as gone from its registry, two readings must agree on.
+"""A version or package is marked as gone from its registry only if two readings agree; this module does the second.
 
-One document may have been cut off, be an old copy in some cache, or come from a server that is being set up. So one
-that lacks versions of the graph, or that is not there although it was, is read once more, past every cache.
+One document may have been cut off, may be an old copy in some cache, or may come from a server that is being set up. So
+a document is read once more, past every cache, if it lacks versions that the graph has, or if it is no longer there.
 """
 
 from __future__ import annotations
@@ -20,34 +20,38 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a registry says of a package."""
+    """This is what a registry says about a package."""
 
     answer: Package | Unchanged
     gone: frozenset[str] = frozenset()
-    """Versions of the graph that two readings lack."""
+    """These versions are in the graph, and two readings lack them."""
     is_doubtful: bool = False
-    """It lacks versions of the graph, and could not be read again: what it has counts, what it lacks says nothing."""
+    """The answer lacks versions of the graph, and could not be confirmed by a second reading. What it has counts, and
+    what it lacks proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageReader:
-    """One package's registry, asked on behalf of one message."""
+    """This reads one package from its registry on behalf of one message."""
 
     registry: Registry
     ref: PackageRef
     known: KnownPackage | None
     at_least: str | None
-    """As `Registry.fetch` has it."""
+    """This is the argument of `Registry.fetch`."""
     insists: bool
-    """Whether a second reading that fails is a failure of the message, which is tried again; else nothing is marked."""
+    """True means that a second reading that fails makes the message fail, and the message is tried again. False means
+    that nothing is marked as gone then."""
     first: bool = False
-    """As `Registry.fetch` has it."""
+    """This is the argument of `Registry.fetch`."""
 
     async def read(self, *, removed: bool, listed: bool) -> Reading:
-        """The answer, and what is gone for sure. Raises UpstreamError and ParserLost; Gone if nothing is there.
+        """Return the answer, and the versions that are certainly gone.
 
-        `removed`: the package is said to be gone, so that a lack of it is looked at twice. `listed`: the registry's
-        list has it in another state than the graph, so that no cache is to say that nothing has changed.
+        `removed` means that the feed says that the package is gone; if the registry lacks it, it is read a second time.
+        `listed` means that the registry's list has it in another state than the graph; then no cache may answer that
+        nothing has changed. UpstreamError and ParserLost are raised if it cannot be read, and Gone, which is an
+        UpstreamError, if two readings agree that it is not there.
         """
         try:
             if listed:
@@ -62,7 +66,10 @@ class PackageReader:
         return await self._confirmed(answer)
 
     async def _unless_gone(self, first: NotFound) -> Package | Unchanged:
-        """What is there after all. Raises Gone if two readings agree; `first` if the second fails and need not be."""
+        """Return what the second reading finds. Gone is raised if it agrees with the first, which raised `first`.
+
+        `first` is raised if the second reading fails and is not insisted on.
+        """
         try:
             return await self._again()
         except Withheld:
@@ -100,7 +107,7 @@ class PackageReader:
         return await self.registry.fetch(self.ref, known, at_least=self.at_least, first=self.first)
 
     def _failed(self, error: UpstreamError | ParserLost, url: str) -> None:
-        """Raises what lets the message be tried again, if it is to be."""
+        """Raise an error after which the message is tried again, if the reader insists; else only log the failure."""
         if self.insists:
             if error.transient:
                 raise error
@@ -109,17 +116,26 @@ class PackageReader:
 
 
 def _missing(package: Package, known: KnownPackage) -> frozenset[str]:
-    """The versions that the graph has as there; a document that need not list all may have lost them all the same."""
+    """Return the versions that the graph counts as present and the document lacks.
+
+    They count as missing even if the document need not list all versions.
+    """
     return known.versions - known.removed - {version.name for version in package.versions}
 
 
 def _doubtful(package: Package) -> Reading:
-    """Of what is the package's as a whole a document that lacks versions may tell what was true of an older one."""
+    """Return the reading without vendor, repository and validator.
+
+    A document that lacks versions may be an old one, and these fields of the package may be out of date in it.
+    """
     return Reading(replace(package, vendor=None, repository_url=None, validator=None), is_doubtful=True)
 
 
 def _together(first: Package, second: Package) -> Package:
-    """The second reading, and what only the first has; then the document is to be read whole the next time, too."""
+    """Return the second reading with the versions that only the first one has.
+
+    If there are any, the validator is left out, so that the next visit reads the whole document again.
+    """
     held = {version.name for version in second.versions}
     more = tuple(version for version in first.versions if version.name not in held)
     return replace(second, versions=second.versions + more, validator=None) if more else second

@@ -1,4 +1,4 @@
-"""What somebody means with a name that the registry lacks."""
+"""This module finds the package that was probably meant by a name that the registry lacks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.registries.protocol import Registry
 
 MAX_NEAR_NAMES: Final = 5
-"""Shown to whoever asked for a package that there is not."""
+"""At most so many near names are shown to a user who asked for a package that does not exist."""
 
 logger = structlog.get_logger(__name__)
 
 
 async def meant(graph: GraphBatcher, registry: Registry, ref: PackageRef) -> tuple[PackageRef | None, tuple[str, ...]]:
-    """The package that a name which the registry lacks stands for in another case, or else names near to it.
+    """Return the package that has the name in another case, or None, and names near to it if they were looked up.
 
-    Producers lower-case names, or do not. A lower-case name is that of whichever package clients find under it, else of
-    one that the registry calls near. Raises StoreError, ConfigError.
+    Some producers write names in lower case, and others do not. A name that is not in lower case may mean the same name
+    in lower case. A lower-case name means the package that clients find under it in the graph. If there is none, it
+    means one of the registry's near names that differs only in spelling. At most MAX_NEAR_NAMES near names are
+    returned. StoreError and ConfigError are raised.
     """
     lower = registry.identify(ref.name)
     if lower.purl != ref.purl:

@@ -1,4 +1,4 @@
-"""The walk of one package: look up, fetch, import names, attribution, write."""
+"""A visit brings one package into the graph: look up, fetch, read import names, rate versions, write."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What became of a request."""
+    """This is the result of a request."""
 
     purl: str
     to_queue: tuple[PackageRef, ...] = ()
-    """Packages that it requires and the graph lacks, now marked as asked for."""
+    """The package requires these packages and the graph lacks them. They are now marked as queued."""
     versions: int = 0
-    """How many the registry's document had; 0 if none was read."""
+    """The registry's document had so many versions. It is 0 if no document was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Respelled:
-    """The registry lacks the name, and this is what it stands for."""
+    """The registry lacks the name, which probably means the package `ref`."""
 
     ref: PackageRef
     is_last_guess: bool
@@ -61,14 +61,15 @@ Written = Callable[[Package, KnownPackage | None, datetime], None]
 
 
 def nobody(_package: Package, _known: KnownPackage | None, _now: datetime) -> None:
-    """For a visitor whose writes nobody wants to hear of."""
+    """Do nothing. A visitor calls this after a write by default."""
 
 
 class Visitor:
-    """One package on behalf of one request; two at once on the same are the caller's to prevent.
+    """The visitor brings one package into the graph on behalf of one request.
 
-    `pool` works out the ratings of a package with very many advisories. `written` hears of each package that is in the
-    graph now, with what the graph had of it before.
+    The caller must prevent two visits of the same package at the same time. A package with more than
+    `max_versions` versions is refused. `pool` computes the ratings of a package with very many advisories. `written` is
+    called after each write with the package, what the graph had of it before, and the time (aware, in UTC).
     """
 
     def __init__(
@@ -91,9 +92,9 @@ class Visitor:
         self._written = written
 
     async def visit(self, registry: Registry, request: Request) -> Served | Respelled | None:
-        """Bring the package into the graph, or link it. Raises IngestError.
+        """Bring the package into the graph, or link it if the graph has enough of it. IngestError is raised.
 
-        None: the registry lacks the package, and nobody but the daemon itself asked for it.
+        The result is None if the registry lacks the package and only the daemon itself asked for it.
         """
         known = await self._graph.known(request.ref)
         if _is_enough(known, request):
@@ -118,7 +119,8 @@ class Visitor:
         result = await self._write(registry, request, package, reading, known, checked_at, first=first)
         served = Served(result.purl, result.to_queue, len(package.versions))
         if known is None and result.unconfirmed:
-            # Another program's or an older release's package: only now is it known what the document lacks of it.
+            # Another program or an older release wrote the package: only now is it known which of its versions the
+            # document lacks.
             again = await self.visit(registry, replace(request, refresh=True))
             return replace(served, to_queue=served.to_queue + (again.to_queue if isinstance(again, Served) else ()))
         if request.follow is Follow.ALL:
@@ -127,11 +129,11 @@ class Visitor:
         return served
 
     async def link_if_known(self, request: Request) -> Served | None:
-        """Serve a request that needs no registry; None: it does. Raises StoreError, ConfigError."""
+        """Serve a request that needs no registry. Return None if it needs one. Raises StoreError and ConfigError."""
         return await self.link(request) if _is_enough(await self._graph.known(request.ref), request) else None
 
     async def link(self, request: Request, confirmed: _Confirmed | None = None) -> Served:
-        """Serve a request on a package that the graph has. Raises StoreError, ConfigError."""
+        """Serve a request for a package that the graph has. StoreError and ConfigError are raised."""
         confirmed = confirmed or _Confirmed()
         result = await self._graph.link(
             Link(
@@ -152,7 +154,11 @@ class Visitor:
     async def _absent(
         self, registry: Registry, request: Request, known: KnownPackage | None, checked_at: datetime, error: NotFound
     ) -> Respelled | None:
-        """Note that the registry lacks the package. Raises NotFound if somebody is to hear of it."""
+        """Note that the registry lacks the package.
+
+        The result is None if the daemon itself asked for it, and another spelling to try if one is found. Otherwise
+        NotFound is raised.
+        """
         ref = request.ref
         await self._graph.mark_absent(
             ref, checked_at, str(error), removed=isinstance(error, Gone), listed=request.listed
@@ -219,7 +225,10 @@ class Visitor:
     async def _read(
         self, registry: Registry, request: Request, known: KnownPackage | None, now: datetime, *, first: bool
     ) -> tuple[Reading, bool]:
-        """What the registry says, and whether from the fewest requests, be it because the archives are away."""
+        """Return what the registry says, and whether it was read with the fewest requests.
+
+        The second value is True if `first` is, or if the archives' endpoint turned out to be away.
+        """
         asked = known
         if known is not None:
             has_tries = known.names_failed is not None and (is_due(known.names_failed, now) or not request.internal)
@@ -245,7 +254,10 @@ class Visitor:
         now: datetime,
         first: bool,
     ) -> tuple[ImportNames | None, bool]:
-        """The names, and whether they wait for the archive; None: those that the graph has."""
+        """Return the import names, and whether the archive is left for later.
+
+        None instead of names means that the graph keeps the names that it has.
+        """
 
         async def extract(package: Package) -> ImportNames:
             if not package.artifacts:
@@ -267,7 +279,10 @@ class Visitor:
         return names, False
 
     async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating] | None:
-        """None: they cannot be worked out within the limits, and those that the graph has stay."""
+        """Return the ratings by version name.
+
+        The result is None if they cannot be computed within the limits; then the graph keeps the ratings that it has.
+        """
         try:
             return await rated(self._pool, ref, versions, await self._advisories.of_package(spellings(ref)))
         except ArchiveRefused as error:
@@ -277,7 +292,10 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class _Confirmed:
-    """What a registry has just confirmed of a package that is unchanged; nothing by default. As `Link` has them."""
+    """A registry has just confirmed this about an unchanged package; by default it has confirmed nothing.
+
+    The fields are those of `Link`.
+    """
 
     checked_at: datetime | None = None
     ratings: Mapping[str, Rating] | None = None
@@ -286,7 +304,7 @@ class _Confirmed:
 
 
 def _is_enough(known: KnownPackage | None, request: Request) -> bool:
-    """Whether the graph has what is asked for, so that no registry has to be asked."""
+    """Return whether the graph has everything that the request asks for, so that no registry must be asked."""
     return known is not None and not request.refresh and (request.first or not known.is_pending)
 
 

@@ -1,4 +1,4 @@
-"""Serves the queue's entries, and shares one visit of a package among all who ask for it meanwhile."""
+"""The worker serves the queue's entries. Requests for one package at the same time share one visit."""
 
 from __future__ import annotations
 
@@ -25,35 +25,40 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Visit:
-    """A package that is being visited; whoever asks for it meanwhile waits for the same answer."""
+    """A package is being visited. Other requests for it wait for the same answer meanwhile."""
 
     at_least: str | None
-    """What the document must have reached."""
+    """The document must contain this announced change. None means that any document is accepted."""
     first: bool
-    """Only from the fewest requests."""
+    """The package is read with the fewest requests only."""
     priority: Priority
-    """That of the most urgent who waits for it."""
+    """The visit has the priority of the most urgent request that waits for it."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     error: IngestError | None = None
     is_in_graph: bool = False
-    """The graph has the package now, under this purl."""
+    """The graph has the package now, under the purl of the visit."""
 
     def answers(self, request: Request) -> bool:
-        """Whether it is whole enough, and a change that was announced is in it: that may not be in what was fetched
-        before, nor in what somebody fetches who does not know of it."""
+        """Return whether this visit answers the request, too.
+
+        The visit must be as complete as the request demands, and must look for the change that the request announces.
+        A document that was fetched before, or without knowledge of the change, may not contain it.
+        """
         return request.at_least in (None, self.at_least) and not request.removed and self.first <= request.first
 
 
 async def always_room(_ecosystem: str) -> bool:
-    """For whoever queues nothing, and so needs no room for it."""
+    """Return True. A worker uses this if nothing is queued and so no room is needed."""
     return True
 
 
 class Worker:
-    """Safe for any number of concurrent calls.
+    """Any number of calls may run at the same time.
 
-    `depth` gives the setting for messages that carry none (None: without limit), asked anew for each message so that a
-    reload takes effect. `has_room` says whether an ecosystem's follow-ups can be queued.
+    `depth` returns the levels of requirements to follow for messages that have no depth; None means no limit. It is
+    called for each message, so that a reload of the settings takes effect. `has_room` tells whether the requirements of
+    an ecosystem's packages can be queued. In every try before number `max_strikes`, an archive that cannot be read
+    fails the request.
     """
 
     def __init__(
@@ -73,7 +78,7 @@ class Worker:
         self._visits: dict[str, _Visit] = {}
 
     async def handle(self, entry: Entry) -> Outcome:
-        """Serve one entry. Raises IngestError."""
+        """Serve one entry. IngestError is raised if that fails."""
         registry = self._registry_of(entry.message)
         request = await self._request(entry, registry)
         with prioritised(Priority(is_urgent=entry.lane is Lane.ASKED)), metered() as meter:
@@ -81,9 +86,10 @@ class Worker:
         return replace(outcome(request, served), asked_registry=meter.requests > 0)
 
     async def link_known(self, entries: Sequence[Entry]) -> list[Outcome | None]:
-        """Serve those entries whose packages the graph has completely, without any registry; None for the others.
+        """Serve the entries whose packages the graph has completely, without any registry.
 
-        Raises IngestError; then nobody is served for sure, and serving again changes nothing.
+        The results are in the order of the entries, and None stands for each entry that was not served. If IngestError
+        is raised, it is unknown which entries were served; serving them again changes nothing.
         """
         return await asyncio.gather(*map(self._link_if_known, entries))
 
@@ -91,14 +97,14 @@ class Worker:
         try:
             request = await self._request(entry, self._registry_of(entry.message))
         except (InvalidName, PoisonMessage):
-            return None  # Whoever takes it from its lane says so.
+            return None  # The error is raised again when the entry is taken from its lane.
         served = await self._visitor.link_if_known(request)
         return None if served is None else outcome(request, served)
 
     async def ingest(self, registry: Registry, request: Request) -> Served:
-        """Bring one package into the graph, or link it if it is there already. Raises IngestError.
+        """Bring one package into the graph, or link it if it is there already. IngestError is raised if that fails.
 
-        Concurrent requests for one package cause one fetch; each of them still gets its edges.
+        Concurrent requests for one package cause one fetch, and each of them still gets its edges.
         """
         purl = require_possible(request.ref).purl
         while visit := self._visits.get(purl):
@@ -145,7 +151,7 @@ class Worker:
 
 
 def outcome(request: Request, served: Served) -> Outcome:
-    """What is left to do: the packages that it requires and the graph lacks, a level less deep."""
+    """Return the messages to queue: one for each required package that the graph lacks, with the depth less one."""
     depth = None if request.depth is None else request.depth - 1
     return Outcome(
         queue=tuple(
