@@ -1,7 +1,8 @@
-"""The process that parses: `python -m securechain_ingest.archives.child FD MEMORY_BYTES [MODULE...]`.
+"""This is the program of a parser process: `python -m securechain_ingest.archives.child FD MEMORY_BYTES [MODULE...]`.
 
-It reads pickled (ParserCall, seconds of processor time, bytes of the answer) from the socket FD and writes back pickled
-Outcomes. It ends when the other side of the socket does, or by SIGXCPU when a parse has had its processor time.
+It reads pickled tuples (ParserCall, limit of processor time in seconds, limit of the answer in bytes) from the socket
+FD, and writes back pickled ParserOutcomes. It ends when the other side closes the socket. The kernel ends it by SIGXCPU
+when a parse has used up its processor time.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ _OOM_SCORE = "500"
 
 def main(arguments: list[str]) -> None:
     descriptor, memory_bytes, *modules = arguments
-    # A busy child would see the end of its socket only when it is done: the kernel kills it with the daemon.
+    # A busy process would see the end of its socket only after its parse: the kernel kills it with the daemon.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # Draining goes on after the terminal's or the service manager's signal to the whole group.
+    # The terminal or the service manager sends its signal to the whole group, but parses go on while the daemon drains.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     for module in modules:
         importlib.import_module(module)
-    # Only now: somebody may wait for this process to be there.
+    # The priority is lowered only now, because urgent work may wait for this process to start.
     os.nice(_NICENESS)
-    with suppress(OSError):  # A kernel that shows no such file ends whom it likes.
+    with suppress(OSError):  # Without this file, the kernel chooses by its own rules.
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -56,7 +57,8 @@ def main(arguments: list[str]) -> None:
 
 @contextmanager
 def _processor_time(limit_s: int) -> Iterator[None]:
-    """The kernel ends this process by SIGXCPU if it takes more until the block is left."""
+    """The kernel ends this process by SIGXCPU if it uses more than `limit_s` seconds of processor time before the block
+    is left."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     used = resource.getrusage(resource.RUSAGE_SELF)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + limit_s), hard))
@@ -65,12 +67,13 @@ def _processor_time(limit_s: int) -> Iterator[None]:
 
 
 def answer(call: ParserCall, max_answer_bytes: int) -> bytes:
-    """The pickled ParserOutcome of a parse, of at most so many bytes; always one that the daemon can load."""
+    """Return the pickled ParserOutcome of a parse, in at most `max_answer_bytes` bytes. The daemon can always load it.
+    If the parse's own outcome is longer or cannot be sent, an outcome that says so takes its place."""
     outcome = attempt(call)
     try:
         pickled = _pickled(outcome, max_answer_bytes)
         if outcome.error is not None:
-            # An exception of foreign make may not survive the journey.
+            # An exception of another library may be pickled and yet not be loaded again.
             pickle.loads(pickled)  # noqa: S301  # our own, a line ago
         return pickled
     except _TooLong:
@@ -85,7 +88,7 @@ class _TooLong(Exception):
 
 
 class _Bounded(io.BytesIO):
-    """Refuses to grow beyond a limit, so that what is too long is not even made."""
+    """This stream refuses to grow beyond a limit, so that an answer that is too long is not even made."""
 
     def __init__(self, limit_bytes: float) -> None:
         super().__init__()

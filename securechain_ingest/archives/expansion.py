@@ -1,4 +1,4 @@
-"""A compressed file read as a stream, with a limit on the bytes that really come out."""
+"""This module reads a compressed file as a stream, with a limit on the bytes that really come out of it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _XZ_MEMORY_BYTES = 256 * 1024 * 1024
 
 
 class Readable(Protocol):
-    """What is needed of a file."""
+    """The functions here need no more of a file than this."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class _Decompressor(Protocol):
-    """What bz2, lzma and isal agree on."""
+    """The decompressors of bz2, lzma and isal have this in common."""
 
     @property
     def eof(self) -> bool: ...
@@ -43,10 +43,12 @@ _KINDS: dict[bytes, Callable[[], _Decompressor]] = {
 
 
 def expand(file: Readable) -> Iterator[bytes]:
-    """The contents in chunks: what gzip, bzip2 or xz packed (known by its first bytes), anything else as it stands.
+    """Return the contents in chunks. A file that gzip, bzip2 or xz compressed is known by its first bytes and is
+    decompressed; any other file is returned as it is.
 
-    As the tools do, members that follow one another are one stream, and whatever else follows is ignored.
-    Raises ArchiveRefused (`truncated`, `damaged`) when it gets there.
+    As the usual tools do, this treats compressed members that follow one another as one stream, and ignores any other
+    bytes that follow. A file that compress(1) made raises ArchiveRefused at once. The iterator raises ArchiveRefused
+    (`truncated`, `damaged`) when it comes to the place that is wrong.
     """
     head = file.read(_CHUNK_BYTES)
     for magic, make in _KINDS.items():
@@ -87,7 +89,8 @@ def _expanded(file: Readable, data: bytes, magic: bytes, make: Callable[[], _Dec
 
 
 class ExpandedStream:
-    """Reads and skips over the chunks of `expand`, at most `limit_bytes` in all and as many as the budget has."""
+    """This reads from the chunks of `expand` and skips over them: at most `limit_bytes` bytes in all, and at most what
+    is left of the budget."""
 
     def __init__(self, chunks: Iterator[bytes], limit_bytes: int, budget: ExpansionBudget | None = None) -> None:
         self._chunks = chunks
@@ -108,7 +111,7 @@ class ExpandedStream:
         return bool(chunk)
 
     def read(self, size: int) -> bytes:
-        """`size` bytes, fewer at the end."""
+        """Return the next `size` bytes, or fewer at the end."""
         data = self._buffer[self._position : self._position + size]
         self._position += len(data)
         if len(data) == size:
@@ -122,7 +125,7 @@ class ExpandedStream:
         return b"".join(pieces)
 
     def skip(self, size: int) -> int:
-        """Leave out `size` bytes; how many there were."""
+        """Skip `size` bytes. Return how many there were."""
         left = size
         while left:
             step = min(left, len(self._buffer) - self._position)

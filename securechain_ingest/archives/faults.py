@@ -1,8 +1,9 @@
-"""What becomes of an exception that a parser did not mean to raise: in one place, wherever the parser runs.
+"""This module turns an exception that a parser did not mean to raise into an error of ours, in one place, whether the
+parser runs in the daemon or in a process of its own.
 
-Foreign bytes can provoke anything (a number of 4,301 digits, a date of the year 10^20, brackets without end). To
-whoever waits that is a document or an archive that cannot be read, told in a sentence; the traceback goes along for the
-log, so that a fault of ours stays visible behind the sentence.
+Foreign bytes can provoke any exception (by a number of 4,301 digits, a date of the year 10^20, or brackets that never
+end). The caller gets an error that says in one sentence that the document or the archive cannot be read. The traceback
+goes with it to the log, so that a bug in a parser stays visible.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ CPU_TIME: Final = "cpu_time"
 TIME: Final = "time"
 MEMORY: Final = "memory"
 LIMIT_REASONS: Final = frozenset({CPU_TIME, TIME, MEMORY})
-"""The reasons of an ArchiveRefused that a parse gets which runs into a limit of ours, whenever it is tried."""
+"""A parse that exceeds one of these limits does so at every attempt. Its ArchiveRefused has one of these reasons."""
 
 _MESSAGE_CHARACTERS: Final = 200
 _MAX_NOTES: Final = 20
@@ -37,9 +38,10 @@ _notes: ContextVar[list[tuple[str, dict[str, object]]] | None] = ContextVar("not
 
 @dataclass(frozen=True, slots=True)
 class ParserCall:
-    """A parse that is to be done: `parse(*args)`.
+    """This describes a parse that is to be done: `parse(*args)`.
 
-    What has a parameter `url`, or is told to be so, reads a document of a registry; anything else reads an archive.
+    It reads a registry's document if `parse` has a parameter `url`, or if `is_document` is true. Otherwise it reads an
+    archive.
     """
 
     parse: Callable[..., object]
@@ -47,7 +49,8 @@ class ParserCall:
     is_document: bool = False
 
     def refusal(self, sentence: str, *, reason: str, kind: type[Malformed | TooLarge] = TooLarge) -> IngestError:
-        """The error that says of what is read that it cannot be: an ArchiveRefused, or of a document's `kind`."""
+        """Return the error that says that the archive or document cannot be read: an ArchiveRefused for an archive, and
+        an error of the class `kind` for a document."""
         url = self._url()
         if url is None and not self.is_document:
             return ArchiveRefused(sentence, reason=reason)
@@ -57,14 +60,15 @@ class ParserCall:
         try:
             bound = inspect.signature(self.parse).bind(*self.args)
         except (TypeError, ValueError):
-            return None  # What is not written in Python may have no signature.
-        bound.apply_defaults()  # Among them what a partial adds.
+            return None  # A function that is not written in Python may have no signature.
+        bound.apply_defaults()  # These include the keywords of a partial.
         url = bound.arguments.get("url")
         return url if isinstance(url, str) else None
 
     @property
     def name(self) -> str:
-        """The parser's, for the log: that of the function which a partial, or a reader of files, wraps."""
+        """This is the parser's name for the log. If `parse` is a partial, or a function that opens a file for a parser,
+        it is the name of the function inside."""
         parse: Any = self.parse
         while hasattr(parse, "func"):
             parse = parse.func
@@ -75,17 +79,18 @@ class ParserCall:
 
 @dataclass(frozen=True, slots=True)
 class ParserOutcome:
-    """How a parse ended: with a value, or with an error and, if nobody meant that, the traceback behind it."""
+    """A parse ends with a value or with an error. If the parser did not mean to raise the error, its traceback is here,
+    too."""
 
     value: Any = None
     error: IngestError | MissingBytes | None = None
     traceback: str | None = None
     notes: tuple[tuple[str, dict[str, object]], ...] = ()
-    """Lines for the log: event and fields."""
+    """Each note is a line for the log, as an event and its fields."""
 
 
 def attempt(call: ParserCall) -> ParserOutcome:
-    """Do it. Raises nothing but what ends a process."""
+    """Run the parse. This raises only exceptions that end a process, such as KeyboardInterrupt."""
     notes: list[tuple[str, dict[str, object]]] = []
     token = _notes.set(notes)
     try:
@@ -100,7 +105,9 @@ def attempt(call: ParserCall) -> ParserOutcome:
 
 
 def tell(event: str, **fields: object) -> None:
-    """A warning in the daemon's log, from a parser wherever it runs: plain values, few of them."""
+    """Write a warning from a parser to the daemon's log, whether the parser runs in the daemon or in a process of
+    its own. The fields have to be plain values. A parse in `attempt` has at most 20 such lines; further ones are
+    dropped."""
     notes = _notes.get()
     if notes is None:
         logger.warning(event, **fields)
@@ -109,7 +116,7 @@ def tell(event: str, **fields: object) -> None:
 
 
 def unmeant(call: ParserCall, error: Exception) -> ParserOutcome:
-    """The outcome of a parse that ended in an exception of another kind than ours."""
+    """Return the outcome of a parse that ended in an exception other than IngestError and MissingBytes."""
     trace = _traceback_of(error)
     if isinstance(error, MemoryError):
         return ParserOutcome(error=call.refusal("that takes more memory than allowed", reason=MEMORY), traceback=trace)
@@ -121,5 +128,5 @@ def unmeant(call: ParserCall, error: Exception) -> ParserOutcome:
 def _traceback_of(error: Exception) -> str:
     try:
         return "".join(traceback.format_exception(error))[-_TRACEBACK_CHARACTERS:]
-    except Exception as second:  # noqa: BLE001  # out of memory still, or an exception of foreign make
+    except Exception as second:  # noqa: BLE001  # still out of memory, or the exception itself fails to print
         return f"{type(error).__name__}, of which no traceback can be made ({type(second).__name__})"

@@ -1,8 +1,9 @@
-"""How much of an archive is read before it is refused, and what both kinds of archive refuse alike.
+"""This module limits how much of an archive is read before it is refused, and has the rule on names that zips and tars
+share.
 
-Archives lie in archives (a gem's data, an aar's jars). What a limit bounds is the sum over an archive and all that lie
-in it, since otherwise a thousand inner ones would have a thousand times as much: an inner one is opened by
-`ZipListing.inner` or `TarMember.inner`, which share one ExpansionBudget.
+An archive may contain archives (a gem its data, an aar its jars). A limit applies to the sum over an archive and all
+archives in it; otherwise a thousand inner archives could have a thousand times as much. `ZipListing.inner` and
+`TarMember.inner` open an inner archive so that it shares the ExpansionBudget of the outer one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from securechain_ingest.settings import ArchiveSettings
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """Members of an archive and all that lie in it, bytes that really come out of them, bytes of one member."""
+    """These are the highest number of members in an archive and all archives in it, the most bytes that may really come
+    out of these members, and the most bytes of one member."""
 
     max_members: int
     max_expanded_bytes: int
@@ -28,7 +30,7 @@ class ArchiveLimits:
 
 
 class ExpansionBudget:
-    """What is still left of the limits for an archive and all that lie in it."""
+    """This counts what is left of the limits for an archive and all archives in it."""
 
     def __init__(self, limits: ArchiveLimits) -> None:
         self.limits = limits
@@ -40,14 +42,14 @@ class ExpansionBudget:
         return self.limits.max_expanded_bytes - self._expanded_bytes
 
     def take_members(self, count: int) -> None:
-        """Raises ArchiveRefused."""
+        """Count `count` more members. Raise ArchiveRefused if they are too many."""
         self._members += count
         if self._members > self.limits.max_members:
             msg = f"{self._members} members, at most {self.limits.max_members} are allowed"
             raise ArchiveRefused(msg, reason="too_many_members")
 
     def take_expanded(self, size: int) -> None:
-        """Raises ArchiveRefused."""
+        """Count `size` more expanded bytes. Raise ArchiveRefused if they are too many."""
         self._expanded_bytes += size
         if self._expanded_bytes > self.limits.max_expanded_bytes:
             msg = f"expands to more than {self.limits.max_expanded_bytes} bytes"
@@ -55,9 +57,11 @@ class ExpansionBudget:
 
 
 def safe_name(raw: str) -> str | None:
-    """A member's name as a relative path with `/`; None if it points outside of its archive or holds a NUL.
+    """Return a member's name as a relative path with `/`. Return None if it is empty, points outside of its archive, or
+    contains a NUL.
 
-    Names are data here and never become paths, so a name of the second kind is left out and not a reason to refuse.
+    Names are only data here and never become paths of files. Therefore a member whose name is None is left out, and the
+    archive is not refused.
     """
     name = raw.replace("\\", "/")
     while name.startswith("./"):

@@ -1,8 +1,8 @@
-"""Parsing in processes of its own, so that a hostile archive or a huge document costs its own message and nothing else.
+"""This module parses in separate processes, so that a hostile archive or a huge document fails only its own message.
 
-The whole exchange with a child (pickling, sending, receiving, unpickling) happens in a thread over a blocking socket:
-the event loop sees neither the bytes nor the pauses, and a pickle read from a socket lets other threads run between
-its frames.
+The whole exchange with a parser process (pickling, sending, receiving, unpickling) happens in a thread over a blocking
+socket. So the event loop handles none of the bytes and does not pause for them, and while a thread reads a pickle from
+a socket, other threads can run between its frames.
 """
 
 from __future__ import annotations
@@ -33,18 +33,22 @@ logger = structlog.get_logger(__name__)
 INLINE_BYTES = 64 * 1024
 
 MAX_LIST_ANSWER_BYTES: Final = 1024 * 1024 * 1024
-"""Of what reads a whole registry's list, packed: many times what the largest one takes."""
+"""This limits the pickled answer of a parse that reads a registry's whole list. It is many times what the largest list
+takes."""
 
 MAX_ENDED_TURNS: Final = 3
-"""As often a parse is begun again that was ended for somebody who waits; then its message waits for better days."""
+"""A parse that was ended in favour of urgent work is begun again so many times. After that its message waits for
+another attempt."""
 
 _START_TIMEOUT_S: Final = 60.0
 
 
 class ParserPool:
-    """At most `processes` children, each with the limits of ArchiveSettings; a context manager.
+    """This pool has at most `processes` parser processes, each with the limits of ArchiveSettings. It is a context
+    manager.
 
-    `preload` names modules that children import when they start, so that the first parse is as fast as the next.
+    `preload` names modules that the processes import when they start, so that the first parse is as fast as the next
+    one.
     """
 
     def __init__(self, archives: ArchiveSettings, *, preload: Sequence[str] = ()) -> None:
@@ -74,18 +78,21 @@ class ParserPool:
 
     @property
     def limits(self) -> ArchiveLimits:
-        """For the parse functions that read archives."""
+        """The functions that parse archives get these limits."""
         return ArchiveLimits.from_settings(self._archives)
 
     async def run(self, parse: Callable[..., T], *args: object, timeout_s: float | None = None) -> T:
-        """`parse(*args)` in a child; `parse` is a module-level function or a partial of one, everything is pickled.
+        """Return `parse(*args)`, run in a parser process. `parse` is a module-level function or a partial of one.
+        `parse`, its arguments and its result are pickled.
 
-        It may take as long and give as much as the settings say. What reads a whole registry's list may take
-        `timeout_s`, of processor time too, and give more.
-        Raises what `parse` raises if that is an IngestError or MissingBytes. Whatever else it raises, and a limit of
-        ours that it runs into, is the archive's or the document's fault: ArchiveRefused, or Malformed and TooLarge if
-        `parse` has a parameter `url`. ParserLost if the child dies of anything else, or has been ended too often for
-        others who wait.
+        The settings limit its time, its processor time and the size of its answer. For a parse that reads a registry's
+        whole list, `timeout_s` replaces the time limit, in seconds, raises the limit of processor time to at least as
+        much, and allows a larger answer.
+
+        Raise what `parse` raises if that is an IngestError or MissingBytes. Any other exception, and a limit that the
+        parse exceeds, is the fault of the archive or the document: raise ArchiveRefused, or Malformed and TooLarge if
+        `parse` has a parameter `url`. Raise ParserLost if the process dies for any other reason, or if the parse was
+        ended too often in favour of urgent work.
         """
         call = ParserCall(parse, args)
         return cast(T, _settled(await self._served(call, timeout_s), call))
@@ -93,13 +100,15 @@ class ParserPool:
     async def parse_document(
         self, parse: Callable[..., T], body: bytes, *args: object, timeout_s: float | None = None
     ) -> T:
-        """`parse(body, *args)`: here if the body is small, in a child if not; raises what `run` raises of documents."""
+        """Return `parse(body, *args)`. A body of less than 64 KiB is parsed in this process, a larger one in a parser
+        process. Raise what `run` raises for documents."""
         call = ParserCall(parse, (body, *args), is_document=True)
         outcome = attempt(call) if len(body) < INLINE_BYTES else await self._served(call, timeout_s)
         return cast(T, _settled(outcome, call))
 
     async def _served(self, call: ParserCall, timeout_s: float | None) -> ParserOutcome:
-        """What a child makes of it, in its turn; in another one if that is ended."""
+        """Return the outcome of a parser process, when the turn of this parse has come. If the turn is ended, wait for
+        another one."""
         number = self._turns.number()
         for _ in range(1 + MAX_ENDED_TURNS):
             async with self._turns.turn(number) as turn:
@@ -134,13 +143,14 @@ class ParserPool:
         return child
 
     async def _greet(self, child: ParserProcess) -> None:
-        """Return when it has answered. Raises ParserLost."""
+        """Wait until a new parser process has answered. Raise ParserLost if it does not."""
         outcome = await self._call(child, ParserCall(_do_nothing, ()), _START_TIMEOUT_S)
         if outcome.error is not None:
             raise ParserLost(f"no parsing process can be started: {outcome.error}")
 
     async def _call(self, child: ParserProcess, call: ParserCall, timeout_s: float | None) -> ParserOutcome:
-        """What the child answers; it is ended if it does not, or if nobody waits for it any more."""
+        """Return the outcome that the parser process sends. End the process if it sends none, or if the caller is
+        cancelled."""
         archives = self._archives
         cpu_s = archives.cpu_s if timeout_s is None else max(archives.cpu_s, math.ceil(timeout_s))
         max_answer_bytes = archives.max_answer_bytes if timeout_s is None else MAX_LIST_ANSWER_BYTES
@@ -168,7 +178,8 @@ class ParserPool:
 
 
 def _settled(outcome: ParserOutcome, call: ParserCall) -> object:
-    """The value of a parse. Raises its error, after a line in the log if nobody meant it."""
+    """Return the value of a parse, or raise its error. If the parser did not mean to raise it, log the traceback
+    first."""
     for event, fields in outcome.notes:
         logger.warning(event, **fields)
     if outcome.traceback is not None:

@@ -1,4 +1,4 @@
-"""One parser process, seen from the daemon."""
+"""This module has the daemon's side of a parser process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final
 from securechain_ingest.archives.faults import ParserCall, ParserOutcome
 
 LOST: Final = (EOFError, OSError, pickle.UnpicklingError)
-"""What the exchange with a process ends in that is not there any more."""
+"""The exchange with a process that has ended raises one of these."""
 
 _EXIT_TIMEOUT_S: Final = 1.0
 
@@ -32,10 +32,10 @@ _PASSED_ON: Final = (
 
 
 class ParserProcess:
-    """A child process and the socket to it. All methods but `is_alive` block: they are called in threads."""
+    """This is a parser process, and the socket to it. All methods but `is_alive` block, and are called in threads."""
 
     def __init__(self, memory_bytes: int, preload: Sequence[str]) -> None:
-        """Start it; it imports the modules `preload`. Raises OSError."""
+        """Start the process, which imports the modules `preload`. Raise OSError if it cannot be started."""
         self._socket, theirs = socket.socketpair()
         self._replies = self._socket.makefile("rb")
         module = "securechain_ingest.archives.child"
@@ -49,7 +49,7 @@ class ParserProcess:
             )
 
     def call(self, call: ParserCall, cpu_s: int, max_answer_bytes: int) -> ParserOutcome:
-        """What becomes of the parse. Raises one of LOST if the process is gone."""
+        """Return the outcome of the parse. Raise one of LOST if the process has ended."""
         with self._socket.makefile("wb") as requests:
             pickle.dump((call, cpu_s, max_answer_bytes), requests, pickle.HIGHEST_PROTOCOL)
         outcome: ParserOutcome = pickle.load(self._replies)  # noqa: S301  # from our own child
@@ -59,14 +59,15 @@ class ParserProcess:
         return self._process.poll() is None
 
     def exit_code(self) -> int | None:
-        """How a process ended that is gone, or just about to be: minus the signal's number; None if it goes on."""
+        """Return the exit code of a process that has ended or is about to end; if a signal ended it, that is minus the
+        signal's number. Return None if it still runs after one second."""
         try:
             return self._process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return None
 
     def end(self) -> None:
-        """Kill and reap it; a thread that waits for its reply gets an EOFError."""
+        """Kill and reap the process. A thread that waits for its answer gets an EOFError."""
         self._process.kill()
         self._process.wait()
         self._replies.close()

@@ -1,4 +1,5 @@
-"""Archives on a server: the end of a zip by ranges, anything else streamed to a file that no one else sees."""
+"""This module reads archives on a server. Of a zip it fetches the end by ranges; any other archive is downloaded to a
+file that no other program can see."""
 
 from __future__ import annotations
 
@@ -24,14 +25,14 @@ T = TypeVar("T")
 _WORDS = {CPU_TIME: "processor time", TIME: "time", MEMORY: "memory"}
 _PIECE_BYTES = 1024 * 1024
 
-# End, directory, and a few members that lie apart; beyond, one download is cheaper.
+# These are the end, the directory, and a few members that lie apart. One download is cheaper than more ranges.
 MAX_RANGES = 6
-# A directory at its own limit and the members of the same.
+# This is enough for a directory of the largest size, and for members of as much.
 MAX_RANGED_BYTES = 32 * 1024 * 1024
 
 
 class ArtifactBytes(Protocol):
-    """Bytes of an artifact: `data` from offset `first`, of `size` bytes in all."""
+    """This is a part of an artifact: `data` begins at offset `first`, and the whole artifact has `size` bytes."""
 
     @property
     def data(self) -> bytes: ...
@@ -42,27 +43,28 @@ class ArtifactBytes(Protocol):
 
 
 class ArtifactSource(Protocol):
-    """What is needed of one; raises UpstreamError."""
+    """The reader needs this of a source of artifacts. Both methods raise UpstreamError."""
 
     async def get_range(self, url: str, first: int, last: int) -> ArtifactBytes | None: ...
     async def download(self, url: str, file: BinaryIO, *, limit_bytes: int) -> int: ...
 
 
 class Refusals(Protocol):
-    """What remembers the archives, each under a text of its own, that took more than a parse may have."""
+    """This remembers the archives that took more than a parse may have. Each one has a text of its own as its key."""
 
     async def recall(self, archive: str) -> str | None:
-        """The reason, one of LIMIT_REASONS; None: nothing is known against it."""
+        """Return the reason, which is one of LIMIT_REASONS, or None if the archive is not remembered."""
         ...
 
     async def remember(self, archive: str, refused: ArchiveRefused) -> None: ...
 
 
 class ArchiveReader:
-    """Reads archives with the parsers of one ecosystem.
+    """This reads archives with the parsers of one ecosystem.
 
-    One that ran into a limit of ours on processor time, time or memory is refused without a request as long as
-    `refusals` remembers it: under its URL, the digest that its registry tells, and the parser's word.
+    An archive that exceeded a limit of processor time, time or memory is refused without a request as long as
+    `refusals` remembers it. Its key there consists of its URL, the digest that its registry declares, and the parser's
+    name and version.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class ArchiveReader:
         self._parser = ""
 
     def of(self, parser: str) -> Self:
-        """The same for a parser, by its name and version."""
+        """Return a reader like this one for a parser. `parser` is the parser's name and version."""
         reader = copy.copy(self)
         reader._parser = parser
         return reader
@@ -96,12 +98,15 @@ class ArchiveReader:
         sha256: str | None = None,
         digest: str | None = None,
     ) -> T:
-        """`parse` over a file of which only `window_bytes` are fetched, then what it turns out to need.
+        """Return what `parse` makes of a file of which only `window_bytes` are fetched at first, and later the parts
+        that it turns out to need.
 
-        The window is the file's end; if its size is unknown its beginning, which tells the size and often is the whole.
-        The artifact is downloaded whole if the server ignores ranges or disagrees about the size, or `parse` wants too
-        many pieces. Raises UpstreamError, among them Unavailable for a whole that has not the digest `sha256`, and what
-        ParserPool.run raises.
+        The first part is the end of the file. If the size of the file is unknown, it is the beginning, which tells the
+        size and often is the whole file. The whole artifact is downloaded if the server ignores ranges, if it disagrees
+        about the size, or if `parse` needs too many parts.
+
+        Raise UpstreamError, and what ParserPool.run raises. A whole artifact that does not have the digest `sha256`
+        raises Unavailable.
         """
         async with self._remembering(url, sha256 or digest):
             return await self._parse_ranged(url, size, parse, window_bytes, sha256)
@@ -115,10 +120,10 @@ class ArchiveReader:
         sha256: str | None = None,
         digest: str | None = None,
     ) -> T:
-        """`parse` over a downloaded copy, gone afterwards.
+        """Return what `parse` makes of a downloaded copy, which is deleted afterwards.
 
-        Raises UpstreamError, among them Unavailable for what has not the digest `sha256`, and what ParserPool.run
-        raises.
+        Raise UpstreamError, and what ParserPool.run raises. An artifact that does not have the digest `sha256` raises
+        Unavailable.
         """
         async with self._remembering(url, sha256 or digest):
             return await self._parse_whole(url, parse, limit_bytes, sha256)
@@ -167,7 +172,7 @@ class ArchiveReader:
     async def _parse_whole(
         self, url: str, parse: Callable[[BinaryIO], T], limit_bytes: int | None, sha256: str | None
     ) -> T:
-        # A file without a name: nothing is left behind, however the daemon ends. Children open it through their parent.
+        # The file has no name, so that it is gone however the daemon ends. Parser processes open its path in /proc.
         with tempfile.TemporaryFile(dir=self._spool_dir) as spool:
             limit = self._max_artifact_bytes if limit_bytes is None else limit_bytes
             await self._http.download(url, cast(BinaryIO, spool), limit_bytes=limit)
@@ -202,7 +207,8 @@ def _parse_segments(parse: Callable[[BinaryIO], T], size: int, segments: list[tu
 
 
 def tail_window(size: int) -> int:
-    """Bytes to fetch first of a wheel of `size` bytes: its directory nearly always, at most 5 % of one above 1 MB."""
+    """Return how many bytes to fetch first of a wheel of `size` bytes. They nearly always contain its directory, and
+    are at most 5 % of a wheel above 1 MB."""
     if size < 1_000_000:
         return 64 * 1024
     return min(size // 32, 64 * 1024)

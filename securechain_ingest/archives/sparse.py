@@ -1,4 +1,4 @@
-"""A file of which only some ranges have been fetched."""
+"""This module defines a file of which only some ranges have been fetched."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class MissingBytes(Exception):
 
 
 class SparseFile(io.RawIOBase):
-    """A seekable read-only file of `size` bytes over the segments (offset, data) at hand; segments may overlap.
+    """This is a seekable, read-only file of `size` bytes. It consists of the segments (offset, data) that have been
+    fetched, which may overlap.
 
-    A read gives exactly what the whole file would give, or raises MissingBytes with the first gap inside it.
+    A read returns exactly what the whole file would return, or raises MissingBytes with the first gap in it.
     """
 
     def __init__(self, size: int, segments: Sequence[tuple[int, bytes]]) -> None:

@@ -1,12 +1,13 @@
-"""Tar archives (sdists, npm tarballs, crates, gems) read as a stream.
+"""This module reads tar archives (sdists, npm tarballs, crates, gems) as a stream.
 
-Format: POSIX.1-2001 pax, ustar, and GNU's long names and binary numbers. What is refused and what is tolerated:
+The formats are POSIX.1-2001 pax, ustar, and GNU's long names and binary numbers. The rules are:
 
-- refused: more members or expanded bytes than the limits, devices and FIFOs, sparse files (their size is a claim that
-  no byte backs), headers with a wrong checksum, a member that is cut off;
-- listed, never read: links, which real sdists hold; left out of the listing: names that point outside of the archive;
-- tolerated as the tools do: a missing end mark, anything after it, several members of one name (the last one counts
-  for an unpacker; a caller sees each).
+- An archive is refused if it has more members or more expanded bytes than the limits, a device or a FIFO, a sparse file
+  (its size is a claim without bytes behind it), a header with a wrong checksum, or a member that is cut off.
+- Links, which real sdists contain, are listed but never read. Members whose names point outside of the archive are left
+  out of the listing.
+- As the usual tools do, this tolerates a missing end mark, any bytes after it, and several members of one name. An
+  unpacker keeps the last of these; a caller here sees each of them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class _Stream(Readable, Protocol):
 
 
 class _PlainStream:
-    """A file as it stands; what is skipped is not read, so that it works over a `SparseFile`."""
+    """This is a file that is not compressed. Bytes that are skipped are not read, so that it works over a
+    `SparseFile`."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -47,7 +49,7 @@ class _PlainStream:
 
 
 class TarMember:
-    """A file, folder or link; `size` is what its header claims, in bytes."""
+    """This is a file, a folder or a link. `size` is the size that its header claims, in bytes."""
 
     __slots__ = ("_budget", "_stream", "_unread_bytes", "is_file", "name", "size")
 
@@ -60,9 +62,11 @@ class TarMember:
         self._unread_bytes = size
 
     def read(self, size: int = -1, /) -> bytes:
-        """The contents: once, and before the next member is asked for. Raises ArchiveRefused.
+        """Return the contents. They can be read only once, and before the next member is asked for. Raise
+        ArchiveRefused.
 
-        With a size the next so many bytes, fewer at their end; without, all of them if they are within the limit.
+        With `size`, return the next `size` bytes, or fewer at their end. Without it, return all bytes, if they are
+        within the limit for one member.
         """
         if not self.is_file:
             raise ArchiveRefused(f"{self.name}: not a regular file", reason="not_a_file")
@@ -78,20 +82,22 @@ class TarMember:
         return data
 
     def inner(self) -> Iterator[TarMember]:
-        """Each member of the tar that this one is, packed or not, as `iterate_tar` gives them; once, as `read`."""
+        """Yield each member of the tar archive that this member is, compressed or not, as `iterate_tar` does. As with
+        `read`, this is possible only once."""
         return _expanded_members(self, self._budget)
 
     def leave(self) -> None:
-        """Go on to the next header; a last member may lack its padding."""
+        """Go on to the next header. The padding of the last member may be missing."""
         if self._stream.skip(self._unread_bytes) < self._unread_bytes:
             raise ArchiveRefused(f"{self.name}: cut off", reason="truncated")
         self._stream.skip(-self.size % _BLOCK)
 
 
 def iterate_tar(file: Readable, limits: ArchiveLimits) -> Iterator[TarMember]:
-    """Each member of a tar, plain or packed by gzip, bzip2 or xz. Raises ArchiveRefused when it gets to what is wrong.
+    """Yield each member of a tar archive, which may be compressed by gzip, bzip2 or xz or not at all. Raise
+    ArchiveRefused at the place where the archive is wrong.
 
-    A caller that found what it wants may stop: what follows is then neither expanded nor checked.
+    A caller that has found what it needs may stop. The rest is then neither expanded nor checked.
     """
     return _expanded_members(file, ExpansionBudget(limits))
 
@@ -101,9 +107,10 @@ def _expanded_members(file: Readable, budget: ExpansionBudget) -> Iterator[TarMe
 
 
 def iterate_plain_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMember]:
-    """Each member of a tar that nothing packs; of the file only the headers are read and the contents asked for.
+    """Yield each member of a tar archive that is not compressed. Only the headers of the file are read, and the
+    contents that the caller asks for.
 
-    Raises ArchiveRefused when it gets to what is wrong, MissingBytes over a SparseFile.
+    Raise ArchiveRefused at the place where the archive is wrong, and MissingBytes over a SparseFile.
     """
     return _members(_PlainStream(file), ExpansionBudget(limits))
 
@@ -139,11 +146,12 @@ def _has_its_checksum(header: bytes) -> bool:
     total = sum(header) - sum(header[148:156]) + 8 * ord(" ")  # the field itself counts as spaces
     if claimed == b"%o" % total:
         return True
-    return claimed == b"%o" % (total - 256 * sum(byte > 127 for byte in header))  # of tools that summed signed bytes
+    return claimed == b"%o" % (total - 256 * sum(byte > 127 for byte in header))  # Some tools sum signed bytes.
 
 
 def _number(field: bytes) -> int:
-    """Octal digits, or GNU's big-endian binary with the top bit set."""
+    """Return a header's number, which is written in octal digits, or in GNU's big-endian binary form with the top bit
+    set."""
     if field[0] & 0x80:
         if field[0] != 0x80:
             raise ArchiveRefused("a negative number in a header", reason="damaged")
@@ -163,7 +171,7 @@ def _parsed(digits: bytes, base: int) -> int:
 
 
 def _extension(kind: int, stream: _Stream, size: int) -> dict[str, str]:
-    """What a pax or GNU header in front of a member says about it."""
+    """Return what a pax or GNU header says about the member behind it."""
     if size > _MAX_EXTENSION_BYTES:
         raise ArchiveRefused(f"an extended header of {size} bytes", reason="damaged")
     data = stream.read(size)
@@ -178,7 +186,8 @@ def _extension(kind: int, stream: _Stream, size: int) -> dict[str, str]:
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    """Lines of `<length> <key>=<value>\\n`, the length counting itself."""
+    """Return the records of a pax header. Each one is a line `<length> <key>=<value>\\n`, and its length includes the
+    length's own digits."""
     records: dict[str, str] = {}
     position = 0
     while position < len(data) and data[position]:

@@ -1,7 +1,9 @@
-"""Who may use a parser process next: somebody who waits, before what is done by the clock.
+"""This module decides which work may use a parser process next. Work that somebody waits for is urgent, and comes
+before scheduled work.
 
-Work that nobody waits for never has the last process. Where it cannot be helped (there is one process alone, or others
-who wait have the rest), such a turn is ended for somebody who waits, and what it was for is asked for again.
+Work that is not urgent never gets the last free process. This cannot be kept if there is only one process, or if urgent
+work has all the others. In these cases the turn of work that is not urgent is ended in favour of urgent work that
+waits, and its parse is begun again later.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ import anyio
 from securechain_ingest.http.priority import Priority, current_priority
 
 PATIENCE_S: Final = 0.1
-"""A turn is not ended for somebody who has waited for less: most are over by then, and a new process takes as long."""
+"""A turn is ended only in favour of urgent work that has waited for so many seconds. Most turns are over by then, and a
+new process takes as long to start."""
 
 
 class Turn:
-    """What one holder has; whoever uses it does so within `scope`, which is cancelled if the turn is ended."""
+    """This is one holder's turn. The holder works within `scope`, which is cancelled if the turn is ended."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -40,7 +43,8 @@ class Turn:
 
 
 class Turns:
-    """Room for `total` at once, for one less of those that nobody waits for (if there is more than one)."""
+    """This has room for `total` turns at once. If `total` is more than one, work that is not urgent has one turn
+    less."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -50,12 +54,12 @@ class Turns:
         self._numbers = itertools.count()
 
     def number(self) -> int:
-        """A place in the line of those that are equally urgent; one whose turn was ended keeps it."""
+        """Return a place in the line of work of the same priority. Work whose turn was ended keeps its number."""
         return next(self._numbers)
 
     @asynccontextmanager
     async def turn(self, number: int) -> AsyncIterator[Turn]:
-        """Wait for a turn of the priority of the work under way, and hold it."""
+        """Wait for a turn with the priority of the work under way, and hold it within the block."""
         turn = Turn(number)
         self._waiting.append(turn)
         self._waiting.sort(key=lambda waiting: waiting.number)
@@ -74,7 +78,7 @@ class Turns:
                 self._admit()
 
     def _hurry(self) -> None:
-        """Somebody waits, or work that waits has become urgent."""
+        """Work has begun to wait, or work that waits has become urgent."""
         self._admit()
         for turn in self._waiting:
             if turn.is_urgent and turn.patience is None:
@@ -84,7 +88,7 @@ class Turns:
         while turn := self._next():
             self._waiting.remove(turn)
             self._running.append(turn)
-            if not turn.admitted.done():  # Else it was cancelled, and leaves by itself.
+            if not turn.admitted.done():  # Otherwise it was cancelled, and leaves by itself.
                 turn.admitted.set_result(None)
 
     def _next(self) -> Turn | None:
@@ -96,7 +100,7 @@ class Turns:
         return self._waiting[0] if bulk < self._bulk_total else None
 
     def _end_one_for(self, urgent: Turn) -> None:
-        """End the latest of the turns that nobody waits for, which has done least."""
+        """End the latest turn of the work that is not urgent, because it has done the least so far."""
         if urgent in self._waiting:
             running = (turn for turn in reversed(self._running) if not turn.is_urgent and not turn.is_ended)
             if (turn := next(running, None)) is not None:

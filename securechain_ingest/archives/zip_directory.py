@@ -1,4 +1,5 @@
-"""The directory of a zip: where it is, what it lists, whether the file is laid out so. Format: APPNOTE 4.3."""
+"""This module reads the directory of a zip: where it is, what it lists, and whether the file is laid out as it says.
+The format is in APPNOTE, section 4.3."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
-# Nearly always without a comment, else a short one; the longest counts 65,535 bytes.
+# Nearly all archives have no comment, and most others a short one. The longest comment has 65,535 bytes.
 _END_SEARCH_BYTES = (_END.size, 4096, _END.size + 0xFFFF)
 _MAX_END_RECORDS = 16
-"""So many of those that do not end with the file are looked at, each by one small read."""
+"""At most so many end records that do not end with the file are looked at, each by one small read."""
 
 _ZIP64_LOCATOR = struct.Struct("<4sLQL")
 _ZIP64_END = struct.Struct("<4sQ2H2L4Q")
@@ -28,12 +29,13 @@ _SIGNATURE = b"PK\x01\x02"
 _ENTRY = struct.Struct("<4s x B 2x 2H 4x 3L 3H 4x 2L")
 _UTF8, _STRONG_ENCRYPTION = 0x800, 0x2000
 _MADE_ON_UNIX = 3
-_WIDE_16, _WIDE_32 = 0xFFFF, 0xFFFFFFFF  # the number stands in a Zip64 record
+_WIDE_16, _WIDE_32 = 0xFFFF, 0xFFFFFFFF  # These say that the number is in a Zip64 record.
 
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A line of the directory; `size` is what it claims, in bytes. `is_file`: regular, so neither folder nor link."""
+    """This is an entry of the directory. `size` is the size that it claims, in bytes. `is_file` means a regular file,
+    so neither a folder nor a link."""
 
     name: str
     size: int
@@ -56,7 +58,8 @@ class _Directory:
 
 
 def read_directory(file: BinaryIO, budget: ExpansionBudget) -> list[ZipMember]:
-    """All members in order, those with an unsafe name under an empty one. Raises ArchiveRefused."""
+    """Return all members in order. The name of a member is empty if it was unsafe. Raise ArchiveRefused, also if there
+    are bytes in front of the first member or behind the end record."""
     members, padding = read_padded_directory(file, budget)
     if padding is not None:
         raise padding
@@ -64,8 +67,9 @@ def read_directory(file: BinaryIO, budget: ExpansionBudget) -> list[ZipMember]:
 
 
 def read_padded_directory(file: BinaryIO, budget: ExpansionBudget) -> tuple[list[ZipMember], ArchiveRefused | None]:
-    """The same of a file that may have other bytes in front of the first member or behind the end record, as a program
-    has that carries its own archive; and if it has, the refusal for whoever minds. Raises ArchiveRefused."""
+    """Return all members, as `read_directory` does, of a file that may have other bytes in front of the first member or
+    behind the end record, as a program has that carries its own archive. If it has such bytes, also return the refusal,
+    which the caller may raise. Raise ArchiveRefused."""
     end, end_offset, padding = _find_end(file)
     directory, shift = _locate_directory(file, end, end_offset)
     budget.take_members(directory.count)
@@ -91,8 +95,11 @@ def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def _find_end(file: BinaryIO) -> tuple[tuple[int, ...], int, ArchiveRefused | None]:
-    """The numbers of the end record and its offset: the last one whose comment ends with the file, else the last one
-    that a directory lies in front of, and then the refusal of what follows it."""
+    """Return the numbers of the end record, and its offset.
+
+    It is the last end record whose comment ends with the file. If there is none, it is the last one that has a
+    directory in front of it, and the refusal of the bytes behind it is returned, too.
+    """
     size = file.seek(0, io.SEEK_END)
     others: list[tuple[tuple[int, ...], int]] = []
     for length in _END_SEARCH_BYTES:
@@ -119,7 +126,8 @@ def _find_end(file: BinaryIO) -> tuple[tuple[int, ...], int, ArchiveRefused | No
 
 
 def _locate_directory(file: BinaryIO, end: tuple[int, ...], end_offset: int) -> tuple[_Directory, int]:
-    """The directory as the end record has it, and how many bytes further behind it and all members lie."""
+    """Return the directory as the end record describes it, and by how many bytes it and all members lie further
+    behind."""
     disk, directory_disk, disk_count, count, size, offset, _comment_length = end
     directory_end = end_offset
     needs_zip64 = _WIDE_16 in (disk_count, count) or _WIDE_32 in (size, offset)
@@ -143,7 +151,7 @@ def _zip64_end(file: BinaryIO, end_offset: int) -> tuple[tuple[int, ...], int] |
         return None
     if offset + _ZIP64_END.size > end_offset:
         raise ArchiveRefused("the Zip64 end record lies outside of the file", reason="damaged")
-    # Behind other bytes the locator points too far to the front; the record is where it always is.
+    # With other bytes in front, the locator points too far to the front. The record is right before the locator.
     for start in (offset, end_offset - _ZIP64_LOCATOR.size - _ZIP64_END.size):
         signature, _size, _made_by, _needed, *numbers = _ZIP64_END.unpack(read_at(file, start, _ZIP64_END.size))
         if signature == b"PK\x06\x06":
@@ -200,7 +208,8 @@ def _entries(raw: bytes) -> Iterator[ZipMember]:
 
 
 def _zip64_numbers(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """Size, compressed size and offset, with those that do not fit in 32 bits taken from the Zip64 extra field."""
+    """Return the size, the compressed size and the offset. Those that do not fit in 32 bits are taken from the Zip64
+    extra field."""
     position = 0
     while position + 4 <= len(extra):
         tag, length = struct.unpack_from("<2H", extra, position)
@@ -215,7 +224,8 @@ def _zip64_numbers(extra: bytes, *numbers: int) -> tuple[int, ...]:
 
 
 def _first_member(entries: list[ZipMember], directory_offset: int) -> int:
-    """Where the first one begins. Refuses members that share bytes: a bomb that counts its kernel many times."""
+    """Return the offset of the first member. Refuse members that share bytes, because a zip bomb lists the same bytes
+    as many members."""
     spans = sorted(
         {
             (entry.offset, entry.offset + LOCAL_HEADER.size + len(entry.raw_name) + entry.compressed_size)

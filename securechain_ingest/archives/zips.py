@@ -1,15 +1,16 @@
-"""Zip archives (wheels, jars, nupkgs, old sdists) read by their central directory, without trusting it.
+"""This module reads zip archives (wheels, jars, nupkgs, old sdists) by their central directory, without trusting it.
 
-Only the end record, the directory and the members asked for are read, so that it works over a `SparseFile`. Format:
-PKWARE's APPNOTE, sections 4.3 to 4.5. What is refused and what real archives are allowed to do:
+Only the end record, the directory and the members that the caller asks for are read, so that it works over a
+`SparseFile`. The format is in PKWARE's APPNOTE, sections 4.3 to 4.5. The rules are:
 
-- refused: more members or a larger directory than the limits, several disks, an encrypted directory, members that
-  overlap;
-- refused only when a member is read: data before the first member or after the end record (a polyglot, or a program
-  that carries its own archive);
-- refused only when that member is read: encryption, links and devices, compression other than stored and deflated,
-  other contents than the directory announces, a second member of that name with other contents;
-- left out of the listing: names that point outside of the archive.
+- An archive is refused if it has more members or a larger directory than the limits, several disks, an encrypted
+  directory, or members that overlap.
+- An archive with data before the first member or after the end record (a polyglot, or a program that carries its own
+  archive) is refused only when one of its members is read.
+- A member is refused, only when it is read itself, if it is encrypted, if it is a link or a device, if its compression
+  is neither stored nor deflated, if its contents are not what the directory announces, or if a second member has the
+  same name and other contents.
+- Members whose names point outside of the archive are left out of the listing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _IsalError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # isa
 
 
 class ZipListing:
-    """An opened archive: its members in directory order, and their contents on demand."""
+    """This is an opened archive. It has its members in the order of the directory, and returns their contents on
+    demand."""
 
     def __init__(
         self, file: BinaryIO, members: list[ZipMember], budget: ExpansionBudget, padding: ArchiveRefused | None
@@ -49,11 +51,11 @@ class ZipListing:
         return self._members
 
     def names(self) -> tuple[str, ...]:
-        """The names of all regular files, each once, in directory order."""
+        """Return the names of all regular files in the order of the directory, each name once."""
         return tuple(dict.fromkeys(member.name for member in self._members if member.is_file))
 
     def rename(self, new_name: Callable[[str], str | None]) -> None:
-        """Know the members by other names from now on, and not at all where there is none."""
+        """Give the members other names from now on. A member for which `new_name` returns None is left out."""
         named = [replace(member, name=name) for member in self._members if (name := new_name(member.name))]
         self._by_name = {}
         for member in named:
@@ -64,7 +66,8 @@ class ZipListing:
         return name in self._by_name
 
     def read(self, name: str) -> bytes:
-        """The contents of one member. Raises KeyError if there is none, ArchiveRefused."""
+        """Return the contents of one member. Raise KeyError if there is no such member, and ArchiveRefused if it is
+        refused."""
         first, *others = self._by_name[name]
         if self._padding is not None:
             raise self._padding
@@ -82,12 +85,13 @@ class ZipListing:
         return contents
 
     def inner(self, name: str) -> ZipListing:
-        """The zip that a member is. Raises KeyError, ArchiveRefused."""
+        """Open a member that is itself a zip. Raise KeyError if there is no such member, and ArchiveRefused if it is
+        refused."""
         return _open(io.BytesIO(self.read(name)), self._budget)
 
 
 def open_zip(file: BinaryIO, limits: ArchiveLimits) -> ZipListing:
-    """Read the directory. Raises ArchiveRefused, and MissingBytes over a SparseFile."""
+    """Read the directory of a zip. Raise ArchiveRefused, and MissingBytes over a SparseFile."""
     return _open(file, ExpansionBudget(limits))
 
 
@@ -97,7 +101,8 @@ def _open(file: BinaryIO, budget: ExpansionBudget) -> ZipListing:
 
 
 def _packed(file: BinaryIO, member: ZipMember) -> bytes:
-    """The compressed bytes, by one read if the local header is as long as the directory's entry."""
+    """Return the compressed bytes of a member. One read is enough if the local header is as long as the directory's
+    entry says."""
     expected = LOCAL_HEADER.size + len(member.raw_name) + member.extra_length + member.compressed_size
     file.seek(member.offset)
     data = file.read(expected)

@@ -377,7 +377,7 @@ class HttpClient:
 
     def _remember_not_found(self, url: str) -> None:
         if is_uncached():
-            return  # Uncached work only confirms what other work found out; its answer is not for the others.
+            return  # The document was there a moment ago, so that this may not last, or its absence is known already.
         self._not_found[url] = self._clock() + self._settings.not_found_ttl_s
         self._not_found.move_to_end(url)
         if len(self._not_found) > _REMEMBERED_NOT_FOUND:
