@@ -1,4 +1,5 @@
-"""Local stores for a machine that has none: real servers as child processes, reached by the same drivers."""
+"""This package runs local stores for a machine that has none. They are real servers in child processes, and the daemon
+uses the same drivers for them as for any other store."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ _RESTARTS_WITHIN_S = 300.0
 
 
 class EmbeddedStores:
-    """The local servers that run, and where."""
+    """These are the local servers that run, and their addresses."""
 
     def __init__(self, addresses: StoreAddresses, servers: list[ServerProcess], options: EmbeddedSettings) -> None:
         self.addresses = addresses
@@ -51,13 +52,13 @@ class EmbeddedStores:
 
     @property
     def pids(self) -> dict[str, int | None]:
-        """Process ids by server."""
+        """Return the process id of each server by the server's name. It is None for a server that was not started."""
         return {server.plan.name: server.pid for server in self._servers}
 
     async def watch(self) -> None:
-        """Restart a server that dies, at the same address, so that drivers find it again. Never returns.
+        """Restart each server that dies, at the same address, so that drivers find it again. This never returns.
 
-        Raises StoreError when one keeps dying: 5 times within 5 minutes.
+        Raise StoreError when one server has died more than 5 times within 5 minutes.
         """
         await together(*(partial(self._keep_alive, server) for server in self._servers))
 
@@ -86,10 +87,11 @@ class EmbeddedStores:
 async def embedded_stores(
     state_dir: Path, options: EmbeddedSettings, *, needed: frozenset[str]
 ) -> AsyncIterator[EmbeddedStores]:
-    """Start the needed ones of `redis`, `graph` and `vulnerabilities`; stop them at the end.
+    """Start those of `redis`, `graph` and `vulnerabilities` that are in `needed`, and stop them at the end of the
+    block.
 
-    The caller holds `state_lock`. Other processes find the stores by `running_stores` meanwhile. Raises ConfigError
-    if the extra is not installed, StoreError if a server does not start.
+    The caller holds `state_lock`. Within the block, other processes find the stores by `running_stores`. Raise
+    ConfigError if the embedded extra is not installed, and StoreError if a server does not start.
     """
     known = Secrets.of(state_dir)
     redis_port, graph_port, http_port, advisory_port = free_ports(4)

@@ -1,4 +1,5 @@
-"""Where the stores of a state directory are: for the daemon that started them and for the commands beside it."""
+"""This module keeps the addresses of the stores of a state directory, for the daemon that started them and for the
+commands that run beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _LOCK_RETRY_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class StoreAddresses:
-    """None for a store that is not among them. Secrets do not show in the repr."""
+    """These are the addresses of the local stores. A field is None if its store is not one of them. Passwords are not
+    in the repr."""
 
     redis_url: str | None = field(default=None, repr=False)
     graph_uri: str | None = None
@@ -35,9 +37,9 @@ class StoreAddresses:
 
 @contextmanager
 def state_lock(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory; the lock ends with the process, however that ends.
+    """Hold the lock on the state directory within the block. The lock ends with the process, however the process ends.
 
-    Raises ConfigError if another process holds it, or if there can be no such directory.
+    Raise ConfigError if another process holds it, or if there can be no such directory.
     """
     with _lock_file(state_dir) as file:
         if not _take(file):
@@ -47,7 +49,7 @@ def state_lock(state_dir: Path) -> Iterator[None]:
                 f"the state directory {state_dir} is in use by process {holder}: stop it, or choose another directory"
                 " with --state-dir"
             )
-        # Addresses of a process that was killed.
+        # These may be the addresses of a process that was killed.
         withdraw(state_dir)
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -67,7 +69,8 @@ def _lock_file(state_dir: Path) -> IO[str]:
 
 
 def make_directory(state_dir: Path, *below: str) -> Path:
-    """The state directory, or a folder in it, made if need be. Raises ConfigError if there can be no such directory."""
+    """Return the path of the state directory, or of a folder in it, and make it if it does not exist. Raise ConfigError
+    if there can be no such directory."""
     folder = state_dir.joinpath(*below)
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,7 +88,8 @@ def _unusable(state_dir: Path, error: OSError) -> ConfigError:
 
 
 def _take(file: IO[str]) -> bool:
-    """Whether the lock could be taken. A command in `running_stores` holds it for an instant, hence some tries."""
+    """Return whether the lock was taken. A command in `running_stores` holds it for an instant, so that several
+    attempts are made."""
     for _ in range(_LOCK_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +101,7 @@ def _take(file: IO[str]) -> bool:
 
 
 def publish(state_dir: Path, addresses: StoreAddresses) -> None:
-    """Let other processes of this user find the stores, by `running_stores`."""
+    """Write the addresses to a file, in which other processes of this user find them by `running_stores`."""
     write_private(state_dir / RUNTIME_FILE, json.dumps(asdict(addresses)))
 
 
@@ -106,10 +110,11 @@ def withdraw(state_dir: Path) -> None:
 
 
 def running_stores(state_dir: Path) -> StoreAddresses | None:
-    """The local stores of the process that holds the state directory; None if there is none."""
+    """Return the addresses of the local stores of the process that holds the state directory, or None if there is no
+    such process or it has no local stores. Raise ConfigError if the directory cannot be used."""
     try:
         with (state_dir / LOCK_FILE).open("r+", encoding="ascii") as file:
-            # Whoever can take the lock proves that nobody runs.
+            # If the lock can be taken, no other process holds the state directory.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return None
     except (FileNotFoundError, NotADirectoryError):
@@ -120,7 +125,7 @@ def running_stores(state_dir: Path) -> StoreAddresses | None:
         raise _unusable(state_dir, error) from error
     try:
         written = json.loads((state_dir / RUNTIME_FILE).read_text(encoding="utf-8"))
-        # A daemon of a newer release may say more.
+        # A daemon of a newer release may write further fields.
         return StoreAddresses(
             **{each.name: written[each.name] for each in fields(StoreAddresses) if each.name in written}
         )
@@ -129,7 +134,8 @@ def running_stores(state_dir: Path) -> StoreAddresses | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, also if the power fails; only this user can read it."""
+    """Replace a file as a whole, so that it is never half written, even if the power fails. Only this user can read
+    it."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

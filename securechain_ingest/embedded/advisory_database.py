@@ -1,8 +1,9 @@
-"""`python advisory_database.py PORT FOLDER CACHE [--auth]`: SecantusDB on loopback, until SIGTERM.
+"""`python advisory_database.py PORT FOLDER CACHE [--auth]` runs SecantusDB on loopback until SIGTERM.
 
-Its own command waits for the signal in a lock, which only a signal to its first thread ends; given to another of its
-threads, as the kernel may, a SIGTERM leaves it running for good. Here the first thread looks around each second. Run as
-a file and with nothing but SecantusDB, since importing the package would cost each start a second.
+SecantusDB's own command waits for the signal in a lock, which only a signal to its first thread ends. The kernel may
+give a SIGTERM to another of its threads, and then the command runs for ever. Here the first thread wakes up each second
+instead, so that the signal is handled. This is run as a file, and imports nothing but SecantusDB and the standard
+library, because importing our package would make each start a second longer.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> None:
         require_auth="--auth" in flags,
         enable_test_commands=False,
         cache_size=cache,
-        # Without it the last acknowledged writes die with the process.
+        # Without this, the last acknowledged writes are lost if the process is killed.
         sync_on_commit=True,
     )
     signal.signal(signal.SIGTERM, _end)

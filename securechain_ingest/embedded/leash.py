@@ -1,8 +1,9 @@
-"""`python leash.py PARENT_PID COMMAND…`: becomes COMMAND, which ends when its parent does.
+"""`python leash.py PARENT_PID COMMAND…` becomes COMMAND, which ends when its parent does.
 
-A daemon that is killed cannot stop its servers, so the kernel tells them (Linux: PR_SET_PDEATHSIG, which outlives
-exec). SIGTERM and not SIGKILL: each of them closes its files in order. Elsewhere the next start stops what was left.
-Run as a file and with nothing but the standard library, since importing the package would cost each start a second.
+A daemon that is killed cannot stop its servers, so the kernel sends them a signal (on Linux: PR_SET_PDEATHSIG, which
+stays in force after exec). The signal is SIGTERM and not SIGKILL, so that each server closes its files in order. On
+other systems the next start stops the servers that were left. This is run as a file, and imports nothing but the
+standard library, because importing our package would make each start a second longer.
 """
 
 from __future__ import annotations

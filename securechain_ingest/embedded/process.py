@@ -1,4 +1,5 @@
-"""One local server as a child process: started, found ready, stopped; and those reclaimed that a killed daemon left."""
+"""This module starts one local server as a child process, waits until it is ready, and stops it. It also stops the
+servers that a killed daemon left."""
 
 from __future__ import annotations
 
@@ -33,27 +34,28 @@ _STOP_S = 15.0
 _ONLY_THIS_USER = 0o077
 # The kernel numbers outgoing connections from 32768 upwards: one of those could take the port of a server that starts.
 _PORTS = range(20_000, 32_768)
-# The kernel derives the time at which it booted, and from it when a process began, anew at each question.
+# The kernel computes the time of its boot, and from it the start of a process, anew each time that it is asked.
 _START_TIME_JITTER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
-    """What a server is started with; the same after each restart, so that drivers find it again."""
+    """This is all that a server is started with. It is the same after each restart, so that drivers find the server
+    again."""
 
     name: str
     command: Sequence[str]
     home: Path
-    """Its data, and the folder that it runs in."""
+    """The server's data are in this folder, and the server runs in it."""
     port: int
     probe: Callable[[], Awaitable[bool]]
-    """Whether it answers its own protocol; asked once the port is open."""
+    """This returns whether the server answers its own protocol. It is called once the port is open."""
     prepare: Callable[[], Awaitable[None]] | None = None
-    """What has to be done before its first start."""
+    """This is called before each start. It does what the server needs before its first one."""
 
 
 class ServerProcess:
-    """A running server. Its output goes to `<home>.log`, its pid to `<home>.pid`."""
+    """This is a server process. Its output goes to `<home>.log`, and its process id to `<home>.pid`."""
 
     def __init__(self, plan: ServerPlan) -> None:
         self.plan = plan
@@ -65,13 +67,14 @@ class ServerProcess:
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """The output of the server is in this file."""
         return self.plan.home.with_suffix(".log")
 
     async def start(self, timeout_s: float) -> None:
-        """Start it and wait until it answers; nothing is left running if that fails or is cancelled.
+        """Start the server and wait until it answers. If that fails or is cancelled, nothing is left running.
 
-        Raises StoreError with its last words if it ends or does not answer in time.
+        Raise StoreError, with the last lines of the log, if the server ends or does not answer within `timeout_s`
+        seconds.
         """
         await stop_leftover(self.plan.home)
         if self.plan.prepare is not None:
@@ -101,7 +104,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 umask=_ONLY_THIS_USER,
-                # Its own session: the terminal's Ctrl-C is for the daemon, which ends its servers when it is done.
+                # It has its own session, because the terminal's Ctrl-C is for the daemon, which stops its servers last.
                 start_new_session=True,
             )
         write_private(_pid_file(self.plan.home), json.dumps([self._process.pid, _started_at(self._process.pid)]))
@@ -111,7 +114,8 @@ class ServerProcess:
         return self._process is not None and self._process.poll() is None
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that does not help; returns when it is gone, even if cancelled meanwhile."""
+        """Send SIGTERM to the server, and SIGKILL if it still runs after 15 seconds. Return when it has ended, even if
+        this is cancelled meanwhile."""
         process = self._process
         if process is None:
             return
@@ -126,7 +130,8 @@ class ServerProcess:
         _pid_file(self.plan.home).unlink(missing_ok=True)
 
     def bound_log(self) -> None:
-        """Begin the log anew when it has grown large; one old one is kept. The server appends, so it goes on."""
+        """Begin the log anew when it is larger than 4 MiB, and keep one old log. The server appends to the log, so it
+        goes on writing at its new end."""
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             shutil.copy(self.log, self.log.with_suffix(".log.1"))
             os.truncate(self.log, 0)
@@ -137,7 +142,7 @@ class ServerProcess:
 
 
 async def stop_leftover(home: Path) -> None:
-    """Stop the server that a killed daemon left on this data, if one still runs."""
+    """Stop the server that a killed daemon left on this data, if it still runs."""
     path = _pid_file(home)
     if not path.exists():
         return
@@ -159,7 +164,7 @@ async def stop_leftover(home: Path) -> None:
 
 
 async def together(*steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run all at the same time. The first error ends the others and is raised as it is."""
+    """Run all steps at the same time. The first error cancels the others, and is raised as it is and not in a group."""
     try:
         async with anyio.create_task_group() as group:
             for step in steps:
@@ -169,7 +174,7 @@ async def together(*steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of loopback that nobody uses at the moment."""
+    """Return `count` different ports of loopback that no process uses at the moment."""
     candidates = random.SystemRandom().sample(_PORTS, len(_PORTS))
     return list(islice(filter(_is_free, candidates), count))
 
@@ -201,7 +206,8 @@ def _pid_file(home: Path) -> Path:
 
 
 def _started_at(pid: int) -> float | None:
-    """When a process began, which tells it from a later one of the same number; None if it is gone."""
+    """Return when a process began, in seconds since 1970, or None if it has ended. By this time it can be told from a
+    later process with the same id."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()

