@@ -22,18 +22,19 @@ UNORDERED = -1
 
 
 def newest_announcement(_earlier: str, later: str) -> str:
-    """In most ecosystems the later of two announcements says all that is to be known."""
+    """Return the later of two announcements. In most ecosystems it contains everything that the earlier one says."""
     return later
 
 
 def no_older_spellings(_name: str) -> tuple[str, ...]:
-    """In most ecosystems every graph has the lower-case name or the registry's spelling."""
+    """Return no further names. In most ecosystems every graph has the lower-case name or the registry's spelling."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ecosystem:
-    """This is what distinguishes one ecosystem's data in the stores. How its registry is read is in `registries`."""
+    """This is what distinguishes one ecosystem's data in the stores. The code that reads its registry is in
+    `registries`."""
 
     name: str
     """The command line, the settings and the logs use this word: `pypi`."""
@@ -48,15 +49,16 @@ class Ecosystem:
     endpoint: str = ""
     """Every message needs the endpoint of this key; while the endpoint is paused, no message is served."""
     archives: str = ""
-    """The endpoint of this key serves the archives. If it is another one, packages are written without while it is
-    away."""
+    """The endpoint of this key serves the archives. If it is not the one that every message needs, packages are written
+    without their archive while it is away."""
     join_announcements: Callable[[str, str], str] = newest_announcement
     """This makes one announcement of two that concern one package (`Change.at_least`)."""
     range_key: Callable[[str], Any] | None = None
-    """This is the same for the ranges of advisories, where the ecosystem's own tool of today has another order than the
-    clients of the graph. None means that `version_key` is used."""
+    """This is a version key for the ranges of advisories. An ecosystem has one if its own tool of today orders versions
+    in another way than the clients of the graph. None means that `version_key` is used."""
     name_key: Callable[[str], str] = str
-    """This is equal for all spellings that the registry takes for one name. Else each spelling is another name."""
+    """This maps a name to a key that is equal for all spellings that the registry takes for one name. By default each
+    spelling is a name of its own."""
     namespace_separator: str = "/"
     """A name has this where its purl has a slash: `:` in Maven's `group:artifact`."""
     needs_namespace: bool = False
@@ -64,7 +66,8 @@ class Ecosystem:
     older_spellings: Callable[[str], tuple[str, ...]] = no_older_spellings
     """This returns further lower-case names under which an older graph may hold the package of a lower-case name."""
     listing_kept_s: float = 0.0
-    """A list of all names is good for so many seconds at least, if its registry wishes it to be read no oftener."""
+    """A list of all names may be used for so many seconds at least, because its registry wishes that nobody reads it
+    more often. 0 means that the registry has no such wish."""
     older_listing_key: str | None = None
     """Other programs know the list of all names in Redis by this key, if it is not `all_<name>_packages`."""
     import_names_version: int = 1
@@ -72,7 +75,8 @@ class Ecosystem:
     `backfill import-names` finds the packages that an older parser has read."""
 
     announced: re.Pattern[str] = re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}")
-    """An announcement of its feed (`Change.at_least`) matches this. A message that says anything else is not ours."""
+    """Every announcement of the ecosystem's feed (`Change.at_least`) matches this. A message with another announcement
+    does not come from this program."""
 
     @property
     def listing_key(self) -> str:
@@ -80,14 +84,15 @@ class Ecosystem:
         return self.older_listing_key or f"all_{self.name}_packages"
 
     def has_form_of_name(self, name: str) -> bool:
-        """This tells whether a name has as many parts as it must have. Its characters are checked by `identify`."""
+        """Return whether a name has as many parts as it must have. Its characters are checked by `identify`."""
         if not self.needs_namespace:
             return True
         parts = name.split(self.namespace_separator)
         return len(parts) == 2 and all(part.strip() for part in parts)
 
     def range_order(self, name: str) -> Any:
-        """This returns the key by which advisories' ranges are read. It raises ValueError as `version_key` does."""
+        """Return the key by which versions are compared with the ranges of advisories. ValueError is raised as
+        by `version_key`."""
         return (self.range_key or self.version_key)(name)
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
@@ -110,121 +115,128 @@ class Ecosystem:
 
 @dataclass(frozen=True, slots=True)
 class PackageRef:
-    """One package's identity. Two refs are one package exactly if their purls are equal (contract, section 1.4)."""
+    """This is the identity of one package. Two refs mean one package exactly if their purls are equal (contract,
+    section 1.4)."""
 
     ecosystem: Ecosystem
     registry_name: str
-    """The spelling that the registry is asked with (case kept)."""
+    """The registry is asked for this spelling, whose case is kept."""
     name: str
-    """The graph's `name`: lower-case."""
+    """This is the `name` in the graph, in lower case."""
     purl: str
-    """Without version."""
+    """This is the package URL, without a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One runtime dependency of a version. At most one per target: clauses on the same target are already joined."""
+    """This is one runtime dependency of a version. A version has at most one for each target: several constraints on
+    the same target are already joined."""
 
     target: PackageRef
     constraints: str
-    """As contract section 2 demands: never empty, `any` for none."""
+    """These have the form that contract section 2 demands. They are never empty; `any` means that there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version as the registry lists it, yanked and deprecated ones included."""
+    """This is one version as the registry lists it. Yanked and deprecated versions are included."""
 
     name: str
     purl: str
-    """Package purl + `@` + percent-encoded name."""
+    """This is the purl of the package, followed by `@` and the percent-encoded name of the version."""
     release_date: str | None
-    """ISO 8601 in UTC to the second, `2021-05-11T14:05:36Z`; None if the registry gives none."""
+    """This is in ISO 8601, in UTC and whole seconds: `2021-05-11T14:05:36Z`. It is None if the registry gives none."""
     requirements: tuple[Requirement, ...] | None
-    """None: not asked again because already in the graph, or the registry cannot tell; edges stay as they are."""
+    """None means that they were not asked for again because they are in the graph, or that the registry cannot tell.
+    Then the edges in the graph stay as they are."""
     yanked: bool = False
     deprecated: bool = False
     requirements_pending: bool = False
-    """A first reading has left its requirements for later."""
+    """True means that a first reading has left the requirements of this version for later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """The one file that the import names are read from."""
+    """This is a file from which the import names can be read."""
 
     url: str
     filename: str
     version: str
-    """The version that it belongs to."""
+    """The file belongs to this version."""
     size: int | None
-    """Bytes; None if the registry does not say."""
+    """This is in bytes. It is None if the registry does not say."""
     sha256: str | None = None
-    """In hexadecimal digits; None if the registry does not say."""
+    """This is in hexadecimal digits. It is None if the registry does not say."""
     digest: str | None = None
-    """Whatever else the registry's document calls it by its contents, in the registry's own words."""
+    """This is any other digest of the contents in the registry's document, in the registry's own notation. It is None
+    if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A registry's whole answer about one package."""
+    """This is the whole answer of a registry about one package."""
 
     ref: PackageRef
-    """With the registry's own spelling."""
+    """This has the registry's own spelling."""
     vendor: str | None
     repository_url: str | None
-    """None, as for the vendor: the documents do not say. Then the artifact's word counts, else what the graph has."""
+    """For this and for the vendor, None means that the documents do not say. Then the value in the artifact counts, and
+    if there is none, the value in the graph."""
     versions: tuple[Version, ...]
-    """Without duplicates; the order is the graph's business (`Ecosystem.rank`)."""
+    """There are no duplicates. Their order has no meaning; the graph orders them (`Ecosystem.rank`)."""
     artifacts: tuple[Artifact, ...]
-    """Files of the version that a user gets by default, best source of import names first; empty if there is none."""
+    """These are files of the version that a user gets by default. The best source of import names comes first. The
+    tuple is empty if there are no files."""
     validator: str | None
-    """The ETag (or Last-Modified) of the document, for the next conditional request."""
+    """This is the ETag (or Last-Modified) of the document. The next conditional request sends it."""
     revision: str | None = None
-    """What the registry's listing calls this state of the package; None if it has no word for it."""
+    """The registry's list gives this name to this state of the package. It is None if the list gives no name."""
     lists_all_versions: bool = True
-    """Whether a version that is not among `versions` is no longer there."""
+    """True means that the registry no longer has a version that is not among `versions`."""
     license: str | None = None
-    """That of the version that a user gets by default: an SPDX expression, or the registry's words where it is none.
-    None, as for the vendor."""
+    """This is the licence of the version that a user gets by default. It is an SPDX expression, or the registry's own
+    words if they are no SPDX expression. None has the same meaning as for the vendor."""
     properties: Mapping[str, str] = field(default_factory=dict)
-    """Further string properties of the node, such as Maven's `group_id`."""
+    """These are further string properties of the node, such as Maven's `group_id`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedTry:
-    """The last of the tries to read a package's archive, none of which has succeeded yet."""
+    """This is the last try to read a package's archive, if no try has succeeded yet."""
 
     version: str
-    """Whose archive it is; that of another version begins anew."""
+    """The archive belongs to this version. For the archive of another version, the count of tries begins anew."""
     tries: int
     tried_at: datetime
-    """Aware, UTC."""
+    """This is aware, in UTC."""
     retry_at: datetime | None = None
-    """When it is to be tried again; None: not before the package changes."""
+    """The archive is tried again at this time. None means that it is not tried again before the package changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportNames:
-    """What can be imported from a package, or why that could not be found out."""
+    """These are the names that can be imported from a package, or the reason why they could not be found."""
 
     names: tuple[str, ...]
-    """Sorted, unique, cleaned as contract section 1.5 says; the fallback name if nothing was found."""
+    """The names are sorted, unique and cleaned as contract section 1.5 says. If none was found, this is the fallback
+    name."""
     error: str | None = None
-    """One sentence if the archive could not be read, or not all of it is among `names`."""
+    """This is one sentence if the archive could not be read, or if `names` lacks a part of it; otherwise it is None."""
     retry: bool = False
-    """Whether the best archive could not be read and the names are those of another one."""
+    """True means that the best archive could not be read, and that the names are those of another archive."""
     repository_url: str | None = None
-    """The normalised repository that the archive itself names, of a registry whose documents do not."""
+    """This is the normalised repository that the archive itself names, if the registry's documents name none."""
     license: str | None = None
-    """The licence that the archive itself names, likewise."""
+    """This is the licence that the archive itself names, if the registry's documents name none."""
     is_stopgap: bool = False
-    """No archive could be read: `names` is the fallback, and whatever the graph has is better."""
+    """True means that no archive could be read and `names` is the fallback. Any names in the graph are better."""
     failed: FailedTry | None = None
-    """Set if an archive could not be read."""
+    """This is set if an archive could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """The known vulnerabilities of one version (contract, section 1.2)."""
+    """This rates the known vulnerabilities of one version (contract, section 1.2)."""
 
     mean: float = 0.0
     weighted_mean: float = 0.0
@@ -233,48 +245,48 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class KnownPackage:
-    """What the graph already holds about a package that this daemon has written or adopted completely."""
+    """This is what the graph has about a package that this daemon has written, or has adopted completely."""
 
     purl: str
     registry_name: str
     versions: frozenset[str]
     checked_at: datetime
     validator: str | None
-    """To be sent with a conditional request; None asks for the whole document again."""
+    """The next conditional request sends this. None means that the whole document is asked for again."""
     removed: frozenset[str] = frozenset()
-    """Those of `versions` that are marked as gone from the registry."""
+    """These are the versions among `versions` that are marked as gone from the registry."""
     names_failed: FailedTry | None = None
-    """Set while the archive could not be read."""
+    """This is set as long as the archive could not be read."""
     pending: frozenset[str] = frozenset()
-    """Those of `versions` whose requirements have not been read yet."""
+    """These are the versions among `versions` whose requirements have not been read yet."""
     archive_pending: bool = False
-    """Its archive has not been looked at yet."""
+    """True means that the archive has not been read yet."""
 
     @property
     def is_pending(self) -> bool:
-        """Whether it has been read only for the first time, and not whole."""
+        """Return whether only a first reading has been made, which has left something for later."""
         return self.archive_pending or bool(self.pending)
 
     @property
     def read_versions(self) -> frozenset[str]:
-        """The versions whose requirements have been read."""
+        """Return the versions whose requirements have been read."""
         return self.versions - self.pending
 
 
 @dataclass(frozen=True, slots=True)
 class NamesGap:
-    """A package of the graph whose import names are wanting."""
+    """This is a package of the graph whose import names must be read."""
 
     element_id: str
     name: str
-    """As the graph has it."""
+    """This is the name in the graph."""
     known: KnownPackage
-    """With the versions that the graph has, complete or not."""
+    """This has all versions that the graph has, whether they are complete or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The other end of an edge that a message asks for (contract, section 4: parent_id, constraints)."""
+    """This is the other end of an edge that a message asks for (contract, section 4: parent_id, constraints)."""
 
     element_id: str
     constraints: str
@@ -282,71 +294,75 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How absent packages are asked for later that a lane has no room for now."""
+    """A lane has no room for absent packages now; this says how they are queued later."""
 
     depth: int | None
-    """How many levels of what they require are followed then; None: without limit."""
+    """So many levels of their requirements are followed then. None means that there is no limit."""
     first: bool
-    """Whether from the fewest requests, because whoever requires them was read so."""
+    """True means that they are read with the fewest requests, because the package that requires them was read so."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageWrite:
-    """Everything that one transaction writes about one package."""
+    """This is everything that one transaction writes about one package."""
 
     package: Package
     ratings: Mapping[str, Rating]
-    """By version name; versions of the graph that are not named keep theirs."""
+    """The keys are version names. Versions of the graph that are not among them keep their ratings."""
     import_names: ImportNames | None
-    """None leaves what the graph has."""
+    """None means that the graph keeps the import names that it has."""
     checked_at: datetime
-    """Aware, UTC: when the registry was asked."""
+    """The registry was asked at this time, which is aware, in UTC."""
     parents: tuple[Parent, ...]
     follow: bool
-    """Whether absent packages that it requires are to be queued (their remaining depth is above 0)."""
+    """True means that absent packages that it requires are queued (their remaining depth is above 0)."""
     gone: frozenset[str] = frozenset()
-    """Versions that are to be marked as gone: two readings agree that the registry lacks them."""
+    """These versions are marked as gone, because two readings agree that the registry lacks them."""
     listed: str | None = None
-    """What the registry's list calls the state because of which it was asked (`Message.listed`)."""
+    """The registry's list gives this name to the state that made the daemon ask for the package (`Message.listed`)."""
     leave_out: LeftOut | None = None
-    """Set if absent packages are to be queued later, when there is room; then `follow` is False."""
+    """This is set if absent packages are queued later, when there is room. Then `follow` is False."""
     archive_pending: bool = False
-    """The archive was left for later."""
+    """True means that the archive was left for later."""
     complete_depth: int | None = None
-    """How many levels of requirements are followed when what was left for later is read; None: as a setting says."""
+    """So many levels of requirements are followed when the part that was left for later is read. None means that a
+    setting says how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A request on a package the graph already knows: edges from parents, waiting requirements, follow-ups."""
+    """This is a request for a package that the graph already has. It makes the edges from parents and resolves waiting
+    requirements, and it may queue absent packages that the package requires."""
 
     ref: PackageRef
     parents: tuple[Parent, ...]
     follow: bool
     repeat_follow: bool
-    """The message was delivered before: name absent packages again even if they were marked as queued (a crash may have
-    come between the commit and the queueing)."""
+    """True means that the message was delivered before. Then absent packages are queued again even if they are marked
+    as queued, because a crash may have come between the commit and the queueing."""
     checked_at: datetime | None
-    """If set, the package was just checked and is unchanged: `moment` moves."""
+    """If this is set, the registry has confirmed at this time that the package is unchanged, and `moment` moves."""
     ratings: Mapping[str, Rating] | None = None
-    """By version name; versions that are not named have no known vulnerability. None leaves all as they are."""
+    """The keys are version names. Versions that are not among them have no known vulnerability. None leaves all ratings
+    as they are."""
     revision: str | None = None
-    """`Package.revision` of the state that was confirmed; None leaves what the graph has."""
+    """This is the `Package.revision` of the state that was confirmed. None leaves the value in the graph."""
     listed: str | None = None
-    """As in PackageWrite; None leaves what the graph has."""
+    """This has the meaning of `PackageWrite.listed`. None leaves the value in the graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What the committed write leaves to do."""
+    """This says what is left to do after the committed write."""
 
     purl: str
     to_queue: tuple[PackageRef, ...]
-    """Absent packages that wait to be queued, now marked as queued."""
+    """These absent packages must be queued now. They are already marked as queued."""
     lost_parents: tuple[str, ...]
-    """elementIds of messages' parents that are no longer in the graph."""
+    """These are the elementIds of those parents in messages that are no longer in the graph."""
     is_awaited_still: bool = False
-    """More requirements wait for the package than one transaction takes; the rest is to be resolved before its message
-    is acknowledged."""
+    """True means that more requirements wait for the package than one transaction resolves. The rest must be resolved
+    before its message is acknowledged."""
     unconfirmed: bool = False
-    """The graph has versions that the document lacks and nobody has confirmed to be gone."""
+    """True means that the graph has versions that the document lacks, and that nobody has confirmed that they are
+    gone."""
