@@ -1,8 +1,13 @@
-"""The command line. Every expected failure is one line on standard error and an exit code; no traceback reaches a user.
+"""This is the command line. Every expected failure is one line on standard error and an exit code, never a traceback.
 
-Exit codes: 0 done; 1 some of what was asked for failed (the output says what); 2 wrong usage or configuration; 3 a
-store, a registry or a running daemon cannot be reached; 70 an error of the program itself, described in a file that the
-message names; 130 Ctrl-C.
+The exit codes mean:
+
+- 0: everything is done.
+- 1: a part of the work failed, and the output says which part.
+- 2: the usage or the configuration is wrong.
+- 3: a store, a registry or a running daemon cannot be reached.
+- 70: the program itself has an error, which is described in a file that the message names.
+- 130: the user pressed Ctrl-C.
 """
 
 from __future__ import annotations
@@ -74,7 +79,7 @@ app.command("import-names")(import_names.command)
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line and exit with its code. The console script calls this."""
     sys.exit(_run())
 
 
@@ -84,7 +89,7 @@ def _run() -> int:
     except typer.Abort:
         return 130
     except TyperException as error:
-        # Without a message it has shown the help itself.
+        # An error without a message has already shown the help.
         return _say(f"{error.format_message()} (--help explains)", 2) if error.format_message() else 2
     except BaseExceptionGroup as group:
         return _report(_first(group))
@@ -96,7 +101,7 @@ def _run() -> int:
 
 
 def _first(group: BaseExceptionGroup) -> BaseException:
-    """The failure of a task group that says most: an expected error if there is one."""
+    """Return the most useful failure of a task group: the first expected error, or else the first error."""
     leaves = [
         leaf
         for error in group.exceptions

@@ -1,4 +1,4 @@
-"""`backfill`: what packages of the graph lack, read now."""
+"""The command `backfill` reads now what packages of the graph lack."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def import_names_command(
 ) -> None:
     """Read the import names of packages that have none, or only a fallback after a failure.
 
-    Nothing else of the packages is changed. An interrupted backfill goes on where it stopped when it is started again.
-    Exit code 1 if some of the packages failed; the next complete backfill tries those again.
+    Nothing else of the packages is changed.
+    An interrupted backfill goes on where it stopped when it is started again.
+    The exit code is 1 if some of the packages failed; the next complete backfill tries those again.
     """
     from securechain_ingest.registries import declaration_of
 
@@ -48,7 +49,7 @@ def import_names_command(
     try:
         run_async(_backfill(settings, chosen.label, older_than, limit, restart, counts))
     except BaseException:
-        # Ctrl-C, or a store that is gone: what has been done by then is told all the same.
+        # The user pressed Ctrl-C, or a store is gone: the summary so far is printed all the same.
         if counts:
             _print(chosen, counts, time.monotonic() - started_at, as_json)
             typer.echo("interrupted: the same command goes on from here", err=True)
@@ -87,7 +88,7 @@ async def _backfill(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        # Within the bar's lifetime standard error lets lines pass above it.
+        # While the bar is shown, it replaces standard error by one that prints log lines above the bar.
         log.configure(settings.daemon.log_format, "warning", sys.stderr)
         bar = progress.add_task("opening the stores", total=None)
 

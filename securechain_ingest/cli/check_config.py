@@ -1,4 +1,4 @@
-"""`check-config` prints what the daemon would run with."""
+"""The command `check-config` prints the settings that the daemon would run with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Validate the configuration and print every setting in force, secrets and credentials in URLs masked."""
+    """Validate the configuration and print every setting in force. Secrets and credentials in URLs are masked."""
     settings = defaults() if only_defaults else load_settings(config)
     tree = without_credentials(settings.model_dump(mode="json"))
     if as_json:
@@ -34,5 +34,5 @@ def command(
 
 
 def _line(key: str, value: Any) -> str:
-    """This writes a key as config.toml has it: JSON's strings, numbers, booleans and lists are TOML's, too."""
+    """Return a setting as a line of config.toml. JSON's strings, numbers, booleans and lists are valid TOML, too."""
     return f"# {key} is not set" if value is None else f"{key} = {json.dumps(value)}"

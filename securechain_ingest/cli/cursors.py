@@ -1,4 +1,4 @@
-"""`cursors`: how far the feeds of the registries and of the advisories have been followed."""
+"""The command `cursors` shows how far the feeds of registries and advisories have been followed, and resets that."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _plain(cursor: Any) -> dict[str, Any]:
 
 @app.command("show")
 def show_command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
-    """One line a feed: its cursor, when it moved, when all names were last compared."""
+    """Show one line for each feed: its cursor, when it moved, and when all names were last compared."""
     cursors = _with_cursors(load_settings(config, state_dir), lambda cursors: cursors.all())
     if as_json:
         typer.echo(json.dumps({name: _plain(cursor) for name, cursor in cursors.items()}, indent=2))
@@ -58,7 +58,7 @@ def reset_command(
 ) -> None:
     """Forget cursors: the next update of each feed compares everything. That costs requests and loses nothing.
 
-    Exit code 1 if one of the feeds had no cursor.
+    The exit code is 1 if one of the feeds had no cursor.
     """
     if bool(names) == everything:
         raise typer.BadParameter("give the names of feeds, or --all", param_hint="NAMES")
@@ -75,7 +75,7 @@ def reset_command(
 
 
 def _age(moment: str) -> str:
-    """Hours and minutes since."""
+    """Return the time since `moment` (ISO 8601) as text in hours and minutes."""
     seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()))
     hours, minutes = divmod(seconds // 60, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,4 +1,4 @@
-"""`dead-letters`: look at messages that could not be served, and send them again or drop them."""
+"""The command `dead-letters` shows messages that could not be served, and sends them again or drops them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One line a dead letter: id, kind, attempts, last failure, reason."""
+    """Show one line for each dead letter: id, kind, attempts, last failure and reason."""
     from securechain_ingest.queue.dead_letters import list_dead_letters
 
     settings = load_settings(config, state_dir)
@@ -56,7 +56,7 @@ def show_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One dead letter whole, with the message as it was received."""
+    """Show one dead letter completely, with the message as it was received."""
     from securechain_ingest.queue.dead_letters import show_dead_letter
 
     settings = load_settings(config, state_dir)
@@ -103,7 +103,10 @@ def drop_command(
 
 
 class _Action(Protocol):
-    """Deals with the dead letters of these ids, else with all (of a kind); how many there were."""
+    """An action handles the dead letters with these ids. Without ids it handles all of them, or all of `kind`.
+
+    It returns how many it has handled.
+    """
 
     async def __call__(
         self, redis: Redis, queue: QueueSettings, *, ids: Iterable[str] | None, kind: str | None

@@ -1,4 +1,4 @@
-"""`find`: packages of the graph by what they offer to import, or by an advisory."""
+"""The command `find` finds packages of the graph by an import name or by an advisory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def import_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which packages offer an import. Exit code 1 if none does."""
+    """Show which packages offer an import. The exit code is 1 if none does."""
     from securechain_ingest.reports.search import packages_offering
 
     settings = load_settings(config, state_dir)
@@ -39,7 +39,7 @@ def advisory_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which packages of the graph have a version that an advisory affects. Exit code 1 if none has."""
+    """Show which packages of the graph have a version that an advisory affects. The exit code is 1 if none has."""
     from securechain_ingest.reports.search import packages_affected
 
     settings = load_settings(config, state_dir)

@@ -1,4 +1,4 @@
-"""`health`: whether the daemon beside it gets on; what a container's supervisor asks."""
+"""The command `health` tells whether the daemon on this machine is healthy. A container's supervisor calls it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ def command(
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Ask the daemon of this machine whether it gets on: its page, or with [web] port 0 its heartbeat in Redis.
+    """Ask the daemon of this machine whether it is healthy.
 
-    Exit code 1 if it does not, 3 if there is no answer. A store that is away is no fault of the daemon.
+    The command reads the daemon's page, or its heartbeat in Redis if `port` is 0 in the settings' table `web`.
+    The exit code is 1 if the daemon is not healthy, and 3 if there is no answer.
+    A store that is away is no fault of the daemon.
     """
     settings = load_settings(config, state_dir)
     reason, code = _of_page(settings, timeout_s) if settings.web.port else run_async(_of_heartbeat(settings))

@@ -1,4 +1,4 @@
-"""`import-names`: what archives on disk give, through the same guarded process pool as in the daemon."""
+"""The command `import-names` reads the names in archives on disk, in the same guarded process pool as the daemon."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def command(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the import names that each archive gives. Exit code 1 if one of them could not be read."""
+    """Print the import names that each archive gives. The exit code is 1 if one of them could not be read."""
     from securechain_ingest.registries import declaration_of
 
     registry = declaration_of(ecosystem).registry()

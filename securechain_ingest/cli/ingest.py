@@ -1,4 +1,4 @@
-"""`ingest`: named packages at once, and what was found."""
+"""The command `ingest` reads the named packages at once, and prints what it found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Read packages now, without a queue, and print what was found.
 
-    Exit code 1 if one of them failed, 3 if that is because its registry cannot be reached.
+    The exit code is 1 if one of them failed, and 3 if one failed because its registry cannot be reached.
     """
     from securechain_ingest import log
     from securechain_ingest.registries import named_package
@@ -36,7 +36,7 @@ def command(
 
 
 async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refresh: bool) -> int:
-    """The exit code."""
+    """Read the packages, print a report on each, and return the exit code."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

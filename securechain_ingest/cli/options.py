@@ -1,4 +1,4 @@
-"""Commands share this: the configuration file, the settings, names on the command line and running async code."""
+"""This module has what the commands share: common options, loading the settings and running async code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _config_file: Path | None = None
 
 
 def remember_config_file(path: Path | None) -> None:
-    """`--config` is understood before the command as well as after it."""
+    """Remember the file of `--config` before the command: the option may stand before or after the command."""
     global _config_file  # noqa: PLW0603 - one command line a process
     _config_file = path
 
@@ -48,20 +48,23 @@ def load_settings(
     flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
     warn: Callable[[str], None] = _warn,
 ) -> Settings:
-    """This loads the settings under a command's flags; `warn` is told of ignored keys. It raises ConfigError."""
+    """Load the settings; a command's `flags` override them. `warn` is called for ignored keys. Raises ConfigError."""
     all_flags = {("daemon", "state_dir"): ("--state-dir", state_dir), **(flags or {})}
     return load(config or _config_file, flags=all_flags, warn=warn)
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine in a fresh event loop."""
+    """Run a command's coroutine in a new event loop, and return its result."""
     import asyncio
 
     return asyncio.run(coroutine)
 
 
 def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) -> T:
-    """Run a command's work on the Redis of the configuration or of a running daemon. Raises ConfigError, StoreError."""
+    """Run `work` with the Redis of the configuration or of a running daemon, and return its result.
+
+    ConfigError and StoreError are raised.
+    """
     from securechain_ingest.redis_errors import store_errors
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
@@ -75,7 +78,10 @@ def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) ->
 
 
 def known_job(name: str, param_hint: str) -> str:
-    """The name, if a schedule has it. Raises typer.BadParameter, which names the one that may have been meant."""
+    """Return the name if it is the name of a job.
+
+    Otherwise typer.BadParameter is raised. It suggests a similar job, or names all jobs if none is similar.
+    """
     if name in JOBS:
         return name
     near = difflib.get_close_matches(name, JOBS, n=1)

@@ -1,4 +1,4 @@
-"""`pause` and `resume`: stop the lanes of an ecosystem in every daemon, and let them go on."""
+"""The command `pause` stops the lanes of an ecosystem in every daemon, and `resume` lets them go on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EcosystemArgument = Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM, meta
 
 
 def pause_command(ecosystem: EcosystemArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
-    """Take no more messages of an ecosystem, in any daemon, until `resume`; what is in work is finished.
+    """Let no daemon take messages of an ecosystem until `resume`. Messages in work are finished.
 
-    It is remembered over restarts. What is asked for meanwhile waits.
+    The pause stays in force after a restart. Packages that are asked for meanwhile wait.
     """
     from securechain_ingest.queue.breakers import pause
 
@@ -27,7 +27,7 @@ def pause_command(ecosystem: EcosystemArgument, config: ConfigOption = None, sta
 
 
 def resume_command(ecosystem: EcosystemArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
-    """Let the lanes of an ecosystem that was paused go on."""
+    """Let the lanes of a paused ecosystem go on."""
     from securechain_ingest.queue.breakers import resume
 
     changed, name = _act(ecosystem, config, state_dir, resume)

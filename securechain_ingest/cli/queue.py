@@ -1,4 +1,4 @@
-"""`queue`: what waits, is in work or will be tried again; and taking it out."""
+"""The command `queue` shows messages that wait, are in work or will be tried again, and takes them out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def list_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One line a message: package, lane, state, tries, when it is tried next, why the last try failed."""
+    """Show one line for each message: package, lane, state, tries, time of the next try, and last failure."""
     settings = load_settings(config, state_dir)
     names, lanes = _ecosystems(ecosystem), _lanes(lane)
     found = run_async(_list(settings, names, lanes, limit))
@@ -52,7 +52,10 @@ def cancel_command(
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Take packages out of every lane; what is in work is finished. Exit code 1 if one of them was not there."""
+    """Take packages out of every lane. Messages in work are finished.
+
+    The exit code is 1 if one of the packages was in no lane.
+    """
     from securechain_ingest.queue.lanes import LANES
     from securechain_ingest.registries import named_package
 
@@ -80,7 +83,7 @@ def purge_command(
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Empty lanes: those of --lane, of --ecosystem, or of both. What is in work is finished."""
+    """Empty the lanes that --lane, --ecosystem or both select. Messages in work are finished."""
     if not lane and not ecosystem:
         raise typer.BadParameter("say which lanes, or which ecosystem's", param_hint="--lane, --ecosystem")
     settings = load_settings(config, state_dir)
@@ -115,7 +118,8 @@ async def _remove(
         removed = await remove_messages(
             stores.redis, queue.stream, queue.group, word=word, ecosystems=ecosystems, lanes=lanes, wanted=wanted
         )
-        # The graph takes them for queued; so that whoever requires them next asks for them again.
+        # The graph has these packages marked as queued. Without the mark the next package that requires them queues
+        # them again.
         purls = [purl for queued in removed if queued.entry.lane is Lane.REQUIRED and (purl := _purl(queued))]
         await stores.graph.forget_queued(purls)
     return removed

@@ -1,6 +1,6 @@
-"""A package's report as lines for a terminal.
+"""This module writes a package's report as lines for a terminal.
 
-What is shown was written by strangers: characters that a terminal would obey are replaced.
+Strangers have written the texts that are shown. So characters that a terminal would obey are replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from securechain_ingest.reports.package import PackageReport, vulnerable_version
 from securechain_ingest.reports.vulnerabilities import Vulnerability
 
 _SHOWN: Final = 10
-"""Of each list but the vulnerabilities; --json has all of it."""
+"""At most so many entries of each list are shown. Vulnerabilities are all shown, and --json has every entry."""
 
 _NARROWEST, _WIDEST = 40, 110
 
@@ -24,9 +24,10 @@ _STYLES: Final = {"malware": "bold white on red", "critical": "bold red", "high"
 
 
 def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: str = "unknown") -> Iterator[Text]:
-    """What it is, how fresh, its vulnerabilities, what it requires, who requires it, and what can be imported.
+    """Yield the lines of a report: the package, its age, vulnerabilities, requirements, dependents and import names.
 
-    `unknown` stands in place of the vulnerabilities where nothing was looked up.
+    `width` is in characters, and is kept between 40 and 110. `now` is aware. The text `unknown` stands in place of the
+    vulnerabilities if they were not looked up.
     """
     width = max(_NARROWEST, min(width, _WIDEST))
     package, version = report.package, report.version
@@ -66,7 +67,10 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
 
 
 def printable(text: str) -> str:
-    """The text without characters that a terminal obeys, or that turn the direction of writing."""
+    """Return the text without characters that a terminal obeys or that change the direction of writing.
+
+    Each of them is replaced by the replacement character (U+FFFD).
+    """
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
@@ -146,5 +150,5 @@ def _ago(age: timedelta) -> str:
 
 
 def now_utc() -> datetime:
-    """Aware, UTC."""
+    """Return the present time, which is aware, in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""`run`: the daemon in the foreground."""
+"""The command `run` runs the daemon in the foreground."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command(
         typer.Option(help=f"debug, info, warning or error. {_twin('daemon', 'log_level')}", metavar="LEVEL"),
     ] = None,
 ) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C; SIGHUP reads the configuration again."""
+    """Run the daemon until SIGTERM or Ctrl-C. On SIGHUP it reads the configuration again."""
     flags: dict[tuple[str, str], tuple[str, Any]] = {
         ("daemon", "log_format"): ("--log-format", log_format),
         ("daemon", "log_level"): ("--log-level", log_level),

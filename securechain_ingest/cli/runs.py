@@ -1,4 +1,7 @@
-"""`runs`: what the jobs have done, from their records in MongoDB and what their packages have come to since."""
+"""The command `runs` shows what the jobs have done.
+
+It reads the records of their runs in MongoDB, and the counts of the packages that have been settled since then.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def list_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One line a run: id, job, start, how long it took, outcome, what it found or why it failed."""
+    """Show one line for each run: id, job, start, duration, outcome, and what it found or why it failed."""
     if job is not None:
         known_job(job, "--job")
     runs = run_async(_runs(load_settings(config, state_dir), job, limit))
@@ -47,7 +50,10 @@ def show_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One run whole: trigger, daemon, times, requests, bytes, cursors, metrics. Exit code 1 if there is none."""
+    """Show one run completely: trigger, daemon, times, requests, bytes, cursors and metrics.
+
+    The exit code is 1 if there is no such run.
+    """
     run = run_async(_run(load_settings(config, state_dir), run_id))
     if run is None:
         typer.echo(f"there is no record of a run {run_id} (yet)", err=True)
@@ -103,5 +109,5 @@ def _took(run: dict[str, Any]) -> str:
 
 
 def _whole(value: float) -> float:
-    """Counts as the integers that they are."""
+    """Return a value without a fraction as an integer, because it is a count. Return any other value unchanged."""
     return int(value) if float(value).is_integer() else value

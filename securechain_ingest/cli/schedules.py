@@ -1,4 +1,7 @@
-"""`schedules`: look at the jobs and their times, switch them on and off, and run one now; a running daemon obeys."""
+"""The command `schedules` shows the jobs and their times, switches them on and off, and runs one now.
+
+A running daemon carries out these commands.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ JobArgument = Annotated[str, typer.Argument(help="A job as `list` names it.", me
 
 @app.command("list")
 def list_command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
-    """One line a job: whether it is enabled, its cron expression, its last run and its next one."""
+    """Show one line for each job: whether it is enabled, its cron expression, its last run and its next run."""
     settings = load_settings(config, state_dir)
     rows = run_async(_rows(settings))
     if as_json:
@@ -55,13 +58,13 @@ def list_command(config: ConfigOption = None, state_dir: StateDirOption = None, 
 
 @app.command("enable")
 def enable_command(job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
-    """Let a job run at its times, whatever the configuration says; remembered over restarts."""
+    """Let a job run at its times, whatever the configuration says. This stays in force after a restart."""
     _override(load_settings(config, state_dir), job, enabled=True)
 
 
 @app.command("disable")
 def disable_command(job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
-    """Skip a job's times from now on; a run under way goes on. Remembered over restarts."""
+    """Skip a job's times from now on. A run under way goes on. This stays in force after a restart."""
     _override(load_settings(config, state_dir), job, enabled=False)
 
 
@@ -77,9 +80,10 @@ def run_command(
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Have a daemon run a job now, or as soon as its run under way is over; works for disabled jobs too.
+    """Let a daemon run a job now, or as soon as its present run is over. This works for disabled jobs, too.
 
-    Prints the id of the run, which `runs show` takes; a run that was asked for and has not begun is this one, too.
+    The command prints the id of the run, which `runs show` takes.
+    If a run was asked for before and has not begun, its id is printed, and no second run is asked for.
     """
     from securechain_ingest.runs import new_run_id, utc_now
     from securechain_ingest.schedules.board import RunRequest

@@ -1,4 +1,4 @@
-"""`show`: what the graph knows of a package, or of one of its versions."""
+"""The command `show` shows what the graph knows about a package, or about one of its versions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Show a package's vulnerabilities (the worst first, and where each is fixed), requirements and import names.
 
-    It is read from the graph, never from a registry. Exit code 1 if the graph lacks the package or the version.
+    They are read from the graph, never from a registry. The exit code is 1 if the graph lacks the package or version.
     """
     from securechain_ingest.registries.naming import named_version
 

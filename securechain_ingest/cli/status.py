@@ -1,4 +1,4 @@
-"""`status`: stores, daemons, queue, retries, dead letters and counters at a glance."""
+"""The command `status` shows the stores, daemons, queue, retries, dead letters and counters at a glance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from securechain_ingest.configuration import Settings
 def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
     """Show whether the stores answer, which daemons are up and what is queued.
 
-    Exit code 3 if one of the stores does not answer.
+    The exit code is 3 if one of the stores does not answer.
     """
     settings = load_settings(config, state_dir)
     report = run_async(_collect(settings))
@@ -73,7 +73,11 @@ async def _collect(settings: Settings) -> dict[str, Any]:
 
 
 def _freshness(settings: Settings, lags: dict[str, Any], looks: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By ecosystem: how often its feed is looked at, how often in vain, and how long new versions take to the graph."""
+    """Return how fresh each ecosystem's data is; the keys are the ecosystems' names.
+
+    Each value has the period between two looks at the feed (in seconds, or `off`), the count and time of looks that
+    found nothing, and the time that new versions take until they are in the graph.
+    """
     from securechain_ingest.registries import DECLARATIONS
 
     shown = settings.follow.model_dump(mode="json")
@@ -88,7 +92,11 @@ def _freshness(settings: Settings, lags: dict[str, Any], looks: dict[str, Any]) 
 
 
 def _advisories(count: dict[str, Any], never: list[str] | None) -> dict[str, Any]:
-    """How many there are, unless that is nothing and only because they were never read; and of which ecosystems."""
+    """Return the number of advisories, and the ecosystems whose advisories were never read.
+
+    The number is `unknown` if it is 0 and some advisories were never read, or if it is not known whether they were. It
+    is None if the database did not answer.
+    """
     if "error" in count:
         return {"advisories": None, "advisories_unknown": never}
     return {"advisories": count["value"] or ("unknown" if never or never is None else 0), "advisories_unknown": never}
@@ -132,7 +140,7 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _print_lanes(lanes: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """A line for each lane that has anything in it."""
+    """Print a line for each lane that has messages."""
     for ecosystem, of_ecosystem in lanes.items():
         for lane, state in of_ecosystem.items():
             if state["waiting"] or state["pending"] or state["retrying"]:

@@ -1,4 +1,4 @@
-"""`submit`: queue messages from flags, a file or standard input, and follow them to their end if asked to."""
+"""The command `submit` queues messages from flags, a file or standard input. With --wait it waits for their end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from securechain_ingest.queue.messages import Message
 
 MANY = 1000
-"""More messages than these are a load, and nobody waits for each of them."""
+"""If there are more messages than this, they are bulk work: they are not served first, unless they are urgent."""
 
 
 def command(
@@ -49,7 +49,7 @@ def command(
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Ask the daemon for packages. Nothing is queued if one of the lines or messages is malformed."""
+    """Ask the daemon for packages. No message is queued if one of the lines or messages is malformed."""
     from securechain_ingest.inputs.lists import read_list
     from securechain_ingest.queue.messages import Message
     from securechain_ingest.registries import named_package
@@ -87,7 +87,10 @@ def command(
 
 
 def _materials(sbom: Path | None) -> Sequence[PackageRef]:
-    """The packages of a bill of materials; what it has beside them is told on standard error."""
+    """Return the packages of a bill of materials. Its other components are listed on standard error.
+
+    typer.BadParameter is raised if the file cannot be read.
+    """
     from securechain_ingest.inputs.sbom import read_sbom
 
     if sbom is None:
@@ -106,7 +109,7 @@ def _materials(sbom: Path | None) -> Sequence[PackageRef]:
 
 
 async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool, wait: bool) -> int:
-    """How many failed; 0 if nobody waits for them."""
+    """Queue the messages and return how many failed. The result is 0 without `wait`."""
     from securechain_ingest.queue.lanes import Lane
     from securechain_ingest.queue.outcomes import Outcomes
     from securechain_ingest.queue.submission import enqueue, submit

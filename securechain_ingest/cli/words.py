@@ -1,4 +1,4 @@
-"""Help texts say this of ecosystems and packages, from what the ecosystems declare."""
+"""Help texts use these words for ecosystems and packages. They come from the ecosystems' declarations."""
 
 from __future__ import annotations
 
