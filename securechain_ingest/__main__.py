@@ -1,4 +1,4 @@
-"""The console script, and `python -m securechain_ingest`."""
+"""This module is the console script, and it serves `python -m securechain_ingest`."""
 
 import signal
 

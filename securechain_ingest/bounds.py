@@ -1,8 +1,9 @@
-"""How long the texts of a registry's answer may be, and how much all of them together; pure.
+"""This module limits the length of each text in a registry's answer, and of all of them together. It asks no registry
+and no store.
 
-Every package passes by here between its registry and whatever holds it, and so do all import names. What is out of
-bounds is left out, or replaced where something has to stand there, and told; only a package of too many versions is
-refused. An entry of Neo4j's indexes ends at about 8 kB, so names and purls stay below.
+Every package passes through it between its registry and the store that keeps it, and so do all import names. What is
+out of bounds is left out, or replaced where a value has to be there, and that is recorded; only a package with too many
+versions is refused. An entry of Neo4j's indexes can have about 8 kB, so names and purls stay below that.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from securechain_ingest.model import ANY, Artifact, ImportNames, Package, Packag
 from securechain_ingest.yielding import in_pieces
 
 MAX_NAME_BYTES: Final = 1024
-"""Of a package, in UTF-8; registries allow 64 to 500 characters."""
+"""This limits a package's name in UTF-8; registries allow 64 to 500 characters."""
 MAX_PURL_BYTES: Final = 4096
 MAX_VERSION_BYTES: Final = 1024
 MAX_VERSION_PURL_BYTES: Final = 7500
@@ -28,11 +29,11 @@ MAX_CONSTRAINTS_BYTES: Final = 64 * 1024
 MAX_VENDOR_BYTES: Final = 255
 MAX_URL_BYTES: Final = 2048
 MAX_PROPERTY_BYTES: Final = 1024
-"""Of a licence, a validator, a revision and the like."""
+"""This limits a licence, a validator, a revision and similar properties."""
 MAX_REASON_CHARACTERS: Final = 1000
 MAX_IMPORT_NAME_CHARACTERS: Final = 255
 MAX_IMPORT_NAMES_BYTES: Final = 1024 * 1024
-"""Of all names of a package together."""
+"""This limits all import names of a package together."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPACE: Final = re.compile(r"[\t\n\v\f\r\x1c-\x1f\x85]+")
@@ -42,7 +43,8 @@ logger = structlog.get_logger(__name__)
 
 
 def is_possible(text: str, limit_bytes: int) -> bool:
-    """Whether a text is neither empty nor longer than that in UTF-8, without control characters or lone surrogates."""
+    """Return whether a text is not empty, has at most `limit_bytes` bytes in UTF-8 and has no control characters or
+    lone surrogates."""
     if not 0 < len(text) <= limit_bytes:
         return False
     if text.isascii():
@@ -51,26 +53,27 @@ def is_possible(text: str, limit_bytes: int) -> bool:
 
 
 def is_possible_package(ref: PackageRef) -> bool:
-    """Whether a package may have this name."""
+    """Return whether a package may have this name."""
     is_name = is_possible(ref.name, MAX_NAME_BYTES) and is_possible(ref.registry_name, MAX_NAME_BYTES)
     return is_name and is_possible(ref.purl, MAX_PURL_BYTES)
 
 
 def require_possible(ref: PackageRef) -> PackageRef:
-    """The same ref. Raises InvalidName for a name that is out of bounds."""
+    """Return the same ref. Raise InvalidName if its name is out of bounds."""
     if not is_possible_package(ref):
         raise InvalidName(f"{sentence(ref.registry_name, 60)} is too long for a package's name, or has odd characters")
     return ref
 
 
 def sentence(text: str, limit: int = MAX_REASON_CHARACTERS) -> str:
-    """A reason as it may stand on a line: on one, shortened, without control characters."""
+    """Return a reason as one line of at most `limit` characters, without control characters."""
     shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text[: 2 * limit]))
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
 def bounded_constraints(text: str) -> str:
-    """The constraints with line breaks as spaces; `any`, of which no version is left out, for what no one can mean."""
+    """Return the constraints with spaces in place of line breaks. The result is `any`, which leaves out no version,
+    for constraints that are out of bounds after that."""
     if is_possible(text, MAX_CONSTRAINTS_BYTES):
         return text
     spaced = _SPACE.sub(" ", text[: MAX_CONSTRAINTS_BYTES + 1]).strip()
@@ -78,9 +81,10 @@ def bounded_constraints(text: str) -> str:
 
 
 def bounded_names(names: ImportNames) -> ImportNames:
-    """The names without those that are too long or odd, and of what is left the first that have room together.
+    """Return the names without those that are too long or have odd characters. Of the others it has the first ones that
+    fit into the limit together.
 
-    What is left out is told in `error`, which stands on the package.
+    The result's `error` says what is left out; it is kept on the package.
     """
     kept: list[str] = []
     room = MAX_IMPORT_NAMES_BYTES
@@ -101,9 +105,10 @@ def bounded_names(names: ImportNames) -> ImportNames:
 
 
 async def bounded_package(package: Package, *, max_versions: int) -> Package:
-    """The package within the bounds; tells in the log what is left out. Raises TooLarge, Malformed.
+    """Return the package within the bounds; the log says what is left out.
 
-    TooLarge: it has more versions than that. Malformed: it has a name that no package can have.
+    It raises TooLarge if the package has more than `max_versions` versions, and Malformed if it has a name that no
+    package can have.
     """
     ref = package.ref
     if len(package.versions) > max_versions:
@@ -143,7 +148,7 @@ async def bounded_package(package: Package, *, max_versions: int) -> Package:
 
 @dataclass(slots=True)
 class _Told:
-    """What was left out or replaced."""
+    """This counts what was left out or replaced."""
 
     counts: Counter[str] = field(default_factory=Counter)
     example: str = ""
@@ -160,7 +165,8 @@ class _Told:
 
 
 def _version(version: Version, possible: set[str], told: _Told) -> Version | None:
-    """The version itself if nothing is wrong with it. `possible`: purls of targets that have been looked at."""
+    """Return the version, unchanged if nothing is wrong with it, or None if it has to be left out. `possible` has
+    the purls of targets that were found to be possible."""
     if not (is_possible(version.name, MAX_VERSION_BYTES) and is_possible(version.purl, MAX_VERSION_PURL_BYTES)):
         told.note("versions", version.name)
         return None

@@ -1,7 +1,8 @@
-"""The long-running process: builds the parts, runs them as named loops in one task group, obeys signals, drains.
+"""This module is the long-running process: it builds the parts, runs them as named loops in one task group, obeys
+signals, and drains.
 
-SIGTERM and SIGINT stop reading and finish what is in flight within the grace period; a second one leaves now. A SIGHUP
-reads the configuration again. systemd is told of readiness, reload and stopping (sd_notify).
+SIGTERM and SIGINT stop the reading; what is in flight may be finished within the grace period. A second one ends the
+process at once. SIGHUP reads the configuration again. systemd is told of readiness, reload and stopping (sd_notify).
 """
 
 from __future__ import annotations
@@ -43,16 +44,17 @@ from securechain_ingest.web.page import open_page
 logger = structlog.get_logger(__name__)
 
 STORE_WAIT_S = 120.0
-"""How long a starting daemon waits for stores that do not answer yet, for example while a whole host boots."""
+"""A starting daemon waits so many seconds for stores that do not answer yet, for example while a whole host boots."""
 
 _STORE_WAITS = Waits(first_s=0.5, longest_s=10.0)
 
 LEAVE_NOW_S = 5.0
-"""How long closing may take after a second signal before the process ends itself."""
+"""After a second signal closing may take so many seconds; then the process ends itself."""
 
 
 async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
-    """Serve until a signal. `reload` reads the configuration anew. Raises ConfigError, or StoreError at the start."""
+    """Serve until a signal comes. `reload` reads the configuration anew. Raise ConfigError, or StoreError at the
+    start."""
     addresses = configured(settings)
     refuse_missing(settings, missing(addresses))
     favour_the_event_loop()
@@ -68,9 +70,10 @@ async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
 
 
 def favour_the_event_loop() -> None:
-    """Keep pauses short while threads receive big parsed documents, which are hundreds of thousands of young objects.
+    """Keep the pauses of the event loop short while threads receive big parsed documents, which are hundreds of
+    thousands of young objects.
 
-    Measured with 50,000 requirements arriving at once: 13 ms of lag (99th percentile) instead of 45.
+    It was measured with 50,000 requirements that arrived at once: the lag (99th percentile) was 13 ms instead of 45 ms.
     """
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
@@ -81,9 +84,10 @@ def favour_the_event_loop() -> None:
 async def build_service_when_ready(
     stores: Stores, settings: Settings, depth: Callable[[], int | None]
 ) -> AsyncIterator[Service]:
-    """Build the service, waiting at most STORE_WAIT_S for stores that do not answer yet, or go away meanwhile.
+    """Build the service. At most STORE_WAIT_S seconds are waited for stores that do not answer yet or stop answering
+    meanwhile.
 
-    Raises StoreError after it.
+    It raises StoreError after that time.
     """
     give_up_at = time.monotonic() + STORE_WAIT_S
     for failures in count(1):
@@ -105,7 +109,7 @@ async def build_service_when_ready(
 
 
 class Daemon:
-    """The running loops and the settings that a reload may change under them."""
+    """A daemon has the running loops, and the settings that a reload may change while they run."""
 
     def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
         self._settings = settings
@@ -113,7 +117,7 @@ class Daemon:
         self._notifier = SystemdNotifier()
 
     def depth(self) -> int | None:
-        """How far requirements are followed for messages that do not say."""
+        """Return how far requirements are followed for messages that do not say it."""
         return self._settings.packages.depth
 
     async def serve(self, stores: Stores, service: Service, embedded: EmbeddedStores | None) -> None:
@@ -190,7 +194,8 @@ class Daemon:
                     spawn("page", page.serve)
 
     async def _feed_watchdog(self, progress: Progress) -> None:
-        """Tell systemd that the process gets on, as often as the unit wants; says once what does not."""
+        """Tell systemd that the process makes progress, as often as its unit demands. If something makes none, the
+        log says once what it is."""
         period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1_000_000
         was_stuck: str | None = None
         while True:
@@ -227,7 +232,7 @@ class Daemon:
                     group.start_soon(self._drain, reader, scheduler, everything, name="drain")
 
     async def _drain(self, reader: Reader, scheduler: Scheduler, everything: anyio.CancelScope) -> None:
-        """Let the reader finish; what is still in flight after the grace period is handed back to the queue."""
+        """Let the reader finish. What is still in flight after the grace period is handed back to the queue."""
         scheduler.stop()
         reader.stop()
         await anyio.sleep(self._settings.daemon.grace_s)
@@ -252,14 +257,15 @@ class Daemon:
 
 
 def step_limit_s(settings: Settings) -> float:
-    """The longest that one step of a message may take: a request with its turn and pauses, a parse, a write."""
+    """Return the longest time in seconds that one step of a message may take: a request with its turn and its
+    pauses, a parse, or a write."""
     http = settings.http
     request_s = 2 * http.total_timeout_s + http.max_retry_after_s
     return request_s + 2 * settings.archives.timeout_s + 2 * settings.graph.query_timeout_s + LOOP_S
 
 
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:
-    """When one loop dies the process stops cleanly and the log says which."""
+    """Run a loop. If it fails, the process stops cleanly and the log names the loop."""
     try:
         await loop()
     except Exception as error:
@@ -268,6 +274,6 @@ async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:
 
 
 def _end_after(seconds: float) -> None:
-    """End the process even if closing a store hangs; a second signal means now."""
+    """End the process after so many seconds, even if closing a store hangs; a second signal ends it at once."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)

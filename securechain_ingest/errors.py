@@ -1,7 +1,7 @@
-"""Every error that the product raises on purpose, under one root.
+"""This module has every error that the product raises on purpose, under one base class.
 
-Each class carries a `kind` (the word that stands in dead letters, logs and counters) and says in `transient` whether
-trying again later can help. The message is one sentence for people: what, where, and how to mend it.
+Each class has a `kind`, the word for it in dead letters, logs and counters, and `transient` says whether a later try
+can help. The message is one sentence for people: it says what happened, where, and how to mend it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import ClassVar
 
 
 class IngestError(Exception):
-    """The root: whatever derives from it is expected, is shown in one line and never as a traceback."""
+    """This is the base class: an error of a class derived from it is expected, and is shown in one line and never as
+    a traceback."""
 
     kind: ClassVar[str] = "error"
     transient: ClassVar[bool] = False
@@ -27,13 +28,14 @@ def _rebuild(kind: type[IngestError], args: tuple[object, ...], state: dict[str,
 
 
 class ConfigError(IngestError):
-    """A wrong key, value or file in the configuration."""
+    """The configuration has a wrong key, value or file."""
 
     kind = "config"
 
 
 class StoreError(IngestError):
-    """Redis, the graph or the advisory database is away or answered with an error; trying again can help."""
+    """Redis, the graph or the advisory database cannot be reached or has answered with an error; a later try can
+    help."""
 
     kind = "store_unavailable"
     transient = True
@@ -50,29 +52,32 @@ class NoDaemon(StoreError):
 
 
 class StoreFull(StoreError):
-    """A store answers but has no room for what is to be written; whoever operates it has to make some."""
+    """A store answers but has no room for what is to be written; an operator has to make some."""
 
     kind = "store_full"
 
 
 class StoreRefused(StoreError):
-    """A store was there and refused what this piece of work asked of it; the same again is refused again."""
+    """A store was reached and refused this piece of work; it would refuse the same work again."""
 
     kind = "store_refused"
     transient = False
 
 
 class UpstreamError(IngestError):
-    """A registry could not give what was asked of it; the subclass says why."""
+    """A registry could not give what it was asked for; the subclass says why."""
 
     kind = "upstream"
 
     endpoint: str | None = None
-    """Which endpoint has answered so, or failed to answer; None where that is not known or does not matter."""
+    """This is the endpoint that has answered so or has not answered; it is None where that is not known or does not
+    matter."""
     is_about_package: bool = True
-    """Whether it says something about the package that was asked for; else another one would have met the same."""
+    """This says whether the error is about the package that was asked for; otherwise a request for any other package
+    would have met the same error."""
     is_registrys: ClassVar[bool] = False
-    """Whether the registry itself may be unwell or wish a pause, if others meet the same."""
+    """This says whether the registry itself may be unwell or ask for a pause, if requests for other packages meet
+    the same error."""
 
     def __init__(self, message: str, *, url: str) -> None:
         super().__init__(message)
@@ -80,39 +85,40 @@ class UpstreamError(IngestError):
 
     @property
     def pause_s(self) -> float | None:
-        """Seconds in which the registry asks not to be asked, 0 if it does not say how many; None: it does not ask."""
+        """Return for how many seconds the registry asks not to be asked again. It is 0 if the registry asks for a
+        pause without a length, and None if it asks for none."""
         return None
 
 
 class NotFound(UpstreamError):
-    """The registry says that there is no such thing (404, 410, 451, an unpublished stub)."""
+    """The registry says that there is no such thing (404, 410, 451, or a stub of an unpublished package)."""
 
     kind = "not_found"
 
 
 class Gone(NotFound):
-    """Two readings, the second past every cache, agree that there is no such thing (any more)."""
+    """Two readings, of which the second passed by every cache, agree that there is no such thing, or no longer."""
 
 
 class Withheld(NotFound):
-    """The registry has it, and does not hand it out at the moment: what is known of it stays as it is."""
+    """The registry has the package and does not hand it out at the moment; what is known of it stays as it is."""
 
 
 class Stale(UpstreamError):
-    """The document has not reached yet what the registry's own feed has announced."""
+    """The document does not yet have the change that the registry's own feed has announced."""
 
     kind = "stale"
     transient = True
 
 
 class CursorLost(UpstreamError):
-    """The feed was reset, went back or lost entries; what has changed can only be found by comparing everything."""
+    """The feed was reset, went back or lost entries; changes can only be found by comparing everything."""
 
     kind = "cursor_lost"
 
 
 class Unavailable(UpstreamError):
-    """Network failure, timeout, 403 or 5xx: the registry cannot be read at the moment."""
+    """The registry cannot be read at the moment: the network failed, a timeout passed, or the answer was 403 or 5xx."""
 
     kind = "unavailable"
     transient = True
@@ -120,14 +126,14 @@ class Unavailable(UpstreamError):
 
 
 class Unreachable(Unavailable):
-    """Nobody answered: no connection, no name, or a timeout."""
+    """Nobody answered: there was no connection, the host's name was not found, or a timeout passed."""
 
     kind = "unreachable"
     is_about_package = False
 
 
 class RateLimited(UpstreamError):
-    """The registry asks for a pause; `delay_s` is its Retry-After in seconds, None if it named none."""
+    """The registry asks for a pause; `delay_s` is its Retry-After in seconds, or None if it gave none."""
 
     kind = "rate_limited"
     transient = True
@@ -144,7 +150,8 @@ class RateLimited(UpstreamError):
 
 
 class ArchivesAway(UpstreamError):
-    """The endpoint of an ecosystem's archives cannot be read or wishes a pause; its other endpoints may be well."""
+    """The endpoint of an ecosystem's archives cannot be read or asks for a pause; the ecosystem's other endpoints
+    may be well."""
 
     kind = "archives_away"
     transient = True
@@ -152,19 +159,19 @@ class ArchivesAway(UpstreamError):
 
 
 class Malformed(UpstreamError):
-    """The answer arrived whole and is not what the registry documents."""
+    """The answer arrived completely and is not what the registry documents."""
 
     kind = "malformed"
 
 
 class TooLarge(UpstreamError):
-    """The answer exceeds the cap on bytes read or decompressed."""
+    """The answer has more bytes than may be read or decompressed."""
 
     kind = "too_large"
 
 
 class NoRoom(UpstreamError):
-    """The answer found no room in memory among the documents that are in flight; a later try may."""
+    """There was no room in memory for the answer among the documents that are in flight; a later try may succeed."""
 
     kind = "no_room"
     transient = True
@@ -172,19 +179,20 @@ class NoRoom(UpstreamError):
 
 
 class ForbiddenHost(UpstreamError):
-    """A registry's document points to a host that is neither an endpoint's nor in `[http] allowed_hosts`."""
+    """A registry's document points to a host that is neither an endpoint's host nor in `[http] allowed_hosts`."""
 
     kind = "forbidden_host"
 
 
 class TooManyRemovals(IngestError):
-    """A registry seems to have lost more packages at once than a setting allows: more likely its list is damaged."""
+    """A registry seems to have lost more packages at once than a setting allows; it is more likely that its list is
+    damaged."""
 
     kind = "too_many_removals"
 
 
 class ArchiveRefused(IngestError):
-    """An archive that is damaged, hostile or beyond a limit; `reason` is a short code such as `too_many_members`."""
+    """An archive is damaged, hostile or beyond a limit; `reason` is a short code such as `too_many_members`."""
 
     kind = "archive_refused"
 
@@ -194,20 +202,20 @@ class ArchiveRefused(IngestError):
 
 
 class ParserLost(IngestError):
-    """The process that parsed a document or archive died or took too long; the work may be tried again."""
+    """The process that parsed a document or an archive ended or took too long; the work may be tried again."""
 
     kind = "parser_lost"
     transient = True
 
 
 class InvalidName(IngestError):
-    """A package name that the ecosystem's rules do not allow."""
+    """A package's name is not allowed by the rules of its ecosystem."""
 
     kind = "invalid_name"
 
 
 class PoisonMessage(IngestError):
-    """A queue entry that no retry can mend; `kind` says which rule it breaks."""
+    """A queue entry cannot be mended by any retry; `kind` says which rule it breaks."""
 
     def __init__(self, message: str, *, kind: str) -> None:
         super().__init__(message)

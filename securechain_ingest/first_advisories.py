@@ -1,7 +1,8 @@
-"""The first reading of the advisories: a daemon that starts with none asks for it, and `ingest` does it for its own.
+"""This module starts the first sync of the advisories: a daemon that has no advisories requests a sync, and `ingest`
+reads the advisories that it needs.
 
-Until an ecosystem's advisories have once been read completely, nothing is known of the vulnerabilities of its packages,
-which is not the same as that they have none.
+Until the advisories of an ecosystem have once been read completely, nothing is known of the vulnerabilities of its
+packages. That does not mean that they have none.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ logger = structlog.get_logger(__name__)
 async def ask_for_first_advisories(
     stores: Stores, board: Board, settings: Settings, ecosystems: Collection[str]
 ) -> None:
-    """Ask for a sync of the advisories, once among all daemons, if one of the ecosystems (OSV's words) was never read.
+    """Request a sync of the advisories, once among all daemons, if those of one of the ecosystems (in OSV's words) were
+    never read.
 
-    Where the job is disabled it runs only when a command asks for it. Returns when the stores have answered.
+    Where the job is disabled it runs only when a command requests it. This returns when the stores have answered.
     """
     while True:
         try:
@@ -57,10 +59,11 @@ async def ask_for_first_advisories(
 async def read_first_advisories(
     sync: AdvisorySync, ecosystems: Collection[str], *, within_s: float
 ) -> Mapping[str, str]:
-    """Read the advisories of those ecosystems (OSV's words) that were never read; 0: of none.
+    """Read the advisories of those of the ecosystems (in OSV's words) that were never read, within `within_s` seconds;
+    0 reads none.
 
-    For each of which nothing is known afterwards a sentence that begins with "unknown". Raises nothing: whoever asked
-    for packages gets them without.
+    The result has a sentence that begins with "unknown" for each ecosystem of which nothing is known afterwards.
+    Nothing is raised: a user who asked for packages gets them without advisories.
     """
     cursors = Cursors(sync.redis, sync.stream)
     unknown = dict.fromkeys(ecosystems, NOT_REACHABLE)

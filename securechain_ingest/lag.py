@@ -1,7 +1,9 @@
-"""How long new versions take from their publication to the graph, and which packages were active last.
+"""This module measures how long new versions take from their publication to the graph, and notes which packages were
+active last.
 
-A package that is read for the first time says nothing about that: its versions are as old as they are. What is noted
-costs a message no command of Redis; it is written every few seconds, and what a killed daemon had not written is lost.
+A package that is read for the first time says nothing about that, since its versions are as old as they are. A note
+costs a message no command of Redis: notes are written every few seconds, and those that a killed daemon had not written
+are lost.
 """
 
 from __future__ import annotations
@@ -21,25 +23,25 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
 
 KEPT: Final = 1_000
-"""How many lags are kept of an ecosystem, the latest ones."""
+"""So many lags are kept for each ecosystem; they are the latest ones."""
 
 WRITE_EVERY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """The lags of one ecosystem's latest new versions, in seconds."""
+    """This summarizes the lags of one ecosystem's latest new versions, in seconds."""
 
     versions: int
     median_s: float
     most_s: float
-    """Nine of ten versions took no longer."""
+    """Nine of ten versions took no longer than this."""
     last_at: str
-    """When the latest of them came into the graph (ISO 8601, UTC)."""
+    """The latest of the versions came into the graph at this time (ISO 8601, UTC)."""
 
 
 class LagMeter:
-    """Notes what is written to the graph. `watched` says of how many active packages an ecosystem wants to know."""
+    """This notes what is written to the graph. `watched` says for each ecosystem how many active packages are kept."""
 
     def __init__(self, redis: Redis, stream: str, watched: Mapping[str, int]) -> None:
         self._redis = redis
@@ -62,14 +64,14 @@ class LagMeter:
                 self._lags.setdefault(ecosystem, []).append(f"{at:.0f} {max(0.0, at - date):.0f}")
 
     async def run(self) -> None:
-        """Write what was noted every few seconds, until cancelled. An outage of Redis is sat out."""
+        """Write the notes every few seconds until it is cancelled. It goes on after an outage of Redis."""
         outage = Outage("redis")
         while True:
             await anyio.sleep(WRITE_EVERY_S)
             await outage.insist(self.write)
 
     async def write(self) -> None:
-        """Write what was noted since the last time. Raises RedisError, after which nothing is lost."""
+        """Write what was noted since the last time. It raises RedisError, after which the notes are still there."""
         lags = {ecosystem: noted[-KEPT:] for ecosystem, noted in self._lags.items() if noted}
         active = {ecosystem: dict(noted) for ecosystem, noted in self._active.items() if noted}
         if not lags and not active:
@@ -93,7 +95,7 @@ class LagMeter:
 
 
 async def lags_of(redis: Redis, stream: str, ecosystems: Iterable[str]) -> dict[str, Lag]:
-    """The lags of the ecosystems that have any. Raises StoreError."""
+    """Return the lags of the ecosystems that have any, by the ecosystem's name. It raises StoreError."""
     found: dict[str, Lag] = {}
     for ecosystem in ecosystems:
         with store_errors():
@@ -108,7 +110,8 @@ async def lags_of(redis: Redis, stream: str, ecosystems: Iterable[str]) -> dict[
 
 
 def _seconds(moment: str | None) -> float | None:
-    """A time with its time of day, in seconds since the epoch; None for a date alone, which is too rough."""
+    """Return a time in seconds since the epoch. It is None for a date without a time of day, which is too rough, and
+    for text that is no time."""
     if moment is None or "T" not in moment:
         return None
     try:

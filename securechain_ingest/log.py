@@ -1,4 +1,5 @@
-"""One structured event a line, for people (console) or programs (json); other libraries' records take the same way."""
+"""Each event is one structured line, for people (console) or for programs (json); records of other libraries become
+such lines, too."""
 
 from __future__ import annotations
 
@@ -47,13 +48,13 @@ def configure(log_format: Literal["console", "json"], level: str, stream: TextIO
 
 
 def set_level(level: str) -> None:
-    """Change the level of a running process; other libraries speak from warnings upwards only."""
+    """Change the level of a running process. Other libraries log only warnings and what is more severe."""
     logging.getLogger().setLevel(logging.WARNING if level != "error" else logging.ERROR)
     logging.getLogger("securechain_ingest").setLevel(level.upper())
 
 
 def _one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A traceback or a multi-line text stays in its event's line."""
+    """This keeps a traceback or a text of several lines within the line of its event."""
     return {
         key: " | ".join(value.split("\n")) if isinstance(value, str) and "\n" in value else value
         for key, value in event.items()

@@ -1,6 +1,7 @@
-"""What this process counts for Prometheus; the page serves it at /metrics beside what the stores say.
+"""This module has what this process counts for Prometheus; the page serves it at /metrics together with the stores'
+figures.
 
-Names follow Prometheus' conventions: a unit at the end, `_total` for what only grows.
+Names follow Prometheus' conventions: a unit stands at the end, and `_total` marks a number that only grows.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ MESSAGE_SECONDS: Final = Histogram(
 
 @asynccontextmanager
 async def request_to(endpoint: str) -> AsyncIterator[Callable[[int], None]]:
-    """Count one request; what is yielded takes the status of its answer, once that has come."""
+    """Count one request. It yields a function that takes the status of the answer once that has come."""
     status = "error"
 
     def answered(code: int) -> None:

@@ -1,6 +1,6 @@
-"""The driver of MongoDB: the only module that imports motor, whose own end is announced.
+"""This module connects to MongoDB. It is the only one that imports motor, whose end its makers have announced.
 
-docs/architecture.md, "Motor", says how it is exchanged for PyMongo's own asynchronous client.
+docs/architecture.md, "Motor", says how it can be replaced by PyMongo's own asynchronous client.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ Collection: TypeAlias = AsyncIOMotorCollection[Document]
 
 @asynccontextmanager
 async def connected(uri: str, timeout_s: float | None = None) -> AsyncIterator[Client]:
-    """A client over a pool of connections, contacted by its first command and closed with the block.
+    """This yields a client with a pool of connections. Its first command makes the first connection, and the end of the
+    block closes all of them.
 
-    `timeout_s` bounds finding a server, connecting and every answer; None leaves the driver its own times. Raises
-    PyMongoError or ValueError if `uri` is no address.
+    `timeout_s` limits finding a server, connecting and every answer, in seconds; with None the driver's own limits
+    hold. It raises PyMongoError, or ValueError if `uri` is not an address.
     """
     options: dict[str, Any] = {}
     if timeout_s is not None:

@@ -1,4 +1,4 @@
-"""How MongoDB's errors are read (`store_errors` says what for)."""
+"""This module reads MongoDB's errors; `store_errors` says what they become."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from securechain_ingest.store_errors import translated
 
 # Of https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml.
 _NOT_LET_IN: Final = frozenset({11, 13, 18, 31})
-"""UserNotFound, Unauthorized, AuthenticationFailed, RoleNotFound."""
+"""These are UserNotFound, Unauthorized, AuthenticationFailed and RoleNotFound."""
 _NO_ROOM: Final = frozenset({14031, 39, 12501})
-"""OutOfDiskSpace, FileStreamFailed, a quota that is exceeded."""
+"""These are OutOfDiskSpace, FileStreamFailed and the code for a quota that is exceeded."""
 _REFUSED: Final = frozenset({2, 9, 14, 52, 56, 57, 96, 121, 10334, 11000, 17280, 17419, 17420})
-"""BadValue, FailedToParse, TypeMismatch, field names that are none, documents that break a validator, a unique index or
-the limit of a document's or a key's size."""
+"""These are BadValue, FailedToParse, TypeMismatch, and the codes for invalid names of fields and for documents that
+break a validator, a unique index or the limit of a document's or a key's size."""
 
 
 def store_errors() -> AbstractContextManager[None]:
-    """Let an error of the driver leave the block as ConfigError or StoreError."""
+    """This turns an error of the driver within the block into ConfigError or StoreError."""
     return translated((PyMongoError, BSONError, OverflowError), explained)
 
 
 def explained(error: Exception) -> ConfigError | StoreError:
-    """Our error for one of the driver's."""
+    """Return the product's error for one of the driver's errors."""
     codes = _codes(error)
     detail = ", ".join(map(str, sorted(codes))) or type(error).__name__
     if isinstance(error, ConfigurationError) or codes & _NOT_LET_IN:

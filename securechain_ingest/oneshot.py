@@ -1,4 +1,5 @@
-"""`ingest` without a queue: the named packages and, to a depth, what they require, through the daemon's own worker."""
+"""This is `ingest` without a queue: it reads the named packages and, to a depth, their requirements with the
+daemon's own worker."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from securechain_ingest.worker.request import Follow, Request
 
 @asynccontextmanager
 async def find_stores(settings: Settings) -> AsyncIterator[Stores]:
-    """The configured stores, else those of a daemon that runs on the state directory, else local servers."""
+    """This yields the configured stores, else those of a daemon that runs on the state directory, else local servers
+    that it starts."""
     state_dir = settings.daemon.state_dir
     addresses = configured(settings)
     if missing(addresses) and (local := running_stores(state_dir)):
@@ -36,10 +38,11 @@ async def find_stores(settings: Settings) -> AsyncIterator[Stores]:
 
 @dataclass(slots=True)
 class IngestOutcome:
-    """What became of the packages."""
+    """This says what became of the packages."""
 
     stored: dict[str, str] = field(default_factory=dict)
-    """By the purl asked for, the purl in the graph: another one if the registry spells the name in another case."""
+    """This maps the purl that was asked for to the purl in the graph, which differs if the registry spells the name
+    in another case."""
     failed: list[tuple[PackageRef, IngestError]] = field(default_factory=list)
 
 
@@ -52,9 +55,11 @@ async def ingest(
     places: Mapping[str, int],
     report: Callable[[int, int], None],
 ) -> IngestOutcome:
-    """Ingest level by level, so many packages of each ecosystem at once as `places` says.
+    """Ingest one level of requirements after the other. `places` says how many packages of each ecosystem may be in
+    work at once.
 
-    `report` hears (done, known so far) after each package. A failure stops nothing else.
+    `report` is called with the numbers (done, known so far) after each package. A failure does not stop the other
+    packages.
     """
     outcome = IngestOutcome()
     seen = {ref.purl for ref in refs}

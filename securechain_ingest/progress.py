@@ -1,8 +1,8 @@
-"""Decides whether the process makes progress, for systemd's watchdog and for whoever asks for its health.
+"""This module decides whether the process makes progress, for systemd's watchdog and for the health page.
 
-It does while each of its loops has turned lately and no message has been in work for longer than its own time limits
-allow. A process that has nothing to do, or that waits for a pause or for a store that is away, makes progress, too: its
-loops turn.
+The process makes progress while each of its loops has turned lately and no message has been in work for longer than its
+own time limits allow. A process that has nothing to do, or that waits for a pause or for a store that is away, makes
+progress, too, because its loops turn.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from contextvars import ContextVar
 from typing import Final
 
 LOOP_S: Final = 30.0
-"""A loop that has not turned for so many seconds hangs."""
+"""A loop hangs if it has not turned for so many seconds."""
 
 
 class Progress:
-    """When each loop last turned, and when each piece of work last got a step further; by the monotonic clock.
+    """This remembers when each loop last turned, and when each piece of work last made a step, by the monotonic clock.
 
-    `step_s` gives the longest that one step of a piece of work may take: the sum of its own time limits.
+    `step_s` returns the longest time that one step of a piece of work may take: the sum of its own time limits.
     """
 
     def __init__(self, step_s: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:

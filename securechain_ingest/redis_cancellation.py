@@ -1,4 +1,5 @@
-"""A cancelled command ends, wherever it stands: what Python 3.11 needs for that. To be deleted with Python 3.11."""
+"""This module makes a cancelled Redis command end wherever it stands, which needs help on Python 3.11. It can be
+deleted when Python 3.11 is no longer supported."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 def cancellable(base: type[AbstractConnection]) -> type[AbstractConnection]:
-    """The class of connections to give the driver in place of `base`.
+    """Return the class of connections to give the driver in place of `base`.
 
-    The driver bounds the sending of a command by `asyncio.wait_for`, which until Python 3.12 loses a cancellation that
-    meets the end of what it waits for: a Ctrl-C at that moment would go unheard.
+    The driver limits the sending of a command by `asyncio.wait_for`. Until Python 3.12 that loses a cancellation that
+    comes just when the sending ends, so a Ctrl-C at that moment would have no effect.
     """
     if sys.version_info >= (3, 12):
         return base

@@ -1,12 +1,13 @@
-"""Clients on Redis: a server alone or behind Sentinel, with or without TLS and ACL users, for the loop and for threads.
+"""This module makes clients for Redis: for a single server or one behind Sentinel, with or without TLS and ACL users,
+for the event loop and for threads.
 
     redis://[user:password@]host:port/db                       a server
     rediss://…                                                 over TLS
     redis+sentinel://[user:password@]host:port,host:port/name/db   the master that these Sentinels name
     rediss+sentinel://…                                        over TLS
 
-Behind Sentinel every connection asks for the master anew, and one that finds itself on a replica is closed and tried
-again. What a failover loses is what Redis itself loses: writes that had not reached the replica.
+Behind Sentinel every new connection asks for the master, and one that finds itself on a replica is closed and made
+again. A failover loses what Redis itself loses: writes that had not reached the replica.
 """
 
 from __future__ import annotations
@@ -34,15 +35,17 @@ from securechain_ingest.redis_errors import explained
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
 _MOST_CONNECTIONS: Final = 2_000
-"""More than can be at work at once, of which `[queue] concurrency` is 1,000 at most. The driver has a limit of 100, and
-whoever meets it gets the error of a server that is away."""
+"""This is more than the number of connections that can be at work at once, which follows from `[queue] concurrency`,
+1,000 at most. The driver has a limit of 100, and a command that meets it gets the same error as if the server were
+away."""
 _SENTINEL_PORT: Final = 26379
 _SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 _COPIED: Final = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
 
 
 def connect(url: str, timeout_s: float) -> aioredis.Redis:
-    """A client whose commands are tried again over a short outage or a failover. Raises ConfigError."""
+    """Return a client that tries its commands again during a short outage or a failover. Raise ConfigError for a
+    wrong address."""
     options: dict[str, Any] = {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
@@ -66,7 +69,7 @@ def connect(url: str, timeout_s: float) -> aioredis.Redis:
 
 
 def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
-    """Raises ValueError."""
+    """Return a client for the master that the Sentinels name. Raise ValueError for a wrong address."""
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
@@ -89,7 +92,7 @@ def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
 
 
 class _Pool(SentinelConnectionPool):
-    """Closes the connections to the Sentinels, too; the driver leaves them open."""
+    """This pool closes the connections to the Sentinels, too; the driver leaves them open."""
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
         await super().disconnect(inuse_connections)
@@ -106,7 +109,7 @@ def _host(text: str) -> tuple[str, int]:
 
 
 def blocking_twin(client: aioredis.Redis) -> redis.Redis:
-    """A client for threads on the same server and database, with the same credentials, TLS and timeouts."""
+    """Return a client for threads, for the same server and database, with the same credentials, TLS and timeouts."""
     pool = client.connection_pool
     known: dict[str, Any] = pool.connection_kwargs
     options = {key: value for key, value in known.items() if key in _COPIED or key.startswith("ssl_")}
@@ -130,10 +133,10 @@ def blocking_twin(client: aioredis.Redis) -> redis.Redis:
 
 
 async def require_durable(client: aioredis.Redis) -> None:
-    """Refuse a Redis that throws keys away when its memory is full: the queue would lose messages without a word.
+    """Refuse a Redis that removes keys when its memory is full, because the queue would lose messages without a record.
 
-    Raises ConfigError; StoreError if Redis does not answer. A server that does not tell its configuration (an ACL user
-    without that right, a hosted one) is taken at its word.
+    It raises ConfigError, or StoreError if Redis does not answer. A server that does not show its configuration (a
+    hosted one, or one whose ACL user lacks that right) is accepted.
     """
     try:
         answer = await client.config_get("maxmemory-policy")

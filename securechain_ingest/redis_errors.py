@@ -1,4 +1,4 @@
-"""How Redis's errors are read (`store_errors` says what for)."""
+"""This module reads Redis's errors; `store_errors` says what they become."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from securechain_ingest.store_errors import translated
 # redis-py takes the word off some errors that it has a class for.
 _WORD = re.compile(r"[A-Z]{3,}(?= )")
 _PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOSCRIPT", "TRYAGAIN"})
-"""Answers that another moment, or another server, does not give."""
+"""These words begin answers that do not come at another moment or from another server."""
 
 
 def store_errors() -> AbstractContextManager[None]:
-    """Let an error of the driver leave the block as ConfigError or StoreError.
+    """This turns an error of the driver within the block into ConfigError or StoreError.
 
-    StoreAway if Redis cannot be reached, StoreFull if it has no room, ConfigError if it does not let this user in or at
-    a key, StoreRefused if it answers that the command cannot be carried out (such as WRONGTYPE: another program's
-    value is under that key), StoreError for what passes.
+    It is StoreAway if Redis cannot be reached, StoreFull if it has no room, ConfigError if it refuses this user or
+    denies it a key, StoreRefused if it answers that the command cannot be carried out (such as WRONGTYPE, when another
+    program's value is under that key), and StoreError for what passes.
     """
     return translated((RedisError,), explained)
 
 
 def explained(error: Exception) -> ConfigError | StoreError:
-    """Our error for one of the driver's."""
+    """Return the product's error for one of the driver's errors."""
     match = _WORD.match(str(error))
     word = match[0] if match else type(error).__name__
     if isinstance(error, AuthenticationError):

@@ -1,4 +1,4 @@
-"""The parts that both the daemon and the one-shot `ingest` are made of, wired together."""
+"""This module builds and connects the parts that both the daemon and the one-shot `ingest` use."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from securechain_ingest.worker.worker import Worker
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A worker and the parts of it that a reload or a status report reaches for."""
+    """A service has a worker and those of its parts that a reload or a status report needs."""
 
     worker: Worker
     http: HttpClient
     registries: Mapping[str, Registry]
-    """By graph label."""
+    """Each registry stands under its graph label."""
     pool: ParserPool
     import_names: ImportNamesCache
     lags: LagMeter
@@ -43,7 +43,8 @@ class Service:
 
 @asynccontextmanager
 async def build_service(stores: Stores, settings: Settings, depth: Callable[[], int | None]) -> AsyncIterator[Service]:
-    """Build the parts on open stores, with the graph's schema and the advisory indexes ensured. Raises StoreError."""
+    """Build the parts on open stores, and make sure of the graph's schema and the advisories' indexes. Raise
+    StoreError."""
     spool_dir = make_directory(settings.daemon.state_dir, "spool")
     async with (
         HttpClient(

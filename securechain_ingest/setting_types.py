@@ -46,7 +46,7 @@ def timezone_name(name: str) -> str:
 
 
 def words(value: object) -> object:
-    """A list is written with commas in the environment."""
+    """This splits a text at its commas, because the environment writes a list so; other values stay as they are."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
@@ -124,7 +124,7 @@ OFF: Final = "off"
 
 
 def _off(value: object, positive: ValidatorFunctionWrapHandler) -> object:
-    """A positive number of seconds, or infinity for the word."""
+    """This returns a positive number of seconds, or infinity for the word."""
     return math.inf if isinstance(value, str) and value.strip().lower() == OFF else positive(value)
 
 

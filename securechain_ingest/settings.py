@@ -219,7 +219,7 @@ class ReconcileSettings(DerivedTable[float]):
 
 @_derived(FollowPeriod, {declared.name: math.inf for declared in DECLARATIONS})
 class FollowSettings(DerivedTable[float]):
-    """Seconds between two looks at a feed beside the daily updates; infinity is never."""
+    """So many seconds lie between two looks at a feed beside the daily updates; infinity means that there are none."""
 
 
 class RefreshSettings(Table):

@@ -1,4 +1,5 @@
-"""Where the three stores are, and the drivers on them: configured ones first, a local server for each that is not."""
+"""This module finds the three stores and opens the drivers for them: configured stores come first, and a local
+server takes the place of each that is not configured."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ _HOW_TO_CONFIGURE = {
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Open drivers; none of them is contacted before its first use."""
+    """These drivers are open; none of them contacts its store before its first use."""
 
     redis: Redis
     graph: Graph
@@ -39,7 +40,8 @@ class Stores:
     addresses: StoreAddresses
 
     async def ping(self) -> None:
-        """Return if all three answer. Raises StoreError for one that does not, ConfigError for refused credentials."""
+        """Return if all three stores answer. Raise StoreError for one that does not, ConfigError for refused
+        credentials."""
         with store_errors():
             await self.redis.ping()
         await redis_connection.require_durable(self.redis)
@@ -48,7 +50,7 @@ class Stores:
 
 
 def configured(settings: Settings) -> StoreAddresses:
-    """The addresses that the configuration names; None where it names none."""
+    """Return the addresses in the configuration; they are None for stores that it does not name."""
     redis, graph = settings.redis, settings.graph
     redis_url = redis.url.get_secret_value() if redis.url else None
     if redis_url is None and redis.host is not None:
@@ -64,13 +66,14 @@ def configured(settings: Settings) -> StoreAddresses:
 
 
 def missing(addresses: StoreAddresses) -> frozenset[str]:
-    """The stores that have no address."""
+    """Return the names of the stores that have no address."""
     held = {REDIS: addresses.redis_url, GRAPH: addresses.graph_uri, VULNERABILITIES: addresses.vulnerability_uri}
     return frozenset(store for store, address in held.items() if address is None)
 
 
 def of_running_daemon(settings: Settings, needed: frozenset[str] = ALL_STORES) -> StoreAddresses:
-    """The stores that a running daemon on the same state directory uses. Raises NoDaemon if one cannot be found."""
+    """Return the stores that a running daemon on the same state directory uses. Raise NoDaemon if a needed one
+    cannot be found."""
     addresses = configured(settings)
     if not missing(addresses) & needed:
         return addresses
@@ -86,7 +89,8 @@ def of_running_daemon(settings: Settings, needed: frozenset[str] = ALL_STORES) -
 
 
 def refuse_missing(settings: Settings, stores: frozenset[str]) -> None:
-    """Without embedded servers every store must be configured. Raises ConfigError for the first that is not."""
+    """Require that every one of these stores is configured if there are no embedded servers. Raise ConfigError for
+    the first that is not."""
     if settings.embedded.enabled:
         return
     for store in sorted(stores):
@@ -94,7 +98,7 @@ def refuse_missing(settings: Settings, stores: frozenset[str]) -> None:
 
 
 def merge(first: StoreAddresses, second: StoreAddresses) -> StoreAddresses:
-    """`first`, with every store that it lacks taken from `second`."""
+    """Return `first` with every store that it lacks taken from `second`."""
     graph = first if first.graph_uri else second
     return StoreAddresses(
         redis_url=first.redis_url or second.redis_url,
@@ -107,7 +111,8 @@ def merge(first: StoreAddresses, second: StoreAddresses) -> StoreAddresses:
 
 
 def redis_client(url: str, settings: Settings) -> Redis:
-    """A client whose commands are tried again over a short outage. Raises ConfigError for a malformed address."""
+    """Return a client that tries its commands again during a short outage. Raise ConfigError for a malformed
+    address."""
     return redis_connection.connect(url, settings.redis.timeout_s)
 
 
@@ -115,9 +120,10 @@ def redis_client(url: str, settings: Settings) -> Redis:
 async def open_stores(
     addresses: StoreAddresses, settings: Settings
 ) -> AsyncIterator[tuple[Stores, EmbeddedStores | None]]:
-    """Drivers on the stores, and a local server for each that has no address; those servers are None if none has to be.
+    """This yields drivers for the stores, and local servers for those that have no address; it yields None in their
+    place if none is needed.
 
-    If one has to be, the caller holds the state directory's lock. Raises ConfigError, StoreError.
+    If one is needed, the caller must hold the lock of the state directory. It raises ConfigError and StoreError.
     """
     needed = missing(addresses)
     async with AsyncExitStack() as stack:
@@ -131,7 +137,7 @@ async def open_stores(
 
 @asynccontextmanager
 async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterator[Stores]:
-    """Drivers on all three stores, closed at the end."""
+    """This yields drivers for all three stores and closes them at the end."""
     assert addresses.redis_url and addresses.graph_uri and addresses.vulnerability_uri  # noqa: S101, PT018 - resolved
     redis = redis_client(addresses.redis_url, settings)
     try:
@@ -153,12 +159,12 @@ async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterato
 
 
 def graph_address(addresses: StoreAddresses) -> str:
-    """Where a Cypher client finds the graph."""
+    """Return the address of the graph for a Cypher client."""
     return without_password(addresses.graph_uri or "")
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown: scheme, host, port and path only."""
+    """Return an address as it may be shown: it has the scheme, the host, the port and the path only."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"

@@ -1,4 +1,4 @@
-"""Long work on the event loop in short pieces."""
+"""This module splits long work on the event loop into short pieces."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Final, TypeVar
 Item = TypeVar("Item")
 
 PIECE_S: Final = 0.004
-"""Others wait no longer than this; the goal for the loop's lag is 20 ms, and a garbage collection may follow."""
+"""Other tasks wait no longer than so many seconds. The goal for the loop's lag is 20 ms, and a garbage collection
+may follow a piece."""
 
 
 async def in_pieces(items: Iterable[Item], *, look_every: int = 16) -> AsyncIterator[Item]:
-    """The items, letting others have the event loop whenever what is done with them has taken `PIECE_S`.
+    """This yields the items, and lets other tasks have the event loop whenever the work on the items has taken
+    `PIECE_S`.
 
-    The clock is looked at after each `look_every`.
+    It looks at the clock after every `look_every` items.
     """
     since = time.perf_counter()
     for number, item in enumerate(items, 1):

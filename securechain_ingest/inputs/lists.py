@@ -1,4 +1,5 @@
-"""Lists of packages as people have them: names, purls, requirements.txt, or messages, a line each."""
+"""This module reads lists of packages in the forms that users have: names, purls, requirements.txt, or messages, one
+in each line."""
 
 from __future__ import annotations
 
@@ -14,26 +15,26 @@ from securechain_ingest.registries import named_package
 from securechain_ingest.registries.naming import named_version
 
 _REQUIREMENTS = "pypi"
-"""What a line without an ecosystem is a requirement of, as pip reads it."""
+"""A line without an ecosystem is read as a requirement of this one, as pip reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageList:
-    """What a list names."""
+    """This is what a list names."""
 
     packages: tuple[PackageRef, ...]
     messages: tuple[Message, ...]
     passed_over: tuple[str, ...]
-    """Lines that name no package and are none by intention: pip's options."""
+    """These lines name no package and are not meant to, because they are options of pip."""
     unknown_keys: tuple[str, ...]
-    """Keys of messages that nobody reads."""
+    """These are keys in messages that the product does not read."""
 
 
 def read_list(lines: Iterable[str], name: str) -> PackageList:
-    """What the lines name; each may be of another form. Empty ones and comments say nothing.
+    """Return what the lines name; each line may have another form. Empty lines and comments are left out.
 
-    Forms: `npm:left-pad`, a purl (its version is left out), a requirement for pip, a JSON message of the contract.
-    Raises InvalidName or PoisonMessage with the list's `name` and the number of the line.
+    The forms are `npm:left-pad`, a purl (its version is left out), a requirement for pip, and a JSON message of the
+    contract. It raises InvalidName or PoisonMessage with the list's `name` and the number of the line.
     """
     packages: dict[str, PackageRef] = {}
     messages: list[Message] = []
@@ -56,7 +57,8 @@ def read_list(lines: Iterable[str], name: str) -> PackageList:
 
 
 def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Numbered lines without comments; one that ends in a backslash goes on in the next, as pip writes hashes."""
+    """This yields the lines with their numbers and without comments. A line that ends in a backslash continues in
+    the next one, which is how pip writes hashes."""
     began, text = 0, ""
     for number, line in enumerate(lines, start=1):
         began = began or number

@@ -1,7 +1,7 @@
-"""The packages that a software bill of materials names: CycloneDX and SPDX, as JSON.
+"""This module reads the packages that a software bill of materials names, in CycloneDX or SPDX, as JSON.
 
-Formats: CycloneDX 1.2 to 1.6 (`components` with `purl`, also within each other), SPDX 2 (`packages` with an external
-reference of type `purl`), SPDX 3 (`@graph` with `software_packageUrl`).
+The formats are CycloneDX 1.2 to 1.6 (`components` with `purl`, also within each other), SPDX 2 (`packages` with an
+external reference of type `purl`) and SPDX 3 (`@graph` with `software_packageUrl`).
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ _KNOWN_TYPES: Final = frozenset(ecosystem.purl_type for ecosystem in ECOSYSTEMS)
 
 @dataclass(frozen=True, slots=True)
 class Materials:
-    """What a bill names."""
+    """This is what a bill of materials names."""
 
     packages: tuple[PackageRef, ...]
     without_purl: int
-    """Components that have no package URL."""
+    """So many components have no package URL."""
     others: Mapping[str, int]
-    """Components of package types that no ecosystem of this release has, such as deb, by type."""
+    """So many components have a package type that no ecosystem of this release has, such as deb; they are counted by
+    type."""
     unreadable: tuple[str, ...]
-    """Package URLs that name no package."""
+    """These package URLs do not name a package."""
 
 
 def read_sbom(body: bytes, name: str) -> Materials:
-    """Raises Malformed, with the file's `name`, for what is no bill of a known format."""
+    """Return what a bill names. Raise Malformed, with the file's `name`, if it is not a bill of a known format."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -60,7 +61,7 @@ def read_sbom(body: bytes, name: str) -> Materials:
 
 
 def _purls(document: Any, name: str) -> Iterator[str | None]:
-    """Of each component its package URL, or None."""
+    """This yields for each component its package URL, or None if it has none."""
     match document:
         case {"bomFormat": "CycloneDX"}:
             components = _list(document.get("components"))

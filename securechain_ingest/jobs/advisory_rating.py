@@ -1,8 +1,8 @@
-"""Rates the packages that advisories are about. No registry is asked.
+"""This module rates the packages that advisories are about. It asks no registry.
 
-Which packages a record is about is remembered in Redis before the record is written, and forgotten when their versions
-have been rated. A worker may have read the advisories of a package before a record was written, and write its versions
-after they were rated; so whatever was rated is rated once more by the next sync.
+The packages that a record is about are remembered in Redis before the record is written, and forgotten when their
+versions have been rated. A worker may have read the advisories of a package before a record was written, and write the
+package's versions after they were rated. Therefore the next sync rates once more what one sync has rated.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
 
 LOOKED_UP: Final = 1_000
-"""How many names one query asks of the graph, and how many documents one step of a walk reads."""
+"""One query asks the graph for so many names, and one step of a walk reads so many documents."""
 
 _RATED: Final = 50
 _VERSIONS: Final = 20_000
 _AFFECTED: Final = 500
-"""One transaction writes so many packages, about so many versions, of which so many have vulnerabilities."""
+"""One transaction writes at most so many packages (`_RATED`), about so many versions (`_VERSIONS`), of which about
+so many have vulnerabilities."""
 
 _YIELD_EVERY: Final = 50
 
@@ -44,7 +45,7 @@ Known = tuple[PackageRef, KnownPackage]
 
 @dataclass(frozen=True, slots=True)
 class AdvisoryRating:
-    """The stores that ratings are read from and written to."""
+    """This has the stores from which ratings are read and to which they are written."""
 
     store: AdvisoryStore
     graph: Graph
@@ -56,24 +57,26 @@ class AdvisoryRating:
     """The ids of documents that the log has already named as unreadable."""
 
     async def remember(self, affected: set[Affected]) -> None:
-        """Have packages rated by `rate_remembered`, whatever becomes of this process."""
+        """Remember packages for `rate_remembered`. They are rated even if this process ends before that."""
         members = [orjson.dumps(package) for package in sorted(affected)]
         with store_errors():
             for start in range(0, len(members), LOOKED_UP):
                 await self.redis.sadd(self._unrated, *members[start : start + LOOKED_UP])
 
     async def rate_remembered(self, run: Run) -> None:
-        """Rate what is remembered. Raises StoreError; what is left is then rated by the next sync."""
+        """Rate the packages that are remembered. It raises StoreError; those that are left are then rated by the
+        next sync."""
         await self._rate(run, self._unrated, self._rated_before)
 
     async def rate_again(self, run: Run) -> None:
-        """Rate once more what the last sync has rated. Raises StoreError."""
+        """Rate once more the packages that the last sync has rated. It raises StoreError."""
         await self._rate(run, self._rated_before, None)
 
     async def rate_by_new_rule(self, run: Run) -> None:
-        """If ratings are made otherwise than those in the graph, rate every package that a document names.
+        """Rate every package that a document names, if the rule for ratings is newer than the one that the graph's
+        ratings follow.
 
-        That is done in portions, and gone on with by the next sync if it is broken off. Raises StoreError.
+        This is done in portions. If it is interrupted, the next sync continues it. It raises StoreError.
         """
         with store_errors():
             held: Any = await self.redis.hmget(self._rule, ["rule", "position"])
@@ -95,21 +98,22 @@ class AdvisoryRating:
 
     @property
     def _unrated(self) -> str:
-        """Set: the packages that written records affect or have affected."""
+        """Return the key of the set of packages that written records affect or have affected."""
         return f"{self.stream}-unrated"
 
     @property
     def _rated_before(self) -> str:
-        """Set: the packages that the last sync has rated."""
+        """Return the key of the set of packages that the last sync has rated."""
         return f"{self.stream}-rated"
 
     @property
     def _rule(self) -> str:
-        """Hash: by which `rule` the graph is rated, and the `position` of a walk through all documents."""
+        """Return the key of a hash: `rule` is the rule by which the graph is rated, and `position` is that of a walk
+        through all documents."""
         return f"{self.stream}-rating"
 
     async def _rate(self, run: Run, key: str, then: str | None) -> None:
-        """Rate the packages of a set and take them out of it, into `then` if that is given."""
+        """Rate the packages of a set and remove them from it. They are added to the set `then` if that is given."""
         while members := await self._members(key):
             await self._rate_some([each for each in map(_affected, members) if each is not None], run)
             with store_errors():
@@ -134,7 +138,8 @@ class AdvisoryRating:
             await self._rate_portion(portion, run)
 
     async def _rate_portion(self, portion: Sequence[Known], run: Run) -> None:
-        """Packages whose advisories are read by one query and whose ratings are written in one transaction."""
+        """Rate packages whose advisories one query reads and whose ratings one transaction writes, or a few
+        transactions if many versions have vulnerabilities."""
         documents = await self._documents([ref for ref, _ in portion])
         links: list[Link] = []
         affected = 0
@@ -164,7 +169,8 @@ class AdvisoryRating:
         run.metrics["packages_rated"] += len(links)
 
     async def _link_singly(self, links: Sequence[Link], run: Run) -> None:
-        """What the graph refuses of one package costs that one alone."""
+        """Write the ratings of each package in a transaction of its own, so that a refusal by the graph affects only
+        one package."""
         for link in links:
             try:
                 await self.graph.link([link])
@@ -174,7 +180,7 @@ class AdvisoryRating:
                 _report_unrated(link.ref, error, run)
 
     async def _documents(self, refs: Sequence[PackageRef]) -> Mapping[str, list[dict[str, Any]]]:
-        """By purl the documents that may be about a package."""
+        """Return the documents that may be about each package, by its purl."""
         wanted = {name for ref in refs for name in spellings(ref)}
         by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for number, document in enumerate(await self.store.of_package(wanted)):
@@ -185,9 +191,9 @@ class AdvisoryRating:
         return {ref.purl: by_name.get((ref.ecosystem.osv, lookup_key(ref.registry_name)), []) for ref in refs}
 
     async def _refs(self, affected: list[Affected]) -> Mapping[str, PackageRef]:
-        """By purl the packages of our ecosystems that are meant by names in whichever spelling.
+        """Return the packages that the names mean, in any spelling, by purl. Packages of other ecosystems are left out.
 
-        Names that no package can have are left out.
+        Names that no package can have are left out, too.
         """
         registries = {registry.ecosystem.osv: registry for registry in self.registries}
         refs: dict[str, PackageRef] = {}
@@ -203,7 +209,8 @@ class AdvisoryRating:
 
 
 def _meant(registry: Registry, name: str) -> dict[str, PackageRef]:
-    """Where a purl keeps separators that the registry takes for the same, each that there may be."""
+    """Return each package that a name may mean, by purl. There are several where the registry treats separators
+    alike and purls keep them."""
     ref = registry.identify(name)
     found = {ref.purl: ref}
     for spelling in variants(registry.ecosystem, name):
@@ -238,7 +245,7 @@ def _report_unrated(ref: PackageRef, error: IngestError, run: Run) -> None:
 
 
 def _affected(member: bytes) -> Affected | None:
-    """Read a member of the sets; None for one that another release has written."""
+    """Return what a member of the sets says. It is None for a member that another release has written."""
     try:
         match orjson.loads(member):
             case [str(ecosystem), str(name)]:

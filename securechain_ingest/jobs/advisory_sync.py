@@ -1,7 +1,8 @@
-"""The advisories of OSV into the collection, and from there to the versions in the graph; no registry is asked.
+"""This module reads OSV's advisories into the collection and rates the versions in the graph by them. It asks no
+registry.
 
-Each ecosystem stands alone: what cannot be read of one costs neither the others nor what was known of it before. A sync
-that is broken off anywhere is gone on with by the next (`advisory_rating` says how).
+Each ecosystem is independent: if something of one cannot be read, the others are not affected, and what was known of it
+before stays. If a sync is interrupted anywhere, the next one continues it (`advisory_rating` says how).
 """
 
 from __future__ import annotations
@@ -48,27 +49,30 @@ from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
 
 SINGLE_RECORDS: Final = 2_000
-"""Above so many changed records the archive of the ecosystem costs less."""
+"""If more records than this have changed, it costs less to read the archive of the ecosystem."""
 
 MAX_FAILURES: Final = 10
-"""If more single records than these cannot be had at the moment, it is the bucket that cannot be read."""
+"""If more single records than this cannot be read at the moment, OSV's bucket counts as unreadable."""
 
 _AT_ONCE: Final = 8
 _OVERLAP: Final = timedelta(hours=1)
-"""The time of a change and that of its publication differ."""
+"""The list is read from so much earlier, because the time of a change and the time of its publication differ."""
 
 logger = structlog.get_logger(__name__)
 
 
 def cursor_name(ecosystem: str) -> str:
-    """Of the cursor that says how far the advisories of an ecosystem (OSV's word) have been followed."""
+    """Return the name of the cursor that says how far the advisories of an ecosystem (OSV's name of it) have been
+    followed."""
     return f"osv:{ecosystem}"
 
 
 async def never_read(cursors: Cursors, store: AdvisoryStore, ecosystems: Collection[str]) -> list[str]:
-    """Those ecosystems (OSV's words) whose advisories no sync has completely read: of them nothing is known.
+    """Return those of the ecosystems (OSV's names) whose advisories no sync has read completely, so that nothing is
+    known of them.
 
-    A collection without a document has been lost since, unless the list of changes was empty. Raises StoreError.
+    If the collection has no document, its content has been lost since, unless the list of changes was empty. It raises
+    StoreError.
     """
     held = await cursors.all()
     is_empty = await store.count() == 0
@@ -77,7 +81,7 @@ async def never_read(cursors: Cursors, store: AdvisoryStore, ecosystems: Collect
 
 @dataclass(frozen=True)
 class AdvisorySync:
-    """Where a sync reads and writes."""
+    """This has the source that a sync reads and the stores that it reads and writes."""
 
     bucket: OsvBucket
     store: AdvisoryStore
@@ -86,15 +90,15 @@ class AdvisorySync:
     stream: str
     registries: Collection[Registry]
     reconcile_s: float
-    """All records of an ecosystem are compared when that was last done so long ago."""
+    """All records of an ecosystem are compared when the last such comparison is so many seconds old."""
     pool: ParserPool | None = None
-    """Where much rating is done; None: here."""
+    """Much rating is done in this pool; with None it is done in this process."""
 
     async def run(self, run: Run, only: Collection[str] | None = None) -> None:
-        """One sync, of a few ecosystems (OSV's words) if they are given.
+        """Do one sync, of only some ecosystems (OSV's names) if `only` names them.
 
-        Raises StoreError, or the first of the errors that kept a part from being read, after all other parts have been
-        read and rated; the cursor of such a part stays where it was.
+        It raises StoreError, or the first of the errors that kept a part from being read. That is after all other parts
+        have been read and rated; the cursor of such a part stays where it was.
         """
         metrics = ("advisories_read", "advisories_written", "withdrawn", "packages_rated", "errors")
         run.metrics |= dict.fromkeys(metrics, 0)
@@ -120,7 +124,7 @@ class AdvisorySync:
         return Cursors(self.redis, self.stream)
 
     async def _sync(self, ecosystem: str, run: Run, failures: list[IngestError], *, is_empty: bool) -> None:
-        """Take in what has changed in one ecosystem, rate it, and move its cursor."""
+        """Write what has changed in one ecosystem, rate it, and move the ecosystem's cursor."""
         cursor = await self._cursors.get(cursor_name(ecosystem))
         if not _is_read(cursor, is_empty=is_empty):
             cursor = None
@@ -136,7 +140,8 @@ class AdvisorySync:
             await self._move(ecosystem, *reached, run)
 
     async def _sync_homeless(self, run: Run, failures: list[IngestError]) -> None:
-        """Take in the records that have lost their ecosystem; from the list of everything where they have none."""
+        """Write the records that have lost their ecosystem. They come from the folder of records without an
+        ecosystem or, if OSV has none, from the list of all records."""
         try:
             for folder in (WITHOUT_ECOSYSTEM, EVERYWHERE):
                 cursor = await self._cursors.get(cursor_name(folder))
@@ -170,7 +175,8 @@ class AdvisorySync:
     async def _read(
         self, ecosystem: str, cursor: Cursor | None, run: Run, failures: list[IngestError]
     ) -> tuple[Modified, bool] | None:
-        """Take in what has changed; what the list said, and whether all was compared. None: nothing has changed."""
+        """Write what has changed. The result is the list of changes and whether all records were compared; it is
+        None if nothing has changed."""
         since, validator = _times(cursor)
         is_due = cursor is None or cursor.reconciled_before(datetime.now(UTC) - timedelta(seconds=self.reconcile_s))
         compares_all = is_due or run.options.get("reconcile") == "true"
@@ -199,25 +205,26 @@ class AdvisorySync:
         return found, True
 
     async def _read_left_out(self, ecosystem: str, run: Run) -> None:
-        """Ask once more for the records that could not be had the last time."""
+        """Ask once more for the records that could not be read the last time."""
         with store_errors():
             members: Any = await self.redis.smembers(self._left_out(ecosystem))
         if ids := tuple(sorted(member.decode() for member in members)):
             await self._read_changed(ecosystem, ids, run)
 
     def _left_out(self, ecosystem: str) -> str:
-        """The key of a set: the ids of an ecosystem that could not be had the last time."""
+        """Return the key of the set of an ecosystem's ids whose records could not be read the last time."""
         return f"{self.stream}-unread:{ecosystem}"
 
     async def _read_changed(self, ecosystem: str, ids: tuple[str, ...], run: Run) -> None:
-        """Take in the records that a list names."""
+        """Read and write the records that a list names."""
         for identifier in sorted(await self._read_single(ecosystem, ids, run)):
             self._report_unreadable(f"{ecosystem}/{identifier}.json is no longer there", run)
 
     async def _read_single(self, ecosystem: str, ids: tuple[str, ...], run: Run) -> set[str]:
-        """Take in records one by one; the ids of those that there are no more.
+        """Read and write records one by one. Return the ids of those that no longer exist.
 
-        One that cannot be had now is asked for again by the next sync. Raises Unavailable, ParserLost if that are many.
+        The next sync asks again for a record that cannot be read now. If many cannot be read, it raises Unavailable or
+        ParserLost.
         """
         gone: set[str] = set()
         left_out: set[str] = set()
@@ -248,7 +255,8 @@ class AdvisorySync:
         return gone
 
     async def _read_all(self, ecosystem: str, changed: tuple[str, ...], run: Run) -> None:
-        """Compare all records. What has changed since the cursor is rated though somebody else may have written it."""
+        """Compare all records. Those that have changed since the cursor are rated even if another process has
+        already written them."""
         present = set(changed)
         announced = frozenset(changed)
         async with self.bucket.everything(ecosystem) as batches:
@@ -262,10 +270,10 @@ class AdvisorySync:
         await self._withdraw_missing(ecosystem, present, run)
 
     async def _withdraw_missing(self, ecosystem: str, present: set[str], run: Run) -> None:
-        """Take for withdrawn what OSV no longer has of an ecosystem.
+        """Mark as withdrawn the records of an ecosystem that OSV no longer has.
 
-        Each record that the archive lacks is asked for once before it goes on counting, here and among those without
-        an ecosystem. Where very many are missing at once, it takes two comparisons in a row.
+        Each record that the archive lacks is asked for singly before that, in its ecosystem and among the records
+        without one. If very many are missing at once, they are marked only when two comparisons in a row miss them.
         """
         missing = await self.store.missing(ecosystem, present)
         gone = {each for each, was_missed in missing.items() if was_missed}
@@ -301,13 +309,14 @@ class AdvisorySync:
 
 
 def _is_read(cursor: Cursor | None, *, is_empty: bool) -> bool:
-    """Whether a sync has read everything of an ecosystem, and the collection still has it."""
+    """Return whether a sync has read everything of an ecosystem and the collection still has it."""
     since, _ = _times(cursor)
     return cursor is not None and not (since and is_empty)
 
 
 def _times(cursor: Cursor | None) -> tuple[str, str | None]:
-    """The time of the newest change seen (empty: none) and the validator of that list."""
+    """Return the time of the newest change that was seen (empty if there is none) and the validator of the list that
+    had it."""
     try:
         match orjson.loads(cursor.value) if cursor else None:
             case [str(since), str(validator) | (None as validator)]:

@@ -1,7 +1,8 @@
-"""Reads the import names of packages that lack them or have those of an older parser, and refreshes nothing else.
+"""This module reads the import names of packages that have none or have those of an older parser. It refreshes nothing
+else.
 
-The walk goes through the packages of one ecosystem by name. Its position is kept after each batch that was written, so
-that an interrupted walk goes on there. It then repeats only what it had in hand.
+It walks through the packages of one ecosystem by name. The position is kept after each batch that was written, so that
+an interrupted walk continues there. It then repeats only the packages that were in work.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.request import LAST_TRY
 
 PAGE_PACKAGES = 2_000
-"""How many packages one query looks at, whether they lack names or not."""
+"""One query looks at so many packages, whether they lack names or not."""
 
 BATCH_PACKAGES = 20
-"""How many packages one transaction writes."""
+"""One transaction writes so many packages."""
 
 logger = structlog.get_logger(__name__)
 
 
 class BackfillOutcome(StrEnum):
-    """What became of one package."""
+    """This says what became of one package."""
 
     FOUND = "found"
     WITHOUT_NAMES = "without_names"
-    """The archive offers none, or there is no archive."""
+    """The archive offers no names, or there is no archive."""
     DOWNLOAD_ERROR = "download_errors"
     PARSE_ERROR = "parse_errors"
 
@@ -52,20 +53,20 @@ class _Result:
     gap: NamesGap
     kind: BackfillOutcome
     names: ImportNames | None
-    """To be written; None leaves the package as it is."""
+    """These names are written; None leaves the package as it is."""
 
 
 class Position:
-    """The name of the last package that a backfill has dealt with, in Redis. Methods raise StoreError."""
+    """This keeps in Redis the name of the last package that a backfill has finished with. Methods raise StoreError."""
 
     def __init__(self, redis: Redis, key: str, walk: str) -> None:
-        """`walk` tells apart backfills that look for different packages."""
+        """`walk` distinguishes backfills that look for different packages."""
         self._redis = redis
         self._key = key
         self._walk = walk
 
     async def get(self) -> str:
-        """Empty before the first."""
+        """Return the name of that package. It is empty before the first one."""
         with store_errors():
             held = await self._redis.hget(self._key, self._walk)
         return held.decode() if isinstance(held, bytes) else ""
@@ -80,7 +81,7 @@ class Position:
 
 
 class Backfill:
-    """One walk over the packages of one ecosystem."""
+    """This is one walk over the packages of one ecosystem."""
 
     def __init__(
         self,
@@ -93,9 +94,10 @@ class Backfill:
         concurrency: int,
         report: Callable[[BackfillOutcome], None],
     ) -> None:
-        """`older_than` above 0 also finds the names of parsers before that version.
+        """If `older_than` is above 0, names of parsers before that version are found, too.
 
-        At most `concurrency` packages are in hand at once; `report` hears of each that has been dealt with.
+        At most `concurrency` packages are in work at once; `report` is called with the outcome of each one that is
+        finished.
         """
         self._graph = graph
         self._registry = registry
@@ -107,14 +109,15 @@ class Backfill:
         self._finished: list[_Result] = []
 
     async def remaining(self) -> int:
-        """How many packages are still to be read. Raises StoreError."""
+        """Return how many packages are still to be read. Raise StoreError."""
         after = await self._position.get()
         return await self._graph.count_names_gaps(self._registry.ecosystem, older_than=self._older_than, after=after)
 
     async def run(self, limit: int | None) -> None:
-        """Deal with at most `limit` packages, or with all that remain, and then forget the position.
+        """Process at most `limit` packages, or all that remain if it is None; after the last one the position is
+        forgotten.
 
-        A package that fails is logged, keeps its names and stays to be found by the next backfill. Raises StoreError,
+        A package that fails is logged and keeps its names, and the next backfill finds it again. It raises StoreError,
         alone or in a group.
         """
         running: deque[asyncio.Task[_Result]] = deque()
@@ -138,7 +141,7 @@ class Backfill:
             await self._position.forget()
 
     async def _finish(self, result: _Result) -> None:
-        """Take a result. Results come in the order of the names, so that the position never runs ahead of the work."""
+        """Take a result. Results come in the order of the names, so that the position is never ahead of the work."""
         self._finished.append(result)
         if len(self._finished) < BATCH_PACKAGES:
             self._report(result.kind)
@@ -146,7 +149,8 @@ class Backfill:
             await self._write(last=result.kind)
 
     async def _write(self, *, last: BackfillOutcome | None = None) -> None:
-        """Write the batch. `last` is the outcome of the package that fills it; it is reported once all is written."""
+        """Write the batch. `last` is the outcome of the package that fills it; it is reported once the batch is
+        written."""
         if not self._finished:
             return
         found = [(result.gap, result.names) for result in self._finished if result.names is not None]
@@ -158,7 +162,8 @@ class Backfill:
         self._finished.clear()
 
     async def _read(self, gap: NamesGap) -> _Result:
-        """One package: its registry's document, which names the archive, and the names in that. Raises StoreError."""
+        """Read one package: its registry's document, which names the archive, and the import names in the archive.
+        Raise StoreError."""
         now, before = datetime.now(UTC), gap.known.names_failed
         try:
             ref = self._registry.identify(gap.known.registry_name)
@@ -184,7 +189,8 @@ class Backfill:
 
 
 async def _finished(write: Coroutine[Any, Any, None]) -> None:
-    """Finish a write that has begun even if a Ctrl-C comes meanwhile: what is in the graph must be reported."""
+    """Finish a write that has begun even if a Ctrl-C comes meanwhile, because everything that is in the graph must
+    be reported."""
     task = asyncio.create_task(write, name="backfill-write")
     try:
         await asyncio.shield(task)

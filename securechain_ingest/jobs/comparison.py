@@ -1,7 +1,8 @@
-"""Compares a registry's whole list with the graph, ten thousand names at a time, for what is new, changed or gone.
+"""This module compares a registry's whole list with the graph, ten thousand names at a time, and finds what is new,
+changed or gone.
 
-What is found is queued as messages. The position in the list is kept after each page, so that the next run goes on
-there if this one is broken off.
+What it finds is queued as messages. The position in the list is kept after each page, so that the next run continues
+there if this one is interrupted.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from securechain_ingest.runs import Run
 from securechain_ingest.settings import FeedSettings, QueueSettings
 
 ALWAYS_REMOVABLE = 10
-"""So many packages may be gone at once however few are known."""
+"""So many packages may be gone at once, however few are known."""
 
 logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What a job needs to know and to use of one ecosystem's registry."""
+    """This has what a job needs to know about one ecosystem's registry, and the parts that it uses."""
 
     registry: Registry
     feed: Feed
@@ -47,14 +48,15 @@ class JobContext:
     queue: QueueSettings
     feeds: FeedSettings
     lane: Lane
-    """The lane to which the job adds what it finds."""
+    """The job adds what it finds to this lane."""
 
     def message(
         self, ref: PackageRef, run: Run, *, refresh: bool, removed: bool = False, listed: str | None = None
     ) -> Message:
-        """Make the message that asks for a package on behalf of a run.
+        """Return the message that asks for a package on behalf of a run.
 
-        What a whole load meets first is read from the fewest requests: the rest is read when all are there.
+        Packages that a whole load finds first are read with the fewest requests; the rest of each is read when all of
+        them are in the graph.
         """
         return Message(
             self.registry.ecosystem.label,
@@ -68,7 +70,7 @@ class JobContext:
         )
 
     async def submit(self, messages: Sequence[Message], run: Run) -> None:
-        """Add messages to the job's lane, waiting for room, and count them. Raises StoreError."""
+        """Add messages to the job's lane and count them; it waits until there is room. It raises StoreError."""
         ecosystem = self.registry.ecosystem
         join = ecosystem.join_announcements
         done = await enqueue(self.redis, self.queue, ecosystem.name, self.lane, messages, announcements=join)
@@ -76,7 +78,7 @@ class JobContext:
 
 
 Wanted = Callable[[Listed, PackageState | None], bool | None]
-"""Says whether a listed package is to be read with `refresh` (True), without (False) or not at all (None)."""
+"""This says whether a listed package is to be read with `refresh` (True), without (False) or not at all (None)."""
 
 
 async def ingest_unknown(context: JobContext, run: Run) -> None:
@@ -94,19 +96,19 @@ async def ingest_unknown(context: JobContext, run: Run) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a comparison of all names with the graph has come to."""
+    """This is the result of a comparison of all names with the graph."""
 
     head: str
-    """The feed's cursor from before the list was read."""
+    """This is the feed's cursor from before the list was read."""
     vouches: bool
-    """Whether each package of the graph is in the state that the list tells, or is queued now. A list that tells no
-    state of some package does not say that it has not changed."""
+    """This says whether each package of the graph is in the state that the list gives, or is queued now. A list that
+    gives no state for some package does not say that the package has not changed."""
 
 
 async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compared:
     """Queue every package of the graph that its registry has in another state or no longer has.
 
-    Raises IngestError, TooManyRemovals among them.
+    It raises IngestError, of which TooManyRemovals is one kind.
     """
 
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
@@ -128,7 +130,8 @@ async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compa
 
 
 class RemovalLimit:
-    """How many packages may be gone from a registry at once, for one run. The known packages are counted once."""
+    """This limits for one run how many packages may be gone from a registry at once. The known packages are counted
+    once."""
 
     def __init__(self, context: JobContext, run: Run) -> None:
         self._context = context
@@ -136,7 +139,8 @@ class RemovalLimit:
         self._known: int | None = None
 
     async def check(self, count: int) -> None:
-        """Raise TooManyRemovals if so many cannot be gone at once, unless the run's options allow it; StoreError."""
+        """Raise TooManyRemovals if so many packages cannot be gone at once, unless the run's options allow it. It
+        also raises StoreError."""
         if count <= ALWAYS_REMOVABLE or self._run.options.get("allow_removals") == "true":
             return
         ecosystem, share = self._context.registry.ecosystem, self._context.feeds.max_removed_share
@@ -151,7 +155,7 @@ class RemovalLimit:
 
 
 def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple[PackageRef, Listed]]:
-    """Find the packages that listed names mean, by purl. Names that no package can have are left out."""
+    """Return the packages that listed names mean, by purl. Names that no package can have are left out."""
     found: dict[str, tuple[PackageRef, Listed]] = {}
     for entry in entries:
         try:
@@ -171,9 +175,9 @@ async def _compare(
     wanted: Wanted,
     listed: NameDigests | None,
 ) -> int:
-    """Compare page by page from the position `begin` on; the pages before it are read for their digests only.
+    """Compare page by page from the position `begin` on. The pages before it are read only for their digests.
 
-    Returns how many packages of the graph the list tells no state of.
+    The result is the number of packages in the graph for which the list gives no state.
     """
     ecosystem = context.registry.ecosystem
     untold = begin.untold
@@ -223,7 +227,7 @@ def _messages(
 
 
 async def _gone(context: JobContext, listed: NameDigests, limit: RemovalLimit) -> list[PackageRef]:
-    """Find the known packages that are not listed. Raises TooManyRemovals as soon as they are too many."""
+    """Return the known packages that are not listed. Raise TooManyRemovals as soon as there are too many."""
     ecosystem = context.registry.ecosystem
     gone: list[PackageRef] = []
     after = ""
@@ -238,18 +242,18 @@ async def _gone(context: JobContext, listed: NameDigests, limit: RemovalLimit) -
 
 @dataclass(frozen=True, slots=True)
 class _ComparisonPosition:
-    """How far a comparison is, kept for the run that goes on with it if this one is broken off."""
+    """This is how far a comparison has come; the next run continues there if this one is interrupted."""
 
     listing: str | None = None
     """The id of the list."""
     page: int = 0
     """The page that is compared next."""
     untold: int = 0
-    """Of how many packages of the graph the pages before it told no state."""
+    """For so many packages of the graph the pages before it gave no state."""
 
 
 async def _listing(context: JobContext, run: Run) -> tuple[Listing, _ComparisonPosition]:
-    """Give the list, and where an earlier run of this job would have gone on in it, else its beginning."""
+    """Return the list, and the position in it where an earlier run of this job has stopped, or else its beginning."""
     with store_errors():
         raw = await context.redis.hget(Keys(context.queue.stream).positions, run.job)
     kept = _kept_position(raw)
@@ -266,7 +270,7 @@ async def _listing(context: JobContext, run: Run) -> tuple[Listing, _ComparisonP
 
 
 def _kept_position(raw: bytes | str | None) -> _ComparisonPosition:
-    """Read a position; the beginning if another release has left something else there."""
+    """Return a kept position. It is the beginning if another release has left something else there."""
     try:
         match orjson.loads(raw or b"null"):
             case [str(listing), int(page), int(untold), *_] if page >= 0:
@@ -286,7 +290,7 @@ async def _keep_position(context: JobContext, run: Run, kept: _ComparisonPositio
 
 
 def _untold(found: Mapping[str, tuple[PackageRef, Listed]], states: Mapping[str, PackageState]) -> int:
-    """Count the packages of the graph that the list has without saying in what state they are."""
+    """Count the packages of the graph that the list has without their state."""
     return sum(1 for purl, state in states.items() if not state.is_awaited and found[purl][1].revision is None)
 
 

@@ -1,7 +1,7 @@
-"""What has been left for later is asked for while there is room.
+"""This module queues what was left for later, while there is room for it.
 
-Packages that a first reading has not read whole are added to the lane `completed`, absent packages that `required` had
-no room for to that lane. The most required of a page come first.
+Packages that a first reading has not read completely are added to the lane `completed`. Absent packages for which the
+lane `required` had no room are added to that lane. On each page the packages that are required most often come first.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from securechain_ingest.settings import QueueSettings
 PAGE: Final = 500
 EVERY_S: Final = 2.0
 IDLE_S: Final = 10.0
-"""Between two looks when the last one has found nothing."""
+"""So many seconds lie between two looks when the last one has found nothing."""
 AGAIN: Final = timedelta(days=1)
-"""After which a package is asked for again if nothing came of its message."""
+"""A package is asked for again after this time if its message had no effect."""
 
 logger = structlog.get_logger(__name__)
 
@@ -37,7 +37,8 @@ logger = structlog.get_logger(__name__)
 async def keep_asking(
     redis: Redis, pending: Pending, ecosystems: Sequence[Ecosystem], queue: Callable[[], QueueSettings]
 ) -> None:
-    """Ask until it is cancelled, one daemon at a time. Outages are sat out: other loops tell of them."""
+    """Queue what was left for later until it is cancelled; one daemon does so at a time. It goes on after outages,
+    which other loops report."""
     while True:
         asked = 0
         try:
@@ -55,10 +56,11 @@ async def keep_asking(
 
 
 async def ask_for_pending(redis: Redis, pending: Pending, ecosystem: Ecosystem, queue: QueueSettings) -> int:
-    """Add a page of packages that are to be read whole to `completed`; how many. Raises StoreError.
+    """Add a page of packages that are to be read completely to `completed`, and return how many there were. Raise
+    StoreError.
 
-    Each is asked for once a day at most. If this ends between queueing and noting that, the same are asked for again,
-    which merges with what waits.
+    Each is asked for at most once a day. If this ends after queueing and before that is noted, the same packages are
+    asked for again, and their messages merge with those that wait.
     """
     if not (limit := await _page(redis, queue, ecosystem, Lane.COMPLETED)):
         return 0
@@ -73,7 +75,8 @@ async def ask_for_pending(redis: Redis, pending: Pending, ecosystem: Ecosystem, 
 
 
 async def ask_for_left_out(redis: Redis, pending: Pending, ecosystem: Ecosystem, queue: QueueSettings) -> int:
-    """Add a page of absent packages that no lane holds to `required`; how many. Raises StoreError."""
+    """Add a page of absent packages that no lane holds to `required`, and return how many there were. Raise
+    StoreError."""
     if not (limit := await _page(redis, queue, ecosystem, Lane.REQUIRED)):
         return 0
     absent = await pending.left_out(ecosystem, limit)
@@ -89,7 +92,8 @@ async def ask_for_left_out(redis: Redis, pending: Pending, ecosystem: Ecosystem,
 
 
 async def _page(redis: Redis, queue: QueueSettings, ecosystem: Ecosystem, lane: Lane) -> int:
-    """How many a lane may be given now: none while it is more than half full, so that a page is worth its query."""
+    """Return how many messages may be added to a lane now. There are none while it is more than half full, so that a
+    page is worth its query."""
     with store_errors():
         room = await room_in(redis, queue, ecosystem.name, lane)
     return min(PAGE, room) if 2 * room >= lane_bound(queue, lane) else 0

@@ -1,4 +1,5 @@
-"""Keeps in Redis how far each feed has been followed. Losing a cursor costs work, not correctness (rule 4)."""
+"""This module keeps in Redis how far each feed has been followed. If a cursor is lost, that costs work but not
+correctness (rule 4)."""
 
 from __future__ import annotations
 
@@ -16,33 +17,35 @@ from securechain_ingest.redis_errors import store_errors
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A position in one feed; everything before it is queued for good."""
+    """A cursor is a position in one feed; everything before it is durably queued."""
 
     value: str
-    """The position in the feed's own words."""
+    """This is the position, in the feed's own words."""
     moved_at: str
-    """ISO 8601, UTC."""
+    """The cursor was moved at this time (ISO 8601, UTC)."""
     run: str
-    """The run that moved it."""
+    """This is the id of the run that moved it."""
     reconciled_at: str | None
-    """When all names were last compared with the graph (ISO 8601, UTC); None: never since the cursor was lost."""
+    """All names were last compared with the graph at this time (ISO 8601, UTC). None means that they have not been
+    compared since the cursor was lost."""
     vouched_at: str | None = None
-    """When a comparison last vouched for every package of the graph (ISO 8601, UTC): the registry's list had it in the
-    same state, or it was queued. None: the last one could not, or there was none."""
+    """A comparison last vouched for every package of the graph at this time (ISO 8601, UTC): the registry's list had
+    each in the same state, or it was queued. None means that the last comparison could not vouch for them, or that
+    there was none."""
     followed_at: str | None = None
-    """When the feed was last followed to its end (ISO 8601, UTC), whether anything had changed or not."""
+    """The feed was last followed to its end at this time (ISO 8601, UTC), whether anything had changed or not."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of another release, which this one only keeps."""
+    """These are fields of another release, which this one only keeps."""
 
     def reconciled_before(self, moment: datetime) -> bool:
-        """Whether all names were last compared before that moment, or never."""
+        """Return whether all names were last compared before that moment, or never."""
         return _is_before(self.reconciled_at, moment)
 
     def vouches(self, now: datetime, *, reconcile_s: float, max_age_s: float) -> bool:
-        """Whether no package of the ecosystem has to be asked for only because its own last check is old.
+        """Return whether no package of the ecosystem has to be asked for only because its own last check is old.
 
-        That is so as long as the feed is followed at least every `max_age_s`, and the next comparison is not overdue by
-        more than that; there is one every `reconcile_s`.
+        That is true as long as the feed is followed at least every `max_age_s` seconds and the next comparison, of
+        which there is one every `reconcile_s` seconds, is not overdue by more than `max_age_s`.
         """
         is_followed = not _is_before(self.followed_at, now - timedelta(seconds=max_age_s))
         is_compared = not _is_before(self.vouched_at, now - timedelta(seconds=reconcile_s + max_age_s))
@@ -50,20 +53,22 @@ class Cursor:
 
 
 class Cursors:
-    """A cursor has the name of its ecosystem (`pypi`), or another one if it has none. Methods raise StoreError."""
+    """A cursor has the name of its ecosystem (`pypi`), or another name if it belongs to none. Methods raise
+    StoreError."""
 
     def __init__(self, redis: Redis, stream: str) -> None:
         self._redis = redis
         self._key = Keys(stream).cursors
 
     async def get(self, name: str) -> Cursor | None:
-        """Give a cursor. None: there is none, or one that this release cannot read; then everything is compared."""
+        """Return a cursor. It is None if there is none, or none that this release can read; then everything is
+        compared."""
         with store_errors():
             raw: Any = await self._redis.hget(self._key, name)
         return _cursor(raw)
 
     async def all(self) -> dict[str, Cursor]:
-        """Give all cursors, sorted by name."""
+        """Return all cursors, sorted by name."""
         with store_errors():
             held: Any = await self._redis.hgetall(self._key)
         found = {name.decode(): _cursor(raw) for name, raw in held.items()}
@@ -72,7 +77,8 @@ class Cursors:
     async def move(self, name: str, value: str, run: str, *, reconciled: bool = False, vouches: bool = False) -> None:
         """Note that everything up to `value` is queued.
 
-        `reconciled`: that was found by comparing all names; `vouches`: the comparison vouches for every package.
+        `reconciled` says that it was found by comparing all names; `vouches` says that the comparison vouches for every
+        package.
         """
         held = await self.get(name) or Cursor(value, "", run, None)
         now = _now()
@@ -82,7 +88,7 @@ class Cursors:
         await self._put(name, moved)
 
     async def note_followed(self, name: str) -> None:
-        """Note that the feed has been followed to its end; nothing if there is no cursor."""
+        """Note that the feed has been followed to its end. Nothing happens if there is no cursor."""
         if held := await self.get(name):
             await self._put(name, replace(held, followed_at=_now()))
 
@@ -92,7 +98,7 @@ class Cursors:
             await self._redis.hset(self._key, name, orjson.dumps({**document.pop("more"), **document}).decode())
 
     async def reset(self, name: str) -> bool:
-        """Forget a cursor, and say whether there was one."""
+        """Forget a cursor, and return whether there was one."""
         with store_errors():
             return bool(await self._redis.hdel(self._key, name))
 
@@ -115,12 +121,12 @@ def _now() -> str:
 
 
 def _is_before(text: str | None, moment: datetime) -> bool:
-    """Whether a time is before a moment, or there is none."""
+    """Return whether a time is before a moment, or there is no time."""
     return text is None or datetime.fromisoformat(text) < moment
 
 
 def _moment(text: Any) -> str | None:
-    """A time that can be compared; None for anything else, after which all names are compared."""
+    """Return a time that can be compared. It is None for anything else, after which all names are compared."""
     try:
         return text if datetime.fromisoformat(text).tzinfo else None
     except (TypeError, ValueError):

@@ -1,4 +1,5 @@
-"""Queues what hints at changes between two looks at a feed. No hint moves a cursor, so that none can lose a change."""
+"""This module queues packages by hints at changes, between two looks at a feed. Hints do not move a cursor, so they
+cannot make it pass over a change."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from securechain_ingest.runs import Run
 async def queue_hints(context: JobContext, run: Run, *, watched: int) -> None:
     """Queue the packages that the registry names as its newest, and the `watched` ones that were active last.
 
-    Packages that the graph neither has nor awaits are left alone. Raises IngestError.
+    Packages that the graph neither has nor awaits are left out. It raises IngestError.
     """
     run.metrics |= {"queued": 0, "errors": 0}
     if isinstance(context.feed, HintingFeed):

@@ -1,7 +1,8 @@
-"""Reads a registry's whole list into Redis, page by page and once for every job that wants it within an hour.
+"""This module reads a registry's whole list into Redis, page by page, and once for all jobs that want it within an
+hour.
 
-A reading that was broken off goes on at its last page where the registry allows that. Two jobs never read the same list
-at the same time: the second waits for the first.
+An interrupted reading continues after its last page if the registry allows that. Two jobs never read the same list at
+the same time: the second one waits for the first.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ class Listing:
     id: str
     """Each reading of a list has an id of its own."""
     head: str
-    """The feed's cursor of the moment before the reading began."""
+    """This is the feed's cursor at the moment before the reading began."""
     pages: int
     names: int
     key: str
-    """The Redis list of its pages. A job goes on with the pages of its own reading while another job reads anew."""
+    """This is the key of the Redis list of its pages. A job continues with the pages of its own reading while
+    another job reads the list again."""
 
     async def page(self, redis: Redis, number: int) -> list[Listed]:
-        """Give one page, counted from 0. Raises StoreError, also if Redis no longer has it."""
+        """Return one page, counted from 0. Raise StoreError, also if Redis no longer has it."""
         with store_errors():
             raw: Any = await redis.lindex(self.key, number)
             # A job may take longer than the list is good for, and would need it still if it is broken off.
@@ -59,9 +61,9 @@ class Listing:
 async def whole_listing(
     redis: Redis, feed: Feed, ecosystem: Ecosystem, run: Run, *, ttl_s: float, lease_s: float, reuse: str | None
 ) -> Listing:
-    """Give the list. It is read now unless one younger than `ttl_s` seconds or the one with the id `reuse` is there.
+    """Return the list. It is read now unless there is one that is younger than `ttl_s` seconds or has the id `reuse`.
 
-    Raises UpstreamError, StoreError; what had been read by then is kept for the next try.
+    It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next try.
     """
     # A hash: which reading of the list is the newest, and how far it is. Its pages are in lists of their own.
     key = ecosystem.listing_key
@@ -93,19 +95,19 @@ async def whole_listing(
 
 
 async def let_expire(redis: Redis, listing: Listing, ttl_s: float) -> None:
-    """Let Redis drop the list after `ttl_s` seconds; until then other jobs may use it. Raises StoreError."""
+    """Let Redis delete the list after `ttl_s` seconds; until then other jobs may use it. It raises StoreError."""
     with store_errors():
         await redis.expire(listing.key, max(1, int(ttl_s)))
 
 
 async def _has_pages(redis: Redis, key: str, held: dict[Any, Any]) -> bool:
-    """Whether all pages are still there; an empty list has none."""
+    """Return whether all pages are still there. An empty list has none."""
     with store_errors():
         return bool(await redis.llen(_pages_key(key, held)) == int(held["pages"]))
 
 
 async def _add(redis: Redis, key: str, packed: bytes, held: dict[Any, Any]) -> None:
-    """Add a page and the position behind it, both or neither."""
+    """Add a page and the position after it, both or neither."""
     with store_errors():
         async with redis.pipeline() as pipeline:
             pipeline.rpush(_pages_key(key, held), packed)
@@ -116,7 +118,7 @@ async def _add(redis: Redis, key: str, packed: bytes, held: dict[Any, Any]) -> N
 
 @asynccontextmanager
 async def _only_reader(redis: Redis, key: str, lease_s: float) -> AsyncIterator[None]:
-    """Wait until nobody else reads this list, in any daemon, and keep others off."""
+    """Wait until no other job in any daemon reads this list, and let none begin to read it within the block."""
     lock = redis.lock(f"{key}:reader", timeout=lease_s, sleep=_LOOK_EVERY_S)
     with store_errors():
         await lock.acquire()

@@ -1,4 +1,4 @@
-"""A set of very many names that takes eight bytes for each of them."""
+"""This module has a set for very many names, which takes eight bytes for each of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _BUCKETS = 256
 
 
 class NameDigests:
-    """A set that is filled first and asked afterwards.
+    """This set is filled first and asked afterwards.
 
-    Two names in 2^64 have the same digest. A package that is gone is then overlooked until the next comparison.
+    Two different names have the same digest once in 2^64 cases. A package that is gone is then overlooked until the
+    next comparison.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
-"""The periodic refresh, by the lane `changed`: packages whose last check is old, and archives to be tried again.
+"""This module does the periodic refresh through the lane `changed`. It covers packages whose last check is old, and
+archives that are to be tried again.
 
-An old check is no reason to ask a registry where a comparison with its list vouches for its packages: it has found each
-in the state that the list tells, or queued it, and the feed has told what has changed since.
+A package with an old check is not asked for if a comparison with its registry's list vouches for it. The comparison has
+found the package in the state that the list gives, or has queued it, and the feed has announced what has changed since.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings, RefreshSettings
 
 UNANSWERED = timedelta(days=1)
-"""After which an archive is asked for again if nothing came of the message: its package's document cannot be read."""
+"""An archive is asked for again after this time if its message had no effect because the package's document cannot
+be read."""
 
 logger = structlog.get_logger(__name__)
 
@@ -31,10 +33,11 @@ logger = structlog.get_logger(__name__)
 async def queue_due_archives(
     redis: Redis, graph: Graph, ecosystems: Iterable[Ecosystem], queue: QueueSettings, refresh: RefreshSettings
 ) -> int:
-    """Ask for at most `refresh.batch` packages an ecosystem whose archive could not be read and is to be tried by now.
+    """Ask for at most `refresh.batch` packages an ecosystem whose archive could not be read and is due for another try.
 
-    They are few and have waited, so they are added however many other messages there are. Returns how many; raises
-    StoreError. If it ends between queueing and noting that, the next run asks again, which costs one request.
+    They are few and have waited, so they are added however many other messages there are. The result is their number.
+    It raises StoreError. If it ends after queueing and before that is noted, the next run asks for them again, which
+    costs one request each.
     """
     now = datetime.now(UTC)
     queued = 0
@@ -57,12 +60,12 @@ async def queue_stale_packages(
     refresh: RefreshSettings,
     reconcile_s: Mapping[str, float],
 ) -> int:
-    """Add a refresh message for at most `refresh.batch` packages an ecosystem, oldest check first; returns how many.
+    """Add a refresh message for at most `refresh.batch` packages an ecosystem, oldest check first. Return their number.
 
-    These are the packages that another program has left and nobody has read, and, where no comparison vouches for them,
-    those whose last check is older than `refresh.max_age_s`. `reconcile_s`: the seconds between two comparisons, by
-    ecosystem. Nothing is added for an ecosystem whose lane `changed` still has work; no cursor is needed, because a
-    package that was checked is no longer stale. Raises StoreError.
+    These are the packages that another program has left and that were never read, and, where no comparison vouches for
+    them, those whose last check is older than `refresh.max_age_s`. `reconcile_s` has the seconds between two
+    comparisons, by ecosystem. Nothing is added for an ecosystem whose lane `changed` still has work; no cursor is
+    needed, because a package that was checked is no longer stale. It raises StoreError.
     """
     keys = Keys(queue.stream)
     cursors = Cursors(redis, queue.stream)

@@ -1,6 +1,7 @@
-"""Queues what has changed in a registry since the cursor: the feed says it, or everything is compared.
+"""This module queues what has changed in a registry since the cursor: the feed announces it, or everything is compared.
 
-The cursor moves only when everything before it is queued for good. What is queued twice then changes nothing.
+The cursor moves only when everything before it is durably queued. If the same change is queued twice, nothing is
+different afterwards.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ logger = structlog.get_logger(__name__)
 
 
 async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reconcile_s: float | None) -> None:
-    """Queue what changed of the packages that the graph has or awaits. Raises IngestError; the cursor then stays.
+    """Queue the packages that have changed and that the graph has or awaits. It raises IngestError; the cursor then
+    stays.
 
     Everything is compared if there is no cursor, the feed has lost it, the last comparison is older than `reconcile_s`
-    seconds (None: however old it is), or the run was asked to. The list may have been read for another job, and reading
-    and comparing take their time; so what has changed since then follows at once.
+    seconds (None means that its age does not matter), or the run was asked to compare. The list may have been read for
+    another job, and reading and comparing take their time; so the changes since then are followed at once.
     """
     name = context.registry.ecosystem.name
     limit = RemovalLimit(context, run)
@@ -58,7 +60,8 @@ def _may_follow(cursor: Cursor, run: Run, reconcile_s: float | None) -> bool:
 
 
 async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str, limit: RemovalLimit) -> None:
-    """Queue the changes page by page. Removals and the cursor wait until all are known, for too many are refused."""
+    """Queue the changes page by page. Removals and the cursor wait until all changes are known, because too many
+    removals are refused."""
     removals: list[Message] = []
     run.metrics["changes_read"] = 0
     async for page in context.feed.changes(cursor):
@@ -77,7 +80,7 @@ async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str, 
 
 
 async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) -> list[Message]:
-    """Make messages for the packages that the graph has in another state or awaits, from the last change of each."""
+    """Return messages for the packages that the graph has in another state or awaits, by the last change of each."""
     newest = {}
     for change in changes:
         try:

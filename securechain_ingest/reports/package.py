@@ -1,4 +1,5 @@
-"""All that an analyst asks about one package, from the graph and the advisories, without its registry."""
+"""This module collects from the graph and the advisories what an analyst asks about one package, without its
+registry."""
 
 from __future__ import annotations
 
@@ -19,21 +20,23 @@ FIRST_REQUIRING: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class PackageReport:
-    """One package, or one version of it."""
+    """This is the report on one package, or on one version of it."""
 
     package: PackageView
     version: VersionView
-    """The one that was asked for, else the last in order of those that are neither removed nor yanked."""
+    """This is the version that was asked for, or else the last in order of those that are neither removed nor
+    yanked."""
     is_asked: bool
-    """Whether that version was asked for by name; then the vulnerabilities are those of it alone."""
+    """This says whether the version was asked for by name; then only its own vulnerabilities are reported."""
     vulnerabilities: tuple[Vulnerability, ...] | None
-    """The worst first; None: the advisories of the ecosystem have not been read, so nothing is known."""
+    """The vulnerabilities stand with the worst first. None means that the ecosystem's advisories have not been read,
+    so that nothing is known."""
     requires: tuple[RequirementView, ...] | None
-    """What that version requires; None: not read yet."""
+    """These are the requirements of that version; None means that they have not been read yet."""
     required_by: RequiringVersions
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs (`show --json`)."""
+        """Return the report as programs read it (`show --json`)."""
         package, is_known = self.package, self.vulnerabilities is not None
         shown = [self.version] if self.is_asked else list(reversed(package.versions))
         return {
@@ -83,10 +86,10 @@ class PackageReport:
 async def read_package(
     reader: GraphReader, advisories: AdvisoryStore, ref: PackageRef, version: str | None, *, is_rated: bool
 ) -> PackageReport:
-    """What is known of a package, or of one version of it.
+    """Return what is known of a package, or of one version of it.
 
-    `is_rated` says whether the advisories of its ecosystem have been read. Raises NotFound if the graph lacks the
-    package or the version, StoreError.
+    `is_rated` says whether the advisories of its ecosystem have been read. It raises NotFound if the graph lacks the
+    package or the version, and StoreError.
     """
     package = await reader.package(ref.ecosystem, ref.purl)
     if package is None or not package.versions:
@@ -134,5 +137,5 @@ def _iso(moment: datetime) -> str:
 
 
 def vulnerable_versions(found: Sequence[Vulnerability]) -> set[str]:
-    """The versions that at least one of the vulnerabilities affects."""
+    """Return the versions that at least one of the vulnerabilities affects."""
     return {name for each in found for name in each.affected_versions}

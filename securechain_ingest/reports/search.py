@@ -1,4 +1,4 @@
-"""Finding packages: by a name that they offer to `import`, and by an advisory that affects them."""
+"""This module finds packages by a name that they offer to `import`, and by an advisory that affects them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 
 
 async def packages_offering(reader: GraphReader, name: str) -> list[str]:
-    """The purls of the graph's packages, of any ecosystem, that have exactly this import name. Raises StoreError."""
+    """Return the purls of the graph's packages, of any ecosystem, that have exactly this import name. Raise
+    StoreError."""
     return await reader.offering(ECOSYSTEMS, name)
 
 
 async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, identifier: str) -> list[str]:
-    """The purls of the graph's packages of which an advisory affects a version.
+    """Return the purls of those packages in the graph of which an advisory affects a version.
 
-    The id is that of an advisory or an alias, such as a CVE's. Raises NotFound if no advisory has it, StoreError.
+    `identifier` is the id of the advisory or one of its aliases, such as a CVE's. It raises NotFound if no advisory has
+    it, and StoreError.
     """
     documents = await advisories.named(identifier)
     if not documents:
@@ -37,7 +39,8 @@ async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, iden
 
 
 def _purls(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosystem, set[str]]]:
-    """By OSV's word for it, each ecosystem with the packages of it that the documents name."""
+    """Return, by OSV's name of each ecosystem, the ecosystem with the names of those of its packages that the
+    documents are about."""
     by_osv = {each.ecosystem.osv: each for each in DECLARATIONS}
     found: dict[str, tuple[Ecosystem, set[str]]] = {}
     for document in documents:

@@ -1,4 +1,5 @@
-"""A package's vulnerabilities as an analyst reads them: aliases together, the worst first, and where each is fixed."""
+"""This module lists a package's vulnerabilities for an analyst: aliases are joined, the worst comes first, and each
+has the versions that fix it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ MALICIOUS: Final = "malware"
 UNKNOWN: Final = "unknown"
 
 _WORDS: Final = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.1, "low"), (0.0, "none"))
-"""CVSS's qualitative severity ratings (specification of version 3.1, section 5), by the lowest score of each."""
+"""These are CVSS's qualitative severity ratings (specification of version 3.1, section 5), each after its lowest
+score."""
 
 _OTHER_WORDS: Final = {"moderate": "medium"}
 _RANKS: Final = {word: rank for rank, (_, word) in enumerate(_WORDS)}
@@ -24,23 +26,24 @@ _RANKS: Final = {word: rank for rank, (_, word) in enumerate(_WORDS)}
 
 @dataclass(frozen=True, slots=True)
 class Vulnerability:
-    """One vulnerability, whatever number of records tell of it."""
+    """This is one vulnerability, however many records describe it."""
 
     ids: tuple[str, ...]
-    """Those of the records in the database first, then their other aliases."""
+    """The ids of the records in the database come first, then their other aliases."""
     severity: str
-    """malware, critical, high, medium, low, none or unknown."""
+    """The severity is malware, critical, high, medium, low, none or unknown."""
     score: float | None
     affected_versions: tuple[str, ...]
-    """Of those in the graph, oldest first."""
+    """These are affected versions that are in the graph, oldest first."""
     fixed_in: tuple[str, ...]
-    """The versions that fix it, lowest first; empty if no record names one."""
+    """These versions fix the vulnerability, lowest first. There are none if no record names one."""
     summary: str
-    """One line; empty if no record has any."""
+    """The summary is one line; it is empty if no record has one."""
 
     @property
     def urgency(self) -> tuple[bool, float, int, str]:
-        """Sorts the worst first: malware, then by score, then what has only a word, then the unknown."""
+        """Return a key that sorts the worst first: malware, then by score, then those that have only a word, then
+        the unknown."""
         return (
             self.severity != MALICIOUS,
             -self.score if self.score is not None else 1.0,
@@ -57,11 +60,11 @@ def vulnerabilities(
     *,
     above: str | None = None,
 ) -> list[Vulnerability]:
-    """The vulnerabilities of a package, the worst first.
+    """Return the vulnerabilities of a package, the worst first.
 
-    `affected` has the versions of each advisory's id, as the graph has them; `documents` are all that may be about the
-    package, since aliases connect records that affect other versions, too; `texts` comes from `AdvisoryStore.texts`.
-    With `above` only versions that come after that one count as fixes.
+    `affected` has for each advisory's id the versions in the graph that it affects; `documents` are all that may be
+    about the package, since aliases connect records that affect other versions, too; `texts` comes from
+    `AdvisoryStore.texts`. With `above` only versions that come after that one count as fixes.
     """
     records, _ = read_records(ref, tuple(documents), order_of(ref.ecosystem))
     numbers = vulnerability_numbers(records)
@@ -82,7 +85,7 @@ def vulnerabilities(
 
 
 def severity_word(score: float) -> str:
-    """What CVSS calls a base score from 0 to 10."""
+    """Return CVSS's word for a base score from 0 to 10."""
     return next(word for lowest, word in _WORDS if score >= lowest)
 
 
@@ -157,7 +160,7 @@ def _fixed_events(ref: PackageRef, documents: Iterable[Document]) -> Iterator[st
 
 
 def _line(text: Mapping[str, Any]) -> str:
-    """The summary, else the beginning of the details, as one line."""
+    """Return the summary, or else the beginning of the details, as one line."""
     for field in ("summary", "details"):
         told = text.get(field)
         if isinstance(told, str) and (line := " ".join(told.split())):

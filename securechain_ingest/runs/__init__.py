@@ -1,7 +1,7 @@
-"""One run of a job: what the job is told, how far it has come, and what is kept of it.
+"""A run of a job has what the job is told, how far it has come, and what is kept of it.
 
-Another release may have written what is read here. Fields that this one does not know are kept and written again; words
-that it does not know (a trigger, an outcome) are texts like any other.
+Another release may have written what is read here. Fields that this release does not know are kept and written again;
+words that it does not know (a trigger, an outcome) are kept like any other text.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ RunOutcome = Literal["running", "succeeded", "failed", "interrupted"]
 
 
 LOOK: Final = "follow"
-"""The option of a run that only follows a feed; its value is `feed` or `hints`."""
+"""A run that only follows a feed has this option; its value is `feed` or `hints`."""
 
 
 def utc_now() -> datetime:
-    """The time to the millisecond, as MongoDB keeps it."""
+    """Return the current time to the millisecond, as MongoDB keeps it."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def new_run_id(now: datetime) -> str:
-    """A unique id without colons. Ids sort by the time of their making."""
+    """Return a unique id without colons. Ids sort by the time at which they were made."""
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}-{secrets.token_hex(3)}"
 
 
@@ -45,49 +45,50 @@ class Run:
     id: str
     job: str
     trigger: str = "command"
-    """A `Trigger`, or the word of another release."""
+    """This is a `Trigger`, or the word of another release."""
     host: str = field(default_factory=socket.gethostname)
-    """Host and `pid` tell which daemon it is."""
+    """The host and `pid` identify the daemon."""
     pid: int = field(default_factory=os.getpid)
     started_at: datetime = field(default_factory=utc_now)
     scheduled_for: datetime | None = None
-    """The time at which it was due; None for a run that a command asked for."""
+    """The run was due at this time; it is None for a run that a command asked for."""
     resumes: str | None = None
-    """The id of the interrupted run that this one goes on with."""
+    """This is the id of the interrupted run that this one continues."""
     breakdowns: int = 0
-    """How often in a row its predecessors lost their daemon."""
+    """So many of its predecessors in a row lost their daemon."""
     ended_at: datetime | None = None
     outcome: str = "running"
-    """An `RunOutcome`, or the word of another release."""
+    """This is a `RunOutcome`, or the word of another release."""
     error: str | None = None
     error_kind: str | None = None
     requests: int = 0
-    """Requests of the job itself to registries: the packages that it queued are read later."""
+    """The job itself has made so many requests to registries. The packages that it queued are read later."""
     received_bytes: int = 0
     cursor_before: str | None = None
     cursor_after: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    """What was asked for beyond the schedule, such as {"reconcile": "true"}."""
+    """These are wishes beyond the schedule, such as {"reconcile": "true"}."""
     metrics: dict[str, float] = field(default_factory=dict)
     settled: bool = False
-    """Whether the metrics hold the final counts of the packages that the run queued."""
+    """This says whether the metrics have the final counts of the packages that the run queued."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of another release, which this one only keeps."""
+    """These are fields of another release, which this one only keeps."""
 
     @property
     def is_look(self) -> bool:
-        """Whether it only follows a feed, as `[follow]` says, and leaves comparisons to the daily updates."""
+        """Return whether the run only follows a feed, as `[follow]` says, and leaves comparisons to the daily
+        updates."""
         return LOOK in self.options
 
     @property
     def is_worth_a_record(self) -> bool:
-        """Whether it is more than a look that has found nothing."""
+        """Return whether the run is more than a look that has found nothing."""
         has_found = any(self.metrics.get(name) for name in ("queued", "errors", "names_compared"))
         return not self.is_look or has_found or self.outcome == "failed"
 
 
 Job = Callable[[Run], Awaitable[object]]
-"""Work that is done at its times; it raises IngestError when it could not be done."""
+"""A job is work that is done at its times; it raises IngestError when the work could not be done."""
 
 _ADAPTER = TypeAdapter(Run)
 _KNOWN = frozenset(each.name for each in dataclasses.fields(Run)) - {"more"}
@@ -95,12 +96,12 @@ _ALWAYS_THERE = frozenset({"id", "job", "trigger", "host", "pid", "started_at"})
 
 
 def plain(run: Run) -> dict[str, Any]:
-    """The fields of a run as a document."""
+    """Return the fields of a run as a document."""
     return {**run.more, **{name: getattr(run, name) for name in _KNOWN}}
 
 
 def from_plain(document: Mapping[str, Any]) -> Run:
-    """The run that `plain` of this or another release has described. Raises ValueError for anything else."""
+    """Return the run that `plain` of this or another release has described. Raise ValueError for anything else."""
     if missing := _ALWAYS_THERE - document.keys():
         msg = f"{min(missing)}: it is missing"
         raise ValueError(msg)
@@ -111,12 +112,12 @@ def from_plain(document: Mapping[str, Any]) -> Run:
 
 
 def as_json(run: Run) -> str:
-    """The run as it stands in Redis."""
+    """Return the run in the form in which Redis keeps it."""
     return orjson.dumps(plain(run)).decode()
 
 
 def from_json(text: str | bytes) -> Run:
-    """The run that `as_json` of this or another release has written. Raises ValueError for anything else."""
+    """Return the run that `as_json` of this or another release has written. Raise ValueError for anything else."""
     document = orjson.loads(text)
     if not isinstance(document, dict):
         msg = "a record is a JSON object"
@@ -125,7 +126,7 @@ def from_json(text: str | bytes) -> Run:
 
 
 def first_line(error: Exception) -> str:
-    """Which field is wrong and why, in one line."""
+    """Return in one line which field is wrong and why."""
     if isinstance(error, ValidationError):
         wrong = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(map(str, wrong['loc'])) or 'the record'}: {wrong['msg']}"

@@ -1,4 +1,5 @@
-"""What became of the packages that a run has queued. Redis counts that as they are settled, long after its end."""
+"""This module counts what became of the packages that a run has queued. Redis counts them as they are settled, which
+may be long after the run has ended."""
 
 from __future__ import annotations
 
@@ -15,18 +16,18 @@ from securechain_ingest.settings import INGESTION_JOBS
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """How many packages of a run came to which end. A package is settled when it is no longer open."""
+    """These are the numbers of a run's packages by their outcome. A package is settled when it is no longer open."""
 
     succeeded: int = 0
     failed: int = 0
     versions: int = 0
-    """The versions of the packages that succeeded."""
+    """This is the number of versions of the packages that succeeded."""
     merged: int = 0
-    """Messages that said what a waiting one said already."""
+    """So many messages said nothing that a waiting message did not say already."""
     cancelled: int = 0
     purged: int = 0
     open: int = 0
-    """Packages that wait, are in work, or wait for another try."""
+    """So many packages wait, are in work, or wait for another try."""
 
 
 NONE = RunCounts()
@@ -34,7 +35,7 @@ _WORDS = tuple(each.name for each in fields(RunCounts))
 
 
 async def run_counts(redis: Redis, stream: str) -> dict[str, RunCounts]:
-    """The counts by the id of their run. Raises StoreError."""
+    """Return the counts by the id of their run. Raise StoreError."""
     with store_errors():
         held: Any = await redis.hgetall(Keys(stream).run_counts)
     counts: dict[str, dict[str, int]] = {}
@@ -46,15 +47,16 @@ async def run_counts(redis: Redis, stream: str) -> dict[str, RunCounts]:
 
 
 async def forget_counts(redis: Redis, stream: str, run_id: str) -> None:
-    """Drop the counts of a run. Raises StoreError."""
+    """Delete the counts of a run. Raise StoreError."""
     with store_errors():
         await redis.hdel(Keys(stream).run_counts, *(f"{run_id}:{name}" for name in _WORDS))
 
 
 def completed_metrics(run: Run, counts: RunCounts) -> dict[str, float]:
-    """The metrics of a run with those that follow from the packages settled so far; rates are percentages.
+    """Return the metrics of a run together with those that follow from the packages settled so far. Rates are
+    percentages.
 
-    Where nothing was processed there is no success rate.
+    If nothing was processed, there is no success rate.
     """
     processed = counts.succeeded + counts.failed
     if run.settled or not (processed or "queued" in run.metrics):
@@ -75,12 +77,14 @@ def completed_metrics(run: Run, counts: RunCounts) -> dict[str, float]:
 
 
 def is_settled(run: Run, counts: RunCounts) -> bool:
-    """Whether the run has ended and nothing that it has queued waits, is in work or will be tried again."""
+    """Return whether the run has ended and none of the packages that it queued waits, is in work or will be tried
+    again."""
     return run.outcome in {"succeeded", "failed"} and counts.open <= 0
 
 
 def settled_at_once(run: Run) -> Run:
-    """The run with its final counts if it has queued nothing that is still to come, else the run as it is."""
+    """Return the run with its final counts if none of the packages that it queued is still open, and otherwise the
+    run as it is."""
     if run.metrics.get("queued", 0) or not is_settled(run, NONE):
         return run
     return replace(run, metrics=completed_metrics(run, NONE), settled=True)

@@ -1,4 +1,4 @@
-"""The records of runs in MongoDB: one document a run, kept for a set time."""
+"""This module keeps the records of runs in MongoDB. Each run has one document, which is kept for a set time."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ logger = structlog.get_logger(__name__)
 
 
 class RunStore:
-    """The collection of records. Every method raises StoreError if MongoDB does not do what is asked of it."""
+    """This is the collection of records. Every method raises StoreError if MongoDB does not do what it is asked to
+    do."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection.with_options(codec_options=CodecOptions(tz_aware=True))
 
     async def ensure_indexes(self) -> None:
-        """Make the index by which the runs of one job are found, newest first; `_id` sorts all runs by time."""
+        """Make the index that finds the runs of one job, newest first. `_id` sorts all runs by time."""
         with store_errors():
             await self._collection.create_index([("job", 1), ("_id", -1)])
 
     async def save(self, run: Run) -> None:
-        """Store the record in place of what was stored of the run. Progress that comes late never replaces an end."""
+        """Store the record in place of what was stored of the run. Progress that is saved late never replaces an
+        end."""
         seen = {"_id": run.id} if run.ended_at is not None else {"_id": run.id, "outcome": "running"}
         with store_errors(), suppress(DuplicateKeyError):
             await self._collection.replace_one(seen, _document(run), upsert=True)
 
     async def close(self, run: Run) -> None:
-        """Store the end of a run that could not say itself how it ended, unless it has said so after all.
+        """Store the end of a run that could not record itself how it ended, unless it did so after all.
 
-        What the run has saved of its progress stays.
+        The progress that the run has saved stays as it is.
         """
         ending = {key: getattr(run, key) for key in ("outcome", "ended_at", "error", "error_kind")}
         with store_errors():
@@ -54,20 +56,21 @@ class RunStore:
             await self._collection.update_one({"_id": run_id}, {"$set": changes})
 
     async def get(self, run_id: str) -> Run | None:
-        """The record of a run. None: there is none, or none that this release can read."""
+        """Return the record of a run. It is None if there is none, or none that this release can read."""
         with store_errors():
             document = await self._collection.find_one({"_id": run_id})
         return _run(document) if document is not None else None
 
     async def newest(self, limit: int, *, job: str | None = None) -> list[Run]:
-        """At most `limit` records, newest first, of one job if it is given; unreadable ones are logged and left out."""
+        """Return at most `limit` records, newest first, of one job if it is given. Unreadable records are logged and
+        left out."""
         with store_errors():
             found = self._collection.find({} if job is None else {"job": job}).sort("_id", -1).limit(limit)
             runs = [_run(document) async for document in found]
         return [run for run in runs if run is not None]
 
     async def prune(self, before: datetime) -> int:
-        """Delete the records of runs that started before that moment, and return how many they were."""
+        """Delete the records of runs that started before that moment, and return how many there were."""
         with store_errors():
             return (await self._collection.delete_many({"started_at": {"$lt": before}})).deleted_count
 

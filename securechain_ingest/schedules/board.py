@@ -1,8 +1,9 @@
-"""What daemons on one Redis and the command line share of the schedules: ticks, runs under way, overrides, requests.
+"""This is what the daemons on one Redis and the command line share about the schedules: ticks, runs under way,
+overrides and requests.
 
-Methods raise RedisError; the scheduler tries again, the command line turns it into one line. What a daemon of another
-release has written there is read as far as it can be: an unreadable entry is logged once and passed over, and costs no
-other job.
+Methods raise RedisError; the scheduler then tries again, and the command line shows it in one line. An entry that a
+daemon of another release has written is read as far as possible: an unreadable entry is logged once and passed over,
+and affects no other job.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from securechain_ingest.runs import Run, as_json, first_line, from_json
 from securechain_ingest.schedules import scripts
 
 Claim = tuple[Literal["tick", "look", "request", "resume"], str | int]
-"""What makes a run begin: a tick (seconds since the epoch), a look (its name, a space and such a time), the text of a
-request, or the id of a run left behind."""
+"""A claim makes a run begin: it is a tick (seconds since the epoch), a look (its name, a space and such a time), the
+text of a request, or the id of a run whose daemon has gone."""
 
 Answer = Literal["started", "busy", "taken"]
-"""Whether a run has begun, another one of its job is under way, or somebody else has had the claim."""
+"""The answer says whether a run has begun, another run of its job is under way, or the claim was already taken."""
 
 T = TypeVar("T")
 
@@ -36,49 +37,51 @@ _WORDS = {True: "enabled", False: "disabled"}
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A run that a command asks for."""
+    """This is a run that a command asks for."""
 
     run_id: str
     options: Mapping[str, str]
     text: str = ""
-    """The request as it stands in Redis, by which it is told from another one; empty for one that is not there yet."""
+    """This is the request as it stands in Redis, which distinguishes it from others; it is empty for a request that
+    is not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything on the board at one moment, by job."""
+    """This is everything on the board at one moment; each entry stands under its job unless it says otherwise."""
 
     ticks: Mapping[str, int]
-    """The last tick that was claimed, in seconds since the epoch; before the first one, when the job was first seen."""
+    """This is the last tick that was claimed, in seconds since the epoch. Before the first claim it is the time at
+    which the job was first seen."""
     under_way: Mapping[str, Run]
-    """Runs under way as they began, or whose daemon has gone."""
+    """These are the runs under way as they began, and runs whose daemon has gone."""
     overrides: Mapping[str, bool]
-    """Whether a job is enabled, where a command has said so."""
+    """This says whether a job is enabled, for the jobs that a command has enabled or disabled."""
     requests: Mapping[str, RunRequest]
     looks: Mapping[str, int]
-    """The time of the last look, in seconds since the epoch, by the name of the look."""
+    """This has the time of the last look, in seconds since the epoch, by the name of the look."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmptyLooks:
-    """Looks at a feed that found nothing to queue, of which there are no records."""
+    """These are looks at a feed that found nothing to queue; they have no records."""
 
     count: int
     last_at: str
-    """ISO 8601, UTC."""
+    """The last of them ended at this time (ISO 8601, UTC)."""
 
 
 class Board:
-    """Its keys are named after the stream, so that installations can share a Redis."""
+    """The board is kept in Redis. Its keys are named after the stream, so that installations can share a Redis."""
 
     def __init__(self, redis: Redis, stream: str) -> None:
         self._redis = redis
         self._key = Keys(stream).schedules
         self._reported: dict[tuple[str, str], str] = {}
-        """Unreadable entries that the log has named already, by hash and field."""
+        """These are the unreadable entries that the log has already named, by hash and field."""
 
     async def state(self) -> State:
-        """Everything at one moment."""
+        """Return everything on the board at one moment."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             for name in ("ticks", "marks", "overrides", "requests", "looks"):
                 pipeline.hgetall(self._key(name))
@@ -92,7 +95,7 @@ class Board:
         )
 
     def _read(self, name: str, entries: Mapping[str, str], read: Callable[[str], T]) -> dict[str, T]:
-        """The entries of one hash; an entry that `read` cannot read is logged once and left out."""
+        """Return the entries of one hash. An entry that `read` cannot read is logged once and left out."""
         found: dict[str, T] = {}
         for entry, text in entries.items():
             try:
@@ -105,15 +108,16 @@ class Board:
         return found
 
     async def first_seen(self, job: str, now: datetime) -> None:
-        """Let the ticks after `now` count, unless earlier ones do already."""
+        """Let the ticks after `now` count, unless earlier ones already do."""
         await self._redis.hsetnx(self._key("ticks"), job, int(now.timestamp()))
 
     async def forget_ticks(self, job: str) -> None:
-        """Let nothing be caught up that a job misses while it is disabled."""
+        """Forget the ticks of a disabled job, so that it does not catch up what it has missed."""
         await self._redis.hdel(self._key("ticks"), job)
 
     async def start(self, run: Run, claim: Claim, lease_s: float) -> tuple[Answer, Run | None]:
-        """Claim the run and begin it in one step; the run whose daemon has gone, if one has left something behind."""
+        """Claim the run and begin it in one step. The result has the answer and, if a daemon that has gone has left
+        a run of the job, that run."""
         how, value = claim
         keys = {name: self._key(name) for name in ("ticks", "looks", "requests")}
         reply = await scripts.START.run(self._redis, **keys, **self._lease(run, lease_s), how=how, claim=value)
@@ -121,13 +125,13 @@ class Board:
         return reply[0].decode(), left.get(run.job)
 
     async def renew(self, run: Run, lease_s: float) -> bool:
-        """Hold the lease for another `lease_s`; False if it is lost."""
+        """Hold the lease for another `lease_s` seconds. Return False if it is lost."""
         return bool(await scripts.RENEW.run(self._redis, **self._lease(run, lease_s)))
 
     async def end(self, run: Run, *, record: str = "", only_if_gone: bool = False) -> bool:
-        """Say that the run is over, or leave its `record` (JSON) for any daemon to resume the run at once.
+        """Record that the run is over, or leave its `record` (JSON) so that any daemon can resume the run at once.
 
-        Nothing happens and the answer is False if another run has taken its place or, where that is asked, if the
+        Nothing changes and the result is False if another run has taken its place, or if `only_if_gone` is set and the
         daemon of the run is alive.
         """
         given = self._run(run) | {"record": record, "only_if_gone": int(only_if_gone)}
@@ -138,11 +142,12 @@ class Board:
         await self._redis.hset(self._key("overrides"), job, _WORDS[enabled])
 
     async def drop_override(self, job: str, *, enabled: bool) -> None:
-        """Forget an override that says no more than the configuration."""
+        """Delete an override that says the same as the configuration."""
         await self._replace("overrides", job, _WORDS[enabled], "")
 
     async def request(self, job: str, request: RunRequest) -> str:
-        """Ask for a run and return its id. A request that waits already takes the options over, and its id is given."""
+        """Ask for a run and return its id. If a request already waits, it takes over the options, and its id is
+        returned."""
         while True:
             held: Any = await self._redis.hget(self._key("requests"), job)
             document: dict[str, Any] = {"run_id": request.run_id, "options": dict(request.options)}
@@ -160,7 +165,7 @@ class Board:
             await pipeline.execute()
 
     async def empty_looks(self) -> dict[str, EmptyLooks]:
-        """What is counted so, by job."""
+        """Return by job the looks that `count_empty_look` has counted."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(self._key("empty-looks"))
             pipeline.hgetall(self._key("empty-looks-at"))
@@ -172,12 +177,12 @@ class Board:
         await self._redis.hset(self._key("unsaved"), run.id, as_json(run))
 
     async def kept(self) -> list[Run]:
-        """The records that are kept so."""
+        """Return the records of runs that still have to be stored in MongoDB."""
         unsaved = _decoded(await self._redis.hgetall(self._key("unsaved")))
         return list(self._read("unsaved", unsaved, from_json).values())
 
     async def drop_kept(self, run: Run) -> None:
-        """Forget a record that has been stored."""
+        """Delete a record from Redis that has been stored in MongoDB."""
         await self._redis.hdel(self._key("unsaved"), run.id)
 
     async def _replace(self, name: str, entry: str, seen: str | bytes, value: str) -> bool:
@@ -200,7 +205,7 @@ def _decoded(fields: Any) -> dict[str, str]:
 
 
 def _request(text: str) -> RunRequest:
-    """Raises ValueError for what is no request."""
+    """Return the request in a text. Raise ValueError if the text is not a request."""
     match orjson.loads(text):
         case {"run_id": str(run_id), "options": dict(options)}:
             return RunRequest(run_id, {str(name): str(value) for name, value in options.items()}, text)
@@ -209,7 +214,7 @@ def _request(text: str) -> RunRequest:
 
 
 def _override(text: str) -> bool:
-    """Raises ValueError for the word of another release."""
+    """Return whether the override enables its job. Raise ValueError for a word of another release."""
     for enabled, word in _WORDS.items():
         if text == word:
             return enabled

@@ -1,4 +1,4 @@
-"""One run of a job under its lease, from its first record to its last."""
+"""This module executes one run of a job under its lease, from its first record to its last."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from securechain_ingest.schedules.recorder import Recorder
 logger = structlog.get_logger(__name__)
 
 SAVE_EVERY_S = 5.0
-"""How often the progress of a run is saved, in seconds, if there is any."""
+"""The progress of a run is saved every so many seconds, if there is any."""
 
 _LAST_WORDS_S = 5.0
-"""How long a run that is interrupted may take to say so, in seconds."""
+"""An interrupted run may take so many seconds to record its end."""
 
 
 @dataclass
 class Execution:
-    """A run whose lease is held already. Losing the lease cancels the job, and so does cancelling `perform`."""
+    """This is a run whose lease is already held. The job is cancelled if the lease is lost or if `perform` is
+    cancelled."""
 
     run: Run
     job: Job
@@ -38,10 +39,10 @@ class Execution:
     now: Callable[[], datetime]
     _meter: Meter = field(default_factory=Meter)
     _has_ended: bool = False
-    """Whether the end has been written down; nothing that comes after it changes that."""
+    """This says whether the end has been recorded; nothing that comes later changes the record."""
 
     async def perform(self) -> None:
-        """Do the job. No failure of the job is raised: how it ended stands in the log and in the record."""
+        """Do the job. No failure of the job is raised: the log and the record say how it ended."""
         run = self.run
         # A look that finds nothing leaves no line in the log either.
         log = logger.debug if run.is_look else logger.info
@@ -80,7 +81,8 @@ class Execution:
         return self._ended("succeeded")
 
     async def _end(self, ended: Run) -> None:
-        """First the record is stored, then the lease is given up: a run without an end is one that somebody resumes."""
+        """Store the record first and then give up the lease, because any daemon resumes a run that has no recorded
+        end."""
         self._has_ended = True
         with anyio.move_on_after(max(_LAST_WORDS_S, self.lease_s), shield=True):
             if ended.is_worth_a_record:
@@ -114,7 +116,8 @@ class Execution:
             await self.recorder.save(ended)
 
     async def _renew(self, leased: anyio.CancelScope) -> None:
-        """Move the deadline on with each renewal; without one the run ends before another daemon can take it up."""
+        """Move the deadline on with each renewal. Without a renewal the run ends before another daemon can take it
+        up."""
         while True:
             await anyio.sleep(self.lease_s / 3)
             asked_at = anyio.current_time()
@@ -135,7 +138,7 @@ class Execution:
                 saved = so_far
 
     def _so_far(self) -> Run:
-        """The run as it stands, which does not change with it."""
+        """Return a copy of the run as it is now, which does not change when the run does."""
         meter = self._meter
         return replace(
             self.run, metrics=dict(self.run.metrics), requests=meter.requests, received_bytes=meter.received_bytes

@@ -1,4 +1,4 @@
-"""How often the feeds are followed beside the daily updates (`[follow]`)."""
+"""This module says how often the feeds are followed beside the daily updates (`[follow]`)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Look:
     options: Mapping[str, str]
 
     def due_at(self, now: datetime) -> int:
-        """Give the last moment at which a look was due, in seconds since the epoch; the same in all daemons."""
+        """Return the last moment at which a look was due, in seconds since the epoch. It is the same in all daemons."""
         return int(now.timestamp() // self.period_s * self.period_s)
 
 
 def looks_of(settings: FollowSettings) -> dict[str, Look]:
-    """Give the looks of every ecosystem that is followed, by name."""
+    """Return the looks of every ecosystem that is followed, by name."""
     looks: dict[str, Look] = {}
     for declared in DECLARATIONS:
         period_s = settings[declared.name]

@@ -1,4 +1,4 @@
-"""Writes down what runs do. No record is worth a run: while MongoDB is away the work goes on.
+"""This module records what runs do. A run is more important than its record, so the work goes on while MongoDB is away.
 
 The progress of a run is then lost until it is saved again; its end is kept in Redis until it can be stored.
 """
@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Recorder:
-    """It stands between the scheduler and the collection of runs."""
+    """A recorder stands between the scheduler and the collection of runs."""
 
     def __init__(self, redis: Redis, store: RunStore, board: Board, stream: str) -> None:
         self._redis = redis
@@ -35,7 +35,7 @@ class Recorder:
         await self._store_or_keep(run, self._store.save)
 
     async def close(self, run: Run) -> None:
-        """Store the end of a run whose daemon can say nothing any more. Nothing is raised."""
+        """Store the end of a run whose daemon has gone and cannot store it. Nothing is raised."""
         await self._store_or_keep(run, self._store.close)
 
     async def _store_or_keep(self, run: Run, store: Callable[[Run], Awaitable[None]]) -> None:
@@ -51,7 +51,7 @@ class Recorder:
                 logger.error("run_record_lost", job=run.job, run=run.id, reason=f"{type(lost).__name__}: {lost}")
 
     async def tidy(self, now: datetime, keep_days: int) -> None:
-        """Store the ends that were kept, complete the counts, prune old records. Raises StoreError, RedisError."""
+        """Store the ends that were kept, complete the counts, and prune old records. Raise StoreError or RedisError."""
         for run in await self._board.kept():
             await self._store.save(run)
             await self._board.drop_kept(run)

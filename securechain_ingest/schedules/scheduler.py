@@ -1,9 +1,9 @@
-"""Runs jobs at their times, each once among all daemons on a Redis, and when a command asks for it.
+"""This module runs jobs at their times, each once among all daemons on a Redis, and when a command asks for a run.
 
-aiocron makes a timer of the event loop from each cron expression and its time zone, over every change of the clock. A
-timer only notes that a time has come. What is then to be done is found by looking at the shared board, again and again:
-so a time that comes while Redis is away, a run whose daemon has died, an override and a request of the command line are
-all found in the same way, and nothing depends on being told at the right moment.
+aiocron makes a timer of the event loop from each cron expression and its time zone, and follows every change of the
+clock. A timer only notes that a time has come. What has to be done then is found by looking at the shared board again
+and again. A time that comes while Redis is away, a run whose daemon has ended, an override and a request of the command
+line are therefore all found in the same way, and no message has to arrive at the right moment.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from securechain_ingest.settings import ScheduleSettings
 logger = structlog.get_logger(__name__)
 
 MAX_BREAKDOWNS = 3
-"""How often in a row a run that took its daemon with it is resumed; after that its next tick is waited for."""
+"""A run that has ended with its daemon is resumed so many times in a row; after that its next tick is waited for."""
 
 _EARLY = timedelta(seconds=0.5)
-"""Timers of the event loop may fire a little before the clock on the wall says so."""
+"""Timers of the event loop may fire so much earlier than the system's clock says."""
 
 _TIDY_EVERY_S = 10.0
 
 
 class Scheduler:
-    """It looks at the board every `poll_s` seconds and at every tick, and calls `turned` before each look.
+    """A scheduler looks at the board every `poll_s` seconds and at every tick, and calls `turned` before each look.
 
-    `jobs` are those that this daemon can do; `now` gives the time in UTC; a run has a lease of `lease_s` seconds.
+    `jobs` are those that this daemon can do; `now` returns the time in UTC; a run has a lease of `lease_s` seconds.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Scheduler:
         self._runs = anyio.CancelScope()
 
     async def run(self) -> None:
-        """Until cancelled or stopped; either interrupts the runs under way in order."""
+        """Run until cancelled or stopped. Both interrupt the runs under way in an orderly way."""
         try:
             with self._runs:
                 async with anyio.create_task_group() as group:
@@ -89,17 +89,17 @@ class Scheduler:
             self._crons.clear()
 
     def stop(self) -> None:
-        """Begin nothing more and interrupt what is under way, for another daemon or the next one to resume."""
+        """Begin nothing more and interrupt the runs under way. Another daemon, or the next one, resumes them."""
         self._runs.cancel()
 
     def apply(self, settings: ScheduleSettings, looks: Mapping[str, Look] = MappingProxyType({})) -> None:
-        """Take new times; an unchanged schedule keeps its next run, and a run under way is finished in any case."""
+        """Apply new times. An unchanged schedule keeps its next run, and a run under way is finished in any case."""
         self._settings = settings
         self._looks = looks
         self._wake.set()
 
     def next_runs(self) -> dict[str, float]:
-        """When each enabled job is due next, as a time of the event loop's clock in seconds."""
+        """Return when each enabled job is due next, as a time of the event loop's clock in seconds."""
         return {job: cron.handle.when() for job, cron in self._crons.items() if cron.handle is not None}
 
     async def _look_again_and_again(self, group: TaskGroup) -> None:
@@ -119,7 +119,8 @@ class Scheduler:
                 await self._wake.wait()
 
     async def _look(self, group: TaskGroup) -> None:
-        """Begin what is due, asked for or broken off. Raises RedisError, after which looking again does the rest."""
+        """Begin the runs that are due, asked for or interrupted. It raises RedisError, after which another look does
+        the rest."""
         state = await self._board.state()
         await self._take_over(state)
         for job in self._jobs:
@@ -139,7 +140,7 @@ class Scheduler:
                 await self._start(group, run, ("look", f"{name} {due_at}"))
 
     async def _take_over(self, state: State) -> None:
-        """The schedules in force are those of the configuration under the overrides of the command line."""
+        """Use the schedules of the configuration, as the overrides of the command line change them."""
         for job, schedule in schedules_of(self._settings).items():
             if job not in self._jobs:
                 continue
@@ -187,7 +188,7 @@ class Scheduler:
             del self._due[job]
 
     async def _resume(self, group: TaskGroup, left: Run) -> None:
-        """Go on with a run whose daemon has gone, if it has."""
+        """Continue a run if its daemon has gone. A run that has lost its daemon too often is given up."""
         breakdowns = left.breakdowns + (left.outcome == "running")
         if breakdowns <= MAX_BREAKDOWNS:
             run = self._new_run(left.job, "resume", scheduled_for=left.scheduled_for)
@@ -202,7 +203,7 @@ class Scheduler:
         return Run(new_run_id(now), job, trigger, started_at=now, scheduled_for=scheduled_for)
 
     async def _start(self, group: TaskGroup, run: Run, claim: Claim) -> Answer:
-        """Begin a run if the board says that it is ours."""
+        """Begin a run if the board gives it to this daemon."""
         answer, left = await self._board.start(run, claim, self._lease_s)
         if answer == "started":
             self._running.add(run.job)
@@ -220,7 +221,7 @@ class Scheduler:
             self._wake.set()
 
     async def _close(self, left: Run) -> None:
-        """Record the end of a run whose daemon has gone, unless that has said so itself."""
+        """Record the end of a run whose daemon has gone, unless that daemon has recorded it itself."""
         if left.outcome == "running":
             reason = f"its daemon (pid {left.pid} on {left.host}) has gone"
             ended = replace(left, outcome="interrupted", ended_at=self._now(), error=reason, error_kind="interrupted")

@@ -1,4 +1,5 @@
-"""The steps by which daemons agree who runs what, as Lua that Redis runs atomically.
+"""This module has the steps by which daemons agree which of them runs a job. They are Lua scripts, which Redis runs
+atomically.
 
 A run under way has a lease (a key that expires unless it is renewed) and an entry in the hash `under_way` (its record
 as it began). An entry without a lease belongs to a run whose daemon has gone.

@@ -1,4 +1,5 @@
-"""Finds the moments that a cron expression names in a time zone, over its changes of the clock (by cronsim)."""
+"""This module finds the moments that a cron expression names in a time zone, across its changes of the clock (with
+cronsim)."""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ class Schedule:
 
 
 def schedules_of(settings: ScheduleSettings) -> dict[str, Schedule]:
-    """Give the schedule that the configuration has for each job."""
+    """Return the schedule that the configuration has for each job."""
     return {job: Schedule(settings[job], settings.timezone, job not in settings.disabled) for job in JOBS}
 
 
 def latest_tick(schedule: Schedule, now: datetime) -> datetime:
-    """Give the last moment of the schedule that is not after `now`, in UTC."""
+    """Return the last moment of the schedule that is not after `now`, in UTC."""
     # Backwards, cronsim begins before the moment that it is given.
     moment = now.astimezone(ZoneInfo(schedule.timezone)).replace(microsecond=0)
     after = (moment.astimezone(UTC) + timedelta(seconds=1)).astimezone(moment.tzinfo)
@@ -34,5 +35,5 @@ def latest_tick(schedule: Schedule, now: datetime) -> datetime:
 
 
 def next_tick(schedule: Schedule, now: datetime) -> datetime:
-    """Give the first moment of the schedule after `now`, in UTC."""
+    """Return the first moment of the schedule after `now`, in UTC."""
     return next(CronSim(schedule.cron, now.astimezone(ZoneInfo(schedule.timezone)))).astimezone(UTC)

@@ -1,4 +1,5 @@
-"""The page's routes. What is shown is read from the stores; what acts goes the same way as the command line."""
+"""This module has the page's routes. What they show is read from the stores; what they change is changed in the same
+way as by the command line."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ from securechain_ingest.web.rendering import render
 
 _LIVE_EVERY_S: Final = 5.0
 _LIVE_FOR_S: Final = 600.0
-"""A browser asks again after it; so a page that nobody looks at any more costs nothing for long."""
+"""After so many seconds a browser has to ask again, so a page that nobody looks at any more stops costing anything."""
 
 _LETTERS: Final = 200
 _FORM_BYTES: Final = 16_384
@@ -49,7 +50,7 @@ _SESSION_S: Final = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the page reads from, and whom it lets act."""
+    """These are the sources that the page reads from, and the token of those who may act on it."""
 
     stores: Stores
     settings: Settings
@@ -58,7 +59,7 @@ class Parts:
 
 
 def build_app(parts: Parts) -> Starlette:
-    """The ASGI application, guarded."""
+    """Return the ASGI application behind its guard."""
     pages = _Pages(parts)
     routes = [
         Route("/healthz", pages.healthz),
@@ -78,7 +79,7 @@ def build_app(parts: Parts) -> Starlette:
 
 
 class _Pages:
-    """A method a page."""
+    """Each page has a method here."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -156,7 +157,7 @@ class _Pages:
         return RedirectResponse("/", 303)
 
     def _visitor(self, request: Request) -> dict[str, Any]:
-        """What every template asks of the visitor."""
+        """Return what every template needs to know about the visitor."""
         is_logged_in = security.is_session(request, self._parts.token)
         return {
             "is_logged_in": is_logged_in,
@@ -165,13 +166,14 @@ class _Pages:
 
 
 def path_of(ref: PackageRef, version: str | None = None) -> str:
-    """The page of a package, or of one of its versions."""
+    """Return the path of the page of a package, or of one of its versions."""
     name = ref.registry_name + (f"@{version}" if version else "")
     return f"/packages/{ref.ecosystem.name}/{quote(name, safe='/@:')}"
 
 
 async def _form(request: Request) -> Mapping[str, str]:
-    """The fields of a form of ours; of one that is larger than any of them, none."""
+    """Return the fields of one of the page's own forms. There are none if the form is larger than any of those can
+    be."""
     body = b""
     async for piece in request.stream():
         body += piece

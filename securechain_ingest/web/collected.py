@@ -1,4 +1,5 @@
-"""What the stores say of the installation, for /metrics and the overview: asked at most every few seconds."""
+"""This module collects what the stores say about the installation, for /metrics and the overview. It asks the stores
+at most every few seconds."""
 
 from __future__ import annotations
 
@@ -23,24 +24,24 @@ from securechain_ingest.stores import Stores
 
 _GOOD_FOR_S: Final = 2.0
 _KINDS_GOOD_FOR_S: Final = 60.0
-"""Counting dead letters by kind reads all of them."""
+"""The counts by kind are kept for so many seconds, because counting them reads all dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Redis's side of the installation at one moment."""
+    """A snapshot is what Redis says about the installation at one moment."""
 
     queue: QueueStatus
     daemons: tuple[DaemonStatus, ...]
     dead_letters: Mapping[str, int]
-    """By kind."""
+    """The number of dead letters stands under each kind."""
     registry_lags_s: Mapping[str, float]
-    """By ecosystem, the seconds since the time up to which its feed's changes are in the graph; none where no feed has
-    been followed yet."""
+    """For each ecosystem this is the number of seconds since the time up to which the changes of its feed are in the
+    graph. An ecosystem whose feed has not been followed yet is left out."""
 
 
 class Collected:
-    """Remembers the last answer for a moment, so that neither page nor scraper can wear out the stores."""
+    """This remembers the last answer for a moment, so that neither the page nor a scraper can overload the stores."""
 
     def __init__(self, stores: Stores, settings: Settings) -> None:
         self._stores = stores
@@ -50,7 +51,7 @@ class Collected:
         self._kinds: tuple[float, Counter[str]] | None = None
 
     async def snapshot(self) -> Snapshot:
-        """Raises StoreError."""
+        """Return the latest snapshot. Raise StoreError if there is none and Redis does not answer."""
         async with self._turn:
             if self._snapshot is None or time.monotonic() - self._snapshot[0] > _GOOD_FOR_S:
                 self._snapshot = time.monotonic(), await self._asked()
@@ -74,7 +75,8 @@ class Collected:
         return Snapshot(status, tuple(daemons), dict(self._kinds[1]), lags)
 
     async def _followed_at(self) -> dict[str, datetime]:
-        """When each feed was last followed to its end; whatever it had told by then is queued or in the graph."""
+        """Return when each feed was last followed to its end. The changes that it had announced by then are queued
+        or in the graph."""
         stream = self._settings.queue.stream
         cursors = await Cursors(self._stores.redis, stream).all()
         looks = await Board(self._stores.redis, stream).empty_looks()

@@ -1,4 +1,5 @@
-"""/metrics: what the process counts, and what the stores say, in Prometheus' text format."""
+"""This module writes /metrics, which has what the process counts and what the stores say, in Prometheus' text
+format."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class _Families(Collector):
 
 
 def exposition(progress: Progress, snapshot: Snapshot | None) -> bytes:
-    """Without a snapshot (Redis is away) the process's own figures are given alone, and `securechain_redis_up` is 0."""
+    """Return the text of /metrics. Without a snapshot, when Redis is away, it has only the process's own figures,
+    and `securechain_redis_up` is 0."""
     registry = CollectorRegistry()
     registry.register(_Families(_families(progress, snapshot)))
     return generate_latest(REGISTRY) + generate_latest(registry)

@@ -1,4 +1,5 @@
-"""Whether the daemon gets on (/healthz: no store is asked), and whether its stores answer, too (/readyz)."""
+"""This module says whether the daemon makes progress (/healthz, which asks no store), and also whether its stores
+answer (/readyz)."""
 
 from __future__ import annotations
 
@@ -19,26 +20,27 @@ _PATIENCE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An answer to whoever supervises the daemon."""
+    """This is the answer to a program that supervises the daemon."""
 
     ok: bool
     details: dict[str, Any]
 
     @property
     def status(self) -> int:
-        """The HTTP status that says it."""
+        """Return the HTTP status for this answer."""
         return 200 if self.ok else 503
 
 
 def health(progress: Progress) -> Health:
-    """The watchdog's rule, with the age in seconds of the last step of each loop and of the slowest work."""
+    """Return the answer by the watchdog's rule, with the seconds since each loop last turned and since the slowest
+    piece of work made its last step."""
     stuck = progress.stuck()
     ages = {name: round(age, 1) for name, age in progress.ages().items()}
     return Health(stuck is None, {"ok": stuck is None, "reason": stuck, "ages_s": ages})
 
 
 async def readiness(progress: Progress, stores: Stores) -> Health:
-    """`health`, and whether each store answers, with the milliseconds that it takes."""
+    """Return the answer of `health` with, for each store, whether it answers and how many milliseconds it takes."""
     alive = health(progress)
     names = ("redis", "graph", "vulnerabilities")
     answers = await asyncio.gather(

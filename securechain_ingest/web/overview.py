@@ -1,4 +1,5 @@
-"""What the front page shows: each registry's state, its lanes, dead letters and the daemons."""
+"""This module gathers what the front page shows: the state of each registry, its lanes, the dead letters and the
+daemons."""
 
 from __future__ import annotations
 
@@ -12,39 +13,40 @@ from securechain_ingest.web.collected import Collected
 
 @dataclass(frozen=True, slots=True)
 class RegistryState:
-    """One ecosystem's registry as the installation sees it."""
+    """This is the state of one ecosystem's registry in this installation."""
 
     name: str
-    """The word of commands: `pypi`."""
+    """This is the ecosystem's name in commands, such as `pypi`."""
     title: str
     state: str
-    """open, paused (by an operator) or down (its endpoint is not asked for a while)."""
+    """The state is open, paused (by an operator) or down (no request is made to its endpoint for a while)."""
     reason: str
     lanes: dict[str, LaneStatus]
     lag_s: float | None
-    """Since the moment up to which its changes are in the graph; None: its feed has not been followed yet."""
+    """So many seconds have passed since the moment up to which the registry's changes are in the graph. It is None
+    if its feed has not been followed yet."""
 
     @property
     def messages(self) -> int:
-        """All that wait, are in work or wait for another try."""
+        """Return the number of messages that wait, are in work or wait for another try."""
         return sum(lane.waiting + lane.pending + lane.retrying for lane in self.lanes.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The front page's figures."""
+    """These are the figures of the front page."""
 
     registries: tuple[RegistryState, ...]
     lane_names: tuple[str, ...]
     dead_letters: dict[str, int]
-    """By kind."""
+    """The number of dead letters stands under each kind."""
     daemons: tuple[DaemonStatus, ...]
     counters: dict[str, int]
     submissions: int
 
 
 async def overview(collected: Collected) -> Overview:
-    """Raises StoreError."""
+    """Return the figures of the front page. Raise StoreError."""
     snapshot = await collected.snapshot()
     queue = snapshot.queue
     registries = []

@@ -1,4 +1,4 @@
-"""The page as a part of the daemon: from its settings to a loop that serves it."""
+"""This module makes the page a part of the daemon: its settings become a loop that serves it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that has an address."""
+    """This is a page that has an address."""
 
     app: ASGIApp
     listener: socket.socket
     address: str
-    """For a browser, with the token that lets it act."""
+    """A browser opens the page at this address; it includes the token that allows actions."""
 
     async def serve(self) -> None:
-        """Serve until cancelled; a fault is logged and ends the page alone."""
+        """Serve until cancelled. A fault is logged and ends only the page."""
         await serve(self.app, self.listener)
 
 
 def open_page(stores: Stores, settings: Settings, progress: Progress) -> Page | None:
-    """The page that `[web]` asks for; None if it asks for none or, after a warning, if its port is taken."""
+    """Return the page that `[web]` asks for. It is None if `[web]` asks for none, or, after a warning, if its port
+    is taken."""
     web = settings.web
     if web.port == 0 or (listener := listen(web.host, web.port)) is None:
         return None

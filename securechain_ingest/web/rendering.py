@@ -1,4 +1,4 @@
-"""Templates; everything that they put in is escaped, since names come from strangers."""
+"""This module renders the templates. Every value in them is escaped, because names come from strangers."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ _ENVIRONMENT.globals["release"] = __version__
 
 
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """An answer made of a template of this room."""
+    """Return an answer that is made from one of the templates in this folder."""
     return HTMLResponse(_ENVIRONMENT.get_template(template).render(**values), status)

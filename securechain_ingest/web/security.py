@@ -1,8 +1,8 @@
-"""Who may see and do what on the page: names come from strangers, and so do requests.
+"""This module decides who may see the page and who may act on it, because both names and requests come from strangers.
 
-On loopback everybody may look; off it the token is wanted for everything but /healthz and /readyz. What acts wants the
-token everywhere, in a session that a form has opened, and a word that only our own forms know (against requests that
-another site makes a browser send).
+On loopback everybody may look; elsewhere the token is needed for everything but /healthz and /readyz. An action needs
+the token everywhere, in a session that a form has opened, and a word that only the page's own forms contain (against
+requests that another site makes a browser send).
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ HEADERS: Final = {
 
 
 def token_of(configured: str | None, state_dir: Path) -> str:
-    """The configured token, else one that is made once and kept in the state directory, readable by its owner only."""
+    """Return the configured token, or else one that is made once and kept in the state directory, where only its
+    owner can read it."""
     if configured:
         return configured
     file = state_dir / TOKEN_FILE
@@ -51,7 +52,7 @@ def token_of(configured: str | None, state_dir: Path) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs on this machine reach an address."""
+    """Return whether only programs on this machine can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -61,7 +62,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware: the Host header, the token, and the headers of every answer."""
+    """This ASGI middleware checks the Host header and the token, and sets the headers of every answer."""
 
     def __init__(self, app: ASGIApp, *, host: str, token: str) -> None:
         self._app = app
@@ -70,7 +71,7 @@ class Guard:
         self._names = {"localhost", host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Handle one connection, as ASGI specifies."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -101,7 +102,8 @@ class Guard:
         return RedirectResponse("/login", 303)
 
     def _is_ours(self, header: str) -> bool:
-        """Whether the Host is one of this machine's names; an address is no other site's name."""
+        """Return whether the Host header is one of this machine's names. An IP address is accepted, because it
+        cannot be another site's name."""
         name = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
         name = name.strip("[]").lower()
         if self._is_local:
@@ -114,33 +116,33 @@ class Guard:
 
 
 def session_of(token: str) -> str:
-    """What the cookie of a session holds: it opens the page and does not tell the token."""
+    """Return the content of a session's cookie. It opens the page and does not reveal the token."""
     return hmac.new(token.encode(), b"session", hashlib.sha256).hexdigest()
 
 
 def form_word(token: str) -> str:
-    """What our own forms carry and another site cannot know."""
+    """Return the word that the page's own forms contain and that another site cannot know."""
     return hmac.new(token.encode(), b"form", hashlib.sha256).hexdigest()
 
 
 def is_bearer(connection: HTTPConnection, token: str) -> bool:
-    """Whether the request carries the token itself."""
+    """Return whether the request carries the token itself."""
     scheme, _, given = connection.headers.get("authorization", "").partition(" ")
     return scheme.lower() == "bearer" and _equal(given.strip(), token)
 
 
 def is_session(connection: HTTPConnection, token: str) -> bool:
-    """Whether the request comes from somebody who has logged in."""
+    """Return whether the request comes from a user who has logged in."""
     return _equal(connection.cookies.get(COOKIE, ""), session_of(token))
 
 
 def may_act(connection: HTTPConnection, token: str, word: object) -> bool:
-    """Whether a form of ours was sent by somebody who has logged in."""
+    """Return whether a user who has logged in has sent one of the page's own forms."""
     return is_session(connection, token) and isinstance(word, str) and _equal(word, form_word(token))
 
 
 def is_token(given: object, token: str) -> bool:
-    """Whether somebody knows the token."""
+    """Return whether `given` is the token."""
     return isinstance(given, str) and _equal(given.strip(), token)
 
 

@@ -1,4 +1,5 @@
-"""The page's server in the daemon's own loop. Whatever becomes of it is a page less, never the daemon's end."""
+"""This module runs the page's server in the daemon's own event loop. If the server fails, only the page is lost and
+the daemon goes on."""
 
 from __future__ import annotations
 
@@ -18,12 +19,12 @@ _GRACE_S = 2
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the daemon's."""
+        """Leave the signals to the daemon."""
         yield
 
 
 def listen(host: str, port: int) -> socket.socket | None:
-    """A listening socket; None, after a warning, if the address is taken or is not this machine's."""
+    """Return a listening socket. It is None, after a warning, if the address is taken or is not this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=64)
