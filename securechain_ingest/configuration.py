@@ -273,7 +273,7 @@ def _is_secret(table: str, key: str) -> bool:
 
 
 def is_live(table: str, key: str) -> bool:
-    """This tells whether SIGHUP applies a change of this key."""
+    """This says whether SIGHUP applies a change of this key."""
     extra = TABLES[table].model_fields[key].json_schema_extra
     return isinstance(extra, dict) and extra.get("live") is True
 

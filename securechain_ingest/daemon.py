@@ -2,7 +2,8 @@
 signals, and drains.
 
 SIGTERM and SIGINT stop the reading; what is in flight may be finished within the grace period. A second one ends the
-process at once. SIGHUP reads the configuration again. systemd is told of readiness, reload and stopping (sd_notify).
+process at once. SIGHUP reads the configuration again. The process notifies systemd of readiness, reload and stopping
+(sd_notify).
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     refuse_missing(settings, missing(addresses))
     favour_the_event_loop()
     with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
-        # Until the loops run and listen to signals themselves; stores that are being started are stopped again.
+        # This holds until the loops run and listen to signals themselves; stores that are being started are stopped.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
         async with open_stores(addresses, settings) as (stores, embedded):

@@ -17,7 +17,7 @@ class IngestError(Exception):
     transient: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[object, ...]:
-        # By default an exception is pickled by its positional arguments alone; ours have others and cross processes.
+        # By default an exception is pickled by its positional arguments alone; these have others and cross processes.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 

@@ -20,7 +20,7 @@ from pymongo.errors import (
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
 from securechain_ingest.store_errors import translated
 
-# Of https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml.
+# The codes are listed in https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml.
 _NOT_LET_IN: Final = frozenset({11, 13, 18, 31})
 """These are UserNotFound, Unauthorized, AuthenticationFailed and RoleNotFound."""
 _NO_ROOM: Final = frozenset({14031, 39, 12501})

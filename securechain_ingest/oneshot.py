@@ -72,7 +72,8 @@ async def ingest(
                 group.start_soon(
                     _ingest_one,
                     service,
-                    # There is no queue that what the graph counts as asked for could be in, and no further try.
+                    # All requirements are followed: there is no queue that could have those that the graph counts as
+                    # asked for. There is no further try.
                     Request(
                         ref,
                         refresh=refresh and remaining == depth,
@@ -102,7 +103,7 @@ async def _ingest_one(
 ) -> None:
     async with slots:
         try:
-            # Somebody waits at the terminal, so all parsers may be used.
+            # A user waits at the terminal, so all parsers may be used.
             with prioritised(Priority(is_urgent=True)):
                 result = await service.worker.ingest(service.registries[request.ref.ecosystem.label], request)
         except IngestError as error:

@@ -57,7 +57,7 @@ def connect(url: str, timeout_s: float) -> aioredis.Redis:
     try:
         if url.startswith(_SENTINEL_SCHEMES):
             return _behind_sentinel(url, options)
-        # The driver's parser of addresses puts a class into some of its answers, and no argument replaces that one.
+        # The driver's parser of addresses puts a class into some of its results, and no argument can replace it.
         options |= parse_url(url)
         kind = cancellable(options.pop("connection_class", aioredis.Connection))
         return aioredis.Redis.from_pool(aioredis.ConnectionPool(kind, **options))
@@ -113,8 +113,8 @@ def blocking_twin(client: aioredis.Redis) -> redis.Redis:
     pool = client.connection_pool
     known: dict[str, Any] = pool.connection_kwargs
     options = {key: value for key, value in known.items() if key in _COPIED or key.startswith("ssl_")}
-    # One repetition for a connection that went stale; whoever uses it tries again soon, while a longer wait inside the
-    # client would cost the lease.
+    # There is one repetition for a connection that is no longer usable. The caller tries again soon, while a longer
+    # wait inside the client would cost the lease.
     options["retry"] = Retry(NoBackoff(), retries=1)
     if isinstance(pool, SentinelConnectionPool):
         hosts = [

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
 from securechain_ingest.store_errors import translated
 
-# redis-py takes the word off some errors that it has a class for.
+# redis-py removes the word from some errors for which it has a class.
 _WORD = re.compile(r"[A-Z]{3,}(?= )")
 _PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOSCRIPT", "TRYAGAIN"})
 """These words begin answers that do not come at another moment or from another server."""

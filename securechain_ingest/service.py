@@ -35,7 +35,7 @@ class Service:
     worker: Worker
     http: HttpClient
     registries: Mapping[str, Registry]
-    """Each registry stands under its graph label."""
+    """This maps graph labels to registries."""
     pool: ParserPool
     import_names: ImportNamesCache
     lags: LagMeter

@@ -252,7 +252,7 @@ RETIRED: Final = {
     for endpoint in ENDPOINTS
     for old in endpoint.replaces
 }
-"""Each key of an earlier release stands before the one that took its place. It is ignored with a warning."""
+"""This maps each key of an earlier release to the one that took its place. The old key is ignored with a warning."""
 
 TABLES: dict[str, type[Table]] = {
     "graph": GraphSettings,

@@ -77,7 +77,7 @@ def _without_comment(text: str) -> str:
     text = text.strip()
     if text.startswith(("{", "pkg:")):
         return text
-    # Behind a space only: a URL may have the sign in it.
+    # A comment begins only after a space, because a URL may have the sign in it.
     return "" if text.startswith("#") else text.partition(" #")[0].strip()
 
 
@@ -87,6 +87,6 @@ def _package(line: str) -> PackageRef:
     try:
         requirement = Requirement(line.partition(" --hash")[0])
     except InvalidRequirement:
-        # Not pip's: an ecosystem and a name, or nothing that means a package.
+        # The line is no requirement of pip's: it is an ecosystem and a name, or it names no package.
         return named_version(line)[0]
     return named_package(f"{_REQUIREMENTS}:{requirement.name}")

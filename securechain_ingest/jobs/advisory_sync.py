@@ -155,7 +155,7 @@ class AdvisorySync:
                 if found is not None:
                     self._report_lines(found, run)
                     for ids in chunks(found.ids):
-                        # Only those that had one of our ecosystems before.
+                        # Only records that the collection has are read: they had one of its ecosystems before.
                         await self._read_changed(WITHOUT_ECOSYSTEM, tuple(await self.store.held(ids)), run)
                     await self._rating.rate_remembered(run)
                     await self._move(folder, found, False, run)
@@ -198,7 +198,7 @@ class AdvisorySync:
         except IngestError as error:
             if not found.ids or len(found.ids) > SINGLE_RECORDS:
                 raise
-            # What has changed can be had all the same; all is compared by the next sync.
+            # The changed records can be read all the same; the next sync compares all records.
             self._report_failure(ecosystem, error, run, failures)
             await self._read_changed(ecosystem, found.ids, run)
             return found, False
@@ -237,7 +237,7 @@ class AdvisorySync:
                 except NotFound:
                     gone.add(identifier)
                 except (Malformed, TooLarge, ArchiveRefused) as error:
-                    # For the next change of it.
+                    # This record is read again when it changes.
                     self._report_unreadable(str(error), run)
                 except (Unavailable, ParserLost) as error:
                     left_out.add(identifier)
@@ -261,7 +261,7 @@ class AdvisorySync:
         announced = frozenset(changed)
         async with self.bucket.everything(ecosystem) as batches:
             async for batch in batches:
-                # Also what cannot be read: it is there.
+                # A record that cannot be read is present, too.
                 present.update(identifier for identifier, _ in batch)
                 for _, reason in batch:
                     if isinstance(reason, str):

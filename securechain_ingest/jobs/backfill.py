@@ -156,7 +156,7 @@ class Backfill:
         found = [(result.gap, result.names) for result in self._finished if result.names is not None]
         await _finished(self._graph.fill_names(self._registry.ecosystem, found))
         if last is not None:
-            # At once, before a Ctrl-C can come between: whoever sees the batch in the graph hears of all of it.
+            # This comes at once, before a Ctrl-C can, so that every package of a batch in the graph is reported.
             self._report(last)
         await self._position.set(self._finished[-1].gap.name)
         self._finished.clear()

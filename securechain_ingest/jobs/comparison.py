@@ -215,11 +215,11 @@ def _messages(
     for purl, (ref, entry) in found.items():
         state = states.get(purl)
         if state is not None and entry.revision is not None and entry.revision == state.listed:
-            # A difference that its registry does not mend would be found with every list.
+            # Otherwise a difference that the registry does not mend would be found with every list.
             continue
         refresh = wanted(entry, state)
         if refresh is not None:
-            # Of a package that is read for the first time no cache is bothered: there is nothing to differ from yet.
+            # A package that is read for the first time needs no revision: the graph has no state of it to differ from.
             listed = None if state is None else entry.revision
             message = context.message(ref, run, refresh=refresh, listed=listed)
             messages.append(replace(message, at_least=entry.at_least))
@@ -276,7 +276,7 @@ def _kept_position(raw: bytes | str | None) -> _ComparisonPosition:
             case [str(listing), int(page), int(untold), *_] if page >= 0:
                 return _ComparisonPosition(listing, page, untold)
             case [str(listing), int(page)] if page >= 0:
-                # The release before did not count them: that comparison vouches for nothing.
+                # The release before did not count these packages, so that comparison vouches for nothing.
                 return _ComparisonPosition(listing, page, untold=1)
     except orjson.JSONDecodeError:
         pass

@@ -34,7 +34,7 @@ async def _queue_newest(context: JobContext, feed: HintingFeed, run: Run) -> Non
     if (hints := await feed.hints(seen.decode() if isinstance(seen, bytes) else "")) is None:
         return
     await context.submit(await messages_of(context, run, hints.changes), run)
-    # Only now: a hint that was not queued is given again.
+    # The cursor is kept only now, so that a hint that was not queued is given again.
     with store_errors():
         await context.redis.hset(key, ecosystem, hints.cursor)
 

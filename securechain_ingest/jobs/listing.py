@@ -51,7 +51,7 @@ class Listing:
         """Return one page, counted from 0. Raise StoreError, also if Redis no longer has it."""
         with store_errors():
             raw: Any = await redis.lindex(self.key, number)
-            # A job may take longer than the list is good for, and would need it still if it is broken off.
+            # A job may take longer than the list is kept, and still needs it if it is interrupted.
             await redis.expire(self.key, _KEPT_WHILE_USED_S)
         if raw is None:
             raise StoreError(f"Redis no longer has page {number} of {self.key}; the next run reads the list again")
@@ -65,7 +65,7 @@ async def whole_listing(
 
     It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next try.
     """
-    # A hash: which reading of the list is the newest, and how far it is. Its pages are in lists of their own.
+    # This hash says which reading of the list is the newest and how far it is. Its pages are in lists of their own.
     key = ecosystem.listing_key
     async with _only_reader(redis, key, lease_s):
         held: dict[Any, Any] = await _meta(redis, key)
@@ -127,7 +127,7 @@ async def _only_reader(redis: Redis, key: str, lease_s: float) -> AsyncIterator[
         yield
     finally:
         renewal.cancel()
-        # One that ran out while Redis was away is somebody else's by now: what both write is the same list.
+        # A lock that expired while Redis was away may belong to another job by now: both write the same list.
         with anyio.CancelScope(shield=True), store_errors(), suppress(LockError):
             await lock.release()
 

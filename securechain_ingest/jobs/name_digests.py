@@ -29,7 +29,7 @@ class NameDigests:
 
     def __contains__(self, text: str) -> bool:
         if not self._is_sorted:
-            # One bucket after the other, for sorting makes an object of each number.
+            # Buckets are sorted one after the other, because sorting makes an object of each number.
             self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
             self._is_sorted = True
         digest = _digest(text)

@@ -96,7 +96,7 @@ async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) 
         if state.revision is not None and state.revision == change.at_least and state.is_removed == change.removed:
             continue
         message = context.message(ref, run, refresh=not state.is_awaited, removed=change.removed)
-        # What a message cannot say is left out: then it is read again without that.
+        # A revision that a message cannot carry is left out; the package is then read again without it.
         says = change.at_least is not None and context.registry.ecosystem.announced.fullmatch(change.at_least)
         messages.append(replace(message, at_least=change.at_least if says and not change.removed else None))
     return messages

@@ -39,7 +39,7 @@ async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, iden
 
 
 def _purls(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosystem, set[str]]]:
-    """Return, by OSV's name of each ecosystem, the ecosystem with the names of those of its packages that the
+    """Return, by OSV's name of each ecosystem, the ecosystem with the purls of those of its packages that the
     documents are about."""
     by_osv = {each.ecosystem.osv: each for each in DECLARATIONS}
     found: dict[str, tuple[Ecosystem, set[str]]] = {}

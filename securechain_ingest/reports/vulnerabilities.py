@@ -79,7 +79,7 @@ def vulnerabilities(
             own = [by_id[record.id] for record in telling]
             found.append(_vulnerability(ref, telling, own, affected, texts, above))
     known = {record.id for record in records}
-    # The graph names them, and the database has lost them since.
+    # The graph names these advisories, and the database no longer has them.
     found += [_lost(identifier, affected[identifier]) for identifier in affected.keys() - known]
     return sorted(found, key=lambda each: each.urgency)
 

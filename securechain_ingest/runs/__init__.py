@@ -1,4 +1,4 @@
-"""A run of a job has what the job is told, how far it has come, and what is kept of it.
+"""A run of a job has what the job is asked to do, how far it has come, and what is kept of it.
 
 Another release may have written what is read here. Fields that this release does not know are kept and written again;
 words that it does not know (a trigger, an outcome) are kept like any other text.

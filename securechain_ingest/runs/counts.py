@@ -83,8 +83,7 @@ def is_settled(run: Run, counts: RunCounts) -> bool:
 
 
 def settled_at_once(run: Run) -> Run:
-    """Return the run with its final counts if none of the packages that it queued is still open, and otherwise the
-    run as it is."""
+    """Return the run with its final counts if it has ended and has queued nothing, and otherwise the run as it is."""
     if run.metrics.get("queued", 0) or not is_settled(run, NONE):
         return run
     return replace(run, metrics=completed_metrics(run, NONE), settled=True)

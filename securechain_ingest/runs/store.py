@@ -38,7 +38,7 @@ class RunStore:
             await self._collection.replace_one(seen, _document(run), upsert=True)
 
     async def close(self, run: Run) -> None:
-        """Store the end of a run that could not record itself how it ended, unless it did so after all.
+        """Store the end of a run whose daemon could not record it, unless it did so after all.
 
         The progress that the run has saved stays as it is.
         """

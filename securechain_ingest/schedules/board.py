@@ -22,8 +22,8 @@ from securechain_ingest.runs import Run, as_json, first_line, from_json
 from securechain_ingest.schedules import scripts
 
 Claim = tuple[Literal["tick", "look", "request", "resume"], str | int]
-"""A claim makes a run begin: it is a tick (seconds since the epoch), a look (its name, a space and such a time), the
-text of a request, or the id of a run whose daemon has gone."""
+"""A claim makes a run begin: it is a tick (seconds since the epoch), a look (its name, a space and its time in
+seconds since the epoch), the text of a request, or the id of a run whose daemon has gone."""
 
 Answer = Literal["started", "busy", "taken"]
 """The answer says whether a run has begun, another run of its job is under way, or the claim was already taken."""
@@ -48,7 +48,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """This is everything on the board at one moment; each entry stands under its job unless it says otherwise."""
+    """This is everything on the board at one moment, by job unless it says otherwise."""
 
     ticks: Mapping[str, int]
     """This is the last tick that was claimed, in seconds since the epoch. Before the first claim it is the time at

@@ -107,7 +107,7 @@ class Execution:
         reason = "the lease was lost" if lost else "the daemon was stopped"
         logger.warning("job_interrupted", job=self.run.job, run=self.run.id, reason=reason)
         try:
-            # Its outcome says that this was no breakdown of a daemon.
+            # The outcome in the record says that the daemon did not break down.
             await self.board.end(self.run, record=as_json(replace(self.run, outcome="interrupted")))
         except RedisError as error:
             logger.warning("run_not_handed_over", run=self.run.id, reason=f"{type(error).__name__}: {error}")

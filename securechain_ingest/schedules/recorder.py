@@ -68,5 +68,5 @@ class Recorder:
                 await self._store.settle(run_id, completed_metrics(run, counts))
             elif run is None and counts.open > 0:
                 continue
-            # The record has them, or is gone.
+            # The record has the counts by now, or there is no record any more.
             await forget_counts(self._redis, self._stream, run_id)

@@ -161,7 +161,7 @@ class Scheduler:
             cron.stop()
         self._due.pop(job, None)
         if schedule.enabled:
-            # A tick that was missed; whether it has been is known on the board.
+            # This tick may have been missed; the board says whether it was.
             self._due[job] = latest_tick(schedule, self._now()), "catch_up"
             zone = ZoneInfo(schedule.timezone)
             cron = aiocron.crontab(schedule.cron, func=self._time_has_come, args=(job,), start=False, tz=zone)
@@ -183,7 +183,7 @@ class Scheduler:
                 run = self._new_run(job, trigger, scheduled_for=tick)
                 if await self._start(group, run, ("tick", int(tick.timestamp()))) == "busy":
                     logger.info("job_skipped", job=job, reason="the last run is still under way")
-        # Unless a newer one has come meanwhile.
+        # A newer tick may have come meanwhile; that one stays.
         if self._due.get(job) == (tick, trigger):
             del self._due[job]
 

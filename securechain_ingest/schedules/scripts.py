@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from securechain_ingest.queue.script import Script
 
-# The id tells one run from another, whichever release has written the entry; what is unreadable has none.
+# The id distinguishes runs, whichever release has written the entry; an unreadable entry has no id.
 _ID = """
 local function id_under_way()
     local readable, record = pcall(cjson.decode, redis.call('HGET', under_way, job) or '')
@@ -48,8 +48,8 @@ return {'started', left or ''}
     arguments="job run record lease_ms how claim",
 )
 
-# If neither lease nor entry is there, Redis has lost its data: whoever runs goes on. (A run that was resumed and has
-# ended elsewhere looks the same, but by then its first owner has stopped by its own clock.)
+# If neither lease nor entry is there, Redis has lost its data: the daemon that runs the job goes on. (A run that was
+# resumed and has ended elsewhere looks the same, but by then its first owner has stopped by its own clock.)
 RENEW = Script(
     _ID
     + """
@@ -64,7 +64,7 @@ return 1
     arguments="job run record lease_ms",
 )
 
-# Without a record the run is over, with one it waits to be resumed.
+# Without a record the run is over; with one it waits until it is resumed.
 END = Script(
     _ID
     + """
@@ -78,7 +78,7 @@ return 1
     arguments="job run record only_if_gone",
 )
 
-# An entry of a hash is changed only as it was seen: another command or a daemon may have been there meanwhile.
+# An entry of a hash is changed only if it is still as it was seen: another command or a daemon may have changed it.
 REPLACE = Script(
     """
 if (redis.call('HGET', hash, entry) or '') ~= seen then return 0 end

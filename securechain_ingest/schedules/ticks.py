@@ -28,7 +28,7 @@ def schedules_of(settings: ScheduleSettings) -> dict[str, Schedule]:
 
 def latest_tick(schedule: Schedule, now: datetime) -> datetime:
     """Return the last moment of the schedule that is not after `now`, in UTC."""
-    # Backwards, cronsim begins before the moment that it is given.
+    # When it goes backwards, cronsim begins before the moment that it is given.
     moment = now.astimezone(ZoneInfo(schedule.timezone)).replace(microsecond=0)
     after = (moment.astimezone(UTC) + timedelta(seconds=1)).astimezone(moment.tzinfo)
     return next(CronSim(schedule.cron, after, reverse=True)).astimezone(UTC)

@@ -99,7 +99,7 @@ class _Pages:
         try:
             snapshot = await self._collected.snapshot()
         except StoreError:
-            snapshot = None  # Told as securechain_redis_up 0.
+            snapshot = None  # The metrics then say so with securechain_redis_up 0.
         return Response(exposition(self._parts.progress, snapshot), media_type=CONTENT_TYPE)
 
     async def front(self, request: Request) -> Response:
@@ -113,7 +113,7 @@ class _Pages:
                 try:
                     shown = await overview(self._collected)
                 except StoreError:
-                    return  # The browser asks again, and is told then.
+                    return  # The browser asks again, and then gets the error.
                 text = bytes(render("figures.html", shown=shown, **self._visitor(request)).body).decode()
                 yield "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
                 await asyncio.sleep(_LIVE_EVERY_S)

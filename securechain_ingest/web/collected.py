@@ -34,7 +34,7 @@ class Snapshot:
     queue: QueueStatus
     daemons: tuple[DaemonStatus, ...]
     dead_letters: Mapping[str, int]
-    """The number of dead letters stands under each kind."""
+    """This maps each kind to its number of dead letters."""
     registry_lags_s: Mapping[str, float]
     """For each ecosystem this is the number of seconds since the time up to which the changes of its feed are in the
     graph. An ecosystem whose feed has not been followed yet is left out."""
@@ -51,7 +51,8 @@ class Collected:
         self._kinds: tuple[float, Counter[str]] | None = None
 
     async def snapshot(self) -> Snapshot:
-        """Return the latest snapshot. Raise StoreError if there is none and Redis does not answer."""
+        """Return a snapshot that is at most a few seconds old. Raise StoreError if a new one is needed and a store does
+        not answer."""
         async with self._turn:
             if self._snapshot is None or time.monotonic() - self._snapshot[0] > _GOOD_FOR_S:
                 self._snapshot = time.monotonic(), await self._asked()

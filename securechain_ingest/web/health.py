@@ -57,7 +57,7 @@ async def _answers(question: Awaitable[Any]) -> dict[str, Any]:
         async with asyncio.timeout(_PATIENCE_S):
             await question
     except (IngestError, redis.exceptions.RedisError, TimeoutError) as error:
-        # The sentence of ours; a driver's could show an address with its password.
+        # Only the product's own sentence is shown; a driver's could have an address with its password.
         reason = str(error) if isinstance(error, IngestError) else type(error).__name__
         return {"ok": False, "reason": reason}
     return {"ok": True, "latency_ms": round((time.perf_counter() - since) * 1000, 1)}

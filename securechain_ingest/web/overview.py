@@ -39,7 +39,7 @@ class Overview:
     registries: tuple[RegistryState, ...]
     lane_names: tuple[str, ...]
     dead_letters: dict[str, int]
-    """The number of dead letters stands under each kind."""
+    """This maps each kind to its number of dead letters."""
     daemons: tuple[DaemonStatus, ...]
     counters: dict[str, int]
     submissions: int
