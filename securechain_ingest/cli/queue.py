@@ -54,7 +54,7 @@ def cancel_command(
 ) -> None:
     """Take packages out of every lane. Messages in work are finished.
 
-    The exit code is 1 if one of the packages was in no lane.
+    The exit code is 1 if one of the packages did not wait in any lane.
     """
     from securechain_ingest.queue.lanes import LANES
     from securechain_ingest.registries import named_package

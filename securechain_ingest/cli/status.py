@@ -94,8 +94,8 @@ def _freshness(settings: Settings, lags: dict[str, Any], looks: dict[str, Any]) 
 def _advisories(count: dict[str, Any], never: list[str] | None) -> dict[str, Any]:
     """Return the number of advisories, and the ecosystems whose advisories were never read.
 
-    The number is `unknown` if it is 0 and some advisories were never read, or if it is not known whether they were. It
-    is None if the database did not answer.
+    Instead of 0, the number is `unknown` unless it is certain that the advisories of all ecosystems were read. It is
+    None if the database did not answer. The ecosystems are None if it is not known which were never read.
     """
     if "error" in count:
         return {"advisories": None, "advisories_unknown": never}

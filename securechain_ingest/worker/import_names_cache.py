@@ -23,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 
 class ImportNamesCache:
-    """The cache holds only names that were read successfully, and never a failure. Every error is a StoreError.
+    """The cache holds only names that were read successfully, and never a failure. Its own errors are StoreErrors.
 
     Redis may answer and refuse (another program's value is under the key, there is no room or no permission). Then the
     names are not cached, but they are still returned.

@@ -1,4 +1,6 @@
-"""A version or package is marked as gone from its registry only if two readings agree; this module does the second.
+"""This module reads a package from its registry, and reads it again before anything is marked as gone.
+
+A package or a version is marked as gone only if two readings agree that the registry lacks it.
 
 One document may have been cut off, may be an old copy in some cache, or may come from a server that is being set up. So
 a document is read once more, past every cache, if it lacks versions that the graph has, or if it is no longer there.
@@ -48,7 +50,7 @@ class PackageReader:
     async def read(self, *, removed: bool, listed: bool) -> Reading:
         """Return the answer, and the versions that are certainly gone.
 
-        `removed` means that the feed says that the package is gone; if the registry lacks it, it is read a second time.
+        `removed` means that the package is reported as gone; if the registry lacks it, it is read a second time.
         `listed` means that the registry's list has it in another state than the graph; then no cache may answer that
         nothing has changed. UpstreamError and ParserLost are raised if it cannot be read, and Gone, which is an
         UpstreamError, if two readings agree that it is not there.
@@ -66,9 +68,10 @@ class PackageReader:
         return await self._confirmed(answer)
 
     async def _unless_gone(self, first: NotFound) -> Package | Unchanged:
-        """Return what the second reading finds. Gone is raised if it agrees with the first, which raised `first`.
+        """Return what the second reading finds. Gone is raised if the package is missing again.
 
-        `first` is raised if the second reading fails and is not insisted on.
+        `first` is the error of the first reading. It is raised if the second reading fails and the reader does not
+        insist on it. Withheld is raised unchanged.
         """
         try:
             return await self._again()
