@@ -1,4 +1,4 @@
-"""Looking at the messages that could not be served; sending them again or dropping them."""
+"""This module lists the messages that could not be served (dead letters), sends them again or deletes them."""
 
 from __future__ import annotations
 
@@ -51,11 +51,12 @@ _ENTRY_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message that was put aside. One that another program put there has no more than `data` and `error`."""
+    """This is one message that was put aside. If another program put it there, it has at most `data` and `error`."""
 
     entry_id: str
     data: str
-    """As received; bytes that are not UTF-8 are shown as replacement characters, but kept for a replay."""
+    """This is the text as it was received. Bytes that are not UTF-8 are shown as replacement characters, but a replay
+    keeps them."""
     error: str
     kind: str
     attempts: int
@@ -63,13 +64,16 @@ class DeadLetter:
     last_failed_at: str
     origin_id: str
     lane: str = ""
-    """Where it waited, and where a replay puts it; empty where that is not known."""
+    """The message waited in this lane, and a replay puts it there. It is empty if the lane is not known."""
 
 
 async def list_dead_letters(
     redis: Redis, queue: QueueSettings, *, limit: int, after: str | None = None, kind: str | None = None
 ) -> list[DeadLetter]:
-    """At most `limit` dead letters behind the id `after`, oldest first. Raises StoreError."""
+    """Return at most `limit` dead letters, of `kind` if it is given, after the id `after`; the oldest comes first.
+
+    This raises StoreError.
+    """
     letters: list[DeadLetter] = []
     async for page in _pages(redis, queue, after):
         letters.extend(islice((letter for letter in page if kind in (None, letter.kind)), limit - len(letters)))
@@ -79,7 +83,7 @@ async def list_dead_letters(
 
 
 async def count_by_kind(redis: Redis, queue: QueueSettings) -> Counter[str]:
-    """How many dead letters there are of each kind; reads all of them. Raises StoreError."""
+    """Return the number of dead letters of each kind. This reads all of them and raises StoreError."""
     found: Counter[str] = Counter()
     async for page in _pages(redis, queue, after=None):
         found.update(letter.kind for letter in page)
@@ -87,7 +91,7 @@ async def count_by_kind(redis: Redis, queue: QueueSettings) -> Counter[str]:
 
 
 async def show_dead_letter(redis: Redis, queue: QueueSettings, entry_id: str) -> DeadLetter | None:
-    """One dead letter; None if there is none of this id. Raises StoreError."""
+    """Return the dead letter with this id, or None if there is none. This raises StoreError."""
     if not _ENTRY_ID.fullmatch(entry_id):
         return None
     with store_errors():
@@ -103,11 +107,11 @@ async def replay_dead_letters(
     ids: Iterable[str] | None = None,
     kind: str | None = None,
 ) -> int:
-    """Move dead letters back to their lanes as if their raw text had just been sent; how many. Raises StoreError.
+    """Move dead letters back to their lanes as if their raw text had just been sent, and return their number.
 
-    `ecosystems` gives the ecosystem of each node type. A letter that is no message of theirs, or whose lane is not
-    known, goes to the stream of submissions. Without `ids`: all that there are now, or all of `kind`. Each is moved
-    whole or not at all.
+    `ecosystems` gives the ecosystem of each node type. A letter goes to the stream of submissions if it is no message
+    of these ecosystems or if its lane is not known. Without `ids`, all letters that exist now are moved, or all of
+    `kind`. Each letter is moved whole or not at all. This raises StoreError.
     """
     keys = Keys(queue.stream)
 
@@ -134,7 +138,10 @@ async def replay_dead_letters(
 async def drop_dead_letters(
     redis: Redis, queue: QueueSettings, *, ids: Iterable[str] | None = None, kind: str | None = None
 ) -> int:
-    """Delete dead letters, chosen as for a replay; how many. Raises StoreError."""
+    """Delete dead letters, which are chosen as in `replay_dead_letters`, and return their number.
+
+    This raises StoreError.
+    """
     stream = Keys(queue.stream).dead_letters
 
     async def drop(chosen: list[DeadLetter]) -> int:
@@ -165,7 +172,7 @@ async def _each_page(
 
 
 def _target(keys: Keys, ecosystems: Mapping[str, str], letter: DeadLetter) -> tuple[str, str]:
-    """The stream that a replay adds to, and the run that it counts for."""
+    """Return the stream that a replay adds the letter to, and the run that counts it (empty if there is none)."""
     try:
         message = parse_data(letter.data)
     except PoisonMessage:
@@ -185,7 +192,10 @@ async def _named(redis: Redis, queue: QueueSettings, ids: Iterable[str]) -> list
 
 
 async def _pages(redis: Redis, queue: QueueSettings, after: str | None) -> AsyncIterator[list[DeadLetter]]:
-    """What is there now, page by page; what is added meanwhile (a replayed message that failed again) is not."""
+    """Yield the dead letters that exist now, in pages.
+
+    Letters that are added meanwhile are left out; one may come from a replayed message that failed again.
+    """
     stream = Keys(queue.stream).dead_letters
     start = f"({after}" if after and _ENTRY_ID.fullmatch(after) else "-"
     with store_errors():

@@ -1,4 +1,4 @@
-"""What came in: one entry of a stream, and what the queue remembers about a message across its tries."""
+"""This module describes one entry of a stream, and what the queue remembers about a message across its attempts."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from securechain_ingest.queue.messages import Message, parse
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The failed tries of a message so far. Fields that a newer release adds at its end are passed over."""
+    """This records the failed attempts of a message so far. Fields that a newer release adds at its end are ignored."""
 
     origin_id: str
-    """The id of the entry that the producer added; empty for one that a daemon added itself."""
+    """The producer added the entry with this id. It is empty for an entry that a daemon added itself."""
     tries: int = 0
-    """Those that said something about the package; a pause or an outage is no try."""
+    """This counts the attempts that said something about the package; a pause or an outage is no attempt."""
     first_failed_at: str = ""
-    """ISO 8601, UTC; empty as long as none has failed."""
+    """This time is written in ISO 8601, UTC. It is empty as long as no attempt has failed."""
     reason: str = ""
-    """Why the last one failed."""
+    """This says why the last attempt failed."""
     outages: int = 0
-    """How often in a row its registry could not be reached."""
+    """The registry could not be reached this many times in a row."""
 
     def encode(self) -> bytes:
         return orjson.dumps([self.origin_id, self.tries, self.first_failed_at, self.reason, self.outages])
 
     @classmethod
     def decode(cls, raw: bytes | None) -> History:
-        """What `encode` wrote; an empty one for anything else."""
+        """Return the history that `encode` wrote. Any other text gives an empty history."""
         try:
             document = orjson.loads(raw or b"null")
         except orjson.JSONDecodeError:
@@ -46,39 +46,39 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One delivery of a lane's entry, or of a submission that is on its way to a lane."""
+    """This is one delivery of a lane's entry, or of a submission that is on its way to a lane."""
 
     ecosystem: str
-    """Empty for a submission."""
+    """This is empty for a submission."""
     lane: Lane
     entry_id: str
     data: bytes
-    """As the producer sent it, byte for byte."""
+    """This is the data as the producer sent it, byte for byte."""
     asks: Message | PoisonMessage
-    """What `data` says, or why nobody can tell."""
+    """This is the message in `data`, or the error that says why `data` cannot be read."""
     mark: str = ""
-    """The package that it stands for in `Keys.waiting`; empty if it is never merged."""
+    """The entry stands for this package in `Keys.waiting`. The mark is empty if the entry is never merged."""
     run: str = ""
-    """The run that it counts for; empty if there is none."""
+    """The entry counts for this run. It is empty if there is none."""
     history: History = History("")
     deliveries: int = 1
-    """How often this entry was delivered, this time included."""
+    """The entry was delivered this many times, including this time."""
     claimed: bool = False
-    """Its effect, or a part of it, may have come of another delivery: it was taken over from a consumer that fell
-    silent or handed it back, or a store went away in the middle of it."""
+    """Another delivery of the entry may already have had its effect, or a part of it. The entry was taken over from a
+    consumer that fell silent or handed it back, or a store went away while the entry was handled."""
     is_probe: bool = False
-    """Its endpoint is asked with this message alone whether it is well again."""
+    """Only this message is sent to the endpoint, to find out whether the endpoint is well again."""
 
     @property
     def message(self) -> Message:
-        """What it asks. Raises PoisonMessage if nobody can tell."""
+        """Return the message. This raises PoisonMessage if `data` cannot be read."""
         if isinstance(self.asks, PoisonMessage):
             raise self.asks
         return self.asks
 
     @property
     def key(self) -> tuple[str, Lane, str]:
-        """What tells it from every other entry."""
+        """Return the ecosystem, lane and id, which distinguish the entry from every other one."""
         return self.ecosystem, self.lane, self.entry_id
 
     @property
@@ -87,23 +87,23 @@ class Entry:
 
     @property
     def tries(self) -> int:
-        """Failed tries and deliveries without a result before this one."""
+        """Return the number of failed attempts and of deliveries without a result before this delivery."""
         return self.history.tries + self.deliveries - 1
 
     @property
     def redelivered(self) -> bool:
-        """Whether its effect, or a part of it, may already have happened."""
+        """Return whether the entry's effect, or a part of it, may already have happened."""
         return self.claimed or bool(self.history.first_failed_at or self.history.outages)
 
     def fields(self, history: History | None = None) -> list[str | bytes]:
-        """As they are added to a stream, names and values in turn."""
+        """Return the fields as they are added to a stream, names and values in turn."""
         return entry_fields(self.data, mark=self.mark, run=self.run, history=history or self.history)
 
 
 def entry_fields(
     data: bytes | str, *, mark: str = "", run: str = "", history: History | None = None
 ) -> list[str | bytes]:
-    """The fields of a lane's entry, names and values in turn; what is empty is left out."""
+    """Return the fields of a lane's entry, names and values in turn. Empty fields are left out."""
     fields: list[str | bytes] = ["data", data]
     if mark:
         fields += ["mark", mark]
@@ -124,7 +124,7 @@ def read_entry(
     claimed: bool = False,
     is_probe: bool = False,
 ) -> Entry:
-    """The entry of a lane."""
+    """Return the entry of a lane that has these stream fields."""
     return Entry(
         ecosystem,
         lane,
@@ -147,7 +147,10 @@ def read_submission(
     deliveries: int,
     unknown: Callable[[Iterable[str]], None],
 ) -> Entry:
-    """What another program asks for: only its data counts, whatever else it has added. `unknown` as in `parse`."""
+    """Return the entry that another program has added. Only its field `data` counts, and all other fields are ignored.
+
+    `unknown` has the same meaning as in `parse`.
+    """
     asks = _asks(fields, unknown)
     return Entry(
         "",

@@ -1,4 +1,4 @@
-"""The consumer group on every stream and this process's place in it."""
+"""This module manages the consumer group on every stream, and this process's consumer in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from securechain_ingest.queue.script import Script
 
-# Deleting a consumer drops its pending entries for good, hence the check within the same step.
+# If a consumer is deleted, its pending entries are lost for good. So the same step checks that it has none.
 _REMOVE_CONSUMERS: Final = Script(
     """
 local removed = 0
@@ -37,17 +37,20 @@ return removed
 
 
 def consumer_name(configured: str | None) -> str:
-    """The configured name, else one that no other process has."""
+    """Return the configured name or, if there is none, a name that no other process has."""
     return configured or f"package-consumer-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def is_group_missing(error: ResponseError) -> bool:
-    """Whether a stream or its group vanished, also while a read was waiting on it."""
+    """Return whether a stream or its group has vanished. This can also happen while a read waits on it."""
     return any(word in str(error) for word in ("NOGROUP", "UNBLOCKED"))
 
 
 async def ensure_groups(redis: Redis, streams: Sequence[str], group: str) -> None:
-    """Create the group on every stream from its beginning, and the streams if need be. Raises RedisError."""
+    """Create the group on every stream, from the stream's beginning, and create missing streams.
+
+    This raises RedisError.
+    """
     async with redis.pipeline(transaction=False) as pipeline:
         for stream in streams:
             pipeline.xgroup_create(stream, group, id="0", mkstream=True)
@@ -57,9 +60,10 @@ async def ensure_groups(redis: Redis, streams: Sequence[str], group: str) -> Non
 
 
 async def remove_consumers(redis: Redis, streams: Sequence[str], group: str, *, idle_s: float, only: str = "") -> int:
-    """Remove consumers without pending entries that did nothing for `idle_s`; how many. Raises RedisError.
+    """Remove consumers without pending entries that did nothing for `idle_s` seconds, and return how many were removed.
 
-    One that is alive after all comes back with its next read.
+    With `only`, no consumer except the one of this name is removed. A consumer that is alive after all comes back with
+    its next read. This raises RedisError.
     """
     removed: int = await _REMOVE_CONSUMERS.run(
         redis, streams=streams, group=group, min_idle_ms=int(idle_s * 1000), only=only

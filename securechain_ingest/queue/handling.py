@@ -1,4 +1,4 @@
-"""What the queue has done with an entry, and what that leaves to do."""
+"""This module defines the functions that handle entries for the queue, and what remains to do after them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from securechain_ingest.queue.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an entry whose effect is committed leaves to do."""
+    """This is what remains to do for an entry after its effect is committed."""
 
     queue: tuple[Message, ...] = ()
-    """Messages for the lane `required`, added in the same step that acknowledges the handled one."""
+    """These messages are added to the lane `required` in the same step that acknowledges the handled entry."""
     versions: int = 0
-    """How many versions were read from the registry."""
+    """This many versions were read from the registry."""
     asked_registry: bool = True
-    """False: it needed none, and so says nothing about how the registry is."""
+    """This is False if the entry needed no registry. The outcome then says nothing about the registry's health."""
 
 
 Handler = Callable[[Entry], Awaitable[Outcome]]
-"""Raises IngestError; anything else is a fault of the program."""
+"""A handler raises IngestError; any other exception is a fault of the program."""
 
 Link = Callable[[Sequence[Entry]], Awaitable[Sequence[Outcome | None]]]
-"""Serves those entries whose packages the graph knows completely; None for the others, which need a registry."""
+"""A link serves those entries whose packages the graph knows completely. It returns None for the others, which need a
+registry."""

@@ -1,7 +1,7 @@
-"""The lanes of an ecosystem: who is served before whom.
+"""The lanes of an ecosystem decide which messages are served before others.
 
-`asked` comes first whenever a place gets free. The others share what is left by their weights, counted over messages,
-so that none of them starves another (docs/architecture.md, "Lanes").
+The lane `asked` comes first whenever a place becomes free. The other lanes share what is left by their weights, counted
+in messages, so that none of them starves another (docs/architecture.md, "Lanes").
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import Final
 
 
 class Lane(StrEnum):
-    """In the order of their urgency."""
+    """The lanes stand in the order of their urgency, the most urgent first."""
 
     ASKED = "asked"
     """Somebody waits for the package."""
     CHANGED = "changed"
-    """A feed or a refresh says that it has changed."""
+    """A feed or a refresh says that the package has changed."""
     REQUIRED = "required"
-    """A version requires it."""
+    """A version requires the package."""
     LISTED = "listed"
-    """A whole load has found it in a list."""
+    """A load of all packages has found the package in a list."""
     COMPLETED = "completed"
-    """What a first reading has left out."""
+    """A first reading has left out a part of the package."""
 
     @property
     def rank(self) -> int:
-        """0 is the most urgent."""
+        """Return the position of the lane by urgency; 0 is the most urgent."""
         return LANES.index(self)
 
 
 LANES: Final = tuple(Lane)
 
 COSTS: Final = {Lane.CHANGED: 1, Lane.REQUIRED: 2, Lane.LISTED: 4, Lane.COMPLETED: 8}
-"""What one message costs its lane of its share; the inverse of the weights 8:4:2:1."""
+"""One message uses this much of its lane's share. The costs are the inverse of the weights 8:4:2:1."""
 
 COMPLETED_MAX: Final = 5000
-"""Entries of `completed`; its job fills it up again from the graph."""
+"""The lane `completed` holds at most this many entries. Its job fills it up again from the graph."""

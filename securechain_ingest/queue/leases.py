@@ -1,4 +1,4 @@
-"""Keeps entries that are being worked on from being claimed by others, even while the event loop is blocked."""
+"""This module keeps other consumers from claiming entries in work, even while the event loop is blocked."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ return 1
 
 
 class LeaseKeeper:
-    """Renews what is `hold`-ed every third of a lease, from a thread with a connection of its own, until `close`.
+    """This renews the held entries every third of a lease (`lease_s` seconds), until `drop` or `close`.
 
-    Only entries that are still this consumer's are touched. While Redis is away it goes on trying.
+    It uses a thread with a connection of its own. It renews only entries that still belong to this consumer. While
+    Redis is away it keeps trying.
     """
 
     def __init__(self, client: aioredis.Redis, keys: Keys, group: str, consumer: str, lease_s: float) -> None:
@@ -56,7 +57,7 @@ class LeaseKeeper:
         self._thread.start()
 
     def hold(self, entry: tuple[str, Lane, str]) -> None:
-        """Begin to renew an entry (`Entry.key`)."""
+        """Begin to renew an entry, which is given by its `Entry.key`."""
         with self._lock:
             self._held.add(entry)
 
@@ -65,7 +66,7 @@ class LeaseKeeper:
             self._held.discard(entry)
 
     def close(self) -> None:
-        """End the thread; blocks for at most one command's timeout. After it nothing is renewed any more."""
+        """End the thread, so that no entry is renewed any more. This blocks for at most the timeout of one command."""
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -1,4 +1,4 @@
-"""What one queue message says: reading and writing the JSON of contract section 4. Synchronous."""
+"""This module reads and writes the JSON of one queue message (contract, section 4). It is synchronous."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ECOSYSTEMS = {ecosystem.label: ecosystem for ecosystem in ECOSYSTEMS}
 NODE_TYPES = frozenset(_ECOSYSTEMS)
 
 MAX_DATA_BYTES = 1024 * 1024
-"""Far above any real message; what is larger is not even parsed, because that would hold up the event loop."""
+"""Every real message is far smaller. Larger data is not even parsed, because that would block the event loop."""
 
 MAX_DEPTH = 1000
 
@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 60
 
 _KEYS = frozenset({"node_type", "package", "constraints", "parent_id", "refresh"})
 _UNREAD_KEYS = frozenset({"vendor", "repository_url", "moment", "parent_version", "parent_version_name"})
-"""They say nothing that anybody reads, so that whatever stands there is no reason to refuse a message."""
+"""Nobody reads these keys, so no value of theirs is a reason to refuse a message."""
 _OWN_KEYS = frozenset({"depth", "internal", "at_least", "removed", "run", "listed", "first"})
 
 logger = structlog.get_logger(__name__)
@@ -34,7 +34,10 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A request for one package. The fields are the keys of contract section 4, from `depth` on the daemon's own."""
+    """A message is a request for one package.
+
+    Its fields are the keys of contract section 4; those from `depth` on are the daemon's own.
+    """
 
     node_type: str
     package: str
@@ -42,25 +45,26 @@ class Message:
     repository_url: str = NOT_AVAILABLE
     moment: datetime | None = None
     constraints: str = ANY
-    """For the edge from the parent: the producer's string byte for byte, `any` for none."""
+    """The edge from the parent gets this: the producer's string, byte for byte, or `any` if there is none."""
     parent_id: str | None = None
     parent_version: str | None = None
     refresh: bool = False
     depth: int | None = None
-    """How many levels of requirements are still followed; None: as the setting says."""
+    """This many levels of requirements are still followed. If it is None, the setting decides."""
     internal: bool = False
-    """The daemon itself asks, for a requirement or a refresh: a registry that lacks the package is no failure."""
+    """The daemon itself asks, for a requirement or a refresh. It is no failure if the registry lacks the package."""
     at_least: str | None = None
-    """What the registry's feed has announced of the package (`Change.at_least`)."""
+    """The registry's feed has announced this about the package (`Change.at_least`)."""
     removed: bool = False
-    """The package is said to be gone: a registry that confirms it has the package marked as removed."""
+    """The package is said to be gone. If the registry confirms this, the package is marked as removed."""
     run: str | None = None
-    """The run of a job that asks; what becomes of the message is counted for it."""
+    """This run of a job asks for the package. The result of the message is counted for the run."""
     listed: str | None = None
-    """What the registry's list calls the package's state, which is not that of the graph (`Listed.revision`). Once the
-    registry has been asked about it, whatever the answer, the same state in a list is no reason to ask again."""
+    """The registry's list gives the package this state, and it differs from the state in the graph (`Listed.revision`).
+    Once the registry has been asked about the package, whatever the answer, the same state in a list is no reason to
+    ask again."""
     first: bool = False
-    """The package is to be read from the fewest requests, if nobody has asked for it whole; the rest is read later."""
+    """The package is read with the fewest requests, unless somebody has asked for all of it. The rest is read later."""
 
 
 def _ignore(_: Iterable[str]) -> None:
@@ -68,9 +72,9 @@ def _ignore(_: Iterable[str]) -> None:
 
 
 def parse(fields: Mapping[Any, bytes | str], *, unknown: Callable[[Iterable[str]], None] = _ignore) -> Message:
-    """The message in the fields of a stream entry, whose keys are bytes or strings. Raises PoisonMessage.
+    """Return the message in the fields of a stream entry. The names of the fields are bytes or strings.
 
-    `unknown` is told the keys of the message that nobody knows, if there are any.
+    `unknown` is called with the unknown keys of the message, if there are any. This raises PoisonMessage.
     """
     data = fields.get(b"data", fields.get("data"))
     if data is None:
@@ -80,7 +84,10 @@ def parse(fields: Mapping[Any, bytes | str], *, unknown: Callable[[Iterable[str]
 
 
 def parse_data(data: bytes | str, *, unknown: Callable[[Iterable[str]], None] = _ignore) -> Message:
-    """The message in the raw text of the field `data`; see `parse`. Raises PoisonMessage, whatever the text is."""
+    """Return the message in the raw text of the field `data`; see `parse`.
+
+    Whatever the text is, this raises nothing but PoisonMessage.
+    """
     try:
         return _parse(data, unknown)
     except PoisonMessage:
@@ -125,7 +132,7 @@ def _parse(data: bytes | str, unknown: Callable[[Iterable[str]], None]) -> Messa
 
 
 def encode(message: Message) -> str:
-    """The raw text of `data` that `parse_data` reads back as the same message."""
+    """Return the raw text of `data`, which `parse_data` reads back as the same message."""
     document: dict[str, Any] = {
         "node_type": message.node_type,
         "package": message.package,
@@ -232,9 +239,9 @@ def _text(raw: bytes | str) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as it may stand in a sentence: JSON's spelling, control characters escaped, shortened."""
+    """Return a value for use in a sentence. It is written as JSON with escaped control characters, and shortened."""
     try:
         text = orjson.dumps(value, default=str).decode()
     except orjson.JSONEncodeError:
-        return f"a {type(value).__name__} that cannot be shown"  # So deep that it can be read, but not be written.
+        return f"a {type(value).__name__} that cannot be shown"  # It is so deep that it can be read, but not written.
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

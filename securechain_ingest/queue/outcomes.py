@@ -1,6 +1,6 @@
-"""How each package of a run ends, for whoever waits for it.
+"""This module tells a program that waits for a run how each package of the run ends.
 
-The stream is there only while somebody waits; settling a message adds to it if it is there.
+The stream of outcomes exists only while a program waits. If it exists, each settled message adds an entry to it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _BLOCK_MS: Final = 250
 
 @dataclass(frozen=True, slots=True)
 class PackageOutcome:
-    """One package's end."""
+    """This says how one package of a run has ended."""
 
     node_type: str
     package: str
-    """As the message named it."""
+    """This is the name as the message gave it."""
     kind: str
-    """Of the failure; empty if the package is in the graph."""
+    """This is the kind of the failure. It is empty if the package is in the graph."""
     reason: str
 
 
 class Outcomes:
-    """An async context manager; nothing is kept without `wait`. Methods raise StoreError."""
+    """This is an async context manager. Without `wait` no outcome is kept. Its methods raise StoreError."""
 
     def __init__(self, redis: Redis, stream: str, run: str, *, wait: bool) -> None:
         self._redis = redis
@@ -45,7 +45,7 @@ class Outcomes:
             with store_errors():
                 async with self._redis.pipeline(transaction=True) as pipeline:
                     pipeline.xadd(self._key, {"begin": ""}, id="0-1")
-                    # For a reader that was killed.
+                    # The stream expires in case its reader is killed.
                     pipeline.expire(self._key, _KEPT_S)
                     await pipeline.execute()
         return self
@@ -58,7 +58,7 @@ class Outcomes:
                 await self._redis.delete(self._key)
 
     async def follow(self, count: int) -> AsyncIterator[PackageOutcome]:
-        """The ends of `count` packages as they come."""
+        """Yield the outcomes of `count` packages as they come; without `wait` there are none."""
         last = "0-1"
         left = count if self._wait else 0
         while left > 0:

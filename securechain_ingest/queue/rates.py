@@ -1,8 +1,8 @@
-"""Requests a second to an endpoint, of all daemons of an installation together.
+"""This module limits the requests per second to an endpoint, for all daemons of an installation together.
 
-Turns are kept in Redis and given out by the block: half a second's worth and at least one. In any ten seconds all
-daemons together make at most ten times the rate and one block each, since what a daemon does not use of its block
-lapses.
+Turns are kept in Redis and given out in blocks; a block has the turns of half a second, and at least one. A daemon
+loses the turns of its block that it does not use. In any ten seconds all daemons together therefore make at most ten
+times the rate, plus one block each.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _KEPT_MS: Final = 3_600_000
 
 logger = structlog.get_logger(__name__)
 
-# Refusals close together answer requests that were sent at the same rate: they halve it once. Each success gives a
-# little back.
+# Refusals close together answer requests that were sent at the same rate, so they halve it only once. Each success
+# raises the rate a little again.
 _NEXT_BLOCK: Final = Script(
     NOW_MS
     + """
@@ -55,7 +55,7 @@ return {count, tostring(first - now), tostring(in_force), up}
 
 
 class EndpointTurns:
-    """The `SharedTurns` of one endpoint."""
+    """This implements `SharedTurns` for one endpoint."""
 
     def __init__(self, redis: Redis, stream: str, endpoint: str) -> None:
         self._redis = redis
@@ -65,7 +65,10 @@ class EndpointTurns:
         self._is_away = False
 
     async def block(self, rate: float, *, successes: int, overloaded: bool) -> Block:
-        """The next turns. While Redis is away, those of this daemon's share of the rate."""
+        """Return the next turns at `rate` requests per second.
+
+        While Redis is away, the turns are those of this daemon's share of the rate.
+        """
         try:
             count, delay_ms, in_force, daemons = await _NEXT_BLOCK.run(
                 self._redis,

@@ -1,4 +1,7 @@
-"""The last step of each delivery: settled for good, put back for another try, or handed back untried."""
+"""This module does the last step of each delivery.
+
+The entry is settled for good, postponed for another attempt, or handed back without an attempt.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ VALIDATION_KINDS: Final = frozenset({"missing_data", "bad_json", "bad_schema", "
 TYPE_KINDS: Final = frozenset({"unknown_node_type", "unsupported_type"})
 
 HANDED_BACK_IDLE_MS: Final = 30 * 86_400_000
-"""Longer than any sensible lease, so that the next claim of any daemon takes the entry."""
+"""This is longer than any sensible lease, so that the next claim of any daemon takes the entry."""
 
 OWNED: Final = """
 -- The pending record {id, consumer, idle, deliveries} of an entry if it is this consumer's, else nil: a daemon that was
@@ -47,9 +50,9 @@ local function count(word, kind, reason)
 end
 """
 
-# Done by whoever has committed the effect, owner or not. The follow-ups are queued in any case: the graph already
-# counts them as queued, and a repeated message changes nothing. It is counted by whoever takes the entry out: after a
-# failover, or when its group was lost, Redis may not know any more that anybody had it.
+# The consumer that has committed the effect runs this, even if the entry is no longer its own. The follow-ups are
+# queued in any case: the graph already counts them as queued, and a repeated message changes nothing. The consumer that
+# removes the entry counts it: after a failover, or when the group was lost, Redis may no longer know who had it.
 _COMPLETE: Final = Script(
     COUNT
     + """
@@ -99,7 +102,7 @@ return 1
     arguments="group consumer id token delay_ms fields*",
 )
 
-# An idle time beyond any lease lets the next claim take the entry; the delivery that ends here is taken off the count.
+# An idle time beyond any lease lets the next claim take the entry. The delivery that ends here is no longer counted.
 _HAND_BACK: Final = Script(
     OWNED
     + """
@@ -121,14 +124,14 @@ return handed_back
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a delivery did not succeed, and whether another try can help."""
+    """This says why a delivery did not succeed, and whether another attempt can help."""
 
     kind: str
     reason: str
-    """One sentence."""
+    """The reason is one sentence."""
     transient: bool
     at_least_s: float = 0.0
-    """The pause that the registry asked for."""
+    """The registry asked for a pause of this many seconds."""
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
@@ -137,12 +140,15 @@ class Failure:
             # A store that refuses the credentials is for the operator to mend; the message is right.
             transient = error.transient or isinstance(error, ConfigError)
             return cls(error.kind, sentence(str(error)), transient, max(delay_s or 0.0, 0.0))
-        # A fault of the program may be one of the moment; if it is not, the message ends as a dead letter at the cap.
+        # A fault of the program may be temporary; if it is not, the message becomes a dead letter at the cap.
         return cls("internal_error", sentence(" ".join(f"{type(error).__name__}: {error}".split())), transient=True)
 
 
 class Settlement:
-    """Every call raises RedisError and may be repeated until it gets an answer."""
+    """This settles deliveries as one consumer of the group.
+
+    Every method raises RedisError, and its call may be repeated until Redis answers.
+    """
 
     def __init__(self, redis: Redis, keys: Keys, group: str, consumer: str) -> None:
         self._redis = redis
@@ -151,7 +157,7 @@ class Settlement:
         self._consumer = consumer
 
     async def complete(self, entry: Entry, follow_ups: Sequence[Message], versions: int) -> None:
-        """Queue the follow-ups in the lane `required`, acknowledge, delete and count."""
+        """Queue the follow-ups in the lane `required`, then acknowledge, delete and count the entry."""
         keys = self._keys
         await _COMPLETE.run(
             self._redis,
@@ -171,9 +177,9 @@ class Settlement:
         )
 
     async def postpone(self, entry: Entry, failure: Failure, delay_s: float, *, is_try: bool) -> bool:
-        """Move the message out of its lane until it is due; False if another consumer has it by now.
+        """Move the message out of its lane for `delay_s` seconds; return False if another consumer has it by now.
 
-        `is_try` False: it says nothing about the package, and is not counted as a try of it.
+        If `is_try` is False, the failure says nothing about the package and does not count as an attempt.
         """
         token = f"{entry.origin_id}:{entry.entry_id}"
         moved = await _POSTPONE.run(
@@ -191,7 +197,7 @@ class Settlement:
         return bool(moved)
 
     async def dead_letter(self, entry: Entry, failure: Failure, max_length: int) -> bool:
-        """Put the raw text and the reason aside for good; False if another consumer has the entry by now."""
+        """Put the raw text and the reason aside for good; return False if another consumer has the entry by now."""
         keys = self._keys
         moved = await _DEAD_LETTER.run(
             self._redis,
@@ -214,7 +220,10 @@ class Settlement:
         return bool(moved)
 
     async def hand_back(self, entries: Iterable[tuple[str, Lane, str]]) -> int:
-        """Let another consumer have the entries (`Entry.key`) at once; how many were still this consumer's."""
+        """Let another consumer take the entries, which are given by their `Entry.key`, at once.
+
+        Return how many of them still belonged to this consumer.
+        """
         named = list(entries)
         if not named:
             return 0
@@ -233,7 +242,7 @@ class Settlement:
 
 
 def after_failure(entry: Entry, failure: Failure, *, is_try: bool) -> History:
-    """What the queue remembers when this delivery has failed."""
+    """Return what the queue remembers about the message after this delivery has failed."""
     held = entry.history
     known = replace(held, origin_id=entry.origin_id, reason=failure.reason)
     if not is_try:
@@ -242,13 +251,13 @@ def after_failure(entry: Entry, failure: Failure, *, is_try: bool) -> History:
 
 
 def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
-    """A dead letter's fields, names and values in turn."""
+    """Return the fields of a dead letter, names and values in turn."""
     failed_at = now_iso()
     fields: dict[str, str | bytes | int] = {
         "data": entry.data,
         "error": failure.reason,
         "kind": failure.kind,
-        # At the cap this delivery was no try.
+        # At the cap this delivery was no attempt.
         "attempts": entry.tries + (failure.kind != "delivery_cap"),
         "first_failed_at": entry.history.first_failed_at or failed_at,
         "last_failed_at": failed_at,
@@ -259,7 +268,10 @@ def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
 
 
 def counter_of(kind: str) -> str:
-    """The counter of a dead letter; the three are disjoint, so that with `successful` they add up to the total."""
+    """Return the name of the counter that counts a dead letter of this kind.
+
+    The three counters are disjoint, so that together with `successful` they add up to the total.
+    """
     if kind in VALIDATION_KINDS:
         return "validation_errors"
     return "unsupported_types" if kind in TYPE_KINDS else "failed"

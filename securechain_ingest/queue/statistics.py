@@ -1,4 +1,4 @@
-"""The state of the queue at a glance."""
+"""This module shows the state of the queue at a glance."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ COUNTERS = ("total_processed", "successful", "failed", "validation_errors", "uns
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """One lane of one ecosystem, or the stream of submissions."""
+    """This is the state of one lane of one ecosystem, or of the stream of submissions."""
 
     waiting: int
-    """Messages that nobody has in hand."""
+    """This many messages are not in the hands of any consumer."""
     pending: int
-    """Those that some consumer has in hand."""
+    """This many messages are in the hands of a consumer."""
     retrying: int = 0
-    """Those that wait for another try."""
+    """This many messages wait for another attempt."""
     oldest_s: float = 0.0
-    """Age of the oldest that waits or is in hand, in seconds."""
+    """The oldest message that is waiting or pending has this age, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +39,27 @@ class ConsumerStatus:
     name: str
     pending: int
     idle_s: float
-    """Since it last asked for anything."""
+    """The consumer last asked for anything this many seconds ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
     submissions: LaneStatus
     lanes: dict[str, dict[str, LaneStatus]]
-    """By ecosystem and lane."""
+    """This maps each ecosystem to its lanes, and each lane to its state."""
     paused: dict[str, str]
-    """The ecosystems that an operator has paused, and since when (ISO 8601, UTC)."""
+    """This maps each ecosystem that an operator has paused to the time of the pause (ISO 8601, UTC)."""
     breakers: dict[str, BreakerState]
-    """The endpoints that are not asked for a while."""
+    """This contains the endpoints that are not asked for a while."""
     consumers: tuple[ConsumerStatus, ...]
     next_retry_at: str | None
-    """ISO 8601, UTC; None if nothing waits for another try."""
+    """This time is written in ISO 8601, UTC. It is None if no message waits for another attempt."""
     dead_letters: int
     counters: dict[str, int]
     """`total_processed` is the sum of the other four."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data that JSON can hold."""
+        """Return the state as plain data that JSON can hold."""
         plain = dataclasses.asdict(self)
         every = [status for lanes in self.lanes.values() for status in lanes.values()]
         sums = {
@@ -73,7 +73,10 @@ class QueueStatus:
 async def queue_status(
     redis: Redis, queue: QueueSettings, ecosystems: Sequence[str], endpoints: Sequence[str] = ()
 ) -> QueueStatus:
-    """What is queued, in hand, postponed, put aside and paused. Raises StoreError."""
+    """Return how many messages are waiting, pending, postponed or put aside, and what is paused.
+
+    This raises StoreError.
+    """
     keys = Keys(queue.stream)
     with store_errors():
         seconds, microseconds = await redis.time()
@@ -116,7 +119,7 @@ async def _stream(redis: Redis, stream: str, group: str, now_ms: int, retrying: 
 
 
 async def _consumers(redis: Redis, streams: Sequence[str], group: str) -> tuple[ConsumerStatus, ...]:
-    """Each consumer once, with what it has in hand of all streams."""
+    """Return each consumer once, with the number of its pending entries in all streams."""
     merged: dict[str, ConsumerStatus] = {}
     for stream in streams:
         try:

@@ -1,8 +1,11 @@
-"""Adding messages to the queue: programs' to the stream of submissions, the daemon's own to the lanes.
+"""This module adds messages to the queue.
 
-One package waits once. A producer that finds it waiting in the same or a more urgent lane merges into that entry; one
-that finds it in a less urgent lane adds it here and takes the other away, whose run and announcements go along. What
-asks for an edge (a message with a parent) is never merged.
+The messages of other programs go to the stream of submissions, and the daemon's own messages go to the lanes.
+
+One package waits only once. If the package already waits in the same or a more urgent lane, the producer's message is
+merged into that entry. If the package waits in a less urgent lane, the message is added to the producer's lane and the
+other entry is removed; the new entry keeps its run and its announcements. A message with a parent asks for an edge and
+is never merged.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ from securechain_ingest.waits import Waits
 _BATCH: Final = 500
 _FULL_LANE: Final = Waits(first_s=0.02, longest_s=1.0)
 
-# Each message stands for itself. What the producer saw waiting (`seen`) is checked again; one that has changed since is
-# answered with 0, for another look. The others are answered with 1 (added), 2 (merged) or, when the lane is full, -1.
+# Each message is answered on its own. The script checks again which entry the producer saw waiting (`seen`). If this
+# has changed since, the answer is 0 and the producer looks again. Otherwise the answer is 1 (added), 2 (merged) or,
+# when the lane is full, -1.
 _ENQUEUE: Final = Script(
     """
 local function rank_of(held)
@@ -91,14 +95,17 @@ _ADDED, _MERGED, _FULL, _CHANGED = 1, 2, -1, 0
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of messages."""
+    """This says how many messages were added and how many were merged."""
 
     added: int
     merged: int
 
 
 def merged(earlier: Message, later: Message, announcements: Callable[[str, str], str] = newest_announcement) -> Message:
-    """One message that says what both say. `announcements` joins what a feed has said of the package twice."""
+    """Return one message that says what both messages say.
+
+    `announcements` joins two different announcements of a feed about the package (`Message.at_least`).
+    """
     if earlier.at_least and later.at_least and earlier.at_least != later.at_least:
         at_least: str | None = announcements(earlier.at_least, later.at_least)
     else:
@@ -117,10 +124,10 @@ def merged(earlier: Message, later: Message, announcements: Callable[[str, str],
 
 
 async def submit(redis: Redis, queue: QueueSettings, messages: Sequence[Message]) -> int:
-    """Add messages to the stream that other programs write to, in their order; how many.
+    """Add messages, in their order, to the stream that other programs write to, and return their number.
 
-    Raises StoreError; a part may have been added then, and adding all again is safe. A message with a run counts as
-    open for it from now on.
+    A message with a run counts as open for this run from now on. This raises StoreError. Some of the messages may have
+    been added then, and it is safe to add all of them again.
     """
     keys = Keys(queue.stream)
     with store_errors():
@@ -143,9 +150,9 @@ async def enqueue(
     *,
     announcements: Callable[[str, str], str] = newest_announcement,
 ) -> Added:
-    """Add the daemon's own messages on one ecosystem to a lane, waiting as long as it is full. Raises StoreError.
+    """Add the daemon's own messages on one ecosystem to a lane, and wait as long as the lane is full.
 
-    A part may have been added when it raises, and adding all again is safe.
+    This raises StoreError. Some of the messages may have been added then, and it is safe to add all of them again.
     """
     added = merges = 0
     for start in range(0, len(messages), _BATCH):
@@ -173,7 +180,8 @@ async def _offer(
     announcements: Callable[[str, str], str],
 ) -> list[int]:
     keys = Keys(queue.stream)
-    # A batch that names a package twice would find what it has just added itself: the second waits for the next look.
+    # If a batch names a package twice, the second message would find the entry that the first one has just added. So
+    # the second message waits for the next round.
     marks, once = [], set()
     for message in messages:
         mark = mark_of(message)
@@ -204,10 +212,10 @@ async def _offer(
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """An entry that waits already."""
+    """This is an entry that already waits."""
 
     place: str
-    """`lane:id`"""
+    """This has the form `lane:id`."""
     data: bytes
     run: str
     history: bytes
@@ -220,13 +228,13 @@ class _Held:
 @dataclass(frozen=True, slots=True)
 class _Row:
     data: bytes | str
-    """Empty: the waiting entry says all of it."""
+    """This is empty if the waiting entry already says everything."""
     kept_run: str = ""
     history: bytes = b""
 
 
 async def _waiting(redis: Redis, keys: Keys, ecosystem: str, marks: Sequence[str]) -> list[_Held | None]:
-    """What waits for each package; None for a mark that is empty or whose entry has gone."""
+    """Return the waiting entry of each mark, or None if the mark is empty or its entry has gone."""
     if not any(marks):
         return [None] * len(marks)
     places: Any = await redis.hmget(keys.waiting(ecosystem), [mark or " " for mark in marks])
@@ -245,7 +253,7 @@ async def _waiting(redis: Redis, keys: Keys, ecosystem: str, marks: Sequence[str
             run = fields.get(b"run", b"").decode()
             found[number] = _Held(place, fields.get(b"data", b""), run, fields.get(b"history", b""))
         else:
-            # Taken a moment ago, or lost with its stream: a mark without its entry stands for nothing.
+            # The entry was taken a moment ago or was lost with its stream. A mark without its entry has no meaning.
             await redis.hdel(keys.waiting(ecosystem), marks[number])
     return found
 
@@ -263,12 +271,15 @@ def _row(message: Message, lane: Lane, held: _Held | None, announcements: Callab
 
 
 def mark_of(message: Message) -> str:
-    """What two messages have in common if one will do; empty for one that asks for an edge, or is somebody else's."""
+    """Return the mark, which is the package: messages with the same mark are merged.
+
+    It is empty for a message that asks for an edge or that does not come from the daemon; those are never merged.
+    """
     return message.package if message.internal and message.parent_id is None else ""
 
 
 async def room_in(redis: Redis, queue: QueueSettings, ecosystem: str, lane: Lane) -> int:
-    """How many more entries a bounded lane takes. Raises RedisError."""
+    """Return how many more entries a bounded lane can take. This raises RedisError."""
     keys = Keys(queue.stream)
     async with redis.pipeline(transaction=False) as pipeline:
         pipeline.xlen(keys.lane(ecosystem, lane))
@@ -278,5 +289,5 @@ async def room_in(redis: Redis, queue: QueueSettings, ecosystem: str, lane: Lane
 
 
 def lane_bound(queue: QueueSettings, lane: Lane) -> int:
-    """How many entries a bounded lane holds at most, with those that wait for another try."""
+    """Return how many entries a bounded lane holds at most. Entries that wait for another attempt count, too."""
     return COMPLETED_MAX if lane is Lane.COMPLETED else queue.lane_max_length

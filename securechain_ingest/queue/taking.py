@@ -1,4 +1,4 @@
-"""Taking messages from an ecosystem's lanes: one step in Redis for all places that are free."""
+"""This module takes messages from an ecosystem's lanes, in one step in Redis for all free places."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from securechain_ingest.queue.script import NOW_MS, Script
 
 _DUE_AT_ONCE: Final = 20
 
-# A stopped lane is not read and its pending entries are not claimed. Otherwise, in this order: what waits for its next
-# try and is due goes back into its lane; what silent consumers have left is claimed; `asked` is read; then whichever
-# other lane has had least of its share. A lane that was empty does not save up its share meanwhile. A probe is taken in
-# the other order: what has just failed says less than what has not been asked yet, and a few packages that always fail
-# would else keep the lanes shut for all. `completed` needs the archives, so that a pause of their endpoint stops it,
-# too; when that is over one entry of it is taken first.
+# A stopped lane is not read, and its pending entries are not claimed. Otherwise the order is: messages that are due for
+# their next attempt go back into their lanes; entries that silent consumers have left are claimed; `asked` is read;
+# then the other lanes are read, each time the one that has used the least of its share. A lane that is empty does not
+# save up its share meanwhile. A probe is taken in the other order: a message that has just failed says less about the
+# endpoint than one that was not tried yet, and a few packages that always fail would otherwise keep the lanes stopped
+# for all. `completed` needs the archives, so a pause of their endpoint stops this lane, too; when the pause is over,
+# only one entry of the lane is taken at first.
 _TAKE: Final = Script(
     NOW_MS
     + """
@@ -132,17 +133,17 @@ return {'open', is_probe, taken, redis.call('HLEN', breaker)}
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one round has brought."""
+    """This is the result of one round."""
 
     entries: Sequence[Entry]
     stopped: str = ""
-    """`paused` by an operator, or `breaker`; empty if the lanes are open."""
+    """This is `paused` if an operator stopped the lanes, `breaker` if the breaker did, or empty if they are open."""
     has_failures: bool = False
-    """Whether the endpoint's breaker counts failures, which a success must reset."""
+    """This says whether the endpoint's breaker counts failures, which a success must reset."""
 
 
 class Taker:
-    """Takes as one consumer of the group. Every call raises RedisError, NOGROUP among them."""
+    """This takes entries as one consumer of the group. Every method raises RedisError, also for NOGROUP."""
 
     def __init__(self, redis: Redis, keys: Keys, ecosystem: Ecosystem, group: str, consumer: str) -> None:
         self._redis = redis
@@ -152,9 +153,9 @@ class Taker:
         self._consumer = consumer
 
     async def take(self, *, any_places: int, other_places: int, claims: bool, lease_s: float) -> Taken:
-        """At most `any_places` entries, of which at most `other_places` from other lanes than `asked`.
+        """Take at most `any_places` entries, of which at most `other_places` come from other lanes than `asked`.
 
-        With `claims` also those whose lease of `lease_s` has run out.
+        With `claims`, this also takes entries whose lease of `lease_s` seconds has run out.
         """
         keys, name = self._keys, self._ecosystem.name
         state, detail, rows, *more = await _TAKE.run(
