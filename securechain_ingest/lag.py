@@ -51,7 +51,7 @@ class LagMeter:
         self._active: dict[str, dict[str, float]] = {}
 
     def note(self, package: Package, known: KnownPackage | None, now: datetime) -> None:
-        """Note a package that has just been written; `known` is what the graph had of it before."""
+        """Note a package that has just been written. `known` is what the graph had of it before, or None."""
         ecosystem, at = package.ref.ecosystem.name, now.timestamp()
         released = {version.name: _seconds(version.release_date) for version in package.versions}
         dates = [date for date in released.values() if date is not None]

@@ -30,7 +30,7 @@ class Progress:
         self._work: dict[object, tuple[str, Steps]] = {}
 
     def turned(self, loop: str) -> None:
-        """Note that a loop has gone round; it is expected again within LOOP_S."""
+        """Note that a loop has turned; it is expected again within LOOP_S seconds."""
         self._turned[loop] = self._clock()
 
     def ended(self, loop: str) -> None:
@@ -50,7 +50,7 @@ class Progress:
             _steps.reset(token)
 
     def ages(self) -> dict[str, float]:
-        """Give the seconds since each loop turned, and since the slowest piece of work made its last step."""
+        """Return the seconds since each loop last turned, and since the slowest piece of work made its last step."""
         now = self._clock()
         ages = {loop: now - at for loop, at in self._turned.items()}
         if self._work:
@@ -58,7 +58,7 @@ class Progress:
         return ages
 
     def stuck(self) -> str | None:
-        """Say in one sentence what hangs; None if nothing does."""
+        """Return a sentence that says what hangs, or None if nothing does."""
         now = self._clock()
         for loop, at in self._turned.items():
             if now - at > LOOP_S:
@@ -70,7 +70,7 @@ class Progress:
 
 
 class Steps:
-    """Remembers when one piece of work made its last step."""
+    """This remembers when one piece of work made its last step."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -33,8 +33,8 @@ LOOKED_UP: Final = 1_000
 _RATED: Final = 50
 _VERSIONS: Final = 20_000
 _AFFECTED: Final = 500
-"""One transaction writes at most so many packages (`_RATED`), about so many versions (`_VERSIONS`), of which about
-so many have vulnerabilities."""
+"""One transaction writes about so many packages (`_RATED`) with so many versions (`_VERSIONS`), of which so many have
+vulnerabilities (`_AFFECTED`)."""
 
 _YIELD_EVERY: Final = 50
 
@@ -54,7 +54,7 @@ class AdvisoryRating:
     registries: Collection[Registry]
     pool: ParserPool | None
     reported: set[str] = field(default_factory=set)
-    """The ids of documents that the log has already named as unreadable."""
+    """These are the ids of documents that the log has already named as unreadable."""
 
     async def remember(self, affected: set[Affected]) -> None:
         """Remember packages for `rate_remembered`. They are rated even if this process ends before that."""

@@ -66,7 +66,7 @@ class Position:
         self._walk = walk
 
     async def get(self) -> str:
-        """Return the name of that package. It is empty before the first one."""
+        """Return the name of the last package that was finished. It is empty before the first one."""
         with store_errors():
             held = await self._redis.hget(self._key, self._walk)
         return held.decode() if isinstance(held, bytes) else ""

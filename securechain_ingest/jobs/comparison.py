@@ -82,7 +82,7 @@ Wanted = Callable[[Listed, PackageState | None], bool | None]
 
 
 async def ingest_unknown(context: JobContext, run: Run) -> None:
-    """Queue every package of the registry that the graph does not have completely. Raises IngestError."""
+    """Queue every package of the registry that the graph does not have completely. It raises IngestError."""
 
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
         return None if state is not None and state.is_complete else False
@@ -219,7 +219,7 @@ def _messages(
             continue
         refresh = wanted(entry, state)
         if refresh is not None:
-            # A package that is read for the first time needs no revision: the graph has no state of it to differ from.
+            # A package that is read for the first time may come from a cache: the graph has no other state of it.
             listed = None if state is None else entry.revision
             message = context.message(ref, run, refresh=refresh, listed=listed)
             messages.append(replace(message, at_least=entry.at_least))
@@ -245,9 +245,9 @@ class _ComparisonPosition:
     """This is how far a comparison has come; the next run continues there if this one is interrupted."""
 
     listing: str | None = None
-    """The id of the list."""
+    """This is the id of the list."""
     page: int = 0
-    """The page that is compared next."""
+    """This is the number of the page that is compared next."""
     untold: int = 0
     """For so many packages of the graph the pages before it gave no state."""
 

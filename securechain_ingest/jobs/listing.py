@@ -35,7 +35,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list that has been read to its end."""
+    """This is a list that has been read to its end."""
 
     id: str
     """Each reading of a list has an id of its own."""

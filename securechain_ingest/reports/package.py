@@ -29,8 +29,8 @@ class PackageReport:
     is_asked: bool
     """This says whether the version was asked for by name; then only its own vulnerabilities are reported."""
     vulnerabilities: tuple[Vulnerability, ...] | None
-    """The worst vulnerability comes first. None means that the ecosystem's advisories have not been read,
-    so that nothing is known."""
+    """The worst vulnerability comes first. None means that the ecosystem's advisories have not been read, so that
+    nothing is known."""
     requires: tuple[RequirementView, ...] | None
     """These are the requirements of that version; None means that they have not been read yet."""
     required_by: RequiringVersions

@@ -14,7 +14,7 @@ from securechain_ingest.settings import FollowSettings
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look at a feed, or at what hints at changes between two looks at it, every `period_s` seconds."""
+    """Every `period_s` seconds a look follows a feed, or reads the hints at changes between two looks at the feed."""
 
     job: str
     period_s: float
