@@ -1,7 +1,8 @@
-"""Group commit: what concurrent callers ask of the graph while it is busy goes into its next transaction together.
+"""This module commits in groups: what concurrent callers ask of the graph while it is busy shares one transaction.
 
-A lone request goes at once, and the more wait, the more share a transaction. A transaction costs as much as several
-packages in it; so in a stream of packages that is slower than the graph, a write waits a moment for others.
+A single request goes to the graph at once; the more requests wait, the more of them share a transaction. A transaction
+costs as much as several packages in it. So if packages arrive in a stream, but more slowly than the graph writes them,
+a write waits a moment for others.
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrit
 from securechain_ingest.settings import GraphSettings
 
 _WORTH_A_TRANSACTION = 8
-"""Packages that are not kept waiting for more."""
+"""When this many packages wait, they do not wait for more."""
 _STREAM_PAUSE_S = 1.0
-"""Writes further apart are no stream."""
+"""Two writes that are more than this many seconds apart do not belong to one stream."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
 class GraphBatcher:
-    """`Graph` for many concurrent callers of one package each; an async context manager.
+    """This gives `Graph` to many concurrent callers, each of which asks about one package. It is an async context
+    manager.
 
-    A failure that is one package's own does not touch the others of its batch, nor does a caller that gives up: a write
-    that has begun is finished without it.
+    The failure of one package does not affect the other packages of its batch. A caller that gives up does not affect
+    them either: a write that has begun is finished without that caller.
     """
 
     def __init__(self, graph: Graph, settings: GraphSettings) -> None:
@@ -58,7 +60,7 @@ class GraphBatcher:
             "graph-write", graph.write, _write_name, _write_rows, replace(limits, linger_s=settings.linger_s)
         )
         self._portion_rows = settings.portion_rows
-        # One at a time, and beside the others, which would wait minutes behind it.
+        # Big writes run one at a time, and beside the others, which would otherwise wait minutes for them.
         self._big = _Batches("graph-portions", big, _write_name, _one_row, _Limits(1, 1, 1, linger_s=0.0))
         self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)
         self._resolves = _Batches("graph-resolve", resolve, _ref_purl, _one_row, _Limits(1, 1, 1, linger_s=0.0))
@@ -76,26 +78,27 @@ class GraphBatcher:
         await self._writes.close()
 
     async def known(self, ref: PackageRef) -> KnownPackage | None:
-        """What the graph holds about a package that is complete there; else None. Raises StoreError, ConfigError."""
+        """Return what the graph holds about a package, or None if the package is not complete there. It raises
+        StoreError or ConfigError."""
         return await self._known.submit(ref)
 
     async def write(self, write: PackageWrite) -> WriteResult:
-        """Returns once everything is committed: the package, and the requirements that waited for it.
+        """Write a package. Return once it and the requirements that waited for it are committed.
 
-        Raises StoreError, ConfigError, Malformed.
+        It raises StoreError, ConfigError or Malformed.
         """
         batches = self._big if is_big(write, self._portion_rows) else self._writes
         return await self._resolved(write.package.ref, await batches.submit(write))
 
     async def link(self, link: Link) -> WriteResult:
-        """Returns once everything is committed, the requirements that waited for the package too.
+        """Serve a request. Return once all of it is committed, with the requirements that waited for the package.
 
-        Raises StoreError, ConfigError.
+        It raises StoreError or ConfigError.
         """
         return await self._resolved(link.ref, await self._links.submit(link))
 
     async def _resolved(self, ref: PackageRef, result: WriteResult) -> WriteResult:
-        """The result, once nothing waits for the package any more; the writes of others go on meanwhile."""
+        """Return the result once no requirement waits for the package any more. Other writes go on meanwhile."""
         if not result.is_awaited_still:
             return result
         await self._resolves.submit(ref)
@@ -111,7 +114,8 @@ class _Limits:
 
 
 class _Batches(Generic[Item, Answer]):
-    """Collects items while `run` is busy; at most `limits.runners` runs at once, each key once a run."""
+    """It collects items while `run` is busy. At most `limits.runners` runs are active at once, and each run has a key
+    only once."""
 
     def __init__(
         self,
@@ -142,11 +146,11 @@ class _Batches(Generic[Item, Answer]):
         return await future
 
     async def close(self) -> None:
-        """Finish what has been asked for; callers that have gone are not served."""
+        """Finish what has been asked for. Callers that have gone are not served."""
         await asyncio.gather(*self._runners)
 
     async def abandon(self) -> None:
-        """Break off what is being done: it can be, and callers have gone by now."""
+        """Cancel the work that is under way. Such work may be cancelled, and its callers have gone by now."""
         for runner in self._runners:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
@@ -159,11 +163,11 @@ class _Batches(Generic[Item, Answer]):
                     await self._serve(batch)
                 self._finished_at = asyncio.get_running_loop().time()
         finally:
-            # At once, not in a callback: what is asked for between the two would wait for a runner that has left.
+            # This is not left to a callback: an item that comes before it would wait for a runner that has left.
             self._runners -= {asyncio.current_task()}
 
     async def _linger(self) -> None:
-        """Wait for others to share the next run, if there have just been some."""
+        """Wait for other items to share the next run, if a run has finished just before."""
         is_stream = asyncio.get_running_loop().time() - self._finished_at < _STREAM_PAUSE_S
         if self._limits.linger_s and is_stream and len(self._waiting) < _WORTH_A_TRANSACTION:
             self._enough.clear()
@@ -215,7 +219,8 @@ class _Batches(Generic[Item, Answer]):
 
 
 def _may_be_ones_own(error: BaseException) -> bool:
-    """Whether the others of a batch may succeed without the one that it comes from, be it a fault of the program."""
+    """Return whether the other items of a batch may succeed without the one that caused the error. This includes errors
+    in the code of this program."""
     if isinstance(error, StoreError):
         return came_from_the_server(error)
     return isinstance(error, Exception) and not isinstance(error, ConfigError)

@@ -1,4 +1,5 @@
-"""The Bolt connection: transactions that are repeated after passing failures, bounded in time, with plain errors."""
+"""This module is the Bolt connection. It limits the time of each transaction, repeats it after a passing failure, and
+raises plain errors."""
 
 from __future__ import annotations
 
@@ -22,14 +23,16 @@ Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
 
 ATTEMPTS = 12
-"""With the delays below, half a minute of deadlocks: more than any that passes."""
+"""This is the number of attempts for one transaction. With the delays below they last for half a minute of deadlocks,
+which is longer than any passing deadlock."""
 UNIQUE_ATTEMPTS = 6
-"""Who has found its node made by another one so often, in two seconds, asks for what may not be there twice."""
+"""This is the number of attempts, in about two seconds, if another writer has made the same node each time. After that
+the transaction asks for something that may not exist twice."""
 DELAYS = Waits(first_s=0.04, longest_s=5.0, jitter=0.5)
 
 
 class Connection:
-    """A driver and the settings that hold for each of its transactions."""
+    """It holds a driver and the settings that apply to each of its transactions."""
 
     def __init__(self, driver: AsyncDriver, address: str, database: str | None, timeout_s: float) -> None:
         self._driver = driver
@@ -44,7 +47,7 @@ class Connection:
     async def open(
         cls, uri: str, user: str, password: str, *, database: str | None, timeout_s: float, max_connections: int
     ) -> AsyncIterator[Connection]:
-        """Connects on first use. Raises ConfigError for an address that is none."""
+        """Yield a connection that connects on first use. It raises ConfigError if `uri` is not a Bolt address."""
         address = f"{urlsplit(uri).hostname}:{urlsplit(uri).port or 7687}"
         try:
             driver = AsyncGraphDatabase.driver(
@@ -62,15 +65,16 @@ class Connection:
             yield cls(driver, address, database, timeout_s)
 
     async def read(self, cypher: str, parameters: Mapping[str, Any] | None = None, *, rows_at_once: int = 1000) -> Rows:
-        """One statement that changes nothing. Raises StoreError, ConfigError.
+        """Run one statement that changes nothing, and return its rows. It raises StoreError or ConfigError.
 
-        Of an answer without end fewer rows at once keep the event loop free: it waits for each such piece.
+        `rows_at_once` is the number of rows in one piece of the answer. The event loop waits for each piece, so a
+        smaller number keeps it free while a very long answer arrives.
         """
         statement = self._statement(cypher, parameters, rows_at_once)
         return await self._repeated(lambda: self._bounded(statement))
 
     async def change(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> Rows:
-        """One statement in its own transaction. Raises StoreError, ConfigError."""
+        """Run one statement in a transaction of its own, and return its rows. It raises StoreError or ConfigError."""
         return await self._repeated(self._in_turn(self._statement(cypher, parameters)))
 
     def _statement(
@@ -86,9 +90,10 @@ class Connection:
         return once
 
     async def transaction(self, work: Callable[[AsyncTransaction], Awaitable[Result]]) -> Result:
-        """`work` in one transaction, committed if it returns; called again after a passing failure.
+        """Run `work` in one transaction, and commit it if `work` returns. After a passing failure `work` is called
+        again.
 
-        Raises StoreError, ConfigError and what `work` raises.
+        It raises StoreError, ConfigError and what `work` raises.
         """
 
         async def once() -> Result:
@@ -103,7 +108,7 @@ class Connection:
         return await self._repeated(self._in_turn(once))
 
     async def dialect(self) -> Dialect:
-        """What the server needs; asked once. Raises StoreError, ConfigError."""
+        """Return the dialect of the server, which is asked only once. It raises StoreError or ConfigError."""
         return await self._repeated(self._asked_dialect)
 
     async def _asked_dialect(self) -> Dialect:
@@ -121,7 +126,8 @@ class Connection:
         return alone
 
     async def _bounded(self, once: Callable[[], Awaitable[Result]]) -> Result:
-        """The server keeps the same limit; this one holds if it cannot be reached or does not know it."""
+        """Limit the time of `once`. The server has a limit, too, but this one also works if the server cannot be
+        reached or does not know its limit."""
         async with asyncio.timeout(self._timeout_s + 5):
             return await once()
 
@@ -137,11 +143,12 @@ class Connection:
 
 
 async def rows_of(result: AsyncResult) -> Rows:
-    """All rows, taken in short pieces: what has arrived is at hand at once, and others would wait for the last."""
+    """Return all rows of a result, and give other tasks a turn now and then. Rows that have arrived are returned
+    without a wait, so other tasks would otherwise wait for the last row."""
     rows = []
     since = time.perf_counter()
     async for record in result:
-        # Not `data()`, which goes through all that is in it for nodes and relationships; none is asked for.
+        # `data()` would search all values for nodes and relationships, but no query asks for any.
         rows.append(dict(zip(record.keys(), record.values(), strict=True)))
         if time.perf_counter() - since > PIECE_S:
             await asyncio.sleep(0)

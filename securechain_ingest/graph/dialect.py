@@ -1,4 +1,5 @@
-"""All that differs between Neo4j and ArcadeDB, the server that this product brings along for a machine without one."""
+"""This module holds all differences between Neo4j and ArcadeDB. ArcadeDB is the server that this product brings along
+for a machine without a graph server."""
 
 from __future__ import annotations
 
@@ -11,23 +12,27 @@ from neo4j.time import DateTime
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one kind of server needs."""
+    """It says what one kind of server needs."""
 
     writes_in_turn: bool
-    """Whether writing transactions have to follow each other, because the server overlooks conflicts between them."""
+    """This says whether writing transactions must follow one another, because the server overlooks conflicts between
+    them."""
     trusts_ranges: bool
-    """Whether an index may be asked for a range. ArcadeDB's goes on naming what has changed or is gone."""
+    """This says whether an index may be asked for a range. ArcadeDB's index still returns entries that have changed or
+    are gone."""
     has_full_text: bool
-    """Whether there are full-text indexes, which alone find one value of a list."""
+    """This says whether the server has full-text indexes. Only these find one value of a list."""
 
     def at_most(self, value: str, bound: str) -> str:
-        """The Cypher condition `value <= bound`, by an index where that can be trusted; false for an absent value."""
+        """Return the Cypher condition `value <= bound`, which is false for an absent value. It uses an index where an
+        index can be trusted."""
         return f"{value} <= {bound}" if self.trusts_ranges else f"NOT {value} > {bound}"
 
     def without_zone(self, moment: str, any_local_time: str) -> str:
-        """The Cypher condition that a date-time has no zone, by an index; where none can be trusted, any may have one.
+        """Return the Cypher condition that a date-time has no zone. It uses an index. Where no index can be trusted,
+        the condition is true for every date-time.
 
-        `any_local_time`: a date-time without a zone that is later than all others.
+        `any_local_time` is a date-time without a zone that is later than all others.
         """
         return f"{moment} <= {any_local_time}" if self.trusts_ranges else "true"
 
@@ -37,11 +42,12 @@ ARCADEDB: Final = Dialect(writes_in_turn=True, trusts_ranges=False, has_full_tex
 
 
 def dialect_of(agent: str) -> Dialect:
-    """The dialect of a server that calls itself so when a driver connects; one that is not known is taken for Neo4j."""
+    """Return the dialect of a server by the `agent` name that it gives when a driver connects. An unknown server is
+    treated as Neo4j."""
     return ARCADEDB if "ArcadeDB" in agent else NEO4J
 
 
 def aware(moment: DateTime) -> datetime:
-    """A stored date-time in UTC; ArcadeDB gives it back without its zone."""
+    """Return a stored date-time in UTC. ArcadeDB returns it without its zone."""
     native = moment.to_native()
     return native.replace(tzinfo=UTC) if native.tzinfo is None else native.astimezone(UTC)

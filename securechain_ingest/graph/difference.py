@@ -1,7 +1,7 @@
-"""The difference between what the graph holds about packages and what it shall hold; pure.
+"""This module compares what the graph holds about packages with what it should hold. Its functions are pure.
 
-Only what differs is written: a refresh of a package with a thousand versions costs what its new version costs, and a
-repeated write changes nothing.
+Only differences are written: a refresh of a package with a thousand versions costs as much as its new version alone,
+and a repeated write changes nothing.
 """
 
 from __future__ import annotations
@@ -20,38 +20,43 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Difference:
-    """What a transaction has to write, in the order in which it takes effect.
+    """It holds what a transaction has to write, in the order in which the lists take effect.
 
-    Each list has its steps in `write_statements.WRITE`.
+    `write_statements.WRITE` has the steps of each list.
     """
 
     updated_packages: list[Row] = field(default_factory=list)
-    """Element id and properties; `listed` as in PackageWrite."""
+    """Each row has an element id and properties; `listed` has the same meaning as `PackageWrite.listed`."""
     created_packages: list[Row] = field(default_factory=list)
-    """Purl and properties."""
+    """Each row has a purl and properties."""
     cleared_versions: list[str] = field(default_factory=list)
-    """Purls of versions whose requirements are new altogether, whatever an older graph may hold under that purl."""
+    """These are the purls of versions whose requirements are all new. Requirements that an older graph holds under such
+    a purl are deleted."""
     created_versions: list[Row] = field(default_factory=list)
-    """Purl of the package, purl, and properties; without `vulnerabilities` if there are none."""
+    """Each row has the purl of the package, the purl of the version, and properties. `vulnerabilities` is absent if
+    there are none."""
     updated_versions: list[Row] = field(default_factory=list)
-    """Element id, and the properties that differ."""
+    """Each row has an element id and the properties that differ."""
     dropped_relationships: list[Row] = field(default_factory=list)
-    """Element id of a version, and those of its relationships that are to go."""
+    """Each row has the element id of a version and the ids of those of its relationships that are to be deleted."""
     awaited: list[str] = field(default_factory=list)
-    """Purls of the packages that are there now, for which requirements may wait."""
+    """These are the purls of packages that are in the graph now and for which requirements may wait."""
     targets: list[Row] = field(default_factory=list)
-    """Purl, name and ecosystem of what versions require; whether and for whom it is queued if it is not there."""
+    """Each row has the purl, name and ecosystem of a package that versions require. It also says whether and for which
+    package the required package is queued if it is absent."""
     created_requirements: list[Row] = field(default_factory=list)
-    """Purl of a target and of the parent; of `edges` each the purl of a version, which is new, and its constraints."""
+    """Each row has the purl of a target, the parent that the edges carry, and `edges`. Each of these has the purl of a
+    new version and its constraints."""
     changed_requirements: list[Row] = field(default_factory=list)
-    """The same of versions that may require the target already."""
+    """Each row is like one of `created_requirements`, but its versions may require the target already."""
     parents: list[Row] = field(default_factory=list)
-    """Purl of a package, element id of whoever requires it, and the constraints."""
+    """Each row has the purl of a package, the element id of the node that requires it, and the constraints."""
 
     def add_package(self, write: PackageWrite, identity: Identity, *, parent_property: str) -> bool:
-        """Take up one package; returns whether the graph has versions that it lacks without being gone for sure.
+        """Take up one package. Return whether the graph has versions that the package lacks and that are not known for
+        sure to be gone.
 
-        `parent_property`: which property of the package its edges carry as their parent.
+        `parent_property` names the property of the package that its edges carry as their parent.
         """
         package = write.package
         unconfirmed = _has_unconfirmed(write, identity)
@@ -67,7 +72,7 @@ class Difference:
         )
         properties = package_properties(write, identity.name, has_names=has_names, has_pending=has_pending)
         if unconfirmed:
-            # The next check is to get the document, and not only hear that it is the same as this one.
+            # The next check must get the document, and not only the answer that it is still the same.
             properties["validator"] = None
         if identity.node is None:
             properties["listed"] = write.listed
@@ -83,7 +88,7 @@ class Difference:
         return unconfirmed
 
     def rename(self, identity: Identity) -> None:
-        """Have another package give up its name, in front of whoever takes it.
+        """Make another package give up its name before the package that takes the name is written.
 
         No other package of the transaction can want that name (see `Graph.write`).
         """
@@ -100,7 +105,7 @@ class Difference:
         serial: int,
         requirements: Requirements,
     ) -> None:
-        """Take up one version of the package; None: the registry does not list it."""
+        """Take up one version of the package. `version` is None if the registry does not list it."""
         purl = write.package.ref.purl
         node, twins = versions.nodes.get(name), versions.twins.get(name, [])
         held = node.properties if node else {}
@@ -128,7 +133,7 @@ class Difference:
             self.dropped_relationships.append({"id": twin.id, "relationships": relationships})
 
     def add_parents(self, write: PackageWrite) -> None:
-        """Take up the edges that messages ask for; the last message on one parent counts."""
+        """Take up the edges that messages ask for. If several messages have the same parent, the last one counts."""
         purl = write.package.ref.purl
         constraints = {parent.element_id: parent.constraints for parent in write.parents}
         self.parents += [
@@ -136,7 +141,8 @@ class Difference:
         ]
 
     def portions(self, limit: int) -> Iterator[dict[str, list[Any]]]:
-        """The lists by name, in portions of about `limit` rows, at least one; sorted against deadlocks."""
+        """Yield the lists by name, in portions of about `limit` rows. There is at least one portion, and the rows are
+        sorted to avoid deadlocks."""
         self.targets = _each_once(self.targets)
         self.created_requirements.sort(key=_purl)
         self.changed_requirements.sort(key=_purl)
@@ -155,19 +161,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What the graph has of a package's versions, or of some of them."""
+    """It holds what the graph has of a package's versions, or of some of them."""
 
     nodes: dict[str, VersionNode]
-    """By name."""
+    """These are the nodes by the names of the versions."""
     twins: dict[str, list[VersionNode]]
-    """The other nodes of a name, which upstream's races left. They lose their relationships, so that clients find one
-    version; the nodes stay: their ids are in flight."""
+    """These are the other nodes of a name, which upstream's races left. They lose their relationships, so that clients
+    find one version. The nodes themselves stay, because other programs may be using their ids."""
     purls: set[str | None]
-    """Those that are taken."""
+    """These are the purls that are taken."""
 
     @classmethod
     def of(cls, identity: Identity) -> Versions:
-        """Those that the package's node was read with."""
+        """Return the versions that were read with the package's node."""
         nodes: dict[str, VersionNode] = {}
         twins: dict[str, list[VersionNode]] = {}
         versions = identity.node.versions if identity.node else []
@@ -178,10 +184,10 @@ class Versions:
 
 
 class Requirements:
-    """Gathers the requirements of one package's versions that differ from the graph, by target."""
+    """It gathers, by target, the requirements of one package's versions that differ from the graph."""
 
     def __init__(self, difference: Difference, write: PackageWrite, parent: str) -> None:
-        """`parent`: what the package's edges carry as their parent."""
+        """`parent` is what the package's edges carry as their parent."""
         self._difference = difference
         self._write = write
         self._parent = parent
@@ -198,9 +204,9 @@ class Requirements:
         *,
         is_new: bool,
     ) -> list[str]:
-        """Take up what one version lacks; returns the ids of the relationships that it has too many.
+        """Take up what one version lacks. Return the ids of the relationships that the version should not have.
 
-        `is_new`: the transaction creates the version, and no other of the write has its purl.
+        `is_new` says that the transaction creates the version, and that no other version of the write has its purl.
         """
         edges = list(node.edges) if node else []
         waits = list(node.waits) if node else []
@@ -263,7 +269,8 @@ def _has_unconfirmed(write: PackageWrite, identity: Identity) -> bool:
 
 
 def _held(node: VersionNode | None, twins: list[VersionNode]) -> dict[str, tuple[str, str]]:
-    """The requirements that the graph holds: those of the node itself come before those of its twins."""
+    """Return by purl the requirements that the graph holds, as (name, constraints). Those of the node go before those
+    of its twins."""
     held: dict[str, tuple[str, str]] = {}
     for version in [*twins, *([node] if node else [])]:
         held.update((wait.purl, (wait.name, wait.constraints)) for wait in version.waits)
@@ -282,7 +289,8 @@ def _purl(row: Row) -> str:
 
 
 def _each_once(targets: Iterable[Row]) -> list[Row]:
-    """Each target for the one of the packages that require it that asks for most: has it queued, or else left out."""
+    """Return each target once, with the row of the package that asks for most. A row that has the target queued asks
+    for more than a row that leaves it out."""
     kept: dict[str, Row] = {}
     for row in sorted(targets, key=lambda row: (row["purl"], not row["follow"], not row["leave_out"], _little(row))):
         kept.setdefault(row["purl"], row)
@@ -290,13 +298,13 @@ def _each_once(targets: Iterable[Row]) -> list[Row]:
 
 
 def _little(row: Row) -> tuple[float, bool]:
-    """The less of a target that is left out is asked for, the greater."""
+    """Return a sort key for a target that is left out: the less the row asks for, the greater is the key."""
     depth = row["depth"]
     return (float("-inf") if depth is None else -depth), row["first"]
 
 
 def _cut(rows: list[Any], limit: int) -> Iterator[Any]:
-    """The rows, those of very many edges in parts."""
+    """Yield the rows. A row with more than `limit` edges is split into several rows."""
     for row in rows:
         if isinstance(row, dict) and len(row.get("edges", ())) > limit:
             for start in range(0, len(row["edges"]), limit):

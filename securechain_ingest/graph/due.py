@@ -1,6 +1,7 @@
-"""Which packages are to be asked for by the clock: those whose last check is old, and archives to be tried again.
+"""This module finds the packages that are due by the clock: those whose last check is old, and those whose archive is
+to be tried again.
 
-On Neo4j each is found by an index, however many packages there are.
+On Neo4j an index finds each of them, however many packages there are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from securechain_ingest.graph.identity import reference
 from securechain_ingest.model import Ecosystem, PackageRef
 
 _NOT_TRIED: Final = "(p.tried_at IS NULL OR p.tried_at < $older_than)"
-"""The registry has not lately said that it does not have the package."""
+"""This condition says that the registry has not lately said that it does not have the package."""
 
 _STALE: Final = f"""
 MATCH (p:PACKAGE) WHERE IS_OLD
@@ -24,8 +25,8 @@ WITH p ORDER BY p.moment LIMIT $limit
 RETURN p.name AS name, p.registry_name AS registry_name, p.purl AS purl
 """
 
-# Upstream's times have no zone and ours have one, and Neo4j's index keeps the two kinds apart: what is behind any time
-# without a zone has been left by another program.
+# Upstream writes times without a zone, and this program writes them with one. Neo4j's index keeps the two kinds apart,
+# so a time without a zone was written by another program.
 _NEVER_READ: Final = f"""
 MATCH (p:PACKAGE) WHERE IS_FOREIGN
 WITH p WHERE p.format IS NULL AND {_NOT_TRIED}
@@ -34,7 +35,7 @@ RETURN p.name AS name, p.registry_name AS registry_name, p.purl AS purl
 """
 _ANY_LOCAL_TIME: Final = datetime(9999, 12, 31)  # noqa: DTZ001 - one without a zone is what is meant
 
-# A package that its registry lacked is asked for by other ways, if at all.
+# A package that its registry lacked is asked for in other ways, if at all.
 _ARCHIVES: Final = """
 MATCH (p:PACKAGE) WHERE IS_DUE
 WITH p WHERE p.tried_at IS NULL
@@ -42,7 +43,7 @@ WITH p ORDER BY p.import_names_retry_at LIMIT $limit
 RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name
 """
 
-# What was read meanwhile has another time by now, or none.
+# A package that was read meanwhile has another time by now, or none.
 _ASK_AGAIN_AT: Final = """
 UNWIND $ids AS id
 MATCH (p) WHERE elementId(p) = id
@@ -53,20 +54,21 @@ RETURN count(*) AS asked
 
 
 class DuePackages:
-    """What is due of one ecosystem. Methods raise StoreError, ConfigError."""
+    """It finds the packages of one ecosystem that are due. Its methods raise StoreError and ConfigError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def stale(self, ecosystem: Ecosystem, older_than: datetime, limit: int) -> list[PackageRef]:
-        """At most `limit` packages that were last checked before a moment, oldest check first."""
+        """Return at most `limit` packages that were last checked before `older_than`, with the oldest check first."""
         text = stale_text(ecosystem, await self._connection.dialect())
         return await self._refs(ecosystem, text, {"older_than": older_than, "limit": limit})
 
     async def never_read(self, ecosystem: Ecosystem, older_than: datetime, limit: int) -> list[PackageRef]:
-        """At most `limit` packages that another program has written and whose registry was not asked since a moment.
+        """Return at most `limit` packages that another program has written and whose registry was not asked since
+        `older_than`.
 
-        One that the other program has left without a date is not found.
+        A package that the other program has left without a date is not found.
         """
         text = never_read_text(ecosystem, await self._connection.dialect())
         parameters = {"older_than": older_than, "limit": limit, "any_local_time": _ANY_LOCAL_TIME}
@@ -77,28 +79,30 @@ class DuePackages:
         return [reference(ecosystem, row["registry_name"] or row["name"], row["purl"] or "") for row in rows]
 
     async def archives(self, ecosystem: Ecosystem, now: datetime, limit: int) -> dict[str, str]:
-        """At most `limit` packages whose archive is to be tried again by now: registry names by element id."""
+        """Return at most `limit` packages whose archive is to be tried again by `now`, as registry names by element
+        id."""
         text = archives_text(ecosystem, await self._connection.dialect())
         rows = await self._connection.read(text, {"now": now, "limit": limit})
         return {row["id"]: row["name"] for row in rows}
 
     async def ask_again_at(self, element_ids: Collection[str], now: datetime, again_at: datetime) -> None:
-        """Do not name those of `archives` again before a moment, which queueing has asked for; a try sets its own."""
+        """Leave these packages out of `archives` until `again_at`, because they have been queued. The next attempt sets
+        a time of its own."""
         await self._connection.change(_ASK_AGAIN_AT, {"ids": list(element_ids), "now": now, "again_at": again_at})
 
 
 def stale_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
-    """The query for the packages whose last check is old."""
+    """Return the query for the packages whose last check is old."""
     return _text(_STALE, ecosystem, IS_OLD=dialect.at_most("p.moment", "$older_than"))
 
 
 def never_read_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
-    """The query for the packages that another program has written and nobody has read since."""
+    """Return the query for the packages that another program has written and that nobody has read since."""
     return _text(_NEVER_READ, ecosystem, IS_FOREIGN=dialect.without_zone("p.moment", "$any_local_time"))
 
 
 def archives_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
-    """The query for the packages whose archive is to be tried again."""
+    """Return the query for the packages whose archive is to be tried again."""
     return _text(_ARCHIVES, ecosystem, IS_DUE=dialect.at_most("p.import_names_retry_at", "$now"))
 
 

@@ -1,4 +1,5 @@
-"""How an error of the driver or the server becomes one of ours, and whether the same transaction may still succeed."""
+"""This module turns an error of the driver or the server into an error of this program. It also says whether the same
+transaction may still succeed."""
 
 from __future__ import annotations
 
@@ -14,29 +15,32 @@ _RACES: Final = (
     "Neo.ClientError.Statement.EntityNotFound",
     "Neo.DatabaseError.Statement.EntityNotFound",
 )
-"""Answers to a transaction that lost a race on a node; the next attempt sees what the winner wrote."""
+"""The server gives these answers to a transaction that lost a race on a node. The next attempt sees what the winner
+wrote."""
 
 _REFUSALS: Final = ("Neo.ClientError.Statement.", "Neo.ClientError.Schema.")
-"""Answers to what cannot be carried out however often it is asked: syntax, arguments, types, constraints."""
+"""The server gives these answers to a request that fails however often it is sent. They are about syntax, arguments,
+types and constraints."""
 _TOO_LONG_FOR_AN_INDEX: Final = "too large to index"
 _FORBIDDEN: Final = ("Neo.ClientError.Security.", "Neo.ClientError.Database.DatabaseNotFound")
 _UNSENDABLE: Final = (UnicodeEncodeError, OverflowError)
-"""What the driver raises on a text or a number that the protocol has no form for."""
+"""The driver raises these errors for a text or a number that the protocol has no form for."""
 
 
 class Conflict(Exception):
-    """Another writer changed what the transaction had read; it is to be repeated."""
+    """Another writer changed what the transaction had read. The transaction is to be repeated."""
 
 
 FAILURES: Final = (Neo4jError, DriverError, Conflict, TimeoutError, OSError, *_UNSENDABLE)
-"""Everything that `store_error` explains."""
+"""`store_error` explains all of these."""
 
 
 def store_error(error: Exception, address: str, timeout_s: float) -> ConfigError | StoreError:
-    """Explain one of FAILURES in one sentence.
+    """Return an error that explains one of FAILURES in one sentence.
 
-    ConfigError: an operator has to mend it. StoreRefused: the same again is refused again. StoreAway: the server cannot
-    be reached. StoreError: a later try may succeed. The server's own message is left out, since it may repeat the data.
+    ConfigError means that an operator has to mend the cause. StoreRefused means that the same request would be refused
+    again. StoreAway means that the server cannot be reached. StoreError means that a later attempt may succeed. The
+    server's own message is left out, since it may repeat the data.
     """
     if isinstance(error, AuthError):
         return ConfigError(
@@ -59,7 +63,8 @@ def store_error(error: Exception, address: str, timeout_s: float) -> ConfigError
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the same transaction may succeed in a moment; a server that is away takes the caller's longer waits."""
+    """Return whether the same transaction may succeed in a moment. This is False if the server is away, because the
+    caller waits longer for that."""
     return isinstance(error, Conflict) or (
         isinstance(error, Neo4jError)
         and not isinstance(error, AuthError)
@@ -68,19 +73,19 @@ def is_passing(error: Exception) -> bool:
 
 
 def is_double(error: Exception) -> bool:
-    """Whether the transaction would have made something a second time that may be there only once."""
+    """Return whether the transaction would have made something twice that may exist only once."""
     return isinstance(error, Neo4jError) and error.code == _DOUBLE
 
 
 def came_from_the_server(error: StoreError) -> bool:
-    """Whether the server was there and refused the transaction, so that a part of a batch may still succeed."""
+    """Return whether the server was there and refused the transaction, so that a part of a batch may still succeed."""
     return isinstance(error, StoreRefused) or isinstance(error.__cause__, Neo4jError | Conflict)
 
 
 def _is_refusal(error: Neo4jError) -> bool:
-    """Whether the error is about what was asked; a race that was lost every time is not.
+    """Return whether the error is about the request itself. A race that was lost in every attempt is not such an error.
 
-    Neo4j says nothing but `ExecutionFailed` of a key that its index cannot hold.
+    Neo4j says only `ExecutionFailed` for a key that its index cannot hold.
     """
     code = str(error.code)
     is_about_the_statement = code == _DOUBLE or (code.startswith(_REFUSALS) and code not in _RACES)

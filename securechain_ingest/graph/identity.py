@@ -1,4 +1,5 @@
-"""Which node stands for a package: by purl, else an older node by any spelling of its name (contract, section 1.4)."""
+"""This module decides which node stands for a package. It is the node with the purl, or else an older node with any
+spelling of the name (contract, section 1.4)."""
 
 from __future__ import annotations
 
@@ -12,26 +13,26 @@ from securechain_ingest.model import Ecosystem, PackageRef
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The decision for one package."""
+    """It is the decision for one package."""
 
     node: PackageNode | None
-    """The node to be used; None: a new one."""
+    """This node is to be used. None stands for a new node."""
     name: str
-    """Its `name` from now on."""
+    """This is the `name` of the package from now on."""
     renamed: PackageNode | None
-    """Another package, which has to give up that name for its own spelling."""
+    """This is another package, which has to give up that name and take its own spelling."""
 
 
 def spellings(ref: PackageRef) -> tuple[str, ...]:
-    """Every `name` under which an older graph may hold the package, the right one first."""
+    """Return every `name` under which an older graph may hold the package. The right one comes first."""
     return tuple(dict.fromkeys((ref.name, ref.registry_name, *ref.ecosystem.older_spellings(ref.name))))
 
 
 def identify(ref: PackageRef, candidates: Iterable[PackageNode]) -> Identity:
     """Choose among the nodes that carry the purl or one of the spellings.
 
-    Two packages that differ in case only: the one that is lower-case in its registry owns the lower-case name, the
-    other keeps its own spelling, whichever of them came first.
+    If two packages differ in case only, the one that is lower-case in its registry owns the lower-case name, and the
+    other one keeps its own spelling. It does not matter which of them came first.
     """
     candidates = list(candidates)
     ours = [node for node in candidates if node.purl == ref.purl]
@@ -55,15 +56,15 @@ def _own_spelling(node: PackageNode) -> str:
 
 
 def new_name(renamed: PackageNode) -> str:
-    """The name of a package that had to give up the lower-case one."""
+    """Return the name of a package that had to give up the lower-case one."""
     return _own_spelling(renamed)
 
 
 def reference(ecosystem: Ecosystem, registry_name: str, purl: str) -> PackageRef:
-    """A ref from what the graph holds about a package."""
+    """Return a package reference from what the graph holds about a package."""
     return PackageRef(ecosystem, registry_name, registry_name.lower(), purl)
 
 
 def version_purl(package_purl: str, version: str) -> str:
-    """The purl of a version that only the graph knows (contract, section 1.2)."""
+    """Return the purl of a version that only the graph knows (contract, section 1.2)."""
     return f"{package_purl}@{quote(version, safe=':')}"

@@ -1,4 +1,4 @@
-"""Says which packages of a registry's list the graph has, ten thousand at a time."""
+"""This module says which packages of a registry's list the graph has. It looks up ten thousand at a time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from securechain_ingest.model import Ecosystem
 NAMES_A_QUERY = 10_000
 
 _PART = 2_500
-"""How many names one statement takes; the statements of one query go to the server together."""
+"""One statement takes this many names. The statements of one query go to the server together."""
 
-# One row with everything: a row for each package took four times as long, most of it on the way. Of a package that is
-# incomplete `listed` says only that its registry lacked it then.
+# One row with everything: a row for each package took four times as long, most of it on the way. For an
+# incomplete package `listed` says only that its registry lacked it then.
 _HELD = """
 UNWIND $rows.purls AS purl
 MATCH (p:PACKAGE {purl: purl})
@@ -47,39 +47,43 @@ _COUNT = "MATCH (p:PACKAGE) WHERE p.purl > '' RETURN count(p) AS count"
 
 @dataclass(frozen=True, slots=True)
 class PackageState:
-    """What the graph has of a package, as far as a list of names goes."""
+    """It says what the graph has of a package, as far as a comparison with a list of names needs it."""
 
     is_complete: bool
-    """Written by this release; else by another program or an earlier one, or only awaited."""
+    """This release has written the package. Otherwise another program or an earlier release has written it, or it is
+    only awaited."""
     revision: str | None
     is_removed: bool
-    """Marked as gone from its registry."""
+    """The package is marked as gone from its registry."""
     is_awaited: bool
-    """Not there, but versions require it; its registry lacked it when it was asked, or was never asked."""
+    """The package is not in the graph, but versions require it. Its registry lacked it when it was asked, or was never
+    asked."""
     listed: str | None = None
-    """What the list called the state because of which the registry was last asked, if nothing has changed since."""
+    """The registry was last asked because of a state of the package, and the registry's list called that state by this
+    text. It is None if something has changed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownName:
     purl: str
     name: str
-    """As its registry spells it."""
+    """The name is spelled as in its registry."""
     is_removed: bool
 
 
 class PackageNames:
-    """The packages of one ecosystem by purl. Methods raise StoreError, ConfigError."""
+    """It gives the packages of one ecosystem by purl. Its methods raise StoreError and ConfigError."""
 
     def __init__(self, connection: Connection, queued_retry_s: float) -> None:
-        """What was queued longer ago than `queued_retry_s` and has not come since counts as not queued."""
+        """A package that was queued more than `queued_retry_s` seconds ago and has not come since counts as not
+        queued."""
         self._connection = connection
         self._queued_retry_s = queued_retry_s
 
     async def states(self, ecosystem: Ecosystem, purls: Sequence[str]) -> dict[str, PackageState]:
-        """Give by purl the states of those of at most NAMES_A_QUERY packages that the graph has or awaits.
+        """Return by purl the states of those of at most NAMES_A_QUERY packages that the graph has or awaits.
 
-        A package that is written meanwhile may be missing; it is found by the next comparison.
+        A package that is written meanwhile may be missing. The next comparison finds it.
         """
         parts = [purls[start : start + _PART] for start in range(0, len(purls), _PART)]
         found: dict[str, PackageState] = {}
@@ -103,12 +107,13 @@ class PackageNames:
         return found
 
     async def page(self, ecosystem: Ecosystem, after: str) -> list[KnownName]:
-        """The next NAMES_A_QUERY packages behind a purl, in its order; none at the end."""
+        """Return the next NAMES_A_QUERY packages after a purl, in the order of their purls. The list is empty at the
+        end."""
         rows = await self._connection.read(_text(_PAGE, ecosystem.label), {"after": after, "limit": NAMES_A_QUERY})
         return [KnownName(row["purl"], row["name"], row["is_removed"]) for row in rows]
 
     async def count(self, ecosystem: Ecosystem) -> int:
-        """How many there are."""
+        """Return how many packages the graph has."""
         return int((await self._connection.read(_text(_COUNT, ecosystem.label)))[0]["count"])
 
 

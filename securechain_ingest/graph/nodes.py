@@ -1,4 +1,4 @@
-"""What a transaction read about the packages that it is going to write."""
+"""These classes hold what a transaction has read about the packages that it is going to write."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Any, NamedTuple
 
 
 class Edge(NamedTuple):
-    """A REQUIRE relationship of a version."""
+    """It is a REQUIRE relationship of a version."""
 
     id: str
     purl: str | None
-    """Of the target; None on a node that another program wrote."""
+    """This is the purl of the target. It is None if another program wrote the target's node."""
     name: str
     constraints: str | None
     parent: str | None
 
 
 class Wait(NamedTuple):
-    """A requirement on a package that is not in the graph yet."""
+    """It is a requirement on a package that is not in the graph yet."""
 
     id: str
     purl: str
     name: str
     constraints: str
     queueable: bool
-    """Neither queued before nor known to be missing from its registry."""
+    """The package was not queued before, and its registry is not known to lack it."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionNode:
-    """A version's node, with the relationships that hold its requirements."""
+    """It is a version's node with the relationships that hold its requirements."""
 
     id: str
     have_id: str
@@ -46,19 +46,20 @@ class VersionNode:
 
 @dataclass(frozen=True, slots=True)
 class PackageNode:
-    """A package's node and its versions."""
+    """It is a package's node with its versions."""
 
     id: str
     purl: str | None
     name: str
     registry_name: str | None
     has_names: bool
-    """Whether it has import names, be it a fallback, or its archive is known to offer none."""
+    """This says whether the package has import names, which may be a fallback, or its archive is known to offer
+    none."""
     versions: list[VersionNode] = field(default_factory=list)
 
 
 def collect(rows: Iterable[Mapping[str, Any]]) -> list[PackageNode]:
-    """The nodes from the rows of `Statements.read`: one row a version."""
+    """Return the nodes from the rows of `Statements.read`, which has one row for each version."""
     packages: dict[str, PackageNode] = {}
     for row in rows:
         package = packages.get(row["id"])

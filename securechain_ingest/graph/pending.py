@@ -1,6 +1,6 @@
-"""What the graph knows to be left over: packages that a first reading has not read whole, and absent packages for which
-no lane had room. Each is found by an index, a page at a time, the most required of the page first.
-"""
+"""This module finds the work that was left for later: packages that a first reading has not read whole, and absent
+packages for which no lane had room. An index finds both kinds, one page at a time. Within a page the packages that most
+versions require come first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name, p.complete
 ORDER BY required DESC
 """
 
-# What was read meanwhile has another time by now, or none.
+# A package that was read meanwhile has another time by now, or none.
 _ASK_AGAIN_AT = """
 UNWIND $ids AS id
 MATCH (p) WHERE elementId(p) = id
@@ -50,51 +50,51 @@ RETURN count(*) AS taken_up
 
 @dataclass(frozen=True, slots=True)
 class PendingPackage:
-    """One that has not been read whole."""
+    """It is a package that has not been read whole."""
 
     element_id: str
     name: str
-    """As its registry is asked with it."""
+    """The registry is asked with this name."""
     depth: int | None
-    """`PackageWrite.complete_depth`"""
+    """This is `PackageWrite.complete_depth`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbsentPackage:
-    """One that versions require and that nobody has asked for."""
+    """It is a package that versions require and that nobody has asked for."""
 
     purl: str
     name: str
-    """As its registry is asked with it."""
+    """The registry is asked with this name."""
     left_out: LeftOut
 
 
 class Pending:
-    """Methods raise StoreError, ConfigError."""
+    """It finds the packages that were left for later. Its methods raise StoreError and ConfigError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def due(self, ecosystem: Ecosystem, now: datetime, limit: int) -> list[PendingPackage]:
-        """At most `limit` packages that are to be read whole by now, in their order."""
+        """Return at most `limit` packages that are to be read whole by `now`, with the most required ones first."""
         text = due_text(ecosystem, await self._connection.dialect())
         rows = await self._connection.read(text, {"now": now, "limit": limit})
         return [PendingPackage(row["id"], row["name"], row["depth"]) for row in rows]
 
     async def ask_again_at(self, element_ids: Collection[str], now: datetime, again_at: datetime) -> None:
-        """Do not name those of `due` again before a moment; whoever reads one whole takes it out."""
+        """Leave these packages out of `due` until `again_at`. A package that is read whole is not due any more."""
         await self._connection.change(_ASK_AGAIN_AT, {"ids": list(element_ids), "now": now, "again_at": again_at})
 
     async def left_out(self, ecosystem: Ecosystem, limit: int) -> list[AbsentPackage]:
-        """At most `limit` absent packages that a write has left out, in their order."""
+        """Return at most `limit` absent packages that a write has left out, with the most required ones first."""
         rows = await self._connection.read(LEFT_OUT, {"ecosystem": ecosystem.name, "limit": limit})
         return [AbsentPackage(row["purl"], row["name"], LeftOut(row["depth"], row["first"])) for row in rows]
 
     async def take_up(self, purls: Collection[str], now: datetime) -> None:
-        """Count absent packages as queued, after they have been."""
+        """Mark absent packages as queued. The caller has queued them before."""
         await self._connection.change(_TAKE_UP, {"purls": list(purls), "now": now})
 
 
 def due_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
-    """The query for the packages that are to be read whole."""
+    """Return the query for the packages that are to be read whole."""
     return _DUE.replace("PACKAGE", ecosystem.label).replace("IS_DUE", dialect.at_most("p.complete_at", "$now"))

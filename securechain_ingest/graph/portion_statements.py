@@ -1,4 +1,5 @@
-"""The Cypher for packages of very many versions: never all of them in one answer or in one list."""
+"""This module has the Cypher for packages of very many versions. No answer and no list ever holds all of the
+versions."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from securechain_ingest.graph.statements import LOCK_NODES, NODE_COLUMNS, VERSIO
 
 @dataclass(frozen=True, slots=True)
 class PortionStatements:
-    """The statements for one package label."""
+    """These are the statements for one package label."""
 
     version_names: str
     nodes: str
@@ -20,7 +21,7 @@ class PortionStatements:
     renumber: str
 
 
-# Some hundreds a row: the driver takes a row in one piece, and the event loop waits for it; but each costs its time.
+# A row has some hundreds of names: the driver takes it in one piece while the event loop waits, but rows cost time.
 _VERSION_NAMES = """
 MATCH (p:PACKAGE {purl: $purl})
 MATCH (p)-[:HAVE]->(v:Version)
@@ -33,7 +34,7 @@ _NODES = f"""{LOCK_NODES}
 RETURN {NODE_COLUMNS}, p.writing AS writing, null AS version_id
 """
 
-# Without its validator the registry sends the whole document again to whoever comes after a write that was broken off.
+# Without a validator the registry sends the whole document again, which the visit after a broken-off write needs.
 _SIGN = """
 MATCH (p) WHERE elementId(p) = $id
 SET p.writing = $writing, p.validator = null
@@ -70,7 +71,7 @@ RETURN count(*) AS renumbered
 
 @cache
 def portion_statements(label: str) -> PortionStatements:
-    """The statements for a label of the ecosystem table (never text from outside)."""
+    """Return the statements for a label of the ecosystem table. The label is never text from outside."""
     return PortionStatements(
         version_names=for_label(_VERSION_NAMES, label),
         nodes=for_label(_NODES, label),

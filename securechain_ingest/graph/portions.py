@@ -1,15 +1,17 @@
-"""A package of more versions than one transaction should hold, written in several.
+"""This module writes a package with more versions than one transaction should hold, in several transactions.
 
-Whoever reads meanwhile finds what the contract promises, and so does whoever comes after a write that was broken off:
+Clients that read meanwhile find what the contract promises. They also find it after a write that was broken off:
 
-- a package node never stands without a version, and its serial numbers are unique and dense. Versions that follow all
-  that are there come in ascending order with their numbers; where any would have to move, new ones come without a
-  number (as if they could not be ordered), and the last transaction numbers all anew;
-- until that last transaction a new package has no `format`, so that nobody takes it for known, and an older one no
-  `validator`, so that its registry sends the whole document again. Nothing else tells of a write that was broken off:
-  the next visit writes what is missing;
-- the node says who writes it, and when the last portion came. A portion that finds another writer there, or none, was
-  overtaken and gives up; who finds another one that was there a moment ago waits for it, or for the moment to pass.
+- A package node never stands without a version, and its serial numbers are unique and dense. If all new versions come
+  after the versions that are there, they are written in ascending order with their numbers. If any version would have
+  to move, the new ones are written without a number (as if they could not be ordered), and the last transaction numbers
+  all versions anew.
+- Until that last transaction a new package has no `format`, so that it does not count as known. An older package has no
+  `validator`, so that its registry sends the whole document again. Nothing else shows that a write was broken off: the
+  next visit writes what is missing.
+- The node says who writes it, and when the last portion came. A portion that finds another writer there, or none, was
+  overtaken and gives up. A writer that finds another one that was active a moment ago waits until that one has finished
+  or has been silent for too long.
 """
 
 from __future__ import annotations
@@ -41,17 +43,19 @@ from securechain_ingest.settings import GraphSettings
 from securechain_ingest.yielding import in_pieces
 
 STATEMENT_ROWS: Final = 500
-"""Rows that are packed, or taken in, in one piece: some milliseconds of the event loop."""
+"""This many rows are packed or unpacked in one piece, which takes some milliseconds of the event loop."""
 
 _NOT_BEFORE_THE_END: Final = ("format", "validator", "revision")
 _PROCESS: Final = f"{os.getpid()}-{secrets.token_hex(8)}"
-"""A process writes a package once at a time: what it finds of its own is of a try that has failed."""
+"""This identifies the process. A process writes a package only once at a time, so what it finds under its own name was
+left by an attempt that has failed."""
 _BEYOND_A_TRANSACTION_S: Final = 10.0
 _LOOK_EVERY_S: Final = 1.0
 
 
 def is_big(write: PackageWrite, portion_rows: int) -> bool:
-    """Whether a package has more rows, with the versions that only the graph has, than one transaction should hold."""
+    """Return whether a package has more rows than one transaction should hold. Versions that only the graph has count,
+    too."""
     versions = write.package.versions
     if max(len(versions), len(write.ratings)) > portion_rows:
         return True
@@ -60,31 +64,31 @@ def is_big(write: PackageWrite, portion_rows: int) -> bool:
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to be written, by the names of versions."""
+    """It says what is to be written, by the names of versions."""
 
     listed: dict[str, Version] = field(default_factory=dict)
     held: dict[str, list[str]] = field(default_factory=dict)
-    """The ids of their nodes, of which upstream may have left several."""
+    """These are the ids of the versions' nodes. Upstream may have left several for one version."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """The serial numbers that the graph has."""
+    """These are the serial numbers that the graph has."""
     purls: dict[str, str] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
-    """All of them as they are written."""
+    """These are all names, in the order in which they are written."""
     serials: dict[str, int] = field(default_factory=dict)
-    """As they are to be in the end."""
+    """These are the serial numbers that the versions have in the end."""
     shared_purls: frozenset[str] = frozenset()
-    """Those that more than one version has."""
+    """These are the purls that more than one version has."""
     is_unconfirmed: bool = False
-    """Whether the document lacks versions of which nobody has confirmed that they are gone."""
+    """This says whether the document lacks versions of which nobody has confirmed that they are gone."""
     is_append: bool = True
-    """Whether no version that is there has to move."""
+    """This says whether no version that is there has to move."""
 
     def number(self, name: str) -> int:
-        """The serial number until the last transaction."""
+        """Return the serial number that a version has until the last transaction."""
         return self.serials[name] if self.is_append else self.numbers.get(name, UNORDERED)
 
     async def portions(self, rows: int) -> AsyncIterator[list[str]]:
-        """The names in portions of about so many rows."""
+        """Yield the names in portions of about `rows` rows."""
         names: list[str] = []
         room = rows
         async for name in in_pieces(self.order):
@@ -99,7 +103,8 @@ class _Plan:
 
 
 class PortionWriter:
-    """Writes one package; `common` gives the parameters that all statements share, anew for each transaction."""
+    """It writes one package. `common` returns the parameters that all statements share; it is called anew for each
+    transaction."""
 
     def __init__(
         self,
@@ -119,7 +124,8 @@ class PortionWriter:
         self._node_id: str | None = None
 
     async def run(self) -> WriteResult:
-        """Returns when the last portion is committed. Raises StoreError, also if another writer is at it."""
+        """Write the package, and return when the last portion is committed. It raises StoreError, also if another
+        writer is writing the package."""
         identity = await self._claimed()
         plan = await self._plan()
         queued: list[list[str]] = []
@@ -134,7 +140,7 @@ class PortionWriter:
         return replace(result, unconfirmed=plan.is_unconfirmed)
 
     async def _claimed(self) -> Identity:
-        """The package's identity; its node says that this writer is at it."""
+        """Return the package's identity once its node says that this writer is writing it."""
         patience_s = self._settings.query_timeout_s + _BEYOND_A_TRANSACTION_S
         async with asyncio.timeout(2 * patience_s) as waiting:
             try:
@@ -151,7 +157,7 @@ class PortionWriter:
         return identity
 
     async def _claim(self, transaction: AsyncTransaction) -> tuple[Identity, str | None]:
-        """The identity, and who else is writing the package at the moment."""
+        """Return the identity, and the other writer that is writing the package at the moment, or None."""
         identity, writing = await self._identify(transaction)
         if identity.node is None:
             return identity, None
@@ -171,7 +177,8 @@ class PortionWriter:
         return StoreError(f"{self._ref.purl} is being written by another one; a later try finds what that has left")
 
     async def _identify(self, transaction: AsyncTransaction) -> tuple[Identity, str | None]:
-        """Which node stands for the package, locked and without its versions; and who writes it."""
+        """Return which node stands for the package, and who writes it. The node is locked, and read without its
+        versions."""
         keys = {"purls": [self._ref.purl], "names": sorted(spellings(self._ref))}
         rows = await fetched(transaction, self._own.nodes, {"rows": keys})
         identity = identify(self._ref, collect(rows))
@@ -204,7 +211,7 @@ class PortionWriter:
         return plan
 
     async def _index(self, transaction: AsyncTransaction, *, plan: _Plan) -> None:
-        """The versions that are there, without what hangs on them."""
+        """Note in the plan the versions that the graph has, without their relationships."""
         plan.held.clear()
         plan.numbers.clear()
         plan.is_unconfirmed = False
@@ -214,7 +221,7 @@ class PortionWriter:
                 nodes = plan.held.setdefault(name, [])
                 nodes.append(node)
                 if len(nodes) > 1:
-                    # Which of them counts is seen when they are read; then all are numbered anew.
+                    # A later reading shows which of them counts; then all versions are numbered anew.
                     plan.is_append = False
                 elif isinstance(number, int):
                     plan.numbers[name] = number
@@ -225,7 +232,7 @@ class PortionWriter:
     async def _portion(
         self, transaction: AsyncTransaction, *, plan: _Plan, names: Sequence[str], parent: str
     ) -> tuple[dict[str, list[Any]], str]:
-        """What is queued and linked, and the id of the package's node."""
+        """Write one portion. Return what is queued and linked, and the id of the package's node."""
         difference = Difference()
         if self._node_id is None:
             identity, _ = await self._identify(transaction)
@@ -278,7 +285,7 @@ class PortionWriter:
         difference.rename(identity)
         properties = package_properties(self._write, identity.name, has_names=node.has_names)
         if plan.is_unconfirmed:
-            # As for a package of one transaction: the next check is to get the document.
+            # As for a package of one transaction, the next check must get the document.
             properties["validator"] = None
         difference.updated_packages.append({"id": node.id, "properties": properties, "listed": self._write.listed})
         difference.awaited.append(self._ref.purl)
@@ -291,7 +298,7 @@ class PortionWriter:
 
 
 def _age_s(writing: str) -> float:
-    """How long ago a portion was written; what cannot be read is as old as can be."""
+    """Return how many seconds ago a portion was written. It is infinite if the text cannot be read."""
     try:
         moment = datetime.fromisoformat(writing.rpartition(" ")[2])
         return (datetime.now(UTC) - moment).total_seconds()

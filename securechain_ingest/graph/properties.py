@@ -1,6 +1,6 @@
-"""What the nodes of a package and of its versions hold; pure.
+"""This module says what the nodes of a package and of its versions hold. Its functions are pure.
 
-A value of None takes the property away. Properties that are not named here are other programs', and stay as they are.
+A value of None removes the property. Properties that are not named here belong to other programs and stay as they are.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from securechain_ingest.graph.identity import version_purl
 from securechain_ingest.model import Ecosystem, ImportNames, PackageWrite, Rating, Version
 
 FORMAT = 2
-"""Goes up when packages written by an earlier release have to be read from their registries again."""
+"""This number goes up when packages that an earlier release has written have to be read from their registries again."""
 
 Properties = dict[str, Any]
 
 
 def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_pending: bool = False) -> Properties:
-    """What a package's node holds when all of it has been written.
+    """Return what a package's node holds when all of the package has been written.
 
-    `has_names`: it has import names already. `has_pending`: the graph has pending versions that the write does not say
-    anything of.
+    `has_names` says that the node has import names already. `has_pending` says that the graph has pending versions
+    about which the write says nothing.
     """
     package = write.package
     is_pending = write.archive_pending or has_pending or any(each.requirements_pending for each in package.versions)
@@ -56,12 +56,14 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
 
 
 def names_properties(ecosystem: Ecosystem, names: ImportNames) -> Properties:
-    """What a package's node holds of its import names; not written if it has any and these are a stopgap."""
+    """Return what a package's node holds of its import names. They are not written if they are a stopgap and the node
+    has names already."""
     return {"import_names": list(names.names), "import_names_parser": ecosystem.import_names_version}
 
 
 def tries_properties(names: ImportNames) -> Properties:
-    """What a package's node holds of the tries to read its archive; all absent when nothing is wrong."""
+    """Return what a package's node holds of the attempts to read its archive. All values are None when nothing is
+    wrong."""
     failed = names.failed
     return {
         "import_names_error": names.error,
@@ -75,7 +77,8 @@ def tries_properties(names: ImportNames) -> Properties:
 def version_properties(
     package_purl: str, version: Version | None, name: str, serial: int, rating: Rating | None, held: Mapping[str, Any]
 ) -> Properties:
-    """What a version's node holds, from what it `held` before; a `version` of None is one that the registry lacks."""
+    """Return what a version's node holds, from what it `held` before. `version` is None if the registry lacks the
+    version."""
     properties: Properties = {
         "name": name,
         "purl": version.purl if version else held.get("purl") or version_purl(package_purl, name),
@@ -94,7 +97,7 @@ def version_properties(
 
 
 def rating_properties(rating: Rating) -> Properties:
-    """What a version's node holds of its rating."""
+    """Return what a version's node holds of its rating."""
     return {
         "mean": float(rating.mean),
         "weighted_mean": float(rating.weighted_mean),
@@ -103,10 +106,11 @@ def rating_properties(rating: Rating) -> Properties:
 
 
 def _iso_date(held: Any) -> str | None:
-    """The date as the contract has it; upstream writes epoch milliseconds for Maven (contract, section 1.2)."""
+    """Return the date in the form of the contract. Upstream writes milliseconds since the epoch for Maven (contract,
+    section 1.2)."""
     if isinstance(held, int):
         try:
             return datetime.fromtimestamp(held / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         except (ValueError, OverflowError, OSError):
-            return None  # no moment that there can be
+            return None  # the number is outside the range of dates
     return None if held is None else str(held)

@@ -1,4 +1,4 @@
-"""The order of very many versions, worked out on the event loop in short pieces."""
+"""This module works out the order of very many versions on the event loop, in short pieces."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from securechain_ingest.model import Ecosystem
 from securechain_ingest.yielding import in_pieces
 
 _RUN = 128
-"""Names that are sorted in one go."""
+"""This many names are sorted in one piece."""
 
 
 async def ordered(ecosystem: Ecosystem, names: Collection[str]) -> tuple[list[str], list[str]]:
-    """Different names in ascending order, and those that the ecosystem's scheme cannot order; as `Ecosystem.rank`."""
+    """Return the names in ascending order, and the names that the ecosystem's scheme cannot order. The names must
+    differ from each other. The order is that of `Ecosystem.rank`."""
     keyed: list[tuple[Any, str]] = []
     unordered: list[str] = []
     async for name in in_pieces(names):

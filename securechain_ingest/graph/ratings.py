@@ -1,8 +1,9 @@
-"""Writes the ratings of packages that the graph has, and nothing else of them. What the graph has already stays.
+"""This module writes the ratings of packages that the graph has, and nothing else. Ratings that the graph has already
+are not written again.
 
-Those of a package are one row of a statement. If so many of its versions have vulnerabilities that one statement should
-not hold them, they are written in portions, each in a transaction of its own: whoever reads meanwhile finds some
-versions with their old rating, as before a sync, and a write that was broken off begins again.
+The ratings of a package are one row of a statement. If more of its versions have vulnerabilities than one statement
+should hold, they are written in portions, each in a transaction of its own. A client that reads meanwhile finds some
+versions with their old rating, as before a sync. A write that was broken off begins again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from securechain_ingest.graph.properties import rating_properties
 from securechain_ingest.model import PackageRef, Rating
 
 PORTION: Final = 500
-"""So many versions are rated by one statement: a few milliseconds of the event loop."""
+"""One statement rates this many versions, which takes a few milliseconds of the event loop."""
 
 _ROWS_AT_ONCE: Final = 100
 
@@ -33,7 +34,7 @@ SET v += rating
 RETURN count(*) AS rated
 """
 
-# A row each: the driver takes a long list in one piece, and the event loop waits for it.
+# Each version is a row: the driver takes a long list in one piece, and the event loop waits for it.
 _HELD: Final = """
 MATCH (p:PACKAGE {purl: $purl})
 MATCH (p)-[:HAVE]->(v:Version)
@@ -51,9 +52,9 @@ RETURN count(*) AS rated
 
 
 async def write_ratings(connection: Connection, ratings: Mapping[PackageRef, Mapping[str, Rating]]) -> None:
-    """Rate all versions of packages by their names; a version that is not named has no vulnerability.
+    """Rate all versions of packages by their names. A version that is not named has no vulnerability.
 
-    A package that the graph does not have is passed over. Raises StoreError, ConfigError.
+    A package that the graph does not have is passed over. The function raises StoreError or ConfigError.
     """
     rows: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for ref, by_version in sorted(ratings.items(), key=lambda each: each[0].purl):
@@ -66,7 +67,7 @@ async def write_ratings(connection: Connection, ratings: Mapping[PackageRef, Map
 
 
 def _is_big(ratings: Mapping[str, Rating]) -> bool:
-    """Whether more versions have vulnerabilities than one statement should hold."""
+    """Return whether more versions have vulnerabilities than one statement should hold."""
     return sum(1 for _ in islice(filter(_has_vulnerabilities, ratings.values()), PORTION + 1)) > PORTION
 
 
@@ -84,7 +85,7 @@ async def _write_in_portions(connection: Connection, ref: PackageRef, ratings: M
 
 
 async def _portion(differing: Iterator[tuple[str, Rating]]) -> list[dict[str, Any]]:
-    """The next versions that differ, those of one rating together."""
+    """Return the rows for the next versions that differ. Versions with the same rating share one row."""
     purls: dict[Rating, list[str]] = {}
     for purl, rating in islice(differing, PORTION):
         purls.setdefault(rating, []).append(purl)

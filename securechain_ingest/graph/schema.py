@@ -1,4 +1,4 @@
-"""Constraints and indexes (contract, section 1.7); no client creates any."""
+"""This module creates the constraints and indexes (contract, section 1.7). No client creates any."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from securechain_ingest.graph.connection import Connection
 from securechain_ingest.model import Ecosystem
 
 IMPORT_NAMES_INDEX: Final = "import_names_lookup"
-"""Full-text, since a plain index takes a list as one value; each name is one word of it."""
+"""This index is full-text, since a plain index takes a list as one value. Each name is one word of it."""
 
 logger = structlog.get_logger(__name__)
 
 
 async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem]) -> None:
-    """Make look-ups fast and identities unique; goes on with a warning and a plain index where duplicates stand.
+    """Create the indexes that make look-ups fast, and the constraints that make identities unique. If the graph has
+    duplicates, log a warning and create a plain index in place of the constraint.
 
-    Raises StoreError if the graph is away.
+    It raises StoreError if the graph is away.
     """
     for ecosystem in ecosystems:
         for name in ("import_names_retry_at", "complete_at", "moment"):

@@ -1,7 +1,8 @@
-"""The Cypher of the graph: constant texts, so that a server plans each once; only fixed labels are put into them.
+"""This module has the Cypher of the graph. The texts are constant, so that a server plans each of them once; only fixed
+labels are put into them.
 
-Both kinds of server take long lists by UNWIND and look nodes up by index if the value stands alone on one side of an
-equality, hence small parts instead of one clever pattern.
+Both kinds of server take long lists by UNWIND. They look up nodes by index if the value stands alone on one side of an
+equality. Therefore the statements consist of small parts and not of one clever pattern.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from securechain_ingest.graph.write_statements import LINK, NOT_QUEUED, QUEUEABL
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """The statements for one package label."""
+    """These are the statements for one package label."""
 
     known: str
     read: str
@@ -33,7 +34,8 @@ _FAILED_TRY = """p.import_names_failed_version AS failed_version, p.import_names
 
 _HAS_NAMES = """(coalesce(size(p.import_names), 0) > 0
         OR (p.import_names_parser IS NOT NULL AND p.import_names_error IS NULL))"""
-"""What a failure must not replace; an archive without names is known to have none."""
+"""This condition says that the package has names that a failure must not replace. An archive without names is known to
+have none."""
 
 _KNOWN = f"""
 UNWIND $rows.purls AS purl
@@ -48,8 +50,8 @@ RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
             ELSE [(p)-[:HAVE]->(v:Version) WHERE v.requirements_pending | v.name] END AS pending
 """
 
-# Setting a property first takes the package's lock (Neo4j) or lays hold of its page (ArcadeDB): what is read after it
-# stays true until the commit.
+# Setting a property first locks the package (Neo4j) or claims its page (ArcadeDB), so that what is read after it stays
+# true until the commit.
 LOCK_NODES = """
 CALL {
   UNWIND $rows.purls AS purl MATCH (p:PACKAGE {purl: purl}) RETURN p
@@ -145,13 +147,13 @@ COUNT = {
 
 
 def for_label(cypher: str, label: str) -> str:
-    """The text with the label put in."""
+    """Return the text with the label put in."""
     return cypher.replace("PACKAGE", label)
 
 
 @cache
 def statements(label: str) -> Statements:
-    """The statements for a label of the ecosystem table (never text from outside)."""
+    """Return the statements for a label of the ecosystem table. The label is never text from outside."""
 
     def text(cypher: str) -> str:
         return for_label(cypher, label)

@@ -1,4 +1,4 @@
-"""What is done within a transaction, and what of its answers a caller learns."""
+"""These functions do the work within a transaction, and turn its answers into what a caller learns."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from securechain_ingest.graph.statements import Statements
 from securechain_ingest.model import PackageRef, WriteResult
 
 RESOLVED_AT_ONCE = 5_000
-"""Requirements that waited for packages and become edges in one transaction: about a second of a server's time."""
+"""One transaction turns at most this many waiting requirements into edges. That takes about a second of a server's
+time."""
 
 
 async def fetched(transaction: AsyncTransaction, cypher: str, parameters: Mapping[str, Any]) -> Rows:
-    """All rows of one statement."""
+    """Run one statement, and return all of its rows."""
     return await rows_of(await transaction.run(cypher, dict(parameters)))
 
 
 async def write_difference(
     transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], difference: Difference, rows: int
 ) -> dict[str, list[Any]]:
-    """Write it in statements of at most so many rows; returns what is `queued`, `linked` and `unresolved`.
+    """Write the difference in statements of at most `rows` rows. Return what is `queued`, `linked` and `unresolved`.
 
-    All of them together resolve at most RESOLVED_AT_ONCE waiting requirements. Raises Conflict.
+    All statements together resolve at most RESOLVED_AT_ONCE waiting requirements. The function raises Conflict.
     """
     queued: list[list[str]] = []
     linked: list[str] = []
@@ -52,9 +53,10 @@ async def write_difference(
 async def resolve_in_portions(
     connection: Connection, queries: Statements, common: Callable[[], Mapping[str, Any]], purl: str
 ) -> None:
-    """Make edges of all requirements that wait for a package, in transactions of RESOLVED_AT_ONCE each.
+    """Turn all requirements that wait for a package into edges, at most RESOLVED_AT_ONCE in one transaction.
 
-    What is broken off is gone on with by whoever asks for the package next. Raises StoreError, ConfigError.
+    If this is broken off, the next request for the package goes on with it. The function raises StoreError or
+    ConfigError.
     """
     is_resolved = False
     while not is_resolved:
@@ -63,7 +65,8 @@ async def resolve_in_portions(
 
 
 def each_once(queued: Iterable[list[str]]) -> list[list[str]]:
-    """Each absent package for the first only of those that require it: (package, absent package, name)."""
+    """Return each absent package once, for the first package that requires it. An entry is (package, absent package,
+    name)."""
     first: dict[str, list[str]] = {}
     for entry in queued:
         first.setdefault(entry[1], entry)
@@ -71,7 +74,7 @@ def each_once(queued: Iterable[list[str]]) -> list[list[str]]:
 
 
 def outcome(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) -> WriteResult:
-    """What one package's caller has to do, from what a whole transaction has answered."""
+    """Return what the caller of one package has to do, from the answer of a whole transaction."""
     queued = {purl: name for package, purl, name in answer["queued"] if package == ref.purl}
     linked = set(answer["linked"])
     return WriteResult(
