@@ -1,4 +1,4 @@
-"""What the queue does about failures: when a message is tried again, and how a store that is away is waited for."""
+"""This module decides when a failed message is tried again, and how the queue waits for a store that is away."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_RETRY_AFTER_S = 86_400.0
 """A registry that asks for a longer pause than a day is asked again after a day."""
 
 AWAY = Waits(first_s=0.1, longest_s=5.0)
-"""The waits while a store is away."""
+"""These are the waits while a store is away."""
 
 _REPEATED = Waits(first_s=0.05, longest_s=5.0)
 
@@ -34,17 +34,17 @@ def retry_delay_s(
     at_least_s: float = 0.0,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> float:
-    """Seconds until the next try of a message after `failures` (at least 1) failed ones.
+    """Return the seconds until the next attempt of a message, after `failures` (at least 1) failed attempts.
 
-    `at_least_s` is what the registry asked for; the jitter is added to it, so that what was turned away together does
-    not come back together.
+    `at_least_s` is the pause in seconds that the registry asked for; no more than MAX_RETRY_AFTER_S of it counts. The
+    jitter is added to it, so that messages that were refused together do not come back together.
     """
     wait_s = Waits(base_s, max_s, jitter=1.0).after(failures, uniform=uniform)
     return min(at_least_s, MAX_RETRY_AFTER_S) + wait_s
 
 
 class Outage:
-    """Tells once that a store went away and once that it is back, whoever notices first."""
+    """This logs once that a store went away and once that it is back, whichever caller notices it first."""
 
     def __init__(self, store: str) -> None:
         self._store = store
@@ -52,7 +52,11 @@ class Outage:
         self._failed_at = self._answered_at = float("-inf")
 
     def failed(self, error: Exception, *, asked_at: float | None = None) -> None:
-        """`asked_at`: by the monotonic clock. What was asked before the store last answered says nothing new."""
+        """Note that the store did not answer a command.
+
+        `asked_at` is the time of the command in seconds of the monotonic clock. A command that was sent before the
+        store last answered says nothing new.
+        """
         if asked_at is not None and asked_at < self._answered_at:
             return
         self._failed_at = time.monotonic()
@@ -61,7 +65,10 @@ class Outage:
             logger.error("store_unavailable", store=self._store, reason=f"{type(error).__name__}: {error}")
 
     def answered(self, *, asked_at: float | None = None) -> None:
-        """Likewise: an answer to what was asked before the store last failed does not say that it is back."""
+        """Note that the store has answered a command; `asked_at` is the time of the command as in `failed`.
+
+        An answer to a command that was sent before the store last failed does not say that the store is back.
+        """
         if asked_at is not None and asked_at < self._failed_at:
             return
         self._answered_at = time.monotonic()
@@ -70,7 +77,7 @@ class Outage:
             logger.info("store_available", store=self._store)
 
     async def insist(self, command: Callable[[], Awaitable[T]]) -> T:
-        """The answer of a command that may be repeated, tried until Redis gives one."""
+        """Repeat a command until Redis answers it, and return the answer. The command must be safe to repeat."""
         failures = 0
         while True:
             asked_at = time.monotonic()

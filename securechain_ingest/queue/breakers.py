@@ -1,9 +1,9 @@
-"""When an endpoint is not to be asked: its breaker, and the pauses that registries and operators wish.
+"""This module decides when an endpoint is not asked: by its breaker, and by pauses of registries and operators.
 
-A breaker opens after failures of several different packages without a success between, or at once when the registry
-asks for a pause. While it is open no message of the ecosystems that need the endpoint is taken, and none pays for that
-with a try. When its time is over one message is let through as a probe: a success closes it, another failure doubles
-the wait.
+A breaker opens after failures of several different packages without a success in between, or at once when the registry
+asks for a pause. While it is open, no message of the ecosystems that need the endpoint is taken, and no attempt of a
+message is counted. When its time is over, one message is let through as a probe: a success closes the breaker, and
+another failure doubles the wait.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FAILURES: Final = 5
 FIRST_WAIT_S: Final = 5.0
 LONGEST_WAIT_S: Final = 900.0
 PROBE_MS: Final = 60_000
-"""A probe of whose end nothing is heard for so long has died with its daemon; another one is sent."""
+"""A probe whose result is not reported for this many milliseconds has died with its daemon, so another one is sent."""
 
 logger = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ if redis.call('HEXISTS', breaker, 'open_until') == 1 then redis.call('HSET', bre
     keys="breaker",
 )
 
-# Whoever comes first when the time is over tries it; until its end is heard of nobody else does.
+# When the time is over, the first caller gets the probe. No other caller may ask until its result is known.
 _PERMIT: Final = Script(
     NOW_MS
     + """
@@ -95,28 +95,28 @@ return {'probe', 0}
 
 
 class Permit(StrEnum):
-    """Whether an endpoint may be asked."""
+    """A permit says whether an endpoint may be asked."""
 
     WELL = "well"
     FAILING = "failing"
-    """It may, and a success is to be told because failures are counted."""
+    """The endpoint may be asked. The caller must report a success, because failures are counted."""
     PROBE = "probe"
-    """It may by this one, whose end is to be told."""
+    """Only this caller may ask the endpoint, and it must report the result."""
     AWAY = "away"
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerState:
-    """Of one endpoint that is not asked at the moment, or has failed lately."""
+    """This is the state of one endpoint that is not asked at the moment, or that has failed lately."""
 
     endpoint: str
     open_for_s: float
-    """0: it is asked."""
+    """The endpoint is not asked for this many seconds; with 0 it is asked."""
     reason: str
 
 
 class Breakers:
-    """Every method raises RedisError."""
+    """These are the breakers of all endpoints. Every method raises RedisError."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -125,9 +125,9 @@ class Breakers:
     async def failed(
         self, endpoint: str, package: str, reason: str, *, is_probe: bool, pause_s: float | None = None
     ) -> bool:
-        """Count a failure; whether the endpoint is not to be asked now.
+        """Count a failure, and return True if the endpoint must not be asked now.
 
-        With `pause_s` the registry has asked for that many seconds without a request (0: it did not say how many).
+        With `pause_s` the registry has asked for that many seconds without a request; 0 means that it gave no number.
         """
         state, detail = await _FAILED.run(
             self._redis,
@@ -148,16 +148,19 @@ class Breakers:
         return True
 
     async def succeeded(self, endpoint: str, *, is_probe: bool) -> None:
-        """Forget the failures; a probe's success closes the breaker."""
+        """Forget the failures. An open breaker is closed only by the success of a probe."""
         if await _SUCCEEDED.run(self._redis, breaker=self._keys.breaker(endpoint), is_probe=int(is_probe)):
             logger.info("endpoint_resumed", endpoint=endpoint)
 
     async def unasked(self, endpoint: str) -> None:
-        """A probe has ended without asking the endpoint: another one is sent at once."""
+        """Note that a probe has ended without asking the endpoint, so that another one is sent at once."""
         await _UNASKED.run(self._redis, breaker=self._keys.breaker(endpoint))
 
     async def permit(self, endpoint: str, *, is_look: bool = False) -> Permit:
-        """Whether somebody who has no lane of its own may ask. `is_look`: without taking the probe, if there is one."""
+        """Return whether a caller without a lane of its own may ask the endpoint.
+
+        With `is_look`, the caller does not take the probe if one is due.
+        """
         word, failures = await _PERMIT.run(
             self._redis, breaker=self._keys.breaker(endpoint), is_look=int(is_look), probe_ms=PROBE_MS
         )
@@ -165,7 +168,7 @@ class Breakers:
         return Permit.FAILING if permit is Permit.WELL and failures else permit
 
     async def states(self, endpoints: Iterable[str]) -> dict[str, BreakerState]:
-        """Those that are open, by endpoint."""
+        """Return the breakers that are open, by endpoint."""
         seconds, microseconds = await self._redis.time()
         now_ms = seconds * 1000 + microseconds // 1000
         found = {}
@@ -178,17 +181,23 @@ class Breakers:
 
 
 async def pause(redis: Redis, keys: Keys, ecosystem: str) -> bool:
-    """Stop an ecosystem's lanes in every daemon until `resume`; False if they were. Raises RedisError."""
+    """Stop an ecosystem's lanes in every daemon until `resume`; return False if they were stopped already.
+
+    This raises RedisError.
+    """
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return bool(await redis.hsetnx(keys.pauses, ecosystem, since))
 
 
 async def resume(redis: Redis, keys: Keys, ecosystem: str) -> bool:
-    """False if they were not paused. Raises RedisError."""
+    """Let an ecosystem's lanes go on; return False if they were not paused. This raises RedisError."""
     return bool(await redis.hdel(keys.pauses, ecosystem))
 
 
 async def paused_since(redis: Redis, keys: Keys) -> Mapping[str, str]:
-    """The ecosystems that operators have paused, and since when. Raises RedisError."""
+    """Return each ecosystem that operators have paused with the time of its pause (ISO 8601, UTC).
+
+    This raises RedisError.
+    """
     held: Any = await redis.hgetall(keys.pauses)
     return {name.decode(): since.decode() for name, since in sorted(held.items())}

@@ -64,8 +64,8 @@ class Entry:
     deliveries: int = 1
     """The entry was delivered this many times, including this time."""
     claimed: bool = False
-    """Another delivery of the entry may already have had its effect, or a part of it. The entry was taken over from a
-    consumer that fell silent or handed it back, or a store went away while the entry was handled."""
+    """If this is True, another delivery may already have had the entry's effect, or a part of it. The entry was taken
+    over from a consumer that fell silent or handed it back, or a store went away while the entry was handled."""
     is_probe: bool = False
     """Only this message is sent to the endpoint, to find out whether the endpoint is well again."""
 

@@ -1,7 +1,7 @@
-"""From the stream that other programs write to into the lanes: checked, and moved in one step a batch.
+"""This module checks the messages in the stream that other programs write to, and moves them into the lanes.
 
-What needs no registry waits for none: a package that the graph knows completely is linked there and then. While the
-graph is away everything is moved on unasked.
+One step moves a whole batch. A message that needs no registry does not wait for one: if the graph knows its package
+completely, the package is linked at once. While the graph is away, all messages are moved without asking the graph.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _UNKNOWN_KEY_CHARACTERS: Final = 60
 
 logger = structlog.get_logger(__name__)
 
-# An entry leaves the stream in the step that puts it elsewhere, or after its effect is committed. One that another
-# consumer has claimed meanwhile is left to that one.
+# An entry leaves the stream in the step that puts it elsewhere, or after its effect is committed. An entry that another
+# consumer has claimed meanwhile is left to that consumer.
 _FORWARD: Final = Script(
     """
 local first, next_field = {}, 1
@@ -97,19 +97,22 @@ return entries
 
 
 _Row = tuple[bytes, Mapping[bytes, bytes], int]
-"""An entry's id, its fields and how often it was delivered."""
+"""A row has the id of an entry, its fields and the number of its deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Submission:
-    """One entry and what becomes of it: it goes to the lanes of an ecosystem, or is put aside."""
+    """This is one entry and its destination: it goes to the lanes of an ecosystem, or is put aside as a dead letter."""
 
     entry: Entry
     to: Ecosystem | Failure
 
 
 class Forwarder:
-    """Forwards as one consumer of the group. Every call raises RedisError, NOGROUP among them."""
+    """This forwards entries as one consumer of the group.
+
+    Every method raises RedisError, also if the group is missing (NOGROUP).
+    """
 
     def __init__(
         self,
@@ -135,7 +138,10 @@ class Forwarder:
         self._block_ms = _BLOCK_MS if timeout_s is None else max(1, min(_BLOCK_MS, int(timeout_s * 500)))
 
     async def forward(self) -> set[str]:
-        """Forward what there is, waiting a little if there is nothing; the ecosystems that have got something."""
+        """Forward the next batch of entries, and return the names of the ecosystems that have received some.
+
+        If there is no entry, this waits a little for one.
+        """
         rows = await self._claimed() or await self._new()
         if not rows:
             return set()
@@ -154,7 +160,7 @@ class Forwarder:
         return [(entry_id, fields, 1) for _, rows in answer or () for entry_id, fields in rows]
 
     async def _claimed(self) -> list[_Row]:
-        """What other consumers have left, looked for now and then."""
+        """Return the entries that other consumers have left. This looks for them only now and then."""
         if time.monotonic() < self._claim_at:
             return []
         rows: Any = await _CLAIM.run(
@@ -192,20 +198,23 @@ class Forwarder:
         return ecosystem
 
     def _tell_unknown(self, keys: Iterable[str]) -> None:
-        """Once for each, and of no more than a few: a producer may write anything."""
+        """Log each unknown key once, and only a limited number of keys, because a producer may write anything."""
         for key in sorted({key[:_UNKNOWN_KEY_CHARACTERS] for key in keys} - self._unknown_keys):
             if len(self._unknown_keys) < _UNKNOWN_KEYS_TOLD:
                 self._unknown_keys.add(key)
                 logger.warning("message_key_unknown", key=key)
 
     async def _served(self, submissions: Sequence[_Submission]) -> set[str]:
-        """The ids of the entries whose packages were linked at once. Raises StoreError or ConfigError of the graph."""
+        """Return the ids of the entries whose packages were linked at once.
+
+        This raises StoreError or ConfigError for the graph.
+        """
         plain = [each.entry for each in submissions if isinstance(each.to, Ecosystem) and _is_plain(each.entry.message)]
         if not plain:
             return set()
         outcomes = await self._link(plain)
         linked = [(entry, outcome) for entry, outcome in zip(plain, outcomes, strict=True) if outcome is not None]
-        # Before their parents are acknowledged: the graph counts them as queued already.
+        # They are queued before their parents are acknowledged, because the graph already counts them as queued.
         async with self._redis.pipeline(transaction=False) as pipeline:
             for message in (message for _, outcome in linked for message in outcome.queue):
                 stream = self._keys.lane(self._by_label[message.node_type].name, Lane.REQUIRED)
@@ -214,9 +223,10 @@ class Forwarder:
         return {entry.entry_id for entry, _ in linked}
 
     async def _move(self, submissions: Sequence[_Submission], served: set[str], *, half_done: bool) -> set[str]:
-        """Settle those that are served or put aside and move the others; the ecosystems that have got something.
+        """Settle the entries that are served or put aside, and move the others.
 
-        `half_done`: the graph may have linked them before it went away, and counts their follow-ups as queued.
+        Return the names of the ecosystems that have received some. With `half_done`, the graph may have linked the
+        packages before it went away; it then counts their follow-ups as queued.
         """
         keys = self._keys
         order = {ecosystem.name: number for number, ecosystem in enumerate(self._ecosystems, start=1)}
@@ -235,7 +245,7 @@ class Forwarder:
             else:
                 reached.add(each.to.name)
                 fates.append(order[each.to.name])
-                # That it is redelivered has to be known in the lane, where this is its first delivery.
+                # In the lane this is a first delivery, so the history has to say that the entry is redelivered.
                 origin = History(each.entry.entry_id, outages=int(half_done or each.entry.redelivered))
                 fields.append(entry_fields(each.entry.data, run=each.entry.run, history=origin))
         runs = [each.entry.run for each in submissions]
@@ -274,5 +284,5 @@ class Forwarder:
 
 
 def _is_plain(message: Message) -> bool:
-    """Whether it asks for no more than that the package be there."""
+    """Return whether the message asks only that the package is in the graph."""
     return not (message.refresh or message.removed or message.at_least is not None)

@@ -1,6 +1,8 @@
-"""Which daemons are up: each tells in Redis every few seconds that it lives, and what it last got done.
+"""This module shows which daemons are up.
 
-So that an idle daemon can be told from none. Times are those of Redis's clock, so that the hosts' need not agree.
+Each daemon writes a heartbeat to Redis every few seconds, which also says when the daemon last settled a message. So an
+idle daemon can be distinguished from one that does not run. The times of the heartbeats come from Redis's clock, so the
+clocks of the hosts need not agree.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from securechain_ingest.queue.script import NOW_MS, Script
 
 EVERY_S = 5.0
 SILENT_AFTER_S = 3 * EVERY_S
-"""A daemon that has not been heard of for so long has gone, or hangs."""
+"""A daemon that has written no heartbeat for this many seconds has gone, or hangs."""
 FORGOTTEN_AFTER_S = 3600.0
 
 _BEAT: Final = Script(
@@ -45,21 +47,21 @@ return now
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """One daemon as it was last heard of."""
+    """This is the state of one daemon by its last heartbeat."""
 
     name: str
-    """Its consumer's."""
+    """This is the name of the daemon's consumer."""
     host: str
     pid: int
     version: str
     started_at: str
-    """ISO 8601, UTC."""
+    """This time is written in ISO 8601, UTC."""
     in_flight: int
-    """Messages that it was working on."""
+    """The daemon was working on this many messages."""
     last_progress_at: str | None
-    """When it last settled a message, likewise; None: not yet."""
+    """The daemon last settled a message at this time (ISO 8601, UTC). It is None if it has settled none yet."""
     seen_s: float
-    """Seconds since it was heard of."""
+    """The last heartbeat is this many seconds old."""
 
     @property
     def is_up(self) -> bool:
@@ -67,7 +69,7 @@ class DaemonStatus:
 
 
 class Heartbeat:
-    """Tells of this process until it is cancelled, then takes itself out of the list."""
+    """This writes the heartbeats of this process until it is cancelled; then it takes the process out of the list."""
 
     def __init__(
         self,
@@ -86,19 +88,19 @@ class Heartbeat:
         self._started_at = _iso(datetime.now(UTC))
 
     async def run(self) -> None:
-        """Beat every EVERY_S seconds. An outage of Redis is sat out."""
+        """Write a heartbeat every EVERY_S seconds. During an outage of Redis this keeps trying."""
         outage = Outage("redis")
         try:
             while True:
                 await outage.insist(self.beat)
                 await anyio.sleep(EVERY_S)
         finally:
-            # Whoever is told to stop says so; whoever cannot is seen to be silent.
+            # A daemon that is told to stop leaves the list. One that cannot leave it is recognized by its silence.
             with anyio.move_on_after(1.0, shield=True):
                 await self._redis.hdel(self._key, self._name)
 
     async def beat(self) -> None:
-        """Tell once. Raises RedisError."""
+        """Write one heartbeat. This raises RedisError."""
         progress_at = self._last_progress_at()
         fields = {
             "host": socket.gethostname(),
@@ -118,9 +120,9 @@ class Heartbeat:
 
 
 async def daemons_seen(redis: Redis, stream: str) -> list[DaemonStatus]:
-    """Those heard of within FORGOTTEN_AFTER_S, by name; ones that another release describes otherwise are left out.
+    """Return the daemons with a heartbeat within the last FORGOTTEN_AFTER_S seconds, sorted by name.
 
-    Raises RedisError.
+    A heartbeat that another release has written in a different form is left out. This raises RedisError.
     """
     held: Any = await redis.hgetall(Keys(stream).daemons)
     seconds, microseconds = await redis.time()

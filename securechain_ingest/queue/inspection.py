@@ -1,4 +1,4 @@
-"""Looking at what is queued, message by message, and taking messages out again."""
+"""This module shows the queued messages one by one, and takes messages out of the queue again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from securechain_ingest.redis_errors import store_errors
 _PAGE: Final = 500
 _TOKEN_TAIL: Final = re.compile(r"\d+-\d+$")
 
-# A page of a lane with, for each entry, how long ago it was given to a consumer (-1: it was not).
+# This returns a page of a lane. Each entry has the milliseconds since a consumer received it (-1 if none has) and the
+# number of its deliveries.
 _PAGE_OF: Final = Script(
     """
 local found = {}
@@ -50,7 +51,7 @@ return found
     arguments="from count",
 )
 
-# What is in work stays. Each removal is counted for its run under the word of the command.
+# Entries in work stay. The run of each removed message counts it under the word of the command.
 _REMOVE: Final = Script(
     """
 local removed = {}
@@ -98,23 +99,23 @@ return removed
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """One message of a lane."""
+    """This is one message of a lane."""
 
     entry: Entry
     state: str
-    """`waiting`, `in work` or `retrying`."""
+    """The state is `waiting`, `in work` or `retrying`."""
     key: str
-    """Its entry's id, or its token in the retry set."""
+    """This is the id of the message's entry, or its token in the retry set."""
     next_try_at: str | None = None
-    """ISO 8601, UTC."""
+    """This time is written in ISO 8601, UTC. It is None unless the message is retrying."""
 
     @property
     def message(self) -> Message | None:
-        """None for data that nobody can read."""
+        """Return the message, or None if its data cannot be read."""
         return self.entry.asks if isinstance(self.entry.asks, Message) else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data that JSON can hold."""
+        """Return the message and its state as plain data that JSON can hold."""
         return {
             "package": self.message.package if self.message else self.entry.data.decode(errors="replace")[:200],
             "ecosystem": self.entry.ecosystem,
@@ -134,9 +135,11 @@ Wanted = Callable[[Queued], bool]
 async def queued_messages(
     redis: Redis, stream: str, group: str, ecosystems: Iterable[str], lanes: Iterable[Lane] = LANES
 ) -> AsyncIterator[Queued]:
-    """Every message of the lanes, page by page: those in the lane, oldest first, then those that wait for a try.
+    """Yield every message of the lanes, which are read page by page.
 
-    Messages that come or go meanwhile may be missed or told although they have gone. Raises StoreError.
+    For each lane, the messages in the lane come first, beginning with the oldest; then come those that wait for another
+    attempt. A message that comes or goes meanwhile may be missed, or may be yielded although it has gone. This raises
+    StoreError.
     """
     keys = Keys(stream)
     for ecosystem in ecosystems:
@@ -157,9 +160,9 @@ async def remove_messages(
     lanes: Iterable[Lane],
     wanted: Wanted = lambda _: True,
 ) -> list[Queued]:
-    """Take the wanted messages out of the lanes, but what is in work; those that were. Raises StoreError.
+    """Take the wanted messages out of the lanes, except those in work, and return the removed ones.
 
-    `word` is what their runs count them as: `cancelled` or `purged`.
+    Their runs count them under `word`, which is `cancelled` or `purged`. This raises StoreError.
     """
     removed: list[Queued] = []
     chosen: dict[tuple[str, Lane], list[Queued]] = {}

@@ -1,7 +1,7 @@
-"""The names of everything that the daemon keeps in Redis.
+"""This module names everything that the daemon keeps in Redis.
 
-All but one begin with the name of the stream that other programs write to, so that they share a slot of a cluster where
-an installation names it `{package-extraction}`.
+All names but one begin with the name of the stream that other programs write to. So they share a slot of a cluster if
+an installation names the stream `{package-extraction}`.
 """
 
 from __future__ import annotations
@@ -14,127 +14,144 @@ from securechain_ingest.queue.lanes import LANES, Lane
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Other programs write to `submissions` and read `dead_letters` (contract, section 4); the rest is internal."""
+    """Other programs write to `submissions` and read `dead_letters` (contract, section 4). The rest is internal."""
 
     stream: str
 
     @property
     def submissions(self) -> str:
-        """Stream: what programs ask for, before it is checked and moved to a lane."""
+        """This stream holds the requests of other programs until they are checked and moved to a lane."""
         return self.stream
 
     @property
     def dead_letters(self) -> str:
-        """Stream: the messages that could not be served."""
+        """This stream holds the messages that could not be served."""
         return f"{self.stream}-dlq"
 
     def lane(self, ecosystem: str, lane: Lane) -> str:
-        """Stream: the messages of one lane that wait or are in work."""
+        """This stream holds the messages of one lane that wait or are in work."""
         return f"{self.stream}-lane:{ecosystem}:{lane}"
 
     def retries(self, ecosystem: str, lane: Lane) -> str:
-        """Sorted set: tokens of messages that wait for their next try, by due time in milliseconds since the epoch."""
+        """This sorted set holds the tokens of messages that wait for their next attempt.
+
+        The score is the time at which the attempt is due, in milliseconds since the epoch.
+        """
         return f"{self.stream}-retry:{ecosystem}:{lane}"
 
     def payloads(self, ecosystem: str, lane: Lane) -> str:
-        """Hash: token to the fields of the message that waits for its next try (MessagePack)."""
+        """This hash maps a token to the fields (MessagePack) of the message that waits for its next attempt."""
         return f"{self.stream}-retry-payloads:{ecosystem}:{lane}"
 
     def lanes(self, ecosystem: str) -> Sequence[str]:
-        """`lane` for each, the most urgent first."""
+        """Return the stream of each lane (`lane`), the most urgent lane first."""
         return [self.lane(ecosystem, lane) for lane in LANES]
 
     def all_retries(self, ecosystem: str) -> Sequence[str]:
-        """`retries` likewise."""
+        """Return the sorted set of each lane (`retries`), the most urgent lane first."""
         return [self.retries(ecosystem, lane) for lane in LANES]
 
     def all_payloads(self, ecosystem: str) -> Sequence[str]:
-        """`payloads` likewise."""
+        """Return the hash of each lane (`payloads`), the most urgent lane first."""
         return [self.payloads(ecosystem, lane) for lane in LANES]
 
     def waiting(self, ecosystem: str) -> str:
-        """Hash: package to `lane:id` of the entry that asks for it and that nobody has taken yet."""
+        """This hash maps a package to `lane:id` of the entry that asks for it and that no consumer has taken yet."""
         return f"{self.stream}-waiting:{ecosystem}"
 
     def shares(self, ecosystem: str) -> str:
-        """Hash: how much of its share each lane has had."""
+        """This hash says how much of its share each lane has used."""
         return f"{self.stream}-shares:{ecosystem}"
 
     @property
     def pauses(self) -> str:
-        """Hash: the ecosystems that an operator has paused, and since when."""
+        """This hash maps each ecosystem that an operator has paused to the time of the pause."""
         return f"{self.stream}-pauses"
 
     def breaker(self, endpoint: str) -> str:
-        """Hash: the failures of an endpoint, and until when nothing is asked of it."""
+        """This hash holds the failures of an endpoint, and the time until which it is not asked."""
         return f"{self.stream}-breaker:{endpoint}"
 
     def rate(self, endpoint: str) -> str:
-        """Hash: the next turn at an endpoint, for all daemons, and how far its rate has been lowered."""
+        """This hash holds the next turn at an endpoint, for all daemons, and the factor that lowers its rate."""
         return f"{self.stream}-rate:{endpoint}"
 
     @property
     def counters(self) -> str:
-        """Hash: the five counters of the queue."""
+        """This hash holds the five counters of the queue."""
         return f"{self.stream}-counters"
 
     @property
     def run_counts(self) -> str:
-        """Hash: what became of the messages of each run: `<run>:<word>` (`runs.counts` names the words)."""
+        """This hash counts the messages of each run by their result.
+
+        Its fields are `<run>:<word>`; `runs.counts` names the words.
+        """
         return f"{self.stream}-run-counts"
 
     def outcomes(self, run: str) -> str:
-        """Stream: how each package of a run ended, for whoever waits for it; there only while somebody does."""
+        """This stream says how each package of a run ended. It exists only while a program waits for the run."""
         return f"{self.stream}-outcomes:{run}"
 
     def refill(self, ecosystem: str) -> str:
-        """String that expires: a daemon has just asked for what was left for later."""
+        """This string expires. While it exists, a daemon has just asked for the packages that were left for later."""
         return f"{self.stream}-refill:{ecosystem}"
 
     @property
     def daemons(self) -> str:
-        """Hash: consumer to what its daemon has last told of itself."""
+        """This hash maps a consumer to the last heartbeat of its daemon."""
         return f"{self.stream}-daemons"
 
     @property
     def cursors(self) -> str:
-        """Hash: how far the changes of each ecosystem have been queued."""
+        """This hash maps each ecosystem to the cursor up to which its changes have been queued."""
         return f"{self.stream}-cursors"
 
     @property
     def positions(self) -> str:
-        """Hash: how far each interrupted job has come in its listing."""
+        """This hash says how far each interrupted job has come in its listing."""
         return f"{self.stream}-positions"
 
     @property
     def hints(self) -> str:
-        """Hash: what of a registry's hints at changes has been queued, by ecosystem."""
+        """This hash says for each ecosystem which of its registry's hints at changes have been queued."""
         return f"{self.stream}-hints"
 
     def active(self, ecosystem: str) -> str:
-        """Sorted set: the packages that were active last, by the time of their newest version in seconds."""
+        """This sorted set holds the packages that were active last.
+
+        The score is the time of their newest version, in seconds since the epoch.
+        """
         return f"{self.stream}-active:{ecosystem}"
 
     def lags(self, ecosystem: str) -> str:
-        """List: how long the newest versions took from their publication to the graph, the latest first."""
+        """This list says how long the newest versions took from their publication to the graph, the latest first."""
         return f"{self.stream}-lags:{ecosystem}"
 
     @property
     def backfills(self) -> str:
-        """Hash: how far each interrupted backfill has come."""
+        """This hash says how far each interrupted backfill has come."""
         return f"{self.stream}-backfills"
 
     @property
     def refused_archives(self) -> str:
-        """Sorted set: archives that took more than a parse may have, by the time at which they are forgotten."""
+        """This sorted set holds the archives that needed more than a parse may use.
+
+        The score is the time at which they are forgotten.
+        """
         return f"{self.stream}-refused-archives"
 
     def schedules(self, name: str) -> str:
-        """What daemons share of the schedules (`schedules.board`): ticks, marks, overrides, requests, leases."""
+        """These keys hold what daemons share of the schedules: ticks, marks, overrides, requests and leases.
+
+        They are used by `schedules.board`.
+        """
         return f"{self.stream}-schedules-{name}"
 
 
 def import_names_key(package: str, version: str) -> str:
-    """String: the import names of one version (JSON); the one name that does not begin with the stream's, because other
-    programs know it."""
+    """This string holds the import names of one version (JSON).
+
+    This is the only name that does not begin with the name of the stream, because other programs know it.
+    """
     return f"import_names:{package}:{version}"

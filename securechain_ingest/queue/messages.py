@@ -205,7 +205,7 @@ def _unread(document: dict[str, Any], key: str) -> str | None:
 
 
 def _constraints(document: dict[str, Any]) -> str:
-    # Not trimmed: depex compares the edge's string with the file's on every update (contract, section 2).
+    # This is not trimmed: depex compares the edge's string with the file's on every update (contract, section 2).
     return document["constraints"] if _string(document, "constraints") else ANY
 
 

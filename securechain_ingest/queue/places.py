@@ -1,4 +1,4 @@
-"""One ecosystem's places: how many messages are in work at once, and the taking of the next ones."""
+"""The places of an ecosystem limit how many of its messages are in work at once; this module fills them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ _STOPPED_POLL_S: Final = 0.5
 
 
 def reserved_places(places: int) -> int:
-    """How many of an ecosystem's places only the lane `asked` may take."""
+    """Return how many of an ecosystem's places are reserved for the lane `asked`."""
     return min(2, places - 1)
 
 
 class Places:
-    """`total` gives the ecosystem's places and `more` how many messages the daemon may take beyond what it has in hand.
+    """These are the places of one ecosystem.
 
-    `begin` takes an entry; False if it is in hand already.
+    `total` returns their number, and `more` returns how many messages the daemon may take beyond those in work.
+    `begin` starts the work on an entry, and returns False if the entry is in work already. `endpoint_fails` is called
+    when the endpoint's breaker counts failures.
     """
 
     def __init__(
@@ -48,10 +50,10 @@ class Places:
         self._claim_at = 0.0
         self._rest_s = 0.0
         self.look = asyncio.Event()
-        """Set when there may be something to take."""
+        """This is set when there may be messages to take."""
 
     async def fill(self) -> bool:
-        """Take what there is room for; whether Redis was asked. Raises RedisError."""
+        """Take messages for the free places, and return whether Redis was asked. This raises RedisError."""
         self.look.clear()
         self._rest_s = _POLL_S
         total = self._total()
@@ -78,6 +80,6 @@ class Places:
         return True
 
     async def rest(self) -> None:
-        """Wait a little, if there was nothing to take or no room."""
+        """Wait a little if there was no message to take or no free place."""
         with anyio.move_on_after(self._rest_s):
             await self.look.wait()

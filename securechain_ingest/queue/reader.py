@@ -1,7 +1,7 @@
-"""Serves the lanes: takes messages as places get free, has them handled, and settles each one.
+"""This module serves the lanes: it takes messages as places become free, has them handled, and settles each one.
 
 Each ecosystem has a bounded number of places of its own, so that a slow or paused registry costs the others nothing.
-Two of them (one of two, none of one) are kept free for `asked`.
+Two of these places are reserved for `asked`; an ecosystem with two places reserves one, and one with one place none.
 """
 
 from __future__ import annotations
@@ -39,18 +39,19 @@ from securechain_ingest.settings import QueueSettings, WorkerSettings
 logger = structlog.get_logger(__name__)
 
 _LONGEST_OUTAGE_S = 3600.0
-"""A message that finds a store away for longer counts this as a failed try."""
+"""If a store is away for more than this many seconds, the message counts this as a failed attempt."""
 _CONSUMERS_EVERY_S = 60.0
 _DEAD_AFTER_LEASES = 10
-"""A consumer that does not even read for this many leases is taken for dead."""
+"""A consumer that reads nothing for this many leases is regarded as dead."""
 
 
 class Reader:
-    """Serves the lanes of some ecosystems until it is stopped. One instance runs once.
+    """This serves the lanes of some ecosystems until it is stopped. One instance runs once.
 
-    `handler` is called in a task per message. If it returns, its effect must be committed. An IngestError that is
-    transient postpones the message, any other dead-letters it; another exception is a fault of the program and counts
-    as transient. `link` serves at once what needs no registry. `redis` must not decode responses.
+    `handler` is called in one task per message. When it returns, its effect must be committed. A transient IngestError
+    postpones the message, and any other IngestError makes it a dead letter. Any other exception is a fault of the
+    program and counts as transient. `link` serves at once the messages that need no registry. `redis` must not
+    decode responses.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Reader:
         self._outage = Outage("redis")
         self._others_outage = Outage("graph or advisories")
         self._in_flight: dict[str, dict[tuple[str, Lane, str], float]] = {each.name: {} for each in ecosystems}
-        """By ecosystem, since when each entry is in work, by the monotonic clock."""
+        """This maps each ecosystem to its entries in work, and each entry to its start (monotonic clock, seconds)."""
         self._places: dict[str, Places] = {}
         self._failing: set[str] = set()
         self._stopping = asyncio.Event()
@@ -88,26 +89,26 @@ class Reader:
 
     @property
     def settled_at(self) -> datetime | None:
-        """When a message was last settled, one way or another; None: none yet."""
+        """Return when a message was last settled, whatever the result, or None if none was settled yet."""
         return self._settled_at
 
     @property
     def in_flight(self) -> int:
-        """How many messages are being handled."""
+        """Return the number of messages that are being handled."""
         return sum(map(len, self._in_flight.values()))
 
     async def ready(self) -> None:
-        """Return when messages are really being taken."""
+        """Wait until messages are really being taken."""
         for event in self._ready.values():
             await event.wait()
 
     def stop(self) -> None:
-        """Take no further message; `run` returns when what is in flight is settled."""
+        """Take no further message. `run` returns when the messages in flight are settled."""
         self._stopping.set()
         self._look_everywhere()
 
     def apply(self, queue: QueueSettings, workers: WorkerSettings) -> None:
-        """Use the live ones of changed settings from now on."""
+        """Use the changed settings from now on, as far as they can change while the daemon runs."""
         self._queue, self._workers = queue, workers
         self._look_everywhere()
 
@@ -116,9 +117,9 @@ class Reader:
             places.look.set()
 
     async def release(self) -> None:
-        """Hand back what is still in flight, without counting a try; for the end of the grace period.
+        """Hand back the messages that are still in flight, without counting an attempt, at the end of the grace period.
 
-        What is handled is not interrupted: a message that is finished before another consumer takes it is settled as
+        The handlers are not interrupted: a message that is finished before another consumer takes it is settled as
         usual. If Redis does not answer, the leases run out instead.
         """
         await anyio.to_thread.run_sync(self._leases.close)
@@ -130,7 +131,10 @@ class Reader:
             logger.info("messages_handed_back", count=handed_back)
 
     async def run(self) -> None:
-        """Forward, take, handle and settle until `stop`, then drain. Survives outages of Redis."""
+        """Forward, take, handle and settle messages until `stop`, then finish those in flight.
+
+        Outages of Redis do not end this.
+        """
         self._leases.start()
         try:
             async with anyio.create_task_group() as handlers, anyio.create_task_group() as loops:
@@ -155,7 +159,7 @@ class Reader:
     def _make_places(self, ecosystem: Ecosystem, handlers: TaskGroup) -> Places:
         def begin(entry: Entry) -> bool:
             if entry.key in self._in_flight[ecosystem.name]:
-                return False  # The group was made anew, and gives what is in work once more.
+                return False  # The group was created again, and delivers the entries in work once more.
             self._in_flight[ecosystem.name][entry.key] = time.monotonic()
             self._leases.hold(entry.key)
             handlers.start_soon(self._serve, entry, ecosystem, name=f"message {entry.entry_id}")
@@ -179,9 +183,10 @@ class Reader:
     async def _again_and_again(
         self, name: str, step: Callable[[], Awaitable[bool]], rest: Callable[[], Awaitable[None]]
     ) -> None:
-        """A step (which says whether Redis was asked) and a rest, until `stop`.
+        """Repeat a step, which returns whether Redis was asked, and a rest, until `stop`.
 
-        Survives outages of Redis and lost groups, which are made anew from the beginning.
+        Outages of Redis and lost groups do not end this. A lost group is created again from the beginning of its
+        stream.
         """
         failures = 0
         groups_known = False
@@ -212,7 +217,7 @@ class Reader:
         self._progress.ended(name)
 
     async def _sit_out(self, error: RedisError, asked_at: float, failures: int) -> None:
-        """Wait, unless told to stop."""
+        """Wait a while after a failure; `stop` ends the wait."""
         self._outage.failed(error, asked_at=asked_at)
         with anyio.move_on_after(AWAY.after(failures)):
             await self._stopping.wait()
@@ -223,7 +228,7 @@ class Reader:
         return True
 
     async def _serve(self, entry: Entry, ecosystem: Ecosystem) -> None:
-        """Handle one entry and settle it; a task of its own."""
+        """Handle one entry and settle it. This runs as a task of its own."""
         try:
             with self._progress.work(f"message {entry.entry_id}"):
                 failed = await self._handle(entry, ecosystem)
@@ -240,7 +245,7 @@ class Reader:
             self._places[ecosystem.name].look.set()
 
     async def _handle(self, entry: Entry, ecosystem: Ecosystem) -> tuple[Failure, Exception | None] | None:
-        """Handle and complete one entry, or say why that was not possible."""
+        """Handle and complete one entry; if this fails, return the failure and, if there is one, its exception."""
         if entry.tries >= self._queue.max_deliveries:
             reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
             return Failure("delivery_cap", reason, transient=False), None
@@ -259,7 +264,10 @@ class Reader:
         return None
 
     async def _outlast_outages(self, entry: Entry) -> Outcome:
-        """Have an entry handled, waiting while a store is away: an outage is no failed try of what it meets."""
+        """Have an entry handled, and wait while a store is away, because an outage is no failed attempt of the message.
+
+        This raises what the handler raises. It raises StoreAway only after `stop` or after _LONGEST_OUTAGE_S.
+        """
         give_up_at = time.monotonic() + _LONGEST_OUTAGE_S
         failures = 0
         while True:
@@ -276,30 +284,30 @@ class Reader:
                 return outcome
             with anyio.move_on_after(AWAY.after(failures)):
                 await self._stopping.wait()
-            # The store may have gone after it had committed.
+            # The store may have gone away after it had committed the effect.
             entry = replace(entry, claimed=True)
 
     async def _well(self, entry: Entry, ecosystem: Ecosystem) -> None:
-        """The endpoint has answered; that ends a row of failures."""
+        """Note that the endpoint has answered, which ends a row of failures."""
         if entry.is_probe or ecosystem.name in self._failing:
             self._failing.discard(ecosystem.name)
             await self._outage.insist(lambda: self._breakers.succeeded(ecosystem.endpoint, is_probe=entry.is_probe))
 
     async def _probe_again(self, ecosystem: Ecosystem) -> None:
-        """The probe has told nothing about the endpoint."""
+        """Note that the probe has said nothing about the endpoint, so that another one is sent."""
         await self._outage.insist(lambda: self._breakers.unasked(ecosystem.endpoint))
 
     async def _fail(self, entry: Entry, ecosystem: Ecosystem, failure: Failure, error: Exception | None) -> None:
-        """Settle a delivery that did not succeed, so that no message pays for what is its registry's."""
+        """Settle a delivery that did not succeed. A failure of the registry is no attempt of the message."""
         if isinstance(error, ArchivesAway):
-            # Its lane is stopped until the endpoint is well again; then another message is the first.
+            # The lane is stopped until the endpoint is well again; then another message is taken first.
             if entry.is_probe:
                 await self._probe_again(ecosystem)
             await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_try=False))
             return
         answer = error if isinstance(error, UpstreamError) else None
         if answer is not None and answer.endpoint == ecosystem.endpoint and not answer.is_registrys:
-            # Whatever it said of this package, it has answered.
+            # The endpoint has answered, whatever it said about this package.
             await self._well(entry, ecosystem)
         elif answer is not None and answer.endpoint == ecosystem.endpoint:
             pause_s = answer.pause_s
@@ -311,7 +319,7 @@ class Reader:
                 )
             )
             if is_open and entry.is_probe:
-                # Behind the others, so that the next probe is another message.
+                # The message goes behind the others, so that the next probe is another message.
                 await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_try=False))
                 return
             if is_open:
@@ -353,11 +361,11 @@ class Reader:
                 idle_s = _DEAD_AFTER_LEASES * self._queue.lease_s
                 await remove_consumers(self._redis, self._streams, self._group, idle_s=idle_s)
             except RedisError as error:
-                # The next round does it; the reading loops tell of an outage that lasts.
+                # The next round tries again. The reading loops log an outage that lasts.
                 logger.debug("consumers_not_removed", reason=str(error))
 
     async def _leave(self) -> None:
-        """Take this consumer out of the groups, unless something is still pending for it."""
+        """Take this consumer out of the groups, unless it still has pending entries."""
         try:
             await remove_consumers(self._redis, self._streams, self._group, idle_s=0, only=self.consumer)
         except RedisError as error:
@@ -365,7 +373,7 @@ class Reader:
 
 
 async def no_rest() -> None:
-    """For a step that waits for work itself."""
+    """Return at once. This is the rest for a step that waits for work itself."""
 
 
 def _named(entry: Entry) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""Whether the lane `required` has room for what a package requires, before the graph counts it as queued."""
+"""This module says whether the lane `required` has room for the packages that a package requires.
+
+This is asked before the graph counts these packages as queued.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 
 class RequiredRoom:
-    """By ecosystem; a figure is at most a second old."""
+    """This says for each ecosystem whether there is room; an answer is at most one second old."""
 
     def __init__(self, redis: Redis, queue: Callable[[], QueueSettings]) -> None:
         self._redis = redis
@@ -28,9 +31,10 @@ class RequiredRoom:
         self._known: dict[str, tuple[float, bool]] = {}
 
     async def __call__(self, ecosystem: str) -> bool:
-        """Without room a write names no follow-ups: whoever requires the package next asks for it.
+        """Return whether the lane has room.
 
-        While Redis is away there is none: what could not be queued must not be marked as queued.
+        Without room a write names no follow-ups, and the next package that requires the missing one asks for it. While
+        Redis is away there is no room, because a message that could not be queued must not be marked as queued.
         """
         now = time.monotonic()
         asked_at, has = self._known.get(ecosystem, (float("-inf"), True))

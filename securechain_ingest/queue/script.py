@@ -1,7 +1,7 @@
-"""Lua that Redis runs as one step, called by the names of its keys and arguments.
+"""This module calls Lua scripts, which Redis runs as one step, by the names of their keys and arguments.
 
-A script declares what it takes; the call gives each by its name, and the Lua text finds it in a local of that name. So
-no caller and no script counts positions.
+A script declares the names that it takes. The call gives a value for each name, and the Lua text finds the value in a
+local variable of that name. So no caller and no script counts positions.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ local function now_ms()
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 """
-"""Times come from Redis, so that daemons whose clocks differ agree."""
+"""The times come from Redis, so that daemons whose clocks differ agree."""
 
 
 class Script:
-    """`keys` and `arguments` are names, separated by spaces; one with a star is a list, such as `ids*`.
+    """`keys` and `arguments` are names, separated by spaces. A name with a star, such as `ids*`, is a list.
 
-    Arguments arrive in Lua as text; numbers take a `tonumber`. All keys of one call begin with the same stream's name.
+    Arguments arrive in Lua as text, so numbers need a `tonumber`. All keys of one call begin with the name of the same
+    stream.
     """
 
     def __init__(self, text: str, *, keys: str, arguments: str = "") -> None:
@@ -51,19 +52,22 @@ class Script:
             for name, is_list in names:
                 lines.append(f"local {name} = {f'_many({one})' if is_list else f'{one}()'}")
         self._text = "\n".join(lines) + text
-        # Any client may load it; the hash of the text is what the server knows it by.
+        # Any client may load the script, because the server knows it by the hash of its text.
         self._async: AsyncScript | None = None
         self._sync: SyncScript | None = None
 
     async def run(self, redis: AsyncRedis, **given: Value | Sequence[Value]) -> Any:
-        """What it answers. Raises RedisError; TypeError for a name that is missing or unknown."""
+        """Run the script and return its answer.
+
+        This raises RedisError, and TypeError for a name that is missing or unknown.
+        """
         if self._async is None:
             self._async = redis.register_script(self._text)
         keys, arguments = self._positions(given)
         return await self._async(keys=keys, args=arguments, client=redis)
 
     def run_now(self, redis: Redis, **given: Value | Sequence[Value]) -> Any:
-        """The same over a blocking client."""
+        """Do the same as `run` with a blocking client."""
         if self._sync is None:
             self._sync = redis.register_script(self._text)
         keys, arguments = self._positions(given)

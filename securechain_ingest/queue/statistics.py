@@ -25,9 +25,9 @@ class LaneStatus:
     """This is the state of one lane of one ecosystem, or of the stream of submissions."""
 
     waiting: int
-    """This many messages are not in the hands of any consumer."""
+    """This many messages wait, because no consumer has taken them yet."""
     pending: int
-    """This many messages are in the hands of a consumer."""
+    """A consumer has taken this many messages and has not settled them yet."""
     retrying: int = 0
     """This many messages wait for another attempt."""
     oldest_s: float = 0.0
@@ -50,7 +50,7 @@ class QueueStatus:
     paused: dict[str, str]
     """This maps each ecosystem that an operator has paused to the time of the pause (ISO 8601, UTC)."""
     breakers: dict[str, BreakerState]
-    """This contains the endpoints that are not asked for a while."""
+    """This maps each endpoint that is not asked for a while to the state of its breaker."""
     consumers: tuple[ConsumerStatus, ...]
     next_retry_at: str | None
     """This time is written in ISO 8601, UTC. It is None if no message waits for another attempt."""

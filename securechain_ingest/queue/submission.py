@@ -4,8 +4,8 @@ The messages of other programs go to the stream of submissions, and the daemon's
 
 One package waits only once. If the package already waits in the same or a more urgent lane, the producer's message is
 merged into that entry. If the package waits in a less urgent lane, the message is added to the producer's lane and the
-other entry is removed; the new entry keeps its run and its announcements. A message with a parent asks for an edge and
-is never merged.
+other entry is removed; the new entry keeps the run and the announcements of the removed one. A message with a parent
+asks for an edge and is never merged.
 """
 
 from __future__ import annotations

@@ -143,7 +143,10 @@ class Taken:
 
 
 class Taker:
-    """This takes entries as one consumer of the group. Every method raises RedisError, also for NOGROUP."""
+    """This takes entries as one consumer of the group.
+
+    Every method raises RedisError, also if the group is missing (NOGROUP).
+    """
 
     def __init__(self, redis: Redis, keys: Keys, ecosystem: Ecosystem, group: str, consumer: str) -> None:
         self._redis = redis
