@@ -1,7 +1,9 @@
-"""Which versions of a package its advisories affect, and how each is rated (contract, section 3).
+"""This module finds which versions of a package its advisories affect, and how each version is rated (contract, section
+3).
 
-Versions are sorted once and each range is found in them by bisection, so that the work grows with the versions plus the
-records, not with their product. Rating is pure; what is much work happens in a child of the parser pool.
+Versions are sorted once, and each range is found in them by bisection. So the work grows with the sum of the versions
+and the records, and not with their product. Rating is pure; a large amount of work is done in a child process of the
+parser pool.
 """
 
 from __future__ import annotations
@@ -27,34 +29,35 @@ from securechain_ingest.model import Ecosystem, PackageRef, Rating
 __all__ = ["RULE", "rate", "rated", "spellings"]
 
 RULE: Final = 2
-"""Goes up with a change of what versions are affected or of how they are rated: the next sync of the advisories then
-rates every package anew that one of them names."""
+"""This number goes up when the rule changes which versions are affected or how they are rated. The next sync of the
+advisories then rates every package anew that an advisory names."""
 
 INLINE_PAIRS: Final = 1_000
-"""So many pairs of a version and an element of a record take a millisecond or two."""
+"""This process rates at most this many pairs of a version and an element of a record itself. They take a millisecond or
+two."""
 
 _NAMED_AT_ONCE: Final = 10_000
-"""So many versions are put together with their ratings between two looks at the event loop."""
+"""This many versions are put together with their ratings before the event loop gets a turn."""
 
 logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The ratings of many versions in few bytes: nearly all of them are alike."""
+    """It holds the ratings of many versions in few bytes, because nearly all of them are equal."""
 
     ratings: tuple[Rating, ...]
     places: array[int]
-    """For each version, in the order in which they were given, its place in `ratings`."""
+    """It has the index in `ratings` for each version, in the order in which the versions were given."""
     unreadable: tuple[tuple[str, str], ...]
-    """(id, reason) of each record of which something had to be passed over."""
+    """It has (id, reason) for each record of which some part had to be passed over."""
 
 
 def rate(ref: PackageRef, versions: Iterable[str], documents: Iterable[Document]) -> dict[str, Rating]:
-    """The rating of every version of a package, from the documents that may be about it.
+    """Return the rating of every version of a package, from the documents that may be about it.
 
-    Withdrawn documents do not count; a version that no document affects gets the empty rating. What is not readable in
-    a document is passed over, with one line in the log for each such document.
+    Withdrawn documents do not count. A version that no document affects gets the empty rating. A part of a document
+    that cannot be read is passed over, with one line in the log for each such document.
     """
     names = tuple(dict.fromkeys(versions))
     assessment = assess(ref, names, tuple(documents))
@@ -69,9 +72,10 @@ async def rated(
     documents: Collection[Document],
     reported: set[str] | None = None,
 ) -> dict[str, Rating]:
-    """`rate`, in a child of the pool where it is much work; documents whose ids are in `reported` have had their line.
+    """Do the same as `rate`, in a child process of the pool if it is much work.
 
-    Raises ParserLost, ArchiveRefused if the child fails.
+    Documents whose ids are in `reported` have had their line in the log already. The function raises ParserLost or
+    ArchiveRefused if the child process fails.
     """
     names = tuple(versions)
     pairs = len(versions) * sum(map(_elements, documents))
@@ -89,7 +93,7 @@ async def rated(
 
 
 def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Document]) -> Assessment:
-    """The work of `rate`; whatever it is given and answers can be sent to another process."""
+    """Do the work of `rate`. The arguments and the result can be sent to another process."""
     order = order_of(ref.ecosystem)
     records, unreadable = read_records(ref, documents, order)
     if not records:
@@ -110,7 +114,8 @@ def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Documen
 
 
 def _report(ref: PackageRef, assessment: Assessment, reported: set[str]) -> None:
-    """One line for each document that could not be read as a whole and is not in `reported`, where it then is."""
+    """Log one line for each document that could not be read whole and whose id is not in `reported`, and add the id
+    there."""
     for identifier, reason in assessment.unreadable:
         if identifier not in reported:
             reported.add(identifier)
@@ -118,7 +123,7 @@ def _report(ref: PackageRef, assessment: Assessment, reported: set[str]) -> None
 
 
 class _Affecting:
-    """The ratings of the sets of records that affect some version, each worked out once."""
+    """It holds the ratings of the sets of records that affect some version. Each of them is worked out once."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
@@ -127,7 +132,7 @@ class _Affecting:
         self.ratings = [Rating()]
 
     def place(self, found: frozenset[int]) -> int:
-        """Where in `ratings` that of the records with these numbers stands."""
+        """Return the index in `ratings` of the rating for the records with these numbers."""
         if found not in self._places:
             self._places[found] = len(self.ratings)
             self.ratings.append(self._rating(found))
@@ -143,10 +148,11 @@ class _Affecting:
 
 
 def vulnerability_numbers(records: Sequence[Record]) -> list[int]:
-    """For each record the number of the vulnerability that it tells of.
+    """Return for each record the number of the vulnerability that it describes.
 
-    Two records tell of one if they share an id, be it their own or an alias, or are connected by others that do,
-    whether or not those affect the same versions. A record of the shared id need not exist.
+    Two records describe the same vulnerability if they share an id, which may be their own or an alias, or if they are
+    connected by other records that do. It does not matter whether these affect the same versions. The shared id need
+    not belong to any record.
     """
     parents = list(range(len(records)))
 
@@ -165,7 +171,8 @@ def vulnerability_numbers(records: Sequence[Record]) -> list[int]:
 def read_records(
     ref: PackageRef, documents: Sequence[Document], order: Order
 ) -> tuple[list[Record], tuple[tuple[str, str], ...]]:
-    """The records that count, and what was not readable, of each document the first thing."""
+    """Return the records that count, and (id, reason) for each document of which something cannot be read. The reason
+    is the first problem."""
     records: list[Record] = []
     unreadable: list[tuple[str, str]] = []
     for document in documents:
@@ -181,14 +188,15 @@ def read_records(
 
 
 def order_of(ecosystem: Ecosystem) -> Order:
-    """The order of an ecosystem's advisories, for the spellings of versions that their authors use, too."""
+    """Return the order of an ecosystem's versions. It also orders the spellings of versions that authors of advisories
+    use."""
 
     @cache
     def key_of(name: str) -> Any:
         try:
             return ecosystem.range_order(name)
         except ValueError:
-            # Tags of a repository, such as v1.2.
+            # The name may be a tag of a repository, such as v1.2.
             bare = name.strip().removeprefix("v").removeprefix("V")
             if bare == name:
                 raise
@@ -198,7 +206,7 @@ def order_of(ecosystem: Ecosystem) -> Order:
 
 
 def _sorted(versions: Sequence[str], order: Order) -> tuple[list[tuple[Any, int]], list[int]]:
-    """(key, index) of the versions in ascending order, and the indices of those that have none."""
+    """Return (key, index) of the versions in ascending order, and the indices of the versions that have no order."""
     orderable: list[tuple[Any, int]] = []
     unorderable: list[int] = []
     for index, name in enumerate(versions):
@@ -211,7 +219,7 @@ def _sorted(versions: Sequence[str], order: Order) -> tuple[list[tuple[Any, int]
 
 
 def _spans(record: Record, keys: Sequence[Any], order: Order) -> Iterator[Span]:
-    """What a record affects: its ranges, and the versions that it lists in whichever spelling."""
+    """Yield what a record affects: its ranges, and the versions that it lists in any spelling."""
     for each in record.ranges:
         yield from each.spans(keys)
     for name in record.listed:
@@ -223,7 +231,8 @@ def _spans(record: Record, keys: Sequence[Any], order: Order) -> Iterator[Span]:
 
 
 def _runs(spans: Sequence[Iterable[Span]], length: int) -> Iterator[tuple[Span, frozenset[int]]]:
-    """The indices below `length` in runs over which the same records, by their number in `spans`, have a span."""
+    """Yield runs of the indices below `length`. Within a run the same records have a span; they are given by their
+    numbers in `spans`."""
     steps: dict[int, dict[int, int]] = {0: {}, length: {}}
     for number, found in enumerate(spans):
         for start, end in found:

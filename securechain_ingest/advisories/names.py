@@ -1,4 +1,4 @@
-"""Under which names advisories speak of a package. Pure functions."""
+"""This module says under which names advisories speak of a package. Its functions are pure."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ _RUN_OF_SEPARATORS: Final = re.compile(r"[-_.]+")
 
 
 def lookup_key(name: str) -> str:
-    """Equal for all spellings of a name in any ecosystem, and for some names of different packages, too."""
+    """Return a key that is equal for all spellings of a name in any ecosystem. It is also equal for some names of
+    different packages."""
     return _RUN_OF_SEPARATORS.sub("-", name.strip()).lower()
 
 
 def spellings(ref: PackageRef) -> frozenset[str]:
-    """How advisories may spell a package, but for the case: as its registry does, or with other separators.
+    """Return how advisories may spell a package, apart from the case: as its registry does, or with other separators.
 
-    Only what means the same package in its ecosystem. Of names with very many separators not every mixture is among
-    them, and never a doubled separator: `lookup_key` finds those.
+    Only names that mean the same package in its ecosystem are included. If a name has very many separators, not every
+    mixture of them is included. A doubled separator is never included. `lookup_key` finds all those.
     """
     return frozenset(variants(ref.ecosystem, ref.registry_name))
 
 
 def variants(ecosystem: Ecosystem, name: str) -> Iterator[str]:
-    """The spelling itself, its normal form, and every mixture of separators that the ecosystem takes for the same."""
+    """Yield the spelling itself, its normal form, and every mixture of separators that the ecosystem treats as the
+    same."""
     key = ecosystem.name_key(name)
     yield from (name, key)
     # Most ecosystems tell all separators apart.
@@ -47,9 +49,9 @@ def variants(ecosystem: Ecosystem, name: str) -> Iterator[str]:
 
 
 def packages(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(ecosystem, name) of everything that a document says is affected, repeated as there.
+    """Yield (ecosystem, name) of everything that a document says is affected, as often as the document says so.
 
-    A repository's suffix (`Maven:https://...`) does not change the ecosystem and is left out.
+    The suffix of a repository (`Maven:https://...`) does not change the ecosystem and is left out.
     """
     affected = document.get("affected")
     for element in affected if isinstance(affected, list | tuple) else ():
@@ -58,7 +60,8 @@ def packages(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def package_of(element: Any) -> tuple[str, str] | None:
-    """(ecosystem, name) of one element of `affected`; None if it has none, as those of Git repositories."""
+    """Return (ecosystem, name) of one element of `affected`, or None if the element has none. Elements about Git
+    repositories have none."""
     package = element.get("package") if isinstance(element, Mapping) else None
     if not isinstance(package, Mapping):
         return None

@@ -1,6 +1,7 @@
-"""The OSV bucket: which advisories have changed, single ones, and all of an ecosystem (registries.md, section 8).
+"""This module reads the OSV bucket: which advisories have changed, single advisories, and all advisories of an
+ecosystem (registries.md, section 8).
 
-An answer of a child holds at most _BATCH_BYTES, or one record of at most MAX_RECORD_BYTES.
+An answer of a child process holds at most _BATCH_BYTES, or one record of at most MAX_RECORD_BYTES.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ from securechain_ingest.http.client import HttpClient
 Record: TypeAlias = dict[str, Any]
 
 Batch: TypeAlias = list[tuple[str, Record | str]]
-"""Ids, each with its record or a sentence that says why it cannot be read."""
+"""It has ids, each with its record or with a sentence that says why the record cannot be read."""
 
 WITHOUT_ECOSYSTEM: Final = "[EMPTY]"
-"""Where records go that lose their ecosystem, most of them withdrawn."""
+"""Records that lose their ecosystem go to this folder. Most of them are withdrawn."""
 
 EVERYWHERE: Final = "*"
-"""Stands for all folders: a list of some 100 MB."""
+"""This stands for all folders. Their list has some 100 MB."""
 
 MAX_SENTENCES: Final = 10
 
 BATCH_RECORDS: Final = 500
 
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
-"""More than ten times the largest of our ecosystems."""
+"""This is more than ten times the size of the largest record in the supported ecosystems."""
 
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _ZIP_BYTES: Final = 4 * 1024 * 1024 * 1024
@@ -51,38 +52,40 @@ _MAX_EXPANDED_BYTES: Final = 32 * 1024 * 1024 * 1024
 _PARSE_TIMEOUT_S: Final = 600.0
 _MAX_ID_LENGTH: Final = 255
 _MAX_DEPTH: Final = 90
-"""A little less than MongoDB allows."""
+"""This is a little less than MongoDB allows."""
 
 _MEMBER_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
-"""What a member that is damaged, encrypted or packed in an unknown way is answered with."""
+"""Reading a member raises these errors if it is damaged, encrypted or packed in an unknown way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Modified:
-    """What has changed in one ecosystem."""
+    """It says what has changed in one ecosystem."""
 
     ids: tuple[str, ...]
-    """Newest change first."""
+    """The ids are in the order of the changes, with the newest change first."""
     newest: str
-    """The time of the newest change of all; empty if there is none."""
+    """This is the time of the newest change of all. It is empty if there is none."""
     validator: str | None
     unreadable: tuple[str, ...] = ()
-    """A sentence for each line that is no time and id; the first ones if there are many."""
+    """It has a sentence for each line that is not a time and an id. If there are many such lines, it has the first
+    ones."""
 
 
 class OsvBucket:
-    """Reads; every method raises UpstreamError, ArchiveRefused or ParserLost."""
+    """It reads the bucket. Every method raises UpstreamError, ArchiveRefused or ParserLost."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
-        """The folder takes an archive while it is read."""
+        """`folder` holds an archive while the archive is read."""
         self._http = http
         self._pool = pool
         self._folder = folder
 
     async def modified(self, ecosystem: str, since: str, validator: str | None) -> Modified | None:
-        """The records changed at `since` (ISO 8601) or later; None if nothing has changed since the validator.
+        """Return the records that changed at `since` (ISO 8601) or later. It is None if nothing has changed since the
+        validator.
 
-        Of EVERYWHERE those without an ecosystem, by the list of all records.
+        For EVERYWHERE these are the records without an ecosystem, and they come from the list of all records.
         """
         prefix, path = "", f"{_folder(ecosystem)}/modified_id.csv"
         if ecosystem == EVERYWHERE:
@@ -95,15 +98,14 @@ class OsvBucket:
         return Modified(ids, newest, response.validator, unreadable)
 
     async def record(self, ecosystem: str, identifier: str) -> Record:
-        """One advisory. Raises Malformed for what is none, or another one."""
+        """Return one advisory. It raises Malformed if the answer is no advisory or another advisory."""
         url = self._http.url("osv", f"{_folder(ecosystem)}/{quote(identifier, safe='')}.json")
         return await self._pool.parse_document(parse_record, (await self._http.get(url)).body, identifier, url)
 
     @asynccontextmanager
     async def everything(self, ecosystem: str) -> AsyncIterator[AsyncIterator[Batch]]:
-        """All advisories of an ecosystem in batches, each with its id; in place of one that cannot be read a sentence
-        that says why.
-        """
+        """Yield all advisories of an ecosystem in batches, each with its id. If an advisory cannot be read, a sentence
+        that says why stands in its place."""
         url = self._http.url("osv", f"{_folder(ecosystem)}/all.zip")
         with NamedTemporaryFile(dir=self._folder, suffix=".zip") as copy:
             await self._http.download(url, cast(io.BufferedRandom, copy.file), limit_bytes=_ZIP_BYTES)
@@ -126,9 +128,10 @@ _STARTS_WITH_A_YEAR = re.compile(rb"[0-9]{4}-[^,]*,.*\n").fullmatch
 
 
 def parse_modified(body: bytes, since: str, prefix: str, url: str) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
-    """The ids (behind `prefix`) changed at `since` or later, the newest time, and what is wrong with other lines.
+    """Return the ids (after `prefix`) that changed at `since` or later, the newest time, and what is wrong with other
+    lines.
 
-    Raises Malformed for a text without a single good line, and for one that is cut off.
+    It raises Malformed for a text without a single good line, and for a text that is cut off.
     """
     ids: dict[str, None] = {}
     newest: tuple[datetime, str] | None = None
@@ -138,7 +141,7 @@ def parse_modified(body: bytes, since: str, prefix: str, url: str) -> tuple[tupl
     within = f",{prefix}".encode()
     for line in io.BytesIO(body):
         if within not in line and _STARTS_WITH_A_YEAR(line):
-            # Nearly all lines of the list of everything: a good one, of no interest.
+            # Nearly all lines of the list of all records are like this one: good, but not wanted.
             is_read = True
             continue
         text = line.decode("utf-8", "replace").strip()
@@ -166,7 +169,7 @@ def parse_modified(body: bytes, since: str, prefix: str, url: str) -> tuple[tupl
 
 
 def parse_record(body: bytes, identifier: str, url: str) -> Record:
-    """An advisory that has what every one must have, and that id. Raises Malformed."""
+    """Return an advisory that has the mandatory fields and that id. It raises Malformed for any other text."""
     if len(body) > MAX_RECORD_BYTES:
         raise Malformed(f"{url} has {len(body)} bytes, more than {MAX_RECORD_BYTES}", url=url)
     try:
@@ -183,7 +186,7 @@ def parse_record(body: bytes, identifier: str, url: str) -> Record:
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
-    """Whether there are more than so many lists and objects within each other."""
+    """Return whether more than `depth` lists and objects are nested in each other."""
     level = [value]
     for _ in range(depth + 1):
         inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
@@ -194,9 +197,9 @@ def _is_deeper(value: Any, depth: int) -> bool:
 
 
 def read_batch(file: Path, url: str, start: int) -> Batch:
-    """The next records of an archive, at most BATCH_RECORDS, a sentence in place of a bad one.
+    """Return the next records of an archive, at most BATCH_RECORDS. A sentence stands in place of a bad record.
 
-    Raises Malformed for an archive that is damaged or beyond a limit.
+    It raises Malformed for an archive that is damaged or beyond a limit.
     """
     try:
         archive, names = _opened(file, file.stat().st_ino)
@@ -216,7 +219,7 @@ def read_batch(file: Path, url: str, start: int) -> Batch:
 
 @lru_cache(maxsize=1)
 def _opened(file: Path, _inode: int) -> tuple[zipfile.ZipFile, list[str]]:
-    """The batches of one archive are read one after the other: its long directory is read once a process."""
+    """Open an archive. Its batches are read one after the other, so a process reads its long directory only once."""
     archive = zipfile.ZipFile(file)
     return archive, list(dict.fromkeys(name for name in archive.namelist() if name.endswith(".json")))
 
@@ -241,7 +244,8 @@ def _member(archive: zipfile.ZipFile, name: str, url: str) -> Record | str:
 
 
 def moment(text: str) -> datetime:
-    """A time of the bucket's lists; one without a zone is taken for UTC. Raises ValueError."""
+    """Return a time of the bucket's lists. A time without a zone is taken as UTC. It raises ValueError for any other
+    text."""
     at = datetime.fromisoformat(text)
     try:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -254,6 +258,6 @@ def _is_text(value: Any) -> bool:
 
 
 def chunks(ids: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Portions of at most BATCH_RECORDS."""
+    """Yield portions of at most BATCH_RECORDS ids."""
     for start in range(0, len(ids), BATCH_RECORDS):
         yield ids[start : start + BATCH_RECORDS]

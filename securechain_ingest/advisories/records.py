@@ -1,7 +1,7 @@
-"""What one advisory says of one package (OSV schema 1.7, contract section 3). Pure functions.
+"""This module reads what one advisory says of one package (OSV schema 1.7, contract section 3). Its functions are pure.
 
-Other programs write into the collection, too. Whatever is not of the type that the schema wants is passed over and
-reported in a sentence, and costs nothing else.
+Other programs write into the collection, too. A value that is not of the type that the schema wants is passed over and
+reported in a sentence. It has no other effect.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from securechain_ingest.model import PackageRef
 
 Document = Mapping[str, Any]
 Order: TypeAlias = Callable[[str], Any]
-"""Maps the name of a version to a sortable key; raises ValueError for one without an order."""
+"""It maps the name of a version to a sortable key. It raises ValueError for a name without an order."""
 Report: TypeAlias = Callable[[str], None]
 Span: TypeAlias = tuple[int, int]
-"""Versions in ascending order, from the first index up to before the second one."""
+"""These are versions in ascending order, from the first index up to the version before the second index."""
 
-# What happens first at one boundary. An interval may begin where another was fixed, and end with the version that it
-# begins with.
+# This says which event comes first at one boundary. An interval may begin where another was fixed,
+# and end with the version that it begins with.
 _TURN: Final = {"fixed": 0, "introduced": 1, "last_affected": 2}
 _FROM_THE_START: Final = ("introduced", "0")
 
 
 @dataclass(frozen=True, slots=True)
 class AffectedRange:
-    """One range of an advisory, in keys of the ecosystem's order."""
+    """It is one range of an advisory, in keys of the ecosystem's order."""
 
     events: tuple[tuple[Any, str], ...]
-    """(boundary, kind) in ascending order; a boundary of None stands for "from the start"."""
+    """It has (boundary, kind) in ascending order. A boundary of None stands for "from the start"."""
     limits: tuple[Any, ...]
-    """A version above all of them is not meant; none: all are."""
+    """A version is affected only if it is below one of these. If there are none, there is no limit."""
 
     def spans(self, keys: Sequence[Any]) -> Iterator[Span]:
-        """OSV's evaluation over ascending keys: each event that a version has reached switches the state."""
+        """Yield the affected spans. OSV evaluates the events over ascending keys: each event that a version has reached
+        switches the state."""
         end = max((bisect_left(keys, limit) for limit in self.limits), default=len(keys))
         reached = [(_first_reached(keys, boundary, kind), kind) for boundary, kind in self.events]
         for (start, kind), (until, _) in pairwise([*reached, (len(keys), "")]):
@@ -50,18 +51,18 @@ class AffectedRange:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record that counts, as far as one package goes."""
+    """It is a record that counts, as far as it is about one package."""
 
     id: str
     names: frozenset[str]
-    """Its id and its aliases: whoever shares one tells of the same vulnerability."""
+    """These are its id and its aliases. Records that share one of them describe the same vulnerability."""
     scores: Scores
     listed: tuple[str, ...]
     ranges: tuple[AffectedRange, ...]
 
 
 def read(document: Document, ref: PackageRef, order: Order, report: Report) -> Record | None:
-    """What a document says of a package; None if that is nothing, or if it is withdrawn.
+    """Return what a document says of a package. It is None if the document says nothing of it, or if it is withdrawn.
 
     A range with a boundary that cannot be ordered affects nothing.
     """
@@ -89,20 +90,20 @@ def read(document: Document, ref: PackageRef, order: Order, report: Report) -> R
 
 
 def _first_reached(keys: Sequence[Any], boundary: Any, kind: str) -> int:
-    """The index of the first version that an event concerns."""
+    """Return the index of the first version that an event concerns."""
     if boundary is None:
         return 0
     return bisect_right(keys, boundary) if kind == "last_affected" else bisect_left(keys, boundary)
 
 
 def is_about(element: Any, ref: PackageRef, report: Report) -> bool:
-    """Whether an element of `affected` names the package."""
+    """Return whether an element of `affected` names the package."""
     if not isinstance(element, Mapping):
         report("an element of affected is no object")
         return False
     package = package_of(element)
     if package is None:
-        # Elements about Git repositories have none.
+        # Elements about Git repositories have no package.
         if element.get("package") is not None:
             report("a package of affected has no ecosystem and name")
         return False
@@ -124,12 +125,13 @@ def _ranges(element: Mapping[str, Any], order: Order, report: Report) -> Iterato
             try:
                 yield _range([boundary for boundary in boundaries if boundary is not None], order)
             except ValueError:
-                # Authors' own words, such as a version that the registry has never had; too many to report of each.
+                # Authors write texts of their own, such as a version that the registry has never had. There are too
+                # many of these to report each.
                 continue
 
 
 def _boundaries(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
-    """(kind, value) of each event; None in place of one that is not of that form."""
+    """Yield (kind, value) of each event. None stands in place of an event that is not of that form."""
     for event in events:
         if not isinstance(event, Mapping):
             yield None
@@ -140,7 +142,8 @@ def _boundaries(events: Sequence[Any]) -> Iterator[tuple[str, str] | None]:
 
 
 def _range(boundaries: Sequence[tuple[str, str]], order: Order) -> AffectedRange:
-    """Raises ValueError for a boundary without an order, or without anything: some orders have a place for that."""
+    """Return the range with these boundaries. It raises ValueError for a boundary without an order. It also raises
+    ValueError for an empty boundary, because some orders have a place for an empty text."""
     if not all(value for _, value in boundaries):
         raise ValueError
     bounded = [(order(value), kind) for kind, value in boundaries if kind in _TURN and (kind, value) != _FROM_THE_START]

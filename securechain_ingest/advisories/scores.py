@@ -1,4 +1,5 @@
-"""CVSS base scores of advisories, one for each vulnerability, and their means (contract, sections 1.2 and 3)."""
+"""This module computes the CVSS base scores of advisories, one for each vulnerability, and their means (contract,
+sections 1.2 and 3)."""
 
 from __future__ import annotations
 
@@ -10,23 +11,23 @@ from cvss import CVSS3, CVSS4
 from cvss.exceptions import CVSSError
 
 MALWARE: Final = "MAL-"
-"""How the ids of reports of malicious packages begin."""
+"""The ids of reports of malicious packages begin with this."""
 
 _VECTORS: Final = {"CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
-"""The types of `severity` that give a score; the first one goes before the next wherever both are given."""
+"""These types of `severity` give a score. If both are given, the first one is used."""
 
 _MAX_VECTOR_LENGTH: Final = 1_000
 
 Scores = Mapping[str, float]
-"""By type of `severity`, the highest base score."""
+"""It has the highest base score by type of `severity`."""
 
 
 def scores(document: Mapping[str, Any], elements: Iterable[Mapping[str, Any]]) -> Scores:
-    """The highest base scores of a record's own `severity` and of that of the elements of `affected` that count.
+    """Return the highest base scores of a record's own `severity` and of that of the elements of `affected` that count.
 
-    An entry gives its `base_score`, else what is computed from its vector. One with neither a number nor a readable
-    vector, and any other type (CVSS_V2), gives none; nor does a report of malware, which is no weakness that could be
-    more or less severe.
+    An entry gives its `base_score`, or else what is computed from its vector. An entry with neither a number nor a
+    readable vector gives no score. Any other type (CVSS_V2) gives none, either. A report of malware gives none, because
+    malware is no weakness that could be more or less severe.
     """
     found: dict[str, float] = {}
     if str(document.get("id")).startswith(MALWARE):
@@ -40,7 +41,8 @@ def scores(document: Mapping[str, Any], elements: Iterable[Mapping[str, Any]]) -
 
 
 def score_of_group(group: Iterable[Scores]) -> float | None:
-    """The one score of a vulnerability that several records tell of; None if none of them gives any."""
+    """Return the one score of a vulnerability that several records describe. It is None if none of them gives a
+    score."""
     records = list(group)
     for kind in _VECTORS:
         if given := [record[kind] for record in records if kind in record]:
@@ -60,7 +62,8 @@ def _score(kind: str, entry: Mapping[str, Any]) -> float | None:
 
 @lru_cache(maxsize=10_000)
 def vector_score(kind: str, vector: str) -> float | None:
-    """The base score of a vector of that type, such as CVSS_V3 (3.0 or 3.1); None if it is not one."""
+    """Return the base score of a vector of that type, such as CVSS_V3 (3.0 or 3.1). It is None if the text is not such
+    a vector."""
     if kind not in _VECTORS or len(vector) > _MAX_VECTOR_LENGTH:
         return None
     try:
@@ -70,7 +73,8 @@ def vector_score(kind: str, vector: str) -> float | None:
 
 
 def means(scores: Iterable[float]) -> tuple[float, float]:
-    """(mean, weighted mean) of the scores, rounded to 2 places; 0.0 when there is none or all are 0."""
+    """Return (mean, weighted mean) of the scores, rounded to 2 decimal places. Both are 0.0 if there is no score or all
+    are 0."""
     values = list(scores)
     total = sum(values)
     if total == 0:

@@ -1,4 +1,5 @@
-"""The collection of advisory documents in MongoDB (contract, section 3), with its indexes and look-ups."""
+"""This module is the collection of advisory documents in MongoDB (contract, section 3), with its indexes and
+look-ups."""
 
 from __future__ import annotations
 
@@ -24,14 +25,14 @@ from securechain_ingest.settings import VulnerabilitySettings
 
 Record: TypeAlias = dict[str, Any]
 Affected: TypeAlias = tuple[str, str]
-"""OSV's word for the ecosystem, and the package's name."""
+"""It has OSV's word for the ecosystem, and the package's name."""
 
 Remember: TypeAlias = Callable[[set[Affected]], Awaitable[None]]
-"""Receives the packages that a write is about before the write begins."""
+"""It receives the packages that a write is about before the write begins."""
 
 _BATCH = 500
 _COMPARED_AT_ONCE = 50
-"""So many records are compared with what is held between two looks at the event loop."""
+"""This many records are compared with what the collection holds before the event loop gets a turn."""
 
 _FIELDS = {
     "_id": 0,
@@ -49,21 +50,21 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of records."""
+    """It says what became of records."""
 
     count: int
-    """How many were new or different."""
+    """This is the number of records that were new or different."""
     refused: tuple[tuple[str, str], ...]
-    """(id, reason) of those that the database cannot hold."""
+    """It has (id, reason) for each record that the database cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Some of all documents, in the order of their ids."""
+    """It is a part of all documents, in the order of their ids."""
 
     affected: set[Affected]
     last: str
-    """The id to go on behind."""
+    """The next portion begins after this id."""
 
 
 # Letters that differ in case only are equal; the query must say the same as its index.
@@ -71,7 +72,7 @@ _ANY_CASE = Collation("en", strength=CollationStrength.SECONDARY)
 
 
 class AdvisoryStore:
-    """Advisory documents by package. Every error is a StoreError."""
+    """It gives advisory documents by package. Every error is a StoreError."""
 
     def __init__(self, collection: mongodb.Collection) -> None:
         self._collection = collection
@@ -79,7 +80,8 @@ class AdvisoryStore:
     @classmethod
     @asynccontextmanager
     async def connect(cls, uri: str, settings: VulnerabilitySettings) -> AsyncIterator[AdvisoryStore]:
-        """A store over one pool of connections, contacted by the first query. Raises ConfigError for no address."""
+        """Yield a store over one pool of connections, which the first query opens. It raises ConfigError if `uri` is
+        not an address."""
         async with AsyncExitStack() as stack:
             try:
                 client = await stack.enter_async_context(mongodb.connected(uri, settings.timeout_s))
@@ -88,13 +90,14 @@ class AdvisoryStore:
             yield cls(client[settings.database][settings.collection])
 
     def sibling(self, name: str) -> mongodb.Collection:
-        """Another collection of the same database, over the same connections."""
+        """Return another collection of the same database, over the same connections."""
         return self._collection.database[name]
 
     async def ensure_indexes(self) -> None:
-        """The indexes that look-ups need: `id` (unique), `aliases`, `affected.package.name`, also in any case for ours.
+        """Create the indexes that look-ups need: `id` (unique), `aliases` and `affected.package.name`. For the look-ups
+        of this program there are also indexes that ignore case.
 
-        An old collection may hold one id twice; then a plain index on `id` has to do.
+        An old collection may hold one id twice. Then `id` gets a plain index.
         """
         with store_errors():
             await self._collection.create_index("affected.package.name")
@@ -109,10 +112,11 @@ class AdvisoryStore:
                 await self._collection.create_index("id")
 
     async def of_package(self, names: Collection[str]) -> list[dict[str, Any]]:
-        """Find all documents that have one of the names, in any case and any ecosystem, and some of similar names.
+        """Return all documents that have one of the names, in any case and any ecosystem, and some documents with
+        similar names.
 
         `matching` decides which of them are about a package. The names may be those of many packages. One query looks
-        them up by their normal form, and another one in what other programs have written.
+        them up by their normal form, and another one looks them up in what other programs have written.
         """
         wanted = sorted({lookup_key(name) for name in names})
         completed = self._found({NAMES: {"$in": wanted}}, _FIELDS, collation=_ANY_CASE)
@@ -122,22 +126,23 @@ class AdvisoryStore:
         return [document for found in await asyncio.gather(completed, others) for document in found]
 
     async def texts(self, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-        """What people read of advisories, by id: `summary`, `details` and our word for the severity, if it has one."""
+        """Return by id what people read of advisories: `summary`, `details` and, if there is one, this program's word
+        for the severity."""
         fields = {"_id": 0, "id": 1, "summary": 1, "details": 1, WORD: 1}
         return {each["id"]: each for each in await self._found({"id": {"$in": sorted(ids)}}, fields)}
 
     async def named(self, identifier: str) -> list[dict[str, Any]]:
-        """The advisories that have an id, as their own or as an alias (CVE-…), with what they affect."""
+        """Return the advisories that have an id as their own or as an alias (CVE-…), with what they affect."""
         return await self._found({"$or": [{"id": identifier}, {"aliases": identifier}]}, _FIELDS)
 
     async def upsert(
         self, records: Collection[Record], remember: Remember, *, announced: Collection[str] = ()
     ) -> Written:
-        """Write those records whose documents have not the same content.
+        """Write those records whose documents do not have the same content.
 
-        Before that `remember` receives the packages that they affect or have affected: a caller that breaks off between
-        the two only looks at these once more for nothing. It also receives the packages of the `announced` ids, which
-        somebody else may have written without rating anything.
+        Before that, `remember` receives the packages that the records affect or have affected. If a caller breaks off
+        between the two, these packages are only looked at once more for nothing. `remember` also receives the packages
+        of the `announced` ids, because another process may have written these documents without rating anything.
         """
         held = {document["id"]: document for document in await self._documents([record["id"] for record in records])}
         updates: dict[str, UpdateOne] = {}
@@ -157,9 +162,10 @@ class AdvisoryStore:
         return Written(len(updates) - len(refused), tuple(refused.items()))
 
     async def missing(self, ecosystem: str, present: Collection[str]) -> dict[str, bool]:
-        """The ids that OSV had of an ecosystem and that are not `present`; whether each was missed before, too.
+        """Return the ids that OSV had of an ecosystem and that are not in `present`, and whether each was missing
+        before, too.
 
-        What other programs have put into the collection is left alone.
+        Documents that other programs have put into the collection are left out.
         """
         with_suffix = re.compile(f"^{re.escape(ecosystem)}:")
         wanted = {
@@ -175,7 +181,8 @@ class AdvisoryStore:
         }
 
     async def mark_missing(self, ids: Collection[str], remember: Remember, *, removed: bool) -> None:
-        """Note that OSV lacks records: for the first time, or that they are taken for withdrawn from now on."""
+        """Note that OSV lacks records. If `removed` is True, they are taken for withdrawn from now on. Otherwise they
+        are missing for the first time."""
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         if removed:
             await remember({package for document in await self._documents(ids) for package in packages(document)})
@@ -183,11 +190,12 @@ class AdvisoryStore:
         await self._write({each: UpdateOne({"id": each}, {"$set": mark}) for each in ids})
 
     async def held(self, ids: Collection[str]) -> set[str]:
-        """Give those of the ids that the collection has."""
+        """Return those of the ids that the collection has."""
         return {document["id"] for document in await self._documents(ids, {"id": 1})}
 
     async def portion(self, after: str, limit: int) -> Portion | None:
-        """Give the packages that the next `limit` documents behind an id name; None if there are no more documents."""
+        """Return the packages that are named by the next `limit` documents after an id. It is None if there are no more
+        documents."""
         fields = {"id": 1, "affected.package": 1}
         found = await self._found({"id": {"$gt": after}}, fields, sort="id", limit=limit)
         if not found:
@@ -199,7 +207,7 @@ class AdvisoryStore:
 
     async def _documents(self, ids: Collection[str], fields: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         found = await self._found({"id": {"$in": list(ids)}}, fields)
-        # A list that holds one of the ids is found, too.
+        # The query also finds a document whose id is a list that holds one of the ids.
         return [document for document in found if isinstance(document["id"], str)]
 
     async def _found(
@@ -216,7 +224,7 @@ class AdvisoryStore:
             return [document async for document in (cursor.sort(sort, 1) if sort else cursor)]
 
     async def _write(self, updates: Mapping[str, UpdateOne]) -> dict[str, str]:
-        """Write the updates, and give by id why a document was refused."""
+        """Write the updates. Return by id why a document was refused."""
         refused: dict[str, str] = {}
         ids = list(updates)
         for start in range(0, len(ids), _BATCH):
@@ -228,7 +236,8 @@ class AdvisoryStore:
         return refused
 
     async def _refusal(self, updates: Sequence[UpdateOne]) -> str | None:
-        """Write, and say why that was refused if the reason lies in what was to be written."""
+        """Write the updates. Return why they were refused if the reason lies in their content, or None if they were
+        written. Any other error is raised."""
         try:
             await self._collection.bulk_write(list(updates), ordered=False)
         except (PyMongoError, BSONError, OverflowError) as error:
@@ -239,6 +248,6 @@ class AdvisoryStore:
         return None
 
     async def count(self) -> int:
-        """Estimate how many documents there are."""
+        """Return an estimate of the number of documents."""
         with store_errors():
             return int(await self._collection.estimated_document_count())

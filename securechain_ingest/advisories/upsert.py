@@ -1,6 +1,7 @@
-"""What a new form of an advisory changes in its document, field by field (contract, section 3). Pure functions.
+"""This module says what a new form of an advisory changes in its document, field by field (contract, section 3). Its
+functions are pure.
 
-Other programs put fields of their own into the documents, and scores into the entries of `severity`: those stay.
+Other programs put fields of their own into the documents, and scores into the entries of `severity`. Both stay.
 """
 
 from __future__ import annotations
@@ -30,19 +31,20 @@ FIELDS: Final = frozenset(
         "database_specific",
     }
 )
-"""OSV's own (schema 1.7): one that a record no longer has is taken away."""
+"""These fields are OSV's own (schema 1.7). A field that a record no longer has is removed."""
 
 FOREIGN: Final = frozenset({"_id", "cwes", "exploits", "affected_artefacts"})
-"""Never touched, whatever a record says."""
+"""These fields are never changed, whatever a record says."""
 
 _OURS: Final = "securechain_"
 
 ABSENT, REMOVED = f"{_OURS}absent", f"{_OURS}removed_at"
-"""Ours: the record was not among all of its ecosystem when those were last read; it is taken for withdrawn since."""
+"""This program adds these two fields. The first says that the record was not among all records of its ecosystem when
+those were last read. The second says since when the record is taken for withdrawn because of that."""
 
 NAMES, WORD = f"{_OURS}names", f"{_OURS}severity"
-"""Ours: the `lookup_key` of each affected package; the author's word for the severity (such as HIGH), if there is no
-vector that can be read."""
+"""This program adds these two fields. The first has the `lookup_key` of each affected package. The second has the
+author's word for the severity (such as HIGH), if there is no vector that can be read."""
 
 _MAX_WORD_LENGTH: Final = 64
 
@@ -51,12 +53,13 @@ Change = dict[str, dict[str, Any]]
 
 
 def change(record: Document, held: Document) -> Change:
-    """The update that turns the document `held` (empty: there is none) into one of the record's content.
+    """Return the update that gives the document `held` the content of the record. `held` is empty if there is no
+    document.
 
-    Nothing ({}) if the document has it already, be it that another program has written it.
+    The update is empty ({}) if the document has this content already, even if another program has written it.
     """
     wanted = {name: value for name, value in record.items() if name not in FOREIGN and _can_be_a_field(name)}
-    # Clients index it.
+    # Clients expect it in every document.
     wanted["details"] = next((text for text in (record.get("details"), record.get("summary")) if _is_text(text)), "")
     if "severity" in wanted:
         wanted["severity"] = _scored(record["severity"], held.get("severity"))
@@ -72,7 +75,8 @@ def change(record: Document, held: Document) -> Change:
 
 
 def _can_be_a_field(name: str) -> bool:
-    """Not what a database would take for a path or an operator, nor a name of ours."""
+    """Return whether the name can be a field: a database does not take it for a path or an operator, and this program
+    does not use it for itself."""
     return name.isidentifier() and not name.startswith(_OURS)
 
 
@@ -93,7 +97,8 @@ def _scored_element(element: Any, held: Document) -> Any:
 
 
 def _scored(severity: Any, held: Any) -> Any:
-    """The entries with a base score: the one that somebody has put there, else the vector's."""
+    """Return the entries with a base score. It is the one that somebody has put there, or else the one of the
+    vector."""
     if not isinstance(severity, list):
         return severity
     known = {
@@ -113,7 +118,7 @@ def _with_score(entry: Any, known: Mapping[tuple[str, str], Any]) -> Any:
 
 
 def _vector(entry: Any) -> tuple[str, str] | None:
-    """The type and the vector of an entry of `severity`."""
+    """Return the type and the vector of an entry of `severity`, or None."""
     if not isinstance(entry, Mapping):
         return None
     kind, vector = entry.get("type"), entry.get("score")
@@ -121,7 +126,7 @@ def _vector(entry: Any) -> tuple[str, str] | None:
 
 
 def _severity_word(document: Document) -> str | None:
-    """What the author calls the severity; None where an entry has a score, which says more."""
+    """Return the author's word for the severity. It is None if an entry has a score, which says more."""
     holders = [document, *(each for each in _list(document.get("affected")) if isinstance(each, Mapping))]
     for holder in holders:
         if any(isinstance(entry, Mapping) and "base_score" in entry for entry in _list(holder.get("severity"))):
@@ -130,7 +135,7 @@ def _severity_word(document: Document) -> str | None:
 
 
 def _words(holder: Document) -> Iterator[str]:
-    """Databases put it where the schema leaves them room."""
+    """Yield the author's words for the severity. Databases put them where the schema leaves them room."""
     for place in ("database_specific", "ecosystem_specific"):
         specific = holder.get(place)
         word = specific.get("severity") if isinstance(specific, Mapping) else None

@@ -113,7 +113,7 @@ class PackageNames:
         return [KnownName(row["purl"], row["name"], row["is_removed"]) for row in rows]
 
     async def count(self, ecosystem: Ecosystem) -> int:
-        """Return how many packages the graph has."""
+        """Return how many packages of the ecosystem the graph has."""
         return int((await self._connection.read(_text(_COUNT, ecosystem.label)))[0]["count"])
 
 

@@ -1,4 +1,4 @@
-"""The graph: what the worker asks of it, each request one transaction that can be repeated without a trace."""
+"""This module is the graph as the worker uses it. Each request is one transaction, and to repeat it leaves no trace."""
 
 from __future__ import annotations
 
@@ -52,15 +52,16 @@ from securechain_ingest.settings import GraphSettings, PackageSettings
 Item = TypeVar("Item", PackageRef, PackageWrite, Link)
 
 _LISTED_VERSIONS = 2_000
-"""Of a package with more, the versions are not taken in one list."""
+"""If a package has more versions than this, its versions are not taken in one list."""
 _QUEUED_RETRY_S = PackageSettings().queued_retry_s
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-"""When a package was checked that another program has left without a date."""
+"""This is the time of the last check for a package that another program has left without a date."""
 
 
 class Graph:
-    """Safe for concurrent use. Methods raise StoreError if the graph is away or refuses, ConfigError on credentials."""
+    """It is safe for concurrent use. Its methods raise StoreError if the graph is away or refuses a request, and
+    ConfigError if it refuses the credentials."""
 
     def __init__(
         self, connection: Connection, settings: GraphSettings, *, absent_retry_s: float, queued_retry_s: float
@@ -86,8 +87,11 @@ class Graph:
         absent_retry_s: float,
         queued_retry_s: float = _QUEUED_RETRY_S,
     ) -> AsyncIterator[Graph]:
-        """Connects on first use. A package that its registry lacked is not named again before `absent_retry_s`, and one
-        that was named and has not come since not before `queued_retry_s`: then its message has been lost."""
+        """Yield a graph that connects on first use.
+
+        A package that its registry lacked is not named again for `absent_retry_s` seconds. A package that was named and
+        has not come since is not named again for `queued_retry_s` seconds; after that its message counts as lost.
+        """
         async with Connection.open(
             uri,
             user,
@@ -99,13 +103,15 @@ class Graph:
             yield cls(connection, settings, absent_retry_s=absent_retry_s, queued_retry_s=queued_retry_s)
 
     async def ensure_schema(self, ecosystems: Sequence[Ecosystem]) -> None:
-        """Constraints and indexes; where an old graph holds duplicates a warning, and a plain index instead."""
+        """Create the constraints and indexes. Where an old graph holds duplicates, log a warning and create a plain
+        index."""
         await ensure_schema(self._connection, ecosystems)
 
     async def prepare(self, ecosystems: Sequence[Ecosystem]) -> None:
-        """Let the server plan what a new package needs, so that the first is as fast as the next; changes nothing.
+        """Let the server plan the statements for a new package, so that the first package is as fast as the next one.
+        Nothing is changed.
 
-        A Neo4j that has just started takes seconds for it.
+        A Neo4j that has just started takes seconds for this.
         """
         known = {"rows": {}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
 
@@ -120,17 +126,18 @@ class Graph:
         await self._connection.transaction(work)
 
     async def ping(self) -> None:
-        """Returns if the graph answers."""
+        """Return if the graph answers."""
         await self._connection.read("RETURN 1 AS one")
 
     async def counts(self, ecosystems: Iterable[Ecosystem]) -> dict[str, int]:
-        """How many nodes there are: packages by ecosystem, versions, absent packages."""
+        """Return how many nodes there are: packages by ecosystem, versions, and absent packages."""
         queries = {each.name: COUNT["packages"].replace("PACKAGE", each.label) for each in ecosystems}
         queries |= {name: query for name, query in COUNT.items() if name != "packages"}
         return {name: (await self._connection.read(query))[0]["count"] for name, query in queries.items()}
 
     async def known(self, refs: Sequence[PackageRef]) -> dict[str, KnownPackage]:
-        """By purl, those of the packages that this release has written completely. One query an ecosystem."""
+        """Return by purl those of the packages that this release has written completely. Each ecosystem takes one
+        query."""
         found: dict[str, KnownPackage] = {}
         for queries, members in _by_ecosystem(refs):
             purls = sorted({ref.purl for ref in members})
@@ -154,10 +161,11 @@ class Graph:
         return found
 
     async def write(self, writes: Sequence[PackageWrite]) -> list[WriteResult]:
-        """Write packages in one transaction, all or nothing; the results are in the order of `writes`.
+        """Write packages in one transaction, all of them or none. The results are in the order of `writes`.
 
-        A name may stand there once, so that packages that differ in case meet one after the other. Raises Malformed for
-        a package without versions, which no client could read.
+        A name may occur only once in `writes`, so that packages that differ in case only are written one after the
+        other; a second one raises ValueError. The method raises Malformed for a package without versions, which no
+        client could read.
         """
         for write in writes:
             if not write.package.versions:
@@ -175,16 +183,17 @@ class Graph:
         return [results[write.package.ref.purl] for write in writes]
 
     async def write_in_portions(self, write: PackageWrite) -> WriteResult:
-        """Write one package that is too big for one transaction; what a write that is broken off leaves can be read.
+        """Write one package that is too big for one transaction. Clients can read what a write that is broken off
+        leaves.
 
-        Raises Malformed, as `write`.
+        The method raises Malformed, as `write` does.
         """
         if not write.package.versions:
             raise Malformed(f"{write.package.ref.purl} has no version", url=write.package.ref.purl)
         return await PortionWriter(self._connection, self._settings, self._common, write).run()
 
     async def link(self, links: Sequence[Link]) -> list[WriteResult]:
-        """Serve requests on packages that the graph knows; the results are in the order of `links`.
+        """Serve requests on packages that the graph knows. The results are in the order of `links`.
 
         Ratings are written first, in transactions of their own.
         """
@@ -203,16 +212,18 @@ class Graph:
         ]
 
     async def resolve(self, ref: PackageRef) -> None:
-        """Make edges of all requirements that wait for a package, however many (`WriteResult.is_awaited_still`)."""
+        """Turn all requirements that wait for a package into edges, however many there are
+        (`WriteResult.is_awaited_still`)."""
         await resolve_in_portions(self._connection, statements(ref.ecosystem.label), self._common, ref.purl)
 
     async def mark_absent(
         self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False, listed: str | None = None
     ) -> None:
-        """Note that the registry lacks a package, on the node of what waits for it or on its own; creates none.
+        """Note that the registry lacks a package, on the package's own node or on that of the absent package. No node
+        is created.
 
-        `removed`: a known package is gone for good, since `tried_at`, until a later write or confirmation. `listed` is
-        as in PackageWrite.
+        `removed` says that a known package is gone for good since `tried_at`, until a later write or confirmation.
+        `listed` has the same meaning as `PackageWrite.listed`.
         """
         await self._connection.change(
             statements(ref.ecosystem.label).mark_absent,
@@ -226,12 +237,14 @@ class Graph:
         )
 
     async def forget_queued(self, purls: Sequence[str]) -> None:
-        """Let absent packages whose messages were taken out of the queue be asked for by the next who requires them."""
+        """Mark absent packages as not queued, because their messages were taken out of the queue. The next package that
+        requires one of them asks for it again."""
         if purls:
             await self._connection.change(FORGET_QUEUED, {"purls": list(purls)})
 
     async def namesake(self, ref: PackageRef) -> PackageRef | None:
-        """The package that a client finds under this lower-case name while its registry spells it otherwise."""
+        """Return the package that a client finds under this lower-case name although its registry spells it otherwise,
+        or None."""
         parameters = {"name": ref.name, "purl": ref.purl, "format": FORMAT}
         rows = await self._connection.read(statements(ref.ecosystem.label).namesake, parameters)
         return reference(ref.ecosystem, rows[0]["registry_name"], rows[0]["purl"]) if rows else None
@@ -239,23 +252,24 @@ class Graph:
     async def names_gaps(
         self, ecosystem: Ecosystem, *, older_than: int, after: str, limit: int
     ) -> tuple[list[NamesGap], str | None]:
-        """Of the `limit` packages that follow a name, those whose import names are wanting, and the name of the last.
+        """Return those of the `limit` packages after a name whose import names are wanting, and the name of the last
+        package.
 
-        Wanting: none, a fallback, or (of `older_than` above 0) those of a parser before that version. The name is None
-        behind the last package of all.
+        Import names are wanting if there are none, if they are a fallback, or (if `older_than` is above 0) if a parser
+        before that version found them. The name is None after the last package of all.
         """
         parameters = {"older_than": older_than, "after": after, "limit": limit}
         rows = await self._connection.read(statements(ecosystem.label).names_gaps, parameters)
         return [_names_gap(row) for row in rows if row["wanting"]], rows[-1]["name"] if rows else None
 
     async def count_names_gaps(self, ecosystem: Ecosystem, *, older_than: int, after: str) -> int:
-        """How many `names_gaps` there are in all behind a name."""
+        """Return how many `names_gaps` there are in all after a name."""
         parameters = {"older_than": older_than, "after": after}
         rows = await self._connection.read(statements(ecosystem.label).count_names_gaps, parameters)
         return int(rows[0]["count"])
 
     async def fill_names(self, ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
-        """Write the import names of packages, and nothing else of them; a stopgap only where there are none."""
+        """Write the import names of packages, and nothing else. A stopgap is written only where there are no names."""
         rows = [
             {
                 "id": gap.element_id,
@@ -268,7 +282,7 @@ class Graph:
         await self._connection.change(statements(ecosystem.label).fill_names, {"rows": rows})
 
     async def _version_names(self, ecosystem: Ecosystem, purl: str) -> list[str]:
-        """Of a package of very many versions."""
+        """Return the names of the versions of a package that has very many."""
         rows = await self._connection.read(portion_statements(ecosystem.label).version_names, {"purl": purl})
         return [name for row in rows for name in row["names"]]
 
@@ -297,7 +311,7 @@ class Graph:
         }
 
     def _common(self) -> dict[str, Any]:
-        """The parameters that all statements share, as of now."""
+        """Return the parameters that all statements share, for the present moment."""
         now = datetime.now(UTC)
         return {
             "now": now,
@@ -311,7 +325,7 @@ class Graph:
 async def _read(
     transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], writes: Sequence[PackageWrite]
 ) -> dict[str, list[PackageNode]]:
-    """The nodes that may stand for the packages, by purl and by name, locked until the commit."""
+    """Return the nodes that may stand for the packages, by purl and by name. They are locked until the commit."""
     names = {name for write in writes for name in spellings(write.package.ref)}
     purls = sorted(write.package.ref.purl for write in writes)
     nodes: dict[str, list[PackageNode]] = {}
@@ -336,7 +350,7 @@ def _names_gap(row: Mapping[str, Any]) -> NamesGap:
 
 
 def _failed_try(row: Mapping[str, Any]) -> FailedTry | None:
-    """From the columns of `_FAILED_TRY`."""
+    """Return the failed attempt from the columns of `_FAILED_TRY`, or None."""
     if row["failed_tries"] is None:
         return None
     return FailedTry(row["failed_version"] or "", row["failed_tries"], aware(row["failed_at"]))
@@ -365,7 +379,7 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
 
 
 def _by_ecosystem(items: Sequence[Item]) -> Iterable[tuple[Statements, list[Item]]]:
-    """The items of each ecosystem with its statements, in an order that all writers share."""
+    """Yield the items of each ecosystem with its statements, in an order that all writers share."""
     ordered = sorted(items, key=lambda item: (_ref(item).ecosystem.label, _ref(item).purl))
     for label, members in groupby(ordered, key=lambda item: _ref(item).ecosystem.label):
         yield statements(label), list(members)

@@ -1,4 +1,4 @@
-"""A package as a person reads it: what `show`, `ingest` and the page print."""
+"""This module reads packages in the form that `show`, `ingest` and the page print for people."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ RETURN DISTINCT purl
 """
 
 
-# The index takes a whole name for one word; the comparison settles what its query syntax may have made of one.
+# The index takes a whole name as one word. The comparison drops what its query syntax may have found by mistake.
 _OFFERING: Final = f"""
 CALL db.index.fulltext.queryNodes('{IMPORT_NAMES_INDEX}', $phrase) YIELD node
 WHERE $name IN node.import_names
@@ -51,7 +51,7 @@ RETURN node.purl AS purl
 """
 
 _OFFERING_LOCALLY: Final = "MATCH (p:PACKAGE) WHERE $name IN p.import_names RETURN p.purl AS purl"
-"""The local server has no such index; it looks at a million packages in about a second."""
+"""The local server has no such index. It looks at a million packages in about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class RequirementView:
     purl: str
     constraints: str
     present: bool
-    """False: the required package is not in the graph yet."""
+    """This is False if the required package is not in the graph yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ class VersionView:
     name: str
     purl: str
     serial_number: int
-    """-1 if the ecosystem's scheme cannot order the name."""
+    """This is -1 if the ecosystem's scheme cannot order the name."""
     release_date: str | None
     mean: float
     vulnerabilities: tuple[str, ...]
-    """The ids of the advisories that affect it."""
+    """These are the ids of the advisories that affect the version."""
     yanked: bool = False
     deprecated: bool = False
     removed: bool = False
     requirements_pending: bool = False
-    """What it requires has not been read yet."""
+    """The requirements of the version have not been read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +90,28 @@ class PackageView:
     import_names: tuple[str, ...]
     import_names_error: str | None
     removed_at: datetime | None
-    """Since when the registry has it no more."""
+    """The registry has lacked the package since this moment."""
     versions: tuple[VersionView, ...]
-    """In their order, oldest first; those without an order come before."""
+    """The versions are in their order, with the oldest first. Versions without an order come before the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequiringVersions:
-    """The versions of other packages that require a package."""
+    """It holds the versions of other packages that require a package."""
 
     count: int
     first: tuple[str, ...]
-    """Some of their purls, as the graph gives them."""
+    """These are some of their purls, in the order in which the graph returns them."""
 
 
 class GraphReader:
-    """Reads packages for people. Methods raise StoreError, ConfigError."""
+    """It reads packages for people. Its methods raise StoreError and ConfigError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def package(self, ecosystem: Ecosystem, purl: str) -> PackageView | None:
-        """The package and its versions; None if the graph lacks it."""
+        """Return the package and its versions, or None if the graph lacks the package."""
         rows = await self._connection.read(_of(ecosystem, _PACKAGE), {"purl": purl})
         if not rows:
             return None
@@ -119,7 +119,7 @@ class GraphReader:
         return _package(rows[0]["package"], tuple(map(_version, versions)))
 
     async def requirements(self, version_purl: str) -> tuple[RequirementView, ...]:
-        """What a version requires, packages that the graph lacks included, in the order of their purls."""
+        """Return what a version requires, in the order of the purls. Packages that the graph lacks are included."""
         rows = [
             row
             for statement in (_PRESENT, _AWAITED)
@@ -128,13 +128,13 @@ class GraphReader:
         return tuple(sorted((RequirementView(**row) for row in rows), key=lambda each: each.purl))
 
     async def required_by(self, ecosystem: Ecosystem, purl: str, limit: int) -> RequiringVersions:
-        """How many versions require the package, and the first `limit` of them."""
+        """Return how many versions require the package, and the first `limit` of them."""
         (count,) = await self._connection.read(_of(ecosystem, _REQUIRING_COUNT), {"purl": purl})
         first = await self._connection.read(_of(ecosystem, _REQUIRING), {"purl": purl, "limit": limit})
         return RequiringVersions(count["count"], tuple(row["purl"] for row in first))
 
     async def offering(self, ecosystems: Sequence[Ecosystem], name: str) -> list[str]:
-        """The purls of the packages that have exactly this import name."""
+        """Return the purls of the packages that have exactly this import name."""
         rows = []
         if not (await self._connection.dialect()).has_full_text:
             for ecosystem in ecosystems:
@@ -145,7 +145,7 @@ class GraphReader:
         return sorted(row["purl"] for row in rows)
 
     async def with_advisory(self, ecosystem: Ecosystem, purls: Collection[str], ids: Collection[str]) -> list[str]:
-        """Those packages of which the graph has a version that one of the advisories affects."""
+        """Return the purls of those packages of which the graph has a version that one of the advisories affects."""
         rows = await self._connection.read(_of(ecosystem, _WITH_ADVISORY), {"purls": sorted(purls), "ids": sorted(ids)})
         return sorted(row["purl"] for row in rows)
 

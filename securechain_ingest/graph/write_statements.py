@@ -1,7 +1,8 @@
-"""The Cypher that writes: named steps, each of which takes one list, and the table that says which.
+"""This module has the Cypher that writes. It has named steps, each of which takes one list, and a table that says
+which.
 
-Steps are joined into one text as subqueries that return one row each, because a round trip costs more than an empty
-list. All lists are handed in as one map, `$rows`: Neo4j plans a text anew for each order of magnitude of a list
+The steps are joined into one text as subqueries that return one row each, because a round trip costs more than an empty
+list. All lists are passed as one map, `$rows`, because Neo4j plans a text anew for each order of magnitude of a list
 parameter's length.
 """
 
@@ -11,27 +12,28 @@ from typing import NamedTuple
 
 
 class Step(NamedTuple):
-    """A part of a statement."""
+    """It is a part of a statement."""
 
     rows: str
-    """The list that it takes, which stands as ROWS in its text."""
+    """This is the list that the step takes. It stands as ROWS in the step's text."""
     cypher: str
 
 
 NOT_QUEUED = "(a.queued_at IS NULL OR a.queued_at < $lost_before)"
-"""Nobody asks for the package; a message of long ago has been lost."""
+"""This condition says that nobody asks for the package. A message of long ago counts as lost."""
 
 QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
-"""The registry has not lately said that it does not have the package."""
+"""This condition says that the registry has not lately said that it does not have the package."""
 
 _PARENT = "CASE $parent_version_name WHEN 'name' THEN parent.name ELSE parent.purl END"
 
 _FILL_PACKAGE = """p.import_names = coalesce(row.properties.import_names, p.import_names, []),
     p.vendor = coalesce(row.properties.vendor, p.vendor, 'n/a'),
     p.repository_url = coalesce(row.properties.repository_url, p.repository_url, 'n/a')"""
-"""What clients need of every package, where neither this write nor an earlier one knows better."""
+"""Clients need these values of every package. They are set where neither this write nor an earlier one has better
+ones."""
 
-# What the list said when the package was last asked for holds as long as the package stays as it was then.
+# The earlier `listed` stays as long as the package is as it was when its registry was last asked.
 _UPDATE_PACKAGES = f"""
 UNWIND $rows.ROWS AS row
 MATCH (p) WHERE elementId(p) = row.id
@@ -41,7 +43,7 @@ SET p += row.properties, {_FILL_PACKAGE}
 RETURN count(*) AS updated_packages
 """
 
-# A name on a node that was not there when the package was read: another writer came between.
+# If the merged node has a name already, another writer has made it since the package was read.
 _CREATE_PACKAGES = f"""
 UNWIND $rows.ROWS AS row
 MERGE (p:PACKAGE {{purl: row.purl}})
@@ -50,7 +52,7 @@ SET p += row.properties, {_FILL_PACKAGE}
 RETURN count(name) AS conflicts
 """
 
-# An older graph may have such a node apart from its package, with requirements of then.
+# An older graph may have such a node without a link to its package, and with old requirements.
 _CLEAR_VERSIONS = """
 UNWIND $rows.ROWS AS purl
 MATCH (v:Version {purl: purl})
@@ -85,7 +87,7 @@ DELETE relationship
 RETURN count(*) AS dropped
 """
 
-# Who requires a package that is not there yet merges the same node: one of the two waits for the other's commit.
+# A transaction that requires the absent package merges the same node: one of the two waits for the other's commit.
 _LOCK_CREATED = """
 UNWIND $rows.ROWS AS row
 MERGE (a:AbsentPackage {purl: row.purl})
@@ -142,7 +144,7 @@ RETURN collect(row.purl) AS absent
 """
 
 
-# A package that is there may have a node still, until all that waits for it has been resolved: nothing more waits then.
+# A package that is there may still have this node until all that waits for it is resolved. Nothing more is added then.
 def _await(verb: str, answer: str) -> str:
     return f"""
 UNWIND $rows.ROWS AS row
@@ -157,7 +159,7 @@ RETURN count(*) AS {answer}
 """
 
 
-# What waits still would bring back the constraints of before. It is not to be read while it is being forgotten.
+# A requirement that still waits would bring back old constraints. The lock lets nobody read it while it is deleted.
 _FORGET_WAITS = """
 UNWIND $rows.ROWS AS row
 MATCH (a:AbsentPackage {purl: row.purl})
@@ -184,8 +186,8 @@ RETURN count(*) AS {answer}
 """
 
 
-# The merge above may have waited for the transaction that wrote the very package: then both are there now. If both were
-# there before, whoever wrote the package is resolving what waits for it.
+# The merge above may have waited for the transaction that wrote the same package: then both nodes are there now. If
+# both were there before, the writer of the package is resolving what waits for it.
 _FIND_LATE = """
 WITH absent
 UNWIND $rows.ROWS AS row
@@ -206,7 +208,7 @@ SET a.queued_at = $now, a.left_out = null
 RETURN collect([row.package, row.purl, name]) AS queued
 """
 
-# Of two that leave it out the one that asks for more counts. The mark comes last: it says whether the others hold.
+# If two packages leave it out, the one that asks for more counts. `left_out` is last: it says if the others are valid.
 _LEAVE_OUT = f"""
 UNWIND $rows.ROWS AS row
 WITH row WHERE row.leave_out
@@ -259,7 +261,7 @@ SET p.moment = row.moment, p.tried_at = null, p.removed_at = null, p.revision = 
 RETURN count(*) AS touched
 """
 
-# Setting may have waited for the transaction that wrote the very package: then the node is gone and nothing awaited.
+# The SET may have waited for the transaction that wrote the same package: then the node is gone, and nothing waits.
 _QUEUE_AWAITED = f"""
 UNWIND $rows.ROWS AS row
 WITH row WHERE row.follow
@@ -279,8 +281,8 @@ RESOLVE = (
     Step("awaited", _REMOVE_AWAITED),
     Step("awaited", _FIND_UNRESOLVED),
 )
-"""Makes edges of at most `$resolved_at_once` requirements that wait for packages that are there now. The node of an
-absent package goes with the last of them; those that stay are `unresolved`."""
+"""These steps turn at most `$resolved_at_once` requirements that wait for packages that are there now into edges. The
+node of an absent package is deleted with the last of them. The packages whose nodes stay are `unresolved`."""
 
 _PARENTS = (Step("parents", _LINK_FILES), Step("parents", _LINK_VERSIONS))
 
@@ -305,7 +307,7 @@ WRITE = (
     Step("targets", _LEAVE_OUT),
     *_PARENTS,
 )
-"""Which steps take which list of a `Difference`, in their order."""
+"""It says which steps take which list of a `Difference`, in the order of the steps."""
 
 LINK = (
     Step("links", _FIND_LINKED),
@@ -317,6 +319,6 @@ LINK = (
 
 
 def joined(steps: tuple[Step, ...], answer: str) -> str:
-    """One statement that takes the steps one after the other and returns one row."""
+    """Return one statement that takes the steps one after the other and returns one row."""
     parts = "".join(f"CALL {{{step.cypher.replace('ROWS', step.rows)}}}\n" for step in steps)
     return f"{parts}RETURN {answer}"
