@@ -33,7 +33,7 @@ RULE: Final = 2
 advisories then rates every package anew that an advisory names."""
 
 INLINE_PAIRS: Final = 1_000
-"""This process rates at most this many pairs of a version and an element of a record itself. They take a millisecond or
+"""This process itself rates at most this many pairs of a version and an element of a record. They take a millisecond or
 two."""
 
 _NAMED_AT_ONCE: Final = 10_000

@@ -25,7 +25,7 @@ def spellings(ref: PackageRef) -> frozenset[str]:
     """Return how advisories may spell a package, apart from the case: as its registry does, or with other separators.
 
     Only names that mean the same package in its ecosystem are included. If a name has very many separators, not every
-    mixture of them is included. A doubled separator is never included. `lookup_key` finds all those.
+    mixture of them is included, and a doubled separator never is. `lookup_key` finds those.
     """
     return frozenset(variants(ref.ecosystem, ref.registry_name))
 

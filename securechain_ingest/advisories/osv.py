@@ -169,7 +169,8 @@ def parse_modified(body: bytes, since: str, prefix: str, url: str) -> tuple[tupl
 
 
 def parse_record(body: bytes, identifier: str, url: str) -> Record:
-    """Return an advisory that has the mandatory fields and that id. It raises Malformed for any other text."""
+    """Return an advisory that has the mandatory fields and that id. It raises Malformed for any other text, and for one
+    that is beyond a limit."""
     if len(body) > MAX_RECORD_BYTES:
         raise Malformed(f"{url} has {len(body)} bytes, more than {MAX_RECORD_BYTES}", url=url)
     try:

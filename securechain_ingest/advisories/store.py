@@ -81,7 +81,7 @@ class AdvisoryStore:
     @asynccontextmanager
     async def connect(cls, uri: str, settings: VulnerabilitySettings) -> AsyncIterator[AdvisoryStore]:
         """Yield a store over one pool of connections, which the first query opens. It raises ConfigError if `uri` is
-        not an address."""
+        not a MongoDB address."""
         async with AsyncExitStack() as stack:
             try:
                 client = await stack.enter_async_context(mongodb.connected(uri, settings.timeout_s))

@@ -50,8 +50,8 @@ class PackageState:
     """It says what the graph has of a package, as far as a comparison with a list of names needs it."""
 
     is_complete: bool
-    """This release has written the package. Otherwise another program or an earlier release has written it, or it is
-    only awaited."""
+    """This release has written the package. If it is False, another program or an earlier release has written the
+    package, or the package is only awaited."""
     revision: str | None
     is_removed: bool
     """The package is marked as gone from its registry."""
@@ -59,8 +59,8 @@ class PackageState:
     """The package is not in the graph, but versions require it. Its registry lacked it when it was asked, or was never
     asked."""
     listed: str | None = None
-    """The registry was last asked because of a state of the package, and the registry's list called that state by this
-    text. It is None if something has changed since."""
+    """The registry was last asked because its list showed a state of the package. This is the list's text for that
+    state, or None if something has changed since."""
 
 
 @dataclass(frozen=True, slots=True)

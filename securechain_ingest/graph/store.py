@@ -1,4 +1,4 @@
-"""This module is the graph as the worker uses it. Each request is one transaction, and to repeat it leaves no trace."""
+"""This module is the graph as the worker uses it. Each request is one transaction, and repeating it leaves no trace."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Graph:
         await self._connection.transaction(work)
 
     async def ping(self) -> None:
-        """Return if the graph answers."""
+        """Return once the graph has answered."""
         await self._connection.read("RETURN 1 AS one")
 
     async def counts(self, ecosystems: Iterable[Ecosystem]) -> dict[str, int]:
@@ -252,11 +252,11 @@ class Graph:
     async def names_gaps(
         self, ecosystem: Ecosystem, *, older_than: int, after: str, limit: int
     ) -> tuple[list[NamesGap], str | None]:
-        """Return those of the `limit` packages after a name whose import names are wanting, and the name of the last
-        package.
+        """Look at the `limit` packages after a name. Return those whose import names are wanting, and the name of the
+        last package.
 
         Import names are wanting if there are none, if they are a fallback, or (if `older_than` is above 0) if a parser
-        before that version found them. The name is None after the last package of all.
+        before that version found them. The returned name is None if there are no more packages.
         """
         parameters = {"older_than": older_than, "after": after, "limit": limit}
         rows = await self._connection.read(statements(ecosystem.label).names_gaps, parameters)

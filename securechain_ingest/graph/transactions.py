@@ -29,7 +29,8 @@ async def write_difference(
 ) -> dict[str, list[Any]]:
     """Write the difference in statements of at most `rows` rows. Return what is `queued`, `linked` and `unresolved`.
 
-    All statements together resolve at most RESOLVED_AT_ONCE waiting requirements. The function raises Conflict.
+    All statements together resolve at most RESOLVED_AT_ONCE waiting requirements. The function raises Conflict if
+    another writer has come between.
     """
     queued: list[list[str]] = []
     linked: list[str] = []

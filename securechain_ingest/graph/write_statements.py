@@ -20,7 +20,7 @@ class Step(NamedTuple):
 
 
 NOT_QUEUED = "(a.queued_at IS NULL OR a.queued_at < $lost_before)"
-"""This condition says that nobody asks for the package. A message of long ago counts as lost."""
+"""This condition says that nobody is asking for the package. A message of long ago counts as lost."""
 
 QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
 """This condition says that the registry has not lately said that it does not have the package."""
@@ -281,8 +281,9 @@ RESOLVE = (
     Step("awaited", _REMOVE_AWAITED),
     Step("awaited", _FIND_UNRESOLVED),
 )
-"""These steps turn at most `$resolved_at_once` requirements that wait for packages that are there now into edges. The
-node of an absent package is deleted with the last of them. The packages whose nodes stay are `unresolved`."""
+"""These steps make edges of waiting requirements whose packages are there now, at most `$resolved_at_once` of them. The
+node of an absent package is deleted with the last of its requirements. The packages whose nodes stay are `unresolved`.
+"""
 
 _PARENTS = (Step("parents", _LINK_FILES), Step("parents", _LINK_VERSIONS))
 
