@@ -115,10 +115,10 @@ def test_a_dead_letter_is_listed_shown_replayed_and_dropped(machine: Machine) ->
     assert machine.command("dead-letters", "show", letter["entry_id"]).returncode == 1
 
 
-def test_ingest_uses_the_stores_of_the_running_daemon_and_prints_a_tree(machine: Machine) -> None:
+def test_ingest_uses_the_stores_of_the_running_daemon_and_prints_a_report(machine: Machine) -> None:
     result = machine.command("ingest", "npm:left")
     assert result.returncode == 0
-    for words in ("pkg:npm/left", "2 versions", "1.1.0", "pkg:npm/right ^1", "import names", "bolt://127.0.0.1"):
+    for words in ("pkg:npm/left", "2 versions", "1.1.0", "pkg:npm/right ^1", "import name", "bolt://127.0.0.1"):
         assert words in result.stdout
 
 

@@ -27,7 +27,7 @@ from securechain_ingest.errors import IngestError, NotFound
 from securechain_ingest.http.client import HttpClient, Range, Response
 from securechain_ingest.model import Package
 from securechain_ingest.registries import declaration_of
-from securechain_ingest.registries.feed import Feed, unpack
+from securechain_ingest.registries.feed import Feed, HintingFeed, unpack
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.settings import (
     ArchiveSettings,
@@ -203,6 +203,8 @@ async def read_feed(feed: Feed, cursor: str) -> None:
     async for page in feed.changes(cursor):
         assert all(isinstance(change.name, str) for change in page.changes)
     await feed.head()
+    if isinstance(feed, HintingFeed):
+        await feed.hints("")
     async for listed in feed.listing(""):
         unpack(listed.packed)
 

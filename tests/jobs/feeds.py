@@ -27,8 +27,8 @@ from tests.graph.builders import PYPI, pypi, write
 DAY_S = 86_400.0
 QUEUE = QueueSettings(lease_s=2.0)
 KEYS = Keys(QUEUE.stream)
-LANE = Lane.CHANGED
-STREAM = KEYS.lane("pypi", LANE)
+STREAM = KEYS.lane("pypi", Lane.CHANGED)
+LISTED_STREAM = KEYS.lane("pypi", Lane.LISTED)
 
 
 @dataclass
@@ -99,10 +99,10 @@ class FeedBench:
     def __post_init__(self) -> None:
         self.cursors = Cursors(self.redis, QUEUE.stream)
 
-    def context(self, **queue: Any) -> JobContext:
+    def context(self, lane: Lane = Lane.CHANGED, **queue: Any) -> JobContext:
         registry: Any = self.registry
         settings = QUEUE.model_copy(update=queue)
-        return JobContext(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, LANE)
+        return JobContext(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, lane)
 
     def run(self, job: str, **options: str) -> Run:
         self.runs += 1
@@ -110,7 +110,7 @@ class FeedBench:
 
     async def ingest(self, **queue: Any) -> Run:
         run = self.run("pypi_package_ingestion")
-        await ingest_unknown(self.context(**queue), run)
+        await ingest_unknown(self.context(Lane.LISTED, **queue), run)
         return run
 
     async def update(self, *, reconcile_s: float | None = DAY_S, **options: str) -> Run:
@@ -129,14 +129,16 @@ class FeedBench:
         await self.graph.write([replace(each, package=replace(each.package, revision=revision)) for each in writes])
 
     async def queued(self) -> list[Message]:
-        entries: Any = await self.redis.xrange(STREAM)
-        return [parse(fields) for _, fields in entries]
+        """What the jobs have added, a whole load's first."""
+        listed: Any = await self.redis.xrange(LISTED_STREAM)
+        changed: Any = await self.redis.xrange(STREAM)
+        return [parse(fields) for _, fields in (*listed, *changed)]
 
     async def queued_names(self) -> list[str]:
         return [message.package for message in await self.queued()]
 
     async def forget_queue(self) -> None:
-        await self.redis.delete(STREAM, KEYS.waiting("pypi"))
+        await self.redis.delete(STREAM, LISTED_STREAM, KEYS.waiting("pypi"))
 
     async def place_kept(self) -> Sequence[Any] | None:
         raw: Any = await self.redis.hgetall(KEYS.positions)

@@ -16,7 +16,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import ECOSYSTEMS, declaration_of
 from securechain_ingest.runs import Run
 from tests.graph.builders import PYPI
-from tests.jobs.feeds import STREAM, FeedBench
+from tests.jobs.feeds import LISTED_STREAM, FeedBench
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -148,11 +148,11 @@ async def test_a_full_stream_makes_the_run_wait_and_loses_nothing(bench: FeedBen
     run = asyncio.create_task(bench.ingest(lane_max_length=3))
     taken: list[str] = []
     while len(taken) < 7:
-        messages: Any = await bench.redis.xrange(STREAM)
+        messages: Any = await bench.redis.xrange(LISTED_STREAM)
         assert len(messages) <= 3
         names = await bench.queued_names()
         for entry_id, _ in messages:
-            await bench.redis.xdel(STREAM, entry_id)
+            await bench.redis.xdel(LISTED_STREAM, entry_id)
         taken += names[: len(messages)]
         await asyncio.sleep(0)
 
