@@ -40,12 +40,13 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from securechain_ingest.cli.report_text import now_utc, report_lines
+    from securechain_ingest.cli.report_text import report_lines
     from securechain_ingest.first_advisories import read_first_advisories
     from securechain_ingest.jobs.wiring import build_advisory_sync
     from securechain_ingest.oneshot import find_stores, ingest
     from securechain_ingest.registries import named_package
     from securechain_ingest.reports.package import read_package
+    from securechain_ingest.runs import utc_now
     from securechain_ingest.service import build_service
     from securechain_ingest.stores import graph_address
 
@@ -80,7 +81,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     output = Console(highlight=False, soft_wrap=True)
     for ref, report in zip(stored, reports, strict=True):
         why = unknown.get(ref.ecosystem.osv, "unknown")
-        for line in report_lines(report, width=output.width, now=now_utc(), unknown=why):
+        for line in report_lines(report, width=output.width, now=utc_now(), unknown=why):
             output.print(line)
         output.print()
     for ref, error in outcome.failed:

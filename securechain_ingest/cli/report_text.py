@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from rich.text import Text
@@ -147,8 +147,3 @@ def _ago(age: timedelta) -> str:
             count = int(seconds // unit_s)
             return f"{count} {unit}{'' if count == 1 else 's'} ago"
     return "less than a minute ago"
-
-
-def now_utc() -> datetime:
-    """Return the present time, which is aware, in UTC."""
-    return datetime.now(UTC)

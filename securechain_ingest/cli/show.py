@@ -34,12 +34,13 @@ def command(
 async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_json: bool) -> None:
     from rich.console import Console
 
-    from securechain_ingest.cli.report_text import now_utc, report_lines
+    from securechain_ingest.cli.report_text import report_lines
     from securechain_ingest.first_advisories import NOT_READ
     from securechain_ingest.jobs.advisory_sync import never_read
     from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.oneshot import find_stores
     from securechain_ingest.reports.package import read_package
+    from securechain_ingest.runs import utc_now
 
     async with find_stores(settings) as stores:
         cursors = Cursors(stores.redis, settings.queue.stream)
@@ -49,5 +50,5 @@ async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return
     output = Console(highlight=False, soft_wrap=True)
-    for line in report_lines(report, width=output.width, now=now_utc(), unknown=NOT_READ):
+    for line in report_lines(report, width=output.width, now=utc_now(), unknown=NOT_READ):
         output.print(line)
