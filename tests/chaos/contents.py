@@ -53,12 +53,21 @@ def left_over(queue: redis.Redis, stream: str) -> list[str]:
     kept |= {keys.hints, *(key for name in ECOSYSTEMS for key in (keys.active(name), keys.lags(name)))}
     kept |= {keys.schedules(what) for what in ("ticks", "overrides")}
     passed_over = (keys.rate(""),)  # Turns at an endpoint are no message's.
-    found = sorted(name for name in names if name not in kept and not name.startswith(passed_over))
+    found = sorted(
+        name
+        for name in names
+        if name not in kept and not name.startswith(passed_over) and not _is_passing_turn(queue, keys, name)
+    )
     if waiting := messages_waiting(queue, stream):
         found.append(f"{waiting} messages")
     if pending := messages_pending(queue, stream):
         found.append(f"{pending} pending entries")
     return found
+
+
+def _is_passing_turn(queue: redis.Redis, keys: Keys, name: str) -> bool:
+    """Whether a key says which daemon has just looked for what was left for later, and goes by itself in a moment."""
+    return name.startswith(keys.refill("")) and queue.pttl(name) != -1
 
 
 def run_counts(queue: redis.Redis, stream: str) -> dict[str, int]:
