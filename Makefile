@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run check test soak chaos fuzz mutants bench lint lock
+.PHONY: help setup run check test soak chaos fuzz mutants bench lint docs lock
 
 # A line `## name: what it does` stands above every target.
 ## help: prints the targets
@@ -79,6 +79,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.overtaking
 	$(BIN)/python -m benchmarks.lanes
 	$(BIN)/python -m benchmarks.maven_index
+
+## docs: writes the pages of docs/ that are made from the code
+docs: setup
+	$(BIN)/python -m tests.reference
 
 # Writes both lock files anew: hashes, no index addresses.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

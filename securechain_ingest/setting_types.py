@@ -24,6 +24,8 @@ LIVE: dict[str, JsonValue] = {"live": True}
 
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Bytes = Annotated[int, Field(ge=1024, le=17_179_869_184)]
+AnyPort = Annotated[int, Field(ge=0, le=65_535)]
+"""0 has a meaning of its own, which config.toml tells."""
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(lambda url: url.rstrip("/"))]
 
 

@@ -19,6 +19,7 @@ from securechain_ingest.advisories.endpoint import OSV
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.setting_types import (
     LIVE,
+    AnyPort,
     Bytes,
     Connections,
     Cron,
@@ -229,7 +230,7 @@ class RefreshSettings(Table):
 
 class WebSettings(Table):
     host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=3000, ge=0, le=65_535)
+    port: AnyPort = 3000
     token: SecretStr | None = Field(default=None, min_length=16)
 
 
@@ -237,6 +238,10 @@ class EmbeddedSettings(Table):
     enabled: bool = True
     start_timeout_s: Seconds = 60.0
     graph_heap_mb: int = Field(default=1024, ge=128, le=65_536)
+    redis_port: AnyPort = 0
+    graph_port: AnyPort = 0
+    graph_http_port: AnyPort = 0
+    vulnerabilities_port: AnyPort = 0
 
 
 class DaemonSettings(Table):

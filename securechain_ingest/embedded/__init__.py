@@ -19,7 +19,7 @@ from securechain_ingest.embedded.addresses import (
     state_lock,
     withdraw,
 )
-from securechain_ingest.embedded.process import ServerProcess, free_ports, together
+from securechain_ingest.embedded.process import ServerProcess, chosen_ports, together
 from securechain_ingest.embedded.servers import (
     GRAPH_DATABASE,
     GRAPH_USER,
@@ -94,7 +94,9 @@ async def embedded_stores(
     ConfigError if the embedded extra is not installed, and StoreError if a server does not start.
     """
     known = Secrets.of(state_dir)
-    redis_port, graph_port, http_port, advisory_port = free_ports(4)
+    redis_port, graph_port, http_port, advisory_port = chosen_ports(
+        options.redis_port, options.graph_port, options.graph_http_port, options.vulnerabilities_port
+    )
     redis = redis_server(state_dir, known.redis, redis_port) if "redis" in needed else None
     graph = graph_server(state_dir, known.graph, graph_port, http_port, options) if "graph" in needed else None
     advisories = advisory_server(state_dir, known, advisory_port, options) if "vulnerabilities" in needed else None

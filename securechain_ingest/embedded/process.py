@@ -74,9 +74,14 @@ class ServerProcess:
         """Start the server and wait until it answers. If that fails or is cancelled, nothing is left running.
 
         Raise StoreError, with the last lines of the log, if the server ends or does not answer within `timeout_s`
-        seconds.
+        seconds, and before the start if another program listens at its port.
         """
         await stop_leftover(self.plan.home)
+        if await _is_open(self.plan.port):
+            raise StoreError(
+                f"port {self.plan.port} of 127.0.0.1, where the local {self.plan.name} should listen, is taken by"
+                " another program: end that, or choose another port in [embedded] (0: any)"
+            )
         if self.plan.prepare is not None:
             await self.plan.prepare()
         process = self._launch()
@@ -177,6 +182,12 @@ def free_ports(count: int) -> list[int]:
     """Return `count` different ports of loopback that no process uses at the moment."""
     candidates = random.SystemRandom().sample(_PORTS, len(_PORTS))
     return list(islice(filter(_is_free, candidates), count))
+
+
+def chosen_ports(*wanted: int) -> list[int]:
+    """Return the ports as they are wanted, and a free one in the place of each 0."""
+    free = (port for port in free_ports(2 * len(wanted)) if port not in wanted)
+    return [port or next(free) for port in wanted]
 
 
 def _is_free(port: int) -> bool:

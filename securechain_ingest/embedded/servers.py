@@ -1,7 +1,7 @@
 """This module knows how each local server is started, and how to find out whether it is ready.
 
-All servers listen on loopback, on a free port. Each asks for a random password, which is kept in the state directory
-beside their data.
+All servers listen on loopback, on the port that `[embedded]` names or else on a free one. Each asks for a random
+password, which is kept in the state directory beside their data.
 """
 
 from __future__ import annotations

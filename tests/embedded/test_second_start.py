@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -78,6 +80,34 @@ async def test_no_store_answers_to_a_missing_or_wrong_password(addresses: StoreA
             await held.graph.verify_connectivity()
         with pytest.raises(OperationFailure):
             await held.facts.count_documents({})
+
+
+def test_a_browser_may_turn_its_connection_to_the_graph_into_a_websocket(addresses: StoreAddresses) -> None:
+    """Neo4j Browser speaks Bolt in one."""
+    where = urlsplit(addresses.graph_uri or "")
+    request = (
+        f"GET / HTTP/1.1\r\nHost: {where.netloc}\r\nOrigin: http://localhost:7474\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    with socket.create_connection((where.hostname, where.port), timeout=30) as connection:
+        connection.sendall(request.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "CALL dbms.components()",
+        "SHOW DATABASES",
+        "CALL db.labels()",
+        "CALL db.schema.visualization()",
+        "CALL dbms.showCurrentUser()",
+    ],
+)
+async def test_what_neo4j_browser_asks_first_is_answered(addresses: StoreAddresses, question: str) -> None:
+    async with drivers(addresses) as held:
+        records, _, _ = await held.graph.execute_query(question, database_=held.graph_database)
+    assert records
 
 
 def test_servers_listen_on_loopback_only(processes: list[psutil.Process]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -188,3 +189,31 @@ async def test_without_the_extra_one_line_says_what_is_missing_and_how_to_mend_i
     assert f"no address of a {words} is configured" in message
     assert "pip install 'securechain-ingest[embedded]'" in message
     assert "\n" not in message
+
+
+async def test_a_server_listens_where_the_settings_say(tmp_path: Path) -> None:
+    [port] = process.free_ports(1)
+    options = OPTIONS.model_copy(update={"redis_port": port})
+    async with embedded_stores(tmp_path, options, needed=REDIS) as stores:
+        assert f"@127.0.0.1:{port}/" in (stores.addresses.redis_url or "")
+        listening = psutil.Process(pid_of(stores, "Redis")).net_connections("tcp")
+        assert [each.laddr.port for each in listening if each.status == psutil.CONN_LISTEN] == [port]
+
+
+async def test_a_port_that_another_program_has_is_refused_in_one_line_before_the_data_is_touched(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        options = OPTIONS.model_copy(update={"redis_port": port})
+        with pytest.raises(StoreError, match=rf"port {port} of 127\.0\.0\.1, where the local Redis .*\[embedded\]"):
+            async with embedded_stores(tmp_path, options, needed=REDIS):
+                pytest.fail("it cannot start")
+    assert not (tmp_path / "redis.log").exists()
+
+
+def test_ports_that_nobody_has_chosen_are_others_than_the_chosen_ones() -> None:
+    for _ in range(20):
+        first, second, third = process.chosen_ports(0, 20_001, 0)
+        assert second == 20_001
+        assert len({first, second, third}) == 3
