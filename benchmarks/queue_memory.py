@@ -81,7 +81,7 @@ async def _settle(redis: Redis, lane: str, third: int) -> int:
 def _ends(settlement: Settlement, entries: Sequence[Entry]) -> list[Any]:
     third = len(entries) // 3
     return [
-        *(settlement.postpone(entry, FAILURE, 900.0, is_try=True) for entry in entries[:third]),
+        *(settlement.postpone(entry, FAILURE, 900.0, is_attempt=True) for entry in entries[:third]),
         *(settlement.complete(entry, [], 13) for entry in entries[third : 2 * third]),
         *(settlement.dead_letter(entry, FAILURE, 10_000_000) for entry in entries[2 * third :]),
     ]

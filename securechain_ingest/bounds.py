@@ -121,33 +121,35 @@ async def bounded_package(package: Package, *, max_versions: int) -> Package:
         raise Malformed(
             f"the registry's name {sentence(ref.registry_name, 60)} is none that a package can have", url=""
         )
-    told = _Told()
+    left_out = _LeftOut()
     possible: set[str] = set()
     versions = [
-        kept async for version in in_pieces(package.versions) if (kept := _version(version, possible, told)) is not None
+        kept
+        async for version in in_pieces(package.versions)
+        if (kept := _version(version, possible, left_out)) is not None
     ]
     bounded = replace(
         package,
-        vendor=told.text("vendor", package.vendor, MAX_VENDOR_BYTES),
-        repository_url=told.text("repository_url", package.repository_url, MAX_URL_BYTES),
+        vendor=left_out.text("vendor", package.vendor, MAX_VENDOR_BYTES),
+        repository_url=left_out.text("repository_url", package.repository_url, MAX_URL_BYTES),
         versions=tuple(versions),
-        artifacts=tuple(_artifacts(package.artifacts, told)),
-        validator=told.text("validator", package.validator, MAX_PROPERTY_BYTES),
-        license=told.text("license", package.license, MAX_PROPERTY_BYTES),
-        revision=told.text("revision", package.revision, MAX_PROPERTY_BYTES),
+        artifacts=tuple(_artifacts(package.artifacts, left_out)),
+        validator=left_out.text("validator", package.validator, MAX_PROPERTY_BYTES),
+        license=left_out.text("license", package.license, MAX_PROPERTY_BYTES),
+        revision=left_out.text("revision", package.revision, MAX_PROPERTY_BYTES),
         properties={
             key: text
             for key, held in package.properties.items()
-            if (text := told.text(key, held, MAX_PROPERTY_BYTES)) is not None
+            if (text := left_out.text(key, held, MAX_PROPERTY_BYTES)) is not None
         },
     )
-    if told.counts:
-        logger.warning("package_bounded", package=ref.purl, example=told.example, **told.counts)
+    if left_out.counts:
+        logger.warning("package_bounded", package=ref.purl, example=left_out.example, **left_out.counts)
     return bounded
 
 
 @dataclass(slots=True)
-class _Told:
+class _LeftOut:
     """This counts what was left out or replaced."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -164,19 +166,19 @@ class _Told:
         return None
 
 
-def _version(version: Version, possible: set[str], told: _Told) -> Version | None:
+def _version(version: Version, possible: set[str], left_out: _LeftOut) -> Version | None:
     """Return the version, unchanged if nothing is wrong with it, or None if it has to be left out. `possible` has
     the purls of targets that were found to be possible."""
     if not (is_possible(version.name, MAX_VERSION_BYTES) and is_possible(version.purl, MAX_VERSION_PURL_BYTES)):
-        told.note("versions", version.name)
+        left_out.note("versions", version.name)
         return None
     if version.release_date is not None and not _MOMENT.fullmatch(version.release_date):
-        told.note("release_dates", version.release_date)
+        left_out.note("release_dates", version.release_date)
         version = replace(version, release_date=None)
     requirements = version.requirements
     if requirements is None or all(_is_fine(requirement, possible) for requirement in requirements):
         return version
-    return replace(version, requirements=tuple(_requirements(requirements, told)))
+    return replace(version, requirements=tuple(_requirements(requirements, left_out)))
 
 
 def _is_fine(requirement: Requirement, possible: set[str]) -> bool:
@@ -188,21 +190,21 @@ def _is_fine(requirement: Requirement, possible: set[str]) -> bool:
     return is_possible(requirement.constraints, MAX_CONSTRAINTS_BYTES)
 
 
-def _requirements(requirements: Iterable[Requirement], told: _Told) -> Iterable[Requirement]:
+def _requirements(requirements: Iterable[Requirement], left_out: _LeftOut) -> Iterable[Requirement]:
     for requirement in requirements:
         if not is_possible_package(requirement.target):
-            told.note("requirements", requirement.target.registry_name)
+            left_out.note("requirements", requirement.target.registry_name)
             continue
         constraints = bounded_constraints(requirement.constraints)
         if constraints == ANY != requirement.constraints:
-            told.note("constraints", requirement.constraints)
+            left_out.note("constraints", requirement.constraints)
         yield Requirement(requirement.target, constraints)
 
 
-def _artifacts(artifacts: Iterable[Artifact], told: _Told) -> Iterable[Artifact]:
+def _artifacts(artifacts: Iterable[Artifact], left_out: _LeftOut) -> Iterable[Artifact]:
     for artifact in artifacts:
         is_address = is_possible(artifact.url, MAX_URL_BYTES) and is_possible(artifact.filename, MAX_URL_BYTES)
         if is_address and is_possible(artifact.version, MAX_VERSION_BYTES):
             yield artifact
         else:
-            told.note("artifacts", artifact.url)
+            left_out.note("artifacts", artifact.url)

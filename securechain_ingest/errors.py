@@ -1,7 +1,7 @@
 """This module has every error that the product raises on purpose, under one base class.
 
-Each class has a `kind`, the word for it in dead letters, logs and counters, and `transient` says whether a later try
-can help. The message is one sentence for people: it says what happened, where, and how to mend it.
+Each class has a `kind`, the word for it in dead letters, logs and counters, and `transient` says whether a later
+attempt can help. The message is one sentence for people: it says what happened, where, and how to mend it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ConfigError(IngestError):
 
 
 class StoreError(IngestError):
-    """Redis, the graph or the advisory database cannot be reached or has answered with an error; a later try can
+    """Redis, the graph or the advisory database cannot be reached or has answered with an error; a later attempt can
     help."""
 
     kind = "store_unavailable"
@@ -171,7 +171,8 @@ class TooLarge(UpstreamError):
 
 
 class NoRoom(UpstreamError):
-    """There was no room in memory for the answer among the documents that are in flight; a later try may succeed."""
+    """There was no room in memory for the answer among the documents that are in flight; a later attempt may
+    succeed."""
 
     kind = "no_room"
     transient = True

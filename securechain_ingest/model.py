@@ -201,12 +201,12 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedTry:
-    """This is the last try to read a package's archive, if no try has succeeded yet."""
+class FailedAttempt:
+    """This is the last attempt to read a package's archive, if none has succeeded yet."""
 
     version: str
-    """The archive belongs to this version. For the archive of another version, the count of tries begins anew."""
-    tries: int
+    """The archive belongs to this version. For the archive of another version, the count of attempts begins anew."""
+    attempts: int
     tried_at: datetime
     """This is aware, in UTC."""
     retry_at: datetime | None = None
@@ -230,7 +230,7 @@ class ImportNames:
     """This is the licence that the archive itself names, if the registry's documents name none."""
     is_stopgap: bool = False
     """True means that no archive could be read and `names` is the fallback. Any names in the graph are better."""
-    failed: FailedTry | None = None
+    failed: FailedAttempt | None = None
     """This is set if an archive could not be read."""
 
 
@@ -255,7 +255,7 @@ class KnownPackage:
     """The next conditional request sends this. None means that the whole document is asked for again."""
     removed: frozenset[str] = frozenset()
     """These are the versions among `versions` that are marked as gone from the registry."""
-    names_failed: FailedTry | None = None
+    names_failed: FailedAttempt | None = None
     """This is set as long as the archive could not be read."""
     pending: frozenset[str] = frozenset()
     """These are the versions among `versions` whose requirements have not been read yet."""

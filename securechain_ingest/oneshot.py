@@ -66,14 +66,14 @@ async def ingest(
     level = list(dict.fromkeys(refs))
     for remaining in range(depth, -1, -1):
         found: dict[str, PackageRef] = {}
-        slots = {name: anyio.CapacityLimiter(number) for name, number in places.items()}
+        places_of = {name: anyio.CapacityLimiter(number) for name, number in places.items()}
         async with anyio.create_task_group() as group:
             for ref in level:
                 group.start_soon(
                     _ingest_one,
                     service,
                     # All requirements are followed: there is no queue that could have those that the graph counts as
-                    # asked for. There is no further try.
+                    # asked for. There is no further attempt.
                     Request(
                         ref,
                         refresh=refresh and remaining == depth,
@@ -81,7 +81,7 @@ async def ingest(
                         follow=Follow.ALL if remaining else Follow.NONE,
                         internal=remaining < depth,
                     ),
-                    slots[ref.ecosystem.name],
+                    places_of[ref.ecosystem.name],
                     found,
                     outcome,
                     report,
@@ -95,13 +95,13 @@ async def ingest(
 async def _ingest_one(
     service: Service,
     request: Request,
-    slots: anyio.CapacityLimiter,
+    places: anyio.CapacityLimiter,
     found: dict[str, PackageRef],
     outcome: IngestOutcome,
     report: Callable[[int, int], None],
     total: int,
 ) -> None:
-    async with slots:
+    async with places:
         try:
             # A user waits at the terminal, so all parsers may be used.
             with prioritised(Priority(is_urgent=True)):

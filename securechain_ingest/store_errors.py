@@ -7,7 +7,7 @@ It returns one of these, each of which says who can mend it:
 - StoreAway: the store cannot be reached, which says nothing about the work.
 - StoreFull: the store has no room; an operator has to make some.
 - StoreRefused: the same work would be refused again.
-- StoreError: a later try may succeed.
+- StoreError: a later attempt may succeed.
 
 A driver's own sentence is never repeated, since it may contain data; its class or its code is repeated.
 """

@@ -1,4 +1,4 @@
-"""This module says how long to wait before something is tried again. Every wait that grows with each try comes from
+"""This module says how long to wait before something is tried again. Every wait that grows with each attempt comes from
 here.
 
 Two rules have to be elsewhere: a breaker doubles its wait inside Redis, where all daemons see it (`queue.breakers`),
@@ -25,6 +25,6 @@ class Waits:
     jitter: float = 0.0
 
     def after(self, failures: int, *, uniform: Callable[[float, float], float] = random.uniform) -> float:
-        """Return the seconds until the next try after so many failed ones in a row (at least 1)."""
+        """Return the seconds until the next attempt after so many failed ones in a row (at least 1)."""
         ceiling_s = min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 64))
         return uniform(ceiling_s * (1.0 - self.jitter), ceiling_s) if self.jitter else ceiling_s

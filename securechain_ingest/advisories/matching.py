@@ -47,7 +47,7 @@ class Assessment:
     """It holds the ratings of many versions in few bytes, because nearly all of them are equal."""
 
     ratings: tuple[Rating, ...]
-    places: array[int]
+    rating_numbers: array[int]
     """It has the index in `ratings` for each version, in the order in which the versions were given."""
     unreadable: tuple[tuple[str, str], ...]
     """It has (id, reason) for each record of which some part had to be passed over."""
@@ -100,17 +100,17 @@ def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Documen
         return Assessment((Rating(),), array("L", bytes(array("L").itemsize * len(versions))), unreadable)
     orderable, unorderable = _sorted(versions, order)
     affecting = _Affecting(records)
-    places = array("L", [0]) * len(versions)
+    rating_numbers = array("L", [0]) * len(versions)
     keys = [key for key, _ in orderable]
     for (start, end), found in _runs([_spans(record, keys, order) for record in records], len(keys)):
-        place = affecting.place(found)
-        for _, index in orderable[start:end] if place else ():
-            places[index] = place
+        number = affecting.number_of(found)
+        for _, index in orderable[start:end] if number else ():
+            rating_numbers[index] = number
     listed = [frozenset(record.listed) for record in records]
     for index in unorderable:
         found = frozenset(number for number, names in enumerate(listed) if versions[index] in names)
-        places[index] = affecting.place(found)
-    return Assessment(tuple(affecting.ratings), places, unreadable)
+        rating_numbers[index] = affecting.number_of(found)
+    return Assessment(tuple(affecting.ratings), rating_numbers, unreadable)
 
 
 def _report(ref: PackageRef, assessment: Assessment, reported: set[str]) -> None:
@@ -128,15 +128,15 @@ class _Affecting:
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
         self._vulnerability = vulnerability_numbers(records)
-        self._places: dict[frozenset[int], int] = {frozenset(): 0}
+        self._numbers: dict[frozenset[int], int] = {frozenset(): 0}
         self.ratings = [Rating()]
 
-    def place(self, found: frozenset[int]) -> int:
+    def number_of(self, found: frozenset[int]) -> int:
         """Return the index in `ratings` of the rating for the records with these numbers."""
-        if found not in self._places:
-            self._places[found] = len(self.ratings)
+        if found not in self._numbers:
+            self._numbers[found] = len(self.ratings)
             self.ratings.append(self._rating(found))
-        return self._places[found]
+        return self._numbers[found]
 
     def _rating(self, found: frozenset[int]) -> Rating:
         groups: dict[int, list[Mapping[str, float]]] = {}
@@ -249,7 +249,7 @@ def _runs(spans: Sequence[Iterable[Span]], length: int) -> Iterator[tuple[Span, 
 
 
 def _named(names: Sequence[str], assessment: Assessment) -> Iterator[tuple[str, Rating]]:
-    return zip(names, map(assessment.ratings.__getitem__, assessment.places), strict=True)
+    return zip(names, map(assessment.ratings.__getitem__, assessment.rating_numbers), strict=True)
 
 
 def _elements(document: Document) -> int:

@@ -136,8 +136,8 @@ def _severity_word(document: Document) -> str | None:
 
 def _words(holder: Document) -> Iterator[str]:
     """Yield the author's words for the severity. Databases put them where the schema leaves them room."""
-    for place in ("database_specific", "ecosystem_specific"):
-        specific = holder.get(place)
+    for key in ("database_specific", "ecosystem_specific"):
+        specific = holder.get(key)
         word = specific.get("severity") if isinstance(specific, Mapping) else None
         if isinstance(word, str) and (word := word.strip()):
             yield word[:_MAX_WORD_LENGTH]

@@ -48,7 +48,7 @@ def expand(file: Readable) -> Iterator[bytes]:
 
     As the usual tools do, this treats compressed members that follow one another as one stream, and ignores any other
     bytes that follow. A file that compress(1) made raises ArchiveRefused at once. The iterator raises ArchiveRefused
-    (`truncated`, `damaged`) when it comes to the place that is wrong.
+    (`truncated`, `damaged`) when it comes to what is wrong.
     """
     head = file.read(_CHUNK_BYTES)
     for magic, make in _KINDS.items():

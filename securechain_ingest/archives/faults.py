@@ -120,8 +120,8 @@ def unmeant(call: ParserCall, error: Exception) -> ParserOutcome:
     trace = _traceback_of(error)
     if isinstance(error, MemoryError):
         return ParserOutcome(error=call.refusal("that takes more memory than allowed", reason=MEMORY), traceback=trace)
-    told = " ".join(f"{type(error).__name__}: {error}".split())[:_MESSAGE_CHARACTERS]
-    refusal = call.refusal(f"the parser failed ({told})", reason="parser_error", kind=Malformed)
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:_MESSAGE_CHARACTERS]
+    refusal = call.refusal(f"the parser failed ({text})", reason="parser_error", kind=Malformed)
     return ParserOutcome(error=refusal, traceback=trace)
 
 

@@ -95,7 +95,7 @@ class ParserPool:
         ended too often in favour of urgent work.
         """
         call = ParserCall(parse, args)
-        return cast(T, _settled(await self._served(call, timeout_s), call))
+        return cast(T, _value_of(await self._served(call, timeout_s), call))
 
     async def parse_document(
         self, parse: Callable[..., T], body: bytes, *args: object, timeout_s: float | None = None
@@ -104,7 +104,7 @@ class ParserPool:
         process. Raise what `run` raises for documents."""
         call = ParserCall(parse, (body, *args), is_document=True)
         outcome = attempt(call) if len(body) < INLINE_BYTES else await self._served(call, timeout_s)
-        return cast(T, _settled(outcome, call))
+        return cast(T, _value_of(outcome, call))
 
     async def _served(self, call: ParserCall, timeout_s: float | None) -> ParserOutcome:
         """Return the outcome of a parser process, when the turn of this parse has come. If the turn is ended, wait for
@@ -177,7 +177,7 @@ class ParserPool:
         return await anyio.to_thread.run_sync(function, *args, abandon_on_cancel=True, limiter=self._threads)
 
 
-def _settled(outcome: ParserOutcome, call: ParserCall) -> object:
+def _value_of(outcome: ParserOutcome, call: ParserCall) -> object:
     """Return the value of a parse, or raise its error. If the parser did not mean to raise it, log the traceback
     first."""
     for event, fields in outcome.notes:

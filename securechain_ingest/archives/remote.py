@@ -190,8 +190,8 @@ def _digest(file: IO[bytes]) -> str:
     return found.hexdigest()
 
 
-def _check(found: str, told: str | None, url: str) -> None:
-    if told is not None and found != told:
+def _check(found: str, stated: str | None, url: str) -> None:
+    if stated is not None and found != stated:
         name = url.rpartition("/")[2]
         raise Unavailable(f"{name} is not the archive that its registry tells of: its SHA-256 is {found}", url=url)
 

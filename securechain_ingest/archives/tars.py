@@ -6,8 +6,8 @@ The formats are POSIX.1-2001 pax, ustar, and GNU's long names and binary numbers
   (its size is a claim without bytes behind it), a header with a wrong checksum, or a member that is cut off.
 - Links, which real sdists contain, are listed but never read. Members whose names point outside of the archive are left
   out of the listing.
-- As the usual tools do, this tolerates a missing end mark, any bytes after it, and several members of one name. An
-  unpacker keeps the last of these; a caller here sees each of them.
+- As the usual tools do, this tolerates a missing end-of-archive record, any bytes after it, and several members of one
+  name. An unpacker keeps the last of these; a caller here sees each of them.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class TarMember:
 
 def iterate_tar(file: Readable, limits: ArchiveLimits) -> Iterator[TarMember]:
     """Yield each member of a tar archive, which may be compressed by gzip, bzip2 or xz or not at all. Raise
-    ArchiveRefused at the place where the archive is wrong.
+    ArchiveRefused where the archive is wrong.
 
     A caller that has found what it needs may stop. The rest is then neither expanded nor checked.
     """
@@ -110,7 +110,7 @@ def iterate_plain_tar(file: BinaryIO, limits: ArchiveLimits) -> Iterator[TarMemb
     """Yield each member of a tar archive that is not compressed. Only the headers of the file are read, and the
     contents that the caller asks for.
 
-    Raise ArchiveRefused at the place where the archive is wrong, and MissingBytes over a SparseFile.
+    Raise ArchiveRefused where the archive is wrong, and MissingBytes over a SparseFile.
     """
     return _members(_PlainStream(file), ExpansionBudget(limits))
 

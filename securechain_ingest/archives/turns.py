@@ -54,7 +54,7 @@ class Turns:
         self._numbers = itertools.count()
 
     def number(self) -> int:
-        """Return a place in the line of work of the same priority. Work whose turn was ended keeps its number."""
+        """Return a position in the line of work of the same priority. Work whose turn was ended keeps its number."""
         return next(self._numbers)
 
     @asynccontextmanager

@@ -32,7 +32,7 @@ def list_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one line for each message: package, lane, state, tries, time of the next try, and last failure."""
+    """Show one line for each message: package, lane, state, attempts, time of the next attempt, and last failure."""
     settings = load_settings(config, state_dir)
     names, lanes = _ecosystems(ecosystem), _lanes(lane)
     found = run_async(_list(settings, names, lanes, limit))

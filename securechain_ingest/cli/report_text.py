@@ -38,10 +38,10 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
     yield from _wrapped(f"licence {package.license or 'unknown'}, vendor {package.vendor}", width)
     yield from _wrapped(f"repository {package.repository_url}", width)
     named = "this version" if report.is_asked else f"{len(package.versions)} versions, the newest"
-    marks = [word for word in ("removed", "yanked", "deprecated") if getattr(version, word)]
+    words = [word for word in ("removed", "yanked", "deprecated") if getattr(version, word)]
     yield from _wrapped(
         f"{named} {version.name} of {(version.release_date or 'an unknown date')[:10]}"
-        f"{f' ({chr(44).join(marks)})' if marks else ''}",
+        f"{f' ({chr(44).join(words)})' if words else ''}",
         width,
     )
     yield Text()

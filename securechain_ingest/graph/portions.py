@@ -174,7 +174,7 @@ class PortionWriter:
         return f"{self._token} {datetime.now(UTC).isoformat(timespec='seconds')}"
 
     def _overtaken(self) -> StoreError:
-        return StoreError(f"{self._ref.purl} is being written by another one; a later try finds what that has left")
+        return StoreError(f"{self._ref.purl} is being written by another one; a later attempt finds what that has left")
 
     async def _identify(self, transaction: AsyncTransaction) -> tuple[Identity, str | None]:
         """Return which node stands for the package, and who writes it. The node is locked, and read without its

@@ -49,7 +49,7 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
     if package.license is not None:
         properties["license"] = package.license
     if write.import_names is not None:
-        properties |= tries_properties(write.import_names)
+        properties |= attempts_properties(write.import_names)
         if not (write.import_names.is_stopgap and has_names):
             properties |= names_properties(package.ref.ecosystem, write.import_names)
     return properties
@@ -61,14 +61,14 @@ def names_properties(ecosystem: Ecosystem, names: ImportNames) -> Properties:
     return {"import_names": list(names.names), "import_names_parser": ecosystem.import_names_version}
 
 
-def tries_properties(names: ImportNames) -> Properties:
+def attempts_properties(names: ImportNames) -> Properties:
     """Return what a package's node holds of the attempts to read its archive. All values are None when nothing is
     wrong."""
     failed = names.failed
     return {
         "import_names_error": names.error,
         "import_names_failed_version": failed.version if failed else None,
-        "import_names_tries": failed.tries if failed else None,
+        "import_names_tries": failed.attempts if failed else None,
         "import_names_tried_at": failed.tried_at if failed else None,
         "import_names_retry_at": failed.retry_at if failed else None,
     }

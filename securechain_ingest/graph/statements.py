@@ -29,7 +29,7 @@ class Statements:
     fill_names: str
 
 
-_FAILED_TRY = """p.import_names_failed_version AS failed_version, p.import_names_tries AS failed_tries,
+_FAILED_ATTEMPT = """p.import_names_failed_version AS failed_version, p.import_names_tries AS failed_attempts,
        p.import_names_tried_at AS failed_at"""
 
 _HAS_NAMES = """(coalesce(size(p.import_names), 0) > 0
@@ -42,7 +42,7 @@ UNWIND $rows.purls AS purl
 MATCH (p:PACKAGE {{purl: purl}})
 WHERE p.format = $format
 RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at, p.validator AS validator,
-       {_FAILED_TRY},
+       {_FAILED_ATTEMPT},
        CASE WHEN COUNT {{ (p)-[:HAVE]->() }} <= $list_limit THEN [(p)-[:HAVE]->(v:Version) | v.name] END AS versions,
        [(p)-[:HAVE]->(v:Version) WHERE v.removed | v.name] AS removed,
        coalesce(p.archive_pending, false) AS archive_pending,
@@ -111,7 +111,7 @@ WITH collect(p) AS page, max(p.name) AS last
 UNWIND page AS p
 WITH p, last WHERE p.name = last OR {_WANTING}
 RETURN elementId(p) AS id, p.name AS name, p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
-       {_WANTING} AS wanting, {_FAILED_TRY},
+       {_WANTING} AS wanting, {_FAILED_ATTEMPT},
        [(p)-[:HAVE]->(v:Version) | v.name] AS versions
 ORDER BY name
 """
@@ -125,7 +125,7 @@ _FILL_NAMES = f"""
 UNWIND $rows AS row
 MATCH (p) WHERE elementId(p) = row.id
 WITH row, p, row.is_stopgap AND {_HAS_NAMES} AS is_kept, p.import_names AS names, p.import_names_parser AS parser
-SET p += row.tries,
+SET p += row.attempts,
     p.import_names = CASE WHEN is_kept THEN names ELSE row.found.import_names END,
     p.import_names_parser = CASE WHEN is_kept THEN parser ELSE row.found.import_names_parser END,
     p.archive_pending = null,

@@ -23,7 +23,7 @@ from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.pending import Pending
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.portions import PortionWriter
-from securechain_ingest.graph.properties import FORMAT, names_properties, tries_properties
+from securechain_ingest.graph.properties import FORMAT, attempts_properties, names_properties
 from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
@@ -38,7 +38,7 @@ from securechain_ingest.graph.transactions import (
 from securechain_ingest.graph.view import GraphReader
 from securechain_ingest.model import (
     Ecosystem,
-    FailedTry,
+    FailedAttempt,
     ImportNames,
     KnownPackage,
     Link,
@@ -154,7 +154,7 @@ class Graph:
                         checked_at=aware(row["checked_at"]),
                         validator=row["validator"],
                         removed=frozenset(row["removed"]),
-                        names_failed=_failed_try(row),
+                        names_failed=_failed_attempt(row),
                         pending=frozenset(row["pending"]),
                         archive_pending=row["archive_pending"],
                     )
@@ -273,7 +273,7 @@ class Graph:
         rows = [
             {
                 "id": gap.element_id,
-                "tries": tries_properties(names),
+                "attempts": attempts_properties(names),
                 "is_stopgap": names.is_stopgap,
                 "found": names_properties(ecosystem, names),
             }
@@ -344,16 +344,16 @@ def _names_gap(row: Mapping[str, Any]) -> NamesGap:
         versions=frozenset(row["versions"]),
         checked_at=aware(row["checked_at"]) if row["checked_at"] else NEVER,
         validator=None,
-        names_failed=_failed_try(row),
+        names_failed=_failed_attempt(row),
     )
     return NamesGap(row["id"], row["name"], known)
 
 
-def _failed_try(row: Mapping[str, Any]) -> FailedTry | None:
+def _failed_attempt(row: Mapping[str, Any]) -> FailedAttempt | None:
     """Return the failed attempt from the columns of `_FAILED_TRY`, or None."""
-    if row["failed_tries"] is None:
+    if row["failed_attempts"] is None:
         return None
-    return FailedTry(row["failed_version"] or "", row["failed_tries"], aware(row["failed_at"]))
+    return FailedAttempt(row["failed_version"] or "", row["failed_attempts"], aware(row["failed_at"]))
 
 
 def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:

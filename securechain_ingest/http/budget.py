@@ -35,7 +35,7 @@ class Lease:
 
     def arrived(self) -> None:
         """The document has arrived as a whole, and takes no more room."""
-        self._budget.settle(self)
+        self._budget.end_growth(self)
 
     def release(self) -> None:
         """No code holds the document any longer. This may be called more than once."""
@@ -78,7 +78,7 @@ class Budget:
         lease.held_bytes += size
         self._held_bytes += size
 
-    def settle(self, lease: Lease) -> None:
+    def end_growth(self, lease: Lease) -> None:
         """The lease's document has arrived. Others may be finished with the room that was kept free for it."""
         if lease in self._coming:
             del self._coming[lease]

@@ -295,7 +295,7 @@ class HttpClient:
         endpoint, url = self._endpoint(address.endpoint), address.url
         longest_pause_s = self._settings.max_pause_s
         await self._turn(address.endpoint, endpoint.pace, url)
-        # The place among the connections is taken only now, so that no request holds one while it waits for its turn.
+        # The connection is taken only now, so that no request holds one while it waits for its turn.
         # The time runs only from then on, because the server is not to blame for a long queue in this process.
         async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
             meter = current_meter()

@@ -28,13 +28,13 @@ class Digests:
     ignored."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self._told = [
+        self._stated = [
             digest
             for header in _HEADERS
             for member in headers.get(header, "").split(",")
             if (digest := _digest(member))
         ]
-        self._received = {algorithm: _hash(algorithm) for algorithm, _ in self._told}
+        self._received = {algorithm: _hash(algorithm) for algorithm, _ in self._stated}
 
     async def watch(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the pieces of the body as they arrive, and add each one to the digests of what was received."""
@@ -46,8 +46,8 @@ class Digests:
     def check(self, body: bytes, url: str) -> None:
         """Raise Unavailable if the body is not the one that the server meant to send. `body` is what the pieces
         expanded to."""
-        for algorithm, told in self._told:
-            if told not in (self._received[algorithm].digest(), _hash(algorithm, body).digest()):
+        for algorithm, stated in self._stated:
+            if stated not in (self._received[algorithm].digest(), _hash(algorithm, body).digest()):
                 raise Unavailable(f"{url} is damaged: it is not what its {algorithm} says", url=url)
 
 

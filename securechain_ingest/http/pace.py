@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from securechain_ingest.http.priority import ConnectionPlaces
+from securechain_ingest.http.priority import Connections
 
 _BURST_S = 0.5
 """The requests that could have been made in the last half second, but were not, may be made at once."""
@@ -69,9 +69,9 @@ class Pace:
         self._limit = self._rate = rate
         self._next_turn = clock()
         self._halved_at = self._paused_until = float("-inf")
-        self.line = ConnectionPlaces(1)
+        self.line = Connections(1)
         """The caller whose turn is next holds this until the turn comes. The other callers wait for it."""
-        self.connections = ConnectionPlaces(connections)
+        self.connections = Connections(connections)
 
     def apply(self, rate: float, connections: float) -> None:
         """Apply new limits. Requests that are under way or wait for a turn are not affected."""
@@ -79,7 +79,7 @@ class Pace:
             self._limit = self._rate = rate
             # Turns handed out at the old rate may lie far ahead; those to come need not queue behind them.
             self._next_turn = self._clock()
-            self.line = ConnectionPlaces(1)
+            self.line = Connections(1)
         self.connections.resize(connections)
 
     def wait_s(self) -> float:

@@ -55,7 +55,7 @@ def current_priority() -> Priority:
     return _priority.get() or Priority(is_urgent=False)
 
 
-class ConnectionPlaces:
+class Connections:
     """This is an async context manager with room for `total` holders at once. Urgent work enters first; work of the
     same priority enters in the order in which it came."""
 
@@ -65,7 +65,7 @@ class ConnectionPlaces:
         self._waiting: list[tuple[Priority, asyncio.Future[None]]] = []
 
     def resize(self, total: float) -> None:
-        """Change the number of places. Holders keep their places, even if there are fewer places now."""
+        """Change the number of connections. Holders keep theirs, even if there are fewer now."""
         self._total = total
         self._admit()
 

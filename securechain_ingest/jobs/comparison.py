@@ -122,11 +122,11 @@ async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compa
 
     listing, begin = await _listing(context, run)
     listed = NameDigests()
-    untold = await _compare(context, run, listing, begin, wanted, listed)
+    unvouched = await _compare(context, run, listing, begin, wanted, listed)
     gone = await _gone(context, listed, limit)
     await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(context, run, listing)
-    return Compared(listing.head, vouches=untold == 0)
+    return Compared(listing.head, vouches=unvouched == 0)
 
 
 class RemovalLimit:
@@ -180,7 +180,7 @@ async def _compare(
     The result is the number of packages in the graph for which the list gives no state.
     """
     ecosystem = context.registry.ecosystem
-    untold = begin.untold
+    unvouched = begin.unvouched
     run.metrics |= {"queued": 0, "names_compared": 0, "errors": 0}
     next_line = context.feeds.progress_every
     for number in range(listing.pages):
@@ -194,14 +194,14 @@ async def _compare(
             continue
         states = await context.names.states(ecosystem, list(found))
         await context.submit(_messages(context, run, found, states, wanted), run)
-        untold += _untold(found, states)
-        await _keep_position(context, run, _ComparisonPosition(listing.id, number + 1, untold))
+        unvouched += _unvouched(found, states)
+        await _keep_position(context, run, _ComparisonPosition(listing.id, number + 1, unvouched))
         run.metrics["names_compared"] += len(entries)
         run.metrics["errors"] += len(entries) - len(found)
         if run.metrics["names_compared"] >= next_line:
             next_line += context.feeds.progress_every
             logger.info("names_compared", job=run.job, **run.metrics)
-    return untold
+    return unvouched
 
 
 def _messages(
@@ -248,7 +248,7 @@ class _ComparisonPosition:
     """This is the id of the list."""
     page: int = 0
     """This is the number of the page that is compared next."""
-    untold: int = 0
+    unvouched: int = 0
     """For so many packages of the graph the pages before it gave no state."""
 
 
@@ -273,11 +273,11 @@ def _kept_position(raw: bytes | str | None) -> _ComparisonPosition:
     """Return a kept position. It is the beginning if another release has left something else there."""
     try:
         match orjson.loads(raw or b"null"):
-            case [str(listing), int(page), int(untold), *_] if page >= 0:
-                return _ComparisonPosition(listing, page, untold)
+            case [str(listing), int(page), int(unvouched), *_] if page >= 0:
+                return _ComparisonPosition(listing, page, unvouched)
             case [str(listing), int(page)] if page >= 0:
                 # The release before did not count these packages, so that comparison vouches for nothing.
-                return _ComparisonPosition(listing, page, untold=1)
+                return _ComparisonPosition(listing, page, unvouched=1)
     except orjson.JSONDecodeError:
         pass
     return _ComparisonPosition()
@@ -285,11 +285,11 @@ def _kept_position(raw: bytes | str | None) -> _ComparisonPosition:
 
 async def _keep_position(context: JobContext, run: Run, kept: _ComparisonPosition) -> None:
     with store_errors():
-        position = orjson.dumps([kept.listing, kept.page, kept.untold]).decode()
+        position = orjson.dumps([kept.listing, kept.page, kept.unvouched]).decode()
         await context.redis.hset(Keys(context.queue.stream).positions, run.job, position)
 
 
-def _untold(found: Mapping[str, tuple[PackageRef, Listed]], states: Mapping[str, PackageState]) -> int:
+def _unvouched(found: Mapping[str, tuple[PackageRef, Listed]], states: Mapping[str, PackageState]) -> int:
     """Count the packages of the graph that the list has without their state."""
     return sum(1 for purl, state in states.items() if not state.is_awaited and found[purl][1].revision is None)
 

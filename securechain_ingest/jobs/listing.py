@@ -63,7 +63,7 @@ async def whole_listing(
 ) -> Listing:
     """Return the list. It is read now unless there is one that is younger than `ttl_s` seconds or has the id `reuse`.
 
-    It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next try.
+    It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next attempt.
     """
     # This hash says which reading of the list is the newest and how far it is. Its pages are in lists of their own.
     key = ecosystem.listing_key

@@ -33,7 +33,8 @@ logger = structlog.get_logger(__name__)
 async def queue_due_archives(
     redis: Redis, graph: Graph, ecosystems: Iterable[Ecosystem], queue: QueueSettings, refresh: RefreshSettings
 ) -> int:
-    """Ask for at most `refresh.batch` packages an ecosystem whose archive could not be read and is due for another try.
+    """Ask for at most `refresh.batch` packages an ecosystem whose archive could not be read and is due for another
+    attempt.
 
     They are few and have waited, so they are added however many other messages there are. The result is their number.
     It raises StoreError. If it ends after queueing and before that is noted, the next run asks for them again, which

@@ -19,7 +19,7 @@ class History:
 
     origin_id: str
     """The producer added the entry with this id. It is empty for an entry that a daemon added itself."""
-    tries: int = 0
+    attempts: int = 0
     """This counts the attempts that said something about the package; a pause or an outage is no attempt."""
     first_failed_at: str = ""
     """This time is written in ISO 8601, UTC. It is empty as long as no attempt has failed."""
@@ -29,7 +29,7 @@ class History:
     """The registry could not be reached this many times in a row."""
 
     def encode(self) -> bytes:
-        return orjson.dumps([self.origin_id, self.tries, self.first_failed_at, self.reason, self.outages])
+        return orjson.dumps([self.origin_id, self.attempts, self.first_failed_at, self.reason, self.outages])
 
     @classmethod
     def decode(cls, raw: bytes | None) -> History:
@@ -39,8 +39,8 @@ class History:
         except orjson.JSONDecodeError:
             document = None
         match document:
-            case [str(origin), int(tries), str(first), str(reason), int(outages), *_] if min(tries, outages) >= 0:
-                return cls(origin, tries, first, reason, outages)
+            case [str(origin), int(attempts), str(first), str(reason), int(outages), *_] if min(attempts, outages) >= 0:
+                return cls(origin, attempts, first, reason, outages)
         return cls("")
 
 
@@ -56,8 +56,8 @@ class Entry:
     """This is the data as the producer sent it, byte for byte."""
     asks: Message | PoisonMessage
     """This is the message in `data`, or the error that says why `data` cannot be read."""
-    mark: str = ""
-    """The entry stands for this package in `Keys.waiting`. The mark is empty if the entry is never merged."""
+    merge_key: str = ""
+    """The entry stands for this package in `Keys.waiting`. The key is empty if the entry is never merged."""
     run: str = ""
     """The entry counts for this run. It is empty if there is none."""
     history: History = History("")
@@ -86,9 +86,9 @@ class Entry:
         return self.history.origin_id or self.entry_id
 
     @property
-    def tries(self) -> int:
+    def attempts(self) -> int:
         """Return the number of failed attempts and of deliveries without a result before this delivery."""
-        return self.history.tries + self.deliveries - 1
+        return self.history.attempts + self.deliveries - 1
 
     @property
     def redelivered(self) -> bool:
@@ -97,16 +97,16 @@ class Entry:
 
     def fields(self, history: History | None = None) -> list[str | bytes]:
         """Return the fields as they are added to a stream, names and values in turn."""
-        return entry_fields(self.data, mark=self.mark, run=self.run, history=history or self.history)
+        return entry_fields(self.data, merge_key=self.merge_key, run=self.run, history=history or self.history)
 
 
 def entry_fields(
-    data: bytes | str, *, mark: str = "", run: str = "", history: History | None = None
+    data: bytes | str, *, merge_key: str = "", run: str = "", history: History | None = None
 ) -> list[str | bytes]:
     """Return the fields of a lane's entry, names and values in turn. Empty fields are left out."""
     fields: list[str | bytes] = ["data", data]
-    if mark:
-        fields += ["mark", mark]
+    if merge_key:
+        fields += ["mark", merge_key]
     if run:
         fields += ["run", run]
     if history is not None and history != History(""):

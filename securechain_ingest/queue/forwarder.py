@@ -180,8 +180,10 @@ class Forwarder:
 
     def _read(self, entry_id: bytes, fields: Mapping[bytes, bytes], deliveries: int) -> _Submission:
         entry = read_submission(entry_id, fields, deliveries=deliveries, unknown=self._tell_unknown)
-        if entry.tries >= self._queue.max_deliveries:
-            reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
+        if entry.attempts >= self._queue.max_deliveries:
+            reason = (
+                f"delivered {entry.attempts} times without a result; at most {self._queue.max_deliveries} are allowed"
+            )
             return _Submission(entry, Failure("delivery_cap", reason, transient=False))
         try:
             return _Submission(entry, self._ecosystem_of(entry.message))

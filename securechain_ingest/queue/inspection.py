@@ -121,7 +121,7 @@ class Queued:
             "ecosystem": self.entry.ecosystem,
             "lane": str(self.entry.lane),
             "state": self.state,
-            "tries": self.entry.tries,
+            "tries": self.entry.attempts,
             "reason": self.entry.history.reason or None,
             "next_try_at": self.next_try_at,
             "id": self.key,

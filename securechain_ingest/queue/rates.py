@@ -44,8 +44,8 @@ local first = math.max(now, tonumber(redis.call('HGET', turns, 'next') or 0))
 redis.call('HSET', turns, 'factor', factor, 'next', string.format('%.3f', first + count / in_force * 1000))
 redis.call('PEXPIRE', turns, kept_ms)
 local up = 0
-for _, told in ipairs(redis.call('HVALS', daemons)) do
-    if now - tonumber(string.match(told, '^%d+') or 0) <= tonumber(silent_ms) then up = up + 1 end
+for _, daemon in ipairs(redis.call('HVALS', daemons)) do
+    if now - tonumber(string.match(daemon, '^%d+') or 0) <= tonumber(silent_ms) then up = up + 1 end
 end
 return {count, tostring(first - now), tostring(in_force), up}
 """,

@@ -246,8 +246,10 @@ class Reader:
 
     async def _handle(self, entry: Entry, ecosystem: Ecosystem) -> tuple[Failure, Exception | None] | None:
         """Handle and complete one entry; if this fails, return the failure and, if there is one, its exception."""
-        if entry.tries >= self._queue.max_deliveries:
-            reason = f"delivered {entry.tries} times without a result; at most {self._queue.max_deliveries} are allowed"
+        if entry.attempts >= self._queue.max_deliveries:
+            reason = (
+                f"delivered {entry.attempts} times without a result; at most {self._queue.max_deliveries} are allowed"
+            )
             return Failure("delivery_cap", reason, transient=False), None
         try:
             outcome = await self._outlast_outages(entry)
@@ -303,7 +305,7 @@ class Reader:
             # The lane is stopped until the endpoint is well again; then another message is taken first.
             if entry.is_probe:
                 await self._probe_again(ecosystem)
-            await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_try=False))
+            await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_attempt=False))
             return
         answer = error if isinstance(error, UpstreamError) else None
         if answer is not None and answer.endpoint == ecosystem.endpoint and not answer.is_registrys:
@@ -320,7 +322,7 @@ class Reader:
             )
             if is_open and entry.is_probe:
                 # The message goes behind the others, so that the next probe is another message.
-                await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_try=False))
+                await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_attempt=False))
                 return
             if is_open:
                 await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
@@ -328,9 +330,9 @@ class Reader:
         elif entry.is_probe:
             await self._probe_again(ecosystem)
         if answer is not None and not answer.is_about_package:
-            await self._postpone(entry, failure, is_try=False)
-        elif failure.transient and entry.tries + 1 < self._queue.max_deliveries:
-            await self._postpone(entry, failure, is_try=True)
+            await self._postpone(entry, failure, is_attempt=False)
+        elif failure.transient and entry.attempts + 1 < self._queue.max_deliveries:
+            await self._postpone(entry, failure, is_attempt=True)
         elif await self._outage.insist(
             lambda: self._settlement.dead_letter(entry, failure, self._queue.dead_letters_max)
         ):
@@ -338,18 +340,18 @@ class Reader:
                 "message_dead_lettered", **_named(entry), lane=entry.lane, kind=failure.kind, reason=failure.reason
             )
 
-    async def _postpone(self, entry: Entry, failure: Failure, *, is_try: bool) -> None:
+    async def _postpone(self, entry: Entry, failure: Failure, *, is_attempt: bool) -> None:
         queue = self._queue
-        failures = entry.tries + 1 if is_try else entry.history.outages + 1
+        failures = entry.attempts + 1 if is_attempt else entry.history.outages + 1
         delay_s = retry_delay_s(
             failures, base_s=queue.retry_base_s, max_s=queue.retry_max_s, at_least_s=failure.at_least_s
         )
-        if await self._outage.insist(lambda: self._settlement.postpone(entry, failure, delay_s, is_try=is_try)):
+        if await self._outage.insist(lambda: self._settlement.postpone(entry, failure, delay_s, is_attempt=is_attempt)):
             logger.info(
                 "message_postponed",
                 **_named(entry),
                 kind=failure.kind,
-                is_try=is_try,
+                is_try=is_attempt,
                 delay_s=round(delay_s, 3),
                 reason=failure.reason,
             )
@@ -377,4 +379,4 @@ async def no_rest() -> None:
 
 
 def _named(entry: Entry) -> dict[str, object]:
-    return {"entry_id": entry.entry_id, "origin_id": entry.origin_id, "attempts": entry.tries + 1}
+    return {"entry_id": entry.entry_id, "origin_id": entry.origin_id, "attempts": entry.attempts + 1}

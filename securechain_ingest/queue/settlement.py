@@ -57,8 +57,8 @@ _COMPLETE: Final = Script(
     COUNT
     + """
 for i, follow_up in ipairs(follow_ups) do
-    local id = redis.call('XADD', required, '*', 'data', follow_up, 'mark', marks[i])
-    redis.call('HSETNX', waiting, marks[i], 'required:' .. id)
+    local id = redis.call('XADD', required, '*', 'data', follow_up, 'mark', merge_keys[i])
+    redis.call('HSETNX', waiting, merge_keys[i], 'required:' .. id)
 end
 redis.call('XACK', stream, group, id)
 local removed = redis.call('XDEL', stream, id)
@@ -69,7 +69,7 @@ end
 return removed
 """,
     keys="stream required waiting counters run_counts outcomes",
-    arguments="group id run versions data follow_ups* marks*",
+    arguments="group id run versions data follow_ups* merge_keys*",
 )
 
 _DEAD_LETTER: Final = Script(
@@ -173,13 +173,13 @@ class Settlement:
             versions=versions,
             data=entry.data,
             follow_ups=[encode(message) for message in follow_ups],
-            marks=[message.package for message in follow_ups],
+            merge_keys=[message.package for message in follow_ups],
         )
 
-    async def postpone(self, entry: Entry, failure: Failure, delay_s: float, *, is_try: bool) -> bool:
+    async def postpone(self, entry: Entry, failure: Failure, delay_s: float, *, is_attempt: bool) -> bool:
         """Move the message out of its lane for `delay_s` seconds; return False if another consumer has it by now.
 
-        If `is_try` is False, the failure says nothing about the package and does not count as an attempt.
+        If `is_attempt` is False, the failure says nothing about the package and does not count as an attempt.
         """
         token = f"{entry.origin_id}:{entry.entry_id}"
         moved = await _POSTPONE.run(
@@ -192,7 +192,7 @@ class Settlement:
             id=entry.entry_id,
             token=token,
             delay_ms=int(delay_s * 1000),
-            fields=entry.fields(after_failure(entry, failure, is_try=is_try)),
+            fields=entry.fields(after_failure(entry, failure, is_attempt=is_attempt)),
         )
         return bool(moved)
 
@@ -241,13 +241,13 @@ class Settlement:
         return self._keys.lane(entry.ecosystem, entry.lane)
 
 
-def after_failure(entry: Entry, failure: Failure, *, is_try: bool) -> History:
+def after_failure(entry: Entry, failure: Failure, *, is_attempt: bool) -> History:
     """Return what the queue remembers about the message after this delivery has failed."""
     held = entry.history
     known = replace(held, origin_id=entry.origin_id, reason=failure.reason)
-    if not is_try:
-        return replace(known, tries=entry.tries, outages=held.outages + 1)
-    return replace(known, tries=entry.tries + 1, first_failed_at=held.first_failed_at or now_iso(), outages=0)
+    if not is_attempt:
+        return replace(known, attempts=entry.attempts, outages=held.outages + 1)
+    return replace(known, attempts=entry.attempts + 1, first_failed_at=held.first_failed_at or now_iso(), outages=0)
 
 
 def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
@@ -258,7 +258,7 @@ def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
         "error": failure.reason,
         "kind": failure.kind,
         # At the cap this delivery was no attempt.
-        "attempts": entry.tries + (failure.kind != "delivery_cap"),
+        "attempts": entry.attempts + (failure.kind != "delivery_cap"),
         "first_failed_at": entry.history.first_failed_at or failed_at,
         "last_failed_at": failed_at,
         "origin_id": entry.origin_id,

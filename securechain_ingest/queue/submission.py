@@ -51,9 +51,9 @@ for rank, lane in ipairs(lanes) do
 end
 local length = redis.call('XLEN', streams[here]) + redis.call('ZCARD', retries)
 local answers = {}
-for i, mark in ipairs(marks) do
+for i, merge_key in ipairs(merge_keys) do
     local fields, held = {'data', data[i]}, false
-    if mark ~= '' then held = redis.call('HGET', waiting, mark) end
+    if merge_key ~= '' then held = redis.call('HGET', waiting, merge_key) end
     if (held or '') ~= seen[i] then
         answers[i] = 0
     elseif held and data[i] == '' then
@@ -68,12 +68,12 @@ for i, mark in ipairs(marks) do
             answers[i] = -1
         else
             if id then redis.call('XDEL', streams[there], id) end
-            if mark ~= '' then fields[#fields + 1] = 'mark'; fields[#fields + 1] = mark end
+            if merge_key ~= '' then fields[#fields + 1] = 'mark'; fields[#fields + 1] = merge_key end
             local run = kept_runs[i] ~= '' and kept_runs[i] or runs[i]
             if run ~= '' then fields[#fields + 1] = 'run'; fields[#fields + 1] = run end
             if histories[i] ~= '' then fields[#fields + 1] = 'history'; fields[#fields + 1] = histories[i] end
             local added = redis.call('XADD', streams[into], '*', unpack(fields))
-            if mark ~= '' then redis.call('HSET', waiting, mark, lanes[into] .. ':' .. added) end
+            if merge_key ~= '' then redis.call('HSET', waiting, merge_key, lanes[into] .. ':' .. added) end
             if kept_runs[i] == '' then
                 opened(runs[i], 1)
             elseif runs[i] ~= '' then
@@ -87,7 +87,7 @@ end
 return answers
 """,
     keys="streams* retries waiting run_counts",
-    arguments="lanes* own_lane max_length marks* data* runs* kept_runs* histories* seen*",
+    arguments="lanes* own_lane max_length merge_keys* data* runs* kept_runs* histories* seen*",
 )
 
 _ADDED, _MERGED, _FULL, _CHANGED = 1, 2, -1, 0
@@ -182,13 +182,15 @@ async def _offer(
     keys = Keys(queue.stream)
     # If a batch names a package twice, the second message would find the entry that the first one has just added. So
     # the second message waits for the next round.
-    marks, once = [], set()
+    merge_keys, once = [], set()
     for message in messages:
-        mark = mark_of(message)
-        marks.append(mark if mark not in once or not mark else None)
-        once.add(mark)
-    chosen = [(message, mark) for message, mark in zip(messages, marks, strict=True) if mark is not None]
-    seen = await _waiting(redis, keys, ecosystem, [mark for _, mark in chosen])
+        merge_key = merge_key_of(message)
+        merge_keys.append(merge_key if merge_key not in once or not merge_key else None)
+        once.add(merge_key)
+    chosen = [
+        (message, merge_key) for message, merge_key in zip(messages, merge_keys, strict=True) if merge_key is not None
+    ]
+    seen = await _waiting(redis, keys, ecosystem, [merge_key for _, merge_key in chosen])
     rows = [_row(message, lane, held, announcements) for (message, _), held in zip(chosen, seen, strict=True)]
     answers: list[int] = await _ENQUEUE.run(
         redis,
@@ -199,22 +201,22 @@ async def _offer(
         lanes=list(LANES),
         own_lane=lane,
         max_length=lane_bound(queue, lane),
-        marks=[mark for _, mark in chosen],
+        merge_keys=[merge_key for _, merge_key in chosen],
         data=[row.data for row in rows],
         runs=[message.run or "" for message, _ in chosen],
         kept_runs=[row.kept_run for row in rows],
         histories=[row.history for row in rows],
-        seen=[held.place if held else "" for held in seen],
+        seen=[held.location if held else "" for held in seen],
     )
     given = iter(answers)
-    return [next(given) if mark is not None else _CHANGED for mark in marks]
+    return [next(given) if merge_key is not None else _CHANGED for merge_key in merge_keys]
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     """This is an entry that already waits."""
 
-    place: str
+    location: str
     """This has the form `lane:id`."""
     data: bytes
     run: str
@@ -222,7 +224,7 @@ class _Held:
 
     @property
     def lane(self) -> Lane:
-        return Lane(self.place.partition(":")[0])
+        return Lane(self.location.partition(":")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,28 +235,29 @@ class _Row:
     history: bytes = b""
 
 
-async def _waiting(redis: Redis, keys: Keys, ecosystem: str, marks: Sequence[str]) -> list[_Held | None]:
-    """Return the waiting entry of each mark, or None if the mark is empty or its entry has gone."""
-    if not any(marks):
-        return [None] * len(marks)
-    places: Any = await redis.hmget(keys.waiting(ecosystem), [mark or " " for mark in marks])
-    found: list[_Held | None] = [None] * len(marks)
+async def _waiting(redis: Redis, keys: Keys, ecosystem: str, merge_keys: Sequence[str]) -> list[_Held | None]:
+    """Return the waiting entry of each merge key, or None if the merge key is empty or its entry has gone."""
+    if not any(merge_keys):
+        return [None] * len(merge_keys)
+    locations: Any = await redis.hmget(keys.waiting(ecosystem), [merge_key or " " for merge_key in merge_keys])
+    found: list[_Held | None] = [None] * len(merge_keys)
     async with redis.pipeline(transaction=False) as pipeline:
         asked = []
-        for number, place in enumerate(places):
-            if place is not None:
-                lane, _, entry_id = place.decode().partition(":")
+        for number, location in enumerate(locations):
+            if location is not None:
+                lane, _, entry_id = location.decode().partition(":")
                 pipeline.xrange(keys.lane(ecosystem, Lane(lane)), entry_id, entry_id)
-                asked.append((number, place.decode()))
+                asked.append((number, location.decode()))
         rows: Any = await pipeline.execute() if asked else []
-    for (number, place), row in zip(asked, rows, strict=True):
+    for (number, location), row in zip(asked, rows, strict=True):
         if row:
             fields = row[0][1]
             run = fields.get(b"run", b"").decode()
-            found[number] = _Held(place, fields.get(b"data", b""), run, fields.get(b"history", b""))
+            found[number] = _Held(location, fields.get(b"data", b""), run, fields.get(b"history", b""))
         else:
-            # The entry was taken a moment ago or was lost with its stream. A mark without its entry has no meaning.
-            await redis.hdel(keys.waiting(ecosystem), marks[number])
+            # The entry was taken a moment ago or was lost with its stream. A merge key without its entry has no
+            # meaning.
+            await redis.hdel(keys.waiting(ecosystem), merge_keys[number])
     return found
 
 
@@ -270,8 +273,8 @@ def _row(message: Message, lane: Lane, held: _Held | None, announcements: Callab
     return _Row("" if says_it_all else encode(both), held.run, held.history)
 
 
-def mark_of(message: Message) -> str:
-    """Return the mark, which is the package: messages with the same mark are merged.
+def merge_key_of(message: Message) -> str:
+    """Return the merge key, which is the package: messages with the same merge key are merged.
 
     It is empty for a message that asks for an edge or that does not come from the daemon; those are never merged.
     """

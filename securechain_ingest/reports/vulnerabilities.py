@@ -101,14 +101,14 @@ def _vulnerability(
     names = sorted({name for record in records for name in record.names} - set(own))
     versions = dict.fromkeys(version for record in records for version in affected[record.id])
     score = score_of_group(record.scores for record in records)
-    told = [texts[identifier] for identifier in own if identifier in texts]
+    own_texts = [texts[identifier] for identifier in own if identifier in texts]
     return Vulnerability(
         ids=(*own, *names),
-        severity=_severity(own, score, told),
+        severity=_severity(own, score, own_texts),
         score=score,
         affected_versions=tuple(_in_order(ref, versions)),
         fixed_in=tuple(_fixes(ref, documents, above)),
-        summary=next((line for text in told if (line := _line(text))), ""),
+        summary=next((line for text in own_texts if (line := _line(text))), ""),
     )
 
 
@@ -162,8 +162,8 @@ def _fixed_events(ref: PackageRef, documents: Iterable[Document]) -> Iterator[st
 def _line(text: Mapping[str, Any]) -> str:
     """Return the summary, or else the beginning of the details, as one line."""
     for field in ("summary", "details"):
-        told = text.get(field)
-        if isinstance(told, str) and (line := " ".join(told.split())):
+        value = text.get(field)
+        if isinstance(value, str) and (line := " ".join(value.split())):
             return line if len(line) <= 200 else f"{line[:199]}…"
     return ""
 

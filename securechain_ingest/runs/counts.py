@@ -27,7 +27,7 @@ class RunCounts:
     cancelled: int = 0
     purged: int = 0
     open: int = 0
-    """So many packages wait, are in work, or wait for another try."""
+    """So many packages wait, are in work, or wait for another attempt."""
 
 
 NONE = RunCounts()

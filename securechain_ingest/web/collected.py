@@ -83,9 +83,9 @@ class Collected:
         looks = await Board(self._stores.redis, stream).empty_looks()
         found: dict[str, datetime] = {}
         for declaration in DECLARATIONS:
-            told = [cursors[declaration.name].moved_at] if declaration.name in cursors else []
-            if told and declaration.updates_job in looks:
-                told.append(looks[declaration.updates_job].last_at)
-            if moments := [datetime.fromisoformat(each) for each in told if each]:
+            texts = [cursors[declaration.name].moved_at] if declaration.name in cursors else []
+            if texts and declaration.updates_job in looks:
+                texts.append(looks[declaration.updates_job].last_at)
+            if moments := [datetime.fromisoformat(each) for each in texts if each]:
                 found[declaration.name] = max(moments)
         return found

@@ -60,14 +60,14 @@ def _of_queue(snapshot: Snapshot) -> Iterable[Metric]:
     yield lag
     messages = GaugeMetricFamily(
         "securechain_lane_messages",
-        "Messages of a lane that wait, are in work or wait for another try.",
+        "Messages of a lane that wait, are in work or wait for another attempt.",
         labels=["ecosystem", "lane"],
     )
     oldest = GaugeMetricFamily(
         "securechain_lane_oldest_seconds", "Age of the oldest message of a lane.", labels=["ecosystem", "lane"]
     )
     retrying = GaugeMetricFamily(
-        "securechain_lane_retrying", "Messages of a lane that wait for another try.", labels=["ecosystem", "lane"]
+        "securechain_lane_retrying", "Messages of a lane that wait for another attempt.", labels=["ecosystem", "lane"]
     )
     for ecosystem, lanes in snapshot.queue.lanes.items():
         for lane, status in lanes.items():

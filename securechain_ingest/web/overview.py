@@ -28,7 +28,7 @@ class RegistryState:
 
     @property
     def messages(self) -> int:
-        """Return the number of messages that wait, are in work or wait for another try."""
+        """Return the number of messages that wait, are in work or wait for another attempt."""
         return sum(lane.waiting + lane.pending + lane.retrying for lane in self.lanes.values())
 
 

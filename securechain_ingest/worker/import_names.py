@@ -16,12 +16,12 @@ import structlog
 
 from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import ArchiveRefused, ArchivesAway, IngestError, ParserLost, UpstreamError
-from securechain_ingest.model import FailedTry, ImportNames, Package
+from securechain_ingest.model import FailedAttempt, ImportNames, Package
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.worker.request import Insistence
 
 WAITS: Final = (timedelta(hours=1), timedelta(days=1), timedelta(weeks=1))
-"""These are the waits before the second, third and fourth try of one archive. There is no fifth try."""
+"""These are the waits before the second, third and fourth attempt at one archive. There is no fifth."""
 
 logger = structlog.get_logger(__name__)
 
@@ -30,15 +30,15 @@ async def read_import_names(
     find: Callable[[Package], Awaitable[ImportNames]],
     registry: Registry,
     package: Package,
-    failed_before: FailedTry | None,
+    failed_before: FailedAttempt | None,
     now: datetime,
     insistence: Insistence,
 ) -> tuple[ImportNames, IngestError | None]:
     """Return the names that `find` finds, and None. If they cannot be read, return a stopgap and the error.
 
-    `failed_before` is what the graph knows of earlier tries; `now` is aware, in UTC. An error that another try may mend
-    is raised if `insistence` demands it. StoreError is raised if Redis is away. ArchivesAway is always raised, because
-    it says nothing about the archive.
+    `failed_before` is what the graph knows of earlier attempts; `now` is aware, in UTC. An error that another attempt
+    may mend is raised if `insistence` demands it. StoreError is raised if Redis is away. ArchivesAway is always raised,
+    because it says nothing about the archive.
     """
     try:
         names = await find(package)
@@ -59,25 +59,26 @@ async def read_import_names(
     return names, None
 
 
-def is_due(failed: FailedTry | None, now: datetime) -> bool:
+def is_due(failed: FailedAttempt | None, now: datetime) -> bool:
     """Return whether it is time to try a failed archive again, even if the package has not changed."""
-    return failed is not None and failed.tries <= len(WAITS) and now >= failed.tried_at + WAITS[failed.tries - 1]
+    return failed is not None and failed.attempts <= len(WAITS) and now >= failed.tried_at + WAITS[failed.attempts - 1]
 
 
-def after_failure(before: FailedTry | None, package: Package, now: datetime) -> FailedTry:
-    """Return the record of one more try that has failed.
+def after_failure(before: FailedAttempt | None, package: Package, now: datetime) -> FailedAttempt:
+    """Return the record of one more attempt that has failed.
 
-    A try before its time, because the package changed or somebody demanded it, does not raise the number of tries. The
-    wait for the next try then begins at this one. For an archive of another version the count begins anew.
+    An attempt before its time, because the package changed or somebody demanded it, does not raise the number of
+    attempts. The wait for the next one then begins at this one. For an archive of another version the count begins
+    anew.
     """
     version = package.artifacts[0].version if package.artifacts else ""
-    tries = 1
+    attempts = 1
     if before is not None and before.version == version:
-        tries = before.tries + is_due(before, now)
-    retry_at = now + WAITS[tries - 1] if tries <= len(WAITS) else None
-    return FailedTry(version, tries, now, retry_at)
+        attempts = before.attempts + is_due(before, now)
+    retry_at = now + WAITS[attempts - 1] if attempts <= len(WAITS) else None
+    return FailedAttempt(version, attempts, now, retry_at)
 
 
-def _log(event: str, package: Package, failed: FailedTry | None, **fields: str) -> None:
-    tries = {"tries": failed.tries, "next_try": failed.retry_at and failed.retry_at.isoformat()} if failed else {}
-    logger.warning(event, package=package.ref.purl, **fields, **tries)
+def _log(event: str, package: Package, failed: FailedAttempt | None, **fields: str) -> None:
+    counted = {"tries": failed.attempts, "next_try": failed.retry_at and failed.retry_at.isoformat()} if failed else {}
+    logger.warning(event, package=package.ref.purl, **fields, **counted)

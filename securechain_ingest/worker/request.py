@@ -18,8 +18,8 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.protocol import Registry
 
 MAX_LOST_PARSERS: Final = 6
-"""After so many tries in which the parser's process was ended from outside, the package is written with the names that
-it has. The number is less than `[queue] max_deliveries`, at which the message would become a dead letter."""
+"""After so many attempts in which the parser's process was ended from outside, the package is written with the names
+that it has. The number is less than `[queue] max_deliveries`, at which the message would become a dead letter."""
 
 logger = structlog.get_logger(__name__)
 
@@ -33,12 +33,14 @@ class Follow(Enum):
     UNASKED = auto()
     """Packages that the graph has not marked as queued are queued now."""
     ALL = auto()
-    """Marked packages are queued as well: an earlier try may have ended before it queued them, or there is no queue."""
+    """Marked packages are queued as well: an earlier attempt may have ended before it queued them, or there is no
+    queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insistence:
-    """Each field that is true names a failure that fails the request, because another try of the request may mend it.
+    """Each field that is true names a failure that fails the request, because another attempt at the request may mend
+    it.
 
     After any other of these failures the package is written without what could not be read.
     """
@@ -94,9 +96,9 @@ async def request_of(
 ) -> Request:
     """Return the request of an entry of the queue. `depth` counts if the message has none.
 
-    In every try before number `max_strikes`, a failure to read the archive fails the request. `has_room` tells whether
-    the requirements of an ecosystem's packages can be queued. PoisonMessage and InvalidName are raised for a message
-    that cannot be served.
+    In every attempt before number `max_strikes`, a failure to read the archive fails the request. `has_room` tells
+    whether the requirements of an ecosystem's packages can be queued. PoisonMessage and InvalidName are raised for a
+    message that cannot be served.
     """
     message = entry.message
     ecosystem = registry.ecosystem
@@ -111,7 +113,7 @@ async def request_of(
         follow = Follow.LATER
     else:
         follow = Follow.ALL if entry.redelivered else Follow.UNASKED
-    tries = entry.tries + 1
+    attempts = entry.attempts + 1
     return Request(
         ref=registry.identify(message.package),
         parents=_parents(message),
@@ -119,8 +121,8 @@ async def request_of(
         depth=depth,
         follow=follow,
         insistence=Insistence(
-            on_readings=tries < max_strikes,
-            on_parsers=tries < MAX_LOST_PARSERS,
+            on_readings=attempts < max_strikes,
+            on_parsers=attempts < MAX_LOST_PARSERS,
             on_archives=entry.lane is Lane.COMPLETED,
         ),
         internal=message.internal,

@@ -231,8 +231,10 @@ class Visitor:
         """
         asked = known
         if known is not None:
-            has_tries = known.names_failed is not None and (is_due(known.names_failed, now) or not request.internal)
-            if has_tries or (known.is_pending and not first):
+            has_failed_before = known.names_failed is not None and (
+                is_due(known.names_failed, now) or not request.internal
+            )
+            if has_failed_before or (known.is_pending and not first):
                 # "Not modified" would not say where the archive is, nor what has been left for later.
                 asked = replace(known, validator=None)
         reader = PackageReader(registry, request.ref, asked, request.at_least, request.insistence.on_readings, first)

@@ -57,7 +57,7 @@ class Worker:
 
     `depth` returns the levels of requirements to follow for messages that have no depth; None means no limit. It is
     called for each message, so that a reload of the settings takes effect. `has_room` tells whether the requirements of
-    an ecosystem's packages can be queued. In every try before number `max_strikes`, an archive that cannot be read
+    an ecosystem's packages can be queued. In every attempt before number `max_strikes`, an archive that cannot be read
     fails the request.
     """
 

@@ -88,7 +88,7 @@ def test_what_the_daemon_notes_beside_a_message_is_read_or_means_nothing() -> No
     def fuzz(seeds: list[int]) -> None:
         history = mutated(b'["1700000000000-0",3,"2025-10-09T10:00:00.000Z","away",1]', seeds)
         read = read_entry("pypi", Lane.ASKED, b"1-1", {b"history": history, b"data": history, b"run": history})
-        assert read.tries >= 0
+        assert read.attempts >= 0
         assert History.decode(read.history.encode()) == read.history
 
 

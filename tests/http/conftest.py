@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.endpoints import SLOW_DOWN
-from securechain_ingest.http.priority import ConnectionPlaces, Priority, prioritised
+from securechain_ingest.http.priority import Connections, Priority, prioritised
 from securechain_ingest.setting_types import UNLIMITED
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 from tests.http.scripted_server import ScriptedServer, scripted_server
@@ -65,7 +65,7 @@ async def leap(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 async def wait_in(
-    places: ConnectionPlaces, priority: Priority | None = None, then: Callable[[], object] = lambda: None
+    places: Connections, priority: Priority | None = None, then: Callable[[], object] = lambda: None
 ) -> None:
     """Enter, as work of that priority does, and leave."""
     with prioritised(priority or Priority(is_urgent=False)):

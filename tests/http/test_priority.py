@@ -8,7 +8,7 @@ import random
 import pytest
 
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.http.priority import ConnectionPlaces, Priority, prioritised
+from securechain_ingest.http.priority import Connections, Priority, prioritised
 from securechain_ingest.settings import EndpointSettings, HttpSettings
 from tests.http.conftest import MakeClient, connections, rates, wait_in
 from tests.http.scripted_server import Request, ScriptedServer, answer
@@ -17,7 +17,7 @@ URGENT, PATIENT = Priority(is_urgent=True), Priority(is_urgent=False)
 
 
 async def test_the_urgent_enter_first_and_each_kind_in_its_order() -> None:
-    places, entered = ConnectionPlaces(1), []
+    places, entered = Connections(1), []
     async with asyncio.TaskGroup() as tasks, places:
         for name, priority in (("a", PATIENT), ("b", PATIENT), ("C", URGENT), ("d", PATIENT), ("E", URGENT)):
             tasks.create_task(wait_in(places, priority, lambda name=name: entered.append(name)))  # type: ignore[misc]
@@ -27,7 +27,7 @@ async def test_the_urgent_enter_first_and_each_kind_in_its_order() -> None:
 
 
 async def test_what_becomes_urgent_while_it_waits_is_served_as_such() -> None:
-    places, entered = ConnectionPlaces(1), []
+    places, entered = Connections(1), []
     rising = Priority(is_urgent=False)
     async with asyncio.TaskGroup() as tasks, places:
         for name, priority in (("first", PATIENT), ("risen", rising)):
@@ -40,7 +40,7 @@ async def test_what_becomes_urgent_while_it_waits_is_served_as_such() -> None:
 @pytest.mark.parametrize("seed", range(20))
 async def test_no_place_is_lost_or_given_twice_whoever_gives_up_and_when(seed: int) -> None:
     chance = random.Random(seed)
-    places, inside, peak = ConnectionPlaces(3), 0, 0
+    places, inside, peak = Connections(3), 0, 0
 
     async def visit() -> None:
         nonlocal inside, peak
@@ -68,7 +68,7 @@ async def test_no_place_is_lost_or_given_twice_whoever_gives_up_and_when(seed: i
 
 
 async def test_more_room_is_for_those_who_wait() -> None:
-    places = ConnectionPlaces(0)
+    places = Connections(0)
     waiting = [asyncio.create_task(wait_in(places)) for _ in range(4)]
     await asyncio.sleep(0)
     places.resize(1)

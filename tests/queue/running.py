@@ -43,7 +43,7 @@ def make_reader(
 
 
 def entry_of(
-    message: Message, *, lane: Lane = Lane.CHANGED, tries: int = 0, outages: int = 0, claimed: bool = False
+    message: Message, *, lane: Lane = Lane.CHANGED, attempts: int = 0, outages: int = 0, claimed: bool = False
 ) -> Entry:
     """A message as a reader gets it from a lane."""
     return Entry(
@@ -52,7 +52,7 @@ def entry_of(
         "1-1",
         encode(message).encode(),
         message,
-        history=History("", tries, outages=outages),
+        history=History("", attempts, outages=outages),
         claimed=claimed,
     )
 

@@ -105,7 +105,7 @@ async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Re
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: handler.entries)
-    assert [(entry.lane, entry.tries) for entry in handler.entries] == [(Lane.LISTED, 0)]
+    assert [(entry.lane, entry.attempts) for entry in handler.entries] == [(Lane.LISTED, 0)]
 
 
 async def test_dead_letters_are_replayed_by_kind_or_all(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:

@@ -97,7 +97,7 @@ async def test_the_lease_keeper_goes_on_after_an_outage(redis: Redis, queue: Que
     await assert_no_leak(redis, queue)
 
 
-async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: QueueSettings) -> None:
+async def test_an_outage_of_another_store_is_no_failed_attempt(redis: Redis, queue: QueueSettings) -> None:
     queue = queue.model_copy(update={"max_deliveries": 1})
     entries: list[Entry] = []
 
@@ -111,7 +111,7 @@ async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: 
     with capture_logs() as logs:
         async with running(redis, queue, handler):
             await until(lambda: is_idle(redis, queue))
-    assert [entry.tries for entry in entries] == [0, 0, 0, 0]
+    assert [entry.attempts for entry in entries] == [0, 0, 0, 0]
     assert [entry.redelivered for entry in entries] == [False, True, True, True]
     events = [line["event"] for line in logs if line.get("store") == "graph or advisories"]
     assert events == ["store_unavailable", "store_available"]
@@ -119,7 +119,7 @@ async def test_an_outage_of_another_store_is_no_failed_try(redis: Redis, queue: 
     await assert_no_leak(redis, queue)
 
 
-async def test_an_outage_that_does_not_end_counts_as_a_failed_try_after_its_time(
+async def test_an_outage_that_does_not_end_counts_as_a_failed_attempt_after_its_time(
     redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.monotonic()
@@ -129,7 +129,7 @@ async def test_an_outage_that_does_not_end_counts_as_a_failed_try_after_its_time
     async def handler(entry: Entry) -> Outcome:
         nonlocal now
         entries.append(entry)
-        if entry.tries == 0:
+        if entry.attempts == 0:
             now += 1200
             raise StoreAway("the graph cannot be reached")
         return Outcome()
@@ -137,7 +137,7 @@ async def test_an_outage_that_does_not_end_counts_as_a_failed_try_after_its_time
     await add(redis, queue.stream, "six")
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
-    assert [entry.tries for entry in entries] == [0, 0, 0, 0, 1], "an hour and no longer"
+    assert [entry.attempts for entry in entries] == [0, 0, 0, 0, 1], "an hour and no longer"
     assert await dead_letters(redis, queue) == []
 
 

@@ -102,7 +102,7 @@ async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with
         await end_of_pause(redis, queue)
         await until(lambda: is_idle(redis, queue))
     assert await dead_letters(redis, queue) == []
-    assert {entry.tries for entry in handler.entries} == {0}
+    assert {entry.attempts for entry in handler.entries} == {0}
     assert await breaker(redis, queue) == {}
     await assert_no_leak(redis, queue)
 
@@ -155,7 +155,7 @@ async def test_failures_of_several_packages_open_the_breaker_and_one_probe_close
             await end_of_pause(redis, queue)
             await until(lambda: is_idle(redis, queue))
     assert await dead_letters(redis, queue) == []
-    assert max(entry.tries for entry in handler.entries) <= 1
+    assert max(entry.attempts for entry in handler.entries) <= 1
     events = [line["event"] for line in logs if line["event"].startswith("endpoint_")]
     assert events == ["endpoint_paused", "endpoint_resumed"]
 
@@ -371,6 +371,6 @@ async def test_only_completed_waits_for_archives_that_are_away_and_goes_on_with_
     completed = [entry for entry in handler.entries if entry.lane is Lane.COMPLETED]
     assert [entry.message.package for entry in completed[:2]] == ["completed-1", "completed-2"], "each time another one"
     assert len(completed) == 5
-    assert {entry.tries for entry in completed} == {0}
+    assert {entry.attempts for entry in completed} == {0}
     assert await dead_letters(redis, queue) == []
     await assert_no_leak(redis, queue)

@@ -107,7 +107,7 @@ def test_the_list_has_a_line_a_message_of_the_lanes_and_ecosystems_that_are_aske
 
 def test_a_message_that_is_tried_again_is_listed_with_its_time_and_reason(commands: Ask, lanes: Redis) -> None:
     entry = read_entry("npm", Lane.ASKED, b"1-0", {b"data": b'{"node_type": "NPMPackage", "package": "later"}'})
-    fields = entry.fields(History("1-0", tries=2, first_failed_at="2026-11-25T00:00:00Z", reason="status 500"))
+    fields = entry.fields(History("1-0", attempts=2, first_failed_at="2026-11-25T00:00:00Z", reason="status 500"))
     lanes.eval(
         "redis.call('ZADD', KEYS[1], 1795651200000, '1-0:1-0')"
         " redis.call('HSET', KEYS[2], '1-0:1-0', cmsgpack.pack(ARGV))",

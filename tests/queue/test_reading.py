@@ -39,7 +39,7 @@ async def test_messages_that_were_sent_before_the_group_existed_are_served(redis
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == ["flask", "six"]
-    assert not any(entry.redelivered or entry.tries for entry in handler.entries)
+    assert not any(entry.redelivered or entry.attempts for entry in handler.entries)
     assert await counters(redis, queue) == {"total_processed": 2, "successful": 2}
     await assert_no_leak(redis, queue)
 
@@ -254,7 +254,7 @@ async def test_a_permanent_failure_is_dead_lettered_at_once(redis: Redis, queue:
 
 async def test_a_transient_failure_is_tried_again_with_its_history(redis: Redis, queue: QueueSettings) -> None:
     async def act(entry: Entry) -> Outcome:
-        if entry.tries < 2:
+        if entry.attempts < 2:
             raise StoreError("the graph is away")
         return Outcome()
 
@@ -262,7 +262,7 @@ async def test_a_transient_failure_is_tried_again_with_its_history(redis: Redis,
     await add(redis, lane_of(queue, Lane.CHANGED), "six")
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue) if len(handler.entries) == 3 else False)
-    assert [entry.tries for entry in handler.entries] == [0, 1, 2]
+    assert [entry.attempts for entry in handler.entries] == [0, 1, 2]
     assert [entry.redelivered for entry in handler.entries] == [False, True, True]
     assert {entry.lane for entry in handler.entries} == {Lane.CHANGED}
     assert await dead_letters(redis, queue) == []
@@ -315,7 +315,7 @@ async def test_fields_that_a_producer_adds_are_not_taken_for_the_daemons_own(
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
-    assert [(entry.tries, entry.redelivered) for entry in handler.entries] == [(0, False)]
+    assert [(entry.attempts, entry.redelivered) for entry in handler.entries] == [(0, False)]
 
 
 async def test_what_the_graph_knows_is_served_without_a_place(redis: Redis, queue: QueueSettings) -> None:
@@ -374,7 +374,7 @@ async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_more(redis:
     other = Recorder()
     async with running(redis, queue, other):
         await until(lambda: is_idle(redis, queue))
-    assert [(entry.message.package, entry.tries) for entry in other.entries] == [("late", 0)]
+    assert [(entry.message.package, entry.attempts) for entry in other.entries] == [("late", 0)]
 
 
 async def test_a_reader_that_has_stopped_leaves_the_group(redis: Redis, queue: QueueSettings) -> None:

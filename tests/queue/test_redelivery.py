@@ -67,7 +67,7 @@ async def test_what_a_dead_consumer_left_is_claimed_page_by_page(redis: Redis, q
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == sorted(packages)
-    assert all(entry.redelivered and entry.tries == 1 for entry in handler.entries)
+    assert all(entry.redelivered and entry.attempts == 1 for entry in handler.entries)
     await assert_no_leak(redis, queue)
 
 
@@ -219,7 +219,7 @@ async def test_what_is_released_is_taken_by_another_reader_at_once_without_a_str
     async with running(redis, queue, taken):
         await until(lambda: is_idle(redis, queue))
     assert sorted(taken.packages) == ["a", "b", "c"]
-    assert [(entry.tries, entry.redelivered) for entry in taken.entries] == [(0, True)] * 3
+    assert [(entry.attempts, entry.redelivered) for entry in taken.entries] == [(0, True)] * 3
     await assert_no_leak(redis, queue)
 
 

@@ -138,7 +138,7 @@ async def test_each_end_of_a_message_counts_once_for_its_run_and_takes_its_mark_
         error: IngestError | None = None
         if entry.message.package == "gone":
             error = NotFound("not there", url="http://localhost/")
-        if entry.message.package == "slow" and not entry.tries:
+        if entry.message.package == "slow" and not entry.attempts:
             error = StoreError("not now")
         if error is not None:
             raise error

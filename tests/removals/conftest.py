@@ -56,7 +56,7 @@ class Subject:
     async def message(self, *, attempts: int = 0, **facts: Any) -> None:
         """As a message of the daemon's own: by default the periodic refresh."""
         message = Message(self.ref.ecosystem.label, self.name, **({"refresh": True, "internal": True} | facts))
-        await self.daemon.service.worker.handle(entry_of(message, tries=attempts, claimed=attempts > 0))
+        await self.daemon.service.worker.handle(entry_of(message, attempts=attempts, claimed=attempts > 0))
 
     async def ingest(self) -> None:
         """As `ingest --refresh`."""

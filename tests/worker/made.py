@@ -152,7 +152,7 @@ class Bench:
         """Handle one message."""
         message = Message(NPM.label, name, **keys)
         return await self.worker.handle(
-            entry_of(message, lane=lane, tries=attempts, outages=outages, claimed=redelivered)
+            entry_of(message, lane=lane, attempts=attempts, outages=outages, claimed=redelivered)
         )
 
     async def link_known(self, name: str, **keys: Any) -> Outcome | None:

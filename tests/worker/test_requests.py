@@ -90,7 +90,9 @@ async def test_an_entry_that_may_have_had_its_effect_follows_also_what_was_asked
 
 
 async def test_the_last_strike_of_an_archive_comes_before_that_of_a_parser_that_was_killed() -> None:
-    insistence = [(await asked(entry_of(message(), tries=tries))).insistence for tries in range(MAX_LOST_PARSERS)]
+    insistence = [
+        (await asked(entry_of(message(), attempts=attempts))).insistence for attempts in range(MAX_LOST_PARSERS)
+    ]
     assert [each.on_readings for each in insistence] == [True] + [False] * (MAX_LOST_PARSERS - 1)
     assert [each.on_parsers for each in insistence] == [True] * (MAX_LOST_PARSERS - 1) + [False]
 

@@ -33,8 +33,8 @@ _CONCATENATION: Final = re.compile(r"\[\s*<([\w\s]+)>\s*\]")
 
 
 @dataclass(slots=True, eq=False)
-class ScopeEntry:
-    """This is one meaning of a name in a scope. It never changes; a frozen class would take twice the time."""
+class Binding:
+    """A binding is one meaning of a name in a scope. It never changes; a frozen class would take twice the time."""
 
     item: Item
     home: Scope
@@ -49,11 +49,11 @@ class Scope:
 
     parent: Scope | None
     is_module: bool = True
-    entries: dict[str, list[ScopeEntry]] = field(default_factory=dict)
+    bindings: dict[str, list[Binding]] = field(default_factory=dict)
     globs: list[Item] = field(default_factory=list)
 
     def add(self, item: Item, inside: Scope | None = None) -> None:
-        self.entries.setdefault(item.name, []).append(ScopeEntry(item, self, inside))
+        self.bindings.setdefault(item.name, []).append(Binding(item, self, inside))
 
 
 @dataclass(frozen=True, slots=True)

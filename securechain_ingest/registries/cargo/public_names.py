@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from securechain_ingest.registries.cargo.modules import Scope, ScopeEntry
+from securechain_ingest.registries.cargo.modules import Binding, Scope
 from securechain_ingest.registries.cargo.rust_items import ItemKind
 
 _MAX_PATHS: Final = 100_000
@@ -57,14 +57,14 @@ def public_paths(root: Scope, crate: str, *, edition: int, steps: int = MAX_STEP
     try:
         while queue and len(found) < _MAX_PATHS:
             prefix, scope, way = queue.popleft()
-            for name, entries in resolver.exports(scope).items():
+            for name, bindings in resolver.exports(scope).items():
                 path = f"{prefix}::{name}"
-                resolver.pay(len(entries))
+                resolver.pay(len(bindings))
                 if len(path) > MAX_PATH_LENGTH:
                     too_long += 1
                     continue
                 found.add(path)
-                modules = dict.fromkeys(module for module in resolver.scopes(entries) if module.is_module)
+                modules = dict.fromkeys(module for module in resolver.scopes(bindings) if module.is_module)
                 queue.extend((path, module, way | {module}) for module in modules if module not in way)
     except _OutOfSteps:
         return found, f"its re-exports lead through too many others: {len(found)} names were found until then"
@@ -78,7 +78,9 @@ def _modules(root: Scope) -> Iterator[Scope]:
     while waiting:
         scope = waiting.pop()
         yield scope
-        waiting += (entry.inside for entries in scope.entries.values() for entry in entries if entry.inside is not None)
+        waiting += (
+            binding.inside for bindings in scope.bindings.values() for binding in bindings if binding.inside is not None
+        )
 
 
 class _OutOfSteps(Exception):
@@ -92,8 +94,8 @@ class _Resolver:
     def __init__(self, root: Scope, edition: int, steps: int) -> None:
         self._root = root
         self._paths_begin_at_root = edition < 2018
-        self._exported: dict[Scope, dict[str, list[ScopeEntry]]] = {}
-        self._imported: dict[ScopeEntry, list[ScopeEntry]] = {}
+        self._exported: dict[Scope, dict[str, list[Binding]]] = {}
+        self._imported: dict[Binding, list[Binding]] = {}
         self._led_to: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._globs: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._steps = steps
@@ -121,75 +123,77 @@ class _Resolver:
             self._globs = found
             self._led_to, self._imported, self._reached_from = {}, {}, {}
 
-    def exports(self, scope: Scope) -> dict[str, list[ScopeEntry]]:
+    def exports(self, scope: Scope) -> dict[str, list[Binding]]:
         """These are public in a module, by name."""
         if scope not in self._exported:
             self._exported[scope] = self._collect(scope, {scope})
         return self._exported[scope]
 
-    def scopes(self, entries: Iterable[ScopeEntry]) -> list[Scope]:
+    def scopes(self, bindings: Iterable[Binding]) -> list[Scope]:
         """These are the modules and enums that names stand for."""
-        return [end.inside for end in self._ends(entries) if end.inside is not None]
+        return [end.inside for end in self._ends(bindings) if end.inside is not None]
 
-    def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, list[ScopeEntry]]:
+    def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, list[Binding]]:
         found = {
             name: public
-            for name, entries in scope.entries.items()
-            if (public := [entry for entry in entries if entry.item.is_public])
+            for name, bindings in scope.bindings.items()
+            if (public := [binding for binding in bindings if binding.item.is_public])
         }
         for glob in scope.globs:
             for target in self._globs[scope, glob.path] if glob.is_public else ():
                 if target not in seen:
                     seen.add(target)
-                    for name, entries in self._collect(target, seen).items():
-                        self.pay(len(entries))
-                        if visible := self._not_hidden(scope, name, entries):
+                    for name, bindings in self._collect(target, seen).items():
+                        self.pay(len(bindings))
+                        if visible := self._not_hidden(scope, name, bindings):
                             found.setdefault(name, []).extend(visible)
         return found
 
-    def _not_hidden(self, scope: Scope, name: str, entries: list[ScopeEntry]) -> list[ScopeEntry]:
+    def _not_hidden(self, scope: Scope, name: str, bindings: list[Binding]) -> list[Binding]:
         """A glob brings these into a module; the module's own meanings of a name, public or not, go before."""
-        own = [entry for entry in scope.entries.get(name, ()) if not entry.item.is_conditional]
+        own = [binding for binding in scope.bindings.get(name, ()) if not binding.item.is_conditional]
         if not own:
-            return entries
+            return bindings
         hidden = frozenset[str]().union(*map(self._namespaces, own))
-        return [entry for entry in entries if not self._namespaces(entry) <= hidden]
+        return [binding for binding in bindings if not self._namespaces(binding) <= hidden]
 
-    def _namespaces(self, entry: ScopeEntry) -> frozenset[str]:
-        return frozenset().union(*(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([entry])))
+    def _namespaces(self, binding: Binding) -> frozenset[str]:
+        return frozenset().union(*(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([binding])))
 
-    def _ends(self, entries: Iterable[ScopeEntry]) -> Iterator[ScopeEntry]:
+    def _ends(self, bindings: Iterable[Binding]) -> Iterator[Binding]:
         """Names stand for these in the end; imports from other crates stand for themselves."""
-        for entry in entries:
-            if entry.item.kind is ItemKind.USE:
-                yield from self._import(entry) or [entry]
-            elif entry.item.kind is ItemKind.EXTERN_CRATE and entry.item.path == ("self",):
-                yield ScopeEntry(entry.item, self._root, self._root)
+        for binding in bindings:
+            if binding.item.kind is ItemKind.USE:
+                yield from self._import(binding) or [binding]
+            elif binding.item.kind is ItemKind.EXTERN_CRATE and binding.item.path == ("self",):
+                yield Binding(binding.item, self._root, self._root)
             else:
-                yield entry
+                yield binding
 
-    def _import(self, entry: ScopeEntry) -> list[ScopeEntry]:
+    def _import(self, binding: Binding) -> list[Binding]:
         """A `use` brings these; it brings nothing if that is in another crate."""
-        if entry not in self._imported:
-            self._imported[entry] = []
-            *path, name = entry.item.path
+        if binding not in self._imported:
+            self._imported[binding] = []
+            *path, name = binding.item.path
             if name in _KEYWORDS:
-                targets = self._targets(entry.home, entry.item.path)
-                found = [ScopeEntry(entry.item, entry.home, target) for target in targets]
+                targets = self._targets(binding.home, binding.item.path)
+                found = [Binding(binding.item, binding.home, target) for target in targets]
             else:
-                meanings = [one for one in self._meanings(entry.home, tuple(path), name) if one is not entry]
-                if entry.item.is_public:
+                meanings = [one for one in self._meanings(binding.home, tuple(path), name) if one is not binding]
+                if binding.item.is_public:
                     # Of a function and a private module of one name only the function can be re-exported.
                     meanings = [one for one in meanings if one.item.is_public] or meanings
                 found = list(self._ends(meanings))
-            self._imported[entry] = found
-        return self._imported[entry]
+            self._imported[binding] = found
+        return self._imported[binding]
 
-    def _meanings(self, home: Scope, path: tuple[str, ...], name: str) -> list[ScopeEntry]:
-        found = [entry for scope in self._targets(home, path) for entry in self._lookup(scope, name)]
+    def _meanings(self, home: Scope, path: tuple[str, ...], name: str) -> list[Binding]:
+        found = [binding for scope in self._targets(home, path) for binding in self._lookup(scope, name)]
         if not found and not path and not self._paths_begin_at_root:
             # Crates that the root names are known everywhere.
-            found = [entry for entry in self._root.entries.get(name, ()) if entry.item.kind is ItemKind.EXTERN_CRATE]
+            found = [
+                binding for binding in self._root.bindings.get(name, ()) if binding.item.kind is ItemKind.EXTERN_CRATE
+            ]
         return found
 
     def _targets(self, home: Scope, path: tuple[str, ...]) -> list[Scope]:
@@ -216,25 +220,25 @@ class _Resolver:
                 return [self._root] if self._paths_begin_at_root else []
             case _:
                 meanings = self._meanings(home, tuple(before), last)
-                own = [entry for entry in meanings if entry.inside is not None]
+                own = [binding for binding in meanings if binding.inside is not None]
                 # An import of the same name is one of a function or a macro.
-                return self.scopes(own if any(not entry.item.is_conditional for entry in own) else meanings)
+                return self.scopes(own if any(not binding.item.is_conditional for binding in own) else meanings)
 
-    def _lookup(self, scope: Scope, name: str) -> list[ScopeEntry]:
+    def _lookup(self, scope: Scope, name: str) -> list[Binding]:
         """These are all that a name can mean within a module."""
-        own = scope.entries.get(name, [])
-        if not scope.globs or not all(entry.item.is_conditional for entry in own):
+        own = scope.bindings.get(name, [])
+        if not scope.globs or not all(binding.item.is_conditional for binding in own):
             return own
-        holders = [reached for reached in self._reached(scope) if name in reached.entries and reached is not scope]
+        holders = [reached for reached in self._reached(scope) if name in reached.bindings and reached is not scope]
         if not holders:
             return own
         # Of several one may hide another that lies behind it.
-        return [*own, *holders[0].entries[name]] if len(holders) == 1 else self._walk_globs(scope, name, {scope})
+        return [*own, *holders[0].bindings[name]] if len(holders) == 1 else self._walk_globs(scope, name, {scope})
 
-    def _walk_globs(self, scope: Scope, name: str, seen: set[Scope]) -> list[ScopeEntry]:
+    def _walk_globs(self, scope: Scope, name: str, seen: set[Scope]) -> list[Binding]:
         self.pay(len(scope.globs))
-        found = list(scope.entries.get(name, ()))
-        if all(entry.item.is_conditional for entry in found):
+        found = list(scope.bindings.get(name, ()))
+        if all(binding.item.is_conditional for binding in found):
             for target in self._glob_targets(scope):
                 if target not in seen:
                     seen.add(target)
@@ -253,7 +257,7 @@ class _Resolver:
             found: list[Scope] = []
             while waiting:
                 reached = waiting.pop()
-                self.pay(len(reached.entries) + len(reached.globs))
+                self.pay(len(reached.bindings) + len(reached.globs))
                 found.append(reached)
                 for target in self._glob_targets(reached):
                     if target not in sources:

@@ -103,7 +103,7 @@ class Maven(RegistryClient):
                     f"{ref.registry_name} is in the index, but has no list of versions and none of {at_least} a POM",
                     url=self._metadata_url(ref),
                 )
-        settled = in_graph.union(read)
+        complete = in_graph.union(read)
         newest = read[default] if default is not None else None
         repository_url = newest.repository if isinstance(newest, Release) else None
         vendor = vendor_of(repository_url or NOT_AVAILABLE) or vendor_of_group(ref)
@@ -114,7 +114,7 @@ class Maven(RegistryClient):
             repository_url=repository_url,
             license=newest.license if isinstance(newest, Release) else None,
             versions=tuple(
-                _version(ref, version, read.get(version), is_pending=first and version not in settled)
+                _version(ref, version, read.get(version), is_pending=first and version not in complete)
                 for version in versions
             ),
             artifacts=self._artifacts(ref, default, newest) if default is not None and newest is not None else (),

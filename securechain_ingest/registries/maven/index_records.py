@@ -67,11 +67,11 @@ def read_listing(path: str, source: str) -> IndexPages:
         for block in uinfos(file, source):
             for uinfo in block:
                 # Written for speed: this is done for each of some sixty million records.
-                release, is_marked, extension = uinfo.partition(b"|NA")
-                if not is_marked or release == last:
+                release, is_release, extension = uinfo.partition(b"|NA")
+                if not is_release or release == last:
                     continue
                 if release.count(b"|") != 2 or (extension and extension[:1] != b"|"):
-                    # The mark was in something else, such as the artifact id.
+                    # The text `|NA` was in something else, such as the artifact id.
                     parts = uinfo.split(b"|")
                     if parts[3:4] != [b"NA"]:
                         continue
@@ -156,8 +156,8 @@ def _listed(found: Mapping[bytes, array[int]], texts: Sequence[str], source: str
         if _is_a_name(text):
             distinct = dict.fromkeys(numbers)
             at_least = " ".join((_LISTED, *filter(None, map(announced.__getitem__, distinct))))
-            is_told = len(_LISTED) < len(at_least) <= MAX_LISTED_TEXT
-            yield Listed(text, _revision(map(checksums.__getitem__, distinct)), at_least if is_told else None)
+            fits = len(_LISTED) < len(at_least) <= MAX_LISTED_TEXT
+            yield Listed(text, _revision(map(checksums.__getitem__, distinct)), at_least if fits else None)
 
 
 def _revision(checksums: Iterable[int]) -> str:

@@ -63,7 +63,7 @@ class Releases:
         """The result has each version's release, or why its POM cannot be had. If the graph has a version already
         (`in_graph`), nothing but its own POM counts.
 
-        It raises UpstreamError or ParserLost for the first failure that another try can mend.
+        It raises UpstreamError or ParserLost for the first failure that another attempt can mend.
         """
         read: dict[str, Release | Unreadable] = {}
 

@@ -104,9 +104,9 @@ def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object)
     )
 
 
-def _is_deprecated(mark: object) -> bool:
+def _is_deprecated(said: object) -> bool:
     """A version is deprecated by a message, or by true; `npm deprecate` with an empty message takes that back."""
-    return mark is True or (isinstance(mark, str) and mark != "")
+    return said is True or (isinstance(said, str) and said != "")
 
 
 def _wanted(name: str, text: str) -> tuple[PackageRef, str]:

@@ -37,7 +37,7 @@ _ADDRESSES: Final = {
     "@id": re.compile(r"/([^/]+)\.json$"),
     "packageContent": re.compile(r"/([^/]+)/[^/]+\.nupkg$"),
 }
-"""A leaf has its version in these addresses, at these places."""
+"""A leaf has its version in these addresses, at these positions."""
 
 _MAX_WRAPPINGS: Final = 4
 

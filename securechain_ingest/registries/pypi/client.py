@@ -177,7 +177,7 @@ class PyPI(RegistryClient):
     async def _declared(
         self, ref: PackageRef, wanted: Mapping[str, tuple[File, ...]], page: SimplePage
     ) -> dict[str, DeclaredRequirements | None]:
-        """This reads what each version requires; the first failure that another try can mend ends them all."""
+        """This reads what each version requires; the first failure that another attempt can mend ends them all."""
         offered = {file.filename for file in page.files if file.has_metadata}
         declared: dict[str, DeclaredRequirements | None] = {}
 

@@ -79,8 +79,8 @@ class PyPIFeed:
         names = dict.fromkeys(name for name, version in releases if (name, version) not in known)
         if not names:
             return None
-        told = orjson.dumps([response.validator, releases]).decode()
-        return ChangesPage(tuple(Change(name, None, False) for name in names), told)
+        cursor = orjson.dumps([response.validator, releases]).decode()
+        return ChangesPage(tuple(Change(name, None, False) for name in names), cursor)
 
     async def _list(self, validator: str | None = None) -> Response:
         return await self._http.get(self._url, accept=_SIMPLE_JSON, validator=validator)

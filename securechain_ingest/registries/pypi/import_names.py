@@ -126,7 +126,7 @@ def declared_names(metadata: bytes) -> DeclaredNames | None:
 
     def named(lines: tuple[str, ...], *, private: bool) -> frozenset[str]:
         parts = (line.partition(";") for line in lines)
-        return frozenset(name.strip() for name, _, mark in parts if (mark.strip() == "private") is private)
+        return frozenset(name.strip() for name, _, qualifier in parts if (qualifier.strip() == "private") is private)
 
     return DeclaredNames(
         public=named(found.import_names, private=False),

@@ -12,8 +12,8 @@ from securechain_ingest.registries.pypi.setup_script import Find
 
 MAX_DEPTH: Final = 24
 """So many folders around a file are looked at; nobody writes the name of a module that lies deeper."""
-_PLACES_OF_ONE: Final = 4
-"""One folder is installed in at most this many places; no real project has more."""
+_TARGETS_OF_ONE: Final = 4
+"""One folder is installed in at most this many folders; no real project has more."""
 _MAX_FINDS: Final = 16
 _MAX_PATTERNS: Final = 64
 _MAX_PATTERN_LENGTH: Final = 100
@@ -87,11 +87,11 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def install(table: dict[str, list[str]], source: str, target: str) -> None:
-    """This notes that something is installed at a place; a path that points outside of the archive is left out."""
+    """This notes that something is installed at a path; a path that points outside of the archive is left out."""
     source, target = normal_path(source) or "", normal_path(target) or ""
-    places = table.setdefault(source, [])
-    if len(places) < _PLACES_OF_ONE and target not in places:
-        places.append(target)
+    targets = table.setdefault(source, [])
+    if len(targets) < _TARGETS_OF_ONE and target not in targets:
+        targets.append(target)
 
 
 def normal_path(path: str) -> str | None:

@@ -34,7 +34,7 @@ class SetuptoolsConfig:
 def setuptools_config(
     project: SourceProject, arguments: Mapping[str, Value], ini: Mapping[str, Mapping[str, str]]
 ) -> SetuptoolsConfig:
-    """Each value comes from the first place that says it: pyproject.toml, then setup.py, then setup.cfg."""
+    """Each value comes from the first file that says it: pyproject.toml, then setup.py, then setup.cfg."""
     config = SetuptoolsConfig()
     for read in (_from_setup_cfg(ini), _from_arguments(arguments), _from_pyproject(project.tool("setuptools"))):
         config.package_dir.update(read.package_dir)

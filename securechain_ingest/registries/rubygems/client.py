@@ -58,8 +58,8 @@ class RubyGems(RegistryClient):
         files_url = self._http.url("rubygems_api", "gems")
         package = await self._pool.parse_document(parse_info, response.body, ref, url, files_url)
         package = replace(package, validator=response.validator)
-        has_told = known is not None and not known.archive_pending
-        return package if first or has_told else await self._completed(package)
+        has_repository = known is not None and not known.archive_pending
+        return package if first or has_repository else await self._completed(package)
 
     async def _refuse_other(self, ref: PackageRef, body: bytes, announced: str, url: str) -> None:
         """This raises Stale unless the file has the digest that was announced, or the one that the list of all gems has

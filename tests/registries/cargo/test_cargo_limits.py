@@ -87,7 +87,7 @@ def test_a_file_that_very_many_modules_share_does_not_multiply_without_end() -> 
     root = _numbered('HASH[path = "x.rs"] mod m#; ', 50).replace("HASH", "#")
     modules = _built(Allowance(items=1_000), lib=root, x=_numbered("pub fn f#() {} ", 50))
 
-    assert sum(len(entry.inside.entries) for [entry] in modules.root.entries.values() if entry.inside) <= 1_000
+    assert sum(len(binding.inside.bindings) for [binding] in modules.root.bindings.values() if binding.inside) <= 1_000
     assert modules.problem == "it has more items than are read of one crate, so that names may be missing"
 
 
@@ -100,7 +100,7 @@ def test_a_macro_that_expands_to_more_and_more_of_itself_ends_and_is_told(allowa
     """
     modules = _built(allowance, lib=root)
 
-    assert "b" in modules.root.entries
+    assert "b" in modules.root.bindings
     assert modules.problem == "macros expand to more than is read, so that names may be missing (double!)"
 
 

@@ -12,7 +12,7 @@ from neo4j.time import DateTime
 from securechain_ingest.graph.dialect import NEO4J, aware
 from securechain_ingest.graph.due import archives_text
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.model import FailedTry, ImportNames, PackageRef
+from securechain_ingest.model import FailedAttempt, ImportNames, PackageRef
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, write
 from tests.graph.conftest import Reader
@@ -23,7 +23,7 @@ NEXT = replace(PYPI, import_names_version=PYPI.import_names_version + 1)
 
 
 def stopgap(*names: str, tries: int = 1, retry_at: datetime | None = MONDAY + HOUR) -> ImportNames:
-    failed = FailedTry("2.0", tries, MONDAY, retry_at)
+    failed = FailedAttempt("2.0", tries, MONDAY, retry_at)
     return ImportNames(names, error="the archive is away", is_stopgap=True, failed=failed)
 
 
@@ -44,7 +44,7 @@ MARKS: dict[str, Any] = {
 GOOD: dict[str, Any] = {"import_names": ["module"], "parser": PYPI.import_names_version}
 
 
-async def test_names_outlast_failed_tries_and_the_marks_go_with_the_next_success(graph: Graph, read: Reader) -> None:
+async def test_names_outlast_failed_attempts_and_the_marks_go_with_the_next_success(graph: Graph, read: Reader) -> None:
     six = pypi("six")
     await graph.write([write(six, "1.0")])
     by_next = replace(six, ecosystem=NEXT)
@@ -62,13 +62,13 @@ async def test_a_package_without_names_gets_the_stopgap_and_keeps_it(graph: Grap
         assert await held(read) == GOOD | MARKS | {"import_names": ["six"]}
 
 
-async def test_names_that_another_program_found_outlast_failed_tries(graph: Graph, read: Reader) -> None:
+async def test_names_that_another_program_found_outlast_failed_attempts(graph: Graph, read: Reader) -> None:
     await read("CREATE (:PyPIPackage {name: 'six', import_names: ['six.moves']})-[:HAVE]->(:Version {name: '1.0'})")
     await graph.write([write(pypi("six"), "1.0", names=stopgap("six"))])
     assert await held(read) == MARKS | {"import_names": ["six.moves"]}
 
 
-async def test_that_an_archive_offers_no_names_outlasts_failed_tries(graph: Graph, read: Reader) -> None:
+async def test_that_an_archive_offers_no_names_outlasts_failed_attempts(graph: Graph, read: Reader) -> None:
     await graph.write([write(pypi("six"), "1.0", names=ImportNames(()))])
     await graph.write([write(pypi("six"), "2.0", names=stopgap("six"))])
     assert await held(read) == GOOD | MARKS | {"import_names": []}
@@ -96,7 +96,7 @@ async def test_earlier_tries_are_known_where_a_package_is_asked_for_or_has_a_gap
     await graph.write([write(six, "1.0", names=stopgap("six", tries=3)), write(pypi("good"), "1.0")])
     known = await graph.known([six, pypi("good")])
     [gap], _ = await graph.names_gaps(PYPI, older_than=0, after="", limit=10)
-    assert known[six.purl].names_failed == gap.known.names_failed == FailedTry("2.0", 3, MONDAY)
+    assert known[six.purl].names_failed == gap.known.names_failed == FailedAttempt("2.0", 3, MONDAY)
     assert known["pkg:pypi/good"].names_failed is None
 
 
@@ -136,7 +136,7 @@ async def test_what_has_been_asked_for_is_due_again_at_its_next_time(graph: Grap
     assert await due_then(1) == {"tried"}
     assert await due_then(24) == {"asked", "tried"}
     known = await graph.known([pypi("asked")])
-    assert known["pkg:pypi/asked"].names_failed == FailedTry("2.0", 1, MONDAY), "the wait counts from the failure"
+    assert known["pkg:pypi/asked"].names_failed == FailedAttempt("2.0", 1, MONDAY), "the wait counts from the failure"
 
 
 async def test_neo4j_finds_what_is_due_by_an_index(neo4j_server: GraphTarget) -> None:

@@ -142,7 +142,7 @@ async def test_an_archive_is_asked_for_after_an_hour_a_day_and_a_week_and_with_t
     assert await bench.marks(ref) == {}
 
 
-async def test_the_archive_of_a_new_version_has_tries_of_its_own(bench: Everything) -> None:
+async def test_the_archive_of_a_new_version_has_attempts_of_its_own(bench: Everything) -> None:
     ref = await failed(bench, "changes")
     await bench.let_pass(ref, HOUR)
     assert await bench.due() == 1

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from securechain_ingest.model import Artifact, FailedTry, Package
+from securechain_ingest.model import Artifact, FailedAttempt, Package
 from securechain_ingest.worker.import_names import after_failure, is_due
 from tests.graph.builders import MONDAY, pypi, write
 
@@ -25,26 +25,26 @@ ONE, TWO = package("1.0"), package("2.0")
 def test_the_waits_are_an_hour_a_day_and_a_week_and_then_there_is_no_further_try() -> None:
     now, failed = MONDAY, after_failure(None, ONE, MONDAY)
     for tries, wait in enumerate((HOUR, DAY, WEEK), 1):
-        assert failed == FailedTry("1.0", tries, now, now + wait)
+        assert failed == FailedAttempt("1.0", tries, now, now + wait)
         assert not is_due(failed, now + wait - timedelta(seconds=1))
         now += wait
         assert is_due(failed, now)
         failed = after_failure(failed, ONE, now)
-    assert failed == FailedTry("1.0", 4, now, None)
+    assert failed == FailedAttempt("1.0", 4, now, None)
     assert not is_due(failed, now + 100 * WEEK)
-    assert after_failure(failed, ONE, now + WEEK) == FailedTry("1.0", 4, now + WEEK, None)
+    assert after_failure(failed, ONE, now + WEEK) == FailedAttempt("1.0", 4, now + WEEK, None)
 
 
 def test_the_archive_of_another_version_begins_anew() -> None:
-    exhausted = FailedTry("1.0", 4, MONDAY)
-    assert after_failure(exhausted, TWO, MONDAY + HOUR) == FailedTry("2.0", 1, MONDAY + HOUR, MONDAY + 2 * HOUR)
+    exhausted = FailedAttempt("1.0", 4, MONDAY)
+    assert after_failure(exhausted, TWO, MONDAY + HOUR) == FailedAttempt("2.0", 1, MONDAY + HOUR, MONDAY + 2 * HOUR)
 
 
 @pytest.mark.parametrize(("tries", "wait"), [(1, HOUR), (2, DAY), (3, WEEK)])
-def test_a_try_before_its_time_does_not_count_and_puts_the_next_one_off(tries: int, wait: timedelta) -> None:
-    failed = FailedTry("1.0", tries, MONDAY)
+def test_an_attempt_before_its_time_does_not_count_and_puts_the_next_one_off(tries: int, wait: timedelta) -> None:
+    failed = FailedAttempt("1.0", tries, MONDAY)
     soon = MONDAY + timedelta(minutes=5)
-    assert after_failure(failed, ONE, soon) == FailedTry("1.0", tries, soon, soon + wait)
+    assert after_failure(failed, ONE, soon) == FailedAttempt("1.0", tries, soon, soon + wait)
 
 
 def test_what_has_not_failed_is_never_due() -> None:
