@@ -40,6 +40,7 @@ from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import identify
 from securechain_ingest.registries.npm.packument import parse_packument
 from securechain_ingest.settings import ArchiveSettings, HttpSettings
+from tests.registries.asking import kept_in
 from tests.registry_server import Shape, generate, spawn
 
 AT_ONCE = 8
@@ -148,7 +149,8 @@ async def made_registry(pool: ParserPool) -> AsyncIterator[Npm]:
         work_dir() as folder,
     ):
         async with HttpClient(*client_settings(registry.endpoints())) as http:
-            yield Npm(http, ArchiveReader(http, pool, folder, HttpSettings().max_artifact_bytes), pool)
+            archives = ArchiveReader(http, pool, folder, HttpSettings().max_artifact_bytes)
+            yield Npm(http, archives, pool, kept_in(folder))
 
 
 async def fetch_for(registry: Npm, packages: Sequence[Package], seconds: float) -> int:

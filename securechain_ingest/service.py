@@ -19,6 +19,7 @@ from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
 from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.registries.building import build_registries
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
 from securechain_ingest.worker.archives import Archives
@@ -46,6 +47,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
     """Build the parts on open stores, and make sure of the graph's schema and the advisories' indexes. Raise
     StoreError."""
     spool_dir = make_directory(settings.daemon.state_dir, "spool")
+    kept = KeptDocuments(make_directory(settings.daemon.state_dir, "documents"), settings.http.kept_documents_bytes)
     async with (
         HttpClient(
             settings.http,
@@ -62,7 +64,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             stores.redis, Keys(settings.queue.stream).refused_archives, settings.archives.refused_ttl_s
         )
         archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes, refusals)
-        registries = build_registries(http, archives, pool)
+        registries = build_registries(http, archives, pool, kept)
         await stores.graph.ensure_schema(ECOSYSTEMS)
         await stores.advisories.ensure_indexes()
         names = ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s)

@@ -127,6 +127,7 @@ class HttpSettings(Table):
     max_artifact_bytes: Bytes = 200 * 1024 * 1024
     max_in_flight_bytes: Bytes = 512 * 1024 * 1024
     not_found_ttl_s: Seconds = 300.0
+    kept_documents_bytes: int = Field(default=1024**3, ge=16 * 1024**2, le=1024**4)
     allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(words)] = ()
 
 

@@ -12,15 +12,18 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.registries.feed import Feed
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.protocol import Registry, RegistryClass
 
 REGISTRIES: Final[tuple[RegistryClass, ...]] = tuple(declaration.registry() for declaration in DECLARATIONS)
 
 
-def build_registries(http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Mapping[str, Registry]:
+def build_registries(
+    http: HttpClient, archives: ArchiveReader, pool: ParserPool, kept: KeptDocuments
+) -> Mapping[str, Registry]:
     """This builds every ecosystem's registry; the key is the `node_type` of messages (the graph label)."""
     return {
-        registry.ecosystem.label: registry(http, archives.of(_parser_of(registry.ecosystem)), pool)
+        registry.ecosystem.label: registry(http, archives.of(_parser_of(registry.ecosystem)), pool, kept)
         for registry in REGISTRIES
     }
 

@@ -12,6 +12,7 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, Package, PackageRef
 from securechain_ingest.registries.feed import FeedClass
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +88,6 @@ class RegistryClass(Protocol):
         raises ArchiveRefused."""
         ...
 
-    def __call__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Registry: ...
+    def __call__(
+        self, http: HttpClient, archives: ArchiveReader, pool: ParserPool, kept: KeptDocuments
+    ) -> Registry: ...

@@ -28,6 +28,7 @@ from securechain_ingest.http.client import HttpClient, Range, Response
 from securechain_ingest.model import Package
 from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.feed import Feed, HintingFeed, unpack
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.settings import (
     ArchiveSettings,
@@ -182,9 +183,11 @@ async def parts_of(visit: Visit, http: HttpClient, folder: Path) -> AsyncIterato
     """The ecosystem's client and feed."""
     registered, pool = declaration_of(visit.word).registry(), InlinePool(ArchiveSettings())
     await anyio.Path(folder).mkdir(exist_ok=True)
+    # No document is kept: what is asked for again may be spoiled by then.
+    kept = KeptDocuments(folder / "documents", limit_bytes=0)
     async with http:
         yield (
-            registered(http, ArchiveReader(http, pool, folder, MAX_BYTES), pool),
+            registered(http, ArchiveReader(http, pool, folder, MAX_BYTES), pool, kept),
             registered.feed(http, pool, folder),
         )
 

@@ -196,7 +196,7 @@ async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: NpmBackf
                 in_hand[package.ref.purl] -= 1
 
     await bench.leave(*NAMES[:20])
-    watched = Watched(bench.npm._http, bench.npm._archives, bench.npm._pool)
+    watched = Watched(bench.npm._http, bench.npm._archives, bench.npm._pool, bench.npm._kept)
     assert await bench.run(registry=watched, concurrency=3) == {BackfillOutcome.FOUND: 20}
     assert 1 < most <= 3
 
@@ -214,7 +214,7 @@ async def test_names_of_an_older_parser_are_replaced_unless_reading_fails(bench:
     await bench.leave(NAMES[2], import_names=["of-this-parser"], import_names_parser=later)
     bench.server.faults.add(Fault(f"/{damaged}/-/*", FaultKind.TRUNCATED, times=None))
     assert await bench.run() == {}
-    registry = Later(bench.npm._http, bench.npm._archives, bench.npm._pool)
+    registry = Later(bench.npm._http, bench.npm._archives, bench.npm._pool, bench.npm._kept)
 
     assert await bench.run(registry=registry, older_than=later) == {
         BackfillOutcome.FOUND: 1,

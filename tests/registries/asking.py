@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
@@ -15,6 +15,7 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.feed import Change, Feed, FeedClass, unpack
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.settings import (
     ArchiveSettings,
@@ -33,15 +34,20 @@ LIMITS = ArchiveLimits.from_settings(ArchiveSettings())
 """Those of a configuration that says nothing of archives."""
 
 Client = TypeVar("Client", bound=Registry)
+Make: TypeAlias = Callable[[HttpClient, ArchiveReader, ParserPool, KeptDocuments], Client]
+"""What a registry's class is, once it is called."""
 
 
 @asynccontextmanager
-async def connected(
-    make: Callable[[HttpClient, ArchiveReader, ParserPool], Client], server: Server, spool_dir: Path
-) -> AsyncIterator[Client]:
-    """A registry's client that asks `server` with `tools`."""
+async def connected(make: Make[Client], server: Server, spool_dir: Path) -> AsyncIterator[Client]:
+    """A registry's client that asks `server` with `tools`. What it keeps on disk lies below `spool_dir`, too."""
     async with tools(server) as (http, pool):
-        yield make(http, ArchiveReader(http, pool, spool_dir, MAX_ARTIFACT_BYTES), pool)
+        yield make(http, ArchiveReader(http, pool, spool_dir, MAX_ARTIFACT_BYTES), pool, kept_in(spool_dir))
+
+
+def kept_in(folder: Path) -> KeptDocuments:
+    """The documents that are kept below this folder, as many as by default."""
+    return KeptDocuments(folder / "documents", HttpSettings().kept_documents_bytes)
 
 
 @asynccontextmanager
@@ -91,7 +97,10 @@ class RegistrySite(Site, Generic[Client]):
 
 @asynccontextmanager
 async def registry_site(
-    make: Callable[[HttpClient, ArchiveReader, ParserPool], Client], server: Server, spool_dir: Path, world: World
+    make: Make[Client],
+    server: Server,
+    spool_dir: Path,
+    world: World,
 ) -> AsyncIterator[RegistrySite[Client]]:
     """A client and the world that it asks, without faults; no request has been made yet."""
     server.faults.clear()

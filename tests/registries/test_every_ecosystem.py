@@ -17,6 +17,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import Package
 from securechain_ingest.registries import DECLARATIONS, declaration_of, named_package
 from securechain_ingest.registries.building import build_registries
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, RegistryClass, Unchanged
 from tests.registries.asking import connected, first_visit, known
@@ -110,8 +111,8 @@ def made(request: pytest.FixtureRequest) -> Iterator[tuple[RegistryClass, World,
 async def registry(made: tuple[RegistryClass, World, Server], tmp_path: Path) -> AsyncIterator[Registry]:
     registered, _, server = made
 
-    def make(http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> Registry:
-        return build_registries(http, archives, pool)[registered.ecosystem.label]
+    def make(http: HttpClient, archives: ArchiveReader, pool: ParserPool, kept: KeptDocuments) -> Registry:
+        return build_registries(http, archives, pool, kept)[registered.ecosystem.label]
 
     async with connected(make, server, tmp_path) as registry:
         yield registry

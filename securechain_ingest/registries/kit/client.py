@@ -10,15 +10,17 @@ from securechain_ingest.archives.remote import ArchiveReader
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import ImportNames, Package, PackageRef
 from securechain_ingest.registries.kit.import_name_rules import clean
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 
 
 class RegistryClient(ABC):
     """This is half of a `Registry`; the other half is `ecosystem`, `feed`, `identify`, `fetch` and `archive_names`."""
 
-    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool, kept: KeptDocuments) -> None:
         self._http = http
         self._archives = archives
         self._pool = pool
+        self._kept = kept
 
     async def import_names(self, package: Package) -> ImportNames:
         """A package without artifacts has its fallback names and no error. See `Registry.import_names`."""

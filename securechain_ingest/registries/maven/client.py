@@ -1,7 +1,7 @@
 """This is the client of Maven Central, or of a repository like it (registries.md, section 4).
 
 One request lists a package's versions. Each new version costs one for its POM, and so does each parent and imported BOM
-that no other package has needed before. The import names cost one or two.
+that no other package has needed before; POMs of releases are kept on disk. The import names cost one or two.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from securechain_ingest.model import NOT_AVAILABLE, Artifact, ImportNames, Known
 from securechain_ingest.registries.kit.client import RegistryClient
 from securechain_ingest.registries.kit.identity import version_purl
 from securechain_ingest.registries.kit.import_name_rules import clean
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.maven import names
 from securechain_ingest.registries.maven.feed import MavenFeed
@@ -59,9 +60,9 @@ class Maven(RegistryClient):
     identify = staticmethod(names.identify)
     feed: Final = MavenFeed
 
-    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
-        super().__init__(http, archives, pool)
-        self._releases = Releases(http, pool)
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool, kept: KeptDocuments) -> None:
+        super().__init__(http, archives, pool, kept)
+        self._releases = Releases(http, pool, kept)
 
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False

@@ -44,6 +44,7 @@ MAX_NAME_LENGTH: Final = 512
 # Ids become folders: `.` and `..` are none, nor is what lies between two dots of a group.
 _GROUP: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 _ARTIFACT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]+", re.ASCII)
+_SNAPSHOT: Final = re.compile(r".*snapshot|.*-[0-9]{8}\.[0-9]{6}-[0-9]+", re.ASCII | re.IGNORECASE | re.DOTALL)
 _NO_FOLDER: Final = re.compile(r"[\s/\\\[\](){}$,;:]")
 
 
@@ -100,6 +101,12 @@ def file_path(coordinates: Coordinates, extension: str) -> str:
 def can_be_asked_for(coordinates: Coordinates) -> bool:
     """Each part can be a folder: it is not empty, and has neither a property nor a range in it."""
     return all(part.strip(".") and not _NO_FOLDER.search(part) for part in coordinates)
+
+
+def is_snapshot(version: str) -> bool:
+    """The files of such a version may be replaced by others (maven-artifact, `ArtifactUtils.isSnapshot`); those of a
+    release never are."""
+    return _SNAPSHOT.fullmatch(version) is not None
 
 
 def _segment(text: str) -> str:

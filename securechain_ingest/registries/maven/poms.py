@@ -1,4 +1,8 @@
-"""This module reads each POM of a repository once, however many packages inherit from it or import it."""
+"""This module reads each POM of a repository once, however many packages inherit from it or import it.
+
+The POM of a release never changes (registries.md, section 4). So it is kept on disk: a package of many versions whose
+reading breaks off goes on where it stood, in whatever process.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,24 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+import anyio
+
 from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.errors import Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.registries.kit.dates import http_date_seconds
+from securechain_ingest.registries.kit.kept_documents import KeptDocument, KeptDocuments
 from securechain_ingest.registries.maven.cache import BoundedCache
 from securechain_ingest.registries.maven.metadata import parse_metadata
-from securechain_ingest.registries.maven.names import Coordinates, file_path, identify, metadata_path
+from securechain_ingest.registries.maven.names import Coordinates, file_path, identify, is_snapshot, metadata_path
 from securechain_ingest.registries.maven.pom import Pom, parse_pom
 
 MAX_POM_BYTES: Final = 8 * 1024 * 1024
 """This is in bytes; the largest real POMs, BOMs of whole platforms, have less than one million."""
 
 KEPT_BYTES: Final = 32 * 1024 * 1024
-"""This is in bytes of the documents whose POMs are kept parsed, which takes as much again; released POMs never
-change."""
+"""This is in bytes of the documents whose POMs are kept parsed in memory, which takes as much again."""
 
 _KEPT_LISTED: Final = 200_000
 """So many versions are in the kept lists of parents that are named by a range."""
@@ -42,9 +49,10 @@ class PublishedPom:
 
 
 class Poms:
-    def __init__(self, http: HttpClient, pool: ParserPool) -> None:
+    def __init__(self, http: HttpClient, pool: ParserPool, documents: KeptDocuments) -> None:
         self._http = http
         self._pool = pool
+        self._documents = documents
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._flights: Flights[PublishedPom] = Flights()
         self._kept: BoundedCache[Coordinates, PublishedPom] = BoundedCache(KEPT_BYTES)
@@ -76,9 +84,26 @@ class Poms:
 
     async def _read(self, coordinates: Coordinates) -> PublishedPom:
         url = self._http.url("maven_central", file_path(coordinates, "pom"))
+        never_changes = not is_snapshot(coordinates.version)
+        if never_changes and (kept := await self._documents.get(url)) is not None:
+            try:
+                return await self._published(coordinates, kept, url)
+            except Malformed:
+                await self._documents.drop(url)
         async with self._turns:
             response = await self._http.get(url, limit_bytes=MAX_POM_BYTES)
-        pom = await self._pool.parse_document(parse_pom, response.body, url)
-        published = PublishedPom(pom, http_date_seconds(response.headers.get("last-modified")))
-        self._kept.put(coordinates, published, len(response.body))
+        document = KeptDocument(response.body, response.headers.get("last-modified"))
+        published = await self._published(coordinates, document, url)
+        if never_changes:
+            # Another version's failure ends the reading of this one, too, but what it has cost is not lost.
+            with anyio.CancelScope(shield=True):
+                await self._documents.put(url, document)
+        return published
+
+    async def _published(self, coordinates: Coordinates, document: KeptDocument, url: str) -> PublishedPom:
+        """This reads a document, and raises Malformed if it is no POM."""
+        pom = await self._pool.parse_document(parse_pom, document.body, url)
+        published = PublishedPom(pom, http_date_seconds(document.last_modified))
+        if not is_snapshot(coordinates.version):
+            self._kept.put(coordinates, published, len(document.body))
         return published

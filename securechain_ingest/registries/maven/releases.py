@@ -13,6 +13,7 @@ from securechain_ingest.errors import ArchiveRefused, Malformed, UpstreamError
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import NOT_AVAILABLE, PackageRef, Requirement
 from securechain_ingest.registries.kit.concurrency import for_each
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.maven.names import Coordinates, ids
 from securechain_ingest.registries.maven.package import requirements
 from securechain_ingest.registries.maven.pom import Dependency, Pom
@@ -52,8 +53,8 @@ Unreadable: TypeAlias = UpstreamError | ArchiveRefused
 class Releases:
     """This reads releases; what packages have in common is read once for all."""
 
-    def __init__(self, http: HttpClient, pool: ParserPool) -> None:
-        self._poms = Poms(http, pool)
+    def __init__(self, http: HttpClient, pool: ParserPool, kept: KeptDocuments) -> None:
+        self._poms = Poms(http, pool, kept)
         self._pool = pool
         self._effectives = Effectives(self._pom, self._poms.versions, pool.run)
 

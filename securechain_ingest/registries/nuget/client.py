@@ -24,6 +24,7 @@ from securechain_ingest.model import ImportNames, KnownPackage, Package, Package
 from securechain_ingest.registries.kit.client import RegistryClient
 from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.kit.documents import ask_for_package, read_document, stale
+from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.nuget import names, service_index
 from securechain_ingest.registries.nuget.catalog import normal_stamp, to_the_second
 from securechain_ingest.registries.nuget.feed import NuGetFeed
@@ -45,8 +46,8 @@ class NuGet(RegistryClient):
     identify = staticmethod(names.identify)
     feed: Final = NuGetFeed
 
-    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool) -> None:
-        super().__init__(http, archives, pool)
+    def __init__(self, http: HttpClient, archives: ArchiveReader, pool: ParserPool, kept: KeptDocuments) -> None:
+        super().__init__(http, archives, pool, kept)
         self._known_services: Services | None = None
 
     async def fetch(
