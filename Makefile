@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run check test soak chaos fuzz mutants bench lint docs lock
+.PHONY: help setup run demo check test soak chaos fuzz mutants bench lint docs lock
 
 # A line `## name: what it does` stands above every target.
 ## help: prints the targets
@@ -22,6 +22,10 @@ $(VENV)/.complete: requirements-dev.lock pyproject.toml
 ## run: starts the daemon, with stores of its own where none are configured
 run: setup
 	$(BIN)/securechain-ingest run
+
+## demo: a made registry with advisories, a daemon and its page, with packages in the graph; asks no public host
+demo: setup
+	$(BIN)/python -m tests.demo
 
 ## lint: style and types
 lint: setup

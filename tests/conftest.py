@@ -32,7 +32,7 @@ _SLOW_FIXTURES = frozenset(
 """They start something that listens."""
 
 _SLOW_ROOMS = frozenset(
-    {"archives", "chaos", "embedded", "end_to_end", "fuzz", "hostile", "mutants", "recorded"}
+    {"archives", "browser", "chaos", "demo", "embedded", "end_to_end", "fuzz", "hostile", "mutants", "recorded"}
     | {"registry_server_tests", "test_redis_connection.py"}
 )
 """Their tests start processes, or take their time by design."""

@@ -1,0 +1,71 @@
+"""A real headless Chromium before the page of the demonstration's daemon, once for all tests of a process."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.visitor import Visitor, launched
+from tests.conftest import REQUIRE_ALL
+from tests.demo.running import Demo, demo
+from tests.demo.world import KNOWN, names, world
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+def _missing() -> str | None:
+    """What a machine lacks for these tests."""
+    if CHROMIUM is None:
+        return "there is no chromium (Debian's package) on this machine"
+    missing = [name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
+    return f"{' and '.join(missing)} of the extra dev are not installed" if missing else None
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demonstration, with its well-known packages in the graph."""
+    if reason := _missing():
+        if REQUIRE_ALL:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with demo(world(packages=0), tmp_path_factory.mktemp("demo") / "state") as running:
+        for arguments in (("submit", "--wait", *names(KNOWN)), ("submit", "npm:left-padd", "pypi:reqeusts")):
+            done = running.command(*arguments)
+            assert done.returncode == 0, done.stdout + done.stderr
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(shown: Demo) -> AsyncIterator[Visitor]:
+    assert CHROMIUM is not None
+    async with launched(Path(CHROMIUM), shown.address) as visitor:
+        yield visitor
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(chromium: Visitor) -> AsyncIterator[Visitor]:
+    """Nobody's page: what it asks, says and stumbles over is looked at when the test ends."""
+    async with chromium.anew() as fresh:
+        yield fresh
+        fresh.assert_clean()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def operator(visitor: Visitor) -> Visitor:
+    """The same, logged in."""
+    await visitor.log_in()
+    return visitor
+
+
+@pytest.fixture(scope="session")
+def axe(shown: Demo) -> str:
+    """axe-core's script."""
+    from axe_playwright_python.base import AXE_FILE_PATH  # A machine without it skips these tests.
+
+    text: str = AXE_FILE_PATH.read_text(encoding="utf-8")
+    return text

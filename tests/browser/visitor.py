@@ -1,0 +1,122 @@
+"""Somebody before a browser: opens pages, clicks and types; and what the browser says of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+PHONE, WIDE = 390, 1440
+_HEIGHTS = {PHONE: 844, WIDE: 900}
+_PATIENCE_MS = 20_000
+
+_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) =>
+  console.error(`policy violated: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
+"""
+
+
+@dataclass
+class Visitor:
+    """One browser context with one page; `anew` gives another one without a memory."""
+
+    browser: Browser
+    address: str
+    """The page's, with the token."""
+    page: Page = field(init=False)
+    requests: list[str] = field(default_factory=list)
+    """The addresses of all requests."""
+    complaints: list[str] = field(default_factory=list)
+    """What stood on the browser's console as an error or a warning, and exceptions of scripts."""
+
+    @property
+    def origin(self) -> str:
+        return "{0.scheme}://{0.netloc}".format(urlsplit(self.address))
+
+    @property
+    def token(self) -> str:
+        return parse_qs(urlsplit(self.address).query)["token"][0]
+
+    @asynccontextmanager
+    async def anew(self, width: int = WIDE, scheme: str = "light") -> AsyncIterator[Visitor]:
+        """A visitor whom the daemon has not seen."""
+        options: dict[str, Any] = {
+            "viewport": {"width": width, "height": _HEIGHTS[width]},
+            "color_scheme": scheme,
+            "reduced_motion": "reduce",
+        }
+        context = await self.browser.new_context(**options)
+        try:
+            yield await Visitor(self.browser, self.address)._watch(context)
+        finally:
+            await context.close()
+
+    async def _watch(self, context: BrowserContext) -> Visitor:
+        context.set_default_timeout(_PATIENCE_MS)
+        await context.add_init_script(_VIOLATIONS)
+        context.on("request", self._asked)
+        self.page = await context.new_page()
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        self.page.on("dialog", self._asked_back)
+        return self
+
+    def _asked(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+
+    async def _asked_back(self, dialog: Any) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    async def open(self, path: str, status: int = 200) -> None:
+        """Go to a page of the daemon's."""
+        answer = await self.page.goto(self.origin + path)
+        assert answer is not None
+        assert answer.status == status, f"{path}: {answer.status}"
+        if status >= 400:  # Chromium puts that on the console, and it is what was asked for.
+            self.complaints[:] = [each for each in self.complaints if f"status of {status}" not in each]
+
+    async def log_in(self) -> None:
+        """Log in by the form, as a person does."""
+        await self.open("/login")
+        await self.page.get_by_label("Token").fill(self.token)
+        await self.page.get_by_role("button", name="Log in").click()
+        await self.page.wait_for_url(f"{self.origin}/")
+
+    async def look(self, width: int, scheme: str) -> None:
+        """Another window or another colour scheme for the page that is open."""
+        await self.page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
+        await self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+
+    async def text(self) -> str:
+        """All text that the page shows."""
+        return await self.page.locator("body").inner_text()
+
+    def assert_clean(self) -> None:
+        """No other host was asked, no policy was violated, and nothing failed."""
+        assert {urlsplit(each).netloc for each in self.requests} <= {urlsplit(self.address).netloc}
+        assert self.complaints == []
+
+
+@asynccontextmanager
+async def launched(executable: Path, address: str) -> AsyncIterator[Visitor]:
+    """A browser, and somebody who has no page yet."""
+    from playwright.async_api import async_playwright  # A machine without it skips these tests.
+
+    async with async_playwright() as playwright:
+        # CI's user is root, for whom Chromium has no sandbox; it opens nothing but our own pages.
+        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        try:
+            yield Visitor(browser, address)
+        finally:
+            await browser.close()
