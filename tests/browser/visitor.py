@@ -100,7 +100,8 @@ class Visitor:
 
     async def text(self) -> str:
         """All text that the page shows."""
-        return await self.page.locator("body").inner_text()
+        shown: str = await self.page.locator("body").inner_text()
+        return shown
 
     def assert_clean(self) -> None:
         """No other host was asked, no policy was violated, and nothing failed."""
