@@ -21,6 +21,7 @@ from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.queue.backoff import Outage
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.times import iso
 
 KEPT: Final = 1_000
 """So many lags are kept for each ecosystem; they are the latest ones."""
@@ -104,7 +105,7 @@ async def lags_of(redis: Redis, stream: str, ecosystems: Iterable[str]) -> dict[
         if pairs:
             seconds = sorted(float(lag) for _, lag in pairs)
             tenths = quantiles(seconds, n=10, method="inclusive") if len(seconds) > 1 else seconds * 9
-            last_at = datetime.fromtimestamp(float(pairs[0][0]), UTC).isoformat().replace("+00:00", "Z")
+            last_at = iso(datetime.fromtimestamp(float(pairs[0][0]), UTC))
             found[ecosystem] = Lag(len(seconds), round(tenths[4], 1), round(tenths[8], 1), last_at)
     return found
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from bson.errors import BSONError
@@ -22,6 +21,7 @@ from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, WORD, c
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.mongodb_errors import explained, store_errors
 from securechain_ingest.settings import VulnerabilitySettings
+from securechain_ingest.times import now_iso
 
 Record: TypeAlias = dict[str, Any]
 Affected: TypeAlias = tuple[str, str]
@@ -183,7 +183,7 @@ class AdvisoryStore:
     async def mark_missing(self, ids: Collection[str], remember: Remember, *, removed: bool) -> None:
         """Note that OSV lacks records. If `removed` is True, they are taken for withdrawn from now on. Otherwise they
         are missing for the first time."""
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = now_iso()
         if removed:
             await remember({package for document in await self._documents(ids) for package in packages(document)})
         mark = {REMOVED: now} if removed else {ABSENT: True}

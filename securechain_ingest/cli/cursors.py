@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
 from securechain_ingest.configuration import Settings
+from securechain_ingest.times import in_words, seconds_since
 
 if TYPE_CHECKING:
     from securechain_ingest.jobs.cursors import Cursors
@@ -43,8 +43,8 @@ def show_command(config: ConfigOption = None, state_dir: StateDirOption = None, 
         return
     for name, cursor in cursors.items():
         value = cursor.value if len(cursor.value) <= _SHOWN else f"{cursor.value[:_SHOWN]}…"
-        compared = f"compared {_age(cursor.reconciled_at)} ago" if cursor.reconciled_at else "never compared"
-        typer.echo(f"{name:14} moved {_age(cursor.moved_at)} ago, {compared}: {value}")
+        compared = f"compared {_ago(cursor.reconciled_at)}" if cursor.reconciled_at else "never compared"
+        typer.echo(f"{name:14} moved {_ago(cursor.moved_at)}, {compared}: {value}")
     if not cursors:
         typer.echo("no cursors yet: the first run of each update compares everything")
 
@@ -74,8 +74,5 @@ def reset_command(
         raise typer.Exit(1)
 
 
-def _age(moment: str) -> str:
-    """Return the time since `moment` (ISO 8601) as text in hours and minutes."""
-    seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()))
-    hours, minutes = divmod(seconds // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+def _ago(moment: str) -> str:
+    return f"{in_words(seconds_since(moment))} ago"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from rich.text import Text
 
 from securechain_ingest.reports.package import PackageReport, vulnerable_versions
 from securechain_ingest.reports.vulnerabilities import Vulnerability
+from securechain_ingest.times import in_words
 
 _SHOWN: Final = 10
 """At most so many entries of each list are shown. Vulnerabilities are all shown, and --json has every entry."""
@@ -32,7 +33,9 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
     width = max(_NARROWEST, min(width, _WIDEST))
     package, version = report.package, report.version
     yield Text(printable(version.purl if report.is_asked else package.purl), style="bold")
-    yield from _wrapped(f"checked {_ago(now - package.checked_at)} ({package.checked_at:%Y-%m-%d %H:%M} UTC)", width)
+    yield from _wrapped(
+        f"checked {in_words(now - package.checked_at)} ago ({package.checked_at:%Y-%m-%d %H:%M} UTC)", width
+    )
     if package.removed_at is not None:
         yield Text(f"the registry has it no more since {package.removed_at:%Y-%m-%d}", style="yellow")
     yield from _wrapped(f"licence {package.license or 'unknown'}, vendor {package.vendor}", width)
@@ -138,12 +141,3 @@ def _wrapped(text: str, width: int, *, indent: int = 0, style: str = "") -> Iter
 
 def _counted(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}" if count else f"no {many}"
-
-
-def _ago(age: timedelta) -> str:
-    seconds = age.total_seconds()
-    for unit_s, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= unit_s:
-            count = int(seconds // unit_s)
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
-    return "less than a minute ago"

@@ -14,6 +14,7 @@ import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, known_job, load_settings, run_async
 from securechain_ingest.configuration import Settings
+from securechain_ingest.times import iso
 
 app = typer.Typer(help="What the jobs have done.", no_args_is_help=True)
 
@@ -94,11 +95,7 @@ def _plain(record: Any, counts: Any) -> dict[str, Any]:
     metrics = {name: _whole(value) for name, value in completed_metrics(record, counts).items()}
     fields: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=metrics))
     plain = {**fields.pop("more"), **fields}
-    return {key: _iso(value) if isinstance(value, datetime) else value for key, value in plain.items()}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {key: iso(value, "milliseconds") if isinstance(value, datetime) else value for key, value in plain.items()}
 
 
 def _took(run: dict[str, Any]) -> str:

@@ -36,16 +36,14 @@ async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_
 
     from securechain_ingest.cli.report_text import report_lines
     from securechain_ingest.first_advisories import NOT_READ
-    from securechain_ingest.jobs.advisory_sync import never_read
     from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.oneshot import find_stores
-    from securechain_ingest.reports.package import read_package
+    from securechain_ingest.reports.package import report_on
     from securechain_ingest.runs import utc_now
 
     async with find_stores(settings) as stores:
         cursors = Cursors(stores.redis, settings.queue.stream)
-        unread = await never_read(cursors, stores.advisories, [ref.ecosystem.osv])
-        report = await read_package(stores.graph.reader, stores.advisories, ref, version, is_rated=not unread)
+        report = await report_on(stores.graph.reader, stores.advisories, cursors, ref, version)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return

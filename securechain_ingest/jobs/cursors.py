@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.times import now_iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Cursors:
         package.
         """
         held = await self.get(name) or Cursor(value, "", run, None)
-        now = _now()
+        now = now_iso()
         moved = replace(held, value=value, moved_at=now, run=run)
         if reconciled:
             moved = replace(moved, reconciled_at=now, vouched_at=now if vouches else None)
@@ -90,7 +91,7 @@ class Cursors:
     async def note_followed(self, name: str) -> None:
         """Note that the feed has been followed to its end. Nothing happens if there is no cursor."""
         if held := await self.get(name):
-            await self._put(name, replace(held, followed_at=_now()))
+            await self._put(name, replace(held, followed_at=now_iso()))
 
     async def _put(self, name: str, cursor: Cursor) -> None:
         document = asdict(cursor)
@@ -114,10 +115,6 @@ def _cursor(raw: bytes | None) -> Cursor | None:
             kept = {str(name): field for name, field in more.items()}
             return Cursor(value, moved_at, run, _moment(reconciled), vouched, followed, kept)
     return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _is_before(text: str | None, moment: datetime) -> bool:

@@ -12,7 +12,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import anyio
@@ -26,6 +25,7 @@ from securechain_ingest.model import Ecosystem
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed, unpack
 from securechain_ingest.runs import Run
+from securechain_ingest.times import now_iso, seconds_since
 
 _KEPT_WHILE_USED_S: Final = 7 * 86_400
 _LOOK_EVERY_S: Final = 0.5
@@ -70,7 +70,7 @@ async def whole_listing(
     async with _only_reader(redis, key, lease_s):
         held: dict[Any, Any] = await _meta(redis, key)
         is_there = bool(held) and await _has_pages(redis, key, held)
-        if held.get("complete") and is_there and (held["id"] == reuse or _age_s(held["complete"]) < ttl_s):
+        if held.get("complete") and is_there and (held["id"] == reuse or seconds_since(held["complete"]) < ttl_s):
             return _listing(key, held)
         if held.get("complete") or not held.get("position") or not is_there:
             held = {"id": secrets.token_hex(8), "head": await feed.head(), "position": "", "pages": "0", "names": "0"}
@@ -87,7 +87,7 @@ async def whole_listing(
             held |= {"position": page.position, "pages": str(pages), "names": str(names)}
             await _add(redis, key, page.packed, held)
             run.metrics["names_listed"] = names
-        held["complete"] = datetime.now(UTC).isoformat()
+        held["complete"] = now_iso()
         with store_errors():
             await redis.hset(key, mapping=held)
         logger.info("listing_read", ecosystem=ecosystem.name, names=names)
@@ -153,7 +153,3 @@ def _listing(key: str, held: dict[Any, Any]) -> Listing:
 
 def _pages_key(key: str, held: dict[Any, Any]) -> str:
     return f"{key}:{held['id']}"
-
-
-def _age_s(moment: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()

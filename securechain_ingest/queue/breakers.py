@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from redis.asyncio import Redis
 
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.script import NOW_MS, Script
+from securechain_ingest.times import now_iso
 
 FAILURES: Final = 5
 FIRST_WAIT_S: Final = 5.0
@@ -185,8 +185,7 @@ async def pause(redis: Redis, keys: Keys, ecosystem: str) -> bool:
 
     This raises RedisError.
     """
-    since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return bool(await redis.hsetnx(keys.pauses, ecosystem, since))
+    return bool(await redis.hsetnx(keys.pauses, ecosystem, now_iso()))
 
 
 async def resume(redis: Redis, keys: Keys, ecosystem: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import orjson
 
@@ -171,7 +170,3 @@ def _asks(
         return parse(fields, unknown=unknown)
     except PoisonMessage as error:
         return error
-
-
-def now_iso() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import anyio
@@ -22,6 +22,7 @@ from securechain_ingest import __version__
 from securechain_ingest.queue.backoff import Outage
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.script import NOW_MS, Script
+from securechain_ingest.times import iso, now_iso
 
 EVERY_S = 5.0
 SILENT_AFTER_S = 3 * EVERY_S
@@ -85,7 +86,7 @@ class Heartbeat:
         self._name = name
         self._in_flight = in_flight
         self._last_progress_at = last_progress_at
-        self._started_at = _iso(datetime.now(UTC))
+        self._started_at = now_iso()
 
     async def run(self) -> None:
         """Write a heartbeat every EVERY_S seconds. During an outage of Redis this keeps trying."""
@@ -108,7 +109,7 @@ class Heartbeat:
             "version": __version__,
             "started_at": self._started_at,
             "in_flight": self._in_flight(),
-            "last_progress_at": _iso(progress_at) if progress_at else None,
+            "last_progress_at": iso(progress_at) if progress_at else None,
         }
         await _BEAT.run(
             self._redis,
@@ -149,7 +150,3 @@ def _status(name: str, text: bytes, now_ms: int) -> DaemonStatus | None:
         }:
             return DaemonStatus(name, host, pid, version, started_at, in_flight, progress_at, round(seen_s, 1))
     return None
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -17,6 +17,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
 from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.times import iso
 
 _PAGE: Final = 500
 _TOKEN_TAIL: Final = re.compile(r"\d+-\d+$")
@@ -233,8 +234,8 @@ async def _retrying(redis: Redis, keys: Keys, ecosystem: str, lane: Lane) -> Asy
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
             tail = _TOKEN_TAIL.search(token.decode())
             entry = read_entry(ecosystem, lane, tail.group().encode() if tail else b"0-0", fields)
-            due = datetime.fromtimestamp(float(due_ms) / 1000, UTC).isoformat(timespec="seconds")
-            yield Queued(entry, "retrying", token.decode(), due.replace("+00:00", "Z"))
+            due = iso(datetime.fromtimestamp(float(due_ms) / 1000, UTC))
+            yield Queued(entry, "retrying", token.decode(), due)
         if len(rows) < _PAGE:
             return
         first += _PAGE

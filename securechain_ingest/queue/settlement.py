@@ -13,11 +13,12 @@ from redis.asyncio import Redis
 
 from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import ConfigError, IngestError, RateLimited
-from securechain_ingest.queue.entries import Entry, History, now_iso
+from securechain_ingest.queue.entries import Entry, History
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.script import NOW_MS, Script
+from securechain_ingest.times import now_iso
 
 VALIDATION_KINDS: Final = frozenset({"missing_data", "bad_json", "bad_schema", "invalid_name"})
 TYPE_KINDS: Final = frozenset({"unknown_node_type", "unsupported_type"})
@@ -247,12 +248,14 @@ def after_failure(entry: Entry, failure: Failure, *, is_attempt: bool) -> Histor
     known = replace(held, origin_id=entry.origin_id, reason=failure.reason)
     if not is_attempt:
         return replace(known, attempts=entry.attempts, outages=held.outages + 1)
-    return replace(known, attempts=entry.attempts + 1, first_failed_at=held.first_failed_at or now_iso(), outages=0)
+    return replace(
+        known, attempts=entry.attempts + 1, first_failed_at=held.first_failed_at or now_iso("milliseconds"), outages=0
+    )
 
 
 def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
     """Return the fields of a dead letter, names and values in turn."""
-    failed_at = now_iso()
+    failed_at = now_iso("milliseconds")
     fields: dict[str, str | bytes | int] = {
         "data": entry.data,
         "error": failure.reason,

@@ -16,6 +16,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
+from securechain_ingest.times import iso
 
 COUNTERS = ("total_processed", "successful", "failed", "validation_errors", "unsupported_types")
 
@@ -95,7 +96,7 @@ async def queue_status(
             paused=dict(await paused_since(redis, keys)),
             breakers=await Breakers(redis, keys).states(endpoints),
             consumers=await _consumers(redis, streams, queue.group),
-            next_retry_at=_iso(min(next_retries)) if next_retries else None,
+            next_retry_at=_due(min(next_retries)) if next_retries else None,
             dead_letters=await redis.xlen(keys.dead_letters),
             counters={name: int(value or 0) for name, value in zip(COUNTERS, counted, strict=True)},
         )
@@ -136,6 +137,5 @@ async def _consumers(redis: Redis, streams: Sequence[str], group: str) -> tuple[
     return tuple(merged[name] for name in sorted(merged))
 
 
-def _iso(milliseconds: float) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _due(milliseconds: float) -> str:
+    return iso(datetime.fromtimestamp(milliseconds / 1000, UTC), "milliseconds")

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from securechain_ingest.advisories.names import spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.view import GraphReader, PackageView, RequirementView, RequiringVersions, VersionView
+from securechain_ingest.jobs.advisory_sync import never_read
+from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import PackageRef
 from securechain_ingest.reports.vulnerabilities import Vulnerability, vulnerabilities
+from securechain_ingest.times import iso
 
 FIRST_REQUIRING: Final = 10
 
@@ -42,8 +44,8 @@ class PackageReport:
         return {
             "purl": self.version.purl if self.is_asked else package.purl,
             "name": package.name,
-            "checked_at": _iso(package.checked_at),
-            "removed_at": _iso(package.removed_at) if package.removed_at else None,
+            "checked_at": iso(package.checked_at),
+            "removed_at": iso(package.removed_at) if package.removed_at else None,
             "license": package.license,
             "vendor": package.vendor,
             "repository_url": package.repository_url,
@@ -81,6 +83,15 @@ class PackageReport:
             "import_names": list(package.import_names),
             "import_names_error": package.import_names_error,
         }
+
+
+async def report_on(
+    reader: GraphReader, advisories: AdvisoryStore, cursors: Cursors, ref: PackageRef, version: str | None
+) -> PackageReport:
+    """Return what `read_package` returns, rated if the advisories of the ecosystem have been read. It raises what
+    `read_package` raises."""
+    unread = await never_read(cursors, advisories, [ref.ecosystem.osv])
+    return await read_package(reader, advisories, ref, version, is_rated=not unread)
 
 
 async def read_package(
@@ -130,10 +141,6 @@ async def _vulnerabilities(
     documents = await advisories.of_package(spellings(ref))
     texts = await advisories.texts(affected.keys())
     return tuple(vulnerabilities(ref, affected, documents, texts, above=only.name if only else None))
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def vulnerable_versions(found: Sequence[Vulnerability]) -> set[str]:

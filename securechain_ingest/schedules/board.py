@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.runs import Run, as_json, first_line, from_json
 from securechain_ingest.schedules import scripts
+from securechain_ingest.times import iso
 
 Claim = tuple[Literal["tick", "look", "request", "resume"], str | int]
 """A claim makes a run begin: it is a tick (seconds since the epoch), a look (its name, a space and its time in
@@ -161,7 +162,7 @@ class Board:
         """Count a look that found nothing, instead of keeping a record of it."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hincrby(self._key("empty-looks"), run.job, 1)
-            pipeline.hset(self._key("empty-looks-at"), run.job, _iso(now))
+            pipeline.hset(self._key("empty-looks-at"), run.job, iso(now))
             await pipeline.execute()
 
     async def empty_looks(self) -> dict[str, EmptyLooks]:
@@ -194,10 +195,6 @@ class Board:
 
     def _lease(self, run: Run, lease_s: float) -> dict[str, str | int]:
         return self._run(run) | {"record": as_json(run), "lease_ms": int(lease_s * 1000)}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _decoded(fields: Any) -> dict[str, str]:

@@ -20,7 +20,6 @@ from starlette.staticfiles import StaticFiles
 
 from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import InvalidName, NotFound, StoreError
-from securechain_ingest.jobs.advisory_sync import never_read
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import PackageRef
 from securechain_ingest.progress import Progress
@@ -30,7 +29,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.naming import named_version
-from securechain_ingest.reports.package import read_package
+from securechain_ingest.reports.package import report_on
 from securechain_ingest.stores import Stores
 from securechain_ingest.web import security
 from securechain_ingest.web.collected import Collected
@@ -123,10 +122,7 @@ class _Pages:
     async def package(self, request: Request) -> Response:
         ref, version = named_version(f"{request.path_params['ecosystem']}:{request.path_params['name']}")
         cursors = Cursors(self._stores.redis, self._queue.stream)
-        unread = await never_read(cursors, self._stores.advisories, [ref.ecosystem.osv])
-        report = await read_package(
-            self._stores.graph.reader, self._stores.advisories, ref, version, is_rated=not unread
-        )
+        report = await report_on(self._stores.graph.reader, self._stores.advisories, cursors, ref, version)
         paths = {each.name: path_of(ref, each.name) for each in report.package.versions}
         return render("package.html", report=report, paths=paths, now=datetime.now(UTC), **self._visitor(request))
 

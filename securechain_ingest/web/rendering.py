@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse
 
 from securechain_ingest import __version__
-
-
-def _ago(age: timedelta | float) -> str:
-    seconds = age.total_seconds() if isinstance(age, timedelta) else age
-    for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= unit_s:
-            return f"{seconds / unit_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
+from securechain_ingest.times import in_words
 
 
 def _moment(at: datetime) -> str:
@@ -30,7 +23,7 @@ _ENVIRONMENT: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters |= {"ago": _ago, "moment": _moment, "count": lambda number: f"{number:,}"}
+_ENVIRONMENT.filters |= {"age": in_words, "moment": _moment, "count": lambda number: f"{number:,}"}
 _ENVIRONMENT.globals["release"] = __version__
 
 
