@@ -214,6 +214,18 @@ class FailedAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class NamesChange:
+    """This is how the import names of a version differ from those of the version whose archive was read before it."""
+
+    version: str
+    before: str
+    """The names are compared with those of this version, which is older."""
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    """Both are sorted."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImportNames:
     """These are the names that can be imported from a package, or the reason why they could not be found."""
 
@@ -232,6 +244,11 @@ class ImportNames:
     """True means that no archive could be read and `names` is the fallback. Any names in the graph are better."""
     failed: FailedAttempt | None = None
     """This is set if an archive could not be read."""
+    version: str | None = None
+    """These are all names of the archive of this version. It is None if a part of them may be missing, or if no archive
+    was read."""
+    change: NamesChange | None = None
+    """None means that the names were not compared with those of another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +278,8 @@ class KnownPackage:
     """These are the versions among `versions` whose requirements have not been read yet."""
     archive_pending: bool = False
     """True means that the archive has not been read yet."""
+    names_of: str | None = None
+    """The import names in the graph are all names of this version's archive. None means that this is not known."""
 
     @property
     def is_pending(self) -> bool:

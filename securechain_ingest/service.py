@@ -77,6 +77,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             Visitor(
                 batcher,
                 stores.advisories,
+                stores.changes,
                 names,
                 Archives(Breakers(stores.redis, Keys(settings.queue.stream))),
                 max_versions=max_versions,

@@ -85,6 +85,7 @@ class VulnerabilitySettings(Table):
     database: str = "vulnerabilities"
     collection: str = "vulnerabilities"
     runs_collection: str = "ingest_runs"
+    changes_collection: str = "ingest_release_changes"
     timeout_s: Seconds = 30.0
     first_sync_s: float = Field(default=60.0, ge=0, le=86_400)
 

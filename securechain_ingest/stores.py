@@ -17,6 +17,7 @@ from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded
 from securechain_ingest.errors import ConfigError, NoDaemon
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.release_changes import ReleaseChanges
 from securechain_ingest.runs.store import RunStore
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
@@ -37,6 +38,7 @@ class Stores:
     graph: Graph
     advisories: AdvisoryStore
     runs: RunStore
+    changes: ReleaseChanges
     addresses: StoreAddresses
 
     async def ping(self) -> None:
@@ -153,7 +155,8 @@ async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterato
             AdvisoryStore.connect(addresses.vulnerability_uri, settings.vulnerabilities) as advisories,
         ):
             runs = RunStore(advisories.sibling(settings.vulnerabilities.runs_collection))
-            yield Stores(redis, graph, advisories, runs, addresses)
+            changes = ReleaseChanges(advisories.sibling(settings.vulnerabilities.changes_collection))
+            yield Stores(redis, graph, advisories, runs, changes, addresses)
     finally:
         await redis.aclose()
 

@@ -112,6 +112,7 @@ async def _backfill(
                 stores.graph,
                 registry,
                 service.import_names,
+                stores.changes,
                 position,
                 older_than=older_than,
                 concurrency=settings.workers[registry.ecosystem.name],

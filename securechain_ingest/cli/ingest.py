@@ -74,7 +74,12 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
             stored = [named_package(outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]
             reports = [
                 await read_package(
-                    stores.graph.reader, stores.advisories, ref, None, is_rated=ref.ecosystem.osv not in unknown
+                    stores.graph.reader,
+                    stores.advisories,
+                    stores.changes,
+                    ref,
+                    None,
+                    is_rated=ref.ecosystem.osv not in unknown,
                 )
                 for ref in stored
             ]

@@ -12,7 +12,7 @@ from typing import Final
 
 from rich.text import Text
 
-from securechain_ingest.reports.package import PackageReport, vulnerable_versions
+from securechain_ingest.reports.package import PackageReport, ReleaseChange, vulnerable_versions
 from securechain_ingest.reports.vulnerabilities import Vulnerability
 from securechain_ingest.times import in_words
 
@@ -67,6 +67,9 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
     )
     if package.import_names_error:
         yield from _wrapped(package.import_names_error, width, indent=2, style="yellow")
+    if report.release_change is not None:
+        yield Text()
+        yield from _change_lines(report.release_change, width)
 
 
 def printable(text: str) -> str:
@@ -124,8 +127,27 @@ def _requirement_lines(report: PackageReport, width: int) -> Iterator[Text]:
     yield from _titled(title, lines, len(lines), width)
 
 
+def _change_lines(change: ReleaseChange, width: int) -> Iterator[Text]:
+    title = f"{change.version} against {change.before}"
+    if not (change.added_count or change.removed_count):
+        yield from _wrapped(f"{title}: the same import names", width, style="bold")
+        return
+    removed, added = change.removed_count, change.added_count
+    style = "bold yellow" if removed else "bold"
+    yield from _wrapped(f"{title}: {removed:,} import names taken away, {added:,} added", width, style=style)
+    if change.names is None:
+        yield from _wrapped("MongoDB does not have the names", width, indent=2, style="yellow")
+        return
+    for sign, names, count in (("-", change.names.removed, removed), ("+", change.names.added, added)):
+        yield from _listed([f"{sign} {name}" for name in names], count, width)
+
+
 def _titled(title: str, lines: Sequence[str], count: int, width: int) -> Iterator[Text]:
     yield from _wrapped(title, width, style="bold")
+    yield from _listed(lines, count, width)
+
+
+def _listed(lines: Sequence[str], count: int, width: int) -> Iterator[Text]:
     shown = lines[:_SHOWN]
     for line in shown:
         yield from _wrapped(line, width, indent=2)

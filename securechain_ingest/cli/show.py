@@ -43,7 +43,7 @@ async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_
 
     async with find_stores(settings) as stores:
         cursors = Cursors(stores.redis, settings.queue.stream)
-        report = await report_on(stores.graph.reader, stores.advisories, cursors, ref, version)
+        report = await report_on(stores.graph.reader, stores.advisories, stores.changes, cursors, ref, version)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
         return

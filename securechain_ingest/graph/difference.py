@@ -12,7 +12,7 @@ from typing import Any
 
 from securechain_ingest.graph.identity import Identity, new_name, spellings
 from securechain_ingest.graph.nodes import VersionNode
-from securechain_ingest.graph.properties import package_properties, version_properties
+from securechain_ingest.graph.properties import change_properties, package_properties, version_properties
 from securechain_ingest.model import ANY, PackageWrite, Requirement, Version
 
 Row = dict[str, Any]
@@ -114,6 +114,9 @@ class Difference:
             wanted["removed"] = None if version is not None else True
         if version is None and name in write.gone:
             wanted["requirements_pending"] = None
+        change = write.import_names.change if write.import_names else None
+        if change is not None and change.version == name:
+            wanted |= change_properties(change)
         needed = version.requirements if version else None
         is_new = node is None and wanted["purl"] not in versions.purls
         if node is None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from securechain_ingest.graph.identity import version_purl
-from securechain_ingest.model import Ecosystem, ImportNames, PackageWrite, Rating, Version
+from securechain_ingest.model import Ecosystem, ImportNames, NamesChange, PackageWrite, Rating, Version
 
 FORMAT = 2
 """This number goes up when packages that an earlier release has written have to be read from their registries again."""
@@ -58,7 +58,20 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
 def names_properties(ecosystem: Ecosystem, names: ImportNames) -> Properties:
     """Return what a package's node holds of its import names. They are not written if they are a stopgap and the node
     has names already."""
-    return {"import_names": list(names.names), "import_names_parser": ecosystem.import_names_version}
+    return {
+        "import_names": list(names.names),
+        "import_names_parser": ecosystem.import_names_version,
+        "import_names_of": names.version,
+    }
+
+
+def change_properties(change: NamesChange) -> Properties:
+    """Return what a version's node holds of the difference between its import names and those of an older version."""
+    return {
+        "import_names_added": len(change.added),
+        "import_names_removed": len(change.removed),
+        "import_names_before": change.before,
+    }
 
 
 def attempts_properties(names: ImportNames) -> Properties:

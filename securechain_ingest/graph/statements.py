@@ -45,7 +45,7 @@ RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
        {_FAILED_ATTEMPT},
        CASE WHEN COUNT {{ (p)-[:HAVE]->() }} <= $list_limit THEN [(p)-[:HAVE]->(v:Version) | v.name] END AS versions,
        [(p)-[:HAVE]->(v:Version) WHERE v.removed | v.name] AS removed,
-       coalesce(p.archive_pending, false) AS archive_pending,
+       coalesce(p.archive_pending, false) AS archive_pending, p.import_names_of AS names_of,
        CASE WHEN p.complete_at IS NULL THEN []
             ELSE [(p)-[:HAVE]->(v:Version) WHERE v.requirements_pending | v.name] END AS pending
 """
@@ -111,7 +111,7 @@ WITH collect(p) AS page, max(p.name) AS last
 UNWIND page AS p
 WITH p, last WHERE p.name = last OR {_WANTING}
 RETURN elementId(p) AS id, p.name AS name, p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
-       {_WANTING} AS wanting, {_FAILED_ATTEMPT},
+       {_WANTING} AS wanting, {_FAILED_ATTEMPT}, p.import_names_of AS names_of,
        [(p)-[:HAVE]->(v:Version) | v.name] AS versions
 ORDER BY name
 """
@@ -124,14 +124,19 @@ RETURN count(p) AS count
 _FILL_NAMES = f"""
 UNWIND $rows AS row
 MATCH (p) WHERE elementId(p) = row.id
-WITH row, p, row.is_stopgap AND {_HAS_NAMES} AS is_kept, p.import_names AS names, p.import_names_parser AS parser
+WITH row, p, row.is_stopgap AND {_HAS_NAMES} AS is_kept, p.import_names AS names, p.import_names_parser AS parser,
+     p.import_names_of AS of
 SET p += row.attempts,
     p.import_names = CASE WHEN is_kept THEN names ELSE row.found.import_names END,
     p.import_names_parser = CASE WHEN is_kept THEN parser ELSE row.found.import_names_parser END,
+    p.import_names_of = CASE WHEN is_kept THEN of ELSE row.found.import_names_of END,
     p.archive_pending = null,
     p.complete_at = CASE WHEN EXISTS {{ (p)-[:HAVE]->(v:Version) WHERE v.requirements_pending }}
                          THEN p.complete_at END
-RETURN count(*) AS filled
+WITH row, p WHERE row.change IS NOT NULL
+MATCH (p)-[:HAVE]->(v:Version) WHERE v.name = row.version
+SET v += row.change
+RETURN count(*) AS changed
 """
 
 FORGET_QUEUED = """

@@ -23,7 +23,7 @@ from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.pending import Pending
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.portions import PortionWriter
-from securechain_ingest.graph.properties import FORMAT, attempts_properties, names_properties
+from securechain_ingest.graph.properties import FORMAT, attempts_properties, change_properties, names_properties
 from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
@@ -157,6 +157,7 @@ class Graph:
                         names_failed=_failed_attempt(row),
                         pending=frozenset(row["pending"]),
                         archive_pending=row["archive_pending"],
+                        names_of=row["names_of"],
                     )
         return found
 
@@ -269,13 +270,16 @@ class Graph:
         return int(rows[0]["count"])
 
     async def fill_names(self, ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
-        """Write the import names of packages, and nothing else. A stopgap is written only where there are no names."""
+        """Write the import names of packages and how they differ from an older version's, and nothing else. A stopgap
+        is written only where there are no names."""
         rows = [
             {
                 "id": gap.element_id,
                 "attempts": attempts_properties(names),
                 "is_stopgap": names.is_stopgap,
                 "found": names_properties(ecosystem, names),
+                "version": names.version,
+                "change": names.change and change_properties(names.change),
             }
             for gap, names in found
         ]
@@ -345,6 +349,7 @@ def _names_gap(row: Mapping[str, Any]) -> NamesGap:
         checked_at=aware(row["checked_at"]) if row["checked_at"] else NEVER,
         validator=None,
         names_failed=_failed_attempt(row),
+        names_of=row["names_of"],
     )
     return NamesGap(row["id"], row["name"], known)
 

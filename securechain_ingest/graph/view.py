@@ -18,7 +18,9 @@ _VERSIONS: Final = """
 MATCH (:PACKAGE {purl: $purl})-[:HAVE]->(v:Version)
 RETURN v.name AS name, v.purl AS purl, v.serial_number AS serial_number, v.release_date AS release_date,
        v.mean AS mean, v.vulnerabilities AS vulnerabilities, v.yanked AS yanked, v.deprecated AS deprecated,
-       v.removed AS removed, v.requirements_pending AS requirements_pending
+       v.removed AS removed, v.requirements_pending AS requirements_pending,
+       v.import_names_added AS names_added, v.import_names_removed AS names_removed,
+       v.import_names_before AS names_before
 """
 
 _PRESENT: Final = """
@@ -29,6 +31,12 @@ RETURN p.purl AS purl, r.constraints AS constraints, true AS present
 _AWAITED: Final = """
 MATCH (:Version {purl: $purl})<-[w:AWAITED_BY]-(a:AbsentPackage)
 RETURN a.purl AS purl, w.constraints AS constraints, false AS present
+"""
+
+_IMPORT_NAMES: Final = """
+MATCH (p:PACKAGE {purl: $purl})
+WHERE p.import_names_of = $version AND p.import_names_parser = $parser
+RETURN p.import_names AS names
 """
 
 _REQUIRING_COUNT: Final = "MATCH (:PACKAGE {purl: $purl})<-[:REQUIRE]-(v:Version) RETURN count(v) AS count"
@@ -77,6 +85,11 @@ class VersionView:
     removed: bool = False
     requirements_pending: bool = False
     """The requirements of the version have not been read yet."""
+    names_before: str | None = None
+    """The import names of the version were compared with those of this older version. None means that they were not
+    compared."""
+    names_added: int = 0
+    names_removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,13 @@ class GraphReader:
             for row in await self._connection.read(statement, {"purl": version_purl})
         ]
         return tuple(sorted((RequirementView(**row) for row in rows), key=lambda each: each.purl))
+
+    async def import_names(self, ecosystem: Ecosystem, purl: str, version: str) -> tuple[str, ...] | None:
+        """Return all import names of the package if the parser of today has read them from this version's archive.
+        Otherwise return None."""
+        parameters = {"purl": purl, "version": version, "parser": ecosystem.import_names_version}
+        rows = await self._connection.read(_of(ecosystem, _IMPORT_NAMES), parameters)
+        return tuple(rows[0]["names"]) if rows else None
 
     async def required_by(self, ecosystem: Ecosystem, purl: str, limit: int) -> RequiringVersions:
         """Return how many versions require the package, and the first `limit` of them."""
@@ -182,4 +202,7 @@ def _version(row: Mapping[str, Any]) -> VersionView:
         deprecated=bool(row["deprecated"]),
         removed=bool(row["removed"]),
         requirements_pending=bool(row["requirements_pending"]),
+        names_before=row["names_before"],
+        names_added=row["names_added"] or 0,
+        names_removed=row["names_removed"] or 0,
     )

@@ -25,6 +25,7 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import ImportNames, NamesGap
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.import_names import read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.request import LAST_TRY
@@ -88,6 +89,7 @@ class Backfill:
         graph: Graph,
         registry: Registry,
         cache: ImportNamesCache,
+        changes: ReleaseChanges,
         position: Position,
         *,
         older_than: int,
@@ -102,6 +104,7 @@ class Backfill:
         self._graph = graph
         self._registry = registry
         self._cache = cache
+        self._changes = changes
         self._position = position
         self._older_than = older_than
         self._concurrency = concurrency
@@ -173,6 +176,7 @@ class Backfill:
             package = await bounded_package(answer, max_versions=len(answer.versions))
             find = partial(self._cache.names, extract=self._registry.import_names)
             names, failure = await read_import_names(find, self._registry, package, before, now, LAST_TRY)
+            names = await with_change(names, package, gap.known, self._graph.reader.import_names, self._changes)
         except StoreError:
             raise
         except IngestError as error:

@@ -14,10 +14,33 @@ from securechain_ingest.graph.view import GraphReader, PackageView, RequirementV
 from securechain_ingest.jobs.advisory_sync import never_read
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import PackageRef
+from securechain_ingest.release_changes import KeptNames, ReleaseChanges
 from securechain_ingest.reports.vulnerabilities import Vulnerability, vulnerabilities
 from securechain_ingest.times import iso
 
 FIRST_REQUIRING: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseChange:
+    """This is how the import names of a version differ from those of an older one, whose archive was read before it."""
+
+    version: str
+    before: str
+    added_count: int
+    removed_count: int
+    names: KeptNames | None
+    """These are the names; MongoDB keeps a limited number of each kind. None means that it does not have them."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "before": self.before,
+            "added_count": self.added_count,
+            "removed_count": self.removed_count,
+            "added": list(self.names.added) if self.names else None,
+            "removed": list(self.names.removed) if self.names else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +59,9 @@ class PackageReport:
     requires: tuple[RequirementView, ...] | None
     """These are the requirements of that version; None means that they have not been read yet."""
     required_by: RequiringVersions
+    release_change: ReleaseChange | None
+    """This is what the version that was asked for changes, or else the newest version that was compared. None means
+    that it was not compared."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as programs read it (`show --json`)."""
@@ -82,20 +108,32 @@ class PackageReport:
             "required_by": {"count": self.required_by.count, "first": list(self.required_by.first)},
             "import_names": list(package.import_names),
             "import_names_error": package.import_names_error,
+            "import_names_changes": self.release_change.as_dict() if self.release_change else None,
         }
 
 
 async def report_on(
-    reader: GraphReader, advisories: AdvisoryStore, cursors: Cursors, ref: PackageRef, version: str | None
+    reader: GraphReader,
+    advisories: AdvisoryStore,
+    changes: ReleaseChanges,
+    cursors: Cursors,
+    ref: PackageRef,
+    version: str | None,
 ) -> PackageReport:
     """Return what `read_package` returns, rated if the advisories of the ecosystem have been read. It raises what
     `read_package` raises."""
     unread = await never_read(cursors, advisories, [ref.ecosystem.osv])
-    return await read_package(reader, advisories, ref, version, is_rated=not unread)
+    return await read_package(reader, advisories, changes, ref, version, is_rated=not unread)
 
 
 async def read_package(
-    reader: GraphReader, advisories: AdvisoryStore, ref: PackageRef, version: str | None, *, is_rated: bool
+    reader: GraphReader,
+    advisories: AdvisoryStore,
+    changes: ReleaseChanges,
+    ref: PackageRef,
+    version: str | None,
+    *,
+    is_rated: bool,
 ) -> PackageReport:
     """Return what is known of a package, or of one version of it.
 
@@ -113,6 +151,7 @@ async def read_package(
         vulnerabilities=await _vulnerabilities(advisories, ref, package, shown if version else None, is_rated=is_rated),
         requires=None if shown.requirements_pending else await reader.requirements(shown.purl),
         required_by=await reader.required_by(ref.ecosystem, ref.purl, FIRST_REQUIRING),
+        release_change=await _release_change(changes, [shown] if version else package.versions),
     )
 
 
@@ -125,6 +164,16 @@ def _shown_version(package: PackageView, name: str | None) -> VersionView:
             return version
     newest = ", ".join(version.name for version in package.versions[:-6:-1])
     raise NotFound(f"{package.purl} has no version {name} in the graph; the newest are {newest}", url=package.purl)
+
+
+async def _release_change(changes: ReleaseChanges, versions: Sequence[VersionView]) -> ReleaseChange | None:
+    """Return what the last of the versions that was compared changes, or None if none was."""
+    for version in reversed(versions):
+        if version.names_before is not None:
+            kept = await changes.get(version.purl)
+            names = kept if kept and kept.before == version.names_before else None
+            return ReleaseChange(version.name, version.names_before, version.names_added, version.names_removed, names)
+    return None
 
 
 async def _vulnerabilities(

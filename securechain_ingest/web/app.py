@@ -122,7 +122,8 @@ class _Pages:
     async def package(self, request: Request) -> Response:
         ref, version = named_version(f"{request.path_params['ecosystem']}:{request.path_params['name']}")
         cursors = Cursors(self._stores.redis, self._queue.stream)
-        report = await report_on(self._stores.graph.reader, self._stores.advisories, cursors, ref, version)
+        stores = self._stores
+        report = await report_on(stores.graph.reader, stores.advisories, stores.changes, cursors, ref, version)
         paths = {each.name: path_of(ref, each.name) for each in report.package.versions}
         return render("package.html", report=report, paths=paths, now=datetime.now(UTC), **self._visitor(request))
 

@@ -56,6 +56,8 @@ async def read_import_names(
         names = replace(names, failed=after_failure(failed_before, package, now))
     if names.error is not None:
         _log("import_names_incomplete", package, names.failed, reason=names.error)
+    elif package.artifacts:
+        names = replace(names, version=package.artifacts[0].version)
     return names, None
 
 

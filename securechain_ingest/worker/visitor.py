@@ -28,6 +28,7 @@ from securechain_ingest.model import (
 )
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, Unchanged
+from securechain_ingest.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.archives import Archives, away
 from securechain_ingest.worker.import_names import is_due, read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
@@ -76,6 +77,7 @@ class Visitor:
         self,
         graph: GraphBatcher,
         advisories: AdvisoryStore,
+        changes: ReleaseChanges,
         names: ImportNamesCache,
         archives: Archives,
         *,
@@ -85,6 +87,7 @@ class Visitor:
     ) -> None:
         self._graph = graph
         self._advisories = advisories
+        self._changes = changes
         self._names = names
         self._archives = archives
         self._max_versions = max_versions
@@ -195,6 +198,8 @@ class Visitor:
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
         if names is not None and package.license is None:
             package = replace(package, license=names.license)
+        if names is not None:
+            names = await with_change(names, package, known, self._graph.import_names, self._changes)
         versions = {version.name for version in package.versions} | (known.versions if known else frozenset())
         result = await self._graph.write(
             PackageWrite(

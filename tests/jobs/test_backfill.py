@@ -58,6 +58,7 @@ class NpmBackfill:
             self.stores.graph,
             registry or self.npm,
             self.service.import_names,
+            self.stores.changes,
             Position(self.stores.redis, "backfills", f"npm {older_than}"),
             older_than=older_than,
             concurrency=concurrency,

@@ -13,6 +13,7 @@ from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.messages import Message
+from securechain_ingest.release_changes import ReleaseChanges
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
@@ -50,6 +51,7 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: AdvisoryBench) ->
             Visitor(
                 graph,
                 bench.sync.store,
+                ReleaseChanges(bench.sync.store.sibling("changes")),
                 names,
                 archives,
                 max_versions=200_000,

@@ -9,7 +9,8 @@ import pytest
 
 from securechain_ingest.cli.report_text import report_lines
 from securechain_ingest.graph.view import PackageView, RequirementView, RequiringVersions, VersionView
-from securechain_ingest.reports.package import PackageReport
+from securechain_ingest.release_changes import KeptNames
+from securechain_ingest.reports.package import PackageReport, ReleaseChange
 from securechain_ingest.reports.vulnerabilities import Vulnerability
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -35,6 +36,7 @@ REPORT = PackageReport(
     vulnerabilities=(WORST,),
     requires=(RequirementView("pkg:pypi/right", ">= 1", False),),
     required_by=RequiringVersions(0, ()),
+    release_change=None,
 )
 
 
@@ -77,3 +79,19 @@ def test_a_version_that_was_asked_for_is_shown_alone() -> None:
     assert text.startswith("pkg:pypi/left@1.0")
     assert "this version 1.0 of 2025-01-01" in text
     assert "fixed in 2.0" in text
+
+
+def test_a_report_tells_which_import_names_the_newest_release_has_taken_away() -> None:
+    names = KeptNames("1.0", ("left.new",), tuple(f"left.old{number:02}" for number in range(12)))
+    text = text_of(replace(REPORT, release_change=ReleaseChange("2.0", "1.0", 1, 1_200, names)))
+    assert "2.0 against 1.0: 1,200 import names taken away, 1 added" in text
+    assert "  - left.old00\n" in text
+    assert "  … and 1,190 more\n" in text
+    assert text.endswith("  + left.new")
+
+
+def test_a_report_says_if_a_release_changes_no_import_name_or_if_the_names_are_missing() -> None:
+    same = ReleaseChange("2.0", "1.0", 0, 0, KeptNames("1.0", (), ()))
+    assert "2.0 against 1.0: the same import names" in text_of(replace(REPORT, release_change=same))
+    lost = ReleaseChange("2.0", "1.0", 1, 0, None)
+    assert "MongoDB does not have the names" in text_of(replace(REPORT, release_change=lost))

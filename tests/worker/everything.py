@@ -107,6 +107,7 @@ class Everything:
             self.stores.graph,
             self.registry(label),
             self.service.import_names,
+            self.stores.changes,
             position,
             older_than=older_than,
             concurrency=8,

@@ -132,7 +132,7 @@ class Bench:
         self.has_room = True
         """Whether the lane `required` takes follow-ups."""
         self._archives = Archives(Breakers(stores.redis, Keys("q")))
-        visitor = Visitor(batcher, stores.advisories, names, self._archives, max_versions=1000)
+        visitor = Visitor(batcher, stores.advisories, stores.changes, names, self._archives, max_versions=1000)
 
         async def room(_ecosystem: str) -> bool:
             return self.has_room

@@ -1,0 +1,98 @@
+"""What a release adds and takes away, from made registries of all ecosystems to `show`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from securechain_ingest.model import PackageRef
+from securechain_ingest.reports.package import PackageReport, read_package
+from tests.registry_server import Server, World, serve
+from tests.stores import AdvisoryTarget, GraphTarget
+from tests.worker.everything import Everything, everything
+from tests.worker.test_unread_archives import FAULTS, FIRST, SAMPLES, SECOND, ref_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PACKAGES = ("byrefresh", "byingest", "bybackfill")
+
+
+def world(*modules: str) -> World:
+    return World(tuple(sample.make(name, modules) for sample in SAMPLES.values() for name in PACKAGES))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serve(world(FIRST)) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(
+    server: Server,
+    redis_server: str,
+    arcadedb_server: GraphTarget,
+    advisory_server: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Everything]:
+    """Every package is in the graph with its first version, and has a second one by now."""
+    advisories = AdvisoryTarget(advisory_server, f"changes-{uuid.uuid4().hex}")
+    async with everything(
+        server, redis_server, arcadedb_server, advisories, tmp_path_factory.mktemp("changes")
+    ) as bench:
+        await bench.ingest(*(ref_of(ecosystem, name) for ecosystem in SAMPLES for name in PACKAGES))
+        server.replace(world(FIRST, SECOND))
+        yield bench
+
+
+async def told_of(bench: Everything, ref: PackageRef) -> PackageReport:
+    stores = bench.stores
+    return await read_package(stores.graph.reader, stores.advisories, stores.changes, ref, None, is_rated=False)
+
+
+async def assert_told(bench: Everything, ref: PackageRef) -> None:
+    """The second version has taken the first one's module away and has added one of its own."""
+    report = await told_of(bench, ref)
+    change = report.release_change
+    assert change is not None
+    assert change.names is not None
+    assert (change.version[0], change.before[0]) == ("2", "1")
+    assert (len(change.names.added), len(change.names.removed)) == (change.added_count, change.removed_count)
+    assert change.removed_count > 0
+    assert change.added_count > 0
+    assert all(FIRST in name for name in change.names.removed)
+    assert all(SECOND in name for name in change.names.added)
+
+
+@pytest.mark.parametrize("ecosystem", SAMPLES)
+async def test_a_refresh_by_the_daemon_compares_the_new_release(bench: Everything, ecosystem: str) -> None:
+    ref = ref_of(ecosystem, "byrefresh")
+    assert (await told_of(bench, ref)).release_change is None
+    await bench.refresh_as_the_daemon(ref)
+    await assert_told(bench, ref)
+    await bench.refresh_as_the_daemon(ref)
+    await assert_told(bench, ref)
+
+
+@pytest.mark.parametrize("ecosystem", SAMPLES)
+async def test_the_command_ingest_compares_the_new_release(bench: Everything, ecosystem: str) -> None:
+    ref = ref_of(ecosystem, "byingest")
+    await bench.ingest(ref, refresh=True)
+    await assert_told(bench, ref)
+
+
+@pytest.mark.parametrize("ecosystem", SAMPLES)
+async def test_a_backfill_compares_a_release_whose_archive_could_not_be_read_before(
+    bench: Everything, ecosystem: str
+) -> None:
+    ref = ref_of(ecosystem, "bybackfill")
+    bench.server.faults.add(replace(FAULTS["is500"], path=SAMPLES[ecosystem].archives.format("bybackfill")))
+    await bench.ingest(ref, refresh=True)
+    bench.server.faults.clear()
+    assert (await told_of(bench, ref)).release_change is None
+    await bench.backfill(ref.ecosystem.label)
+    await assert_told(bench, ref)
