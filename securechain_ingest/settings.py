@@ -234,6 +234,7 @@ class WebSettings(Table):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: AnyPort = 3000
     token: SecretStr | None = Field(default=None, min_length=16)
+    names: Annotated[tuple[HostName, ...], BeforeValidator(words)] = ()
 
 
 class EmbeddedSettings(Table):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from securechain_ingest.queue.entries import Entry, read_entry
 from securechain_ingest.queue.keys import Keys
@@ -18,6 +19,8 @@ from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.times import iso
+
+WAITING, IN_WORK, RETRYING = STATES = ("waiting", "in work", "retrying")
 
 _PAGE: Final = 500
 _TOKEN_TAIL: Final = re.compile(r"\d+-\d+$")
@@ -134,9 +137,15 @@ Wanted = Callable[[Queued], bool]
 
 
 async def queued_messages(
-    redis: Redis, stream: str, group: str, ecosystems: Iterable[str], lanes: Iterable[Lane] = LANES
+    redis: Redis,
+    stream: str,
+    group: str,
+    ecosystems: Iterable[str],
+    lanes: Iterable[Lane] = LANES,
+    *,
+    only_retrying: bool = False,
 ) -> AsyncIterator[Queued]:
-    """Yield every message of the lanes, which are read page by page.
+    """Yield every message of the lanes, which are read page by page, or only those that wait for another attempt.
 
     For each lane, the messages in the lane come first, beginning with the oldest; then come those that wait for another
     attempt. A message that comes or goes meanwhile may be missed, or may be yielded although it has gone. This raises
@@ -145,8 +154,9 @@ async def queued_messages(
     keys = Keys(stream)
     for ecosystem in ecosystems:
         for lane in lanes:
-            async for message in _in_lane(redis, keys, group, ecosystem, lane):
-                yield message
+            if not only_retrying:
+                async for message in _in_lane(redis, keys, group, ecosystem, lane):
+                    yield message
             async for message in _retrying(redis, keys, ecosystem, lane):
                 yield message
 
@@ -168,7 +178,7 @@ async def remove_messages(
     removed: list[Queued] = []
     chosen: dict[tuple[str, Lane], list[Queued]] = {}
     async for message in queued_messages(redis, stream, group, ecosystems, lanes):
-        if message.state != "in work" and wanted(message):
+        if message.state != IN_WORK and wanted(message):
             page = chosen.setdefault((message.entry.ecosystem, message.entry.lane), [])
             page.append(message)
             if len(page) == _PAGE:
@@ -180,8 +190,69 @@ async def remove_messages(
     return removed
 
 
+async def messages_in_work(
+    redis: Redis, stream: str, group: str, ecosystems: Sequence[str], lanes: Sequence[Lane], *, limit: int
+) -> list[Queued]:
+    """Return at most `limit` messages of each lane that a consumer has taken and not settled yet.
+
+    Two calls ask for all lanes. This raises StoreError.
+    """
+    keys = Keys(stream)
+    places = [(ecosystem, lane) for ecosystem in ecosystems for lane in lanes]
+    taken: list[tuple[str, Lane, bytes, int]] = []
+    with store_errors():
+        async with redis.pipeline(transaction=False) as pipeline:
+            for ecosystem, lane in places:
+                pipeline.xpending_range(keys.lane(ecosystem, lane), group, "-", "+", limit)
+            answers: Any = await pipeline.execute(raise_on_error=False)
+        for (ecosystem, lane), answer in zip(places, answers, strict=True):
+            if isinstance(answer, ResponseError):
+                continue  # The lane does not exist yet.
+            if isinstance(answer, Exception):
+                raise answer
+            taken += [
+                (ecosystem, lane, row["message_id"], row["times_delivered"])
+                for row in answer
+                if row["time_since_delivered"] < HANDED_BACK_IDLE_MS
+            ]
+        async with redis.pipeline(transaction=False) as pipeline:
+            for ecosystem, lane, entry_id, _ in taken:
+                pipeline.xrange(keys.lane(ecosystem, lane), entry_id, entry_id)
+            found: Any = await pipeline.execute() if taken else []
+    return [
+        Queued(
+            read_entry(ecosystem, lane, entry_id, rows[0][1], deliveries=max(1, deliveries)), IN_WORK, entry_id.decode()
+        )
+        for (ecosystem, lane, entry_id, deliveries), rows in zip(taken, found, strict=True)
+        if rows
+    ]
+
+
 async def _remove(redis: Redis, keys: Keys, group: str, word: str, page: Sequence[Queued]) -> list[Queued]:
-    ecosystem, lane = page[0].entry.ecosystem, page[0].entry.lane
+    place = page[0].entry.ecosystem, page[0].entry.lane
+    ids = [each.key for each in page if each.state == WAITING]
+    tokens = [each.key for each in page if each.state == RETRYING]
+    gone = await remove_keys(redis, keys.stream, group, *place, word=word, ids=ids, tokens=tokens)
+    return [each for each in page if each.key in gone]
+
+
+async def remove_keys(
+    redis: Redis,
+    stream: str,
+    group: str,
+    ecosystem: str,
+    lane: Lane,
+    *,
+    word: str,
+    ids: Sequence[str],
+    tokens: Sequence[str],
+) -> set[str]:
+    """Take messages out of one lane: those that wait by the ids of their entries, and those that wait for another
+    attempt by their tokens. Return which of them were there and are gone now; messages in work stay.
+
+    Their runs count them under `word`. This raises StoreError.
+    """
+    keys = Keys(stream)
     with store_errors():
         gone: list[Any] = await _REMOVE.run(
             redis,
@@ -195,11 +266,10 @@ async def _remove(redis: Redis, keys: Keys, group: str, word: str, page: Sequenc
             lane=lane,
             word=word,
             handed_back_ms=HANDED_BACK_IDLE_MS,
-            ids=[each.key for each in page if each.state == "waiting"],
-            tokens=[each.key for each in page if each.state == "retrying"],
+            ids=list(ids),
+            tokens=list(tokens),
         )
-    keys_gone = {key.decode() for key in gone}
-    return [each for each in page if each.key in keys_gone]
+    return {key.decode() for key in gone}
 
 
 async def _in_lane(redis: Redis, keys: Keys, group: str, ecosystem: str, lane: Lane) -> AsyncIterator[Queued]:
@@ -213,7 +283,7 @@ async def _in_lane(redis: Redis, keys: Keys, group: str, ecosystem: str, lane: L
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
             entry = read_entry(ecosystem, lane, entry_id, fields, deliveries=max(1, deliveries))
             in_work = 0 <= idle_ms < HANDED_BACK_IDLE_MS
-            yield Queued(entry, "in work" if in_work else "waiting", entry.entry_id)
+            yield Queued(entry, IN_WORK if in_work else WAITING, entry.entry_id)
         if len(rows) < _PAGE:
             return
         start = f"({rows[-1][0].decode()}"
@@ -235,7 +305,7 @@ async def _retrying(redis: Redis, keys: Keys, ecosystem: str, lane: Lane) -> Asy
             tail = _TOKEN_TAIL.search(token.decode())
             entry = read_entry(ecosystem, lane, tail.group().encode() if tail else b"0-0", fields)
             due = iso(datetime.fromtimestamp(float(due_ms) / 1000, UTC))
-            yield Queued(entry, "retrying", token.decode(), due)
+            yield Queued(entry, RETRYING, token.decode(), due)
         if len(rows) < _PAGE:
             return
         first += _PAGE

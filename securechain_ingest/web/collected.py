@@ -58,14 +58,31 @@ class Collected:
                 self._snapshot = time.monotonic(), await self._asked()
             return self._snapshot[1]
 
+    def forget_snapshot(self) -> None:
+        """Ask anew the next time, because an action has changed something."""
+        self._snapshot = None
+
+    async def dead_letters(self) -> Mapping[str, int]:
+        """Return the number of dead letters of each kind, counted at most a minute ago. Raise StoreError."""
+        async with self._turn:
+            return dict(await self._counted())
+
+    def forget_dead_letters(self) -> None:
+        """Count the dead letters anew the next time, because an action has changed their number."""
+        self._kinds = self._snapshot = None
+
+    async def _counted(self) -> Counter[str]:
+        if self._kinds is None or time.monotonic() - self._kinds[0] > _KINDS_GOOD_FOR_S:
+            self._kinds = time.monotonic(), await count_by_kind(self._stores.redis, self._settings.queue)
+        return self._kinds[1]
+
     async def _asked(self) -> Snapshot:
         redis, queue = self._stores.redis, self._settings.queue
         names = [declaration.name for declaration in DECLARATIONS]
         endpoints = [endpoint.key for declaration in DECLARATIONS for endpoint in declaration.endpoints]
         with store_errors():
             daemons = await daemons_seen(redis, queue.stream)
-        if self._kinds is None or time.monotonic() - self._kinds[0] > _KINDS_GOOD_FOR_S:
-            self._kinds = time.monotonic(), await count_by_kind(redis, queue)
+        kinds = await self._counted()
         status = await queue_status(redis, queue, names, endpoints)
         with store_errors():
             followed = await self._followed_at()
@@ -73,7 +90,7 @@ class Collected:
             name: max((datetime.now(UTC) - at).total_seconds(), status.lanes[name][Lane.CHANGED].oldest_s, 0.0)
             for name, at in followed.items()
         }
-        return Snapshot(status, tuple(daemons), dict(self._kinds[1]), lags)
+        return Snapshot(status, tuple(daemons), dict(kinds), lags)
 
     async def _followed_at(self) -> dict[str, datetime]:
         """Return when each feed was last followed to its end. The changes that it had announced by then are queued

@@ -11,7 +11,8 @@ from starlette.types import ASGIApp
 from securechain_ingest.configuration import Settings
 from securechain_ingest.progress import Progress
 from securechain_ingest.stores import Stores
-from securechain_ingest.web.app import Parts, build_app
+from securechain_ingest.web.app import build_app
+from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.security import token_of
 from securechain_ingest.web.server import listen, serve
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -10,10 +10,27 @@ from starlette.responses import HTMLResponse
 
 from securechain_ingest import __version__
 from securechain_ingest.times import in_words
+from securechain_ingest.web.plots import number
 
 
 def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _short(text: str) -> str:
+    """Return a time in ISO 8601 as people read it, and any other text as it is."""
+    try:
+        return _moment(datetime.fromisoformat(text))
+    except ValueError:
+        return text
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
 
 
 _ENVIRONMENT: Final = Environment(
@@ -23,10 +40,23 @@ _ENVIRONMENT: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters |= {"age": in_words, "moment": _moment, "count": lambda number: f"{number:,}"}
+_ENVIRONMENT.filters |= {
+    "age": in_words,
+    "moment": _moment,
+    "short": _short,
+    "bytes": _bytes,
+    "number": number,
+    "count": lambda value: f"{value:,}",
+    "words": lambda name: name.replace("_", " "),
+}
 _ENVIRONMENT.globals["release"] = __version__
 
 
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return an answer that is made from one of the templates in this folder."""
-    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**values), status)
+    return HTMLResponse(rendered(template, **values), status)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Return the text that is made from one of the templates in this folder."""
+    return _ENVIRONMENT.get_template(template).render(**values)

@@ -10,19 +10,31 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import math
 import secrets
 import socket
+import time
+import traceback
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
+import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE: Final = "securechain_session"
+SESSION_S: Final = 7 * 86_400
+FAILURES: Final = 10
+RECOVERY_S: Final = 6.0
+_ADDRESSES: Final = 1_000
 TOKEN_FILE: Final = "web-token"  # noqa: S105 - a file's name
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+
+logger = structlog.get_logger(__name__)
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -62,67 +74,114 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """This ASGI middleware checks the Host header and the token, and sets the headers of every answer."""
+    """This ASGI middleware checks the Host header and the token, and sets the headers of every answer. A fault of a
+    page becomes one warning and an answer that says so."""
 
-    def __init__(self, app: ASGIApp, *, host: str, token: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        names: Collection[str],
+        token: str,
+        attempts: Attempts,
+        fault: Callable[[], Response],
+    ) -> None:
         self._app = app
         self._token = token
         self._is_local = is_loopback(host)
-        self._names = {"localhost", host.lower(), socket.gethostname().lower()}
+        self._names = {"localhost", host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
+        if self._is_local:
+            self._names = {"localhost"}
+        self._names |= {name.lower() for name in names}
+        self._fault = fault
+        self._attempts = attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection, as ASGI specifies."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        connection = HTTPConnection(scope)
+        has_begun = False
 
         async def send_guarded(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._refusal(connection)
-        await (answer or self._app)(scope, receive, send_guarded)
+        connection = HTTPConnection(scope)
+        try:
+            await (self._refusal(connection) or self._app)(scope, receive, send_guarded)
+        except Exception as error:  # noqa: BLE001 - no fault of a page may reach the daemon
+            # Not the whole traceback: it is one line, and a frame of it could hold the token.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            at, reason = f"{Path(place.filename).name}:{place.lineno}", f"{type(error).__name__}: {error}"
+            logger.warning("page_fault", path=scope["path"][:200], at=at, reason=reason[:500])
+            if not has_begun:
+                await self._fault()(scope, receive, send_guarded)
 
     def _refusal(self, connection: HTTPConnection) -> Response | None:
-        path = connection.url.path
-        if path in OPEN_PATHS:
-            return None
+        path, address = connection.url.path, address_of(connection)
+        if connection.headers.get("authorization"):
+            if wait_s := self._attempts.wait_s(address):
+                return too_many(wait_s)
+            if is_bearer(connection, self._token):
+                return None
+            self._attempts.failed(address)
         if not self._is_ours(connection.headers.get("host", "")):
-            return PlainTextResponse("this Host is not served here\n", 421)
-        if self._is_local or path == "/login" or path.startswith("/static/"):
+            return PlainTextResponse("this Host is not served here; [web] names can name it\n", 421)
+        if self._is_local or path in OPEN_PATHS or path == "/login" or path.startswith("/static/"):
             return None
-        if is_bearer(connection, self._token) or is_session(connection, self._token):
+        if session(connection, self._token):
             return None
-        if path == "/metrics":
+        if path == "/metrics" or connection.headers.get("authorization"):
             return PlainTextResponse("the token is wanted, as a bearer\n", 401, {"WWW-Authenticate": "Bearer"})
-        return RedirectResponse("/login", 303)
+        return RedirectResponse(f"/login?next={quote(path)}" if path != "/" else "/login", 303)
 
     def _is_ours(self, header: str) -> bool:
-        """Return whether the Host header is one of this machine's names. An IP address is accepted, because it
-        cannot be another site's name."""
+        """Return whether the Host header is one of this machine's names. An IP address is accepted off loopback,
+        because it cannot be another site's name."""
         name = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
         name = name.strip("[]").lower()
-        if self._is_local:
-            return name == "localhost" or is_loopback(name)
+        if name in self._names:
+            return True
         try:
-            ipaddress.ip_address(name)
+            address = ipaddress.ip_address(name)
         except ValueError:
-            return name in self._names or name == socket.getfqdn().lower()
-        return True
+            return False
+        return address.is_loopback or not self._is_local
 
 
-def session_of(token: str) -> str:
-    """Return the content of a session's cookie. It opens the page and does not reveal the token."""
-    return hmac.new(token.encode(), b"session", hashlib.sha256).hexdigest()
+def too_many(wait_s: float) -> Response:
+    """Return the answer to an address that has tried too many wrong tokens."""
+    seconds = math.ceil(wait_s)
+    text = f"too many wrong tokens came from this address; try again in {seconds} s\n"
+    return PlainTextResponse(text, 429, {"Retry-After": str(seconds)})
 
 
-def form_word(token: str) -> str:
-    """Return the word that the page's own forms contain and that another site cannot know."""
-    return hmac.new(token.encode(), b"form", hashlib.sha256).hexdigest()
+def new_session(token: str, now: float) -> str:
+    """Return the content of a new session's cookie. It opens the page for SESSION_S seconds and does not reveal the
+    token."""
+    begun = f"{int(now)}"
+    return f"{begun}.{_signed(token, f'session {begun}')}"
+
+
+def session(connection: HTTPConnection, token: str) -> str | None:
+    """Return the session of a user who has logged in, or None if the request belongs to none that is still good."""
+    given = connection.cookies.get(COOKIE, "")
+    begun, _, signature = given.partition(".")
+    if not begun.isdecimal() or not _equal(signature, _signed(token, f"session {begun}")):
+        return None
+    return given if 0 <= time.time() - int(begun) < SESSION_S else None
+
+
+def form_word(token: str, session: str) -> str:
+    """Return the word that the page's own forms contain in a session, and that another site cannot know."""
+    return _signed(token, f"form {session}")
 
 
 def is_bearer(connection: HTTPConnection, token: str) -> bool:
@@ -131,14 +190,10 @@ def is_bearer(connection: HTTPConnection, token: str) -> bool:
     return scheme.lower() == "bearer" and _equal(given.strip(), token)
 
 
-def is_session(connection: HTTPConnection, token: str) -> bool:
-    """Return whether the request comes from a user who has logged in."""
-    return _equal(connection.cookies.get(COOKIE, ""), session_of(token))
-
-
-def may_act(connection: HTTPConnection, token: str, word: object) -> bool:
+def may_act(connection: HTTPConnection, token: str, word: str) -> bool:
     """Return whether a user who has logged in has sent one of the page's own forms."""
-    return is_session(connection, token) and isinstance(word, str) and _equal(word, form_word(token))
+    found = session(connection, token)
+    return found is not None and _equal(word, form_word(token, found))
 
 
 def is_token(given: object, token: str) -> bool:
@@ -146,5 +201,40 @@ def is_token(given: object, token: str) -> bool:
     return isinstance(given, str) and _equal(given.strip(), token)
 
 
+class Attempts:
+    """This bounds how often one address may try a wrong token: FAILURES times, and then once every RECOVERY_S
+    seconds."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, tuple[float, float]] = {}
+        """This maps an address to its failures, which decrease with time, and to the time of the last one."""
+
+    def wait_s(self, address: str) -> float:
+        """Return for how many seconds the address may not try again; 0 means that it may try."""
+        failures = self._now(address)
+        return max(0.0, (failures - FAILURES + 1) * RECOVERY_S) if failures > FAILURES - 1 else 0.0
+
+    def failed(self, address: str) -> None:
+        """Note a wrong token. Only the addresses that have failed last are remembered."""
+        failures = self._now(address) + 1
+        self._failures.pop(address, None)
+        self._failures[address] = failures, time.monotonic()
+        while len(self._failures) > _ADDRESSES:
+            del self._failures[next(iter(self._failures))]
+
+    def _now(self, address: str) -> float:
+        failures, at = self._failures.get(address, (0.0, 0.0))
+        return max(0.0, failures - (time.monotonic() - at) / RECOVERY_S)
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """Return the address from which a request comes."""
+    return connection.client.host if connection.client else ""
+
+
+def _signed(token: str, text: str) -> str:
+    return hmac.new(token.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
 def _equal(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode())

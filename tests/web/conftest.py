@@ -15,7 +15,8 @@ from securechain_ingest.embedded import StoreAddresses
 from securechain_ingest.progress import Progress
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.stores import Stores, connect
-from securechain_ingest.web.app import Parts, build_app
+from securechain_ingest.web.app import build_app
+from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.server import listen, serve
 from tests.stores import AdvisoryTarget, GraphTarget
 
