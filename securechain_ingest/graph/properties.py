@@ -46,7 +46,9 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
         properties["vendor"] = package.vendor
     if package.repository_url is not None:
         properties["repository_url"] = package.repository_url
-    if package.license is not None:
+    names = write.import_names
+    if package.license is not None or (names is not None and names.version is not None):
+        # Once the archive has been read whole, all has been read that could declare a licence.
         properties["license"] = package.license
     if write.import_names is not None:
         properties |= attempts_properties(write.import_names)

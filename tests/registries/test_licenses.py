@@ -107,10 +107,45 @@ def test_crates_and_gems_name_it_in_their_archives() -> None:
     assert parse_gemspec(b"--- !ruby/object:Gem::Specification\nname: left\nlicenses:\n- MIT\n").license == "MIT"
 
 
-def test_nuget_names_it_in_the_catalogs_entry() -> None:
-    entry = {"id": "Left", "version": "1.0.0", "licenseExpression": "MIT"}
+def nuget(**entry: Any) -> str | None:
+    entry = {"id": "Left", "version": "1.0.0", **entry}
     page = {"items": [{"catalogEntry": entry, "packageContent": URL}], "lower": "1.0.0", "upper": "1.0.0", "count": 1}
     document = {"count": 1, "items": [page]}
     found = parse_registration(json.dumps(document).encode(), named_package("nuget:left"), URL)
     assert found.default is not None
-    assert found.default.license == "MIT"
+    return found.default.license
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("https://licenses.nuget.test/MIT", "MIT"),
+        (
+            "https://licenses.nuget.test/(LGPL-2.0-only%20WITH%20FLTK-exception%20OR%20Apache-2.0%2B)",
+            "(LGPL-2.0-only WITH FLTK-exception OR Apache-2.0+)",
+        ),
+        ("https://made.test/deprecateLicenseUrl", None),
+        ("https://made.test/LICENSE.txt", "https://made.test/LICENSE.txt"),
+        ("", None),
+        (7, None),
+        (["https://licenses.nuget.test/MIT"], None),
+    ],
+)
+def test_nuget_names_it_in_the_catalogs_entry_or_by_a_link(link: object, expected: str | None) -> None:
+    assert nuget(licenseExpression="ISC", licenseUrl=link) == "ISC"
+    assert nuget(licenseExpression="", licenseUrl=link) == expected
+    assert nuget(licenseUrl=link) == expected
+
+
+def test_what_old_packages_of_npm_have_is_read_as_npm_once_did() -> None:
+    def npm(manifest: dict[str, Any]) -> str | None:
+        document = {"name": "left", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": manifest}}
+        return parse_packument(json.dumps(document).encode(), named_package("npm:left"), URL).license
+
+    assert npm({"licenses": ["MIT", "GPL-2.0"]}) == "MIT OR GPL-2.0"
+    assert npm({"licenses": {"type": "MIT", "url": URL}}) == "MIT"
+    assert npm({"license": {"name": "bsd-3-clause"}}) == "BSD-3-Clause"
+    assert npm({"license": None, "licenses": [{"url": URL}, {"type": "Apache-2.0"}]}) == "Apache-2.0"
+    assert npm({"license": "SEE LICENSE IN LICENSE.md"}) == "SEE LICENSE IN LICENSE.md"
+    assert npm({"license": ["MIT", {"type": "MIT"}]}) == "MIT"
+    assert npm({"license": False}) is None

@@ -201,3 +201,14 @@ async def test_a_package_without_an_archive_any_more_is_not_compared(bench: Benc
     await bench.serve("left", refresh=True)
     assert await told(bench) is None
     assert "import_names_of" not in await bench.node("left")
+
+
+async def test_a_release_that_declares_no_licence_does_not_keep_the_older_ones(bench: Bench) -> None:
+    await offer(bench, ("left",), "1.0.0", license="MIT")
+    assert (await bench.node("left"))["license"] == "MIT"
+    bench.registry.archive_error = TooLarge("too large", url="x")
+    await offer(bench, ("left",), "1.0.0", "2.0.0")
+    assert (await bench.node("left"))["license"] == "MIT", "the archive might have declared it"
+    bench.registry.archive_error = None
+    await offer(bench, ("left",), "1.0.0", "2.0.0", "3.0.0")
+    assert "license" not in await bench.node("left")

@@ -39,6 +39,8 @@ _ADDRESSES: Final = {
 }
 """A leaf has its version in these addresses, at these positions."""
 
+_EXPLAINED: Final = re.compile(r"https?://licenses\.nuget\.[a-z]+/(.+)")
+
 _MAX_WRAPPINGS: Final = 4
 
 _HAS_GROUPS: Final = "\0has groups"
@@ -242,9 +244,23 @@ def _release(ref: PackageRef, entry: dict[str, Any], content: object) -> Preferr
         id=spelling.strip() if isinstance(spelling, str) else ref.registry_name,
         version=name,
         repository_url=repository if repository != NOT_AVAILABLE else None,
-        license=license_of(entry.get("licenseExpression")),
+        license=license_of(entry.get("licenseExpression"), _named_by_link(entry.get("licenseUrl"))),
         content_url=as_text(content_url),
     )
+
+
+def _named_by_link(link: object) -> str | None:
+    """Return the expression in a link to the page of NuGet's that explains it, or else the link itself.
+
+    Packages without an expression have links, and the registry makes such a link of an expression for its older
+    clients (Microsoft Learn, ".nuspec reference", licenseUrl). The result is None if the link only says that older
+    clients have nothing to read.
+    """
+    text = (as_text(link) or "").strip()
+    if text.endswith("/deprecateLicenseUrl"):
+        return None
+    explained = _EXPLAINED.fullmatch(text)
+    return unquote(explained[1]) if explained else text
 
 
 def _rank(entry: dict[str, Any], key: NuGetKey) -> tuple[bool, bool]:
