@@ -12,6 +12,11 @@ from urllib.parse import urlsplit
 
 import hiredis
 
+from securechain_ingest import daemon
+from tests.chaos.effects import scripts_by_digest
+
+assert daemon  # It has imported all scripts.
+
 Counted = TypeVar("Counted", bound="Relay")
 
 HANDSHAKE_BYTES = 20
@@ -74,14 +79,15 @@ class BoltCounter(Relay):
 
 
 class RedisCounter(Relay):
-    """Counts commands by their words; what a script calls within Redis is none."""
+    """Counts commands by their words, and scripts by their names; what a script calls within Redis is none."""
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         commands = hiredis.Reader()
         while data := await reader.read(262_144):
             commands.feed(data)
             while (command := commands.gets()) is not False:
-                self.messages[command[0].decode().upper()] += 1
+                script = scripts_by_digest().get(command[1]) if command[0].upper() == b"EVALSHA" else None
+                self.messages[f"script {script[0]}" if script else command[0].decode().upper()] += 1
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError

@@ -9,7 +9,9 @@ everything on one machine. The parts:
   other;
 - `on-demand`: how long somebody waits while `listed` holds very many messages of the same ecosystem, and while another
   ecosystem is paused besides;
-- `known`: messages for packages that the graph lacks, and that it knows; commands to Redis a message;
+- `known`: messages a second for packages that the graph lacks, and that it knows;
+- `commands`: commands to Redis by name, a second without messages, a new package, and a message for a known one; a
+  script is one command;
 - `memory`: the daemon's resident memory while a tenth of them and all of them wait in a paused lane;
 - `structures`: Redis's memory for an entry of each structure of the queue;
 - `daemons`: one daemon and two on registries of 250 ms a response, four times as many packages of npm and of RubyGems,
@@ -22,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -63,6 +66,7 @@ def main() -> None:
         "beside": lambda: beside_a_slow_registry(options.packages),
         "on-demand": lambda: on_demand(waiting),
         "known": lambda: known_packages(options.packages, options.known),
+        "commands": lambda: commands(options.packages, options.known),
         "memory": lambda: [waiting_messages(waiting // 10), waiting_messages(waiting)],
         "structures": lambda: structures(waiting // 10),
         "daemons": lambda: several_daemons(options.packages),
@@ -103,7 +107,7 @@ def on_demand(waiting: int) -> list[dict[str, object]]:
 
 
 def known_packages(count: int, messages: int) -> list[dict[str, object]]:
-    """Rows: packages that the graph lacks, then the same again and again; then both through a relay that counts."""
+    """Rows: packages that the graph lacks, then the same again and again."""
     world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm",)))
     packages = list(world.truth().values())
     rows: list[dict[str, object]] = []
@@ -113,21 +117,40 @@ def known_packages(count: int, messages: int) -> list[dict[str, object]]:
             bench.submit(packages[each % count] for each in range(number))
             bench.wait_until_settled()
             rows.append({"packages": kind, "messages": number, "messages/s": number / (time.perf_counter() - began_at)})
+    return rows
+
+
+def commands(count: int, messages: int) -> list[dict[str, object]]:
+    """What a relay before Redis counts. What an idle daemon asks is also part of what a message costs."""
+    world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm",)))
+    packages = list(world.truth().values())
     with (
         Bench(world) as bench,
         relaying(RedisCounter(bench.environment["REDIS_URL"])) as counter,
         bench.daemon(variables={"REDIS_URL": counter.uri}),
     ):
-        before = counter.messages.total()
+        counter.messages.clear()
         time.sleep(IDLE_S)
-        idle_a_second = (counter.messages.total() - before) / IDLE_S
-        for row, number in zip(rows, (count, messages), strict=True):
-            before = counter.messages.total()
+        counted = {"idle, a second": _each(counter, IDLE_S)}
+        for kind, number in (("new, a package", count), ("known, a message", messages)):
             bench.submit(packages[each % count] for each in range(number))
             bench.wait_until_settled()
-            row["commands/message"] = (counter.messages.total() - before) / number
-            row["commands/s without messages"] = idle_a_second
-    return rows
+            counted[kind] = _each(counter, number)
+    names = sorted(
+        {name for each in counted.values() for name in each} - {"all"},
+        key=lambda name: -counted["new, a package"][name],
+    )
+    return [
+        {"command": name, **{kind: f"{each[name]:.3f}" for kind, each in counted.items()}} for name in ["all", *names]
+    ]
+
+
+def _each(counter: RedisCounter, share: float) -> Counter[str]:
+    """What was counted, divided by `share`; the counter begins anew."""
+    found: Counter[str] = Counter({name: count / share for name, count in counter.messages.items()})
+    counter.messages.clear()
+    found["all"] = sum(found.values())
+    return found
 
 
 def waiting_messages(count: int) -> dict[str, object]:

@@ -68,8 +68,6 @@ class Ecosystem:
     listing_kept_s: float = 0.0
     """A list of all names may be used for so many seconds at least, because its registry wishes that nobody reads it
     more often. 0 means that the registry has no such wish."""
-    older_listing_key: str | None = None
-    """Other programs know the list of all names in Redis by this key, if it is not `all_<name>_packages`."""
     import_names_version: int = 1
     """This goes up when a change of the parser gives other import names. It stands on each package beside them, so that
     `backfill import-names` finds the packages that an older parser has read."""
@@ -77,11 +75,6 @@ class Ecosystem:
     announced: re.Pattern[str] = re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}")
     """Every announcement of the ecosystem's feed (`Change.at_least`) matches this. A message with another announcement
     does not come from this program."""
-
-    @property
-    def listing_key(self) -> str:
-        """Redis keeps the list of all names of the registry under this key."""
-        return self.older_listing_key or f"all_{self.name}_packages"
 
     def has_form_of_name(self, name: str) -> bool:
         """Return whether a name has as many parts as it must have. Its characters are checked by `identify`."""

@@ -67,7 +67,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         registries = build_registries(http, archives, pool, kept)
         await stores.graph.ensure_schema(ECOSYSTEMS)
         await stores.advisories.ensure_indexes()
-        names = ImportNamesCache(stores.redis, settings.packages.import_names_ttl_s)
+        names = ImportNamesCache(stores.redis, settings.queue.stream, settings.packages.import_names_ttl_s)
         lags = LagMeter(
             stores.redis, settings.queue.stream, {declared.name: declared.watched for declared in DECLARATIONS}
         )
@@ -88,4 +88,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             depth=depth,
             has_room=RequiredRoom(stores.redis, lambda: settings.queue),
         )
-        yield Service(worker, http, registries, pool, names, lags)
+        try:
+            yield Service(worker, http, registries, pool, names, lags)
+        finally:
+            await names.close()

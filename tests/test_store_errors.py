@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
 from securechain_ingest.model import Artifact, ImportNames, Package
 from securechain_ingest.mongodb_errors import explained
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from tests.graph.builders import pypi, version
@@ -96,22 +97,22 @@ async def extract(_: Package) -> ImportNames:
 
 
 async def test_import_names_are_found_though_another_program_has_their_key(redis: Redis) -> None:
-    await redis.lpush("import_names:six:1.0", "somebody else's")
-    assert await ImportNamesCache(redis, 60).names(package(), extract) == ImportNames(("six",))
+    await redis.lpush(Keys("q").import_names("pypi", "six", "1.0"), "somebody else's")
+    assert await ImportNamesCache(redis, "q", 60).names(package(), extract) == ImportNames(("six",))
 
 
 async def test_import_names_are_found_though_redis_has_no_room_for_them(full_redis: Redis) -> None:
-    assert await ImportNamesCache(full_redis, 60).names(package(), extract) == ImportNames(("six",))
+    assert await ImportNamesCache(full_redis, "q", 60).names(package(), extract) == ImportNames(("six",))
 
 
 async def test_import_names_are_found_though_redis_forbids_their_keys(guest: Redis) -> None:
-    assert await ImportNamesCache(guest, 60).names(package(), extract) == ImportNames(("six",))
+    assert await ImportNamesCache(guest, "q", 60).names(package(), extract) == ImportNames(("six",))
 
 
 async def test_import_names_that_were_remembered_without_bounds_are_read_again(redis: Redis) -> None:
-    entry = {"ecosystem": "pypi", "parser": 1, "import_names": ["six", "x" * 300, "a\0b"]}
-    await redis.set("import_names:six:1.0", orjson.dumps(entry))
-    assert (await ImportNamesCache(redis, 60).names(package(), extract)).names == ("six",)
+    entry = {"parser": 1, "import_names": ["six", "x" * 300, "a\0b"]}
+    await redis.set(Keys("q").import_names("pypi", "six", "1.0"), orjson.dumps(entry))
+    assert (await ImportNamesCache(redis, "q", 60).names(package(), extract)).names == ("six",)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import ConfigError, IngestError, InvalidName, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, Link, PackageRef, Rating
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
@@ -61,16 +62,16 @@ class AdvisoryRating:
         members = [orjson.dumps(package) for package in sorted(affected)]
         with store_errors():
             for start in range(0, len(members), LOOKED_UP):
-                await self.redis.sadd(self._unrated, *members[start : start + LOOKED_UP])
+                await self.redis.sadd(Keys(self.stream).unrated, *members[start : start + LOOKED_UP])
 
     async def rate_remembered(self, run: Run) -> None:
         """Rate the packages that are remembered. It raises StoreError; those that are left are then rated by the
         next sync."""
-        await self._rate(run, self._unrated, self._rated_before)
+        await self._rate(run, Keys(self.stream).unrated, Keys(self.stream).rated)
 
     async def rate_again(self, run: Run) -> None:
         """Rate once more the packages that the last sync has rated. It raises StoreError."""
-        await self._rate(run, self._rated_before, None)
+        await self._rate(run, Keys(self.stream).rated, None)
 
     async def rate_by_new_rule(self, run: Run) -> None:
         """Rate every package that a document names, if the rule for ratings is newer than the one that the graph's
@@ -79,7 +80,7 @@ class AdvisoryRating:
         This is done in portions. If it is interrupted, the next sync continues it. It raises StoreError.
         """
         with store_errors():
-            held: Any = await self.redis.hmget(self._rule, ["rule", "position"])
+            held: Any = await self.redis.hmget(Keys(self.stream).rating, ["rule", "position"])
         rule, position = held
         if _number(rule) >= RULE:
             return
@@ -91,26 +92,10 @@ class AdvisoryRating:
             await self.remember(portion.affected)
             await self.rate_remembered(run)
             with store_errors():
-                await self.redis.hset(self._rule, "position", f"{RULE}:{after}")
+                await self.redis.hset(Keys(self.stream).rating, "position", f"{RULE}:{after}")
         with store_errors():
-            await self.redis.hset(self._rule, "rule", RULE)
-            await self.redis.hdel(self._rule, "position")
-
-    @property
-    def _unrated(self) -> str:
-        """Return the key of the set of packages that written records affect or have affected."""
-        return f"{self.stream}-unrated"
-
-    @property
-    def _rated_before(self) -> str:
-        """Return the key of the set of packages that the last sync has rated."""
-        return f"{self.stream}-rated"
-
-    @property
-    def _rule(self) -> str:
-        """Return the key of a hash: `rule` is the rule by which the graph is rated, and `position` is that of a walk
-        through all documents."""
-        return f"{self.stream}-rating"
+            await self.redis.hset(Keys(self.stream).rating, "rule", RULE)
+            await self.redis.hdel(Keys(self.stream).rating, "position")
 
     async def _rate(self, run: Run, key: str, then: str | None) -> None:
         """Rate the packages of a set and remove them from it. They are added to the set `then` if that is given."""

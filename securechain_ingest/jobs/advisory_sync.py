@@ -43,6 +43,7 @@ from securechain_ingest.errors import (
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.advisory_rating import AdvisoryRating
 from securechain_ingest.jobs.cursors import Cursor, Cursors
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.protocol import Registry
@@ -207,13 +208,9 @@ class AdvisorySync:
     async def _read_left_out(self, ecosystem: str, run: Run) -> None:
         """Ask once more for the records that could not be read the last time."""
         with store_errors():
-            members: Any = await self.redis.smembers(self._left_out(ecosystem))
+            members: Any = await self.redis.smembers(Keys(self.stream).unread_advisories(ecosystem))
         if ids := tuple(sorted(member.decode() for member in members)):
             await self._read_changed(ecosystem, ids, run)
-
-    def _left_out(self, ecosystem: str) -> str:
-        """Return the key of the set of an ecosystem's ids whose records could not be read the last time."""
-        return f"{self.stream}-unread:{ecosystem}"
 
     async def _read_changed(self, ecosystem: str, ids: tuple[str, ...], run: Run) -> None:
         """Read and write the records that a list names."""
@@ -249,9 +246,9 @@ class AdvisorySync:
             await self._write(records, frozenset(some), run)
             with store_errors():
                 if left_out:
-                    await self.redis.sadd(self._left_out(ecosystem), *left_out)
+                    await self.redis.sadd(Keys(self.stream).unread_advisories(ecosystem), *left_out)
                 if there := set(some) - left_out:
-                    await self.redis.srem(self._left_out(ecosystem), *there)
+                    await self.redis.srem(Keys(self.stream).unread_advisories(ecosystem), *there)
         return gone
 
     async def _read_all(self, ecosystem: str, changed: tuple[str, ...], run: Run) -> None:

@@ -259,6 +259,7 @@ async def _listing(context: JobContext, run: Run) -> tuple[Listing, _ComparisonP
     kept = _kept_position(raw)
     listing = await whole_listing(
         context.redis,
+        Keys(context.queue.stream).listing(context.registry.ecosystem.name),
         context.feed,
         context.registry.ecosystem,
         run,

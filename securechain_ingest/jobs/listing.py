@@ -59,14 +59,22 @@ class Listing:
 
 
 async def whole_listing(
-    redis: Redis, feed: Feed, ecosystem: Ecosystem, run: Run, *, ttl_s: float, lease_s: float, reuse: str | None
+    redis: Redis,
+    key: str,
+    feed: Feed,
+    ecosystem: Ecosystem,
+    run: Run,
+    *,
+    ttl_s: float,
+    lease_s: float,
+    reuse: str | None,
 ) -> Listing:
-    """Return the list. It is read now unless there is one that is younger than `ttl_s` seconds or has the id `reuse`.
+    """Return the list, which Redis keeps at `key`. It is read now unless there is one that is younger than `ttl_s`
+    seconds or has the id `reuse`.
 
     It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next attempt.
     """
     # This hash says which reading of the list is the newest and how far it is. Its pages are in lists of their own.
-    key = ecosystem.listing_key
     async with _only_reader(redis, key, lease_s):
         held: dict[Any, Any] = await _meta(redis, key)
         is_there = bool(held) and await _has_pages(redis, key, held)

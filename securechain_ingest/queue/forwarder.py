@@ -22,7 +22,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.script import Script
-from securechain_ingest.queue.settlement import Failure, counter_of, letter_fields
+from securechain_ingest.queue.settlement import COUNT, Failure, counter_of, letter_fields
 from securechain_ingest.settings import QueueSettings
 
 BATCH: Final = 200
@@ -35,7 +35,8 @@ logger = structlog.get_logger(__name__)
 # An entry leaves the stream in the step that puts it elsewhere, or after its effect is committed. An entry that another
 # consumer has claimed meanwhile is left to that consumer.
 _FORWARD: Final = Script(
-    """
+    COUNT
+    + """
 local first, next_field = {}, 1
 for i, count in ipairs(field_counts) do
     first[i] = next_field
@@ -46,26 +47,16 @@ local function fields_of(i)
     for j = 0, field_counts[i] - 1 do found[j + 1] = fields[first[i] + j] end
     return found
 end
-local function settle(i, word)
-    redis.call('HINCRBY', counters, 'total_processed', 1)
-    redis.call('HINCRBY', counters, word, 1)
-    if runs[i] == '' then return end
-    redis.call('HINCRBY', run_counts, runs[i] .. ':' .. (word == 'successful' and 'succeeded' or 'failed'), 1)
-    redis.call('HINCRBY', run_counts, runs[i] .. ':open', -1)
-    if redis.call('EXISTS', outcomes[i]) == 1 then
-        redis.call('XADD', outcomes[i], '*', 'data', data[i], 'kind', kinds[i], 'reason', reasons[i])
-    end
-end
 
 local forwarded = 0
 for i, id in ipairs(ids) do
     local pending = redis.pcall('XPENDING', submissions, group, id, id, 1)
     if not pending.err and #pending > 0 and pending[1][2] == consumer then
         if fates[i] == 'served' then
-            settle(i, 'successful')
+            count(runs[i], outcomes[i], data[i], 'successful', '', '')
         elseif fates[i] == 'dead' then
             redis.call('XADD', dead_letters, 'MAXLEN', '~', max_length, '*', unpack(fields_of(i)))
-            settle(i, words[i])
+            count(runs[i], outcomes[i], data[i], words[i], kinds[i], reasons[i])
         else
             redis.call('XADD', streams[tonumber(fates[i])], '*', unpack(fields_of(i)))
         end

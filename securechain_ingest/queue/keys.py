@@ -1,7 +1,7 @@
 """This module names everything that the daemon keeps in Redis.
 
-All names but one begin with the name of the stream that other programs write to. So they share a slot of a cluster if
-an installation names the stream `{package-extraction}`.
+All names begin with the name of the stream that other programs write to. So they share a slot of a cluster if an
+installation names the stream `{package-extraction}`.
 """
 
 from __future__ import annotations
@@ -141,6 +141,32 @@ class Keys:
         """
         return f"{self.stream}-refused-archives"
 
+    def listing(self, ecosystem: str) -> str:
+        """This hash says how far a registry's list of all names has been read.
+
+        `jobs.listing` adds a word to the name for the pages and for the lock of the one who reads.
+        """
+        return f"{self.stream}-all_{ecosystem}_packages"
+
+    @property
+    def unrated(self) -> str:
+        """This set holds the packages that written advisories affect or have affected, until they are rated."""
+        return f"{self.stream}-unrated"
+
+    @property
+    def rated(self) -> str:
+        """This set holds the packages that the last sync of advisories has rated."""
+        return f"{self.stream}-rated"
+
+    @property
+    def rating(self) -> str:
+        """This hash has the rule by which the graph is rated, and the position of a walk through all advisories."""
+        return f"{self.stream}-rating"
+
+    def unread_advisories(self, ecosystem: str) -> str:
+        """This set holds the ids of advisories that could not be read the last time."""
+        return f"{self.stream}-unread:{ecosystem}"
+
     def schedules(self, name: str) -> str:
         """These keys hold what daemons share of the schedules: ticks, marks, overrides, requests and leases.
 
@@ -148,10 +174,6 @@ class Keys:
         """
         return f"{self.stream}-schedules-{name}"
 
-
-def import_names_key(package: str, version: str) -> str:
-    """This string holds the import names of one version (JSON).
-
-    This is the only name that does not begin with the name of the stream, because other programs know it.
-    """
-    return f"import_names:{package}:{version}"
+    def import_names(self, ecosystem: str, package: str, version: str) -> str:
+        """This string holds the import names of one version (JSON), and expires."""
+        return f"{self.stream}-import_names:{ecosystem}:{package}:{version}"

@@ -11,9 +11,11 @@ import anyio
 
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.taking import Taker
+from securechain_ingest.waits import Waits
 
-_POLL_S: Final = 0.1
-_STOPPED_POLL_S: Final = 0.5
+LOOKS: Final = Waits(first_s=0.1, longest_s=0.5)
+"""These are the waits between two looks at lanes in which nothing was found. Who puts a message there may be another
+daemon, and somebody may wait for it."""
 
 
 def reserved_places(places: int) -> int:
@@ -49,13 +51,14 @@ class Places:
         self._endpoint_fails = endpoint_fails
         self._claim_at = 0.0
         self._rest_s = 0.0
+        self._looks_in_vain = 0
         self.look = asyncio.Event()
         """This is set when there may be messages to take."""
 
     async def fill(self) -> bool:
         """Take messages for the free places, and return whether Redis was asked. This raises RedisError."""
         self.look.clear()
-        self._rest_s = _POLL_S
+        self._rest_s = LOOKS.longest_s
         total = self._total()
         free, more = total - len(self._in_flight), self._more()
         room = min(free, more)
@@ -73,10 +76,11 @@ class Places:
         begun = sum(self._begin(entry) for entry in taken.entries)
         if claims and not any(entry.claimed for entry in taken.entries):
             self._claim_at = time.monotonic() + min(1.0, self._lease_s / 3)
+        self._looks_in_vain = 0 if begun else self._looks_in_vain + 1
         if begun:
             self._rest_s = 0.0
-        elif taken.stopped:
-            self._rest_s = _STOPPED_POLL_S
+        elif not taken.stopped:
+            self._rest_s = LOOKS.after(self._looks_in_vain)
         return True
 
     async def rest(self) -> None:

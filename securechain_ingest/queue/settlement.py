@@ -18,10 +18,15 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.script import NOW_MS, Script
+from securechain_ingest.queue.together import Together
 from securechain_ingest.times import now_iso
 
 VALIDATION_KINDS: Final = frozenset({"missing_data", "bad_json", "bad_schema", "invalid_name"})
 TYPE_KINDS: Final = frozenset({"unknown_node_type", "unsupported_type"})
+
+_MOST_AT_ONCE: Final = 50
+"""One command completes at most this many entries. Each may have thousands of follow-ups, and Redis does nothing else
+meanwhile."""
 
 HANDED_BACK_IDLE_MS: Final = 30 * 86_400_000
 """This is longer than any sensible lease, so that the next claim of any daemon takes the entry."""
@@ -38,7 +43,7 @@ end
 
 COUNT: Final = """
 -- Count what became of a message, for the queue and for its run; tell whoever waits for the run.
-local function count(word, kind, reason)
+local function count(run, outcomes, data, word, kind, reason)
     redis.call('HINCRBY', counters, 'total_processed', 1)
     redis.call('HINCRBY', counters, word, 1)
     if run ~= '' then
@@ -51,26 +56,30 @@ local function count(word, kind, reason)
 end
 """
 
-# The consumer that has committed the effect runs this, even if the entry is no longer its own. The follow-ups are
+# The consumer that has committed the effects runs this, even if an entry is no longer its own. The follow-ups are
 # queued in any case: the graph already counts them as queued, and a repeated message changes nothing. The consumer that
-# removes the entry counts it: after a failover, or when the group was lost, Redis may no longer know who had it.
+# removes an entry counts it: after a failover, or when the group was lost, Redis may no longer know who had it.
 _COMPLETE: Final = Script(
     COUNT
     + """
-for i, follow_up in ipairs(follow_ups) do
-    local id = redis.call('XADD', required, '*', 'data', follow_up, 'mark', merge_keys[i])
-    redis.call('HSETNX', waiting, merge_keys[i], 'required:' .. id)
+local next_follow_up = 1
+for i, id in ipairs(ids) do
+    for _ = 1, follow_up_counts[i] do
+        local merge_key = merge_keys[next_follow_up]
+        local added = redis.call('XADD', required[i], '*', 'data', follow_ups[next_follow_up], 'mark', merge_key)
+        redis.call('HSETNX', waiting[i], merge_key, 'required:' .. added)
+        next_follow_up = next_follow_up + 1
+    end
+    redis.call('XACK', streams[i], group, id)
+    if redis.call('XDEL', streams[i], id) == 1 then
+        count(runs[i], outcomes[i], data[i], 'successful', '', '')
+        if runs[i] ~= '' then redis.call('HINCRBY', run_counts, runs[i] .. ':versions', versions[i]) end
+    end
 end
-redis.call('XACK', stream, group, id)
-local removed = redis.call('XDEL', stream, id)
-if removed == 1 then
-    count('successful', '', '')
-    if run ~= '' then redis.call('HINCRBY', run_counts, run .. ':versions', versions) end
-end
-return removed
+return #ids
 """,
-    keys="stream required waiting counters run_counts outcomes",
-    arguments="group id run versions data follow_ups* merge_keys*",
+    keys="streams* required* waiting* outcomes* counters run_counts",
+    arguments="group ids* runs* versions* data* follow_up_counts* follow_ups* merge_keys*",
 )
 
 _DEAD_LETTER: Final = Script(
@@ -81,7 +90,7 @@ if not owned(stream, id) then return 0 end
 redis.call('XADD', dead_letters, 'MAXLEN', '~', max_length, '*', unpack(fields))
 redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)
-count(counter, kind, reason)
+count(run, outcomes, data, counter, kind, reason)
 return 1
 """,
     keys="stream dead_letters counters run_counts outcomes",
@@ -145,6 +154,15 @@ class Failure:
         return cls("internal_error", sentence(" ".join(f"{type(error).__name__}: {error}".split())), transient=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Completion:
+    """This is what `Settlement.complete` takes."""
+
+    entry: Entry
+    follow_ups: Sequence[Message]
+    versions: int
+
+
 class Settlement:
     """This settles deliveries as one consumer of the group.
 
@@ -156,23 +174,33 @@ class Settlement:
         self._keys = keys
         self._group = group
         self._consumer = consumer
+        self._completions = Together(self._complete, most=_MOST_AT_ONCE)
 
     async def complete(self, entry: Entry, follow_ups: Sequence[Message], versions: int) -> None:
-        """Queue the follow-ups in the lane `required`, then acknowledge, delete and count the entry."""
+        """Queue the follow-ups in the lane `required`, then acknowledge, delete and count the entry.
+
+        Entries that are completed at the same time share one command.
+        """
+        await self._completions.add(_Completion(entry, follow_ups, versions))
+
+    async def _complete(self, completions: Sequence[_Completion]) -> None:
         keys = self._keys
+        entries = [each.entry for each in completions]
+        follow_ups = [message for each in completions for message in each.follow_ups]
         await _COMPLETE.run(
             self._redis,
-            stream=self._stream(entry),
-            required=keys.lane(entry.ecosystem, Lane.REQUIRED),
-            waiting=keys.waiting(entry.ecosystem),
+            streams=[self._stream(entry) for entry in entries],
+            required=[keys.lane(entry.ecosystem, Lane.REQUIRED) for entry in entries],
+            waiting=[keys.waiting(entry.ecosystem) for entry in entries],
+            outcomes=[keys.outcomes(entry.run) for entry in entries],
             counters=keys.counters,
             run_counts=keys.run_counts,
-            outcomes=keys.outcomes(entry.run),
             group=self._group,
-            id=entry.entry_id,
-            run=entry.run,
-            versions=versions,
-            data=entry.data,
+            ids=[entry.entry_id for entry in entries],
+            runs=[entry.run for entry in entries],
+            versions=[each.versions for each in completions],
+            data=[entry.data for entry in entries],
+            follow_up_counts=[len(each.follow_ups) for each in completions],
             follow_ups=[encode(message) for message in follow_ups],
             merge_keys=[message.package for message in follow_ups],
         )

@@ -1,23 +1,37 @@
 """This cache keeps the import names of package versions in Redis for days: a repeated visit downloads no archive.
 
-Two ecosystems can have a package with the same name and version. So the value says to which ecosystem the names belong.
-An entry of another ecosystem, or of another version of its parser, counts as missing.
+An entry of another version of the ecosystem's parser counts as missing. New entries of all packages are written
+together a moment later, in one command. A daemon that is killed before costs another download, and nothing else.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.bounds import bounded_names
-from securechain_ingest.errors import ConfigError, StoreFull, StoreRefused
+from securechain_ingest.errors import ConfigError, StoreError, StoreRefused
 from securechain_ingest.model import ImportNames, Package
-from securechain_ingest.queue.keys import import_names_key
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.script import Script
 from securechain_ingest.redis_errors import store_errors
+
+_SAVED_AFTER_S: Final = 0.25
+_SAVED_AT_ONCE: Final = 100
+"""When so many entries are to be written, they are written at once. Each may have a megabyte of names."""
+
+_SAVE: Final = Script(
+    """
+for i, name in ipairs(names) do redis.call('SET', name, values[i], 'EX', ttl_s) end
+""",
+    keys="names*",
+    arguments="values* ttl_s",
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -25,13 +39,16 @@ logger = structlog.get_logger(__name__)
 class ImportNamesCache:
     """The cache holds only names that were read successfully, and never a failure. Its own errors are StoreErrors.
 
-    Redis may answer and refuse (another program's value is under the key, there is no room or no permission). Then the
-    names are not cached, but they are still returned.
+    Redis may answer and refuse (there is no room or no permission). Then the names are not cached, but they are still
+    returned. The cache must be closed at the end.
     """
 
-    def __init__(self, redis: Redis, ttl_s: float) -> None:
+    def __init__(self, redis: Redis, stream: str, ttl_s: float) -> None:
         self._redis = redis
+        self._keys = Keys(stream)
         self._ttl_s = int(ttl_s)
+        self._unsaved: dict[str, bytes] = {}
+        self._saving: asyncio.Task[None] | None = None
 
     async def names(
         self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]], *, remember: bool = True
@@ -47,25 +64,37 @@ class ImportNamesCache:
                 await self._put(package, names)
         return names
 
+    async def close(self) -> None:
+        """Write what is not in Redis yet. It raises nothing."""
+        if self._saving is not None:
+            self._saving.cancel()
+        await self._save()
+
+    async def _save(self) -> None:
+        """Write the entries that are not in Redis yet. If that fails, they are lost, which costs a download."""
+        entries, self._unsaved = self._unsaved, {}
+        if not entries:
+            return
+        try:
+            with store_errors():
+                await _SAVE.run(self._redis, names=list(entries), values=list(entries.values()), ttl_s=self._ttl_s)
+        except (StoreError, ConfigError) as error:
+            logger.warning("import_names_not_remembered", packages=len(entries), reason=str(error))
+
     async def _get(self, package: Package) -> ImportNames | None:
         """Return the names of the version that a user gets by default, or None if they are not cached."""
-        key = _key(package)
+        key = self._key(package)
         if key is None:
             return None
         try:
             with store_errors():
-                raw = await self._redis.get(key)
+                raw = self._unsaved.get(key) or await self._redis.get(key)
         except (StoreRefused, ConfigError) as error:
             logger.warning("import_names_not_remembered", key=key, reason=str(error))
             return None
         ecosystem = package.ref.ecosystem
         match _loads(raw):
-            case {
-                "ecosystem": ecosystem.name,
-                "parser": ecosystem.import_names_version,
-                "import_names": list(names),
-                **more,
-            }:
+            case {"parser": ecosystem.import_names_version, "import_names": list(names), **more}:
                 repository, license_name = more.get("repository_url"), more.get("license")
                 found = ImportNames(
                     tuple(map(str, names)),
@@ -79,11 +108,10 @@ class ImportNamesCache:
 
     async def _put(self, package: Package, names: ImportNames) -> None:
         """Cache names that were read without an error."""
-        key = _key(package)
+        key = self._key(package)
         if key is None or names.error is not None:
             return
         entry: dict[str, Any] = {
-            "ecosystem": package.ref.ecosystem.name,
             "parser": package.ref.ecosystem.import_names_version,
             "import_names": names.names,
         }
@@ -91,22 +119,27 @@ class ImportNamesCache:
             entry["repository_url"] = names.repository_url
         if names.license is not None:
             entry["license"] = names.license
-        try:
-            with store_errors():
-                await self._redis.set(key, orjson.dumps(entry), ex=self._ttl_s)
-        except (StoreRefused, StoreFull, ConfigError) as error:
-            logger.warning("import_names_not_remembered", key=key, reason=str(error))
+        self._unsaved[key] = orjson.dumps(entry)
+        if len(self._unsaved) >= _SAVED_AT_ONCE:
+            await self._save()
+        elif self._saving is None:
+            self._saving = asyncio.create_task(self._save_soon(), name="import names")
+
+    async def _save_soon(self) -> None:
+        await asyncio.sleep(_SAVED_AFTER_S)
+        self._saving = None
+        await self._save()
+
+    def _key(self, package: Package) -> str | None:
+        if not package.artifacts:
+            return None
+        ref = package.ref
+        return self._keys.import_names(ref.ecosystem.name, ref.registry_name, package.artifacts[0].version)
 
 
 def _loads(raw: bytes | str | None) -> Any:
-    """Return the parsed JSON, or None if the text is not JSON: other programs write under such keys, too."""
+    """Return the parsed JSON, or None if the text is not JSON."""
     try:
         return orjson.loads(raw or b"null")
     except orjson.JSONDecodeError:
         return None
-
-
-def _key(package: Package) -> str | None:
-    if not package.artifacts:
-        return None
-    return import_names_key(package.ref.registry_name, package.artifacts[0].version)

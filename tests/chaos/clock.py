@@ -16,6 +16,7 @@ from securechain_ingest import service
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.queue import places
 from securechain_ingest.queue.script import NOW_MS, Script
+from securechain_ingest.waits import Waits
 
 _AHEAD: Final = "test-clock-ahead-ms"
 _SHIFTED: Final = NOW_MS.replace("return ", f"return (redis.call('GET', '{_AHEAD}') or 0) + ")
@@ -36,8 +37,7 @@ class Clock:
         patch.setattr(Redis, "time", self._redis_time)
         patch.setattr(service, "HttpClient", partial(HttpClient, clock=self.now, sleep=_no_time))
         # So that what is due is seen at once.
-        patch.setattr(places, "_STOPPED_POLL_S", 0.01)
-        patch.setattr(places, "_POLL_S", 0.01)
+        patch.setattr(places, "LOOKS", Waits(0.01, 0.01))
 
     def close(self) -> None:
         self._redis.close()

@@ -52,7 +52,8 @@ def left_over(queue: redis.Redis, stream: str) -> list[str]:
     # What is known of registries and of the daemons' own speed.
     kept |= {keys.hints, *(key for name in ECOSYSTEMS for key in (keys.active(name), keys.lags(name)))}
     kept |= {keys.schedules(what) for what in ("ticks", "overrides")}
-    passed_over = (keys.rate(""),)  # Turns at an endpoint are no message's.
+    # Turns at an endpoint are no message's, and import names are kept for days.
+    passed_over = (keys.rate(""), *(keys.import_names(name, "", "").rstrip(":") for name in ECOSYSTEMS))
     found = sorted(
         name
         for name in names

@@ -159,7 +159,7 @@ def _effect_of(command: Sequence[bytes], answer: Any) -> str | None:
     if word in READS or isinstance(answer, hiredis.HiredisError) or answer == b"QUEUED":
         return None
     if word == b"EVALSHA":
-        name, script = _scripts()[command[1]]
+        name, script = scripts_by_digest()[command[1]]
         if script is _RENEW or (script is _TAKE and not answer[2]) or answer == []:
             return None
         return name
@@ -168,7 +168,7 @@ def _effect_of(command: Sequence[bytes], answer: Any) -> str | None:
     return word.decode()
 
 
-def _scripts() -> dict[bytes, tuple[str, Script]]:
+def scripts_by_digest() -> dict[bytes, tuple[str, Script]]:
     """The product's scripts by the digest that Redis knows them by."""
     if not _KNOWN:
         for module in list(sys.modules.values()):

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from securechain_ingest.queue.keys import Keys
 from tests.contract.running import Running, running
+from tests.end_to_end.conftest import STREAM
 from tests.registry_server import Fault, Kind, World, npm, pypi, serve
 from tests.registry_server.pypi import Release
 from tests.stores import AdvisoryTarget, GraphTarget
+from tests.waiting import block_until
 
 WORLD = World(
     (
@@ -66,7 +69,9 @@ def test_import_names_that_a_passing_error_hid_are_found_by_the_next_refresh(cli
 def test_import_names_are_cached_for_seven_days_under_the_documented_key(client: Running) -> None:
     client.ask("NPMPackage", "@plain/lower")
     with redis.Redis(connection_pool=client.queue.connection_pool) as cache:
-        remaining_s = cache.ttl("import_names:@plain/lower:1.0.0")
+        key = Keys(STREAM).import_names("npm", "@plain/lower", "1.0.0")
+        block_until(lambda: cache.exists(key), "the names, which are written a moment later")
+        remaining_s = cache.ttl(key)
     assert isinstance(remaining_s, int)
     assert 604_800 - 600 < remaining_s <= 604_800
 

@@ -20,7 +20,7 @@ from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
 from tests.end_to_end.one_graph_server import graph_target
 from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
-from tests.registry_server import Shape, World, generate, serve
+from tests.registry_server import Fault, Kind, Shape, World, generate, npm, serve
 from tests.waiting import block_until
 
 __all__ = ["graph_target"]
@@ -85,7 +85,7 @@ async def test_over_tls_with_an_acl_user_every_connection_is_that_users(
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     [port] = free_ports(1)
-    rights = f"~{STREAM}* ~import_names:* +@all -@dangerous +config|get"
+    rights = f"~{STREAM}* +@all -@dangerous +config|get"
     lines = f"port {port}\n{ACL}\nuser narrow on >{PASSWORD} {rights}"
     with (
         server(tmp_path / "redis", lines, port, username=USER, password=PASSWORD),
@@ -95,6 +95,61 @@ async def test_over_tls_with_an_acl_user_every_connection_is_that_users(
             url = f"rediss://narrow:{PASSWORD}@localhost:{outer}/0?ssl_ca_certs={tmp_path}/ca.pem"
             variables = environment | registries.environment() | {"REDIS_URL": url}
             await asyncio.to_thread(_serve_a_world, variables, port, world, reader)
+
+
+def test_on_a_cluster_every_key_shares_the_slot_of_a_stream_with_a_hash_tag(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A node of a cluster refuses a script or a transaction whose keys lie in several slots."""
+    stream = f"{{{STREAM}}}"
+    world = World(
+        (
+            npm.Package("app", (npm.Version("1.0.0", (npm.need("lib", "^1"), npm.need("none", "^1"))),)),
+            npm.Package("lib", (npm.Version("1.0.0"), npm.Version("1.1.0"))),
+        )
+    )
+    [port] = free_ports(1)
+    with (
+        server(tmp_path / "redis", f"port {port}\ncluster-enabled yes", port),
+        serve(world) as registries,
+        redis.Redis(port=port, decode_responses=True) as queue,
+    ):
+        queue.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
+        block_until(lambda: queue.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "a cluster")
+        variables = (
+            environment
+            | registries.environment()
+            | {
+                "REDIS_URL": f"redis://127.0.0.1:{port}",
+                "SECURECHAIN_QUEUE__STREAM": stream,
+                "SECURECHAIN_PACKAGES__DEPTH": "2",
+            }
+        )
+        registries.faults.add(Fault("/lib", Kind.STATUS, times=1, status=500))
+        with daemon(variables) as process:
+            command(variables, "submit", "--wait", "npm:app")
+            process.wait_for("package_stored", 2)
+            command(variables, "pause", "npm")
+            command(variables, "submit", "--refresh", "npm:app", "npm:lib")
+            block_until(lambda: len(json.loads(command(variables, "queue", "list", "--json"))) == 2, "two that wait")
+            command(variables, "queue", "cancel", "npm:lib")
+            command(variables, "resume", "npm")
+            jobs = {"npm_package_ingestion", "npm_packages_updates", "advisory_sync"}
+            for job in jobs:
+                command(variables, "schedules", "run", job)
+            block_until(lambda: _succeeded(variables) >= jobs, "the runs", 120)
+            queue.xadd(stream, {"data": "no JSON"})
+            block_until(lambda: queue.exists(f"{stream}-dlq"), "a dead letter")
+            assert json.loads(command(variables, "status", "--json"))
+            assert process.stop() == 0
+        names = queue.keys("*")
+        assert any("import_names" in name for name in names), names
+        assert [name for name in names if not name.startswith(stream)] == []
+
+
+def _succeeded(variables: dict[str, str]) -> set[str]:
+    runs = json.loads(command(variables, "runs", "list", "--json"))
+    return {run["job"] for run in runs if run["outcome"] == "succeeded"}
 
 
 def test_a_redis_that_would_drop_messages_ends_the_daemon_with_one_line(

@@ -17,6 +17,7 @@ from securechain_ingest.configuration import Settings, load
 from securechain_ingest.jobs.backfill import BATCH_PACKAGES, Backfill, BackfillOutcome, Position
 from securechain_ingest.model import Package
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.service import Service, build_service
@@ -239,7 +240,8 @@ async def test_what_this_parser_has_extracted_lately_costs_no_download(bench: Np
     assert await bench.run() == {BackfillOutcome.FOUND: 1}
     assert (bench.asked_for(), bench.downloads()) == ([NAMES[0]], 0)
 
-    key = f"import_names:{NAMES[0]}:1.1.0"
+    await bench.service.import_names.close()
+    key = Keys("package-extraction").import_names("npm", NAMES[0], "1.1.0")
     remembered = await bench.stores.redis.get(key)
     assert isinstance(remembered, bytes)
     entry = orjson.loads(remembered)

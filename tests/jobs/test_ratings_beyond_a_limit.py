@@ -44,7 +44,7 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: AdvisoryBench) ->
     registry.has(replace(write(pypi("flask"), *VERSIONS).package, validator=None))
     pool: Any = RefusingPool()
     async with GraphBatcher(bench.sync.graph, GraphSettings()) as graph:
-        names = ImportNamesCache(bench.sync.redis, 60)
+        names = ImportNamesCache(bench.sync.redis, "q", 60)
         archives = Archives(Breakers(bench.sync.redis, Keys("q")))
         worker = Worker(
             {PYPI.label: registry},

@@ -79,7 +79,7 @@ async def test_what_a_broken_off_comparison_could_not_vouch_for_counts_when_it_i
     known.feed.breaks_off_at = None
     await known.update()
     known.feed.listed = dict.fromkeys(("a", "b", "c"), "1")
-    listing: Any = await known.redis.hget("all_pypi_packages", "id")
+    listing: Any = await known.redis.hget(KEYS.listing("pypi"), "id")
     await known.redis.hset(KEYS.positions, "pypi_packages_updates", orjson.dumps([listing.decode(), 1, 1]))
     await known.update(reconcile="true")
     assert await refresh(known) == ["a", "b", "c"]

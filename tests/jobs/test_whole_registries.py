@@ -13,7 +13,7 @@ from securechain_ingest.errors import StoreError, Unavailable
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.jobs.comparison import JobContext
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.registries import ECOSYSTEMS, declaration_of
+from securechain_ingest.registries import declaration_of
 from securechain_ingest.runs import Run
 from tests.graph.builders import PYPI
 from tests.jobs.feeds import LISTED_STREAM, FeedBench
@@ -77,17 +77,6 @@ async def test_a_list_that_its_registry_wishes_to_be_read_rarely_is_good_for_lon
     await bench.ingest()
     assert bench.feed.pages_read == read
     assert declaration_of("maven").ecosystem.listing_kept_s < 7 * 86_400
-
-
-async def test_the_lists_have_the_names_that_the_seed_gives_them() -> None:
-    assert {ecosystem.name: ecosystem.listing_key for ecosystem in ECOSYSTEMS} == {
-        "pypi": "all_pypi_packages",
-        "npm": "all_npm_packages",
-        "maven": "all_mvn_packages",
-        "cargo": "all_cargo_packages",
-        "rubygems": "all_rubygems_packages",
-        "nuget": "all_nuget_packages",
-    }
 
 
 async def test_a_list_that_broke_off_is_gone_on_with_behind_its_last_page(bench: FeedBench) -> None:

@@ -128,11 +128,11 @@ class Bench:
         self.depth: int | None = None
         """The setting for messages that carry none."""
         registries: dict[str, Registry] = {NPM.label: registry}
-        names = ImportNamesCache(stores.redis, 60)
+        self.names = ImportNamesCache(stores.redis, "q", 60)
         self.has_room = True
         """Whether the lane `required` takes follow-ups."""
         self._archives = Archives(Breakers(stores.redis, Keys("q")))
-        visitor = Visitor(batcher, stores.advisories, stores.changes, names, self._archives, max_versions=1000)
+        visitor = Visitor(batcher, stores.advisories, stores.changes, self.names, self._archives, max_versions=1000)
 
         async def room(_ecosystem: str) -> bool:
             return self.has_room

@@ -99,7 +99,8 @@ async def test_only_names_that_somebody_asks_for_are_remembered(bench: Bench) ->
     bench.registry.has(package("asked"), package("completed"))
     await bench.serve("completed", lane=Lane.COMPLETED)
     await bench.serve("asked", lane=Lane.ASKED)
-    assert await bench.stores.redis.keys("import_names:*") == [b"import_names:asked:1.0.0"]
+    await bench.names.close()
+    assert await bench.stores.redis.keys("q-import_names:*") == [b"q-import_names:npm:asked:1.0.0"]
 
 
 async def test_while_the_archives_are_away_a_package_is_written_with_the_names_that_it_has(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from securechain_ingest.jobs.backfill import BackfillOutcome
 from securechain_ingest.model import PackageRef
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries import named_package
 from tests.registry_server import Fault, Kind, Server, World, maven, npm, pypi, serve
 from tests.registry_server.pypi.archives import Sdist, Wheel
@@ -255,7 +256,8 @@ async def test_names_from_the_source_do_until_the_wheel_can_be_read(bench: Every
 async def test_a_backfill_that_fails_leaves_the_version_of_the_parser_that_found_the_names(bench: Everything) -> None:
     ref = named_package("npm:older")
     await bench.ask(ref)
-    await bench.stores.redis.delete("import_names:older:1.0.0")
+    await bench.service.import_names.close()
+    await bench.stores.redis.delete(Keys("package-extraction").import_names("npm", "older", "1.0.0"))
     await bench.set(ref, import_names_parser=0)
     bench.server.faults.add(Fault("/older/-/*", Kind.DROP, times=None))
     assert (await bench.backfill(ref.ecosystem.label, older_than=1))[BackfillOutcome.DOWNLOAD_ERROR] >= 1

@@ -34,7 +34,6 @@ MAVEN: Final = Ecosystem(
     needs_namespace=True,
     # Less than a week by half a day, so that a weekly run gets a new one.
     listing_kept_s=6.5 * 86_400,
-    older_listing_key="all_mvn_packages",
     join_announcements=join_announcements,
     announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
 )

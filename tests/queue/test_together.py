@@ -1,0 +1,92 @@
+"""What several tasks ask for at the same time is done at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from securechain_ingest.queue.together import Together
+from securechain_ingest.settings import QueueSettings
+from tests.queue.running import Recorder, add, assert_no_leak, is_idle, running
+from tests.waiting import until
+
+
+class Rounds:
+    """Notes the rounds, each of which lasts until `opened` is set."""
+
+    def __init__(self, *, most: int = 10) -> None:
+        self.rounds: list[list[str]] = []
+        self.opened = asyncio.Event()
+        self.error: Exception | None = None
+        self.together = Together(self._do, most=most)
+
+    async def _do(self, items: Sequence[str]) -> None:
+        self.rounds.append(list(items))
+        await self.opened.wait()
+        if self.error is not None:
+            raise self.error
+
+
+async def test_who_comes_while_a_round_is_under_way_shares_the_next_one() -> None:
+    bench = Rounds()
+    first = [asyncio.create_task(bench.together.add(item)) for item in "ab"]
+    await until(lambda: bench.rounds == [["a", "b"]])
+    later = [asyncio.create_task(bench.together.add(item)) for item in "cde"]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in first)
+    bench.opened.set()
+    await asyncio.gather(*first, *later)
+    assert bench.rounds == [["a", "b"], ["c", "d", "e"]]
+    await bench.together.add("f")
+    assert bench.rounds[2:] == [["f"]]
+
+
+async def test_a_round_has_a_bound() -> None:
+    bench = Rounds(most=2)
+    bench.opened.set()
+    await asyncio.gather(*map(bench.together.add, "abcde"))
+    assert bench.rounds == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_all_of_a_round_get_its_error_and_may_come_again() -> None:
+    bench = Rounds()
+    bench.opened.set()
+    bench.error = RedisConnectionError("gone")
+    answers = await asyncio.gather(*map(bench.together.add, "ab"), return_exceptions=True)
+    assert answers == [bench.error, bench.error]
+    bench.error = None
+    await bench.together.add("a")
+
+
+async def test_who_is_cancelled_takes_nothing_away_from_the_others() -> None:
+    bench = Rounds()
+    one, other = (asyncio.create_task(bench.together.add(item)) for item in "ab")
+    await until(lambda: bench.rounds)
+    one.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await one
+    bench.opened.set()
+    await other
+
+
+async def test_a_message_costs_at_most_three_commands_to_redis(redis: Redis, queue: QueueSettings) -> None:
+    """Those that end at the same time are completed by one; beside it a round of the lanes takes for all free places."""
+
+    async def asked() -> int:
+        stats = await redis.info("commandstats")
+        # Within a script Redis counts each call, and no script is called by one.
+        return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+    recorder = Recorder()
+    async with running(redis, queue, recorder):
+        before = await asked()
+        await add(redis, queue.stream, *(f"package-{number}" for number in range(100)))
+        await until(lambda: is_idle(redis, queue))
+        used = await asked() - before
+    assert len(recorder.packages) == 100
+    assert used <= 3 * 100
+    await assert_no_leak(redis, queue)
