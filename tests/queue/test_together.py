@@ -74,7 +74,7 @@ async def test_who_is_cancelled_takes_nothing_away_from_the_others() -> None:
 
 
 async def test_a_message_costs_at_most_three_commands_to_redis(redis: Redis, queue: QueueSettings) -> None:
-    """Those that end at the same time are completed by one; beside it a round of the lanes takes for all free places."""
+    """What ends at the same time is completed by one, and a round of the lanes takes for all free places."""
 
     async def asked() -> int:
         stats = await redis.info("commandstats")
