@@ -134,13 +134,15 @@ class Daemon:
             progress,
         )
         board = Board(stores.redis, self._settings.queue.stream)
+        jobs = build_jobs(stores, service, lambda: self._settings)
         scheduler = Scheduler(
-            build_jobs(stores, service, lambda: self._settings),
+            jobs.by_name,
             self._settings.schedules,
             board,
             Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
             lease_s=self._settings.queue.lease_s,
             looks=looks_of(self._settings.follow),
+            left_to_others=jobs.left_to_others,
             turned=lambda: progress.turned("scheduler"),
         )
         heartbeat = Heartbeat(

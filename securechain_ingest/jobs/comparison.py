@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import anyio.to_thread
 import orjson
@@ -28,7 +29,7 @@ from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed
 from securechain_ingest.registries.protocol import Registry
-from securechain_ingest.runs import Run
+from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.settings import FeedSettings, QueueSettings
 
 ALWAYS_REMOVABLE = 10
@@ -49,6 +50,8 @@ class JobContext:
     feeds: FeedSettings
     lane: Lane
     """The job adds what it finds to this lane."""
+    now: Callable[[], datetime] = utc_now
+    """The ages of lists are reckoned by this clock (UTC)."""
 
     def message(
         self, ref: PackageRef, run: Run, *, refresh: bool, removed: bool = False, listed: str | None = None
@@ -263,9 +266,10 @@ async def _listing(context: JobContext, run: Run) -> tuple[Listing, _ComparisonP
         context.feed,
         context.registry.ecosystem,
         run,
-        ttl_s=_good_for_s(context),
+        ttl_s=context.feeds.listing_ttl_s,
         lease_s=context.queue.lease_s,
         reuse=kept.listing,
+        now=context.now,
     )
     return listing, kept if kept.listing == listing.id else _ComparisonPosition()
 
@@ -295,11 +299,8 @@ def _unvouched(found: Mapping[str, tuple[PackageRef, Listed]], states: Mapping[s
     return sum(1 for purl, state in states.items() if not state.is_awaited and found[purl][1].revision is None)
 
 
-def _good_for_s(context: JobContext) -> float:
-    return max(context.feeds.listing_ttl_s, context.registry.ecosystem.listing_kept_s)
-
-
 async def _finish(context: JobContext, run: Run, listing: Listing) -> None:
     with store_errors():
         await context.redis.hdel(Keys(context.queue.stream).positions, run.job)
-    await let_expire(context.redis, listing, _good_for_s(context))
+    ttl_s = max(context.feeds.listing_ttl_s, context.registry.ecosystem.listing_kept_s)
+    await let_expire(context.redis, listing, ttl_s)

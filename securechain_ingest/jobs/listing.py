@@ -2,19 +2,23 @@
 hour.
 
 An interrupted reading continues after its last page if the registry allows that. Two jobs never read the same list at
-the same time: the second one waits for the first.
+the same time: the second one waits for the first. A reading that needs files in its daemon's state directory is left to
+the daemons that have these files, for an hour; then it begins anew, in whichever daemon.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import anyio
+import anyio.to_thread
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
@@ -23,12 +27,19 @@ from redis.exceptions import LockError, RedisError
 from securechain_ingest.errors import StoreError
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.redis_errors import store_errors
-from securechain_ingest.registries.feed import Feed, Listed, unpack
-from securechain_ingest.runs import Run
-from securechain_ingest.times import now_iso, seconds_since
+from securechain_ingest.registries.feed import Feed, FolderFeed, Listed, unpack
+from securechain_ingest.runs import Run, utc_now
+from securechain_ingest.times import iso
 
 _KEPT_WHILE_USED_S: Final = 7 * 86_400
 _LOOK_EVERY_S: Final = 0.5
+
+LEFT_TO_ITS_FOLDER_S: Final = 3600.0
+"""A reading that was interrupted is left to the daemons that have its files for so many seconds."""
+
+_WORTH_WAITING_S: Final = 300.0
+"""A list that becomes too old within so many seconds is waited for: a weekly job never comes at the same instant of
+each week."""
 
 logger = structlog.get_logger(__name__)
 
@@ -68,38 +79,96 @@ async def whole_listing(
     ttl_s: float,
     lease_s: float,
     reuse: str | None,
+    now: Callable[[], datetime] = utc_now,
 ) -> Listing:
-    """Return the list, which Redis keeps at `key`. It is read now unless there is one that is younger than `ttl_s`
-    seconds or has the id `reuse`.
+    """Return the list, which Redis keeps at `key`. It is read now unless there is one that has the id `reuse`, was
+    completed less than `ttl_s` seconds ago, or is so young that the registry wishes no other reading
+    (`Ecosystem.listing_kept_s`).
 
-    It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next attempt.
+    It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next attempt. While an
+    interrupted reading is left to other daemons it waits, for LEFT_TO_ITS_FOLDER_S at most.
     """
     # This hash says which reading of the list is the newest and how far it is. Its pages are in lists of their own.
-    async with _only_reader(redis, key, lease_s):
-        held: dict[Any, Any] = await _meta(redis, key)
-        is_there = bool(held) and await _has_pages(redis, key, held)
-        if held.get("complete") and is_there and (held["id"] == reuse or seconds_since(held["complete"]) < ttl_s):
-            return _listing(key, held)
-        if held.get("complete") or not held.get("position") or not is_there:
-            held = {"id": secrets.token_hex(8), "head": await feed.head(), "position": "", "pages": "0", "names": "0"}
-            with store_errors():
-                async with redis.pipeline() as pipeline:
-                    pipeline.delete(key)
-                    pipeline.hset(key, mapping=held)
-                    await pipeline.execute()
-        else:
-            logger.info("listing_resumed", ecosystem=ecosystem.name, pages=int(held["pages"]))
-        pages, names = int(held["pages"]), int(held["names"])
-        async for page in feed.listing(held["position"]):
-            pages, names = pages + 1, names + page.names
-            held |= {"position": page.position, "pages": str(pages), "names": str(names)}
-            await _add(redis, key, page.packed, held)
-            run.metrics["names_listed"] = names
-        held["complete"] = now_iso()
-        with store_errors():
-            await redis.hset(key, mapping=held)
-        logger.info("listing_read", ecosystem=ecosystem.name, names=names)
-        return _listing(key, held)
+    folder = await _folder(feed)
+    while True:
+        async with _only_reader(redis, key, lease_s, now):
+            held = await _meta(redis, key)
+            is_there = "id" in held and await _has_pages(redis, key, held)
+            if _is_left_to_others(held, folder, now()):
+                wait_s = _LOOK_EVERY_S
+            else:
+                wait_s = 0.0
+                if held.get("complete") and is_there:
+                    wait_s = ecosystem.listing_kept_s - _age_s(held.get("begun", held["complete"]), now())
+                    is_good = held["id"] == reuse or _age_s(held["complete"], now()) < ttl_s
+                    if is_good or wait_s > _WORTH_WAITING_S:
+                        return _listing(key, held)
+                if wait_s <= 0:
+                    if not is_there or not _goes_on(held, folder, now()):
+                        held = await _begun(redis, key, feed, folder, now)
+                    else:
+                        logger.info("listing_resumed", ecosystem=ecosystem.name, pages=int(held["pages"]))
+                    listing = await _read_on(redis, key, feed, run, held, now)
+                    logger.info("listing_read", ecosystem=ecosystem.name, names=listing.names)
+                    return listing
+        await anyio.sleep(wait_s)
+
+
+async def is_left_to_others(redis: Redis, key: str, feed: Feed, now: datetime) -> bool:
+    """Return whether a reading of the list at `key` is left to daemons with another folder: it is under way there, or
+    was interrupted less than LEFT_TO_ITS_FOLDER_S ago. It raises StoreError."""
+    return _is_left_to_others(await _meta(redis, key), await _folder(feed), now)
+
+
+async def _folder(feed: Feed) -> str:
+    """Return the id of the folder that the feed's listing depends on, or "" if it goes on anywhere."""
+    return await anyio.to_thread.run_sync(feed.folder_id) if isinstance(feed, FolderFeed) else ""
+
+
+def _is_left_to_others(held: dict[Any, Any], folder: str, now: datetime) -> bool:
+    if not held.get("folder") or held["folder"] == folder or held.get("complete"):
+        return False
+    return _age_s(held.get("alive"), now) < LEFT_TO_ITS_FOLDER_S
+
+
+def _goes_on(held: dict[Any, Any], folder: str, now: datetime) -> bool:
+    """Return whether a reading that was interrupted can go on behind its last page."""
+    if held.get("complete") or not held.get("position") or held.get("folder", "") != folder:
+        return False
+    return not folder or _age_s(held.get("alive"), now) < LEFT_TO_ITS_FOLDER_S
+
+
+async def _begun(redis: Redis, key: str, feed: Feed, folder: str, now: Callable[[], datetime]) -> dict[Any, Any]:
+    """Begin a new reading, which is the newest from now on."""
+    moment = iso(now(), "milliseconds")
+    held: dict[Any, Any] = {"id": secrets.token_hex(8), "begun": moment, "folder": folder, "alive": moment}
+    held |= {"head": await feed.head(), "position": "", "pages": "0", "names": "0"}
+    with store_errors():
+        async with redis.pipeline() as pipeline:
+            pipeline.delete(key)
+            pipeline.hset(key, mapping=held)
+            await pipeline.execute()
+    return held
+
+
+async def _read_on(
+    redis: Redis, key: str, feed: Feed, run: Run, held: dict[Any, Any], now: Callable[[], datetime]
+) -> Listing:
+    pages, names = int(held["pages"]), int(held["names"])
+    async for page in feed.listing(held["position"]):
+        pages, names = pages + 1, names + page.names
+        held |= {
+            "position": page.position,
+            "pages": str(pages),
+            "names": str(names),
+            "alive": iso(now(), "milliseconds"),
+        }
+        await _add(redis, key, page.packed, held)
+        run.metrics["names_listed"] = names
+    held["complete"] = iso(now(), "milliseconds")
+    with store_errors():
+        await redis.hset(key, mapping=held)
+    return _listing(key, held)
 
 
 async def let_expire(redis: Redis, listing: Listing, ttl_s: float) -> None:
@@ -125,12 +194,15 @@ async def _add(redis: Redis, key: str, packed: bytes, held: dict[Any, Any]) -> N
 
 
 @asynccontextmanager
-async def _only_reader(redis: Redis, key: str, lease_s: float) -> AsyncIterator[None]:
-    """Wait until no other job in any daemon reads this list, and let none begin to read it within the block."""
+async def _only_reader(redis: Redis, key: str, lease_s: float, now: Callable[[], datetime]) -> AsyncIterator[None]:
+    """Wait until no other job in any daemon reads this list, and let none begin to read it within the block.
+
+    Whoever finds the reading interrupted can tell when that was.
+    """
     lock = redis.lock(f"{key}:reader", timeout=lease_s, sleep=_LOOK_EVERY_S)
     with store_errors():
         await lock.acquire()
-    renewal = asyncio.create_task(_renew(lock, lease_s), name=f"lease of {key}")
+    renewal = asyncio.create_task(_renew(redis, key, lock, lease_s, now), name=f"lease of {key}")
     try:
         yield
     finally:
@@ -140,11 +212,13 @@ async def _only_reader(redis: Redis, key: str, lease_s: float) -> AsyncIterator[
             await lock.release()
 
 
-async def _renew(lock: Lock, lease_s: float) -> None:
+async def _renew(redis: Redis, key: str, lock: Lock, lease_s: float, now: Callable[[], datetime]) -> None:
     while True:
         await anyio.sleep(lease_s / 3)
         try:
             await lock.reacquire()
+            # A download may take long before there is a first page.
+            await redis.hset(key, "alive", iso(now(), "milliseconds"))
         except RedisError as error:
             logger.warning("listing_lease_not_renewed", reason=f"{type(error).__name__}: {error}")
 
@@ -161,3 +235,7 @@ def _listing(key: str, held: dict[Any, Any]) -> Listing:
 
 def _pages_key(key: str, held: dict[Any, Any]) -> str:
     return f"{key}:{held['id']}"
+
+
+def _age_s(moment: str | None, now: datetime) -> float:
+    return math.inf if moment is None else (now - datetime.fromisoformat(moment)).total_seconds()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 from securechain_ingest.advisories.osv import OsvBucket
 from securechain_ingest.configuration import Settings
@@ -10,19 +13,29 @@ from securechain_ingest.jobs.advisory_sync import AdvisorySync
 from securechain_ingest.jobs.comparison import JobContext, ingest_unknown
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.jobs.hints import queue_hints
+from securechain_ingest.jobs.listing import is_left_to_others
 from securechain_ingest.jobs.refresh import queue_due_archives, queue_stale_packages
 from securechain_ingest.jobs.updates import queue_changes
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.registries import ECOSYSTEMS, declaration_of
 from securechain_ingest.registries.building import build_feeds
-from securechain_ingest.registries.feed import Feed
+from securechain_ingest.registries.feed import Feed, FolderFeed
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import LOOK, Job, Run
 from securechain_ingest.service import Service
 from securechain_ingest.stores import Stores
 
 
-def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings]) -> dict[str, Job]:
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    by_name: Mapping[str, Job]
+    left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]]
+    """By the name of a job: whether another daemon has begun what only it can continue, and has the time to. The
+    moment is the present one, in UTC; StoreError is raised."""
+
+
+def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings]) -> Jobs:
     """This makes the jobs on open stores; `settings` returns the settings in force when a run begins."""
     state_dir = settings().daemon.state_dir
     feeds = build_feeds(service.http, service.pool, state_dir / "feeds")
@@ -39,9 +52,15 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
         await build_advisory_sync(stores, service, settings()).run(run)
 
     jobs: dict[str, Job] = {"packages_refresh": packages_refresh, "advisory_sync": advisory_sync}
+    left_to_others: dict[str, Callable[[datetime], Awaitable[bool]]] = {}
     for registry in service.registries.values():
-        jobs |= _registry_jobs(stores, feeds[registry.ecosystem.name], registry, settings)
-    return jobs
+        feed = feeds[registry.ecosystem.name]
+        own = _registry_jobs(stores, feed, registry, settings)
+        jobs |= own
+        if isinstance(feed, FolderFeed):
+            key = Keys(settings().queue.stream).listing(registry.ecosystem.name)
+            left_to_others |= dict.fromkeys(own, partial(is_left_to_others, stores.redis, key, feed))
+    return Jobs(jobs, left_to_others)
 
 
 def build_advisory_sync(stores: Stores, service: Service, settings: Settings) -> AdvisorySync:

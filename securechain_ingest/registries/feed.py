@@ -112,6 +112,15 @@ class Feed(Protocol):
 
 
 @runtime_checkable
+class FolderFeed(Protocol):
+    """A feed whose listing can only go on where the files lie that it has written so far."""
+
+    def folder_id(self) -> str:
+        """Feeds of daemons that share a folder return the same id; it may block for a moment."""
+        ...
+
+
+@runtime_checkable
 class HintingFeed(Protocol):
     """A feed that is costly to follow, beside which the registry names what is newest."""
 

@@ -8,7 +8,7 @@ line are therefore all found in the same way, and no message has to arrive at th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -44,6 +44,8 @@ class Scheduler:
     """A scheduler looks at the board every `poll_s` seconds and at every tick, and calls `turned` before each look.
 
     `jobs` are those that this daemon can do; `now` returns the time in UTC; a run has a lease of `lease_s` seconds.
+    While `left_to_others` answers True for a job at a moment, other daemons may begin its runs and this one does not;
+    only its looks are begun. It raises StoreError.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Scheduler:
         *,
         lease_s: float,
         looks: Mapping[str, Look] = MappingProxyType({}),
+        left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]] = MappingProxyType({}),
         poll_s: float = 1.0,
         now: Callable[[], datetime] = utc_now,
         turned: Callable[[], None] = lambda: None,
@@ -63,6 +66,7 @@ class Scheduler:
         self._jobs = dict(jobs)
         self._settings = settings
         self._looks = looks
+        self._left_to_others = left_to_others
         self._board = board
         self._recorder = recorder
         self._lease_s = lease_s
@@ -109,7 +113,7 @@ class Scheduler:
             self._turned()
             try:
                 await self._look(group)
-            except RedisError as error:
+            except (RedisError, StoreError) as error:
                 if not away:
                     logger.warning("schedules_unavailable", reason=f"{type(error).__name__}: {error}")
                 away = True
@@ -119,15 +123,18 @@ class Scheduler:
                 await self._wake.wait()
 
     async def _look(self, group: TaskGroup) -> None:
-        """Begin the runs that are due, asked for or interrupted. It raises RedisError, after which another look does
-        the rest."""
+        """Begin the runs that are due, asked for or interrupted. It raises RedisError or StoreError, after which
+        another look does the rest."""
         state = await self._board.state()
         await self._take_over(state)
         for job in self._jobs:
-            if (left := state.under_way.get(job)) is not None and job not in self._running:
+            left, request = state.under_way.get(job), state.requests.get(job)
+            if (left or request or job in self._due) and await self._is_left_to_others(job):
+                continue
+            if left is not None and job not in self._running:
                 await self._resume(group, left)
             await self._run_if_due(group, job, state)
-            if (request := state.requests.get(job)) is not None:
+            if request is not None:
                 run = Run(request.run_id, job, started_at=self._now(), options=request.options)
                 await self._start(group, run, ("request", request.text))
         for name, look in self._looks.items():
@@ -138,6 +145,10 @@ class Scheduler:
                 run = self._new_run(look.job, "schedule")
                 run.options = look.options
                 await self._start(group, run, ("look", f"{name} {due_at}"))
+
+    async def _is_left_to_others(self, job: str) -> bool:
+        is_left = self._left_to_others.get(job)
+        return is_left is not None and await is_left(self._now())
 
     async def _take_over(self, state: State) -> None:
         """Use the schedules of the configuration, as the overrides of the command line change them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.registries.feed import Change, ChangesPage, Listed, ListingPage, pack
-from securechain_ingest.runs import Run
+from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.settings import FeedSettings, QueueSettings
 from tests.graph.builders import PYPI, pypi, write
 
@@ -94,6 +95,9 @@ class FeedBench:
     feeds: FeedSettings = field(default_factory=FeedSettings)
     runs: int = 0
 
+    now: Callable[[], datetime] = utc_now
+    """The clock by which lists grow old."""
+
     registry: Identities = field(default_factory=lambda: Identities(PYPI, pypi))
 
     def __post_init__(self) -> None:
@@ -102,7 +106,7 @@ class FeedBench:
     def context(self, lane: Lane = Lane.CHANGED, **queue: Any) -> JobContext:
         registry: Any = self.registry
         settings = QUEUE.model_copy(update=queue)
-        return JobContext(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, lane)
+        return JobContext(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, lane, self.now)
 
     def run(self, job: str, **options: str) -> Run:
         self.runs += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +51,7 @@ class Installation:
         now: Callable[[], datetime] = utc_now,
         jobs: Mapping[str, Job] | None = None,
         looks: Mapping[str, Look] | None = None,
+        left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]] | None = None,
     ) -> AsyncIterator[Scheduler]:
         """A running one, cancelled at the end as a daemon cancels it."""
         recorder = Recorder(self.redis, self.runs, self.board, STREAM)
@@ -61,6 +62,7 @@ class Installation:
             recorder,
             lease_s=lease_s,
             looks=looks or {},
+            left_to_others=left_to_others or {},
             poll_s=0.02,
             now=now,
         )

@@ -75,7 +75,7 @@ class Everything:
     async def queue_due(self) -> int:
         """The same, where a message may come to nothing."""
         run = Run("run", "packages_refresh")
-        await build_jobs(self.stores, self.service, lambda: self.settings)[run.job](run)
+        await build_jobs(self.stores, self.service, lambda: self.settings).by_name[run.job](run)
         await until(lambda: is_idle(self.stores.redis, QUEUE))
         assert run.metrics["packages_queued"] == 0
         return int(run.metrics["archives_queued"])

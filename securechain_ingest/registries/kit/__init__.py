@@ -7,7 +7,7 @@
 - `json_documents`, `xml_documents` and `lines` read foreign documents safely.
 - `dates`, `digests` and `repository` bring single values into the form of the graph.
 - `import_name_rules` cleans and bounds import names.
-- `kept_documents` keeps documents that never change on disk.
+- `kept_documents` keeps documents that never change on disk; `folders` tells daemons whether they share a folder.
 - `large_files` fetches a file part by part, and `concurrency` limits requests that run at the same time.
 
 Nothing here knows a single ecosystem, a queue or a store.

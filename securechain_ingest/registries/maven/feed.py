@@ -20,6 +20,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import ChangesPage, ListingPage
 from securechain_ingest.registries.kit import large_files
 from securechain_ingest.registries.kit.documents import read_document
+from securechain_ingest.registries.kit.folders import folder_id
 from securechain_ingest.registries.maven.index_properties import IndexProperties, cursor_of, parse_index_properties
 from securechain_ingest.registries.maven.index_records import read_chunk, read_listing
 
@@ -41,12 +42,16 @@ _CHUNK_FILE: Final = "chunk-"
 
 
 class MavenFeed:
-    """This implements `Feed`."""
+    """This implements `Feed` and `FolderFeed`."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         self._http = http
         self._pool = pool
         self._folder = folder
+
+    def folder_id(self) -> str:
+        """A listing goes on with the files in the folder. See `FolderFeed.folder_id`."""
+        return folder_id(self._folder)
 
     async def head(self) -> str:
         return (await self._properties()).cursor

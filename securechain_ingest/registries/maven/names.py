@@ -32,8 +32,7 @@ MAVEN: Final = Ecosystem(
     range_key=order_key,
     namespace_separator=":",
     needs_namespace=True,
-    # Less than a week by half a day, so that a weekly run gets a new one.
-    listing_kept_s=6.5 * 86_400,
+    listing_kept_s=7 * 86_400.0,
     join_announcements=join_announcements,
     announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
 )

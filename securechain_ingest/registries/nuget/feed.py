@@ -14,6 +14,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import PAGE_NAMES, Change, ChangesPage, Listed, ListingPage, pack
 from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.kit.documents import read_document
+from securechain_ingest.registries.kit.folders import folder_id
 from securechain_ingest.registries.nuget.catalog import (
     CatalogPage,
     Event,
@@ -32,12 +33,16 @@ _AT_ONCE: Final = 8
 
 
 class NuGetFeed:
-    """This implements `Feed`; a cursor is the time of the newest commit that was given whole."""
+    """This implements `Feed` and `FolderFeed`; a cursor is the time of the newest commit that was given whole."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         self._http = http
         self._pool = pool
         self._folder = folder
+
+    def folder_id(self) -> str:
+        """A listing goes on with the files in the folder. See `FolderFeed.folder_id`."""
+        return folder_id(self._folder)
 
     async def head(self) -> str:
         """The cursor is the time of the catalog's newest commit."""
