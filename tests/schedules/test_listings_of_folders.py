@@ -107,9 +107,7 @@ class Daemons:
         redis, key, run = self.installation.redis, KEYS.listing(NUGET.name), Run("run", JOB)
         async with fed(self.make, self.server, folder) as feed:
             reading = asyncio.create_task(
-                whole_listing(
-                    redis, KEYS.listing("nuget"), feed, NUGET, run, ttl_s=60, lease_s=1.0, reuse=None, now=self.now
-                )
+                whole_listing(redis, key, feed, NUGET, run, ttl_s=60, lease_s=1.0, reuse=None, now=self.now)
             )
             yield reading
 
