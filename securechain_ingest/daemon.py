@@ -22,7 +22,7 @@ import anyio
 import structlog
 from sdnotify import SystemdNotifier
 
-from securechain_ingest import __version__, log
+from securechain_ingest import __version__, log, metrics
 from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
@@ -176,6 +176,7 @@ class Daemon:
                 spawn("scheduler", scheduler.run)
                 spawn("heartbeat", heartbeat.run)
                 spawn("lags", service.lags.run)
+                spawn("loop lag", metrics.watch_loop)
                 spawn("signals", obey)
                 spawn("first advisories", ask)
                 spawn("completion", complete)

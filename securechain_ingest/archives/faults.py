@@ -51,10 +51,15 @@ class ParserCall:
     def refusal(self, sentence: str, *, reason: str, kind: type[Malformed | TooLarge] = TooLarge) -> IngestError:
         """Return the error that says that the archive or document cannot be read: an ArchiveRefused for an archive, and
         an error of the class `kind` for a document."""
-        url = self._url()
-        if url is None and not self.is_document:
+        if not self.reads_document:
             return ArchiveRefused(sentence, reason=reason)
+        url = self._url()
         return kind(f"{url or 'a document'} cannot be read: {sentence}", url=url or "")
+
+    @property
+    def reads_document(self) -> bool:
+        """Return whether it is a document, and not an archive, that the parse reads."""
+        return self.is_document or self._url() is not None
 
     def _url(self) -> str | None:
         try:

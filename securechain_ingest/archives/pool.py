@@ -23,6 +23,7 @@ from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.process import LOST, ParserProcess
 from securechain_ingest.archives.turns import Turns
 from securechain_ingest.errors import ParserLost
+from securechain_ingest.metrics import PARSER_STRIKES, parse_of
 from securechain_ingest.settings import ArchiveSettings
 
 T = TypeVar("T")
@@ -103,7 +104,11 @@ class ParserPool:
         """Return `parse(body, *args)`. A body of less than 64 KiB is parsed in this process, a larger one in a parser
         process. Raise what `run` raises for documents."""
         call = ParserCall(parse, (body, *args), is_document=True)
-        outcome = attempt(call) if len(body) < INLINE_BYTES else await self._served(call, timeout_s)
+        if len(body) < INLINE_BYTES:
+            with parse_of(is_document=True):
+                outcome = attempt(call)
+        else:
+            outcome = await self._served(call, timeout_s)
         return cast(T, _value_of(outcome, call))
 
     async def _served(self, call: ParserCall, timeout_s: float | None) -> ParserOutcome:
@@ -114,10 +119,12 @@ class ParserPool:
             async with self._turns.turn(number) as turn:
                 with turn.scope:
                     child = await self._take()
-                    outcome = await self._call(child, call, timeout_s)
+                    with parse_of(is_document=call.reads_document):
+                        outcome = await self._call(child, call, timeout_s)
                     if child.is_alive():
                         self._idle.append(child)
                     return outcome
+            PARSER_STRIKES.labels("urgent").inc()
             logger.info("parse_ended", parser=call.name, reason="somebody waits for its process")
         raise ParserLost(f"the parse was ended {1 + MAX_ENDED_TURNS} times for somebody who waits")
 
@@ -161,9 +168,11 @@ class ParserPool:
                 outcome = await self._in_thread(child.call, call, cpu_s, max_answer_bytes)
             answered = True
         except TimeoutError:
+            PARSER_STRIKES.labels(TIME).inc()
             outcome = ParserOutcome(error=call.refusal(f"that takes over {limit_s:g} s", reason=TIME))
         except LOST as error:
             exit_code = await self._in_thread(child.exit_code)
+            PARSER_STRIKES.labels(CPU_TIME if exit_code == -signal.SIGXCPU else "died").inc()
             if exit_code != -signal.SIGXCPU:
                 raise ParserLost(f"the parsing process died ({_fate(exit_code)})") from error
             outcome = ParserOutcome(error=call.refusal(f"that takes over {cpu_s} s of processor time", reason=CPU_TIME))

@@ -19,6 +19,7 @@ from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.failures import came_from_the_server
 from securechain_ingest.graph.portions import is_big
 from securechain_ingest.graph.store import Graph
+from securechain_ingest.metrics import graph_operation
 from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrite, WriteResult
 from securechain_ingest.settings import GraphSettings
 
@@ -56,15 +57,15 @@ class GraphBatcher:
         self.mark_absent = graph.mark_absent
         self.namesake = graph.namesake
         self.import_names = graph.reader.import_names
-        self._known = _Batches("graph-known", known, _ref_purl, _one_row, limits)
+        self._known = _Batches("known", known, _ref_purl, _one_row, limits)
         self._writes = _Batches(
-            "graph-write", graph.write, _write_name, _write_rows, replace(limits, linger_s=settings.linger_s)
+            "write", graph.write, _write_name, _write_rows, replace(limits, linger_s=settings.linger_s)
         )
         self._portion_rows = settings.portion_rows
         # Big writes run one at a time, and beside the others, which would otherwise wait minutes for them.
-        self._big = _Batches("graph-portions", big, _write_name, _one_row, _Limits(1, 1, 1, linger_s=0.0))
-        self._links = _Batches("graph-link", graph.link, _link_purl, _one_row, limits)
-        self._resolves = _Batches("graph-resolve", resolve, _ref_purl, _one_row, _Limits(1, 1, 1, linger_s=0.0))
+        self._big = _Batches("portions", big, _write_name, _one_row, _Limits(1, 1, 1, linger_s=0.0))
+        self._links = _Batches("link", graph.link, _link_purl, _one_row, limits)
+        self._resolves = _Batches("resolve", resolve, _ref_purl, _one_row, _Limits(1, 1, 1, linger_s=0.0))
 
     async def __aenter__(self) -> GraphBatcher:
         return self
@@ -142,7 +143,7 @@ class _Batches(Generic[Item, Answer]):
         if len(self._waiting) >= _WORTH_A_TRANSACTION:
             self._enough.set()
         if len(self._runners) < self._limits.runners:
-            runner = asyncio.create_task(self._drain(), name=self._name)
+            runner = asyncio.create_task(self._drain(), name=f"graph {self._name}")
             self._runners.add(runner)
         return await future
 
@@ -200,7 +201,8 @@ class _Batches(Generic[Item, Answer]):
 
     async def _serve(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
-            [outcome] = await asyncio.gather(self._run([item for item, _ in batch]), return_exceptions=True)
+            with graph_operation(self._name, len(batch)):
+                [outcome] = await asyncio.gather(self._run([item for item, _ in batch]), return_exceptions=True)
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()

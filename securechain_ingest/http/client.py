@@ -39,7 +39,7 @@ from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace, SharedTurns
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
-from securechain_ingest.metrics import RECEIVED_BYTES, request_to
+from securechain_ingest.metrics import ENDPOINT_RATE, RECEIVED_BYTES, request_to
 from securechain_ingest.progress import step
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
 
@@ -364,6 +364,7 @@ class HttpClient:
         )
         turns = self._shared(name) if self._shared is not None else None
         pace = Pace(rate, self._connections(connections), self._clock, turns)
+        ENDPOINT_RATE.labels(name).set_function(lambda: pace.rate)
         return _OpenEndpoint(pace, client, self._slow_down.get(name, SLOW_DOWN))
 
     def _connections(self, configured: float) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.metrics import ENDPOINT_PAUSES
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.script import NOW_MS, Script
 from securechain_ingest.times import now_iso
@@ -144,6 +145,7 @@ class Breakers:
         if state == b"closed":
             return False
         if state in {b"opened", b"still open"}:
+            ENDPOINT_PAUSES.labels(endpoint).inc()
             logger.warning("endpoint_paused", endpoint=endpoint, pause_s=round(detail / 1000, 1), reason=reason)
         return True
 

@@ -19,6 +19,32 @@ from securechain_ingest.queue.script import Script
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 
+KINDS: Final = (
+    "archive_refused",
+    "bad_json",
+    "bad_schema",
+    "config",
+    "delivery_cap",
+    "forbidden_host",
+    "internal_error",
+    "invalid_name",
+    "malformed",
+    "missing_data",
+    "not_found",
+    "parser_lost",
+    "stale",
+    "store_full",
+    "store_refused",
+    "store_unavailable",
+    "too_large",
+    "unavailable",
+    "unknown",
+    "unknown_node_type",
+    "unsupported_type",
+)
+"""These kinds of failure put messages aside; docs/operations.md says of each what to do. `unknown` stands for a letter
+of another program that gives no kind."""
+
 _PAGE = 500
 
 _REPLAY: Final = Script(
@@ -215,7 +241,7 @@ def _letter(entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
         entry_id=entry_id.decode(),
         data=text.get("data", ""),
         error=text.get("error", ""),
-        kind=text.get("kind", "unknown"),
+        kind=text.get("kind") or "unknown",
         attempts=int(attempts) if _COUNT.fullmatch(attempts) else 0,
         first_failed_at=text.get("first_failed_at", ""),
         last_failed_at=text.get("last_failed_at", ""),

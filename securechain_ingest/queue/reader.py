@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from securechain_ingest.errors import ArchivesAway, IngestError, StoreAway, UpstreamError
-from securechain_ingest.metrics import MESSAGE_SECONDS, MESSAGES
+from securechain_ingest.metrics import FAILED_ATTEMPTS, MESSAGE_SECONDS, MESSAGES
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.progress import Progress, step
 from securechain_ingest.queue.backoff import AWAY, Outage, retry_delay_s
@@ -336,12 +336,15 @@ class Reader:
         elif await self._outage.insist(
             lambda: self._settlement.dead_letter(entry, failure, self._queue.dead_letters_max)
         ):
+            FAILED_ATTEMPTS.labels(entry.ecosystem, failure.kind).inc()
             logger.warning(
                 "message_dead_lettered", **_named(entry), lane=entry.lane, kind=failure.kind, reason=failure.reason
             )
 
     async def _postpone(self, entry: Entry, failure: Failure, *, is_attempt: bool) -> None:
         queue = self._queue
+        if is_attempt:
+            FAILED_ATTEMPTS.labels(entry.ecosystem, failure.kind).inc()
         failures = entry.attempts + 1 if is_attempt else entry.history.outages + 1
         delay_s = retry_delay_s(
             failures, base_s=queue.retry_base_s, max_s=queue.retry_max_s, at_least_s=failure.at_least_s

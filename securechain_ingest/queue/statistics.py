@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -17,6 +17,8 @@ from securechain_ingest.queue.lanes import LANES
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.times import iso
+
+_RETRIES_LOOKED_AT: Final = 1_000
 
 COUNTERS = ("total_processed", "successful", "failed", "validation_errors", "unsupported_types")
 
@@ -32,7 +34,7 @@ class LaneStatus:
     retrying: int = 0
     """This many messages wait for another attempt."""
     oldest_s: float = 0.0
-    """The oldest message that is waiting or pending has this age, in seconds."""
+    """The oldest message of the lane has this age, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,22 @@ async def _lanes(redis: Redis, keys: Keys, group: str, ecosystem: str, now_ms: i
     found = {}
     for lane in LANES:
         retrying = await redis.zcard(keys.retries(ecosystem, lane))
-        found[str(lane)] = await _stream(redis, keys.lane(ecosystem, lane), group, now_ms, retrying)
+        status = await _stream(redis, keys.lane(ecosystem, lane), group, now_ms, retrying)
+        if retrying:
+            oldest_s = await _oldest_retry_s(redis, keys.retries(ecosystem, lane), now_ms)
+            status = dataclasses.replace(status, oldest_s=max(status.oldest_s, oldest_s))
+        found[str(lane)] = status
     return found
+
+
+async def _oldest_retry_s(redis: Redis, retries: str, now_ms: int) -> float:
+    """Return the age of the oldest of the messages whose next attempts are due first, in seconds.
+
+    A message that has waited long comes among those again and again, so that it is not overlooked for long.
+    """
+    tokens: Any = await redis.zrange(retries, 0, _RETRIES_LOOKED_AT - 1)
+    added_ms = [int(token.split(b"-")[0]) for token in tokens if token.split(b"-")[0].isdigit()]
+    return round(max(0.0, (now_ms - min(added_ms)) / 1000), 1) if added_ms else 0.0
 
 
 async def _stream(redis: Redis, stream: str, group: str, now_ms: int, retrying: int) -> LaneStatus:

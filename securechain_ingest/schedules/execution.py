@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from securechain_ingest.errors import IngestError
 from securechain_ingest.http.metering import Meter, metered
+from securechain_ingest.metrics import RUNS
 from securechain_ingest.runs import Job, Run, RunOutcome, as_json
 from securechain_ingest.runs.counts import settled_at_once
 from securechain_ingest.schedules.board import Board
@@ -145,6 +146,7 @@ class Execution:
         )
 
     def _ended(self, outcome: RunOutcome, error: str | None = None, kind: str | None = None) -> Run:
+        RUNS.labels(self.run.job, outcome).inc()
         return settled_at_once(
             replace(self._so_far(), outcome=outcome, ended_at=self.now(), error=error, error_kind=kind)
         )

@@ -63,11 +63,12 @@ def _machine_routes(parts: Parts, collected: Collected) -> list[Route]:
         return JSONResponse(answer.details, answer.status)
 
     async def metrics(_: Request) -> Response:
+        stores = await collected.store_answers()
         try:
             snapshot = await collected.snapshot()
         except StoreError:
-            snapshot = None  # The metrics then say so with securechain_redis_up 0.
-        return Response(exposition(parts.progress, snapshot), media_type=CONTENT_TYPE)
+            snapshot = None  # The metrics then say so with securechain_store_up 0.
+        return Response(exposition(parts.progress, stores, snapshot), media_type=CONTENT_TYPE)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
 

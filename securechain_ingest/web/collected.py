@@ -5,26 +5,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from securechain_ingest.configuration import Settings
-from securechain_ingest.jobs.cursors import Cursors
+from securechain_ingest.jobs.advisory_sync import cursor_name
+from securechain_ingest.jobs.cursors import Cursor, Cursors
 from securechain_ingest.queue.dead_letters import count_by_kind
 from securechain_ingest.queue.heartbeats import DaemonStatus, daemons_seen
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import QueueStatus, queue_status
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import DECLARATIONS
-from securechain_ingest.schedules.board import Board
+from securechain_ingest.schedules.board import Board, EmptyLooks
 from securechain_ingest.stores import Stores
+from securechain_ingest.web.health import StoreAnswer, ask_stores
 
 _GOOD_FOR_S: Final = 2.0
 _KINDS_GOOD_FOR_S: Final = 60.0
-"""The counts by kind are kept for so many seconds, because counting them reads all dead letters."""
+"""The counts by kind of many dead letters are kept for so many seconds, because counting them reads all of them."""
+_FEW_LETTERS: Final = 2_000
+"""So many dead letters are counted anew whenever one has come or gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,22 @@ class Snapshot:
     registry_lags_s: Mapping[str, float]
     """For each ecosystem this is the number of seconds since the time up to which the changes of its feed are in the
     graph. An ecosystem whose feed has not been followed yet is left out."""
+    advisory_lags_s: Mapping[str, float]
+    """For each ecosystem this is the number of seconds since the changes of its advisories were last read. An ecosystem
+    whose advisories have not been read yet is left out."""
 
 
 class Collected:
-    """This remembers the last answer for a moment, so that neither the page nor a scraper can overload the stores."""
+    """This remembers the last answers for a moment, so that neither the page nor a scraper can overload the stores."""
 
     def __init__(self, stores: Stores, settings: Settings) -> None:
         self._stores = stores
         self._settings = settings
         self._turn = asyncio.Lock()
         self._snapshot: tuple[float, Snapshot] | None = None
-        self._kinds: tuple[float, Counter[str]] | None = None
+        self._kinds: tuple[float, object, dict[str, int]] | None = None
+        self._pinging = asyncio.Lock()
+        self._answers: tuple[float, dict[str, StoreAnswer]] | None = None
 
     async def snapshot(self) -> Snapshot:
         """Return a snapshot that is at most a few seconds old. Raise StoreError if a new one is needed and a store does
@@ -63,7 +72,7 @@ class Collected:
         self._snapshot = None
 
     async def dead_letters(self) -> Mapping[str, int]:
-        """Return the number of dead letters of each kind, counted at most a minute ago. Raise StoreError."""
+        """Return the number of dead letters of each kind; see `Snapshot.dead_letters`. Raise StoreError."""
         async with self._turn:
             return dict(await self._counted())
 
@@ -71,10 +80,13 @@ class Collected:
         """Count the dead letters anew the next time, because an action has changed their number."""
         self._kinds = self._snapshot = None
 
-    async def _counted(self) -> Counter[str]:
-        if self._kinds is None or time.monotonic() - self._kinds[0] > _KINDS_GOOD_FOR_S:
-            self._kinds = time.monotonic(), await count_by_kind(self._stores.redis, self._settings.queue)
-        return self._kinds[1]
+    async def store_answers(self) -> dict[str, StoreAnswer]:
+        """Return what each store has answered at most a few seconds ago; see `ask_stores`."""
+        async with self._pinging:
+            if self._answers is None or time.monotonic() - self._answers[0] > _GOOD_FOR_S:
+                answers = await ask_stores(self._stores)
+                self._answers = time.monotonic(), answers
+            return self._answers[1]
 
     async def _asked(self) -> Snapshot:
         redis, queue = self._stores.redis, self._settings.queue
@@ -82,27 +94,52 @@ class Collected:
         endpoints = [endpoint.key for declaration in DECLARATIONS for endpoint in declaration.endpoints]
         with store_errors():
             daemons = await daemons_seen(redis, queue.stream)
-        kinds = await self._counted()
+            looks = await Board(redis, queue.stream).empty_looks()
+        cursors = await Cursors(redis, queue.stream).all()
         status = await queue_status(redis, queue, names, endpoints)
-        with store_errors():
-            followed = await self._followed_at()
+        now = datetime.now(UTC)
         lags = {
-            name: max((datetime.now(UTC) - at).total_seconds(), status.lanes[name][Lane.CHANGED].oldest_s, 0.0)
-            for name, at in followed.items()
+            name: max(_age_s(at, now), status.lanes[name][Lane.CHANGED].oldest_s)
+            for name, at in _followed_at(cursors, looks).items()
         }
-        return Snapshot(status, tuple(daemons), dict(kinds), lags)
+        advisory_lags = {
+            declaration.name: _age_s(datetime.fromisoformat(cursor.moved_at), now)
+            for declaration in DECLARATIONS
+            if (cursor := cursors.get(cursor_name(declaration.ecosystem.osv))) is not None
+        }
+        return Snapshot(status, tuple(daemons), await self._counted(), lags, advisory_lags)
 
-    async def _followed_at(self) -> dict[str, datetime]:
-        """Return when each feed was last followed to its end. The changes that it had announced by then are queued
-        or in the graph."""
-        stream = self._settings.queue.stream
-        cursors = await Cursors(self._stores.redis, stream).all()
-        looks = await Board(self._stores.redis, stream).empty_looks()
-        found: dict[str, datetime] = {}
-        for declaration in DECLARATIONS:
-            texts = [cursors[declaration.name].moved_at] if declaration.name in cursors else []
-            if texts and declaration.updates_job in looks:
-                texts.append(looks[declaration.updates_job].last_at)
-            if moments := [datetime.fromisoformat(each) for each in texts if each]:
-                found[declaration.name] = max(moments)
-        return found
+    async def _counted(self) -> dict[str, int]:
+        redis, queue = self._stores.redis, self._settings.queue
+        letters = Keys(queue.stream).dead_letters
+        with store_errors():
+            length = await redis.xlen(letters)
+            newest: Any = await redis.xrevrange(letters, count=1)
+        state = length, newest
+        if self._kinds is not None:
+            counted_at, counted, kinds = self._kinds
+            is_fresh = time.monotonic() - counted_at <= _KINDS_GOOD_FOR_S
+            if counted == state or (is_fresh and length > _FEW_LETTERS):
+                return kinds
+        kinds = dict(await count_by_kind(redis, queue))
+        self._kinds = time.monotonic(), state, kinds
+        return kinds
+
+
+def _followed_at(cursors: Mapping[str, Cursor], looks: Mapping[str, EmptyLooks]) -> dict[str, datetime]:
+    """Return when each feed was last followed to its end. The changes that it had announced by then are queued or in
+    the graph."""
+    found: dict[str, datetime] = {}
+    for declaration in DECLARATIONS:
+        if (cursor := cursors.get(declaration.name)) is None:
+            continue
+        # While a feed is followed for the first time, and of cursors of earlier releases, only the moves are known.
+        moments = [cursor.followed_at or cursor.moved_at]
+        if (look := looks.get(declaration.updates_job)) is not None and look.last_at:
+            moments.append(look.last_at)
+        found[declaration.name] = max(datetime.fromisoformat(moment) for moment in moments)
+    return found
+
+
+def _age_s(moment: datetime, now: datetime) -> float:
+    return max((now - moment).total_seconds(), 0.0)

@@ -31,6 +31,23 @@ class Health:
         return 200 if self.ok else 503
 
 
+@dataclass(frozen=True, slots=True)
+class StoreAnswer:
+    """This says whether a store has answered, and how long that took."""
+
+    seconds: float
+    reason: str | None = None
+    """The store has not answered because of this; None means that it has."""
+    found: Any = None
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Return what /readyz says about the store."""
+        if self.reason is not None:
+            return {"ok": False, "reason": self.reason}
+        return {"ok": True, "latency_ms": round(self.seconds * 1000, 1)}
+
+
 def health(progress: Progress) -> Health:
     """Return the answer by the watchdog's rule, with the seconds since each loop last turned and since the slowest
     piece of work made its last step."""
@@ -42,22 +59,32 @@ def health(progress: Progress) -> Health:
 async def readiness(progress: Progress, stores: Stores) -> Health:
     """Return the answer of `health` with, for each store, whether it answers and how many milliseconds it takes."""
     alive = health(progress)
+    answers = await ask_stores(stores)
+    ok = alive.ok and all(answer.reason is None for answer in answers.values())
+    found = {store: answer.details for store, answer in answers.items()}
+    reason = alive.details["reason"] or next(
+        (f"{store}: {answer.reason}" for store, answer in answers.items() if answer.reason), None
+    )
+    return Health(ok, {**alive.details, "ok": ok, "reason": reason, "stores": found})
+
+
+async def ask_stores(stores: Stores) -> dict[str, StoreAnswer]:
+    """Ask each store something small, all at the same time. What the advisories' store answers is the number of its
+    documents."""
     names = ("redis", "graph", "vulnerabilities")
     answers = await asyncio.gather(
-        _answers(stores.redis.ping()), _answers(stores.graph.ping()), _answers(stores.advisories.count())
+        _answer(stores.redis.ping()), _answer(stores.graph.ping()), _answer(stores.advisories.count())
     )
-    found = dict(zip(names, answers, strict=True))
-    ok = alive.ok and all(answer["ok"] for answer in answers)
-    return Health(ok, {**alive.details, "ok": ok, "stores": found})
+    return dict(zip(names, answers, strict=True))
 
 
-async def _answers(question: Awaitable[Any]) -> dict[str, Any]:
+async def _answer(question: Awaitable[Any]) -> StoreAnswer:
     since = time.perf_counter()
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            await question
+            found = await question
     except (IngestError, redis.exceptions.RedisError, TimeoutError) as error:
         # Only the product's own sentence is shown; a driver's could have an address with its password.
         reason = str(error) if isinstance(error, IngestError) else type(error).__name__
-        return {"ok": False, "reason": reason}
-    return {"ok": True, "latency_ms": round((time.perf_counter() - since) * 1000, 1)}
+        return StoreAnswer(time.perf_counter() - since, reason)
+    return StoreAnswer(time.perf_counter() - since, None, found)

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.reference import configuration
+from tests.reference import configuration, metrics
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 
-PAGES: Final[Mapping[Path, Callable[[], str]]] = {DOCS / "configuration.md": configuration.page}
+PAGES: Final[Mapping[Path, Callable[[], str]]] = {
+    DOCS / "configuration.md": configuration.page,
+    DOCS / "metrics.md": metrics.page,
+}

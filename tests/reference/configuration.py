@@ -205,7 +205,8 @@ def _endpoints() -> str:
         rows.append((f"`{endpoint.key}`", *of, *limits, f"`{twin_name('endpoints', endpoint.key)}`"))
     heads = ("endpoint", "ecosystem", "of", "requests per second", "at once", "asks for fewer by", "its URL's variable")
     about = (
-        "Each is a key of `[endpoints]`, `[rates]` and `[connections]`, and a label of the metrics."
+        "Each is a key of `[endpoints]`, `[rates]` and `[connections]`, and a label of the metrics"
+        " ([metrics.md](metrics.md))."
         " The figures are the defaults."
     )
     return "\n".join(["## The endpoints\n", f"{about}\n", table(heads, rows), ""])

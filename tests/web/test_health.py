@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.progress import LOOP_S
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.web.collected import Collected
 from tests.web.conftest import TOKEN, Site
 
@@ -46,7 +49,10 @@ async def test_a_store_that_is_away_costs_readiness_and_not_health(site: Site) -
     assert answer.status_code == 503
     assert answer.json()["stores"]["redis"]["ok"] is False
     assert (await site.client.get("/healthz")).status_code == 200
-    assert "securechain_redis_up 0.0" in (await site.client.get("/metrics")).text
+    figures = (await site.client.get("/metrics")).text
+    assert 'securechain_store_up{store="redis"} 0.0' in figures
+    assert 'securechain_store_up{store="graph"} 1.0' in figures
+    assert "securechain_lane_messages" not in figures
 
 
 async def test_the_figures_are_in_the_form_that_scrapers_read_and_have_the_names_others_rely_on(site: Site) -> None:
@@ -63,7 +69,7 @@ async def test_the_figures_are_in_the_form_that_scrapers_read_and_have_the_names
     assert waiting["npm", "listed"] == 1
     assert waiting["pypi", "asked"] == 0
     letters = {sample.labels["kind"]: sample.value for sample in families["securechain_dead_letters"].samples}
-    assert letters == {"not_found": 1}
+    assert {kind: count for kind, count in letters.items() if count} == {"not_found": 1}
     assert {"securechain_lane_oldest_seconds", "securechain_requests", "securechain_messages"} <= set(families)
     assert all(name.startswith("securechain_") and not name.endswith("_created") for name in families)
 
@@ -94,3 +100,46 @@ async def test_the_lag_of_a_registry_is_the_age_of_what_is_not_in_the_graph_yet(
     await site.stores.redis.xadd(f"{stream}-lane:npm:changed", {"data": "{}"}, id=f"{(seconds - 7200) * 1000}-0")
     assert 7190 < (await lags())["npm"] < 7260
     assert 'securechain_registry_lag_seconds{ecosystem="npm"} 72' in (await site.client.get("/metrics")).text
+
+
+async def test_a_message_that_waits_for_another_attempt_is_as_old_as_it_is(site: Site) -> None:
+    redis, keys = site.stores.redis, Keys(site.settings.queue.stream)
+    seconds, _ = await redis.time()
+    age_s = {"old": 5000, "young": 10}
+    for name, age in age_s.items():
+        added = f"{(seconds - age) * 1000}-0"
+        await redis.zadd(keys.retries("npm", Lane.ASKED), {f"{added}:{name}": (seconds + 60) * 1000})
+    snapshot = await Collected(site.stores, site.settings).snapshot()
+    assert 4990 < snapshot.queue.lanes["npm"]["asked"].oldest_s < 5060
+    assert snapshot.queue.lanes["npm"]["asked"].retrying == 2
+
+
+async def test_a_feed_that_was_followed_to_its_end_and_had_nothing_new_is_not_behind(site: Site) -> None:
+    cursors = Cursors(site.stores.redis, site.settings.queue.stream)
+    await cursors.move("npm", "5", "a run")
+    key = Keys(site.settings.queue.stream).cursors
+    held = orjson.loads(await site.stores.redis.hget(key, "npm") or b"")
+    old = orjson.dumps({**held, "moved_at": "2020-01-01T00:00:00Z"})
+    await site.stores.redis.hset(key, "npm", old)
+
+    async def lag() -> float:
+        return (await Collected(site.stores, site.settings).snapshot()).registry_lags_s["npm"]
+
+    assert await lag() > 86_400
+    await cursors.note_followed("npm")
+    assert await lag() < 60
+
+
+async def test_a_dead_letter_counts_at_once_and_one_that_is_dropped_does_not(site: Site) -> None:
+    collected = Collected(site.stores, site.settings)
+    letters = Keys(site.settings.queue.stream).dead_letters
+
+    async def counted() -> dict[str, int]:
+        collected._snapshot = None  # As if the moment for which it is remembered were over.
+        return dict((await collected.snapshot()).dead_letters)
+
+    assert await counted() == {}
+    entry = await site.stores.redis.xadd(letters, {"data": "{}", "kind": "malformed"})
+    assert await counted() == {"malformed": 1}
+    await site.stores.redis.xdel(letters, entry)
+    assert await counted() == {}
