@@ -292,6 +292,8 @@ class NamesGap:
     element_id: str
     name: str
     """This is the name in the graph."""
+    position: str
+    """A walk through the packages goes on behind it."""
     known: KnownPackage
     """This has all versions that the graph has, whether they are complete or not."""
 

@@ -101,25 +101,24 @@ async def _backfill(
             build_service(stores, settings, lambda: 0) as service,
         ):
             registry = service.registries[label]
-            position = Position(
-                stores.redis,
-                Keys(settings.queue.stream).backfills,
-                f"import-names {registry.ecosystem.name} {older_than}",
-            )
+            walk = f"import-names {registry.ecosystem.name} {older_than}"
+            backfills = Keys(settings.queue.stream).backfills
+            positions = [Position(stores.redis, backfills, each) for each in (f"{walk} pending", walk)]
             if restart:
-                await position.forget()
+                for each in positions:
+                    await each.forget()
             backfill = Backfill(
                 stores.graph,
                 registry,
                 service.import_names,
                 stores.changes,
-                position,
+                *positions,
                 older_than=older_than,
                 concurrency=settings.workers[registry.ecosystem.name],
                 report=report,
             )
-            remaining = await backfill.remaining()
-            progress.update(bar, description="packages", total=min(remaining, limit or remaining))
+            # How many there are nobody knows without a look at every package.
+            progress.update(bar, description="packages", total=limit)
             # Somebody waits at the terminal, so all parsers may be used.
             with prioritised(Priority(is_urgent=True)):
                 await backfill.run(limit)

@@ -28,6 +28,11 @@ class Dialect:
         index can be trusted."""
         return f"{value} <= {bound}" if self.trusts_ranges else f"NOT {value} > {bound}"
 
+    def beyond(self, value: str, bound: str) -> str:
+        """Return the Cypher condition `value > bound`, which is false for an absent value. It uses an index where an
+        index can be trusted."""
+        return f"{value} > {bound}" if self.trusts_ranges else f"NOT {value} <= {bound}"
+
     def without_zone(self, moment: str, any_local_time: str) -> str:
         """Return the Cypher condition that a date-time has no zone. It uses an index. Where no index can be trusted,
         the condition is true for every date-time.

@@ -68,7 +68,7 @@ class DuePackages:
         """Return at most `limit` packages that another program has written and whose registry was not asked since
         `older_than`.
 
-        A package that the other program has left without a date is not found.
+        A package that the other program has left without a date has got one at the start of a daemon (`undated`).
         """
         text = never_read_text(ecosystem, await self._connection.dialect())
         parameters = {"older_than": older_than, "limit": limit, "any_local_time": _ANY_LOCAL_TIME}

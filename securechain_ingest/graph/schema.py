@@ -10,6 +10,7 @@ from neo4j.exceptions import Neo4jError
 
 from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.undated import date_undated
 from securechain_ingest.model import Ecosystem
 
 IMPORT_NAMES_INDEX: Final = "import_names_lookup"
@@ -20,7 +21,8 @@ logger = structlog.get_logger(__name__)
 
 async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem]) -> None:
     """Create the indexes that make look-ups fast, and the constraints that make identities unique. If the graph has
-    duplicates, log a warning and create a plain index in place of the constraint.
+    duplicates, log a warning and create a plain index in place of the constraint. Give packages without a date one, so
+    that an index finds them.
 
     It raises StoreError if the graph is away.
     """
@@ -33,6 +35,8 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
     unique = [(ecosystem.label, name) for ecosystem in ecosystems for name in ("name", "purl")]
     for label, name in [*unique, ("Version", "purl"), ("AbsentPackage", "purl")]:
         await _ensure(connection, label, name)
+    for ecosystem in ecosystems:
+        await date_undated(connection, ecosystem)
 
 
 async def _ensure(connection: Connection, label: str, name: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.graph.write_statements import LINK, NOT_QUEUED, QUEUEABLE, RESOLVE, WRITE, joined
 
 
@@ -24,8 +25,6 @@ class Statements:
     link: str
     mark_absent: str
     namesake: str
-    names_gaps: str
-    count_names_gaps: str
     fill_names: str
 
 
@@ -100,26 +99,32 @@ RETURN p.registry_name AS registry_name, p.purl AS purl
 """
 
 _WANTING = """(coalesce(size(p.import_names), 0) = 0 OR p.import_names_error IS NOT NULL
+       OR coalesce(p.archive_pending, false)
        OR coalesce(p.import_names_parser, 0) < $older_than)"""
 
 # The limit stands before the filter, so that a page costs the same however far apart the gaps are; the last package of
-# the page is among the rows in any case, for the next page begins behind it.
+# the page is among the rows in any case, for the next page begins behind it. A package that waits to be completed is
+# found by the index on that time, and every other one by the index on its name.
 _NAMES_GAPS = f"""
-MATCH (p:PACKAGE) WHERE p.name > $after
-WITH p ORDER BY p.name LIMIT $limit
-WITH collect(p) AS page, max(p.name) AS last
+MATCH (p:PACKAGE) WHERE IS_BEHIND
+WITH p ORDER BY p.POSITION LIMIT $limit
+WITH collect(p) AS page, max(p.POSITION) AS last
 UNWIND page AS p
-WITH p, last WHERE p.name = last OR {_WANTING}
+WITH p, last WHERE p.POSITION = last OR {_WANTING}
 RETURN elementId(p) AS id, p.name AS name, p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
-       {_WANTING} AS wanting, {_FAILED_ATTEMPT}, p.import_names_of AS names_of,
+       p.POSITION AS position, {_WANTING} AS wanting, {_FAILED_ATTEMPT}, p.import_names_of AS names_of,
        [(p)-[:HAVE]->(v:Version) | v.name] AS versions
-ORDER BY name
+ORDER BY position
 """
 
-_COUNT_NAMES_GAPS = f"""
-MATCH (p:PACKAGE) WHERE p.name > $after AND {_WANTING}
-RETURN count(p) AS count
-"""
+
+def names_gaps_text(label: str, dialect: Dialect, *, pending: bool) -> str:
+    """Return the query for a page of packages whose import names are wanting, out of all packages by their names, or
+    out of the pending ones by the time at which they are due."""
+    position = "complete_at" if pending else "name"
+    behind = dialect.beyond("p.complete_at", "$after") if pending else "p.name > $after"
+    return for_label(_NAMES_GAPS.replace("IS_BEHIND", behind).replace("POSITION", position), label)
+
 
 _FILL_NAMES = f"""
 UNWIND $rows AS row
@@ -171,7 +176,5 @@ def statements(label: str) -> Statements:
         link=text(joined(LINK, "found, unresolved, queued, files + parent_versions AS linked")),
         mark_absent=text(_MARK_ABSENT),
         namesake=text(_NAMESAKE),
-        names_gaps=text(_NAMES_GAPS),
-        count_names_gaps=text(_COUNT_NAMES_GAPS),
         fill_names=_FILL_NAMES,
     )

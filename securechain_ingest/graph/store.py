@@ -26,7 +26,7 @@ from securechain_ingest.graph.portions import PortionWriter
 from securechain_ingest.graph.properties import FORMAT, attempts_properties, change_properties, names_properties
 from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
-from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, statements
+from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, names_gaps_text, statements
 from securechain_ingest.graph.transactions import (
     RESOLVED_AT_ONCE,
     each_once,
@@ -57,6 +57,8 @@ _QUEUED_RETRY_S = PackageSettings().queued_retry_s
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 """This is the time of the last check for a package that another program has left without a date."""
+NEVER_DUE = datetime.fromtimestamp(0, UTC)
+"""No package is due before this time."""
 
 
 class Graph:
@@ -251,23 +253,22 @@ class Graph:
         return reference(ref.ecosystem, rows[0]["registry_name"], rows[0]["purl"]) if rows else None
 
     async def names_gaps(
-        self, ecosystem: Ecosystem, *, older_than: int, after: str, limit: int
+        self, ecosystem: Ecosystem, *, older_than: int, after: str, limit: int, pending: bool = False
     ) -> tuple[list[NamesGap], str | None]:
-        """Look at the `limit` packages after a name. Return those whose import names are wanting, and the name of the
-        last package.
+        """Look at the `limit` packages after a position. Return those whose import names are wanting, and the position
+        of the last package.
 
-        Import names are wanting if there are none, if they are a fallback, or (if `older_than` is above 0) if a parser
-        before that version found them. The returned name is None if there are no more packages.
+        Import names are wanting if there are none, if they are a fallback, if the archive is pending, or (if
+        `older_than` is above 0) if a parser before that version found them. A position is a package's name or, with
+        `pending`, which leaves out all packages that have been read whole, the time at which it is due; the first one
+        is empty. The returned position is None if there are no more packages.
         """
-        parameters = {"older_than": older_than, "after": after, "limit": limit}
-        rows = await self._connection.read(statements(ecosystem.label).names_gaps, parameters)
-        return [_names_gap(row) for row in rows if row["wanting"]], rows[-1]["name"] if rows else None
-
-    async def count_names_gaps(self, ecosystem: Ecosystem, *, older_than: int, after: str) -> int:
-        """Return how many `names_gaps` there are in all after a name."""
-        parameters = {"older_than": older_than, "after": after}
-        rows = await self._connection.read(statements(ecosystem.label).count_names_gaps, parameters)
-        return int(rows[0]["count"])
+        text = names_gaps_text(ecosystem.label, await self._connection.dialect(), pending=pending)
+        behind = (datetime.fromisoformat(after) if after else NEVER_DUE) if pending else after
+        rows = await self._connection.read(text, {"older_than": older_than, "after": behind, "limit": limit})
+        positions = [aware(row["position"]).isoformat() if pending else row["position"] for row in rows]
+        found = [_names_gap(row, position) for row, position in zip(rows, positions, strict=True) if row["wanting"]]
+        return found, positions[-1] if positions else None
 
     async def fill_names(self, ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
         """Write the import names of packages and how they differ from an older version's, and nothing else. A stopgap
@@ -341,7 +342,7 @@ async def _read(
     return nodes
 
 
-def _names_gap(row: Mapping[str, Any]) -> NamesGap:
+def _names_gap(row: Mapping[str, Any], position: str) -> NamesGap:
     known = KnownPackage(
         purl=row["purl"] or "",
         registry_name=row["registry_name"] or row["name"],
@@ -351,7 +352,7 @@ def _names_gap(row: Mapping[str, Any]) -> NamesGap:
         names_failed=_failed_attempt(row),
         names_of=row["names_of"],
     )
-    return NamesGap(row["id"], row["name"], known)
+    return NamesGap(row["id"], row["name"], position, known)
 
 
 def _failed_attempt(row: Mapping[str, Any]) -> FailedAttempt | None:

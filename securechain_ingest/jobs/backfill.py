@@ -1,8 +1,11 @@
 """This module reads the import names of packages that have none or have those of an older parser. It refreshes nothing
 else.
 
-It walks through the packages of one ecosystem by name. The position is kept after each batch that was written, so that
-an interrupted walk continues there. It then repeats only the packages that were in work.
+It walks through the packages of one ecosystem, first through those that wait to be completed and then through all by
+name. An index gives each page, so that it begins at once however large the graph is.
+
+The position is kept after each batch that was written, so that an interrupted walk continues there. It then repeats
+only the packages that were in work.
 """
 
 from __future__ import annotations
@@ -58,23 +61,23 @@ class _Result:
 
 
 class Position:
-    """This keeps in Redis the name of the last package that a backfill has finished with. Methods raise StoreError."""
+    """This keeps in Redis the position of the last package that a walk has finished with. Methods raise StoreError."""
 
     def __init__(self, redis: Redis, key: str, walk: str) -> None:
-        """`walk` distinguishes backfills that look for different packages."""
+        """`walk` distinguishes walks that look for different packages."""
         self._redis = redis
         self._key = key
         self._walk = walk
 
     async def get(self) -> str:
-        """Return the name of the last package that was finished. It is empty before the first one."""
+        """Return the position of the last package that was finished. It is empty before the first one."""
         with store_errors():
             held = await self._redis.hget(self._key, self._walk)
         return held.decode() if isinstance(held, bytes) else ""
 
-    async def set(self, name: str) -> None:
+    async def set(self, position: str) -> None:
         with store_errors():
-            await self._redis.hset(self._key, self._walk, name)
+            await self._redis.hset(self._key, self._walk, position)
 
     async def forget(self) -> None:
         with store_errors():
@@ -82,7 +85,7 @@ class Position:
 
 
 class Backfill:
-    """This is one walk over the packages of one ecosystem."""
+    """This goes once over the packages of one ecosystem."""
 
     def __init__(
         self,
@@ -90,13 +93,16 @@ class Backfill:
         registry: Registry,
         cache: ImportNamesCache,
         changes: ReleaseChanges,
+        pending: Position,
         position: Position,
         *,
         older_than: int,
         concurrency: int,
         report: Callable[[BackfillOutcome], None],
     ) -> None:
-        """If `older_than` is above 0, names of parsers before that version are found, too.
+        """`pending` is the position among the packages that wait to be completed, and `position` that among all.
+
+        If `older_than` is above 0, names of parsers before that version are found, too.
 
         At most `concurrency` packages are in work at once; `report` is called with the outcome of each one that is
         finished.
@@ -105,53 +111,65 @@ class Backfill:
         self._registry = registry
         self._cache = cache
         self._changes = changes
-        self._position = position
+        self._walks = pending, position
         self._older_than = older_than
         self._concurrency = concurrency
         self._report = report
         self._finished: list[_Result] = []
-
-    async def remaining(self) -> int:
-        """Return how many packages are still to be read. Raise StoreError."""
-        after = await self._position.get()
-        return await self._graph.count_names_gaps(self._registry.ecosystem, older_than=self._older_than, after=after)
+        self._still_wanting: set[str] = set()
+        """The first walk has not found names for these packages, which the second one would meet again."""
 
     async def run(self, limit: int | None) -> None:
-        """Process at most `limit` packages, or all that remain if it is None; after the last one the position is
+        """Process at most `limit` packages, or all that remain if it is None; after the last one the positions are
         forgotten.
 
         A package that fails is logged and keeps its names, and the next backfill finds it again. It raises StoreError,
         alone or in a group.
         """
-        running: deque[asyncio.Task[_Result]] = deque()
-        after: str | None = await self._position.get()
         left = limit
+        for walk in self._walks:
+            left = await self._walk(walk, left)
+            if left == 0:
+                return
+        for walk in self._walks:
+            await walk.forget()
+
+    async def _walk(self, walk: Position, left: int | None) -> int | None:
+        """Process at most `left` packages of one walk. Return how many may still be processed."""
+        running: deque[asyncio.Task[_Result]] = deque()
+        after: str | None = await walk.get()
         async with asyncio.TaskGroup() as tasks:
             while after is not None and left != 0:
                 gaps, after = await self._graph.names_gaps(
-                    self._registry.ecosystem, older_than=self._older_than, after=after, limit=PAGE_PACKAGES
+                    self._registry.ecosystem,
+                    older_than=self._older_than,
+                    after=after,
+                    limit=PAGE_PACKAGES,
+                    pending=walk is self._walks[0],
                 )
+                gaps = [gap for gap in gaps if gap.element_id not in self._still_wanting]
                 for gap in gaps[:left]:
                     running.append(tasks.create_task(self._read(gap), name=f"backfill-{gap.name}"))
                     if len(running) == self._concurrency:
-                        await self._finish(await running.popleft())
+                        await self._finish(walk, await running.popleft())
                 if left is not None:
                     left -= min(left, len(gaps))
             for task in running:
-                await self._finish(await task)
-        await self._write()
-        if after is None:
-            await self._position.forget()
+                await self._finish(walk, await task)
+        await self._write(walk)
+        return left
 
-    async def _finish(self, result: _Result) -> None:
-        """Take a result. Results come in the order of the names, so that the position is never ahead of the work."""
+    async def _finish(self, walk: Position, result: _Result) -> None:
+        """Take a result. Results come in the order of the walk, so that the position is never ahead of the work."""
         self._finished.append(result)
+        if walk is self._walks[0] and result.kind is not BackfillOutcome.FOUND:
+            self._still_wanting.add(result.gap.element_id)
         if len(self._finished) < BATCH_PACKAGES:
             self._report(result.kind)
         else:
-            await self._write(last=result.kind)
+            await self._write(walk, last=result.kind)
 
-    async def _write(self, *, last: BackfillOutcome | None = None) -> None:
+    async def _write(self, walk: Position, *, last: BackfillOutcome | None = None) -> None:
         """Write the batch. `last` is the outcome of the package that fills it; it is reported once the batch is
         written."""
         if not self._finished:
@@ -161,7 +179,7 @@ class Backfill:
         if last is not None:
             # This comes at once, before a Ctrl-C can, so that every package of a batch in the graph is reported.
             self._report(last)
-        await self._position.set(self._finished[-1].gap.name)
+        await walk.set(self._finished[-1].gap.position)
         self._finished.clear()
 
     async def _read(self, gap: NamesGap) -> _Result:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from neo4j import AsyncDriver, AsyncGraphDatabase
 
+from securechain_ingest.graph import undated
 from securechain_ingest.graph.dialect import NEO4J
 from securechain_ingest.graph.due import never_read_text, stale_text
 from securechain_ingest.graph.store import Graph
@@ -77,3 +78,28 @@ async def test_a_package_that_nobody_has_read_is_found_until_it_is_read_or_its_r
     await graph.write([write(pypi("old"), "1.0")])
     await read("MATCH (p:PyPIPackage {name: 'gone'}) SET p.tried_at = $now", now=MONDAY)
     assert await never_read() == {"other"}
+
+
+async def test_a_package_without_a_date_gets_one_at_the_start_and_is_found_as_never_read(
+    bare_graph: Graph, read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undated, "PAGE", 2)
+    await bare_graph.ensure_schema([PYPI])
+    for name in ("undated", "a", "z"):
+        await read(f"CREATE (:PyPIPackage {{name: '{name}'}})-[:HAVE]->(:Version {{name: '1.0'}})")
+    await read("CREATE (:PyPIPackage {name: 'dated', moment: localdatetime('2025-01-01T10:00:00')})")
+    await bare_graph.write([write(pypi("read"), "1.0")])
+
+    await bare_graph.ensure_schema([PYPI])
+
+    found = [ref.registry_name for ref in await bare_graph.due.never_read(PYPI, MONDAY, 10)]
+    assert sorted(found) == ["a", "dated", "undated", "z"]
+    await bare_graph.write([write(pypi("undated"), "1.0")])
+    assert "undated" not in {ref.registry_name for ref in await bare_graph.due.never_read(PYPI, MONDAY, 10)}
+
+
+async def test_where_every_package_has_a_date_none_is_looked_at(many: AsyncDriver) -> None:
+    for text in (undated.COUNT, undated.COUNT_DATED):
+        plan = str((await many.execute_query(f"EXPLAIN {text.replace('PACKAGE', PYPI.label)}")).summary.plan)
+        assert "NodeCountFromCountStore" in plan or "NodeIndexScan" in plan
+        assert "NodeByLabelScan" not in plan

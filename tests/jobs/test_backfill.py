@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class NpmBackfill:
             registry or self.npm,
             self.service.import_names,
             self.stores.changes,
+            Position(self.stores.redis, "backfills", f"npm {older_than} pending"),
             Position(self.stores.redis, "backfills", f"npm {older_than}"),
             older_than=older_than,
             concurrency=concurrency,
@@ -126,11 +128,9 @@ async def test_every_package_without_names_gets_its_own_and_nothing_is_left(benc
     await bench.leave(*NAMES)
     counts: Counter[BackfillOutcome] = Counter()
     backfill = bench.backfill(counts)
-    assert await backfill.remaining() == len(NAMES)
     await backfill.run(None)
     assert counts == {BackfillOutcome.FOUND: len(NAMES)}
     assert await bench.names() == {name: found(name) for name in NAMES}
-    assert await backfill.remaining() == 0
     assert await bench.run() == {}
     assert sorted(bench.asked_for()) == NAMES
 
@@ -162,6 +162,26 @@ async def test_a_limit_stops_it_and_the_next_goes_on_even_behind_failures(bench:
     assert await bench.run(limit=3) == {BackfillOutcome.DOWNLOAD_ERROR: 1, BackfillOutcome.FOUND: 2}
     assert await bench.run(limit=100) == {BackfillOutcome.FOUND: 3}
     assert await bench.run(limit=1) == {BackfillOutcome.DOWNLOAD_ERROR: 1}, "it was through, and began again"
+
+
+async def test_packages_that_wait_to_be_completed_come_first_and_each_is_tried_once(bench: NpmBackfill) -> None:
+    await bench.leave(*NAMES[:3])
+    for number, name in enumerate((NAMES[5], NAMES[4], "not-there")):
+        waits = {"archive_pending": True, "complete_at": datetime(2026, 1, 5, 12, number, tzinfo=UTC)}
+        await bench.leave(name, import_names=[name], **waits)
+    assert await bench.run(concurrency=1) == {BackfillOutcome.FOUND: 5, BackfillOutcome.DOWNLOAD_ERROR: 1}
+    assert bench.asked_for() == [NAMES[5], NAMES[4], "not-there", *NAMES[:3]]
+    rows = await bench.read("MATCH (p:NPMPackage) WHERE p.complete_at IS NOT NULL RETURN p.name AS name")
+    assert rows == [{"name": "not-there"}]
+
+
+async def test_a_limit_stops_among_those_that_wait_to_be_completed(bench: NpmBackfill) -> None:
+    at = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    for number, name in enumerate(("not-there", *NAMES[:3])):
+        await bench.leave(name, archive_pending=True, complete_at=at + timedelta(minutes=number))
+    assert await bench.run(limit=2) == {BackfillOutcome.DOWNLOAD_ERROR: 1, BackfillOutcome.FOUND: 1}
+    assert await bench.run(limit=2) == {BackfillOutcome.FOUND: 2}
+    assert await bench.run() == {BackfillOutcome.DOWNLOAD_ERROR: 1}, "among all of them, and then it was through"
 
 
 async def test_one_that_is_stopped_goes_on_where_it_stood(bench: NpmBackfill) -> None:

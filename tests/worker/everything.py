@@ -102,13 +102,14 @@ class Everything:
     async def backfill(self, label: str, *, older_than: int = 0) -> Counter[BackfillOutcome]:
         """As the command `backfill import-names` does."""
         counts: Counter[BackfillOutcome] = Counter()
-        position = Position(self.stores.redis, Keys(QUEUE.stream).backfills, label)
+        backfills = Keys(QUEUE.stream).backfills
         await Backfill(
             self.stores.graph,
             self.registry(label),
             self.service.import_names,
             self.stores.changes,
-            position,
+            Position(self.stores.redis, backfills, f"{label} pending"),
+            Position(self.stores.redis, backfills, label),
             older_than=older_than,
             concurrency=8,
             report=lambda kind: counts.update([kind]),
