@@ -145,7 +145,7 @@ def test_a_terminal_shows_a_bar(command: Command) -> None:
     with command.start("npm", stderr=terminal) as process:
         os.close(terminal)
         shown = ""
-        while f"{NAMES.index(STALLED)}/{len(NAMES)}" not in shown:
+        while f"{NAMES.index(STALLED)}/?" not in shown:
             shown += os.read(master, 1024).decode(errors="replace")
         process.send_signal(signal.SIGINT)
         block_until(lambda: process.poll() is not None, "its end")
