@@ -24,7 +24,8 @@ USER 10001
 WORKDIR /var/lib/securechain-ingest
 VOLUME /var/lib/securechain-ingest
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["securechain-ingest", "health"]
+# A starting daemon waits up to two minutes for its stores. A store that goes away later does not make it unhealthy.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=150s --retries=3 CMD ["securechain-ingest", "health"]
 # The exec form: the daemon is process 1 of the container and gets its signals.
 ENTRYPOINT ["securechain-ingest"]
 CMD ["run"]

@@ -151,6 +151,7 @@ class Daemon:
             reader.consumer,
             in_flight=lambda: reader.in_flight,
             last_progress_at=lambda: reader.settled_at,
+            stuck=progress.stuck,
         )
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with anyio.create_task_group() as loops:

@@ -54,6 +54,9 @@ async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
         with store_errors():
             seen = await daemons_seen(redis, settings.queue.stream)
     own = [daemon for daemon in seen if daemon.host == socket.gethostname()]
-    if any(daemon.is_up for daemon in own):
+    up = [daemon for daemon in own if daemon.is_up]
+    if stuck := next((daemon.stuck for daemon in up if daemon.stuck), None):
+        return stuck, 1
+    if up:
         return "ok", 0
     return "no daemon of this machine has been heard of lately", 1

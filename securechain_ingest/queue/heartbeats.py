@@ -63,6 +63,8 @@ class DaemonStatus:
     """The daemon last settled a message at this time (ISO 8601, UTC). It is None if it has settled none yet."""
     seen_s: float
     """The last heartbeat is this many seconds old."""
+    stuck: str | None = None
+    """This sentence says what hangs in the daemon. It is None if nothing does, and of an earlier release."""
 
     @property
     def is_up(self) -> bool:
@@ -80,12 +82,14 @@ class Heartbeat:
         *,
         in_flight: Callable[[], int],
         last_progress_at: Callable[[], datetime | None],
+        stuck: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._redis = redis
         self._key = Keys(stream).daemons
         self._name = name
         self._in_flight = in_flight
         self._last_progress_at = last_progress_at
+        self._stuck = stuck
         self._started_at = now_iso()
 
     async def run(self) -> None:
@@ -110,6 +114,7 @@ class Heartbeat:
             "started_at": self._started_at,
             "in_flight": self._in_flight(),
             "last_progress_at": iso(progress_at) if progress_at else None,
+            "stuck": self._stuck(),
         }
         await _BEAT.run(
             self._redis,
@@ -148,5 +153,6 @@ def _status(name: str, text: bytes, now_ms: int) -> DaemonStatus | None:
             "in_flight": int(in_flight),
             "last_progress_at": str() | None as progress_at,
         }:
-            return DaemonStatus(name, host, pid, version, started_at, in_flight, progress_at, round(seen_s, 1))
+            stuck = str(document["stuck"]) if document.get("stuck") else None
+            return DaemonStatus(name, host, pid, version, started_at, in_flight, progress_at, round(seen_s, 1), stuck)
     return None

@@ -54,6 +54,15 @@ async def test_a_silent_daemon_is_told_as_such_and_forgotten_after_an_hour(redis
     ]
 
 
+async def test_a_daemon_that_makes_no_progress_says_what_hangs(redis: Redis) -> None:
+    hanging = Heartbeat(
+        redis, STREAM, "one", in_flight=lambda: 0, last_progress_at=lambda: None, stuck=lambda: "the loop npm hangs"
+    )
+    await hanging.beat()
+    await heartbeat(redis, "two").beat()
+    assert [daemon.stuck for daemon in await daemons_seen(redis, STREAM)] == ["the loop npm hangs", None]
+
+
 @pytest.mark.parametrize("entry", ["", "soon {}", "1 not JSON", '1 {"host": 1}'])
 async def test_what_another_release_tells_otherwise_is_left_out(redis: Redis, entry: str) -> None:
     await heartbeat(redis).beat()

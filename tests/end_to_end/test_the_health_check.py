@@ -1,0 +1,113 @@
+"""The image's own health check, run against a real daemon: one that is stopped is unhealthy, one without its graph is
+not."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.end_to_end.conftest import STREAM, wait_until_settled
+from tests.end_to_end.cut_store import cut_store
+from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
+from tests.end_to_end.one_graph_server import graph_target
+from tests.end_to_end.test_the_page import free_port
+from tests.registry_server import Shape, generate, serve
+from tests.stores import GraphTarget
+from tests.waiting import block_until
+
+__all__ = ["graph_target"]
+
+DOCKERFILE = Path(__file__).resolve().parents[2] / "Dockerfile"
+MADE = generate(Shape(packages=4, seed=3, median_versions=3))
+
+
+def check(variables: Mapping[str, str]) -> int:
+    """The exit code of the command that the image runs; Docker takes every other than 0 as a failure."""
+    [command] = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE.read_text(), re.MULTILINE)
+    program, *arguments = json.loads(command)
+    assert program == SCRIPT.name
+    environment = without_settings() | dict(variables)
+    return subprocess.run(
+        [SCRIPT, *arguments], env=environment, capture_output=True, timeout=60, check=False
+    ).returncode
+
+
+@pytest.mark.parametrize("has_page", [True, False], ids=["by the page", "by the heartbeat"])
+def test_a_stopped_daemon_is_unhealthy_and_one_whose_graph_is_away_is_not(
+    has_page: bool, environment: dict[str, str], graph_target: GraphTarget, queue: redis.Redis
+) -> None:
+    port = free_port() if has_page else "0"
+    with serve(MADE) as registries, cut_store(graph_target.uri) as graph:
+        variables = environment | registries.environment() | {"GRAPH_DB_URI": graph.url, "SECURECHAIN_WEB__PORT": port}
+        with daemon(variables) as process:
+            assert check(variables) == 0
+            graph.cut()
+            for package in MADE.truth().values():
+                asked = {"node_type": package.label, "package": package.registry_name}
+                queue.xadd(STREAM, {"data": json.dumps(asked)})
+            process.wait_for("store_unavailable")
+            assert check(variables) == 0
+            if has_page:
+                ready = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30)
+                assert (ready.status_code, ready.json()["stores"]["graph"]["ok"]) == (503, False)
+                assert "ages_s" in ready.json()
+            process.send(signal.SIGSTOP)
+            block_until(lambda: check(variables) != 0, "an unhealthy daemon", 60)
+            process.send(signal.SIGCONT)
+            graph.mend()
+            block_until(lambda: check(variables) == 0, "a healthy daemon", 60)
+            wait_until_settled(queue)
+            assert process.stop() == 0
+
+
+def test_a_daemon_that_works_counts_and_times_what_it_does(environment: dict[str, str], queue: redis.Redis) -> None:
+    port = free_port()
+    with serve(MADE) as registries:
+        variables = environment | registries.environment() | {"SECURECHAIN_WEB__PORT": port}
+        with daemon(variables):
+            before = figures(port)
+            for package in MADE.truth().values():
+                asked = {"node_type": package.label, "package": package.registry_name}
+                queue.xadd(STREAM, {"data": json.dumps(asked)})
+            queue.xadd(STREAM, {"data": "not JSON"})
+            wait_until_settled(queue)
+            time.sleep(2.1)  # The figures of the stores are remembered for two seconds.
+            after = figures(port)
+    grown = {name for name, value in after.items() if value > before.get(name, 0)}
+    for family in (
+        "securechain_requests_total",
+        "securechain_request_duration_seconds_count",
+        "securechain_received_bytes_total",
+        "securechain_messages_total",
+        "securechain_message_duration_seconds_count",
+        "securechain_parse_duration_seconds_count",
+        "securechain_graph_duration_seconds_count",
+        "securechain_graph_batch_packages_count",
+        "securechain_event_loop_lag_seconds_count",
+        "securechain_process_cpu_seconds_total",
+    ):
+        assert family in grown
+    assert (before["securechain_dead_letters"], after["securechain_dead_letters"]) == (0, 1)
+    assert after["securechain_daemons"] == 1
+    assert after["securechain_stuck"] == 0
+    assert after["securechain_store_up"] == 3
+    assert after["securechain_endpoint_requests_per_second"] > 0
+
+
+def figures(port: str) -> dict[str, float]:
+    """The sum of every series by its name."""
+    sums: dict[str, float] = {}
+    for family in text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text):
+        for sample in family.samples:
+            sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+    return sums
