@@ -34,7 +34,7 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.registries.protocol import Registry, RegistryClass
-from securechain_ingest.runs import Run
+from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.settings import FeedSettings, GraphSettings, QueueSettings, RefreshSettings
 from tests.registries.asking import connected, fed, listed
 from tests.registry_server import Server, World, serve
@@ -96,7 +96,12 @@ async def _day(registry: RegistryClass, server: Server, folder: Path, measured: 
 
         async def update(**options: str) -> int:
             before = measured.requests(server)
-            run = Run(f"run-{options}", declaration_of(ecosystem.name).updates_job, options=options)
+            run = Run(
+                id=f"run-{options}",
+                job=declaration_of(ecosystem.name).updates_job,
+                started_at=utc_now(),
+                options=options,
+            )
             await queue_changes(context, cursors, run, reconcile_s=86_400.0)
             assert run.metrics["queued"] == 0
             return measured.requests(server) - before

@@ -19,7 +19,7 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import IngestError, StoreError
 from securechain_ingest.jobs.advisory_sync import AdvisorySync, never_read
 from securechain_ingest.jobs.cursors import Cursors
-from securechain_ingest.runs import Run, new_run_id
+from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest
 from securechain_ingest.stores import Stores
 
@@ -85,6 +85,6 @@ async def read_first_advisories(
 
 async def _read(sync: AdvisorySync, ecosystems: Collection[str]) -> None:
     try:
-        await sync.run(Run("ingest", JOB), only=ecosystems)
+        await sync.run(Run(id="ingest", job=JOB, started_at=utc_now()), only=ecosystems)
     except IngestError as error:
         logger.warning("advisories_not_read", ecosystems=list(ecosystems), kind=error.kind, reason=str(error))

@@ -5,7 +5,6 @@ It reads the records of their runs in MongoDB, and the counts of the packages th
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from datetime import datetime
 from typing import Annotated, Any
@@ -93,8 +92,7 @@ def _plain(record: Any, counts: Any) -> dict[str, Any]:
     from securechain_ingest.runs.counts import completed_metrics
 
     metrics = {name: _whole(value) for name, value in completed_metrics(record, counts).items()}
-    fields: dict[str, Any] = dataclasses.asdict(dataclasses.replace(record, metrics=metrics))
-    plain = {**fields.pop("more"), **fields}
+    plain = record.model_copy(update={"metrics": metrics}).model_dump()
     return {key: iso(value, "milliseconds") if isinstance(value, datetime) else value for key, value in plain.items()}
 
 

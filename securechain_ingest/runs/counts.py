@@ -3,7 +3,7 @@ may be long after the run has ended."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from redis.asyncio import Redis
@@ -76,14 +76,8 @@ def completed_metrics(run: Run, counts: RunCounts) -> dict[str, float]:
     return metrics
 
 
-def is_settled(run: Run, counts: RunCounts) -> bool:
-    """Return whether the run has ended and none of the packages that it queued waits, is in work or will be tried
-    again."""
-    return run.outcome in {"succeeded", "failed"} and counts.open <= 0
-
-
-def settled_at_once(run: Run) -> Run:
-    """Return the run with its final counts if it has ended and has queued nothing, and otherwise the run as it is."""
-    if run.metrics.get("queued", 0) or not is_settled(run, NONE):
-        return run
-    return replace(run, metrics=completed_metrics(run, NONE), settled=True)
+def final_metrics(run: Run, counts: RunCounts) -> dict[str, float] | None:
+    """Return the metrics of a run that has ended, when none of the packages that it queued waits, is in work or will
+    be tried again. Until then the result is None."""
+    has_ended = run.outcome in {"succeeded", "failed"}
+    return completed_metrics(run, counts) if has_ended and counts.open <= 0 else None

@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from securechain_ingest.mongodb import Collection
 from securechain_ingest.mongodb_errors import store_errors
-from securechain_ingest.runs import Run, first_line, from_plain, plain
+from securechain_ingest.runs import Run, first_line
 
 logger = structlog.get_logger(__name__)
 
@@ -36,18 +36,6 @@ class RunStore:
         seen = {"_id": run.id} if run.ended_at is not None else {"_id": run.id, "outcome": "running"}
         with store_errors(), suppress(DuplicateKeyError):
             await self._collection.replace_one(seen, _document(run), upsert=True)
-
-    async def close(self, run: Run) -> None:
-        """Store the end of a run whose daemon could not record it, unless it did so after all.
-
-        The progress that the run has saved stays as it is.
-        """
-        ending = {key: getattr(run, key) for key in ("outcome", "ended_at", "error", "error_kind")}
-        with store_errors():
-            found = await self._collection.update_one({"_id": run.id, "outcome": "running"}, {"$set": ending})
-            if found.matched_count == 0:
-                with suppress(DuplicateKeyError):
-                    await self._collection.insert_one(_document(run))
 
     async def settle(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Store the final metrics of a run all of whose packages are settled."""
@@ -76,14 +64,14 @@ class RunStore:
 
 
 def _document(run: Run) -> dict[str, Any]:
-    fields = plain(run)
+    fields = run.model_dump()
     return {"_id": fields.pop("id"), **fields}
 
 
 def _run(document: dict[str, Any]) -> Run | None:
     run_id = document.pop("_id")
     try:
-        return from_plain({**document, "id": run_id})
+        return Run.model_validate({**document, "id": run_id})
     except ValueError as error:
         logger.warning("run_record_unreadable", run=str(run_id), reason=first_line(error))
         return None

@@ -18,13 +18,13 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.runs import Run, as_json, first_line, from_json
+from securechain_ingest.runs import Run, first_line
 from securechain_ingest.schedules import scripts
 from securechain_ingest.times import iso
 
-Claim = tuple[Literal["tick", "look", "request", "resume"], str | int]
-"""A claim makes a run begin: it is a tick (seconds since the epoch), a look (its name, a space and its time in
-seconds since the epoch), the text of a request, or the id of a run whose daemon has gone."""
+Claim = tuple[Literal["ticks", "looks", "requests", "marks"], str, str | int]
+"""A claim makes a run begin: it is a tick or a look (the name of a hash, the job or the look, and its time in seconds
+since the epoch), a request (its job and text), or a run whose daemon has gone (its job and id)."""
 
 Answer = Literal["started", "busy", "taken"]
 """The answer says whether a run has begun, another run of its job is under way, or the claim was already taken."""
@@ -89,7 +89,7 @@ class Board:
             ticks, under_way, overrides, requests, looks = [_decoded(each) for each in await pipeline.execute()]
         return State(
             ticks=self._read("ticks", ticks, int),
-            under_way=self._read("marks", under_way, from_json),
+            under_way=self._read("marks", under_way, Run.model_validate_json),
             overrides=self._read("overrides", overrides, _override),
             requests=self._read("requests", requests, _request),
             looks=self._read("looks", looks, int),
@@ -112,6 +112,10 @@ class Board:
         """Let the ticks after `now` count, unless earlier ones already do."""
         await self._redis.hsetnx(self._key("ticks"), job, int(now.timestamp()))
 
+    async def pass_over(self, job: str, tick: datetime) -> None:
+        """Let only the ticks after this one count."""
+        await self._redis.hset(self._key("ticks"), job, int(tick.timestamp()))
+
     async def forget_ticks(self, job: str) -> None:
         """Forget the ticks of a disabled job, so that it does not catch up what it has missed."""
         await self._redis.hdel(self._key("ticks"), job)
@@ -119,23 +123,36 @@ class Board:
     async def start(self, run: Run, claim: Claim, lease_s: float) -> tuple[Answer, Run | None]:
         """Claim the run and begin it in one step. The result has the answer and, if a daemon that has gone has left
         a run of the job, that run."""
-        how, value = claim
-        keys = {name: self._key(name) for name in ("ticks", "looks", "requests")}
-        reply = await scripts.START.run(self._redis, **keys, **self._lease(run, lease_s), how=how, claim=value)
-        left = self._read("marks", {run.job: reply[1].decode()} if len(reply) > 1 and reply[1] else {}, from_json)
+        name, field, value = claim
+        how = {"requests": "request", "marks": "resume"}.get(name, "time")
+        given = self._run(run) | {"claimed": self._key(name), "how": how, "field": field, "claim": value}
+        reply = await scripts.START.run(self._redis, **given, lease_ms=int(lease_s * 1000))
+        left = self._read(
+            "marks", {run.job: reply[1].decode()} if len(reply) > 1 and reply[1] else {}, Run.model_validate_json
+        )
         return reply[0].decode(), left.get(run.job)
 
-    async def renew(self, run: Run, lease_s: float) -> bool:
-        """Hold the lease for another `lease_s` seconds. Return False if it is lost."""
-        return bool(await scripts.RENEW.run(self._redis, **self._lease(run, lease_s)))
+    async def renew(self, run: Run, lease_s: float, *, written: str) -> str:
+        """Hold the lease for another `lease_s` seconds and write how far the run has come in place of what was
+        `written` before. Return what is written now, or "" if the lease is lost."""
+        given = self._run(run) | {"lease_ms": int(lease_s * 1000), "written": written}
+        return str(given["record"]) if await scripts.RENEW.run(self._redis, **given) else ""
 
-    async def end(self, run: Run, *, record: str = "", only_if_gone: bool = False) -> bool:
-        """Record that the run is over, or leave its `record` (JSON) so that any daemon can resume the run at once.
+    async def end(self, run: Run, *, resumable: bool = False, only_if_gone: bool = False) -> bool:
+        """Keep the record of a run that is over, and give up its lease. Any daemon may resume it if it is `resumable`.
 
-        Nothing changes and the result is False if another run has taken its place, or if `only_if_gone` is set and the
-        daemon of the run is alive.
+        The result is False if another run has taken its place. If `only_if_gone` is set and the daemon of the run is
+        alive, nothing changes and the result is False, too.
         """
-        given = self._run(run) | {"record": record, "only_if_gone": int(only_if_gone)}
+        given = self._run(run) | {
+            "unsaved": self._key("unsaved"),
+            "empty_looks": self._key("empty-looks"),
+            "empty_looks_at": self._key("empty-looks-at"),
+            "is_kept": int(run.is_worth_a_record),
+            "is_resumable": int(resumable),
+            "ended_at": iso(run.ended_at) if run.ended_at else "",
+            "only_if_gone": int(only_if_gone),
+        }
         return bool(await scripts.END.run(self._redis, **given))
 
     async def override(self, job: str, *, enabled: bool) -> None:
@@ -158,15 +175,8 @@ class Board:
             if await self._replace("requests", job, held or "", orjson.dumps(document).decode()):
                 return str(document["run_id"])
 
-    async def count_empty_look(self, run: Run, now: datetime) -> None:
-        """Count a look that found nothing, instead of keeping a record of it."""
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hincrby(self._key("empty-looks"), run.job, 1)
-            pipeline.hset(self._key("empty-looks-at"), run.job, iso(now))
-            await pipeline.execute()
-
     async def empty_looks(self) -> dict[str, EmptyLooks]:
-        """Return by job the looks that `count_empty_look` has counted."""
+        """Return by job the looks that found nothing."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(self._key("empty-looks"))
             pipeline.hgetall(self._key("empty-looks-at"))
@@ -175,26 +185,23 @@ class Board:
 
     async def keep(self, run: Run) -> None:
         """Keep the record of a run that has ended until it can be stored in MongoDB."""
-        await self._redis.hset(self._key("unsaved"), run.id, as_json(run))
+        await self._redis.hset(self._key("unsaved"), run.id, run.model_dump_json())
 
     async def kept(self) -> list[Run]:
         """Return the records of runs that still have to be stored in MongoDB."""
         unsaved = _decoded(await self._redis.hgetall(self._key("unsaved")))
-        return list(self._read("unsaved", unsaved, from_json).values())
+        return list(self._read("unsaved", unsaved, Run.model_validate_json).values())
 
     async def drop_kept(self, run: Run) -> None:
         """Delete a record from Redis that has been stored in MongoDB."""
         await self._redis.hdel(self._key("unsaved"), run.id)
 
-    async def _replace(self, name: str, entry: str, seen: str | bytes, value: str) -> bool:
-        return bool(await scripts.REPLACE.run(self._redis, hash=self._key(name), entry=entry, seen=seen, value=value))
+    async def _replace(self, name: str, field: str, seen: str | bytes, value: str) -> bool:
+        return bool(await scripts.REPLACE.run(self._redis, hash=self._key(name), field=field, seen=seen, value=value))
 
     def _run(self, run: Run) -> dict[str, str | int]:
-        lease = self._key(f"lease:{run.job}")
-        return {"under_way": self._key("marks"), "lease": lease, "job": run.job, "run": run.id}
-
-    def _lease(self, run: Run, lease_s: float) -> dict[str, str | int]:
-        return self._run(run) | {"record": as_json(run), "lease_ms": int(lease_s * 1000)}
+        keys = {"under_way": self._key("marks"), "lease": self._key(f"lease:{run.job}")}
+        return {**keys, "job": run.job, "run": run.id, "record": run.model_dump_json()}
 
 
 def _decoded(fields: Any) -> dict[str, str]:

@@ -1,17 +1,18 @@
 """This module runs jobs at their times, each once among all daemons on a Redis, and when a command asks for a run.
 
 aiocron makes a timer of the event loop from each cron expression and its time zone, and follows every change of the
-clock. A timer only notes that a time has come. What has to be done then is found by looking at the shared board again
-and again. A time that comes while Redis is away, a run whose daemon has ended, an override and a request of the command
+clock. A timer only wakes the scheduler. What has to be done then is found by looking at the shared board again and
+again. A time that comes while Redis is away, a run whose daemon has ended, an override and a request of the command
 line are therefore all found in the same way, and no message has to arrive at the right moment.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiocron
@@ -23,7 +24,7 @@ from redis.exceptions import RedisError
 from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Job, Run, Trigger, new_run_id, utc_now
 from securechain_ingest.schedules.board import Answer, Board, Claim, State
-from securechain_ingest.schedules.execution import Execution
+from securechain_ingest.schedules.execution import LAST_WORDS_S, SAVE_EVERY_S, execute
 from securechain_ingest.schedules.looks import Look
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.ticks import Schedule, latest_tick, schedules_of
@@ -33,9 +34,6 @@ logger = structlog.get_logger(__name__)
 
 MAX_BREAKDOWNS = 3
 """A run that has ended with its daemon is resumed so many times in a row; after that its next tick is waited for."""
-
-_EARLY = timedelta(seconds=0.5)
-"""Timers of the event loop may fire so much earlier than the system's clock says."""
 
 _TIDY_EVERY_S = 10.0
 
@@ -62,7 +60,6 @@ class Scheduler:
         now: Callable[[], datetime] = utc_now,
         turned: Callable[[], None] = lambda: None,
     ) -> None:
-        self._turned = turned
         self._jobs = dict(jobs)
         self._settings = settings
         self._looks = looks
@@ -72,12 +69,14 @@ class Scheduler:
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._now = now
-        self._overrides: Mapping[str, bool] = {}
-        self._schedules: dict[str, Schedule] = {}
-        self._crons: dict[str, aiocron.Cron] = {}
-        self._due: dict[str, tuple[datetime, Trigger]] = {}
+        self._turned = turned
+        self._timers: dict[str, tuple[Schedule, aiocron.Cron, datetime]] = {}
+        """This has the timer of each enabled job, with its schedule and the time at which it was made."""
         self._running: set[str] = set()
         self._wake = anyio.Event()
+        self._unsaved = anyio.Event()
+        self._tidy_at = -math.inf
+        self._records_wait = False
         self._runs = anyio.CancelScope()
 
     async def run(self) -> None:
@@ -85,12 +84,13 @@ class Scheduler:
         try:
             with self._runs:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._tidy, name="run records")
+                    group.start_soon(self._keep_records, name="run records")
                     await self._look_again_and_again(group)
         finally:
-            for cron in self._crons.values():
-                cron.stop()
-            self._crons.clear()
+            for job in list(self._timers):
+                self._stop_timer(job)
+            with anyio.move_on_after(LAST_WORDS_S, shield=True):
+                await self._save_records()
 
     def stop(self) -> None:
         """Begin nothing more and interrupt the runs under way. Another daemon, or the next one, resumes them."""
@@ -104,7 +104,7 @@ class Scheduler:
 
     def next_runs(self) -> dict[str, float]:
         """Return when each enabled job is due next, as a time of the event loop's clock in seconds."""
-        return {job: cron.handle.when() for job, cron in self._crons.items() if cron.handle is not None}
+        return {job: cron.handle.when() for job, (_, cron, _) in self._timers.items() if cron.handle is not None}
 
     async def _look_again_and_again(self, group: TaskGroup) -> None:
         away = False
@@ -126,31 +126,37 @@ class Scheduler:
         """Begin the runs that are due, asked for or interrupted. It raises RedisError or StoreError, after which
         another look does the rest."""
         state = await self._board.state()
-        await self._take_over(state)
+        await self._set_timers(state)
         for job in self._jobs:
-            left, request = state.under_way.get(job), state.requests.get(job)
-            if (left or request or job in self._due) and await self._is_left_to_others(job):
+            left, tick, request = state.under_way.get(job), self._due(job, state), state.requests.get(job)
+            if (left or tick or request) and await self._is_left_to_others(job):
                 continue
             if left is not None and job not in self._running:
                 await self._resume(group, left)
-            await self._run_if_due(group, job, state)
+            if tick is not None:
+                await self._run_at(group, job, tick)
             if request is not None:
-                run = Run(request.run_id, job, started_at=self._now(), options=request.options)
-                await self._start(group, run, ("request", request.text))
+                run = self._new_run(job, "command", id=request.run_id, options=request.options)
+                await self._start(group, run, ("requests", job, request.text))
         for name, look in self._looks.items():
-            if not state.overrides.get(look.job, True):
-                continue  # A command has disabled the job, and so all that it does by itself.
-            due_at = look.due_at(self._now())
-            if look.job in self._jobs and look.job not in self._running and due_at > state.looks.get(name, 0):
-                run = self._new_run(look.job, "schedule")
-                run.options = look.options
-                await self._start(group, run, ("look", f"{name} {due_at}"))
+            # A command that disables the job disables all that it does by itself.
+            may_run = look.job in self._jobs.keys() - self._running and state.overrides.get(look.job, True)
+            if may_run and (due_at := look.due_at(self._now())) > state.looks.get(name, 0):
+                run = self._new_run(look.job, "schedule", options=look.options)
+                await self._start(group, run, ("looks", name, due_at))
 
     async def _is_left_to_others(self, job: str) -> bool:
         is_left = self._left_to_others.get(job)
         return is_left is not None and await is_left(self._now())
 
-    async def _take_over(self, state: State) -> None:
+    def _due(self, job: str, state: State) -> datetime | None:
+        """Return the tick that nobody has claimed yet, if the job is enabled and has one."""
+        if job not in self._timers or job not in state.ticks:
+            return None
+        tick = latest_tick(self._timers[job][0], self._now())
+        return tick if tick.timestamp() > state.ticks[job] else None
+
+    async def _set_timers(self, state: State) -> None:
         """Use the schedules of the configuration, as the overrides of the command line change them."""
         for job, schedule in schedules_of(self._settings).items():
             if job not in self._jobs:
@@ -162,56 +168,43 @@ class Scheduler:
                 await self._board.forget_ticks(job)
             elif enabled and job not in state.ticks:
                 await self._board.first_seen(job, self._now())
-            self._set(job, replace(schedule, enabled=enabled))
+            if job in self._timers and not (enabled and self._timers[job][0] == schedule):
+                self._stop_timer(job)
+            if enabled and job not in self._timers:
+                zone = ZoneInfo(schedule.timezone)
+                cron = aiocron.crontab(schedule.cron, func=self._time_has_come, start=False, tz=zone)
+                cron.start()
+                self._timers[job] = schedule, cron, self._now()
 
-    def _set(self, job: str, schedule: Schedule) -> None:
-        if self._schedules.get(job) == schedule:
-            return
-        self._schedules[job] = schedule
-        if cron := self._crons.pop(job, None):
-            cron.stop()
-        self._due.pop(job, None)
-        if schedule.enabled:
-            # This tick may have been missed; the board says whether it was.
-            self._due[job] = latest_tick(schedule, self._now()), "catch_up"
-            zone = ZoneInfo(schedule.timezone)
-            cron = aiocron.crontab(schedule.cron, func=self._time_has_come, args=(job,), start=False, tz=zone)
-            cron.start()
-            self._crons[job] = cron
+    def _stop_timer(self, job: str) -> None:
+        self._timers.pop(job)[1].stop()
 
-    def _time_has_come(self, job: str) -> None:
-        self._due[job] = latest_tick(self._schedules[job], self._now() + _EARLY), "schedule"
+    def _time_has_come(self) -> None:
         self._wake.set()
 
-    async def _run_if_due(self, group: TaskGroup, job: str, state: State) -> None:
-        if job not in self._due or job not in state.ticks:
+    async def _run_at(self, group: TaskGroup, job: str, tick: datetime) -> None:
+        if (self._now() - tick).total_seconds() > self._settings.grace_s:
+            logger.warning("job_skipped", job=job, reason="its time is over", scheduled_for=tick.isoformat())
+            await self._board.pass_over(job, tick)
             return
-        tick, trigger = self._due[job]
-        if tick.timestamp() > state.ticks[job]:
-            if (self._now() - tick).total_seconds() > self._settings.grace_s:
-                logger.warning("job_skipped", job=job, reason="its time is over", scheduled_for=tick.isoformat())
-            else:
-                run = self._new_run(job, trigger, scheduled_for=tick)
-                if await self._start(group, run, ("tick", int(tick.timestamp()))) == "busy":
-                    logger.info("job_skipped", job=job, reason="the last run is still under way")
-        # A newer tick may have come meanwhile; that one stays.
-        if self._due.get(job) == (tick, trigger):
-            del self._due[job]
+        run = self._new_run(job, "schedule" if tick > self._timers[job][2] else "catch_up", scheduled_for=tick)
+        if await self._start(group, run, ("ticks", job, int(tick.timestamp()))) == "busy":
+            logger.info("job_skipped", job=job, reason="the last run is still under way")
 
     async def _resume(self, group: TaskGroup, left: Run) -> None:
         """Continue a run if its daemon has gone. A run that has lost its daemon too often is given up."""
         breakdowns = left.breakdowns + (left.outcome == "running")
         if breakdowns <= MAX_BREAKDOWNS:
-            run = self._new_run(left.job, "resume", scheduled_for=left.scheduled_for)
-            run.options, run.resumes, run.breakdowns = left.options, left.id, breakdowns
-            await self._start(group, run, ("resume", left.id))
-        elif await self._board.end(left, only_if_gone=True):
+            kept = {"scheduled_for": left.scheduled_for, "options": left.options}
+            run = self._new_run(left.job, "resume", **kept, resumes=left.id, breakdowns=breakdowns)
+            await self._start(group, run, ("marks", left.job, left.id))
+        elif await self._board.end(self._interrupted(left), only_if_gone=True):
             logger.error("job_given_up", job=left.job, run=left.id, breakdowns=breakdowns)
-            await self._close(left)
 
-    def _new_run(self, job: str, trigger: Trigger, *, scheduled_for: datetime | None = None) -> Run:
+    def _new_run(self, job: str, trigger: Trigger, **fields: Any) -> Run:
         now = self._now()
-        return Run(new_run_id(now), job, trigger, started_at=now, scheduled_for=scheduled_for)
+        fields = {"id": new_run_id(now)} | fields
+        return Run(job=job, trigger=trigger, started_at=now, **fields)
 
     async def _start(self, group: TaskGroup, run: Run, claim: Claim) -> Answer:
         """Begin a run if the board gives it to this daemon."""
@@ -222,26 +215,45 @@ class Scheduler:
         return answer
 
     async def _execute(self, run: Run, left: Run | None) -> None:
+        self._unsaved.set()
         try:
-            if left is not None:
+            if left is not None and left.outcome == "running":
                 await self._close(left)
-            execution = Execution(run, self._jobs[run.job], self._board, self._recorder, self._lease_s, self._now)
-            await execution.perform()
+            await execute(run, self._jobs[run.job], self._board, lease_s=self._lease_s, now=self._now)
         finally:
             self._running.discard(run.job)
             self._wake.set()
+            self._unsaved.set()
 
     async def _close(self, left: Run) -> None:
-        """Record the end of a run whose daemon has gone, unless that daemon has recorded it itself."""
-        if left.outcome == "running":
-            reason = f"its daemon (pid {left.pid} on {left.host}) has gone"
-            ended = replace(left, outcome="interrupted", ended_at=self._now(), error=reason, error_kind="interrupted")
-            await self._recorder.close(ended)
+        """Keep the end of a run whose daemon has gone."""
+        try:
+            await self._board.keep(self._interrupted(left))
+        except RedisError as error:
+            logger.warning("run_not_recorded", job=left.job, run=left.id, reason=f"{type(error).__name__}: {error}")
 
-    async def _tidy(self) -> None:
+    def _interrupted(self, left: Run) -> Run:
+        reason = f"its daemon (pid {left.pid} on {left.host}) has gone"
+        ending = {"outcome": "interrupted", "ended_at": self._now(), "error": reason, "error_kind": "interrupted"}
+        return left.model_copy(update=ending)
+
+    async def _keep_records(self) -> None:
         while True:
-            await anyio.sleep(_TIDY_EVERY_S)
-            try:
+            self._unsaved = anyio.Event()
+            await self._save_records()
+            with anyio.move_on_after(SAVE_EVERY_S):
+                await self._unsaved.wait()
+
+    async def _save_records(self) -> None:
+        """Bring the records up to date. After a failure the next call does the rest."""
+        try:
+            await self._recorder.save()
+            if anyio.current_time() >= self._tidy_at:
                 await self._recorder.tidy(self._now(), self._settings.keep_runs_days)
-            except (StoreError, RedisError) as error:
-                logger.debug("run_records_not_tidied", reason=f"{type(error).__name__}: {error}")
+                self._tidy_at = anyio.current_time() + _TIDY_EVERY_S
+        except (StoreError, RedisError) as error:
+            log = logger.debug if self._records_wait else logger.warning
+            log("run_not_recorded", reason=f"{type(error).__name__}: {error}")
+            self._records_wait = True
+        else:
+            self._records_wait = False

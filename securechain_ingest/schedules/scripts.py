@@ -20,71 +20,73 @@ end
 START = Script(
     _ID
     + """
--- A claim is a tick, a look ("name tick"), a request or the id of the run that is resumed; one daemon alone has it.
-if how == 'tick' then
-    -- The first who comes with a newer tick has claimed it, whether a run can begin or not.
-    local last = redis.call('HGET', ticks, job)
-    if not last or tonumber(last) >= tonumber(claim) then return {'taken'} end
-    redis.call('HSET', ticks, job, claim)
-elseif how == 'look' then
-    local look, time = string.match(claim, '^(.*) (%d+)$')
-    local last = redis.call('HGET', looks, look)
-    if last and tonumber(last) >= tonumber(time) then return {'taken'} end
-    redis.call('HSET', looks, look, time)
+-- One daemon alone has a claim: a newer time of a tick or look, a request, or the id of the run that is resumed.
+if how == 'time' then
+    -- The first who comes with a newer time has claimed it, whether a run can begin or not.
+    local last = redis.call('HGET', claimed, field)
+    if last and tonumber(last) >= tonumber(claim) then return {'taken'} end
+    redis.call('HSET', claimed, field, claim)
 elseif how == 'request' then
-    if redis.call('HGET', requests, job) ~= claim then return {'taken'} end
+    if redis.call('HGET', claimed, field) ~= claim then return {'taken'} end
 elseif id_under_way() ~= claim then
     return {'taken'}
 end
 if redis.call('EXISTS', lease) == 1 then return {'busy'} end
 -- A request waits until the run under way has ended.
-if how == 'request' then redis.call('HDEL', requests, job) end
+if how == 'request' then redis.call('HDEL', claimed, field) end
 local left = redis.call('HGET', under_way, job)
 redis.call('SET', lease, run, 'PX', lease_ms)
 redis.call('HSET', under_way, job, record)
-return {'started', left or ''}
+return left and {'started', left} or {'started'}
 """,
-    keys="ticks looks requests under_way lease",
-    arguments="job run record lease_ms how claim",
+    keys="claimed under_way lease",
+    arguments="job run record lease_ms how field claim",
 )
 
 # If neither lease nor entry is there, Redis has lost its data: the daemon that runs the job goes on. (A run that was
-# resumed and has ended elsewhere looks the same, but by then its first owner has stopped by its own clock.)
+# resumed and has ended elsewhere looks the same, but by then its first owner has stopped by its own clock.) An entry
+# that another release has written anew stays as it is.
 RENEW = Script(
     _ID
     + """
-local holder, id = redis.call('GET', lease), id_under_way()
-local is_there = redis.call('HEXISTS', under_way, job) == 1
-if (holder and holder ~= run) or (is_there and id ~= run) then return 0 end
+local holder, held = redis.call('GET', lease), redis.call('HGET', under_way, job)
+if (holder and holder ~= run) or (held and id_under_way() ~= run) then return 0 end
 redis.call('SET', lease, run, 'PX', lease_ms)
-redis.call('HSETNX', under_way, job, record)
+if not held or held == written then redis.call('HSET', under_way, job, record) end
 return 1
 """,
     keys="under_way lease",
-    arguments="job run record lease_ms",
+    arguments="job run record lease_ms written",
 )
 
-# Without a record the run is over; with one it waits until it is resumed.
+# The end is kept until it is stored in MongoDB; of a look that found nothing only the number and the time are kept. A
+# run that can be resumed stays under way, without a lease.
 END = Script(
     _ID
     + """
 if only_if_gone == '1' and redis.call('EXISTS', lease) == 1 then return 0 end
 if redis.call('GET', lease) == run then redis.call('DEL', lease) end
+if is_kept == '1' then
+    redis.call('HSET', unsaved, run, record)
+elseif is_resumable == '0' then
+    redis.call('HINCRBY', empty_looks, job, 1)
+    redis.call('HSET', empty_looks_at, job, ended_at)
+end
 if id_under_way() ~= run then return 0 end
-if record == '' then redis.call('HDEL', under_way, job) else redis.call('HSET', under_way, job, record) end
+if is_resumable == '1' then redis.call('HSET', under_way, job, record) else redis.call('HDEL', under_way, job) end
 return 1
 """,
-    keys="under_way lease",
-    arguments="job run record only_if_gone",
+    keys="under_way lease unsaved empty_looks empty_looks_at",
+    arguments="job run record is_kept is_resumable ended_at only_if_gone",
 )
 
-# An entry of a hash is changed only if it is still as it was seen: another command or a daemon may have changed it.
+# A field of a hash is changed only if it is still as it was seen: another command or a daemon may have changed it.
 REPLACE = Script(
     """
-if (redis.call('HGET', hash, entry) or '') ~= seen then return 0 end
-if value == '' then redis.call('HDEL', hash, entry) else redis.call('HSET', hash, entry, value) end
+if (redis.call('HGET', hash, field) or '') ~= seen then return 0 end
+if value == '' then redis.call('HDEL', hash, field) else redis.call('HSET', hash, field, value) end
 return 1
 """,
     keys="hash",
-    arguments="entry seen value",
+    arguments="field seen value",
 )

@@ -15,7 +15,7 @@ from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
 from securechain_ingest.mongodb import Collection, connected
-from securechain_ingest.runs import Run
+from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.settings import GraphSettings, VulnerabilitySettings
 from tests.graph.builders import NPM, PYPI, npm, pypi
 from tests.jobs.feeds import DAY_S, Identities
@@ -44,7 +44,7 @@ class AdvisoryBench:
 
     async def run(self, **options: str) -> Run:
         self.runs += 1
-        run = Run(f"run-{self.runs}", "advisory_sync", options=options)
+        run = Run(id=f"run-{self.runs}", job="advisory_sync", started_at=utc_now(), options=options)
         await self.sync.run(run)
         return run
 

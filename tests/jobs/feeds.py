@@ -110,7 +110,7 @@ class FeedBench:
 
     def run(self, job: str, **options: str) -> Run:
         self.runs += 1
-        return Run(f"run-{self.runs}", job, options=options)
+        return Run(id=f"run-{self.runs}", job=job, started_at=utc_now(), options=options)
 
     async def ingest(self, **queue: Any) -> Run:
         run = self.run("pypi_package_ingestion")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from redis.asyncio import Redis
@@ -47,7 +47,7 @@ async def with_records_to_cut(
 
 def begun_now() -> Run:
     now = datetime.now(UTC).replace(microsecond=0)
-    return Run(new_run_id(now), JOB, started_at=now)
+    return Run(id=new_run_id(now), job=JOB, started_at=now)
 
 
 async def records(installation: Installation) -> list[Run]:
@@ -139,7 +139,7 @@ async def test_a_run_ends_while_mongodb_is_away_and_its_record_is_stored_later(
 
         async def stored() -> bool:
             try:
-                await recorder.tidy(datetime.now(UTC), keep_days=90)
+                await recorder.save()
             except StoreAway:
                 return False  # The driver has not found the server again yet.
             return True
@@ -153,19 +153,28 @@ async def test_the_end_of_a_run_whose_daemon_has_died_is_kept_too(
     installation: Installation, advisory_target: AdvisoryTarget
 ) -> None:
     left = begun_now()
-    closed = replace(left, outcome="interrupted", ended_at=left.started_at + timedelta(seconds=5), error="gone")
+    assert await installation.board.start(left, ("ticks", JOB, 1), 0.05) == ("started", None)
+
+    async def both_kept() -> list[Run] | None:
+        kept = await installation.board.kept()
+        return kept if len(kept) == 2 else None
+
     async with with_records_to_cut(installation, advisory_target) as (cut_off, proxy):
         proxy.cut()
-        await Recorder(cut_off.redis, cut_off.runs, cut_off.board, STREAM).close(closed)
-    assert await installation.board.kept() == [closed]
+        async with cut_off.scheduler(nothing, settings()):
+            found = {run.id: run for run in await until(both_kept)}
+    closed = found.pop(left.id)
+    [resumed] = found.values()
+    assert (closed.outcome, closed.started_at) == ("interrupted", left.started_at)
+    assert (resumed.resumes, resumed.outcome) == (left.id, "succeeded")
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_what_is_kept_is_stored_once_however_many_daemons_tidy_up(installation: Installation, times: int) -> None:
+async def test_what_is_kept_is_stored_once_by_however_many_daemons(installation: Installation, times: int) -> None:
     now = begun_now()
-    record = replace(now, outcome="succeeded", ended_at=now.started_at)
+    record = now.model_copy(update={"outcome": "succeeded", "ended_at": now.started_at})
     await installation.board.keep(record)
-    tidying = Recorder(installation.redis, installation.runs, installation.board, STREAM)
-    await asyncio.gather(*(tidying.tidy(datetime.now(UTC), keep_days=90) for _ in range(times)))
+    recorder = Recorder(installation.redis, installation.runs, installation.board, STREAM)
+    await asyncio.gather(*(recorder.save() for _ in range(times)))
     assert await installation.runs.newest(10) == [record]
     assert await installation.board.kept() == []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from securechain_ingest.runs import Run, RunOutcome, new_run_id
-from securechain_ingest.runs.counts import NONE, RunCounts, completed_metrics, run_counts, settled_at_once
+from securechain_ingest.errors import StoreError
+from securechain_ingest.runs import Job, Run, RunOutcome, new_run_id
+from securechain_ingest.runs.counts import NONE, RunCounts, completed_metrics, final_metrics, run_counts
+from securechain_ingest.schedules.execution import execute
 from securechain_ingest.schedules.recorder import Recorder
 from tests.schedules.conftest import STREAM, Installation
 
@@ -19,7 +20,7 @@ UPDATES, INGESTION = "npm_packages_updates", "npm_package_ingestion"
 
 def ended(job: str = UPDATES, queued: int = 3, outcome: RunOutcome = "succeeded") -> Run:
     metrics = {"queued": queued, "errors": 0.0}
-    return Run(new_run_id(NOW), job, started_at=NOW, outcome=outcome, ended_at=NOW, metrics=metrics)
+    return Run(id=new_run_id(NOW), job=job, started_at=NOW, outcome=outcome, ended_at=NOW, metrics=metrics)
 
 
 async def count(installation: Installation, record: Run, **counts: int) -> None:
@@ -62,7 +63,7 @@ async def test_a_record_is_completed_once_all_that_its_run_has_queued_is_settled
 
 async def test_progress_that_is_saved_late_does_not_replace_the_end_of_a_run(installation: Installation) -> None:
     run = ended()
-    progress = replace(run, outcome="running", ended_at=None, metrics={"queued": 1})
+    progress = run.model_copy(update={"outcome": "running", "ended_at": None, "metrics": {"queued": 1}})
     for each in (progress, run, progress):
         await installation.runs.save(each)
     assert await stored(installation, run) == run
@@ -70,7 +71,7 @@ async def test_progress_that_is_saved_late_does_not_replace_the_end_of_a_run(ins
 
 async def test_an_ingestion_also_tells_how_much_of_the_registry_it_brought(installation: Installation) -> None:
     record = ended(INGESTION)
-    record = replace(record, metrics={**record.metrics, "total_in_registry": 12, "skipped_existing": 9})
+    record.metrics |= {"total_in_registry": 12, "skipped_existing": 9}
     await installation.runs.save(record)
     await count(installation, record, succeeded=3, versions=5)
     await tidy(installation)
@@ -113,8 +114,8 @@ async def test_counts_of_a_run_whose_record_is_gone_go_too(installation: Install
 
 
 async def test_records_are_kept_for_the_days_that_the_configuration_says(installation: Installation) -> None:
-    old = replace(ended(), started_at=NOW - timedelta(days=31))
-    young = replace(ended(), started_at=NOW - timedelta(days=29))
+    old = ended().model_copy(update={"started_at": NOW - timedelta(days=31)})
+    young = ended().model_copy(update={"started_at": NOW - timedelta(days=29)})
     for record in (old, young):
         await installation.runs.save(record)
     await tidy(installation, keep_days=30)
@@ -122,25 +123,61 @@ async def test_records_are_kept_for_the_days_that_the_configuration_says(install
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])
-def test_a_run_that_has_queued_nothing_is_settled_at_its_end(outcome: RunOutcome) -> None:
-    record = settled_at_once(ended(queued=0, outcome=outcome))
-    assert record.settled
+async def test_a_run_that_has_queued_nothing_is_settled_at_its_end(
+    installation: Installation, outcome: RunOutcome
+) -> None:
+    async def job(run: Run) -> None:
+        run.metrics |= {"queued": 0, "errors": 0.0}
+        if outcome == "failed":
+            raise StoreError("the store is away")
+
+    record = await performed(installation, job)
+    assert (record.outcome, record.settled) == (outcome, True)
     assert record.metrics["packages_processed"] == 0
     assert "success_rate" not in record.metrics
 
 
-@pytest.mark.parametrize(
-    "record", [ended(queued=1), ended(queued=0, outcome="interrupted")], ids=["queued", "interrupted"]
-)
-def test_a_run_that_may_have_queued_something_is_not_settled_at_its_end(record: Run) -> None:
-    assert settled_at_once(record) is record
+async def test_a_run_that_has_queued_something_is_not_settled_at_its_end(installation: Installation) -> None:
+    async def job(run: Run) -> None:
+        run.metrics["queued"] = 1
+
+    record = await performed(installation, job)
+    assert (record.outcome, record.settled, record.metrics) == ("succeeded", False, {"queued": 1})
+
+
+async def performed(installation: Installation, job: Job) -> Run:
+    """The record of a run of the job, from beginning to end."""
+    run = ended()
+    begun = Run(id=run.id, job=UPDATES, started_at=NOW)
+    assert await installation.board.start(begun, ("ticks", UPDATES, 1), 30.0) == ("started", None)
+    await execute(begun, job, installation.board, lease_s=30.0, now=lambda: NOW)
+    await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
+    return await stored(installation, run)
+
+
+async def test_counts_outlast_the_time_in_which_the_record_is_on_its_way(installation: Installation) -> None:
+    record = ended()
+    await count(installation, record, succeeded=3, versions=3)
+    await installation.board.keep(record)
+    await tidy(installation)
+    recorder = Recorder(installation.redis, installation.runs, installation.board, STREAM)
+    await recorder.save()
+    await recorder.tidy(NOW, 90)
+    assert (await stored(installation, record)).metrics["packages_processed"] == 3
 
 
 def test_a_run_that_has_queued_no_packages_by_its_kind_has_no_such_metrics() -> None:
-    record = replace(ended("advisory_sync"), metrics={"advisories_read": 5})
+    record = ended("advisory_sync").model_copy(update={"metrics": {"advisories_read": 5}})
     assert completed_metrics(record, NONE) == {"advisories_read": 5}
 
 
+@pytest.mark.parametrize(
+    "record", [ended(outcome="interrupted"), ended(outcome="running")], ids=lambda run: run.outcome
+)
+def test_a_run_that_goes_on_has_no_final_metrics(record: Run) -> None:
+    assert final_metrics(record, NONE) is None
+
+
 def test_counts_that_are_final_are_not_counted_again() -> None:
-    record = replace(ended(), settled=True)
+    record = ended().model_copy(update={"settled": True})
     assert completed_metrics(record, RunCounts(succeeded=2)) == record.metrics

@@ -202,11 +202,12 @@ async def test_a_run_that_is_stopped_says_so_and_is_resumed_by_another_daemon(in
 
 async def leave_behind(installation: Installation, breakdowns: int) -> Run:
     """A run whose daemon has died: its lease runs out, its mark and its record stay."""
-    run = Run(new_run_id(NOON), JOB, "schedule", started_at=NOON, breakdowns=breakdowns)
-    assert await installation.board.start(run, ("request", "of somebody else"), 0.05) == ("taken", None)
+    now = utc_now()
+    run = Run(id=new_run_id(now), job=JOB, trigger="schedule", started_at=now, breakdowns=breakdowns)
+    assert await installation.board.start(run, ("requests", JOB, "of somebody else"), 0.05) == ("taken", None)
     await installation.board.request(JOB, RunRequest("x", {}))
     request = (await installation.board.state()).requests[JOB]
-    assert await installation.board.start(run, ("request", request.text), 0.05) == ("started", None)
+    assert await installation.board.start(run, ("requests", JOB, request.text), 0.05) == ("started", None)
     await installation.runs.save(run)
     return run
 

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from securechain_ingest.jobs.cursors import Cursors
-from securechain_ingest.runs import Run, as_json, from_json, new_run_id, utc_now
+from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import RunRequest
 from tests.schedules.conftest import JOB, STREAM, Installation, ended, settings
 from tests.waiting import Gate, until
@@ -40,7 +40,9 @@ async def text_of(installation: Installation, name: str, job: str) -> str:
 
 
 def mark_of(**others: Any) -> dict[str, Any]:
-    document: dict[str, Any] = orjson.loads(as_json(Run("0-left", JOB, "schedule")))
+    document: dict[str, Any] = orjson.loads(
+        Run(id="0-left", job=JOB, trigger="schedule", started_at=utc_now()).model_dump_json()
+    )
     return document | others
 
 
@@ -51,7 +53,7 @@ async def test_a_run_that_a_newer_release_has_left_is_resumed_and_its_fields_are
     async with installation.scheduler(nothing, settings()):
         records = await ended(installation, 2)
     closed, resumed = sorted(records, key=lambda record: record.trigger == "resume")
-    assert (closed.id, closed.trigger, closed.outcome, closed.more) == (
+    assert (closed.id, closed.trigger, closed.outcome, closed.model_extra) == (
         "0-left",
         "webhook",
         "interrupted",
@@ -143,15 +145,19 @@ async def test_a_run_is_told_from_others_by_its_id_and_not_by_the_text_of_its_ma
 
 
 async def test_a_record_keeps_the_fields_that_another_release_has_given_it(installation: Installation) -> None:
-    record = from_json(orjson.dumps(mark_of(shards=[1], outcome="paused")))
+    record = Run.model_validate_json(orjson.dumps(mark_of(shards=[1], outcome="paused")))
     await installation.runs.save(record)
     found = await installation.runs.get("0-left")
     assert found is not None
-    assert (found.outcome, found.more, orjson.loads(as_json(found))["shards"]) == ("paused", {"shards": [1]}, [1])
+    assert (found.outcome, found.model_extra, orjson.loads(found.model_dump_json())["shards"]) == (
+        "paused",
+        {"shards": [1]},
+        [1],
+    )
 
 
 async def test_an_unreadable_record_is_left_out_of_the_list_and_told(installation: Installation) -> None:
-    await installation.runs.save(from_json(orjson.dumps(mark_of())))
+    await installation.runs.save(Run.model_validate_json(orjson.dumps(mark_of())))
     await installation.runs._collection.insert_one({"_id": "1-strange", "job": JOB, "pid": "none"})
     with capture_logs() as logs:
         assert [record.id for record in await installation.runs.newest(5)] == ["0-left"]

@@ -28,7 +28,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.reader import Reader as QueueReader
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.registries.protocol import Registry
-from securechain_ingest.runs import Run
+from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.stores import Stores
@@ -74,7 +74,7 @@ class Everything:
 
     async def queue_due(self) -> int:
         """The same, where a message may come to nothing."""
-        run = Run("run", "packages_refresh")
+        run = Run(id="run", job="packages_refresh", started_at=utc_now())
         await build_jobs(self.stores, self.service, lambda: self.settings).by_name[run.job](run)
         await until(lambda: is_idle(self.stores.redis, QUEUE))
         assert run.metrics["packages_queued"] == 0
