@@ -22,7 +22,7 @@ from securechain_ingest.registries.npm.feed import NpmFeed
 from securechain_ingest.registries.nuget import feed as nuget_feed
 from securechain_ingest.registries.nuget.feed import NuGetFeed
 from securechain_ingest.registries.nuget.names import NUGET
-from securechain_ingest.runs import Run, new_run_id
+from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import RunRequest
 from tests.registries.asking import fed
 from tests.registry_server import Fault, Kind, Server, World, serve
@@ -104,7 +104,8 @@ class Daemons:
         """A job of such a daemon lists, whatever its scheduler says."""
         folder = self.home / name
         folder.mkdir(exist_ok=True)
-        redis, key, run = self.installation.redis, KEYS.listing(NUGET.name), Run("run", JOB)
+        redis, key = self.installation.redis, KEYS.listing(NUGET.name)
+        run = Run(id="run", job=JOB, started_at=utc_now())
         async with fed(self.make, self.server, folder) as feed:
             reading = asyncio.create_task(
                 whole_listing(redis, key, feed, NUGET, run, ttl_s=60, lease_s=1.0, reuse=None, now=self.now)
