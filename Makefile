@@ -83,6 +83,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.overtaking
 	$(BIN)/python -m benchmarks.lanes
 	$(BIN)/python -m benchmarks.maven_index
+	$(BIN)/python -m benchmarks.find
 
 ## docs: writes the pages of docs/ that are made from the code
 docs: setup

@@ -19,6 +19,7 @@ from securechain_ingest.embedded.addresses import (
     state_lock,
     withdraw,
 )
+from securechain_ingest.embedded.full_text import index_lists
 from securechain_ingest.embedded.process import ServerProcess, chosen_ports, together
 from securechain_ingest.embedded.servers import (
     GRAPH_DATABASE,
@@ -29,6 +30,7 @@ from securechain_ingest.embedded.servers import (
     redis_server,
 )
 from securechain_ingest.errors import StoreError
+from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.settings import EmbeddedSettings
 from securechain_ingest.waits import Waits
 
@@ -111,6 +113,9 @@ async def embedded_stores(
     servers = [ServerProcess(server.plan) for server in (redis, graph, advisories) if server is not None]
     try:
         await together(*(partial(server.start, options.start_timeout_s) for server in servers))
+        if graph is not None:
+            login, labels = (GRAPH_USER, known.graph), (ecosystem.label for ecosystem in ECOSYSTEMS)
+            await index_lists(f"http://127.0.0.1:{http_port}", login, GRAPH_DATABASE, labels, "import_names")
         publish(state_dir, addresses)
         yield EmbeddedStores(addresses, servers, options)
     finally:

@@ -20,8 +20,9 @@ class Dialect:
     trusts_ranges: bool
     """This says whether an index may be asked for a range. ArcadeDB's index still returns entries that have changed or
     are gone."""
-    has_full_text: bool
-    """This says whether the server has full-text indexes. Only these find one value of a list."""
+    makes_full_text: bool
+    """This says whether Cypher makes full-text indexes. Only these find one value of a list. Whoever starts ArcadeDB
+    makes them by other means (`embedded/full_text.py`)."""
 
     def at_most(self, value: str, bound: str) -> str:
         """Return the Cypher condition `value <= bound`, which is false for an absent value. It uses an index where an
@@ -42,8 +43,8 @@ class Dialect:
         return f"{moment} <= {any_local_time}" if self.trusts_ranges else "true"
 
 
-NEO4J: Final = Dialect(writes_in_turn=False, trusts_ranges=True, has_full_text=True)
-ARCADEDB: Final = Dialect(writes_in_turn=True, trusts_ranges=False, has_full_text=False)
+NEO4J: Final = Dialect(writes_in_turn=False, trusts_ranges=True, makes_full_text=True)
+ARCADEDB: Final = Dialect(writes_in_turn=True, trusts_ranges=False, makes_full_text=False)
 
 
 def dialect_of(agent: str) -> Dialect:

@@ -30,7 +30,7 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
         for name in ("import_names_retry_at", "complete_at", "moment"):
             await _ensure_index(connection, ecosystem.label, name)
     await _ensure_index(connection, "AbsentPackage", "left_out")
-    if (await connection.dialect()).has_full_text:
+    if (await connection.dialect()).makes_full_text:
         await _ensure_import_names_index(connection, ecosystems)
     unique = [(ecosystem.label, name) for ecosystem in ecosystems for name in ("name", "purl")]
     for label, name in [*unique, ("Version", "purl"), ("AbsentPackage", "purl")]:

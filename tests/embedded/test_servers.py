@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from neo4j import AsyncGraphDatabase
 
 from securechain_ingest import embedded
 from securechain_ingest.embedded import EmbeddedStores, embedded_stores, process, running_stores
@@ -217,3 +218,30 @@ def test_ports_that_nobody_has_chosen_are_others_than_the_chosen_ones() -> None:
         first, second, third = process.chosen_ports(0, 20_001, 0)
         assert second == 20_001
         assert len({first, second, third}) == 3
+
+
+async def test_a_graph_of_an_earlier_release_is_indexed_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def left_out(*_: object) -> None:
+        return
+
+    async def asked(stores: EmbeddedStores, query: str) -> list[str]:
+        at = stores.addresses
+        login = at.graph_user or "", at.graph_password or ""
+        async with (
+            AsyncGraphDatabase.driver(at.graph_uri or "", auth=login) as driver,
+            driver.session(database=at.graph_database) as session,
+        ):
+            return [row[0] async for row in await session.run(query)]
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(embedded, "index_lists", left_out)
+        async with embedded_stores(tmp_path, OPTIONS, needed=frozenset({"graph"})) as stores:
+            await asked(stores, "CREATE (:NPMPackage {purl: 'pkg:npm/old', import_names: ['old/api', 'Old']})")
+    found = (
+        "CALL db.index.fulltext.queryNodes('NPMPackage[import_namesbyitem]', '\"old/api\"') YIELD node RETURN node.purl"
+    )
+    for _ in range(2):
+        async with embedded_stores(tmp_path, OPTIONS, needed=frozenset({"graph"})) as stores:
+            assert await asked(stores, found) == ["pkg:npm/old"]

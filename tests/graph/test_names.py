@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from neo4j import GraphDatabase
+
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import ImportNames
+from securechain_ingest.registries import ECOSYSTEMS
 from tests.graph.builders import MONDAY, PYPI, npm, pypi, version, write
+from tests.stores import GraphTarget
 
 
 async def test_the_graph_is_asked_once_for_thousands_of_names(graph: Graph) -> None:
@@ -58,3 +62,15 @@ async def test_packages_that_offer_an_import_are_found_by_its_exact_name(graph: 
     assert await offering("left/api") == ["pkg:npm/left"]
     for name in ("Left.api", "left.", "left*", 'le"ft', "a OR left", ""):
         assert await graph.reader.offering(ecosystems, name) == []
+    await graph.write([write(pypi("left"), "1.0", names=ImportNames(("left", "left.new")))])
+    assert await offering("left.new") == ["pkg:pypi/left"]
+    assert await graph.reader.offering(ecosystems, "left.api") == []
+
+
+async def test_the_local_server_finds_an_import_by_an_index(arcadedb_server: GraphTarget) -> None:
+    with (
+        GraphDatabase.driver(arcadedb_server.uri, auth=(arcadedb_server.user, arcadedb_server.password)) as driver,
+        driver.session(database=arcadedb_server.database) as session,
+    ):
+        indexed = {row["labelsOrTypes"][0] for row in session.run("SHOW INDEXES") if row["type"] == "FULLTEXT"}
+    assert indexed == {ecosystem.label for ecosystem in ECOSYSTEMS}
