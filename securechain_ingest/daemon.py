@@ -23,6 +23,7 @@ import structlog
 from sdnotify import SystemdNotifier
 
 from securechain_ingest import __version__, log, metrics
+from securechain_ingest.activity import ActivityMeter
 from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, StoreError
@@ -178,6 +179,7 @@ class Daemon:
                 spawn("heartbeat", heartbeat.run)
                 spawn("lags", service.lags.run)
                 spawn("loop lag", metrics.watch_loop)
+                spawn("activity", ActivityMeter(stores.redis, self._settings.queue.stream).run)
                 spawn("signals", obey)
                 spawn("first advisories", ask)
                 spawn("completion", complete)

@@ -48,6 +48,9 @@ _FIELDS = {
 }
 
 
+_TEXTS = {"modified": 1, "published": 1, "summary": 1, "details": 1, WORD: 1}
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """It says what became of records."""
@@ -94,14 +97,15 @@ class AdvisoryStore:
         return self._collection.database[name]
 
     async def ensure_indexes(self) -> None:
-        """Create the indexes that look-ups need: `id` (unique), `aliases` and `affected.package.name`. For the look-ups
-        of this program there are also indexes that ignore case.
+        """Create the indexes that look-ups need: `id` (unique), `aliases`, `modified` and
+        `affected.package.name`. For the look-ups of this program there are also indexes that ignore case.
 
         An old collection may hold one id twice. Then `id` gets a plain index.
         """
         with store_errors():
             await self._collection.create_index("affected.package.name")
             await self._collection.create_index("aliases")
+            await self._collection.create_index("modified")
             await self._collection.create_index(
                 "affected.package.name", collation=_ANY_CASE, name="affected.package.name_any_case"
             )
@@ -134,6 +138,18 @@ class AdvisoryStore:
     async def named(self, identifier: str) -> list[dict[str, Any]]:
         """Return the advisories that have an id as their own or as an alias (CVE-…), with what they affect."""
         return await self._found({"$or": [{"id": identifier}, {"aliases": identifier}]}, _FIELDS)
+
+    async def newest(self, limit: int, *, before: str | None = None) -> list[dict[str, Any]]:
+        """Return at most `limit` advisories, the last modified first, with what they affect and what people read. With
+        `before` they were modified before that time, which has the form that OSV's records have."""
+        query: dict[str, Any] = {"modified": {"$lt": before}} if before else {}
+        with store_errors():
+            cursor = self._collection.find(query, _FIELDS | _TEXTS).sort("modified", -1).limit(limit)
+            return [document async for document in cursor if isinstance(document.get("id"), str)]
+
+    async def whole(self, identifier: str) -> list[dict[str, Any]]:
+        """Return the advisories that have an id as their own or as an alias, with all fields."""
+        return await self._found({"$or": [{"id": identifier}, {"aliases": identifier}]}, {"_id": 0})
 
     async def upsert(
         self, records: Collection[Record], remember: Remember, *, announced: Collection[str] = ()

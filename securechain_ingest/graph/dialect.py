@@ -24,6 +24,9 @@ class Dialect:
     """This says whether Cypher makes full-text indexes. Only these find one value of a list. Whoever starts ArcadeDB
     makes them by other means (`embedded/full_text.py`)."""
 
+    keeps_counts_of_relationships: bool
+    """This says whether the server knows without a scan how many relationships of a type begin at nodes of a label."""
+
     def at_most(self, value: str, bound: str) -> str:
         """Return the Cypher condition `value <= bound`, which is false for an absent value. It uses an index where an
         index can be trusted."""
@@ -43,8 +46,12 @@ class Dialect:
         return f"{moment} <= {any_local_time}" if self.trusts_ranges else "true"
 
 
-NEO4J: Final = Dialect(writes_in_turn=False, trusts_ranges=True, makes_full_text=True)
-ARCADEDB: Final = Dialect(writes_in_turn=True, trusts_ranges=False, makes_full_text=False)
+NEO4J: Final = Dialect(
+    writes_in_turn=False, trusts_ranges=True, makes_full_text=True, keeps_counts_of_relationships=True
+)
+ARCADEDB: Final = Dialect(
+    writes_in_turn=True, trusts_ranges=False, makes_full_text=False, keeps_counts_of_relationships=False
+)
 
 
 def dialect_of(agent: str) -> Dialect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +61,24 @@ RETURN node.purl AS purl
 
 _OFFERING_UNINDEXED: Final = "MATCH (p:PACKAGE) WHERE $name IN p.import_names RETURN p.purl AS purl"
 """An ArcadeDB that somebody else has started lacks the index. It looks at a million packages in a second or two."""
+
+
+# Both servers know these numbers without a look at the nodes, except the second on ArcadeDB (`dialect`).
+_PACKAGES: Final = "MATCH (p:PACKAGE) RETURN count(p) AS count"
+_VERSIONS_OF: Final = "MATCH (:PACKAGE)-[r:HAVE]->() RETURN count(r) AS count"
+_ALL_VERSIONS: Final = "MATCH (v:Version) RETURN count(v) AS count"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSize:
+    """It says how much is in the graph."""
+
+    packages: Mapping[str, int]
+    """This maps the name of each ecosystem to its number of packages."""
+    versions: Mapping[str, int]
+    """This maps the name of each ecosystem to its number of versions. It is empty where the server would have to look
+    at all of them to know."""
+    all_versions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +149,21 @@ class GraphReader:
             return None
         versions = await self._connection.read(_of(ecosystem, _VERSIONS), {"purl": purl})
         return _package(rows[0]["package"], tuple(map(_version, versions)))
+
+    async def size(self, ecosystems: Sequence[Ecosystem]) -> GraphSize:
+        """Return how much is in the graph. The time that this takes does not depend on the graph's size."""
+        has_versions = (await self._connection.dialect()).keeps_counts_of_relationships
+        statements = [_of(ecosystem, _PACKAGES) for ecosystem in ecosystems]
+        if has_versions:
+            statements += [_of(ecosystem, _VERSIONS_OF) for ecosystem in ecosystems]
+        answers = await asyncio.gather(*map(self._connection.read, [_ALL_VERSIONS, *statements]))
+        all_versions, *counts = (rows[0]["count"] for rows in answers)
+        names = [ecosystem.name for ecosystem in ecosystems]
+        return GraphSize(
+            dict(zip(names, counts, strict=False)),
+            dict(zip(names, counts[len(names) :], strict=True)) if has_versions else {},
+            all_versions,
+        )
 
     async def requirements(self, version_purl: str) -> tuple[RequirementView, ...]:
         """Return what a version requires, in the order of the purls. Packages that the graph lacks are included."""

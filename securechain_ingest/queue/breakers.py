@@ -171,11 +171,15 @@ class Breakers:
 
     async def states(self, endpoints: Iterable[str]) -> dict[str, BreakerState]:
         """Return the breakers that are open, by endpoint."""
-        seconds, microseconds = await self._redis.time()
+        names = list(endpoints)
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            for endpoint in names:
+                pipeline.hmget(self._keys.breaker(endpoint), ["open_until", "reason"])
+            (seconds, microseconds), *held = await pipeline.execute()
         now_ms = seconds * 1000 + microseconds // 1000
         found = {}
-        for endpoint in endpoints:
-            fields: Any = await self._redis.hmget(self._keys.breaker(endpoint), ["open_until", "reason"])
+        for endpoint, fields in zip(names, held, strict=True):
             if fields[0] is not None:
                 reason = (fields[1] or b"").decode(errors="replace")
                 found[endpoint] = BreakerState(endpoint, max(0.0, (int(fields[0]) - now_ms) / 1000), reason)

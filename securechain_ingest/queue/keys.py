@@ -128,6 +128,14 @@ class Keys:
         """This list says how long the newest versions took from their publication to the graph, the latest first."""
         return f"{self.stream}-lags:{ecosystem}"
 
+    def activity(self, unit: str, number: int | str) -> str:
+        """This hash expires. It counts what was done for each source in one minute or hour (`unit`), by
+        `<source>:<word>`.
+
+        `number` counts the minutes or hours since the epoch; `activity` has the words.
+        """
+        return f"{self.stream}-activity:{unit}:{number}"
+
     @property
     def backfills(self) -> str:
         """This hash says how far each interrupted backfill has come."""

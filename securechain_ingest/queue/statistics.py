@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -81,70 +81,82 @@ async def queue_status(
     This raises StoreError.
     """
     keys = Keys(queue.stream)
+    places = [(name, lane) for name in ecosystems for lane in LANES]
+    streams = [keys.submissions, *(keys.lane(name, lane) for name, lane in places)]
     with store_errors():
-        seconds, microseconds = await redis.time()
-        now_ms = seconds * 1000 + microseconds // 1000
-        lanes = {name: await _lanes(redis, keys, queue.group, name, now_ms) for name in ecosystems}
-        next_retries = []
-        for name in ecosystems:
-            for retries in keys.all_retries(name):
-                first: Any = await redis.zrange(retries, 0, 0, withscores=True)
-                next_retries += [score for _, score in first]
-        counted: Any = await redis.hmget(keys.counters, list(COUNTERS))
-        streams = [keys.submissions, *(stream for name in ecosystems for stream in keys.lanes(name))]
-        return QueueStatus(
-            submissions=await _stream(redis, keys.submissions, queue.group, now_ms, 0),
-            lanes=lanes,
-            paused=dict(await paused_since(redis, keys)),
-            breakers=await Breakers(redis, keys).states(endpoints),
-            consumers=await _consumers(redis, streams, queue.group),
-            next_retry_at=_due(min(next_retries)) if next_retries else None,
-            dead_letters=await redis.xlen(keys.dead_letters),
-            counters={name: int(value or 0) for name, value in zip(COUNTERS, counted, strict=True)},
-        )
+        # One pipeline asks for everything: an installation has some thirty lanes, and each round trip costs.
+        async with redis.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            pipeline.hmget(keys.counters, list(COUNTERS))
+            pipeline.xlen(keys.dead_letters)
+            for stream in streams:
+                pipeline.xlen(stream)
+                pipeline.xrange(stream, count=1)
+                pipeline.xinfo_groups(stream)
+                pipeline.xinfo_consumers(stream, queue.group)
+            for name, lane in places:
+                pipeline.zcard(keys.retries(name, lane))
+                pipeline.zrange(keys.retries(name, lane), 0, _RETRIES_LOOKED_AT - 1, withscores=True)
+            answers = [_known(each) for each in await pipeline.execute(raise_on_error=False)]
+        paused = dict(await paused_since(redis, keys))
+        breakers = await Breakers(redis, keys).states(endpoints)
+    (seconds, microseconds), counted, dead_letters = answers[:3]
+    now_ms = seconds * 1000 + microseconds // 1000
+    of_streams = _rows(answers[3 : 3 + 4 * len(streams)], 4)
+    of_retries = _rows(answers[3 + 4 * len(streams) :], 2)
+    found = [
+        _status(queue.group, now_ms, row, *retries)
+        for row, retries in zip(of_streams, [(0, []), *of_retries], strict=True)
+    ]
+    next_retries = [due[0][1] for _, due in of_retries if due]
+    lanes: dict[str, dict[str, LaneStatus]] = {name: {} for name in ecosystems}
+    for (name, lane), status in zip(places, found[1:], strict=True):
+        lanes[name][str(lane)] = status
+    return QueueStatus(
+        submissions=found[0],
+        lanes=lanes,
+        paused=paused,
+        breakers=breakers,
+        consumers=_consumers(row[3] for row in of_streams),
+        next_retry_at=_due(min(next_retries)) if next_retries else None,
+        dead_letters=dead_letters,
+        counters={name: int(value or 0) for name, value in zip(COUNTERS, counted, strict=True)},
+    )
 
 
-async def _lanes(redis: Redis, keys: Keys, group: str, ecosystem: str, now_ms: int) -> dict[str, LaneStatus]:
-    found = {}
-    for lane in LANES:
-        retrying = await redis.zcard(keys.retries(ecosystem, lane))
-        status = await _stream(redis, keys.lane(ecosystem, lane), group, now_ms, retrying)
-        if retrying:
-            oldest_s = await _oldest_retry_s(redis, keys.retries(ecosystem, lane), now_ms)
-            status = dataclasses.replace(status, oldest_s=max(status.oldest_s, oldest_s))
-        found[str(lane)] = status
-    return found
+def _known(answer: Any) -> Any:
+    """Return an answer, which is empty if its stream or its group does not exist yet. Raise any other error."""
+    if not isinstance(answer, Exception):
+        return answer
+    if isinstance(answer, ResponseError) and ("no such key" in str(answer) or "NOGROUP" in str(answer)):
+        return []
+    raise answer
 
 
-async def _oldest_retry_s(redis: Redis, retries: str, now_ms: int) -> float:
+def _rows(answers: Sequence[Any], length: int) -> list[Sequence[Any]]:
+    return [answers[start : start + length] for start in range(0, len(answers), length)]
+
+
+def _status(group: str, now_ms: int, row: Sequence[Any], retrying: int, due: Any) -> LaneStatus:
+    length, first, groups, _ = row
+    oldest_s = max(0.0, (now_ms - int(first[0][0].split(b"-")[0])) / 1000) if first else 0.0
+    pending = next((found["pending"] for found in groups if found["name"].decode() == group), 0)
+    return LaneStatus(length - pending, pending, retrying, round(max(oldest_s, _oldest_s(due, now_ms)), 1))
+
+
+def _oldest_s(due: Any, now_ms: int) -> float:
     """Return the age of the oldest of the messages whose next attempts are due first, in seconds.
 
     A message that has waited long comes among those again and again, so that it is not overlooked for long.
     """
-    tokens: Any = await redis.zrange(retries, 0, _RETRIES_LOOKED_AT - 1)
-    added_ms = [int(token.split(b"-")[0]) for token in tokens if token.split(b"-")[0].isdigit()]
-    return round(max(0.0, (now_ms - min(added_ms)) / 1000), 1) if added_ms else 0.0
+    added_ms = [int(token.split(b"-")[0]) for token, _ in due if token.split(b"-")[0].isdigit()]
+    return max(0.0, (now_ms - min(added_ms)) / 1000) if added_ms else 0.0
 
 
-async def _stream(redis: Redis, stream: str, group: str, now_ms: int, retrying: int) -> LaneStatus:
-    length = await redis.xlen(stream)
-    first: Any = await redis.xrange(stream, count=1)
-    oldest_s = max(0.0, (now_ms - int(first[0][0].split(b"-")[0])) / 1000) if first else 0.0
-    groups: Any = await redis.xinfo_groups(stream) if await redis.exists(stream) else []
-    pending = next((found["pending"] for found in groups if found["name"].decode() == group), 0)
-    return LaneStatus(length - pending, pending, retrying, round(oldest_s, 1))
-
-
-async def _consumers(redis: Redis, streams: Sequence[str], group: str) -> tuple[ConsumerStatus, ...]:
+def _consumers(of_streams: Iterable[Any]) -> tuple[ConsumerStatus, ...]:
     """Return each consumer once, with the number of its pending entries in all streams."""
     merged: dict[str, ConsumerStatus] = {}
-    for stream in streams:
-        try:
-            found: Any = await redis.xinfo_consumers(stream, group)
-        except ResponseError as error:
-            if "NOGROUP" not in str(error) and "no such key" not in str(error):
-                raise
-            continue
+    for found in of_streams:
         for consumer in found:
             name, pending, idle_s = consumer["name"].decode(), consumer["pending"], consumer["idle"] / 1000
             if (other := merged.get(name)) is not None:

@@ -36,7 +36,7 @@ def build_app(parts: Parts) -> Starlette:
     shell, collected, attempts = Shell(parts), Collected(parts.stores, parts.settings), Attempts()
     routes = [
         *_machine_routes(parts, collected),
-        *overview_pages.routes(shell, collected),
+        *overview_pages.routes(parts, shell, collected),
         *package_pages.routes(parts, shell),
         *queue_pages.routes(parts, shell, collected),
         *dead_letters.routes(parts, shell, collected),

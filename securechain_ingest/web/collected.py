@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -54,14 +54,19 @@ class Collected:
         self._stores = stores
         self._settings = settings
         self._turn = asyncio.Lock()
+        self._counting = asyncio.Lock()
         self._snapshot: tuple[float, Snapshot] | None = None
         self._kinds: tuple[float, object, dict[str, int]] | None = None
         self._pinging = asyncio.Lock()
         self._answers: tuple[float, dict[str, StoreAnswer]] | None = None
 
     async def snapshot(self) -> Snapshot:
-        """Return a snapshot that is at most a few seconds old. Raise StoreError if a new one is needed and a store does
-        not answer."""
+        """Return `figures` with the dead letters. Raise StoreError."""
+        return replace(await self.figures(), dead_letters=await self.dead_letters())
+
+    async def figures(self) -> Snapshot:
+        """Return a snapshot without dead letters that is at most a few seconds old. Raise StoreError if a new one is
+        needed and a store does not answer."""
         async with self._turn:
             if self._snapshot is None or time.monotonic() - self._snapshot[0] > _GOOD_FOR_S:
                 self._snapshot = time.monotonic(), await self._asked()
@@ -72,8 +77,8 @@ class Collected:
         self._snapshot = None
 
     async def dead_letters(self) -> Mapping[str, int]:
-        """Return the number of dead letters of each kind; see `Snapshot.dead_letters`. Raise StoreError."""
-        async with self._turn:
+        """Return the number of dead letters of each kind, which takes long if there are many. Raise StoreError."""
+        async with self._counting:
             return dict(await self._counted())
 
     def forget_dead_letters(self) -> None:
@@ -107,7 +112,7 @@ class Collected:
             for declaration in DECLARATIONS
             if (cursor := cursors.get(cursor_name(declaration.ecosystem.osv))) is not None
         }
-        return Snapshot(status, tuple(daemons), await self._counted(), lags, advisory_lags)
+        return Snapshot(status, tuple(daemons), {}, lags, advisory_lags)
 
     async def _counted(self) -> dict[str, int]:
         redis, queue = self._stores.redis, self._settings.queue
