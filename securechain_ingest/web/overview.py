@@ -126,7 +126,8 @@ class Look:
     async def overview(self) -> Overview:
         """Return the figures of the front page. Raise StoreError if Redis does not answer."""
         slow = (self._size, self._state, self._activity, self._letters, self._advisories, self._answers)
-        snapshot, *_ = await asyncio.gather(self._collected.figures(), *(each.get() for each in slow))
+        await asyncio.gather(*(each.get() for each in slow))
+        snapshot = await self._collected.figures()
         size, letters, activity = self._size.answer, self._letters.answer, self._activity.answer or {}
         registries = tuple(
             self._registry(declaration, snapshot, size, activity.get(declaration.name)) for declaration in DECLARATIONS

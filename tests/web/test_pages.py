@@ -101,7 +101,7 @@ async def test_figures_come_without_reloading(site: Site) -> None:
     async with site.client.stream("GET", "/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         async for line in answer.aiter_lines():
-            if "<h2 id="registries">" in line:
+            if '<h2 id="registries">' in line:
                 assert line.startswith("data: ")
                 break
         else:
