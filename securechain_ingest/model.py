@@ -363,6 +363,8 @@ class Link:
     """This is the `Package.revision` of the state that was confirmed. None leaves the value in the graph."""
     listed: str | None = None
     """This has the meaning of `PackageWrite.listed`. None leaves the value in the graph."""
+    leave_out: LeftOut | None = None
+    """If this is set, no absent package is queued now. Those that would be are left for later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """This module finds the work that was left for later: packages that a first reading has not read whole, and absent
-packages for which no lane had room. An index finds both kinds, one page at a time. Within a page the packages that most
-versions require come first."""
+packages that no lane holds, because none had room or because Redis has lost their messages. An index finds each kind,
+one page at a time. Within a page the packages that most versions require come first."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import Dialect
@@ -40,6 +41,15 @@ RETURN a.purl AS purl, a.name AS name, a.left_out_depth AS depth, coalesce(a.lef
 ORDER BY required DESC
 """
 
+# Their messages were queued long ago and have not come to an end: Redis has lost them.
+_LOST = """
+MATCH (a:AbsentPackage) WHERE IS_LOST
+WITH a WHERE a.ecosystem = $ecosystem
+WITH a LIMIT $limit
+RETURN a.purl AS purl, a.name AS name, null AS depth, false AS first, COUNT { (a)-[:AWAITED_BY]->() } AS required
+ORDER BY required DESC
+"""
+
 _TAKE_UP = """
 UNWIND $purls AS purl
 MATCH (a:AbsentPackage {purl: purl})
@@ -61,7 +71,7 @@ class PendingPackage:
 
 @dataclass(frozen=True, slots=True)
 class AbsentPackage:
-    """It is a package that versions require and that nobody has asked for."""
+    """It is a package that versions require, and no lane holds a message that asks for it."""
 
     purl: str
     name: str
@@ -72,8 +82,10 @@ class AbsentPackage:
 class Pending:
     """It finds the packages that were left for later. Its methods raise StoreError and ConfigError."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, queued_retry_s: float) -> None:
+        """A message that was queued `queued_retry_s` seconds ago and has come to no end counts as lost."""
         self._connection = connection
+        self._queued_retry = timedelta(seconds=queued_retry_s)
 
     async def due(self, ecosystem: Ecosystem, now: datetime, limit: int) -> list[PendingPackage]:
         """Return at most `limit` packages that are to be read whole by `now`, with the most required ones first."""
@@ -86,13 +98,28 @@ class Pending:
         await self._connection.change(_ASK_AGAIN_AT, {"ids": list(element_ids), "now": now, "again_at": again_at})
 
     async def left_out(self, ecosystem: Ecosystem, limit: int) -> list[AbsentPackage]:
-        """Return at most `limit` absent packages that a write has left out, with the most required ones first."""
-        rows = await self._connection.read(LEFT_OUT, {"ecosystem": ecosystem.name, "limit": limit})
+        """Return at most `limit` absent packages that a write or a link has left out, with the most required ones
+        first."""
+        return await self._absent(LEFT_OUT, {"ecosystem": ecosystem.name, "limit": limit})
+
+    async def lost(self, ecosystem: Ecosystem, now: datetime, limit: int) -> list[AbsentPackage]:
+        """Return at most `limit` absent packages whose messages count as lost, with the most required ones first."""
+        text = lost_text(await self._connection.dialect())
+        before = now - self._queued_retry
+        return await self._absent(text, {"ecosystem": ecosystem.name, "lost_before": before, "limit": limit})
+
+    async def _absent(self, text: str, parameters: dict[str, Any]) -> list[AbsentPackage]:
+        rows = await self._connection.read(text, parameters)
         return [AbsentPackage(row["purl"], row["name"], LeftOut(row["depth"], row["first"])) for row in rows]
 
     async def take_up(self, purls: Collection[str], now: datetime) -> None:
         """Mark absent packages as queued. The caller has queued them before."""
         await self._connection.change(_TAKE_UP, {"purls": list(purls), "now": now})
+
+
+def lost_text(dialect: Dialect) -> str:
+    """Return the query for the absent packages whose messages count as lost."""
+    return _LOST.replace("IS_LOST", dialect.at_most("a.queued_at", "$lost_before"))
 
 
 def due_text(ecosystem: Ecosystem, dialect: Dialect) -> str:

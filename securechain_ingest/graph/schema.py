@@ -29,7 +29,8 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
     for ecosystem in ecosystems:
         for name in ("import_names_retry_at", "complete_at", "moment"):
             await _ensure_index(connection, ecosystem.label, name)
-    await _ensure_index(connection, "AbsentPackage", "left_out")
+    for name in ("left_out", "queued_at"):
+        await _ensure_index(connection, "AbsentPackage", name)
     if (await connection.dialect()).makes_full_text:
         await _ensure_import_names_index(connection, ecosystems)
     unique = [(ecosystem.label, name) for ecosystem in ecosystems for name in ("name", "purl")]

@@ -75,7 +75,7 @@ class Graph:
         self.due = DuePackages(connection)
         self.names = PackageNames(connection, queued_retry_s)
         self.reader = GraphReader(connection)
-        self.pending = Pending(connection)
+        self.pending = Pending(connection, queued_retry_s)
 
     @classmethod
     @asynccontextmanager
@@ -373,6 +373,10 @@ def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
                 "moment": link.checked_at,
                 "revision": link.revision,
                 "listed": link.listed,
+                "ecosystem": link.ref.ecosystem.name,
+                "leave_out": link.leave_out is not None,
+                "depth": link.leave_out and link.leave_out.depth,
+                "first": bool(link.leave_out and link.leave_out.first),
             }
             for link in links
         ],

@@ -209,16 +209,20 @@ RETURN collect([row.package, row.purl, name]) AS queued
 """
 
 # If two packages leave it out, the one that asks for more counts. `left_out` is last: it says if the others are valid.
-_LEAVE_OUT = f"""
-UNWIND $rows.ROWS AS row
-WITH row WHERE row.leave_out
-MATCH (a:AbsentPackage {{purl: row.purl}})
-WHERE {NOT_QUEUED} AND {QUEUEABLE}
+_MARK_LEFT_OUT = """
 WITH row, a, a.left_out IS NOT NULL AS is_marked, a.left_out_depth AS depth, a.left_out_first AS first
 SET a.left_out_depth = CASE WHEN is_marked AND (depth IS NULL OR depth > row.depth) THEN depth ELSE row.depth END,
     a.left_out_first = CASE WHEN row.first AND (first OR NOT is_marked) THEN true END,
     a.left_out = row.ecosystem
 RETURN count(*) AS left_out
+"""
+
+_LEAVE_OUT = f"""
+UNWIND $rows.ROWS AS row
+WITH row WHERE row.leave_out
+MATCH (a:AbsentPackage {{purl: row.purl}})
+WHERE {NOT_QUEUED} AND {QUEUEABLE}
+{_MARK_LEFT_OUT}
 """
 
 _LINK_FILES = """
@@ -275,6 +279,17 @@ WITH row, a WHERE a.purl IS NOT NULL
 RETURN collect([row.purl, a.purl, a.name]) AS queued
 """
 
+_LEAVE_OUT_AWAITED = f"""
+UNWIND $rows.ROWS AS row
+WITH row WHERE row.leave_out
+MATCH (p:PACKAGE {{purl: row.purl}})
+MATCH (p)-[:HAVE]->(v:Version)
+MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
+WITH DISTINCT row, a
+WHERE (row.repeat_follow OR {NOT_QUEUED}) AND {QUEUEABLE}
+{_MARK_LEFT_OUT}
+"""
+
 RESOLVE = (
     Step("awaited", _LOCK_AWAITED),
     Step("awaited", _RESOLVE),
@@ -316,6 +331,7 @@ LINK = (
     *RESOLVE,
     *_PARENTS,
     Step("links", _QUEUE_AWAITED),
+    Step("links", _LEAVE_OUT_AWAITED),
 )
 
 

@@ -1,7 +1,8 @@
 """This module queues what was left for later, while there is room for it.
 
-Packages that a first reading has not read completely are added to the lane `completed`. Absent packages for which the
-lane `required` had no room are added to that lane. On each page the packages that are required most often come first.
+Packages that a first reading has not read completely are added to the lane `completed`. Absent packages that no lane
+holds are added to the lane `required`, because it had no room for them, or because Redis has lost their messages. On
+each page the packages that are required most often come first.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ PAGE: Final = 500
 EVERY_S: Final = 2.0
 IDLE_S: Final = 10.0
 """So many seconds lie between two looks when the last one has found nothing."""
+LOST_EVERY_S: Final = 60.0
+"""So many seconds lie between two looks for packages whose messages are lost."""
 AGAIN: Final = timedelta(days=1)
 """A package is asked for again after this time if its message had no effect."""
 
@@ -43,11 +46,7 @@ async def keep_asking(
         asked = 0
         try:
             for ecosystem in ecosystems:
-                with store_errors():
-                    is_turn = await redis.set(
-                        Keys(queue().stream).refill(ecosystem.name), "", nx=True, px=int(EVERY_S * 500)
-                    )
-                if is_turn:
+                if await _is_turn(redis, Keys(queue().stream).refill(ecosystem.name), EVERY_S / 2):
                     asked += await ask_for_pending(redis, pending, ecosystem, queue())
                     asked += await ask_for_left_out(redis, pending, ecosystem, queue())
         except (StoreError, ConfigError) as error:
@@ -80,6 +79,8 @@ async def ask_for_left_out(redis: Redis, pending: Pending, ecosystem: Ecosystem,
     if not (limit := await _page(redis, queue, ecosystem, Lane.REQUIRED)):
         return 0
     absent = await pending.left_out(ecosystem, limit)
+    if not absent and await _is_turn(redis, Keys(queue.stream).refill(f"{ecosystem.name}:lost"), LOST_EVERY_S):
+        absent = await pending.lost(ecosystem, datetime.now(UTC), limit)
     messages = [
         Message(ecosystem.label, each.name, depth=each.left_out.depth, internal=True, first=each.left_out.first)
         for each in absent
@@ -89,6 +90,12 @@ async def ask_for_left_out(redis: Redis, pending: Pending, ecosystem: Ecosystem,
         await pending.take_up([each.purl for each in absent], datetime.now(UTC))
         logger.info("left_out_packages_queued", ecosystem=ecosystem.name, packages=len(messages))
     return len(messages)
+
+
+async def _is_turn(redis: Redis, key: str, seconds: float) -> bool:
+    """Return whether no daemon has had the turn in the last `seconds`, and take it then."""
+    with store_errors():
+        return bool(await redis.set(key, "", nx=True, px=int(seconds * 1000)))
 
 
 async def _page(redis: Redis, queue: QueueSettings, ecosystem: Ecosystem, lane: Lane) -> int:

@@ -30,11 +30,25 @@ class Follow(Enum):
     NONE = auto()
     LATER = auto()
     """Packages that the graph has not marked as queued are queued later, when there is room for them."""
+    ALL_LATER = auto()
+    """Marked packages are left for later as well: an earlier attempt may have ended before it queued them."""
     UNASKED = auto()
     """Packages that the graph has not marked as queued are queued now."""
     ALL = auto()
-    """Marked packages are queued as well: an earlier attempt may have ended before it queued them, or there is no
-    queue."""
+    """Marked packages are queued as well, for the same reason, or because there is no queue."""
+
+    @property
+    def is_now(self) -> bool:
+        return self in {Follow.UNASKED, Follow.ALL}
+
+    @property
+    def is_later(self) -> bool:
+        return self in {Follow.LATER, Follow.ALL_LATER}
+
+    @property
+    def is_repeated(self) -> bool:
+        """Return whether marked packages are followed, too."""
+        return self in {Follow.ALL, Follow.ALL_LATER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,7 @@ async def request_of(
     if depth == 0:
         follow = Follow.NONE
     elif not await has_room(ecosystem.name):
-        follow = Follow.LATER
+        follow = Follow.ALL_LATER if entry.redelivered else Follow.LATER
     else:
         follow = Follow.ALL if entry.redelivered else Follow.UNASKED
     attempts = entry.attempts + 1

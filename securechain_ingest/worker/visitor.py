@@ -32,7 +32,7 @@ from securechain_ingest.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.archives import Archives, away
 from securechain_ingest.worker.import_names import is_due, read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
-from securechain_ingest.worker.request import Follow, Request
+from securechain_ingest.worker.request import Request
 from securechain_ingest.worker.second_readings import PackageReader, Reading
 from securechain_ingest.worker.spellings import meant
 
@@ -126,7 +126,7 @@ class Visitor:
             # document lacks.
             again = await self.visit(registry, replace(request, refresh=True))
             return replace(served, to_queue=served.to_queue + (again.to_queue if isinstance(again, Served) else ()))
-        if request.follow is Follow.ALL:
+        if request.follow.is_repeated:
             # What an earlier delivery committed may never have been queued.
             return replace(served, to_queue=(await self.link(request)).to_queue)
         return served
@@ -142,8 +142,9 @@ class Visitor:
             Link(
                 ref=request.ref,
                 parents=request.parents,
-                follow=request.follow in {Follow.UNASKED, Follow.ALL},
-                repeat_follow=request.follow is Follow.ALL,
+                follow=request.follow.is_now,
+                repeat_follow=request.follow.is_repeated,
+                leave_out=_leave_out(request),
                 checked_at=confirmed.checked_at,
                 ratings=confirmed.ratings,
                 revision=confirmed.revision,
@@ -208,10 +209,10 @@ class Visitor:
                 import_names=names,
                 checked_at=checked_at,
                 parents=request.parents,
-                follow=request.follow in {Follow.UNASKED, Follow.ALL},
+                follow=request.follow.is_now,
                 gone=reading.gone,
                 listed=request.listed,
-                leave_out=LeftOut(_next(request.depth), request.first) if request.follow is Follow.LATER else None,
+                leave_out=_leave_out(request),
                 archive_pending=archive_pending,
                 complete_depth=request.depth,
             )
@@ -315,8 +316,11 @@ def _is_enough(known: KnownPackage | None, request: Request) -> bool:
     return known is not None and not request.refresh and (request.first or not known.is_pending)
 
 
-def _next(depth: int | None) -> int | None:
-    return None if depth is None else depth - 1
+def _leave_out(request: Request) -> LeftOut | None:
+    """Return how the packages that the package requires are queued later, or None if they are not left for later."""
+    if not request.follow.is_later:
+        return None
+    return LeftOut(None if request.depth is None else request.depth - 1, request.first)
 
 
 def _report_lost(request: Request, result: WriteResult) -> None:

@@ -9,7 +9,7 @@ import pytest
 from neo4j import AsyncGraphDatabase
 
 from securechain_ingest.graph.dialect import NEO4J
-from securechain_ingest.graph.pending import LEFT_OUT, due_text
+from securechain_ingest.graph.pending import LEFT_OUT, due_text, lost_text
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, LeftOut, PackageRef, PackageWrite
 from securechain_ingest.settings import GraphSettings
@@ -158,7 +158,7 @@ async def test_the_most_awaited_of_a_page_comes_first(graph: Graph) -> None:
     assert len(await graph.pending.left_out(NPM, 1)) == 1
 
 
-async def test_neo4j_finds_both_pages_by_their_indexes(neo4j_server: GraphTarget) -> None:
+async def test_neo4j_finds_all_pages_by_their_indexes(neo4j_server: GraphTarget) -> None:
     empty_graph(neo4j_server)
     async with (
         Graph.connect(
@@ -167,9 +167,10 @@ async def test_neo4j_finds_both_pages_by_their_indexes(neo4j_server: GraphTarget
         AsyncGraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver,
     ):
         await graph.ensure_schema([PYPI])
+        parameters = {"ecosystem": "pypi", "now": MONDAY, "lost_before": MONDAY, "limit": 10}
         plans = [
-            str((await driver.execute_query(f"EXPLAIN {text}", ecosystem="pypi", now=MONDAY, limit=10)).summary.plan)
-            for text in (due_text(PYPI, NEO4J), LEFT_OUT)
+            str((await driver.execute_query(f"EXPLAIN {text}", parameters_=parameters)).summary.plan)
+            for text in (due_text(PYPI, NEO4J), LEFT_OUT, lost_text(NEO4J))
         ]
-    assert ["NodeIndexSeek" in plan for plan in plans] == [True, True]
+    assert ["NodeIndexSeek" in plan for plan in plans] == [True] * 3
     assert not any("Filter" in plan and "ByLabelScan" in plan for plan in plans)

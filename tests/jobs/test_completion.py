@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from securechain_ingest.graph.pending import Pending
 from securechain_ingest.jobs import completion
 from securechain_ingest.jobs.completion import ask_for_left_out, ask_for_pending, keep_asking
+from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.settings import QueueSettings
-from tests.graph.builders import NPM
+from tests.graph.builders import NPM, PYPI
 from tests.waiting import until
 from tests.worker.conftest import bench, graph_target, read
 from tests.worker.made import Bench, package
@@ -35,6 +38,11 @@ async def pending(bench: Bench) -> int:
 
 async def left_out(bench: Bench) -> int:
     return await ask_for_left_out(bench.stores.redis, bench.stores.graph.pending, NPM, QUEUE)
+
+
+def lost_after(bench: Bench, queued_retry_s: float) -> Pending:
+    """What is left for later, if a message counts as lost after so many seconds."""
+    return Pending(bench.stores.graph._connection, queued_retry_s)
 
 
 async def test_pending_packages_are_asked_for_whole_once_a_day(bench: Bench) -> None:
@@ -70,6 +78,43 @@ async def test_absent_packages_that_no_lane_holds_are_asked_for_as_they_would_ha
     assert await left_out(bench) == 0
     bench.has_room = True
     assert await bench.follow_ups("one", refresh=True) == {}, "they are queued"
+
+
+async def test_what_a_link_has_no_room_for_is_asked_for_later(bench: Bench) -> None:
+    """The package is known and complete, so that its message is linked and nothing is written."""
+    bench.registry.has(package("app", requires={"lib": "any", "other": "any"}))
+    await bench.serve("app", depth=0)
+    bench.has_room = False
+    assert await bench.link_known("app", depth=3) == Outcome(asked_registry=True)
+    bench.has_room = True
+    assert await left_out(bench) == 2
+    assert {(each.package, each.depth) for each in await waiting(bench, Lane.REQUIRED)} == {("lib", 2), ("other", 2)}
+    assert (await bench.link_known("app")) == Outcome(), "they are queued"
+
+
+async def test_what_a_killed_daemon_marked_as_queued_is_asked_for_later_if_there_is_no_room_now(bench: Bench) -> None:
+    bench.registry.has(package("app", requires={"lib": "any"}))
+    assert len((await bench.serve("app")).queue) == 1, "and the daemon is killed before it queues it"
+    bench.has_room = False
+    assert (await bench.serve("app", redelivered=True)).queue == ()
+    assert await left_out(bench) == 1
+
+
+async def test_a_message_that_redis_has_lost_is_queued_again(bench: Bench) -> None:
+    bench.registry.has(package("app", requires={"lib": "any", "other": "any"}), package("lib"))
+    await bench.serve("app")
+    await bench.serve("lib", internal=True)
+    now = datetime.now(UTC)
+    lost = lost_after(bench, 60)
+    assert await lost.lost(NPM, now, 10) == []
+    later = now + timedelta(seconds=61)
+    assert [each.name for each in await lost.lost(NPM, later, 10)] == ["other"]
+    assert await lost.lost(PYPI, later, 10) == []
+
+    at_once = lost_after(bench, 0)
+    assert await ask_for_left_out(bench.stores.redis, at_once, NPM, QUEUE) == 1
+    assert [each.package for each in await waiting(bench, Lane.REQUIRED)] == ["other"]
+    assert await ask_for_left_out(bench.stores.redis, at_once, NPM, QUEUE) == 0, "it is looked for now and then"
 
 
 async def test_a_lane_is_filled_again_when_it_is_half_empty(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,7 @@ async def test_requirements_are_followed_as_deep_as_the_message_or_the_setting_s
 
 async def test_an_entry_that_may_have_had_its_effect_follows_also_what_was_asked_for() -> None:
     assert (await asked(entry_of(message(), claimed=True))).follow is Follow.ALL
+    assert (await asked(entry_of(message(), claimed=True), has_room=False)).follow is Follow.ALL_LATER
     assert (await asked(entry_of(message(depth=0), claimed=True))).follow is Follow.NONE
 
 
