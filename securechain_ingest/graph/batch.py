@@ -64,6 +64,8 @@ class GraphBatcher:
         self._portion_rows = settings.portion_rows
         # Big writes run one at a time, and beside the others, which would otherwise wait minutes for them.
         self._big = _Batches("portions", big, _write_name, _one_row, _Limits(1, 1, 1, linger_s=0.0))
+        self._link_all = graph.link
+        self.pending_of = graph.pending.of
         self._links = _Batches("link", graph.link, _link_purl, _one_row, limits)
         self._resolves = _Batches("resolve", resolve, _ref_purl, _one_row, _Limits(1, 1, 1, linger_s=0.0))
 
@@ -98,6 +100,14 @@ class GraphBatcher:
         It raises StoreError or ConfigError.
         """
         return await self._resolved(link.ref, await self._links.submit(link))
+
+    async def link_all(self, links: Sequence[Link]) -> list[WriteResult]:
+        """Serve many requests in one transaction, all of them or none. The results are in the order of `links`.
+
+        It raises StoreError or ConfigError.
+        """
+        results = await self._link_all(links) if links else []
+        return [await self._resolved(link.ref, result) for link, result in zip(links, results, strict=True)]
 
     async def _resolved(self, ref: PackageRef, result: WriteResult) -> WriteResult:
         """Return the result once no requirement waits for the package any more. Other writes go on meanwhile."""

@@ -4,14 +4,15 @@ one page at a time. Within a page the packages that most versions require come f
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import Dialect
-from securechain_ingest.model import Ecosystem, LeftOut
+from securechain_ingest.graph.properties import FORMAT
+from securechain_ingest.model import Ecosystem, LeftOut, PackageRef
 
 # The number of a node's relationships stands beside it, so that the order within a page costs no look at them.
 _DUE = """
@@ -58,6 +59,15 @@ RETURN count(*) AS taken_up
 """
 
 
+_PENDING_OF = """
+UNWIND $rows.purls AS purl
+MATCH (p:PACKAGE {purl: purl})
+WHERE p.format = $format AND EXISTS { (p)-[:HAVE]->(:Version) }
+RETURN p.purl AS purl, coalesce(p.archive_pending, false) OR (p.complete_at IS NOT NULL AND
+       EXISTS { (p)-[:HAVE]->(v:Version) WHERE v.requirements_pending }) AS is_pending
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingPackage:
     """It is a package that has not been read whole."""
@@ -86,6 +96,19 @@ class Pending:
         """A message that was queued `queued_retry_s` seconds ago and has come to no end counts as lost."""
         self._connection = connection
         self._queued_retry = timedelta(seconds=queued_retry_s)
+
+    async def of(self, refs: Iterable[PackageRef]) -> dict[str, bool]:
+        """Return by purl, for those of the packages that this release has written, whether a part was left for later
+        (`KnownPackage.is_pending`). Each ecosystem takes one query."""
+        purls: dict[str, set[str]] = {}
+        for ref in refs:
+            purls.setdefault(ref.ecosystem.label, set()).add(ref.purl)
+        found: dict[str, bool] = {}
+        for label, members in sorted(purls.items()):
+            parameters = {"rows": {"purls": sorted(members)}, "format": FORMAT}
+            rows = await self._connection.read(_PENDING_OF.replace("PACKAGE", label), parameters)
+            found |= {row["purl"]: row["is_pending"] for row in rows}
+        return found
 
     async def due(self, ecosystem: Ecosystem, now: datetime, limit: int) -> list[PendingPackage]:
         """Return at most `limit` packages that are to be read whole by `now`, with the most required ones first."""

@@ -31,6 +31,7 @@ from securechain_ingest.graph.transactions import (
     RESOLVED_AT_ONCE,
     each_once,
     fetched,
+    link_rows,
     outcome,
     resolve_in_portions,
     write_difference,
@@ -204,7 +205,7 @@ class Graph:
         common = {**self._common(), "resolved_at_once": RESOLVED_AT_ONCE}
         await write_ratings(self._connection, {link.ref: link.ratings for link in links if link.ratings is not None})
         for queries, members in _by_ecosystem(links):
-            answer = (await self._connection.change(queries.link, {**common, "rows": _link_rows(members)}))[0]
+            answer = (await self._connection.change(queries.link, {**common, "rows": link_rows(members)}))[0]
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
                 raise StoreError(f"{min(lost)} left the graph while it was being linked")
@@ -360,32 +361,6 @@ def _failed_attempt(row: Mapping[str, Any]) -> FailedAttempt | None:
     if row["failed_attempts"] is None:
         return None
     return FailedAttempt(row["failed_version"] or "", row["failed_attempts"], aware(row["failed_at"]))
-
-
-def _link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
-    parents = {(link.ref.purl, parent.element_id): parent.constraints for link in links for parent in link.parents}
-    return {
-        "links": [
-            {
-                "purl": link.ref.purl,
-                "follow": link.follow,
-                "repeat_follow": link.repeat_follow,
-                "moment": link.checked_at,
-                "revision": link.revision,
-                "listed": link.listed,
-                "ecosystem": link.ref.ecosystem.name,
-                "leave_out": link.leave_out is not None,
-                "depth": link.leave_out and link.leave_out.depth,
-                "first": bool(link.leave_out and link.leave_out.first),
-            }
-            for link in links
-        ],
-        "awaited": sorted({link.ref.purl for link in links}),
-        "parents": [
-            {"package": purl, "id": element_id, "constraints": constraints}
-            for (purl, element_id), constraints in sorted(parents.items())
-        ],
-    }
 
 
 def _by_ecosystem(items: Sequence[Item]) -> Iterable[tuple[Statements, list[Item]]]:

@@ -12,7 +12,7 @@ from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.failures import Conflict
 from securechain_ingest.graph.identity import reference
 from securechain_ingest.graph.statements import Statements
-from securechain_ingest.model import PackageRef, WriteResult
+from securechain_ingest.model import Link, PackageRef, WriteResult
 
 RESOLVED_AT_ONCE = 5_000
 """One transaction turns at most this many waiting requirements into edges. That takes about a second of a server's
@@ -84,3 +84,30 @@ def outcome(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) 
         lost_parents=tuple(sorted(set(parents) - linked)),
         is_awaited_still=ref.purl in answer["unresolved"],
     )
+
+
+def link_rows(links: Sequence[Link]) -> dict[str, list[Any]]:
+    """Return the lists of `write_statements.LINK`."""
+    parents = {(link.ref.purl, parent.element_id): parent.constraints for link in links for parent in link.parents}
+    return {
+        "links": [
+            {
+                "purl": link.ref.purl,
+                "follow": link.follow,
+                "repeat_follow": link.repeat_follow,
+                "moment": link.checked_at,
+                "revision": link.revision,
+                "listed": link.listed,
+                "ecosystem": link.ref.ecosystem.name,
+                "leave_out": link.leave_out is not None,
+                "depth": link.leave_out and link.leave_out.depth,
+                "first": bool(link.leave_out and link.leave_out.first),
+            }
+            for link in links
+        ],
+        "awaited": sorted({link.ref.purl for link in links}),
+        "parents": [
+            {"package": purl, "id": element_id, "constraints": constraints}
+            for (purl, element_id), constraints in sorted(parents.items())
+        ],
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -100,7 +100,7 @@ class Visitor:
         The result is None if the registry lacks the package and only the daemon itself asked for it.
         """
         known = await self._graph.known(request.ref)
-        if _is_enough(known, request):
+        if _is_enough(None if known is None else known.is_pending, request):
             return await self.link(request)
         first = request.first
         if not first and await self._archives.are_away(request.ref.ecosystem):
@@ -131,29 +131,28 @@ class Visitor:
             return replace(served, to_queue=(await self.link(request)).to_queue)
         return served
 
-    async def link_if_known(self, request: Request) -> Served | None:
-        """Serve a request that needs no registry. Return None if it needs one. Raises StoreError and ConfigError."""
-        return await self.link(request) if _is_enough(await self._graph.known(request.ref), request) else None
+    async def link_known(self, requests: Sequence[Request]) -> list[Served | None]:
+        """Serve in one transaction the requests that need no registry, and return None for each that needs one. The
+        results are in the order of the requests. StoreError and ConfigError are raised."""
+        pending = await self._graph.pending_of({request.ref for request in requests})
+        enough = [request for request in requests if _is_enough(pending.get(request.ref.purl), request)]
+        results = iter(await self._graph.link_all([_link(request, _Confirmed()) for request in enough]))
+        served: list[Served | None] = []
+        queued: set[str] = set()
+        for request in requests:
+            if not _is_enough(pending.get(request.ref.purl), request):
+                served.append(None)
+                continue
+            # What a package requires is queued once, however many requests there are for the package.
+            answer = _served(request, next(results))
+            served.append(replace(answer, to_queue=()) if answer.purl in queued else answer)
+            queued.add(answer.purl)
+        return served
 
     async def link(self, request: Request, confirmed: _Confirmed | None = None) -> Served:
         """Serve a request for a package that the graph has. StoreError and ConfigError are raised."""
-        confirmed = confirmed or _Confirmed()
-        result = await self._graph.link(
-            Link(
-                ref=request.ref,
-                parents=request.parents,
-                follow=request.follow.is_now,
-                repeat_follow=request.follow.is_repeated,
-                leave_out=_leave_out(request),
-                checked_at=confirmed.checked_at,
-                ratings=confirmed.ratings,
-                revision=confirmed.revision,
-                listed=confirmed.listed,
-            )
-        )
-        _report_lost(request, result)
-        logger.debug("package_linked", package=result.purl, unchanged=confirmed.checked_at is not None)
-        return Served(result.purl, result.to_queue)
+        link = _link(request, confirmed or _Confirmed())
+        return _served(request, await self._graph.link(link), unchanged=link.checked_at is not None)
 
     async def _absent(
         self, registry: Registry, request: Request, known: KnownPackage | None, checked_at: datetime, error: NotFound
@@ -311,9 +310,33 @@ class _Confirmed:
     listed: str | None = None
 
 
-def _is_enough(known: KnownPackage | None, request: Request) -> bool:
-    """Return whether the graph has everything that the request asks for, so that no registry must be asked."""
-    return known is not None and not request.refresh and (request.first or not known.is_pending)
+def _is_enough(is_pending: bool | None, request: Request) -> bool:
+    """Return whether the graph has everything that the request asks for, so that no registry must be asked.
+
+    `is_pending` says whether a part of the package was left for later. It is None if the graph lacks the package.
+    """
+    return is_pending is not None and not request.refresh and (request.first or not is_pending)
+
+
+def _link(request: Request, confirmed: _Confirmed) -> Link:
+    return Link(
+        ref=request.ref,
+        parents=request.parents,
+        follow=request.follow.is_now,
+        repeat_follow=request.follow.is_repeated,
+        leave_out=_leave_out(request),
+        checked_at=confirmed.checked_at,
+        ratings=confirmed.ratings,
+        revision=confirmed.revision,
+        listed=confirmed.listed,
+    )
+
+
+def _served(request: Request, result: WriteResult, *, unchanged: bool = False) -> Served:
+    """Return what was linked, and log it."""
+    _report_lost(request, result)
+    logger.debug("package_linked", package=result.purl, unchanged=unchanged)
+    return Served(result.purl, result.to_queue)
 
 
 def _leave_out(request: Request) -> LeftOut | None:

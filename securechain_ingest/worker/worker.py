@@ -91,15 +91,19 @@ class Worker:
         The results are in the order of the entries, and None stands for each entry that was not served. If IngestError
         is raised, it is unknown which entries were served; serving them again changes nothing.
         """
-        return await asyncio.gather(*map(self._link_if_known, entries))
+        requests = [await self._request_or_none(entry) for entry in entries]
+        asked = [request for request in requests if request is not None]
+        served = iter(await self._visitor.link_known(asked))
+        return [
+            None if request is None or (answer := next(served)) is None else outcome(request, answer)
+            for request in requests
+        ]
 
-    async def _link_if_known(self, entry: Entry) -> Outcome | None:
+    async def _request_or_none(self, entry: Entry) -> Request | None:
         try:
-            request = await self._request(entry, self._registry_of(entry.message))
+            return await self._request(entry, self._registry_of(entry.message))
         except (InvalidName, PoisonMessage):
             return None  # The error is raised again when the entry is taken from its lane.
-        served = await self._visitor.link_if_known(request)
-        return None if served is None else outcome(request, served)
 
     async def ingest(self, registry: Registry, request: Request) -> Served:
         """Bring one package into the graph, or link it if it is there already. IngestError is raised if that fails.
