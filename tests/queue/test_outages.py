@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import ConfigError, StoreAway
@@ -20,7 +24,7 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.redis_connection import connect
 from securechain_ingest.settings import QueueSettings
 from tests.queue.cut_connection import Proxy
-from tests.queue.running import Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, running
+from tests.queue.running import Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, make_reader, running
 from tests.waiting import Gate, until
 
 
@@ -178,3 +182,53 @@ def test_only_what_was_asked_after_the_last_news_of_a_store_is_news_of_it() -> N
         outage.answered(asked_at=time.monotonic())
         outage.failed(OSError("cut"), asked_at=before)
     assert [line["event"] for line in logs] == ["store_unavailable", "store_available"], "nor an old failure that not"
+
+
+@dataclass
+class Clock:
+    """Waits that take no time; whoever waits says for which failure in a row."""
+
+    failures: list[int] = field(default_factory=list)
+
+    def after(self, failures: int) -> float:
+        self.failures.append(failures)
+        return 0.0
+
+
+async def test_each_failure_in_a_row_is_followed_by_a_longer_wait_until_redis_answers(
+    redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("securechain_ingest.queue.reader.AWAY", clock)
+    tried = make_reader(redis, queue, Recorder())
+    away, refused = RedisConnectionError("away"), ResponseError("OOM")
+    answers: Iterator[RedisError | None] = iter([away, refused, away, None, away, away])
+
+    async def step() -> bool:
+        answer = next(answers, None)
+        if answer is not None:
+            raise answer
+        if len(clock.failures) == 5:
+            tried.stop()
+        return True
+
+    await tried._again_and_again("forwarder", step, reader.no_rest)
+    assert clock.failures == [1, 2, 3, 1, 2]
+
+
+async def test_a_message_waits_longer_from_time_to_time_while_the_graph_is_away(
+    redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("securechain_ingest.queue.reader.AWAY", clock)
+
+    async def act(_: Entry) -> Outcome:
+        if len(clock.failures) < 4:
+            raise StoreAway("the graph is away")
+        return Outcome()
+
+    async with running(redis, queue, Recorder(act)):
+        await add(redis, queue.stream, "six")
+        await until(lambda: is_idle(redis, queue))
+        await until(lambda: len(clock.failures) == 4)
+    assert clock.failures == [1, 2, 3, 4]
