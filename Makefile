@@ -78,6 +78,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.big_package
 	$(BIN)/python -m benchmarks.popular_package
 	$(BIN)/python -m benchmarks.simulated_day
+	$(BIN)/python -m benchmarks.first_load
 	$(BIN)/python -m benchmarks.known_names
 	$(BIN)/python -m benchmarks.follow_lag
 	$(BIN)/python -m benchmarks.overtaking

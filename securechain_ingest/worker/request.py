@@ -144,8 +144,7 @@ async def request_of(
         at_least=message.at_least,
         removed=message.removed,
         listed=message.listed,
-        # A change that a feed has announced is always read whole.
-        first=message.first and message.at_least is None,
+        first=message.first,
         # The import names of a whole registry would fill gigabytes, and are not asked for again soon.
         remember=entry.lane not in {Lane.LISTED, Lane.COMPLETED},
     )

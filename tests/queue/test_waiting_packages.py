@@ -55,6 +55,18 @@ async def test_news_of_a_waiting_package_goes_into_its_message(redis: Redis, que
     assert await counts(redis, queue) == {"first:open": 1, "second:merged": 1}
 
 
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+async def test_a_change_makes_a_waiting_first_reading_a_whole_one(
+    redis: Redis, queue: QueueSettings, order: tuple[bool, bool]
+) -> None:
+    for first in order:
+        await add(redis, queue, change(refresh=False, first=first, at_least="1"))
+    [message] = await waiting(redis, queue)
+    assert not message.first
+    await add(redis, queue, change("other", first=True), change("other", first=True))
+    assert (await waiting(redis, queue))[1].first
+
+
 async def test_the_last_state_that_a_list_had_is_kept(redis: Redis, queue: QueueSettings) -> None:
     for message in (change(), change(listed="5"), change(at_least="6"), change(listed="7"), change()):
         await add(redis, queue, message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from statistics import NormalDist
 
 WORDS = [
     "amber",
@@ -42,12 +43,16 @@ class Shape:
     """Of each ecosystem."""
     seed: int = 1
     median_versions: int = 5
+    version_spread: float | None = None
+    """The standard deviation of the logarithm of the number of versions; the packages have exactly the quantiles of
+    that distribution. None: each number is drawn, with a deviation of 0.8."""
     requirements: int = 5
     """Of a version, at most; half of that on average."""
     odd_share: float = 0.1
     """The share of packages that shows each odd case; 0: only well-behaved ones."""
     large_share: float = 0.05
-    """The share of packages whose newest archive is above 1 MB."""
+    """The share of packages whose newest archive is above 1 MB, or as large as `large_bytes` says."""
+    large_bytes: int = 1_300_000
     ecosystems: tuple[str, ...] = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
     giant_versions: int = 0
     """Above 0: each ecosystem gets one more package, `giant`, of so many versions with five requirements each."""
@@ -59,6 +64,8 @@ class Dice:
     def __init__(self, shape: Shape, ecosystem: str) -> None:
         self._shape = shape
         self.random = random.Random(f"{ecosystem} {shape.seed}")
+        self.large_bytes = shape.large_bytes
+        self._counts = [] if shape.version_spread is None else self._quantiles(shape.version_spread)
 
     def odd(self) -> bool:
         return self.random.random() < self._shape.odd_share
@@ -68,8 +75,18 @@ class Dice:
 
     def version_count(self) -> int:
         """Log-normal around the median: a few packages have very many."""
+        if self._counts:
+            return self._counts.pop()
         count = round(self._shape.median_versions * math.exp(self.random.gauss(0, 0.8)))
         return max(1, min(count, 60 * self._shape.median_versions))
+
+    def _quantiles(self, spread: float) -> list[int]:
+        """As many as there are packages, in any order."""
+        count, normal = self._shape.packages, NormalDist()
+        quantiles = (normal.inv_cdf((number + 0.5) / count) for number in range(count))
+        counts = [max(1, round(self._shape.median_versions * math.exp(spread * each))) for each in quantiles]
+        self.random.shuffle(counts)
+        return counts
 
     def requirement_count(self) -> int:
         return self.random.randint(0, self._shape.requirements)

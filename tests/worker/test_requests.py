@@ -60,9 +60,11 @@ async def test_a_message_that_was_put_off_because_nobody_answered_has_waited() -
     ]
 
 
-async def test_the_fewest_requests_do_not_do_for_what_a_feed_has_announced() -> None:
-    assert (await asked(entry_of(message(first=True)))).first
-    assert not (await asked(entry_of(message(first=True, at_least="7")))).first
+async def test_what_a_list_tells_of_a_package_leaves_a_first_reading_a_first_reading() -> None:
+    for told in (None, "7"):
+        request = await asked(entry_of(message(first=True, at_least=told)))
+        assert (request.first, request.at_least) == (True, told)
+    assert not (await asked(entry_of(message(at_least="7")))).first
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,9 @@ class Maven(RegistryClient):
         if known and known.validator and in_graph.issuperset(versions):
             # Only the date of the list is another: released POMs never change.
             return Unchanged(ref, revision(in_graph))
-        default, read = await self._read(ref, versions, in_graph, announced if first else versions)
+        # A first reading asks for no more than the newest, and for what may not exist: the index lists it for ever.
+        asked_for = set(announced).difference(listed) if first else versions
+        default, read = await self._read(ref, versions, in_graph, asked_for)
         missing = {name for name in announced if isinstance(read.get(name), NotFound)}.difference(listed)
         if missing:
             logger.warning("indexed_versions_missing", package=ref.purl, versions=sorted(missing))

@@ -48,8 +48,9 @@ PHANTOM = maven.Package(
 )
 NOTHING = maven.Package("org.made:nothing", (maven.Version("1.0", has_pom=False, has_jar=False),))
 UNLISTED = maven.Package("org.made:unlisted", (maven.Version("1.0"),), listed=False)
+LONG = maven.Package("org.made:long", tuple(maven.Version(f"1.{minor}") for minor in range(3)))
 NAME = LAGGING.name
-WORLD = World((LAGGING, UNLISTED, RESET, PHANTOM, NOTHING))
+WORLD = World((LAGGING, UNLISTED, RESET, PHANTOM, NOTHING, LONG))
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +256,25 @@ async def test_a_package_without_any_pom_has_the_fallback_name_and_no_file_is_as
     assert versions_of(package) == ["1.0"]
     assert (await registry.import_names(package)).names == ("org.made",)
     assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "expected", "pending"),
+    [
+        (RESET.name, "listed: 2.9.0", ["reset-2.9.0.pom"], set()),
+        (LONG.name, "listed: 1.0 1.1 1.2", ["long-1.2.pom"], {"1.0", "1.1"}),
+        (RESET.name, "listed: 2.9.0 2.8.0 2.7.0", [f"reset-2.{minor}.0.pom" for minor in (7, 8, 9)], set()),
+    ],
+    ids=["one version", "several", "some that the repository's list lacks"],
+)
+async def test_a_first_reading_asks_for_the_newest_of_what_a_listing_tells_and_for_what_may_not_exist(
+    registry: Maven, server: Server, name: str, told: str, expected: list[str], pending: set[str]
+) -> None:
+    package = await registry.fetch(registry.identify(name), None, at_least=told, first=True)
+
+    assert isinstance(package, Package)
+    asked = [request.target.rpartition("/")[2] for request in server.requests]
+    assert sorted(asked) == sorted(["maven-metadata.xml", *expected])
+    left = {version.name for version in package.versions if version.requirements_pending}
+    assert left == pending
+    assert "2.7.0" not in versions_of(package), "no version that has no POM, unless the repository lists it"

@@ -20,8 +20,6 @@ REQUIREMENTS = (
 )
 ODD_REQUIREMENTS = (("1.*", "1.x"), ("1.0", "^1.0"), ("^0", ">=0.0.0, <1.0.0"), ("^0.0", ">=0.0.0, <0.1.0"), ("*", "*"))
 
-LARGE_BYTES = 1_300_000
-
 
 def crates(shape: Shape) -> list[Crate]:
     """Crates that depend on one another, in cycles too; a share of them odd in one way or another."""
@@ -129,7 +127,7 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
         version=version.version.partition("-")[0],
         members=members,
         manifest=manifest,
-        padding_bytes=LARGE_BYTES if dice.large() else 0,
+        padding_bytes=dice.large_bytes if dice.large() else 0,
     )
     return newest, (crate, *sorted(f"{crate}::{path}" for path in names))
 

@@ -33,8 +33,6 @@ ODD_CONSTRAINTS = (
     ("[1.0, 2.0)", "[1.0, 2.0)"),
 )
 
-LARGE_BYTES = 1_300_000
-
 
 def artifacts(shape: Shape) -> list[Package]:
     """Artifacts that require one another, in cycles too; a share of them odd in one way or another."""
@@ -181,7 +179,7 @@ def _newest(dice: Dice, name: str, version: Version, names: list[str]) -> tuple[
         "README.txt": b"Made.\n",
     }
     if dice.large():
-        members[f"{folder}/noise.bin"] = random.Random(name).randbytes(LARGE_BYTES)
+        members[f"{folder}/noise.bin"] = random.Random(name).randbytes(dice.large_bytes)
     text = version.version.partition("-")[0]
     parent = version.parent and version.parent.partition("-beta")[0]
     newest = replace(version, version=text, parent=parent, members=members)

@@ -21,8 +21,6 @@ CONSTRAINTS = (
 )
 ODD_CONSTRAINTS = (("1", "1.x"), ("1.2", "1.2.x"), ("1.2.*", "1.2.x"), ("", "any"), ("latest", "latest"))
 
-LARGE_BYTES = 1_300_000
-
 
 def packages(shape: Shape) -> list[Package]:
     """Packages that require one another, in cycles too; a share of them odd in one way or another."""
@@ -106,7 +104,7 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
         "README.md": b"Made.\n",
     }
     if dice.large():
-        members["lib/noise.bin"] = random.Random(name).randbytes(LARGE_BYTES)
+        members["lib/noise.bin"] = random.Random(name).randbytes(dice.large_bytes)
     names = (name, f"{name}/lib/engine", f"{name}/lib/parts")
     newest = replace(version, version=version.version.partition("-")[0], members=members)
     if not dice.odd():

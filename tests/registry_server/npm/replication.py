@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -79,6 +80,7 @@ def _changes(history: History) -> Iterator[dict[str, Any]]:
 
 
 def _names(history: History, names: Callable[[], list[str]], first: str, limit: int) -> dict[str, Any]:
-    found = [name for name in names() if name >= first][:limit]
+    begin = bisect_left(names(), first)
+    found = names()[begin : begin + limit]
     rows = [{"id": name, "key": name, "value": {"rev": revision(history, name)}} for name in found]
     return {"total_rows": len(names()), "offset": 0, "rows": rows}

@@ -28,7 +28,6 @@ ODD_CONSTRAINTS = (
 )
 FRAMEWORKS = (".NETStandard2.0", "net8.0", ".NETFramework4.7.2", "net6.0-android31.0")
 
-LARGE_BYTES = 1_300_000
 PAGE_SIZE = 64
 INLINED_BELOW = 128
 
@@ -103,7 +102,7 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
     number = version.version.partition("+")[0].partition("-")[0]
     newest = replace(version, version=number, listed=True, members=members)
     if dice.large():
-        newest = replace(newest, padding_bytes=LARGE_BYTES)
+        newest = replace(newest, padding_bytes=dice.large_bytes)
     if not dice.odd():
         return newest, names
     match dice.random.randrange(6):

@@ -30,8 +30,6 @@ ODD_CONSTRAINTS = (
 )
 FALSE_MARKERS = ('extra == "test"', 'sys_platform == "win32"', 'python_version < "3"')
 
-LARGE_BYTES = 1_300_000
-
 
 def projects(shape: Shape) -> list[Project]:
     """Projects that require one another, in cycles too; a share of them odd in one way or another."""
@@ -125,7 +123,7 @@ def _newest_files(dice: Dice, module: str) -> tuple[tuple[Wheel | Sdist, ...], t
     }
     names = (module, f"{module}.api", f"{module}.core", f"{module}.core.engine")
     if not dice.odd():
-        padding = LARGE_BYTES if dice.large() else 0
+        padding = dice.large_bytes if dice.large() else 0
         return (Wheel(package, padding_bytes=padding), Sdist(package)), names
     match dice.random.randrange(6):
         case 0:

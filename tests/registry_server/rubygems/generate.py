@@ -24,8 +24,6 @@ ODD_CONSTRAINTS = (
     ("~> 1.0.beta", ">= 1.0.beta, < 2.a"),
 )
 
-LARGE_BYTES = 1_300_000
-
 
 def gems(shape: Shape) -> list[Gem]:
     """Gems that require one another, in cycles too; a share of them odd in one way or another."""
@@ -93,7 +91,7 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
     names: tuple[str, ...] = (name, f"{name}/engine", f"{name}::engine")
     newest = replace(version, number=version.number.partition(".beta")[0], files=files)
     if dice.large():
-        newest = replace(newest, padding_bytes=LARGE_BYTES)
+        newest = replace(newest, padding_bytes=dice.large_bytes)
     if not dice.odd():
         return newest, names
     match dice.random.randrange(4):

@@ -1,0 +1,243 @@
+"""What a first load of a whole registry costs it, and how long that takes: our way against reading everything at once.
+
+`python -m benchmarks.first_load [--packages 300] [--ecosystems npm] [--listed 100000,1000000]`
+
+A made registry has packages with the versions of the real ones (13 on average, 5 in the median, one with 1,000) and
+archives of real sizes. Both ways bring all of them into an emptied graph, by the daemon's own worker. The old way reads
+each package whole. Ours reads each from the fewest requests first, and the rest when all are there.
+
+The days are those of the real registry: its packages times what one has cost here, at the default rate of the endpoint
+that takes longest. Then the memory of a daemon that lists a registry of names only (see `benchmarks.listing_memory`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from statistics import mean, median
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+
+from benchmarks.harness import arcadedb, other_stores, print_header, print_table, work_dir
+from benchmarks.listing_memory import memory
+from securechain_ingest.configuration import load
+from securechain_ingest.model import PackageRef
+from securechain_ingest.oneshot import find_stores
+from securechain_ingest.registries import declaration_of
+from securechain_ingest.service import Service, build_service
+from securechain_ingest.worker.request import Follow, Request
+from tests.registry_server import ExpectedPackage, Server, Shape, World, generate, npm, serve
+from tests.stores import GraphTarget, empty_graph
+
+SEED: Final = 1
+SPREAD: Final = 1.15
+"""With one package of a thousand versions among three hundred, this makes 13 on average."""
+GIANT_VERSIONS: Final = 1_000
+AT_ONCE: Final = 32
+
+PACKAGES: Final[Mapping[str, int]] = {
+    "pypi": 736_344,
+    "npm": 4_373_599,
+    "maven": 700_000,
+    "cargo": 200_000,
+    "rubygems": 192_000,
+    "nuget": 500_000,
+}
+"""The real registries have so many (registries.md, volumes; that of crates.io is not confirmed)."""
+
+ARCHIVE_BYTES: Final[Mapping[str, int]] = {
+    "pypi": 1_300_000,
+    "npm": 600_000,
+    "maven": 500_000,
+    "cargo": 150_000,
+    "rubygems": 300_000,
+    "nuget": 800_000,
+}
+"""The archive of each newest version; a mean that nobody has confirmed. npm's is a hundred times its document: its
+tarballs are 99 % of its bytes."""
+
+PACKUMENT_README_BYTES: Final = 3_000
+"""What a readme adds to a document of npm, compressed: real ones have 4 to 9 kB in the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the registry was asked, by endpoint."""
+
+    requests: Counter[str]
+    received_bytes: Counter[str]
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.requests - other.requests, self.received_bytes - other.received_bytes)
+
+    def row(self, packages: int) -> dict[str, float]:
+        """For one package."""
+        return {
+            "requests a package": self.requests.total() / packages,
+            "kB a package": self.received_bytes.total() / packages / 1000,
+        }
+
+    def days(self, ecosystem: str, packages: int) -> float:
+        """Of the real registry, at the default rates."""
+        endpoints = {endpoint.key: endpoint.rate for endpoint in declaration_of(ecosystem).endpoints}
+        scale = PACKAGES[ecosystem] / packages / 86_400
+        return max(count * scale / endpoints[key] for key, count in self.requests.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.first_load")
+    parser.add_argument("--packages", type=int, default=300, help="of each registry, and one with 1,000 versions")
+    parser.add_argument("--ecosystems", default=",".join(PACKAGES))
+    parser.add_argument("--listed", default="100000,1000000", help="names of a registry that is only listed")
+    options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    rows, ratios = [], []
+    with work_dir() as folder, arcadedb(folder / "graph") as graph, other_stores(folder, graph) as environment:
+        for ecosystem in filter(None, options.ecosystems.split(",")):
+            world = made(ecosystem, options.packages)
+            packages = list(world.truth().values())
+            ways = loads(folder / ecosystem, world, packages, graph, environment)
+            rows += [_row(ecosystem, way, cost, len(packages)) for way, cost in ways.items()]
+            ratios.append(_ratios(ecosystem, packages, ways))
+    if rows:
+        print_header("What a first load asks of a registry", _given(options.packages))
+        print_table(rows)
+        print_table(ratios)
+    if sizes := [int(size) for size in options.listed.split(",") if size]:
+        print_header("Memory while a registry is listed", "npm, names only; none of the packages is read")
+        print_table([memory(size) for size in sizes])
+
+
+def _given(packages: int) -> str:
+    sizes = ", ".join(f"{name} {size // 1000} kB" for name, size in ARCHIVE_BYTES.items())
+    counts = ", ".join(f"{name} {count:,}" for name, count in PACKAGES.items())
+    return (
+        f"{packages} packages of each registry and one of {GIANT_VERSIONS:,} versions; archives: {sizes};"
+        f" the days are for {counts} packages at the default rates"
+    )
+
+
+def _row(ecosystem: str, way: str, cost: Cost, packages: int) -> dict[str, object]:
+    return {"registry": ecosystem, "way": way, **cost.row(packages), "days": cost.days(ecosystem, packages)}
+
+
+def _ratios(ecosystem: str, packages: Sequence[ExpectedPackage], ways: Mapping[str, Cost]) -> dict[str, object]:
+    versions = [len(package.versions) for package in packages]
+    old, first = ways["whole at once"], ways["first pass"]
+    total = ways["until complete"]
+    return {
+        "registry": ecosystem,
+        "versions, mean": mean(versions),
+        "median": median(versions),
+        "most": max(versions),
+        "first pass: requests": first.requests.total() / old.requests.total(),
+        "bytes": first.received_bytes.total() / old.received_bytes.total(),
+        "until complete: requests": total.requests.total() / old.requests.total(),
+        "bytes ": total.received_bytes.total() / old.received_bytes.total(),
+    }
+
+
+def made(ecosystem: str, packages: int) -> World:
+    """A registry whose packages have the versions, and whose archives have the sizes, of the real one."""
+    shape = Shape(
+        packages=packages,
+        seed=SEED,
+        version_spread=SPREAD,
+        large_share=1.0,
+        large_bytes=ARCHIVE_BYTES[ecosystem],
+        ecosystems=(ecosystem,),
+        giant_versions=GIANT_VERSIONS,
+    )
+    random = Random(SEED)
+    # Bytes of a readme that do not compress further; hexadecimal text takes twice as many.
+    return World(
+        tuple(
+            replace(each, readme=random.randbytes(PACKUMENT_README_BYTES).hex())
+            if isinstance(each, npm.Package)
+            else each
+            for each in generate(shape).packages
+        )
+    )
+
+
+def loads(
+    folder: Path,
+    world: World,
+    packages: Sequence[ExpectedPackage],
+    graph: GraphTarget,
+    environment: Mapping[str, str],
+) -> dict[str, Cost]:
+    """The cost of each way and of each part of ours."""
+    with serve(world, keep_requests=False) as server:
+        before = _asked(server)
+        asyncio.run(_load(server, folder / "old", packages, graph, environment, [False]))
+        old = _asked(server) - before
+        before = _asked(server)
+        [after_first] = asyncio.run(_load(server, folder / "ours", packages, graph, environment, [True, False]))[:1]
+        return {
+            "whole at once": old,
+            "first pass": after_first - before,
+            "the rest": _asked(server) - after_first,
+            "until complete": _asked(server) - before,
+        }
+
+
+async def _load(
+    server: Server,
+    state_dir: Path,
+    packages: Sequence[ExpectedPackage],
+    graph: GraphTarget,
+    environment: Mapping[str, str],
+    passes: Sequence[bool],
+) -> list[Cost]:
+    """Bring the packages into the emptied graph, pass by pass; True is a first reading. The result is what had been
+    asked of the registry after each pass."""
+    empty_graph(graph)
+    async with Redis.from_url(environment["REDIS_URL"]) as client:
+        await client.flushdb()
+    own = {**environment, "SECURECHAIN_STATE_DIR": str(state_dir), **server.environment()}
+    settings = load(environment=own)
+    costs = []
+    async with find_stores(settings) as stores, build_service(stores, settings, lambda: 0) as service:
+        for first in passes:
+            await _pass(service, packages, first=first)
+            costs.append(_asked(server))
+            ecosystem = service.registries[packages[0].label].ecosystem
+            known = await stores.graph.names.states(ecosystem, [package.purl for package in packages])
+            assert len(known) == len(packages), "every package is in the graph"
+            assert all(state.is_complete for state in known.values())
+            pending = await stores.graph.pending.due(ecosystem, datetime.now(UTC) + timedelta(days=2), 1)
+            assert bool(pending) is first, "and only a first pass leaves something for later"
+    return costs
+
+
+async def _pass(service: Service, packages: Sequence[ExpectedPackage], *, first: bool) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(package: ExpectedPackage) -> None:
+        registry = service.registries[package.label]
+        ref: PackageRef = registry.identify(package.registry_name)
+        async with places:
+            await service.worker.ingest(
+                registry, Request(ref, first=first, follow=Follow.NONE, internal=True, remember=False)
+            )
+
+    await asyncio.gather(*map(ask, packages))
+
+
+def _asked(server: Server) -> Cost:
+    counters = server.counters()
+    return Cost(Counter(counters.get("requests", {})), Counter(counters.get("bytes", {})))
+
+
+if __name__ == "__main__":
+    main()
