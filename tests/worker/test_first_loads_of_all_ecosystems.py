@@ -15,7 +15,7 @@ from securechain_ingest.jobs.completion import ask_for_pending
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.registries.declaration import Declaration
-from securechain_ingest.runs import Run
+from securechain_ingest.runs import Run, utc_now
 from tests.registry_server import ExpectedPackage, Shape, generate, same_constraints, serve
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.worker.everything import QUEUE, Everything, everything
@@ -49,7 +49,7 @@ def expected(declared: Declaration) -> dict[str, ExpectedPackage]:
 async def load(bench: Everything, declared: Declaration) -> list[str]:
     """List the registry, and read what was found; the paths that were asked for after the list."""
     bench.server.requests.clear()
-    run = Run("load", declared.ingestion_job)
+    run = Run(id="load", job=declared.ingestion_job, started_at=utc_now())
     await build_jobs(bench.stores, bench.service, lambda: bench.settings).by_name[run.job](run)
     await bench.settled()
     return asked_for(bench)
