@@ -64,6 +64,19 @@ class StoreRefused(StoreError):
     transient = False
 
 
+class NotEnded(IngestError):
+    """A program has waited for a submission as long as it wanted to, and not all of its packages have ended."""
+
+    kind = "not_ended"
+    transient = True
+
+
+class NothingKept(IngestError):
+    """The outcomes of a submission are not kept, or no longer."""
+
+    kind = "nothing_kept"
+
+
 class UpstreamError(IngestError):
     """A registry could not give what it was asked for; the subclass says why."""
 

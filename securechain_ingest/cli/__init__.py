@@ -34,6 +34,7 @@ from securechain_ingest.cli import (
     run,
     runs,
     schedules,
+    schema,
     show,
     status,
     submit,
@@ -74,6 +75,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(runs.app, name="runs")
 app.add_typer(cursors.app, name="cursors")
+app.add_typer(schema.app, name="schema")
 app.command("check-config")(check_config.command)
 app.command("import-names")(import_names.command)
 

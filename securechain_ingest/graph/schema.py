@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import structlog
 from neo4j.exceptions import Neo4jError
 
 from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.layout import (
+    IMPORT_NAMES_INDEX,
+    INDEXED,
+    UNIQUE,
+    constraint_name,
+    index_name,
+    of_each_label,
+)
 from securechain_ingest.graph.undated import date_undated
 from securechain_ingest.model import Ecosystem
-
-IMPORT_NAMES_INDEX: Final = "import_names_lookup"
-"""This index is full-text, since a plain index takes a list as one value. Each name is one word of it."""
 
 logger = structlog.get_logger(__name__)
 
@@ -26,15 +30,12 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
 
     It raises StoreError if the graph is away.
     """
-    for ecosystem in ecosystems:
-        for name in ("import_names_retry_at", "complete_at", "moment"):
-            await _ensure_index(connection, ecosystem.label, name)
-    for name in ("left_out", "queued_at"):
-        await _ensure_index(connection, "AbsentPackage", name)
+    labels = [ecosystem.label for ecosystem in ecosystems]
+    for label, name in of_each_label(INDEXED, labels):
+        await _ensure_index(connection, label, name)
     if (await connection.dialect()).makes_full_text:
         await _ensure_import_names_index(connection, ecosystems)
-    unique = [(ecosystem.label, name) for ecosystem in ecosystems for name in ("name", "purl")]
-    for label, name in [*unique, ("Version", "purl"), ("AbsentPackage", "purl")]:
+    for label, name in of_each_label(UNIQUE, labels):
         await _ensure(connection, label, name)
     for ecosystem in ecosystems:
         await date_undated(connection, ecosystem)
@@ -42,8 +43,9 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
 
 async def _ensure(connection: Connection, label: str, name: str) -> None:
     try:
+        constraint = constraint_name(label, name)
         await connection.change(
-            f"CREATE CONSTRAINT {label.lower()}_{name}_unique IF NOT EXISTS FOR (n:{label}) REQUIRE n.{name} IS UNIQUE"
+            f"CREATE CONSTRAINT {constraint} IF NOT EXISTS FOR (n:{label}) REQUIRE n.{name} IS UNIQUE"
         )
     except StoreError as error:
         if not isinstance(error.__cause__, Neo4jError):
@@ -53,7 +55,7 @@ async def _ensure(connection: Connection, label: str, name: str) -> None:
 
 
 async def _ensure_index(connection: Connection, label: str, name: str) -> None:
-    await connection.change(f"CREATE INDEX {label.lower()}_{name}_lookup IF NOT EXISTS FOR (n:{label}) ON (n.{name})")
+    await connection.change(f"CREATE INDEX {index_name(label, name)} IF NOT EXISTS FOR (n:{label}) ON (n.{name})")
 
 
 async def _ensure_import_names_index(connection: Connection, ecosystems: Sequence[Ecosystem]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import aware
-from securechain_ingest.graph.schema import IMPORT_NAMES_INDEX
+from securechain_ingest.graph.layout import IMPORT_NAMES_INDEX
 from securechain_ingest.model import Ecosystem
 
 _PACKAGE: Final = "MATCH (p:PACKAGE {purl: $purl}) RETURN properties(p) AS package"

@@ -12,6 +12,7 @@ import structlog
 
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import ANY, NOT_AVAILABLE
+from securechain_ingest.queue.message_keys import KEYS, MAX_DEPTH
 from securechain_ingest.registries import ECOSYSTEMS
 
 _ECOSYSTEMS = {ecosystem.label: ecosystem for ecosystem in ECOSYSTEMS}
@@ -20,14 +21,9 @@ NODE_TYPES = frozenset(_ECOSYSTEMS)
 MAX_DATA_BYTES = 1024 * 1024
 """Every real message is far smaller. Larger data is not even parsed, because that would block the event loop."""
 
-MAX_DEPTH = 1000
-
 _SHOWN_CHARACTERS = 60
 
-_KEYS = frozenset({"node_type", "package", "constraints", "parent_id", "refresh"})
-_UNREAD_KEYS = frozenset({"vendor", "repository_url", "moment", "parent_version", "parent_version_name"})
-"""Nobody reads these keys, so no value of theirs is a reason to refuse a message."""
-_OWN_KEYS = frozenset({"depth", "internal", "at_least", "removed", "run", "listed", "first"})
+_KNOWN_KEYS = frozenset(key.name for key in KEYS)
 
 logger = structlog.get_logger(__name__)
 
@@ -108,7 +104,7 @@ def _parse(data: bytes | str, unknown: Callable[[Iterable[str]], None]) -> Messa
         raise PoisonMessage(f"data is not JSON ({error}): {_shown(_text(data))}", kind="bad_json") from error
     if not isinstance(document, dict):
         raise PoisonMessage(f"data is {_shown(document)}; a JSON object is wanted", kind="bad_schema")
-    if strange := document.keys() - _KEYS - _UNREAD_KEYS - _OWN_KEYS:
+    if strange := document.keys() - _KNOWN_KEYS:
         unknown(sorted(strange))
     node_type = _node_type(document)
     return Message(
@@ -222,9 +218,11 @@ def _depth(document: dict[str, Any]) -> int | None:
     value = document.get("depth")
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_DEPTH:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # JSON has one kind of number: 1.0 is an integer, as JSON Schema says, too.
+    if not is_number or not 0 <= value <= MAX_DEPTH or value != int(value):
         raise PoisonMessage(f"depth is {_shown(value)}; an integer from 0 to {MAX_DEPTH} is wanted", kind="bad_schema")
-    return value
+    return int(value)
 
 
 def _moment(document: dict[str, Any]) -> datetime | None:

@@ -31,6 +31,11 @@ class PackageOutcome:
     """This is the kind of the failure. It is empty if the package is in the graph."""
     reason: str
 
+    @property
+    def is_stored(self) -> bool:
+        """Return whether the package is in the graph."""
+        return not self.kind
+
 
 class Outcomes:
     """This is an async context manager. Without `wait` no outcome is kept. Its methods raise StoreError."""
@@ -42,20 +47,33 @@ class Outcomes:
 
     async def __aenter__(self) -> Self:
         if self._wait:
-            with store_errors():
-                async with self._redis.pipeline(transaction=True) as pipeline:
-                    pipeline.xadd(self._key, {"begin": ""}, id="0-1")
-                    # The stream expires in case its reader is killed.
-                    pipeline.expire(self._key, _KEPT_S)
-                    await pipeline.execute()
+            await self.begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._wait:
-            with store_errors():
-                await self._redis.delete(self._key)
+            await self.end()
+
+    async def begin(self) -> None:
+        """Let outcomes be kept from now on, for a day at most."""
+        with store_errors():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.xadd(self._key, {"begin": ""}, id="0-1")
+                # The stream expires in case its reader is killed.
+                pipeline.expire(self._key, _KEPT_S)
+                await pipeline.execute()
+
+    async def are_kept(self) -> bool:
+        """Return whether outcomes are being kept."""
+        with store_errors():
+            return bool(await self._redis.exists(self._key))
+
+    async def end(self) -> None:
+        """Forget the outcomes."""
+        with store_errors():
+            await self._redis.delete(self._key)
 
     async def follow(self, count: int) -> AsyncIterator[PackageOutcome]:
         """Yield the outcomes of `count` packages as they come; without `wait` there are none."""

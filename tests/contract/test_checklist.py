@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.layout import assert_as_the_model_says
 from tests.contract.running import Running, running
 from tests.contract.world import ADVISORIES, MESSAGES, NOT_THERE, REPOSITORY_INIT, WORLD
 from tests.registry_server import serve
@@ -372,3 +373,7 @@ def test_a_graph_has_the_indexes_that_no_client_creates(client: Running) -> None
         if row["labelsOrTypes"] and row["properties"]
     }
     assert {(label, key) for label in LABELS for key in ("name", "purl")} | {("Version", "purl")} <= found
+
+
+def test_the_graph_is_as_its_machine_readable_model_says(client: Running) -> None:
+    assert_as_the_model_says(client.graph)

@@ -25,7 +25,6 @@ USED_WITHOUT_IMPORT = {
 TOOLS = {
     "editables": "builds the editable installation",
     "hatchling": "builds the package",
-    "mypy": "make lint",
     "pytest-randomly": "pytest loads it",
     "pytest-timeout": "pytest loads it",
     "pytest-xdist": "make test gives it two processes",
