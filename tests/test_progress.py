@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from securechain_ingest.progress import LOOP_S, Progress, step
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.waiting import Clock
 
 
 def test_a_process_with_nothing_to_do_gets_on_as_long_as_its_loops_turn() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     progress = Progress(lambda: 100.0, clock)
     assert progress.stuck() is None
     progress.turned("forwarder")
@@ -28,7 +22,7 @@ def test_a_process_with_nothing_to_do_gets_on_as_long_as_its_loops_turn() -> Non
 
 
 def test_a_loop_that_has_ended_in_order_is_not_waited_for() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     progress = Progress(lambda: 100.0, clock)
     progress.turned("forwarder")
     progress.ended("forwarder")
@@ -37,7 +31,7 @@ def test_a_loop_that_has_ended_in_order_is_not_waited_for() -> None:
 
 
 async def test_a_message_may_take_long_as_long_as_it_gets_a_step_further() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     progress = Progress(lambda: 100.0, clock)
     with progress.work("message 1-1"):
         for _ in range(5):

@@ -57,3 +57,13 @@ class Gate(Generic[Answer]):
         self.entered.set()
         await self.opened.wait()
         return self._answer
+
+
+class Clock:
+    """A time that stands still until the test moves it on; `now` is in seconds."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now

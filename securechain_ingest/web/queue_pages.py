@@ -42,7 +42,7 @@ _NAMES: Final = tuple(declaration.name for declaration in DECLARATIONS)
 
 def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
     """Return the routes of this room."""
-    room = _Room(parts, shell, collected)
+    room = _QueueRoom(parts, shell, collected)
     return [
         Route(PATH, room.messages),
         Route("/queue/cancel", shell.action(room.cancel), methods=["POST"]),
@@ -50,7 +50,7 @@ def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
     ]
 
 
-class _Room:
+class _QueueRoom:
     def __init__(self, parts: Parts, shell: Shell, collected: Collected) -> None:
         self._redis = parts.stores.redis
         self._graph = parts.stores.graph

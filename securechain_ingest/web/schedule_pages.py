@@ -94,7 +94,7 @@ class RunState:
 
 def routes(parts: Parts, shell: Shell) -> list[Route]:
     """Return the routes of this room."""
-    room = _Room(parts, shell)
+    room = _ScheduleRoom(parts, shell)
     return [
         Route(PATH, room.everything),
         Route(f"{PATH}/events", room.everything_live),
@@ -105,7 +105,7 @@ def routes(parts: Parts, shell: Shell) -> list[Route]:
     ]
 
 
-class _Room:
+class _ScheduleRoom:
     def __init__(self, parts: Parts, shell: Shell) -> None:
         self._stores = parts.stores
         self._stream = parts.settings.queue.stream

@@ -23,7 +23,7 @@ _SHIFTED: Final = NOW_MS.replace("return ", f"return (redis.call('GET', '{_AHEAD
 assert _SHIFTED != NOW_MS
 
 
-class Clock:
+class ShiftedClock:
     """Stands as far ahead of the real one as it has been set. Short waits of the client's own take no time."""
 
     def __init__(self, redis_url: str, patch: pytest.MonkeyPatch) -> None:

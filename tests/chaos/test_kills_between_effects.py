@@ -99,7 +99,7 @@ class End:
     left: list[str]
 
 
-class Bench:
+class CaseRunner:
     """The stores of a test, and daemons within this process."""
 
     def __init__(self, server: Server, graph: GraphTarget, variables: dict[str, str], redis_url: str) -> None:
@@ -195,7 +195,7 @@ async def bench(
     advisory_target: AdvisoryTarget,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[CaseRunner]:
     graph = arcadedb_server
     variables = store_variables(redis_url, graph, advisory_target) | {
         "SECURECHAIN_STATE_DIR": str(tmp_path / "state"),
@@ -206,7 +206,7 @@ async def bench(
     with serve(WORLD) as server:
         async with ParserPool(archives, preload=("securechain_ingest.registries",)) as pool:
             monkeypatch.setattr(service_module, "ParserPool", SharedPool(pool))
-            bench = Bench(server, graph, variables | server.environment(), redis_url)
+            bench = CaseRunner(server, graph, variables | server.environment(), redis_url)
             yield bench
             bench.close()
 
@@ -217,7 +217,7 @@ async def bench(
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_a_daemon_killed_between_two_effects_of_a_message_leaves_the_same_graph(
-    bench: Bench, case: Case, request: pytest.FixtureRequest
+    bench: CaseRunner, case: Case, request: pytest.FixtureRequest
 ) -> None:
     effects, faultless = await bench.run(case, None)
     assert faultless.left == []

@@ -22,7 +22,7 @@ from securechain_ingest.queue.breakers import FAILURES
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.settings import ArchiveSettings, QueueSettings
-from tests.chaos.clock import Clock
+from tests.chaos.clock import ShiftedClock
 from tests.chaos.contents import left_over
 from tests.chaos.daemon_here import SharedPool, daemon_here, store_variables
 from tests.end_to_end.conftest import dead_letters, settled
@@ -48,13 +48,13 @@ WORLD = World(
 )
 
 
-class Site:
+class Scene:
     """A daemon, its stores and registries, and a clock."""
 
     def __init__(
         self,
         server: Server,
-        clock: Clock,
+        clock: ShiftedClock,
         queue: redis.Redis,
         graph: GraphReader,
         reader: Reader,
@@ -142,8 +142,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 
 @pytest.fixture
-def clock(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock = Clock(redis_url, monkeypatch)
+def clock(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShiftedClock]:
+    clock = ShiftedClock(redis_url, monkeypatch)
     yield clock
     clock.close()
 
@@ -153,11 +153,11 @@ async def site(
     redis_url: str,
     arcadedb_server: GraphTarget,
     advisory_target: AdvisoryTarget,
-    clock: Clock,
+    clock: ShiftedClock,
     names: Names,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[Site]:
+) -> AsyncIterator[Scene]:
     empty_graph(arcadedb_server)
     with serve(WORLD) as server, redis.Redis.from_url(redis_url, decode_responses=True) as queue:
         port = server.endpoints()["npm_registry"].rpartition(":")[2]
@@ -173,13 +173,13 @@ async def site(
             graph = GraphReader(arcadedb_server)
             with capture_logs() as logs:
                 async with daemon_here(variables, QUEUE, depth=0) as reader:
-                    yield Site(server, clock, queue, graph, reader, logs)
+                    yield Scene(server, clock, queue, graph, reader, logs)
             graph.close()
 
 
 @pytest.mark.parametrize(("lasts_s", "step_s", "looks_up"), [(3 * MINUTE, 5.0, 6), (3 * DAY, 2 * HOUR, 36)])
 async def test_names_that_cannot_be_resolved_cost_no_message_and_no_neighbour(
-    site: Site, names: Names, lasts_s: float, step_s: float, looks_up: int
+    site: Scene, names: Names, lasts_s: float, step_s: float, looks_up: int
 ) -> None:
     names.is_dead = True
     site.ask("NPMPackage", *SICK)
@@ -193,7 +193,7 @@ async def test_names_that_cannot_be_resolved_cost_no_message_and_no_neighbour(
     await site.all_is_well_again("NPMPackage", "npm_registry")
 
 
-async def test_too_few_packages_to_open_the_breaker_wait_for_names_as_long(site: Site, names: Names) -> None:
+async def test_too_few_packages_to_open_the_breaker_wait_for_names_as_long(site: Scene, names: Names) -> None:
     few = FAILURES - 1
     names.is_dead = True
     site.ask("NPMPackage", *SICK[:few])
@@ -209,7 +209,9 @@ async def test_too_few_packages_to_open_the_breaker_wait_for_names_as_long(site:
     assert left_over(site.queue, QUEUE.stream) == []
 
 
-async def test_a_registry_that_asks_for_half_an_hour_again_and_again_is_asked_once_each_time(site: Site) -> None:
+async def test_a_registry_that_asks_for_half_an_hour_again_and_again_is_asked_once_each_time(
+    site: Scene,
+) -> None:
     site.server.faults.add(Fault("/sick-*", Kind.STATUS, times=None, status=429, retry_after="1800"))
     site.ask("NPMPackage", *SICK)
     site.ask("CargoPackage", *WELL)
@@ -225,7 +227,7 @@ async def test_a_registry_that_asks_for_half_an_hour_again_and_again_is_asked_on
     await site.all_is_well_again("NPMPackage", "npm_registry")
 
 
-async def test_a_registry_that_asks_for_a_pause_of_no_length_is_probed_ever_more_rarely(site: Site) -> None:
+async def test_a_registry_that_asks_for_a_pause_of_no_length_is_probed_ever_more_rarely(site: Scene) -> None:
     site.server.faults.add(Fault("/sick-*", Kind.STATUS, times=None, status=429))
     site.ask("NPMPackage", *SICK)
     site.ask("CargoPackage", *WELL)
@@ -241,7 +243,7 @@ async def test_a_registry_that_asks_for_a_pause_of_no_length_is_probed_ever_more
     await site.all_is_well_again("NPMPackage", "npm_registry")
 
 
-async def test_a_registry_that_forbids_what_comes_too_fast_costs_no_message(site: Site) -> None:
+async def test_a_registry_that_forbids_what_comes_too_fast_costs_no_message(site: Scene) -> None:
     site.server.faults.add(Fault("/org/made/sick-*", Kind.STATUS, times=None, status=403))
     site.ask("MavenPackage", *(f"org.made:{name}" for name in SICK))
     site.ask("CargoPackage", *WELL)
@@ -252,7 +254,7 @@ async def test_a_registry_that_forbids_what_comes_too_fast_costs_no_message(site
     await site.all_is_well_again("MavenPackage", "maven_central")
 
 
-async def test_half_of_the_packages_failing_costs_those_alone(site: Site) -> None:
+async def test_half_of_the_packages_failing_costs_those_alone(site: Scene) -> None:
     """What the registry says of a package is that package's own: here it may be tried once."""
     bad = [f"sick-{number}" for number in range(0, COUNT, 2)]
     for name in bad:
@@ -274,6 +276,6 @@ async def test_half_of_the_packages_failing_costs_those_alone(site: Site) -> Non
     assert left_over(site.queue, QUEUE.stream) == []
 
 
-def letters(site: Site) -> dict[str, str]:
+def letters(site: Scene) -> dict[str, str]:
     """The kind of failure by package."""
     return {json.loads(letter["data"])["package"]: letter["kind"] for letter in dead_letters(site.queue)}

@@ -139,7 +139,7 @@ async def test_a_change_written_in_portions_gives_the_graph_of_one_written_at_on
     await assert_promises(read)
 
 
-class Cut:
+class CutConnection:
     """A connection that is cut when so many transactions are committed."""
 
     def __init__(self, connection: Connection, transactions: int) -> None:
@@ -155,7 +155,7 @@ class Cut:
 
 def cut_graph(graph: Graph, transactions: int) -> Graph:
     """The same graph over such a connection."""
-    cut: Any = Cut(graph._connection, transactions)
+    cut: Any = CutConnection(graph._connection, transactions)
     return Graph(cut, graph._settings, absent_retry_s=DAY_S, queued_retry_s=7 * DAY_S)
 
 
@@ -209,7 +209,7 @@ async def test_a_write_that_is_cancelled_in_a_transaction_is_completed_by_the_ne
 async def test_a_write_that_another_one_overtakes_gives_up_for_a_later_try(
     portions: Graph, graph: Graph, read: Reader
 ) -> None:
-    class Overtaken(Cut):
+    class Overtaken(CutConnection):
         async def transaction(self, work: Any) -> Any:
             self._left -= 1
             if self._left == 0:

@@ -10,13 +10,13 @@ from http import HTTPStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReceivedRequest:
     target: str
     headers: dict[str, str]
     """Keys in lower case."""
 
 
-Handler = Callable[[Request], Awaitable[bytes]]
+Handler = Callable[[ReceivedRequest], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def answer(status: int = 200, body: bytes = b"", /, **headers: str) -> bytes:
 @dataclass(slots=True)
 class ScriptedServer:
     base: str = ""
-    requests: list[Request] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
     """Accepted so far."""
     _scripts: dict[str, list[bytes | Cut | Handler]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class ScriptedServer:
             return False
         first, *lines = head.decode("latin-1").strip().split("\r\n")
         pairs = (line.split(": ", 1) for line in lines)
-        request = Request(first.split(" ")[1], {name.lower(): value for name, value in pairs})
+        request = ReceivedRequest(first.split(" ")[1], {name.lower(): value for name, value in pairs})
         self.requests.append(request)
         script = self._scripts.get(request.target, [answer(404)])
         step = script.pop(0) if len(script) > 1 else script[0]

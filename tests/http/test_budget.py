@@ -17,7 +17,7 @@ from securechain_ingest.http.budget import STEP_BYTES, Budget, NoRoomInTime
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import MakeClient
-from tests.http.scripted_server import Request, ScriptedServer, answer
+from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
 
 MIB = STEP_BYTES
 SMALL_BUDGET = HttpSettings(max_document_bytes=8 * MIB, max_in_flight_bytes=16 * MIB, retries=0)
@@ -119,7 +119,7 @@ async def test_a_budget_below_the_largest_document_is_the_limit_of_each(
 
 
 async def test_a_cut_off_document_gives_its_room_back(make_client: MakeClient, server: ScriptedServer) -> None:
-    async def hang_up(_: Request) -> bytes:
+    async def hang_up(_: ReceivedRequest) -> bytes:
         raise ConnectionError
 
     async with make_client(SMALL_BUDGET) as client:

@@ -12,7 +12,7 @@ import pytest
 from securechain_ingest.errors import NotFound, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.freshness import uncached
-from tests.http.scripted_server import Request, ScriptedServer, answer
+from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
 from tests.waiting import until
 
 BODY = b"a document of some length"
@@ -50,7 +50,7 @@ async def test_an_uncached_reading_does_not_share_an_answer_that_began_before_it
 ) -> None:
     go_on = asyncio.Event()
 
-    async def slow(_: Request) -> bytes:
+    async def slow(_: ReceivedRequest) -> bytes:
         await go_on.wait()
         return answer(200, b"old")
 

@@ -16,7 +16,7 @@ from securechain_ingest.http.pace import Pace
 from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.settings import EndpointSettings, HttpSettings
 from tests.http.conftest import FakeTime, MakeClient, connections, rates, wait_in
-from tests.http.scripted_server import Request, ScriptedServer, answer
+from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
 
 
 @given(
@@ -197,7 +197,7 @@ async def test_who_queues_behind_a_stalled_request_does_not_fail_with_it(
 ) -> None:
     asked = asyncio.Event()
 
-    async def stall(_: Request) -> bytes:
+    async def stall(_: ReceivedRequest) -> bytes:
         asked.set()
         await asyncio.Event().wait()
         raise AssertionError
@@ -216,7 +216,7 @@ async def test_only_so_many_requests_are_under_way_at_once(make_client: MakeClie
     under_way = peak = 0
     two_are_here, proceed = asyncio.Event(), asyncio.Event()
 
-    async def slow(_: Request) -> bytes:
+    async def slow(_: ReceivedRequest) -> bytes:
         nonlocal under_way, peak
         under_way += 1
         peak = max(peak, under_way)
@@ -238,7 +238,7 @@ async def test_only_so_many_requests_are_under_way_at_once(make_client: MakeClie
 async def test_more_connections_are_for_those_who_wait_already(make_client: MakeClient, server: ScriptedServer) -> None:
     one_is_here, both_are_here = asyncio.Event(), asyncio.Barrier(2)
 
-    async def meet(_: Request) -> bytes:
+    async def meet(_: ReceivedRequest) -> bytes:
         one_is_here.set()
         await both_are_here.wait()
         return answer()

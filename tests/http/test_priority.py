@@ -11,7 +11,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.priority import Connections, Priority, prioritised
 from securechain_ingest.settings import EndpointSettings, HttpSettings
 from tests.http.conftest import MakeClient, connections, rates, wait_in
-from tests.http.scripted_server import Request, ScriptedServer, answer
+from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
 
 URGENT, PATIENT = Priority(is_urgent=True), Priority(is_urgent=False)
 
@@ -111,7 +111,7 @@ async def test_a_shared_request_is_as_urgent_as_the_most_urgent_who_waits_for_it
 ) -> None:
     holds, proceed = asyncio.Event(), asyncio.Event()
 
-    async def hold(_: Request) -> bytes:
+    async def hold(_: ReceivedRequest) -> bytes:
         holds.set()
         await proceed.wait()
         return answer()

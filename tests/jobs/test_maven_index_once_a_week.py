@@ -35,7 +35,7 @@ def server() -> Iterator[Server]:
 
 
 @dataclass
-class Installation:
+class IndexReaders:
     """Three daemons of one installation, each with a state directory, by one clock."""
 
     graph: FeedBench
@@ -76,13 +76,13 @@ class Installation:
 
 
 @pytest.fixture
-async def installation(bench: FeedBench, server: Server, tmp_path: Path) -> Installation:
+async def installation(bench: FeedBench, server: Server, tmp_path: Path) -> IndexReaders:
     server.replace(World(histories={"maven": published(5)}))
     server.requests.clear()
-    return Installation(bench, server, tmp_path)
+    return IndexReaders(bench, server, tmp_path)
 
 
-async def test_three_daemons_that_restart_fetch_it_once_a_week(installation: Installation) -> None:
+async def test_three_daemons_that_restart_fetch_it_once_a_week(installation: IndexReaders) -> None:
     found: list[int] = []
     for week in range(3):
         # The runs of one week come a little earlier after their tick than those of the week before.
@@ -101,7 +101,7 @@ async def test_three_daemons_that_restart_fetch_it_once_a_week(installation: Ins
     assert found == [5, 6, 7], "each weekly load has that week's index"
 
 
-async def test_an_index_of_less_than_a_week_serves_every_job(installation: Installation) -> None:
+async def test_an_index_of_less_than_a_week_serves_every_job(installation: IndexReaders) -> None:
     async with AsyncExitStack() as stack:
         one, two = await installation.daemons(stack, "one", "two")
         installation.it_is(0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,18 @@ def test_no_module_is_longer_than_400_lines() -> None:
     ]
     long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in modules}
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+@pytest.mark.parametrize("folder", ["securechain_ingest", "tests"])
+def test_no_two_classes_have_one_name(folder: str) -> None:
+    classes = [
+        (node.name, path.relative_to(ROOT).as_posix())
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    count = Counter(name for name, _ in classes)
+    assert [(name, where) for name, where in sorted(classes) if count[name] > 1] == []
 
 
 def test_registry_addresses_stand_in_their_declarations_and_config_toml_only() -> None:

@@ -13,18 +13,9 @@ from structlog.testing import capture_logs
 from securechain_ingest.http.pace import Pace
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
+from tests.waiting import Clock
 
 STREAM = "package-extraction"
-
-
-class Clock:
-    """Redis's own time, moved on by what the daemons of the test wait."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def turns(redis: Redis) -> EndpointTurns:

@@ -17,7 +17,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import declaration_of
 from tests.queue.running import entry_of
 from tests.registry_server import Fault, Server, World, serve
-from tests.removals.packages import KINDS, Kind
+from tests.removals.packages import KINDS, Packages
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 from tests.worker.everything import Everything, everything
 
@@ -28,7 +28,7 @@ _numbers = count()
 class Subject:
     """One package of one ecosystem."""
 
-    kind: Kind
+    kind: Packages
     name: str
     daemon: Everything
 
@@ -131,7 +131,7 @@ async def subject(
     del tmp_path
     empty_graph(arcadedb_server)
     daemon.server.faults.clear()
-    kind: Kind = request.param
+    kind: Packages = request.param
     made = Subject(kind, kind.name(next(_numbers)), daemon)
     made.serve("1.0.0", "2.0.0")
     await made.message()

@@ -16,7 +16,7 @@ DATES: Final = {f"{number}.0.0": f"2024-0{number}-01T00:00:00Z" for number in ra
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Packages:
     """One ecosystem's packages."""
 
     ecosystem: str
@@ -65,10 +65,10 @@ def _nuget(name: str, versions: Sequence[str]) -> Made:
 
 
 KINDS: Final = (
-    Kind("pypi", "pypi", "/pypi/{}/json", _pypi),
-    Kind("npm", "npm_registry", "/{}", _npm),
-    Kind("maven", "maven_central", "/org/made/{}/maven-metadata.xml", _maven, group="org.made:"),
-    Kind("cargo", "crates_index", "/th/in/{}", _cargo),
-    Kind("rubygems", "rubygems_index", "/info/{}", _rubygems),
-    Kind("nuget", "nuget_api", "/v3/registration5-gz-semver2/{}/index.json", _nuget),
+    Packages("pypi", "pypi", "/pypi/{}/json", _pypi),
+    Packages("npm", "npm_registry", "/{}", _npm),
+    Packages("maven", "maven_central", "/org/made/{}/maven-metadata.xml", _maven, group="org.made:"),
+    Packages("cargo", "crates_index", "/th/in/{}", _cargo),
+    Packages("rubygems", "rubygems_index", "/info/{}", _rubygems),
+    Packages("nuget", "nuget_api", "/v3/registration5-gz-semver2/{}/index.json", _nuget),
 )

@@ -57,8 +57,8 @@ def _fresh(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class Daemons:
-    """Daemons that list one registry, each with a state directory, by one clock."""
+class ListingDaemons:
+    """ListingDaemons that list one registry, each with a state directory, by one clock."""
 
     installation: Installation
     server: Server
@@ -153,8 +153,8 @@ class Daemons:
 
 
 @pytest.fixture
-def daemons(installation: Installation, server: Server, tmp_path: Path) -> Daemons:
-    return Daemons(installation, server, tmp_path)
+def daemons(installation: Installation, server: Server, tmp_path: Path) -> ListingDaemons:
+    return ListingDaemons(installation, server, tmp_path)
 
 
 OLDEST_PAGE = "/v3/catalog0/page0.json"
@@ -163,7 +163,7 @@ LEFT = {f"/v3/catalog0/page{number}.json" for number in range(9)}
 """Eight are asked for at once, and what the one before has is kept with the page after it."""
 
 
-async def test_the_daemon_with_the_files_goes_on_and_others_leave_it_to_it_for_an_hour(daemons: Daemons) -> None:
+async def test_the_daemon_with_the_files_goes_on_and_others_leave_it_to_it_for_an_hour(daemons: ListingDaemons) -> None:
     assert PAGES.issubset(await daemons.break_off("one", OLDEST_PAGE))
     daemons.minutes = 59
     async with daemons.running("other"):
@@ -177,7 +177,7 @@ async def test_the_daemon_with_the_files_goes_on_and_others_leave_it_to_it_for_a
 
 
 @pytest.mark.parametrize("name", ["one", "other"])
-async def test_after_an_hour_it_is_begun_anew_by_whichever_daemon(daemons: Daemons, name: str) -> None:
+async def test_after_an_hour_it_is_begun_anew_by_whichever_daemon(daemons: ListingDaemons, name: str) -> None:
     await daemons.break_off("one", OLDEST_PAGE)
     daemons.minutes = 61
     async with daemons.running(name):
@@ -187,7 +187,7 @@ async def test_after_an_hour_it_is_begun_anew_by_whichever_daemon(daemons: Daemo
     assert await daemons.names() == NAMES
 
 
-async def test_a_run_that_failed_is_asked_for_again_where_the_files_are(daemons: Daemons) -> None:
+async def test_a_run_that_failed_is_asked_for_again_where_the_files_are(daemons: ListingDaemons) -> None:
     daemons.server.faults.add(Fault(OLDEST_PAGE, Kind.STATUS, times=1))
     async with daemons.running("one"):
         await daemons.ask()
@@ -205,7 +205,7 @@ async def test_a_run_that_failed_is_asked_for_again_where_the_files_are(daemons:
     assert await daemons.names() == NAMES
 
 
-async def test_two_daemons_that_share_the_state_directory_are_one_host(daemons: Daemons) -> None:
+async def test_two_daemons_that_share_the_state_directory_are_one_host(daemons: ListingDaemons) -> None:
     await daemons.break_off("one", OLDEST_PAGE)
     daemons.minutes = 10
     (daemons.home / "again").symlink_to(daemons.home / "one")
@@ -214,7 +214,7 @@ async def test_two_daemons_that_share_the_state_directory_are_one_host(daemons: 
     assert PAGES.intersection(daemons.asked_for()) == LEFT
 
 
-async def test_a_download_that_broke_off_before_the_first_page_is_left_to_its_host_too(daemons: Daemons) -> None:
+async def test_a_download_that_broke_off_before_the_first_page_is_left_to_its_host_too(daemons: ListingDaemons) -> None:
     daemons.make = MavenFeed
     await daemons.break_off("one", INDEX)
     daemons.minutes = 59
@@ -227,7 +227,7 @@ async def test_a_download_that_broke_off_before_the_first_page_is_left_to_its_ho
     assert await daemons.names() == ARTIFACTS
 
 
-async def test_a_job_that_meets_another_s_listing_waits_until_it_may_begin_anew(daemons: Daemons) -> None:
+async def test_a_job_that_meets_another_s_listing_waits_until_it_may_begin_anew(daemons: ListingDaemons) -> None:
     await daemons.break_off("one", OLDEST_PAGE)
     await daemons.installation.redis.delete(daemons.installation.board._key("marks"))
     async with daemons.listing("other") as reading:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -14,20 +15,14 @@ from securechain_ingest.schedules.board import EmptyLooks, RunRequest
 from securechain_ingest.schedules.looks import Look, looks_of
 from securechain_ingest.settings import FollowSettings
 from tests.schedules.conftest import JOB, Installation, ended, settings
-from tests.waiting import Gate, until
+from tests.waiting import Clock, Gate, until
 
 NOON = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 EVERY_FIVE_MINUTES = {"npm": Look(JOB, 300.0, {LOOK: "feed"})}
 
 
-class Clock:
-    """The time, which a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
+def by(clock: Clock) -> Callable[[], datetime]:
+    return lambda: datetime.fromtimestamp(clock(), UTC)
 
 
 async def nothing(_run: Run) -> None: ...
@@ -42,10 +37,10 @@ async def looked(installation: Installation, times: int) -> None:
 
 
 async def test_an_empty_look_is_counted_and_leaves_no_record(installation: Installation) -> None:
-    clock = Clock()
-    async with installation.scheduler(nothing, settings(), looks=EVERY_FIVE_MINUTES, now=clock):
+    clock = Clock(NOON.timestamp())
+    async with installation.scheduler(nothing, settings(), looks=EVERY_FIVE_MINUTES, now=by(clock)):
         await looked(installation, 1)
-        clock.now += timedelta(seconds=300)
+        clock.now += 300
         await looked(installation, 2)
     assert await installation.board.empty_looks() == {JOB: EmptyLooks(2, "2026-03-01T12:05:10Z")}
     assert await installation.runs.newest(10) == []
@@ -96,11 +91,11 @@ async def test_a_look_that_fails_has_a_record(installation: Installation) -> Non
 
 async def test_a_look_is_left_out_while_the_same_job_is_under_way(installation: Installation) -> None:
     gate = Gate(None)
-    clock = Clock()
-    async with installation.scheduler(gate, settings(), now=clock) as scheduler:
+    clock = Clock(NOON.timestamp())
+    async with installation.scheduler(gate, settings(), now=by(clock)) as scheduler:
         await installation.board.request(JOB, RunRequest("first", {}))
         await gate.entered.wait()
-        async with installation.scheduler(gate, settings(), looks=EVERY_FIVE_MINUTES, now=clock):
+        async with installation.scheduler(gate, settings(), looks=EVERY_FIVE_MINUTES, now=by(clock)):
 
             async def claimed() -> bool:
                 return bool((await installation.board.state()).looks)

@@ -19,22 +19,13 @@ from securechain_ingest.web.app import build_app
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.server import listen, serve
 from tests.stores import AdvisoryTarget, GraphTarget
+from tests.waiting import Clock
 
 TOKEN = "a-token-of-tests-0123"
 
 
-class Clock:
-    """The time that the rule of progress goes by."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @dataclass
-class Site:
+class WebSite:
     """A served page."""
 
     client: httpx.AsyncClient
@@ -60,7 +51,7 @@ def host() -> str:
 @pytest.fixture
 async def site(
     host: str, arcadedb_server: GraphTarget, redis_url: str, advisory_target: AdvisoryTarget, tmp_path: Path
-) -> AsyncIterator[Site]:
+) -> AsyncIterator[WebSite]:
     variables = {
         "REDIS_URL": redis_url,
         "GRAPH_DB_URI": arcadedb_server.uri,
@@ -91,6 +82,6 @@ async def site(
         app = build_app(Parts(stores, settings, progress, TOKEN))
         serving = asyncio.create_task(serve(app, listener))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            yield Site(client, stores, settings, progress, clock)
+            yield WebSite(client, stores, settings, progress, clock)
         serving.cancel()
         await asyncio.wait([serving])

@@ -11,10 +11,10 @@ from securechain_ingest.progress import LOOP_S
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.web.collected import Collected
-from tests.web.conftest import TOKEN, Site
+from tests.web.conftest import TOKEN, WebSite
 
 
-async def test_a_loop_that_hangs_makes_the_daemon_unhealthy_and_a_turn_of_it_well_again(site: Site) -> None:
+async def test_a_loop_that_hangs_makes_the_daemon_unhealthy_and_a_turn_of_it_well_again(site: WebSite) -> None:
     site.progress.turned("reader")
     assert (await site.client.get("/healthz")).status_code == 200
     site.clock.now += LOOP_S + 1
@@ -29,20 +29,20 @@ async def test_a_loop_that_hangs_makes_the_daemon_unhealthy_and_a_turn_of_it_wel
     assert (await site.client.get("/healthz")).json()["ok"] is True
 
 
-async def test_work_beyond_its_own_limits_makes_it_unhealthy(site: Site) -> None:
+async def test_work_beyond_its_own_limits_makes_it_unhealthy(site: WebSite) -> None:
     with site.progress.work("message 1-0"):
         site.clock.now += 61
         assert (await site.client.get("/readyz")).status_code == 503
     assert (await site.client.get("/healthz")).status_code == 200
 
 
-async def test_readiness_names_each_store_with_the_time_that_it_takes(site: Site) -> None:
+async def test_readiness_names_each_store_with_the_time_that_it_takes(site: WebSite) -> None:
     stores = (await site.client.get("/readyz")).json()["stores"]
     assert set(stores) == {"redis", "graph", "vulnerabilities"}
     assert all(answer["ok"] and answer["latency_ms"] >= 0 for answer in stores.values())
 
 
-async def test_a_store_that_is_away_costs_readiness_and_not_health(site: Site) -> None:
+async def test_a_store_that_is_away_costs_readiness_and_not_health(site: WebSite) -> None:
     await site.stores.redis.connection_pool.disconnect()
     site.stores.redis.connection_pool.connection_kwargs["port"] = 1
     answer = await site.client.get("/readyz")
@@ -55,7 +55,9 @@ async def test_a_store_that_is_away_costs_readiness_and_not_health(site: Site) -
     assert "securechain_lane_messages" not in figures
 
 
-async def test_the_figures_are_in_the_form_that_scrapers_read_and_have_the_names_others_rely_on(site: Site) -> None:
+async def test_the_figures_are_in_the_form_that_scrapers_read_and_have_the_names_others_rely_on(
+    site: WebSite,
+) -> None:
     stream = site.settings.queue.stream
     await site.stores.redis.xadd(f"{stream}-lane:npm:listed", {"data": "{}"})
     await site.stores.redis.xadd(f"{stream}-dlq", {"data": "{}", "error": "no", "kind": "not_found"})
@@ -75,7 +77,7 @@ async def test_the_figures_are_in_the_form_that_scrapers_read_and_have_the_names
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0"])
-async def test_off_loopback_figures_want_the_token_and_health_does_not(site: Site) -> None:
+async def test_off_loopback_figures_want_the_token_and_health_does_not(site: WebSite) -> None:
     for path in ("/healthz", "/readyz"):
         assert (await site.client.get(path)).status_code == 200
     refused = await site.client.get("/metrics")
@@ -85,7 +87,7 @@ async def test_off_loopback_figures_want_the_token_and_health_does_not(site: Sit
     assert (await site.client.get("/", follow_redirects=False)).headers["location"] == "/login"
 
 
-async def test_the_lag_of_a_registry_is_the_age_of_what_is_not_in_the_graph_yet(site: Site) -> None:
+async def test_the_lag_of_a_registry_is_the_age_of_what_is_not_in_the_graph_yet(site: WebSite) -> None:
     stream = site.settings.queue.stream
 
     async def lags() -> dict[str, float]:
@@ -102,7 +104,7 @@ async def test_the_lag_of_a_registry_is_the_age_of_what_is_not_in_the_graph_yet(
     assert 'securechain_registry_lag_seconds{ecosystem="npm"} 72' in (await site.client.get("/metrics")).text
 
 
-async def test_a_message_that_waits_for_another_attempt_is_as_old_as_it_is(site: Site) -> None:
+async def test_a_message_that_waits_for_another_attempt_is_as_old_as_it_is(site: WebSite) -> None:
     redis, keys = site.stores.redis, Keys(site.settings.queue.stream)
     seconds, _ = await redis.time()
     age_s = {"old": 5000, "young": 10}
@@ -114,7 +116,7 @@ async def test_a_message_that_waits_for_another_attempt_is_as_old_as_it_is(site:
     assert snapshot.queue.lanes["npm"]["asked"].retrying == 2
 
 
-async def test_a_feed_that_was_followed_to_its_end_and_had_nothing_new_is_not_behind(site: Site) -> None:
+async def test_a_feed_that_was_followed_to_its_end_and_had_nothing_new_is_not_behind(site: WebSite) -> None:
     cursors = Cursors(site.stores.redis, site.settings.queue.stream)
     await cursors.move("npm", "5", "a run")
     key = Keys(site.settings.queue.stream).cursors
@@ -130,7 +132,7 @@ async def test_a_feed_that_was_followed_to_its_end_and_had_nothing_new_is_not_be
     assert await lag() < 60
 
 
-async def test_a_dead_letter_counts_at_once_and_one_that_is_dropped_does_not(site: Site) -> None:
+async def test_a_dead_letter_counts_at_once_and_one_that_is_dropped_does_not(site: WebSite) -> None:
     collected = Collected(site.stores, site.settings)
     letters = Keys(site.settings.queue.stream).dead_letters
 

@@ -10,12 +10,12 @@ from securechain_ingest.model import ImportNames, Package, PackageRef, PackageWr
 from securechain_ingest.queue.breakers import paused_since
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries import named_package
-from tests.web.conftest import Site
+from tests.web.conftest import WebSite
 
 HOSTILE = '"><script>alert(1)</script>'
 
 
-async def stored(site: Site, ref: PackageRef, *, vendor: str = "n/a", constraints: str = "any") -> None:
+async def stored(site: WebSite, ref: PackageRef, *, vendor: str = "n/a", constraints: str = "any") -> None:
     other = named_package("npm:right")
     version = Version("1.0.0", f"{ref.purl}@1.0.0", None, (Requirement(other, constraints),))
     package = Package(ref, vendor, None, (version,), (), None)
@@ -24,7 +24,7 @@ async def stored(site: Site, ref: PackageRef, *, vendor: str = "n/a", constraint
     await site.stores.graph.write([PackageWrite(package, ratings, names, datetime.now(UTC), (), False)])
 
 
-async def test_the_overview_has_every_registry_with_its_lanes(site: Site) -> None:
+async def test_the_overview_has_every_registry_with_its_lanes(site: WebSite) -> None:
     answer = await site.client.get("/")
     assert answer.status_code == 200
     for title in ("PyPI", "npm", "Maven Central", "crates.io", "RubyGems", "NuGet"):
@@ -33,7 +33,7 @@ async def test_the_overview_has_every_registry_with_its_lanes(site: Site) -> Non
         assert answer.text.count(f">{lane}</a></th>") == 6
 
 
-async def test_a_package_is_looked_up_as_on_the_command_line(site: Site) -> None:
+async def test_a_package_is_looked_up_as_on_the_command_line(site: WebSite) -> None:
     await stored(site, named_package("npm:@left/pad"))
     answer = await site.client.get("/", params={"package": "npm:@left/pad@1.0.0"}, follow_redirects=True)
     assert answer.url.path == "/packages/npm/@left/pad@1.0.0"
@@ -51,13 +51,13 @@ async def test_a_package_is_looked_up_as_on_the_command_line(site: Site) -> None
         ("/nowhere", "There is no page"),
     ],
 )
-async def test_what_is_not_there_is_said_in_a_sentence(site: Site, path: str, sentence: str) -> None:
+async def test_what_is_not_there_is_said_in_a_sentence(site: WebSite, path: str, sentence: str) -> None:
     answer = await site.client.get(path, follow_redirects=True)
     assert answer.status_code == 404
     assert sentence in answer.text
 
 
-async def test_what_strangers_have_written_is_text_and_nothing_more(site: Site) -> None:
+async def test_what_strangers_have_written_is_text_and_nothing_more(site: WebSite) -> None:
     await stored(site, named_package("npm:left"), vendor=HOSTILE, constraints=HOSTILE)
     await site.stores.redis.xadd(Keys(site.settings.queue.stream).dead_letters, {"data": HOSTILE, "error": HOSTILE})
     for path in ("/packages/npm/left", "/dead-letters", f"/packages/npm/{HOSTILE}", f"/?package={HOSTILE}"):
@@ -69,7 +69,7 @@ async def test_what_strangers_have_written_is_text_and_nothing_more(site: Site) 
         assert "unsafe" not in policy
 
 
-async def test_pausing_takes_a_log_in_and_a_form_of_ours(site: Site) -> None:
+async def test_pausing_takes_a_log_in_and_a_form_of_ours(site: WebSite) -> None:
     redis, keys = site.stores.redis, Keys(site.settings.queue.stream)
     fields = {"ecosystem": "npm", "action": "pause"}
     assert (await site.client.post("/pauses", data=fields)).status_code == 403
@@ -82,7 +82,7 @@ async def test_pausing_takes_a_log_in_and_a_form_of_ours(site: Site) -> None:
     assert not await paused_since(redis, keys)
 
 
-async def test_the_session_is_kept_from_scripts_and_other_sites(site: Site) -> None:
+async def test_the_session_is_kept_from_scripts_and_other_sites(site: WebSite) -> None:
     await site.log_in()
     answer = await site.client.post("/login", data={"token": "a-token-of-tests-0123"})
     cookie = answer.headers["set-cookie"].lower()
@@ -93,11 +93,11 @@ async def test_the_session_is_kept_from_scripts_and_other_sites(site: Site) -> N
 
 
 @pytest.mark.parametrize("name", ["evil.example", "evil.example:3000", "127.0.0.1.evil.example"])
-async def test_a_foreign_host_is_refused(site: Site, name: str) -> None:
+async def test_a_foreign_host_is_refused(site: WebSite, name: str) -> None:
     assert (await site.client.get("/", headers={"Host": name})).status_code == 421
 
 
-async def test_figures_come_without_reloading(site: Site) -> None:
+async def test_figures_come_without_reloading(site: WebSite) -> None:
     async with site.client.stream("GET", "/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         async for line in answer.aiter_lines():

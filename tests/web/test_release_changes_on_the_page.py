@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from securechain_ingest.model import ImportNames, NamesChange, Package, PackageWrite, Version
 from securechain_ingest.registries import named_package
-from tests.web.conftest import Site
+from tests.web.conftest import WebSite
 
 HOSTILE = '"><script>alert(1)</script>'
 
 
-async def test_the_page_of_a_package_names_what_its_newest_release_takes_away(site: Site) -> None:
+async def test_the_page_of_a_package_names_what_its_newest_release_takes_away(site: WebSite) -> None:
     ref = named_package("npm:changed")
     versions = tuple(Version(name, f"{ref.purl}@{name}", None, ()) for name in ("1.0.0", "2.0.0"))
     change = NamesChange("2.0.0", "1.0.0", added=("changed/new",), removed=("changed/old", HOSTILE))

@@ -26,7 +26,7 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class CrateVersion:
     version: str
     dependencies: tuple[Dependency, ...] = ()
     date: str | None = None
@@ -50,7 +50,7 @@ class Crate:
 
     name: str
     """As published, with case, `-` and `_`."""
-    versions: tuple[Version, ...]
+    versions: tuple[CrateVersion, ...]
     repository: str | None = None
     """What the manifest says."""
     vendor: str = "n/a"
@@ -60,7 +60,7 @@ class Crate:
     import_names: tuple[str, ...] | None = None
     """What the graph must hold; None: the author does not say."""
 
-    def date_of(self, version: Version) -> str | None:
+    def date_of(self, version: CrateVersion) -> str | None:
         """None: the index line has none."""
         if "pubtime" in version.fields:
             return None

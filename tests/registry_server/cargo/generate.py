@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.registry_server.cargo.crates import Crate, Dependency, Version
+from tests.registry_server.cargo.crates import Crate, CrateVersion, Dependency
 from tests.registry_server.declarations import default_date
 from tests.registry_server.shape import Dice, Shape
 
@@ -55,9 +55,9 @@ def _crate(dice: Dice, name: str, names: list[str]) -> Crate:
     )
 
 
-def _version(dice: Dice, number: int, name: str, names: list[str]) -> Version:
+def _version(dice: Dice, number: int, name: str, names: list[str]) -> CrateVersion:
     suffix = "-beta.1" if dice.odd() else "+build.7" if dice.odd() else ""
-    return Version(
+    return CrateVersion(
         f"{number // 5}.{number % 5}.0{suffix}",
         _dependencies(dice, name, names),
         fields={"features2": {"extra": ["dep:other"]}, "v": 2} if dice.odd() else {},
@@ -93,7 +93,7 @@ def _dependency(dice: Dice, target: str) -> Dependency:
             return Dependency(target, req, constraints, fields={"kind": None})
 
 
-def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str, ...]]:
+def _newest(dice: Dice, name: str, version: CrateVersion) -> tuple[CrateVersion, tuple[str, ...]]:
     """The newest version with its sources, never a pre-release, and the paths that can be imported from it."""
     crate = name.replace("-", "_")
     members = {
@@ -136,7 +136,7 @@ def _giant(count: int, names: list[str]) -> Crate:
     """One crate with very many versions, alike, five dependencies each."""
     dependencies = tuple(Dependency(name, "^1.0.0", "^1.0.0") for name in names[:5])
     versions = tuple(
-        Version(
+        CrateVersion(
             f"{number // 100}.{number % 100}.0", dependencies, default_date(number // 100), archive=number == count - 1
         )
         for number in range(count)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from tests.registry_server.cargo.crates import Crate, Dependency, Version
+from tests.registry_server.cargo.crates import Crate, CrateVersion, Dependency
 from tests.registry_server.cargo.listings import Listings
 from tests.registry_server.history import History
 from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
@@ -65,12 +65,12 @@ def index_path(name: str) -> str:
             return f"/{lower[:2]}/{lower[2:4]}/{lower}"
 
 
-def _published(version: Version) -> str:
+def _published(version: CrateVersion) -> str:
     """Without dates the order of the author."""
     return version.date or ""
 
 
-def _line(crate: Crate, version: Version, packed: bytes) -> bytes:
+def _line(crate: Crate, version: CrateVersion, packed: bytes) -> bytes:
     line: dict[str, Any] = {
         "name": crate.name,
         "vers": version.version,
@@ -99,7 +99,7 @@ def _dependency(dependency: Dependency) -> dict[str, Any]:
     return entry | dict(dependency.fields)
 
 
-def _archive(crate: Crate, version: Version) -> bytes:
+def _archive(crate: Crate, version: CrateVersion) -> bytes:
     members = {"Cargo.toml": _manifest(crate, version).encode()}
     members |= {path: text.encode() for path, text in version.members.items()}
     if version.padding_bytes:
@@ -107,7 +107,7 @@ def _archive(crate: Crate, version: Version) -> bytes:
     return tar_gz({f"{crate.name}-{version.version}/{path}": body for path, body in members.items()})
 
 
-def _manifest(crate: Crate, version: Version) -> str:
+def _manifest(crate: Crate, version: CrateVersion) -> str:
     repository = "" if crate.repository is None else f'repository = "{crate.repository}"\n'
     return (
         f'[package]\nname = "{crate.name}"\nversion = "{version.version}"\nedition = "2021"\n{repository}'

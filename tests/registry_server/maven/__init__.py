@@ -1,6 +1,8 @@
 """A made Maven repository: artifacts spelled out by hand or generated, served as metadata, POMs, jars and folders."""
 
-from tests.registry_server.maven.artifacts import Package, Version, dependency, need
+from tests.registry_server.maven.artifacts import MavenPackage as Package
+from tests.registry_server.maven.artifacts import MavenVersion as Version
+from tests.registry_server.maven.artifacts import dependency, need
 from tests.registry_server.maven.site import ENDPOINTS, sites
 
 __all__ = ["ENDPOINTS", "Package", "Version", "dependency", "need", "sites"]

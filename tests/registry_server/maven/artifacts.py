@@ -10,7 +10,7 @@ from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion,
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class MavenVersion:
     version: str
     needs: tuple[Need, ...] = ()
     """`written` is a whole `<dependency>` of the POM, or empty: an edge that comes of something else in `pom`."""
@@ -32,12 +32,12 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class MavenPackage:
     """One artifact; `versions` in ascending order."""
 
     name: str
     """`group:artifact` as the repository spells it."""
-    versions: tuple[Version, ...]
+    versions: tuple[MavenVersion, ...]
     listed: bool = True
     """Whether there is a maven-metadata.xml; without it its POMs are there for others to inherit from, and no more."""
     vendor: str | None = None
@@ -55,7 +55,7 @@ class Package:
     def artifact_id(self) -> str:
         return self.name.partition(":")[2]
 
-    def date_of(self, version: Version) -> str:
+    def date_of(self, version: MavenVersion) -> str:
         return version.date or default_date(self.versions.index(version))
 
     def truth(self) -> ExpectedPackage:

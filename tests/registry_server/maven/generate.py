@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from tests.registry_server.declarations import Need, default_date
-from tests.registry_server.maven.artifacts import Package, Version, dependency, need
+from tests.registry_server.maven.artifacts import MavenPackage, MavenVersion, dependency, need
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "com.made:never-published"
@@ -34,7 +34,7 @@ ODD_CONSTRAINTS = (
 )
 
 
-def artifacts(shape: Shape) -> list[Package]:
+def artifacts(shape: Shape) -> list[MavenPackage]:
     """Artifacts that require one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "maven")
     names = [_name(dice, number, name) for number, name in enumerate(dice.names("-"))]
@@ -48,10 +48,10 @@ def _name(dice: Dice, number: int, name: str) -> str:
     return f"com.made.family{number // FAMILY}:{artifact_id}"
 
 
-def _shared() -> list[Package]:
+def _shared() -> list[MavenPackage]:
     managed = "".join(dependency(f"com.made.managed:thing-{number}", f"{number}.1") for number in range(100))
-    bom = Version(BOM_VERSION, packaging="pom", pom=_management(managed))
-    corporate = Version(
+    bom = MavenVersion(BOM_VERSION, packaging="pom", pom=_management(managed))
+    corporate = MavenVersion(
         CORPORATE.split(":")[2],
         packaging="pom",
         pom="<properties><corporate.version>2.5</corporate.version><overridden.version>1</overridden.version></properties>"
@@ -59,15 +59,15 @@ def _shared() -> list[Package]:
         f"{_management(dependency('com.made.managed:by-profile', '8.0'))}</profile></profiles>",
     )
     return [
-        Package(BOM, (bom,), listed=False),
-        Package("com.made:made-parent", (corporate,), listed=False),
+        MavenPackage(BOM, (bom,), listed=False),
+        MavenPackage("com.made:made-parent", (corporate,), listed=False),
     ]
 
 
-def _parents(made: list[Package]) -> list[Package]:
+def _parents(made: list[MavenPackage]) -> list[MavenPackage]:
     """The parents that the artifacts name."""
     wanted = {version.parent for package in made for version in package.versions if version.parent}
-    versions: dict[str, list[Version]] = {}
+    versions: dict[str, list[MavenVersion]] = {}
     for parent in sorted(wanted):
         name, _, number = parent.rpartition(":")
         managed = dependency("com.made.managed:by-parent", "${overridden.version}.0") + dependency(
@@ -78,15 +78,15 @@ def _parents(made: list[Package]) -> list[Package]:
             f"<properties><own.version>{number}</own.version></properties>"
             f"{_management(managed + dependency(BOM, BOM_VERSION, type='pom', scope='import'))}"
         )
-        versions.setdefault(name, []).append(Version(number, packaging="pom", parent=CORPORATE, pom=pom))
-    return [Package(name, tuple(poms), listed=False) for name, poms in versions.items()]
+        versions.setdefault(name, []).append(MavenVersion(number, packaging="pom", parent=CORPORATE, pom=pom))
+    return [MavenPackage(name, tuple(poms), listed=False) for name, poms in versions.items()]
 
 
 def _management(dependencies: str) -> str:
     return f"<dependencyManagement><dependencies>{dependencies}</dependencies></dependencyManagement>"
 
 
-def _package(dice: Dice, name: str, names: list[str]) -> Package:
+def _package(dice: Dice, name: str, names: list[str]) -> MavenPackage:
     group_id = name.partition(":")[0]
     has_parent = dice.random.random() < 0.6
     versions = [_version(dice, number, name, names, has_parent=has_parent) for number in range(dice.version_count())]
@@ -97,7 +97,7 @@ def _package(dice: Dice, name: str, names: list[str]) -> Package:
     if len(versions) > 2 and dice.odd():
         versions[1] = replace(versions[1], has_pom=False)
     owned = newest.parent is not None
-    return Package(
+    return MavenPackage(
         name=name,
         versions=tuple(versions),
         vendor="some-owner" if owned else None,
@@ -106,7 +106,7 @@ def _package(dice: Dice, name: str, names: list[str]) -> Package:
     )
 
 
-def _version(dice: Dice, number: int, name: str, names: list[str], *, has_parent: bool) -> Version:
+def _version(dice: Dice, number: int, name: str, names: list[str], *, has_parent: bool) -> MavenVersion:
     group_id = name.partition(":")[0]
     suffix = "-beta-1" if dice.odd() else ""
     text = f"{number // 5}.{number % 5}.0{suffix}"
@@ -117,14 +117,14 @@ def _version(dice: Dice, number: int, name: str, names: list[str], *, has_parent
         profile = _profile("<jdk>[11,)</jdk>", "17") + _profile("<jdk>1.8</jdk>", "8")
     profiles = f"<profiles>{profile}</profiles>" if profile else ""
     if not has_parent:
-        return Version(text, needs, pom=profiles)
+        return MavenVersion(text, needs, pom=profiles)
     inherited = (
         need("com.made.managed:by-parent", None, "[5.0]"),
         need("com.made.managed:thing-42", None, "[42.1]"),
         need("com.made.managed:by-profile", None, "[8.0]"),
         Need(dependency("com.made.managed:in-tests"), None),
     )
-    return Version(
+    return MavenVersion(
         text,
         needs + tuple(dice.random.sample(inherited, 2)),
         pom=f"<properties><overridden.version>5</overridden.version></properties>{profiles}",
@@ -167,7 +167,7 @@ def _need(dice: Dice, target: str) -> Need:
     return need(target, written, constraints, **more)
 
 
-def _newest(dice: Dice, name: str, version: Version, names: list[str]) -> tuple[Version, tuple[str, ...]]:
+def _newest(dice: Dice, name: str, version: MavenVersion, names: list[str]) -> tuple[MavenVersion, tuple[str, ...]]:
     """The newest version with its files, never a pre-release, and the names that can be imported from it."""
     group_id, _, artifact_id = name.partition(":")
     package = f"{group_id}.{artifact_id.replace('-', '').lower()}"
@@ -199,11 +199,11 @@ def _newest(dice: Dice, name: str, version: Version, names: list[str]) -> tuple[
             return replace(newest, members=roots), (package, "org.shaded")
 
 
-def _moved(version: Version, target: str) -> Version:
+def _moved(version: MavenVersion, target: str) -> MavenVersion:
     """A version that only says where its successor is."""
     group_id, _, artifact_id = target.partition(":")
     relocation = f"<relocation><groupId>{group_id}</groupId><artifactId>{artifact_id}</artifactId></relocation>"
-    return Version(
+    return MavenVersion(
         version.version,
         (Need("", target, f"[{version.version}]"),),
         pom=f"<distributionManagement>{relocation}</distributionManagement>",
@@ -211,13 +211,13 @@ def _moved(version: Version, target: str) -> Version:
     )
 
 
-def _giant(count: int, names: list[str]) -> Package:
+def _giant(count: int, names: list[str]) -> MavenPackage:
     """One artifact with very many versions, alike, five dependencies each."""
     needs = tuple(need(name, "1.0") for name in names[:5])
     versions = tuple(
-        Version(
+        MavenVersion(
             f"{number // 100}.{number % 100}.0", needs, date=default_date(number // 100), has_jar=number == count - 1
         )
         for number in range(count)
     )
-    return Package("com.made:giant", versions, import_names=("com.made",))
+    return MavenPackage("com.made:giant", versions, import_names=("com.made",))

@@ -11,7 +11,7 @@ from functools import cache
 from urllib.parse import unquote
 
 from tests.registry_server.history import History
-from tests.registry_server.maven.artifacts import Package, Version
+from tests.registry_server.maven.artifacts import MavenPackage, MavenVersion
 from tests.registry_server.maven.index import INDEX, index_site
 from tests.registry_server.resources import Headers, Request, Resource, Site, archive, document, missing
 
@@ -26,7 +26,7 @@ WITHOUT_FILE = frozenset({"pom"})
 OWN_EXTENSION = frozenset({"aar", "war"})
 
 
-def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(packages: Iterable[MavenPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The site of the one host; every document and archive is made here, before the first request."""
     found: dict[str, Resource] = {}
     folders: dict[str, set[str]] = {}
@@ -60,7 +60,7 @@ def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: Hi
     return {"maven_central": find}
 
 
-def pom(package: Package, version: Version) -> bytes:
+def pom(package: MavenPackage, version: MavenVersion) -> bytes:
     """The version's POM."""
     if version.document is not None:
         return version.document
@@ -86,7 +86,7 @@ def pom(package: Package, version: Version) -> bytes:
     return "\n".join(line for line in lines if line).encode()
 
 
-def _metadata(package: Package) -> bytes:
+def _metadata(package: MavenPackage) -> bytes:
     versions = "".join(
         f"      <version>{version.version}</version>\n" for version in package.versions if version.is_listed
     )
@@ -107,7 +107,7 @@ def _listing(folder: str, names: Iterable[str]) -> bytes:
     return f"<!DOCTYPE html>\n{page}".encode()
 
 
-def _jar(package: Package, version: Version) -> bytes:
+def _jar(package: MavenPackage, version: MavenVersion) -> bytes:
     members = version.members
     if members is None:
         members = {f"{package.group_id.replace('.', '/')}/Made.class": b"\xca\xfe\xba\xbe"}

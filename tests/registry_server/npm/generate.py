@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from tests.registry_server.declarations import Need, default_date
-from tests.registry_server.npm.packages import Package, Version
+from tests.registry_server.npm.packages import NpmPackage, NpmVersion
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "never-published"
@@ -22,7 +22,7 @@ CONSTRAINTS = (
 ODD_CONSTRAINTS = (("1", "1.x"), ("1.2", "1.2.x"), ("1.2.*", "1.2.x"), ("", "any"), ("latest", "latest"))
 
 
-def packages(shape: Shape) -> list[Package]:
+def packages(shape: Shape) -> list[NpmPackage]:
     """Packages that require one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "npm")
     names = [_spelling(dice, name) for name in dice.names("-")]
@@ -37,7 +37,7 @@ def _spelling(dice: Dice, name: str) -> str:
     return name.replace("-", "").title() if dice.odd() else name
 
 
-def _package(dice: Dice, name: str, names: list[str]) -> Package:
+def _package(dice: Dice, name: str, names: list[str]) -> NpmPackage:
     versions = [_version(dice, number, name, names) for number in range(dice.version_count())]
     stem = name.rpartition("/")[2].lower()
     if dice.odd():  # A fix of the oldest line, published last.
@@ -47,7 +47,7 @@ def _package(dice: Dice, name: str, names: list[str]) -> Package:
     url = f"https://github.com/some-owner/{stem}"
     owned = dice.random.random() < 0.5
     unpublished = dice.odd() and dice.odd()
-    return Package(
+    return NpmPackage(
         name=name,
         versions=tuple(versions),
         latest=newest.version,
@@ -67,9 +67,9 @@ def _repository(dice: Dice, url: str) -> object:
     return dice.random.choice((f"{url}.git", url.removeprefix("https://github.com/"), [{"type": "git", "url": url}]))
 
 
-def _version(dice: Dice, number: int, name: str, names: list[str]) -> Version:
+def _version(dice: Dice, number: int, name: str, names: list[str]) -> NpmVersion:
     suffix = "-beta.1" if dice.odd() else ""
-    return Version(
+    return NpmVersion(
         f"{number // 5}.{number % 5}.0{suffix}",
         _needs(dice, name, names),
         deprecated="Use another." if dice.odd() else None,
@@ -93,7 +93,7 @@ def _need(dice: Dice, target: str) -> Need:
     return Need(written, target, constraints)
 
 
-def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str, ...]]:
+def _newest(dice: Dice, name: str, version: NpmVersion) -> tuple[NpmVersion, tuple[str, ...]]:
     """The newest version with its files, never a pre-release, and the names that can be imported from it."""
     members = {
         "index.js": b"module.exports = require('./lib/engine');\n",
@@ -125,13 +125,13 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
             )
 
 
-def _giant(count: int, names: list[str]) -> Package:
+def _giant(count: int, names: list[str]) -> NpmPackage:
     """One package with very many versions, alike, five requirements each, and a packument of many megabytes."""
     needs = tuple(Need("^1.0.0", name, "^1.0.0") for name in names[:5])
     versions = tuple(
-        Version(
+        NpmVersion(
             f"{number // 100}.{number % 100}.0", needs, date=default_date(number // 100), tarball=number == count - 1
         )
         for number in range(count)
     )
-    return Package("giant", versions, import_names=("giant",))
+    return NpmPackage("giant", versions, import_names=("giant",))

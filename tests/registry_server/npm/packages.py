@@ -11,7 +11,7 @@ from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion,
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class NpmVersion:
     version: str
     needs: tuple[Need, ...] = ()
     date: str | None = None
@@ -28,12 +28,12 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class NpmPackage:
     """One package; `versions` in ascending order."""
 
     name: str
     """As the registry spells it, with scope and case."""
-    versions: tuple[Version, ...]
+    versions: tuple[NpmVersion, ...]
     latest: str | None = None
     """The dist-tag; None: the last version without a pre-release part, or the last."""
     repository: object = None
@@ -56,7 +56,7 @@ class Package:
     def scope(self) -> str | None:
         return self.name.partition("/")[0] if self.name.startswith("@") else None
 
-    def date_of(self, version: Version) -> str:
+    def date_of(self, version: NpmVersion) -> str:
         return version.date or default_date(self.versions.index(version))
 
     def default_version(self) -> str | None:

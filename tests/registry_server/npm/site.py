@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import orjson
 
 from tests.registry_server.history import History
-from tests.registry_server.npm.packages import Package, Version
+from tests.registry_server.npm.packages import NpmPackage, NpmVersion
 from tests.registry_server.npm.replication import replication, revision
 from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
 from tests.registry_server.tars import tar_gz
@@ -35,7 +35,7 @@ ABBREVIATED_FIELDS = (
 )
 
 
-def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(packages: Iterable[NpmPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The site of the one host; every document and archive is made here, before the first request."""
     full: dict[str, Resource] = {}
     abbreviated: dict[str, Resource] = {}
@@ -73,7 +73,7 @@ def _site(full: Mapping[str, Resource], abbreviated: Mapping[str, Resource], tar
     return find
 
 
-def _packument(package: Package, built: Mapping[str, bytes], address: str, history: History) -> dict[str, Any]:
+def _packument(package: NpmPackage, built: Mapping[str, bytes], address: str, history: History) -> dict[str, Any]:
     time = {version.version: _milliseconds(package.date_of(version)) for version in package.versions}
     dates = sorted([*time.values(), *([] if time else ["2015-01-01T12:00:00.000Z"])])
     gone = dict.fromkeys(package.unpublished_versions, dates[0])
@@ -99,7 +99,7 @@ def _packument(package: Package, built: Mapping[str, bytes], address: str, histo
     return packument | dict(package.fields)
 
 
-def _version_document(package: Package, version: Version, tarball: bytes, address: str) -> dict[str, Any]:
+def _version_document(package: NpmPackage, version: NpmVersion, tarball: bytes, address: str) -> dict[str, Any]:
     document = _manifest(package, version) | {
         "_id": f"{package.name}@{version.version}",
         "_nodeVersion": "20.11.0",
@@ -119,7 +119,7 @@ def _version_document(package: Package, version: Version, tarball: bytes, addres
     return document if version.deprecated is None else document | {"deprecated": version.deprecated}
 
 
-def _manifest(package: Package, version: Version) -> dict[str, Any]:
+def _manifest(package: NpmPackage, version: NpmVersion) -> dict[str, Any]:
     """The version's package.json."""
     manifest: dict[str, Any] = {
         "name": package.name,
@@ -148,23 +148,23 @@ def _abbreviated(packument: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stub(package: Package) -> dict[str, Any]:
+def _stub(package: NpmPackage) -> dict[str, Any]:
     time = {version.version: _milliseconds(package.date_of(version)) for version in package.versions}
     gone = {"time": "2022-01-14T12:34:23.941Z", "versions": list(time)}
     created = {"created": "2015-01-01T12:00:00.000Z", "modified": "2022-01-14T12:34:23.941Z"}
     return {"_id": package.name, "name": package.name, "time": {**created, **time, "unpublished": gone}}
 
 
-def _tarball(package: Package, version: Version) -> bytes:
+def _tarball(package: NpmPackage, version: NpmVersion) -> bytes:
     members = {"package.json": orjson.dumps(_manifest(package, version)), **_members(version)}
     return tar_gz({f"{version.root}/{path}": body for path, body in members.items()})
 
 
-def _tarball_path(package: Package, version: Version) -> str:
+def _tarball_path(package: NpmPackage, version: NpmVersion) -> str:
     return f"/{package.name}/-/{package.name.rpartition('/')[2]}-{version.version}.tgz"
 
 
-def _members(version: Version) -> Mapping[str, bytes]:
+def _members(version: NpmVersion) -> Mapping[str, bytes]:
     return {"index.js": b"module.exports = {};\n"} if version.members is None else version.members
 
 

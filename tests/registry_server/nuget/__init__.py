@@ -1,7 +1,9 @@
 """A made NuGet registry: packages by hand or generated, served as service index, registrations and nupkgs."""
 
 from tests.registry_server.nuget.assemblies import Type, assembly, native_library
-from tests.registry_server.nuget.packages import Group, Package, Version, need, nupkg
+from tests.registry_server.nuget.packages import Group, need, nupkg
+from tests.registry_server.nuget.packages import NuGetPackage as Package
+from tests.registry_server.nuget.packages import NuGetVersion as Version
 from tests.registry_server.nuget.site import ENDPOINTS, sites
 
 __all__ = [

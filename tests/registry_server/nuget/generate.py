@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.registry_server.declarations import Need, default_date
 from tests.registry_server.nuget.assemblies import Type, assembly, native_library
-from tests.registry_server.nuget.packages import Group, Package, Version
+from tests.registry_server.nuget.packages import Group, NuGetPackage, NuGetVersion
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "Never.Published"
@@ -32,7 +32,7 @@ PAGE_SIZE = 64
 INLINED_BELOW = 128
 
 
-def packages(shape: Shape) -> list[Package]:
+def packages(shape: Shape) -> list[NuGetPackage]:
     """Packages that depend on one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "nuget")
     names = [name.lower() if dice.odd() else name.title() for name in dice.names(".")]
@@ -40,7 +40,7 @@ def packages(shape: Shape) -> list[Package]:
     return made + ([_giant(shape.giant_versions, names)] if shape.giant_versions else [])
 
 
-def _package(dice: Dice, name: str, names: list[str]) -> Package:
+def _package(dice: Dice, name: str, names: list[str]) -> NuGetPackage:
     versions = [_version(dice, number, name, names) for number in range(dice.version_count())]
     newest, import_names = _newest(dice, name, versions[-1])
     versions[-1] = newest
@@ -48,7 +48,7 @@ def _package(dice: Dice, name: str, names: list[str]) -> Package:
         versions[0] = replace(versions[0], date=default_date(len(versions)))
     url = f"https://github.com/some-owner/{name.lower()}"
     owned, in_nuspec = dice.random.random() < 0.7, dice.odd()
-    return Package(
+    return NuGetPackage(
         id=name,
         versions=tuple(versions),
         project_url=url if owned and not in_nuspec else "https://example.org/",
@@ -60,10 +60,10 @@ def _package(dice: Dice, name: str, names: list[str]) -> Package:
     )
 
 
-def _version(dice: Dice, number: int, name: str, names: list[str]) -> Version:
+def _version(dice: Dice, number: int, name: str, names: list[str]) -> NuGetVersion:
     suffix = "-beta.1" if dice.odd() else ""
     revision = ".7" if dice.odd() else ""
-    return Version(
+    return NuGetVersion(
         f"{number // 5}.{number % 5}.0{revision}{suffix}{'+made.1' if dice.odd() else ''}",
         _groups(dice, name, names),
         listed=not dice.odd(),
@@ -92,7 +92,7 @@ def _spelled(dice: Dice, target: str) -> tuple[str, str, str]:
     return written, target.lower() if dice.odd() else target, constraints
 
 
-def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str, ...]]:
+def _newest(dice: Dice, name: str, version: NuGetVersion) -> tuple[NuGetVersion, tuple[str, ...]]:
     """The newest version with its files, always listed and never a pre-release, and the namespaces to be found."""
     types = [Type(f"{name}.Thing"), Type(f"{name}.Parts.Part"), Type(f"{name}.Internal.Helper", "internal")]
     dll = assembly(name, [*types, Type("Nested", "nested public", f"{name}.Thing")])
@@ -124,13 +124,13 @@ def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str
             return replace(newest, members={f"lib/netstandard2.0/{name}.dll": old, **modern}), names
 
 
-def _giant(count: int, names: list[str]) -> Package:
+def _giant(count: int, names: list[str]) -> NuGetPackage:
     """One package with very many versions, alike, five dependencies each, in pages of their own."""
     groups = (Group(tuple(Need("[1.0.0, )", name, "[1.0.0, )") for name in names[:5]), ".NETStandard2.0"),)
     versions = tuple(
-        Version(
+        NuGetVersion(
             f"{number // 100}.{number % 100}.0", groups, date=default_date(number // 100), nupkg=number == count - 1
         )
         for number in range(count)
     )
-    return Package("giant", versions, import_names=("giant",), page_size=PAGE_SIZE)
+    return NuGetPackage("giant", versions, import_names=("giant",), page_size=PAGE_SIZE)

@@ -26,7 +26,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class NuGetVersion:
     version: str
     groups: tuple[Group, ...] = ()
     date: str | None = None
@@ -47,11 +47,11 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class NuGetPackage:
     """One package; `versions` in ascending order."""
 
     id: str
-    versions: tuple[Version, ...]
+    versions: tuple[NuGetVersion, ...]
     project_url: str = "https://example.org/"
     repository: str | None = None
     """What the nuspec's `repository` says."""
@@ -64,7 +64,7 @@ class Package:
     page_size: int | None = None
     """Versions of a page that is a document of its own; None: one inlined page."""
 
-    def date_of(self, version: Version) -> str:
+    def date_of(self, version: NuGetVersion) -> str:
         return version.date or default_date(self.versions.index(version))
 
     def truth(self) -> ExpectedPackage:
@@ -107,7 +107,7 @@ def purl_of(name: str) -> str:
     return f"pkg:nuget/{quote(name.lower(), safe='')}"
 
 
-def nupkg(package: Package, version: Version) -> bytes:
+def nupkg(package: NuGetPackage, version: NuGetVersion) -> bytes:
     """The package's file: a zip by the rules of OPC, which has parts for content types and relations."""
     members: dict[str, bytes] = {
         "_rels/.rels": b'<?xml version="1.0" encoding="utf-8"?><Relationships/>',
@@ -127,11 +127,11 @@ def nupkg(package: Package, version: Version) -> bytes:
     return packed.getvalue()
 
 
-def _default_members(package: Package) -> dict[str, bytes]:
+def _default_members(package: NuGetPackage) -> dict[str, bytes]:
     return {f"lib/netstandard2.0/{package.id}.dll": assembly(package.id, [f"{package.id}.Thing"])}
 
 
-def _nuspec(package: Package, version: Version) -> bytes:
+def _nuspec(package: NuGetPackage, version: NuGetVersion) -> bytes:
     groups = "".join(
         f"<group{f' targetFramework={group.framework!r}' if group.framework else ''}>"
         + "".join(f'<dependency id="{need.target}" version="{escape(need.written)}" />' for need in group.needs)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.registry_server.history import History
 from tests.registry_server.nuget.catalog import CATALOG, catalog, newest_stamp
-from tests.registry_server.nuget.packages import Group, Package, Version, nupkg
+from tests.registry_server.nuget.packages import Group, NuGetPackage, NuGetVersion, nupkg
 from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
 
 ENDPOINTS = ("nuget_api",)
@@ -26,7 +26,7 @@ UNLISTED = "1900-01-01T00:00:00+00:00"
 MAX_HITS = 20
 
 
-def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(packages: Iterable[NuGetPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
     """The site of the one host; every document and archive is made here, before the first request."""
     address = addresses["nuget_api"]
     packages = list(packages)
@@ -40,7 +40,7 @@ def sites(packages: Iterable[Package], addresses: Mapping[str, str], history: Hi
     return {"nuget_api": _site(found, packages, catalog(history, address))}
 
 
-def _site(found: Mapping[str, Resource], packages: list[Package], catalogued: Site) -> Site:
+def _site(found: Mapping[str, Resource], packages: list[NuGetPackage], catalogued: Site) -> Site:
     """Ids and versions are lower-case in every path."""
 
     def find(request: Request) -> Resource:
@@ -73,7 +73,7 @@ def _always_gzipped(resource: Resource) -> Resource:
     return replace(resource, body=packed, gzipped=None, headers=(*resource.headers, ("Content-Encoding", "gzip")))
 
 
-def _registration(package: Package, address: str, history: History) -> dict[str, dict[str, Any]]:
+def _registration(package: NuGetPackage, address: str, history: History) -> dict[str, dict[str, Any]]:
     """The index and the pages that are not inlined, by path; all were written a while after the catalog."""
     newest = newest_stamp(history, package.id)
     written = UNKNOWN_TIME
@@ -104,7 +104,7 @@ def _registration(package: Package, address: str, history: History) -> dict[str,
 
 
 def _leaf(
-    package: Package, version: Version, address: str, index: str, written: str, catalogued: str | None
+    package: NuGetPackage, version: NuGetVersion, address: str, index: str, written: str, catalogued: str | None
 ) -> dict[str, Any]:
     folder = re.sub("[-T:]", ".", (catalogued or UNKNOWN_TIME)[:19])
     content = f"{address}{_content_path(package, version)}"
@@ -152,13 +152,13 @@ def _group(group: Group, entry: str, address: str) -> dict[str, Any]:
     return document if group.framework is None else document | {"targetFramework": group.framework}
 
 
-def _content_path(package: Package, version: Version) -> str:
+def _content_path(package: NuGetPackage, version: NuGetVersion) -> str:
     """Only normal versions are declared, so without metadata and in lower case they are those of the URL."""
     name, number = package.id.lower(), version.version.lower().partition("+")[0]
     return f"{CONTENTS}/{name}/{number}/{name}.{number}.nupkg"
 
 
-def _search(target: str, packages: list[Package]) -> dict[str, Any]:
+def _search(target: str, packages: list[NuGetPackage]) -> dict[str, Any]:
     query = parse_qs(urlsplit(target).query)
     wanted = query.get("q", [""])[0].lower()
     hits = [{"id": package.id} for package in packages if wanted in package.id.lower()]

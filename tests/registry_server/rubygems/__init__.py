@@ -1,7 +1,8 @@
 """A made gem registry: gems spelled out by hand or generated, served as compact index, API and files."""
 
 from tests.registry_server.rubygems.archives import gem_file
-from tests.registry_server.rubygems.gems import Gem, Version, need
+from tests.registry_server.rubygems.gems import Gem, need
+from tests.registry_server.rubygems.gems import GemVersion as Version
 from tests.registry_server.rubygems.site import ENDPOINTS, sites
 
 __all__ = ["ENDPOINTS", "Gem", "Version", "gem_file", "need", "sites"]

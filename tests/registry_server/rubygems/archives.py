@@ -11,13 +11,13 @@ from collections.abc import Mapping
 
 import yaml
 
-from tests.registry_server.rubygems.gems import Gem, Version
+from tests.registry_server.rubygems.gems import Gem, GemVersion
 from tests.registry_server.tars import MOMENT_S, tar_gz
 
 _PADDING = "data/noise.bin"
 
 
-def gem_file(gem: Gem, version: Version, platform: str = "ruby") -> bytes:
+def gem_file(gem: Gem, version: GemVersion, platform: str = "ruby") -> bytes:
     """The .gem of one platform."""
     files = dict.fromkeys(version.files if version.files is not None else (f"lib/{gem.name}.rb",), b"# Made.\n")
     if version.padding_bytes:
@@ -47,7 +47,7 @@ def tar(members: Mapping[str, bytes]) -> bytes:
     return raw.getvalue()
 
 
-def _gemspec(gem: Gem, version: Version, platform: str, files: Mapping[str, bytes]) -> str:
+def _gemspec(gem: Gem, version: GemVersion, platform: str, files: Mapping[str, bytes]) -> str:
     """Gem::Specification#to_yaml: tags of Ruby's classes, and an alias where it writes one text twice."""
     links = {key: value for key, value in gem.links.items() if key != "homepage_uri"}
     listed = list(files) if version.lists_files else []

@@ -14,7 +14,7 @@ Layout = Literal["modern", "2008", "unpacked"]
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class GemVersion:
     number: str
     needs: tuple[Need, ...] = ()
     """Written as in the compact index: `< 2&>= 1.0`."""
@@ -43,7 +43,7 @@ class Gem:
     """One gem; `versions` in ascending order."""
 
     name: str
-    versions: tuple[Version, ...]
+    versions: tuple[GemVersion, ...]
     links: Mapping[str, str] = field(default_factory=dict)
     """`homepage_uri`, `source_code_uri`, ..., in the API's document and in every gemspec."""
     repository_url: str = "n/a"
@@ -57,7 +57,7 @@ class Gem:
     index_has_dates: bool = True
     """False: as before June 2026."""
 
-    def date_of(self, version: Version) -> str:
+    def date_of(self, version: GemVersion) -> str:
         return version.date or default_date(self.versions.index(version))
 
     def truth(self) -> ExpectedPackage:

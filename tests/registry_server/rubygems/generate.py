@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.registry_server.declarations import Need, default_date
-from tests.registry_server.rubygems.gems import Gem, Version, need
+from tests.registry_server.rubygems.gems import Gem, GemVersion, need
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "never_published"
@@ -58,12 +58,12 @@ def _links(dice: Dice, url: str) -> dict[str, str]:
     return dice.random.choice(({"homepage_uri": url}, {"bug_tracker_uri": f"{url}/issues"}))
 
 
-def _version(dice: Dice, number: int, name: str, names: list[str]) -> Version:
+def _version(dice: Dice, number: int, name: str, names: list[str]) -> GemVersion:
     suffix = ".beta1" if dice.odd() else ""
     platforms = dice.random.choice((("ruby", "java"), ("java", "ruby"), ("x86_64-linux",))) if dice.odd() else ("ruby",)
     needs = _needs(dice, name, names)
     others = {"java": (*needs, need("a-java-library"))} if "ruby" in platforms and "java" in platforms else {}
-    return Version(f"{number // 5}.{number % 5}.0{suffix}", needs, platforms=platforms, platform_needs=others)
+    return GemVersion(f"{number // 5}.{number % 5}.0{suffix}", needs, platforms=platforms, platform_needs=others)
 
 
 def _needs(dice: Dice, name: str, names: list[str]) -> tuple[Need, ...]:
@@ -78,7 +78,7 @@ def _spelled(dice: Dice, target: str) -> tuple[str, str, str]:
     return written, target, constraints
 
 
-def _newest(dice: Dice, name: str, version: Version) -> tuple[Version, tuple[str, ...]]:
+def _newest(dice: Dice, name: str, version: GemVersion) -> tuple[GemVersion, tuple[str, ...]]:
     """The newest version with its files, never a pre-release, and the names that can be required of it."""
     files: tuple[str, ...] = (
         "README.md",
@@ -112,7 +112,9 @@ def _giant(count: int, names: list[str]) -> Gem:
     """One gem with very many versions, alike, five requirements each."""
     needs = tuple(need(name, "~> 1.0") for name in names[:5])
     versions = tuple(
-        Version(f"{number // 100}.{number % 100}.0", needs, date=default_date(number // 100), gem=number == count - 1)
+        GemVersion(
+            f"{number // 100}.{number % 100}.0", needs, date=default_date(number // 100), gem=number == count - 1
+        )
         for number in range(count)
     )
     return Gem("giant", versions, import_names=("giant",))

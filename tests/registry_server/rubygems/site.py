@@ -14,7 +14,7 @@ from tests.registry_server.history import History
 from tests.registry_server.resources import Request, Resource, Site, archive, document, json_document, missing
 from tests.registry_server.rubygems.archives import gem_file
 from tests.registry_server.rubygems.gem_list import gem_list
-from tests.registry_server.rubygems.gems import Gem, Version
+from tests.registry_server.rubygems.gems import Gem, GemVersion
 
 ENDPOINTS = ("rubygems_index", "rubygems_api")
 
@@ -83,7 +83,7 @@ def _info(gem: Gem, files: Mapping[str, bytes]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _line(gem: Gem, version: Version, platform: str, files: Mapping[str, bytes]) -> str:
+def _line(gem: Gem, version: GemVersion, platform: str, files: Mapping[str, bytes]) -> str:
     token = version.number if platform == "ruby" else f"{version.number}-{platform}"
     needs = version.platform_needs.get(platform, version.needs)
     file = files.get(f"/gems/{_filename(gem, version, platform)}", b"")
@@ -97,7 +97,7 @@ def _dependency(need: Need) -> str:
     return f"{need.target}:{need.written}"
 
 
-def _filename(gem: Gem, version: Version, platform: str) -> str:
+def _filename(gem: Gem, version: GemVersion, platform: str) -> str:
     return f"{gem.name}-{version.number}{'' if platform == 'ruby' else f'-{platform}'}.gem"
 
 
