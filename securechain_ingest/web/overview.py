@@ -107,7 +107,7 @@ class Overview:
         return sum(registry.messages for registry in self.registries)
 
 
-class Look:
+class OverviewReader:
     """This reads the figures. It asks Redis in a few pipelines, and what is slow in the background."""
 
     def __init__(self, stores: Stores, settings: Settings, collected: Collected) -> None:

@@ -13,14 +13,14 @@ from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.naming import named_version
 from securechain_ingest.web.addresses import path_of
 from securechain_ingest.web.collected import Collected
-from securechain_ingest.web.overview import Look
+from securechain_ingest.web.overview import OverviewReader
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.shell import Shell, Values
 
 
 def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
     """Return the routes of this room."""
-    look = Look(parts.stores, parts.settings, collected)
+    look = OverviewReader(parts.stores, parts.settings, collected)
 
     async def read() -> Values:
         return {"shown": await look.overview()}

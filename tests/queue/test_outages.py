@@ -185,7 +185,7 @@ def test_only_what_was_asked_after_the_last_news_of_a_store_is_news_of_it() -> N
 
 
 @dataclass
-class Clock:
+class NoWaits:
     """Waits that take no time; whoever waits says for which failure in a row."""
 
     failures: list[int] = field(default_factory=list)
@@ -198,7 +198,7 @@ class Clock:
 async def test_each_failure_in_a_row_is_followed_by_a_longer_wait_until_redis_answers(
     redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock()
+    clock = NoWaits()
     monkeypatch.setattr("securechain_ingest.queue.reader.AWAY", clock)
     tried = make_reader(redis, queue, Recorder())
     away, refused = RedisConnectionError("away"), ResponseError("OOM")
@@ -219,7 +219,7 @@ async def test_each_failure_in_a_row_is_followed_by_a_longer_wait_until_redis_an
 async def test_a_message_waits_longer_from_time_to_time_while_the_graph_is_away(
     redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock()
+    clock = NoWaits()
     monkeypatch.setattr("securechain_ingest.queue.reader.AWAY", clock)
 
     async def act(_: Entry) -> Outcome:
