@@ -51,13 +51,14 @@ def kept_in(folder: Path) -> KeptDocuments:
 
 
 @asynccontextmanager
-async def tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
-    """What asks `server`: without limits, without second tries, with one parsing process."""
+async def tools(server: Server, **others: str) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
+    """What asks `server`, or other endpoints than its own: without limits, without second tries, with one parsing
+    process."""
     unlimited = dict.fromkeys(RateSettings.model_fields, "unlimited")
     async with (
         HttpClient(
             HttpSettings(retries=0),
-            EndpointSettings(**server.endpoints()),
+            EndpointSettings(**server.endpoints() | others),
             RateSettings.model_validate(unlimited),
             ConnectionSettings.model_validate(unlimited),
         ) as http,
@@ -67,9 +68,9 @@ async def tools(server: Server) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
 
 
 @asynccontextmanager
-async def fed(make: FeedClass, server: Server, folder: Path) -> AsyncIterator[Feed]:
+async def fed(make: FeedClass, server: Server, folder: Path, **others: str) -> AsyncIterator[Feed]:
     """A registry's feed that asks `server` with `tools`."""
-    async with tools(server) as (http, pool):
+    async with tools(server, **others) as (http, pool):
         yield make(http, pool, folder)
 
 

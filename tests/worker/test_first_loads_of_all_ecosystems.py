@@ -124,17 +124,37 @@ async def test_a_whole_load_asks_for_no_archive_and_for_little_else_and_is_compl
             assert len(read) < len(each.versions), "older versions are left for later"
         assert read, "the newest release first"
         assert unlike(read, each) == [], purl
-    assert [key for key in await bench.stores.redis.keys("*") if b"import_names" in key] == []
+    assert await remembered(bench, declared) == set()
+
+    asked_now = next(purl for purl, package in held.items() if package.get("archive_pending"))
+    name_asked = truth[asked_now].registry_name
+    await bench.ask(declared.identify(name_asked))
+    held = await graph_of(bench, declared)
+    assert is_whole(held[asked_now]), "whoever asks gets it whole"
+    assert unlike(held[asked_now]["versions"], truth[asked_now]) == []
+    assert not all(map(is_whole, held.values())), "the others wait for their turn"
+    assert await remembered(bench, declared) <= {name_asked}
 
     await complete(bench, declared)
     held = await graph_of(bench, declared)
     for purl, each in truth.items():
         package = held[purl]
-        assert (package.get("archive_pending"), package.get("complete_at")) == (None, None), purl
+        assert is_whole(package), purl
         assert sorted(package["import_names"]) == sorted(each.import_names or ()), purl
         assert package["versions"].keys() == {version.name for version in each.versions}, purl
         assert unlike(package["versions"], each) == [], purl
-    assert [key for key in await bench.stores.redis.keys("*") if b"import_names" in key] == []
+    assert await remembered(bench, declared) <= {name_asked}
+
+
+def is_whole(package: Mapping[str, Any]) -> bool:
+    """Nothing of the package has been left for later."""
+    return (package.get("archive_pending"), package.get("complete_at")) == (None, None)
+
+
+async def remembered(bench: Everything, declared: Declaration) -> set[str]:
+    """The packages whose import names the cache has."""
+    keys: Any = await bench.stores.redis.keys(f"*import_names:{declared.name}:*")
+    return {key.decode().partition(f"import_names:{declared.name}:")[2].rpartition(":")[0] for key in keys}
 
 
 def short(package: ExpectedPackage) -> str:

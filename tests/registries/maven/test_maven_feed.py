@@ -17,8 +17,8 @@ from securechain_ingest.registries.kit import large_files
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.index_records import revision
-from tests.registries.asking import FeedSite, changed, connected, feed_site, listed
-from tests.registry_server import Fault, Kind, Server, maven
+from tests.registries.asking import FeedSite, changed, connected, fed, feed_site, listed
+from tests.registry_server import Fault, Kind, Server, World, maven, serve
 from tests.registry_server.history import Event, History, What, history_of, moment
 from tests.waiting import until
 
@@ -56,6 +56,23 @@ async def test_a_package_has_the_revision_of_the_listing(site: FeedSite, tmp_pat
     assert isinstance(package, Package)
     assert package.revision == (await listed(site.feed))["org.example:thing"]
     assert not package.lists_all_versions
+
+
+async def test_a_mirror_without_an_index_serves_the_poms_and_central_the_index(site: FeedSite, tmp_path: Path) -> None:
+    cursor = await site.feed.head()
+    site.serve(history(*PUBLISHED, ("g:a", "1")))
+    central = site.server.endpoints()["maven_central"]
+    with serve(World((THING,))) as mirror:
+        mirror.faults.add(Fault("/.index/*", Kind.STATUS, times=None, status=404))
+        folder = tmp_path / "own"
+        folder.mkdir()
+        async with fed(MavenFeed, mirror, folder, maven_index=f"{central}/.index") as feed:
+            assert set(await listed(feed)) == {"org.example:thing", "org.Example:Other", "g:a"}
+            assert await changed(feed, cursor) == ([Change("g:a", "1", False)], await feed.head())
+        async with connected(Maven, mirror, tmp_path) as registry:
+            assert isinstance(await registry.fetch(registry.identify("org.example:thing"), None), Package)
+        assert {request.target.partition("/org/")[0] for request in mirror.requests} == {""}
+    assert all(target.startswith(INDEX) for target in site.targets())
 
 
 async def test_nothing_new_costs_one_request(site: FeedSite) -> None:
