@@ -71,7 +71,7 @@ def command(
     messages += listed.messages
     for title, left_out in (
         ("keys that nobody reads are left out", listed.unknown_keys),
-        ("lines that are options of pip are left out", listed.passed_over),
+        ("lines that are options of pip, addresses or paths are left out", listed.passed_over),
     ):
         if left_out:
             typer.echo(f"{title}: {', '.join(left_out)}"[:500], err=True)
@@ -142,11 +142,13 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
 
 
 def _lines(file: Path | None) -> list[str]:
+    from securechain_ingest.inputs.lists import decoded
+
     if file is None:
         return []
     try:
         if str(file) == "-":
             return sys.stdin.read().splitlines()
-        return file.read_text(encoding="utf-8").splitlines()
+        return decoded(file.read_bytes()).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{file} cannot be read ({error})", param_hint="--file") from error

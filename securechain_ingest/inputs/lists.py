@@ -3,6 +3,8 @@ in each line."""
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +19,9 @@ from securechain_ingest.registries.naming import named_version
 _REQUIREMENTS = "pypi"
 """A line without an ecosystem is read as a requirement of this one, as pip reads it."""
 
+_ELSEWHERE = re.compile(r"(?:[\w.+-]+:)?//|(?:git|hg|svn|bzr)\+|\.{0,2}/|[^:@\s]*\.(?:whl|tar\.gz|zip)$", re.IGNORECASE)
+"""What pip installs from an address, a repository or a file (its documentation, "Requirements File Format")."""
+
 
 @dataclass(frozen=True, slots=True)
 class PackageList:
@@ -25,7 +30,7 @@ class PackageList:
     packages: tuple[PackageRef, ...]
     messages: tuple[Message, ...]
     passed_over: tuple[str, ...]
-    """These lines name no package and are not meant to, because they are options of pip."""
+    """These lines name no package of a registry and are not meant to: options of pip, addresses and paths."""
     unknown_keys: tuple[str, ...]
     """These are keys in messages that the product does not read."""
 
@@ -44,7 +49,7 @@ def read_list(lines: Iterable[str], name: str) -> PackageList:
         try:
             if line.startswith("{"):
                 messages.append(parse_data(line, unknown=unknown.update))
-            elif line.startswith("-"):
+            elif line.startswith("-") or _ELSEWHERE.match(line):
                 passed_over.append(line)
             else:
                 ref = _package(line)
@@ -54,6 +59,13 @@ def read_list(lines: Iterable[str], name: str) -> PackageList:
         except InvalidName as error:
             raise InvalidName(f"{name} line {number}: {error}") from error
     return PackageList(tuple(packages.values()), tuple(messages), tuple(passed_over), tuple(sorted(unknown)))
+
+
+def decoded(body: bytes) -> str:
+    """Return a list's text: UTF-8, or UTF-16 that says so by its first bytes, as shells of Windows write what pip
+    prints. It raises UnicodeDecodeError."""
+    is_utf_16 = body.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return body.decode("utf-16" if is_utf_16 else "utf-8-sig")
 
 
 def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

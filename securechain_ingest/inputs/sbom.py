@@ -1,11 +1,13 @@
 """This module reads the packages that a software bill of materials names, in CycloneDX or SPDX, as JSON.
 
 The formats are CycloneDX 1.2 to 1.6 (`components` with `purl`, also within each other), SPDX 2 (`packages` with an
-external reference of type `purl`) and SPDX 3 (`@graph` with `software_packageUrl`).
+external reference of type `purl`) and SPDX 3 (`@graph` with `software_packageUrl` or an external identifier of type
+`packageUrl`). A bill may stand in the field `sbom` of another document, as services export it.
 """
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,9 +40,11 @@ class Materials:
 def read_sbom(body: bytes, name: str) -> Materials:
     """Return what a bill names. Raise Malformed, with the file's `name`, if it is not a bill of a known format."""
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise Malformed(f"{name} is not JSON ({error})", url=name) from error
+    if isinstance(document, dict) and isinstance(document.get("sbom"), dict):
+        document = document["sbom"]
     packages: dict[str, PackageRef] = {}
     without, others, unreadable = 0, Counter[str](), []
     for purl in _purls(document, name):
@@ -78,7 +82,7 @@ def _purls(document: Any, name: str) -> Iterator[str | None]:
         case {"@graph": list(elements)}:
             for element in elements:
                 if isinstance(element, dict) and element.get("type") == "software_Package":
-                    yield _text(element.get("software_packageUrl"))
+                    yield _text(element.get("software_packageUrl")) or _identified_purl(element)
         case _:
             raise Malformed(
                 f"{name} is no bill of materials: CycloneDX (bomFormat) or SPDX (spdxVersion, @graph), as JSON, is one",
@@ -88,8 +92,16 @@ def _purls(document: Any, name: str) -> Iterator[str | None]:
 
 def _external_purl(package: Mapping[str, Any]) -> str | None:
     for reference in _list(package.get("externalRefs")):
-        if isinstance(reference, dict) and reference.get("referenceType") == "purl":
+        # The type is written as a word or, as SPDX 2's schema has it too, as the address of its definition.
+        if isinstance(reference, dict) and str(reference.get("referenceType")).rpartition("/")[2] == "purl":
             return _text(reference.get("referenceLocator"))
+    return None
+
+
+def _identified_purl(element: Mapping[str, Any]) -> str | None:
+    for identifier in _list(element.get("externalIdentifier")):
+        if isinstance(identifier, dict) and identifier.get("externalIdentifierType") == "packageUrl":
+            return _text(identifier.get("identifier"))
     return None
 
 

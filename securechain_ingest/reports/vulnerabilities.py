@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from securechain_ingest.advisories.matching import order_of, read_records, vulnerability_numbers
@@ -136,14 +137,16 @@ def _in_order(ref: PackageRef, versions: Iterable[str]) -> list[str]:
 
 def _fixes(ref: PackageRef, documents: Iterable[Document], above: str | None) -> list[str]:
     order = order_of(ref.ecosystem)
-    keyed: dict[Any, str] = {}
-    for name in _fixed_events(ref, documents):
+    ordered: list[tuple[Any, str]] = []
+    for name in dict.fromkeys(_fixed_events(ref, documents)):
         try:
             if above is None or order(name) > order(above):
-                keyed.setdefault(order(name), name)
+                ordered.append((order(name), name))
         except ValueError:
             continue  # A word that the ecosystem's scheme cannot order fixes nothing that anybody could compare.
-    return [keyed[key] for key in sorted(keyed)]
+    ordered.sort(key=lambda pair: pair[0])
+    # Two spellings of one version are one fix. Not every scheme's key can be hashed, but all can be compared.
+    return [next(same)[1] for _, same in groupby(ordered, key=lambda pair: pair[0])]
 
 
 def _fixed_events(ref: PackageRef, documents: Iterable[Document]) -> Iterator[str]:

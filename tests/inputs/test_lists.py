@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import InvalidName, PoisonMessage
-from securechain_ingest.inputs.lists import read_list
+from securechain_ingest.inputs.lists import decoded, read_list
 
 
 def purls(text: str) -> list[str]:
@@ -47,6 +47,29 @@ def test_options_of_pip_are_told_and_name_nothing() -> None:
     listed = read_list(["-r other.txt", "--index-url x", "six"], "requirements.txt")
     assert listed.passed_over == ("-r other.txt", "--index-url x")
     assert len(listed.packages) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git+https://code.example/x.git@main#egg=x",
+        "https://files.example/x-1.0.zip",
+        "./wheels/x-1.0-py3-none-any.whl",
+        "../x",
+        "/srv/x",
+        "x-1.0-py3-none-any.whl",
+        "file:///srv/x-1.0.tar.gz",
+    ],
+)
+def test_what_pip_takes_from_elsewhere_is_told_and_names_no_package_of_a_registry(line: str) -> None:
+    listed = read_list([line, "six", "x.y @ https://files.example/x.whl", "npm:jszip"], "requirements.txt")
+    assert listed.passed_over == (line,)
+    assert [ref.purl for ref in listed.packages] == ["pkg:pypi/six", "pkg:pypi/x-y", "pkg:npm/jszip"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_is_read_as_the_shell_has_written_it(encoding: str) -> None:
+    assert purls(decoded("six\r\nnpm:left-pad\r\n".encode(encoding))) == ["pkg:pypi/six", "pkg:npm/left-pad"]
 
 
 def test_messages_keep_all_that_they_say() -> None:

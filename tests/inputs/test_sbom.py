@@ -55,7 +55,21 @@ def test_spdx_names_packages_in_its_second_and_third_form(document: dict[str, An
     assert [ref.purl for ref in read_sbom(json.dumps(document).encode(), "bom.json").packages] == [purl]
 
 
-@pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b"{}", b'{"bomFormat": "other"}'])
+def test_a_purl_is_found_however_spdx_says_that_it_is_one() -> None:
+    by_address = {"referenceType": "http://spdx.example/rdf/references/purl", "referenceLocator": "pkg:npm/qs@6.5.1"}
+    second = {"spdxVersion": "SPDX-2.2", "packages": [{"externalRefs": [by_address]}]}
+    identified = {"externalIdentifierType": "packageUrl", "identifier": "pkg:npm/qs@6.5.1"}
+    third = {"@graph": [{"type": "software_Package", "externalIdentifier": [identified]}]}
+    for document in (second, third):
+        assert [ref.purl for ref in read_sbom(json.dumps(document).encode(), "bom.json").packages] == ["pkg:npm/qs"]
+
+
+def test_a_bill_is_found_within_an_export_and_behind_a_byte_order_mark() -> None:
+    for text in (json.dumps({"sbom": SPDX_2}), "\ufeff" + json.dumps(SPDX_2)):
+        assert [ref.purl for ref in read_sbom(text.encode(), "bom.json").packages] == ["pkg:gem/rails"]
+
+
+@pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b"{}", b'{"sbom": {"sbom": {}}}', b'{"bomFormat": "other"}'])
 def test_what_is_no_bill_is_refused_with_the_formats_that_are(body: bytes) -> None:
     with pytest.raises(Malformed, match=r"^bom.json is "):
         read_sbom(body, "bom.json")

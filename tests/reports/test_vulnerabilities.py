@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechain_ingest.registries import named_package
+from securechain_ingest.registries import DECLARATIONS, named_package
+from securechain_ingest.registries.declaration import Declaration
 from securechain_ingest.reports.vulnerabilities import Vulnerability, severity_word, vulnerabilities
 
 FLASK = named_package("pypi:flask")
@@ -59,6 +60,21 @@ def test_malware_comes_first_then_the_scores_then_words_then_the_unknown() -> No
 def test_what_fixes_it_is_in_the_order_of_versions_and_without_words_that_have_none() -> None:
     [found] = read(record("GHSA-1", fixed=("10.0", "9.0", "soon", "2.1")))
     assert found.fixed_in == ("2.1", "9.0", "10.0")
+
+
+@pytest.mark.parametrize("declaration", DECLARATIONS, ids=lambda declaration: declaration.name)
+def test_fixes_are_told_in_every_ecosystem(declaration: Declaration) -> None:
+    ref = named_package(f"{declaration.name}:{declaration.example}")
+    events = [{"introduced": "0"}, {"fixed": "2.0.0"}, {"introduced": "2.1.0"}, {"fixed": "10.0.0"}]
+    affected = {
+        "package": {"ecosystem": ref.ecosystem.osv, "name": ref.registry_name},
+        "ranges": [{"type": "SEMVER", "events": events}, {"type": "ECOSYSTEM", "events": events}],
+    }
+    [found] = vulnerabilities(ref, {"GHSA-1": ["1.0.0"]}, [{"id": "GHSA-1", "affected": [affected]}], {})
+    assert found.fixed_in == ("2.0.0", "10.0.0")
+    assert vulnerabilities(ref, {"GHSA-1": ["2.2.0"]}, [{"id": "GHSA-1", "affected": [affected]}], {}, above="2.2.0")[
+        0
+    ].fixed_in == ("10.0.0",)
 
 
 def test_of_one_version_only_what_comes_after_it_fixes_it() -> None:
