@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.browser.pages import every_page
 from tests.browser.visitor import Visitor, launched
 from tests.conftest import REQUIRE_ALL
 from tests.demo.running import Demo, demo
 from tests.demo.world import KNOWN, names, world
+from tests.waiting import block_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
@@ -34,9 +36,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             pytest.fail(reason)
         pytest.skip(reason)
     with demo(world(packages=0), tmp_path_factory.mktemp("demo") / "state") as running:
-        for arguments in (("submit", "--wait", *names(KNOWN)), ("submit", "npm:left-padd", "pypi:reqeusts")):
+        for arguments in (
+            ("submit", "--wait", *names(KNOWN)),
+            ("submit", "npm:left-padd", "pypi:reqeusts"),
+            ("schedules", "run", "npm_packages_updates"),
+        ):
             done = running.command(*arguments)
             assert done.returncode == 0, done.stdout + done.stderr
+        block_until(lambda: len(running.told("job_finished")) >= 2, "the advisories and a run")
         yield running
 
 
@@ -60,6 +67,14 @@ async def operator(visitor: Visitor) -> Visitor:
     """The same, logged in."""
     await visitor.log_in()
     return visitor
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def paths(chromium: Visitor) -> list[str]:
+    """An address of every page."""
+    async with chromium.anew() as visitor:
+        await visitor.log_in()
+        return await every_page(visitor)
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,52 @@
-"""The pages that the daemon has, an address for each."""
+"""Which pages there are: those that somebody who has logged in reaches by following links."""
 
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
-PATHS: Final = (
-    "/",
+from tests.browser.visitor import Visitor
+
+KNOWN: Final = (
     "/login",
     "/packages/pypi/jinja2",
     "/packages/pypi/requests@2.19.0",
     "/packages/npm/@babel/core",
     "/packages/npm/flatmap-stream",
-    "/dead-letters",
 )
+"""Pages that differ in what they show. The others are found, one of each kind."""
+
+KINDS: Final = frozenset(
+    {"", "login", "packages/…", "dead-letters", "dead-letters/…", "queue", "schedules", "schedules/…", "runs/…"}
+)
+
+_LINKS = "[...document.links].map((each) => each.href)"
+
+
+async def every_page(visitor: Visitor) -> list[str]:
+    """The addresses, one of each kind and those in KNOWN."""
+    found = dict.fromkeys(KNOWN)
+    kinds = {kind_of(path) for path in KNOWN}
+    waiting = ["/"]
+    seen = set(waiting)
+    while waiting:
+        path = waiting.pop(0)
+        if kind_of(path) in kinds:
+            continue
+        kinds.add(kind_of(path))
+        if path == "/packages" or path.startswith("/advisories"):
+            continue  # TEMP
+        found[path] = None
+        await visitor.open(path)
+        links = map(urlsplit, await visitor.page.evaluate(_LINKS))
+        new = {each.path for each in links if f"{each.scheme}://{each.netloc}" == visitor.origin} - seen
+        waiting += sorted(new)
+        seen |= new
+    assert kinds >= KINDS, f"no link leads to {KINDS - kinds}"
+    return list(found)
+
+
+def kind_of(path: str) -> str:
+    """`dead-letters/…` for all dead letters."""
+    first, slash, rest = unquote(path).strip("/").partition("/")
+    return f"{first}/…" if slash and rest else first

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.pages import PATHS
 from tests.browser.visitor import PHONE, WIDE, Visitor
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -38,9 +37,9 @@ FOCUSED = f"""() => {{ {KEY}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_no_page_has_what_axe_objects_to(operator: Visitor, axe: str, scheme: str) -> None:
+async def test_no_page_has_what_axe_objects_to(operator: Visitor, paths: list[str], axe: str, scheme: str) -> None:
     found: dict[str, list[str]] = {}
-    for path in PATHS:
+    for path in paths:
         await operator.open(path)
         await operator.page.evaluate(axe)
         for width in (PHONE, WIDE):
@@ -57,9 +56,9 @@ def _told(violation: dict[str, Any]) -> list[str]:
     return [f"{violation['id']}: {node['html'][:200]} ({node.get('failureSummary')})" for node in violation["nodes"]]
 
 
-async def test_no_page_is_wider_than_a_phone(operator: Visitor) -> None:
+async def test_no_page_is_wider_than_a_phone(operator: Visitor, paths: list[str]) -> None:
     too_wide = {}
-    for path in PATHS:
+    for path in paths:
         await operator.look(PHONE, "light")
         await operator.open(path)
         if extra := await operator.page.evaluate(OVERFLOW):
@@ -67,8 +66,8 @@ async def test_no_page_is_wider_than_a_phone(operator: Visitor) -> None:
     assert too_wide == {}
 
 
-async def test_everything_is_reached_by_the_keyboard_and_shows_that_it_is(operator: Visitor) -> None:
-    for path in PATHS:
+async def test_everything_is_reached_by_the_keyboard_and_shows_that_it_is(operator: Visitor, paths: list[str]) -> None:
+    for path in paths:
         await operator.open(path)
         wanted = await operator.page.evaluate(REACHABLE)
         reached: set[str] = set()
@@ -82,17 +81,17 @@ async def test_everything_is_reached_by_the_keyboard_and_shows_that_it_is(operat
         assert set(wanted) <= reached, f"{path}: {set(wanted) - reached}"
 
 
-async def test_the_first_stop_of_the_keyboard_leads_to_the_content(operator: Visitor) -> None:
-    for path in PATHS:
+async def test_the_first_stop_of_the_keyboard_leads_to_the_content(operator: Visitor, paths: list[str]) -> None:
+    for path in paths:
         await operator.open(path)
         await operator.page.keyboard.press("Tab")
         await operator.page.keyboard.press("Enter")
         assert await operator.page.evaluate("document.activeElement.id") == "content", path
 
 
-async def test_every_page_has_a_title_of_its_own_and_one_heading(operator: Visitor) -> None:
+async def test_every_page_has_a_title_of_its_own_and_one_heading(operator: Visitor, paths: list[str]) -> None:
     titles = []
-    for path in PATHS:
+    for path in paths:
         await operator.open(path)
         titles.append(await operator.page.title())
         assert await operator.page.get_by_role("heading", level=1).count() == 1, path
