@@ -19,6 +19,7 @@ from neo4j import Driver, GraphDatabase, NotificationMinimumSeverity
 from benchmarks.counting_relays import BoltCounter, relaying
 from benchmarks.harness import Queue, neo4j, other_stores, print_header, print_table, seconds, work_dir
 from benchmarks.plain_loop import PlainLoop
+from securechain_ingest.registries import DECLARATIONS
 from tests.end_to_end.daemon_process import daemon
 from tests.registry_server import ExpectedPackage, Shape, Spawned, generate, spawn
 from tests.stores import GraphTarget
@@ -31,7 +32,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.packages")
-    parser.add_argument("--ecosystems", default="pypi,npm,maven,cargo,rubygems,nuget")
+    parser.add_argument("--ecosystems", default=",".join(declared.name for declared in DECLARATIONS))
     parser.add_argument("--packages", type=int, default=150, help="of each set")
     parser.add_argument("--plain-packages", type=int, default=40, help="of the first set, for the plain loop")
     parser.add_argument("--existing", default="0,100000", help="packages in the graph before, for each round")

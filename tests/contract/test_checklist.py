@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from securechain_ingest.registries import ECOSYSTEMS
 from tests.contract.layout import assert_as_the_model_says
 from tests.contract.running import Running, running
 from tests.contract.world import ADVISORIES, MESSAGES, NOT_THERE, REPOSITORY_INIT, WORLD
 from tests.registry_server import serve
 from tests.stores import AdvisoryTarget, GraphTarget
 
-LABELS = ("PyPIPackage", "NPMPackage", "MavenPackage", "CargoPackage", "RubyGemsPackage", "NuGetPackage")
+LABELS = tuple(ecosystem.label for ecosystem in ECOSYSTEMS)
 ANY_PACKAGE = f"(p:{'|'.join(LABELS)})"
 PACKAGE_PURL = re.compile(r"pkg:[a-z]+(/[^/]+)+")
 VERSION_PURL = re.compile(r"pkg:[a-z]+(/[^/]+)+@[^@]+")

@@ -11,21 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tests.registry_server import cargo, maven, npm, nuget, pypi, rubygems
+from tests.registry_server import maven, rubygems
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.generate import generate
 from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.registered import REGISTRIES, Made
 from tests.registry_server.shape import Shape
-from tests.registry_server.world import Made, World
+from tests.registry_server.world import World
 
-ECOSYSTEMS: Final[dict[type[Made], str]] = {
-    pypi.Project: "pypi",
-    npm.Package: "npm",
-    maven.Package: "maven",
-    cargo.Crate: "cargo",
-    rubygems.Gem: "rubygems",
-    nuget.Package: "nuget",
-}
+ECOSYSTEMS: Final = {registry.MADE: ecosystem for ecosystem, registry in REGISTRIES.items()}
 
 REMOVES_VERSIONS: Final = {"pypi", "npm", "nuget"}
 REMOVES_PACKAGES: Final = {"pypi", "npm", "cargo", "rubygems", "nuget"}

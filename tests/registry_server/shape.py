@@ -7,6 +7,8 @@ import random
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from securechain_ingest.registries import DECLARATIONS
+
 WORDS = [
     "amber",
     "basil",
@@ -53,7 +55,7 @@ class Shape:
     large_share: float = 0.05
     """The share of packages whose newest archive is above 1 MB, or as large as `large_bytes` says."""
     large_bytes: int = 1_300_000
-    ecosystems: tuple[str, ...] = ("pypi", "npm", "maven", "cargo", "rubygems", "nuget")
+    ecosystems: tuple[str, ...] = tuple(declared.name for declared in DECLARATIONS)
     giant_versions: int = 0
     """Above 0: each ecosystem gets one more package, `giant`, of so many versions with five requirements each."""
 

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from tests.registry_server import cargo, maven, npm, nuget, osv, pypi, recorded, rubygems
+from tests.registry_server import osv, recorded
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.history import History, first_history
+from tests.registry_server.registered import REGISTRIES, Made
 from tests.registry_server.resources import Request, Resource, Site
 
-Made: TypeAlias = pypi.Project | npm.Package | maven.Package | cargo.Crate | rubygems.Gem | nuget.Package
-
-_Sites: TypeAlias = Callable[[Iterable[Any], Mapping[str, str], History], dict[str, Site]]
-_REGISTRIES: Final[tuple[tuple[str, type[Made], _Sites], ...]] = (
-    ("pypi", pypi.Project, pypi.sites),
-    ("npm", npm.Package, npm.sites),
-    ("maven", maven.Package, maven.sites),
-    ("cargo", cargo.Crate, cargo.sites),
-    ("rubygems", rubygems.Gem, rubygems.sites),
-    ("nuget", nuget.Package, nuget.sites),
-)
-
-ENDPOINTS: Final = tuple(
-    endpoint for registry in (pypi, npm, maven, cargo, rubygems, nuget, osv) for endpoint in registry.ENDPOINTS
-)
+ENDPOINTS: Final = (*(key for registry in REGISTRIES.values() for key in registry.ENDPOINTS), *osv.ENDPOINTS)
 """The names of config.toml's table `[endpoints]` that are served."""
 
 
@@ -44,10 +31,10 @@ class World:
     def sites(self, addresses: Mapping[str, str]) -> dict[str, Site]:
         """Everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within documents."""
         sites: dict[str, Site] = {}
-        for ecosystem, kind, sites_of in _REGISTRIES:
-            packages = [made for made in self.packages if isinstance(made, kind)]
+        for ecosystem, registry in REGISTRIES.items():
+            packages = [made for made in self.packages if isinstance(made, registry.MADE)]
             history = self.histories.get(ecosystem) or first_history(made.truth() for made in packages)
-            sites |= sites_of(packages, addresses, history)
+            sites |= registry.sites(packages, addresses, history)
         sites |= osv.sites(self.advisories)
         if self.recorded is not None:
             for endpoint, site in recorded.sites(self.recorded, addresses).items():

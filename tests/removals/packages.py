@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems
+from tests.registry_server.registered import Made
 from tests.registry_server.resources import Request
-from tests.registry_server.world import Made
 
 DATES: Final = {f"{number}.0.0": f"2024-0{number}-01T00:00:00Z" for number in range(1, 10)}
 """Those that a version has whatever others there are."""

@@ -14,7 +14,7 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
-from securechain_ingest.registries import declaration_of
+from securechain_ingest.registries import DECLARATIONS, declaration_of
 from tests.registry_server import Fault, Kind, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.worker.everything import QUEUE, Everything, everything
@@ -94,7 +94,7 @@ async def held(bench: Everything, ref: PackageRef, name: str) -> tuple[Mapping[s
     return seen, versions
 
 
-@pytest.mark.parametrize("ecosystem", ["pypi", "npm", "maven", "cargo", "rubygems", "nuget"])
+@pytest.mark.parametrize("ecosystem", [declared.name for declared in DECLARATIONS])
 async def test_a_package_of_a_whole_load_is_completed_to_what_it_is_when_somebody_asks_for_it(
     bench: Everything, ecosystem: str
 ) -> None:

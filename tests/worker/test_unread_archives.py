@@ -15,7 +15,7 @@ from securechain_ingest.registries import declaration_of
 from tests.registry_server import Fault, Kind, Server, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.registry_server.nuget.assemblies import assembly
 from tests.registry_server.pypi.archives import Wheel
-from tests.registry_server.world import Made
+from tests.registry_server.registered import Made
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.worker.everything import Everything, everything
 

@@ -2,6 +2,10 @@
 
 from tests.registry_server.cargo.crates import Crate, Dependency
 from tests.registry_server.cargo.crates import CrateVersion as Version
+from tests.registry_server.cargo.generate import crates as generated
 from tests.registry_server.cargo.site import ENDPOINTS, sites
 
-__all__ = ["ENDPOINTS", "Crate", "Dependency", "Version", "sites"]
+__all__ = ["ENDPOINTS", "MADE", "Crate", "Dependency", "Version", "generated", "sites"]
+
+MADE = Crate
+"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -3,6 +3,10 @@
 from tests.registry_server.maven.artifacts import MavenPackage as Package
 from tests.registry_server.maven.artifacts import MavenVersion as Version
 from tests.registry_server.maven.artifacts import dependency, need
+from tests.registry_server.maven.generate import artifacts as generated
 from tests.registry_server.maven.site import ENDPOINTS, sites
 
-__all__ = ["ENDPOINTS", "Package", "Version", "dependency", "need", "sites"]
+__all__ = ["ENDPOINTS", "MADE", "Package", "Version", "dependency", "generated", "need", "sites"]
+
+MADE = Package
+"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -1,6 +1,7 @@
 """A made NuGet registry: packages by hand or generated, served as service index, registrations and nupkgs."""
 
 from tests.registry_server.nuget.assemblies import Type, assembly, native_library
+from tests.registry_server.nuget.generate import packages as generated
 from tests.registry_server.nuget.packages import Group, need, nupkg
 from tests.registry_server.nuget.packages import NuGetPackage as Package
 from tests.registry_server.nuget.packages import NuGetVersion as Version
@@ -8,13 +9,18 @@ from tests.registry_server.nuget.site import ENDPOINTS, sites
 
 __all__ = [
     "ENDPOINTS",
+    "MADE",
     "Group",
     "Package",
     "Type",
     "Version",
     "assembly",
+    "generated",
     "native_library",
     "need",
     "nupkg",
     "sites",
 ]
+
+MADE = Package
+"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -1,7 +1,11 @@
 """A made PyPI: projects spelled out by hand or generated, served as the JSON, simple and file interfaces."""
 
 from tests.registry_server.pypi.archives import Sdist, Wheel
+from tests.registry_server.pypi.generate import projects as generated
 from tests.registry_server.pypi.projects import Project, Release, need, normal_name
 from tests.registry_server.pypi.site import ENDPOINTS, sites
 
-__all__ = ["ENDPOINTS", "Project", "Release", "Sdist", "Wheel", "need", "normal_name", "sites"]
+__all__ = ["ENDPOINTS", "MADE", "Project", "Release", "Sdist", "Wheel", "generated", "need", "normal_name", "sites"]
+
+MADE = Project
+"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -3,6 +3,10 @@
 from tests.registry_server.rubygems.archives import gem_file
 from tests.registry_server.rubygems.gems import Gem, need
 from tests.registry_server.rubygems.gems import GemVersion as Version
+from tests.registry_server.rubygems.generate import gems as generated
 from tests.registry_server.rubygems.site import ENDPOINTS, sites
 
-__all__ = ["ENDPOINTS", "Gem", "Version", "gem_file", "need", "sites"]
+__all__ = ["ENDPOINTS", "MADE", "Gem", "Version", "gem_file", "generated", "need", "sites"]
+
+MADE = Gem
+"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""

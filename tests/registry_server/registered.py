@@ -1,0 +1,38 @@
+"""The made registries: there is one for each ecosystem that the product has registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final, Protocol, cast
+
+from securechain_ingest.registries import DECLARATIONS
+from tests.registry_server.declarations import ExpectedPackage
+from tests.registry_server.history import History
+from tests.registry_server.resources import Site
+from tests.registry_server.shape import Shape
+
+
+class Made(Protocol):
+    """A made package of any ecosystem."""
+
+    def truth(self) -> ExpectedPackage:
+        """What the graph must hold of it."""
+
+
+class RegistryModule(Protocol):
+    """What the folder of a made registry offers."""
+
+    ENDPOINTS: tuple[str, ...]
+    """The names of config.toml's table `[endpoints]` that it serves."""
+    MADE: type[Any]
+    """The class of its packages."""
+    generated: Callable[[Shape], Sequence[Made]]
+    sites: Callable[[Iterable[Any], Mapping[str, str], History], dict[str, Site]]
+
+
+REGISTRIES: Final[Mapping[str, RegistryModule]] = {
+    declared.name: cast(RegistryModule, import_module(f"tests.registry_server.{declared.name}"))
+    for declared in DECLARATIONS
+}
+"""By the name of the ecosystem, in the order of registration."""
