@@ -6,7 +6,7 @@ A value of None removes the property. Properties that are not named here belong 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from securechain_ingest.graph.identity import version_purl
@@ -25,7 +25,10 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
     about which the write says nothing.
     """
     package = write.package
-    is_pending = write.archive_pending or has_pending or any(each.requirements_pending for each in package.versions)
+    can_be_read = write.archive_pending or any(each.requirements_pending for each in package.versions)
+    is_pending = can_be_read or has_pending
+    # What the registry's document lacks cannot be read now, so that it is not asked for again at once.
+    complete_at = write.checked_at + timedelta(days=0 if can_be_read else 1)
     properties: Properties = {
         **package.properties,
         "name": name,
@@ -39,7 +42,7 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
         "removed_at": None,
         "writing": None,
         "archive_pending": write.archive_pending or None,
-        "complete_at": write.checked_at if is_pending else None,
+        "complete_at": complete_at if is_pending else None,
         "complete_depth": write.complete_depth if is_pending else None,
     }
     if package.vendor is not None:

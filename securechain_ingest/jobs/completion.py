@@ -24,11 +24,12 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue, lane_bound, room_in
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
+from securechain_ingest.waits import Waits
 
 PAGE: Final = 500
 EVERY_S: Final = 2.0
 IDLE_S: Final = 10.0
-"""So many seconds lie between two looks when the last one has found nothing."""
+"""At most so many seconds lie between two looks. They become more with each look that finds nothing."""
 LOST_EVERY_S: Final = 60.0
 """So many seconds lie between two looks for packages whose messages are lost."""
 AGAIN: Final = timedelta(days=1)
@@ -42,6 +43,7 @@ async def keep_asking(
 ) -> None:
     """Queue what was left for later until it is cancelled; one daemon does so at a time. It goes on after outages,
     which other loops report."""
+    empty = 0
     while True:
         asked = 0
         try:
@@ -51,15 +53,18 @@ async def keep_asking(
                     asked += await ask_for_left_out(redis, pending, ecosystem, queue())
         except (StoreError, ConfigError) as error:
             logger.debug("completion_put_off", reason=str(error))
-        await anyio.sleep(EVERY_S if asked else IDLE_S)
+        # A package that is read in portions is due again after each of them.
+        empty = 0 if asked else empty + 1
+        await anyio.sleep(Waits(first_s=EVERY_S, longest_s=IDLE_S).after(max(1, empty)))
 
 
 async def ask_for_pending(redis: Redis, pending: Pending, ecosystem: Ecosystem, queue: QueueSettings) -> int:
     """Add a page of packages that are to be read completely to `completed`, and return how many there were. Raise
     StoreError.
 
-    Each is asked for at most once a day. If this ends after queueing and before that is noted, the same packages are
-    asked for again, and their messages merge with those that wait.
+    Each is asked for again after a day if that had no effect, and at once after a portion of its versions was read. If
+    this ends after queueing and before that is noted, the same packages are asked for again, and their messages merge
+    with those that wait.
     """
     if not (limit := await _page(redis, queue, ecosystem, Lane.COMPLETED)):
         return 0

@@ -44,8 +44,9 @@ class Registry(Protocol):
         With `known`, the document is asked for conditionally, and requirements of versions that the graph has are not
         asked for again where each costs a request, unless they are pending. `at_least` is what the feed said of the
         package (`Change.at_least`). With `first`, requirements that cost a request each are left for later but those of
-        the newest version, and their versions say so (`Version.requirements_pending`). It raises UpstreamError, which
-        is Stale if the document is older than that, and ParserLost when parsing killed its process.
+        the newest version, and their versions say so (`Version.requirements_pending`). Of a package of very many
+        versions the older ones are left for later without `first`, too. It raises UpstreamError, which is Stale if the
+        document is older than that, and ParserLost when parsing killed its process.
         """
         ...
 

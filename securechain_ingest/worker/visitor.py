@@ -48,6 +48,8 @@ class Served:
     """The package requires these packages and the graph lacks them. They are now marked as queued."""
     versions: int = 0
     """The registry's document had so many versions. It is 0 if no document was read."""
+    is_partial: bool = False
+    """The package was to be read whole and has so many versions that some of them are left for later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,20 @@ class Visitor:
     async def visit(self, registry: Registry, request: Request) -> Served | Respelled | None:
         """Bring the package into the graph, or link it if the graph has enough of it. IngestError is raised.
 
-        The result is None if the registry lacks the package and only the daemon itself asked for it.
+        A package of very many versions is read and written in portions. Somebody who waits for it gets all of them, and
+        otherwise the rest is left for later, so that others get their turn. The result is None if the registry lacks
+        the package and only the daemon itself asked for it.
         """
+        served = await self._visit(registry, request)
+        while isinstance(served, Served) and served.is_partial and not request.internal:
+            request = replace(request, refresh=False, removed=False)
+            again = await self._visit(registry, request)
+            if not isinstance(again, Served):
+                break
+            served = replace(again, to_queue=tuple(dict.fromkeys(served.to_queue + again.to_queue)))
+        return served
+
+    async def _visit(self, registry: Registry, request: Request) -> Served | Respelled | None:
         known = await self._graph.known(request.ref)
         if _is_enough(None if known is None else known.is_pending, request):
             return await self.link(request)
@@ -120,11 +134,12 @@ class Visitor:
             return await self.link(request, _Confirmed(checked_at, ratings, answer.revision, request.listed))
         package = await bounded_package(answer, max_versions=self._max_versions)
         result = await self._write(registry, request, package, reading, known, checked_at, first=first)
-        served = Served(result.purl, result.to_queue, len(package.versions))
+        is_partial = not first and any(version.requirements_pending for version in package.versions)
+        served = Served(result.purl, result.to_queue, len(package.versions), is_partial)
         if known is None and result.unconfirmed:
             # Another program or an older release wrote the package: only now is it known which of its versions the
             # document lacks.
-            again = await self.visit(registry, replace(request, refresh=True))
+            again = await self._visit(registry, replace(request, refresh=True))
             return replace(served, to_queue=served.to_queue + (again.to_queue if isinstance(again, Served) else ()))
         if request.follow.is_repeated:
             # What an earlier delivery committed may never have been queued.
@@ -275,6 +290,8 @@ class Visitor:
         left_for_later = None if known else ImportNames(registry.fallback_names(package.ref), is_stopgap=True), True
         if first and package.artifacts:
             return left_for_later
+        if known is not None and _has_names_of(known, package) and not request.refresh:
+            return None, False
         find = partial(self._names.names, extract=extract, remember=request.remember)
         failed_before = known.names_failed if known else None
         try:
@@ -316,6 +333,12 @@ def _is_enough(is_pending: bool | None, request: Request) -> bool:
     `is_pending` says whether a part of the package was left for later. It is None if the graph lacks the package.
     """
     return is_pending is not None and not request.refresh and (request.first or not is_pending)
+
+
+def _has_names_of(known: KnownPackage, package: Package) -> bool:
+    """Return whether the archive has been read with an earlier portion of the versions."""
+    is_read = bool(known.pending) and not known.archive_pending and known.names_failed is None
+    return is_read and bool(package.artifacts) and package.artifacts[0].version in known.versions
 
 
 def _link(request: Request, confirmed: _Confirmed) -> Link:

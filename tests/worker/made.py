@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from securechain_ingest.configuration import load
-from securechain_ingest.errors import NotFound
+from securechain_ingest.errors import NotFound, Unreachable
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.priority import Priority, current_priority
 from securechain_ingest.model import Artifact, Ecosystem, ImportNames, KnownPackage, Package, PackageRef
@@ -63,6 +63,10 @@ class MadeRegistry:
     """While a test has it cleared, nobody gets an answer."""
     first_readings: list[str] = field(default_factory=list)
     """The names of which the fewest requests were to do."""
+    portion: int | None = None
+    """So many versions are read at one time, if they are to be read whole; None means all."""
+    fails_after: int | None = None
+    """After so many answers it cannot be reached."""
     documents_error: Exception | None = None
     """Of every document that is to be read whole."""
     ecosystem: Ecosystem = NPM
@@ -83,6 +87,8 @@ class MadeRegistry:
     ) -> Package | Unchanged:
         self.fetched.append((ref.registry_name, at_least))
         self.priorities.append(current_priority())
+        if self.fails_after is not None and len(self.fetched) > self.fails_after:
+            raise Unreachable("nobody answers", url="http://localhost/")
         await self.opened.wait()
         if first:
             self.first_readings.append(ref.registry_name)
@@ -91,14 +97,15 @@ class MadeRegistry:
         found = self.packages.get(ref.registry_name)
         if found is None:
             raise NotFound(f"{ref.purl} does not exist", url=ref.purl)
-        if first:
-            *older, newest = found.versions
+        if first or self.portion is not None:
             told = known.read_versions if known else frozenset()
-            left = (
-                each if each.name in told else replace(each, requirements=None, requirements_pending=True)
-                for each in older
+            unread = [each.name for each in found.versions if each.name not in told]
+            left = unread[: -1 if first else -(self.portion or 1)]
+            versions = (
+                replace(each, requirements=None, requirements_pending=True) if each.name in left else each
+                for each in found.versions
             )
-            found = replace(found, versions=(*left, newest))
+            found = replace(found, versions=tuple(versions))
         is_same = known is not None and known.validator == found.validator and known.validator is not None
         return Unchanged(ref) if is_same and at_least is None else found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -198,3 +199,45 @@ async def test_what_nobody_wants_followed_is_not_left_out(bench: Bench) -> None:
     bench.has_room = False
     await bench.serve("app", depth=0)
     assert await bench.stores.graph.pending.left_out(NPM, 10) == []
+
+
+MANY = tuple(f"1.{minor}.0" for minor in range(5))
+
+
+async def test_somebody_who_waits_gets_a_package_of_very_many_versions_whole_portion_by_portion(bench: Bench) -> None:
+    bench.registry.has(package("app", *MANY, requires={"lib": "any"}))
+    bench.registry.portion = 2
+    outcome = await bench.serve("app", refresh=True)
+    assert ([message.package for message in outcome.queue], outcome.versions) == (["lib"], 5)
+    assert await pending(bench, "app") == (False, set())
+    assert (len(bench.registry.fetched), bench.registry.archives_read) == (3, 1)
+
+
+async def test_what_fails_costs_one_portion_and_the_next_attempt_goes_on(bench: Bench) -> None:
+    bench.registry.has(package("app", *MANY, requires={"lib": "any"}))
+    bench.registry.portion = 2
+    bench.registry.fails_after = 2
+    with pytest.raises(Unreachable):
+        await bench.serve("app")
+    assert await pending(bench, "app") == (False, {"1.0.0"})
+    bench.registry.fails_after = None
+    outcome = await bench.serve("app", redelivered=True, attempts=1)
+    assert [message.package for message in outcome.queue] == ["lib"], "it may never have been queued"
+    assert await pending(bench, "app") == (False, set())
+    assert (len(bench.registry.fetched), bench.registry.archives_read) == (4, 1)
+
+
+async def test_where_nobody_waits_the_newest_come_first_and_the_rest_when_others_have_had_their_turn(
+    bench: Bench,
+) -> None:
+    bench.registry.has(package("app", *MANY), package("other"))
+    bench.registry.portion = 2
+    await bench.serve("app", first=True, internal=True, lane=Lane.LISTED)
+    await bench.serve("other", first=True, internal=True, lane=Lane.LISTED)
+    for left in ({"1.0.0", "1.1.0"}, set[str]()):
+        await bench.serve("app", internal=True, lane=Lane.COMPLETED)
+        assert await pending(bench, "app") == (False, left)
+        now = datetime.now(UTC)
+        due = [each.name for each in await bench.stores.graph.pending.due(NPM, now, 1)]
+        assert due == ["other"]
+    assert bench.registry.archives_read == 1

@@ -25,6 +25,7 @@ from securechain_ingest.registries.kit.client import RegistryClient
 from securechain_ingest.registries.kit.identity import version_purl
 from securechain_ingest.registries.kit.import_name_rules import clean
 from securechain_ingest.registries.kit.kept_documents import KeptDocuments
+from securechain_ingest.registries.kit.portions import newest_portion
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.maven import names
 from securechain_ingest.registries.maven.feed import MavenFeed
@@ -35,6 +36,7 @@ from securechain_ingest.registries.maven.names import Coordinates
 from securechain_ingest.registries.maven.package import package_properties, vendor_of_group
 from securechain_ingest.registries.maven.presence import refuse_withheld
 from securechain_ingest.registries.maven.releases import Release, Releases, Unreadable
+from securechain_ingest.registries.maven.versions import version_key
 from securechain_ingest.registries.protocol import Unchanged
 
 logger = structlog.get_logger(__name__)
@@ -94,8 +96,8 @@ class Maven(RegistryClient):
             # Only the date of the list is another: released POMs never change.
             return Unchanged(ref, revision(in_graph))
         # A first reading asks for no more than the newest, and for what may not exist: the index lists it for ever.
-        asked_for = set(announced).difference(listed) if first else versions
-        default, read = await self._read(ref, versions, in_graph, asked_for)
+        urgent = set(announced).difference(listed) if first else announced
+        default, read = await self._read(ref, versions, in_graph, urgent, first=first)
         missing = {name for name in announced if isinstance(read.get(name), NotFound)}.difference(listed)
         if missing:
             logger.warning("indexed_versions_missing", package=ref.purl, versions=sorted(missing))
@@ -117,8 +119,7 @@ class Maven(RegistryClient):
             repository_url=repository_url,
             license=newest.license if isinstance(newest, Release) else None,
             versions=tuple(
-                _version(ref, version, read.get(version), is_pending=first and version not in complete)
-                for version in versions
+                _version(ref, version, read.get(version), is_pending=version not in complete) for version in versions
             ),
             artifacts=self._artifacts(ref, default, newest) if default is not None and newest is not None else (),
             validator=new_validator,
@@ -179,9 +180,16 @@ class Maven(RegistryClient):
             return (), None
 
     async def _read(
-        self, ref: PackageRef, versions: tuple[str, ...], in_graph: frozenset[str], asked_for: Collection[str]
+        self,
+        ref: PackageRef,
+        versions: tuple[str, ...],
+        in_graph: frozenset[str],
+        urgent: Collection[str],
+        *,
+        first: bool,
     ) -> tuple[str | None, dict[str, Release | Unreadable]]:
-        """The result has the default version, and the POMs of those asked for that the graph lacks and of the default.
+        """The result has the default version, and the POMs of the default, of the urgent versions, and, without
+        `first`, of the newest others that the graph lacks.
 
         A version whose POM does not exist is never the default: a list may have versions that were never published. The
         default is None if that holds for all of them.
@@ -189,7 +197,10 @@ class Maven(RegistryClient):
         every = (*versions, *in_graph.difference(versions))
         is_long = len(every) > _INLINE_VERSIONS
         candidates = await self._pool.run(by_preference, every) if is_long else by_preference(every)
-        wanted = [name for name in versions if name in asked_for and name not in in_graph]
+        unread = [name for name in versions if name not in in_graph]
+        others = () if first else [name for name in unread if name not in urgent]
+        chosen = (await newest_portion(self._pool, version_key, others)).union(urgent)
+        wanted = [name for name in unread if name in chosen]
         read = await self._releases.read(ref, list(dict.fromkeys((*wanted, candidates[0]))), in_graph)
         asked = 0
         for name in candidates:

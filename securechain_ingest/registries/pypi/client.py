@@ -27,6 +27,7 @@ from securechain_ingest.registries.kit.client import RegistryClient
 from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.kit.documents import ask_for_package, read_document, stale
 from securechain_ingest.registries.kit.import_name_rules import clean
+from securechain_ingest.registries.kit.portions import newest_portion
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi import names
 from securechain_ingest.registries.pypi.documents import (
@@ -69,7 +70,8 @@ class PyPI(RegistryClient):
         """This reads all versions with their requirements; see `Registry.fetch`.
 
         The requirements are None for a version without files, for one that `known` has, and for one whose metadata is
-        malformed. The document has those of the newest version alone.
+        malformed. The document has those of the newest version alone. Where more than PORTION others are to be read,
+        those of the older ones are left for later.
         """
         url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/json")
         try:
@@ -94,15 +96,17 @@ class PyPI(RegistryClient):
         read_before = {project.latest} | (known.read_versions if known else frozenset())
         wanted = {version: files for version, files in releases.items() if files and version not in read_before}
         declared: dict[str, DeclaredRequirements | None] = {}
-        if wanted and not first:
+        chosen = frozenset() if first else await newest_portion(self._pool, names.version_key, wanted)
+        if chosen:
             page = page or await self._page_if_there(project.ref)
-            declared = await self._declared(project.ref, wanted, page)
+            asked_for = {version: files for version, files in wanted.items() if version in chosen}
+            declared = await self._declared(project.ref, asked_for, page)
         if project.latest is not None:
             declared[project.latest] = project.requires
         _report_unreadable(project.ref, declared)
         requirements = {version: found.requirements for version, found in declared.items() if found is not None}
         package = assemble(project, releases, requirements, response.validator)
-        return left_for_later(package, wanted) if first else package
+        return left_for_later(package, wanted.keys() - chosen)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
         """The names come from the wheel or, if no wheel can be read, from the source archive."""

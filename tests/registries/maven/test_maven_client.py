@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from securechain_ingest.errors import Malformed, NotFound, RateLimited, Unavailable
 from securechain_ingest.model import Package, Version
+from securechain_ingest.registries.kit import portions
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.protocol import Unchanged
 from tests.registries.asking import RegistrySite, known, pending, registry_site
@@ -364,3 +365,31 @@ async def test_a_first_reading_asks_for_the_newest_pom_and_its_parents_alone(sit
     read = {version.name: version.requirements for version in whole.versions}
     assert {version.name: version.requirements or () for version in completed.versions} == read
     assert completed.revision == whole.revision
+
+
+async def test_of_very_many_versions_the_newest_are_read_and_the_others_left_for_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "PORTION", 25)
+    package = await site.fetched("org.made:large")
+    assert len(files(site)) == 1 + 25
+    left = {version.name for version in package.versions if version.requirements_pending}
+    assert left == {f"1.{number}" for number in range(35)}
+
+    for count in (10, 0):
+        again = await site.registry.fetch(package.ref, pending(package))
+        assert isinstance(again, Package)
+        assert sum(version.requirements_pending for version in again.versions) == count
+        package = again
+    assert package.revision == (await site.fetched("org.made:large")).revision
+
+
+async def test_an_announced_version_is_read_however_many_newer_ones_there_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portions, "PORTION", 2)
+    ref = site.registry.identify("org.made:large")
+    package = await site.registry.fetch(ref, None, at_least="1.3")
+    assert isinstance(package, Package)
+    read = {version.name for version in package.versions if not version.requirements_pending}
+    assert read == {"1.3", "1.58", "1.59"}

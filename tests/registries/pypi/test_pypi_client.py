@@ -13,6 +13,7 @@ import pytest_asyncio
 from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Unavailable, Withheld
 from securechain_ingest.http.freshness import uncached
 from securechain_ingest.model import KnownPackage, Package
+from securechain_ingest.registries.kit import portions
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi.client import PyPI
 from tests.registries.asking import RegistrySite, pending, registry_site
@@ -297,3 +298,24 @@ async def test_a_first_reading_takes_two_requests_at_most_and_leaves_what_each_t
         held = {version.name: version.requirements for version in package.versions}
         for version, complete in zip(completed.versions, whole.versions, strict=True):
             assert (version.requirements or held[version.name]) == complete.requirements
+
+
+async def test_of_very_many_versions_the_newest_are_read_and_the_others_left_for_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await site.fetched("wheels")
+    monkeypatch.setattr(portions, "PORTION", 15)
+    site.server.requests.clear()
+    package = await site.fetched("wheels")
+    assert len(site.targets()) == 2 + 15
+    left = [version.name for version in package.versions if version.requirements_pending]
+    assert left == [f"1.{number}" for number in range(24)], "the newest is in the document, and 15 more were read"
+
+    read = {version.name: version.requirements for version in package.versions if not version.requirements_pending}
+    for count in (9, 0):
+        again = await site.registry.fetch(package.ref, replace(pending(package), archive_pending=False))
+        assert isinstance(again, Package)
+        read |= {version.name: version.requirements for version in again.versions if version.requirements is not None}
+        assert sum(version.requirements_pending for version in again.versions) == count
+        package = again
+    assert read == {version.name: version.requirements for version in whole.versions}
