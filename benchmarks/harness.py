@@ -111,6 +111,19 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started_at
 
 
+def child_named(name: str) -> int:
+    """The process id of the only process below this one that has the name."""
+    [found] = [child.pid for child in psutil.Process().children(recursive=True) if child.name() == name]
+    return found
+
+
+def cpu_s(pid: int) -> float:
+    """The processor seconds of a process and of those that it has started and that still run."""
+    process = psutil.Process(pid)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
 def most_resident_mb(pid: int | str) -> float:
     """The most resident memory that a process has had."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -136,4 +149,6 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "-"
     return f"{value:.2f}" if isinstance(value, float) else str(value)

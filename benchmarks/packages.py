@@ -17,7 +17,17 @@ from typing import Any
 from neo4j import Driver, GraphDatabase, NotificationMinimumSeverity
 
 from benchmarks.counting_relays import BoltCounter, relaying
-from benchmarks.harness import Queue, neo4j, other_stores, print_header, print_table, seconds, work_dir
+from benchmarks.harness import (
+    Queue,
+    child_named,
+    cpu_s,
+    neo4j,
+    other_stores,
+    print_header,
+    print_table,
+    seconds,
+    work_dir,
+)
 from benchmarks.plain_loop import PlainLoop
 from securechain_ingest.registries import DECLARATIONS
 from tests.end_to_end.daemon_process import daemon
@@ -76,7 +86,12 @@ def run_plain(folder: Path, registry: Spawned, packages: Sequence[ExpectedPackag
             seconds(lambda: loop.ingest(packages[0].ecosystem, label, names)),
         )
         assert stored(driver, label) == existing + len(names)
-        return {**row, "packages/transaction": 1 / max(1.0, loop.queries / len(names))}
+        return {
+            **row,
+            "packages/transaction": 1 / max(1.0, loop.queries / len(names)),
+            "neo4j ms/package": None,
+            "daemon ms/package": None,
+        }
 
 
 def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[ExpectedPackage]], existing: int) -> list[Row]:
@@ -88,17 +103,22 @@ def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[Expected
         other_stores(folder, target) as environment,
         Queue(environment) as queue,
     ):
+        server = child_named("java")
         label = sets[0][0].label
         fill(driver, label, existing)
         queue.submit(sets[0])
         with daemon(environment | registry.environment() | {"GRAPH_DB_URI": bolt.uri}) as process:
             for name, packages in zip(("cold", "warm"), sets, strict=True):
                 before, commits = Costs(registry, lambda: bolt.messages["RUN"]), bolt.messages["COMMIT"]
+                used = {who: cpu_s(pid) for who, pid in (("neo4j", server), ("daemon", process.process.pid))}
                 if packages is not sets[0]:
                     queue.submit(packages)
                 elapsed_s = seconds(queue.wait_until_settled)
                 row = before.row(f"daemon, {existing} in the graph, {name}", len(packages), elapsed_s)
-                rows.append({**row, "packages/transaction": len(packages) / (bolt.messages["COMMIT"] - commits)})
+                row["packages/transaction"] = len(packages) / (bolt.messages["COMMIT"] - commits)
+                row["neo4j ms/package"] = 1000 * (cpu_s(server) - used["neo4j"]) / len(packages)
+                row["daemon ms/package"] = 1000 * (cpu_s(process.process.pid) - used["daemon"]) / len(packages)
+                rows.append(row)
             assert process.stop() == 0
         assert stored(driver, label) == existing + sum(map(len, sets))
     return rows
