@@ -110,7 +110,6 @@ async def _remove(
     settings: Settings, word: str, ecosystems: list[str], lanes: list[Lane], wanted: Callable[[Queued], bool]
 ) -> list[Queued]:
     from securechain_ingest.queue.inspection import remove_messages
-    from securechain_ingest.queue.lanes import Lane
     from securechain_ingest.stores import connect, of_running_daemon
 
     queue = settings.queue
@@ -118,9 +117,9 @@ async def _remove(
         removed = await remove_messages(
             stores.redis, queue.stream, queue.group, word=word, ecosystems=ecosystems, lanes=lanes, wanted=wanted
         )
-        # The graph has these packages marked as queued. Without the mark the next package that requires them queues
-        # them again.
-        purls = [purl for queued in removed if queued.entry.lane is Lane.REQUIRED and (purl := _purl(queued))]
+        # The graph may have these packages marked as queued. Without the mark the next package that requires them
+        # queues them again.
+        purls = sorted({purl for each in removed if each.entry.lane.may_be_required and (purl := _purl(each))})
         await stores.graph.forget_queued(purls)
     return removed
 

@@ -29,6 +29,12 @@ class Lane(StrEnum):
         """Return the position of the lane by urgency; 0 is the most urgent."""
         return LANES.index(self)
 
+    @property
+    def may_be_required(self) -> bool:
+        """Return whether a message that was queued because a version requires the package may be in this lane: it goes
+        to `required`, and from there to a more urgent lane if its package is asked for there, too."""
+        return self.rank <= Lane.REQUIRED.rank
+
 
 LANES: Final = tuple(Lane)
 

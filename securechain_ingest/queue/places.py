@@ -74,7 +74,10 @@ class Places:
         if taken.has_failures:
             self._endpoint_fails()
         begun = sum(self._begin(entry) for entry in taken.entries)
-        if claims and not any(entry.claimed for entry in taken.entries):
+        if taken.stopped or any(entry.is_probe for entry in taken.entries):
+            # Nothing was claimed. What was handed back meanwhile is taken first when the lanes go on.
+            self._claim_at = 0.0
+        elif claims and not any(entry.claimed for entry in taken.entries):
             self._claim_at = time.monotonic() + min(1.0, self._lease_s / 3)
         self._looks_in_vain = 0 if begun else self._looks_in_vain + 1
         if begun:

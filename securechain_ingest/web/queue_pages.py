@@ -127,7 +127,7 @@ class _QueueRoom:
                 tokens=[key for key, (state, _) in named.items() if state == RETRYING],
             )
             count += len(gone)
-            if lane is Lane.REQUIRED:
+            if lane.may_be_required:
                 # Without this mark in the graph the next package that requires one of them queues it again.
                 purls = [purl for key in gone if (purl := _purl(ecosystem, named[key][1]))]
                 await self._graph.forget_queued(purls)

@@ -159,13 +159,16 @@ def test_a_requirement_that_is_taken_out_is_asked_for_by_the_next_who_requires_i
         return {row["purl"]: row["at"] for row in rows}
 
     with GraphDatabase.driver(graph.uri, auth=(graph.user, graph.password)) as driver:
-        for name in ("right", "left"):
+        # Its feed announced it meanwhile, and took it out of the lane in which it waited.
+        lanes.xadd(KEYS.lane("npm", Lane.CHANGED), {"data": '{"node_type": "NPMPackage", "package": "up"}'})
+        for name in ("right", "left", "up"):
             driver.execute_query(
                 "CREATE (:AbsentPackage {purl: $purl, queued_at: datetime()})", {"purl": f"pkg:npm/{name}"}
             )
         assert all(queued().values())
-        assert commands("queue", "purge", "--ecosystem", "npm").output == "2 purged\n"
+        assert commands("queue", "purge", "--ecosystem", "npm").output == "3 purged\n"
         after = queued()
     assert after["pkg:npm/right"] is None
+    assert after["pkg:npm/up"] is None
     assert after["pkg:npm/left"] is not None, "it did not wait as a requirement"
     assert waiting(lanes) == {"pypi listed": 2}
