@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import PoisonMessage
+from securechain_ingest.errors import PoisonMessage, StoreFull
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import parse_data
 from securechain_ingest.queue.script import Script
+from securechain_ingest.queue.submission import lane_bound
 from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 
@@ -49,10 +50,12 @@ _PAGE = 500
 
 _REPLAY: Final = Script(
     """
-local replayed = 0
+local replayed, bound, is_full = 0, tonumber(max_length), 0
 for i, id in ipairs(ids) do
     local found = redis.call('XRANGE', dead_letters, id, id)
-    if #found == 1 then
+    if bound > 0 and redis.call('XLEN', target) + redis.call('ZCARD', retries) >= bound then
+        is_full = #found == 1 and 1 or is_full
+    elseif #found == 1 then
         local letter = {}
         for i = 1, #found[1][2], 2 do letter[found[1][2][i]] = found[1][2][i + 1] end
         local fields = {'data', letter.data or ''}
@@ -65,10 +68,10 @@ for i, id in ipairs(ids) do
         replayed = replayed + 1
     end
 end
-return replayed
+return {replayed, is_full}
 """,
-    keys="dead_letters target run_counts",
-    arguments="ids* runs*",
+    keys="dead_letters target retries run_counts",
+    arguments="ids* runs* max_length",
 )
 
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -137,28 +140,38 @@ async def replay_dead_letters(
 
     `ecosystems` gives the ecosystem of each node type. A letter goes to the stream of submissions if it is no message
     of these ecosystems or if its lane is not known. Without `ids`, all letters that exist now are moved, or all of
-    `kind`. Each letter is moved whole or not at all. This raises StoreError.
+    `kind`. Each letter is moved whole or not at all. This raises StoreError, and StoreFull for the letters whose lane
+    has no room; these stay where they are.
     """
     keys = Keys(queue.stream)
+    full: set[str] = set()
 
     async def replay(chosen: list[DeadLetter]) -> int:
-        by_target: dict[str, list[tuple[str, str]]] = {}
+        by_target: dict[_Target, list[tuple[str, str]]] = {}
         for letter in chosen:
             target, run = _target(keys, ecosystems, letter)
             by_target.setdefault(target, []).append((letter.entry_id, run))
         replayed = 0
         for target, named in by_target.items():
-            replayed += await _REPLAY.run(
+            moved, is_full = await _REPLAY.run(
                 redis,
                 dead_letters=keys.dead_letters,
-                target=target,
+                target=target.stream,
+                retries=target.retries,
                 run_counts=keys.run_counts,
                 ids=[entry_id for entry_id, _ in named],
                 runs=[run for _, run in named],
+                max_length=lane_bound(queue, target.lane) if target.lane not in (None, Lane.ASKED) else 0,
             )
+            replayed += moved
+            if is_full:
+                full.add(target.stream)
         return replayed
 
-    return await _each_page(redis, queue, ids, kind, replay)
+    count = await _each_page(redis, queue, ids, kind, replay)
+    if full:
+        raise StoreFull(f"{count} replayed; no room is left in {', '.join(sorted(full))}: replay the others later")
+    return count
 
 
 async def drop_dead_letters(
@@ -197,16 +210,27 @@ async def _each_page(
     return done
 
 
-def _target(keys: Keys, ecosystems: Mapping[str, str], letter: DeadLetter) -> tuple[str, str]:
-    """Return the stream that a replay adds the letter to, and the run that counts it (empty if there is none)."""
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """This is where a replay adds letters. The stream of submissions has no lane and no retry set."""
+
+    stream: str
+    retries: str
+    lane: Lane | None = None
+
+
+def _target(keys: Keys, ecosystems: Mapping[str, str], letter: DeadLetter) -> tuple[_Target, str]:
+    """Return where a replay adds the letter, and the run that counts it (empty if there is none)."""
+    submissions = _Target(keys.submissions, keys.submissions)
     try:
         message = parse_data(letter.data)
     except PoisonMessage:
-        return keys.submissions, ""
+        return submissions, ""
     ecosystem = ecosystems.get(message.node_type)
     if ecosystem is None or letter.lane not in LANES:
-        return keys.submissions, message.run or ""
-    return keys.lane(ecosystem, Lane(letter.lane)), message.run or ""
+        return submissions, message.run or ""
+    lane = Lane(letter.lane)
+    return _Target(keys.lane(ecosystem, lane), keys.retries(ecosystem, lane), lane), message.run or ""
 
 
 async def _named(redis: Redis, queue: QueueSettings, ids: Iterable[str]) -> list[DeadLetter]:

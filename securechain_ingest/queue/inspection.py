@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from securechain_ingest.queue.entries import Entry, read_entry
+from securechain_ingest.queue.entries import Entry, read_entry, read_submission
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
 from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.times import iso
 
 WAITING, IN_WORK, RETRYING = STATES = ("waiting", "in work", "retrying")
@@ -59,14 +60,14 @@ return found
 _REMOVE: Final = Script(
     """
 local removed = {}
-local function count(fields)
-    local found = {}
+local function count(fields, run)
+    local found = {run = run}
     for i = 1, #fields, 2 do found[fields[i]] = fields[i + 1] end
     if found.mark then
         local held = redis.call('HGET', waiting, found.mark)
         if held and string.sub(held, 1, #lane + 1) == lane .. ':' then redis.call('HDEL', waiting, found.mark) end
     end
-    if found.run then
+    if found.run and found.run ~= '' then
         redis.call('HINCRBY', run_counts, found.run .. ':' .. word, 1)
         redis.call('HINCRBY', run_counts, found.run .. ':open', -1)
         local outcomes = outcomes_prefix .. found.run
@@ -75,12 +76,12 @@ local function count(fields)
         end
     end
 end
-for _, id in ipairs(ids) do
+for i, id in ipairs(ids) do
     local entry = redis.call('XRANGE', stream, id, id)[1]
     local pending = redis.pcall('XPENDING', stream, group, id, id, 1)
     local in_work = not pending.err and #pending > 0 and pending[1][3] < tonumber(handed_back_ms)
     if entry and not in_work then
-        count(entry[2])
+        count(entry[2], runs[i])
         redis.pcall('XACK', stream, group, id)
         redis.call('XDEL', stream, id)
         removed[#removed + 1] = id
@@ -89,7 +90,7 @@ end
 for _, token in ipairs(tokens) do
     local payload = redis.call('HGET', payloads, token)
     if payload and redis.call('ZREM', retries, token) == 1 then
-        count(cmsgpack.unpack(payload))
+        count(cmsgpack.unpack(payload), nil)
         redis.call('HDEL', payloads, token)
         removed[#removed + 1] = token
     end
@@ -97,7 +98,7 @@ end
 return removed
 """,
     keys="stream retries payloads waiting run_counts outcomes_prefix",
-    arguments="group lane word handed_back_ms ids* tokens*",
+    arguments="group lane word handed_back_ms ids* runs* tokens*",
 )
 
 
@@ -112,6 +113,8 @@ class Queued:
     """This is the id of the message's entry, or its token in the retry set."""
     next_try_at: str | None = None
     """This time is written in ISO 8601, UTC. It is None unless the message is retrying."""
+    is_submission: bool = False
+    """No daemon has moved the message to its lane yet."""
 
     @property
     def message(self) -> Message | None:
@@ -147,11 +150,15 @@ async def queued_messages(
 ) -> AsyncIterator[Queued]:
     """Yield every message of the lanes, which are read page by page, or only those that wait for another attempt.
 
-    For each lane, the messages in the lane come first, beginning with the oldest; then come those that wait for another
-    attempt. A message that comes or goes meanwhile may be missed, or may be yielded although it has gone. This raises
-    StoreError.
+    What other programs have submitted, and no daemon has moved to the lane `asked` yet, comes first. For each lane, the
+    messages in the lane come first, beginning with the oldest; then come those that wait for another attempt. A message
+    that comes or goes meanwhile may be missed, or may be yielded although it has gone. This raises StoreError.
     """
     keys = Keys(stream)
+    ecosystems, lanes = list(ecosystems), list(lanes)
+    if Lane.ASKED in lanes and not only_retrying:
+        async for message in _submitted(redis, keys, group, ecosystems):
+            yield message
     for ecosystem in ecosystems:
         for lane in lanes:
             if not only_retrying:
@@ -176,10 +183,11 @@ async def remove_messages(
     Their runs count them under `word`, which is `cancelled` or `purged`. This raises StoreError.
     """
     removed: list[Queued] = []
-    chosen: dict[tuple[str, Lane], list[Queued]] = {}
+    chosen: dict[tuple[str, Lane, bool], list[Queued]] = {}
     async for message in queued_messages(redis, stream, group, ecosystems, lanes):
         if message.state != IN_WORK and wanted(message):
-            page = chosen.setdefault((message.entry.ecosystem, message.entry.lane), [])
+            place = message.entry.ecosystem, message.entry.lane, message.is_submission
+            page = chosen.setdefault(place, [])
             page.append(message)
             if len(page) == _PAGE:
                 removed += await _remove(redis, Keys(stream), group, word, page)
@@ -230,9 +238,17 @@ async def messages_in_work(
 
 async def _remove(redis: Redis, keys: Keys, group: str, word: str, page: Sequence[Queued]) -> list[Queued]:
     place = page[0].entry.ecosystem, page[0].entry.lane
-    ids = [each.key for each in page if each.state == WAITING]
-    tokens = [each.key for each in page if each.state == RETRYING]
-    gone = await remove_keys(redis, keys.stream, group, *place, word=word, ids=ids, tokens=tokens)
+    waiting = [each for each in page if each.state == WAITING]
+    gone = await remove_keys(
+        redis,
+        keys.stream,
+        group,
+        *place,
+        word=word,
+        ids=[each.key for each in waiting],
+        tokens=[each.key for each in page if each.state == RETRYING],
+        submission_runs=[each.entry.run for each in waiting] if page[0].is_submission else None,
+    )
     return [each for each in page if each.key in gone]
 
 
@@ -246,17 +262,20 @@ async def remove_keys(
     word: str,
     ids: Sequence[str],
     tokens: Sequence[str],
+    submission_runs: Sequence[str] | None = None,
 ) -> set[str]:
     """Take messages out of one lane: those that wait by the ids of their entries, and those that wait for another
     attempt by their tokens. Return which of them were there and are gone now; messages in work stay.
 
-    Their runs count them under `word`. This raises StoreError.
+    Their runs count them under `word`. If `submission_runs` is given, the ids are those of submissions that no daemon
+    has moved to the lane yet; it has the run of each, which an entry of that stream does not name. This raises
+    StoreError.
     """
     keys = Keys(stream)
     with store_errors():
         gone: list[Any] = await _REMOVE.run(
             redis,
-            stream=keys.lane(ecosystem, lane),
+            stream=keys.lane(ecosystem, lane) if submission_runs is None else keys.submissions,
             retries=keys.retries(ecosystem, lane),
             payloads=keys.payloads(ecosystem, lane),
             waiting=keys.waiting(ecosystem),
@@ -267,23 +286,40 @@ async def remove_keys(
             word=word,
             handed_back_ms=HANDED_BACK_IDLE_MS,
             ids=list(ids),
+            runs=[""] * len(ids) if submission_runs is None else list(submission_runs),
             tokens=list(tokens),
         )
     return {key.decode() for key in gone}
 
 
+async def _submitted(redis: Redis, keys: Keys, group: str, ecosystems: Collection[str]) -> AsyncIterator[Queued]:
+    """Yield the submissions that ask for a package of these ecosystems. The others will become dead letters."""
+    names = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
+    async for entry_id, fields, idle_ms, deliveries in _entries(redis, keys.submissions, group):
+        entry = read_submission(entry_id, fields, deliveries=max(1, deliveries), unknown=lambda _: None)
+        name = names.get(entry.asks.node_type, "") if isinstance(entry.asks, Message) else ""
+        if name in ecosystems:
+            yield Queued(replace(entry, ecosystem=name), _state(idle_ms), entry.entry_id, is_submission=True)
+
+
 async def _in_lane(redis: Redis, keys: Keys, group: str, ecosystem: str, lane: Lane) -> AsyncIterator[Queued]:
+    async for entry_id, fields, idle_ms, deliveries in _entries(redis, keys.lane(ecosystem, lane), group):
+        entry = read_entry(ecosystem, lane, entry_id, fields, deliveries=max(1, deliveries))
+        yield Queued(entry, _state(idle_ms), entry.entry_id)
+
+
+def _state(idle_ms: int) -> str:
+    return IN_WORK if 0 <= idle_ms < HANDED_BACK_IDLE_MS else WAITING
+
+
+async def _entries(redis: Redis, stream: str, group: str) -> AsyncIterator[tuple[bytes, dict[bytes, bytes], int, int]]:
+    """Yield the id of each entry, its fields, and the last two values of `_PAGE_OF`."""
     start = "-"
     while True:
         with store_errors():
-            rows: Any = await _PAGE_OF.run(
-                redis, stream=keys.lane(ecosystem, lane), group=group, **{"from": start}, count=_PAGE
-            )
+            rows: Any = await _PAGE_OF.run(redis, stream=stream, group=group, **{"from": start}, count=_PAGE)
         for entry_id, flat, idle_ms, deliveries in rows:
-            fields = dict(zip(flat[::2], flat[1::2], strict=True))
-            entry = read_entry(ecosystem, lane, entry_id, fields, deliveries=max(1, deliveries))
-            in_work = 0 <= idle_ms < HANDED_BACK_IDLE_MS
-            yield Queued(entry, IN_WORK if in_work else WAITING, entry.entry_id)
+            yield entry_id, dict(zip(flat[::2], flat[1::2], strict=True)), idle_ms, deliveries
         if len(rows) < _PAGE:
             return
         start = f"({rows[-1][0].decode()}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import NotFound, RateLimited
+from securechain_ingest.errors import NotFound, RateLimited, StoreFull
 from securechain_ingest.queue.dead_letters import (
     drop_dead_letters,
     list_dead_letters,
@@ -22,7 +22,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import LaneStatus, queue_status
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import ECOSYSTEMS, Recorder, add, lane_of, running
+from tests.queue.running import ECOSYSTEMS, Recorder, add, data, lane_of, running
 from tests.waiting import Gate, until
 
 replay = partial(replay_dead_letters, ecosystems={each.label: each.name for each in ECOSYSTEMS})
@@ -106,6 +106,21 @@ async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Re
     async with running(redis, queue, handler):
         await until(lambda: handler.entries)
     assert [(entry.lane, entry.attempts) for entry in handler.entries] == [(Lane.LISTED, 0)]
+
+
+async def test_a_replay_fills_no_lane_beyond_its_bound(redis: Redis, queue: QueueSettings) -> None:
+    queue = queue.model_copy(update={"lane_max_length": 3})
+    for number in range(4):
+        for lane in (Lane.LISTED, Lane.ASKED):
+            fields: Any = {"data": data(f"{lane}-{number}"), "error": "gone", "kind": "not_found", "lane": lane}
+            await redis.xadd(Keys(queue.stream).dead_letters, fields)
+    await redis.zadd(Keys(queue.stream).retries("pypi", Lane.LISTED), {"waits for another attempt": 0})
+    with pytest.raises(StoreFull, match=f"6 replayed; no room is left in {lane_of(queue, Lane.LISTED)}"):
+        await replay(redis, queue)
+    assert [await redis.xlen(lane_of(queue, lane)) for lane in (Lane.LISTED, Lane.ASKED)] == [2, 4]
+    assert await redis.xlen(Keys(queue.stream).dead_letters) == 2
+    await redis.delete(lane_of(queue, Lane.LISTED))
+    assert await replay(redis, queue) == 2
 
 
 async def test_dead_letters_are_replayed_by_kind_or_all(redis: Redis, queue: QueueSettings, ids: list[str]) -> None:

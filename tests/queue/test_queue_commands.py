@@ -172,3 +172,24 @@ def test_a_requirement_that_is_taken_out_is_asked_for_by_the_next_who_requires_i
     assert after["pkg:npm/up"] is None
     assert after["pkg:npm/left"] is not None, "it did not wait as a requirement"
     assert waiting(lanes) == {"pypi listed": 2}
+
+
+@pytest.mark.usefixtures("graph")
+def test_what_no_daemon_has_moved_to_its_lane_yet_is_listed_and_cancelled_as_well(
+    commands: Ask, redis_url: str
+) -> None:
+    assert commands("submit", "npm:left", "npm:right").exit_code == 0
+    with Redis.from_url(redis_url, decode_responses=True) as redis:
+        redis.xadd(KEYS.submissions, {"data": "no JSON"})
+        assert commands("queue", "list", "--ecosystem", "npm").output.splitlines() == [
+            "npm:left  asked  waiting  0x",
+            "npm:right  asked  waiting  0x",
+        ]
+        assert commands("queue", "list", "--lane", "listed").output == "nothing is queued\n"
+        assert commands("queue", "list", "--ecosystem", "pypi").output == "nothing is queued\n"
+        assert commands("queue", "cancel", "npm:left").output == "1 cancelled\n"
+        rows: Any = redis.xrange(KEYS.submissions)
+        [right, other] = rows
+        assert (json.loads(right[1]["data"])["package"], other[1]) == ("right", {"data": "no JSON"})
+        counts: Any = redis.hgetall(KEYS.run_counts)
+    assert sorted(word.rpartition(":")[2] + count for word, count in counts.items()) == ["cancelled1", "open1"]
