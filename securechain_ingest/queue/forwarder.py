@@ -25,7 +25,7 @@ from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import COUNT, Failure, counter_of, letter_fields
 from securechain_ingest.settings import QueueSettings
 
-BATCH: Final = 200
+BATCH: Final = 500
 _BLOCK_MS: Final = 250
 _UNKNOWN_KEYS_TOLD: Final = 100
 _UNKNOWN_KEY_CHARACTERS: Final = 60

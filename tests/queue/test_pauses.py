@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ from securechain_ingest.queue.groups import ensure_groups
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.settlement import Settlement
 from securechain_ingest.queue.taking import Taker
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import ECOSYSTEMS, Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
@@ -72,31 +71,6 @@ async def test_an_operators_pause_stops_the_lanes_of_one_ecosystem_until_resume(
         await until(lambda: is_idle(redis, queue))
     assert handler.packages == ["left", "six"]
     assert not await resume(redis, keys, "pypi")
-
-
-async def test_what_was_handed_back_is_taken_first_when_a_pause_ends(redis: Redis, queue: QueueSettings) -> None:
-    keys, lane, handler = Keys(queue.stream), lane_of(queue), Recorder()
-    await ensure_groups(redis, [lane], queue.group)
-    ids = await add(redis, lane, "first", "second")
-    await redis.xreadgroup(queue.group, "other", {lane: ">"})
-    await Settlement(redis, keys, queue.group, "other").hand_back([("pypi", Lane.ASKED, each) for each in ids])
-    await add(redis, lane, "new")
-    await pause(redis, keys, "pypi")
-
-    async def looks() -> int:
-        return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])
-
-    async with running(redis, queue, handler, places=1):
-        before = await looks()
-        await until(lambda: _is_above(looks, before + 2 * len(ECOSYSTEMS)))
-        await resume(redis, keys, "pypi")
-        await until(lambda: is_idle(redis, queue))
-    assert handler.packages == ["first", "second", "new"]
-    assert [entry.attempts for entry in handler.entries] == [0, 0, 0]
-
-
-async def _is_above(number: Callable[[], Awaitable[int]], bound: int) -> bool:
-    return await number() > bound
 
 
 @pytest.mark.parametrize("delay_s", [1800.0, None])
