@@ -17,10 +17,11 @@ from redis.asyncio import Redis
 from securechain_ingest.errors import ConfigError, PoisonMessage, StoreError
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.entries import Entry, History, entry_fields, read_submission
+from securechain_ingest.queue.follow_ups import add_follow_ups
 from securechain_ingest.queue.handling import Link
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.messages import Message, encode
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import COUNT, Failure, counter_of, letter_fields
 from securechain_ingest.settings import QueueSettings
@@ -208,11 +209,9 @@ class Forwarder:
         outcomes = await self._link(plain)
         linked = [(entry, outcome) for entry, outcome in zip(plain, outcomes, strict=True) if outcome is not None]
         # They are queued before their parents are acknowledged, because the graph already counts them as queued.
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for message in (message for _, outcome in linked for message in outcome.queue):
-                stream = self._keys.lane(self._by_label[message.node_type].name, Lane.REQUIRED)
-                pipeline.xadd(stream, {"data": encode(message), "mark": message.package})
-            await pipeline.execute()
+        follow_ups = [message for _, outcome in linked for message in outcome.queue]
+        named = [(self._by_label[message.node_type].name, message) for message in follow_ups]
+        await add_follow_ups(self._redis, self._keys, named)
         return {entry.entry_id for entry, _ in linked}
 
     async def _move(self, submissions: Sequence[_Submission], served: set[str], *, half_done: bool) -> set[str]:

@@ -30,7 +30,11 @@ class Keys:
 
     def lane(self, ecosystem: str, lane: Lane) -> str:
         """This stream holds the messages of one lane that wait or are in work."""
-        return f"{self.stream}-lane:{ecosystem}:{lane}"
+        return f"{self.lane_prefix(ecosystem)}{lane}"
+
+    def lane_prefix(self, ecosystem: str) -> str:
+        """Return what the names of an ecosystem's lanes (`lane`) begin with."""
+        return f"{self.stream}-lane:{ecosystem}:"
 
     def retries(self, ecosystem: str, lane: Lane) -> str:
         """This sorted set holds the tokens of messages that wait for their next attempt.

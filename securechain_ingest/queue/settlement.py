@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import ConfigError, IngestError, RateLimited
 from securechain_ingest.queue.entries import Entry, History
+from securechain_ingest.queue.follow_ups import FOLLOW_UP, LESS_URGENT
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, encode
@@ -61,13 +62,12 @@ end
 # removes an entry counts it: after a failover, or when the group was lost, Redis may no longer know who had it.
 _COMPLETE: Final = Script(
     COUNT
+    + FOLLOW_UP
     + """
 local next_follow_up = 1
 for i, id in ipairs(ids) do
     for _ = 1, follow_up_counts[i] do
-        local merge_key = merge_keys[next_follow_up]
-        local added = redis.call('XADD', required[i], '*', 'data', follow_ups[next_follow_up], 'mark', merge_key)
-        redis.call('HSETNX', waiting[i], merge_key, 'required:' .. added)
+        follow_up(lane_prefixes[i], waiting[i], merge_keys[next_follow_up], follow_ups[next_follow_up])
         next_follow_up = next_follow_up + 1
     end
     redis.call('XACK', streams[i], group, id)
@@ -78,8 +78,8 @@ for i, id in ipairs(ids) do
 end
 return #ids
 """,
-    keys="streams* required* waiting* outcomes* counters run_counts",
-    arguments="group ids* runs* versions* data* follow_up_counts* follow_ups* merge_keys*",
+    keys="streams* lane_prefixes* waiting* outcomes* counters run_counts",
+    arguments="group ids* runs* versions* data* less_urgent* follow_up_counts* follow_ups* merge_keys*",
 )
 
 _DEAD_LETTER: Final = Script(
@@ -190,7 +190,7 @@ class Settlement:
         await _COMPLETE.run(
             self._redis,
             streams=[self._stream(entry) for entry in entries],
-            required=[keys.lane(entry.ecosystem, Lane.REQUIRED) for entry in entries],
+            lane_prefixes=[keys.lane_prefix(entry.ecosystem) for entry in entries],
             waiting=[keys.waiting(entry.ecosystem) for entry in entries],
             outcomes=[keys.outcomes(entry.run) for entry in entries],
             counters=keys.counters,
@@ -200,6 +200,7 @@ class Settlement:
             runs=[entry.run for entry in entries],
             versions=[each.versions for each in completions],
             data=[entry.data for entry in entries],
+            less_urgent=LESS_URGENT,
             follow_up_counts=[len(each.follow_ups) for each in completions],
             follow_ups=[encode(message) for message in follow_ups],
             merge_keys=[message.package for message in follow_ups],
