@@ -52,8 +52,12 @@ def left_over(queue: redis.Redis, stream: str) -> list[str]:
     # What is known of registries and of the daemons' own speed.
     kept |= {keys.hints, *(key for name in ECOSYSTEMS for key in (keys.active(name), keys.lags(name)))}
     kept |= {keys.schedules(what) for what in ("ticks", "overrides")}
-    # Turns at an endpoint are no message's, and import names are kept for days.
-    passed_over = (keys.rate(""), *(keys.import_names(name, "", "").rstrip(":") for name in ECOSYSTEMS))
+    # Turns at an endpoint are no message's. Import names are kept for days, and so is how much was done when.
+    passed_over = (
+        keys.rate(""),
+        *(keys.import_names(name, "", "").rstrip(":") for name in ECOSYSTEMS),
+        *(keys.activity(unit, "") for unit in ("minute", "hour")),
+    )
     found = sorted(
         name
         for name in names
