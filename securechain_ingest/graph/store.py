@@ -18,6 +18,7 @@ from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.due import DuePackages
 from securechain_ingest.graph.identity import identify, reference, spellings
+from securechain_ingest.graph.lookups import Lookups
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.pending import Pending
@@ -76,6 +77,7 @@ class Graph:
         self.due = DuePackages(connection)
         self.names = PackageNames(connection, queued_retry_s)
         self.reader = GraphReader(connection)
+        self.lookups = Lookups(connection)
         self.pending = Pending(connection, queued_retry_s)
 
     @classmethod

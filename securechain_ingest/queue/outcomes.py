@@ -5,7 +5,7 @@ The stream of outcomes exists only while a program waits. If it exists, each set
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -56,11 +56,12 @@ class Outcomes:
         if self._wait:
             await self.end()
 
-    async def begin(self) -> None:
-        """Let outcomes be kept from now on, for a day at most."""
+    async def begin(self, about: str = "") -> None:
+        """Let outcomes be kept from now on, for a day at most. `about` is what their readers want to know of the run
+        (`so_far`)."""
         with store_errors():
             async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.xadd(self._key, {"begin": ""}, id="0-1")
+                pipeline.xadd(self._key, {"begin": about}, id="0-1")
                 # The stream expires in case its reader is killed.
                 pipeline.expire(self._key, _KEPT_S)
                 await pipeline.execute()
@@ -69,6 +70,15 @@ class Outcomes:
         """Return whether outcomes are being kept."""
         with store_errors():
             return bool(await self._redis.exists(self._key))
+
+    async def so_far(self) -> tuple[str, list[PackageOutcome]] | None:
+        """Return what `begin` was told, and at most 100 of the outcomes that have come since. It is None if no outcomes
+        are kept."""
+        with store_errors():
+            rows: Any = await self._redis.xrange(self._key, count=101)
+        if not rows or b"begin" not in rows[0][1]:
+            return None
+        return rows[0][1][b"begin"].decode(errors="replace"), [_outcome(fields) for _, fields in rows[1:]]
 
     async def end(self) -> None:
         """Forget the outcomes."""
@@ -86,11 +96,15 @@ class Outcomes:
                 for entry_id, fields in rows:
                     last = entry_id.decode()
                     left -= 1
-                    yield PackageOutcome(
-                        *_named(fields.get(b"data", b"")),
-                        fields.get(b"kind", b"").decode(),
-                        fields.get(b"reason", b"").decode(errors="replace"),
-                    )
+                    yield _outcome(fields)
+
+
+def _outcome(fields: Mapping[bytes, bytes]) -> PackageOutcome:
+    return PackageOutcome(
+        *_named(fields.get(b"data", b"")),
+        fields.get(b"kind", b"").decode(),
+        fields.get(b"reason", b"").decode(errors="replace"),
+    )
 
 
 def _named(data: bytes) -> tuple[str, str]:

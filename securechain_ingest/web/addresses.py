@@ -48,3 +48,8 @@ def path_of_message(asks: object) -> Target | None:
     except InvalidName:
         return None
     return Target(f"{declaration.name}:{asks.package}", path_of(ref))
+
+
+def path_of_advisory(identifier: str) -> str:
+    """Return the path of the page of an advisory, by its id or an alias."""
+    return f"/advisories/{quote(identifier, safe='')}"

@@ -16,7 +16,15 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from securechain_ingest.errors import ConfigError, InvalidName, NotFound, StoreError
-from securechain_ingest.web import dead_letters, login, overview_pages, package_pages, queue_pages, schedule_pages
+from securechain_ingest.web import (
+    advisory_pages,
+    dead_letters,
+    login,
+    overview_pages,
+    package_pages,
+    queue_pages,
+    schedule_pages,
+)
 from securechain_ingest.web.collected import Collected
 from securechain_ingest.web.exposition import CONTENT_TYPE, exposition
 from securechain_ingest.web.health import health, readiness
@@ -37,7 +45,8 @@ def build_app(parts: Parts) -> Starlette:
     routes = [
         *_machine_routes(parts, collected),
         *overview_pages.routes(parts, shell, collected),
-        *package_pages.routes(parts, shell),
+        *package_pages.routes(parts, shell, collected),
+        *advisory_pages.routes(parts, shell),
         *queue_pages.routes(parts, shell, collected),
         *dead_letters.routes(parts, shell, collected),
         *schedule_pages.routes(parts, shell),
