@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -30,15 +31,13 @@ def _data(package: str) -> bytes:
 
 
 async def _letters(site: Site, *kinds: str) -> list[str]:
-    keys = Keys(site.settings.queue.stream)
-    return [
-        (
-            await site.stores.redis.xadd(
-                keys.dead_letters, {"data": _data(f"p{number}"), "error": "no", "kind": kind, "lane": "listed"}
-            )
-        ).decode()
-        for number, kind in enumerate(kinds)
-    ]
+    redis, keys = site.stores.redis, Keys(site.settings.queue.stream)
+    ids = []
+    for number, kind in enumerate(kinds):
+        fields: Any = {"data": _data(f"p{number}"), "error": "no", "kind": kind, "lane": "listed"}
+        entry_id: Any = await redis.xadd(keys.dead_letters, fields)
+        ids.append(entry_id.decode())
+    return ids
 
 
 async def _left(site: Site) -> int:
@@ -105,7 +104,8 @@ async def test_a_waiting_message_is_taken_out_of_the_queue_by_its_box(site: Site
         "/queue/cancel", data={"word": word, "message": [chosen, "no box", chosen]}, follow_redirects=True
     )
     assert "1 taken out of the queue" in answer.text
-    ((_, left),) = await site.stores.redis.xrange(lane)
+    rows: Any = await site.stores.redis.xrange(lane)
+    ((_, left),) = rows
     assert left[b"data"] == _data("stays")
 
 
@@ -160,7 +160,8 @@ async def test_a_package_is_asked_for_and_followed_to_its_end(site: Site) -> Non
     answer = await site.client.post("/submissions", data={"word": word, "package": "npm:Left-Pad"})
     path = answer.headers["location"]
     run = path.rpartition("/")[2]
-    ((_, fields),) = await site.stores.redis.xrange(Keys(site.settings.queue.stream).submissions)
+    rows: Any = await site.stores.redis.xrange(Keys(site.settings.queue.stream).submissions)
+    ((_, fields),) = rows
     sent = orjson.loads(fields[b"data"])
     assert (sent["node_type"], sent["run"]) == ("NPMPackage", run)
     waiting = (await site.client.get(path)).text
