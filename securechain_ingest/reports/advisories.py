@@ -21,7 +21,7 @@ _BY_OSV: Final = {declaration.ecosystem.osv: declaration for declaration in DECL
 
 
 @dataclass(frozen=True, slots=True)
-class AffectedRange:
+class AffectedElement:
     """This is one element of what an advisory says is affected."""
 
     package: str
@@ -46,7 +46,7 @@ class AdvisoryReport:
     published: str
     modified: str
     withdrawn: str
-    affected: tuple[AffectedRange, ...]
+    affected: tuple[AffectedElement, ...]
     references: tuple[str, ...]
     """These addresses begin with `https://` or `http://`."""
     touched: tuple[TouchedPackage, ...]
@@ -120,7 +120,7 @@ def _report(document: Mapping[str, Any], touched: Collection[TouchedPackage]) ->
     )
 
 
-def _affected(element: Mapping[str, Any]) -> AffectedRange | None:
+def _affected(element: Mapping[str, Any]) -> AffectedElement | None:
     package = package_of(element)
     if package is None:
         return None
@@ -137,7 +137,7 @@ def _affected(element: Mapping[str, Any]) -> AffectedRange | None:
         ]
         if told:
             ranges.append(", ".join(told))
-    return AffectedRange(":".join(package), tuple(ranges), len(_list(element.get("versions"))))
+    return AffectedElement(":".join(package), tuple(ranges), len(_list(element.get("versions"))))
 
 
 def _address(reference: object) -> str:

@@ -20,10 +20,10 @@ from securechain_ingest.web.shell import Shell, Values
 
 def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
     """Return the routes of this room."""
-    look = OverviewReader(parts.stores, parts.settings, collected)
+    reader = OverviewReader(parts.stores, parts.settings, collected)
 
     async def read() -> Values:
-        return {"shown": await look.overview()}
+        return {"shown": await reader.overview()}
 
     async def front(request: Request) -> Response:
         if named := request.query_params.get("package", "").strip():
@@ -35,7 +35,7 @@ def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
 
     async def registry(request: Request) -> Response:
         name = declaration_of(request.path_params["ecosystem"]).name
-        shown = await look.overview()
+        shown = await reader.overview()
         found = next(each for each in shown.registries if each.name == name)
         return shell.page(
             request, "registry.html", registry=found, at=lambda slot: datetime.fromtimestamp(slot.starts_at, UTC)

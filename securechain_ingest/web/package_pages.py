@@ -37,7 +37,7 @@ _LONGEST: Final = 214
 
 def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
     """Return the routes of this room."""
-    room = _Room(parts, shell, collected)
+    room = _PackageRoom(parts, shell, collected)
     return [
         Route(PATH, room.search),
         Route(f"{PATH}/{{ecosystem}}/{{name:path}}", room.package),
@@ -47,7 +47,7 @@ def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
     ]
 
 
-class _Room:
+class _PackageRoom:
     def __init__(self, parts: Parts, shell: Shell, collected: Collected) -> None:
         self._stores = parts.stores
         self._queue = parts.settings.queue

@@ -14,7 +14,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import Board
-from tests.web.conftest import TOKEN, Site
+from tests.web.conftest import TOKEN, WebSite
 
 ACTIONS = [
     ("/dead-letters", {"action": "drop", "scope": "all"}),
@@ -30,7 +30,7 @@ def _data(package: str) -> bytes:
     return orjson.dumps({"node_type": "NPMPackage", "package": package})
 
 
-async def _letters(site: Site, *kinds: str) -> list[str]:
+async def _letters(site: WebSite, *kinds: str) -> list[str]:
     redis, keys = site.stores.redis, Keys(site.settings.queue.stream)
     ids = []
     for number, kind in enumerate(kinds):
@@ -40,13 +40,13 @@ async def _letters(site: Site, *kinds: str) -> list[str]:
     return ids
 
 
-async def _left(site: Site) -> int:
+async def _left(site: WebSite) -> int:
     return int(await site.stores.redis.xlen(Keys(site.settings.queue.stream).dead_letters))
 
 
 @pytest.mark.parametrize(("path", "fields"), ACTIONS)
 async def test_every_action_takes_a_log_in_and_a_form_of_the_page(
-    site: Site, path: str, fields: dict[str, str]
+    site: WebSite, path: str, fields: dict[str, str]
 ) -> None:
     await _letters(site, "not_found")
     assert (await site.client.post(path, data=fields)).status_code == 403
@@ -58,7 +58,7 @@ async def test_every_action_takes_a_log_in_and_a_form_of_the_page(
     assert (await Board(site.stores.redis, site.settings.queue.stream).state()).requests == {}
 
 
-async def test_chosen_dead_letters_are_sent_again_to_their_lane_or_deleted(site: Site) -> None:
+async def test_chosen_dead_letters_are_sent_again_to_their_lane_or_deleted(site: WebSite) -> None:
     first, second, _ = await _letters(site, "not_found", "malformed", "malformed")
     word = await site.log_in()
     answer = await site.client.post(
@@ -72,7 +72,7 @@ async def test_chosen_dead_letters_are_sent_again_to_their_lane_or_deleted(site:
     assert await _left(site) == 1
 
 
-async def test_all_dead_letters_of_a_kind_are_deleted_and_no_others(site: Site) -> None:
+async def test_all_dead_letters_of_a_kind_are_deleted_and_no_others(site: WebSite) -> None:
     await _letters(site, "not_found", "malformed", "malformed")
     word = await site.log_in()
     fields = {"word": word, "action": "drop", "scope": "kind", "kind": "malformed"}
@@ -82,7 +82,7 @@ async def test_all_dead_letters_of_a_kind_are_deleted_and_no_others(site: Site) 
     assert "malformed" not in answer.text
 
 
-async def test_a_dead_letter_is_shown_with_its_payload_and_its_history(site: Site) -> None:
+async def test_a_dead_letter_is_shown_with_its_payload_and_its_history(site: WebSite) -> None:
     (entry_id,) = await _letters(site, "not_found")
     text = (await site.client.get(f"/dead-letters/{entry_id}")).text
     for shown in ("npm:p0", "node_type", "History", "listed", "not found"):
@@ -90,7 +90,7 @@ async def test_a_dead_letter_is_shown_with_its_payload_and_its_history(site: Sit
     assert (await site.client.get("/dead-letters/1-1")).status_code == 404
 
 
-async def test_a_waiting_message_is_taken_out_of_the_queue_by_its_box(site: Site) -> None:
+async def test_a_waiting_message_is_taken_out_of_the_queue_by_its_box(site: WebSite) -> None:
     keys = Keys(site.settings.queue.stream)
     lane = keys.lane("npm", Lane.LISTED)
     for name in ("stays", "goes"):
@@ -109,7 +109,7 @@ async def test_a_waiting_message_is_taken_out_of_the_queue_by_its_box(site: Site
     assert left[b"data"] == _data("stays")
 
 
-async def test_a_message_in_work_is_shown_as_such_and_has_no_box(site: Site) -> None:
+async def test_a_message_in_work_is_shown_as_such_and_has_no_box(site: WebSite) -> None:
     queue = site.settings.queue
     lane = Keys(queue.stream).lane("npm", Lane.ASKED)
     await site.stores.redis.xadd(lane, {"data": _data("busy")})
@@ -121,7 +121,7 @@ async def test_a_message_in_work_is_shown_as_such_and_has_no_box(site: Site) -> 
     assert 'name="message"' not in text
 
 
-async def test_a_job_is_switched_and_run_from_the_page(site: Site) -> None:
+async def test_a_job_is_switched_and_run_from_the_page(site: WebSite) -> None:
     word = await site.log_in()
     board = Board(site.stores.redis, site.settings.queue.stream)
     await site.client.post("/schedules/npm_packages_updates", data={"word": word, "action": "disable"})
@@ -137,7 +137,7 @@ async def test_a_job_is_switched_and_run_from_the_page(site: Site) -> None:
         assert refused.status_code in (400, 404)
 
 
-async def test_the_metrics_of_a_job_are_drawn_over_its_runs_and_stand_in_a_table(site: Site) -> None:
+async def test_the_metrics_of_a_job_are_drawn_over_its_runs_and_stand_in_a_table(site: WebSite) -> None:
     for number in range(3):
         now = utc_now()
         metrics = {"packages_processed": 10.0 * number, "success_rate": 99.5, "changes_read": 7.0}
@@ -153,7 +153,7 @@ async def test_the_metrics_of_a_job_are_drawn_over_its_runs_and_stand_in_a_table
     assert (await site.client.get(f"/runs/{run.id}")).text.count("succeeded") >= 1
 
 
-async def test_a_package_is_asked_for_and_followed_to_its_end(site: Site) -> None:
+async def test_a_package_is_asked_for_and_followed_to_its_end(site: WebSite) -> None:
     word = await site.log_in()
     refused = await site.client.post("/submissions", data={"word": word, "package": "six"})
     assert refused.status_code == 400
@@ -174,7 +174,7 @@ async def test_a_package_is_asked_for_and_followed_to_its_end(site: Site) -> Non
     assert "event: over" in told
 
 
-async def test_no_link_leads_elsewhere_after_the_log_in(site: Site) -> None:
+async def test_no_link_leads_elsewhere_after_the_log_in(site: WebSite) -> None:
     for path in ("//evil.example", "https://evil.example", "/\\evil.example", "evil", "/\t/evil.example"):
         answer = await site.client.post("/login", data={"token": TOKEN, "next": path})
         assert answer.headers["location"] == "/", path
@@ -182,14 +182,14 @@ async def test_no_link_leads_elsewhere_after_the_log_in(site: Site) -> None:
     assert answer.headers["location"] == "/queue"
 
 
-async def test_logging_out_ends_the_session(site: Site) -> None:
+async def test_logging_out_ends_the_session(site: WebSite) -> None:
     word = await site.log_in()
     assert "Log out" in (await site.client.get("/")).text
     await site.client.post("/logout", data={"word": word})
     assert "Log out" not in (await site.client.get("/")).text
 
 
-async def test_wrong_tokens_are_bounded(site: Site) -> None:
+async def test_wrong_tokens_are_bounded(site: WebSite) -> None:
     statuses = [(await site.client.post("/login", data={"token": f"wrong {n}"})).status_code for n in range(14)]
     assert statuses[0] == 403
     assert statuses[-1] == 429
@@ -198,7 +198,7 @@ async def test_wrong_tokens_are_bounded(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
-async def test_another_method_is_refused_on_a_page_of_the_house(site: Site, method: str) -> None:
+async def test_another_method_is_refused_on_a_page_of_the_house(site: WebSite, method: str) -> None:
     answer = await site.client.request(method, "/queue")
     assert answer.status_code == 405
     assert "<main" in answer.text
@@ -206,7 +206,7 @@ async def test_another_method_is_refused_on_a_page_of_the_house(site: Site, meth
 
 
 async def test_a_fault_of_a_page_is_one_warning_and_a_page(
-    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    site: WebSite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(_: object) -> bool:
         raise RuntimeError("a slip")
@@ -221,18 +221,18 @@ async def test_a_fault_of_a_page_is_one_warning_and_a_page(
     assert (await site.client.get("/")).status_code == 200
 
 
-async def test_a_form_that_is_too_large_is_refused(site: Site) -> None:
+async def test_a_form_that_is_too_large_is_refused(site: WebSite) -> None:
     await site.log_in()
     answer = await site.client.post("/dead-letters", data={"word": "x" * 100_000})
     assert answer.status_code == 413
 
 
-async def test_a_foreign_host_is_refused_on_every_path(site: Site) -> None:
+async def test_a_foreign_host_is_refused_on_every_path(site: WebSite) -> None:
     for path in ("/", "/healthz", "/metrics", "/static/style.css", "/login"):
         assert (await site.client.get(path, headers={"Host": "evil.example"})).status_code == 421, path
 
 
-async def test_a_session_does_not_last_for_ever(site: Site) -> None:
+async def test_a_session_does_not_last_for_ever(site: WebSite) -> None:
     from securechain_ingest.web.security import COOKIE, SESSION_S, new_session
 
     for begun, is_in in ((0.0, True), (-SESSION_S - 10.0, False), (3600.0, False)):
@@ -241,7 +241,7 @@ async def test_a_session_does_not_last_for_ever(site: Site) -> None:
         site.client.cookies.clear()
 
 
-async def test_what_strangers_have_written_stays_text_on_every_page(site: Site) -> None:
+async def test_what_strangers_have_written_stays_text_on_every_page(site: WebSite) -> None:
     hostile = '"><img src=x onerror=alert(1)>'
     redis, keys = site.stores.redis, Keys(site.settings.queue.stream)
     await redis.xadd(keys.dead_letters, {"data": hostile, "error": hostile, "kind": hostile, "lane": hostile})
