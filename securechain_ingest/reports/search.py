@@ -22,13 +22,13 @@ async def packages_offering(reader: GraphReader, name: str) -> list[str]:
 async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, identifier: str) -> list[str]:
     """Return the purls of those packages in the graph of which an advisory affects a version.
 
-    `identifier` is the id of the advisory or one of its aliases, such as a CVE's. It raises NotFound if no advisory has
-    it, and StoreError.
+    `identifier` is the id of the advisory or one of its aliases, such as a CVE's, in any case. It raises NotFound if no
+    advisory has it, and StoreError.
     """
-    documents = await advisories.named(identifier)
+    documents = await advisories.named(identifier) or await advisories.named(_usual(identifier))
     if not documents:
         raise NotFound(
-            f"no advisory has the id {identifier}; ids are written as their database does, such as CVE-2024-22195",
+            f"no advisory has the id {identifier}; ids are such as CVE-2024-22195 or GHSA-h5c8-rqwp-cp95",
             url=identifier,
         )
     ids = {str(document["id"]) for document in documents}
@@ -36,6 +36,12 @@ async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, iden
     for ecosystem, purls in _purls(documents).values():
         found += await reader.with_advisory(ecosystem, purls, ids)
     return sorted(found)
+
+
+def _usual(identifier: str) -> str:
+    """Return an id in the case that its database writes: capitals, but small letters behind GHSA-."""
+    database, dash, rest = identifier.upper().partition("-")
+    return f"{database}{dash}{rest.lower() if database == 'GHSA' else rest}"
 
 
 def _purls(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosystem, set[str]]]:
