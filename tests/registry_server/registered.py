@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from securechain_ingest.registries import DECLARATIONS
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.history import History
 from tests.registry_server.resources import Site
-from tests.registry_server.shape import Shape
+from tests.registry_server.shape import SERVED, Shape
 
 
 class Made(Protocol):
@@ -32,7 +31,6 @@ class RegistryModule(Protocol):
 
 
 REGISTRIES: Final[Mapping[str, RegistryModule]] = {
-    declared.name: cast(RegistryModule, import_module(f"tests.registry_server.{declared.name}"))
-    for declared in DECLARATIONS
+    name: cast(RegistryModule, import_module(f"tests.registry_server.{name}")) for name in SERVED
 }
 """By the name of the ecosystem, in the order of registration."""

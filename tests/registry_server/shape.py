@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import NormalDist
+from typing import Final
 
 from securechain_ingest.registries import DECLARATIONS
+
+SERVED: Final = tuple(each.name for each in DECLARATIONS if find_spec(f"tests.registry_server.{each.name}"))
+"""The registered ecosystems that have a made registry, as all of the program have."""
 
 WORDS = [
     "amber",
@@ -55,7 +60,7 @@ class Shape:
     large_share: float = 0.05
     """The share of packages whose newest archive is above 1 MB, or as large as `large_bytes` says."""
     large_bytes: int = 1_300_000
-    ecosystems: tuple[str, ...] = tuple(declared.name for declared in DECLARATIONS)
+    ecosystems: tuple[str, ...] = SERVED
     giant_versions: int = 0
     """Above 0: each ecosystem gets one more package, `giant`, of so many versions with five requirements each."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from securechain_ingest.registries import DECLARATIONS
 from tests.registry_server import Server, World, cargo, maven, npm, nuget, pypi, rubygems
 from tests.registry_server.registered import Made
 from tests.registry_server.resources import Request
@@ -64,7 +65,7 @@ def _nuget(name: str, versions: Sequence[str]) -> Made:
     return nuget.Package(name, tuple(nuget.Version(each, date=DATES[each]) for each in versions))
 
 
-KINDS: Final = (
+_KINDS: Final = (
     Packages("pypi", "pypi", "/pypi/{}/json", _pypi),
     Packages("npm", "npm_registry", "/{}", _npm),
     Packages("maven", "maven_central", "/org/made/{}/maven-metadata.xml", _maven, group="org.made:"),
@@ -72,3 +73,5 @@ KINDS: Final = (
     Packages("rubygems", "rubygems_index", "/info/{}", _rubygems),
     Packages("nuget", "nuget_api", "/v3/registration5-gz-semver2/{}/index.json", _nuget),
 )
+_BY_ECOSYSTEM: Final = {kind.ecosystem: kind for kind in _KINDS}
+KINDS: Final = tuple(_BY_ECOSYSTEM[declared.name] for declared in DECLARATIONS)
