@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo check test soak chaos fuzz mutants bench lint docs lock
+.PHONY: help setup run demo check test soak chaos snapshots fuzz mutants bench lint docs lock
 
 # A line `## name: what it does` stands above every target.
 ## help: prints the targets
@@ -54,6 +54,11 @@ MESSAGES ?= 3000
 ## chaos: lets everything fail at random while MESSAGES messages are served; SEED repeats a run
 chaos: setup
 	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-kills 0 --chaos-seed $(SEED)
+
+PACKAGES ?= 10000
+## snapshots: moves an installation with PACKAGES packages by a snapshot while its daemon writes; SEED repeats it
+snapshots: setup
+	$(BIN)/pytest tests/snapshot/test_moving_an_installation.py --snapshot-packages $(PACKAGES) --snapshot-seed $(SEED)
 
 FUZZ_SECONDS ?= 60
 ## fuzz: looks for bytes that a reader does not bear, FUZZ_SECONDS a reader; SEED repeats a search

@@ -222,6 +222,12 @@ class ParserLost(IngestError):
     transient = True
 
 
+class SnapshotError(IngestError):
+    """A snapshot cannot be made, or a folder does not hold one that this release can import."""
+
+    kind = "snapshot"
+
+
 class InvalidName(IngestError):
     """A package's name is not allowed by the rules of its ecosystem."""
 

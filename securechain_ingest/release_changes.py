@@ -10,12 +10,13 @@ archive.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
+from pymongo import ReplaceOne
 
 from securechain_ingest.errors import StoreFull, StoreRefused
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, NamesChange, Package
@@ -24,6 +25,8 @@ from securechain_ingest.mongodb_errors import store_errors
 
 MAX_KEPT_NAMES: Final = 5_000
 """The document of a release has at most so many names of each kind. Its counts are those of all names."""
+
+_AT_ONCE: Final = 100
 
 NamesOf = Callable[[Ecosystem, str, str], Awaitable[tuple[str, ...] | None]]
 """It returns the import names that the graph has of a purl, if they are those of the version that is named."""
@@ -63,6 +66,18 @@ class ReleaseChanges:
         }
         with store_errors():
             await self._collection.replace_one({"_id": version_purl}, document, upsert=True)
+
+    async def documents(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield all documents. Raise StoreError."""
+        with store_errors():
+            async for document in self._collection.find({}).batch_size(_AT_ONCE):
+                yield document
+
+    async def restore(self, documents: Sequence[dict[str, Any]]) -> None:
+        """Write documents of another installation, which replace those of the same versions. Raise StoreError."""
+        with store_errors():
+            updates = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+            await self._collection.bulk_write(updates, ordered=False)
 
     async def get(self, version_purl: str) -> KeptNames | None:
         """Return the names that are kept of a version, or None if there are none. Raise StoreError."""

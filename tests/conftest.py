@@ -51,6 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-messages", type=int, default=120, help="how many messages the chaos test sends")
     parser.addoption("--chaos-kills", type=int, default=4, help="behind how many effects of a message; 0: of all")
     parser.addoption("--chaos-seed", type=int, default=1, help="what the chaos test does, repeated by the same number")
+    parser.addoption("--snapshot-packages", type=int, default=120, help="how many packages the snapshot test moves")
+    parser.addoption("--snapshot-seed", type=int, default=1, help="what the snapshot test does, repeated by it")
     parser.addoption("--soak-rounds", type=int, default=3, help="how often the soak test kills its daemons")
     parser.addoption("--soak-seed", type=int, default=1, help="what the soak test does, repeated by the same number")
 

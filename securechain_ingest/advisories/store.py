@@ -263,6 +263,27 @@ class AdvisoryStore:
             return str(ours)
         return None
 
+    async def documents(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield all documents that have an id of their own, without the ids that the database gives them."""
+        with store_errors():
+            async for document in self._collection.find({"id": {"$type": "string"}}, {"_id": 0}).batch_size(_BATCH):
+                yield document
+
+    async def restore(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Write documents of another installation. One that is there already stays, unless its record is older."""
+        ids = [document["id"] for document in documents]
+        held = {each["id"]: each for each in await self._found({"id": {"$in": ids}}, {"id": 1, "modified": 1})}
+        updates = []
+        for document in documents:
+            there = held.get(document["id"])
+            if there is None:
+                updates.append(UpdateOne({"id": document["id"]}, {"$setOnInsert": dict(document)}, upsert=True))
+            elif str(there.get("modified") or "") < str(document.get("modified") or ""):
+                updates.append(UpdateOne({"id": document["id"]}, {"$set": dict(document)}))
+        with store_errors():
+            if updates:
+                await self._collection.bulk_write(updates, ordered=False)
+
     async def count(self) -> int:
         """Return an estimate of the number of documents."""
         with store_errors():

@@ -36,6 +36,7 @@ from securechain_ingest.cli import (
     schedules,
     schema,
     show,
+    snapshot,
     status,
     submit,
 )
@@ -76,6 +77,7 @@ app.add_typer(schedules.app, name="schedules")
 app.add_typer(runs.app, name="runs")
 app.add_typer(cursors.app, name="cursors")
 app.add_typer(schema.app, name="schema")
+app.add_typer(snapshot.app, name="snapshot")
 app.command("check-config")(check_config.command)
 app.command("import-names")(import_names.command)
 

@@ -26,6 +26,8 @@ class Dialect:
 
     keeps_counts_of_relationships: bool
     """This says whether the server knows without a scan how many relationships of a type begin at nodes of a label."""
+    keeps_zones: bool
+    """This says whether a date-time comes back with its zone. ArcadeDB returns it in UTC, without a zone."""
 
     def at_most(self, value: str, bound: str) -> str:
         """Return the Cypher condition `value <= bound`, which is false for an absent value. It uses an index where an
@@ -47,10 +49,18 @@ class Dialect:
 
 
 NEO4J: Final = Dialect(
-    writes_in_turn=False, trusts_ranges=True, makes_full_text=True, keeps_counts_of_relationships=True
+    writes_in_turn=False,
+    trusts_ranges=True,
+    makes_full_text=True,
+    keeps_counts_of_relationships=True,
+    keeps_zones=True,
 )
 ARCADEDB: Final = Dialect(
-    writes_in_turn=True, trusts_ranges=False, makes_full_text=False, keeps_counts_of_relationships=False
+    writes_in_turn=True,
+    trusts_ranges=False,
+    makes_full_text=False,
+    keeps_counts_of_relationships=False,
+    keeps_zones=False,
 )
 
 

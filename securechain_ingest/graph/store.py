@@ -14,6 +14,7 @@ from neo4j import AsyncTransaction
 from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import Malformed, StoreError
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.copying import GraphCopy
 from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.due import DuePackages
@@ -79,6 +80,7 @@ class Graph:
         self.reader = GraphReader(connection)
         self.lookups = Lookups(connection)
         self.pending = Pending(connection, queued_retry_s)
+        self.copy = GraphCopy(connection)
 
     @classmethod
     @asynccontextmanager

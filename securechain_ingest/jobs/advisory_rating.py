@@ -44,6 +44,23 @@ logger = structlog.get_logger(__name__)
 Known = tuple[PackageRef, KnownPackage]
 
 
+async def unfinished_ratings(redis: Redis, stream: str) -> tuple[int, list[bytes]]:
+    """Return the rule by which the graph is rated, and the packages that the next sync has to rate. It raises
+    StoreError."""
+    with store_errors():
+        rule = _number(await redis.hget(Keys(stream).rating, "rule"))
+        members: Any = await redis.sunion([Keys(stream).unrated, Keys(stream).rated])
+    return rule, sorted(members)
+
+
+async def note_unfinished_ratings(redis: Redis, stream: str, rule: int, members: Sequence[bytes]) -> None:
+    """Note what `unfinished_ratings` of another installation has returned. It raises StoreError."""
+    with store_errors():
+        for start in range(0, len(members), LOOKED_UP):
+            await redis.sadd(Keys(stream).unrated, *members[start : start + LOOKED_UP])
+        await redis.hset(Keys(stream).rating, "rule", str(rule))
+
+
 @dataclass(frozen=True, slots=True)
 class AdvisoryRating:
     """This has the stores from which ratings are read and to which they are written."""

@@ -75,6 +75,17 @@ class Cursors:
         found = {name.decode(): _cursor(raw) for name, raw in held.items()}
         return {name: cursor for name, cursor in sorted(found.items()) if cursor is not None}
 
+    async def documents(self) -> dict[str, dict[str, Any]]:
+        """Return all cursors as plain data, by name."""
+        return {name: _document(cursor) for name, cursor in (await self.all()).items()}
+
+    async def restore(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set cursors from what `documents` of another installation has returned. A cursor that this release cannot
+        read is left out, so that everything is compared."""
+        for name, document in documents.items():
+            if (cursor := _cursor(orjson.dumps(dict(document)))) is not None:
+                await self._put(name, cursor)
+
     async def move(self, name: str, value: str, run: str, *, reconciled: bool = False, vouches: bool = False) -> None:
         """Note that everything up to `value` is queued.
 
@@ -94,14 +105,18 @@ class Cursors:
             await self._put(name, replace(held, followed_at=now_iso()))
 
     async def _put(self, name: str, cursor: Cursor) -> None:
-        document = asdict(cursor)
         with store_errors():
-            await self._redis.hset(self._key, name, orjson.dumps({**document.pop("more"), **document}).decode())
+            await self._redis.hset(self._key, name, orjson.dumps(_document(cursor)).decode())
 
     async def reset(self, name: str) -> bool:
         """Forget a cursor, and return whether there was one."""
         with store_errors():
             return bool(await self._redis.hdel(self._key, name))
+
+
+def _document(cursor: Cursor) -> dict[str, Any]:
+    document = asdict(cursor)
+    return {**document.pop("more"), **document}
 
 
 def _cursor(raw: bytes | None) -> Cursor | None:

@@ -146,6 +146,11 @@ class Keys:
         return f"{self.stream}-backfills"
 
     @property
+    def snapshot_import(self) -> str:
+        """This hash says how far an interrupted import of a snapshot has come."""
+        return f"{self.stream}-snapshot-import"
+
+    @property
     def refused_archives(self) -> str:
         """This sorted set holds the archives that needed more than a parse may use.
 
