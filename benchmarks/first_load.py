@@ -3,8 +3,9 @@
 `python -m benchmarks.first_load [--packages 300] [--ecosystems npm] [--listed 100000,1000000]`
 
 A made registry has packages with the versions of the real ones (13 on average, 5 in the median, one with 1,000) and
-archives of real sizes. Both ways bring all of them into an emptied graph, by the daemon's own worker. The old way reads
-each package whole. Ours reads each from the fewest requests first, and the rest when all are there.
+archives of real sizes. Both ways list it, and bring all packages into an emptied graph by the messages and the worker
+of a daemon. The old way reads each package whole. Ours reads each from the fewest requests first, and the rest when all
+are there. What the list itself costs is not counted: it is the same for both.
 
 The days are those of the real registry: its packages times what one has cost here, at the default rate of the endpoint
 that takes longest. Then the memory of a daemon that lists a registry of names only (see `benchmarks.listing_memory`).
@@ -30,11 +31,15 @@ from redis.asyncio import Redis
 from benchmarks.harness import arcadedb, other_stores, print_header, print_table, work_dir
 from benchmarks.listing_memory import memory
 from securechain_ingest.configuration import load
-from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
+from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries import declaration_of
+from securechain_ingest.registries.building import build_feeds
+from securechain_ingest.registries.feed import Listed, unpack
+from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.service import Service, build_service
-from securechain_ingest.worker.request import Follow, Request
+from tests.queue.running import entry_of
 from tests.registry_server import ExpectedPackage, Server, Shape, World, generate, npm, serve
 from tests.stores import GraphTarget, empty_graph
 
@@ -70,6 +75,19 @@ PACKUMENT_README_BYTES: Final = 3_000
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """How all packages are asked for once."""
+
+    lane: Lane
+    first: bool
+
+
+WHOLE: Final = Pass(Lane.LISTED, first=False)
+FIRST: Final = Pass(Lane.LISTED, first=True)
+REST: Final = Pass(Lane.COMPLETED, first=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What the registry was asked, by endpoint."""
 
@@ -78,6 +96,9 @@ class Cost:
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(self.requests - other.requests, self.received_bytes - other.received_bytes)
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.requests + other.requests, self.received_bytes + other.received_bytes)
 
     def row(self, packages: int) -> dict[str, float]:
         """For one package."""
@@ -178,17 +199,9 @@ def loads(
 ) -> dict[str, Cost]:
     """The cost of each way and of each part of ours."""
     with serve(world, keep_requests=False) as server:
-        before = _asked(server)
-        asyncio.run(_load(server, folder / "old", packages, graph, environment, [False]))
-        old = _asked(server) - before
-        before = _asked(server)
-        [after_first] = asyncio.run(_load(server, folder / "ours", packages, graph, environment, [True, False]))[:1]
-        return {
-            "whole at once": old,
-            "first pass": after_first - before,
-            "the rest": _asked(server) - after_first,
-            "until complete": _asked(server) - before,
-        }
+        [old] = asyncio.run(_load(server, folder / "old", packages, graph, environment, [WHOLE]))
+        first, rest = asyncio.run(_load(server, folder / "ours", packages, graph, environment, [FIRST, REST]))
+    return {"whole at once": old, "first pass": first, "the rest": rest, "until complete": first + rest}
 
 
 async def _load(
@@ -197,10 +210,9 @@ async def _load(
     packages: Sequence[ExpectedPackage],
     graph: GraphTarget,
     environment: Mapping[str, str],
-    passes: Sequence[bool],
+    passes: Sequence[Pass],
 ) -> list[Cost]:
-    """Bring the packages into the emptied graph, pass by pass; True is a first reading. The result is what had been
-    asked of the registry after each pass."""
+    """Bring the packages into the emptied graph, pass by pass, and return what each has cost."""
     empty_graph(graph)
     async with Redis.from_url(environment["REDIS_URL"]) as client:
         await client.flushdb()
@@ -208,30 +220,36 @@ async def _load(
     settings = load(environment=own)
     costs = []
     async with find_stores(settings) as stores, build_service(stores, settings, lambda: 0) as service:
-        for first in passes:
-            await _pass(service, packages, first=first)
-            costs.append(_asked(server))
-            ecosystem = service.registries[packages[0].label].ecosystem
-            known = await stores.graph.names.states(ecosystem, [package.purl for package in packages])
+        registry = service.registries[packages[0].label]
+        feed = build_feeds(service.http, service.pool, state_dir / "feeds")[registry.ecosystem.name]
+        names = {each.registry_name for each in packages}
+        listed = [entry async for page in feed.listing("") for entry in unpack(page.packed) if entry.name in names]
+        assert len(listed) == len(packages), "every package is listed"
+        for each in passes:
+            before = _asked(server)
+            await _pass(service, registry, listed, each)
+            costs.append(_asked(server) - before)
+            known = await stores.graph.names.states(registry.ecosystem, [package.purl for package in packages])
             assert len(known) == len(packages), "every package is in the graph"
             assert all(state.is_complete for state in known.values())
-            pending = await stores.graph.pending.due(ecosystem, datetime.now(UTC) + timedelta(days=2), 1)
-            assert bool(pending) is first, "and only a first pass leaves something for later"
+            pending = await stores.graph.pending.due(registry.ecosystem, datetime.now(UTC) + timedelta(days=2), 1)
+            assert bool(pending) is each.first, "and only a first pass leaves something for later"
     return costs
 
 
-async def _pass(service: Service, packages: Sequence[ExpectedPackage], *, first: bool) -> None:
+async def _pass(service: Service, registry: Registry, listed: Sequence[Listed], way: Pass) -> None:
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(package: ExpectedPackage) -> None:
-        registry = service.registries[package.label]
-        ref: PackageRef = registry.identify(package.registry_name)
+    async def serve_one(entry: Listed) -> None:
+        # What a list says of a package goes along with the messages of a load, not with those that complete it.
+        at_least = entry.at_least if way.lane is Lane.LISTED else None
+        message = Message(
+            registry.ecosystem.label, entry.name, internal=True, first=way.first, at_least=at_least, depth=0
+        )
         async with places:
-            await service.worker.ingest(
-                registry, Request(ref, first=first, follow=Follow.NONE, internal=True, remember=False)
-            )
+            await service.worker.handle(entry_of(message, lane=way.lane))
 
-    await asyncio.gather(*map(ask, packages))
+    await asyncio.gather(*map(serve_one, listed))
 
 
 def _asked(server: Server) -> Cost:
