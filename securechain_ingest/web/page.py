@@ -34,12 +34,18 @@ class Page:
 
 
 def open_page(stores: Stores, settings: Settings, progress: Progress) -> Page | None:
-    """Return the page that `[web]` asks for. It is None if `[web]` asks for none, or, after a warning, if its port
-    is taken."""
+    """Return the page that `[web]` asks for. It is None if `[web]` asks for none, or, after a warning, if its port is
+    taken or its token cannot be kept."""
     web = settings.web
     if web.port == 0 or (listener := listen(web.host, web.port)) is None:
         return None
-    token = token_of(web.token.get_secret_value() if web.token else None, settings.daemon.state_dir)
+    try:
+        token = token_of(web.token.get_secret_value() if web.token else None, settings.daemon.state_dir)
+    except OSError as error:
+        listener.close()
+        reason = f"the token cannot be kept in {settings.daemon.state_dir} ({error.strerror}): set [web] token"
+        logger.warning("page_not_served", address=f"{web.host}:{web.port}", reason=reason)
+        return None
     host = f"[{web.host}]" if ":" in web.host else web.host
     return Page(
         build_app(Parts(stores, settings, progress, token)), listener, f"http://{host}:{web.port}/login?token={token}"

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 import math
+import os
 import secrets
 import socket
 import time
@@ -51,15 +52,16 @@ HEADERS: Final = {
 
 def token_of(configured: str | None, state_dir: Path) -> str:
     """Return the configured token, or else one that is made once and kept in the state directory, where only its
-    owner can read it."""
+    owner can read it. Raise OSError if it cannot be kept there."""
     if configured:
         return configured
     file = state_dir / TOKEN_FILE
-    if file.exists() and (kept := file.read_text().strip()):
+    if file.exists() and (kept := file.read_text(encoding="utf-8", errors="replace").strip()):
         return kept
     made = secrets.token_urlsafe(24)
-    file.touch(mode=0o600)
-    file.write_text(made)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        os.fchmod(opened.fileno(), 0o600)
+        opened.write(made)
     return made
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from securechain_ingest.configuration import load
+from securechain_ingest.web.page import open_page
 from securechain_ingest.web.security import TOKEN_FILE, is_loopback, token_of
 from securechain_ingest.web.server import listen
 
@@ -41,3 +44,13 @@ def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> N
 )
 def test_loopback_is_told_from_what_others_reach(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_a_token_that_cannot_be_kept_costs_the_page_and_is_one_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / TOKEN_FILE).mkdir()
+    settings = load(environment={"SECURECHAIN_STATE_DIR": str(tmp_path), "SECURECHAIN_WEB__PORT": "39217"})
+    nothing: Any = None
+    assert open_page(nothing, settings, nothing) is None
+    assert capsys.readouterr().out.count("page_not_served") == 1
