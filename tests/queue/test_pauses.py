@@ -259,6 +259,8 @@ async def test_packages_that_always_fail_do_not_take_every_probe_from_those_that
             await end_of_pause(redis, queue)
             await until(partial(has_handled, handler, asked + 1))
             assert handler.packages[asked] == f"well-{number}"
+            # The probe closes the breaker, and the others open it again.
+            await until(partial(has_handled, handler, asked + 1 + FAILURES))
             await until(lambda: is_open(redis, queue))
 
 
