@@ -17,7 +17,6 @@ from securechain_ingest.graph.layout import (
     index_name,
     of_each_label,
 )
-from securechain_ingest.graph.undated import date_undated
 from securechain_ingest.model import Ecosystem
 
 logger = structlog.get_logger(__name__)
@@ -25,8 +24,7 @@ logger = structlog.get_logger(__name__)
 
 async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem]) -> None:
     """Create the indexes that make look-ups fast, and the constraints that make identities unique. If the graph has
-    duplicates, log a warning and create a plain index in place of the constraint. Give packages without a date one, so
-    that an index finds them.
+    duplicates, log a warning and create a plain index in place of the constraint.
 
     It raises StoreError if the graph is away.
     """
@@ -37,8 +35,6 @@ async def ensure_schema(connection: Connection, ecosystems: Sequence[Ecosystem])
         await _ensure_import_names_index(connection, ecosystems)
     for label, name in of_each_label(UNIQUE, labels):
         await _ensure(connection, label, name)
-    for ecosystem in ecosystems:
-        await date_undated(connection, ecosystem)
 
 
 async def _ensure(connection: Connection, label: str, name: str) -> None:

@@ -38,6 +38,7 @@ from securechain_ingest.graph.transactions import (
     resolve_in_portions,
     write_difference,
 )
+from securechain_ingest.graph.undated import date_undated
 from securechain_ingest.graph.view import GraphReader
 from securechain_ingest.model import (
     Ecosystem,
@@ -115,11 +116,13 @@ class Graph:
         await ensure_schema(self._connection, ecosystems)
 
     async def prepare(self, ecosystems: Sequence[Ecosystem]) -> None:
-        """Let the server plan the statements for a new package, so that the first package is as fast as the next one.
-        Nothing is changed.
+        """Do what a daemon does once, at its start. Packages without a date get one, so that an index finds them. The
+        server plans the statements for a new package, so that the first package is as fast as the next one.
 
         A Neo4j that has just started takes seconds for this.
         """
+        for ecosystem in ecosystems:
+            await date_undated(self._connection, ecosystem)
         known = {"rows": {}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
 
         async def work(transaction: AsyncTransaction) -> None:

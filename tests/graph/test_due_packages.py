@@ -90,7 +90,7 @@ async def test_a_package_without_a_date_gets_one_at_the_start_and_is_found_as_ne
     await read("CREATE (:PyPIPackage {name: 'dated', moment: localdatetime('2025-01-01T10:00:00')})")
     await bare_graph.write([write(pypi("read"), "1.0")])
 
-    await bare_graph.ensure_schema([PYPI])
+    await bare_graph.prepare([PYPI])
 
     found = [ref.registry_name for ref in await bare_graph.due.never_read(PYPI, MONDAY, 10)]
     assert sorted(found) == ["a", "dated", "undated", "z"]
