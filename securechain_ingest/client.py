@@ -92,7 +92,7 @@ class Client:
     """`connect` and `connect_as_configured` yield it. Its methods may be called concurrently.
 
     A package is named as on the command line: `pypi:requests`, `npm:@babel/core` or a package URL. Every error is an
-    IngestError: InvalidName for a name that cannot be one, StoreError if a store is away (another try may help),
+    IngestError: InvalidName for a name that cannot be one, StoreError if a store is away (another attempt may help),
     ConfigError if the client has no address of a store that it needs or is not let in.
     """
 

@@ -139,7 +139,7 @@ _USUAL_STATUSES: Final = ("200", "304", "404", "429", "error")
 def begin_at_zero(
     *, ecosystems: Iterable[str], lanes: Iterable[str], endpoints: Iterable[str], jobs: Iterable[str]
 ) -> None:
-    """Let every series that can be told beforehand be there with 0, so that a first increase is seen as one."""
+    """Let every series that can be named beforehand be there with 0, so that a first increase is seen as one."""
     lanes = tuple(lanes)
     for endpoint in endpoints:
         for status in _USUAL_STATUSES:

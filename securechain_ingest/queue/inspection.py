@@ -186,8 +186,8 @@ async def remove_messages(
     chosen: dict[tuple[str, Lane, bool], list[Queued]] = {}
     async for message in queued_messages(redis, stream, group, ecosystems, lanes):
         if message.state != IN_WORK and wanted(message):
-            place = message.entry.ecosystem, message.entry.lane, message.is_submission
-            page = chosen.setdefault(place, [])
+            origin = message.entry.ecosystem, message.entry.lane, message.is_submission
+            page = chosen.setdefault(origin, [])
             page.append(message)
             if len(page) == _PAGE:
                 removed += await _remove(redis, Keys(stream), group, word, page)
@@ -206,14 +206,14 @@ async def messages_in_work(
     Two calls ask for all lanes. This raises StoreError.
     """
     keys = Keys(stream)
-    places = [(ecosystem, lane) for ecosystem in ecosystems for lane in lanes]
+    pairs = [(ecosystem, lane) for ecosystem in ecosystems for lane in lanes]
     taken: list[tuple[str, Lane, bytes, int]] = []
     with store_errors():
         async with redis.pipeline(transaction=False) as pipeline:
-            for ecosystem, lane in places:
+            for ecosystem, lane in pairs:
                 pipeline.xpending_range(keys.lane(ecosystem, lane), group, "-", "+", limit)
             answers: Any = await pipeline.execute(raise_on_error=False)
-        for (ecosystem, lane), answer in zip(places, answers, strict=True):
+        for (ecosystem, lane), answer in zip(pairs, answers, strict=True):
             if isinstance(answer, ResponseError):
                 continue  # The lane does not exist yet.
             if isinstance(answer, Exception):
@@ -237,13 +237,13 @@ async def messages_in_work(
 
 
 async def _remove(redis: Redis, keys: Keys, group: str, word: str, page: Sequence[Queued]) -> list[Queued]:
-    place = page[0].entry.ecosystem, page[0].entry.lane
+    pair = page[0].entry.ecosystem, page[0].entry.lane
     waiting = [each for each in page if each.state == WAITING]
     gone = await remove_keys(
         redis,
         keys.stream,
         group,
-        *place,
+        *pair,
         word=word,
         ids=[each.key for each in waiting],
         tokens=[each.key for each in page if each.state == RETRYING],

@@ -13,11 +13,11 @@ class Kind(Enum):
     """This says which values a key may have. Null and a missing key mean the same, but for REQUIRED."""
 
     REQUIRED = auto()
-    """A string with more than white space."""
+    """This is a string with more than white space."""
     STRING = auto()
     BOOLEAN = auto()
     DEPTH = auto()
-    """An integer from 0 to MAX_DEPTH."""
+    """This is an integer from 0 to MAX_DEPTH."""
     UNREAD = auto()
     """Nobody reads it, so no value of it is a reason to refuse a message."""
 

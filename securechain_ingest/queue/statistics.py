@@ -81,8 +81,8 @@ async def queue_status(
     This raises StoreError.
     """
     keys = Keys(queue.stream)
-    places = [(name, lane) for name in ecosystems for lane in LANES]
-    streams = [keys.submissions, *(keys.lane(name, lane) for name, lane in places)]
+    pairs = [(name, lane) for name in ecosystems for lane in LANES]
+    streams = [keys.submissions, *(keys.lane(name, lane) for name, lane in pairs)]
     with store_errors():
         # One pipeline asks for everything: an installation has some thirty lanes, and each round trip costs.
         async with redis.pipeline(transaction=False) as pipeline:
@@ -94,7 +94,7 @@ async def queue_status(
                 pipeline.xrange(stream, count=1)
                 pipeline.xinfo_groups(stream)
                 pipeline.xinfo_consumers(stream, queue.group)
-            for name, lane in places:
+            for name, lane in pairs:
                 pipeline.zcard(keys.retries(name, lane))
                 pipeline.zrange(keys.retries(name, lane), 0, _RETRIES_LOOKED_AT - 1, withscores=True)
             answers = [_known(each) for each in await pipeline.execute(raise_on_error=False)]
@@ -110,7 +110,7 @@ async def queue_status(
     ]
     next_retries = [due[0][1] for _, due in of_retries if due]
     lanes: dict[str, dict[str, LaneStatus]] = {name: {} for name in ecosystems}
-    for (name, lane), status in zip(places, found[1:], strict=True):
+    for (name, lane), status in zip(pairs, found[1:], strict=True):
         lanes[name][str(lane)] = status
     return QueueStatus(
         submissions=found[0],

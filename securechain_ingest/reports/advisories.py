@@ -27,7 +27,7 @@ class AffectedElement:
     package: str
     """This has OSV's word for the ecosystem, a colon, and the name."""
     ranges: tuple[str, ...]
-    """Each range in words, such as `from 0, fixed in 1.2`."""
+    """This has each range in words, such as `from 0, fixed in 1.2`."""
     versions: int
     """So many versions are listed by name."""
 
@@ -128,15 +128,15 @@ def _affected(element: Mapping[str, Any]) -> AffectedElement | None:
     for each in _list(element.get("ranges")):
         events = _list(each.get("events")) if isinstance(each, Mapping) else ()
         words = {"introduced": "from", "fixed": "fixed in", "last_affected": "up to", "limit": "before"}
-        told = [
+        parts = [
             f"{words[word]} {value}"
             for event in events
             if isinstance(event, Mapping)
             for word, value in event.items()
             if word in words
         ]
-        if told:
-            ranges.append(", ".join(told))
+        if parts:
+            ranges.append(", ".join(parts))
     return AffectedElement(":".join(package), tuple(ranges), len(_list(element.get("versions"))))
 
 

@@ -33,7 +33,7 @@ class RequirementTree:
     """This is what a version requires, directly and by others."""
 
     nodes: dict[str, RequirementNode]
-    """The nodes by the purls of their packages; the root comes first, and then level by level."""
+    """This has the nodes by the purls of their packages; the root comes first, and then level by level."""
     edges: list[tuple[str, str, str]] = field(default_factory=list)
     """Each edge has the requiring package's purl, the required one's, and the constraints."""
     is_cut: bool = False

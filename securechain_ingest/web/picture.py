@@ -24,7 +24,7 @@ class Box:
     """This is as much of the package's name as the box has room for."""
     path: str | None
     """This is the path of the page of the package."""
-    told: str
+    description: str
     """These words say everything that the box shows."""
 
     @property
@@ -74,13 +74,13 @@ def _near(node: RequirementNode, requiring: dict[str, list[str]], rows: dict[str
 
 def _box(node: RequirementNode, x: int, y: int) -> Box:
     name = node.purl.partition("/")[2]
-    told = name
+    description = name
     if node.vulnerabilities:
-        told += f": {len(node.vulnerabilities)} advisories affect it"
+        description += f": {len(node.vulnerabilities)} advisories affect it"
     elif node.version is None:
-        told += ": not in the graph yet"
+        description += ": not in the graph yet"
     label = name if len(name) <= _CHARACTERS else f"{name[: _CHARACTERS - 1]}…"
-    return Box(node, x, y, label, path_of_purl(node.version or node.purl), told)
+    return Box(node, x, y, label, path_of_purl(node.version or node.purl), description)
 
 
 def _line(source: Box, target: Box) -> str:

@@ -29,7 +29,7 @@ class Chart:
     identifier: str
     """This is unique on the page."""
     title: str
-    told: str
+    description: str
     """These words say what the picture shows."""
     width: int
     height: int
@@ -58,7 +58,7 @@ def bars(identifier: str, title: str, shown: Sequence[Bar], *, failed: str = "")
     return Chart(
         identifier,
         title.replace("_", " "),
-        _told(shown, failed),
+        _described(shown, failed),
         max(1, len(shown)) * _STEP,
         _HEIGHT,
         "".join(whole),
@@ -71,12 +71,12 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 
-def _told(shown: Sequence[Bar], failed: str) -> str:
+def _described(shown: Sequence[Bar], failed: str) -> str:
     if not any(bar.value for bar in shown):
         return "Nothing in this time."
     most = max(shown, key=lambda bar: bar.value)
-    told = f"{len(shown)} values; the newest is {number(shown[-1].value)}"
-    told += f", the highest {number(most.value)} ({most.label})."
+    description = f"{len(shown)} values; the newest is {number(shown[-1].value)}"
+    description += f", the highest {number(most.value)} ({most.label})."
     if failed and (count := sum(bar.failed for bar in shown)):
-        told += f" {number(count)} {failed}."
-    return told
+        description += f" {number(count)} {failed}."
+    return description

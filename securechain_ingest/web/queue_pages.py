@@ -69,7 +69,7 @@ class _QueueRoom:
             request,
             "queue.html",
             rows=[
-                {"queued": each, "target": path_of_message(each.entry.asks), "place": _place(each)}
+                {"queued": each, "target": path_of_message(each.entry.asks), "where": _where(each)}
                 for each in found[:_SHOWN]
             ],
             has_more=len(found) > _SHOWN,
@@ -88,7 +88,7 @@ class _QueueRoom:
                 self._redis, self._queue.stream, self._queue.group, ecosystems, lanes, limit=limit
             )
             found += in_work[:limit]
-        for place in ((name, lane) for name in ecosystems for lane in lanes):
+        for pair in ((name, lane) for name in ecosystems for lane in lanes):
             for only_retrying in (True, False):
                 if len(found) >= limit or state not in ("", RETRYING if only_retrying else WAITING):
                     continue
@@ -97,8 +97,8 @@ class _QueueRoom:
                     self._redis,
                     self._queue.stream,
                     self._queue.group,
-                    [place[0]],
-                    [place[1]],
+                    [pair[0]],
+                    [pair[1]],
                     only_retrying=only_retrying,
                 ):
                     looked_at += 1
@@ -144,7 +144,7 @@ class _QueueRoom:
         return back(form.one("from") if form.one("from") in ("/", PATH) else "/", "paused" if is_pause else "resumed")
 
 
-def _place(queued: Queued) -> str:
+def _where(queued: Queued) -> str:
     package = queued.message.package if queued.message else ""
     return orjson.dumps([queued.entry.ecosystem, queued.entry.lane, queued.state, queued.key, package]).decode()
 

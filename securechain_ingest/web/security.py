@@ -120,8 +120,8 @@ class Guard:
             await (self._refusal(connection) or self._app)(scope, receive, send_guarded)
         except Exception as error:  # noqa: BLE001 - no fault of a page may reach the daemon
             # Not the whole traceback: it is one line, and a frame of it could hold the token.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            at, reason = f"{Path(place.filename).name}:{place.lineno}", f"{type(error).__name__}: {error}"
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            at, reason = f"{Path(frame.filename).name}:{frame.lineno}", f"{type(error).__name__}: {error}"
             logger.warning("page_fault", path=scope["path"][:200], at=at, reason=reason[:500])
             if not has_begun:
                 await self._fault()(scope, receive, send_guarded)

@@ -60,7 +60,7 @@ class KeptDocuments:
         # What this process has written into each folder since it last tidied it; at first that is not known.
         self._written = dict.fromkeys(_shards(), self._share_bytes)
         self._tidying = threading.Lock()
-        self._told: set[int | None] = set()
+        self._reported: set[int | None] = set()
 
     async def get(self, url: str) -> KeptDocument | None:
         """Return the document, or None if it is not kept. A damaged file is deleted."""
@@ -137,8 +137,8 @@ class KeptDocuments:
 
     def _tell(self, error: OSError) -> None:
         """Log what is wrong with the disk, once: a full one would be reported for every document."""
-        if error.errno not in self._told:
-            self._told.add(error.errno)
+        if error.errno not in self._reported:
+            self._reported.add(error.errno)
             logger.warning("documents_not_kept", folder=str(self._folder), reason=str(error))
 
     @staticmethod
