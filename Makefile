@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo check test soak chaos snapshots fuzz mutants bench lint docs lock
+.PHONY: help setup run demo pictures check test soak chaos snapshots fuzz mutants bench lint docs lock
 
 # A line `## name: what it does` stands above every target.
 ## help: prints the targets
@@ -26,6 +26,10 @@ run: setup
 ## demo: a made registry with advisories, a daemon and its page, with packages in the graph; asks no public host
 demo: setup
 	$(BIN)/python -m tests.demo
+
+## pictures: takes the README's pictures of the page anew, in Debian's Chromium
+pictures: setup
+	$(BIN)/python -m tests.demo.pictures
 
 ## lint: style and types
 lint: setup

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.browser.pages import every_page
+from tests.browser.pages import ASKED_ON_THE_PAGE, every_page
 from tests.browser.visitor import Visitor, launched
 from tests.conftest import REQUIRE_ALL
 from tests.demo.running import Demo, demo
@@ -37,7 +37,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         pytest.skip(reason)
     with demo(world(packages=0), tmp_path_factory.mktemp("demo") / "state") as running:
         for arguments in (
-            ("submit", "--wait", *names(KNOWN)),
+            ("submit", "--wait", *(name for name in names(KNOWN) if name != ASKED_ON_THE_PAGE)),
             ("submit", "npm:left-padd", "pypi:reqeusts"),
             ("schedules", "run", "npm_packages_updates"),
         ):

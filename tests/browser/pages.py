@@ -7,6 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 from tests.browser.visitor import Visitor
 
+ASKED_ON_THE_PAGE: Final = "nuget:NLog"
+"""Nobody has asked for it before."""
+
 KNOWN: Final = (
     "/login",
     "/packages/pypi/jinja2",
@@ -17,7 +20,8 @@ KNOWN: Final = (
 """Pages that differ in what they show. The others are found, one of each kind."""
 
 KINDS: Final = frozenset(
-    {"", "login", "packages/…", "dead-letters", "dead-letters/…", "queue", "schedules", "schedules/…", "runs/…"}
+    {"", "login", "packages", "packages/…", "advisories", "advisories/…", "registries/…", "queue"}
+    | {"dead-letters", "dead-letters/…", "schedules", "schedules/…", "runs/…"}
 )
 
 _LINKS = "[...document.links].map((each) => each.href)"
@@ -34,8 +38,6 @@ async def every_page(visitor: Visitor) -> list[str]:
         if kind_of(path) in kinds:
             continue
         kinds.add(kind_of(path))
-        if path == "/packages" or path.startswith("/advisories"):
-            continue  # TEMP
         found[path] = None
         await visitor.open(path)
         links = map(urlsplit, await visitor.page.evaluate(_LINKS))

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from securechain_ingest.embedded import running_stores
+from tests.browser.pages import ASKED_ON_THE_PAGE
 from tests.browser.visitor import Visitor
 from tests.demo.running import Demo
 
@@ -183,6 +184,54 @@ async def test_a_job_is_disabled_and_enabled(operator: Visitor) -> None:
     await operator.page.get_by_role("button", name="Disable").click()
     await operator.page.get_by_role("button", name=re.compile("Enable.*rubygems packages updates")).click()
     await operator.page.get_by_role("button", name=re.compile("Disable.*rubygems packages updates")).wait_for()
+
+
+async def test_a_package_is_looked_up_from_any_page_with_a_picture_of_what_it_requires(visitor: Visitor) -> None:
+    await visitor.open("/dead-letters")
+    await visitor.page.get_by_role("searchbox").fill("pypi:flask")
+    await visitor.page.get_by_role("search").get_by_role("button", name="Look up").click()
+    await visitor.page.get_by_role("heading", name="pkg:pypi/flask", level=1).wait_for()
+    picture = visitor.page.locator("svg").filter(has_text="markupsafe")
+    assert await picture.count() == 1  # On the second level.
+    await picture.get_by_role("link", name="jinja2").first.click()
+    await visitor.page.get_by_role("heading", name="pkg:pypi/jinja2@3.1.6", level=1).wait_for()
+    await visitor.page.get_by_role("link", name="3.1.2", exact=True).click()
+    await visitor.page.get_by_role("heading", name="pkg:pypi/jinja2@3.1.2", level=1).wait_for()
+    text = await visitor.text()
+    assert "CVE-2025-27516" in text
+    assert "fixed in 3.1.6" in text
+
+
+async def test_packages_are_found_by_the_beginning_of_a_name(visitor: Visitor) -> None:
+    await visitor.open("/packages")
+    await visitor.page.get_by_label("Name").fill("jin")
+    await visitor.page.get_by_role("main").get_by_role("button", name="Look up").click()
+    await visitor.page.get_by_role("link", name="pkg:pypi/jinja2").click()
+    await visitor.page.get_by_role("heading", name="pkg:pypi/jinja2", level=1).wait_for()
+
+
+async def test_a_package_is_asked_for_and_followed_to_its_end(operator: Visitor) -> None:
+    await operator.open("/packages")
+    await operator.page.locator('form[action="/submissions"]').get_by_role("textbox").fill(ASKED_ON_THE_PAGE)
+    await operator.page.locator('form[action="/submissions"]').get_by_role("button").click()
+    await operator.page.locator("#stored").click()  # It came without a reload.
+    await operator.page.get_by_role("heading", name="pkg:nuget/nlog", level=1).wait_for()
+
+
+async def test_a_package_that_does_not_exist_is_followed_to_its_reason(operator: Visitor) -> None:
+    await operator.open("/packages")
+    await operator.page.locator('form[action="/submissions"]').get_by_role("textbox").fill("npm:no-such-thing")
+    await operator.page.locator('form[action="/submissions"]').get_by_role("button").click()
+    await operator.page.locator("#letters").wait_for()
+    assert "does not exist" in await operator.text()
+
+
+async def test_an_advisory_is_looked_up_by_its_alias(visitor: Visitor) -> None:
+    await visitor.open("/advisories")
+    await visitor.page.get_by_label("Id or alias").fill("CVE-2021-44228")
+    await visitor.page.get_by_role("main").get_by_role("button", name="Look up").click()
+    await visitor.page.get_by_role("link", name="pkg:maven/org.apache.logging.log4j/log4j-core").first.click()
+    await visitor.page.get_by_text("fixed in 2.15.0").wait_for()
 
 
 def letters(queue: redis.Redis) -> list[tuple[str, dict[str, str]]]:

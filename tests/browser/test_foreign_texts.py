@@ -71,7 +71,8 @@ def _advisory() -> dict[str, Any]:
         "versions": [f"1.0.0{ATTACK}"],
         "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "2.0.0"}]}],
     }
-    texts = {"summary": f"summary {ATTACK}", "details": ATTACK, "aliases": [f"CVE-{ATTACK}"]}
+    texts: dict[str, Any] = {"summary": f"summary {ATTACK}", "details": ATTACK, "aliases": [f"CVE-{ATTACK}"]}
+    texts["references"] = [{"type": "WEB", "url": LINK}, {"type": ATTACK, "url": f"https://x.invalid/{ATTACK}"}]
     return {"id": ADVISORY, "modified": "2026-11-01T00:00:00Z", "affected": [affected], **texts}
 
 
@@ -97,6 +98,10 @@ async def test_what_stands_in_the_graph_and_in_advisories_is_text(operator: Visi
     assert "<script>alert(2)</script>" in await looked_at(operator, f"/packages/npm/{version}")
 
 
+async def test_an_advisory_is_text_and_its_references_lead_to_web_pages_alone(operator: Visitor) -> None:
+    assert f"summary {ATTACK}" in await looked_at(operator, f"/advisories/{quote(ADVISORY, safe='')}")
+
+
 async def test_the_name_of_a_package_is_text(operator: Visitor) -> None:
     path = f"/packages/npm/{quote(ATTACKED.registry_name, safe='')}"
     assert "<script>alert(2)</script>" in await looked_at(operator, path, 404)
@@ -112,7 +117,7 @@ async def test_dead_letters_are_text_in_the_list_and_on_their_own_page(operator:
     await looked_at(operator, f"/dead-letters?kind={quote(ATTACK)}")
 
 
-@pytest.mark.parametrize("path", ["/", "/queue", "/schedules"])
+@pytest.mark.parametrize("path", ["/", "/queue", "/schedules", "/advisories", "/packages?package=wick"])
 async def test_no_list_obeys_what_stands_in_it(operator: Visitor, path: str) -> None:
     await looked_at(operator, path)
 

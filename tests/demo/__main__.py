@@ -24,7 +24,7 @@ def main() -> int:
     print("The demonstration starts: a made registry, local stores, a daemon and its page.", flush=True)
     try:
         with demo(world(arguments.packages), arguments.state_dir, arguments.port) as running:
-            _fill(running)
+            fill(running)
             print(_what_to_do(running, time.monotonic() - began), flush=True)
             running.daemon.wait()
             print(f"The daemon has ended by itself; its log is {running.log}.", file=sys.stderr)
@@ -42,7 +42,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _fill(running: Demo) -> None:
+def fill(running: Demo) -> None:
     """Put the well-known packages into the graph, and something that goes wrong among the dead letters."""
     _checked(running, "submit", "--wait", *names(KNOWN))
     _checked(running, "submit", "npm:left-padd", "pypi:reqeusts")

@@ -53,6 +53,15 @@ def _npm(name: str, versions: Sequence[str], **needs: str) -> npm.Package:
 
 
 _LOG4J: Final = ("2.14.1", "2.15.0", "2.16.0", "2.17.1", "2.24.3")
+_SHOP_NEEDS: Final = tuple(
+    npm.need(name, constraints)
+    for name, constraints in (
+        ("express", "^4.16.0"),
+        ("event-stream", "^3.3.4"),
+        ("left-pad", "^1.0.0"),
+        ("@babel/core", "^7.0.0"),
+    )
+)
 _BABEL_NEEDS: Final = tuple(npm.need(name, "^7.0.0") for name in ("@babel/parser", "@babel/traverse"))
 
 KNOWN: Final = (
@@ -80,6 +89,9 @@ KNOWN: Final = (
     _npm("qs", ("6.5.1", "6.5.3", "6.11.0", "6.13.0")),
     _npm("left-pad", ("1.0.0", "1.3.0")),
     _npm("flatmap-stream", ("0.1.0", "0.1.1")),
+    _npm("event-stream", ("3.3.4", "3.3.6"), flatmap_stream="^0.1.0"),
+    # Its picture has levels, and something on them that is malicious.
+    npm.Package("made-shop", (npm.Version("1.0.0", _SHOP_NEEDS), npm.Version("1.1.0", _SHOP_NEEDS, _date(1, 2)))),
     npm.Package("@babel/core", (npm.Version("7.0.0", _BABEL_NEEDS), npm.Version("7.28.0", _BABEL_NEEDS))),
     _npm("@babel/parser", ("7.0.0", "7.28.0")),
     _npm("@babel/traverse", ("7.0.0", "7.23.0", "7.23.2", "7.28.0")),
