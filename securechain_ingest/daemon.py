@@ -39,7 +39,7 @@ from securechain_ingest.schedules.looks import looks_of
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.service import Service, build_service
-from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing
+from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing, shown_addresses
 from securechain_ingest.waits import Waits
 from securechain_ingest.web.page import open_page
 
@@ -57,15 +57,25 @@ LEAVE_NOW_S = 5.0
 async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     """Serve until a signal comes. `reload` reads the configuration anew. Raise ConfigError, or StoreError at the
     start."""
+    began_at = time.monotonic()
     addresses = configured(settings)
     refuse_missing(settings, missing(addresses))
+    logger.info(
+        "daemon_starting",
+        version=__version__,
+        pid=os.getpid(),
+        state_dir=str(settings.daemon.state_dir),
+        local_stores=sorted(missing(addresses)),
+        stores=shown_addresses(addresses),
+    )
     favour_the_event_loop()
     with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
         # This holds until the loops run and listen to signals themselves; stores that are being started are stopped.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
         async with open_stores(addresses, settings) as (stores, embedded):
-            daemon = Daemon(settings, reload)
+            logger.info("stores_opened", seconds=round(time.monotonic() - began_at, 1))
+            daemon = Daemon(settings, reload, began_at)
             async with build_service_when_ready(stores, settings, daemon.depth) as service:
                 await daemon.serve(stores, service, embedded)
     logger.info("daemon_stopped")
@@ -113,8 +123,9 @@ async def build_service_when_ready(
 class Daemon:
     """A daemon has the running loops, and the settings that a reload may change while they run."""
 
-    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Settings, reload: Callable[[], Settings], began_at: float) -> None:
         self._settings = settings
+        self._began_at = began_at
         self._reload = reload
         self._notifier = SystemdNotifier()
 
@@ -193,6 +204,7 @@ class Daemon:
                     stream=self._settings.queue.stream,
                     ecosystems=sorted(ecosystem.name for ecosystem in ECOSYSTEMS),
                     embedded=embedded is not None,
+                    seconds=round(time.monotonic() - self._began_at, 1),
                 )
                 self._notifier.notify("READY=1")
                 spawn("watchdog", lambda: self._feed_watchdog(progress))

@@ -4,10 +4,16 @@ such lines, too."""
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import sys
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO
 
 import structlog
+
+from securechain_ingest import __version__
+
+_WHERE_FROM: Final = {"host": socket.gethostname(), "version": __version__}
 
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -17,12 +23,16 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def configure(log_format: Literal["console", "json"], level: str, stream: TextIO | None = None) -> None:
-    """Send every record to `stream` (standard output by default), one line each."""
+    """Send every record to `stream` (standard output by default), one line each.
+
+    Lines for programs also say which host and which release they come from. Lines for people have colours on a
+    terminal, unless the variable NO_COLOR is set (https://no-color.org).
+    """
     stream = stream or sys.stdout
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+    renderers: list[structlog.typing.Processor] = (
+        [_where_from, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty() and not os.environ.get("NO_COLOR"))]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -32,7 +42,7 @@ def configure(log_format: Literal["console", "json"], level: str, stream: TextIO
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 _one_line,
-                renderer,
+                *renderers,
             ],
         )
     )
@@ -51,6 +61,10 @@ def set_level(level: str) -> None:
     """Change the level of a running process. Other libraries log only warnings and what is more severe."""
     logging.getLogger().setLevel(logging.WARNING if level != "error" else logging.ERROR)
     logging.getLogger("securechain_ingest").setLevel(level.upper())
+
+
+def _where_from(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {**event, **_WHERE_FROM}
 
 
 def _one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

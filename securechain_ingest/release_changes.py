@@ -115,7 +115,9 @@ async def with_change(
         await changes.keep(version.purl, change, ecosystem)
     except (StoreRefused, StoreFull) as error:
         # Only another attempt that finds room or a right could keep them; the counts go to the graph all the same.
-        logger.warning("changed_names_not_kept", package=package.ref.purl, version=version.name, reason=str(error))
+        logger.warning(
+            "changed_names_not_kept", package=package.ref.purl, package_version=version.name, reason=str(error)
+        )
     logger.info(
         "import_names_compared",
         package=package.ref.purl,

@@ -166,6 +166,12 @@ def graph_address(addresses: StoreAddresses) -> str:
     return without_password(addresses.graph_uri or "")
 
 
+def shown_addresses(addresses: StoreAddresses) -> dict[str, str]:
+    """Return where the stores are that have an address, by store, without any login."""
+    urls = {REDIS: addresses.redis_url, GRAPH: addresses.graph_uri, VULNERABILITIES: addresses.vulnerability_uri}
+    return {store: without_password(url) for store, url in urls.items() if url}
+
+
 def without_password(url: str) -> str:
     """Return an address as it may be shown: it has the scheme, the host, the port and the path only."""
     parts = urlsplit(url)

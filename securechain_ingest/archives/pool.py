@@ -192,7 +192,7 @@ def _value_of(outcome: ParserOutcome, call: ParserCall) -> object:
     for event, fields in outcome.notes:
         logger.warning(event, **fields)
     if outcome.traceback is not None:
-        logger.error("parser_failed", parser=call.name, reason=str(outcome.error), exception=outcome.traceback)
+        logger.warning("parser_failed", parser=call.name, reason=str(outcome.error), exception=outcome.traceback)
     if outcome.error is not None:
         raise outcome.error
     return outcome.value

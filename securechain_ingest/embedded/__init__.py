@@ -73,14 +73,14 @@ class EmbeddedStores:
                 continue
             now = time.monotonic()
             deaths = [death for death in deaths if now - death < _RESTARTS_WITHIN_S] + [now]
-            logger.error("embedded_server_died", server=server.plan.name, deaths=len(deaths))
+            logger.warning("embedded_server_died", server=server.plan.name, deaths=len(deaths))
             if len(deaths) > _MAX_RESTARTS:
                 raise StoreError(f"the local {server.plan.name} keeps dying; its log is {server.log}")
             await anyio.sleep(_WAITS.after(len(deaths)))
             try:
                 await server.start(self._options.start_timeout_s)
             except StoreError as error:
-                logger.error("embedded_server_not_restarted", server=server.plan.name, reason=str(error))
+                logger.warning("embedded_server_not_restarted", server=server.plan.name, reason=str(error))
             else:
                 logger.info("embedded_server_restarted", server=server.plan.name, pid=server.pid)
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,10 +86,19 @@ class ServerProcess:
         if self.plan.prepare is not None:
             await self.plan.prepare()
         process = self._launch()
+        began_at = time.monotonic()
         try:
             with anyio.move_on_after(timeout_s):
                 while process.poll() is None:
                     if await _is_open(self.plan.port) and await self.plan.probe():
+                        seconds = round(time.monotonic() - began_at, 1)
+                        logger.info(
+                            "embedded_server_started",
+                            server=self.plan.name,
+                            pid=process.pid,
+                            port=self.plan.port,
+                            seconds=seconds,
+                        )
                         return
                     await anyio.sleep(_POLL_S)
             code = process.poll()

@@ -363,7 +363,7 @@ class HttpClient:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
         turns = self._shared(name) if self._shared is not None else None
-        pace = Pace(rate, self._connections(connections), self._clock, turns)
+        pace = Pace(rate, self._connections(connections), self._clock, turns, endpoint=name)
         ENDPOINT_RATE.labels(name).set_function(lambda: pace.rate)
         return _OpenEndpoint(pace, client, self._slow_down.get(name, SLOW_DOWN))
 

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
 from securechain_ingest.http.priority import Connections
+
+logger = structlog.get_logger(__name__)
 
 _BURST_S = 0.5
 """The requests that could have been made in the last half second, but were not, may be made at once."""
@@ -50,7 +54,7 @@ class Pace:
     When the server says that there are too many requests, the rate is halved, down to 1/64 of the limit; each success
     raises it a little. With `shared` the turns are those of all daemons: this daemon takes them in blocks, and the
     turns that it does not use are lost. aiolimiter is not used, because its rate cannot change while callers wait, and
-    because it cannot say how long a wait will be.
+    because it cannot say how long a wait will be. The log names the endpoint by `endpoint`.
     """
 
     def __init__(
@@ -59,7 +63,11 @@ class Pace:
         connections: float,
         clock: Callable[[], float] = time.monotonic,
         shared: SharedTurns | None = None,
+        *,
+        endpoint: str = "",
     ) -> None:
+        self._endpoint = endpoint
+        self._is_slowed_down = False
         self._clock = clock
         self._shared = shared
         self._turns_left = 0
@@ -122,11 +130,21 @@ class Pace:
         self._overloaded = True
         if now - self._halved_at >= _ONE_INCIDENT_S:
             self._halved_at = now
-            self._rate = max(self._rate / 2, self._limit * _SLOWEST)
+            self._slow_down(max(self._rate / 2, self._limit * _SLOWEST))
+
+    def _slow_down(self, rate: float) -> None:
+        if rate < self._rate < math.inf:
+            self._is_slowed_down = True
+            rates = {"requests_per_second": round(rate, 3), "configured": self._limit}
+            logger.warning("endpoint_slowed_down", endpoint=self._endpoint, **rates)
+        self._rate = rate
 
     def succeeded(self) -> None:
         self._successes += 1
         self._rate = min(self._rate + self._limit * _RECOVERY, self._limit)
+        if self._is_slowed_down and self._rate == self._limit:
+            self._is_slowed_down = False
+            logger.info("endpoint_at_full_rate", endpoint=self._endpoint, requests_per_second=self._limit)
 
     @property
     def rate(self) -> float:

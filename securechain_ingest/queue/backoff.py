@@ -20,6 +20,9 @@ T = TypeVar("T")
 MAX_RETRY_AFTER_S = 86_400.0
 """A registry that asks for a longer pause than a day is asked again after a day."""
 
+LASTS_AFTER_S = 60.0
+"""A store that is away for longer than this many seconds does not come back by itself, so somebody must look."""
+
 AWAY = Waits(first_s=0.1, longest_s=5.0)
 """These are the waits while a store is away."""
 
@@ -44,11 +47,13 @@ def retry_delay_s(
 
 
 class Outage:
-    """This logs once that a store went away and once that it is back, whichever caller notices it first."""
+    """This logs once that a store went away, once that it stays away and once that it is back, whichever caller notices
+    it first."""
 
     def __init__(self, store: str) -> None:
         self._store = store
-        self._away = False
+        self._away = self._lasts = False
+        self._away_since = 0.0
         self._failed_at = self._answered_at = float("-inf")
 
     def failed(self, error: Exception, *, asked_at: float | None = None) -> None:
@@ -60,9 +65,14 @@ class Outage:
         if asked_at is not None and asked_at < self._answered_at:
             return
         self._failed_at = time.monotonic()
+        reason = f"{type(error).__name__}: {error}"
+        away_s = self._failed_at - self._away_since
         if not self._away:
-            self._away = True
-            logger.error("store_unavailable", store=self._store, reason=f"{type(error).__name__}: {error}")
+            self._away, self._away_since = True, self._failed_at
+            logger.warning("store_unavailable", store=self._store, reason=reason)
+        elif away_s > LASTS_AFTER_S and not self._lasts:
+            self._lasts = True
+            logger.error("store_stays_away", store=self._store, away_s=round(away_s), reason=reason)
 
     def answered(self, *, asked_at: float | None = None) -> None:
         """Note that the store has answered a command; `asked_at` is the time of the command as in `failed`.
@@ -73,8 +83,9 @@ class Outage:
             return
         self._answered_at = time.monotonic()
         if self._away:
-            self._away = False
-            logger.info("store_available", store=self._store)
+            self._away = self._lasts = False
+            away_s = round(self._answered_at - self._away_since, 1)
+            logger.info("store_available", store=self._store, away_s=away_s)
 
     async def insist(self, command: Callable[[], Awaitable[T]]) -> T:
         """Repeat a command until Redis answers it, and return the answer. The command must be safe to repeat."""

@@ -46,6 +46,9 @@ KINDS: Final = (
 """These kinds of failure put messages aside; docs/operations.md says of each what to do. `unknown` stands for a letter
 of another program that gives no kind."""
 
+OPERATORS_KINDS: Final = frozenset({"config", "delivery_cap", "internal_error", "store_full", "store_refused"})
+"""Of these kinds only an operator can mend the cause, so that the log reports them as errors."""
+
 _PAGE = 500
 
 _REPLAY: Final = Script(

@@ -23,7 +23,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.script import Script
-from securechain_ingest.queue.settlement import COUNT, Failure, counter_of, letter_fields
+from securechain_ingest.queue.settlement import COUNT, Failure, counter_of, letter_fields, report_dead_letter
 from securechain_ingest.settings import QueueSettings
 
 BATCH: Final = 500
@@ -264,14 +264,7 @@ class Forwarder:
         )
         for each in submissions:
             if isinstance(each.to, Failure):
-                logger.warning(
-                    "message_dead_lettered",
-                    entry_id=each.entry.entry_id,
-                    origin_id=each.entry.entry_id,
-                    lane=Lane.ASKED,
-                    kind=each.to.kind,
-                    reason=each.to.reason,
-                )
+                report_dead_letter(each.entry, each.to)
         return reached
 
 

@@ -80,7 +80,7 @@ class LeaseKeeper:
                 self._renew_all()
             except RedisError as error:
                 if not away:
-                    logger.error("leases_not_renewed", reason=f"{type(error).__name__}: {error}")
+                    logger.warning("leases_not_renewed", reason=f"{type(error).__name__}: {error}")
                 away, wait_s = True, min(self._period_s, _RETRY_S)
             else:
                 away, wait_s = False, self._period_s

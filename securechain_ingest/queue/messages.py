@@ -10,13 +10,14 @@ from typing import Any
 import orjson
 import structlog
 
-from securechain_ingest.errors import PoisonMessage
+from securechain_ingest.errors import InvalidName, PoisonMessage
 from securechain_ingest.model import ANY, NOT_AVAILABLE
 from securechain_ingest.queue.message_keys import KEYS, MAX_DEPTH
-from securechain_ingest.registries import ECOSYSTEMS
+from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 
 _ECOSYSTEMS = {ecosystem.label: ecosystem for ecosystem in ECOSYSTEMS}
 NODE_TYPES = frozenset(_ECOSYSTEMS)
+_IDENTIFY = {declaration.ecosystem.label: declaration.identify for declaration in DECLARATIONS}
 
 MAX_DATA_BYTES = 1024 * 1024
 """Every real message is far smaller. Larger data is not even parsed, because that would block the event loop."""
@@ -61,6 +62,17 @@ class Message:
     ask again."""
     first: bool = False
     """The package is read with the fewest requests, unless somebody has asked for all of it. The rest is read later."""
+
+
+def package_of(asks: Message | PoisonMessage) -> str | None:
+    """Return the purl of the package that a message asks for, as the log names it: the name as it was sent if the
+    ecosystem does not allow it, and None for a message that cannot be read."""
+    if isinstance(asks, PoisonMessage):
+        return None
+    try:
+        return _IDENTIFY[asks.node_type](asks.package).purl
+    except (InvalidName, KeyError):
+        return asks.package
 
 
 def _ignore(_: Iterable[str]) -> None:

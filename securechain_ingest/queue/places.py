@@ -8,10 +8,13 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 import anyio
+import structlog
 
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.taking import Taker
 from securechain_ingest.waits import Waits
+
+logger = structlog.get_logger(__name__)
 
 LOOKS: Final = Waits(first_s=0.1, longest_s=0.5)
 """These are the waits between two looks at lanes in which nothing was found. Who puts a message there may be another
@@ -24,7 +27,7 @@ def reserved_places(places: int) -> int:
 
 
 class Places:
-    """These are the places of one ecosystem.
+    """These are the places of one ecosystem, whose name is `ecosystem`.
 
     `total` returns their number, and `more` returns how many messages the daemon may take beyond those in work.
     `begin` starts the work on an entry, and returns False if the entry is in work already. `endpoint_fails` is called
@@ -33,6 +36,7 @@ class Places:
 
     def __init__(
         self,
+        ecosystem: str,
         taker: Taker,
         *,
         total: Callable[[], int],
@@ -42,7 +46,9 @@ class Places:
         begin: Callable[[Entry], bool],
         endpoint_fails: Callable[[], None],
     ) -> None:
+        self._ecosystem = ecosystem
         self._taker = taker
+        self._is_paused = False
         self._total = total
         self._more = more
         self._lease_s = lease_s
@@ -71,6 +77,7 @@ class Places:
             claims=claims,
             lease_s=self._lease_s,
         )
+        self._report_pause(is_paused=taken.stopped == "paused")
         if taken.has_failures:
             self._endpoint_fails()
         begun = sum(self._begin(entry) for entry in taken.entries)
@@ -85,6 +92,12 @@ class Places:
         elif not taken.stopped:
             self._rest_s = LOOKS.after(self._looks_in_vain)
         return True
+
+    def _report_pause(self, *, is_paused: bool) -> None:
+        """Log that an operator has paused the ecosystem, or let it go on."""
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            logger.info("ecosystem_paused" if is_paused else "ecosystem_resumed", ecosystem=self._ecosystem)
 
     async def rest(self) -> None:
         """Wait a little if there was no message to take or no free place."""

@@ -32,7 +32,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.leases import LeaseKeeper
 from securechain_ingest.queue.places import Places
-from securechain_ingest.queue.settlement import Failure, Settlement
+from securechain_ingest.queue.settlement import Failure, Settlement, named, report_dead_letter
 from securechain_ingest.queue.taking import Taker
 from securechain_ingest.settings import QueueSettings, WorkerSettings
 
@@ -166,6 +166,7 @@ class Reader:
             return True
 
         return Places(
+            ecosystem.name,
             Taker(self._redis, self._keys, ecosystem, self._group, self.consumer),
             total=lambda: self._workers[ecosystem.name],
             more=lambda: self._queue.concurrency - self.in_flight,
@@ -256,7 +257,7 @@ class Reader:
         except IngestError as error:
             return Failure.of(error), error
         except Exception as error:
-            logger.exception("handler_failed", entry_id=entry.entry_id, origin_id=entry.origin_id)
+            logger.exception("handler_failed", **named(entry))
             return Failure.of(error), error
         await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
         if outcome.asked_registry:
@@ -337,9 +338,7 @@ class Reader:
             lambda: self._settlement.dead_letter(entry, failure, self._queue.dead_letters_max)
         ):
             FAILED_ATTEMPTS.labels(entry.ecosystem, failure.kind).inc()
-            logger.warning(
-                "message_dead_lettered", **_named(entry), lane=entry.lane, kind=failure.kind, reason=failure.reason
-            )
+            report_dead_letter(entry, failure)
 
     async def _postpone(self, entry: Entry, failure: Failure, *, is_attempt: bool) -> None:
         queue = self._queue
@@ -352,7 +351,7 @@ class Reader:
         if await self._outage.insist(lambda: self._settlement.postpone(entry, failure, delay_s, is_attempt=is_attempt)):
             logger.info(
                 "message_postponed",
-                **_named(entry),
+                **named(entry),
                 kind=failure.kind,
                 is_try=is_attempt,
                 delay_s=round(delay_s, 3),
@@ -379,7 +378,3 @@ class Reader:
 
 async def no_rest() -> None:
     """Return at once. This is the rest for a step that waits for work itself."""
-
-
-def _named(entry: Entry) -> dict[str, object]:
-    return {"entry_id": entry.entry_id, "origin_id": entry.origin_id, "attempts": entry.attempts + 1}

@@ -9,18 +9,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import ConfigError, IngestError, RateLimited
+from securechain_ingest.queue.dead_letters import OPERATORS_KINDS
 from securechain_ingest.queue.entries import Entry, History
 from securechain_ingest.queue.follow_ups import FOLLOW_UP, LESS_URGENT
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.messages import Message, encode
+from securechain_ingest.queue.messages import Message, encode, package_of
 from securechain_ingest.queue.script import NOW_MS, Script
 from securechain_ingest.queue.together import Together
 from securechain_ingest.times import now_iso
+
+logger = structlog.get_logger(__name__)
 
 VALIDATION_KINDS: Final = frozenset({"missing_data", "bad_json", "bad_schema", "invalid_name"})
 TYPE_KINDS: Final = frozenset({"unknown_node_type", "unsupported_type"})
@@ -297,6 +301,22 @@ def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
         "lane": entry.lane,
     }
     return [part for field in fields.items() for part in field]
+
+
+def report_dead_letter(entry: Entry, failure: Failure) -> None:
+    """Log that a message was put aside: as an error if only an operator can mend the cause."""
+    log = logger.error if failure.kind in OPERATORS_KINDS else logger.warning
+    log("message_dead_lettered", **named(entry), lane=entry.lane, kind=failure.kind, reason=failure.reason)
+
+
+def named(entry: Entry) -> dict[str, object]:
+    """Return the fields by which the log names a message."""
+    return {
+        "package": package_of(entry.asks),
+        "entry_id": entry.entry_id,
+        "origin_id": entry.origin_id,
+        "attempts": entry.attempts + 1,
+    }
 
 
 def counter_of(kind: str) -> str:

@@ -54,7 +54,9 @@ async def _do(run: Run, job: Job) -> RunOutcome:
     try:
         await job(run)
     except IngestError as error:
-        logger.warning("job_failed", job=run.job, run=run.id, kind=error.kind, reason=str(error))
+        # What another try can mend, the next run does; for the rest somebody must act.
+        report = logger.warning if error.transient else logger.error
+        report("job_failed", job=run.job, run=run.id, kind=error.kind, reason=str(error))
         run.error, run.error_kind = str(error), error.kind
         return "failed"
     except Exception as error:
@@ -85,7 +87,7 @@ async def _hand_in(run: Run, board: Board, lease_s: float) -> None:
                 await anyio.sleep(min(1.0, lease_s / 10))
             else:
                 return
-    logger.error("run_record_lost", job=run.job, run=run.id, reason="Redis was away for too long")
+    logger.warning("run_record_lost", job=run.job, run=run.id, reason="Redis was away for too long")
 
 
 async def _hand_over(run: Run, board: Board) -> None:

@@ -128,6 +128,8 @@ class Worker:
 
     async def _visit(self, registry: Registry, request: Request, purl: str) -> Served | Respelled | None:
         visit = self._visits[purl] = _Visit(request.at_least, request.first, current_priority())
+        # Whatever is logged during the visit names the package.
+        named = structlog.contextvars.bind_contextvars(package=purl)
         try:
             answer = await self._visitor.visit(registry, request)
             visit.is_in_graph = isinstance(answer, Served) and answer.purl == purl
@@ -136,6 +138,7 @@ class Worker:
             visit.error = error
             raise
         finally:
+            structlog.contextvars.reset_contextvars(**named)
             del self._visits[purl]
             visit.finished.set()
 

@@ -124,19 +124,35 @@ def _plain(target: Coordinates) -> Dependency:
 
 
 def _report(ref: PackageRef, read: Mapping[str, Release | Unreadable]) -> None:
-    """Many versions lack the same, so that each lack is reported once, with one of the versions."""
-    gaps: dict[str, list[str]] = {}
+    """Many versions lack the same, or much the same, so that all lacks are reported in one line, with one of the
+    versions; those that cannot be read at all, in one line a kind of failure."""
+    gaps: dict[str, str] = {}
+    incomplete = 0
     unreadable: dict[str, list[str]] = {}
     for version, said in read.items():
         if isinstance(said, Release):
+            incomplete += bool(said.gaps)
             for gap in said.gaps:
-                gaps.setdefault(gap, []).append(version)
+                gaps.setdefault(gap, version)
         else:
             unreadable.setdefault(said.kind, []).append(version)
-    for gap, versions in gaps.items():
-        logger.warning("pom_incomplete", package=ref.purl, reason=gap, version=versions[0], count=len(versions))
+    if gaps:
+        reason, version = next(iter(gaps.items()))
+        logger.warning(
+            "pom_incomplete",
+            package=ref.purl,
+            reason=reason,
+            package_version=version,
+            count=incomplete,
+            reasons=len(gaps),
+        )
     for kind, versions in unreadable.items():
         reason = str(read[versions[0]])
         logger.warning(
-            "pom_unreadable", package=ref.purl, kind=kind, reason=reason, version=versions[0], count=len(versions)
+            "pom_unreadable",
+            package=ref.purl,
+            kind=kind,
+            reason=reason,
+            package_version=versions[0],
+            count=len(versions),
         )

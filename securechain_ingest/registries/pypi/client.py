@@ -184,32 +184,31 @@ class PyPI(RegistryClient):
         """This reads what each version requires; the first failure that another attempt can mend ends them all."""
         offered = {file.filename for file in page.files if file.has_metadata}
         declared: dict[str, DeclaredRequirements | None] = {}
+        failed: dict[str, UpstreamError] = {}
 
         async def ask(version: str) -> None:
             wheel = best_wheel(file for file in wanted[version] if file.filename in offered)
-            declared[version] = await self._declared_by(ref, version, wheel)
+            try:
+                declared[version] = await self._declared_by(ref, version, wheel)
+            except UpstreamError as error:
+                if error.transient:
+                    raise
+                declared[version], failed[version] = None, error
 
         await for_each(wanted, ask, at_once=_AT_ONCE, name=f"requirements-{ref.purl}")
+        _report_unknown(ref, failed)
         return declared
 
     async def _declared_by(self, ref: PackageRef, version: str, wheel: File | None) -> DeclaredRequirements | None:
-        """The wheel's metadata is read, or else the version's document; the result is None if neither can be read."""
-        try:
-            if wheel is not None:
-                url = f"{wheel.url}.metadata"
-                with suppress(NotFound):
-                    return await read_document(
-                        self._http, self._pool, url, requirements_of_metadata, ref, limit_bytes=_MAX_METADATA_BYTES
-                    )
-            url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/{quote(version, safe='')}/json")
-            return await read_document(self._http, self._pool, url, parse_version, ref, accept=_JSON)
-        except UpstreamError as error:
-            if error.transient:
-                raise
-            logger.warning(
-                "requirements_unknown", package=ref.purl, version=version, kind=error.kind, reason=str(error)
-            )
-            return None
+        """The wheel's metadata is read, or else the version's document."""
+        if wheel is not None:
+            url = f"{wheel.url}.metadata"
+            with suppress(NotFound):
+                return await read_document(
+                    self._http, self._pool, url, requirements_of_metadata, ref, limit_bytes=_MAX_METADATA_BYTES
+                )
+        url = self._http.url("pypi", f"pypi/{names.normal_name(ref.registry_name)}/{quote(version, safe='')}/json")
+        return await read_document(self._http, self._pool, url, parse_version, ref, accept=_JSON)
 
 
 def left_for_later(package: Package, versions: Collection[str]) -> Package:
@@ -225,6 +224,21 @@ def left_for_later(package: Package, versions: Collection[str]) -> Package:
 
 def _fallback(name: str) -> tuple[str, ...]:
     return tuple(clean([names.normal_name(name).replace("-", "_")]))
+
+
+def _report_unknown(ref: PackageRef, failed: Mapping[str, UpstreamError]) -> None:
+    """Many versions fail for the same reason, so that all of them are reported in one line, with one of them."""
+    if failed:
+        version = min(failed)
+        error = failed[version]
+        logger.warning(
+            "requirements_unknown",
+            package=ref.purl,
+            count=len(failed),
+            package_version=version,
+            kind=error.kind,
+            reason=str(error),
+        )
 
 
 def _report_unreadable(ref: PackageRef, declared: Mapping[str, DeclaredRequirements | None]) -> None:

@@ -306,7 +306,7 @@ async def test_versions_without_a_readable_pom_or_parent_stay_and_are_reported(s
         "3": {"pkg:maven/org.made/thing": "any"},
     }
     assert [version.release_date is None for version in package.versions] == [True, True, False]
-    told = {(line["event"], line.get("kind"), line["version"]) for line in lines}
+    told = {(line["event"], line.get("kind"), line["package_version"]) for line in lines}
     assert told == {
         ("pom_unreadable", "not_found", "1"),
         ("pom_unreadable", "malformed", "2"),

@@ -1,0 +1,31 @@
+"""Levels mean something: docs/operations.md says of every error and warning what it means."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.reference import DOCS
+from tests.reference.events import events
+
+PAGE = (DOCS / "operations.md").read_text()
+
+
+def rows(title: str) -> list[str]:
+    section = PAGE.split(f"\n### {title}\n")[1].split("\n### ")[0].split("\n## ")[0]
+    return [name for line in section.splitlines() for name in re.findall(r"`([a-z_]+)`", line.split(" | ")[0])]
+
+
+def of(level: str) -> set[str]:
+    return {event for event, levels in events().items() if level in levels}
+
+
+@pytest.mark.parametrize(("title", "level"), [("Errors", "error"), ("Warnings", "warning")])
+def test_every_event_of_a_level_that_matters_is_explained(title: str, level: str) -> None:
+    assert len(rows(title)) == len(set(rows(title)))
+    assert set(rows(title)) == of(level), f"docs/operations.md, {title}, has another list than the code"
+
+
+def test_every_event_that_is_explained_is_one() -> None:
+    assert set(rows("Information")) <= of("info")
