@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-FROM python:3.13-slim AS builder
+FROM python:3.13.2-slim-bookworm AS builder
 WORKDIR /build
 RUN python -m venv /opt/venv
 COPY requirements.lock pyproject.toml README.md LICENSE ./
@@ -10,7 +10,7 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/python -m hatchling build --target wheel --directory /build/dist \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps /build/dist/*.whl
 
-FROM python:3.13-slim
+FROM python:3.13.2-slim-bookworm
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/securechain-ingest securechain
 COPY --from=builder /opt/venv /opt/venv
 COPY config.toml /etc/securechain-ingest/config.toml

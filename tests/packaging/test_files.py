@@ -82,12 +82,11 @@ def test_compose_waits_for_healthy_stores_and_keeps_their_data() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     services = compose["services"]
     stores = {"redis", "neo4j", "mongo"}
-    assert set(services) == {"ingest", *stores}
+    assert stores < set(services)
     assert {name: wait["condition"] for name, wait in services["ingest"]["depends_on"].items()} == dict.fromkeys(
         stores, "service_healthy"
     )
     assert all("healthcheck" in services[name] and services[name]["volumes"] for name in stores)
-    assert services["redis"]["command"] == ["redis-server", "--appendonly", "yes"]
     assert services["neo4j"]["image"].startswith("neo4j:5")
 
 

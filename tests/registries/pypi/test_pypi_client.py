@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from securechain_ingest.errors import ArchiveRefused, Malformed, NotFound, Unavailable, Withheld
 from securechain_ingest.http.freshness import uncached
@@ -188,6 +189,18 @@ async def test_one_malformed_metadata_file_leaves_only_its_version_unknown(site:
     package = await site.fetched("wheels")
 
     assert [version.name for version in package.versions if version.requirements is None] == ["1.3"]
+
+
+async def test_versions_whose_metadata_cannot_be_read_are_one_line_of_the_log(site: Site) -> None:
+    site.server.faults.add(Fault("*.whl.metadata", Kind.HTML))
+    with capture_logs() as lines:
+        package = await site.fetched("wheels")
+
+    unknown = [version.name for version in package.versions if version.requirements is None]
+    assert len(unknown) > 2
+    [line] = [line for line in lines if line["event"] == "requirements_unknown"]
+    assert (line["package"], line["count"]) == ("pkg:pypi/wheels", len(unknown))
+    assert line["package_version"] in unknown
 
 
 async def test_a_version_that_cannot_be_read_now_fails_the_whole_visit(site: Site) -> None:
