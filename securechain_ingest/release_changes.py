@@ -121,7 +121,7 @@ async def with_change(
     logger.info(
         "import_names_compared",
         package=package.ref.purl,
-        version=change.version,
+        package_version=change.version,
         before=change.before,
         added=len(change.added),
         removed=len(change.removed),

@@ -53,7 +53,7 @@ async def test_a_fault_in_a_document_is_malformed_here_and_in_a_child(pool: Pars
         assert kind in str(error)
         assert "\n" not in str(error)
         (line,) = lines
-        assert (line["event"], line["log_level"], line["parser"]) == ("parser_failed", "error", "names_of_document")
+        assert (line["event"], line["log_level"], line["parser"]) == ("parser_failed", "warning", "names_of_document")
         assert line["exception"].startswith("Traceback")
         assert "names_of_document" in line["exception"]
 

@@ -24,6 +24,15 @@ def events() -> dict[str, set[str]]:
     return found
 
 
+def fields() -> Iterator[tuple[str, str]]:
+    """Each event with the name of each field that it is given."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and any(_methods(node.func)):
+                for event in _texts(node.args[0]):
+                    yield from ((event, keyword.arg) for keyword in node.keywords if keyword.arg)
+
+
 def _logged(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, set[str]]]:
     """The events of one function: `logger.info("event")`, `tell("event")` or `_log("event")`, also where a variable
     holds one of two methods."""

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.reference import DOCS
-from tests.reference.events import events
+from tests.reference.events import events, fields
 
 PAGE = (DOCS / "operations.md").read_text()
 
@@ -29,3 +29,8 @@ def test_every_event_of_a_level_that_matters_is_explained(title: str, level: str
 
 def test_every_event_that_is_explained_is_one() -> None:
     assert set(rows("Information")) <= of("info")
+
+
+def test_no_event_uses_the_fields_that_say_where_a_line_comes_from() -> None:
+    """`version` and `host` are the daemon's own in every line for programs."""
+    assert {event for event, name in fields() if name in {"host", "version"}} <= {"daemon_starting", "daemon_ready"}

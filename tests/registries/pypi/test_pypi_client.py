@@ -192,7 +192,7 @@ async def test_one_malformed_metadata_file_leaves_only_its_version_unknown(site:
 
 
 async def test_versions_whose_metadata_cannot_be_read_are_one_line_of_the_log(site: Site) -> None:
-    site.server.faults.add(Fault("*.whl.metadata", Kind.HTML))
+    site.server.faults.add(Fault("*.whl.metadata", Kind.HTML, times=None))
     with capture_logs() as lines:
         package = await site.fetched("wheels")
 
