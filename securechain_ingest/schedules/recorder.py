@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.errors import StoreRefused
 from securechain_ingest.runs import Run
 from securechain_ingest.runs.counts import final_metrics, forget_counts, run_counts
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board
+
+logger = structlog.get_logger(__name__)
 
 
 class Recorder:
@@ -33,11 +37,18 @@ class Recorder:
         progress = {run.id: run for run in under_way if run.is_worth_a_record and run.ended_at is None}
         for run_id, run in progress.items():
             if self._progress.get(run_id) != run:
-                await self._store.save(run)
+                await self._save(run)
         self._progress = progress
         for run in await self._board.kept():
-            await self._store.save(run)
+            await self._save(run)
             await self._board.drop_kept(run)
+
+    async def _save(self, run: Run) -> None:
+        """Store one record. One that MongoDB would refuse again does not hold up the others."""
+        try:
+            await self._store.save(run)
+        except StoreRefused as error:
+            logger.error("run_record_lost", job=run.job, run=run.id, reason=str(error))
 
     async def tidy(self, now: datetime, keep_days: int) -> None:
         """Complete the records of runs all of whose packages are settled, and delete old records."""

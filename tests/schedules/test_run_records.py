@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Job, Run, RunOutcome, new_run_id
@@ -153,6 +154,18 @@ async def performed(installation: Installation, job: Job) -> Run:
     await execute(begun, job, installation.board, lease_s=30.0, now=lambda: NOW)
     await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
     return await stored(installation, run)
+
+
+async def test_a_record_that_mongodb_refuses_does_not_hold_up_the_others(installation: Installation) -> None:
+    too_large = ended().model_copy(update={"id": "0-first", "error": "x" * 17_000_000})
+    other = ended()
+    for each in (too_large, other):
+        await installation.board.keep(each)
+    with capture_logs() as logs:
+        await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
+    assert [(line["event"], line["run"]) for line in logs] == [("run_record_lost", too_large.id)]
+    assert (await stored(installation, other)).outcome == "succeeded"
+    assert await installation.board.kept() == []
 
 
 async def test_counts_outlast_the_time_in_which_the_record_is_on_its_way(installation: Installation) -> None:
