@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -69,7 +70,12 @@ class _QueueRoom:
             request,
             "queue.html",
             rows=[
-                {"queued": each, "target": path_of_message(each.entry.asks), "where": _where(each)}
+                {
+                    "queued": each,
+                    "target": path_of_message(each.entry.asks),
+                    "where": _where(each),
+                    "since": _since(each),
+                }
                 for each in found[:_SHOWN]
             ],
             has_more=len(found) > _SHOWN,
@@ -147,6 +153,14 @@ class _QueueRoom:
 def _where(queued: Queued) -> str:
     package = queued.message.package if queued.message else ""
     return orjson.dumps([queued.entry.ecosystem, queued.entry.lane, queued.state, queued.key, package]).decode()
+
+
+def _since(queued: Queued) -> datetime:
+    """Return when the message came: the ids of entries begin with the time, in milliseconds."""
+    milliseconds = queued.entry.origin_id.partition("-")[0]
+    # Another release may have written the id.
+    is_time = milliseconds.isdecimal() and milliseconds.isascii() and len(milliseconds) <= len("9999999999999")
+    return datetime.fromtimestamp(int(milliseconds) / 1000 if is_time else 0, UTC)
 
 
 def _read_place(text: str) -> object:
