@@ -128,19 +128,20 @@ class Guard:
 
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         path, address = connection.url.path, address_of(connection)
-        if connection.headers.get("authorization"):
+        is_open, has_bearer = path in OPEN_PATHS, bearer_of(connection) is not None
+        if has_bearer and not is_open:
             if wait_s := self._attempts.wait_s(address):
                 return too_many(wait_s)
             if is_bearer(connection, self._token):
-                return None
+                return None  # No other site can make a browser send that, so the Host does not matter.
             self._attempts.failed(address)
         if not self._is_ours(connection.headers.get("host", "")):
             return PlainTextResponse("this Host is not served here; [web] names can name it\n", 421)
-        if self._is_local or path in OPEN_PATHS or path == "/login" or path.startswith("/static/"):
+        if self._is_local or is_open or path == "/login" or path.startswith("/static/"):
             return None
         if session(connection, self._token):
             return None
-        if path == "/metrics" or connection.headers.get("authorization"):
+        if path == "/metrics" or has_bearer:
             return PlainTextResponse("the token is wanted, as a bearer\n", 401, {"WWW-Authenticate": "Bearer"})
         return RedirectResponse(f"/login?next={quote(path)}" if path != "/" else "/login", 303)
 
@@ -186,10 +187,16 @@ def form_word(token: str, session: str) -> str:
     return _signed(token, f"form {session}")
 
 
+def bearer_of(connection: HTTPConnection) -> str | None:
+    """Return the token that a request carries as a bearer. It is None if it carries none, whatever else it says of
+    its sender (a proxy may hand on its own users' Basic authentication)."""
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else None
+
+
 def is_bearer(connection: HTTPConnection, token: str) -> bool:
     """Return whether the request carries the token itself."""
-    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and _equal(given.strip(), token)
+    return is_token(bearer_of(connection), token)
 
 
 def may_act(connection: HTTPConnection, token: str, word: str) -> bool:

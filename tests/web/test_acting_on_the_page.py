@@ -197,6 +197,21 @@ async def test_wrong_tokens_are_bounded(site: WebSite) -> None:
     assert (late.status_code, int(late.headers["retry-after"]) > 0) == (429, True)
 
 
+async def test_wrong_bearers_are_bounded_and_other_authentication_is_not_counted(site: WebSite) -> None:
+    for _ in range(14):
+        assert (await site.client.get("/metrics", headers={"Authorization": "Basic eDp5"})).status_code == 200
+    for _ in range(14):
+        answer = await site.client.get("/metrics", headers={"Authorization": "Bearer wrong"})
+    assert answer.status_code == 429
+    assert (await site.client.get("/healthz", headers={"Authorization": "Bearer wrong"})).status_code == 200
+    assert (await site.client.get("/metrics")).status_code == 200
+
+
+async def test_a_bearer_may_call_the_page_by_any_name(site: WebSite) -> None:
+    headers = {"Host": "ingest.example:3000", "Authorization": f"Bearer {TOKEN}"}
+    assert (await site.client.get("/metrics", headers=headers)).status_code == 200
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
 async def test_another_method_is_refused_on_a_page_of_the_house(site: WebSite, method: str) -> None:
     answer = await site.client.request(method, "/queue")
