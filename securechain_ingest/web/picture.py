@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from securechain_ingest.reports.requirements import RequirementNode, RequirementTree
 from securechain_ingest.web.addresses import path_of_purl
@@ -73,7 +74,7 @@ def _near(node: RequirementNode, requiring: dict[str, list[str]], rows: dict[str
 
 
 def _box(node: RequirementNode, x: int, y: int) -> Box:
-    name = node.purl.partition("/")[2]
+    name = unquote(node.purl.partition("/")[2])
     description = name
     if node.vulnerabilities:
         description += f": {len(node.vulnerabilities)} advisories affect it"

@@ -94,6 +94,7 @@ async def test_what_stands_in_the_graph_and_in_advisories_is_text(operator: Visi
     assert "<img src=x onerror=alert(1)>" in text
     assert ADVISORY in text
     assert f"summary {ATTACK}" in text
+    assert await operator.page.locator("svg text").filter(has_text="wicked<img").count() == 1
     version = quote(f"attacked@1.0.0{ATTACK}", safe="@")
     assert "<script>alert(2)</script>" in await looked_at(operator, f"/packages/npm/{version}")
 
