@@ -15,7 +15,9 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -23,6 +25,7 @@ from typer.exceptions import TyperException
 from securechain_ingest.cli import (
     backfill,
     check_config,
+    completion,
     cursors,
     dead_letters,
     find,
@@ -40,11 +43,12 @@ from securechain_ingest.cli import (
     status,
     submit,
 )
+from securechain_ingest.cli.manual import PROGRAM, with_examples
 from securechain_ingest.cli.options import ConfigOption, remember_config_file
 from securechain_ingest.errors import ConfigError, IngestError, InvalidName, PoisonMessage
 
 app = typer.Typer(
-    name="securechain-ingest",
+    name=PROGRAM,
     help="Keeps a graph of the open-source software supply chain up to date.",
     no_args_is_help=True,
     add_completion=False,
@@ -56,8 +60,19 @@ app = typer.Typer(
 )
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
 @app.callback()
-def _configure(config: ConfigOption = None) -> None:
+def _configure(
+    config: ConfigOption = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     remember_config_file(config)
 
 
@@ -80,6 +95,8 @@ app.add_typer(schema.app, name="schema")
 app.add_typer(snapshot.app, name="snapshot")
 app.command("check-config")(check_config.command)
 app.command("import-names")(import_names.command)
+app.command("completion")(completion.command)
+with_examples(app)
 
 
 def main() -> None:
@@ -88,8 +105,10 @@ def main() -> None:
 
 
 def _run() -> int:
+    completion.prepare()
     try:
-        code = app(standalone_mode=False)
+        # The name is the one for which shells ask, also if the program was started as `python -m`.
+        code = app(standalone_mode=False, prog_name=PROGRAM)
     except typer.Abort:
         return 130
     except TyperException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ import typer
 
 from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json
 from securechain_ingest.configuration import Settings
 from securechain_ingest.model import Ecosystem
 
@@ -20,7 +20,7 @@ app = typer.Typer(help="Read what packages of the graph lack.", no_args_is_help=
 
 @app.command("import-names")
 def import_names_command(
-    ecosystem: Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM)],
+    ecosystem: Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM, autocompletion=words.ecosystems)],
     older_than: Annotated[
         int, typer.Option(min=0, metavar="N", help="Also packages whose names a parser before version N has read.")
     ] = 0,
@@ -62,32 +62,15 @@ def import_names_command(
 async def _backfill(
     settings: Settings, label: str, older_than: int, limit: int | None, restart: bool, counts: Counter[str]
 ) -> None:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from securechain_ingest import log
+    from securechain_ingest.cli.progress import progress_bar
     from securechain_ingest.http.priority import Priority, prioritised
     from securechain_ingest.jobs.backfill import Backfill, BackfillOutcome, Position
     from securechain_ingest.oneshot import find_stores
     from securechain_ingest.queue.keys import Keys
     from securechain_ingest.service import build_service
 
-    errors = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+    with progress_bar() as (progress, _):
         # While the bar is shown, it replaces standard error by one that prints log lines above the bar.
         log.configure(settings.daemon.log_format, "warning", sys.stderr)
         bar = progress.add_task("opening the stores", total=None)
@@ -138,7 +121,7 @@ def _print(ecosystem: Ecosystem, counts: Counter[str], time_s: float, as_json: b
         "average_s": round(time_s / total, 3) if total else None,
     }
     if as_json:
-        typer.echo(json.dumps(summary))
+        print_json(summary)
         return
     for key, value in summary.items():
         typer.echo(f"{key.removesuffix('_s').replace('_', ' '):16} {'-' if value is None else value}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, load_settings
+from securechain_ingest.cli.output import print_json
 from securechain_ingest.configuration import defaults, without_credentials
 
 
@@ -22,7 +23,7 @@ def command(
     settings = defaults() if only_defaults else load_settings(config)
     tree = without_credentials(settings.model_dump(mode="json"))
     if as_json:
-        typer.echo(json.dumps(tree, indent=2))
+        print_json(tree)
         return
     for table, values in tree.items():
         typer.echo(f"[{table}]")

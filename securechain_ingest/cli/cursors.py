@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
+from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
 from securechain_ingest.times import in_words, seconds_since
 
@@ -39,12 +39,14 @@ def show_command(config: ConfigOption = None, state_dir: StateDirOption = None, 
     """Show one line for each feed: its cursor, when it moved, and when all names were last compared."""
     cursors = _with_cursors(load_settings(config, state_dir), lambda cursors: cursors.all())
     if as_json:
-        typer.echo(json.dumps({name: _plain(cursor) for name, cursor in cursors.items()}, indent=2))
+        print_json({name: _plain(cursor) for name, cursor in cursors.items()})
         return
+    lines = []
     for name, cursor in cursors.items():
         value = cursor.value if len(cursor.value) <= _SHOWN else f"{cursor.value[:_SHOWN]}…"
         compared = f"compared {_ago(cursor.reconciled_at)}" if cursor.reconciled_at else "never compared"
-        typer.echo(f"{name:14} moved {_ago(cursor.moved_at)}, {compared}: {value}")
+        lines.append(f"{name:14} moved {_ago(cursor.moved_at)}, {compared}: {value}")
+    print_lines(lines)
     if not cursors:
         typer.echo("no cursors yet: the first run of each update compares everything")
 
@@ -55,6 +57,7 @@ def reset_command(
     everything: Annotated[bool, typer.Option("--all", help="Every feed.")] = False,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Forget cursors: the next update of each feed compares everything. That costs requests and loses nothing.
 
@@ -68,9 +71,15 @@ def reset_command(
         return {name: await cursors.reset(name) for name in chosen}
 
     was_there = _with_cursors(load_settings(config, state_dir), reset)
-    for name, found in was_there.items():
-        typer.echo(f"{name}: forgotten" if found else f"{name}: there is no such cursor", err=not found)
-    if not all(was_there.values()):
+    forgotten = [name for name, found in was_there.items() if found]
+    missing = [name for name, found in was_there.items() if not found]
+    if as_json:
+        print_json({"forgotten": forgotten, "missing": missing})
+    else:
+        print_lines(f"{name}: forgotten" for name in forgotten)
+    for name in missing:
+        typer.echo(f"{name}: there is no such cursor", err=True)
+    if missing:
         raise typer.Exit(1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from functools import partial
 from typing import Annotated, Protocol, TypeVar
@@ -12,6 +11,7 @@ import typer
 from redis.asyncio import Redis
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
+from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
 from securechain_ingest.settings import QueueSettings
 
@@ -40,12 +40,14 @@ def list_command(
     letters = run_with_redis(
         settings, lambda redis: list_dead_letters(redis, settings.queue, limit=limit, after=after, kind=kind)
     )
-    for letter in letters:
-        if as_json:
-            typer.echo(json.dumps(dataclasses.asdict(letter)))
-        else:
-            typer.echo(f"{letter.entry_id}  {letter.kind}  {letter.attempts}x  {letter.last_failed_at}  {letter.error}")
-    if not letters and not as_json:
+    if as_json:
+        print_json([dataclasses.asdict(letter) for letter in letters])
+        return
+    print_lines(
+        f"{letter.entry_id}  {letter.kind}  {letter.attempts}x  {letter.last_failed_at}  {letter.error}"
+        for letter in letters
+    )
+    if not letters:
         typer.echo("no dead letters")
 
 
@@ -65,10 +67,9 @@ def show_command(
         typer.echo(f"there is no dead letter {entry_id}", err=True)
         raise typer.Exit(1)
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(letter)))
+        print_json(dataclasses.asdict(letter))
         return
-    for key, value in dataclasses.asdict(letter).items():
-        typer.echo(f"{key}: {value}")
+    print_lines(f"{key}: {value}" for key, value in dataclasses.asdict(letter).items())
 
 
 @app.command("replay")
@@ -78,6 +79,7 @@ def replay_command(
     kind: KindOption = None,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Put dead letters back on the stream, as if they had just been sent."""
     from securechain_ingest.queue.dead_letters import replay_dead_letters
@@ -85,7 +87,7 @@ def replay_command(
 
     ecosystems = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
     replay = partial(replay_dead_letters, ecosystems=ecosystems)
-    _act_on(ids, everything, kind, load_settings(config, state_dir), replay, "replayed")
+    _act_on(ids, everything, kind, load_settings(config, state_dir), replay, "replayed", as_json=as_json)
 
 
 @app.command("drop")
@@ -95,11 +97,12 @@ def drop_command(
     kind: KindOption = None,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete dead letters for good."""
     from securechain_ingest.queue.dead_letters import drop_dead_letters
 
-    _act_on(ids, everything, kind, load_settings(config, state_dir), drop_dead_letters, "dropped")
+    _act_on(ids, everything, kind, load_settings(config, state_dir), drop_dead_letters, "dropped", as_json=as_json)
 
 
 class _Action(Protocol):
@@ -114,12 +117,22 @@ class _Action(Protocol):
 
 
 def _act_on(
-    ids: list[str] | None, everything: bool, kind: str | None, settings: Settings, act: _Action, done: str
+    ids: list[str] | None,
+    everything: bool,
+    kind: str | None,
+    settings: Settings,
+    act: _Action,
+    done: str,
+    *,
+    as_json: bool,
 ) -> None:
     if sum((bool(ids), everything, kind is not None)) != 1:
         raise typer.BadParameter("give ids, or --kind, or --all", param_hint="IDS")
     count = run_with_redis(settings, lambda redis: act(redis, settings.queue, ids=ids or None, kind=kind))
-    typer.echo(f"{count} {done}")
+    if as_json:
+        print_json({done: count})
+    else:
+        typer.echo(f"{count} {done}")
     if ids and count < len(ids):
         typer.echo(f"{len(ids) - count} of the ids are no dead letters", err=True)
         raise typer.Exit(1)

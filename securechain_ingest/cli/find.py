@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json
 from securechain_ingest.configuration import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def _found(settings: Settings, search: Callable[[Stores], Awaitable[list[s
 
 def _print(found: list[str], *, as_json: bool, none: str) -> None:
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         for purl in found:
             typer.echo(purl)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json
 from securechain_ingest.configuration import Settings
 
 
@@ -17,6 +18,7 @@ def command(
     timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, max=60, help="Longest wait, in seconds.")] = 5.0,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask the daemon of this machine whether it is healthy.
 
@@ -26,7 +28,10 @@ def command(
     """
     settings = load_settings(config, state_dir)
     reason, code = _of_page(settings, timeout_s) if settings.web.port else run_async(_of_heartbeat(settings))
-    typer.echo(reason, err=code != 0)
+    if as_json:
+        print_json({"ok": code == 0, "reason": reason})
+    if code or not as_json:
+        typer.echo(reason, err=code != 0)
     if code:
         raise typer.Exit(code)
 

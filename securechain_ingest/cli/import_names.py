@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json
 
 
 def command(
-    ecosystem: Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM)],
+    ecosystem: Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM, autocompletion=words.ecosystems)],
     files: Annotated[list[Path], typer.Argument(help=words.ARCHIVES)],
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -23,10 +23,9 @@ def command(
 
     registry = declaration_of(ecosystem).registry()
     settings = load_settings(config)
-    failed = False
+    results: list[dict[str, Any]] = []
 
     async def extract() -> None:
-        nonlocal failed
         from securechain_ingest.archives.pool import ParserPool
         from securechain_ingest.errors import IngestError
 
@@ -42,18 +41,18 @@ def command(
                         names, error = found.names, found.error
                 except IngestError as refused:
                     error = str(refused)
-                failed = failed or error is not None
-                _print(file, names, error, as_json)
+                results.append({"file": str(file), "names": names, "error": error})
+                if not as_json:
+                    _print(file, names, error)
 
     run_async(extract())
-    if failed:
+    if as_json:
+        print_json(results)
+    if any(result["error"] is not None for result in results):
         raise typer.Exit(1)
 
 
-def _print(file: Path, names: tuple[str, ...], error: str | None, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({"file": str(file), "names": names, "error": error}))
-        return
+def _print(file: Path, names: tuple[str, ...], error: str | None) -> None:
     typer.echo(f"{file}: {error}" if error else f"{file}: {len(names)} names")
     for name in names:
         typer.echo(f"  {name}")

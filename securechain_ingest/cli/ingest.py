@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from securechain_ingest.cli import words
-from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import RateLimited, Unavailable
 from securechain_ingest.model import PackageRef
@@ -20,6 +20,7 @@ def command(
     refresh: Annotated[bool, typer.Option(help="Read the packages again even if they are known.")] = False,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read packages now, without a queue, and print what was found.
 
@@ -31,15 +32,16 @@ def command(
     settings = load_settings(config, state_dir)
     log.configure(settings.daemon.log_format, "error", sys.stderr)
     refs = list({ref.purl: ref for ref in map(named_package, packages)}.values())
-    if code := run_async(_ingest(settings, refs, depth, refresh)):
+    if code := run_async(_ingest(settings, refs, depth, refresh, as_json=as_json)):
         raise typer.Exit(code)
 
 
-async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refresh: bool) -> int:
+async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refresh: bool, *, as_json: bool) -> int:
     """Read the packages, print a report on each, and return the exit code."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from securechain_ingest.cli.output import print_json, print_lines
+    from securechain_ingest.cli.progress import progress_bar
     from securechain_ingest.cli.report_text import report_lines
     from securechain_ingest.first_advisories import read_first_advisories
     from securechain_ingest.jobs.wiring import build_advisory_sync
@@ -50,9 +52,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     from securechain_ingest.service import build_service
     from securechain_ingest.stores import graph_address
 
-    errors = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+    with progress_bar() as (progress, errors):
         bar = progress.add_task("opening the stores", total=None)
         async with find_stores(settings) as stores:
             async with build_service(stores, settings, lambda: depth) as service:
@@ -83,19 +83,26 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
                 )
                 for ref in stored
             ]
+    if any(isinstance(error, Unavailable | RateLimited) for _, error in outcome.failed):
+        code = 3
+    else:
+        code = 1 if outcome.failed else 0
+    for ref, error in outcome.failed:
+        errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        failed = [{"purl": ref.purl, "kind": error.kind, "reason": str(error)} for ref, error in outcome.failed]
+        print_json({"stored": [report.as_dict() for report in reports], "failed": failed})
+        return code
     output = Console(highlight=False, soft_wrap=True)
     for ref, report in zip(stored, reports, strict=True):
         why = unknown.get(ref.ecosystem.osv, "unknown")
         for line in report_lines(report, width=output.width, now=utc_now(), unknown=why):
             output.print(line)
         output.print()
-    for ref, error in outcome.failed:
-        errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
-    output.print(
-        f"{len(outcome.stored)} packages read, {len(outcome.failed)} failed. The graph is at"
-        f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}.",
-        highlight=False,
+    print_lines(
+        [
+            f"{len(outcome.stored)} packages read, {len(outcome.failed)} failed. The graph is at"
+            f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}."
+        ]
     )
-    if any(isinstance(error, Unavailable | RateLimited) for _, error in outcome.failed):
-        return 3
-    return 1 if outcome.failed else 0
+    return code

@@ -9,13 +9,21 @@ import typer
 from redis.asyncio import Redis
 
 from securechain_ingest.cli import words
-from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_with_redis
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
+from securechain_ingest.cli.output import print_json
 from securechain_ingest.queue.keys import Keys
 
-EcosystemArgument = Annotated[str, typer.Argument(help=words.ONE_ECOSYSTEM, metavar="ECOSYSTEM")]
+EcosystemArgument = Annotated[
+    str, typer.Argument(help=words.ONE_ECOSYSTEM, metavar="ECOSYSTEM", autocompletion=words.ecosystems)
+]
 
 
-def pause_command(ecosystem: EcosystemArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+def pause_command(
+    ecosystem: EcosystemArgument,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Let no daemon take messages of an ecosystem until `resume`. Messages in work are finished.
 
     The pause stays in force after a restart. Packages that are asked for meanwhile wait.
@@ -23,15 +31,26 @@ def pause_command(ecosystem: EcosystemArgument, config: ConfigOption = None, sta
     from securechain_ingest.queue.breakers import pause
 
     changed, name = _act(ecosystem, config, state_dir, pause)
-    typer.echo(f"{name} is paused" if changed else f"{name} was paused already")
+    if as_json:
+        print_json({"ecosystem": name, "paused": True, "changed": changed})
+    else:
+        typer.echo(f"{name} is paused" if changed else f"{name} was paused already")
 
 
-def resume_command(ecosystem: EcosystemArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+def resume_command(
+    ecosystem: EcosystemArgument,
+    config: ConfigOption = None,
+    state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Let the lanes of a paused ecosystem go on."""
     from securechain_ingest.queue.breakers import resume
 
     changed, name = _act(ecosystem, config, state_dir, resume)
-    typer.echo(f"{name} goes on" if changed else f"{name} was not paused")
+    if as_json:
+        print_json({"ecosystem": name, "paused": False, "changed": changed})
+    else:
+        typer.echo(f"{name} goes on" if changed else f"{name} was not paused")
 
 
 def _act(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What waits, is in work or will be tried again.", no_args_is_help=True)
 
 LaneOption = Annotated[list[str] | None, typer.Option("--lane", help="asked, changed, required, listed or completed.")]
-EcosystemOption = Annotated[list[str] | None, typer.Option("--ecosystem", help=words.SOME_ECOSYSTEMS)]
+EcosystemOption = Annotated[
+    list[str] | None, typer.Option("--ecosystem", help=words.SOME_ECOSYSTEMS, autocompletion=words.ecosystems)
+]
 
 
 @app.command("list")
@@ -37,11 +39,24 @@ def list_command(
     names, lanes = _ecosystems(ecosystem), _lanes(lane)
     found = run_async(_list(settings, names, lanes, limit))
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
-    for row in found:
-        more = "".join(f"  {text}" for text in (row["next_try_at"], row["reason"]) if text)
-        typer.echo(f"{row['ecosystem']}:{row['package']}  {row['lane']}  {row['state']}  {row['tries']}x{more}")
+    print_lines(
+        "  ".join(
+            filter(
+                None,
+                (
+                    f"{row['ecosystem']}:{row['package']}",
+                    row["lane"],
+                    row["state"],
+                    f"{row['tries']}x",
+                    row["next_try_at"],
+                    row["reason"],
+                ),
+            )
+        )
+        for row in found
+    )
     if not found:
         typer.echo("nothing is queued")
 
@@ -51,6 +66,7 @@ def cancel_command(
     names: Annotated[list[str], typer.Argument(help=words.PACKAGES)],
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take packages out of every lane. Messages in work are finished.
 
@@ -68,11 +84,14 @@ def cancel_command(
 
     removed = run_async(_remove(settings, "cancelled", sorted(ecosystems), list(LANES), is_wanted))
     found = {_purl(queued) for queued in removed}
-    typer.echo(f"{len(removed)} cancelled")
-    for purl, name in wanted.items():
-        if purl not in found:
-            typer.echo(f"{name} does not wait in any lane", err=True)
-    if found != wanted.keys():
+    missing = [name for purl, name in wanted.items() if purl not in found]
+    if as_json:
+        print_json({"cancelled": len(removed), "not_waiting": missing})
+    else:
+        typer.echo(f"{len(removed)} cancelled")
+    for name in missing:
+        typer.echo(f"{name} does not wait in any lane", err=True)
+    if missing:
         raise typer.Exit(1)
 
 
@@ -82,13 +101,17 @@ def purge_command(
     ecosystem: EcosystemOption = None,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Empty the lanes that --lane, --ecosystem or both select. Messages in work are finished."""
     if not lane and not ecosystem:
         raise typer.BadParameter("say which lanes, or which ecosystem's", param_hint="--lane, --ecosystem")
     settings = load_settings(config, state_dir)
     removed = run_async(_remove(settings, "purged", _ecosystems(ecosystem), _lanes(lane), lambda _: True))
-    typer.echo(f"{len(removed)} purged")
+    if as_json:
+        print_json({"purged": len(removed)})
+    else:
+        typer.echo(f"{len(removed)} purged")
 
 
 async def _list(settings: Settings, ecosystems: list[str], lanes: list[Lane], limit: int) -> list[dict[str, Any]]:

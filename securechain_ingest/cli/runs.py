@@ -5,13 +5,13 @@ It reads the records of their runs in MongoDB, and the counts of the packages th
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, known_job, load_settings, run_async
+from securechain_ingest.cli.output import print_json, print_lines, print_table
 from securechain_ingest.configuration import Settings
 from securechain_ingest.times import iso
 
@@ -31,16 +31,17 @@ def list_command(
         known_job(job, "--job")
     runs = run_async(_runs(load_settings(config, state_dir), job, limit))
     if as_json:
-        typer.echo(json.dumps(runs, indent=2))
+        print_json(runs)
         return
     if not runs:
         typer.echo("no runs yet")
         return
-    typer.echo(f"{'run':26} {'job':28} {'started (UTC)':20} {'took':>10}  {'outcome':12} found")
+    rows = []
     for run in runs:
         started = run["started_at"][:19].replace("T", " ")
         found = run["error"] or ", ".join(f"{name} {value}" for name, value in run["metrics"].items())
-        typer.echo(f"{run['id']:26} {run['job']:28} {started:20} {_took(run):>10}  {run['outcome']:12} {found}")
+        rows.append((run["id"], run["job"], started, _took(run), run["outcome"], found))
+    print_table(("run", "job", "started (UTC)", "took", "outcome", "found"), rows)
 
 
 @app.command("show")
@@ -59,14 +60,15 @@ def show_command(
         typer.echo(f"there is no record of a run {run_id} (yet)", err=True)
         raise typer.Exit(1)
     if as_json:
-        typer.echo(json.dumps(run, indent=2))
+        print_json(run)
         return
+    lines = []
     for key, value in run.items():
         if isinstance(value, dict):
-            for name, inner in value.items():
-                typer.echo(f"{key + ' ' + name:34} {inner}")
+            lines += [f"{key + ' ' + name:34} {inner}" for name, inner in value.items()]
         elif value is not None:
-            typer.echo(f"{key:34} {value}")
+            lines.append(f"{key:34} {value}")
+    print_lines(lines)
 
 
 async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ A running daemon carries out these commands.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -20,6 +19,7 @@ from securechain_ingest.cli.options import (
     run_async,
     run_with_redis,
 )
+from securechain_ingest.cli.output import print_json, print_table
 from securechain_ingest.configuration import Settings
 from securechain_ingest.settings import JOBS
 
@@ -34,7 +34,9 @@ T = TypeVar("T")
 
 app = typer.Typer(help="Jobs and their times.", no_args_is_help=True)
 
-JobArgument = Annotated[str, typer.Argument(help="A job as `list` names it.", metavar="JOB")]
+JobArgument = Annotated[
+    str, typer.Argument(help="A job as `list` names it.", metavar="JOB", autocompletion=lambda: list(JOBS))
+]
 
 
 @app.command("list")
@@ -43,29 +45,33 @@ def list_command(config: ConfigOption = None, state_dir: StateDirOption = None, 
     settings = load_settings(config, state_dir)
     rows = run_async(_rows(settings))
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
-    zone = settings.schedules.timezone
-    typer.echo(f"{'job':28} {'enabled':10} {'cron':14} {'next run':22} last run  (times of {zone})")
+    shown = []
     for row in rows:
         enabled = ("yes" if row["enabled"] else "no") + ("*" if row["overridden"] else "")
         last = f"{_short(row['last_run_at'])} {row['last_outcome']}" if row["last_run_at"] else "never"
         state = "  running" if row["running"] else "  asked for" if row["requested"] else ""
-        typer.echo(f"{row['job']:28} {enabled:10} {row['cron']:14} {_short(row['next_run_at']):22} {last}{state}")
+        shown.append((row["job"], enabled, row["cron"], _short(row["next_run_at"]), f"{last}{state}"))
+    print_table(("job", "enabled", "cron", "next run", f"last run  (times of {settings.schedules.timezone})"), shown)
     if any(row["overridden"] for row in rows):
         typer.echo("* by a command; the configuration says otherwise")
 
 
 @app.command("enable")
-def enable_command(job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+def enable_command(
+    job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False
+) -> None:
     """Let a job run at its times, whatever the configuration says. This stays in force after a restart."""
-    _override(load_settings(config, state_dir), job, enabled=True)
+    _override(load_settings(config, state_dir), job, enabled=True, as_json=as_json)
 
 
 @app.command("disable")
-def disable_command(job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+def disable_command(
+    job: JobArgument, config: ConfigOption = None, state_dir: StateDirOption = None, as_json: JsonOption = False
+) -> None:
     """Skip a job's times from now on. A run under way goes on. This stays in force after a restart."""
-    _override(load_settings(config, state_dir), job, enabled=False)
+    _override(load_settings(config, state_dir), job, enabled=False, as_json=as_json)
 
 
 @app.command("run")
@@ -79,6 +85,7 @@ def run_command(
     ] = False,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a daemon run a job now, or as soon as its present run is over. This works for disabled jobs, too.
 
@@ -92,7 +99,11 @@ def run_command(
     known = known_job(job, "JOB")
     options = {"reconcile": reconcile, "allow_removals": allow_removals}
     request = RunRequest(new_run_id(utc_now()), {name: "true" for name, chosen in options.items() if chosen})
-    typer.echo(_with_board(settings, lambda board: board.request(known, request)))
+    run = _with_board(settings, lambda board: board.request(known, request))
+    if as_json:
+        print_json({"job": known, "run": run})
+    else:
+        typer.echo(run)
 
 
 async def _rows(settings: Settings) -> list[dict[str, Any]]:
@@ -130,10 +141,13 @@ def _row(job: str, schedule: Schedule, state: State, last: list[Run]) -> dict[st
     }
 
 
-def _override(settings: Settings, job: str, *, enabled: bool) -> None:
+def _override(settings: Settings, job: str, *, enabled: bool, as_json: bool) -> None:
     known = known_job(job, "JOB")
     _with_board(settings, lambda board: board.override(known, enabled=enabled))
-    typer.echo(f"{known} is {'enabled' if enabled else 'disabled'}")
+    if as_json:
+        print_json({"job": known, "enabled": enabled})
+    else:
+        typer.echo(f"{known} is {'enabled' if enabled else 'disabled'}")
 
 
 def _with_board(settings: Settings, work: Callable[[Board], Awaitable[T]]) -> T:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
+
+from securechain_ingest.cli.output import print_json
 
 app = typer.Typer(help="What messages and the graph consist of, as JSON.", no_args_is_help=True)
 
@@ -14,7 +14,7 @@ def message_command() -> None:
     """Print the JSON Schema of a message, which accepts what the daemon accepts."""
     from securechain_ingest.schemas import message_schema
 
-    typer.echo(json.dumps(message_schema(), indent=2))
+    print_json(message_schema())
 
 
 @app.command("graph")
@@ -22,4 +22,4 @@ def graph_command() -> None:
     """Print the labels, properties, relationships, constraints and indexes of the graph."""
     from securechain_ingest.schemas import graph_schema
 
-    typer.echo(json.dumps(graph_schema(), indent=2))
+    print_json(graph_schema())

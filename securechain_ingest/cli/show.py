@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json
 from securechain_ingest.configuration import Settings
 from securechain_ingest.model import PackageRef
 
@@ -45,7 +45,7 @@ async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_
         cursors = Cursors(stores.redis, settings.queue.stream)
         report = await report_on(stores.graph.reader, stores.advisories, stores.changes, cursors, ref, version)
     if as_json:
-        typer.echo(json.dumps(report.as_dict(), indent=2))
+        print_json(report.as_dict())
         return
     output = Console(highlight=False, soft_wrap=True)
     for line in report_lines(report, width=output.width, now=utc_now(), unknown=NOT_READ):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
 
 
@@ -21,9 +21,9 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
     settings = load_settings(config, state_dir)
     report = run_async(_collect(settings))
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        print_json(report)
     else:
-        _print(report)
+        print_lines(_lines(report))
     if any("error" in store for store in report["stores"].values()):
         raise typer.Exit(3)
 
@@ -113,38 +113,38 @@ async def _asked(answer: Awaitable[Any]) -> dict[str, Any]:
         return {"error": str(error)}
 
 
-def _print(report: dict[str, Any]) -> None:
+def _lines(report: dict[str, Any]) -> Iterator[str]:
     for store, state in report["stores"].items():
-        typer.echo(f"{store:16} {state['address']:40} {state.get('error', 'ok')}")
+        yield f"{store:16} {state['address']:40} {state.get('error', 'ok')}"
     if report["daemons"] is not None:
-        typer.echo("")
+        yield ""
         for daemon in report["daemons"]:
-            typer.echo(_daemon_line(daemon))
+            yield _daemon_line(daemon)
         if not report["daemons"]:
-            typer.echo("no daemon is up: what is queued waits for `securechain-ingest run`")
+            yield "no daemon is up: what is queued waits for `securechain-ingest run`"
     if report["queue"] is not None:
-        typer.echo("")
+        yield ""
         for key, value in report["queue"].items():
             if key == "lanes":
-                _print_lanes(value)
+                yield from _lane_lines(value)
             else:
-                typer.echo(f"{key:16} {_shown(value)}")
-    typer.echo("")
+                yield f"{key:16} {_shown(value)}"
+    yield ""
     for ecosystem, fresh in report["freshness"].items():
-        typer.echo(f"{f'{ecosystem} lag':16} {_fresh(fresh)}")
+        yield f"{f'{ecosystem} lag':16} {_fresh(fresh)}"
     for key in ("graph", "advisories"):
         if report[key] is not None:
-            typer.echo(f"{key:16} {_shown(report[key])}")
+            yield f"{key:16} {_shown(report[key])}"
     if report["advisories_unknown"]:
-        typer.echo(f"{'':16} not read yet, so unknown, of {', '.join(report['advisories_unknown'])}")
+        yield f"{'':16} not read yet, so unknown, of {', '.join(report['advisories_unknown'])}"
 
 
-def _print_lanes(lanes: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Print a line for each lane that has messages."""
+def _lane_lines(lanes: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
+    """Yield a line for each lane that has messages."""
     for ecosystem, of_ecosystem in lanes.items():
         for lane, state in of_ecosystem.items():
             if state["waiting"] or state["pending"] or state["retrying"]:
-                typer.echo(
+                yield (
                     f"{f'{ecosystem} {lane}':16} waiting {state['waiting']}, in work {state['pending']},"
                     f" retrying {state['retrying']}, oldest {state['oldest_s']:.0f} s"
                 )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from securechain_ingest.cli import words
-from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json
 from securechain_ingest.configuration import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def command(
     ] = False,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask the daemon for packages. No message is queued if one of the lines or messages is malformed."""
     from securechain_ingest.inputs.lists import read_list
@@ -78,12 +81,30 @@ def command(
     if not messages:
         raise typer.BadParameter("name a package, or give --file FILE or --sbom FILE", param_hint="PACKAGES")
     if dry_run:
-        for message in messages:
-            typer.echo(f"{message.node_type}  {message.package}")
+        if as_json:
+            print_json(_answer(messages))
+        else:
+            for message in messages:
+                typer.echo(f"{message.node_type}  {message.package}")
         typer.echo(f"{len(messages)} would be queued", err=True)
         return
-    if run_async(_send(settings, messages, urgent=urgent or len(messages) <= MANY, wait=wait)):
+    answer = run_async(_send(settings, messages, urgent=urgent or len(messages) <= MANY, wait=wait, as_json=as_json))
+    if as_json:
+        print_json(answer)
+    if any(outcome["kind"] for outcome in answer["outcomes"] or ()):
         raise typer.Exit(1)
+
+
+def _answer(
+    messages: Sequence[Message],
+    *,
+    run: str | None = None,
+    queued_on: str | None = None,
+    outcomes: list[dict[str, str]] | None = None,
+) -> dict[str, Any]:
+    """Return what the command answers with `--json`. What is None has not happened."""
+    packages = [{"node_type": message.node_type, "package": message.package} for message in messages]
+    return {"run": run, "packages": packages, "queued_on": queued_on, "outcomes": outcomes}
 
 
 def _materials(sbom: Path | None) -> Sequence[PackageRef]:
@@ -108,8 +129,11 @@ def _materials(sbom: Path | None) -> Sequence[PackageRef]:
     return found.packages
 
 
-async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool, wait: bool) -> int:
-    """Queue the messages and return how many failed. The result is 0 without `wait`."""
+async def _send(
+    settings: Settings, messages: Sequence[Message], *, urgent: bool, wait: bool, as_json: bool
+) -> dict[str, Any]:
+    """Queue the messages, and with `wait` follow them to their end. Return what is to be answered."""
+    from securechain_ingest.cli.progress import progress_bar
     from securechain_ingest.queue.lanes import Lane
     from securechain_ingest.queue.outcomes import Outcomes
     from securechain_ingest.queue.submission import enqueue, submit
@@ -131,14 +155,19 @@ async def _send(settings: Settings, messages: Sequence[Message], *, urgent: bool
                 own = [replace(message, first=True) for message in messages if message.node_type == ecosystem.label]
                 await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
-        typer.echo(f"{len(messages)} queued on {lane}", err=wait)
+        typer.echo(f"{len(messages)} queued on {lane}", err=wait or as_json)
         words = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
-        failed = 0
-        async for outcome in outcomes.follow(len(messages)):
-            failed += bool(outcome.kind)
-            name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
-            typer.echo(f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
-        return failed
+        ended: list[dict[str, str]] = []
+        if wait:
+            with progress_bar() as (progress, _):
+                bar = progress.add_task("packages", total=len(messages))
+                async for outcome in outcomes.follow(len(messages)):
+                    ended.append(dataclasses.asdict(outcome))
+                    progress.advance(bar)
+                    if not as_json:
+                        name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
+                        typer.echo(f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
+    return _answer(messages, run=run, queued_on=str(lane), outcomes=ended if wait else None)
 
 
 def _lines(file: Path | None) -> list[str]:

@@ -10,6 +10,12 @@ _NAMES: Final = [declared.name for declared in DECLARATIONS]
 _PACKAGES: Final = [f"{declared.name}:{declared.example}" for declared in DECLARATIONS]
 _KINDS: Final = [kind for declared in DECLARATIONS for kind in declared.archive_kinds]
 
+
+def ecosystems() -> list[str]:
+    """Return what a shell may complete in place of an ecosystem."""
+    return _NAMES
+
+
 ONE_ECOSYSTEM: Final = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}."
 SOME_ECOSYSTEMS: Final = f"Such as {_NAMES[0]}; all without it."
 PACKAGES: Final = f"Packages such as {' or '.join(_PACKAGES[:2])}, or purls."

@@ -99,7 +99,8 @@ def test_a_dead_letter_is_listed_shown_replayed_and_dropped(machine: Machine) ->
     machine.command("submit", "npm:not-there")
 
     def letters() -> list[dict[str, Any]]:
-        return [json.loads(line) for line in machine.command("dead-letters", "list", "--json").stdout.splitlines()]
+        found: list[dict[str, Any]] = json.loads(machine.command("dead-letters", "list", "--json").stdout)
+        return found
 
     block_until(letters, "a dead letter")
     [letter] = letters()

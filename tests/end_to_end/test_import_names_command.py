@@ -48,9 +48,9 @@ def damaged(tmp_path: Path) -> Path:
     return path
 
 
-def test_each_file_is_one_json_line_and_a_damaged_one_says_why(wheel: Path, damaged: Path) -> None:
+def test_each_file_is_one_entry_of_a_list_and_a_damaged_one_says_why(wheel: Path, damaged: Path) -> None:
     result = run("pypi", "--json", wheel, damaged, "absent.whl")
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    lines = json.loads(result.stdout)
     assert result.returncode == 1
     assert lines[0] == {"file": str(wheel), "names": ["own", "own.part"], "error": None}
     assert [line["names"] for line in lines[1:]] == [[], []]
@@ -78,4 +78,4 @@ def test_the_limits_of_the_configuration_hold(wheel: Path, tmp_path: Path) -> No
     config.write_text("[archives]\nmax_members = 2\n")
     result = run("pypi", "--json", "--config", config, wheel)
     assert result.returncode == 1
-    assert "at most 2 are allowed" in json.loads(result.stdout)["error"]
+    assert "at most 2 are allowed" in json.loads(result.stdout)[0]["error"]

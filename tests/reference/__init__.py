@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from securechain_ingest.schemas import graph_schema, message_schema
-from tests.reference import configuration, metrics
+from tests.reference import commands, configuration, metrics
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 
@@ -18,6 +18,7 @@ def _json(document: dict[str, Any]) -> str:
 
 
 PAGES: Final[Mapping[Path, Callable[[], str]]] = {
+    DOCS / "commands.md": commands.page,
     DOCS / "configuration.md": configuration.page,
     DOCS / "metrics.md": metrics.page,
     DOCS / "schema" / "message.json": lambda: _json(message_schema()),

@@ -157,7 +157,7 @@ def test_the_import_names_of_an_archive_are_printed(product: Copy, tmp_path: Pat
     site.upload("ball", "1.0.0", ("ball", "ball.red"))
     file = tmp_path / "ball-1.0.0.zip"
     file.write_bytes(site.files["/files/ball-1.0.0.zip"])
-    assert json.loads(product.run("import-names", "toys", str(file), "--json"))["names"] == ["ball", "ball.red"]
+    assert json.loads(product.run("import-names", "toys", str(file), "--json"))[0]["names"] == ["ball", "ball.red"]
 
 
 def test_it_is_asked_for_ingested_updated_and_backfilled(
