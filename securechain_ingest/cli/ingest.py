@@ -99,10 +99,9 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
         for line in report_lines(report, width=output.width, now=utc_now(), unknown=why):
             output.print(line)
         output.print()
-    print_lines(
-        [
-            f"{len(outcome.stored)} packages read, {len(outcome.failed)} failed. The graph is at"
-            f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}."
-        ]
+    summary = (
+        f"{len(outcome.stored)} packages read, {len(outcome.failed)} failed. The graph is at"
+        f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}."
     )
+    print_lines([summary])
     return code
