@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 from typer.testing import CliRunner
 
 from securechain_ingest.cli import app
 from securechain_ingest.cli.manual import MANUAL
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.lanes import Lane
 from tests.registry_server import World, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
 
@@ -92,8 +95,12 @@ def test_each_command_with_json_prints_one_value_and_says_the_rest_elsewhere(ask
         assert isinstance(answer, dict if kind == "object" else list), told
 
 
-def test_the_text_of_each_command_fits_60_columns(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_text_of_each_command_fits_60_columns(ask: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
+    keys, data = Keys("package-extraction"), json.dumps({"node_type": "NPMPackage", "package": "@long/" + "name-" * 20})
+    with Redis.from_url(redis_url) as redis:
+        redis.xadd(keys.dead_letters, {"data": data, "error": "a reason of many words " * 9, "kind": "not_found"})
+        redis.xadd(keys.lane("npm", Lane.REQUIRED), {"data": data})
     for path, (arguments, _) in ASKED.items():
         if path not in AS_IT_IS:
             result = ask(*path.split(), *arguments)

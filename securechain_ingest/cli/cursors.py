@@ -46,9 +46,7 @@ def show_command(config: ConfigOption = None, state_dir: StateDirOption = None, 
         value = cursor.value if len(cursor.value) <= _SHOWN else f"{cursor.value[:_SHOWN]}…"
         compared = f"compared {_ago(cursor.reconciled_at)}" if cursor.reconciled_at else "never compared"
         lines.append(f"{name:14} moved {_ago(cursor.moved_at)}, {compared}: {value}")
-    print_lines(lines)
-    if not cursors:
-        typer.echo("no cursors yet: the first run of each update compares everything")
+    print_lines(lines or ["no cursors yet: the first run of each update compares everything"])
 
 
 @app.command("reset")
