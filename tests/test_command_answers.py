@@ -46,13 +46,16 @@ ASKED: dict[str, tuple[tuple[str, ...], int]] = {
     "runs show": (("20260101T000000-1a2b3c4d",), 1),
     "cursors show": ((), 0),
     "cursors reset": (("npm",), 1),
+    "snapshot export": (("snap",), 0),
+    "snapshot verify": (("snap",), 0),
+    "snapshot import": (("snap",), 1),
     "check-config": ((), 0),
     "import-names": (("pypi", "absent.whl"), 1),
 }
 """How each command is asked, in this order, and its exit code."""
 
-WITHOUT_AN_ANSWER = {"find advisory", "dead-letters show", "runs show"}
-"""What they are asked for is not there; that is said on standard error alone."""
+WITHOUT_AN_ANSWER = {"find advisory", "dead-letters show", "runs show", "snapshot import"}
+"""What they are asked for is not there, or is there already; that is said on standard error alone."""
 
 AS_IT_IS = {"check-config", "completion", "run", "health"}
 """Lines of TOML and of scripts are not broken."""

@@ -45,7 +45,7 @@ def test_the_manual_has_each_command() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_is_a_command_line_of_its_command(example: str) -> None:
-    path, _ = parsed(shlex.split(example))
+    path, _ = parsed(shlex.split(example.partition(" | ")[0]))
     assert example in MANUAL[path].examples
 
 

@@ -70,6 +70,13 @@ MANUAL: Final[Mapping[str, Entry]] = {
     ),
     "runs list": Entry(("runs list", "runs list --job advisory_sync --limit 5"), "a list of runs"),
     "runs show": Entry(("runs show 20260101T000000-1a2b3c4d",), "an object: the run"),
+    "snapshot export": Entry(("snapshot export /backup/monday",), "an object: what the snapshot has"),
+    "snapshot import": Entry(
+        ("snapshot import /backup/monday", "snapshot import /backup/monday --after-offline"),
+        "an object: what the snapshot has",
+    ),
+    "snapshot verify": Entry(("snapshot verify /backup/monday",), "an object: what the snapshot has"),
+    "snapshot offline": Entry(("snapshot offline /backup/monday | sh",)),
     "cursors show": Entry(("cursors show",), "an object: the cursor of each feed"),
     "cursors reset": Entry(("cursors reset npm", "cursors reset --all"), "an object: `forgotten` and `missing`"),
     "schema message": Entry(("schema message",), "an object: the JSON Schema of a message", only_json=True),
@@ -86,8 +93,9 @@ MANUAL: Final[Mapping[str, Entry]] = {
 def with_examples(app: typer.Typer) -> None:
     """Let the help of each command end with its examples."""
     for path, command in commands(app):
-        shown = "\n\n".join(f"  {PROGRAM} {example}" for example in MANUAL[path].examples)
-        command.epilog = f"Examples:\n\n{shown}" if len(MANUAL[path].examples) > 1 else f"Example:\n\n{shown}"
+        examples = MANUAL[path].examples if path in MANUAL else ()
+        shown = "\n\n".join(f"  {PROGRAM} {example}" for example in examples)
+        command.epilog = f"{'Examples' if len(examples) > 1 else 'Example'}:\n\n{shown}" if examples else None
 
 
 def commands(app: typer.Typer, before: str = "") -> Iterator[tuple[str, typer.models.CommandInfo]]:

@@ -3,15 +3,15 @@ installation."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.output import print_json
+from securechain_ingest.cli.progress import progress_bar
 from securechain_ingest.configuration import Settings
 
 if TYPE_CHECKING:
@@ -41,14 +41,12 @@ def export_command(
     """Write a snapshot into a new folder. Daemons may go on meanwhile.
 
     The queue, users, repositories and requirement files stay out.
-
-    Example: securechain-ingest snapshot export /backup/monday
     """
     from securechain_ingest.snapshot.export import prepare
 
     settings = load_settings(config, state_dir)
     prepare(folder)
-    with _bars() as progress:
+    with progress_bar() as (progress, _):
         manifest = run_async(_export(settings, folder, progress))
     _print(manifest, folder, "exported", as_json=as_json)
 
@@ -66,11 +64,9 @@ def import_command(
     """Bring a snapshot into an empty graph. An interrupted import goes on where it stopped.
 
     The daemon must not run meanwhile. When it is started again, it follows the registries from the snapshot's cursors.
-
-    Example: securechain-ingest snapshot import /backup/monday
     """
     settings = load_settings(config, state_dir)
-    with _bars() as progress:
+    with progress_bar() as (progress, _):
         manifest = _verified(folder, progress)
         run_async(_import(settings, folder, manifest, progress, after_offline=after_offline))
     _print(manifest, folder, "imported", as_json=as_json)
@@ -78,11 +74,8 @@ def import_command(
 
 @app.command("verify")
 def verify_command(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Compare the files of a snapshot with its manifest. No store is asked.
-
-    Example: securechain-ingest snapshot verify /backup/monday
-    """
-    with _bars() as progress:
+    """Compare the files of a snapshot with its manifest. No store is asked."""
+    with progress_bar() as (progress, _):
         manifest = _verified(folder, progress)
     _print(manifest, folder, "whole", as_json=as_json)
 
@@ -95,8 +88,6 @@ def offline_command(
     """Print the command by which Neo4j's own tool imports the tables while its server is stopped.
 
     That is many times faster than `snapshot import`, which has to follow it with --after-offline.
-
-    Example: securechain-ingest snapshot offline /backup/monday | sh
     """
     from securechain_ingest.registries import ECOSYSTEMS
     from securechain_ingest.snapshot.manifest import read_manifest
@@ -155,17 +146,6 @@ async def _import(
         await work.run(lambda count: progress.advance(bar, count))
 
 
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    errors = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        yield progress
-
-
 def _print(manifest: SnapshotManifest, folder: Path, word: str, *, as_json: bool) -> None:
     rows = {kind: manifest.rows(kind) for kind in _COUNTED}
     summary: dict[str, Any] = {
@@ -177,7 +157,7 @@ def _print(manifest: SnapshotManifest, folder: Path, word: str, *, as_json: bool
         "left_out": dict(manifest.left_out),
     }
     if as_json:
-        typer.echo(json.dumps(summary))
+        print_json(summary)
         return
     typer.echo(f"{folder} is {word}: the snapshot of {manifest.made_at}")
     for kind, words in _COUNTED.items():
