@@ -15,7 +15,7 @@ PROGRAM: Final = "securechain-ingest"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManualEntry:
     examples: tuple[str, ...]
     """Each is what stands behind the program's name."""
     answer: str | None = None
@@ -24,13 +24,13 @@ class Entry:
     """True means that the command prints JSON in any case, and has no option for it."""
 
 
-MANUAL: Final[Mapping[str, Entry]] = {
-    "run": Entry(("run", "run --config config.toml --log-format json")),
-    "ingest": Entry(
+MANUAL: Final[Mapping[str, ManualEntry]] = {
+    "run": ManualEntry(("run", "run --config config.toml --log-format json")),
+    "ingest": ManualEntry(
         ("ingest pypi:requests", "ingest npm:express maven:org.antlr:ST4 --depth 0"),
         "an object: `stored` (reports as of `show`), `failed` (purl, kind and reason)",
     ),
-    "submit": Entry(
+    "submit": ManualEntry(
         (
             "submit pypi:requests npm:@babel/core",
             "submit --file requirements.txt --wait",
@@ -38,54 +38,58 @@ MANUAL: Final[Mapping[str, Entry]] = {
         ),
         "an object: `run`, `packages` (node_type and package), `queued_on`, `outcomes` (with `--wait`, else null)",
     ),
-    "show": Entry(("show pypi:jinja2", "show npm:@babel/core@7.0.0 --json"), "an object: the report on the package"),
-    "find import": Entry(("find import requests.api",), "a list of package URLs"),
-    "find advisory": Entry(("find advisory CVE-2024-22195",), "a list of package URLs"),
-    "status": Entry(("status", "status --json"), "an object: stores, daemons, queue, freshness, graph, advisories"),
-    "health": Entry(("health", "health --timeout 2"), "an object: `ok` and `reason`"),
-    "pause": Entry(("pause npm",), "an object: `ecosystem`, `paused` and `changed`"),
-    "resume": Entry(("resume npm",), "an object: `ecosystem`, `paused` and `changed`"),
-    "queue list": Entry(("queue list", "queue list --lane asked --ecosystem npm"), "a list of messages"),
-    "queue cancel": Entry(("queue cancel npm:left-pad",), "an object: `cancelled` and `not_waiting`"),
-    "queue purge": Entry(("queue purge --lane listed --ecosystem npm",), "an object: `purged`"),
-    "backfill import-names": Entry(
+    "show": ManualEntry(
+        ("show pypi:jinja2", "show npm:@babel/core@7.0.0 --json"), "an object: the report on the package"
+    ),
+    "find import": ManualEntry(("find import requests.api",), "a list of package URLs"),
+    "find advisory": ManualEntry(("find advisory CVE-2024-22195",), "a list of package URLs"),
+    "status": ManualEntry(
+        ("status", "status --json"), "an object: stores, daemons, queue, freshness, graph, advisories"
+    ),
+    "health": ManualEntry(("health", "health --timeout 2"), "an object: `ok` and `reason`"),
+    "pause": ManualEntry(("pause npm",), "an object: `ecosystem`, `paused` and `changed`"),
+    "resume": ManualEntry(("resume npm",), "an object: `ecosystem`, `paused` and `changed`"),
+    "queue list": ManualEntry(("queue list", "queue list --lane asked --ecosystem npm"), "a list of messages"),
+    "queue cancel": ManualEntry(("queue cancel npm:left-pad",), "an object: `cancelled` and `not_waiting`"),
+    "queue purge": ManualEntry(("queue purge --lane listed --ecosystem npm",), "an object: `purged`"),
+    "backfill import-names": ManualEntry(
         ("backfill import-names cargo", "backfill import-names pypi --older-than 1 --limit 100"),
         "an object: the counts and times",
     ),
-    "dead-letters list": Entry(
+    "dead-letters list": ManualEntry(
         ("dead-letters list", "dead-letters list --kind not_found --limit 10"), "a list of dead letters"
     ),
-    "dead-letters show": Entry(("dead-letters show 1767225600000-0",), "an object: the dead letter"),
-    "dead-letters replay": Entry(
+    "dead-letters show": ManualEntry(("dead-letters show 1767225600000-0",), "an object: the dead letter"),
+    "dead-letters replay": ManualEntry(
         ("dead-letters replay 1767225600000-0", "dead-letters replay --kind unavailable"), "an object: `replayed`"
     ),
-    "dead-letters drop": Entry(
+    "dead-letters drop": ManualEntry(
         ("dead-letters drop 1767225600000-0", "dead-letters drop --all"), "an object: `dropped`"
     ),
-    "schedules list": Entry(("schedules list",), "a list of jobs"),
-    "schedules enable": Entry(("schedules enable cargo_package_ingestion",), "an object: `job` and `enabled`"),
-    "schedules disable": Entry(("schedules disable npm_packages_updates",), "an object: `job` and `enabled`"),
-    "schedules run": Entry(
+    "schedules list": ManualEntry(("schedules list",), "a list of jobs"),
+    "schedules enable": ManualEntry(("schedules enable cargo_package_ingestion",), "an object: `job` and `enabled`"),
+    "schedules disable": ManualEntry(("schedules disable npm_packages_updates",), "an object: `job` and `enabled`"),
+    "schedules run": ManualEntry(
         ("schedules run npm_packages_updates", "schedules run advisory_sync --reconcile"), "an object: `job` and `run`"
     ),
-    "runs list": Entry(("runs list", "runs list --job advisory_sync --limit 5"), "a list of runs"),
-    "runs show": Entry(("runs show 20260101T000000-1a2b3c4d",), "an object: the run"),
-    "snapshot export": Entry(("snapshot export /backup/monday",), "an object: what the snapshot has"),
-    "snapshot import": Entry(
+    "runs list": ManualEntry(("runs list", "runs list --job advisory_sync --limit 5"), "a list of runs"),
+    "runs show": ManualEntry(("runs show 20260101T000000-1a2b3c4d",), "an object: the run"),
+    "snapshot export": ManualEntry(("snapshot export /backup/monday",), "an object: what the snapshot has"),
+    "snapshot import": ManualEntry(
         ("snapshot import /backup/monday", "snapshot import /backup/monday --after-offline"),
         "an object: what the snapshot has",
     ),
-    "snapshot verify": Entry(("snapshot verify /backup/monday",), "an object: what the snapshot has"),
-    "snapshot offline": Entry(("snapshot offline /backup/monday | sh",)),
-    "cursors show": Entry(("cursors show",), "an object: the cursor of each feed"),
-    "cursors reset": Entry(("cursors reset npm", "cursors reset --all"), "an object: `forgotten` and `missing`"),
-    "schema message": Entry(("schema message",), "an object: the JSON Schema of a message", only_json=True),
-    "schema graph": Entry(("schema graph",), "an object: what the graph consists of", only_json=True),
-    "check-config": Entry(("check-config", "check-config --defaults --json"), "an object: all settings"),
-    "import-names": Entry(
+    "snapshot verify": ManualEntry(("snapshot verify /backup/monday",), "an object: what the snapshot has"),
+    "snapshot offline": ManualEntry(("snapshot offline /backup/monday | sh",)),
+    "cursors show": ManualEntry(("cursors show",), "an object: the cursor of each feed"),
+    "cursors reset": ManualEntry(("cursors reset npm", "cursors reset --all"), "an object: `forgotten` and `missing`"),
+    "schema message": ManualEntry(("schema message",), "an object: the JSON Schema of a message", only_json=True),
+    "schema graph": ManualEntry(("schema graph",), "an object: what the graph consists of", only_json=True),
+    "check-config": ManualEntry(("check-config", "check-config --defaults --json"), "an object: all settings"),
+    "import-names": ManualEntry(
         ("import-names pypi dist/made-1.0-py3-none-any.whl",), "a list: `file`, `names` and `error` of each archive"
     ),
-    "completion": Entry(("completion bash", "completion zsh", "completion fish")),
+    "completion": ManualEntry(("completion bash", "completion zsh", "completion fish")),
 }
 """The keys are the commands as they are typed."""
 
