@@ -15,13 +15,13 @@ VARIABLE = f"_{PROGRAM.replace('-', '_').upper()}_COMPLETE"
 """A script sets this variable when it asks the program what may come next."""
 
 
-class Shell(StrEnum):
+class UserShell(StrEnum):
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-def command(shell: Annotated[Shell, typer.Argument(help="The shell that the script is for.")]) -> None:
+def command(shell: Annotated[UserShell, typer.Argument(help="The shell that the script is for.")]) -> None:
     """Print a script that completes commands, options and their values.
 
     bash: add `source <(securechain-ingest completion bash)` to ~/.bashrc.
