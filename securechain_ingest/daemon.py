@@ -26,7 +26,7 @@ from securechain_ingest import __version__, log, metrics
 from securechain_ingest.activity import ActivityMeter
 from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
-from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.errors import ConfigError, IngestError, StoreError
 from securechain_ingest.first_advisories import ask_for_first_advisories
 from securechain_ingest.jobs.completion import keep_asking
 from securechain_ingest.jobs.wiring import build_jobs
@@ -60,24 +60,29 @@ async def run(settings: Settings, reload: Callable[[], Settings]) -> None:
     began_at = time.monotonic()
     addresses = configured(settings)
     refuse_missing(settings, missing(addresses))
-    logger.info(
-        "daemon_starting",
-        version=__version__,
-        pid=os.getpid(),
-        state_dir=str(settings.daemon.state_dir),
-        local_stores=sorted(missing(addresses)),
-        stores=shown_addresses(addresses),
-    )
     favour_the_event_loop()
     with anyio.CancelScope() as starting, state_lock(settings.daemon.state_dir):
         # This holds until the loops run and listen to signals themselves; stores that are being started are stopped.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
-        async with open_stores(addresses, settings) as (stores, embedded):
-            logger.info("stores_opened", seconds=round(time.monotonic() - began_at, 1))
-            daemon = Daemon(settings, reload, began_at)
-            async with build_service_when_ready(stores, settings, daemon.depth) as service:
-                await daemon.serve(stores, service, embedded)
+        logger.info(
+            "daemon_starting",
+            version=__version__,
+            pid=os.getpid(),
+            state_dir=str(settings.daemon.state_dir),
+            local_stores=sorted(missing(addresses)),
+            stores=shown_addresses(addresses),
+        )
+        try:
+            async with open_stores(addresses, settings) as (stores, embedded):
+                logger.info("stores_opened", seconds=round(time.monotonic() - began_at, 1))
+                daemon = Daemon(settings, reload, began_at)
+                async with build_service_when_ready(stores, settings, daemon.depth) as service:
+                    await daemon.serve(stores, service, embedded)
+        except IngestError as error:
+            # The command line says it, too; but whoever watches the log of a daemon watches nothing else.
+            logger.error("daemon_failed", kind=error.kind, reason=str(error))
+            raise
     logger.info("daemon_stopped")
 
 

@@ -8,7 +8,6 @@ import typer
 
 from securechain_ingest.cli.options import ConfigOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import twin_name
-from securechain_ingest.errors import IngestError
 
 
 def _twin(section: str, key: str) -> str:
@@ -46,9 +45,4 @@ def command(
 
     for line in ignored:
         warn(line)
-    try:
-        run_async(daemon.run(settings, lambda: load_settings(config, state_dir, flags, warn=warn)))
-    except IngestError as error:
-        # Whoever watches the log alone must see it, too; the command line says it to whoever has started the daemon.
-        logger.error("daemon_failed", kind=error.kind, reason=str(error))
-        raise
+    run_async(daemon.run(settings, lambda: load_settings(config, state_dir, flags, warn=warn)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 from pathlib import Path
@@ -205,10 +206,17 @@ def test_a_daemon_waits_for_stores_that_do_not_answer_yet(environment: dict[str,
             assert process.stop() == 0
 
 
-def test_wrong_credentials_end_the_daemon_in_one_line(environment: dict[str, str]) -> None:
+def test_wrong_credentials_end_the_daemon_with_one_error_that_says_what_to_mend(environment: dict[str, str]) -> None:
     with serve(World()) as server:
         variables = environment | server.environment() | {"GRAPH_DB_PASSWORD": "not-the-password"}
         with daemon(variables, ready=False) as process:
             assert process.wait() == 2
-        assert len(process.lines) == 1
-        assert "GRAPH_DB_PASSWORD" in process.lines[0]
+        [failed] = process.events("daemon_failed")
+        assert (failed["level"], failed["kind"]) == ("error", "config")
+        assert "GRAPH_DB_PASSWORD" in failed["reason"]
+        assert process.lines[-1].endswith(failed["reason"]), "the command line says the same, and nothing more"
+        assert [json.loads(line)["event"] for line in process.lines[:-1]] == [
+            "daemon_starting",
+            "stores_opened",
+            "daemon_failed",
+        ]
