@@ -92,6 +92,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.follow_lag
 	$(BIN)/python -m benchmarks.overtaking
 	$(BIN)/python -m benchmarks.lanes
+	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.maven_index
 	$(BIN)/python -m benchmarks.find
 

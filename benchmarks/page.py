@@ -32,7 +32,7 @@ from securechain_ingest.web.app import build_app
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.server import listen, serve
 
-LOOKS, IDLE_S, FILLED_AT_ONCE = 40, 30.0, 20_000
+LOOKS, IDLE_S, FILLED_AT_ONCE = 30, 20.0, 20_000
 TOKEN = "a-token-of-the-benchmark"
 
 
@@ -53,9 +53,10 @@ def main() -> None:
 async def measure(environment: Mapping[str, str], packages: int, server: str) -> None:
     settings = load(environment=environment)
     async with connect(configured(settings), settings) as stores:
+        # Without an index filling is several times as fast.
+        await fill_graph(stores, packages)
         await stores.graph.ensure_schema(ECOSYSTEMS)
         await stores.advisories.ensure_indexes()
-        await fill_graph(stores, packages)
         await fill_queue(stores, settings.queue.stream)
         app = build_app(Parts(stores, settings, Progress(lambda: 60.0), TOKEN))
         listener = listen("127.0.0.1", 0)
@@ -66,8 +67,10 @@ async def measure(environment: Mapping[str, str], packages: int, server: str) ->
             await client.get("/healthz")
             print_header("The overview", f"{packages:,} packages in {server}")
             print_table([await looks(client, stores)])
-            print_header("While nobody looks", f"shares of one processor over {IDLE_S:g} s")
-            print_table([{"without the page": idle_without, "with it": await idle_share(), **await metering(stores)}])
+            print_header("While nobody looks", f"percentages of one processor over {IDLE_S:g} s")
+            print_table(
+                [{"without the page %": idle_without, "with it %": await idle_share(), **await metering(stores)}]
+            )
         serving.cancel()
         await asyncio.wait([serving])
         if server == "neo4j":
@@ -145,10 +148,10 @@ async def calls(stores: Stores) -> int:
 
 
 async def idle_share() -> float:
-    """The share of a processor that this process takes while it waits."""
+    """The percentage of a processor that this process takes while it waits."""
     before = time.process_time()
     await asyncio.sleep(IDLE_S)
-    return (time.process_time() - before) / IDLE_S
+    return 100 * (time.process_time() - before) / IDLE_S
 
 
 async def metering(stores: Stores) -> dict[str, object]:
@@ -160,7 +163,7 @@ async def metering(stores: Stores) -> dict[str, object]:
             REQUESTS.labels(ecosystem.endpoint, "200").inc()
         await meter.write()
     cost_s = (time.process_time() - before) / times
-    return {"a note ms": 1000 * cost_s, "notes' share": cost_s / WRITE_EVERY_S}
+    return {"a note ms": 1000 * cost_s, "notes %": 100 * cost_s / WRITE_EVERY_S}
 
 
 async def operators(stores: Stores, statement: str) -> str:
@@ -170,7 +173,7 @@ async def operators(stores: Stores, statement: str) -> str:
     found = []
     while plan:
         found.append(plan["operatorType"].partition("@")[0])
-        plan = plan["children"][0] if plan["children"] else None
+        plan = next(iter(plan.get("children", ())), None)
     return ", ".join(found)
 
 
