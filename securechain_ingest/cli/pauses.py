@@ -24,7 +24,7 @@ def pause_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let no daemon take messages of an ecosystem until `resume`. Messages in work are finished.
+    """Let no daemon take messages of an ecosystem until `resume`. Messages in work are handed back.
 
     The pause stays in force after a restart. Packages that are asked for meanwhile wait.
     """

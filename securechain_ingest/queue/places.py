@@ -20,6 +20,9 @@ LOOKS: Final = Waits(first_s=0.1, longest_s=0.5)
 """These are the waits between two looks at lanes in which nothing was found. Who puts a message there may be another
 daemon, and somebody may wait for it."""
 
+_PAUSE_LOOKS_S: Final = 1.0
+"""If no place is free, this many seconds pass between two looks for a pause."""
+
 
 def reserved_places(places: int) -> int:
     """Return how many of an ecosystem's places are reserved for the lane `asked`."""
@@ -31,7 +34,7 @@ class Places:
 
     `total` returns their number, and `more` returns how many messages the daemon may take beyond those in work.
     `begin` starts the work on an entry, and returns False if the entry is in work already. `endpoint_fails` is called
-    when the endpoint's breaker counts failures.
+    when the endpoint's breaker counts failures, and `hand_back` at each look during an operator's pause.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Places:
         in_flight: Collection[object],
         begin: Callable[[Entry], bool],
         endpoint_fails: Callable[[], None],
+        hand_back: Callable[[], None],
     ) -> None:
         self._ecosystem = ecosystem
         self._taker = taker
@@ -55,6 +59,8 @@ class Places:
         self._in_flight = in_flight
         self._begin = begin
         self._endpoint_fails = endpoint_fails
+        self._hand_back = hand_back
+        self._asked_at = 0.0
         self._claim_at = 0.0
         self._rest_s = 0.0
         self._looks_in_vain = 0
@@ -67,10 +73,11 @@ class Places:
         self._rest_s = LOOKS.longest_s
         total = self._total()
         free, more = total - len(self._in_flight), self._more()
-        room = min(free, more)
-        if room <= 0:
+        room = max(0, min(free, more))
+        if room == 0 and time.monotonic() < self._asked_at + _PAUSE_LOOKS_S:
             return False
-        claims = time.monotonic() >= self._claim_at
+        self._asked_at = time.monotonic()
+        claims = room > 0 and time.monotonic() >= self._claim_at
         taken = await self._taker.take(
             any_places=room,
             other_places=max(0, min(free - reserved_places(total), more)),
@@ -78,6 +85,8 @@ class Places:
             lease_s=self._lease_s,
         )
         self._report_pause(is_paused=taken.stopped == "paused")
+        if self._is_paused:
+            self._hand_back()
         if taken.has_failures:
             self._endpoint_fails()
         begun = sum(self._begin(entry) for entry in taken.entries)

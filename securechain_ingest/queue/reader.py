@@ -81,6 +81,8 @@ class Reader:
         self._others_outage = Outage("graph or advisories")
         self._in_flight: dict[str, dict[tuple[str, Lane, str], float]] = {each.name: {} for each in ecosystems}
         """This maps each ecosystem to its entries in work, and each entry to its start (monotonic clock, seconds)."""
+        self._scopes: dict[str, dict[tuple[str, Lane, str], anyio.CancelScope]] = {each.name: {} for each in ecosystems}
+        """This maps each ecosystem to its entries that are handled, which an operator's pause interrupts."""
         self._places: dict[str, Places] = {}
         self._failing: set[str] = set()
         self._stopping = asyncio.Event()
@@ -174,7 +176,13 @@ class Reader:
             in_flight=self._in_flight[ecosystem.name],
             begin=begin,
             endpoint_fails=lambda: self._failing.add(ecosystem.name),
+            hand_back=lambda: self._interrupt(ecosystem.name),
         )
+
+    def _interrupt(self, ecosystem: str) -> None:
+        """End the work on an ecosystem's messages, which are handed back then."""
+        for scope in self._scopes[ecosystem].values():
+            scope.cancel()
 
     @property
     def _streams(self) -> list[str]:
@@ -231,8 +239,12 @@ class Reader:
     async def _serve(self, entry: Entry, ecosystem: Ecosystem) -> None:
         """Handle one entry and settle it. This runs as a task of its own."""
         try:
-            with self._progress.work(f"message {entry.entry_id}"):
+            with anyio.CancelScope() as scope, self._progress.work(f"message {entry.entry_id}"):
+                self._scopes[ecosystem.name][entry.key] = scope
                 failed = await self._handle(entry, ecosystem)
+            if scope.cancelled_caught:
+                await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
+                return
             if failed is not None:
                 await self._fail(entry, ecosystem, *failed)
             self._settled_at = datetime.now(UTC)
@@ -241,6 +253,7 @@ class Reader:
                 time.monotonic() - self._in_flight[ecosystem.name][entry.key]
             )
         finally:
+            self._scopes[ecosystem.name].pop(entry.key, None)
             self._leases.drop(entry.key)
             del self._in_flight[ecosystem.name][entry.key]
             self._places[ecosystem.name].look.set()

@@ -29,6 +29,7 @@ _TAKE: Final = Script(
     + """
 local now, any, others = now_ms(), tonumber(any_places), tonumber(other_places)
 if redis.call('HEXISTS', pauses, ecosystem) == 1 then return {'paused', 0, {}} end
+if any == 0 then return {'open', 0, {}} end
 local is_probe = 0
 local open_until = tonumber(redis.call('HGET', breaker, 'open_until') or 0)
 if open_until > now then return {'breaker', open_until, {}} end
@@ -157,6 +158,8 @@ class Taker:
 
     async def take(self, *, any_places: int, other_places: int, claims: bool, lease_s: float) -> Taken:
         """Take at most `any_places` entries, of which at most `other_places` come from other lanes than `asked`.
+
+        With no place at all, this only says whether an operator has paused the ecosystem.
 
         With `claims`, this also takes entries whose lease of `lease_s` seconds has run out.
         """

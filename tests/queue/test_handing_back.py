@@ -8,12 +8,14 @@ from redis.asyncio import Redis
 
 from securechain_ingest.queue.breakers import pause, resume
 from securechain_ingest.queue.groups import ensure_groups
+from securechain_ingest.queue.handling import Outcome
+from securechain_ingest.queue.inspection import queued_messages
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.settlement import Settlement
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import ECOSYSTEMS, Recorder, add, is_idle, lane_of, running
-from tests.waiting import until
+from tests.queue.running import ECOSYSTEMS, Recorder, add, assert_no_leak, is_idle, lane_of, running
+from tests.waiting import Gate, until
 
 
 async def test_what_was_handed_back_is_taken_first_when_a_pause_ends(redis: Redis, queue: QueueSettings) -> None:
@@ -39,3 +41,30 @@ async def test_what_was_handed_back_is_taken_first_when_a_pause_ends(redis: Redi
 
 async def _is_above(number: Callable[[], Awaitable[int]], bound: int) -> bool:
     return await number() > bound
+
+
+async def test_a_pause_hands_back_what_is_in_work_although_every_place_is_taken(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    keys, lane, gate = Keys(queue.stream), lane_of(queue), Gate(Outcome())
+    await ensure_groups(redis, [lane], queue.group)
+    await add(redis, lane, "first", "second")
+
+    async def states() -> list[str]:
+        return [each.state async for each in queued_messages(redis, queue.stream, queue.group, ["pypi"])]
+
+    async def waits() -> bool:
+        return await states() == ["waiting", "waiting"]
+
+    async with running(redis, queue, gate, places=2) as reader:
+        await until(lambda: len(gate.calls) == 2)
+        await pause(redis, keys, "pypi")
+        await until(waits)
+        await until(lambda: reader.in_flight == 0)
+        assert len(gate.calls) == 2
+        gate.opened.set()
+        await resume(redis, keys, "pypi")
+        await until(lambda: is_idle(redis, queue))
+    assert sorted(entry.message.package for entry in gate.calls) == ["first", "first", "second", "second"]
+    assert {entry.attempts for entry in gate.calls} == {0}
+    await assert_no_leak(redis, queue)

@@ -91,6 +91,7 @@ async def test_a_pause_of_an_operator_and_its_end_are_told_once() -> None:
         in_flight=(),
         begin=lambda _: True,
         endpoint_fails=lambda: None,
+        hand_back=lambda: None,
     )
     with capture_logs() as lines:
         while answers:
