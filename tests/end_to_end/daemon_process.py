@@ -20,8 +20,8 @@ Event = dict[str, Any]
 
 
 def without_settings() -> dict[str, str]:
-    """The environment of the tests without what would configure the product."""
-    hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_")
+    """The environment of the tests without what would configure the product or the width of its answers."""
+    hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_", "COLUMNS")
     return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
 
 

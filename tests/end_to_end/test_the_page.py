@@ -41,7 +41,7 @@ def test_a_daemon_serves_its_page_and_says_whether_it_gets_on(environment: dict[
             [ready] = process.wait_for("page_ready")
             answer = httpx.get(ready["address"], follow_redirects=True)
             assert "Log in" not in answer.text
-            assert "Pause npm" in answer.text
+            assert 'Pause<span class="hidden"> npm</span>' in answer.text
             ages = httpx.get(f"http://127.0.0.1:{port}/healthz").json()["ages_s"]
             assert {"scheduler"} <= set(ages)
             assert (health(variables).returncode, health(variables).stdout) == (0, "ok\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.jobs.cursors import Cursors
-from tests.end_to_end.daemon_process import SCRIPT
+from tests.end_to_end.daemon_process import SCRIPT, without_settings
 
 Ask = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -20,10 +19,9 @@ Ask = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def ask(redis_url: str) -> Ask:
     def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("SECURECHAIN_")}
         return subprocess.run(
             [SCRIPT, "cursors", *arguments],
-            env=environment | {"REDIS_URL": redis_url},
+            env=without_settings() | {"REDIS_URL": redis_url},
             capture_output=True,
             text=True,
             check=False,

@@ -26,7 +26,7 @@ from securechain_ingest.schedules.board import Board, RunRequest
 from tests.end_to_end.conftest import STREAM, dead_letters
 from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
 from tests.end_to_end.graph_contents import GraphReader
-from tests.end_to_end.test_living_registries import JOBS, all_done, differences, live, wanted
+from tests.end_to_end.test_living_registries import JOBS, all_done, differences, live, nothing_is_due, wanted
 from tests.graph_digest import digest_of, graph_lines
 from tests.registry_server import Shape, serve
 from tests.registry_server.life import Life
@@ -135,4 +135,6 @@ def _jobs(kind: str) -> list[str]:
 
 
 def _until_done(installation: WholeInstallation, queue: redis.Redis, what: str, timeout_s: float) -> None:
-    block_until(lambda: all_done(installation.variables["REDIS_URL"], queue), what, timeout_s)
+    with closing(GraphReader(installation.graph)) as reader:
+        redis_url = installation.variables["REDIS_URL"]
+        block_until(lambda: nothing_is_due(reader) and all_done(redis_url, queue), what, timeout_s)
