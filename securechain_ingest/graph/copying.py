@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 from neo4j.time import DateTime
 
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import aware
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem
 
 ABSENT_LABEL: Final = "AbsentPackage"
@@ -54,8 +54,6 @@ RETURN a.purl AS purl, properties(a) AS properties
 """
 
 _WITHOUT_PURL: Final = "MATCH (n:PACKAGE) WHERE n.purl IS NULL RETURN count(n) AS count"
-
-_ANY: Final = "MATCH (n:PACKAGE) RETURN count(n) AS count"
 
 # A batch that was written before a break is written once more, which changes nothing.
 _MERGE_NODES: Final = """
@@ -155,17 +153,19 @@ class GraphCopy:
 
     async def packages(self, ecosystem: Ecosystem, after: str, limit: int) -> list[CopiedPackage]:
         """Return the next packages after a purl, in the order of their purls. The list is empty at the end."""
-        rows = await self._read(_of(ecosystem, _PACKAGES), {"after": after, "limit": limit})
+        rows = await self._read(for_label(_PACKAGES, ecosystem.label), {"after": after, "limit": limit})
         return [CopiedPackage(**row) for row in rows]
 
     async def named(self, ecosystem: Ecosystem, purls: Sequence[str]) -> list[CopiedPackage]:
         """Return those of the packages that the graph has."""
-        return [CopiedPackage(**row) for row in await self._read(_of(ecosystem, _NAMED), {"purls": list(purls)})]
+        return [
+            CopiedPackage(**row) for row in await self._read(for_label(_NAMED, ecosystem.label), {"purls": list(purls)})
+        ]
 
     async def versions(self, ecosystem: Ecosystem, purls: Sequence[str], skip: int = 0) -> list[CopiedVersion]:
         """Return at most VERSIONS_AT_ONCE versions of some packages, after the first `skip` of them."""
         parameters = {"purls": list(purls), "skip": skip, "limit": VERSIONS_AT_ONCE}
-        rows = await self._read(_of(ecosystem, _VERSIONS), parameters)
+        rows = await self._read(for_label(_VERSIONS, ecosystem.label), parameters)
         return [
             CopiedVersion(
                 row["package"],
@@ -183,24 +183,20 @@ class GraphCopy:
 
     async def without_purl(self, ecosystem: Ecosystem) -> int:
         """Return how many packages have no purl. Only another program can have written them."""
-        return int((await self._read(_of(ecosystem, _WITHOUT_PURL), {}))[0]["count"])
-
-    async def count(self, label: str) -> int:
-        """Return how many nodes have a label."""
-        return int((await self._read(_ANY.replace("PACKAGE", label), {}))[0]["count"])
+        return int((await self._read(for_label(_WITHOUT_PURL, ecosystem.label), {}))[0]["count"])
 
     async def merge_nodes(self, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write nodes that have a purl. A node that is there already gets the same properties again."""
-        text = _MERGE_VERSIONS if label == VERSION_LABEL else _MERGE_NODES.replace("PACKAGE", label)
+        text = _MERGE_VERSIONS if label == VERSION_LABEL else for_label(_MERGE_NODES, label)
         await self._merge(text, rows)
 
     async def merge_have(self, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write which package (`from`) has which version (`to`); both are purls."""
-        await self._merge(_MERGE_HAVE.replace("PACKAGE", label), rows)
+        await self._merge(for_label(_MERGE_HAVE, label), rows)
 
     async def merge_requirements(self, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write which version (`from`) requires which package (`to`), and the `properties` of each relationship."""
-        await self._merge(_MERGE_REQUIREMENTS.replace("PACKAGE", label), rows)
+        await self._merge(for_label(_MERGE_REQUIREMENTS, label), rows)
 
     async def merge_waits(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write which absent package (`from`) a version (`to`) waits for, and the `properties` of each relationship."""
@@ -208,7 +204,7 @@ class GraphCopy:
 
     async def fill_empty_lists(self, labels: Sequence[str]) -> None:
         """Give every version and every package of the labels the list that it lacks."""
-        for text in (_FILL_VERSIONS, *(_FILL_PACKAGES.replace("PACKAGE", label) for label in labels)):
+        for text in (_FILL_VERSIONS, *(for_label(_FILL_PACKAGES, label) for label in labels)):
             after: str | None = ""
             while after is not None:
                 parameters = {"after": after, "limit": _FILLED_AT_ONCE}
@@ -228,12 +224,3 @@ class GraphCopy:
 
 def _in_utc(value: Any) -> Any:
     return DateTime.from_native(aware(value)) if isinstance(value, DateTime) else value
-
-
-@cache
-def _text(cypher: str, label: str) -> str:
-    return cypher.replace("PACKAGE", label)
-
-
-def _of(ecosystem: Ecosystem, cypher: str) -> str:
-    return _text(cypher, ecosystem.label)

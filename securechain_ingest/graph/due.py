@@ -13,6 +13,7 @@ from typing import Any, Final
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.graph.identity import reference
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem, PackageRef
 
 _NOT_TRIED: Final = "(p.tried_at IS NULL OR p.tried_at < $older_than)"
@@ -109,4 +110,4 @@ def archives_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
 def _text(cypher: str, ecosystem: Ecosystem, **conditions: str) -> str:
     for name, condition in conditions.items():
         cypher = cypher.replace(name, condition)
-    return cypher.replace("PACKAGE", ecosystem.label)
+    return for_label(cypher, ecosystem.label)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem
 
 _NAMED: Final = "MATCH (p:PACKAGE) WHERE p.name STARTS WITH $start RETURN p.purl AS purl LIMIT $limit"
@@ -82,7 +83,8 @@ class Lookups:
     async def named(self, ecosystems: Sequence[Ecosystem], start: str, limit: int) -> list[str]:
         """Return the purls of at most `limit` packages of each ecosystem whose lower-case names begin with `start`."""
         asked = (
-            self._connection.read(_of(ecosystem, _NAMED), {"start": start, "limit": limit}) for ecosystem in ecosystems
+            self._connection.read(for_label(_NAMED, ecosystem.label), {"start": start, "limit": limit})
+            for ecosystem in ecosystems
         )
         return [row["purl"] for rows in await asyncio.gather(*asked) for row in rows]
 
@@ -92,13 +94,13 @@ class Lookups:
         """Return the packages that advisories touch, by the advisory's id. `pairs` are ids and purls."""
         rows = [{"id": identifier, "purl": purl} for identifier, purl in sorted(set(pairs))]
         found: dict[str, list[TouchedPackage]] = {}
-        for row in await self._connection.read(_of(ecosystem, _TOUCHED), {"rows": rows}):
+        for row in await self._connection.read(for_label(_TOUCHED, ecosystem.label), {"rows": rows}):
             found.setdefault(row["id"], []).append(TouchedPackage(row["purl"], row["versions"]))
         return found
 
     async def newest(self, ecosystem: Ecosystem, purls: Collection[str]) -> dict[str, NewestVersion]:
         """Return the newest version of each package that has one, by the package's purl."""
-        rows = await self._connection.read(_of(ecosystem, _NEWEST), {"purls": sorted(purls)})
+        rows = await self._connection.read(for_label(_NEWEST, ecosystem.label), {"purls": sorted(purls)})
         return {row["purl"]: _newest(row) for row in rows}
 
     async def required(self, versions: Collection[str], limit: int) -> list[RequiredPackage]:
@@ -106,10 +108,6 @@ class Lookups:
         given = {"versions": sorted(versions), "limit": limit}
         answers = await asyncio.gather(*(self._connection.read(each, given) for each in (_REQUIRED, _AWAITED)))
         return [RequiredPackage(**row) for rows in answers for row in rows]
-
-
-def _of(ecosystem: Ecosystem, statement: str) -> str:
-    return statement.replace(":PACKAGE", f":{ecosystem.label}")
 
 
 def _newest(row: Mapping[str, Any]) -> NewestVersion:

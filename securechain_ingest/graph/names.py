@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.properties import FORMAT
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem
 
 NAMES_A_QUERY = 10_000
@@ -93,7 +93,7 @@ class PackageNames:
 
     async def _states(self, ecosystem: Ecosystem, purls: Sequence[str]) -> dict[str, PackageState]:
         parameters: dict[str, Any] = {"rows": {"purls": list(purls)}, "format": FORMAT}
-        [held] = await self._connection.read(_text(_HELD, ecosystem.label), parameters)
+        [held] = await self._connection.read(for_label(_HELD, ecosystem.label), parameters)
         found = {
             purl: PackageState(is_complete, revision, is_removed, is_awaited=False, listed=listed)
             for purl, is_complete, revision, is_removed, listed in held["states"]
@@ -109,14 +109,9 @@ class PackageNames:
     async def page(self, ecosystem: Ecosystem, after: str) -> list[KnownName]:
         """Return the next NAMES_A_QUERY packages after a purl, in the order of their purls. The list is empty at the
         end."""
-        rows = await self._connection.read(_text(_PAGE, ecosystem.label), {"after": after, "limit": NAMES_A_QUERY})
+        rows = await self._connection.read(for_label(_PAGE, ecosystem.label), {"after": after, "limit": NAMES_A_QUERY})
         return [KnownName(row["purl"], row["name"], row["is_removed"]) for row in rows]
 
     async def count(self, ecosystem: Ecosystem) -> int:
         """Return how many packages of the ecosystem the graph has."""
-        return int((await self._connection.read(_text(_COUNT, ecosystem.label)))[0]["count"])
-
-
-@cache
-def _text(cypher: str, label: str) -> str:
-    return cypher.replace("PACKAGE", label)
+        return int((await self._connection.read(for_label(_COUNT, ecosystem.label)))[0]["count"])

@@ -12,6 +12,7 @@ from typing import Any
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.graph.properties import FORMAT
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem, LeftOut, PackageRef
 
 # The number of a node's relationships stands beside it, so that the order within a page costs no look at them.
@@ -106,7 +107,7 @@ class Pending:
         found: dict[str, bool] = {}
         for label, members in sorted(purls.items()):
             parameters = {"rows": {"purls": sorted(members)}, "format": FORMAT}
-            rows = await self._connection.read(_PENDING_OF.replace("PACKAGE", label), parameters)
+            rows = await self._connection.read(for_label(_PENDING_OF, label), parameters)
             found |= {row["purl"]: row["is_pending"] for row in rows}
         return found
 
@@ -147,4 +148,4 @@ def lost_text(dialect: Dialect) -> str:
 
 def due_text(ecosystem: Ecosystem, dialect: Dialect) -> str:
     """Return the query for the packages that are to be read whole."""
-    return _DUE.replace("PACKAGE", ecosystem.label).replace("IS_DUE", dialect.at_most("p.complete_at", "$now"))
+    return for_label(_DUE, ecosystem.label).replace("IS_DUE", dialect.at_most("p.complete_at", "$now"))

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.properties import rating_properties
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import PackageRef, Rating
 
 PORTION: Final = 500
@@ -63,7 +64,7 @@ async def write_ratings(connection: Connection, ratings: Mapping[PackageRef, Map
         else:
             rows[ref.ecosystem.label].append(_row(ref, by_version))
     for label, members in sorted(rows.items()):
-        await connection.change(_RATE.replace("PACKAGE", label), {"rows": members})
+        await connection.change(for_label(_RATE, label), {"rows": members})
 
 
 def _is_big(ratings: Mapping[str, Rating]) -> bool:
@@ -77,7 +78,7 @@ def _row(ref: PackageRef, ratings: Mapping[str, Rating]) -> dict[str, Any]:
 
 
 async def _write_in_portions(connection: Connection, ref: PackageRef, ratings: Mapping[str, Rating]) -> None:
-    statement = _HELD.replace("PACKAGE", ref.ecosystem.label)
+    statement = for_label(_HELD, ref.ecosystem.label)
     held = await connection.read(statement, {"purl": ref.purl}, rows_at_once=_ROWS_AT_ONCE)
     differing = _differing(held, ratings)
     while rows := await _portion(differing):

@@ -28,7 +28,7 @@ from securechain_ingest.graph.portions import PortionWriter
 from securechain_ingest.graph.properties import FORMAT, attempts_properties, change_properties, names_properties
 from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
-from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, names_gaps_text, statements
+from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, for_label, names_gaps_text, statements
 from securechain_ingest.graph.transactions import (
     RESOLVED_AT_ONCE,
     each_once,
@@ -141,7 +141,7 @@ class Graph:
 
     async def counts(self, ecosystems: Iterable[Ecosystem]) -> dict[str, int]:
         """Return how many nodes there are: packages by ecosystem, versions, and absent packages."""
-        queries = {each.name: COUNT["packages"].replace("PACKAGE", each.label) for each in ecosystems}
+        queries = {each.name: for_label(COUNT["packages"], each.label) for each in ecosystems}
         queries |= {name: query for name, query in COUNT.items() if name != "packages"}
         return {name: (await self._connection.read(query))[0]["count"] for name, query in queries.items()}
 

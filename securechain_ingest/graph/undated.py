@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem
 
 PAGE: Final = 5_000
@@ -49,13 +50,13 @@ async def date_undated(connection: Connection, ecosystem: Ecosystem) -> None:
     if not (await connection.dialect()).trusts_ranges:
         return  # Where no index is asked for a range, packages without a date are found as all others are.
     label = ecosystem.label
-    [packages], [dated] = [await connection.read(text.replace("PACKAGE", label)) for text in (COUNT, COUNT_DATED)]
+    [packages], [dated] = [await connection.read(for_label(text, label)) for text in (COUNT, COUNT_DATED)]
     if packages["count"] == dated["count"]:
         return
     after: str | None = ""
     found = 0
     while after is not None:
         parameters = {"after": after, "limit": PAGE, "never": NEVER}
-        [row] = await connection.change(DATE_PAGE.replace("PACKAGE", label), parameters)
+        [row] = await connection.change(for_label(DATE_PAGE, label), parameters)
         after, found = row["last"], found + row["dated"]
     logger.info("undated_packages_found", ecosystem=ecosystem.name, packages=found)

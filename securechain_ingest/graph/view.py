@@ -11,6 +11,7 @@ from typing import Any, Final
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.layout import IMPORT_NAMES_INDEX
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem
 
 _PACKAGE: Final = "MATCH (p:PACKAGE {purl: $purl}) RETURN properties(p) AS package"
@@ -144,18 +145,18 @@ class GraphReader:
 
     async def package(self, ecosystem: Ecosystem, purl: str) -> PackageView | None:
         """Return the package and its versions, or None if the graph lacks the package."""
-        rows = await self._connection.read(_of(ecosystem, _PACKAGE), {"purl": purl})
+        rows = await self._connection.read(for_label(_PACKAGE, ecosystem.label), {"purl": purl})
         if not rows:
             return None
-        versions = await self._connection.read(_of(ecosystem, _VERSIONS), {"purl": purl})
+        versions = await self._connection.read(for_label(_VERSIONS, ecosystem.label), {"purl": purl})
         return _package(rows[0]["package"], tuple(map(_version, versions)))
 
     async def size(self, ecosystems: Sequence[Ecosystem]) -> GraphSize:
         """Return how much is in the graph. The time that this takes does not depend on the graph's size."""
         has_versions = (await self._connection.dialect()).keeps_counts_of_relationships
-        statements = [_of(ecosystem, _PACKAGES) for ecosystem in ecosystems]
+        statements = [for_label(_PACKAGES, ecosystem.label) for ecosystem in ecosystems]
         if has_versions:
-            statements += [_of(ecosystem, _VERSIONS_OF) for ecosystem in ecosystems]
+            statements += [for_label(_VERSIONS_OF, ecosystem.label) for ecosystem in ecosystems]
         answers = await asyncio.gather(*map(self._connection.read, [_ALL_VERSIONS, *statements]))
         all_versions, *counts = (rows[0]["count"] for rows in answers)
         names = [ecosystem.name for ecosystem in ecosystems]
@@ -178,13 +179,13 @@ class GraphReader:
         """Return all import names of the package if the parser of today has read them from this version's archive.
         Otherwise return None."""
         parameters = {"purl": purl, "version": version, "parser": ecosystem.import_names_version}
-        rows = await self._connection.read(_of(ecosystem, _IMPORT_NAMES), parameters)
+        rows = await self._connection.read(for_label(_IMPORT_NAMES, ecosystem.label), parameters)
         return tuple(rows[0]["names"]) if rows else None
 
     async def required_by(self, ecosystem: Ecosystem, purl: str, limit: int) -> RequiringVersions:
         """Return how many versions require the package, and the first `limit` of them."""
-        (count,) = await self._connection.read(_of(ecosystem, _REQUIRING_COUNT), {"purl": purl})
-        first = await self._connection.read(_of(ecosystem, _REQUIRING), {"purl": purl, "limit": limit})
+        (count,) = await self._connection.read(for_label(_REQUIRING_COUNT, ecosystem.label), {"purl": purl})
+        first = await self._connection.read(for_label(_REQUIRING, ecosystem.label), {"purl": purl, "limit": limit})
         return RequiringVersions(count["count"], tuple(row["purl"] for row in first))
 
     async def offering(self, ecosystems: Sequence[Ecosystem], name: str) -> list[str]:
@@ -200,17 +201,15 @@ class GraphReader:
             if (index := f"{ecosystem.label}[import_namesbyitem]") in known:
                 rows += await self._connection.read(_OFFERING, {**sought, "index": index})
             else:
-                rows += await self._connection.read(_of(ecosystem, _OFFERING_UNINDEXED), {"name": name})
+                rows += await self._connection.read(for_label(_OFFERING_UNINDEXED, ecosystem.label), {"name": name})
         return sorted(row["purl"] for row in rows)
 
     async def with_advisory(self, ecosystem: Ecosystem, purls: Collection[str], ids: Collection[str]) -> list[str]:
         """Return the purls of those packages of which the graph has a version that one of the advisories affects."""
-        rows = await self._connection.read(_of(ecosystem, _WITH_ADVISORY), {"purls": sorted(purls), "ids": sorted(ids)})
+        rows = await self._connection.read(
+            for_label(_WITH_ADVISORY, ecosystem.label), {"purls": sorted(purls), "ids": sorted(ids)}
+        )
         return sorted(row["purl"] for row in rows)
-
-
-def _of(ecosystem: Ecosystem, statement: str) -> str:
-    return statement.replace("PACKAGE", ecosystem.label)
 
 
 def _package(stored: Mapping[str, Any], versions: tuple[VersionView, ...]) -> PackageView:
