@@ -1,80 +1,53 @@
-"""This module says which columns each table has from the start. Columns for other programs' properties are added where
-a row needs them (`tables.type_of`)."""
+"""This module makes the columns of each table from the layout of the graph.
+
+Columns for other programs' properties are added where a row needs them (`tables.type_of`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from securechain_ingest.graph.layout import (
+    ABSENT_PROPERTIES,
+    PACKAGE_PROPERTIES,
+    RELATIONSHIPS,
+    VERSION_PROPERTIES,
+    Property,
+    Type,
+)
 from securechain_ingest.snapshot.tables import Column, Columns
 
 NOT_COPIED: Final = frozenset({"queued_at", "writing", "settled"})
 """These properties belong to the queue of one installation, or to a transaction in it."""
 
-PACKAGES: Final[Columns] = (
-    Column("purl", "ID", "package"),
-    Column("name", "string"),
-    Column("vendor", "string"),
-    Column("repository_url", "string"),
-    Column("moment", "datetime"),
-    Column("import_names", "string[]"),
-    Column("group_id", "string"),
-    Column("artifact_id", "string"),
-    Column("license", "string"),
-    Column("registry_name", "string"),
-    Column("format", "long"),
-    Column("validator", "string"),
-    Column("revision", "string"),
-    Column("listed", "string"),
-    Column("tried_at", "datetime"),
-    Column("removed_at", "datetime"),
-    Column("import_names_parser", "long"),
-    Column("import_names_error", "string"),
-    Column("import_names_failed_version", "string"),
-    Column("import_names_tries", "long"),
-    Column("import_names_tried_at", "datetime"),
-    Column("import_names_retry_at", "datetime"),
-    Column("archive_pending", "boolean"),
-    Column("complete_at", "datetime"),
-    Column("complete_depth", "long"),
-)
+_KINDS: Final = {
+    Type.STRING: "string",
+    Type.INTEGER: "long",
+    Type.FLOAT: "double",
+    Type.BOOLEAN: "boolean",
+    Type.STRINGS: "string[]",
+    Type.MOMENT: "datetime",
+}
 
-VERSIONS: Final[Columns] = (
-    Column("purl", "ID", "version"),
-    Column("name", "string"),
-    Column("serial_number", "long"),
-    Column("mean", "double"),
-    Column("weighted_mean", "double"),
-    Column("vulnerabilities", "string[]"),
-    Column("release_date", "string"),
-    Column("yanked", "boolean"),
-    Column("deprecated", "boolean"),
-    Column("removed", "boolean"),
-    Column("requirements_pending", "boolean"),
-)
 
-ABSENT: Final[Columns] = (
-    Column("purl", "ID", "absent"),
-    Column("name", "string"),
-    Column("ecosystem", "string"),
-    Column("tried_at", "datetime"),
-    Column("reason", "string"),
-    Column("listed", "string"),
-    Column("left_out", "string"),
-    Column("left_out_depth", "long"),
-    Column("left_out_first", "boolean"),
-)
+def _of_properties(properties: Iterable[Property]) -> Columns:
+    return [Column(each.name, _KINDS[each.type]) for each in properties if each.name not in NOT_COPIED]
 
-HAVE: Final[Columns] = (Column("", "START_ID", "package"), Column("", "END_ID", "version"))
 
-REQUIRE: Final[Columns] = (
-    Column("", "START_ID", "version"),
-    Column("", "END_ID", "package"),
-    Column("constraints", "string"),
-    Column("parent_version_name", "string"),
-)
+def _of_nodes(group: str, properties: Iterable[Property]) -> Columns:
+    """Return the columns of a table of nodes, of which the purl is the one that relationships name."""
+    return [Column("purl", "ID", group), *(each for each in _of_properties(properties) if each.name != "purl")]
 
-AWAITED_BY: Final[Columns] = (
-    Column("", "START_ID", "absent"),
-    Column("", "END_ID", "version"),
-    Column("constraints", "string"),
-)
+
+def _of_relationships(kind: str, source: str, target: str) -> Columns:
+    [layout] = [each for each in RELATIONSHIPS if each.type == kind and each.source != "RequirementFile"]
+    return [Column("", "START_ID", source), Column("", "END_ID", target), *_of_properties(layout.properties)]
+
+
+PACKAGES: Final = _of_nodes("package", PACKAGE_PROPERTIES)
+VERSIONS: Final = _of_nodes("version", VERSION_PROPERTIES)
+ABSENT: Final = _of_nodes("absent", ABSENT_PROPERTIES)
+HAVE: Final = _of_relationships("HAVE", "package", "version")
+REQUIRE: Final = _of_relationships("REQUIRE", "version", "package")
+AWAITED_BY: Final = _of_relationships("AWAITED_BY", "absent", "version")

@@ -116,8 +116,9 @@ class SnapshotImport:
         return {}
 
     async def _check_graph(self) -> None:
-        for kind, ecosystem, label in self._labels():
-            count = await self._copy.count(label)
+        counts = await self.stores.graph.counts(self.ecosystems.values())
+        for kind, ecosystem, counted, label in self._labels():
+            count = counts[counted]
             parts = [part for part in self.manifest.parts if part.kind == kind and ecosystem in {None, part.ecosystem}]
             wanted = sum(part.rows for part in parts) if self.has_graph else 0
             if count == wanted:
@@ -131,11 +132,16 @@ class SnapshotImport:
                 f"the graph is not empty: it has {count} nodes with the label {label}; import into an empty graph"
             )
 
-    def _labels(self) -> list[tuple[Kind, str | None, str]]:
-        packages: list[tuple[Kind, str | None, str]] = [
-            ("packages", name, each.label) for name, each in self.ecosystems.items()
+    def _labels(self) -> list[tuple[Kind, str | None, str, str]]:
+        """Return each kind of node: its tables' kind and ecosystem, its word in `Graph.counts`, and its label."""
+        packages: list[tuple[Kind, str | None, str, str]] = [
+            ("packages", name, name, each.label) for name, each in self.ecosystems.items()
         ]
-        return [*packages, ("versions", None, VERSION_LABEL), ("absent", None, ABSENT_LABEL)]
+        others: list[tuple[Kind, str | None, str, str]] = [
+            ("versions", None, "versions", VERSION_LABEL),
+            ("absent", None, "absent_packages", ABSENT_LABEL),
+        ]
+        return packages + others
 
     async def _note(self, file: str, rows: int) -> None:
         with store_errors():

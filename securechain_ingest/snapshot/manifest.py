@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from securechain_ingest import __version__
 from securechain_ingest.errors import SnapshotError
+from securechain_ingest.times import now_iso
 
 FORMAT: Final = 1
 """This number goes up when an earlier release cannot import a snapshot any more."""
@@ -60,7 +60,7 @@ class SnapshotManifest(_Model):
     format: int = FORMAT
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] = Field(default_factory=lambda: secrets.token_hex(16))
     made_by: str = __version__
-    made_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+    made_at: str = Field(default_factory=now_iso)
     """The cursors were read at this time (ISO 8601, UTC), before the first row of the graph."""
     cursors: Mapping[str, Mapping[str, Any]] = {}
     """It maps the name of each cursor to the cursor's document."""
