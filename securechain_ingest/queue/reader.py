@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import anyio
 import structlog
@@ -43,6 +44,15 @@ _LONGEST_OUTAGE_S = 3600.0
 _CONSUMERS_EVERY_S = 60.0
 _DEAD_AFTER_LEASES = 10
 """A consumer that reads nothing for this many leases is regarded as dead."""
+
+
+class _Work(NamedTuple):
+    """It is the work on one entry."""
+
+    since: float
+    """The work began at this time (monotonic clock, seconds)."""
+    handling: anyio.CancelScope
+    """An operator's pause interrupts the work within this scope."""
 
 
 class Reader:
@@ -79,10 +89,8 @@ class Reader:
         self._leases = LeaseKeeper(redis, self._keys, self._group, self.consumer, queue.lease_s)
         self._outage = Outage("redis")
         self._others_outage = Outage("graph or advisories")
-        self._in_flight: dict[str, dict[tuple[str, Lane, str], float]] = {each.name: {} for each in ecosystems}
-        """This maps each ecosystem to its entries in work, and each entry to its start (monotonic clock, seconds)."""
-        self._scopes: dict[str, dict[tuple[str, Lane, str], anyio.CancelScope]] = {each.name: {} for each in ecosystems}
-        """This maps each ecosystem to its entries that are handled, which an operator's pause interrupts."""
+        self._in_flight: dict[str, dict[tuple[str, Lane, str], _Work]] = {each.name: {} for each in ecosystems}
+        """This maps each ecosystem to its entries in work."""
         self._places: dict[str, Places] = {}
         self._failing: set[str] = set()
         self._stopping = asyncio.Event()
@@ -162,9 +170,9 @@ class Reader:
         def begin(entry: Entry) -> bool:
             if entry.key in self._in_flight[ecosystem.name]:
                 return False  # The group was created again, and delivers the entries in work once more.
-            self._in_flight[ecosystem.name][entry.key] = time.monotonic()
+            work = self._in_flight[ecosystem.name][entry.key] = _Work(time.monotonic(), anyio.CancelScope())
             self._leases.hold(entry.key)
-            handlers.start_soon(self._serve, entry, ecosystem, name=f"message {entry.entry_id}")
+            handlers.start_soon(self._serve, entry, ecosystem, work, name=f"message {entry.entry_id}")
             return True
 
         return Places(
@@ -181,8 +189,8 @@ class Reader:
 
     def _interrupt(self, ecosystem: str) -> None:
         """End the work on an ecosystem's messages, which are handed back then."""
-        for scope in self._scopes[ecosystem].values():
-            scope.cancel()
+        for work in self._in_flight[ecosystem].values():
+            work.handling.cancel()
 
     @property
     def _streams(self) -> list[str]:
@@ -236,11 +244,10 @@ class Reader:
             self._places[name].look.set()
         return True
 
-    async def _serve(self, entry: Entry, ecosystem: Ecosystem) -> None:
+    async def _serve(self, entry: Entry, ecosystem: Ecosystem, work: _Work) -> None:
         """Handle one entry and settle it. This runs as a task of its own."""
         try:
-            with anyio.CancelScope() as scope, self._progress.work(f"message {entry.entry_id}"):
-                self._scopes[ecosystem.name][entry.key] = scope
+            with work.handling as scope, self._progress.work(f"message {entry.entry_id}"):
                 failed = await self._handle(entry, ecosystem)
             if scope.cancelled_caught:
                 await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
@@ -249,11 +256,8 @@ class Reader:
                 await self._fail(entry, ecosystem, *failed)
             self._settled_at = datetime.now(UTC)
             MESSAGES.labels(ecosystem.name, entry.lane, "failed" if failed else "done").inc()
-            MESSAGE_SECONDS.labels(ecosystem.name).observe(
-                time.monotonic() - self._in_flight[ecosystem.name][entry.key]
-            )
+            MESSAGE_SECONDS.labels(ecosystem.name).observe(time.monotonic() - work.since)
         finally:
-            self._scopes[ecosystem.name].pop(entry.key, None)
             self._leases.drop(entry.key)
             del self._in_flight[ecosystem.name][entry.key]
             self._places[ecosystem.name].look.set()
