@@ -11,7 +11,7 @@ from securechain_ingest.registries.kit.portions import PORTION
 from tests.end_to_end.conftest import STREAM, Send, wait_until_settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
-from tests.registry_server import Server, World, maven, pypi, serve
+from tests.registry_server import ExpectedPackage, Server, World, maven, pypi, serve
 from tests.stores import GraphTarget, empty_graph
 from tests.waiting import block_until
 
@@ -44,6 +44,12 @@ def asked(server: Server) -> int:
     return sum(request.target.endswith((".metadata", ".pom")) for request in server.requests)
 
 
+def world_with(made: Made) -> tuple[World, ExpectedPackage]:
+    """A package of very many versions among few others, and what must be stored of it."""
+    world = World((made, *FEW))
+    return world, next(each for each in world.truth().values() if len(each.versions) == VERSIONS)
+
+
 def kill_after(process: DaemonProcess, server: Server, requests: int) -> None:
     block_until(lambda: asked(server) >= requests, "requests", 120.0)
     process.kill()
@@ -54,8 +60,7 @@ def kill_after(process: DaemonProcess, server: Server, requests: int) -> None:
 def test_what_a_whole_load_left_is_completed_in_portions_and_a_kill_costs_one_of_them(
     environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, made: Made
 ) -> None:
-    world = World((made, *FEW))
-    package = next(each for each in world.truth().values() if len(each.versions) == VERSIONS)
+    world, package = world_with(made)
     with serve(world) as server:
         variables = environment | server.environment()
         send(package.label, package.registry_name, internal=True, first=True)
@@ -80,8 +85,7 @@ def test_what_a_whole_load_left_is_completed_in_portions_and_a_kill_costs_one_of
 def test_who_asks_for_one_gets_it_whole_and_a_kill_costs_one_portion(
     environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, made: Made
 ) -> None:
-    world = World((made, *FEW))
-    package = next(each for each in world.truth().values() if len(each.versions) == VERSIONS)
+    world, package = world_with(made)
     with serve(world) as server:
         variables = environment | server.environment()
         send(package.label, package.registry_name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -11,41 +10,23 @@ import pytest_asyncio
 
 from securechain_ingest.model import PackageRef
 from securechain_ingest.reports.package import PackageReport, read_package
-from tests.registry_server import Server, World, serve
-from tests.stores import AdvisoryTarget, GraphTarget
-from tests.worker.everything import Everything, everything
-from tests.worker.test_unread_archives import FAULTS, FIRST, SAMPLES, SECOND, ref_of
+from tests.stores import GraphTarget
+from tests.worker.everything import Everything
+from tests.worker.samples import FIRST, SAMPLES, SECOND, ref_of, with_second_versions
+from tests.worker.test_unread_archives import FAULTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PACKAGES = ("byrefresh", "byingest", "bybackfill")
 
 
-def world(*modules: str) -> World:
-    return World(tuple(sample.make(name, modules) for sample in SAMPLES.values() for name in PACKAGES))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serve(world(FIRST)) as running:
-        yield running
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bench(
-    server: Server,
-    redis_server: str,
-    arcadedb_server: GraphTarget,
-    advisory_server: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: str, arcadedb_server: GraphTarget, advisory_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Everything]:
     """Every package is in the graph with its first version, and has a second one by now."""
-    advisories = AdvisoryTarget(advisory_server, f"changes-{uuid.uuid4().hex}")
-    async with everything(
-        server, redis_server, arcadedb_server, advisories, tmp_path_factory.mktemp("changes")
-    ) as bench:
-        await bench.ingest(*(ref_of(ecosystem, name) for ecosystem in SAMPLES for name in PACKAGES))
-        server.replace(world(FIRST, SECOND))
+    stores = redis_server, arcadedb_server, advisory_server
+    async with with_second_versions(PACKAGES, stores, tmp_path_factory.mktemp("samples")) as bench:
         yield bench
 
 
