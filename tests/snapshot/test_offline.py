@@ -21,11 +21,11 @@ _ECOSYSTEMS = {each.name: each for each in ECOSYSTEMS}
 
 
 def neo4j_admin(home: Path, command: list[str]) -> None:
-    """Run a command of neo4j-admin by its main class, which is in the server's jars."""
+    """Run a command of neo4j-admin by its main class, which is in the server's jars; its report stays in `home`."""
     (home / "conf").mkdir(parents=True)
     environment = os.environ | {"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
     java = ["java", "-Xmx512m", "-cp", f"{real_neo4j.jars()}/*", "org.neo4j.cli.AdminTool", *command]
-    result = subprocess.run(java, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    result = subprocess.run(java, cwd=home, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
 
 
