@@ -1,4 +1,5 @@
-"""Packages of very many versions through the whole worker: time, peak memory and the lag of the event loop.
+"""This measures packages of very many versions through the whole worker: time, peak memory and the lag of the event
+loop.
 
 `python -m benchmarks.big_package [--versions 10000 20000 100000] [--graphs neo4j arcadedb] [--write 200000]`
 
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 async def _visited(environment: Mapping[str, str]) -> list[dict[str, object]]:
-    """Through the worker, from the registry to the graph."""
+    """Measure it through the worker, from the registry to the graph."""
     settings = load(environment=environment)
     async with find_stores(settings) as stores, build_service(stores, settings, lambda: 0) as service:
         registry = service.registries["NPMPackage"]
@@ -81,7 +82,7 @@ async def _visited(environment: Mapping[str, str]) -> list[dict[str, object]]:
 
 
 async def _written(graph: GraphTarget, versions: int) -> list[dict[str, object]]:
-    """The graph's part alone, of a package that is made here."""
+    """Measure the graph's part alone, of a package that is made here."""
     settings = GraphSettings(database=graph.database)
     ref, targets = identify("giant"), [identify(f"required-{number}") for number in range(5)]
     made = [
@@ -105,7 +106,7 @@ async def _written(graph: GraphTarget, versions: int) -> list[dict[str, object]]
 
 
 async def _timed(work: Coroutine[Any, Any, object]) -> dict[str, object]:
-    """How long it took, and how the event loop fared meanwhile."""
+    """Return how long it took, and how the event loop fared meanwhile."""
     late: list[float] = []
     own: list[float] = []
     task = asyncio.create_task(work)

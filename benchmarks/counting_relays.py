@@ -1,4 +1,4 @@
-"""Counts what a program asks of a store, from outside: relays on loopback that read along."""
+"""This counts what a program asks of a store, from outside: relays on loopback read along."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MESSAGES = {0x10: "RUN", 0x11: "BEGIN", 0x12: "COMMIT", 0x13: "ROLLBACK"}
 
 
 class Relay:
-    """A relay to one server on loopback."""
+    """This is a relay to one server on loopback."""
 
     def __init__(self, uri: str) -> None:
         self.messages: Counter[str] = Counter()
@@ -60,10 +60,10 @@ class Relay:
 
 
 class BoltCounter(Relay):
-    """Counts queries."""
+    """This counts queries."""
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Bolt: a handshake, then messages in chunks of a two-byte length each, ended by a chunk of length 0."""
+        """Bolt has a handshake, then messages in chunks of a two-byte length each, ended by a chunk of length 0."""
         handshake = await reader.readexactly(HANDSHAKE_BYTES)
         writer.write(handshake.replace(MANIFEST_OFFER, bytes(4)))
         begins = True
@@ -79,7 +79,7 @@ class BoltCounter(Relay):
 
 
 class RedisCounter(Relay):
-    """Counts commands by their words, and scripts by their names; what a script calls within Redis is none."""
+    """This counts commands by their words, and scripts by their names; what a script calls within Redis is none."""
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         commands = hiredis.Reader()
@@ -102,7 +102,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextmanager
 def relaying(counter: Counted) -> Iterator[Counted]:
-    """Relays from a thread until the block ends."""
+    """Relay from a thread until the block ends."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="counter", daemon=True)
     thread.start()

@@ -1,4 +1,5 @@
-"""How late the event loop is while the process pool parses at full load; the goal is a 99th percentile below 20 ms.
+"""This measures how late the event loop is while the process pool parses at full load; the goal is a 99th percentile
+below 20 ms.
 
 `python -m benchmarks.event_loop_lag [--seconds 10]`. Five loads, with the daemon's own settings of the interpreter:
 
@@ -66,7 +67,7 @@ def made_packument(versions: int, requirements: int) -> bytes:
 
 
 async def lags(load: Coroutine[Any, Any, int]) -> tuple[list[float], int]:
-    """How much later than asked each tick came, in milliseconds, while `load` runs; and what `load` returns."""
+    """Return how much later than asked each tick came, in milliseconds, while `load` runs; and what `load` returns."""
     late: list[float] = []
     task = asyncio.create_task(load)
     while not task.done():
@@ -77,7 +78,7 @@ async def lags(load: Coroutine[Any, Any, int]) -> tuple[list[float], int]:
 
 
 async def parse_for(pool: ParserPool, body: bytes, seconds: float) -> int:
-    """How many packuments were parsed."""
+    """Return how many packuments were parsed."""
     ends_at = time.perf_counter() + seconds
     ref, parsed = identify("made"), 0
 
@@ -92,7 +93,9 @@ async def parse_for(pool: ParserPool, body: bytes, seconds: float) -> int:
 
 
 def made_pom(name: str, entries: int, text: str, *, parent: str = "", imports: str = "") -> bytes:
-    """A POM of MAX_POM_BYTES: `entries` dependencies, three times as many managed ones and properties, and a text."""
+    """Return a POM of MAX_POM_BYTES: `entries` dependencies, three times as many managed ones and properties, and a
+    text.
+    """
     group = f"com.made.{name}"
 
     def dependency(kind: str, number: int, version: str) -> str:
@@ -119,7 +122,7 @@ def made_pom(name: str, entries: int, text: str, *, parent: str = "", imports: s
 
 
 async def read_poms_for(pool: ParserPool, bodies: dict[str, bytes], seconds: float) -> int:
-    """How many effective POMs were made, or refused, of the POM `own` and those that it needs."""
+    """Return how many effective POMs were made, or refused, of the POM `own` and those that it needs."""
     ends_at = time.perf_counter() + seconds
     own, read = Coordinates("made", "own", "1"), 0
 
@@ -154,7 +157,7 @@ async def made_registry(pool: ParserPool) -> AsyncIterator[Npm]:
 
 
 async def fetch_for(registry: Npm, packages: Sequence[Package], seconds: float) -> int:
-    """How many packuments and tarballs were read."""
+    """Return how many packuments and tarballs were read."""
     ends_at = time.perf_counter() + seconds
     giant, read = identify("giant"), 0
 
@@ -197,7 +200,7 @@ def made_advisories() -> list[dict[str, Any]]:
 async def rate_for(
     pool: ParserPool, versions: frozenset[str], advisories: Sequence[dict[str, Any]], seconds: float
 ) -> int:
-    """How often the package was rated."""
+    """Return how often the package was rated."""
     ends_at = time.perf_counter() + seconds
     done = 0
     while time.perf_counter() < ends_at:

@@ -1,4 +1,5 @@
-"""How long `find import` and `find advisory` take among a million packages, by the indexes of both graph servers.
+"""This measures how long `find import` and `find advisory` take among a million packages, by the indexes of both graph
+servers.
 
 `python -m benchmarks.find [--packages 1000000] [--servers neo4j,arcadedb]`
 
@@ -56,7 +57,7 @@ def main() -> None:
 
 @contextmanager
 def served(kind: str, folder: Path) -> Iterator[tuple[GraphTarget, str]]:
-    """A graph server, and the address of an advisory database."""
+    """Yield a graph server, and the address of an advisory database."""
     graph = neo4j if kind == "neo4j" else arcadedb
     with graph(folder / "graph") as target, local_stores(folder, frozenset({"vulnerabilities"})) as stores:
         assert stores.vulnerability_uri is not None
@@ -64,7 +65,7 @@ def served(kind: str, folder: Path) -> Iterator[tuple[GraphTarget, str]]:
 
 
 async def measured(kind: str, target: GraphTarget, advisories: str, packages: int) -> list[dict[str, object]]:
-    """A row for each search."""
+    """Return a row for each search."""
     settings = GraphSettings(database=target.database)
     async with (
         Graph.connect(target.uri, target.user, target.password, settings, absent_retry_s=1.0) as graph,
@@ -117,7 +118,7 @@ def advisory(number: int) -> dict[str, Any]:
 
 
 async def timed(names: list[str], search: Callable[[str], Awaitable[list[str]]]) -> list[float]:
-    """Milliseconds of each search; the first one of a connection is not counted."""
+    """Return the milliseconds of each search; the first one of a connection is not counted."""
     await search(names[-1])
     times = []
     for name in names:

@@ -1,4 +1,5 @@
-"""What a first load of a whole registry costs it, and how long that takes: our way against reading everything at once.
+"""This measures what a first load of a whole registry costs it, and how long that takes: our way against reading
+everything at once.
 
 `python -m benchmarks.first_load [--packages 300] [--ecosystems npm] [--listed 100000,1000000]`
 
@@ -8,7 +9,8 @@ of a daemon. The old way reads each package whole. Ours reads each from the fewe
 are there. What the list itself costs is not counted: it is the same for both.
 
 The days are those of the real registry: its packages times what one has cost here, at the default rate of the endpoint
-that takes longest. Then the memory of a daemon that lists a registry of names only (see `benchmarks.listing_memory`).
+that takes longest. Then it measures the memory of a daemon that lists a registry of names only (see
+`benchmarks.listing_memory`).
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ PACKUMENT_README_BYTES: Final = 3_000
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """How all packages are asked for once."""
+    """This is how all packages are asked for once."""
 
     lane: Lane
     first: bool
@@ -90,7 +92,7 @@ REST: Final = Pass(Lane.COMPLETED, first=False)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the registry was asked, by endpoint."""
+    """This counts what the registry was asked, by endpoint."""
 
     requests: Counter[str]
     received_bytes: Counter[str]
@@ -102,14 +104,14 @@ class Cost:
         return Cost(self.requests + other.requests, self.received_bytes + other.received_bytes)
 
     def row(self, packages: int) -> dict[str, float]:
-        """For one package."""
+        """Return the figures for one package."""
         return {
             "requests a package": self.requests.total() / packages,
             "kB a package": self.received_bytes.total() / packages / 1000,
         }
 
     def days(self, ecosystem: str, packages: int) -> float:
-        """Of the real registry, at the default rates."""
+        """Return the days that all packages of the real registry take, at the default rates."""
         endpoints = {endpoint.key: endpoint.rate for endpoint in declaration_of(ecosystem).endpoints}
         scale = PACKAGES[ecosystem] / packages / 86_400
         return max(count * scale / endpoints[key] for key, count in self.requests.items())
@@ -169,7 +171,7 @@ def _ratios(ecosystem: str, packages: Sequence[ExpectedPackage], ways: Mapping[s
 
 
 def made(ecosystem: str, packages: int) -> World:
-    """A registry whose packages have the versions, and whose archives have the sizes, of the real one."""
+    """Return a registry whose packages have the versions, and whose archives have the sizes, of the real one."""
     shape = Shape(
         packages=packages,
         seed=SEED,
@@ -198,7 +200,7 @@ def loads(
     graph: GraphTarget,
     environment: Mapping[str, str],
 ) -> dict[str, Cost]:
-    """The cost of each way and of each part of ours."""
+    """Return the cost of each way and of each part of ours."""
     with serve(world, keep_requests=False) as server:
         [old] = asyncio.run(_load(server, folder / "old", packages, graph, environment, [WHOLE]))
         first, rest = asyncio.run(_load(server, folder / "ours", packages, graph, environment, [FIRST, REST]))
@@ -242,7 +244,7 @@ async def _load(
 
 
 async def _pending(stores: Stores, registry: Registry, most: int) -> set[str]:
-    """The packages of which something has been left for later."""
+    """Return the packages of which something has been left for later."""
     due = await stores.graph.pending.due(registry.ecosystem, datetime.now(UTC) + timedelta(days=2), most)
     return {each.name for each in due}
 

@@ -1,4 +1,4 @@
-"""How long a new version takes from its registry to the graph when the feeds are followed.
+"""This measures how long a new version takes from its registry to the graph when the feeds are followed.
 
 `python -m benchmarks.follow_lag [--period 30] [--rounds 6] [--packages 40]`
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def measure(folder: Path, period_s: float, rounds: int, packages: int) -> list[dict[str, object]]:
-    """One row for each ecosystem."""
+    """Return one row for each ecosystem."""
     chance = random.Random(1)
     life = Life(Shape(packages=packages, seed=1, median_versions=8, odd_share=0.0, large_share=0.0))
     follow = {f"SECURECHAIN_FOLLOW__{declared.name.upper()}": str(period_s) for declared in DECLARATIONS}
@@ -77,7 +77,9 @@ def measure(folder: Path, period_s: float, rounds: int, packages: int) -> list[d
 
 
 def _arrivals(reader: GraphReader, life: Life, within_s: float) -> list[tuple[str, float]]:
-    """Ecosystem and seconds of each version that comes from now on; `within_s` for one that does not come."""
+    """Yield the ecosystem and the seconds of each version that comes from now on; `within_s` for one that does not
+    come.
+    """
     published_at = time.monotonic()
     known = {row["purl"] for row in reader.rows("MATCH (p)-[:HAVE]->(:Version) RETURN DISTINCT p.purl AS purl")}
     held = {row["purl"] for row in reader.rows("MATCH (v:Version) RETURN v.purl AS purl")}

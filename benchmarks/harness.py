@@ -1,4 +1,4 @@
-"""What the benchmarks share: real servers of their own, the daemon as a process, and plain tables."""
+"""This is what the benchmarks share: real servers of their own, the daemon as a process, and plain tables."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ STREAM = "package-extraction"
 
 @contextmanager
 def work_dir() -> Iterator[Path]:
-    """A folder for all data, gone at the end."""
+    """Yield a folder for all data, which is gone at the end."""
     with TemporaryDirectory(prefix="securechain-benchmark-") as folder:
         yield Path(folder)
 
 
 @contextmanager
 def neo4j(home: Path) -> Iterator[GraphTarget]:
-    """A real Neo4j, freshly started on an empty folder."""
+    """Yield a real Neo4j, freshly started on an empty folder."""
     with real_neo4j.neo4j_server(home) as uri:
         yield GraphTarget(uri, "neo4j", real_neo4j.PASSWORD, None, "neo4j")
 
 
 @contextmanager
 def arcadedb(home: Path) -> Iterator[GraphTarget]:
-    """The embedded graph server, freshly started on an empty folder."""
+    """Yield the embedded graph server, freshly started on an empty folder."""
     with local_stores(home, frozenset({"graph"})) as stores:
         assert stores.graph_uri is not None
         yield GraphTarget(
@@ -51,7 +51,7 @@ def arcadedb(home: Path) -> Iterator[GraphTarget]:
 
 @contextmanager
 def other_stores(folder: Path, graph: GraphTarget) -> Iterator[dict[str, str]]:
-    """Redis and the advisory database beside a graph: the variables that point a daemon to all three.
+    """Start Redis and the advisory database beside a graph; yield the variables that point a daemon to all three.
 
     No package is ingested but those that are submitted.
     """
@@ -74,13 +74,13 @@ def other_stores(folder: Path, graph: GraphTarget) -> Iterator[dict[str, str]]:
 def client_settings(
     endpoints: Mapping[str, str],
 ) -> tuple[HttpSettings, EndpointSettings, RateSettings, ConnectionSettings]:
-    """The HTTP client's arguments for a made registry, without rate limits."""
+    """Return the HTTP client's arguments for a made registry, without rate limits."""
     rates = RateSettings.model_validate(dict.fromkeys(endpoints, "unlimited"))
     return HttpSettings(), EndpointSettings.model_validate(endpoints), rates, ConnectionSettings()
 
 
 class Queue:
-    """The daemon's queue as another program sees it; a context manager."""
+    """This is the daemon's queue as another program sees it; it is a context manager."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._redis = redis.Redis.from_url(environment["REDIS_URL"], decode_responses=True)
@@ -99,7 +99,10 @@ class Queue:
             pipeline.execute()
 
     def wait_until_settled(self, timeout_s: float = 600.0) -> None:
-        """Until every message is acknowledged and removed. A dead letter or a retry would make the figure a lie."""
+        """Wait until every message is acknowledged and removed.
+
+        A dead letter or a retry would make the figure a lie.
+        """
         block_until(lambda: not messages_waiting(self._redis, STREAM), "an empty queue", timeout_s)
         left = retries_waiting(self._redis, STREAM), self._redis.xlen(f"{STREAM}-dlq")
         assert left == (0, 0), f"retries and dead letters: {left}"
@@ -112,20 +115,20 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def child_named(name: str) -> int:
-    """The process id of the only process below this one that has the name."""
+    """Return the process id of the only process below this one that has the name."""
     [found] = [child.pid for child in psutil.Process().children(recursive=True) if child.name() == name]
     return found
 
 
 def cpu_s(pid: int) -> float:
-    """The processor seconds of a process and of those that it has started and that still run."""
+    """Return the processor seconds of a process and of those that it has started and that still run."""
     process = psutil.Process(pid)
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
     return sum(each.user + each.system for each in times)
 
 
 def most_resident_mb(pid: int | str) -> float:
-    """The most resident memory that a process has had."""
+    """Return the most resident memory that a process has had."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -133,14 +136,14 @@ def most_resident_mb(pid: int | str) -> float:
 
 
 def print_header(title: str, given: str) -> None:
-    """The title, the stated input, the date and the machine."""
+    """Print the title, the stated input, the date and the machine."""
     memory_gb = psutil.virtual_memory().total / 2**30
     machine = f"{psutil.cpu_count()} cores, {memory_gb:.0f} GiB, Python {platform.python_version()}"
     print(f"{title}\n{given}\n{datetime.now(UTC):%Y-%m-%d}, {machine}\n", flush=True)
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows with the same keys, in columns."""
+    """Print rows with the same keys, in columns."""
     columns = {key: [key, *(_shown(row[key]) for row in rows)] for key in rows[0]}
     widths = {key: max(map(len, cells)) for key, cells in columns.items()}
     for number in range(len(rows) + 1):

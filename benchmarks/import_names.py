@@ -1,4 +1,5 @@
-"""Import names against what recorded archives hold, how fast archives are parsed, how long each ecosystem's code is.
+"""This compares import names with what recorded archives hold, and measures how fast archives are parsed and how long
+each ecosystem's code is.
 
 `python -m benchmarks.import_names`. It needs the recorded archives beside the checkout (../shared/fixtures). The right
 names are those of tests/recorded/goldens, written by reading the archives. Recall and wrong are means over archives:
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 def measured(registry: RegistryClass) -> dict[str, object]:
-    """One row about an ecosystem."""
+    """Return one row about an ecosystem."""
     name = registry.ecosystem.name
     golden: dict[str, list[str]] = json.loads((GOLDENS / f"{name}.json").read_text())
     folder = FIXTURES / FOLDERS.get(name, name) / "archives"

@@ -1,4 +1,4 @@
-"""Which of a registry's names the graph has: ten thousand a query against one query a name.
+"""This compares two ways to find which of a registry's names the graph has: ten thousand a query, and one query a name.
 
 `python -m benchmarks.known_names [--packages 100000] [--listed 5000000]`
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 async def both_ways(folder: Path, packages: int) -> list[dict[str, object]]:
-    """Rows of the two ways."""
+    """Return rows of the two ways."""
     with neo4j(folder) as target, connected(target) as driver:
         fill(driver, NPM.label, packages)
         settings = GraphSettings()
@@ -64,7 +64,7 @@ async def both_ways(folder: Path, packages: int) -> list[dict[str, object]]:
 
 
 def digests(count: int) -> dict[str, object]:
-    """What the digests of so many names take."""
+    """Return what the digests of so many names take."""
     before, started_at, held = resident_mb(), time.perf_counter(), NameDigests()
     listed = names(count)
     while page := list(islice(listed, NAMES_A_QUERY)):
@@ -79,7 +79,7 @@ def names(count: int) -> Iterator[str]:
 
 
 def resident_mb() -> float:
-    """The most that this process has had."""
+    """Return the most resident memory that this process has had, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 

@@ -1,4 +1,4 @@
-"""What lanes are worth, and what they cost.
+"""This measures what lanes are worth, and what they cost.
 
 `python -m benchmarks.lanes [--packages 150] [--waiting 1000000] [--known 20000] [--only PART …]`
 
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def beside_a_slow_registry(count: int) -> list[dict[str, object]]:
-    """Rows: npm alone, and with as many Maven packages between, whose registry takes 2 requests a second."""
+    """Return rows: npm alone, and with as many Maven packages between, whose registry takes 2 requests a second."""
     rows: list[dict[str, object]] = []
     for ecosystems in (("npm",), ("npm", "maven")):
         world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=ecosystems))
@@ -107,7 +107,7 @@ def on_demand(waiting: int) -> list[dict[str, object]]:
 
 
 def known_packages(count: int, messages: int) -> list[dict[str, object]]:
-    """Rows: packages that the graph lacks, then the same again and again."""
+    """Return rows: packages that the graph lacks, then the same again and again."""
     world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm",)))
     packages = list(world.truth().values())
     rows: list[dict[str, object]] = []
@@ -121,7 +121,7 @@ def known_packages(count: int, messages: int) -> list[dict[str, object]]:
 
 
 def commands(count: int, messages: int) -> list[dict[str, object]]:
-    """What a relay before Redis counts. What an idle daemon asks is also part of what a message costs."""
+    """Return what a relay before Redis counts. What an idle daemon asks is also part of what a message costs."""
     world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm",)))
     packages = list(world.truth().values())
     with (
@@ -146,7 +146,7 @@ def commands(count: int, messages: int) -> list[dict[str, object]]:
 
 
 def _each(counter: RedisCounter, share: float) -> Counter[str]:
-    """What was counted, divided by `share`; the counter begins anew."""
+    """Return what was counted, divided by `share`; the counter begins anew."""
     found: Counter[str] = Counter({name: count / share for name, count in counter.messages.items()})
     counter.messages.clear()
     found["all"] = sum(found.values())
@@ -154,7 +154,7 @@ def _each(counter: RedisCounter, share: float) -> Counter[str]:
 
 
 def waiting_messages(count: int) -> dict[str, object]:
-    """A paused ecosystem whose lane `listed` is full, and the memory of the daemon that looks at it."""
+    """Measure a paused ecosystem whose lane `listed` is full, and the memory of the daemon that looks at it."""
     keys = Keys(STREAM)
     lane, waiting = keys.lane("npm", Lane.LISTED), keys.waiting("npm")
     with Bench(World(), {"SECURECHAIN_QUEUE__LANE_MAX_LENGTH": str(count)}) as bench:
@@ -177,7 +177,9 @@ def waiting_messages(count: int) -> dict[str, object]:
 
 
 def several_daemons(count: int) -> list[dict[str, object]]:
-    """Four times `count` packages of each ecosystem, so that the beginning and the end of a half weigh little."""
+    """Return four times `count` packages of each ecosystem, so that the beginning and the end of a half weigh
+    little.
+    """
     rows: list[dict[str, object]] = []
     for daemons in (1, 2):
         shape = Shape(packages=4 * count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm", "rubygems"))
@@ -202,7 +204,7 @@ def several_daemons(count: int) -> list[dict[str, object]]:
 
 
 def _cpu_seconds() -> dict[str, float]:
-    """The processor time that everything of this measurement has taken so far."""
+    """Return the processor time that everything of this measurement has taken so far."""
     found = dict.fromkeys(("graph server", "daemons and their parsers", "Redis", "advisories", "registries"), 0.0)
     here = psutil.Process()
     for process in [here, *here.children(recursive=True)]:
@@ -223,7 +225,7 @@ def _cpu_seconds() -> dict[str, float]:
 
 
 def shared_rate(rate: int = 15, seconds: int = 20) -> dict[str, object]:
-    """What three daemons ask of one registry in any ten seconds."""
+    """Return what three daemons ask of one registry in any ten seconds."""
     world = generate(Shape(packages=rate * seconds, seed=1, median_versions=3, odd_share=0.0, ecosystems=("npm",)))
     with (
         Bench(world, {"SECURECHAIN_RATES__NPM_REGISTRY": str(rate)}) as bench,
@@ -245,7 +247,7 @@ def _has_stored(process: DaemonProcess, packages: set[str]) -> bool:
 
 
 class Bench:
-    """Stores, made registries and daemons of one measurement; a context manager."""
+    """This holds the stores, made registries and daemons of one measurement; it is a context manager."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How much memory a daemon needs to list a whole registry; the second half of `benchmarks.first_load`."""
+"""This measures how much memory a daemon needs to list a whole registry; the second half of `benchmarks.first_load`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ HOUR_S = 3600.0
 
 
 def memory(names: int) -> dict[str, object]:
-    """The most resident memory of a daemon, in MB, that has compared so many listed names with the graph and queued
-    them. Its ecosystem is paused meanwhile."""
+    """Return the most resident memory of a daemon, in MB, that has compared so many listed names with the graph and
+    queued them. Its ecosystem is paused meanwhile.
+    """
     with (
         serve(World(histories={"npm": past("npm", names)}), keep_requests=False) as server,
         work_dir() as folder,

@@ -1,4 +1,5 @@
-"""Documents of a Maven index read in a second by one core, and the memory that takes, against a field-by-field loop.
+"""This measures how many documents of a Maven index one core reads in a second, and the memory that this takes, against
+a field-by-field loop.
 
 `python -m benchmarks.maven_index [--documents 3000000]`
 """
@@ -77,7 +78,7 @@ def measured(read: Callable[[str], int], path: str) -> Measured:
 
 
 def plain_loop(path: str) -> int:
-    """The format as one would first write it down: one read a number and a text."""
+    """Read the format as one would first write it down: one read a number and a text."""
     count = 0
     with igzip.IGzipFile(path, "rb") as file:  # type: ignore[no-untyped-call]
         file.read(9)
@@ -113,7 +114,7 @@ def listing(path: str) -> int:
 
 
 def write(path: Path, count: int) -> int:
-    """How many bytes it expands to; `count` is rounded down to whole packages."""
+    """Return how many bytes it expands to; `count` is rounded down to whole packages."""
     made = records(random.Random(1))
     a_package = VERSIONS_A_PACKAGE * len(CLASSIFIERS)
     left = count // a_package * a_package
@@ -126,7 +127,7 @@ def write(path: Path, count: int) -> int:
 
 
 def records(chance: random.Random) -> Iterator[bytes]:
-    """As Central's chunks have them: six fields, of which some lack a name or a description."""
+    """Yield records as Central's chunks have them: six fields, of which some lack a name or a description."""
     number = 0
     while True:
         number += 1

@@ -1,4 +1,4 @@
-"""How long somebody waits for a package while very many others wait to be done by the clock.
+"""This measures how long somebody waits for a package while very many others wait to be done by the clock.
 
 `python -m benchmarks.overtaking [--waiting 100000] [--in-one-line 2000] [--asked 20]`
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(way: str, stream: str, waiting: int, asked: int, *, paused: int = 0) -> dict[str, object]:
-    """A row: medians over `asked` packages that come while `waiting` messages of `stream` are worked off.
+    """Return a row: medians over `asked` packages that come while `waiting` messages of `stream` are worked off.
 
     `paused`: so many messages of Maven wait for the end of its pause meanwhile.
     """
@@ -92,7 +92,7 @@ def fill(queue: redis.Redis, stream: str, names: list[str], count: int) -> None:
 
 
 def ask(queue: redis.Redis, server: Server, process: DaemonProcess, name: str) -> tuple[float, float]:
-    """Seconds until the registry was asked for the package, and until it was stored."""
+    """Return seconds until the registry was asked for the package, and until it was stored."""
     purl = f"pkg:npm/{name}"
     began_at = time.perf_counter()
     queue.xadd(STREAM, {"data": json.dumps({"node_type": "NPMPackage", "package": name})})

@@ -1,4 +1,5 @@
-"""How fast packages come into the graph, and what each costs: the daemon against the plain one-at-a-time loop.
+"""This measures how fast packages come into the graph, and what each costs: the daemon against the plain one-at-a-time
+loop.
 
 `python -m benchmarks.packages [--ecosystems npm] [--existing 0] [--plain-packages 40]`
 
@@ -125,7 +126,7 @@ def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[Expected
 
 
 class Costs:
-    """Requests, "not found" answers and queries from now on."""
+    """This counts requests, "not found" answers and queries from now on."""
 
     def __init__(self, registry: Spawned, queries: Callable[[], int]) -> None:
         self._registry = registry
@@ -176,7 +177,7 @@ def fill(driver: Driver, label: str, count: int) -> None:
 
 
 def stored(driver: Driver, label: str) -> int:
-    """Packages that have a version."""
+    """Return packages that have a version."""
     with driver.session() as session:
         query = f"MATCH (p:{label}) WHERE (p)-[:HAVE]->(:Version) RETURN count(p) AS count"
         record: Mapping[str, Any] = session.run(query).single(strict=True)

@@ -1,5 +1,5 @@
-"""The page: how long the overview takes with a big graph, what a look asks of Redis, and what the page costs while
-nobody looks.
+"""This measures the page: how long the overview takes with a big graph, what a look asks of Redis, and what the page
+costs while nobody looks.
 
 `python -m benchmarks.page [--packages 1000000] [--server neo4j|arcadedb]`
 
@@ -86,7 +86,7 @@ STATEMENTS = (
 
 
 async def fill_graph(stores: Stores, packages: int) -> None:
-    """Packages with a version each."""
+    """Put in packages with a version each."""
     for first in range(0, packages, FILLED_AT_ONCE):
         await stores.graph.reader._connection.change(
             f"UNWIND range($first, $last) AS number"
@@ -97,7 +97,7 @@ async def fill_graph(stores: Stores, packages: int) -> None:
 
 
 async def fill_queue(stores: Stores, stream: str) -> None:
-    """Lanes with messages, and plots that are full."""
+    """Put in lanes with messages, and plots that are full."""
     keys = Keys(stream)
     sources = list(await activity_of(stores.redis, stream))
     fields = {f"{each}:{word}": 12_345 for each in sources for word in ("requests", "limited", "failed", "packages")}
@@ -115,7 +115,7 @@ async def fill_queue(stores: Stores, stream: str) -> None:
 
 
 async def looks(client: httpx.AsyncClient, stores: Stores) -> dict[str, object]:
-    """The first look, and later ones as far apart as a browser's live figures."""
+    """Measure the first look, and later ones as far apart as a browser's live figures."""
     first_s = await look(client)
     took_s = []
     before = await calls(stores)
@@ -142,20 +142,20 @@ async def look(client: httpx.AsyncClient) -> float:
 
 
 async def calls(stores: Stores) -> int:
-    """Commands that Redis has had."""
+    """Return how many commands Redis has had."""
     stats: Any = await stores.redis.info("commandstats")
     return sum(each["calls"] for each in stats.values())
 
 
 async def idle_share() -> float:
-    """The percentage of a processor that this process takes while it waits."""
+    """Return the percentage of a processor that this process takes while it waits."""
     before = time.process_time()
     await asyncio.sleep(IDLE_S)
     return 100 * (time.process_time() - before) / IDLE_S
 
 
 async def metering(stores: Stores) -> dict[str, object]:
-    """What it costs to note what was done."""
+    """Return what it costs to note what was done."""
     meter = ActivityMeter(stores.redis, "benchmark")
     before, times = time.process_time(), 100
     for _ in range(times):

@@ -1,4 +1,5 @@
-"""The way that this daemon replaces, for comparison: one package at a time, one request a version, one query a name.
+"""This is the way that this daemon replaces, for comparison: one package at a time, one request a version, one query a
+name.
 
 It finds what the daemon finds as far as that is possible this way: metadata, versions, requirements, and the names in
 the newest archive, which it downloads whole. There is no index in the graph, as the original made none. It is kinder
@@ -17,7 +18,7 @@ from benchmarks.plain_readers import READERS, Requirements
 
 
 class PlainLoop:
-    """Reads the registries at `endpoints` (base URLs by name) and counts its queries."""
+    """This reads the registries at `endpoints` (base URLs by name) and counts its queries."""
 
     def __init__(self, endpoints: Mapping[str, str], driver: Driver) -> None:
         self.queries = 0

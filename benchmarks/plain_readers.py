@@ -1,4 +1,4 @@
-"""How the plain loop reads each registry: one request a version, nothing kept, whole archives.
+"""This is how the plain loop reads each registry: one request a version, nothing kept, whole archives.
 
 Where the original asked an endpoint that made registries do not serve (an API a version), the document that they have
 is asked for as often instead.
@@ -62,7 +62,7 @@ def read_npm(http: httpx.Client, endpoints: Mapping[str, str], name: str) -> Fou
 
 
 def read_maven(http: httpx.Client, endpoints: Mapping[str, str], name: str) -> Found:
-    """Only what a POM itself declares, as the original: no parents, properties or managed versions."""
+    """Read only what a POM itself declares, as the original does: no parents, properties or managed versions."""
     group, artifact = name.split(":")
     folder = f"{endpoints['maven_central']}/{group.replace('.', '/')}/{artifact}"
     metadata = ET.fromstring(_bytes(http, f"{folder}/maven-metadata.xml"))

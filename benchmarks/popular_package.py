@@ -1,4 +1,5 @@
-"""A package that very many versions wait for: how long it takes to make their edges, and the longest transaction.
+"""This measures a package that very many versions wait for: how long it takes to make their edges, and the longest
+transaction.
 
 `python -m benchmarks.popular_package [--versions 100000 1000000]`
 
@@ -40,7 +41,7 @@ def main() -> None:
 
 
 async def resolved(versions: int) -> dict[str, object]:
-    """The row of one number of waiting versions."""
+    """Return the row of one number of waiting versions."""
     settings = GraphSettings()
     with work_dir() as folder, neo4j(Path(folder)) as target, connected(target) as driver:
         async with (

@@ -1,4 +1,4 @@
-"""What an entry of each of the queue's structures takes in Redis, as the product itself writes it."""
+"""This measures what an entry of each of the queue's structures takes in Redis, as the product itself writes it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _AT_ONCE: Final = 500
 
 
 def structures(count: int) -> list[dict[str, object]]:
-    """Rows: the structure, its entries, and bytes an entry. A third each of `count` is postponed, done and dead."""
+    """Return rows: the structure, its entries, and bytes an entry.
+
+    A third each of `count` is postponed, done and dead.
+    """
     with work_dir() as folder, local_stores(folder, frozenset({"redis"})) as stores:
         return asyncio.run(_measured(str(stores.redis_url), count))
 

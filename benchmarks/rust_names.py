@@ -1,4 +1,5 @@
-"""How fast the names of recorded crates are read: token by token, as the product does it, and as another revision did.
+"""This measures how fast the names of recorded crates are read: token by token, as the product does it, and as another
+revision did.
 
 `python -m benchmarks.rust_names [REVISION]`. It needs the recorded crates beside the checkout (../shared/fixtures), and
 git for a revision. Each figure is the least processor time of some runs in one process; every way must give the same
@@ -45,7 +46,9 @@ def main() -> None:
 
 
 def measured(code: Path, how: str) -> dict[str, tuple[float, str]]:
-    """Seconds and a digest of the names by crate, from a process of its own that runs the code in a folder."""
+    """Return the seconds and a digest of the names by crate, from a process of its own that runs the code in a
+    folder.
+    """
     command = [sys.executable, "-P", __file__, str(code), how]
     child = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     found: dict[str, tuple[float, str]] = json.loads(child.stdout)

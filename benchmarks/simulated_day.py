@@ -1,4 +1,4 @@
-"""What a day costs a registry: following its feed against reading every package again.
+"""This measures what a day costs a registry: following its feed against reading every package again.
 
 `python -m benchmarks.simulated_day [--packages 100000] [--ecosystems npm]`
 
@@ -6,7 +6,8 @@ A made registry of so many packages lists them all; on the day as large a share 
 one (registries.md, volumes). The feed is followed from a cursor taken before, each changed package is read once with
 what is known of it. Reading every package again is one conditional request for each, which is the least it can be.
 
-Then a day on which nothing changes, with so many packages in all six together (see `benchmarks.unchanged_day`).
+Then it measures a day on which nothing changes, with so many packages in all six together (see
+`benchmarks.unchanged_day`).
 """
 
 from __future__ import annotations
@@ -62,17 +63,17 @@ def main() -> None:
 
 
 def past(ecosystem: str, packages: int) -> History:
-    """The history of a registry that lists so many packages of one version."""
+    """Return the history of a registry that lists so many packages of one version."""
     return History(tuple(events([filler(ecosystem, number) for number in range(packages)], "1.0.0", 1)))
 
 
 def all_requests(server: Server) -> int:
-    """How many a made registry has been asked."""
+    """Return how many requests a made registry has had."""
     return sum(server.counters().get("requests", {}).values())
 
 
 async def day(registry: RegistryClass, packages: int, folder: Path) -> dict[str, object]:
-    """One registry's row."""
+    """Return one registry's row."""
     ecosystem = registry.ecosystem.name
     count = int(packages * CHANGED_SHARE[ecosystem])
     shape = Shape(packages=count, seed=SEED, ecosystems=(ecosystem,), odd_share=0.0, large_share=0.0)
@@ -124,7 +125,7 @@ async def day(registry: RegistryClass, packages: int, folder: Path) -> dict[str,
 
 
 class Counted:
-    """Requests and bytes from now on."""
+    """This counts requests and bytes from now on."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -140,7 +141,7 @@ class Counted:
 
 
 def filler(ecosystem: str, number: int) -> str:
-    """The name of a package that is only listed."""
+    """Return the name of a package that is only listed."""
     return f"org.filler:filler-{number}" if ecosystem == "maven" else f"filler-{number}"
 
 

@@ -1,4 +1,5 @@
-"""What a day costs the registries when nothing has changed there; the second half of `benchmarks.simulated_day`.
+"""This measures what a day costs the registries when nothing has changed there; the second half of
+`benchmarks.simulated_day`.
 
 A real Neo4j holds the packages of all six made registries, each as its registry lists it, last checked eight days ago.
 The day before, a comparison vouched for them. On the day each feed is followed once and compared once, whichever of the
@@ -53,7 +54,7 @@ LIMIT $limit
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What measures a day: the stores, and how the requests to a made registry are counted."""
+    """This is what measures a day: the stores, and how the requests to a made registry are counted."""
 
     graph: Graph
     driver: Driver
@@ -64,7 +65,9 @@ class Measured:
 async def unchanged(
     packages: int, folder: Path, past: Callable[[str, int], History], requests: Callable[[Server], int]
 ) -> list[dict[str, object]]:
-    """A row for each registry and one for all; `packages`: of all together; `past` makes a registry's history."""
+    """Return a row for each registry and one for all; `packages`: of all together; `past` makes a registry's
+    history.
+    """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     rows = []
     with neo4j(folder / "graph") as target, driver_of(target) as driver, other_stores(folder, target) as environment:
@@ -128,7 +131,7 @@ async def _day(registry: RegistryClass, server: Server, folder: Path, measured: 
 
 
 def hits(driver: Driver, ecosystem: Ecosystem, text: str) -> int:
-    """Database hits of one query of the refresh, for a batch of 1,000."""
+    """Return the database hits of one query of the refresh, for a batch of 1,000."""
     now = datetime.now(UTC)
     parameters: dict[str, Any] = {"older_than": now - timedelta(days=7), "limit": 1000}
     parameters["any_local_time"] = now.replace(year=9999, tzinfo=None)

@@ -1,4 +1,4 @@
-"""What the import names of a wheel cost in bytes: ranged reads of its end against the whole file.
+"""This measures what the import names of a wheel cost in bytes: ranged reads of its end against the whole file.
 
 `python -m benchmarks.wheel_bytes`. The wheels are made: modules of incompressible data, some 200 characters of name and
 directory entry each, as real ones have them; the goal above 1 MB is at most 5 %.
@@ -27,7 +27,7 @@ SHAPES = ((1.05, 20), (2, 60), (5, 150), (10, 300), (20, 800), (50, 2000))
 
 
 class CountingSource:
-    """A server of one file that counts what it hands out."""
+    """This is a server of one file that counts what it hands out."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
