@@ -1,4 +1,5 @@
-"""Whole package registries over real HTTP on loopback, for tests, benchmarks and people who try the product.
+"""This serves whole package registries over real HTTP on loopback, for tests, benchmarks and people who try the
+product.
 
     with serve(World((pypi.Project("six", (pypi.Release("1.0"),)),))) as server:
         ...  # point the product to server.endpoints(), look at server.requests

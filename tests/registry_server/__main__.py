@@ -1,4 +1,4 @@
-"""`python -m tests.registry_server`: prints how to point the daemon here, then serves until it is told to stop.
+"""`python -m tests.registry_server` prints how to point the daemon here, then serves until it is told to stop.
 
 With a command behind its options (`… --packages 100 make run`) it runs that, pointed here, and serves as long as it
 runs: so no command meets a public registry because the made one was not up yet.
@@ -62,7 +62,7 @@ async def _serve(world: World, arguments: argparse.Namespace) -> int:
 
 
 async def _run(command: list[str], environment: dict[str, str], stopping: asyncio.Event) -> int:
-    """Its exit code. A terminal's Ctrl-C reaches it as well as us; whoever stops us alone stops it."""
+    """Return its exit code. A terminal's Ctrl-C reaches it as well as us; whoever stops us alone stops it."""
     process = await asyncio.create_subprocess_exec(*command, env=os.environ | environment)
 
     async def stop() -> None:

@@ -1,4 +1,4 @@
-"""The words that a made world is spelled with, and what the graph must hold of it.
+"""These are the words that a made world is spelled with, and what the graph must hold of it.
 
 The expectations come from whoever wrote the world (a test or the generator), never from the product's own parsers.
 """
@@ -14,7 +14,7 @@ FIRST_DATE = datetime(2015, 1, 1, 12, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One requirement as the registry writes it, and the edge that it means."""
+    """This is one requirement as the registry writes it, and the edge that it means."""
 
     written: str
     """PyPI: a whole Requires-Dist; npm: the range."""
@@ -55,12 +55,12 @@ class ExpectedPackage:
 
 
 def default_date(position: int) -> str:
-    """The release date of the n-th version where the author gives none: a month after the one before."""
+    """Return the release date of the n-th version where the author gives none: a month after the one before."""
     return (FIRST_DATE + timedelta(days=30 * position)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def edges(needs: Iterable[Need], purl_of: Callable[[str], str]) -> dict[str, str]:
-    """Constraints by the target's purl; the clauses of several needs on one target are joined."""
+    """Return constraints by the target's purl; the clauses of several needs on one target are joined."""
     joined: dict[str, str] = {}
     for need in needs:
         if need.target is None:
@@ -75,7 +75,7 @@ def edges(needs: Iterable[Need], purl_of: Callable[[str], str]) -> dict[str, str
 
 
 def same_constraints(one: str, other: str) -> bool:
-    """Whether two constraint strings hold the same clauses, whatever their order and blanks."""
+    """Return whether two constraint strings hold the same clauses, whatever their order and blanks."""
     return _clauses(one) == _clauses(other)
 
 

@@ -1,4 +1,4 @@
-"""Failures on demand: rules that a test adds, and what each does to a response."""
+"""These are failures on demand: rules that a test adds, and what each does to a response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.registry_server.resources import Request, Response
 
 
 class Kind(StrEnum):
-    """What goes wrong."""
+    """This is what goes wrong."""
 
     STATUS = "status"
     """`status` instead of the document, with `retry_after` if given."""
@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One rule. `path` is a shell pattern for the percent-encoded path; `times` None means for ever."""
+    """This is one rule. `path` is a shell pattern for the percent-encoded path; `times` None means for ever."""
 
     path: str
     kind: Kind
@@ -58,7 +58,10 @@ class Fault:
 
 
 class Faults:
-    """The rules in force; the first that matches a request applies. May be changed from any thread."""
+    """These are the rules in force; the first that matches a request applies.
+
+    They may be changed from any thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -73,7 +76,7 @@ class Faults:
             self._rules.clear()
 
     def take(self, request: Request) -> Fault | None:
-        """The rule for this request, used up by one."""
+        """Return the rule for this request, used up by one."""
         if not self._rules:
             return None
         with self._lock:
@@ -88,14 +91,14 @@ class Faults:
 
 
 def without_range(fault: Fault | None, request: Request) -> Request:
-    """The request as a server sees it that ignores ranges."""
+    """Return the request as a server sees it that ignores ranges."""
     if fault is None or fault.kind is not Kind.IGNORED_RANGE:
         return request
     return replace(request, headers={name: text for name, text in request.headers.items() if name != "range"})
 
 
 def spoil(fault: Fault, response: Response) -> Response:
-    """The response with what is wrong in its content; faults of the connection are the protocol's business."""
+    """Return the response with what is wrong in its content; faults of the connection are the protocol's business."""
     match fault.kind:
         case Kind.STATUS:
             wait = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
@@ -121,5 +124,5 @@ def spoil(fault: Fault, response: Response) -> Response:
 
 
 def _broken_gzip(body: bytes) -> bytes:
-    """A right magic number and flags, then bytes that no inflater accepts (block type 3)."""
+    """Return a right magic number and flags, then bytes that no inflater accepts (block type 3)."""
     return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + b"\xff" * max(16, len(body) // 2)

@@ -1,4 +1,4 @@
-"""Whole registries from a seed: the same seed makes the same packages, dates, requirements and bytes."""
+"""This makes whole registries from a seed: the same seed makes the same packages, dates, requirements and bytes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ __all__ = ["Shape", "generate"]
 
 
 def generate(shape: Shape | None = None) -> World:
-    """A world of `shape`; what the graph must hold of it is known without parsing anything."""
+    """Return a world of `shape`; what the graph must hold of it is known without parsing anything."""
     shape = shape or Shape()
     return World(tuple(made for ecosystem in shape.ecosystems for made in REGISTRIES[ecosystem].generated(shape)))

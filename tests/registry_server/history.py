@@ -1,4 +1,4 @@
-"""What has happened in one made registry, in order: what its feeds and listings are written from.
+"""This is what has happened in one made registry, in order: what its feeds and listings are written from.
 
 Feeds are made from the history alone, so that a registry may list a hundred thousand packages of which only those that
 a test asks for have documents.
@@ -33,7 +33,7 @@ Happened: TypeAlias = tuple[str, str | None, What]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to a package."""
+    """This is one thing that happened to a package."""
 
     number: int
     """From 1, rising by any steps."""
@@ -48,7 +48,7 @@ class Event:
 
 @dataclass(frozen=True)
 class History:
-    """Of one ecosystem."""
+    """This is the history of one ecosystem."""
 
     events: tuple[Event, ...] = ()
     epoch: int = 0
@@ -58,7 +58,7 @@ class History:
 
     @cached_property
     def by_name(self) -> dict[str, list[Event]]:
-        """The events of each package, those of packages that are gone among them."""
+        """Return the events of each package, those of packages that are gone among them."""
         found: dict[str, list[Event]] = {}
         for event in self.events:
             found.setdefault(event.name, []).append(event)
@@ -66,7 +66,9 @@ class History:
 
     @cached_property
     def versions(self) -> dict[str, dict[str, bool]]:
-        """The packages that are there: by name their versions in order of publication, and whether each is yanked."""
+        """Return the packages that are there: by name their versions in order of publication, and whether each is
+        yanked.
+        """
         found: dict[str, dict[str, bool]] = {}
         for event in self.events:
             held = found.setdefault(event.name, {})
@@ -83,12 +85,12 @@ class History:
 
     @property
     def remembered(self) -> list[Event]:
-        """What the feed still tells."""
+        """Return what the feed still tells."""
         return [event for event in self.events if event.number > self.forgotten]
 
 
 def first_history(packages: Iterable[ExpectedPackage]) -> History:
-    """Of a world that has no other: every version published, package after package."""
+    """Return the history of a world that has no other: every version published, package after package."""
     happened = [
         (package.registry_name, version.name, what)
         for package in packages
@@ -101,7 +103,7 @@ def first_history(packages: Iterable[ExpectedPackage]) -> History:
 def history_of(
     happened: Iterable[Happened], *, epoch: int = 0, forgotten: int = 0, at: Callable[[int], str] | None = None
 ) -> History:
-    """One event after the other, each at its own `moment` unless `at` says otherwise."""
+    """Return a history of one event after the other, each at its own `moment` unless `at` says otherwise."""
     events = (
         Event(number, (at or moment)(number), name, version, what)
         for number, (name, version, what) in enumerate(happened, 1)
@@ -110,5 +112,5 @@ def history_of(
 
 
 def moment(number: int) -> str:
-    """When the event of a number happens, unless somebody says otherwise."""
+    """Return when the event of a number happens, unless somebody says otherwise."""
     return (BEGINNING + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Registries that live: packages appear, change, are yanked and deleted from day to day, and the feeds tell of it.
+"""These registries live: packages appear, change, are yanked and deleted from day to day, and the feeds tell of it.
 
 Everything that is ever published has been generated before the first day; a day shows some more of it and takes some of
 it away. The same seed lives the same life.
@@ -29,7 +29,7 @@ YANKS: Final = {"pypi", "cargo", "rubygems"}
 
 @dataclass(slots=True)
 class _Package:
-    """One package with all that it ever publishes, and how much of that can be seen."""
+    """This is one package with all that it ever publishes, and how much of that can be seen."""
 
     made: Any
     ecosystem: str
@@ -45,7 +45,7 @@ class _Package:
 
     @property
     def key(self) -> str:
-        """The field that holds its versions."""
+        """Return the field that holds its versions."""
         return "releases" if self.ecosystem == "pypi" else "versions"
 
     @property
@@ -56,7 +56,7 @@ class _Package:
         return [_number(each) for each in self.versions[: self.shown] if _number(each) not in self.removed]
 
     def now(self) -> Made:
-        """As its registry has it today."""
+        """Return the package as its registry has it today."""
         kept = []
         for version in self.versions[: self.shown]:
             if _number(version) not in self.removed:
@@ -71,7 +71,7 @@ def _number(version: Any) -> str:
 
 
 class Life:
-    """`next_day`, then serve `world()`; what the graph must hold of it is in `truth()`."""
+    """Call `next_day`, then serve `world()`; what the graph must hold of it is in `truth()`."""
 
     def __init__(self, shape: Shape) -> None:
         self._random = random.Random(f"life {shape.seed}")
@@ -101,7 +101,7 @@ class Life:
         self._forgotten[ecosystem] = len(self._events[ecosystem])
 
     def world(self) -> World:
-        """What the registries serve today."""
+        """Return what the registries serve today."""
         histories = {
             ecosystem: History(tuple(events), self._epochs[ecosystem], self._forgotten[ecosystem])
             for ecosystem, events in self._events.items()
@@ -109,14 +109,14 @@ class Life:
         return World((*self._unlisted, *(package.now() for package in self._live())), histories=histories)
 
     def truth(self) -> dict[str, ExpectedPackage]:
-        """What the registries have today, by purl."""
+        """Return what the registries have today, by purl."""
         return World(tuple(package.now() for package in self._live())).truth()
 
     def _live(self) -> list[_Package]:
         return [package for package in self._packages if package.shown and not package.is_gone]
 
     def _actions(self, package: _Package) -> list[Callable[[_Package], None]]:
-        """What can happen to a package."""
+        """Return what can happen to a package."""
         if package.is_gone:
             return [_nothing]
         actions: list[Callable[[_Package], None]] = [_nothing, self._publish, self._publish]
@@ -162,7 +162,7 @@ class Life:
 
 
 def _fixed(made: Any) -> _Package:
-    """With a date for each version that does not depend on which others can be seen, and none yanked yet."""
+    """Return it with a date for each version that does not depend on which others can be seen, and none yanked yet."""
     ecosystem = ECOSYSTEMS[type(made)]
     key = "releases" if ecosystem == "pypi" else "versions"
     versions = []

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on an asyncio transport, small enough never to be what a benchmark measures.
+"""This speaks HTTP/1.1 on an asyncio transport; it is small enough never to be what a benchmark measures.
 
 A request that needs no waiting is answered in the call that delivered its bytes: no task, no framework. Requests of one
 connection are answered in turn, as the protocol demands.
@@ -22,7 +22,7 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Host(Protocol):
-    """What a connection needs of the server that it belongs to."""
+    """This is what a connection needs of the server that it belongs to."""
 
     faults: Faults
     latency_s: float
@@ -35,7 +35,7 @@ class Host(Protocol):
 
 @dataclass(slots=True)
 class _Delivery:
-    """A response on its way out."""
+    """This is a response on its way out."""
 
     head: bytes
     body: bytes
@@ -44,7 +44,7 @@ class _Delivery:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection to one endpoint."""
+    """This is one client's connection to one endpoint."""
 
     def __init__(self, host: Host, endpoint: str) -> None:
         self._host = host
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
             self._respond(request)
 
     def _read_request(self) -> Request | None:
-        """The next whole request of the bytes received, taken out of them; None while it is incomplete."""
+        """Return the next whole request of the bytes received, taken out of them; None while it is incomplete."""
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             if len(self._received) > HEAD_LIMIT_BYTES:
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
             self._finish(close=delivery.close)
 
     def _break_off(self, delivery: _Delivery, fault: Fault) -> None:
-        """Stays "waiting" when stalled, so that nothing else is answered on this connection."""
+        """It stays "waiting" when stalled, so that nothing else is answered on this connection."""
         if fault.after_bytes is not None:
             self._transport.write(delivery.head + delivery.body[: fault.after_bytes])
             if fault.kind is Kind.DROP:

@@ -1,4 +1,4 @@
-"""Recorded payloads under their registry paths: documents and archives that real registries gave.
+"""These are recorded payloads under their registry paths: documents and archives that real registries gave.
 
 The recordings' links lead to the real hosts; they are turned to the server's own, or a client would leave loopback. The
 real addresses are the defaults of the product's settings, the only place where they stand.
@@ -29,7 +29,7 @@ Documents = dict[tuple[str, str], Resource]
 
 
 def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
-    """The sites of the recorded payloads below `folder`, which has a folder for each ecosystem."""
+    """Return the sites of the recorded payloads below `folder`, which has a folder for each ecosystem."""
     index = _pypi_documents(folder / "pypi" / "metadata", addresses)
     packuments = _npm_documents(folder / "npm" / "metadata" / "packument", addresses)
     files = _archives(folder / "pypi" / "archives", index, addresses["pypi_files"])
@@ -46,7 +46,7 @@ def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:
 
 
 def _crate_sites(folder: Path) -> dict[str, Site]:
-    """Index files, of which the large ones are packed here, and archives."""
+    """Return index files, of which the large ones are packed here, and archives."""
     index: Documents = {}
     for path in (folder / "metadata" / "index").iterdir():
         body = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -98,7 +98,7 @@ def _npm_documents(folder: Path, addresses: Mapping[str, str]) -> Documents:
 
 
 def _maven_documents(folder: Path) -> Documents:
-    """The POMs of the effective ones, the jars that belong to them, and all lists of versions."""
+    """Return the POMs of the effective ones, the jars that belong to them, and all lists of versions."""
     documents: Documents = {}
     jars = {path.name: path for path in (folder / "archives").glob("*.jar")}
     for pom in (folder / "metadata/effective-pom").glob("*/*.pom"):
@@ -153,7 +153,7 @@ def _nuget_documents(folder: Path, addresses: Mapping[str, str]) -> Documents:
 
 
 def _archives(folder: Path, documents: Documents, address: str) -> Documents:
-    """Each archive under the path by which a recorded document names it, else under `/recorded/`."""
+    """Return each archive under the path by which a recorded document names it, else under `/recorded/`."""
     names = {path.name: path for path in folder.iterdir() if path.suffix != ".txt"}
     archives: Documents = {(f"/recorded/{name}", ""): archive(path.read_bytes()) for name, path in names.items()}
     link = re.compile(re.escape(address.encode()) + rb'(/[^"\s]*?/([^"/\s]+))"')
@@ -165,7 +165,7 @@ def _archives(folder: Path, documents: Documents, address: str) -> Documents:
 
 
 def _read(folder: Path, addresses: Mapping[str, str]) -> Iterator[tuple[Path, bytes, dict[str, Any]]]:
-    """The JSON objects of a folder, their links turned to this server."""
+    """Yield the JSON objects of a folder, their links turned to this server."""
     real = EndpointSettings().own()
     for path in sorted(folder.glob("*.json")):
         body = path.read_bytes()

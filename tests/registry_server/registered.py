@@ -1,4 +1,4 @@
-"""The made registries: there is one for each ecosystem that the product has registered."""
+"""These are the made registries: there is one for each ecosystem that the product has registered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.registry_server.shape import SERVED, Shape
 
 
 class Made(Protocol):
-    """A made package of any ecosystem."""
+    """This is a made package of any ecosystem."""
 
     def truth(self) -> ExpectedPackage:
-        """What the graph must hold of it."""
+        """Return what the graph must hold of it."""
 
 
 class RegistryModule(Protocol):
-    """What the folder of a made registry offers."""
+    """This is what the folder of a made registry offers."""
 
     ENDPOINTS: tuple[str, ...]
     """The names of config.toml's table `[endpoints]` that it serves."""

@@ -1,4 +1,4 @@
-"""What one URL holds, and the HTTP answer to one request for it: conditional, compressed, ranged."""
+"""This is what one URL holds, and the HTTP answer to one request for it: conditional, compressed, ranged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it arrived; header names are lower-case."""
+    """This is one request as it arrived; header names are lower-case."""
 
     endpoint: str
     method: str
@@ -24,7 +24,7 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path as sent, still percent-encoded, without the query."""
+        """Return the path as sent, still percent-encoded, without the query."""
         return self.target.partition("?")[0]
 
     @property
@@ -34,7 +34,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Everything that is known about a URL before anybody asks for it, so that a request costs next to nothing."""
+    """This is everything that is known about a URL before anybody asks for it, so that a request costs next to
+    nothing.
+    """
 
     body: bytes
     content_type: str
@@ -59,7 +61,7 @@ Site = Callable[[Request], Resource]
 
 
 def document(body: bytes, content_type: str = "application/json", headers: Headers = ()) -> Resource:
-    """A text that is offered compressed."""
+    """Return a text that is offered compressed."""
     return Resource(
         body,
         content_type,
@@ -74,7 +76,7 @@ def json_document(value: object, content_type: str = "application/json", headers
 
 
 def archive(body: bytes, content_type: str = "application/octet-stream") -> Resource:
-    """A file that never changes and can be read in parts."""
+    """Return a file that never changes and can be read in parts."""
     return Resource(
         body,
         content_type,
@@ -93,7 +95,9 @@ def redirect(location: str, defect: str | None = None) -> Resource:
 
 
 def answer(resource: Resource, request: Request) -> Response:
-    """The response of a well-behaved server; suffix and multiple ranges get the 501 that PyPI's file host gave."""
+    """Return the response of a well-behaved server; suffix and multiple ranges get the 501 that PyPI's file host
+    gave.
+    """
     if request.method not in {"GET", "HEAD"}:
         return Response(405, (("Allow", "GET, HEAD"),), b"")
     content_type = ("Content-Type", resource.content_type)

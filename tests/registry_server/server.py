@@ -1,4 +1,6 @@
-"""The registries as a running server: a listening socket for each endpoint, in a thread or in a process of its own."""
+"""These are the registries as a running server: a listening socket for each endpoint, in a thread or in a process of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One request that was answered."""
+    """This is one request that was answered."""
 
     endpoint: str
     method: str
@@ -44,7 +46,10 @@ class Recorded:
 
 
 class Server:
-    """What is served, what was asked and what is to fail. Safe to be used from another thread than the server's."""
+    """This is what is served, what was asked and what is to fail.
+
+    Safe to be used from another thread than the server's.
+    """
 
     def __init__(self, world: World, *, latency_s: float = 0.0, keep_requests: bool = True) -> None:
         self.faults = Faults()
@@ -61,26 +66,26 @@ class Server:
         self._listeners: list[asyncio.Server] = []
 
     def endpoints(self) -> dict[str, str]:
-        """Base URLs by the names of config.toml's table `[endpoints]`."""
+        """Return base URLs by the names of config.toml's table `[endpoints]`."""
         return {name: self._addresses[name] for name in ENDPOINTS}
 
     @property
     def control(self) -> str:
-        """The base URL of the control endpoint."""
+        """Return the base URL of the control endpoint."""
         return self._addresses[CONTROL]
 
     def environment(self) -> dict[str, str]:
-        """Variables that point the daemon here, without rate limits."""
+        """Return variables that point the daemon here, without rate limits."""
         return environment(self.endpoints())
 
     def replace(self, world: World) -> None:
-        """Serves another world from the next request on, as if time had passed; its own it leaves alone."""
+        """Serve another world from the next request on, as if time had passed; its own is left alone."""
         if world is not self._world or not self._sites:
             self._sites = world.sites(self._addresses)
             self._world = world
 
     def counters(self) -> dict[str, dict[str, int]]:
-        """Requests, bytes of bodies, statuses and defects so far, by endpoint and kind."""
+        """Return requests, bytes of bodies, statuses and defects so far, by endpoint and kind."""
         return {kind: dict(counter) for kind, counter in self._counters.items()}
 
     def find(self, request: Request) -> Resource:
@@ -112,7 +117,7 @@ class Server:
             )
 
     async def start(self, port: int = 0) -> None:
-        """Listens on loopback: on `port` and those after it in the order of ENDPOINTS, or on free ports if it is 0."""
+        """Listen on loopback: on `port` and those after it in the order of ENDPOINTS, or on free ports if it is 0."""
         loop = asyncio.get_running_loop()
         for position, name in enumerate((*ENDPOINTS, CONTROL)):
             listener = await loop.create_server(
@@ -140,14 +145,14 @@ class Server:
 
 
 def environment(endpoints: Mapping[str, str]) -> dict[str, str]:
-    """Variables that point the daemon to `endpoints`, with the rate limits out of the way."""
+    """Return variables that point the daemon to `endpoints`, with the rate limits out of the way."""
     variables = {f"SECURECHAIN_ENDPOINTS__{name.upper()}": address for name, address in endpoints.items()}
     return variables | {f"SECURECHAIN_RATES__{name.upper()}": "unlimited" for name in RateSettings.model_fields}
 
 
 @contextmanager
 def serve(world: World, *, latency_s: float = 0.0, keep_requests: bool = True) -> Iterator[Server]:
-    """Serves a world from a thread of this process until the block ends."""
+    """Serve a world from a thread of this process until the block ends."""
     server = Server(world, latency_s=latency_s, keep_requests=keep_requests)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="registry-server", daemon=True)
@@ -164,7 +169,7 @@ def serve(world: World, *, latency_s: float = 0.0, keep_requests: bool = True) -
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """A server in a process of its own."""
+    """This is a server in a process of its own."""
 
     addresses: Mapping[str, str]
     control: str
@@ -183,7 +188,9 @@ class Spawned:
 
 @contextmanager
 def spawn(*arguments: str) -> Iterator[Spawned]:
-    """Runs `python -m tests.registry_server` with these arguments, ready when the block begins, ended with it."""
+    """Run `python -m tests.registry_server` with these arguments; it is ready when the block begins, and ended with
+    it.
+    """
     command = [sys.executable, "-m", "tests.registry_server", "--json", *arguments]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         try:

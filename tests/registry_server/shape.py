@@ -1,4 +1,4 @@
-"""What a generated world is like."""
+"""This is what a generated world is like."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Shape:
 
 
 class Dice:
-    """Seeded choices of the generators."""
+    """These are seeded choices of the generators."""
 
     def __init__(self, shape: Shape, ecosystem: str) -> None:
         self._shape = shape
@@ -81,14 +81,14 @@ class Dice:
         return self.random.random() < self._shape.large_share
 
     def version_count(self) -> int:
-        """Log-normal around the median: a few packages have very many."""
+        """Draw log-normally around the median: a few packages have very many."""
         if self._counts:
             return self._counts.pop()
         count = round(self._shape.median_versions * math.exp(self.random.gauss(0, 0.8)))
         return max(1, min(count, 60 * self._shape.median_versions))
 
     def _quantiles(self, spread: float) -> list[int]:
-        """As many as there are packages, in any order."""
+        """Return as many as there are packages, in any order."""
         count, normal = self._shape.packages, NormalDist()
         quantiles = (normal.inv_cdf((number + 0.5) / count) for number in range(count))
         counts = [max(1, round(self._shape.median_versions * math.exp(spread * each))) for each in quantiles]
@@ -99,7 +99,7 @@ class Dice:
         return self.random.randint(0, self._shape.requirements)
 
     def names(self, separator: str) -> list[str]:
-        """Distinct plain names."""
+        """Return distinct plain names."""
         count = self._shape.packages
         return [
             separator.join((self.random.choice(WORDS), self.random.choice(WORDS), str(number)))

@@ -1,4 +1,4 @@
-"""Gzip-packed tars, the same bytes for the same members."""
+"""These are gzip-packed tars, the same bytes for the same members."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOMENT_S = 1_577_836_800
 
 
 def tar_gz(members: Mapping[str, bytes]) -> bytes:
-    """An archive of plain files, in the order given."""
+    """Return an archive of plain files, in the order given."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, body in members.items():

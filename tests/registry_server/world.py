@@ -1,4 +1,6 @@
-"""A whole registry landscape in memory: made packages of every ecosystem and, if wanted, the recorded payloads."""
+"""This is a whole registry landscape in memory: made packages of every ecosystem and, if wanted, the recorded
+payloads.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class World:
     advisories: tuple[osv.Advisory, ...] = ()
 
     def sites(self, addresses: Mapping[str, str]) -> dict[str, Site]:
-        """Everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within documents."""
+        """Return everything to serve, by endpoint; `addresses` are the endpoints' base URLs, for links within
+        documents.
+        """
         sites: dict[str, Site] = {}
         for ecosystem, registry in REGISTRIES.items():
             packages = [made for made in self.packages if isinstance(made, registry.MADE)]
@@ -42,7 +46,9 @@ class World:
         return sites
 
     def truth(self) -> dict[str, ExpectedPackage]:
-        """What the graph must hold of the made packages, by purl; unpublished and empty ones are not among them."""
+        """Return what the graph must hold of the made packages, by purl; unpublished and empty ones are not among
+        them.
+        """
         expected = (package.truth() for package in self.packages)
         return {package.purl: package for package in expected if package.versions}
 

@@ -1,4 +1,4 @@
-"""Short words for asking a server under test."""
+"""These are short words for asking a server under test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.registry_server import Server
 
 
 def ask(server: Server, endpoint: str, path: str, *, method: str = "GET", **headers: str) -> httpx.Response:
-    """One request on a connection of its own; `if_none_match="…"` sends that header."""
+    """Send one request on a connection of its own; `if_none_match="…"` sends that header."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with httpx.Client(trust_env=False, timeout=5.0) as client:
         return client.request(method, server.endpoints()[endpoint] + path, headers=named)

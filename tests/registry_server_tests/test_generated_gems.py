@@ -31,7 +31,7 @@ def gems(world: World) -> list[rubygems.Gem]:
 
 
 def gemspec(gem: rubygems.Gem, version: rubygems.Version, platform: str = "ruby") -> dict[str, Any]:
-    """As a YAML library reads it, Ruby's classes as plain tables."""
+    """Return the gemspec as a YAML library reads it, Ruby's classes as plain tables."""
 
     class Loader(yaml.SafeLoader):
         pass

@@ -37,7 +37,7 @@ def packages(world: World) -> list[nuget.Package]:
 
 
 def entries(server: Server, package_id: str) -> list[dict[str, Any]]:
-    """The catalog entries of all pages."""
+    """Return the catalog entries of all pages."""
     index = ask_json(server, "nuget_api", f"{REGISTRATIONS}/{package_id.lower()}/index.json")
     address = server.endpoints()["nuget_api"]
     pages = [

@@ -32,7 +32,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def wheel(server: Server) -> str:
-    """The path of a wheel on the file host."""
+    """Return the path of a wheel on the file host."""
     url: str = ask_json(server, "pypi", "/pypi/some-project/json")["releases"]["1.0"][0]["url"]
     return url.removeprefix(server.endpoints()["pypi_files"])
 

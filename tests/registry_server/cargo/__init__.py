@@ -1,4 +1,6 @@
-"""A made crates registry: crates spelled out by hand or generated, served as a sparse index and `.crate` files."""
+"""This is a made crates registry: crates spelled out by hand or generated, served as a sparse index and `.crate`
+files.
+"""
 
 from tests.registry_server.cargo.crates import Crate, Dependency
 from tests.registry_server.cargo.crates import CrateVersion as Version

@@ -1,4 +1,4 @@
-"""Crates of a made registry and what the graph must hold of each."""
+"""These are crates of a made registry and what the graph must hold of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion,
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """One entry of a version's `deps`."""
+    """This is one entry of a version's `deps`."""
 
     name: str
     """The true name of the crate."""
@@ -46,7 +46,7 @@ class CrateVersion:
 
 @dataclass(frozen=True, slots=True)
 class Crate:
-    """One crate; `versions` in ascending order."""
+    """This is one crate; its `versions` are in ascending order."""
 
     name: str
     """As published, with case, `-` and `_`."""
@@ -61,7 +61,7 @@ class Crate:
     """What the graph must hold; None: the author does not say."""
 
     def date_of(self, version: CrateVersion) -> str | None:
-        """None: the index line has none."""
+        """Return the date of a version; None means that the index line has none."""
         if "pubtime" in version.fields:
             return None
         return version.date or default_date(self.versions.index(version))

@@ -1,4 +1,4 @@
-"""A made crates registry from a seed."""
+"""This is a made crates registry from a seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ODD_REQUIREMENTS = (("1.*", "1.x"), ("1.0", "^1.0"), ("^0", ">=0.0.0, <1.0.0"), 
 
 
 def crates(shape: Shape) -> list[Crate]:
-    """Crates that depend on one another, in cycles too; a share of them odd in one way or another."""
+    """Return crates that depend on one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "cargo")
     names = [_spelling(dice, name) for name in dice.names("-")]
     made = [_crate(dice, name, names) for name in names]
@@ -94,7 +94,7 @@ def _dependency(dice: Dice, target: str) -> Dependency:
 
 
 def _newest(dice: Dice, name: str, version: CrateVersion) -> tuple[CrateVersion, tuple[str, ...]]:
-    """The newest version with its sources, never a pre-release, and the paths that can be imported from it."""
+    """Return the newest version with its sources, never a pre-release, and the paths that can be imported from it."""
     crate = name.replace("-", "_")
     members = {
         "src/lib.rs": "mod engine;\npub mod parts;\npub use engine::{Engine, start as run};\n"
@@ -133,7 +133,7 @@ def _newest(dice: Dice, name: str, version: CrateVersion) -> tuple[CrateVersion,
 
 
 def _giant(count: int, names: list[str]) -> Crate:
-    """One crate with very many versions, alike, five dependencies each."""
+    """Return one crate with very many versions, alike, five dependencies each."""
     dependencies = tuple(Dependency(name, "^1.0.0", "^1.0.0") for name in names[:5])
     versions = tuple(
         CrateVersion(

@@ -1,4 +1,4 @@
-"""The feed of new versions and the database dump of a made crates registry, from the history alone."""
+"""This is the feed of new versions and the database dump of a made crates registry, from the history alone."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Listings:
         self.tar = cache(lambda: archive(tar_gz(self._files()), "application/gzip"))
 
     def find(self, path: str) -> Resource:
-        """What lies there."""
+        """Return what lies there."""
         kinds = {FEED: self.feed, f"{DUMP}.zip": self.zip, f"{DUMP}.tar.gz": self.tar}
         return kinds[path]() if path in kinds else missing()
 
 
 def _feed(history: History) -> Resource:
-    """Newest first; after a reset it begins a year earlier."""
+    """Return the feed, newest first; after a reset it begins a year earlier."""
     published = [event for event in history.remembered if event.what is What.PUBLISHED and event.version is not None]
     items = "".join(
         f"<item><title>New crate version published: {escape(event.name)} v{escape(event.version or '')}</title>"
@@ -63,7 +63,7 @@ def _date(moment: str, epoch: int) -> str:
 
 
 def _dump(history: History) -> dict[str, bytes]:
-    """The tables, in no order that helps."""
+    """Return the tables, in no order that helps."""
     crates: list[list[object]] = []
     versions: list[list[object]] = []
     for number, (name, numbers) in enumerate(sorted(history.versions.items(), reverse=True), 1):

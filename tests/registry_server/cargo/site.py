@@ -1,4 +1,4 @@
-"""The hosts of a made crates registry: the sparse index, the archives, and an API that nobody should need."""
+"""These are the hosts of a made crates registry: the sparse index, the archives, and an API that nobody should need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDPOINTS = ("crates_index", "crates_static", "crates_api")
 
 
 def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
-    """The site of each host; every document and archive is made here, before the first request."""
+    """Return the site of each host; every document and archive is made here, before the first request."""
     index: dict[str, Resource] = {}
     archives: dict[str, Resource] = {}
     for crate in crates:
@@ -54,7 +54,7 @@ def _api(request: Request) -> Resource:
 
 
 def index_path(name: str) -> str:
-    """Where the sparse index has a crate (The Cargo Book, "Registry Index")."""
+    """Return where the sparse index has a crate (The Cargo Book, "Registry Index")."""
     lower = name.lower()
     match len(lower):
         case 1 | 2:
@@ -66,7 +66,7 @@ def index_path(name: str) -> str:
 
 
 def _published(version: CrateVersion) -> str:
-    """Without dates the order of the author."""
+    """Return the date; without dates the order is that of the author."""
     return version.date or ""
 
 

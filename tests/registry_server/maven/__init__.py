@@ -1,4 +1,6 @@
-"""A made Maven repository: artifacts spelled out by hand or generated, served as metadata, POMs, jars and folders."""
+"""This is a made Maven repository: artifacts spelled out by hand or generated, served as metadata, POMs, jars and
+folders.
+"""
 
 from tests.registry_server.maven.artifacts import MavenPackage as Package
 from tests.registry_server.maven.artifacts import MavenVersion as Version

@@ -1,4 +1,4 @@
-"""Artifacts of a made Maven repository and what the graph must hold of each."""
+"""These are artifacts of a made Maven repository and what the graph must hold of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MavenVersion:
 
 @dataclass(frozen=True, slots=True)
 class MavenPackage:
-    """One artifact; `versions` in ascending order."""
+    """This is one artifact; its `versions` are in ascending order."""
 
     name: str
     """`group:artifact` as the repository spells it."""
@@ -85,14 +85,16 @@ class MavenPackage:
 
 
 def need(name: str, version: str | None = None, constraints: str | None = None, **more: str) -> Need:
-    """A dependency and the edge that it means: `need("org.x:y", "1.5")` is `[1.5]`; `more` as for `dependency`."""
+    """Return a dependency and the edge that it means: `need("org.x:y", "1.5")` is `[1.5]`; `more` as for
+    `dependency`.
+    """
     if constraints is None:
         constraints = "any" if version is None else version if version[0] in "[(" else f"[{version}]"
     return Need(dependency(name, version, **more), name, constraints)
 
 
 def dependency(name: str, version: str | None = None, **more: str) -> str:
-    """A `<dependency>`; `more` may hold scope, type, classifier, optional."""
+    """Return a `<dependency>`; `more` may hold scope, type, classifier, optional."""
     group_id, _, artifact_id = name.partition(":")
     parts = {"groupId": group_id, "artifactId": artifact_id, "version": version, **more}
     return f"<dependency>{''.join(f'<{key}>{text}</{key}>' for key, text in parts.items() if text)}</dependency>"

@@ -1,4 +1,4 @@
-"""A made Maven repository from a seed."""
+"""This is a made Maven repository from a seed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ODD_CONSTRAINTS = (
 
 
 def artifacts(shape: Shape) -> list[MavenPackage]:
-    """Artifacts that require one another, in cycles too; a share of them odd in one way or another."""
+    """Return artifacts that require one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "maven")
     names = [_name(dice, number, name) for number, name in enumerate(dice.names("-"))]
     made = [_package(dice, name, names) for name in names]
@@ -65,7 +65,7 @@ def _shared() -> list[MavenPackage]:
 
 
 def _parents(made: list[MavenPackage]) -> list[MavenPackage]:
-    """The parents that the artifacts name."""
+    """Return the parents that the artifacts name."""
     wanted = {version.parent for package in made for version in package.versions if version.parent}
     versions: dict[str, list[MavenVersion]] = {}
     for parent in sorted(wanted):
@@ -133,7 +133,7 @@ def _version(dice: Dice, number: int, name: str, names: list[str], *, has_parent
 
 
 def _profile(activation: str, version: str) -> str:
-    """One that is there for some JDKs only."""
+    """Return a profile that is there for some JDKs only."""
     return (
         f"<profile><id>jdk-{version}</id><activation>{activation}</activation>"
         f"<dependencies>{dependency('com.made:by-jdk', version)}</dependencies></profile>"
@@ -168,7 +168,7 @@ def _need(dice: Dice, target: str) -> Need:
 
 
 def _newest(dice: Dice, name: str, version: MavenVersion, names: list[str]) -> tuple[MavenVersion, tuple[str, ...]]:
-    """The newest version with its files, never a pre-release, and the names that can be imported from it."""
+    """Return the newest version with its files, never a pre-release, and the names that can be imported from it."""
     group_id, _, artifact_id = name.partition(":")
     package = f"{group_id}.{artifact_id.replace('-', '').lower()}"
     folder = package.replace(".", "/")
@@ -200,7 +200,7 @@ def _newest(dice: Dice, name: str, version: MavenVersion, names: list[str]) -> t
 
 
 def _moved(version: MavenVersion, target: str) -> MavenVersion:
-    """A version that only says where its successor is."""
+    """Return a version that only says where its successor is."""
     group_id, _, artifact_id = target.partition(":")
     relocation = f"<relocation><groupId>{group_id}</groupId><artifactId>{artifact_id}</artifactId></relocation>"
     return MavenVersion(
@@ -212,7 +212,7 @@ def _moved(version: MavenVersion, target: str) -> MavenVersion:
 
 
 def _giant(count: int, names: list[str]) -> MavenPackage:
-    """One artifact with very many versions, alike, five dependencies each."""
+    """Return one artifact with very many versions, alike, five dependencies each."""
     needs = tuple(need(name, "1.0") for name in names[:5])
     versions = tuple(
         MavenVersion(

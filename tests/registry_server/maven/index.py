@@ -1,4 +1,4 @@
-"""A made Maven repository's index: the whole, its chunks and what it says of them, from the history alone."""
+"""This is a made Maven repository's index: the whole, its chunks and what it says of them, from the history alone."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _TIME = 1_785_542_400_000
 
 
 def packed(documents: Iterable[Fields]) -> bytes:
-    """An index or a chunk of these documents (apache/maven-indexer, `IndexDataWriter`)."""
+    """Return an index or a chunk of these documents (apache/maven-indexer, `IndexDataWriter`)."""
     return gzip.compress(b"".join((struct.pack(">bq", 1, _TIME), *map(encoded, documents))), 1, mtime=0)
 
 
 def encoded(fields: Fields) -> bytes:
-    """One document."""
+    """Return one document."""
     return framed([field(name, value) for name, value in fields.items()])
 
 
 def framed(fields: Sequence[bytes]) -> bytes:
-    """A document of fields that are encoded already."""
+    """Return a document of fields that are encoded already."""
     return struct.pack(">i", len(fields)) + b"".join(fields)
 
 
@@ -41,7 +41,9 @@ def field(name: str, value: str) -> bytes:
 
 
 def modified_utf8(text: str) -> bytes:
-    """As Java's DataOutput writes it: NUL in two bytes, a supplementary character as two surrogates of three each."""
+    """Return a text as Java's DataOutput writes it: NUL in two bytes, a supplementary character as two surrogates of
+    three each.
+    """
     if text.isascii() and "\0" not in text:
         return text.encode()
     halves = text.encode("utf-16-le", "surrogatepass")
@@ -50,7 +52,7 @@ def modified_utf8(text: str) -> bytes:
 
 
 def records(name: str, version: str, number: int) -> Iterator[Fields]:
-    """What the index has of one version: its own file, and its sources."""
+    """Yield what the index has of one version: its own file, and its sources."""
     key = f"{name.replace(':', '|')}|{version}"
     time = str(_TIME + number * 1000)
     info = f"jar|{time}|12345|1|1|1|jar"
@@ -59,7 +61,7 @@ def records(name: str, version: str, number: int) -> Iterator[Fields]:
 
 
 def index_site(history: History) -> dict[str, Resource]:
-    """All files of the index, by path."""
+    """Return all files of the index, by path."""
     last = len(history.events) // EVENTS_A_CHUNK
     first_kept = max(1, last - CHUNKS_KEPT + 1, -(-history.forgotten // EVENTS_A_CHUNK) + 1)
     found = {f"{INDEX}.properties": document(_properties(history, last, first_kept), "text/plain")}

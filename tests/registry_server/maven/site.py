@@ -1,4 +1,4 @@
-"""The host of a made Maven repository; paths are case-sensitive."""
+"""This is the host of a made Maven repository; paths are case-sensitive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OWN_EXTENSION = frozenset({"aar", "war"})
 
 
 def sites(packages: Iterable[MavenPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
-    """The site of the one host; every document and archive is made here, before the first request."""
+    """Return the site of the one host; every document and archive is made here, before the first request."""
     found: dict[str, Resource] = {}
     folders: dict[str, set[str]] = {}
     for package in packages:
@@ -61,7 +61,7 @@ def sites(packages: Iterable[MavenPackage], addresses: Mapping[str, str], histor
 
 
 def pom(package: MavenPackage, version: MavenVersion) -> bytes:
-    """The version's POM."""
+    """Return the version's POM."""
     if version.document is not None:
         return version.document
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<project {NAMESPACE}>", "<modelVersion>4.0.0</modelVersion>"]

@@ -1,4 +1,4 @@
-"""A made npm registry: packages spelled out by hand or generated, served as packuments and tarballs."""
+"""This is a made npm registry: packages spelled out by hand or generated, served as packuments and tarballs."""
 
 from tests.registry_server.npm.generate import packages as generated
 from tests.registry_server.npm.packages import NpmPackage as Package

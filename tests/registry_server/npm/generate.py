@@ -1,4 +1,4 @@
-"""A made npm registry from a seed."""
+"""This is a made npm registry from a seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ODD_CONSTRAINTS = (("1", "1.x"), ("1.2", "1.2.x"), ("1.2.*", "1.2.x"), ("", "any
 
 
 def packages(shape: Shape) -> list[NpmPackage]:
-    """Packages that require one another, in cycles too; a share of them odd in one way or another."""
+    """Return packages that require one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "npm")
     names = [_spelling(dice, name) for name in dice.names("-")]
     made = [_package(dice, name, names) for name in names]
@@ -94,7 +94,7 @@ def _need(dice: Dice, target: str) -> Need:
 
 
 def _newest(dice: Dice, name: str, version: NpmVersion) -> tuple[NpmVersion, tuple[str, ...]]:
-    """The newest version with its files, never a pre-release, and the names that can be imported from it."""
+    """Return the newest version with its files, never a pre-release, and the names that can be imported from it."""
     members = {
         "index.js": b"module.exports = require('./lib/engine');\n",
         "lib/engine.js": b"module.exports = {};\n",
@@ -126,7 +126,7 @@ def _newest(dice: Dice, name: str, version: NpmVersion) -> tuple[NpmVersion, tup
 
 
 def _giant(count: int, names: list[str]) -> NpmPackage:
-    """One package with very many versions, alike, five requirements each, and a packument of many megabytes."""
+    """Return one package with very many versions, alike, five requirements each, and a packument of many megabytes."""
     needs = tuple(Need("^1.0.0", name, "^1.0.0") for name in names[:5])
     versions = tuple(
         NpmVersion(

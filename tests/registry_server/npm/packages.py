@@ -1,4 +1,4 @@
-"""Packages of a made npm registry and what the graph must hold of each."""
+"""These are packages of a made npm registry and what the graph must hold of each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NpmVersion:
 
 @dataclass(frozen=True, slots=True)
 class NpmPackage:
-    """One package; `versions` in ascending order."""
+    """This is one package; its `versions` are in ascending order."""
 
     name: str
     """As the registry spells it, with scope and case."""
@@ -92,7 +92,7 @@ class NpmPackage:
 
 
 def need(name: str, written: str = "", constraints: str | None = None) -> Need:
-    """A plain requirement: `need("express", "^4.0.0")`, with `constraints` where the graph's string differs."""
+    """Return a plain requirement: `need("express", "^4.0.0")`, with `constraints` where the graph's string differs."""
     return Need(written, name, constraints or written or "any")
 
 

@@ -1,4 +1,6 @@
-"""npm's replication service as it is since May 2025: a root document, changes and names, all from the history."""
+"""This is npm's replication service as it is since May 2025: a root document, changes and names, all from the
+history.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,18 @@ PARAMETERS = {"/_changes": {"since", "limit"}, "/_all_docs": {"limit", "startkey
 
 
 def sequence(history: History, number: int) -> int:
-    """The sequence number of an event."""
+    """Return the sequence number of an event."""
     return max(0, 3 - history.epoch) * EPOCH + STEP * number
 
 
 def revision(history: History, name: str) -> str:
-    """How often the document was changed; a package that the history does not know has one change."""
+    """Return how often the document was changed; a package that the history does not know has one change."""
     number = max(1, len(history.by_name.get(name, ())))
     return f"{number}-{hashlib.md5(f'{name} {number}'.encode(), usedforsecurity=False).hexdigest()}"
 
 
 def replication(history: History) -> Site:
-    """The site; its documents are written at their first request."""
+    """Return the site; its documents are written at their first request."""
 
     @cache
     def changes() -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def replication(history: History) -> Site:
 
 
 def _changes(history: History) -> Iterator[dict[str, Any]]:
-    """Each package once, at its newest change."""
+    """Yield each package once, at its newest change."""
     newest: dict[str, Event] = {}
     for event in history.events:
         newest.pop(event.name, None)

@@ -1,4 +1,4 @@
-"""The host of a made npm registry: packuments in their two forms, and tarballs."""
+"""This is the host of a made npm registry: packuments in their two forms, and tarballs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ABBREVIATED_FIELDS = (
 
 
 def sites(packages: Iterable[NpmPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
-    """The site of the one host; every document and archive is made here, before the first request."""
+    """Return the site of the one host; every document and archive is made here, before the first request."""
     full: dict[str, Resource] = {}
     abbreviated: dict[str, Resource] = {}
     tarballs: dict[str, Resource] = {}
@@ -120,7 +120,7 @@ def _version_document(package: NpmPackage, version: NpmVersion, tarball: bytes, 
 
 
 def _manifest(package: NpmPackage, version: NpmVersion) -> dict[str, Any]:
-    """The version's package.json."""
+    """Return the version's package.json."""
     manifest: dict[str, Any] = {
         "name": package.name,
         "version": version.version,

@@ -1,4 +1,4 @@
-"""A made NuGet registry: packages by hand or generated, served as service index, registrations and nupkgs."""
+"""This is a made NuGet registry: packages by hand or generated, served as service index, registrations and nupkgs."""
 
 from tests.registry_server.nuget.assemblies import Type, assembly, native_library
 from tests.registry_server.nuget.generate import packages as generated

@@ -1,5 +1,6 @@
-"""Real .NET assemblies with the fewest parts that ECMA-335, partition II, asks for: a PE file with one section, the CLI
-header, the metadata root, four heaps and the tables that tell which types there are. No method has a body.
+"""These are real .NET assemblies with the fewest parts that ECMA-335, partition II, asks for: a PE file with one
+section, the CLI header, the metadata root, four heaps and the tables that tell which types there are. No method has
+a body.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FORWARDER = 0x200000
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """`Type("Acme.Json.Writer")`; for a nested one the name alone, and which type it is in."""
+    """`Type("Acme.Json.Writer")` is a type; a nested one has the name alone, and which type it is in."""
 
     name: str
     visibility: Visibility = "public"
@@ -39,7 +40,7 @@ class Type:
 
 
 class _Heap:
-    """Texts or blobs at their offsets."""
+    """These are texts or blobs at their offsets."""
 
     def __init__(self, padding: int) -> None:
         self.body = bytearray(b"\0" + b"x" * padding + b"\0") if padding else bytearray(b"\0")
@@ -61,7 +62,7 @@ def assembly(
     pe32_plus: bool = False,
     padding: int = 0,
 ) -> bytes:
-    """An assembly, or a module of another one if it has no name.
+    """Return an assembly, or a module of another one if it has no name.
 
     `forwards` are types that lie in another assembly; `members` is how many fields, methods and parameters there are in
     all (above 65,535 indexes into their tables are wide); `padding` bytes of text make those into the heap wide.
@@ -110,7 +111,7 @@ def assembly(
 
 
 def native_library(size: int = 2048) -> bytes:
-    """A PE file without a CLI header."""
+    """Return a PE file without a CLI header."""
     return _file(b"\0" * size, pe32_plus=True, managed=False)
 
 
@@ -137,7 +138,7 @@ def _metadata(tables: bytes, strings: bytes) -> bytes:
 
 
 def _file(content: bytes, *, pe32_plus: bool, managed: bool = True) -> bytes:
-    """The PE file around the metadata (or anything else, of a file that is not managed)."""
+    """Return the PE file around the metadata (or anything else, of a file that is not managed)."""
     cli_header = struct.pack(
         "<IHHIIII48x", CLI_HEADER_SIZE, 2, 5, SECTION_ADDRESS + CLI_HEADER_SIZE, len(content), 1, 0
     )
@@ -159,7 +160,7 @@ def _file(content: bytes, *, pe32_plus: bool, managed: bool = True) -> bytes:
 
 
 def _optional_header(code_size: int, *, pe32_plus: bool) -> bytes:
-    """Up to the count of data directories."""
+    """Return the header up to the count of data directories."""
     image_size = SECTION_ADDRESS + -(-code_size // 0x2000) * 0x2000
     standard = struct.pack("<HBBIIIII", 0x20B if pe32_plus else 0x10B, 48, 0, code_size, 0, 0, 0, SECTION_ADDRESS)
     versions = struct.pack("<II6HIIIIHH", 0x2000, 0x200, 4, 0, 0, 0, 4, 0, 0, image_size, SECTION_OFFSET, 0, 3, 0x8540)

@@ -1,4 +1,4 @@
-"""The catalog of a made NuGet registry, from the history: an index of pages, and pages of commits."""
+"""This is the catalog of a made NuGet registry, from the history: an index of pages, and pages of commits."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ SHORT = 500
 
 
 def stamp(history: History, event: Event) -> str:
-    """The time of an event's commit: each epoch is a year before the last one."""
+    """Return the time of an event's commit: each epoch is a year before the last one."""
     return _commit_time(history, event.moment)
 
 
 def newest_stamp(history: History, name: str, version: str | None = None) -> str | None:
-    """Of the last commit about a package, or about one of its versions; None if the history does not know it."""
+    """Return the time of the last commit about a package, or about one of its versions; None if the history does not
+    know it.
+    """
     events = [event for event in history.by_name.get(name, ()) if version is None or event.version == version]
     return stamp(history, events[-1]) if events else None
 
 
 def catalog(history: History, address: str) -> Site:
-    """The site of the catalog's documents, which are written at the first request."""
+    """Return the site of the catalog's documents, which are written at the first request."""
 
     @cache
     def documents() -> dict[str, Resource]:
@@ -65,7 +67,7 @@ def _documents(history: History, address: str) -> Iterator[tuple[str, dict[str, 
 
 
 def _items(history: History) -> Iterator[dict[str, Any]]:
-    """Oldest first. A package is deleted version by version."""
+    """Yield the items, oldest first. A package is deleted version by version."""
     held: dict[str, list[str]] = {}
     for event in history.events:
         versions = held.setdefault(event.name, [])

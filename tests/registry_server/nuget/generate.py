@@ -1,4 +1,4 @@
-"""A made NuGet registry from a seed."""
+"""This is a made NuGet registry from a seed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INLINED_BELOW = 128
 
 
 def packages(shape: Shape) -> list[NuGetPackage]:
-    """Packages that depend on one another, in cycles too; a share of them odd in one way or another."""
+    """Return packages that depend on one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "nuget")
     names = [name.lower() if dice.odd() else name.title() for name in dice.names(".")]
     made = [_package(dice, name, names) for name in names]
@@ -72,7 +72,7 @@ def _version(dice: Dice, number: int, name: str, names: list[str]) -> NuGetVersi
 
 
 def _groups(dice: Dice, name: str, names: list[str]) -> tuple[Group, ...]:
-    """All needs for most frameworks, fewer for others; one package's range is the same everywhere."""
+    """Return all needs for most frameworks, fewer for others; one package's range is the same everywhere."""
     count = min(dice.requirement_count(), len(names))
     targets = [target for target in dice.random.sample(names, count) if target != name]
     needs = [Need(*_spelled(dice, target)) for target in targets]
@@ -93,7 +93,9 @@ def _spelled(dice: Dice, target: str) -> tuple[str, str, str]:
 
 
 def _newest(dice: Dice, name: str, version: NuGetVersion) -> tuple[NuGetVersion, tuple[str, ...]]:
-    """The newest version with its files, always listed and never a pre-release, and the namespaces to be found."""
+    """Return the newest version with its files, always listed and never a pre-release, and the namespaces to be
+    found.
+    """
     types = [Type(f"{name}.Thing"), Type(f"{name}.Parts.Part"), Type(f"{name}.Internal.Helper", "internal")]
     dll = assembly(name, [*types, Type("Nested", "nested public", f"{name}.Thing")])
     old = assembly(name, [f"{name}.Old.Thing"])
@@ -125,7 +127,7 @@ def _newest(dice: Dice, name: str, version: NuGetVersion) -> tuple[NuGetVersion,
 
 
 def _giant(count: int, names: list[str]) -> NuGetPackage:
-    """One package with very many versions, alike, five dependencies each, in pages of their own."""
+    """Return one package with very many versions, alike, five dependencies each, in pages of their own."""
     groups = (Group(tuple(Need("[1.0.0, )", name, "[1.0.0, )") for name in names[:5]), ".NETStandard2.0"),)
     versions = tuple(
         NuGetVersion(

@@ -1,4 +1,4 @@
-"""Packages of a made NuGet registry, their nupkgs, and what the graph must hold of each."""
+"""These are packages of a made NuGet registry, their nupkgs, and what the graph must hold of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOMENT = (2020, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Dependencies for one target framework, or for any."""
+    """These are dependencies for one target framework, or for any."""
 
     needs: tuple[Need, ...]
     framework: str | None = None
@@ -48,7 +48,7 @@ class NuGetVersion:
 
 @dataclass(frozen=True, slots=True)
 class NuGetPackage:
-    """One package; `versions` in ascending order."""
+    """This is one package; its `versions` are in ascending order."""
 
     id: str
     versions: tuple[NuGetVersion, ...]
@@ -99,7 +99,7 @@ class NuGetPackage:
 
 
 def need(name: str, written: str = "", constraints: str | None = None) -> Need:
-    """A dependency: `need("NLog", "[4.0.0, )")`, with `constraints` where the graph's string differs."""
+    """Return a dependency: `need("NLog", "[4.0.0, )")`, with `constraints` where the graph's string differs."""
     return Need(written, name, constraints or written or "any")
 
 
@@ -108,7 +108,7 @@ def purl_of(name: str) -> str:
 
 
 def nupkg(package: NuGetPackage, version: NuGetVersion) -> bytes:
-    """The package's file: a zip by the rules of OPC, which has parts for content types and relations."""
+    """Return the package's file: a zip by the rules of OPC, which has parts for content types and relations."""
     members: dict[str, bytes] = {
         "_rels/.rels": b'<?xml version="1.0" encoding="utf-8"?><Relationships/>',
         f"{package.id}.nuspec": _nuspec(package, version),

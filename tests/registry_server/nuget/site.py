@@ -1,4 +1,4 @@
-"""The host of a made NuGet registry: the service index, registrations, the flat container and the search."""
+"""This is the host of a made NuGet registry: the service index, registrations, the flat container and the search."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_HITS = 20
 
 
 def sites(packages: Iterable[NuGetPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
-    """The site of the one host; every document and archive is made here, before the first request."""
+    """Return the site of the one host; every document and archive is made here, before the first request."""
     address = addresses["nuget_api"]
     packages = list(packages)
     found = {"/v3/index.json": json_document(_service_index(address))}
@@ -74,7 +74,7 @@ def _always_gzipped(resource: Resource) -> Resource:
 
 
 def _registration(package: NuGetPackage, address: str, history: History) -> dict[str, dict[str, Any]]:
-    """The index and the pages that are not inlined, by path; all were written a while after the catalog."""
+    """Return the index and the pages that are not inlined, by path; all were written a while after the catalog."""
     newest = newest_stamp(history, package.id)
     written = UNKNOWN_TIME
     if newest is not None:

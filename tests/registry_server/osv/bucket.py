@@ -1,4 +1,4 @@
-"""The files of the bucket, written at the first request from the advisories alone."""
+"""These are the files of the bucket, written at the first request from the advisories alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOMELESS = "[EMPTY]"
 
 @dataclass(frozen=True)
 class Advisory:
-    """One record about any number of packages."""
+    """This is one record about any number of packages."""
 
     id: str
     packages: tuple[tuple[str, str], ...] = ()
@@ -56,7 +56,7 @@ class Advisory:
 
 
 def sites(advisories: Iterable[Advisory]) -> dict[str, Site]:
-    """The bucket."""
+    """Return the bucket."""
     folders: dict[str, list[Advisory]] = {}
     for advisory in sorted(advisories, key=lambda each: each.modified, reverse=True):
         for ecosystem in dict.fromkeys(ecosystem for ecosystem, _ in advisory.packages) or (HOMELESS,):

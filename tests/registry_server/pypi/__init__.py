@@ -1,4 +1,4 @@
-"""A made PyPI: projects spelled out by hand or generated, served as the JSON, simple and file interfaces."""
+"""This is a made PyPI: projects spelled out by hand or generated, served as the JSON, simple and file interfaces."""
 
 from tests.registry_server.pypi.archives import Sdist, Wheel
 from tests.registry_server.pypi.generate import projects as generated

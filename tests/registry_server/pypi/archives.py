@@ -1,4 +1,4 @@
-"""Real wheels and sdists, small ones and large ones, the same bytes for the same declaration."""
+"""These are real wheels and sdists, small ones and large ones, the same bytes for the same declaration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOMENT = (2020, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel to be made."""
+    """This is a wheel to be made."""
 
     members: Mapping[str, bytes] | None = None
     """What it holds beside its metadata; None: one package with an `__init__.py`, named after the project."""
@@ -37,7 +37,7 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Sdist:
-    """A source distribution to be made."""
+    """This is a source distribution to be made."""
 
     members: Mapping[str, bytes] | None = None
     """What it holds below its top folder, beside its metadata; None: as in a wheel."""
@@ -46,7 +46,7 @@ class Sdist:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A file as it is served."""
+    """This is a file as it is served."""
 
     filename: str
     body: bytes

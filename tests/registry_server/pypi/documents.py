@@ -1,4 +1,4 @@
-"""The documents of a made PyPI, with the fields that recorded responses have."""
+"""These are the documents of a made PyPI, with the fields that recorded responses have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECENT_FILE = ("upload_time_iso_8601", "yanked", "yanked_reason")
 
 
 def core_metadata(project: Project, release: Release, file: Wheel | Sdist) -> bytes:
-    """The METADATA of a wheel, the PKG-INFO of an sdist."""
+    """Return the METADATA of a wheel, the PKG-INFO of an sdist."""
     lines = ["Metadata-Version: 2.5", f"Name: {project.name}", f"Version: {release.version}", "Summary: Made."]
     if release.requires_python:
         lines.append(f"Requires-Python: {release.requires_python}")
@@ -30,7 +30,7 @@ def core_metadata(project: Project, release: Release, file: Wheel | Sdist) -> by
 
 
 def project_json(project: Project, built: Releases, files_address: str) -> dict[str, Any]:
-    """`/pypi/N/json`: everything about the project, with the info of its default release."""
+    """Return `/pypi/N/json`: everything about the project, with the info of its default release."""
     default, default_files = _default(built)
     releases = {
         release.version: [_file(project, release, position, files, files_address) for position in range(len(files))]
@@ -40,7 +40,7 @@ def project_json(project: Project, built: Releases, files_address: str) -> dict[
 
 
 def version_json(project: Project, release: Release, files: Sequence[Built], files_address: str) -> dict[str, Any]:
-    """`/pypi/N/V/json`: one release."""
+    """Return `/pypi/N/V/json`: one release."""
     recent = project.layout == "2025"
     info = _info(project, release)
     if not recent:
@@ -51,7 +51,7 @@ def version_json(project: Project, release: Release, files: Sequence[Built], fil
 
 
 def simple_json(project: Project, built: Releases, files_address: str) -> dict[str, Any]:
-    """`/simple/N/` in JSON: files in the order of their upload, versions only where there are files."""
+    """Return `/simple/N/` in JSON: files in the order of their upload, versions only where there are files."""
     files = [
         _simple_file(project, release, position, file, files_address)
         for release, release_files in built
@@ -68,7 +68,7 @@ def simple_json(project: Project, built: Releases, files_address: str) -> dict[s
 
 
 def _default(built: Releases) -> tuple[Release, Sequence[Built]]:
-    """The newest release that is neither yanked nor a pre-release, if there is one."""
+    """Return the newest release that is neither yanked nor a pre-release, if there is one."""
 
     def rank(position: int) -> tuple[bool, bool, int]:
         release, _ = built[position]

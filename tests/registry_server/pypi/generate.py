@@ -1,4 +1,4 @@
-"""A made PyPI from a seed."""
+"""This is a made PyPI from a seed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FALSE_MARKERS = ('extra == "test"', 'sys_platform == "win32"', 'python_version <
 
 
 def projects(shape: Shape) -> list[Project]:
-    """Projects that require one another, in cycles too; a share of them odd in one way or another."""
+    """Return projects that require one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "pypi")
     names = [_spelling(dice, name) for name in dice.names("-")]
     made = [_project(dice, name, names, position) for position, name in enumerate(names)]
@@ -68,7 +68,9 @@ def _project(dice: Dice, name: str, names: list[str], position: int) -> Project:
 
 
 def _versions(dice: Dice) -> list[str]:
-    """Ascending; an odd project has pre-, post- and dev-releases and an epoch, its newest is always a plain one."""
+    """Return the versions, ascending; an odd project has pre-, post- and dev-releases and an epoch, its newest is
+    always a plain one.
+    """
     count = dice.version_count()
     plain = [f"{number // 10}.{number % 10}.{number % 3}" for number in range(1, count + 1)]
     if not dice.odd() or count < 6:
@@ -112,7 +114,7 @@ def _need(dice: Dice, target: str) -> Need:
 
 
 def _newest_files(dice: Dice, module: str) -> tuple[tuple[Wheel | Sdist, ...], tuple[str, ...]]:
-    """Files of the newest release and the names that can be imported from them."""
+    """Return the files of the newest release and the names that can be imported from them."""
     package = {
         f"{module}/__init__.py": b"",
         f"{module}/api.py": b"def call() -> None: ...\n",
@@ -144,7 +146,7 @@ def _newest_files(dice: Dice, module: str) -> tuple[tuple[Wheel | Sdist, ...], t
 
 
 def _giant(count: int, names: list[str]) -> Project:
-    """One project with very many versions, alike, five requirements each."""
+    """Return one project with very many versions, alike, five requirements each."""
     needs = tuple(Need(f"{name}>=0.1", name, ">=0.1") for name in names[:5])
     releases = tuple(
         Release(f"{number // 100}.{number % 100}", needs, date=default_date(number // 100)) for number in range(count)

@@ -1,4 +1,4 @@
-"""Projects of a made PyPI and what the graph must hold of each."""
+"""These are projects of a made PyPI and what the graph must hold of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project; `releases` in ascending order of their versions."""
+    """This is one project; its `releases` are in ascending order of their versions."""
 
     name: str
     """As the registry spells it."""
@@ -76,7 +76,7 @@ class Project:
 
 
 def need(name: str, clauses: str = "") -> Need:
-    """A plain requirement: `need("flask", ">=1.0, <2.0")`."""
+    """Return a plain requirement: `need("flask", ">=1.0, <2.0")`."""
     return Need(f"{name}{clauses.replace(' ', '')}", name, clauses or "any")
 
 
@@ -85,5 +85,5 @@ def purl_of(name: str) -> str:
 
 
 def normal_name(name: str) -> str:
-    """PEP 503."""
+    """Return the normal name by PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()

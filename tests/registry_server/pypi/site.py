@@ -1,4 +1,4 @@
-"""The two hosts of a made PyPI: the index with its JSON and simple interfaces, and the files."""
+"""These are the two hosts of a made PyPI: the index with its JSON and simple interfaces, and the files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIMPLE_HTML = "text/html; charset=utf-8"
 
 
 def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
-    """The sites of both hosts; every document and archive is made here, before the first request."""
+    """Return the sites of both hosts; every document and archive is made here, before the first request."""
     index: dict[str, Resource] = {}
     pages: dict[str, Resource] = {}
     files: dict[str, Resource] = {}
@@ -56,7 +56,7 @@ def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: Hi
 
 
 def serial_of(history: History, name: str) -> int:
-    """That of a project's last event; a project of which nothing is told has the very first one."""
+    """Return that of a project's last event; a project of which nothing is told has the very first one."""
     return first_serial(history) + (history.by_name[name][-1].number if name in history.by_name else 0)
 
 
@@ -76,7 +76,7 @@ def _project_list(history: History) -> Resource:
 
 
 def _newest_releases(history: History) -> Resource:
-    """The RSS feed of the hundred newest releases, the newest first."""
+    """Return the RSS feed of the hundred newest releases, the newest first."""
     published = [event for event in history.events if event.what is What.PUBLISHED and event.version][-100:]
     items = "".join(
         f"<item><title>{escape(f'{event.name} {event.version}')}</title></item>" for event in reversed(published)
@@ -86,7 +86,7 @@ def _newest_releases(history: History) -> Resource:
 
 
 def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource], history: History) -> Site:
-    """Answers other spellings of a name with a redirect to the normal one, as PyPI does."""
+    """Answer other spellings of a name with a redirect to the normal one, as PyPI does."""
 
     @cache
     def project_list() -> Resource:
@@ -139,7 +139,7 @@ def _files(project: Project, release: Release) -> list[Built]:
 
 
 def _page(simple: Mapping[str, Any]) -> bytes:
-    """The HTML form of a project's simple page."""
+    """Return the HTML form of a project's simple page."""
     anchors = []
     for file in simple["files"]:
         attributes = f' href="{file["url"]}#sha256={file["hashes"]["sha256"]}"'

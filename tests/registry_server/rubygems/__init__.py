@@ -1,4 +1,4 @@
-"""A made gem registry: gems spelled out by hand or generated, served as compact index, API and files."""
+"""This is a made gem registry: gems spelled out by hand or generated, served as compact index, API and files."""
 
 from tests.registry_server.rubygems.archives import gem_file
 from tests.registry_server.rubygems.gems import Gem, need

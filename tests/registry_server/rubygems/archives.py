@@ -1,4 +1,4 @@
-"""Real gem files, the same bytes for the same declaration."""
+"""These are real gem files, the same bytes for the same declaration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PADDING = "data/noise.bin"
 
 
 def gem_file(gem: Gem, version: GemVersion, platform: str = "ruby") -> bytes:
-    """The .gem of one platform."""
+    """Return the .gem of one platform."""
     files = dict.fromkeys(version.files if version.files is not None else (f"lib/{gem.name}.rb",), b"# Made.\n")
     if version.padding_bytes:
         files[_PADDING] = random.Random(gem.name).randbytes(version.padding_bytes)
@@ -37,7 +37,7 @@ def gem_file(gem: Gem, version: GemVersion, platform: str = "ruby") -> bytes:
 
 
 def tar(members: Mapping[str, bytes]) -> bytes:
-    """A plain tar as RubyGems writes it."""
+    """Return a plain tar as RubyGems writes it."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, body in members.items():
@@ -48,7 +48,9 @@ def tar(members: Mapping[str, bytes]) -> bytes:
 
 
 def _gemspec(gem: Gem, version: GemVersion, platform: str, files: Mapping[str, bytes]) -> str:
-    """Gem::Specification#to_yaml: tags of Ruby's classes, and an alias where it writes one text twice."""
+    """Return what Gem::Specification#to_yaml writes: tags of Ruby's classes, and an alias where it writes one text
+    twice.
+    """
     links = {key: value for key, value in gem.links.items() if key != "homepage_uri"}
     listed = list(files) if version.lists_files else []
     needs = version.platform_needs.get(platform, version.needs)

@@ -1,4 +1,4 @@
-"""The compact index's list of all gems, `/versions`, from the history: a line for each push and each yank."""
+"""This is the compact index's list of all gems, `/versions`, from the history: a line for each push and each yank."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _told: dict[tuple[int, str, int], str] = {}
 
 
 def gem_list(history: History, documents: Mapping[str, bytes]) -> Resource:
-    """The list; `documents` are the files of gems that have one, whose MD5 their last lines tell."""
+    """Return the list; `documents` are the files of gems that have one, whose MD5 their last lines tell."""
     body = "".join(
         [f"created_at: {BEGINNING:%Y-%m}-{history.epoch + 1:02}T00:00:05Z\n---\n", *_lines(history, documents)]
     )

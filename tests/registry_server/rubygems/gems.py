@@ -1,4 +1,4 @@
-"""Gems of a made registry and what the graph must hold of each."""
+"""These are gems of a made registry and what the graph must hold of each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GemVersion:
 
 @dataclass(frozen=True, slots=True)
 class Gem:
-    """One gem; `versions` in ascending order."""
+    """This is one gem; its `versions` are in ascending order."""
 
     name: str
     versions: tuple[GemVersion, ...]
@@ -88,7 +88,7 @@ class Gem:
 
 
 def need(name: str, written: str = ">= 0", constraints: str | None = None) -> Need:
-    """A plain requirement: `need("rack", "~> 1.2")`, with `constraints` where the graph's string differs."""
+    """Return a plain requirement: `need("rack", "~> 1.2")`, with `constraints` where the graph's string differs."""
     return Need(written, name, constraints or ", ".join(written.split("&")))
 
 

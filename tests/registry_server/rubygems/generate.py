@@ -1,4 +1,4 @@
-"""A made gem registry from a seed."""
+"""This is a made gem registry from a seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ODD_CONSTRAINTS = (
 
 
 def gems(shape: Shape) -> list[Gem]:
-    """Gems that require one another, in cycles too; a share of them odd in one way or another."""
+    """Return gems that require one another, in cycles too; a share of them odd in one way or another."""
     dice = Dice(shape, "rubygems")
     names = [name.replace("_", "").title() if dice.odd() else name for name in dice.names("_")]
     made = [_gem(dice, name, names) for name in names]
@@ -79,7 +79,7 @@ def _spelled(dice: Dice, target: str) -> tuple[str, str, str]:
 
 
 def _newest(dice: Dice, name: str, version: GemVersion) -> tuple[GemVersion, tuple[str, ...]]:
-    """The newest version with its files, never a pre-release, and the names that can be required of it."""
+    """Return the newest version with its files, never a pre-release, and the names that can be required of it."""
     files: tuple[str, ...] = (
         "README.md",
         f"lib/{name}.rb",
@@ -109,7 +109,7 @@ def _newest(dice: Dice, name: str, version: GemVersion) -> tuple[GemVersion, tup
 
 
 def _giant(count: int, names: list[str]) -> Gem:
-    """One gem with very many versions, alike, five requirements each."""
+    """Return one gem with very many versions, alike, five requirements each."""
     needs = tuple(need(name, "~> 1.0") for name in names[:5])
     versions = tuple(
         GemVersion(

@@ -1,4 +1,4 @@
-"""The two hosts of a made gem registry: the compact index, and the API beside the files."""
+"""These are the two hosts of a made gem registry: the compact index, and the API beside the files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: History) -
 
 
 def _index_document(body: bytes) -> Resource:
-    """With its digest, as the compact index sends it."""
+    """Return it with its digest, as the compact index sends it."""
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     return document(body, "text/plain; charset=utf-8", headers=(("Repr-Digest", f"sha-256=:{digest}:"),))
 
@@ -102,7 +102,9 @@ def _filename(gem: Gem, version: GemVersion, platform: str) -> str:
 
 
 def _api_versions(gem: Gem) -> list[dict[str, Any]]:
-    """Newest first, one entry for each file; without the homepage that the document about the gem has."""
+    """Return the versions newest first, one entry for each file; without the homepage that the document about the
+    gem has.
+    """
     return [
         {
             "authors": "Somebody",
