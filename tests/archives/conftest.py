@@ -1,4 +1,4 @@
-"""A Redis of the test's own."""
+"""This gives a test a Redis of its own."""
 
 from __future__ import annotations
 

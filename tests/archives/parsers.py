@@ -1,4 +1,4 @@
-"""Parse functions for tests: importable by a parser process too."""
+"""These are parse functions for tests; a parser process can import them too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def zip_member(name: str, file: BinaryIO) -> bytes:
 
 
 def every_byte_backwards(file: BinaryIO) -> int:
-    """A parser that wants one byte at a time; gives how many there are."""
+    """This parser wants one byte at a time; it gives how many there are."""
     size = file.seek(0, os.SEEK_END)
     for position in reversed(range(size)):
         file.seek(position)
@@ -43,7 +43,7 @@ def count_for_ever(*_: object) -> None:
 
 
 def names_of_document(body: bytes, url: str) -> object:
-    """A parser of documents that does whatever the document says."""
+    """This parser of documents does whatever the document says."""
     return eval(body)
 
 

@@ -1,4 +1,6 @@
-"""What one parse may have of us (processor time, memory, an answer's bytes), and what it may know: real children."""
+"""This tests what one parse may have of us (processor time, memory, an answer's bytes), and what it may know: real
+children.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The guarded pool against children that die, hang, swell and answer oddly; they run the standard library only."""
+"""This tests the guarded pool against children that die, hang, swell and answer oddly; they run the standard library
+only.
+"""
 
 from __future__ import annotations
 

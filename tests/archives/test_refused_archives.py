@@ -24,7 +24,7 @@ URL = "http://registry.test/a.whl"
 
 @dataclass
 class Served:
-    """A server of one archive, and how often it was asked."""
+    """This is a server of one archive; it counts how often it was asked."""
 
     requests: list[str] = field(default_factory=list)
 

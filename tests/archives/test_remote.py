@@ -1,4 +1,6 @@
-"""What is fetched of a remote archive, over a source that keeps account; HTTP itself is tested with the client."""
+"""This tests what is fetched of a remote archive, over a source that keeps account; HTTP itself is tested with the
+client.
+"""
 
 from __future__ import annotations
 

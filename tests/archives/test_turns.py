@@ -36,7 +36,9 @@ async def _served_within_s(pool: ParserPool, seconds: float) -> None:
 
 @asynccontextmanager
 async def _hostile(pool: ParserPool, count: int, ended: list[Exception]) -> AsyncIterator[None]:
-    """Behind so many archives that nobody waits for and that never end by themselves."""
+    """Keep the pool busy, within the block, with so many archives that nobody waits for and that never end by
+    themselves.
+    """
 
     async def parse() -> None:
         try:
@@ -99,7 +101,7 @@ async def test_one_of_several_parsers_never_takes_what_nobody_waits_for() -> Non
 
 
 class _Line:
-    """Turns, and in which order they were had."""
+    """These are turns, and the order in which they were had."""
 
     def __init__(self, total: int) -> None:
         self.turns = Turns(total)

@@ -1,4 +1,5 @@
-"""Valid documents and archives, spoiled: by bytes, by the values of a JSON document, by lines, inside what is packed.
+"""This spoils valid documents and archives: by bytes, by the values of a JSON document, by lines, inside what is
+packed.
 
 A mutation is a number; the same number makes the same of the same bytes. Most know the format and so get further into a
 reader than random bytes do.
@@ -108,7 +109,7 @@ _ZIP = b"PK"
 
 
 def mutated(body: bytes, seeds: Sequence[int]) -> bytes:
-    """The body after one mutation for each number, but for those that would make much of little."""
+    """Return the body after one mutation for each number, but for those that would make much of little."""
     most_bytes = len(body) + _MAX_GROWTH_BYTES
     for seed in seeds:
         mutation = _mutated(body, random.Random(seed))
@@ -118,7 +119,7 @@ def mutated(body: bytes, seeds: Sequence[int]) -> bytes:
 
 
 def strange_text(seed: int, like: str) -> str:
-    """A text that resembles another one or nothing at all."""
+    """Return a text that resembles another one or nothing at all."""
     dice = random.Random(seed)
     if dice.random() < 0.3:
         value = dice.choice(_VALUES)
@@ -133,7 +134,7 @@ def _mutated(body: bytes, dice: random.Random) -> bytes:
 
 
 def _knowing(body: bytes) -> Callable[[bytes, random.Random], bytes]:
-    """The mutation that knows the format, by the first bytes."""
+    """Return the mutation that knows the format, by the first bytes."""
     if body.startswith(b"\x1f\x8b"):
         return _inside_gzip
     if body.startswith(_ZIP):
@@ -166,7 +167,7 @@ def _by_bytes(body: bytes, dice: random.Random) -> bytes:
 
 
 def _by_words(body: bytes, dice: random.Random) -> bytes:
-    """In a text: another word, a word more or less, a line more or less, or two lines the other way round."""
+    """Change a text: take another word, a word more or less, a line more or less, or two lines the other way round."""
     if dice.random() < 0.3:
         lines = body.split(b"\n")
         at, other = dice.randrange(len(lines)), dice.randrange(len(lines))
@@ -193,7 +194,7 @@ def _by_words(body: bytes, dice: random.Random) -> bytes:
 
 
 def _by_values(body: bytes, dice: random.Random) -> bytes:
-    """In a JSON document, or in one of many that stand in lines."""
+    """Change a value in a JSON document, or in one of many that stand in lines."""
     try:
         document = json.loads(body.removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RecursionError):
@@ -210,7 +211,7 @@ def _by_values(body: bytes, dice: random.Random) -> bytes:
 
 
 def _with_another_value(document: Any, dice: random.Random, raws: list[str]) -> Any:
-    """A walk to a random place, deep ones as likely as others."""
+    """Walk to a random place, to deep ones as likely as to others, and return the document with another value there."""
     if isinstance(document, dict) and document and dice.random() < 0.85:
         key = dice.choice(list(document))
         match dice.randrange(12):
@@ -253,7 +254,7 @@ def _inside_gzip(body: bytes, dice: random.Random) -> bytes:
 
 
 def _by_zip_members(body: bytes, dice: random.Random) -> bytes:
-    """One member's contents or name, or a field of the directory."""
+    """Change one member's contents or name, or a field of the directory."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             members = [(info.filename, archive.read(info)) for info in archive.infolist()]
@@ -280,7 +281,7 @@ def _by_zip_members(body: bytes, dice: random.Random) -> bytes:
 
 
 def _by_tar_members(body: bytes, dice: random.Random) -> bytes:
-    """One member's contents or name, or a field of a header whose checksum is made right again."""
+    """Change one member's contents or name, or a field of a header whose checksum is made right again."""
     if dice.random() < 0.25:
         return _by_tar_header(body, dice)
     try:

@@ -1,4 +1,4 @@
-"""How long, and for what: a function is given drawn values until its time is over.
+"""This says how long, and for what, the readers are tried: a function is given drawn values until its time is over.
 
 In the suite it is the same search each time; `make fuzz` takes longer and another start (FUZZ_SECONDS, FUZZ_SEED).
 """

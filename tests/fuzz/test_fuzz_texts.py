@@ -1,4 +1,6 @@
-"""Readers of single texts that others write: versions and names, messages, what stands in HTTP's headers, dates."""
+"""This tests readers of single texts that others write: versions and names, messages, what stands in HTTP's headers,
+dates.
+"""
 
 from __future__ import annotations
 

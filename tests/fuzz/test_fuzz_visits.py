@@ -1,4 +1,5 @@
-"""Every reader of foreign bytes that a registered ecosystem has, on spoiled answers: a result, or an error of ours.
+"""Every reader of foreign bytes that a registered ecosystem has is tried on spoiled answers: it gives a result, or an
+error of ours.
 
 A failure names the numbers that make it again.
 """
@@ -72,7 +73,9 @@ def test_a_cursor_is_understood_or_lost_whatever_it_is(word: str) -> None:
 
 
 def _readers(word: str) -> Iterator[str]:
-    """The functions of an ecosystem whose first parameter is the content of a document or an archive, or its file."""
+    """Yield the functions of an ecosystem whose first parameter is the content of a document or an archive, or its
+    file.
+    """
     package = importlib.import_module(f"securechain_ingest.registries.{word}")
     contents = {("body", "bytes"), ("content", "bytes"), ("metadata", "bytes"), ("file", "BinaryIO"), ("file", "Path")}
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):

@@ -1,4 +1,5 @@
-"""All that an ecosystem's registry answers to a visit, kept, so that the visit can be made again without it, spoiled.
+"""This keeps all that an ecosystem's registry answers to a visit, so that the visit can be made again without it,
+spoiled.
 
 Whatever a registered client or feed asks for is kept, and whatever it gives to a parser is noted: a new ecosystem and a
 new reader are fuzzed without a word about them here.
@@ -48,7 +49,7 @@ MAX_BYTES = 10_000_000
 
 
 class InlinePool(ParserPool):
-    """Parses here; an exception that a parser did not mean to raise leaves it as it is."""
+    """This parses here; an exception that a parser did not mean to raise leaves it as it is."""
 
     async def run(self, parse: Callable[..., T], *args: object, timeout_s: float | None = None) -> T:
         del timeout_s
@@ -70,7 +71,7 @@ class InlinePool(ParserPool):
 
 @dataclass
 class Visit:
-    """What an ecosystem's registry has answered, and who has read it."""
+    """This is what an ecosystem's registry has answered, and who has read it."""
 
     FEED: ClassVar[str] = "the feed"
 
@@ -99,7 +100,7 @@ def _client_settings(
 
 
 class _Keeping(HttpClient):
-    """Keeps what it is answered."""
+    """This keeps what it is answered."""
 
     def __init__(self, visit: Visit, *, knows_ranges: bool = True) -> None:
         super().__init__(*_client_settings(visit.endpoints))
@@ -139,7 +140,7 @@ class _Keeping(HttpClient):
 
 
 class Spoiling(HttpClient):
-    """Answers what was kept, but at one place something mutated; what it does not have is not found."""
+    """This answers what was kept, but at one place something mutated; what it does not have is not found."""
 
     def __init__(self, visit: Visit, place: str, seeds: Sequence[int], *, knows_ranges: bool = True) -> None:
         # Without the base class's: connections that nobody uses would take most of the time.
@@ -180,7 +181,7 @@ class Spoiling(HttpClient):
 
 @asynccontextmanager
 async def parts_of(visit: Visit, http: HttpClient, folder: Path) -> AsyncIterator[tuple[Registry, Feed]]:
-    """The ecosystem's client and feed."""
+    """Yield the ecosystem's client and feed."""
     registered, pool = declaration_of(visit.word).registry(), InlinePool(ArchiveSettings())
     await anyio.Path(folder).mkdir(exist_ok=True)
     # No document is kept: what is asked for again may be spoiled by then.
@@ -193,7 +194,7 @@ async def parts_of(visit: Visit, http: HttpClient, folder: Path) -> AsyncIterato
 
 
 async def visit_package(registry: Registry, name: str) -> None:
-    """All that is asked about a package, as the worker does."""
+    """Ask all that is asked about a package, as the worker does."""
     ref = registry.identify(name)
     package = await registry.fetch(ref, None)
     if isinstance(package, Package):
@@ -202,7 +203,7 @@ async def visit_package(registry: Registry, name: str) -> None:
 
 
 async def read_feed(feed: Feed, cursor: str) -> None:
-    """All that a feed tells."""
+    """Read all that a feed tells."""
     async for page in feed.changes(cursor):
         assert all(isinstance(change.name, str) for change in page.changes)
     await feed.head()
@@ -214,7 +215,7 @@ async def read_feed(feed: Feed, cursor: str) -> None:
 
 @cache
 def kept(word: str) -> Visit:
-    """Visits to some packages of a made registry with all oddities, its search and its feed."""
+    """Return visits to some packages of a made registry with all oddities, its search and its feed."""
     world = generate(Shape(packages=12, seed=7, ecosystems=(word,), odd_share=0.5, large_share=0))
     names = tuple(package.registry_name for package in world.truth().values())
     with serve(world) as server, tempfile.TemporaryDirectory() as folder:

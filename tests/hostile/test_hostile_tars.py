@@ -1,4 +1,4 @@
-"""Tars made to hurt: each is refused with its reason, or read by the rule that `tars` states."""
+"""This tests tars made to hurt: each is refused with its reason, or read by the rule that `tars` states."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _with_field(raw: bytes, offset: int, value: bytes) -> bytes:
 
 
 class _Endless(io.RawIOBase):
-    """The same bytes for ever; counts how much was read."""
+    """This gives the same bytes for ever; it counts how much was read."""
 
     def __init__(self, head: bytes, again: bytes) -> None:
         super().__init__()

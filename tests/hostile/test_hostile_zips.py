@@ -1,4 +1,4 @@
-"""Zips made to hurt: each is refused with its reason, or read by the rule that `zips` states."""
+"""This tests zips made to hurt: each is refused with its reason, or read by the rule that `zips` states."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_zip64_records_are_read() -> None:
 
 
 def _with_a_program_in_front(raw: bytes) -> bytes:
-    """With offsets that count what is in front."""
+    """Return the archive with offsets that count what is in front."""
     buffer = io.BytesIO(b"%PDF-1.4\n")
     buffer.seek(0, io.SEEK_END)
     with zipfile.ZipFile(buffer, "a") as archive, zipfile.ZipFile(io.BytesIO(raw)) as other:

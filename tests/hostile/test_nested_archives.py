@@ -1,4 +1,4 @@
-"""Archives in archives: what one may have is the sum over all that lie in it."""
+"""This tests archives in archives: what one may have is the sum over all that lie in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client whose time is the test's, and a server that answers by script."""
+"""This is a client whose time is the test's, and a server that answers by script."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.http.scripted_server import ScriptedServer, scripted_server
 
 
 def rates(**limits: float | str) -> RateSettings:
-    """No limit but for the endpoints that are named."""
+    """Return settings that have no limit but for the endpoints that are named."""
     unlimited: dict[str, Any] = dict.fromkeys(RateSettings.model_fields, UNLIMITED)
     return RateSettings.model_validate(unlimited | limits)
 
 
 def connections(**limits: int) -> ConnectionSettings:
-    """No limit but for the endpoints that are named."""
+    """Return settings that have no limit but for the endpoints that are named."""
     unlimited: dict[str, Any] = dict.fromkeys(ConnectionSettings.model_fields, UNLIMITED)
     return ConnectionSettings.model_validate(unlimited | limits)
 
@@ -52,7 +52,7 @@ class FakeTime:
 
 @pytest_asyncio.fixture
 async def leap(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Moves the event loop's clock on by ten minutes: what was to end before that ends now."""
+    """Return a function that moves the event loop's clock on by ten minutes: what was to end before that ends now."""
     loop = asyncio.get_running_loop()
     ahead_s, true_time = 0.0, loop.time
 
@@ -89,7 +89,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 def make_client(server: ScriptedServer, fake_time: FakeTime) -> MakeClient:
-    """A client with every endpoint on the scripted server, and other settings as given.
+    """Return a client with every endpoint on the scripted server, and other settings as given.
 
     `pypi_files` lies below /files, `maven_central` below /maven.
     """

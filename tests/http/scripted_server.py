@@ -1,4 +1,6 @@
-"""A server on loopback that says to the letter what a test tells it, right or wrong, and keeps what it was asked."""
+"""This is a server on loopback that says to the letter what a test tells it, right or wrong, and keeps what it was
+asked.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ class Cut:
 
 
 def answer(status: int = 200, body: bytes = b"", /, **headers: str) -> bytes:
-    """A response as bytes; header names are written with underscores, `content_length` replaces the true one."""
+    """Return a response as bytes; header names are written with underscores, `content_length` replaces the true one."""
     fields = {"content_length": str(len(body))} | headers
     if status in {204, 304}:
         del fields["content_length"]
@@ -47,7 +49,7 @@ class ScriptedServer:
     _scripts: dict[str, list[bytes | Cut | Handler]] = field(default_factory=dict)
 
     def script(self, target: str, *answers: bytes | Cut | Handler) -> str:
-        """Answer the requests for `target` with these in turn, the last of them for ever; returns the URL."""
+        """Answer the requests for `target` with these in turn, the last of them for ever; return the URL."""
         self._scripts[target] = list(answers)
         return self.base + target
 

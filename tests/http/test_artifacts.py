@@ -1,4 +1,4 @@
-"""Artifacts: parts of them by ranges, or whole into a file, byte for byte."""
+"""This tests artifacts: parts of them by ranges, or whole into a file, byte for byte."""
 
 from __future__ import annotations
 

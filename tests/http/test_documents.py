@@ -1,4 +1,4 @@
-"""Documents: what is asked, what comes back, and what must not pass for a document."""
+"""This tests documents: what is asked, what comes back, and what must not pass for a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings past every cache, and digests that come with a document."""
+"""This tests readings past every cache, and digests that come with a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Where a URL may lead: to the endpoints' hosts and the allowed ones, also by redirects, and nowhere else."""
+"""This tests where a URL may lead: to the endpoints' hosts and the allowed ones, also by redirects, and nowhere
+else.
+"""
 
 from __future__ import annotations
 

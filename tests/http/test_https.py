@@ -1,4 +1,6 @@
-"""HTTPS as real registries speak it: HTTP/2 where it is offered, and no server whose certificate nobody vouches for."""
+"""This tests HTTPS as real registries speak it: HTTP/2 where it is offered, and no server whose certificate nobody
+vouches for.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from tests.http.conftest import connections, rates
 
 
 class _Bound(Config):
-    """A configuration whose port is already taken and known."""
+    """This is a configuration whose port is already taken and known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class _Bound(Config):
 async def https_server(
     authority: trustme.CA, folder: Path, protocols: list[str]
 ) -> AsyncIterator[tuple[str, list[str]]]:
-    """The base URL of a server that answers everything, and the HTTP version of each request so far."""
+    """Yield the base URL of a server that answers everything, and the HTTP version of each request so far."""
     versions: list[str] = []
     ready, ended = asyncio.Event(), asyncio.Event()
 

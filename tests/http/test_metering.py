@@ -1,4 +1,4 @@
-"""What one piece of work has asked for, apart from all other traffic of the process."""
+"""This tests what one piece of work has asked for, apart from all other traffic of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Requests a second and at once: bounded, shared, adapted to what a server bears, and never waited for without end."""
+"""This tests requests a second and at once: bounded, shared, adapted to what a server bears, and never waited for
+without end.
+"""
 
 from __future__ import annotations
 

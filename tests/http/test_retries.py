@@ -1,4 +1,4 @@
-"""Which failures are tried again, after what wait, and which are handed on at once."""
+"""This tests which failures are tried again, after what wait, and which are handed on at once."""
 
 from __future__ import annotations
 

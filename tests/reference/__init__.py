@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from the code, so that they cannot say anything else than it does."""
+"""These are the pages of docs/ that are made from the code, so that they cannot say anything else than it does."""
 
 from __future__ import annotations
 

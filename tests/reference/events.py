@@ -1,4 +1,4 @@
-"""Every event that the code logs, with its levels, as the code says it."""
+"""This finds every event that the code logs, with its levels, as the code says it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def events() -> dict[str, set[str]]:
 
 
 def fields() -> Iterator[tuple[str, str]]:
-    """Each event with the name of each field that it is given."""
+    """Yield each event with the name of each field that it is given."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and any(_methods(node.func)):
@@ -34,8 +34,9 @@ def fields() -> Iterator[tuple[str, str]]:
 
 
 def _logged(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, set[str]]]:
-    """The events of one function: `logger.info("event")`, `tell("event")` or `_log("event")`, also where a variable
-    holds one of two methods."""
+    """Yield the events of one function: `logger.info("event")`, `tell("event")` or `_log("event")`, also where a
+    variable holds one of two methods.
+    """
     variables = {
         node.targets[0].id: set(_methods(node.value))
         for node in ast.walk(function)
@@ -55,7 +56,7 @@ def _levels(called: ast.expr, variables: Mapping[str, set[str]]) -> set[str]:
 
 
 def _methods(node: ast.expr) -> Iterator[str]:
-    """The levels of `logger.info`, or of `logger.warning if … else logger.error`."""
+    """Yield the levels of `logger.info`, or of `logger.warning if … else logger.error`."""
     if isinstance(node, ast.IfExp):
         yield from _methods(node.body)
         yield from _methods(node.orelse)

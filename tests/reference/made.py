@@ -1,4 +1,6 @@
-"""The figures of /metrics as a daemon has them at its first scrape, with one of each series that comes only later."""
+"""These are the figures of /metrics as a daemon has them at its first scrape, with one of each series that comes
+only later.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ STORES = ("redis", "graph", "vulnerabilities")
 
 
 def daemon_figures() -> str:
-    """The figures of one daemon."""
+    """Return the figures of one daemon."""
     progress = Progress(lambda: 60.0)
     progress.turned("scheduler")
     return of_daemon(progress, {store: StoreAnswer(0.001, None, 0) for store in STORES}).decode()
 
 
 def installation_figures() -> str:
-    """The figures that all daemons share."""
+    """Return the figures that all daemons share."""
     names = [declaration.name for declaration in DECLARATIONS]
     lanes = {name: {str(lane): LaneStatus(0, 0) for lane in LANES} for name in names}
     queue = QueueStatus(LaneStatus(0, 0), lanes, {}, {}, (), None, 0, {})

@@ -1,4 +1,4 @@
-"""Tables of Markdown."""
+"""This makes tables of Markdown."""
 
 from __future__ import annotations
 

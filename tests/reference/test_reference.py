@@ -90,7 +90,7 @@ def test_every_series_that_can_be_told_beforehand_is_there_at_the_first_scrape()
 
 
 def kinds_of_poison_messages() -> Iterator[str]:
-    """Those that the code gives where it raises one."""
+    """Yield those that the code gives where it raises one."""
     for path in (DOCS.parent / "securechain_ingest").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "PoisonMessage":

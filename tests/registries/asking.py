@@ -1,4 +1,6 @@
-"""What the tests of every registry's client need: the client itself, over real HTTP, and what a graph would know."""
+"""This is what the tests of every registry's client need: the client itself, over real HTTP, and what a graph would
+know.
+"""
 
 from __future__ import annotations
 
@@ -40,20 +42,21 @@ Make: TypeAlias = Callable[[HttpClient, ArchiveReader, ParserPool, KeptDocuments
 
 @asynccontextmanager
 async def connected(make: Make[Client], server: Server, spool_dir: Path) -> AsyncIterator[Client]:
-    """A registry's client that asks `server` with `tools`. What it keeps on disk lies below `spool_dir`, too."""
+    """Yield a registry's client that asks `server` with `tools`. What it keeps on disk lies below `spool_dir`, too."""
     async with tools(server) as (http, pool):
         yield make(http, ArchiveReader(http, pool, spool_dir, MAX_ARTIFACT_BYTES), pool, kept_in(spool_dir))
 
 
 def kept_in(folder: Path) -> KeptDocuments:
-    """The documents that are kept below this folder, as many as by default."""
+    """Return the documents that are kept below this folder, as many as by default."""
     return KeptDocuments(folder / "documents", HttpSettings().kept_documents_bytes)
 
 
 @asynccontextmanager
 async def tools(server: Server, **others: str) -> AsyncIterator[tuple[HttpClient, ParserPool]]:
-    """What asks `server`, or other endpoints than its own: without limits, without second tries, with one parsing
-    process."""
+    """Yield what asks `server`, or other endpoints than its own: without limits, without second tries, with one
+    parsing process.
+    """
     unlimited = dict.fromkeys(RateSettings.model_fields, "unlimited")
     async with (
         HttpClient(
@@ -69,30 +72,30 @@ async def tools(server: Server, **others: str) -> AsyncIterator[tuple[HttpClient
 
 @asynccontextmanager
 async def fed(make: FeedClass, server: Server, folder: Path, **others: str) -> AsyncIterator[Feed]:
-    """A registry's feed that asks `server` with `tools`."""
+    """Yield a registry's feed that asks `server` with `tools`."""
     async with tools(server, **others) as (http, pool):
         yield make(http, pool, folder)
 
 
 @dataclass(frozen=True)
 class Site:
-    """A made registry, and what asks it."""
+    """This is a made registry, and what asks it."""
 
     server: Server
 
     def targets(self) -> list[str]:
-        """What was asked for: path and query of each request."""
+        """Return what was asked for: path and query of each request."""
         return [request.target for request in self.server.requests]
 
 
 @dataclass(frozen=True)
 class RegistrySite(Site, Generic[Client]):
-    """With a registry's client."""
+    """This is a made registry with a registry's client."""
 
     registry: Client
 
     async def fetched(self, name: str) -> Package:
-        """What the client answers about a package that the graph lacks."""
+        """Return what the client answers about a package that the graph lacks."""
         return await first_visit(self.registry, name)
 
 
@@ -103,7 +106,7 @@ async def registry_site(
     spool_dir: Path,
     world: World,
 ) -> AsyncIterator[RegistrySite[Client]]:
-    """A client and the world that it asks, without faults; no request has been made yet."""
+    """Yield a client and the world that it asks, without faults; no request has been made yet."""
     server.faults.clear()
     server.replace(world)
     server.requests.clear()
@@ -113,7 +116,7 @@ async def registry_site(
 
 @dataclass(frozen=True)
 class FeedSite(Site):
-    """With a feed."""
+    """This is a made registry with a feed."""
 
     feed: Feed
     folder: Path
@@ -132,7 +135,7 @@ class FeedSite(Site):
 async def feed_site(
     make: FeedClass, server: Server, folder: Path, ecosystem: str, past: History, *packages: Made
 ) -> AsyncIterator[FeedSite]:
-    """A feed of a registry with that past, without faults."""
+    """Yield a feed of a registry with that past, without faults."""
     server.faults.clear()
     async with fed(make, server, folder) as feed:
         site = FeedSite(server, feed, folder, ecosystem, packages)
@@ -141,12 +144,12 @@ async def feed_site(
 
 
 async def listed(feed: Feed, position: str = "") -> dict[str, str | None]:
-    """Revisions by name, as the listing has them from a position."""
+    """Return revisions by name, as the listing has them from a position."""
     return {entry.name: entry.revision async for page in feed.listing(position) for entry in unpack(page.packed)}
 
 
 async def changed(feed: Feed, cursor: str) -> tuple[list[Change], str]:
-    """All changes since a cursor, and the cursor after them."""
+    """Return all changes since a cursor, and the cursor after them."""
     found: list[Change] = []
     async for page in feed.changes(cursor):
         found += page.changes
@@ -155,19 +158,19 @@ async def changed(feed: Feed, cursor: str) -> tuple[list[Change], str]:
 
 
 async def first_visit(registry: Registry, name: str) -> Package:
-    """What the registry answers about a package that the graph lacks."""
+    """Return what the registry answers about a package that the graph lacks."""
     package = await registry.fetch(registry.identify(name), None)
     assert isinstance(package, Package)
     return package
 
 
 def known(package: Package) -> KnownPackage:
-    """What the graph knows once the package is written."""
+    """Return what the graph knows once the package is written."""
     versions = frozenset(version.name for version in package.versions)
     return KnownPackage(package.ref.purl, package.ref.registry_name, versions, datetime.now(UTC), package.validator)
 
 
 def pending(package: Package) -> KnownPackage:
-    """What the graph knows once a first reading of the package is written."""
+    """Return what the graph knows once a first reading of the package is written."""
     left = frozenset(version.name for version in package.versions if version.requirements_pending)
     return replace(known(package), validator=None, pending=left, archive_pending=True)

@@ -1,4 +1,4 @@
-"""A server of its own for each module, whose world its tests replace."""
+"""This gives each module a server of its own, whose world its tests replace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Whatever an ecosystem must have, walked over all that are registered: a seventh one without a piece fails here."""
+"""This tests whatever an ecosystem must have, walked over all that are registered: a seventh one without a piece
+fails here.
+"""
 
 from __future__ import annotations
 

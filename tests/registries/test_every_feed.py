@@ -1,4 +1,4 @@
-"""What every feed has to do, walked over all ecosystems: list, tell of changes, know what it has told."""
+"""This tests what every feed has to do, walked over all ecosystems: list, tell of changes, know what it has told."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def published(ecosystem: str, numbers: Iterable[int], version: str) -> list[Happ
 
 @pytest_asyncio.fixture(params=REGISTRIES, ids=lambda registry: registry.ecosystem.name)
 async def site(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
-    """A registry of thirty packages."""
+    """Yield a registry of thirty packages."""
     registry: RegistryClass = request.param
     ecosystem = registry.ecosystem.name
     past = history_of(published(ecosystem, range(30), "1.0.0"))

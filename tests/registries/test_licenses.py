@@ -1,4 +1,6 @@
-"""The licence that each registry's documents declare: an SPDX expression where it is one, otherwise their words."""
+"""This tests the licence that each registry's documents declare: an SPDX expression where it is one, otherwise their
+words.
+"""
 
 from __future__ import annotations
 

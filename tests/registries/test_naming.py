@@ -1,4 +1,4 @@
-"""A package, or one of its versions, as people write it."""
+"""This tests a package, or one of its versions, as people write it."""
 
 from __future__ import annotations
 

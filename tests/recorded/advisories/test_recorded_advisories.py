@@ -1,4 +1,7 @@
-"""Recorded advisories of all six ecosystems. Their authors' lists of versions are the truth for our order."""
+"""This tests recorded advisories of all six ecosystems.
+
+Their authors' lists of versions are the truth for our order.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def documents(shared_fixtures: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def elements(documents: list[dict[str, Any]]) -> list[tuple[PackageRef, Element]]:
-    """What the documents say of packages of our six ecosystems; GIT ranges apart."""
+    """Return what the documents say of packages of our six ecosystems; GIT ranges apart."""
     found = []
     for element in (element for document in documents for element in document["affected"] if "package" in element):
         registry = _REGISTRIES.get(element["package"]["ecosystem"])

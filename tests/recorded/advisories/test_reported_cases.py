@@ -1,4 +1,6 @@
-"""The scenarios on which the product was once wrong, as far as they are documents; tests/jobs plays them on stores."""
+"""This tests the scenarios on which the product was once wrong, as far as they are documents; tests/jobs plays them
+on stores.
+"""
 
 from __future__ import annotations
 

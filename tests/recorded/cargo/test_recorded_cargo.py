@@ -1,4 +1,4 @@
-"""Cargo's parsers over recorded index files and archives.
+"""This tests Cargo's parsers over recorded index files and archives.
 
 The golden lists were made without the code under test: from what rustdoc (nightly, JSON, hidden items included) says of
 each unpacked crate on Linux with all features, walked from the root through every public module and re-export; to that

@@ -1,4 +1,6 @@
-"""Crates on which the product was wrong (shared/cases/README.md), and the names that rustdoc gives for them."""
+"""This tests crates on which the product was wrong (shared/cases/README.md), and the names that rustdoc gives for
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cargo's parser of the database dump over a recorded one, which holds three crates."""
+"""This tests Cargo's parser of the database dump over a recorded one, which holds three crates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not DUMP.is_file(), reason="the recorded payload
 
 
 def rows(table: str) -> list[dict[str, str]]:
-    """A whole table, read at once."""
+    """Return a whole table, read at once."""
     with tarfile.open(DUMP) as tar:
         [member] = [member for member in tar if member.name.endswith(f"/{table}")]
         file = tar.extractfile(member)

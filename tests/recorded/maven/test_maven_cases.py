@@ -1,4 +1,6 @@
-"""The Maven cases of public reports: what was wrong once (shared/cases/README.md), over the files that show it."""
+"""This tests the Maven cases of public reports: what was wrong once (shared/cases/README.md), over the files that
+show it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ BOM = project("b:b1:1", management(dependency("d:x:7")))
 
 
 async def effective(filename: str) -> Effective:
-    """Of a case, with the parents p:par and the BOM that the cases name."""
+    """Return the effective POM of a case, with the parents p:par and the BOM that the cases name."""
     parent = CASES / "parent-range-parent-1.5.pom"
     others = {BOM[0]: BOM[1], Coordinates("p", "par", "1.5"): parent.read_bytes()}
 

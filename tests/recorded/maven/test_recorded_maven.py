@@ -1,4 +1,6 @@
-"""Maven's parsers over recorded POMs, lists and version orders; the effective POMs against Maven's own answers."""
+"""This tests Maven's parsers over recorded POMs, lists and version orders; the effective POMs against Maven's own
+answers.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def recorded(folder: str) -> dict[Coordinates, Path]:
 
 
 def subject(folder: str) -> Coordinates:
-    """The artifact that a folder's answers are about."""
+    """Return the artifact that a folder's answers are about."""
     (found,) = [one for one in recorded(folder) if f"{one.artifact_id}-{one.version}" == folder]
     return found
 
@@ -67,7 +69,7 @@ async def effective(folder: str, coordinates: Coordinates) -> Effective:
 
 
 def answers(folder: str, name: str) -> list[dict[str, Any]]:
-    """What Maven itself said."""
+    """Return what Maven itself said."""
     found: list[dict[str, Any]] = json.loads((FIXTURES / "effective-pom" / folder / name).read_text())
     return found
 
@@ -326,7 +328,7 @@ def test_the_recorded_versions_are_ordered_as_the_clients_order_them() -> None:
 
 
 async def alone(filename: str, others: dict[Coordinates, str] | None = None) -> Effective:
-    """The effective POM of a recorded one, with those of `others` at hand."""
+    """Return the effective POM of a recorded one, with those of `others` at hand."""
 
     async def load(wanted: Coordinates) -> Pom:
         if wanted not in (others or {}):

@@ -1,4 +1,4 @@
-"""The packages of the recorded jars.
+"""This tests the packages of the recorded jars.
 
 The golden lists were made without the product: `unzip -Z1` of each archive (and of the classes.jar inside the aar), the
 folders of its classes, and of these by hand and eye those that lie below no other and that `import` can name.

@@ -1,4 +1,4 @@
-"""Real indexes and a real chunk of Maven repositories, against listings that others made of them."""
+"""This tests real indexes and a real chunk of Maven repositories, against listings that others made of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def keys(path: Path) -> list[str]:
 
 
 def listed_keys(path: Path) -> list[str]:
-    """Of the artifacts in the listing beside the file, whose lines have fields in any order."""
+    """Return the keys of the artifacts in the listing beside the file, whose lines have fields in any order."""
     lines = path.with_name(f"{path.name}.contents.txt").read_text().splitlines()
     fields = (field for line in lines if not line.startswith("#") for field in line.split("\t"))
     return [field.removeprefix("u=") for field in fields if field.startswith("u=")]

@@ -1,4 +1,4 @@
-"""npm's parsers over recorded packuments, tarballs and version orders."""
+"""This tests npm's parsers over recorded packuments, tarballs and version orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""npm's archives of the collected cases on which the product was wrong."""
+"""This tests npm's archives of the collected cases on which the product was wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""npm's feed over recorded pages of `_changes` and recorded lists of names."""
+"""This tests npm's feed over recorded pages of `_changes` and recorded lists of names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NuGet's parsers over recorded registrations, nupkgs, nuspecs, searches and version orders.
+"""This tests NuGet's parsers over recorded registrations, nupkgs, nuspecs, searches and version orders.
 
 The golden names were read from the archives by hand: `unzip -l` for the frameworks, the nuspec for the id where there
 is no assembly, the public types that an independent reader (dnfile) lists in an assembly, and the members that its XML
@@ -64,7 +64,7 @@ def package(*filenames: str) -> Package:
 
 
 def entries(filename: str) -> Iterator[dict[str, Any]]:
-    """The catalog entries of a document, page or index."""
+    """Return the catalog entries of a document, page or index."""
 
     def leaves(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for item in items:

@@ -1,4 +1,4 @@
-"""NuGet's catalog and service index as recorded."""
+"""This tests NuGet's catalog and service index as recorded."""
 
 from __future__ import annotations
 

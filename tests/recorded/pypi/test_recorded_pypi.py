@@ -1,4 +1,4 @@
-"""PyPI's parsers over recorded documents, archives and version orders."""
+"""This tests PyPI's parsers over recorded documents, archives and version orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyPI's archives of the collected cases on which the product was wrong."""
+"""This tests PyPI's archives of the collected cases on which the product was wrong."""
 
 from __future__ import annotations
 

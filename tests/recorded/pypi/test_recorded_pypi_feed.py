@@ -1,4 +1,4 @@
-"""PyPI's names as recorded; its list is recorded in HTML only, of which the feed reads the JSON form."""
+"""This tests PyPI's names as recorded; its list is recorded in HTML only, of which the feed reads the JSON form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded payl
 
 
 def anchors() -> list[tuple[str, str]]:
-    """(normalised name, name as displayed) of the whole recorded list."""
+    """Return (normalised name, name as displayed) of the whole recorded list."""
     page = gzip.decompress((FIXTURES / "enumeration" / "simple-index.full.html.gz").read_bytes())
     return [(href.decode(), name.decode()) for href, name in _ANCHOR.findall(page)]
 

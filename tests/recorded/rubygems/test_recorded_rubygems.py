@@ -1,4 +1,4 @@
-"""RubyGems' parsers over recorded index files, API documents, gems and version orders.
+"""This tests RubyGems' parsers over recorded index files, API documents, gems and version orders.
 
 The golden lists were made without the product and without a YAML library: of `tar xOf GEM metadata.gz | gunzip` the
 lines under `require_paths:` and under `files:`, of these the `.rb` files below those folders, each with its `::` form;
@@ -69,13 +69,15 @@ def test_a_recorded_version_requires_what_its_neutral_file_does(name: str) -> No
 
 
 def requirements() -> set[str]:
-    """All that recorded gems declare, in the spelling of the index."""
+    """Return all that recorded gems declare, in the spelling of the index."""
     declared = ",".join(line.split(" ", 1)[1].split("|")[0] for name in INFOS for line in lines(name))
     return {text.split(":")[1] for text in declared.split(",") if text}
 
 
 def test_the_clients_read_every_recorded_requirement_as_rubygems_does() -> None:
-    """Over the releases; that `~> 1.2` excludes the pre-releases of 2 cannot be said in the form of the contract."""
+    """This goes over the releases; that `~> 1.2` excludes the pre-releases of 2 cannot be said in the form of the
+    contract.
+    """
     releases = sorted({version.name for name in INFOS for version in package(name).versions}, key=version_key)
     releases = [name for name in releases if not re.search("[a-z]", name)][::30]
 

@@ -1,4 +1,4 @@
-"""Index files on which the product was wrong (shared/cases/README.md)."""
+"""This tests index files on which the product was wrong (shared/cases/README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RubyGems' list of all gems as the reference server wrote it, step by step, and as old gems stand in it."""
+"""This tests RubyGems' list of all gems as the reference server wrote it, step by step, and as old gems stand in it."""
 
 from __future__ import annotations
 

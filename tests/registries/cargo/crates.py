@@ -1,4 +1,4 @@
-"""Small crates, written as their sources."""
+"""These are small crates, written as their sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(files: dict[str, str], manifest: str = MANIFEST) -> ImportNames:
 
 
 def paths(root: str, manifest: str = MANIFEST, **files: str) -> list[str]:
-    """The paths below the crate's name; `a__b` stands for the file `src/a/b.rs`."""
+    """Return the paths below the crate's name; `a__b` stands for the file `src/a/b.rs`."""
     sources = {f"src/{name.replace('__', '/')}.rs": text for name, text in files.items()}
     crate, *names = read({"src/lib.rs": root, **sources}, manifest).names
     assert crate == "my_crate"

@@ -1,4 +1,4 @@
-"""The crates registry, asked over real HTTP: one request for a crate, one for its newest archive."""
+"""This tests the crates registry, asked over real HTTP: one request for a crate, one for its newest archive."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Site = RegistrySite[Cargo]
 
 
 def paths(site: Site) -> list[str]:
-    """What was asked for, with the endpoint's key before it: the index and the archives are two hosts."""
+    """Return what was asked for, with the endpoint's key before it: the index and the archives are two hosts."""
     return [f"{request.endpoint}{request.target}" for request in site.server.requests]
 
 

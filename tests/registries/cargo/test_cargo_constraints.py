@@ -18,7 +18,7 @@ SAMPLE = [
 
 
 def admitted(written: str, versions: list[str]) -> list[str]:
-    """What depex keeps: `any` keeps all, else univers decides."""
+    """Return what depex keeps: `any` keeps all, else univers decides."""
     if written == "any":
         return versions
     accepted = NpmVersionRange.from_native(written)  # type: ignore[no-untyped-call]
@@ -183,7 +183,7 @@ def test_a_constraint_is_never_empty_and_writing_it_again_changes_nothing(requir
 
 
 def _satisfies(text: str, operator: str, parts: list[str]) -> bool:
-    """The semver crate's documentation for releases: only the parts that are given are compared."""
+    """By the semver crate's documentation for releases only the parts that are given are compared."""
     version = [int(part) for part in text.split(".")]
     numbers = [int(part) for part in parts if part != "*"]
     prefix = version[: len(numbers)]

@@ -1,4 +1,4 @@
-"""The dump as a damaged zip, and the cursor of the feed of new versions, whatever is thrown at them."""
+"""This tests the dump as a damaged zip, and the cursor of the feed of new versions, whatever is thrown at them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LISTED = {
 
 
 def dump() -> bytes:
-    """One table compressed and one as it is."""
+    """Return a dump with one table compressed and one as it is."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("dump/metadata.json", "{}")
@@ -45,7 +45,7 @@ def dump() -> bytes:
 
 
 def read(content: bytes, folder: Path) -> dict[str, str | None]:
-    """What is listed by way of the ranges that the directory leads to."""
+    """Return what is listed by way of the ranges that the directory leads to."""
     files = {}
     for table, member in find_tables(len(content), content[-1000:], LIMITS, "the dump").items():
         (folder / table).write_bytes(content[member.first : member.last + 1])

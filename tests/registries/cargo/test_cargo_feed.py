@@ -1,4 +1,4 @@
-"""crates.io's feed of new versions and its database dump, over real HTTP."""
+"""This tests crates.io's feed of new versions and its database dump, over real HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which paths of a crate a dependent can import."""
+"""This tests which paths of a crate a dependent can import."""
 
 from __future__ import annotations
 

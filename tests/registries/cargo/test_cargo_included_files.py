@@ -1,4 +1,7 @@
-"""Files that are part of a crate without lying where modules do. What is right was taken from rustdoc 1.97."""
+"""This tests files that are part of a crate without lying where modules do.
+
+What is right was taken from rustdoc 1.97.
+"""
 
 from __future__ import annotations
 

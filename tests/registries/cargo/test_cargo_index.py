@@ -1,4 +1,4 @@
-"""A file of the sparse index as the model: versions, requirements, dates, yanks."""
+"""This tests a file of the sparse index as the model: versions, requirements, dates, yanks."""
 
 from __future__ import annotations
 

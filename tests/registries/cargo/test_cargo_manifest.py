@@ -1,4 +1,4 @@
-"""What is read of a Cargo.toml. What is right was asked of cargo 1.95 (`cargo metadata`)."""
+"""This tests what is read of a Cargo.toml. What is right was asked of cargo 1.95 (`cargo metadata`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crates that are damaged, very large or hostile."""
+"""This tests crates that are damaged, very large or hostile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The items of Rust sources read without skipping anything, to compare with what the product skips."""
+"""This reads the items of Rust sources without skipping anything, to compare them with what the product skips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dates as registries write them, and as the graph holds them."""
+"""This tests dates as registries write them, and as the graph holds them."""
 
 import pytest
 

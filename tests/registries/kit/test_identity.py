@@ -1,4 +1,4 @@
-"""Who a package is: its own spelling and the purls of its versions, for every ecosystem."""
+"""This tests who a package is: its own spelling and the purls of its versions, for every ecosystem."""
 
 from __future__ import annotations
 

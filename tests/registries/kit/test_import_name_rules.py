@@ -1,4 +1,4 @@
-"""What an import name may look like."""
+"""This tests what an import name may look like."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals of versions: the algebra that the constraints of all ecosystems are worked out with.
+"""This tests intervals of versions: the algebra that the constraints of all ecosystems are worked out with.
 
 Versions are whole numbers here; those between them, which no bound names, are tried as quarters.
 """

@@ -1,4 +1,4 @@
-"""JSON documents that are more than their process can hold."""
+"""This tests JSON documents that are more than their process can hold."""
 
 from __future__ import annotations
 

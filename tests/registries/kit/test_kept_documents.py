@@ -34,7 +34,7 @@ def grow_older(folder: Path) -> None:
 
 
 def leave_half_written(folder: Path) -> None:
-    """What a process that was killed long ago while it wrote has left."""
+    """Leave what a process that was killed long ago while it wrote has left."""
     for shard in folder.iterdir():
         (shard / "half-written").write_bytes(bytes(50_000))
         os.utime(shard / "half-written", (0, 0))

@@ -1,4 +1,4 @@
-"""Lists and feeds: an entry that cannot be read costs itself, is told, and the rest is read."""
+"""This tests lists and feeds: an entry that cannot be read costs itself, is told, and the rest is read."""
 
 from __future__ import annotations
 

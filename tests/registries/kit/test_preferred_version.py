@@ -1,4 +1,4 @@
-"""The version that a user gets by default, by any order and any rank."""
+"""This tests the version that a user gets by default, by any order and any rank."""
 
 from __future__ import annotations
 

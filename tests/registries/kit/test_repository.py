@@ -1,4 +1,4 @@
-"""The repository address in the one form that the graph holds."""
+"""This tests the repository address in the one form that the graph holds."""
 
 from __future__ import annotations
 

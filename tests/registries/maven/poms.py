@@ -1,4 +1,4 @@
-"""POMs written short, and what comes of them."""
+"""These are short ways to write POMs, and to say what comes of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from securechain_ingest.registries.maven.resolution import Effective, Effectives
 
 
 def project(name: str, body: str = "", *, parent: str | None = None) -> tuple[Coordinates, bytes]:
-    """`project("g:a:1", "<dependencies>…</dependencies>")`."""
+    """Return a POM: `project("g:a:1", "<dependencies>…</dependencies>")` makes one."""
     coordinates = Coordinates(*name.split(":"))
     above = f"<parent>{ids(parent)}</parent>" if parent else ""
     return coordinates, f"<project>{above}{ids(name)}{body}</project>".encode()
 
 
 def ids(name: str) -> str:
-    """`g:a`, or `g:a:1`, as elements."""
+    """Return `g:a`, or `g:a:1`, as elements."""
     parts = zip(("groupId", "artifactId", "version"), name.split(":"), strict=False)
     return "".join(f"<{part}>{text}</{part}>" for part, text in parts)
 
@@ -37,12 +37,12 @@ def management(*entries: str) -> str:
 
 
 def bom(name: str) -> str:
-    """The import of one."""
+    """Return the import of a BOM."""
     return dependency(name, type="pom", scope="import")
 
 
 def properties(**texts: str) -> str:
-    """`_` stands for a dot."""
+    """Return properties; `_` stands for a dot."""
     named = {key.replace("_", "."): text for key, text in texts.items()}
     return f"<properties>{''.join(f'<{name}>{text}</{name}>' for name, text in named.items())}</properties>"
 
@@ -56,12 +56,12 @@ def profiles(*entries: str) -> str:
 
 
 async def at_once(function: Callable[..., Any], *args: Any) -> Any:
-    """What a parser pool does, here."""
+    """This is what a parser pool does, here."""
     return function(*args)
 
 
 class Shelf:
-    """POMs by coordinates, and how often each was taken."""
+    """This holds POMs by coordinates, and how often each was taken."""
 
     def __init__(self, *projects: tuple[Coordinates, bytes]) -> None:
         self._bodies = dict(projects)
@@ -75,7 +75,7 @@ class Shelf:
         return parse_pom(self._bodies[coordinates], str(coordinates))
 
     async def versions(self, group_id: str, artifact_id: str) -> tuple[str, ...]:
-        """Those that are here, in no order."""
+        """Return those that are here, in no order."""
         self.loads.append(f"{group_id}:{artifact_id}")
         found = tuple(one.version for one in self._bodies if one[:2] == (group_id, artifact_id))
         if not found:
@@ -88,12 +88,12 @@ class Shelf:
 
 
 async def effective(*projects: tuple[Coordinates, bytes]) -> Effective:
-    """Of the first one, the others at hand."""
+    """Return the effective POM of the first one, with the others at hand."""
     return await Shelf(*projects).effective(str(projects[0][0]))
 
 
 def short(found: Dependency) -> str:
-    """`g:a:version:scope`, with type and classifier where they say more."""
+    """Return `g:a:version:scope`, with type and classifier where they say more."""
     kind = "" if found.type == "jar" else f":{found.type}"
     return f"{found.group_id}:{found.artifact_id}:{found.version}:{found.scope}{kind}" + (
         f":{found.classifier}" if found.classifier else ""
@@ -101,5 +101,5 @@ def short(found: Dependency) -> str:
 
 
 async def direct(*projects: tuple[Coordinates, bytes]) -> list[str]:
-    """The direct dependencies of the first one, in short."""
+    """Return the direct dependencies of the first one, in short."""
     return [short(found) for found in (await effective(*projects)).dependencies]

@@ -1,4 +1,4 @@
-"""Versions that the index has announced and the repository's own list may lack."""
+"""This tests versions that the index has announced and the repository's own list may lack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A Maven repository, asked over real HTTP: one request for the versions, one a POM, one or two for the names."""
+"""This tests a Maven repository, asked over real HTTP: one request for the versions, one a POM, one or two for the
+names.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,7 @@ Site = RegistrySite[Maven]
 
 
 def files(site: Site) -> list[str]:
-    """The file names that were asked for."""
+    """Return the file names that were asked for."""
     return [target.rpartition("/")[2] for target in site.targets()]
 
 

@@ -1,4 +1,4 @@
-"""Maven's version requirements as the graph's clients read them."""
+"""This tests Maven's version requirements as the graph's clients read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RELEASES = ("0.9", "1.0", "1.1", "1.2", "1.5", "2.0-rc1", "2.0", "2.5", "3.0", "
 
 
 def allowed(text: str) -> set[str]:
-    """What a client keeps of RELEASES."""
+    """Return what a client keeps of RELEASES."""
     if text == "any":
         return set(RELEASES)
     accepted = MavenVersionRange.from_native(text)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The effective POM. Each rule is as Maven 3.8.7 answered when it was asked."""
+"""This tests the effective POM. Each rule is as Maven 3.8.7 answered when it was asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maven Central's index over real HTTP: chunks since the cursor, and the whole."""
+"""This tests Maven Central's index over real HTTP: chunks since the cursor, and the whole."""
 
 from __future__ import annotations
 

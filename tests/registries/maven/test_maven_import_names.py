@@ -1,4 +1,4 @@
-"""What can be imported from a jar: its packages, by the shortest name that says all."""
+"""This tests what can be imported from a jar: its packages, by the shortest name that says all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def jar(members: Mapping[str, bytes]) -> bytes:
 
 
 def names(*paths: str, **jars: bytes) -> list[str]:
-    """Of an archive of empty files; `jars` are nested ones, by their path with `_` for `/` and without `.jar`."""
+    """Return the names of an archive of empty files; `jars` are nested ones, by their path with `_` for `/` and
+    without `.jar`.
+    """
     members = dict.fromkeys(paths, b"") | {f"{path.replace('_', '/')}.jar": body for path, body in jars.items()}
     return list(read_jar(io.BytesIO(jar(members)), LIMITS, FALLBACK).names)
 

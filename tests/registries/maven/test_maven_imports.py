@@ -1,4 +1,7 @@
-"""What makes an entry of the managed dependencies an import. Each rule is as Maven 3.8.7 answered when it was asked."""
+"""This tests what makes an entry of the managed dependencies an import.
+
+Each rule is as Maven 3.8.7 answered when it was asked.
+"""
 
 from __future__ import annotations
 

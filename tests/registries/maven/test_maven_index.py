@@ -1,4 +1,4 @@
-"""The published index of a Maven repository: exact about what is a document, and what is damaged."""
+"""This tests the published index of a Maven repository: exact about what is a document, and what is damaged."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_raw_bytes_that_look_like_a_document_are_still_a_value(names: list[str],
 
 
 def bare(name: str) -> bytes:
-    """A field's flags and name."""
+    """Return a field's flags and name."""
     return field(name, "")[:-4]
 
 
@@ -180,7 +180,7 @@ def test_what_was_told_is_read_back() -> None:
 
 
 def index_of(size: int, *, fields: bool) -> io.BytesIO:
-    """One document of very many fields, or very many documents; some `size` bytes."""
+    """Return one document of very many fields, or very many documents; some `size` bytes."""
     number = size // 20
     made = framed([field(f"f{each}", "x") for each in range(number)])
     small = encoded({"u": "g|a|1|NA"})

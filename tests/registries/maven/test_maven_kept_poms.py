@@ -27,24 +27,24 @@ OTHER = maven.Package("org.made:other", (maven.Version("1.0", parent="org.made:p
 
 
 async def visited(server: Server, folder: Path, name: str = MANY.name) -> Package:
-    """What a new process with this state directory reads."""
+    """Return what a new process with this state directory reads."""
     async with connected(Maven, server, folder) as registry:
         return await first_visit(registry, name)
 
 
 def files(folder: Path) -> list[Path]:
-    """What is kept with this state directory."""
+    """Return what is kept with this state directory."""
     return list(folder.rglob("documents/*/*"))
 
 
 def cut_off(folder: Path) -> None:
-    """What a power cut may leave."""
+    """Leave what a power cut may leave."""
     for path in files(folder):
         path.write_bytes(path.read_bytes()[:40])
 
 
 def poms_asked_for(server: Server) -> list[str]:
-    """The POMs' file names; the requests are forgotten."""
+    """Return the POMs' file names; the requests are forgotten."""
     asked = [request.target.rpartition("/")[2] for request in server.requests]
     server.requests.clear()
     return [name for name in asked if name.endswith(".pom")]

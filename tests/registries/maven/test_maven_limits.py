@@ -1,4 +1,4 @@
-"""POMs that are made to take long: what is read of them takes steps by their length, and has an end."""
+"""This tests POMs that are made to take long: what is read of them takes steps by their length, and has an end."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_requirements_are_made_in_steps_by_the_dependencies() -> None:
 
 
 def diamonds(depth: int, missing: str) -> Shelf:
-    """BOMs that import two of the next level each, and at the end one that is not there."""
+    """Return BOMs that import two of the next level each, and at the end one that is not there."""
     levels = [
         project(f"o:{side}{level}:1", management(bom(f"o:a{level + 1}:1"), bom(f"o:b{level + 1}:1")))
         for level in range(depth)

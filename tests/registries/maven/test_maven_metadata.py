@@ -1,4 +1,4 @@
-"""Lists of versions, and the pages that show folders."""
+"""This tests lists of versions, and the pages that show folders."""
 
 import pytest
 

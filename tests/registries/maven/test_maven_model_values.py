@@ -1,4 +1,4 @@
-"""What `${project.…}` names: each value as Maven 3.8.7 answered when it was asked."""
+"""This tests what `${project.…}` names: each value as Maven 3.8.7 answered when it was asked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ UNKNOWN = None
 
 
 async def value(expression: str, body: str, *, inherits: bool) -> str | None:
-    """What an expression comes to in the POM g:c:7 with `body`; None: nothing. The parent is g:p:3 with VALUES."""
+    """Return what an expression comes to in the POM g:c:7 with `body`; None: nothing.
+
+    The parent is g:p:3 with VALUES.
+    """
     texts = properties(x="px") + dependencies(dependency(f"o:d:${{{expression}}}"))
     parent = project("g:p:3", f"<packaging>pom</packaging>{VALUES}")
     (found,) = await direct(project("g:c:7", body + texts, parent="g:p:3" if inherits else None), parent)

@@ -1,4 +1,4 @@
-"""Maven names: which there can be, and what is made of them."""
+"""This tests Maven names: which there can be, and what is made of them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What becomes of an effective POM: edges, the repository, the file that the import names are read from."""
+"""This tests what becomes of an effective POM: edges, the repository, the file that the import names are read from."""
 
 from __future__ import annotations
 

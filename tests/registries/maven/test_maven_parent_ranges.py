@@ -1,4 +1,4 @@
-"""Parents named by a range: each answer is Maven 3.8.7's, over the same repository."""
+"""This tests parents named by a range: each answer is Maven 3.8.7's, over the same repository."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parent(version: str) -> object:
 
 
 async def inherited(versions: str) -> tuple[list[str], tuple[str, ...]]:
-    """The dependencies of a child whose parent's version is that, and the gaps."""
+    """Return the dependencies of a child whose parent's version is that, and the gaps."""
     own = dependencies(dependency("d:x"), dependency("d:y:${pv}"), dependency("d:z:${project.parent.version}"))
     shelf = Shelf(project("g:c:1", own, parent=f"g:p:{versions}"), *map(parent, PARENTS))  # type: ignore[arg-type]
     found = await shelf.effective("g:c:1")

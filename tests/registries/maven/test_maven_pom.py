@@ -1,4 +1,6 @@
-"""One POM: forgiving where Maven is, closed to what XML can do beyond that; its profiles on the documented machine."""
+"""This tests one POM: forgiving where Maven is, closed to what XML can do beyond that; its profiles on the
+documented machine.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Profiles by JDK: each text is on or off as Maven 3.8.7 had it on JDK 17.0.15, or off where Maven refused the POM."""
+"""This tests profiles by JDK: each text is on or off as Maven 3.8.7 had it on JDK 17.0.15, or off where Maven
+refused the POM.
+"""
 
 from __future__ import annotations
 

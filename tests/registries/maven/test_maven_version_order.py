@@ -1,4 +1,4 @@
-"""Maven's order of today. Each row was compared by the ComparableVersion of apache/maven's main branch."""
+"""This tests Maven's order of today. Each row was compared by the ComparableVersion of apache/maven's main branch."""
 
 from __future__ import annotations
 

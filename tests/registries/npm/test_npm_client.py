@@ -1,4 +1,4 @@
-"""The npm registry, asked over real HTTP: one request for a package, one for its newest tarball."""
+"""This tests the npm registry, asked over real HTTP: one request for a package, one for its newest tarball."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ ADMITTED: dict[str, list[str] | None] = TABLE["admitted"]
 
 
 def admitted(written: str, versions: list[str]) -> list[str]:
-    """What depex keeps: `any` keeps all, else univers decides."""
+    """Return what depex keeps: `any` keeps all, else univers decides."""
     if written == "any":
         return versions
     accepted = NpmVersionRange.from_native(written)  # type: ignore[no-untyped-call]
@@ -194,7 +194,7 @@ def _declared(alternative: list[Comparator] | tuple[str, list[str], list[str]], 
 
 
 def _admits(alternative: list[Comparator] | tuple[str, list[str], list[str]], text: str) -> bool:
-    """node-semver's documentation for releases: only the parts in front of a wildcard are compared."""
+    """By node-semver's documentation for releases only the parts in front of a wildcard are compared."""
     version = [int(part) for part in text.split(".")]
     if isinstance(alternative, tuple):
         return _satisfies(version, ">=", alternative[1]) and _satisfies(version, "<=", alternative[2])

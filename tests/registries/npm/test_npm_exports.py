@@ -1,4 +1,4 @@
-"""`exports` of a package.json says what can be imported; examples after the Node.js documentation."""
+"""`exports` of a package.json says what can be imported; the examples follow the Node.js documentation."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_deeply_nested_conditions_do_no_harm() -> None:
 
 
 def patterns_and_files(size: int) -> tuple[dict[str, object], list[str]]:
-    """As many patterns as files; each pattern's target has the beginning of every file, and none its end."""
+    """Return as many patterns as files; each pattern's target has the beginning of every file, and none its end."""
     exports: dict[str, object] = {f"./p{number}/*": f"./lib/*-{number}.js" for number in range(size)}
     return exports, [f"lib/file_{number}.js" for number in range(size)]
 

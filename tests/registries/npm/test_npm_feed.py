@@ -1,4 +1,4 @@
-"""npm's replication service over real HTTP: changes by sequence number, and every name."""
+"""This tests npm's replication service over real HTTP: changes by sequence number, and every name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = ("left", "@scope/right", "JSONStream")
 
 
 def history(*happened: tuple[str, What], epoch: int = 0) -> History:
-    """Events of whole packages, or of a version that is the event's own number."""
+    """Return events of whole packages, or of a version that is the event's own number."""
     return history_of(
         (
             (name, None if what is What.REMOVED else f"1.{number}.0", what)

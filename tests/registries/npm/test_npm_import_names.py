@@ -1,4 +1,4 @@
-"""What a tarball gives: the names that a user of the package writes in require() and import."""
+"""This tests what a tarball gives: the names that a user of the package writes in require() and import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMITS = ArchiveLimits(max_members=20_000, max_expanded_bytes=50_000_000)
 
 
 def tarball(manifest: dict[str, Any] | bytes, *paths: str, folder: str = "package") -> bytes:
-    """A .tgz with a package.json and empty files; a path `a=text` has contents."""
+    """Return a .tgz with a package.json and empty files; a path `a=text` has contents."""
     body = manifest if isinstance(manifest, bytes) else json.dumps({"name": "pkg", **manifest}).encode()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:

@@ -1,4 +1,4 @@
-"""Which names are npm packages, and what identifies them."""
+"""This tests which names are npm packages, and what identifies them."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Assemblies: the namespaces of their public types, as an independent reader lists them."""
+"""This tests assemblies: the namespaces of their public types, as an independent reader lists them."""
 
 from __future__ import annotations
 

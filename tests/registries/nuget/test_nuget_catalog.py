@@ -1,4 +1,4 @@
-"""NuGet's catalog's documents, and whom a listing meets in them."""
+"""This tests NuGet's catalog's documents, and whom a listing meets in them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TICKS = st.integers(0, 99_999_999)
 
 
 def written(ticks: int, zone: str = "Z") -> str:
-    """A time with as few digits as .NET writes."""
+    """Return a time with as few digits as .NET writes."""
     seconds, fraction = divmod(ticks, 10**7)
     digits = f"{fraction:07}".rstrip("0")
     return f"2026-08-01T00:00:0{seconds}{'.' if digits else ''}{digits}{zone}"

@@ -1,4 +1,6 @@
-"""The NuGet registry, asked over real HTTP: the service index once, then the registration's pages and the nupkg."""
+"""This tests the NuGet registry, asked over real HTTP: the service index once, then the registration's pages and the
+nupkg.
+"""
 
 from __future__ import annotations
 

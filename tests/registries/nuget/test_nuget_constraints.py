@@ -1,4 +1,4 @@
-"""NuGet's ranges: what the clients read allows what NuGet's own rule allows."""
+"""This tests NuGet's ranges: what the clients read allows what NuGet's own rule allows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNIVERSE = (
 
 
 def allowed(written: str) -> list[str]:
-    """What the clients let through."""
+    """Return what the clients let through."""
     if written == ANY:
         return list(UNIVERSE)
     accepted = NugetVersionRange.from_native(written)  # type: ignore[no-untyped-call]
@@ -39,7 +39,7 @@ def allowed(written: str) -> list[str]:
 
 
 def between(low: str | None, high: str | None, *, above: bool = False, below: bool = False) -> list[str]:
-    """The versions from `low` to `high`, without the one if `above` and without the other if `below`."""
+    """Return the versions from `low` to `high`, without the one if `above` and without the other if `below`."""
     lows = [] if low is None else [version_key(low)]
     highs = [] if high is None else [version_key(high)]
     keys = ((version, version_key(version)) for version in UNIVERSE)
@@ -152,7 +152,7 @@ def test_whatever_is_declared_the_clients_can_read_it_and_it_is_never_empty(decl
 
 
 def next_version(version: NugetVersion) -> NugetVersion:
-    """The version right above: nothing that is declared here lies between."""
+    """Return the version right above: nothing that is declared here lies between."""
     numbers, dash, labels = str(version).partition("-")
     if dash:
         return NugetVersion(f"{numbers}-{labels}.0")

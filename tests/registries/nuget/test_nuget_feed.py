@@ -1,4 +1,6 @@
-"""NuGet's catalog over real HTTP: an index of pages, commits that are never taken in halves, and deletions."""
+"""This tests NuGet's catalog over real HTTP: an index of pages, commits that are never taken in halves, and
+deletions.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def history(*happened: Happened, epoch: int = 0) -> History:
 
 
 def at(number: int) -> str:
-    """The time of an event's commit in the first epoch."""
+    """Return the time of an event's commit in the first epoch."""
     return moment(number).replace("Z", ".0000000Z")
 
 
@@ -176,7 +178,7 @@ async def test_a_commit_that_two_pages_share_is_not_taken_in_halves(site: FeedSi
 
 
 def long_history(items: int) -> History:
-    """More pages than are asked for at once."""
+    """Return a history of more pages than are asked for at once."""
     return history(*((f"Package.{number}", "1.0.0", What.PUBLISHED) for number in range(1, items + 1)))
 
 

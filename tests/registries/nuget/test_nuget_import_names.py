@@ -1,4 +1,4 @@
-"""Import names: which of a nupkg's assemblies are read, and what stands where there is none."""
+"""This tests import names: which of a nupkg's assemblies are read, and what stands where there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Package ids: any case names one package."""
+"""This tests package ids: any case names one package."""
 
 from __future__ import annotations
 

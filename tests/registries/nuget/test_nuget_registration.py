@@ -1,4 +1,4 @@
-"""Registrations: every shape that servers give them, and what becomes of each field."""
+"""This tests registrations: every shape that servers give them, and what becomes of each field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NuGet's order: four numbers, labels without regard to case, metadata ignored."""
+"""This tests NuGet's order: four numbers, labels without regard to case, metadata ignored."""
 
 from __future__ import annotations
 

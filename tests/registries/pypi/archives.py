@@ -1,4 +1,4 @@
-"""Wheels and source archives made for a test, and the names that are read from them."""
+"""These are wheels and source archives made for a test, and the names that are read from them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def names_of_wheel(members: Mapping[str, str]) -> list[str]:
 
 
 def names_of_sdist(*paths: str, folder: str = "own-1.0/", **texts: str) -> list[str]:
-    """Of empty files, and of files with texts, whose dots are written as underscores: `setup_py`."""
+    """Return the names of empty files, and of files with texts, whose dots are written as underscores: `setup_py`."""
     spelled = {"pyproject_toml": "pyproject.toml", "setup_py": "setup.py", "setup_cfg": "setup.cfg"}
     members = {f"{folder}{path}": b"" for path in ("PKG-INFO", *paths)}
     members |= {f"{folder}{spelled[name]}": text.encode() for name, text in texts.items()}

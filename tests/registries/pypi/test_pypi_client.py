@@ -1,4 +1,4 @@
-"""PyPI, asked over real HTTP: at most as many requests for a package as it has versions, and three."""
+"""This tests PyPI, asked over real HTTP: at most as many requests for a package as it has versions, and three."""
 
 from __future__ import annotations
 

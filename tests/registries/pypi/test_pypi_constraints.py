@@ -1,4 +1,4 @@
-"""PEP 440 specifiers as the clients of the graph read them (contract, section 2)."""
+"""This tests PEP 440 specifiers as the clients of the graph read them (contract, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyPI's documents as data, in whatever shape they come."""
+"""This tests PyPI's documents as data, in whatever shape they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyPI's list of projects over real HTTP: one request tells every name and every change."""
+"""This tests PyPI's list of projects over real HTTP: one request tells every name and every change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PUBLISHED = ("six", "Zope.Interface", "six")
 
 
 def history(*names: str, gone: tuple[str, ...] = (), epoch: int = 0) -> History:
-    """A release of each name, in this order; then the gone ones are deleted."""
+    """Return a history with a release of each name, in this order; then the gone ones are deleted."""
     published: list[Happened] = [(name, f"1.{position}", What.PUBLISHED) for position, name in enumerate(names)]
     return history_of([*published, *((name, None, What.REMOVED) for name in gone)], epoch=epoch)
 

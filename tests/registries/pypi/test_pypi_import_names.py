@@ -1,4 +1,4 @@
-"""What can be imported from a wheel or a source archive."""
+"""This tests what can be imported from a wheel or a source archive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wheel(*paths: str, metadata: bytes = METADATA) -> list[str]:
 
 
 def sdist(*paths: str, **contents: bytes) -> list[str]:
-    """`contents` by the last part of a path, spelled as a keyword."""
+    """Return the names of an sdist; `contents` has texts by the last part of a path, spelled as a keyword."""
     members = {f"own-1.0/{path}": contents.get(re.sub("[.-]", "_", path.rpartition("/")[2]), b"") for path in paths}
     found = read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",))
     assert found == read_sdist(zipped(members), LIMITS, "own-1.0.zip", ("own",))
@@ -150,7 +150,7 @@ def test_metadata_that_is_none_leaves_the_listing() -> None:
 
 
 def fetched_ranges(contents: bytes) -> tuple[list[str], list[int]]:
-    """The names, read as by ranges, and the bytes of each range."""
+    """Return the names, read as by ranges, and the bytes of each range."""
     size = len(contents)
     first, last = max(0, size - tail_window(size)), size - 1
     segments: list[tuple[int, bytes]] = []

@@ -1,4 +1,4 @@
-"""Names, purls and the order of versions (contract, sections 1.2 and 1.4)."""
+"""This tests names, purls and the order of versions (contract, sections 1.2 and 1.4)."""
 
 from __future__ import annotations
 

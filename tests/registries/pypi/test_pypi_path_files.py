@@ -1,4 +1,4 @@
-"""What a wheel's path files, its folders of their own and its unreadable members mean for its names."""
+"""This tests what a wheel's path files, its folders of their own and its unreadable members mean for its names."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def long_names(size: int) -> Callable[[], object]:
 
 
 def path_files(size: int) -> Callable[[], object]:
-    """As many added folders as modules in them."""
+    """Return as many added folders as modules in them."""
     members = {f"folder{n}/m.py": "" for n in range(size)}
     packed = {"own.pth": "\n".join(f"folder{n}" for n in range(size)), **members}
     return lambda: names_of_wheel(packed)

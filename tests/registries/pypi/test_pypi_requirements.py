@@ -1,4 +1,4 @@
-"""What a version requires: `Requires-Dist` of today and of old."""
+"""This tests what a version requires: `Requires-Dist` of today and of old."""
 
 from __future__ import annotations
 

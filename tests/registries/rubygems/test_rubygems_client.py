@@ -1,4 +1,6 @@
-"""The RubyGems registry, asked over real HTTP: the index, once the API, and the first bytes of the newest gem."""
+"""This tests the RubyGems registry, asked over real HTTP: the index, once the API, and the first bytes of the newest
+gem.
+"""
 
 from __future__ import annotations
 
@@ -265,7 +267,7 @@ async def test_a_search_that_fails_is_an_error_and_no_empty_answer(site: Site, k
 
 
 async def test_a_gem_that_has_not_the_digest_of_its_line_cannot_be_read_now(site: Site) -> None:
-    """If it is read whole; of a large one only its beginning is."""
+    """It is so if it is read whole; of a large one only its beginning is."""
     package = await site.fetched("RedCloth")
     assert package.artifacts[0].sha256
     other = replace(package, artifacts=(replace(package.artifacts[0], sha256="0" * 64),))

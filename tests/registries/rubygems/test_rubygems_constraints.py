@@ -16,7 +16,7 @@ PRERELEASES = ["0.9.rc1", "1.0.beta", "1.0.beta2", "1.2.beta", "1.2.0.rc1", "1.3
 
 
 def admitted(written: str, versions: list[str]) -> list[str]:
-    """What depex keeps: `any` keeps all, else univers decides."""
+    """Return what depex keeps: `any` keeps all, else univers decides."""
     if written == "any":
         return versions
     accepted = GemVersionRange.from_native(written)  # type: ignore[no-untyped-call]
@@ -24,7 +24,7 @@ def admitted(written: str, versions: list[str]) -> list[str]:
 
 
 def allowed(declared: str, versions: list[str]) -> list[str]:
-    """Gem::Requirement: every clause holds. (univers has that too, but its range class does not go by it.)"""
+    """By Gem::Requirement every clause holds. (univers has that too, but its range class does not go by it.)"""
     requirement = GemRequirement(*declared.split("&"))  # type: ignore[no-untyped-call]
     return [version for version in versions if requirement.satisfied_by(version)]  # type: ignore[no-untyped-call]
 

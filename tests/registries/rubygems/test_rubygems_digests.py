@@ -1,4 +1,6 @@
-"""The MD5 that the list of all gems tells of each gem's file: what differs is not the file that was announced."""
+"""This tests the MD5 that the list of all gems tells of each gem's file: what differs is not the file that was
+announced.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ async def digest(gems: RubyGems, server: Server) -> str:
 
 
 async def cut(gems: RubyGems) -> bytes:
-    """The file without its last line."""
+    """Return the file without its last line."""
     lines = (await gems._http.get(gems._http.url("rubygems_index", INFO))).body.splitlines(keepends=True)
     return b"".join(lines[:-1])
 

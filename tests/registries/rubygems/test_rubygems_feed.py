@@ -1,4 +1,4 @@
-"""The compact index's list of all gems over real HTTP: whole once, then only its tail."""
+"""This tests the compact index's list of all gems over real HTTP: whole once, then only its tail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be required of a gem."""
+"""This tests what can be required of a gem."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(body: bytes, name: str | None = None) -> list[str]:
 
 
 def names(*files: str, require_paths: tuple[str, ...] = ("lib",)) -> list[str]:
-    """Alike whether the gemspec lists the files or not."""
+    """Return the names, which are alike whether the gemspec lists the files or not."""
     found = read(packed(*files, require_paths=require_paths))
     assert found == read(packed(*files, require_paths=require_paths, lists_files=False))
     return found

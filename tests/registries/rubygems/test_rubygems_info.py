@@ -1,4 +1,4 @@
-"""What the compact index says about a gem."""
+"""This tests what the compact index says about a gem."""
 
 from __future__ import annotations
 

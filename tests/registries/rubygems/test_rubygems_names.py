@@ -1,4 +1,4 @@
-"""Which names are gems, and what identifies them."""
+"""This tests which names are gems, and what identifies them."""
 
 import pytest
 from hypothesis import given

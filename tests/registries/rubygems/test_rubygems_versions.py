@@ -22,7 +22,7 @@ _names = st.builds(
 
 
 def test_the_examples_of_the_documentation_are_in_order() -> None:
-    """Gem::Version: "Prereleases sort between real releases (newest to oldest)", and numbers within words."""
+    """Gem::Version says: "Prereleases sort between real releases (newest to oldest)", and numbers within words."""
     names = ["0.9", "1.0.a.2", "1.0.b1", "1.0", "1.0.1", "1.2", "1.10", "1.10.1", "2.0.a9", "2.0.a10", "2"]
 
     assert sorted(set(names), key=version_key) == names
