@@ -1,4 +1,4 @@
-"""Real servers, started once a run and only if a test asks for one; each test gets an empty one."""
+"""This starts real servers once a run, and only if a test asks for one; each test gets an empty one."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ def neo4j_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphTarg
 
 @pytest.fixture(scope="session", params=["arcadedb", "neo4j"])
 def graph_server(request: pytest.FixtureRequest) -> GraphTarget:
-    """Both servers in turn."""
+    """Return both servers in turn."""
     target: GraphTarget = request.getfixturevalue(f"{request.param}_server")
     return target
 
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """A flushed database."""
+    """Return a flushed database."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushdb()
     return redis_server
@@ -114,20 +114,20 @@ def redis_url(redis_server: str) -> str:
 
 @pytest.fixture
 def graph_target(graph_server: GraphTarget) -> GraphTarget:
-    """An empty graph, on both servers in turn."""
+    """Return an empty graph, on both servers in turn."""
     empty_graph(graph_server)
     return graph_server
 
 
 @pytest.fixture
 def advisory_target(advisory_server: str) -> AdvisoryTarget:
-    """A fresh database."""
+    """Return a fresh database."""
     return AdvisoryTarget(advisory_server, f"test-{uuid.uuid4().hex}")
 
 
 @pytest.fixture(scope="session")
 def shared_fixtures() -> Path:
-    """The recorded payloads beside the checkout."""
+    """Return the recorded payloads beside the checkout."""
     if not SHARED_FIXTURES.is_dir():
         reason = "the recorded payloads (../shared/fixtures) are not beside this checkout"
         if REQUIRE_ALL:

@@ -1,4 +1,4 @@
-"""A digest of all that a graph holds of packages, for comparing two graphs."""
+"""This makes a digest of all that a graph holds of packages, for comparing two graphs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RETURN a.purl AS a, type(r) AS type, b.purl AS b, properties(r) AS properties
 
 
 def graph_lines(target: GraphTarget, *, without: Collection[str] = ("queued_at",)) -> list[str]:
-    """A sorted line of JSON for each node and each relationship, without some properties."""
+    """Return a sorted line of JSON for each node and each relationship, without some properties."""
     with (
         GraphDatabase.driver(target.uri, auth=(target.user, target.password)) as driver,
         driver.session(database=target.database) as session,

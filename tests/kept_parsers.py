@@ -1,4 +1,4 @@
-"""Parsing processes that serve one test after the other: to start one takes longer than most tests."""
+"""This keeps parsing processes that serve one test after the other: to start one takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _kept: deque[ParserProcess] = deque()
 
 
 class KeptParserPool(ParserPool):
-    """A pool of one child under the default limits, which it takes over from the last such pool and leaves alive."""
+    """This is a pool of one child under the default limits, which it takes over from the last such pool and leaves
+    alive.
+    """
 
     def __init__(self) -> None:
         super().__init__(ArchiveSettings(processes=1))
@@ -33,6 +35,6 @@ class KeptParserPool(ParserPool):
 
 
 def end_kept_parsers() -> None:
-    """At the end of a run, and for a test that counts this process's children."""
+    """Call this at the end of a run, and for a test that counts this process's children."""
     while _kept:
         _kept.pop().end()

@@ -1,4 +1,4 @@
-"""What is in the queue, as a program beside the daemon sees it over a blocking client."""
+"""This is what is in the queue, as a program beside the daemon sees it over a blocking client."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ ECOSYSTEMS = tuple(ecosystem.name for ecosystem in registries.ECOSYSTEMS)
 
 
 def messages_waiting(queue: redis.Redis, stream: str) -> int:
-    """Messages that wait in the stream of submissions or a lane, or are in work."""
+    """Return messages that wait in the stream of submissions or a lane, or are in work."""
     keys = Keys(stream)
     streams = [keys.submissions, *(lane for name in ECOSYSTEMS for lane in keys.lanes(name))]
     return sum(int(_number(queue.xlen(each))) for each in streams)
 
 
 def retries_waiting(queue: redis.Redis, stream: str) -> int:
-    """Messages that wait for another try."""
+    """Return messages that wait for another try."""
     keys = Keys(stream)
     return sum(int(_number(queue.zcard(each))) for name in ECOSYSTEMS for each in keys.all_retries(name))
 
 
 def left(queue: redis.Redis, stream: str, group: str = "extractors") -> list[str]:
-    """What is still there, for people: each message with its stream and who has it since when."""
+    """Return what is still there, for people: each message with its stream and who has it since when."""
     keys = Keys(stream)
     found = []
     for each in [keys.submissions, *(lane for name in ECOSYSTEMS for lane in keys.lanes(name))]:
@@ -42,7 +42,7 @@ def left(queue: redis.Redis, stream: str, group: str = "extractors") -> list[str
 
 
 def messages_pending(queue: redis.Redis, stream: str, group: str = "extractors") -> int:
-    """Messages that some consumer has in hand."""
+    """Return messages that some consumer has in hand."""
     keys = Keys(stream)
     found = 0
     for each in [keys.submissions, *(lane for name in ECOSYSTEMS for lane in keys.lanes(name))]:

@@ -1,4 +1,6 @@
-"""Redis servers as operators run them: one alone, a pair behind Sentinel, one that is only reached over TLS."""
+"""These are Redis servers as operators run them: one alone, a pair behind Sentinel, one that is only reached over
+TLS.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def program() -> str:
 
 @contextmanager
 def server(folder: Path, lines: str, port: int, *flags: str, **client: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """One with these lines of configuration, which answers; `client` are the options by which it is asked."""
+    """Yield a server with these lines of configuration, which answers; `client` are the options by which it is
+    asked.
+    """
     folder.mkdir()
     (folder / "redis.conf").write_text(f'bind 127.0.0.1\nsave ""\ndaemonize no\n{lines}\n')
     with (folder / "log").open("wb") as log:
@@ -51,7 +55,7 @@ def server(folder: Path, lines: str, port: int, *flags: str, **client: Any) -> I
 
 
 def wait_until(condition: Callable[[], object], log: Path) -> None:
-    """Until a server that may not answer yet says so."""
+    """Wait until a server that may not answer yet says so."""
 
     def holds() -> bool:
         try:
@@ -63,14 +67,14 @@ def wait_until(condition: Callable[[], object], log: Path) -> None:
 
 
 def answer(ask: Callable[[redis.Redis], Any], **options: Any) -> Any:
-    """What a server answers over a connection of its own."""
+    """Return what a server answers over a connection of its own."""
     with redis.Redis(**options) as client:
         return ask(client)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A master with its replica and a Sentinel that watches over them; both know USER alone."""
+    """This is a master with its replica and a Sentinel that watches over them; both know USER alone."""
 
     folder: Path
     first: int
@@ -84,14 +88,14 @@ class Pair:
         return f"redis+sentinel://{USER}:{PASSWORD}@127.0.0.1:{self.sentinel}/{MASTER}/0"
 
     def ask(self, port: int, ask: Callable[[redis.Redis], Any]) -> Any:
-        """What one of the two answers."""
+        """Return what one of the two answers."""
         return answer(ask, port=port, username=USER, password=PASSWORD, decode_responses=True)
 
     def wait_until(self, condition: Callable[[], object]) -> None:
         wait_until(condition, self.folder / "sentinel" / "log")
 
     def master(self) -> int:
-        """The port of the one that the Sentinel takes for the master."""
+        """Return the port of the one that the Sentinel takes for the master."""
         found: Any = answer(lambda client: client.sentinel_master(MASTER), port=self.sentinel, decode_responses=True)
         return int(found["port"])
 
@@ -99,7 +103,7 @@ class Pair:
         return bool(self.ask(port, lambda client: client.info("replication"))["role"] == "master")
 
     def fail_over(self) -> None:
-        """As an operator asks for it; the old master becomes the replica."""
+        """Fail over as an operator asks for it; the old master becomes the replica."""
         # It refuses until it has heard enough of the replica.
         self.wait_until(lambda: answer(lambda client: client.sentinel_failover(MASTER), port=self.sentinel))
         self.wait_until(lambda: self.master() == self.second and self.is_master(self.second))
@@ -112,7 +116,7 @@ class Pair:
 
 @contextmanager
 def pair(folder: Path) -> Iterator[Pair]:
-    """Ready: the replica has what the master has, and the Sentinel knows both."""
+    """Yield a pair that is ready: the replica has what the master has, and the Sentinel knows both."""
     folder.mkdir(exist_ok=True)
     first, second, sentinel = free_ports(3)
     known = {"username": USER, "password": PASSWORD}
@@ -137,7 +141,9 @@ def pair(folder: Path) -> Iterator[Pair]:
 
 @asynccontextmanager
 async def over_tls(authority: trustme.CA, port: int) -> AsyncIterator[int]:
-    """The port of a server on localhost that takes TLS off what goes to `port`: not every Redis is built with it."""
+    """Yield the port of a server on localhost that takes TLS off what goes to `port`: not every Redis is built with
+    it.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
 

@@ -1,4 +1,4 @@
-"""Variables that keep a daemon from doing anything by the clock."""
+"""These are variables that keep a daemon from doing anything by the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much more work is done for twice the input, counted and not timed.
+"""This measures how much more work is done for twice the input; it is counted and not timed.
 
 A step is one bytecode instruction of Python, in whatever function: the same number on every machine and under any load.
 What runs inside of C is one step however long it takes (a regular expression, `in` on a list, a copy): where that is
@@ -20,7 +20,7 @@ LINEAR: Final = 2.4
 
 
 def steps_of(work: Callable[[], object]) -> int:
-    """The steps that `work` takes. An exception ends the count and goes on to the caller."""
+    """Return the steps that `work` takes. An exception ends the count and goes on to the caller."""
     count = 0
 
     def trace(frame: FrameType, event: str, _argument: object) -> TraceFunction:
@@ -43,7 +43,7 @@ def steps_of(work: Callable[[], object]) -> int:
 
 
 def growth(prepare: Callable[[int], Callable[[], object]], size: int) -> float:
-    """Steps for twice the size by steps for `size`.
+    """Return the steps for twice the size, divided by the steps for `size`.
 
     `prepare` makes the input of a size and returns the work on it; only the work is counted. A cache must not know the
     inputs: clear it in `prepare`, or let the inputs differ.

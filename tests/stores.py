@@ -1,4 +1,4 @@
-"""The real servers that tests talk to, and how a test gets an empty one."""
+"""These are the real servers that tests talk to, and this is how a test gets an empty one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from securechain_ingest.settings import EmbeddedSettings
 
 @dataclass(frozen=True, slots=True)
 class GraphTarget:
-    """A Bolt server."""
+    """This is a Bolt server."""
 
     uri: str
     user: str
@@ -29,7 +29,7 @@ class GraphTarget:
 
 @dataclass(frozen=True, slots=True)
 class AdvisoryTarget:
-    """A database of a server that speaks MongoDB's protocol."""
+    """This is a database of a server that speaks MongoDB's protocol."""
 
     uri: str
     database: str
@@ -37,7 +37,7 @@ class AdvisoryTarget:
 
 @contextmanager
 def local_stores(state_dir: Path, needed: frozenset[str]) -> Iterator[StoreAddresses]:
-    """The product's own embedded servers, run by an event loop in a thread for the synchronous fixtures."""
+    """Yield the product's own embedded servers, run by an event loop in a thread for the synchronous fixtures."""
     state_dir.mkdir(parents=True, exist_ok=True)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="local stores", daemon=True)
@@ -56,7 +56,7 @@ def local_stores(state_dir: Path, needed: frozenset[str]) -> Iterator[StoreAddre
 
 
 def store_variables(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path) -> dict[str, str]:
-    """The environment of a daemon, or of a configuration, that is to use these stores."""
+    """Return the environment of a daemon, or of a configuration, that is to use these stores."""
     variables = {
         "REDIS_URL": redis_url,
         "GRAPH_DB_URI": graph.uri,

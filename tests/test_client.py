@@ -1,4 +1,4 @@
-"""The client that other programs use: the examples of its page, its errors, and what it leaves behind."""
+"""This tests the client that other programs use: the examples of its page, its errors, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def server() -> Iterator[Server]:
 def variables(
     redis_server: str, arcadedb_server: GraphTarget, advisory_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """What a program beside the daemon has in its environment."""
+    """Return what a program beside the daemon has in its environment."""
     target = AdvisoryTarget(advisory_server, f"client-{uuid.uuid4().hex}")
     return store_variables(redis_server, arcadedb_server, target, tmp_path_factory.mktemp("client"))
 

@@ -1,4 +1,4 @@
-"""Every command on real stores: one JSON value with `--json`, and text that fits 60 columns."""
+"""This tests every command on real stores: one JSON value with `--json`, and text that fits 60 columns."""
 
 from __future__ import annotations
 

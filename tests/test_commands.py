@@ -1,4 +1,4 @@
-"""Every command: its examples, what it completes, its version and its help."""
+"""This tests every command: its examples, what it completes, its version and its help."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
-    """The command and the parameters that a command line means. A mistake in it raises an error."""
+    """Return the command and the parameters that a command line means. A mistake in it raises an error."""
     command: Any = typer.main.get_command(app)
     path: list[str] = []
     context = command.make_context(PROGRAM, list(arguments))
@@ -79,7 +79,7 @@ def test_each_shell_has_a_script_that_asks_the_program(shell: str) -> None:
 
 
 def completed(line: str, folder: Path) -> set[str]:
-    """What bash completes by the script, with the program on its PATH."""
+    """Return what bash completes by the script, with the program on its PATH."""
     program = folder / PROGRAM
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m securechain_ingest "$@"\n')
     program.chmod(0o755)

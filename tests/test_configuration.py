@@ -1,4 +1,4 @@
-"""The configuration: file, environment, flags, one-line errors, reload."""
+"""This tests the configuration: file, environment, flags, one-line errors, reload."""
 
 from __future__ import annotations
 

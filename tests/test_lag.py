@@ -30,7 +30,7 @@ def meter(redis: Redis) -> LagMeter:
 
 
 def package(name: str = "six", **released: timedelta | None) -> Package:
-    """Versions by name, published so long before NOW."""
+    """Return a package with versions by name, published so long before NOW."""
     ref = pypi(name)
     versions = [
         replace(version(ref, number), release_date=(NOW - age).isoformat() if age is not None else None)

@@ -1,4 +1,4 @@
-"""Lines of the log: for people and for programs."""
+"""This tests lines of the log: for people and for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from securechain_ingest import __version__, log
 
 
 class Terminal(io.StringIO):
-    """What a terminal looks like to the log."""
+    """This is what a terminal looks like to the log."""
 
     def isatty(self) -> bool:
         return True
@@ -53,6 +53,6 @@ def test_lines_have_colours_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(("value", "has_colours"), [("1", False), ("", True)])
 def test_no_color_takes_them_away(value: str, has_colours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By https://no-color.org: if the variable is there and not empty."""
+    """By the rule of https://no-color.org they are taken away if the variable is there and not empty."""
     monkeypatch.setenv("NO_COLOR", value)
     assert ("\x1b[" in line("console", Terminal())) is has_colours

@@ -1,4 +1,4 @@
-"""The watchdog's rule: loops turn, and no message is in work beyond its own time limits."""
+"""This tests the watchdog's rule: loops turn, and no message is in work beyond its own time limits."""
 
 from __future__ import annotations
 

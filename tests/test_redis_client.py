@@ -1,4 +1,4 @@
-"""The client on Redis that every part of the daemon shares."""
+"""This tests the client on Redis that every part of the daemon shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis behind Sentinel, over TLS, with ACL users, and one that would drop messages."""
+"""This tests Redis behind Sentinel, over TLS, with ACL users, and one that would drop messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of two releases is the newer one."""
+"""This tests which of two releases is the newer one."""
 
 from __future__ import annotations
 

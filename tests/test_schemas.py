@@ -26,7 +26,7 @@ needs_validator = pytest.mark.skipif(
 
 
 def is_valid(document: Any) -> bool:
-    """Whether an independent validator takes the document."""
+    """Return whether an independent validator takes the document."""
     from jsonschema import Draft202012Validator  # A machine without it skips these tests.
 
     return bool(Draft202012Validator(message_schema()).is_valid(document))
@@ -133,7 +133,7 @@ def test_the_documents_are_of_the_contracts_version() -> None:
 
 
 def rows(section: str) -> dict[str, str]:
-    """The properties in a section's tables, with what it says of their types."""
+    """Return the properties in a section's tables, with what it says of their types."""
     text = re.split(r"^#+ ", CONTRACT.split(f"# {section} ", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
     found: dict[str, str] = {}
     for names, kind in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \|", text, re.MULTILINE):

@@ -1,4 +1,4 @@
-"""A daemon that starts while its stores come and go."""
+"""This tests a daemon that starts while its stores come and go."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from securechain_ingest.waits import Waits
 async def test_a_store_that_goes_away_while_the_daemon_starts_is_waited_for(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At whatever step; what was built before is closed, and all is begun anew."""
+    """It is waited for at whatever step; what was built before is closed, and all is begun anew."""
     steps: list[str] = []
 
     def reached(step: str) -> None:

@@ -36,7 +36,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def full_redis(redis: Redis) -> AsyncIterator[Redis]:
-    """One without room for anything more."""
+    """Yield a Redis without room for anything more."""
     await redis.config_set("maxmemory", 1)
     yield redis
     await redis.config_set("maxmemory", 0)
@@ -49,7 +49,7 @@ def as_user(redis_url: str, user: str, password: str) -> str:
 
 @pytest.fixture
 async def guest(redis: Redis, redis_url: str) -> AsyncIterator[Redis]:
-    """A user that may only ping."""
+    """Yield a user that may only ping."""
     await redis.acl_setuser("guest", enabled=True, passwords=["+secret"], commands=["+ping"])
     async with Redis.from_url(as_user(redis_url, "guest", "secret")) as client:
         yield client

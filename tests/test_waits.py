@@ -1,4 +1,4 @@
-"""Waits that grow from try to try."""
+"""This tests waits that grow from try to try."""
 
 from __future__ import annotations
 

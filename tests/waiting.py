@@ -1,4 +1,4 @@
-"""How a test waits: for a condition, and at a gate that holds back what it watches."""
+"""This is how a test waits: for a condition, and at a gate that holds back what it watches."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ What = str | Callable[[], str]
 
 
 async def until(condition: Callable[[], Any], what: What = "a condition", within_s: float = 60.0) -> Any:
-    """What the condition gives, or what it gives to await, once that is true in a boolean context.
+    """Return what the condition gives, or what it gives to await, once that is true in a boolean context.
 
-    Raises AssertionError if it does not come to be true within `within_s` seconds.
+    It raises AssertionError if it does not come to be true within `within_s` seconds.
     """
     give_up_at = time.monotonic() + within_s
     while True:
@@ -30,7 +30,7 @@ async def until(condition: Callable[[], Any], what: What = "a condition", within
 
 
 def block_until(condition: Callable[[], Value], what: What, within_s: float = 60.0) -> Value:
-    """The same for a test that watches other processes and has no event loop."""
+    """Do the same for a test that watches other processes and has no event loop."""
     give_up_at = time.monotonic() + within_s
     while not (value := condition()):
         _assert_before(give_up_at, what, within_s)
@@ -44,7 +44,7 @@ def _assert_before(give_up_at: float, what: What, within_s: float) -> None:
 
 
 class Gate(Generic[Answer]):
-    """Holds back whoever calls it until the test opens it, and knows what it was called with."""
+    """This holds back whoever calls it until the test opens it, and knows what it was called with."""
 
     def __init__(self, answer: Answer) -> None:
         self.calls: list[Any] = []
@@ -60,7 +60,7 @@ class Gate(Generic[Answer]):
 
 
 class Clock:
-    """A time that stands still until the test moves it on; `now` is in seconds."""
+    """This is a time that stands still until the test moves it on; `now` is in seconds."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now

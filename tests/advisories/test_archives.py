@@ -1,4 +1,4 @@
-"""All advisories of an ecosystem as one archive: read in bounded portions, whatever is in it."""
+"""This tests all advisories of an ecosystem as one archive: it is read in bounded portions, whatever is in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Attribution in each of the ecosystems: whose advisory it is, and which versions it affects in that one's order."""
+"""This tests attribution in each of the ecosystems: whose advisory it is, and which versions it affects in that
+one's order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever other programs and the bucket write: it costs itself, and is told in one line."""
+"""This tests whatever other programs and the bucket write: it costs itself, and is told in one line."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ anything = st.recursive(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a document."""
+    """Return every place in a document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
 

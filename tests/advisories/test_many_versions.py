@@ -1,4 +1,6 @@
-"""Packages of very many versions, and ranges of any shape against the plain evaluation that OSV's schema describes."""
+"""This tests packages of very many versions, and ranges of any shape against the plain evaluation that OSV's schema
+describes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which versions an advisory affects, and how they are rated."""
+"""This tests which versions an advisory affects, and how they are rated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, versions and boundaries as authors of advisories write them."""
+"""This tests names, versions and boundaries as authors of advisories write them."""
 
 from __future__ import annotations
 

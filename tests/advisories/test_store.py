@@ -1,4 +1,4 @@
-"""The collection of advisories on a real server that speaks MongoDB's protocol."""
+"""This tests the collection of advisories on a real server that speaks MongoDB's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One score for each vulnerability, however many records tell of it (contract, section 3)."""
+"""There is one score for each vulnerability, however many records tell of it (contract, section 3)."""
 
 from __future__ import annotations
 

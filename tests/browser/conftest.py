@@ -1,4 +1,4 @@
-"""A real headless Chromium before the page of the demonstration's daemon, once for all tests of a process."""
+"""This puts a real headless Chromium before the page of the demonstration's daemon, once for all tests of a process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 
 
 def _missing() -> str | None:
-    """What a machine lacks for these tests."""
+    """Return what a machine lacks for these tests."""
     if CHROMIUM is None:
         return "there is no chromium (Debian's package) on this machine"
     missing = [name for name in ("playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
@@ -30,7 +30,7 @@ def _missing() -> str | None:
 
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The demonstration, with its well-known packages in the graph."""
+    """Yield the demonstration, with its well-known packages in the graph."""
     if reason := _missing():
         if REQUIRE_ALL:
             pytest.fail(reason)
@@ -56,7 +56,7 @@ async def chromium(shown: Demo) -> AsyncIterator[Visitor]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visitor(chromium: Visitor) -> AsyncIterator[Visitor]:
-    """Nobody's page: what it asks, says and stumbles over is looked at when the test ends."""
+    """Yield nobody's page: what it asks, says and stumbles over is looked at when the test ends."""
     async with chromium.anew() as fresh:
         yield fresh
         fresh.assert_clean()
@@ -64,14 +64,14 @@ async def visitor(chromium: Visitor) -> AsyncIterator[Visitor]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def operator(visitor: Visitor) -> Visitor:
-    """The same, logged in."""
+    """Return the same, logged in."""
     await visitor.log_in()
     return visitor
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def paths(chromium: Visitor) -> list[str]:
-    """An address of every page."""
+    """Return an address of every page."""
     async with chromium.anew() as visitor:
         await visitor.log_in()
         return await every_page(visitor)
@@ -79,7 +79,7 @@ async def paths(chromium: Visitor) -> list[str]:
 
 @pytest.fixture(scope="session")
 def axe(shown: Demo) -> str:
-    """axe-core's script."""
+    """Return axe-core's script."""
     from axe_playwright_python.base import AXE_FILE_PATH  # A machine without it skips these tests.
 
     text: str = AXE_FILE_PATH.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which pages there are: those that somebody who has logged in reaches by following links."""
+"""This finds which pages there are: those that somebody who has logged in reaches by following links."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LINKS = "[...document.links].map((each) => each.href)"
 
 
 async def every_page(visitor: Visitor) -> list[str]:
-    """The addresses, one of each kind and those in KNOWN."""
+    """Return the addresses, one of each kind and those in KNOWN."""
     found = dict.fromkeys(KNOWN)
     kinds = {kind_of(path) for path in KNOWN}
     waiting = ["/"]
@@ -49,6 +49,6 @@ async def every_page(visitor: Visitor) -> list[str]:
 
 
 def kind_of(path: str) -> str:
-    """`dead-letters/…` for all dead letters."""
+    """Return `dead-letters/…` for all dead letters."""
     first, slash, rest = unquote(path).strip("/").partition("/")
     return f"{first}/…" if slash and rest else first

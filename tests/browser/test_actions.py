@@ -1,4 +1,4 @@
-"""What people do on the page, by clicking and typing."""
+"""This tests what people do on the page, by clicking and typing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def queue(shown: Demo) -> Iterator[redis.Redis]:
 
 
 def bury(queue: redis.Redis, *names: str, kind: str = "not_found") -> None:
-    """Dead letters as the daemon writes them."""
+    """Put in dead letters as the daemon writes them."""
     for name in names:
         message = json.dumps({"node_type": "NPMPackage", "package": name})
         fields = {"data": message, "error": f"{name} is not there", "kind": kind, "attempts": 1, "lane": "asked"}

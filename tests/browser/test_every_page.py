@@ -1,4 +1,4 @@
-"""What holds for each page: it can be read and worked with by everybody, and asks nobody else."""
+"""This tests what holds for each page: it can be read and worked with by everybody, and asks nobody else."""
 
 from __future__ import annotations
 

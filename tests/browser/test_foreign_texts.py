@@ -81,7 +81,7 @@ async def _nothing_to_rate(_: object) -> None:
 
 
 async def looked_at(visitor: Visitor, path: str, status: int = 200) -> str:
-    """The page's text, once it is certain that nothing of the attack was obeyed."""
+    """Return the page's text, once it is certain that nothing of the attack was obeyed."""
     await visitor.open(path, status)
     assert await visitor.page.evaluate(OBEYED) == [], path
     text = await visitor.text()

@@ -1,4 +1,4 @@
-"""Somebody before a browser: opens pages, clicks and types; and what the browser says of it."""
+"""This is somebody before a browser, who opens pages, clicks and types; it also tells what the browser says of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 @dataclass
 class Visitor:
-    """One browser context with one page; `anew` gives another one without a memory."""
+    """This is one browser context with one page; `anew` gives another one without a memory."""
 
     browser: Browser
     address: str
@@ -45,7 +45,7 @@ class Visitor:
 
     @asynccontextmanager
     async def anew(self, width: int = WIDE, scheme: str = "light") -> AsyncIterator[Visitor]:
-        """A visitor whom the daemon has not seen."""
+        """Yield a visitor whom the daemon has not seen."""
         options: dict[str, Any] = {
             "viewport": {"width": width, "height": _HEIGHTS[width]},
             "color_scheme": scheme,
@@ -98,12 +98,12 @@ class Visitor:
         await self.page.wait_for_url(f"{self.origin}/")
 
     async def look(self, width: int, scheme: str) -> None:
-        """Another window or another colour scheme for the page that is open."""
+        """Take another window or another colour scheme for the page that is open."""
         await self.page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
         await self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
 
     async def text(self) -> str:
-        """All text that the page shows."""
+        """Return all text that the page shows."""
         shown: str = await self.page.locator("body").inner_text()
         return shown
 
@@ -115,7 +115,7 @@ class Visitor:
 
 @asynccontextmanager
 async def launched(executable: Path, address: str) -> AsyncIterator[Visitor]:
-    """A browser, and somebody who has no page yet."""
+    """Yield a browser, and somebody who has no page yet."""
     from playwright.async_api import async_playwright  # A machine without it skips these tests.
 
     async with async_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""A clock that a test sets: Redis's, which all scripts go by, and that of the HTTP client."""
+"""This is a clock that a test sets: Redis's, which all scripts go by, and that of the HTTP client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ assert _SHIFTED != NOW_MS
 
 
 class ShiftedClock:
-    """Stands as far ahead of the real one as it has been set. Short waits of the client's own take no time."""
+    """This stands as far ahead of the real one as it has been set. Short waits of the client's own take no time."""
 
     def __init__(self, redis_url: str, patch: pytest.MonkeyPatch) -> None:
         self._redis = redis.Redis.from_url(redis_url)
@@ -43,11 +43,11 @@ class ShiftedClock:
         self._redis.close()
 
     def now(self) -> float:
-        """Monotonic, in seconds."""
+        """Return the monotonic time, in seconds."""
         return time.monotonic() + self._ahead_s
 
     def epoch_ms(self) -> int:
-        """As Redis has it."""
+        """Return the time as Redis has it."""
         return int((time.time() + self._ahead_s) * 1000)
 
     def advance(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ async def _no_time(_seconds: float) -> None:
 
 
 def _scripts() -> list[Script]:
-    """Every script of the product that asks what time it is."""
+    """Return every script of the product that asks what time it is."""
     modules = [module for name, module in sys.modules.items() if name.startswith("securechain_ingest.")]
     found = {id(each): each for module in modules for each in vars(module).values() if isinstance(each, Script)}
     return [script for script in found.values() if NOW_MS in script._text]

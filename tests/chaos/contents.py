@@ -1,4 +1,4 @@
-"""Everything that the stores hold, so that two ways to the same end can be compared."""
+"""This reads everything that the stores hold, so that two ways to the same end can be compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _ENDS = "coalesce(a.purl, a.name, ''), coalesce(b.purl, b.name, '')"
 
 
 def whole_graph(reader: GraphReader) -> Counter[str]:
-    """Every node and every relationship with all its properties; of a time and a reason only that there is one."""
+    """Return every node and every relationship with all its properties; of a time and a reason only that there is
+    one.
+    """
     found: Counter[str] = Counter()
     for row in reader.rows("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties"):
         properties = row["properties"]
@@ -43,7 +45,7 @@ def _time(value: Any) -> str:
 
 
 def left_over(queue: redis.Redis, stream: str) -> list[str]:
-    """What must not be in Redis when all messages have come to their end, of every key that the queue has."""
+    """Return what must not be in Redis when all messages have come to their end, of every key that the queue has."""
     keys = Keys(stream)
     names: Any = queue.keys(f"{stream}*")
     kept = {keys.submissions, keys.dead_letters, keys.counters, keys.run_counts, keys.daemons, keys.cursors}
@@ -71,11 +73,13 @@ def left_over(queue: redis.Redis, stream: str) -> list[str]:
 
 
 def _is_passing_turn(queue: redis.Redis, keys: Keys, name: str) -> bool:
-    """Whether a key says which daemon has just looked for what was left for later, and goes by itself in a moment."""
+    """Return whether a key says which daemon has just looked for what was left for later, and goes by itself in a
+    moment.
+    """
     return name.startswith(keys.refill("")) and queue.pttl(name) != -1
 
 
 def run_counts(queue: redis.Redis, stream: str) -> dict[str, int]:
-    """What became of the messages of runs; words whose count is 0 are left out."""
+    """Return what became of the messages of runs; words whose count is 0 are left out."""
     held: Any = queue.hgetall(Keys(stream).run_counts)
     return {word: int(count) for word, count in held.items() if int(count)}

@@ -1,4 +1,6 @@
-"""A daemon's service and reader within the process of the tests, which can be ended as a kill would end them."""
+"""This is a daemon's service and reader within the process of the tests, which can be ended as a kill would end
+them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from tests.stores import AdvisoryTarget, GraphTarget
 
 
 class SharedPool:
-    """Stands in for the class ParserPool: parsers that outlive daemons, since to start them takes a second."""
+    """This stands in for the class ParserPool: parsers that outlive daemons, since to start them takes a second."""
 
     def __init__(self, pool: ParserPool) -> None:
         self._pool = pool
@@ -35,7 +37,7 @@ class SharedPool:
 
 
 def store_variables(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget) -> dict[str, str]:
-    """What leads a daemon to these stores."""
+    """Return what leads a daemon to these stores."""
     return {
         "REDIS_URL": redis_url,
         "GRAPH_DB_URI": graph.uri,
@@ -50,7 +52,7 @@ def store_variables(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarg
 async def daemon_here(
     variables: Mapping[str, str], queue: QueueSettings, *, depth: int, begins: Callable[[], object] = lambda: None
 ) -> AsyncIterator[Reader]:
-    """One that works within the block; at its end it is cancelled, wherever it stands, and hands nothing back.
+    """Run a daemon that works within the block; at its end it is cancelled, wherever it stands, and hands nothing back.
 
     `begins` is called when everything is open, before the first look at the queue.
     """

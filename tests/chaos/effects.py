@@ -1,4 +1,4 @@
-"""What a daemon does to the world, counted from outside, and the daemon cut off from it behind the n-th effect.
+"""This counts from outside what a daemon does to the world, and cuts the daemon off from it behind the n-th effect.
 
 Relays on loopback read along what goes to Redis and to the graph and what comes back. An effect counts once its store
 has answered; the answer to the last one is withheld and nothing is let through any more. To the stores that is a daemon
@@ -30,7 +30,10 @@ READS = frozenset(
 
 
 class Effects:
-    """Those of one daemon, in their order. Behind the one with number `limit` it is cut off for good (None: never)."""
+    """These are the effects of one daemon, in their order.
+
+    Behind the one with number `limit` it is cut off for good (None: never).
+    """
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
@@ -46,7 +49,7 @@ class Effects:
         self._counts = True
 
     def happened(self, name: str) -> None:
-        """May be called from any thread."""
+        """This may be called from any thread."""
         if not self._counts or self.is_cut_off:
             return
         self.names.append(name)
@@ -61,7 +64,7 @@ class Effects:
 
     @asynccontextmanager
     async def relays(self, *urls: str) -> AsyncIterator[list[str]]:
-        """The addresses by which a daemon reaches the same stores through a relay."""
+        """Yield the addresses by which a daemon reaches the same stores through a relay."""
         async with AsyncExitStack() as stack:
             through = []
             for url in urls:
@@ -82,16 +85,16 @@ class Effects:
 
 class _Protocol(Protocol):
     def asked(self, data: bytes) -> None:
-        """What the daemon says."""
+        """Take what the daemon says."""
         ...
 
     def answered(self, data: bytes) -> Sequence[str]:
-        """What the store says; the effects that it confirms."""
+        """Take what the store says; return the effects that it confirms."""
         ...
 
 
 class _Relay:
-    """One store, over any number of connections."""
+    """This is one store, over any number of connections."""
 
     def __init__(self, effects: Effects, url: str) -> None:
         self._effects = effects
@@ -132,7 +135,7 @@ class _Relay:
 
 
 class _Redis:
-    """Commands and their answers, in one order."""
+    """This reads commands and their answers, in one order."""
 
     def __init__(self) -> None:
         self._commands = hiredis.Reader()
@@ -154,7 +157,10 @@ class _Redis:
 
 
 def _effect_of(command: Sequence[bytes], answer: Any) -> str | None:
-    """None: nothing has changed. To look for work in vain and to renew a lease are no effects of a message."""
+    """Return the effect of a command; None means that nothing has changed.
+
+    To look for work in vain and to renew a lease are no effects of a message.
+    """
     word = command[0].upper()
     if word in READS or isinstance(answer, hiredis.HiredisError) or answer == b"QUEUED":
         return None
@@ -169,7 +175,7 @@ def _effect_of(command: Sequence[bytes], answer: Any) -> str | None:
 
 
 def scripts_by_digest() -> dict[bytes, tuple[str, Script]]:
-    """The product's scripts by the digest that Redis knows them by."""
+    """Return the product's scripts by the digest that Redis knows them by."""
     if not _KNOWN:
         for module in list(sys.modules.values()):
             if getattr(module, "__name__", "").startswith("securechain_ingest."):
@@ -190,7 +196,7 @@ _SUCCESS, _RECORD = 0x70, 0x71
 
 
 class _Bolt:
-    """Messages, each answered by one summary behind any number of records, in one order."""
+    """This reads messages, each answered by one summary behind any number of records, in one order."""
 
     def __init__(self) -> None:
         self._asks = _Chunks(_HANDSHAKE_BYTES)
@@ -217,7 +223,7 @@ class _Bolt:
 
 
 class _Chunks:
-    """Bolt's framing: chunks of a two-byte length each; one of length 0 ends a message."""
+    """This reads Bolt's framing: chunks of a two-byte length each; one of length 0 ends a message."""
 
     def __init__(self, preface_bytes: int) -> None:
         self._skip = preface_bytes
@@ -225,7 +231,7 @@ class _Chunks:
         self._kind: int | None = None
 
     def kinds(self, data: bytes) -> list[int]:
-        """The signatures of the messages that end in `data`."""
+        """Return the signatures of the messages that end in `data`."""
         self._held += data
         found: list[int] = []
         if self._skip:

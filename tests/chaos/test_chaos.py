@@ -1,4 +1,4 @@
-"""Three daemons while everything around them fails at random: at the end every message is in the graph.
+"""Three daemons work while everything around them fails at random: at the end every message is in the graph.
 
 CI runs a short form; `make chaos` (or `pytest -m chaos --chaos-messages N --chaos-seed S`) a long one. A seed repeats
 the choices, not their moments.
@@ -55,7 +55,9 @@ SHORT_S = (0.05, 1.5)
 
 
 class Stores:
-    """The three local servers, each behind what can be cut; a server that is killed comes back with its data."""
+    """These are the three local servers, each behind what can be cut; a server that is killed comes back with its
+    data.
+    """
 
     def __init__(self, embedded: EmbeddedStores, cuts: dict[str, CutStore]) -> None:
         self._embedded = embedded
@@ -93,7 +95,7 @@ async def keep_alive(embedded: EmbeddedStores) -> None:
 
 @contextmanager
 def running_stores(folder: Path) -> Iterator[tuple[Stores, dict[str, str], GraphTarget]]:
-    """With the variables that lead a daemon to them, and where the graph is without a cut."""
+    """Yield the stores, the variables that lead a daemon to them, and where the graph is without a cut."""
     folder.mkdir()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="stores", daemon=True)
@@ -142,7 +144,7 @@ def running_stores(folder: Path) -> Iterator[tuple[Stores, dict[str, str], Graph
 
 
 def messages_of(world: World, count: int, chance: random.Random) -> list[str]:
-    """Every package at least once, further ones by chance, in any order, some with a refresh."""
+    """Return every package at least once, further ones by chance, in any order, some with a refresh."""
     packages = list(world.truth().values())
     packages += chance.choices(packages, k=max(0, count - len(packages)))
     chance.shuffle(packages)
@@ -159,7 +161,7 @@ def messages_of(world: World, count: int, chance: random.Random) -> list[str]:
 
 
 def hopeless(count: int) -> dict[str, str]:
-    """What cannot be served, and the kind of each dead letter that must come of it."""
+    """Return what cannot be served, and the kind of each dead letter that must come of it."""
     found = {}
     for number in range(count):
         absent = {"node_type": "NPMPackage", "package": f"never-published-{number}"}
@@ -170,7 +172,7 @@ def hopeless(count: int) -> dict[str, str]:
 
 
 def send(url: str, messages: Iterable[str]) -> None:
-    """As a program beside the daemons does, which tries again while Redis is away."""
+    """Send messages as a program beside the daemons does, which tries again while Redis is away."""
     rest = list(messages)
     while rest:
         with suppress(redis.RedisError), redis.Redis.from_url(url) as queue:
@@ -181,7 +183,7 @@ def send(url: str, messages: Iterable[str]) -> None:
 
 
 class Daemons:
-    """Some daemons, of which one that is killed is started again."""
+    """These are some daemons, of which one that is killed is started again."""
 
     def __init__(self, variables: dict[str, str], folder: Path, count: int) -> None:
         self._variables = variables
@@ -212,7 +214,7 @@ class Daemons:
 def faults_of(
     daemons: Daemons, stores: Stores, server: Server, chance: random.Random
 ) -> dict[str, Callable[[], object]]:
-    """Everything that can go wrong, by name."""
+    """Return everything that can go wrong, by name."""
     faults: dict[str, Callable[[], object]] = {
         "a daemon is killed": lambda: daemons.kill_one(chance),
         "a parser is killed": lambda: daemons.kill_a_parser(chance),
@@ -310,7 +312,7 @@ def _refreshes(world: World) -> list[str]:
 def _without_faults(
     world: World, lost: Iterable[str], variables: dict[str, str], plain: str, target: GraphTarget, folder: Path
 ) -> Counter[str]:
-    """The graph that one daemon writes undisturbed; the stores are empty again afterwards."""
+    """Return the graph that one daemon writes undisturbed; the stores are empty again afterwards."""
     with (
         daemon({**variables, "SECURECHAIN_STATE_DIR": str(folder / "state-before")}),
         redis.Redis.from_url(plain, decode_responses=True) as queue,

@@ -1,4 +1,4 @@
-"""A daemon that is killed between any two effects of a message, and another one that finishes: the same graph.
+"""A daemon is killed between any two effects of a message, and another one finishes: the graph is the same.
 
 CI kills at some of the effects, drawn by the seed; `make chaos` behind every one.
 """
@@ -59,7 +59,7 @@ WORLD = World(
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked, of a graph in which `waiting` requires `needy` and `grown` lacks its newest version."""
+    """This is what is asked, of a graph in which `waiting` requires `needy` and `grown` lacks its newest version."""
 
     messages: tuple[Message, ...] = ()
     raw: str | None = None
@@ -90,7 +90,7 @@ CASES = {
 
 @dataclass
 class End:
-    """All that is to be the same whatever happened on the way."""
+    """This is all that is to be the same whatever happened on the way."""
 
     graph: Counter[str]
     dead_letters: list[tuple[str, str, str]]
@@ -100,7 +100,7 @@ class End:
 
 
 class CaseRunner:
-    """The stores of a test, and daemons within this process."""
+    """These are the stores of a test, and daemons within this process."""
 
     def __init__(self, server: Server, graph: GraphTarget, variables: dict[str, str], redis_url: str) -> None:
         self.server = server
@@ -122,7 +122,7 @@ class CaseRunner:
     async def run(self, case: Case, limit: int | None) -> tuple[list[str], End]:
         """Serve a case with a daemon that is killed behind its n-th effect and then another one.
 
-        Returns the first one's effects, and the end.
+        It returns the first one's effects, and the end.
         """
         async with self.stores() as stores:
             await self._begin(stores, case)
@@ -174,7 +174,7 @@ class CaseRunner:
         await submit(stores.redis, QUEUE, messages)
 
     async def _serve(self, effects: Effects | None, case: Case) -> None:
-        """One daemon, until it is cut off or nothing is left to do."""
+        """Run one daemon, until it is cut off or nothing is left to do."""
         variables = self._variables | case.settings
         if effects is None:
             async with daemon_here(variables, QUEUE, depth=1):

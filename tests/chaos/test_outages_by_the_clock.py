@@ -1,4 +1,4 @@
-"""Outages of registries, however long: no message pays for one, and the neighbours notice nothing.
+"""This tests outages of registries, however long: no message pays for one, and the neighbours notice nothing.
 
 Time passes as the test sets it. A message may be tried once here: whatever counted as a try of it would make it a dead
 letter.
@@ -49,7 +49,7 @@ WORLD = World(
 
 
 class Scene:
-    """A daemon, its stores and registries, and a clock."""
+    """This is a daemon with its stores and registries, and a clock."""
 
     def __init__(
         self,
@@ -75,24 +75,24 @@ class Scene:
         return self._graph.count(f"MATCH (p:{label}) RETURN count(p)")
 
     def asked(self, prefix: str) -> int:
-        """How many requests have had a path that begins so."""
+        """Return how many requests have had a path that begins so."""
         return sum(request.target.startswith(prefix) for request in self.server.requests)
 
     def open_until_ms(self, endpoint: str) -> int:
-        """When the endpoint may be asked again; 0 if it may be."""
+        """Return when the endpoint may be asked again; 0 if it may be."""
         held: Any = self.queue.hget(Keys(QUEUE.stream).breaker(endpoint), "open_until")
         return int(held or 0)
 
     def is_paused(self, endpoint: str) -> bool:
-        """Nothing is asked and nobody is at work."""
+        """Return whether nothing is asked and nobody is at work."""
         return self._reader.in_flight == 0 and self.open_until_ms(endpoint) > self.clock.epoch_ms()
 
     def refusals(self) -> int:
-        """How often an endpoint was found unwell, at first or by a probe."""
+        """Return how often an endpoint was found unwell, at first or by a probe."""
         return sum(line["event"] == "endpoint_paused" for line in self._logs)
 
     def pauses_s(self) -> list[float]:
-        """How long each of them is not to be asked."""
+        """Return how long each of them is not to be asked."""
         return [line["pause_s"] for line in self._logs if line["event"] == "endpoint_paused"]
 
     async def pass_time(self, endpoint: str, seconds: float, step_s: float) -> None:
@@ -121,7 +121,7 @@ class Scene:
 
 
 class Names:
-    """A name service that knows one host and may be dead."""
+    """This is a name service that knows one host and may be dead."""
 
     HOST = "registry.test"
 
@@ -282,5 +282,5 @@ async def test_half_of_the_packages_failing_costs_those_alone(site: Scene) -> No
 
 
 def letters(site: Scene) -> dict[str, str]:
-    """The kind of failure by package."""
+    """Return the kind of failure by package."""
     return {json.loads(letter["data"])["package"]: letter["kind"] for letter in dead_letters(site.queue)}

@@ -1,4 +1,4 @@
-"""Stores for a whole module: emptied once before it."""
+"""This gives stores to a whole module: they are emptied once before it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
 @pytest.fixture(scope="module")
 def contract_advisories(advisory_server: str, graph_server: GraphTarget) -> AdvisoryTarget:
-    """A database for each graph server's turn."""
+    """Return a database for each graph server's turn."""
     assert graph_server.uri
     return AdvisoryTarget(advisory_server, f"contract-{uuid.uuid4().hex}")
 

@@ -1,4 +1,4 @@
-"""Compares a graph with its machine-readable model."""
+"""This compares a graph with its machine-readable model."""
 
 from __future__ import annotations
 

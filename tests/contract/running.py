@@ -1,4 +1,4 @@
-"""A daemon process on the session's servers for a whole module of tests, and the queries of a client beside it."""
+"""This runs a daemon process on the session's servers for a whole module of tests, beside the queries of a client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Advisories = MongoClient[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a client has in its hands while the daemon runs."""
+    """This is what a client has in its hands while the daemon runs."""
 
     target: GraphTarget
     graph: GraphReader
@@ -43,11 +43,11 @@ class Running:
         self.send(json.dumps({"node_type": node_type, "package": package, **keys}))
 
     def dead(self) -> list[tuple[str, str]]:
-        """Kind and package of every dead letter."""
+        """Return the kind and the package of every dead letter."""
         return [(letter["kind"], json.loads(letter["data"])["package"]) for letter in dead_letters(self.queue)]
 
     def versions(self, label: str, name: str) -> dict[str, dict[str, Any]]:
-        """As the clients ask for the status of a package: by its lower-case name."""
+        """Return the versions as the clients ask for the status of a package: by its lower-case name."""
         rows = self.graph.rows(
             f"MATCH (p:{label} {{name: $name}})-[:HAVE]->(v:Version) RETURN properties(v) AS v", name=name
         )
@@ -56,7 +56,7 @@ class Running:
         return found
 
     def edges(self, label: str, name: str, version: str) -> dict[str, tuple[str, str]]:
-        """What a version requires, by the target's purl: constraints and `parent_version_name`."""
+        """Return what a version requires, by the target's purl: constraints and `parent_version_name`."""
         rows = self.graph.rows(
             f"MATCH (:{label} {{name: $name}})-[:HAVE]->(:Version {{name: $version}})-[r:REQUIRE]->(t)"
             " RETURN t.purl AS purl, r.constraints AS constraints, r.parent_version_name AS parent",
@@ -69,7 +69,7 @@ class Running:
 
 
 def environment(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path) -> dict[str, str]:
-    """Variables that point a daemon to these stores, with short waits."""
+    """Return variables that point a daemon to these stores, with short waits."""
     return store_variables(redis_url, graph, advisories, state_dir) | {
         "SECURECHAIN_QUEUE__LEASE_S": "2",
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.1",
@@ -87,7 +87,7 @@ def running(
     registries: Server,
     advisories: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[Running]:
-    """A daemon that serves; the stores must be empty but for what a test put there on purpose."""
+    """Yield a daemon that serves; the stores must be empty but for what a test put there on purpose."""
     reader = GraphReader(graph)
     client: Advisories = MongoClient(advisory_target.uri)
     collection = client[advisory_target.database]["vulnerabilities"]

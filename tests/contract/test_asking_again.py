@@ -1,4 +1,6 @@
-"""What changes when a package is asked for again: new advisories, names that failed, names in another case."""
+"""This tests what changes when a package is asked for again: new advisories, names that failed, names in another
+case.
+"""
 
 from __future__ import annotations
 

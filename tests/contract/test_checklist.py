@@ -1,4 +1,6 @@
-"""The contract's check-list (section 5) and rules 1 to 4, asked of a graph that the daemon made, as the clients ask."""
+"""The contract's check-list (section 5) and rules 1 to 4 are asked of a graph that the daemon made, as the clients
+ask.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A graph that the upstream ingester made before the daemon came: adopted, completed, nothing deleted (section 1.4)."""
+"""A graph that the upstream ingester made before the daemon came is adopted and completed; nothing is deleted
+(section 1.4).
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ CREATE (file)-[:REQUIRE {constraints: '== 1.0'}]->(flask)
 
 @pytest.fixture(scope="module")
 def before(graph_server: GraphTarget, contract_environment: dict[str, str]) -> set[str]:
-    """The elementIds of the old graph."""
+    """Return the elementIds of the old graph."""
     assert contract_environment
     empty_graph(graph_server)
     graph = GraphReader(graph_server)

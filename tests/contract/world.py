@@ -1,4 +1,6 @@
-"""One made registry landscape with every odd case that the contract speaks of, its advisories and its messages."""
+"""This is one made registry landscape with every odd case that the contract speaks of, its advisories and its
+messages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.demo`: starts the demonstration, says what to open and what to type, and ends with Ctrl-C."""
+"""`python -m tests.demo` starts the demonstration, says what to open and what to type, and ends with Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.demo.pictures`: takes the README's pictures of the page anew, from a demonstration of their own."""
+"""`python -m tests.demo.pictures` takes the README's pictures of the page anew, from a demonstration of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the demonstration, started and ended together."""
+"""This starts and ends the parts of the demonstration together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A demonstration that runs."""
+    """This is a demonstration that runs."""
 
     config: Path
     """The configuration that the commands beside it take."""
@@ -43,7 +43,7 @@ class Demo:
     """What the daemon tells, as JSON lines."""
 
     def told(self, event: str) -> list[dict[str, Any]]:
-        """The daemon's events of this name so far."""
+        """Return the daemon's events of this name so far."""
         return [each for each in _events(self.log) if each.get("event") == event]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,7 +63,7 @@ class Demo:
 def demo(world: World, state_dir: Path, port: int = 0) -> Iterator[Demo]:
     """Serve the world and run a daemon on it with new local stores under `state_dir`, until the block ends.
 
-    `port` is the page's; a free one is taken if it is 0 or not free. Raises DemoFailed.
+    `port` is the page's; a free one is taken if it is 0 or not free. It raises DemoFailed.
     """
     config = _fresh(state_dir)
     with serve(world, keep_requests=False) as registries:
@@ -95,7 +95,10 @@ def demo(world: World, state_dir: Path, port: int = 0) -> Iterator[Demo]:
 
 
 def _fresh(state_dir: Path) -> Path:
-    """The path of the configuration in an empty directory. Only a directory of the demonstration's own is emptied."""
+    """Return the path of the configuration in an empty directory.
+
+    Only a directory of the demonstration's own is emptied.
+    """
     config = state_dir / "config.toml"
     if state_dir.exists() and any(state_dir.iterdir()):
         if not config.is_file() or not config.read_text().startswith(_MARK):
@@ -127,7 +130,7 @@ def _toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Without variables that would lead to another installation's stores."""
+    """Return the environment without variables that would lead to another installation's stores."""
     return {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in FIXED_NAMES
     }
@@ -144,7 +147,7 @@ def _free_port(wanted: int) -> int:
 
 
 def _address(daemon: subprocess.Popen[bytes], log: Path) -> str:
-    """What the daemon's log says when the page can be opened."""
+    """Return what the daemon's log says when the page can be opened."""
     give_up_at = time.monotonic() + _START_S
     while time.monotonic() < give_up_at:
         for event in _events(log):

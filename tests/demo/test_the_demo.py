@@ -1,4 +1,6 @@
-"""The demonstration to the letter: what it prints can be opened and typed, and the README's queries find rows in it."""
+"""This follows the demonstration to the letter: what it prints can be opened and typed, and the README's queries
+find rows in it.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,14 @@ from tests.registry_server.server import REPOSITORY
 
 @dataclass(frozen=True)
 class Started:
-    """The demonstration as a process that has said that it is ready."""
+    """This is the demonstration as a process that has said that it is ready."""
 
     process: subprocess.Popen[str]
     state_dir: Path
     said: str
 
     def typed(self) -> list[list[str]]:
-        """The commands that it tells people to type."""
+        """Return the commands that it tells people to type."""
         return [shlex.split(line) for line in self.said.splitlines() if "securechain-ingest " in line]
 
 

@@ -1,4 +1,4 @@
-"""What the made registries of the demonstration have.
+"""This is what the made registries of the demonstration have.
 
 The packages bear well-known names, so that the README's commands and queries find them; they have a few versions each,
 and little in them is as in the real ones.
@@ -20,13 +20,13 @@ _LEAK: Final = "CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:C/C:H/I:N/A:N"
 
 
 def world(packages: int = 12) -> World:
-    """The well-known packages, and `packages` more of each ecosystem that are made up from a seed."""
+    """Return the well-known packages, and `packages` more of each ecosystem that are made up from a seed."""
     made = generate(Shape(packages=packages, odd_share=0.0, large_share=0.0)).packages if packages else ()
     return World((*KNOWN, *made), advisories=_ADVISORIES)
 
 
 def names(packages: Sequence[Any]) -> list[str]:
-    """As commands take them: `pypi:jinja2`."""
+    """Return the names as commands take them: `pypi:jinja2`."""
     return [f"{package.truth().ecosystem}:{package.truth().registry_name}" for package in packages]
 
 

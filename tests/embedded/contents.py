@@ -1,4 +1,4 @@
-"""One written fact in each local store, and the condition that tests wait for."""
+"""This is one written fact in each local store, and the condition that tests wait for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.waiting import until
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """How many facts each store holds."""
+    """This is how many facts each store holds."""
 
     redis: int
     graph: int
@@ -32,7 +32,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Drivers:
-    """Open ones, as the daemon holds them."""
+    """These are open drivers, as the daemon holds them."""
 
     redis: Redis
     graph: AsyncDriver
@@ -40,7 +40,7 @@ class Drivers:
     facts: Collection
 
     async def write(self, fact: str) -> None:
-        """Write one fact to each store; returns when all have acknowledged it."""
+        """Write one fact to each store; return when all have acknowledged it."""
         await self.redis.set(fact, 1)
         await self.graph.execute_query("CREATE (:Fact {name: $name})", name=fact, database_=self.graph_database)
         await self.facts.insert_one({"_id": fact})
@@ -52,7 +52,7 @@ class Drivers:
         return Facts(await self.redis.dbsize(), found.records[0]["facts"], await self.facts.count_documents({}))
 
     async def answer(self) -> bool:
-        """Whether all three do."""
+        """Return whether all three answer."""
         try:
             await self.read()
         except (RedisError, DriverError, Neo4jError, PyMongoError, OSError):
@@ -105,5 +105,5 @@ def is_running(pid: int) -> bool:
 
 
 def children() -> list[int]:
-    """The living children of this process."""
+    """Return the living children of this process."""
     return [child.pid for child in psutil.Process(os.getpid()).children() if is_running(child.pid)]

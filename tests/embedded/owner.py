@@ -1,4 +1,4 @@
-"""`python owner.py STATE_DIR`: a process that owns local stores as the daemon does, until it is killed."""
+"""`python owner.py STATE_DIR` is a process that owns local stores as the daemon does, until it is killed."""
 
 from __future__ import annotations
 

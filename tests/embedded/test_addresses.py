@@ -1,4 +1,4 @@
-"""Who holds a state directory, and how other processes find its stores."""
+"""This tests who holds a state directory, and how other processes find its stores."""
 
 from __future__ import annotations
 

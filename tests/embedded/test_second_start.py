@@ -1,4 +1,6 @@
-"""All three servers on data that an earlier start made: what is there again, and what others on the machine can see."""
+"""All three servers start on data that an earlier start made: this tests what is there again, and what others on the
+machine can see.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first_passwords(home: Path) -> set[str]:
-    """Those of a start that wrote one fact to each store."""
+    """Return the passwords of a start that wrote one fact to each store."""
     with local_stores(home, owner.ALL) as addresses:
         asyncio.run(write(addresses, "acknowledged"))
     return passwords(home)

@@ -1,4 +1,4 @@
-"""The local servers as the daemon uses them: real processes, real drivers."""
+"""This tests the local servers as the daemon uses them, with real processes and real drivers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_after_kill_9_of_the_owner_the_next_finds_all_data_at_once_and_no_
 
 
 async def test_the_advisory_database_ends_with_a_sigterm_that_reaches_any_of_its_threads(tmp_path: Path) -> None:
-    """The kernel chooses the thread, seldom another than the first."""
+    """The kernel chooses the thread; it seldom chooses another than the first."""
     async with embedded_stores(tmp_path, OPTIONS, needed=frozenset({"vulnerabilities"})) as stores:
         pid = pid_of(stores, "advisory database")
         last = max(thread.id for thread in psutil.Process(pid).threads())
@@ -79,7 +79,7 @@ async def test_the_advisory_database_ends_with_a_sigterm_that_reaches_any_of_its
 
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is no server of ours."""
+    """Yield a process that is no server of ours."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
         yield process
         process.kill()

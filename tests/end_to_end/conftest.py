@@ -1,4 +1,4 @@
-"""A daemon, real stores and a made world for each test."""
+"""This gives each test a daemon, real stores and a made world."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STREAM = "package-extraction"
 def environment(
     redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
 ) -> dict[str, str]:
-    """Variables that point a daemon to this test's stores."""
+    """Return variables that point a daemon to this test's stores."""
     return store_variables(redis_url, graph_target, advisory_target, tmp_path / "state") | {
         "SECURECHAIN_QUEUE__LEASE_S": "2",
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
@@ -57,17 +57,17 @@ def send(queue: redis.Redis) -> Send:
 
 
 def settled(queue: redis.Redis) -> bool:
-    """Whether nothing is queued, in hand or waiting for another try."""
+    """Return whether nothing is queued, in hand or waiting for another try."""
     return not messages_waiting(queue, STREAM) and not retries_waiting(queue, STREAM)
 
 
 def pending(queue: redis.Redis) -> int:
-    """How many messages some consumer has in hand."""
+    """Return how many messages some consumer has in hand."""
     return messages_pending(queue, STREAM)
 
 
 def dead_letters(queue: redis.Redis) -> list[dict[str, str]]:
-    """The fields of every dead letter."""
+    """Return the fields of every dead letter."""
     entries: Any = queue.xrange(f"{STREAM}-dlq")
     return [fields for _, fields in entries]
 

@@ -1,4 +1,4 @@
-"""A store that goes away and comes back: what lies between it and the daemon can be cut."""
+"""This is a store that goes away and comes back: what lies between it and the daemon can be cut."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.queue.cut_connection import Proxy
 
 
 class CutStore:
-    """A proxy that runs in a thread, for tests that follow a process."""
+    """This is a proxy that runs in a thread, for tests that follow a process."""
 
     def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
         self._proxy = proxy
@@ -32,7 +32,7 @@ class CutStore:
 
 @contextmanager
 def cut_store(url: str) -> Iterator[CutStore]:
-    """Not cut at first; `url` of the yielded one leads to the store."""
+    """The store is not cut at first; `url` of the yielded one leads to it."""
     proxy = Proxy(url)
     listening = proxy.listening()
     loop = asyncio.new_event_loop()

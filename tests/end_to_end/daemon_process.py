@@ -1,4 +1,6 @@
-"""The daemon as a real process: started by its console script, followed by its JSON log, ended by signals."""
+"""This is the daemon as a real process: it is started by its console script, followed by its JSON log and ended by
+signals.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ Event = dict[str, Any]
 
 
 def without_settings() -> dict[str, str]:
-    """The environment of the tests without what would configure the product or the width of its answers."""
+    """Return the environment of the tests without what would configure the product or the width of its answers."""
     hidden = ("SECURECHAIN_", "REDIS_", "GRAPH_DB_", "VULN_DB_", "COLUMNS")
     return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
 
@@ -30,7 +32,7 @@ _DEFAULTS = {"SECURECHAIN_DAEMON__LOG_FORMAT": "json", "SECURECHAIN_WEB__PORT": 
 
 
 class DaemonProcess:
-    """One run of the daemon. Its events are read by a thread, so the pipe never fills."""
+    """This is one run of the daemon. Its events are read by a thread, so the pipe never fills."""
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class DaemonProcess:
             self.lines.append(line.rstrip("\n"))
 
     def events(self, name: str) -> list[Event]:
-        """All log events of that name so far."""
+        """Return all log events of that name so far."""
         found = []
         for line in list(self.lines):
             try:
@@ -81,7 +83,7 @@ class DaemonProcess:
         self.process.send_signal(number)
 
     def wait(self, timeout_s: float = 60.0) -> int:
-        """The exit code."""
+        """Return the exit code."""
         code = self.process.wait(timeout_s)
         self._reader.join(5)
         if self.process.stdout is not None:
@@ -89,12 +91,12 @@ class DaemonProcess:
         return code
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+        """Send SIGTERM, and return the exit code."""
         self.send(signal.SIGTERM)
         return self.wait()
 
     def kill(self) -> None:
-        """SIGKILL: no chance to tidy up."""
+        """Send SIGKILL: there is no chance to tidy up."""
         self.process.kill()
         self.wait()
 
@@ -107,7 +109,7 @@ def daemon(
     command: Sequence[str | Path] = (SCRIPT,),
     cwd: Path | None = None,
 ) -> Iterator[DaemonProcess]:
-    """A daemon that is certainly gone at the end; `command` is the product's own unless another one is given."""
+    """Yield a daemon that is certainly gone at the end; `command` is the product's own unless another one is given."""
     process = DaemonProcess(environment, arguments, command, cwd)
     try:
         if ready:

@@ -1,4 +1,4 @@
-"""What the graph holds, read as a client would, to be compared with what a made world says it must hold."""
+"""This reads what the graph holds, as a client would, and compares it with what a made world says it must hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABELS = tuple(ecosystem.label for ecosystem in ECOSYSTEMS)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One package with its versions and edges, in plain comparable data."""
+    """This is one package with its versions and edges, in plain comparable data."""
 
     name: str
     purl: str
@@ -31,7 +31,7 @@ class Stored:
 
 
 def expected(package: ExpectedPackage) -> Stored:
-    """What must be stored of a made package; import names that the world does not say are compared as none."""
+    """Return what must be stored of a made package; import names that the world does not say are compared as none."""
     return Stored(
         name=package.name,
         purl=package.purl,
@@ -52,7 +52,7 @@ def _plain(constraints: str) -> str:
 
 
 class GraphReader:
-    """Plain Cypher over the official driver."""
+    """This sends plain Cypher over the official driver."""
 
     def __init__(self, target: GraphTarget) -> None:
         self._target = target
@@ -66,12 +66,12 @@ class GraphReader:
             return [record.data() for record in session.run(query, parameters)]
 
     def count(self, query: str, **parameters: Any) -> int:
-        """The single number that a query returns."""
+        """Return the single number that a query returns."""
         [row] = self.rows(query, **parameters)
         return int(next(iter(row.values())))
 
     def packages(self) -> dict[str, Stored]:
-        """Everything that is stored, by purl."""
+        """Return everything that is stored, by purl."""
         found: dict[str, Stored] = {}
         for label in LABELS:
             versions = self._by_package(

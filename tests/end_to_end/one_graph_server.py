@@ -1,4 +1,6 @@
-"""For modules to which one of the two graph servers is enough: what they ask of a graph is tested on both elsewhere."""
+"""This is for modules to which one of the two graph servers is enough: what they ask of a graph is tested on both
+elsewhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run` with nothing configured: it brings its own stores, and every other command finds them through it."""
+"""`run` with nothing configured brings its own stores, and every other command finds them through it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORLD = World(
 
 
 class Machine:
-    """A folder with a daemon in it, and the commands that a user types there."""
+    """This is a folder with a daemon in it, and the commands that a user types there."""
 
     def __init__(self, folder: Path, server: Server) -> None:
         self.server = server

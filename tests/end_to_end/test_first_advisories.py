@@ -1,4 +1,4 @@
-"""What a user sees of vulnerabilities before and after the advisories have first been read."""
+"""This tests what a user sees of vulnerabilities before and after the advisories have first been read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`import-names`: what archives on disk give, for people and for programs."""
+"""This tests `import-names`: what archives on disk give, for people and for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registries that change every day, feeds that are reset or lose entries, daemons that are killed: the graph follows.
+"""Registries change every day, feeds are reset or lose entries, daemons are killed: the graph follows.
 
 CI lives a few days; `make soak` (or `pytest -m soak --soak-rounds N`) many more. The seed is shown on failure.
 """
@@ -35,7 +35,7 @@ Live = dict[str, tuple[list[str], set[tuple[str, str, str]]]]
 
 
 def ask_for_all_jobs(redis_url: str, chance: random.Random) -> None:
-    """As `schedules run` does, in any order."""
+    """Ask for all jobs as `schedules run` does, in any order."""
 
     async def ask() -> None:
         async with Redis.from_url(redis_url) as client:
@@ -47,7 +47,7 @@ def ask_for_all_jobs(redis_url: str, chance: random.Random) -> None:
 
 
 def all_done(redis_url: str, queue: redis.Redis) -> bool:
-    """Whether no run is asked for, under way or broken off, and nothing is queued."""
+    """Return whether no run is asked for, under way or broken off, and nothing is queued."""
 
     async def state() -> State:
         async with Redis.from_url(redis_url) as client:
@@ -79,7 +79,7 @@ def wanted(truth: Mapping[str, ExpectedPackage]) -> Live:
 
 
 def live(reader: GraphReader) -> Live:
-    """What the graph has of packages and versions that are not marked as gone."""
+    """Return what the graph has of packages and versions that are not marked as gone."""
     found: Live = {}
     for label in LABELS:
         versions = reader.rows(
@@ -108,7 +108,7 @@ def differences(found: Live, expected: Live) -> list[str]:
 
 
 def kill_some_time(process: DaemonProcess, chance: random.Random) -> None:
-    """In the middle of runs and of the packages that they queue."""
+    """Kill the daemon in the middle of runs and of the packages that they queue."""
     block_until(lambda: process.events("job_started") or process.process.poll() is not None, "a run")
     time.sleep(chance.uniform(0, 1.5))
     process.kill()

@@ -1,4 +1,4 @@
-"""Packages of 1,500 versions, each of which costs a request: daemons that are killed meanwhile do not begin anew."""
+"""Packages have 1,500 versions, each of which costs a request: daemons that are killed meanwhile do not begin anew."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def graph_target(neo4j_server: GraphTarget) -> GraphTarget:
 
 
 def pending(reader: GraphReader) -> list[str]:
-    """The names of the versions whose requirements have not been read."""
+    """Return the names of the versions whose requirements have not been read."""
     rows = reader.rows("MATCH (v:Version) WHERE v.requirements_pending RETURN v.name AS name")
     return [row["name"] for row in rows]
 
 
 def asked(server: Server) -> int:
-    """How many requests were for one version."""
+    """Return how many requests were for one version."""
     return sum(request.target.endswith((".metadata", ".pom")) for request in server.requests)
 
 

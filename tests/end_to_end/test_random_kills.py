@@ -1,4 +1,4 @@
-"""Daemons that are killed at random, two at a time, while the registries fail: the graph is as the world says.
+"""Daemons are killed at random, two at a time, while the registries fail: the graph is as the world says.
 
 CI runs a short form; `make soak` (or `pytest -m soak --soak-rounds N`) a long one. The seed is shown on failure and
 can be given again by `--soak-seed`.
@@ -34,7 +34,7 @@ FAULTS = (
 
 
 def submit(world: World, queue: redis.Redis, chance: random.Random) -> None:
-    """Every package at least once, a third of them again, in any order, some with a refresh."""
+    """Submit every package at least once, a third of them again, in any order, some with a refresh."""
     packages = list(world.truth().values())
     packages += chance.sample(packages, len(packages) // 3)
     chance.shuffle(packages)
@@ -49,12 +49,12 @@ def fail_now_and_then(server: Server, chance: random.Random) -> None:
 
 
 def has_stored(process: DaemonProcess, count: int, queue: redis.Redis) -> bool:
-    """Or will not, since nothing is left to be done."""
+    """Return whether so many packages are stored, or will not be, since nothing is left to be done."""
     return len(process.events("package_stored")) >= count or settled(queue)
 
 
 def kill_at_random(processes: list[DaemonProcess], queue: redis.Redis, chance: random.Random) -> None:
-    """Each after some stored packages and a few milliseconds more, so that every step is met by a kill."""
+    """Kill each after some stored packages and a few milliseconds more, so that every step is met by a kill."""
     for process in processes:
         enough = chance.randint(0, 4)
         block_until(partial(has_stored, process, enough, queue), "some packages")

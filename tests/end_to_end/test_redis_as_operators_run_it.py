@@ -1,4 +1,6 @@
-"""The daemon and the commands on a Redis behind Sentinel that fails over, and on one over TLS with an ACL user."""
+"""This tests the daemon and the commands on a Redis behind Sentinel that fails over, and on one over TLS with an ACL
+user.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ SHAPE = Shape(packages=12, median_versions=3, odd_share=0.0, ecosystems=("npm", 
 
 
 def command(variables: Mapping[str, str], *arguments: str) -> str:
-    """What it prints; its exit code must be 0."""
+    """Return what it prints; its exit code must be 0."""
     done = subprocess.run(
         [SCRIPT, *arguments], env=without_settings() | dict(variables), capture_output=True, text=True, check=False
     )
@@ -38,7 +40,7 @@ def command(variables: Mapping[str, str], *arguments: str) -> str:
 
 
 def submit(queue: redis.Redis, world: World) -> None:
-    """As a program that wants to be sure: it waits until the replica has got it."""
+    """Submit as a program does that wants to be sure: it waits until the replica has got it."""
     for package in world.truth().values():
         queue.xadd(STREAM, {"data": json.dumps({"node_type": package.label, "package": package.registry_name})})
     assert queue.wait(1, 10_000) == 1

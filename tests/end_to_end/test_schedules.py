@@ -1,4 +1,4 @@
-"""The jobs as a user meets them: by the clock with several daemons, and from the command line."""
+"""This tests the jobs as a user meets them: by the clock with several daemons, and from the command line."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ WORLD = World(tuple(npm.Package(name, (npm.Version("1.0.0"), npm.Version("1.1.0"
 
 
 class CommandLine:
-    """The commands, with the configuration of the daemons."""
+    """These are the commands, with the configuration of the daemons."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = without_settings() | environment
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """What it prints; one that leaves with another code has failed."""
+        """Return what it prints; one that leaves with another code has failed."""
         done = subprocess.run(
             [SCRIPT, *arguments], env=self._environment, capture_output=True, text=True, timeout=60, check=False
         )
@@ -43,7 +43,7 @@ class CommandLine:
         return json.loads(self(*arguments, "--json"))
 
     def run_of(self, process: DaemonProcess, job: str, *options: str) -> dict[str, Any]:
-        """The record of a run that is asked for now, once the packages that it has queued are settled."""
+        """Return the record of a run that is asked for now, once the packages that it has queued are settled."""
         run_id = self("schedules", "run", job, *options).strip()
         block_until(lambda: run_id in {event["run"] for event in process.events("job_finished")}, f"run {run_id}")
         block_until(lambda: self.json("runs", "show", run_id)["settled"], f"its packages ({run_id})")

@@ -23,7 +23,7 @@ VARIABLES = {"redis": "REDIS_URL", "graph": "GRAPH_DB_URI", "advisories": "VULN_
 def stores(
     redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget
 ) -> Iterator[tuple[dict[str, CutStore], dict[str, str]]]:
-    """The three stores by name, and the variables that lead to them through what can be cut."""
+    """Yield the three stores by name, and the variables that lead to them through what can be cut."""
     with ExitStack() as stack:
         addresses = {"redis": redis_url, "graph": graph_target.uri, "advisories": advisory_target.uri}
         cuts: dict[str, CutStore] = {}

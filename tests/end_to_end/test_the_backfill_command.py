@@ -1,4 +1,6 @@
-"""`backfill import-names` as a user runs it: to the end, with failures, killed, interrupted and started again."""
+"""This tests `backfill import-names` as a user runs it: to the end, with failures, killed, interrupted and started
+again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ WORLD = World(tuple(npm.Package(name, (npm.Version("1.0.0"),)) for name in NAMES
 
 
 class Command:
-    """The command on this test's stores and registry."""
+    """This is the command on this test's stores and registry."""
 
     def __init__(self, server: Server, environment: dict[str, str], graph: GraphReader) -> None:
         self.server = server
@@ -41,7 +43,7 @@ class Command:
 
     @contextmanager
     def start(self, *arguments: str, **streams: Any) -> Iterator[subprocess.Popen[str]]:
-        """The running command, which is certainly gone at the end."""
+        """Yield the running command, which is certainly gone at the end."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
         line = [str(SCRIPT), "backfill", "import-names", *arguments]
         with subprocess.Popen(line, env=self._environment, text=True, **pipes) as process:
@@ -51,7 +53,7 @@ class Command:
                 process.kill()
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
+        """Return the exit code, the standard output and the standard error."""
         with self.start(*arguments) as process:
             output, errors = process.communicate(timeout=60)
             assert "Traceback" not in errors

@@ -1,4 +1,4 @@
-"""What a user sees without any store: help, errors, exit codes."""
+"""This tests what a user sees without any store: help, errors, exit codes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_state_directory_that_there_cannot_be_is_one_line_and_exit_code_2(
 
 
 def test_check_config_masks_the_credentials_of_every_url(tmp_path: Path) -> None:
-    """Also those of mirrors, of lists, and a password that holds an @."""
+    """It also masks the credentials of mirrors, of lists, and a password that holds an @."""
     (tmp_path / "config.toml").write_text(
         """
         [graph]

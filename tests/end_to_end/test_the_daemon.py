@@ -1,4 +1,6 @@
-"""The daemon as a process against real stores and a made registry: what goes in, what comes out, what a crash costs."""
+"""This tests the daemon as a process against real stores and a made registry: what goes in, what comes out, what a
+crash costs.
+"""
 
 from __future__ import annotations
 

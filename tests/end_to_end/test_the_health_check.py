@@ -1,5 +1,6 @@
-"""The image's own health check, run against a real daemon: one that is stopped is unhealthy, one without its graph is
-not."""
+"""The image's own health check is run against a real daemon: one that is stopped is unhealthy, one without its graph
+is not.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ MADE = generate(Shape(packages=4, seed=3, median_versions=3))
 
 
 def check(variables: Mapping[str, str]) -> int:
-    """The exit code of the command that the image runs; Docker takes every other than 0 as a failure."""
+    """Return the exit code of the command that the image runs; Docker takes every other than 0 as a failure."""
     [command] = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE.read_text(), re.MULTILINE)
     program, *arguments = json.loads(command)
     assert program == SCRIPT.name
@@ -105,7 +106,7 @@ def test_a_daemon_that_works_counts_and_times_what_it_does(environment: dict[str
 
 
 def figures(port: str) -> dict[str, float]:
-    """The sum of every series by its name."""
+    """Return the sum of every series by its name."""
     sums: dict[str, float] = {}
     for family in text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text):
         for sample in family.samples:

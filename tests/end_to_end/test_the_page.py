@@ -1,4 +1,4 @@
-"""The page of a running daemon, and the command by which a supervisor asks whether the daemon gets on."""
+"""This tests the page of a running daemon, and the command by which a supervisor asks whether the daemon gets on."""
 
 from __future__ import annotations
 

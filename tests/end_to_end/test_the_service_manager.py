@@ -1,4 +1,4 @@
-"""What systemd hears from the daemon (sd_notify)."""
+"""This tests what systemd hears from the daemon (sd_notify)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["graph_target"]
 
 
 class NotifySocket:
-    """The socket that systemd would listen on."""
+    """This is the socket that systemd would listen on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,7 +26,7 @@ class NotifySocket:
         self._socket.settimeout(60)
 
     def receive(self) -> dict[str, str]:
-        """The next message's assignments."""
+        """Return the next message's assignments."""
         lines = self._socket.recv(4096).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 

@@ -1,4 +1,4 @@
-"""Short ways to say which packages a test writes."""
+"""These are short ways to say which packages a test writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph under test, on each server, and a plain driver beside it to look at what was written."""
+"""This is the graph under test, on each server, and a plain driver beside it to look at what was written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY_S = 86_400.0
 
 
 class Reader:
-    """Runs the statements of clients and of other programs."""
+    """This runs the statements of clients and of other programs."""
 
     def __init__(self, driver: AsyncDriver, database: str | None) -> None:
         self._driver = driver
@@ -29,12 +29,12 @@ class Reader:
             return await result.data()
 
     async def nodes(self, label: str) -> dict[str, Mapping[str, Any]]:
-        """The properties of each node with a label, by element id."""
+        """Return the properties of each node with a label, by element id."""
         rows = await self(f"MATCH (n:{label}) RETURN elementId(n) AS id, properties(n) AS properties")
         return {row["id"]: row["properties"] for row in rows}
 
     async def edges(self, purl: str) -> dict[str, tuple[str, str]]:
-        """What a version requires, by target: constraints and parent; fails on two edges to one target."""
+        """Return what a version requires, by target: constraints and parent; fails on two edges to one target."""
         rows = await self(
             "MATCH (:Version {purl: $purl})-[r:REQUIRE]->(t) "
             "RETURN t.purl AS purl, r.constraints AS constraints, r.parent_version_name AS parent",
@@ -44,7 +44,7 @@ class Reader:
         return {row["purl"]: (row["constraints"], row["parent"]) for row in rows}
 
     async def awaited(self) -> list[tuple[str, str, str]]:
-        """Each waiting requirement: the absent package, the version, the constraints."""
+        """Return each waiting requirement: the absent package, the version, the constraints."""
         rows = await self(
             "MATCH (a:AbsentPackage)-[w:AWAITED_BY]->(v:Version) RETURN a.purl AS a, v.purl AS v, w.constraints AS c"
         )
@@ -61,7 +61,7 @@ async def read(graph_target: GraphTarget) -> AsyncIterator[Reader]:
 
 @pytest.fixture
 async def bare_graph(graph_target: GraphTarget) -> AsyncIterator[Graph]:
-    """A graph without constraints of ours, as an older one may be."""
+    """Yield a graph without constraints of ours, as an older one may be."""
     async with Graph.connect(
         graph_target.uri,
         graph_target.user,

@@ -1,4 +1,4 @@
-"""Group commit: many callers, few transactions, and nobody pays for another's failure."""
+"""This tests group commit: many callers, few transactions, and nobody pays for another's failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_concurrent_callers_all_get_their_package_written(graph: Graph, re
 
 @pytest.fixture
 def transactions(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The packages of each written transaction so far."""
+    """Return the packages of each written transaction so far."""
     sizes: list[int] = []
     original = graph.write
 

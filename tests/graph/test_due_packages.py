@@ -23,7 +23,7 @@ PACKAGES = 300
 
 @pytest.fixture
 async def many(neo4j_server: GraphTarget) -> AsyncIterator[AsyncDriver]:
-    """A Neo4j with packages that were checked a minute after each other."""
+    """Yield a Neo4j with packages that were checked a minute after each other."""
     empty_graph(neo4j_server)
     uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
     async with (
@@ -41,7 +41,7 @@ async def many(neo4j_server: GraphTarget) -> AsyncIterator[AsyncDriver]:
 
 
 async def hits(driver: AsyncDriver, text: str, **parameters: Any) -> tuple[int, int]:
-    """Rows and database hits of a query."""
+    """Return the rows and the database hits of a query."""
     rows, summary, _ = await driver.execute_query(f"PROFILE {text}", parameters)
 
     def all_of(plan: Any) -> int:

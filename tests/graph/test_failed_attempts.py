@@ -1,4 +1,4 @@
-"""What a failed try of an archive leaves on a package, and which packages are to be tried again."""
+"""This tests what a failed try of an archive leaves on a package, and which packages are to be tried again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stopgap(*names: str, tries: int = 1, retry_at: datetime | None = MONDAY + HO
 
 
 async def held(read: Reader) -> dict[str, Any]:
-    """What the one package has of import names."""
+    """Return what the one package has of import names."""
     [node] = (await read.nodes("PyPIPackage")).values()
     names = {key.removeprefix("import_names_"): value for key, value in node.items() if key.startswith("import_names")}
     return {key: aware(value) if isinstance(value, DateTime) else value for key, value in names.items()}

@@ -1,4 +1,4 @@
-"""Requirements on packages that another transaction brings while they are being written as absent."""
+"""This tests requirements on packages that another transaction brings while they are being written as absent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.graph.conftest import Reader
 
 
 async def test_a_target_that_turns_out_to_be_there_is_linked_and_not_asked_for(graph: Graph, read: Reader) -> None:
-    """As after a race: the package has been written, and the node for what waits for it is there nevertheless."""
+    """It is as after a race: the package has been written, and the node for what waits for it is there nevertheless."""
     app, late, absent = pypi("app"), pypi("late"), pypi("absent")
     await graph.write([write(late, "1.0")])
     await read("CREATE (:AbsentPackage {purl: $purl, name: 'late', ecosystem: 'pypi'})", purl=late.purl)

@@ -1,4 +1,4 @@
-"""Which packages of a list of names the graph has."""
+"""This tests which packages of a list of names the graph has."""
 
 from __future__ import annotations
 

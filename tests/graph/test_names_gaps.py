@@ -1,4 +1,4 @@
-"""Finding packages whose import names are wanting, and filling them in."""
+"""This tests finding packages whose import names are wanting, and filling them in."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_neo4j_begins_with_an_index_and_reads_no_more_than_a_page(neo4j_se
 
 
 async def profile(driver: AsyncDriver, text: str, **parameters: Any) -> tuple[list[str], int]:
-    """The operators of a query's plan, and its database hits."""
+    """Return the operators of a query's plan, and its database hits."""
     summary = (await driver.execute_query(f"PROFILE {text}", parameters)).summary
 
     def all_of(plan: Any) -> list[Any]:

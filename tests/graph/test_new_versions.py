@@ -1,4 +1,6 @@
-"""Versions that a transaction creates: their edges are not looked for before they are made, yet none is doubled."""
+"""This tests versions that a transaction creates: their edges are not looked for before they are made, yet none is
+doubled.
+"""
 
 from __future__ import annotations
 

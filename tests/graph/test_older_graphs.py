@@ -1,4 +1,6 @@
-"""Graphs that the upstream ingester made: nodes without purl, other spellings, duplicates (contract, section 1.4)."""
+"""This tests graphs that the upstream ingester made: nodes without purl, other spellings, duplicates (contract,
+section 1.4).
+"""
 
 from __future__ import annotations
 

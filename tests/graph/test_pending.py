@@ -1,4 +1,4 @@
-"""What a first reading leaves for later, what no lane had room for, and how both are found again."""
+"""This tests what a first reading leaves for later, what no lane had room for, and how both are found again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHOLE, FIRST = LeftOut(None, first=False), LeftOut(3, first=True)
 
 
 def first_reading(ref: PackageRef, *, leave_out: LeftOut | None = None) -> PackageWrite:
-    """The newest of two versions, and no archive."""
+    """Return the newest of two versions, and no archive."""
     older, newer = (
         version(ref, "1.0", unknown=True, requirements_pending=True),
         version(ref, "2.0", {pypi("lib"): "any"}),

@@ -1,4 +1,4 @@
-"""A package for which more requirements wait than one transaction takes."""
+"""This tests a package for which more requirements wait than one transaction takes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def portions_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def awaiting(graph: Graph) -> Graph:
-    """A graph in which 23 versions wait for a package."""
+    """Return a graph in which 23 versions wait for a package."""
     await graph.write([write(app, version(app, "1.0", {SIX: ">= 1"})) for app in APPS])
     return graph
 
 
 async def resolved(read: Reader) -> dict[str, tuple[str, str]]:
-    """Who requires the package by an edge; fails on two edges of one version."""
+    """Return who requires the package by an edge; fails on two edges of one version."""
     rows = await read(
         "MATCH (v:Version)-[r:REQUIRE]->(:PyPIPackage {purl: $purl}) "
         "RETURN v.purl AS purl, r.constraints AS constraints, r.parent_version_name AS parent",
@@ -45,7 +45,7 @@ async def resolved(read: Reader) -> dict[str, tuple[str, str]]:
 
 
 async def awaited(read: Reader) -> dict[str, tuple[str, str]]:
-    """Who waits for it still, as what edge that is to be."""
+    """Return who waits for it still, as what edge that is to be."""
     return {version: (text, version.partition("@")[0]) for _, version, text in await read.awaited()}
 
 

@@ -1,4 +1,6 @@
-"""A package too big for one transaction, written in portions: the same graph in the end, and a good one all the way."""
+"""A package too big for one transaction is written in portions: the graph is the same in the end, and a good one all
+the way.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ GIANT = pypi("giant")
 
 @pytest.fixture
 async def portions(graph: Graph, graph_target: GraphTarget) -> AsyncIterator[Graph]:
-    """A graph whose portions are of 20 rows."""
+    """Yield a graph whose portions are of 20 rows."""
     settings_ = GraphSettings(database=graph_target.database, batch_rows=100, portion_rows=20, query_timeout_s=30)
     async with Graph.connect(
         graph_target.uri, graph_target.user, graph_target.password, settings_, absent_retry_s=DAY_S
@@ -39,7 +41,7 @@ async def portions(graph: Graph, graph_target: GraphTarget) -> AsyncIterator[Gra
 
 
 def releases(*numbers: int, also: tuple[str, ...] = ()) -> list[Version]:
-    """Versions with requirements on a package that is there, one that is not, and one that only some have."""
+    """Return versions with requirements on a package that is there, one that is not, and one that only some have."""
     made = []
     for number in numbers:
         needs = {pypi("six"): f">={number}", pypi("absent"): "any"}
@@ -55,7 +57,7 @@ def giant(*versions: Version, **changes: Any) -> PackageWrite:
 
 
 async def contents(read: Reader) -> dict[str, Any]:
-    """All that the graph holds, without ids and without the mark of a writer."""
+    """Return all that the graph holds, without ids and without the mark of a writer."""
     nodes = await read("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties")
     edges = await read(
         "MATCH (a)-[r]->(b) RETURN coalesce(a.purl, a.name) AS a, type(r) AS type, properties(r) AS properties,"
@@ -69,7 +71,7 @@ async def contents(read: Reader) -> dict[str, Any]:
 
 
 async def assert_promises(read: Reader) -> None:
-    """What contract section 1.2 promises of every version, at any moment."""
+    """Assert what contract section 1.2 promises of every version, at any moment."""
     rows = await read(
         "MATCH (p:PyPIPackage) OPTIONAL MATCH (p)-[:HAVE]->(v:Version)"
         " RETURN p.purl AS purl, properties(p) AS package, collect(properties(v)) AS versions"
@@ -140,7 +142,7 @@ async def test_a_change_written_in_portions_gives_the_graph_of_one_written_at_on
 
 
 class CutConnection:
-    """A connection that is cut when so many transactions are committed."""
+    """This is a connection that is cut when so many transactions are committed."""
 
     def __init__(self, connection: Connection, transactions: int) -> None:
         self._connection = connection
@@ -154,7 +156,7 @@ class CutConnection:
 
 
 def cut_graph(graph: Graph, transactions: int) -> Graph:
-    """The same graph over such a connection."""
+    """Return the same graph over such a connection."""
     cut: Any = CutConnection(graph._connection, transactions)
     return Graph(cut, graph._settings, absent_retry_s=DAY_S, queued_retry_s=7 * DAY_S)
 

@@ -1,4 +1,4 @@
-"""Very many ratings of one package: written in portions, with the same result."""
+"""Very many ratings of one package are written in portions, with the same result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HIGH, LOW = Rating(9.0, 9.5, ("A", "B")), Rating(3.0, 3.0, ("B",))
 
 @pytest.fixture
 async def portions(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """How many versions of each rating every portion held."""
+    """Return how many versions of each rating every portion held."""
     monkeypatch.setattr(ratings_module, "PORTION", 5)
     await graph.write([write(BIG, *VERSIONS, ratings={VERSIONS[0]: HIGH, VERSIONS[1]: LOW})])
     written: list[list[int]] = []

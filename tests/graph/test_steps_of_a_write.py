@@ -1,4 +1,4 @@
-"""The table from the lists of a difference to the steps that write them."""
+"""This tests the table from the lists of a difference to the steps that write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirements of packages that are not in the graph yet, and the edges that messages ask for."""
+"""This tests requirements of packages that are not in the graph yet, and the edges that messages ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing packages: identity, versions and requirements as clients read them."""
+"""This tests writing packages: identity, versions and requirements as clients read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of packages as people have them, a line each, in whichever form."""
+"""This tests lists of packages as people have them, a line each, in whichever form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bills of materials, in both formats and their ages."""
+"""This tests bills of materials, in both formats and their ages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The advisory sync on real stores, with a made bucket of advisories."""
+"""This is the advisory sync on real stores, with a made bucket of advisories."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class AdvisoryBench:
         return run
 
     async def ratings(self, ref: Any) -> dict[str, tuple[float, list[str]]]:
-        """Mean and advisories of each version in the graph."""
+        """Return the mean and the advisories of each version in the graph."""
         view = await self.sync.graph.reader.package(ref.ecosystem, ref.purl)
         assert view is not None
         return {version.name: (version.mean, list(version.vulnerabilities)) for version in view.versions}
@@ -75,7 +75,7 @@ async def open_bench(
     folder: Path,
     registries: Any,
 ) -> AsyncIterator[AdvisoryBench]:
-    """A sync over empty stores and a bucket without faults."""
+    """Yield a sync over empty stores and a bucket without faults."""
     empty_graph(graph_target)
     server.faults.clear()
     server.replace(World())

@@ -1,4 +1,4 @@
-"""Jobs over a real Redis and a real graph; what they ask of it is tested on both servers in tests/graph."""
+"""These are jobs over a real Redis and a real graph; what they ask of it is tested on both servers in tests/graph."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def osv_server() -> Iterator[Server]:
 async def advisory_bench(
     osv_server: Server, redis_url: str, arcadedb_server: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
 ) -> AsyncIterator[advisories.AdvisoryBench]:
-    """Two ecosystems with a package each."""
+    """Yield two ecosystems with a package each."""
     async with advisories.open_bench(
         osv_server, redis_url, arcadedb_server, advisory_target, tmp_path, advisories.MADE
     ) as bench:
@@ -55,7 +55,7 @@ async def advisory_bench(
 async def ecosystems_bench(
     osv_server: Server, redis_url: str, arcadedb_server: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
 ) -> AsyncIterator[advisories.AdvisoryBench]:
-    """The names and versions of all ecosystems; the graph is empty."""
+    """Yield the names and versions of all ecosystems; the graph is empty."""
     async with advisories.open_bench(
         osv_server, redis_url, arcadedb_server, advisory_target, tmp_path, REGISTRIES
     ) as bench:

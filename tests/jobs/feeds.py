@@ -1,4 +1,4 @@
-"""A feed that a test makes up, and the jobs over real stores."""
+"""This is a feed that a test makes up, and the jobs over real stores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LISTED_STREAM = KEYS.lane("pypi", Lane.LISTED)
 
 @dataclass
 class MadeFeed:
-    """Lists two names a page; a cursor is the number of changes told."""
+    """This lists two names a page; a cursor is the number of changes told."""
 
     listed: dict[str, str | None] = field(default_factory=dict)
     changed: list[Change] = field(default_factory=list)
@@ -68,7 +68,7 @@ class MadeFeed:
 
 @dataclass
 class HintingMadeFeed(MadeFeed):
-    """Has newest packages, too; what was seen of them is their number."""
+    """This has newest packages, too; what was seen of them is their number."""
 
     newest: list[str] = field(default_factory=list)
 
@@ -79,7 +79,7 @@ class HintingMadeFeed(MadeFeed):
 
 @dataclass
 class Identities:
-    """Only what a job asks of a registry."""
+    """This has only what a job asks of a registry."""
 
     ecosystem: Ecosystem
     identify: Callable[[str], PackageRef]
@@ -87,7 +87,7 @@ class Identities:
 
 @dataclass
 class FeedBench:
-    """The jobs of one ecosystem."""
+    """These are the jobs of one ecosystem."""
 
     redis: Redis
     graph: Graph
@@ -133,7 +133,7 @@ class FeedBench:
         await self.graph.write([replace(each, package=replace(each.package, revision=revision)) for each in writes])
 
     async def queued(self) -> list[Message]:
-        """What the jobs have added, a whole load's first."""
+        """Return what the jobs have added, a whole load's first."""
         listed: Any = await self.redis.xrange(LISTED_STREAM)
         changed: Any = await self.redis.xrange(STREAM)
         return [parse(fields) for _, fields in (*listed, *changed)]

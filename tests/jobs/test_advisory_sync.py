@@ -1,4 +1,6 @@
-"""The advisory sync: a new, changed or withdrawn advisory reaches the versions in the graph without any registry."""
+"""This tests the advisory sync: a new, changed or withdrawn advisory reaches the versions in the graph without any
+registry.
+"""
 
 from __future__ import annotations
 

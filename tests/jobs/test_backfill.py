@@ -1,4 +1,4 @@
-"""Reading import names anew, from a made registry, into each graph server."""
+"""This tests reading import names anew, from a made registry, into each graph server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WORLD = World((*GOOD, WITHOUT_ARCHIVE))
 
 
 class NpmBackfill:
-    """The stores, the registry and whatever a backfill of npm needs."""
+    """These are the stores, the registry and whatever a backfill of npm needs."""
 
     def __init__(self, server: Server, stores: Stores, service: Service, read: Reader) -> None:
         self.server = server
@@ -74,7 +74,7 @@ class NpmBackfill:
         return counts
 
     async def leave(self, *names: str, **properties: object) -> None:
-        """Packages as another program has left them."""
+        """Leave packages as another program has left them."""
         await self.read(
             "UNWIND $names AS name CREATE (p:NPMPackage {name: name}) SET p += $properties"
             " CREATE (p)-[:HAVE]->(:Version {name: '1.0.0', purl: name})",
@@ -227,7 +227,7 @@ async def test_names_of_an_older_parser_are_replaced_unless_reading_fails(bench:
     this, later = NPM.import_names_version, NPM.import_names_version + 1
 
     class Later(Npm):
-        """The same registry in a later release, whose parser finds other names."""
+        """This is the same registry in a later release, whose parser finds other names."""
 
         ecosystem = replace(NPM, import_names_version=later)  # type: ignore[misc]
 

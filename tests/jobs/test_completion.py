@@ -41,7 +41,7 @@ async def left_out(bench: Bench) -> int:
 
 
 def lost_after(bench: Bench, queued_retry_s: float) -> Pending:
-    """What is left for later, if a message counts as lost after so many seconds."""
+    """Return what is left for later, if a message counts as lost after so many seconds."""
     return Pending(bench.stores.graph._connection, queued_retry_s)
 
 

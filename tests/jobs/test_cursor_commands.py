@@ -1,4 +1,4 @@
-"""`cursors show|reset`, as a user types them."""
+"""This tests `cursors show|reset`, as a user types them."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ async def test_a_store_that_is_away_leaves_all_unknown(bench: AdvisoryBench, mon
 
 
 class Starting:
-    """A daemon that starts, as far as this goes."""
+    """This is a daemon that starts, as far as this goes."""
 
     def __init__(self, bench: AdvisoryBench, **schedules: Any) -> None:
         self.settings: Any = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Hints between two looks at a feed: known packages are read again, and no cursor moves."""
+"""This tests hints between two looks at a feed: known packages are read again, and no cursor moves."""
 
 from __future__ import annotations
 

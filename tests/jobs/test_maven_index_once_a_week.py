@@ -36,7 +36,7 @@ def server() -> Iterator[Server]:
 
 @dataclass
 class IndexReaders:
-    """Three daemons of one installation, each with a state directory, by one clock."""
+    """These are three daemons of one installation, each with a state directory, by one clock."""
 
     graph: FeedBench
     server: Server
@@ -51,7 +51,7 @@ class IndexReaders:
         self._day, self._since = day, time.monotonic() - late_s
 
     async def daemons(self, stack: AsyncExitStack, *names: str) -> list[FeedBench]:
-        """Daemons that have just started."""
+        """Return daemons that have just started."""
         benches = []
         for name in names:
             folder = self.home / name
@@ -69,7 +69,7 @@ class IndexReaders:
         return benches
 
     def fetched(self) -> int:
-        """How often the index was fetched since the last call; the first request of each asks for one byte."""
+        """Return how often the index was fetched since the last call; the first request of each asks for one byte."""
         asked = [request for request in self.server.requests if request.target == INDEX]
         self.server.requests.clear()
         return sum(1 for request in asked if request.headers.get("range") == "bytes=0-0")

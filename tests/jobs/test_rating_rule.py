@@ -19,7 +19,9 @@ NAMES = [f"package-{number}" for number in range(7)]
 
 @pytest.fixture
 async def bench(advisory_bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch) -> AdvisoryBench:
-    """Rated by an older rule, which found nothing, and no sync has anything to rate again."""
+    """Return a bench whose graph was rated by an older rule, which found nothing; no sync has anything to rate
+    again.
+    """
     monkeypatch.setattr(advisory_rating, "LOOKED_UP", 3)
     await advisory_bench.sync.graph.write([write(pypi(name), "1.0") for name in NAMES])
     advisory_bench.publish(*(osv.Advisory(f"GHSA-{name}", (("PyPI", name),)) for name in NAMES))

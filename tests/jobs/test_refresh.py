@@ -1,4 +1,6 @@
-"""The periodic refresh: what no comparison vouches for is asked for when its last check is old, and nothing else."""
+"""This tests the periodic refresh: what no comparison vouches for is asked for when its last check is old, and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ PERIOD_S = 7 * DAY_S
 
 @pytest.fixture
 async def known(bench: FeedBench) -> FeedBench:
-    """A graph with three packages that were last checked long ago and that their registry lists."""
+    """Return a graph with three packages that were last checked long ago and that their registry lists."""
     await bench.store("a", "b", "c")
     bench.feed.listed = dict.fromkeys(("a", "b", "c"), "1")
     return bench
 
 
 async def refresh(bench: FeedBench, batch: int = 1000) -> list[str]:
-    """What a refresh queues, and forget it again."""
+    """Return what a refresh queues, and forget it again."""
     settings = RefreshSettings(max_age_s=PERIOD_S, batch=batch)
     await queue_stale_packages(bench.redis, bench.graph, [PYPI], QUEUE, settings, {"pypi": PERIOD_S})
     names = await bench.queued_names()

@@ -1,4 +1,6 @@
-"""Updates: what changed of the packages that the graph has is queued, and the cursor moves only behind it."""
+"""This tests updates: what changed of the packages that the graph has is queued, and the cursor moves only behind
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ MANY = [f"package-{number}" for number in range(ALWAYS_REMOVABLE + 5)]
 
 
 async def followed(bench: FeedBench, *names: str) -> None:
-    """A graph with these packages, and a cursor at the feed's end."""
+    """Make a graph with these packages, and a cursor at the feed's end."""
     await bench.store(*names)
     bench.feed.listed = dict.fromkeys(names, "1")
     await bench.update()

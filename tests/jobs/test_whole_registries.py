@@ -1,4 +1,6 @@
-"""Ingestion of a whole registry: everything that the graph lacks is queued, once, wherever a run is broken off."""
+"""This tests ingestion of a whole registry: everything that the graph lacks is queued, once, wherever a run is
+broken off.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def parsed(expression: str) -> Any:
 
 
 def selectors(node: Any) -> Iterator[Any]:
-    """Every selector of series within an expression."""
+    """Yield every selector of series within an expression."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for part in ("vector_selector", "expr", "lhs", "rhs", "param"):
@@ -45,7 +45,7 @@ def selectors(node: Any) -> Iterator[Any]:
 
 
 def names_of_labels(node: Any) -> Iterator[str]:
-    """Every label that an expression groups or joins by."""
+    """Yield every label that an expression groups or joins by."""
     modifier = getattr(node, "modifier", None)
     if isinstance(node, promql_parser.AggregateExpr) and modifier is not None:
         yield from modifier.labels
@@ -59,7 +59,7 @@ def names_of_labels(node: Any) -> Iterator[str]:
 
 
 def unknown(expression: str) -> set[str]:
-    """What an expression names that no daemon exposes."""
+    """Return what an expression names that no daemon exposes."""
     known, tree = series(), parsed(expression)
     found = set()
     labels = set(OF_PROMETHEUS)

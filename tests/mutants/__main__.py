@@ -1,4 +1,4 @@
-"""Changes the rooms of the queue at random and tells which changes no test notices.
+"""This changes the rooms of the queue at random and tells which changes no test notices.
 
 `python -m tests.mutants [--seed 1] [--count 200] [--only 'queue/*'] [--minutes 110]` (`make mutants`)
 
@@ -117,7 +117,7 @@ def _tracked() -> list[str]:
 
 
 def _digest(*options: Any) -> str:
-    """Names a run: another tree or other options make another one."""
+    """Name a run: another tree or other options make another one."""
     digest = hashlib.sha256(repr(options).encode())
     for name in _tracked():
         if name.endswith((".py", ".toml")):
@@ -126,7 +126,7 @@ def _digest(*options: Any) -> str:
 
 
 def _copy(tree: Path) -> None:
-    """Also over what a run that was killed has left changed."""
+    """Copy the tree, also over what a run that was killed has left changed."""
     for name in _tracked():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, tree / name)
@@ -177,14 +177,16 @@ def _try(tree: Path, mutant: Mutant, original: str, names: Sequence[str], tests:
 
 
 def _write(module: Path, text: str) -> None:
-    """Also takes away its compiled form, which is told from another text's by no more than size and second."""
+    """Write the text, and take away its compiled form, which is told from another text's by no more than size and
+    second.
+    """
     module.write_text(text)
     for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
         compiled.unlink()
 
 
 def _run(command: list[str], tree: Path, limit_s: float) -> tuple[int, str]:
-    """Exit code and output; a process that is too slow is killed with all its children."""
+    """Return the exit code and the output; a process that is too slow is killed with all its children."""
     with subprocess.Popen(
         command,
         cwd=tree,

@@ -1,4 +1,6 @@
-"""A pytest plugin that writes down which lines each test runs and how long it takes; TESTS_OF_LINES names the file."""
+"""This is a pytest plugin that writes down which lines each test runs and how long it takes; TESTS_OF_LINES names
+the file.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which tests a mutant is shown to: those that run its line; of a constant or a script, those that run a line which
-uses it.
+"""This says which tests a mutant is shown to: those that run its line; of a constant or a script, those that run a
+line which uses it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What `tests.mutants.contexts` has written down."""
+    """This is what `tests.mutants.contexts` has written down."""
 
     seconds: Mapping[str, float]
     """By test, in the order in which they ran."""
@@ -28,7 +28,7 @@ class _Module:
     """What each line is a part of: a constant, a class, a function of the module."""
 
     def body(self, line: int) -> range:
-        """The lines that run if this one matters: of a signature its function's, of what runs at import none."""
+        """Return the lines that run if this one matters: of a signature its function's, of what runs at import none."""
         for start, first, last in self.functions:
             if start <= line < first:
                 return range(first, last + 1)
@@ -37,7 +37,7 @@ class _Module:
 
 
 class Uses:
-    """Where the package's modules (text by path) use what other lines of them name."""
+    """This is where the package's modules (text by path) use what other lines of them name."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._modules: dict[str, _Module] = {}
@@ -51,7 +51,7 @@ class Uses:
                     self._uses[node.attr].add((path, node.lineno))
 
     def tests(self, path: str, line: int, tests: Reach) -> list[str]:
-        """Those that can tell whether the line has been changed, the quickest first."""
+        """Return those that can tell whether the line has been changed, the quickest first."""
         found: set[str] = set()
         done: set[tuple[str, int]] = set()
         ahead = {(path, line)}
@@ -89,6 +89,6 @@ def _read(source: str) -> _Module:
 
 
 def _first(statement: ast.stmt) -> int:
-    """The line of its first decorator, if it has any."""
+    """Return the line of its first decorator, if it has any."""
     decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
     return min([statement.lineno, *(each.lineno for each in decorators)])

@@ -1,5 +1,5 @@
-"""Every mutant of a module: what cosmic-ray's operators make of its Python, what is left without one of its statements,
-and what changes of the Lua in its strings make of it.
+"""This makes every mutant of a module: what cosmic-ray's operators make of its Python, what is left without one of
+its statements, and what changes of the Lua in its strings make of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one module."""
+    """This is one change of one module."""
 
     path: str
     start: Place
@@ -46,7 +46,7 @@ class Mutant:
         return f"{self.path}:{self.start[0]}:{self.start[1]}:{self.what}:{self.number}"
 
     def source(self, original: str) -> str | None:
-        """The module's text with the change; None if it is no Python, or the same Python, then."""
+        """Return the module's text with the change; None if it is no Python, or the same Python, then."""
         if self.what == "lua":
             changed: str | None = _changed(original, _lua_changes(original)[self.number])
         elif self.what == "without":
@@ -63,7 +63,7 @@ class Mutant:
 
 
 def draw(sources: Mapping[str, str], seed: int, count: int) -> list[Mutant]:
-    """So many mutants of modules (text by path), drawn by chance: first a place, then one of its changes."""
+    """Return so many mutants of modules (text by path), drawn by chance: first a place, then one of its changes."""
     chance = random.Random(seed)
     places: dict[tuple[str, Place], list[Mutant]] = {}
     for path in sorted(sources):
@@ -82,7 +82,7 @@ def draw(sources: Mapping[str, str], seed: int, count: int) -> list[Mutant]:
 
 
 def mutants_of(path: str, source: str) -> Iterator[Mutant]:
-    """All of one module.
+    """Yield all of one module.
 
     Left out is what no test of behaviour can tell: annotations, which parameters are named in calls, the arguments of
     decorators, log lines.
@@ -125,7 +125,9 @@ def _untold(source: str) -> Sequence[tuple[Place, Place]]:
 
 @cache
 def _removals(source: str) -> list[lua.Change]:
-    """Statements that only do something, each replaced by `pass`; those of a constructor would be missed at once."""
+    """Return statements that only do something, each replaced by `pass`; those of a constructor would be missed at
+    once.
+    """
     tree = ast.parse(source)
     constructors = [
         range(node.lineno, (node.end_lineno or 0) + 1)

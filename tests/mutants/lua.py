@@ -1,4 +1,6 @@
-"""Where a Lua text can be changed so that it says something else: its operators, constants and calls of Redis."""
+"""This finds where a Lua text can be changed so that it says something else: its operators, constants and calls of
+Redis.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ class Change(NamedTuple):
 
 
 def changes(text: str) -> Iterator[Change]:
-    """Every change of a Lua text, in its order.
+    """Yield every change of a Lua text, in its order.
 
     Names of Redis commands and of their options stay: without them a script only fails.
     """

@@ -1,4 +1,4 @@
-"""What counts as a mutant, and that a seed draws the same ones again."""
+"""This tests what counts as a mutant, and that a seed draws the same ones again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def full(room: Room) -> bool:
 
 
 def changed_lines(name: str) -> set[str]:
-    """The lines that an operator's mutants have and the source has not."""
+    """Return the lines that an operator's mutants have and the source has not."""
     found = [each.source(SOURCE) or "" for each in mutants_of("room.py", SOURCE) if each.what == name]
     return {line.strip() for text in found for line in set(text.splitlines()) - set(SOURCE.splitlines())}
 

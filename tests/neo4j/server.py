@@ -1,4 +1,6 @@
-"""Starting the real Neo4j: jars through Maven into a cache outside the checkout, once; then one Java process."""
+"""This starts the real Neo4j: it gets jars through Maven into a cache outside the checkout, once; then it starts one
+Java process.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ START_TIMEOUT_S = 180.0
 
 
 def missing() -> str | None:
-    """Why it cannot be started here; None if it can."""
+    """Return why it cannot be started here; None if it can."""
     absent = [program for program in ("java", "mvn") if shutil.which(program) is None]
     return f"a real Neo4j needs {' and '.join(absent)}, not on this machine" if absent else None
 
 
 def jars() -> Path:
-    """The folder of the server's jars, filled at the first use."""
+    """Return the folder of the server's jars, filled at the first use."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "securechain-ingest" / "neo4j-5.26.12"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".lock").open("w") as lock:
@@ -49,7 +51,7 @@ def _fill(cache: Path) -> None:
 
 @contextmanager
 def neo4j_server(home: Path) -> Iterator[str]:
-    """Serves an empty database under `home`; yields its Bolt address. User neo4j, password PASSWORD."""
+    """Serve an empty database under `home`; yield its Bolt address. The user is neo4j, the password PASSWORD."""
     library = jars()
     (home / "plugins").mkdir(parents=True)
     for jar in library.glob("apoc-*.jar"):

@@ -48,7 +48,7 @@ DEV = declared(PROJECT["optional-dependencies"]["dev"])
 
 @cache
 def imported(*folders: str) -> set[str]:
-    """The distributions that the modules of some folders import, without what only mypy sees."""
+    """Return the distributions that the modules of some folders import, without what only mypy sees."""
     known = packages_distributions()
     found: set[str] = set()
     for module in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):

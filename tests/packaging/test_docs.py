@@ -18,7 +18,7 @@ PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"
 
 
 def sources() -> Iterator[tuple[str, str]]:
-    """Every text of the project that may cite a document: its path and its content in one line."""
+    """Yield every text of the project that may cite a document: its path and its content in one line."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in tracked.split("\0"):
         path = ROOT / name
@@ -27,7 +27,7 @@ def sources() -> Iterator[tuple[str, str]]:
 
 
 def sections(page: Path) -> set[str]:
-    """The numbers of a page's sections."""
+    """Return the numbers of a page's sections."""
     return set(re.findall(r"^#{2,4} (\d+(?:\.\d+)?)\.? ", page.read_text(), re.MULTILINE))
 
 

@@ -1,4 +1,4 @@
-"""The files around the code: lock, unit, image, compose, module sizes."""
+"""This tests the files around the code: lock, unit, image, compose, module sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an installation is made of: the containers beside the image, and the command line beside the unit."""
+"""This tests what an installation is made of: the containers beside the image, and the command line beside the unit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ GIVEN = {
 
 
 def filled(text: str, given: dict[str, str]) -> str:
-    """What compose makes of a text: variables, `:?` for demanded ones and `:-` for defaults."""
+    """Return what compose makes of a text: variables, `:?` for demanded ones and `:-` for defaults."""
 
     def value(match: re.Match[str]) -> str:
         name, operator, rest = match.groups()
@@ -59,7 +59,7 @@ def environment(service: str, **given: str) -> dict[str, str]:
 
 
 def size(text: str) -> float:
-    """Gigabytes of `2g` or `1300mb`."""
+    """Return gigabytes of `2g` or `1300mb`."""
     number, unit = re.fullmatch(r"([\d.]+)(g|gb|mb)", text).groups()  # type: ignore[union-attr]
     return float(number) / (1000 if unit == "mb" else 1)
 
@@ -135,7 +135,7 @@ def port() -> int:
 
 @pytest.fixture
 def container_redis(port: int, tmp_path: Path) -> Iterator[redis.Redis]:
-    """Redis as compose starts it, but for its port and its folders."""
+    """Yield Redis as compose starts it, but for its port and its folders."""
     _, _, script = SERVICES["redis"]["command"]
     script = script.replace("$$", "$").replace("/run/redis", str(tmp_path))
     script = script.replace("--appendonly yes", f"--appendonly yes --port {port} --dir {tmp_path}")
@@ -217,7 +217,7 @@ def test_the_wrapper_names_what_the_unit_names() -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The wrapper where its folders are those of a test."""
+    """Return the wrapper where its folders are those of a test."""
     program = Path(sys.executable).with_name("securechain-ingest")
     text = WRAPPER.read_text().replace("/opt/securechain-ingest/.venv/bin/securechain-ingest", str(program))
     text = text.replace("/opt/securechain-ingest/.venv/bin/python", sys.executable)

@@ -1,4 +1,4 @@
-"""A Redis of the test's own and fast queue settings."""
+"""This gives a test a Redis of its own and fast queue settings."""
 
 from __future__ import annotations
 

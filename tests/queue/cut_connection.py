@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can be cut and mended: an outage of Redis without stopping the server."""
+"""This is a TCP proxy on loopback that can be cut and mended: an outage of Redis without stopping the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 
 class Proxy:
-    """Forwards connections to a server while it is not cut."""
+    """This forwards connections to a server while it is not cut."""
 
     def __init__(self, target_url: str) -> None:
         self._target = urlsplit(target_url)

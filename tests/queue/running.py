@@ -1,4 +1,4 @@
-"""Helpers for tests that let a reader run."""
+"""These are helpers for tests that let a reader run."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ ALL_ECOSYSTEMS = tuple(WorkerSettings.model_fields)
 
 
 def lane_of(queue: QueueSettings, lane: Lane = Lane.ASKED, ecosystem: str = "pypi") -> str:
-    """The stream of a lane."""
+    """Return the stream of a lane."""
     return Keys(queue.stream).lane(ecosystem, lane)
 
 
 async def link_nothing(entries: Sequence[Entry]) -> list[Outcome | None]:
-    """A graph that knows no package."""
+    """Return a graph that knows no package."""
     return [None] * len(entries)
 
 
 def make_reader(
     redis: Redis, queue: QueueSettings, handler: Handler, *, places: int = 8, link: Link = link_nothing
 ) -> Reader:
-    """One that serves ECOSYSTEMS, with so many places for each."""
+    """Return a reader that serves ECOSYSTEMS, with so many places for each."""
     workers = WorkerSettings(**dict.fromkeys(WorkerSettings.model_fields, places))
     return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, Progress(lambda: 600.0))
 
@@ -45,7 +45,7 @@ def make_reader(
 def entry_of(
     message: Message, *, lane: Lane = Lane.CHANGED, attempts: int = 0, outages: int = 0, claimed: bool = False
 ) -> Entry:
-    """A message as a reader gets it from a lane."""
+    """Return a message as a reader gets it from a lane."""
     return Entry(
         "pypi",
         lane,
@@ -62,7 +62,7 @@ def data(package: str = "six", **keys: Any) -> str:
 
 
 async def add(redis: Redis, stream: str, *packages: str) -> list[str]:
-    """Add one message for each package; their entry ids."""
+    """Add one message for each package; return their entry ids."""
     ids: list[Any] = [await redis.xadd(stream, {"data": data(package)}) for package in packages]
     return [entry_id.decode() for entry_id in ids]
 
@@ -71,7 +71,7 @@ async def add(redis: Redis, stream: str, *packages: str) -> list[str]:
 async def running(
     redis: Redis, queue: QueueSettings, handler: Handler, *, places: int = 8, link: Link = link_nothing
 ) -> AsyncIterator[Reader]:
-    """A reader that takes messages inside the block and is drained after it."""
+    """Yield a reader that takes messages inside the block and is drained after it."""
     reader = make_reader(redis, queue, handler, places=places, link=link)
     async with anyio.create_task_group() as group:
         group.start_soon(reader.run)
@@ -81,7 +81,7 @@ async def running(
 
 
 async def is_idle(redis: Redis, queue: QueueSettings) -> bool:
-    """Whether nothing is queued, in hand or postponed."""
+    """Return whether nothing is queued, in hand or postponed."""
     keys = Keys(queue.stream)
     async with redis.pipeline(transaction=True) as pipeline:
         pipeline.xlen(keys.submissions)
@@ -113,7 +113,7 @@ async def dead_letters(redis: Redis, queue: QueueSettings) -> list[dict[str, str
 
 
 class Recorder:
-    """A handler that notes the packages it was given and does what it is told to."""
+    """This is a handler that notes the packages it was given and does what it is told to."""
 
     def __init__(self, act: Callable[[Entry], Awaitable[Outcome]] | None = None) -> None:
         self.entries: list[Entry] = []

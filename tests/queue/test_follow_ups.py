@@ -24,7 +24,7 @@ LIB = Message("PyPIPackage", "lib", internal=True)
 
 
 async def complete(redis: Redis, queue: QueueSettings, *follow_ups: Message) -> None:
-    """As the daemon does that has written a package which requires others."""
+    """Do as the daemon does that has written a package which requires others."""
     await ensure_groups(redis, [lane_of(queue)], queue.group)
     [entry_id] = await add(redis, lane_of(queue), "app")
     entry = replace(entry_of(Message("PyPIPackage", "app"), lane=Lane.ASKED), entry_id=entry_id)
@@ -32,7 +32,7 @@ async def complete(redis: Redis, queue: QueueSettings, *follow_ups: Message) -> 
 
 
 async def waiting(redis: Redis, queue: QueueSettings) -> dict[Lane, list[tuple[Message, str]]]:
-    """The messages of each lane, each with its run; every one is found by its mark."""
+    """Return the messages of each lane, each with its run; every one is found by its mark."""
     found: dict[Lane, list[tuple[Message, str]]] = {}
     marks: Any = await redis.hgetall(Keys(queue.stream).waiting("pypi"))
     for lane in LANES:

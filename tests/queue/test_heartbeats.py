@@ -23,7 +23,7 @@ def heartbeat(redis: Redis, name: str = "one", progress: datetime | None = None)
 
 
 async def age(redis: Redis, name: str, by_s: float) -> None:
-    """As if the daemon had last told of itself that long ago."""
+    """Make it as if the daemon had last told of itself that long ago."""
     told: Any = await redis.hget(KEY, name)
     seen, _, fields = told.partition(b" ")
     await redis.hset(KEY, name, f"{int(seen) - int(by_s * 1000)} {fields.decode()}")

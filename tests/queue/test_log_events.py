@@ -1,4 +1,4 @@
-"""What the queue's log says: which package, how bad, and when something is slowed down or stopped."""
+"""This tests what the queue's log says: which package, how bad, and when something is slowed down or stopped."""
 
 from __future__ import annotations
 

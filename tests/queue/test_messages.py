@@ -1,4 +1,4 @@
-"""Contract, section 4: what is a message, what is not, and how it is told."""
+"""This tests section 4 of the contract: what is a message, what is not, and how it is told."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def test_only_what_was_asked_after_the_last_news_of_a_store_is_news_of_it() -> N
 
 @dataclass
 class NoWaits:
-    """Waits that take no time; whoever waits says for which failure in a row."""
+    """These are waits that take no time; whoever waits says for which failure in a row."""
 
     failures: list[int] = field(default_factory=list)
 

@@ -41,7 +41,7 @@ def broken() -> UpstreamError:
 
 
 async def end_of_pause(redis: Redis, queue: QueueSettings) -> None:
-    """As if the time had come."""
+    """Make it as if the time had come."""
     await redis.hset(Keys(queue.stream).breaker("pypi"), "open_until", 1)
 
 

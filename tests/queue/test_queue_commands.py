@@ -1,4 +1,4 @@
-"""`pause`, `resume` and `queue list|cancel|purge`, as an operator types them."""
+"""This tests `pause`, `resume` and `queue list|cancel|purge`, as an operator types them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Ask = Callable[..., Result]
 
 @pytest.fixture
 def commands(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Runs a command in a directory without a configuration file."""
+    """Return a function that runs a command in a directory without a configuration file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", redis_url)
 
@@ -42,7 +42,7 @@ def commands(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def graph(
     commands: Ask, graph_target: GraphTarget, advisory_target: AdvisoryTarget, monkeypatch: pytest.MonkeyPatch
 ) -> GraphTarget:
-    """Known to the commands."""
+    """Return a graph that is known to the commands."""
     del commands
     monkeypatch.setenv("GRAPH_DB_URI", graph_target.uri)
     monkeypatch.setenv("GRAPH_DB_USER", graph_target.user)
@@ -53,7 +53,7 @@ def graph(
 
 @pytest.fixture
 def lanes(redis_url: str) -> Iterator[Redis]:
-    """What waits: two packages of PyPI in `listed`, one of npm in `listed` and one of npm in `required`."""
+    """Put in what waits: two packages of PyPI in `listed`, one of npm in `listed` and one of npm in `required`."""
     with Redis.from_url(redis_url) as redis:
         for ecosystem, label, lane, package in (
             ("pypi", "PyPIPackage", Lane.LISTED, "six"),

@@ -1,4 +1,4 @@
-"""What the reader takes, in which order, and how each entry ends."""
+"""This tests what the reader takes, in which order, and how each entry ends."""
 
 from __future__ import annotations
 

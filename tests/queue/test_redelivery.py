@@ -49,7 +49,9 @@ def short_lease(queue: QueueSettings) -> QueueSettings:
 async def abandon(
     redis: Redis, queue: QueueSettings, *packages: str, deliveries: int = 1, consumer: str = "dead"
 ) -> list[str]:
-    """What a consumer leaves that took everything from a lane and was killed, time and again; the entries' ids."""
+    """Leave what a consumer leaves that took everything from a lane and was killed, time and again; return the
+    entries' ids.
+    """
     lane = lane_of(queue)
     ids = await add(redis, lane, *packages)
     await ensure_groups(redis, [lane], queue.group)
@@ -302,7 +304,7 @@ async def test_the_lease_keeper_reaches_the_same_database_with_the_same_timeouts
 
 
 class Crash(BaseException):
-    """Ends a reader as a kill would: whatever it had in hand stays as Redis has it."""
+    """This ends a reader as a kill would: whatever it had in hand stays as Redis has it."""
 
 
 @pytest.mark.parametrize("before_answer", [True, False])

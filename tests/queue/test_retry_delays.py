@@ -1,4 +1,6 @@
-"""The wait before the next try: growing, bounded, jittered, and never shorter than the registry asked for."""
+"""This tests the wait before the next try: growing, bounded, jittered, and never shorter than the registry asked
+for.
+"""
 
 from __future__ import annotations
 

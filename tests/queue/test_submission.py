@@ -1,4 +1,4 @@
-"""Adding messages: in order, and no more to a lane than it may hold."""
+"""This tests adding messages: in order, and no more to a lane than it may hold."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.waiting import until
 
 
 class Rounds:
-    """Notes the rounds, each of which lasts until `opened` is set."""
+    """This notes the rounds, each of which lasts until `opened` is set."""
 
     def __init__(self, *, most: int = 10) -> None:
         self.rounds: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""The worker and `ingest` on real stores and a made registry, whose documents a test spoils."""
+"""This is the worker and `ingest` on real stores and a made registry, whose documents a test spoils."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _numbers = count()
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One package of one ecosystem."""
+    """This is one package of one ecosystem."""
 
     kind: Packages
     name: str
@@ -38,7 +38,7 @@ class Subject:
 
     @property
     def path(self) -> str:
-        """Of the document that lists the versions."""
+        """Return the path of the document that lists the versions."""
         return self.kind.path(self.name)
 
     def serve(self, *versions: str) -> None:
@@ -46,20 +46,20 @@ class Subject:
         self.daemon.server.replace(World((self.kind.make(self.name, versions),) if versions else ()))
 
     def document(self, *versions: str) -> bytes:
-        """What the registry answers about the package if it has these versions."""
+        """Return what the registry answers about the package if it has these versions."""
         return self.kind.document(self.name, versions, self.daemon.server)
 
     def spoil(self, fault: Fault, *, times: int | None = 1) -> None:
-        """The answer about the package after those that have been spoilt already."""
+        """Spoil the answer about the package after those that have been spoilt already."""
         self.daemon.server.faults.add(replace(fault, path=self.path, times=times))
 
     async def message(self, *, attempts: int = 0, **facts: Any) -> None:
-        """As a message of the daemon's own: by default the periodic refresh."""
+        """Handle a message of the daemon's own: by default the periodic refresh."""
         message = Message(self.ref.ecosystem.label, self.name, **({"refresh": True, "internal": True} | facts))
         await self.daemon.service.worker.handle(entry_of(message, attempts=attempts, claimed=attempts > 0))
 
     async def ingest(self) -> None:
-        """As `ingest --refresh`."""
+        """Do as `ingest --refresh` does."""
         outcome = await oneshot.ingest(
             self.daemon.service,
             [self.ref],
@@ -78,7 +78,7 @@ class Subject:
         return (await self.package()).get("removed_at") is not None
 
     async def removed(self) -> set[str]:
-        """The versions that are marked."""
+        """Return the versions that are marked."""
         nodes = (await self.daemon.read.nodes("Version")).values()
         return {str(node["name"]) for node in nodes if node.get("removed")}
 
@@ -86,7 +86,9 @@ class Subject:
         return {str(node["name"]) for node in (await self.daemon.read.nodes("Version")).values()}
 
     def asked(self) -> list[tuple[int, bool, bool]]:
-        """Of each request for the package's document: the status, and whether it was conditional and past caches."""
+        """Return for each request for the package's document the status, and whether it was conditional and past
+        caches.
+        """
         conditions = {"if-none-match", "if-modified-since"}
         return [
             (
@@ -116,7 +118,7 @@ async def daemon(
     advisory_server: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Everything]:
-    """What tests share: each has a package of its own, for what is remembered of another one."""
+    """Yield what tests share: each has a package of its own, for what is remembered of another one."""
     advisories, state_dir = AdvisoryTarget(advisory_server, "removals"), tmp_path_factory.mktemp("removals")
     strikes = {"SECURECHAIN_ARCHIVES__MAX_STRIKES": "2"}
     async with everything(registries, redis_server, arcadedb_server, advisories, state_dir, strikes) as daemon:

@@ -1,4 +1,4 @@
-"""A package of each ecosystem, with any versions, and the document that tells of them."""
+"""This is a package of each ecosystem, with any versions, and the document that tells of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATES: Final = {f"{number}.0.0": f"2024-0{number}-01T00:00:00Z" for number in ra
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """One ecosystem's packages."""
+    """These are one ecosystem's packages."""
 
     ecosystem: str
     endpoint: str
@@ -35,7 +35,7 @@ class Packages:
         return self.pattern.format(name.removeprefix(self.group))
 
     def document(self, name: str, versions: Sequence[str], server: Server) -> bytes:
-        """What a registry with these versions has at the path, as it is inside."""
+        """Return what a registry with these versions has at the path, as it is inside."""
         request = Request(self.endpoint, "GET", self.path(name), {"accept": "application/json"})
         body = World((self.make(name, versions),)).sites(server.endpoints())[self.endpoint](request).body
         return gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body

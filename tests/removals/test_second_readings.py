@@ -200,7 +200,7 @@ EMPTY = {
 
 
 async def test_a_document_that_lists_nothing_is_malformed(subject: Subject) -> None:
-    """But for RubyGems', whose file about a gem of which everything was yanked ends with its header."""
+    """This is so but for RubyGems', whose file about a gem of which everything was yanked ends with its header."""
     body = EMPTY.get(subject.ref.ecosystem.name)
     if body is None:
         return

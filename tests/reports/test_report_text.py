@@ -1,4 +1,4 @@
-"""A report in a terminal: narrow or wide, and whatever strangers have written into it."""
+"""This tests a report in a terminal: narrow or wide, and whatever strangers have written into it."""
 
 from __future__ import annotations
 

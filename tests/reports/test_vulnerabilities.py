@@ -1,4 +1,6 @@
-"""A package's vulnerabilities as an analyst reads them: aliases together, the worst first, with their fixes."""
+"""This tests a package's vulnerabilities as an analyst reads them: aliases together, the worst first, with their
+fixes.
+"""
 
 from __future__ import annotations
 

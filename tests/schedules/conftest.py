@@ -1,4 +1,4 @@
-"""Daemons' schedulers on one Redis and one MongoDB, without the rest of the daemons."""
+"""These are daemons' schedulers on one Redis and one MongoDB, without the rest of the daemons."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ JOB = "advisory_sync"
 
 
 def settings(cron: str = "0 0 1 1 *", *, enabled: bool = True, **others: Any) -> ScheduleSettings:
-    """Of JOB; all other schedules are off."""
+    """Return the settings of JOB; all other schedules are off."""
     disabled = tuple(name for name in JOBS if name != JOB or not enabled)
     return ScheduleSettings.model_validate({"disabled": disabled, JOB: cron, **others})
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The stores that schedulers share."""
+    """These are the stores that schedulers share."""
 
     redis: Redis
     board: Board
@@ -53,7 +53,7 @@ class Installation:
         looks: Mapping[str, Look] | None = None,
         left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]] | None = None,
     ) -> AsyncIterator[Scheduler]:
-        """A running one, cancelled at the end as a daemon cancels it."""
+        """Yield a running scheduler, which is cancelled at the end as a daemon cancels it."""
         recorder = Recorder(self.redis, self.runs, self.board, STREAM)
         scheduler = Scheduler(
             jobs or {JOB: job},
@@ -73,7 +73,7 @@ class Installation:
 
 
 async def ended(installation: Installation, count: int = 1) -> list[Run]:
-    """The records, newest first, once that many runs have ended."""
+    """Return the records, newest first, once that many runs have ended."""
 
     async def enough() -> list[Run] | None:
         records = await installation.runs.newest(50)

@@ -58,7 +58,7 @@ def _fresh(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class ListingDaemons:
-    """ListingDaemons that list one registry, each with a state directory, by one clock."""
+    """These are ListingDaemons that list one registry, each with a state directory, by one clock."""
 
     installation: Installation
     server: Server
@@ -74,7 +74,7 @@ class ListingDaemons:
 
     @asynccontextmanager
     async def running(self, name: str) -> AsyncIterator[None]:
-        """A daemon with the state directory of this name."""
+        """Yield a daemon with the state directory of this name."""
         folder = self.home / name
         folder.mkdir(exist_ok=True)
         ecosystem = NUGET if self.make is NuGetFeed else MAVEN
@@ -137,7 +137,7 @@ class ListingDaemons:
         return {entry.name for number in range(listing.pages) for entry in await listing.page(redis, number)}
 
     def asked_for(self) -> list[str]:
-        """What the registry was asked for since the last call."""
+        """Return what the registry was asked for since the last call."""
         asked = [request.target for request in self.server.requests]
         self.server.requests.clear()
         return asked

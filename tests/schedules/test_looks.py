@@ -1,4 +1,6 @@
-"""Feeds that are followed: a look every so often, once among all daemons, and a record only of what was found."""
+"""This tests feeds that are followed: a look every so often, once among all daemons, and a record only of what was
+found.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that go away under the scheduler: nothing runs twice, nothing is left out, no record is lost."""
+"""This tests stores that go away under the scheduler: nothing runs twice, nothing is left out, no record is lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def nothing(_run: Run) -> None: ...
 
 @asynccontextmanager
 async def with_redis_to_cut(installation: Installation, redis_url: str) -> AsyncIterator[tuple[Installation, Proxy]]:
-    """The same installation as a daemon sees it whose connection to Redis can be cut."""
+    """Yield the same installation as a daemon sees it whose connection to Redis can be cut."""
     async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url, socket_timeout=1) as redis:
         yield replace(installation, redis=redis, board=Board(redis, STREAM)), proxy
 
@@ -40,7 +40,7 @@ async def with_redis_to_cut(installation: Installation, redis_url: str) -> Async
 async def with_records_to_cut(
     installation: Installation, target: AdvisoryTarget
 ) -> AsyncIterator[tuple[Installation, Proxy]]:
-    """The same installation as a daemon sees it whose connection to MongoDB can be cut."""
+    """Yield the same installation as a daemon sees it whose connection to MongoDB can be cut."""
     async with Proxy(target.uri).listening() as proxy, connected(proxy.url, 0.5) as client:
         yield replace(installation, runs=RunStore(client[target.database]["ingest_runs"])), proxy
 

@@ -1,4 +1,4 @@
-"""What a record says of the packages that its run has queued, and how long records are kept."""
+"""This tests what a record says of the packages that its run has queued, and how long records are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ended(job: str = UPDATES, queued: int = 3, outcome: RunOutcome = "succeeded"
 
 
 async def count(installation: Installation, record: Run, **counts: int) -> None:
-    """As messages are settled."""
+    """Count packages as messages are settled."""
     for name, number in counts.items():
         await installation.redis.hincrby(f"{STREAM}-run-counts", f"{record.id}:{name}", number)
 
@@ -147,7 +147,7 @@ async def test_a_run_that_has_queued_something_is_not_settled_at_its_end(install
 
 
 async def performed(installation: Installation, job: Job) -> Run:
-    """The record of a run of the job, from beginning to end."""
+    """Return the record of a run of the job, from beginning to end."""
     run = ended()
     begun = Run(id=run.id, job=UPDATES, started_at=NOW)
     assert await installation.board.start(begun, ("ticks", UPDATES, 1), 30.0) == ("started", None)

@@ -1,4 +1,4 @@
-"""The moments of a schedule, over changes of the clock too."""
+"""This tests the moments of a schedule, over changes of the clock too."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Two installations with stores of their own: snapshots go from the one to the other, and so to another kind of
-graph server."""
+"""These are two installations with stores of their own: snapshots go from the one to the other, and so to another
+kind of graph server.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +77,7 @@ async def installations(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[tuple[WholeInstallation, WholeInstallation]]:
-    """The source and the target."""
+    """Yield the source and the target."""
     graphs = [arcadedb_server, neo4j_server]
     if request.param == "to arcadedb":
         graphs.reverse()

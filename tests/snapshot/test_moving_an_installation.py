@@ -125,7 +125,7 @@ def test_an_installation_moves_while_its_daemon_writes(
 
 
 def _wrong(installation: WholeInstallation, life: Life) -> list[str]:
-    """How the graph differs from the registries."""
+    """Return how the graph differs from the registries."""
     with closing(GraphReader(installation.graph)) as reader:
         return differences(live(reader), wanted(life.truth()))
 

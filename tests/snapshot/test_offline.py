@@ -1,4 +1,4 @@
-"""Neo4j's own tool imports the tables; judged by the tool itself and a real Neo4j 5 on what it made."""
+"""Neo4j's own tool imports the tables; the tool itself and a real Neo4j 5 judge what it made."""
 
 from __future__ import annotations
 

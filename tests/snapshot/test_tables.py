@@ -50,7 +50,7 @@ def test_every_row_comes_back_as_it_was_written(rows: list[dict[str, Any]]) -> N
 
 
 def _lines(text: str) -> list[str]:
-    """As a file with newline="\\n" gives them: only a line feed ends one."""
+    """Return the lines as a file with newline="\\n" gives them: only a line feed ends one."""
     return [f"{line}\n" for line in text.split("\n")[:-1]]
 
 

@@ -22,7 +22,7 @@ Damage = Callable[[Path], object]
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
-    """A snapshot of two packages, made without a graph."""
+    """Return a snapshot of two packages, made without a graph."""
     folder = tmp_path / "snapshot"
     folder.mkdir()
     files = SnapshotFiles(folder)

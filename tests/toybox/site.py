@@ -1,4 +1,4 @@
-"""A toy registry over HTTP, to which versions are published while it is served."""
+"""This is a toy registry over HTTP, to which versions are published while it is served."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.registry_server.resources import Request, Resource, answer, archive, 
 
 @dataclass
 class ToySite:
-    """What is published so far; `base` is known while it is served."""
+    """This holds what is published so far; `base` is known while it is served."""
 
     base: str = ""
     packages: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class ToySite:
             self.upload(name, version, modules)
 
     def upload(self, name: str, version: str, modules: tuple[str, ...]) -> None:
-        """The zip of a version."""
+        """Put in the zip of a version."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as file:
             for module in modules:

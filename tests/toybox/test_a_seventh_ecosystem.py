@@ -64,7 +64,7 @@ toybox = 3600.0
 
 
 class Copy:
-    """The product with the ecosystem registered."""
+    """This is the product with the ecosystem registered."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,7 +77,7 @@ class Copy:
         return {"PYTHONPATH": f"{self.folder}:{CHECKOUT}"}
 
     def run(self, *arguments: str, variables: dict[str, str] | None = None) -> str:
-        """What a command prints on both streams; it must succeed."""
+        """Return what a command prints on both streams; it must succeed."""
         code, output = self.try_to_run(*arguments, variables=variables)
         assert code == 0, output
         return output

@@ -1,4 +1,4 @@
-"""A page over real stores, asked over real HTTP."""
+"""This is a page over real stores, asked over real HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN = "a-token-of-tests-0123"
 
 @dataclass
 class WebSite:
-    """A served page."""
+    """This is a served page."""
 
     client: httpx.AsyncClient
     stores: Stores
@@ -35,7 +35,7 @@ class WebSite:
     clock: Clock
 
     async def log_in(self) -> str:
-        """The word that forms carry."""
+        """Return the word that forms carry."""
         answer = await self.client.post("/login", data={"token": TOKEN})
         assert answer.status_code == 303
         text = (await self.client.get("/")).text
@@ -44,7 +44,7 @@ class WebSite:
 
 @pytest.fixture
 def host() -> str:
-    """Where the page says that it listens; it is asked on loopback in any case."""
+    """Return where the page says that it listens; it is asked on loopback in any case."""
     return "127.0.0.1"
 
 

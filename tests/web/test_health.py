@@ -1,4 +1,4 @@
-"""Health that means progress, and figures: asked by supervisors and scrapers, over HTTP."""
+"""This tests health that means progress, and figures: asked by supervisors and scrapers, over HTTP."""
 
 from __future__ import annotations
 

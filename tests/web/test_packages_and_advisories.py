@@ -1,4 +1,4 @@
-"""What an analyst looks up on the page."""
+"""This tests what an analyst looks up on the page."""
 
 from __future__ import annotations
 

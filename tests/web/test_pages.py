@@ -1,4 +1,4 @@
-"""What people see on the page, and what it lets them do."""
+"""This tests what people see on the page, and what it lets them do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a release changes, on the page of its package."""
+"""This tests what a release changes, on the page of its package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A worker over real stores. One graph server is enough: what is asked of it is tested on both in tests/graph."""
+"""This is a worker over real stores.
+
+One graph server is enough: what is asked of it is tested on both in tests/graph.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""All that a daemon consists of in this process, for a module of tests: stores, worker, reader and a registry."""
+"""This is all that a daemon consists of in this process, for a module of tests: stores, worker, reader and a
+registry.
+"""
 
 from __future__ import annotations
 
@@ -63,17 +65,17 @@ class Everything:
         await self.settled()
 
     async def refresh_as_the_daemon(self, ref: PackageRef) -> None:
-        """As the periodic refresh does for a package whose last check is old."""
+        """Ask as the periodic refresh does for a package whose last check is old."""
         await self.ask(ref, refresh=True, internal=True)
 
     async def due(self) -> int:
-        """Run the job that asks for what is to be tried again, and wait until that is done; how many it was."""
+        """Run the job that asks for what is to be tried again, and wait until that is done; return how many it was."""
         queued = await self.queue_due()
         assert await dead_letters(self.stores.redis, QUEUE) == []
         return queued
 
     async def queue_due(self) -> int:
-        """The same, where a message may come to nothing."""
+        """Do the same, where a message may come to nothing."""
         run = Run(id="run", job="packages_refresh", started_at=utc_now())
         await build_jobs(self.stores, self.service, lambda: self.settings).by_name[run.job](run)
         await until(lambda: is_idle(self.stores.redis, QUEUE))
@@ -88,7 +90,7 @@ class Everything:
         assert await dead_letters(self.stores.redis, QUEUE) == []
 
     async def ingest(self, *refs: PackageRef, refresh: bool = False) -> None:
-        """As the command `ingest` does."""
+        """Do as the command `ingest` does."""
         done = await oneshot.ingest(
             self.service,
             refs,
@@ -100,7 +102,7 @@ class Everything:
         assert done.failed == []
 
     async def backfill(self, label: str, *, older_than: int = 0) -> Counter[BackfillOutcome]:
-        """As the command `backfill import-names` does."""
+        """Do as the command `backfill import-names` does."""
         counts: Counter[BackfillOutcome] = Counter()
         backfills = Keys(QUEUE.stream).backfills
         await Backfill(
@@ -117,7 +119,7 @@ class Everything:
         return counts
 
     async def node(self, ref: PackageRef) -> dict[str, Any]:
-        """The properties of a package."""
+        """Return the properties of a package."""
         [row] = await self.read(
             f"MATCH (p:{ref.ecosystem.label} {{purl: $purl}}) RETURN properties(p) AS properties", purl=ref.purl
         )
@@ -129,7 +131,7 @@ class Everything:
         return found
 
     async def marks(self, ref: PackageRef) -> dict[str, Any]:
-        """What is said of a failure, those that are there."""
+        """Return what is said of a failure, those that are there."""
         node = await self.node(ref)
         found = {mark: node[f"import_names_{mark}"] for mark in MARKS if f"import_names_{mark}" in node}
         return {mark: aware(value) if isinstance(value, DateTime) else value for mark, value in found.items()}
@@ -138,13 +140,13 @@ class Everything:
         await self.read(f"MATCH (p:{ref.ecosystem.label} {{purl: $purl}}) SET p += $new", purl=ref.purl, new=properties)
 
     async def let_pass(self, ref: PackageRef, time: timedelta) -> None:
-        """As if what failed had failed so much earlier."""
+        """Make it as if what failed had failed so much earlier."""
         marks = await self.marks(ref)
         earlier = {f"import_names_{mark}": marks[mark] - time for mark in ("tried_at", "retry_at") if mark in marks}
         await self.set(ref, **earlier)
 
     def requests(self, pattern: str) -> int:
-        """How many requests have had this text in their path."""
+        """Return how many requests have had this text in their path."""
         return sum(pattern in request.target for request in self.server.requests)
 
 
@@ -157,7 +159,7 @@ async def everything(
     state_dir: Path,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Everything]:
-    """On emptied stores; failures cost no waits, and one failed try of an archive is enough."""
+    """Yield an Everything on emptied stores; failures cost no waits, and one failed try of an archive is enough."""
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
     empty_graph(graph)

@@ -1,4 +1,4 @@
-"""A registry that a test makes up, and a worker on real stores that serves messages from it."""
+"""This is a registry that a test makes up, and a worker on real stores that serves messages from it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 
 
 def package(name: str, *versions: str, requires: Mapping[str, str] | None = None, **changes: Any) -> Package:
-    """A package of npm, whose every version requires the same."""
+    """Return a package of npm, whose every version requires the same."""
     ref = npm(name)
     needs = {npm(target): constraints for target, constraints in (requires or {}).items()}
     made = write(ref, *(version(ref, each, needs) for each in versions or ("1.0.0",))).package
@@ -44,7 +44,7 @@ def package(name: str, *versions: str, requires: Mapping[str, str] | None = None
 
 @dataclass
 class MadeRegistry:
-    """Has what is put into it."""
+    """This has what is put into it."""
 
     packages: dict[str, Package] = field(default_factory=dict)
     near: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class MadeRegistry:
 
 
 class Bench:
-    """A worker, its registry and its stores."""
+    """This is a worker, its registry and its stores."""
 
     def __init__(self, registry: MadeRegistry, stores: Stores, batcher: GraphBatcher, read: Reader) -> None:
         self.registry = registry
@@ -163,22 +163,24 @@ class Bench:
         )
 
     async def link_known(self, name: str, **keys: Any) -> Outcome | None:
-        """What becomes of a message on a package that the graph may know."""
+        """Return what becomes of a message on a package that the graph may know."""
         [outcome] = await self.worker.link_known([entry_of(Message(NPM.label, name, **keys))])
         return outcome
 
     def forget_what_is_known_of_the_archives(self) -> None:
-        """As if a second had passed since they were last looked at."""
+        """Make it as if a second had passed since they were last looked at."""
         self._archives._known.clear()
 
     async def follow_ups(self, name: str, **keys: Any) -> dict[str, int | None]:
-        """The packages that a message leaves to be asked for, with the depth that is left to each."""
+        """Return the packages that a message leaves to be asked for, with the depth that is left to each."""
         queued = (await self.serve(name, **keys)).queue
         assert all(message.internal and not message.refresh for message in queued)
         return {message.package: message.depth for message in queued}
 
     async def together(self, *calls: Callable[[], Awaitable[Any]]) -> list[Any]:
-        """The results, or errors, of calls that begin one after the other, before the first has got any answer."""
+        """Return the results, or errors, of calls that begin one after the other, before the first has got any
+        answer.
+        """
         tasks = []
         for call in calls:
             tasks.append(asyncio.ensure_future(call()))
@@ -186,14 +188,14 @@ class Bench:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     async def nodes(self) -> dict[str, Mapping[str, Any]]:
-        """The packages' properties by purl."""
+        """Return the packages' properties by purl."""
         return {node["purl"]: node for node in (await self.read.nodes(NPM.label)).values()}
 
     async def node(self, name: str) -> Mapping[str, Any]:
         return (await self.nodes())[npm(name).purl]
 
     async def requirement_file(self) -> str:
-        """The id of a new one, as depex makes it."""
+        """Return the id of a new one, as depex makes it."""
         [row] = await self.read("CREATE (f:RequirementFile {name: 'package.json'}) RETURN elementId(f) AS id")
         return str(row["id"])
 

@@ -1,4 +1,4 @@
-"""What the worker makes of messages that a feed has caused, also beside those that somebody waits for."""
+"""This tests what the worker makes of messages that a feed has caused, also beside those that somebody waits for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def registry(bench: Bench) -> None:
 
 
 async def serve(bench: Bench, **options: Any) -> Outcome:
-    """A message for the package, as a feed or a schedule makes it."""
+    """Serve a message for the package, as a feed or a schedule makes it."""
     return await bench.serve("six", **({"refresh": True, "internal": True} | options))
 
 
@@ -34,7 +34,7 @@ async def is_removed(bench: Bench) -> bool:
 
 
 def asked(bench: Bench) -> list[str | None]:
-    """What was announced of the package whenever the registry was asked."""
+    """Return what was announced of the package whenever the registry was asked."""
     return [announced for _, announced in bench.registry.fetched]
 
 

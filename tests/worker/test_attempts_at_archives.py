@@ -1,4 +1,4 @@
-"""When an archive that could not be read is tried again."""
+"""This tests when an archive that could not be read is tried again."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NUMBERS = ("1.0.0", "1.1.0", "2.0.0")
 
 
 def world() -> World:
-    """Three packages of each ecosystem that differ in their names alone."""
+    """Return three packages of each ecosystem that differ in their names alone."""
     made: list[Any] = []
     for name in (FIRST, WHOLE, AWAY):
         made += [
@@ -64,7 +64,7 @@ async def bench(
 
 
 async def load(bench: Everything, ref: PackageRef) -> None:
-    """As a whole load does."""
+    """Load as a whole load does."""
     message = Message(ref.ecosystem.label, ref.registry_name, internal=True, first=True)
     await enqueue(bench.stores.redis, QUEUE, ref.ecosystem.name, Lane.LISTED, [message])
     await bench.settled()
@@ -77,7 +77,7 @@ async def complete(bench: Everything, ref: PackageRef) -> int:
 
 
 async def held(bench: Everything, ref: PackageRef, name: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """What a client sees of the package and of its versions, with the package's own name taken out."""
+    """Return what a client sees of the package and of its versions, with the package's own name taken out."""
     rows = await bench.read(
         f"MATCH (p:{ref.ecosystem.label} {{purl: $purl}})-[:HAVE]->(v:Version) RETURN properties(v) AS version,"
         " [(v)<-[w:AWAITED_BY]-(a) | [a.purl, w.constraints]] AS awaited",

@@ -1,4 +1,6 @@
-"""A whole load of every registry, odd packages among it: the fewest requests first, then completed to the truth."""
+"""This tests a whole load of every registry, odd packages among it: the fewest requests first, then completed to the
+truth.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,12 @@ async def bench(
 
 
 def expected(declared: Declaration) -> dict[str, ExpectedPackage]:
-    """The packages of one registry, by purl."""
+    """Return the packages of one registry, by purl."""
     return {purl: each for purl, each in WORLD.truth().items() if each.label == declared.ecosystem.label}
 
 
 async def load(bench: Everything, declared: Declaration) -> list[str]:
-    """List the registry, and read what was found; the paths that were asked for after the list."""
+    """List the registry, and read what was found; return the paths that were asked for after the list."""
     bench.server.requests.clear()
     run = Run(id="load", job=declared.ingestion_job, started_at=utc_now())
     await build_jobs(bench.stores, bench.service, lambda: bench.settings).by_name[run.job](run)
@@ -67,7 +69,7 @@ async def complete(bench: Everything, declared: Declaration) -> None:
 
 
 async def graph_of(bench: Everything, declared: Declaration) -> dict[str, dict[str, Any]]:
-    """The properties of each package, with its versions' requirements (None: not read yet)."""
+    """Return the properties of each package, with its versions' requirements (None: not read yet)."""
     rows = await bench.read(
         f"MATCH (p:{declared.ecosystem.label})-[:HAVE]->(v:Version) RETURN p.purl AS purl, properties(p) AS package,"
         " v.name AS version, v.requirements_pending AS is_pending,"
@@ -82,7 +84,7 @@ async def graph_of(bench: Everything, declared: Declaration) -> dict[str, dict[s
 
 
 def unlike(found: Mapping[str, dict[str, str] | None], package: ExpectedPackage) -> list[str]:
-    """The versions among those found whose requirements are not what was published."""
+    """Return the versions among those found whose requirements are not what was published."""
     wanted = {version.name: version.requirements or {} for version in package.versions}
     return [
         version
@@ -152,13 +154,13 @@ def is_whole(package: Mapping[str, Any]) -> bool:
 
 
 async def remembered(bench: Everything, declared: Declaration) -> set[str]:
-    """The packages whose import names the cache has."""
+    """Return the packages whose import names the cache has."""
     keys: Any = await bench.stores.redis.keys(f"*import_names:{declared.name}:*")
     return {key.decode().partition(f"import_names:{declared.name}:")[2].rpartition(":")[0] for key in keys}
 
 
 def short(package: ExpectedPackage) -> str:
-    """What the paths of a package's documents have of its name."""
+    """Return what the paths of a package's documents have of its name."""
     if package.label == "PyPIPackage":
         return package.purl.rpartition("/")[2]
     return package.registry_name.rpartition(":")[2].replace("/", "%2F")

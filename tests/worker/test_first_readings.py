@@ -1,4 +1,6 @@
-"""A package that is read from the fewest requests first, one whose archives are away, and what completes them."""
+"""This tests a package that is read from the fewest requests first, one whose archives are away, and what completes
+them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ def at_the_archives(error: UpstreamError) -> UpstreamError:
 
 
 async def pending(bench: Bench, name: str) -> tuple[bool, set[str]]:
-    """Whether its archive, and which versions' requirements, have not been read."""
+    """Return whether its archive, and which versions' requirements, have not been read."""
     node = await bench.node(name)
     rows = await bench.read(
         "MATCH (p:NPMPackage {name: $name})-[:HAVE]->(v) WHERE v.requirements_pending RETURN v.name AS name", name=name

@@ -1,4 +1,4 @@
-"""When an archive that could not be read is tried again, by the daemon itself and by whoever asks."""
+"""This tests when an archive that could not be read is tried again, by the daemon itself and by whoever asks."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def downloads(bench: Everything, name: str) -> int:
 
 
 def unchanged(bench: Everything, name: str) -> int:
-    """How often the registry has said that a package is as it was."""
+    """Return how often the registry has said that a package is as it was."""
     return sum(request.target == f"/{name}" and request.status == 304 for request in bench.server.requests)
 
 
 async def failed(bench: Everything, name: str, status: int = 404) -> PackageRef:
-    """A package whose archive has been tried once in vain, and goes on like this."""
+    """Return a package whose archive has been tried once in vain, and goes on like this."""
     bench.server.faults.add(Fault(f"/{name}/-/*", Kind.STATUS, times=None, status=status))
     ref = named_package(f"npm:{name}")
     await bench.ask(ref)

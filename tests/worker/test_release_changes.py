@@ -19,7 +19,7 @@ COUNTS = ("import_names_before", "import_names_added", "import_names_removed")
 
 
 async def offer(bench: Bench, names: tuple[str, ...], *versions: str, **changes: Any) -> None:
-    """The registry has these versions of a package, the last of which is the one that a user gets; it is read."""
+    """Let the registry have these versions of a package, the last of which is the one that a user gets; it is read."""
     bench.registry.names = names
     bench.registry.has(package("left", *versions, **{"validator": " ".join(versions), **changes}))
     await bench.serve("left", refresh=True)
@@ -35,7 +35,7 @@ async def counts(bench: Bench, version: str) -> tuple[str, int, int] | None:
 
 
 async def told(bench: Bench, version: str | None = None) -> dict[str, Any] | None:
-    """What `show --json` says."""
+    """Return what `show --json` says."""
     stores = bench.stores
     report = await read_package(
         stores.graph.reader, stores.advisories, stores.changes, npm("left"), version, is_rated=True

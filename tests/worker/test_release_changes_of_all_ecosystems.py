@@ -1,4 +1,4 @@
-"""What a release adds and takes away, from made registries of all ecosystems to `show`."""
+"""This tests what a release adds and takes away, from made registries of all ecosystems to `show`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an entry of the queue asks of a package, and what is insisted on meanwhile."""
+"""This tests what an entry of the queue asks of a package, and what is insisted on meanwhile."""
 
 from __future__ import annotations
 

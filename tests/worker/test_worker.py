@@ -1,4 +1,4 @@
-"""What the worker makes of one message, of one that comes again and of several on one package at once."""
+"""This tests what the worker makes of one message, of one that comes again and of several on one package at once."""
 
 from __future__ import annotations
 
