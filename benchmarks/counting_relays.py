@@ -21,9 +21,9 @@ Counted = TypeVar("Counted", bound="Relay")
 
 HANDSHAKE_BYTES = 20
 MANIFEST_OFFER = bytes((0, 0, 1, 255))
-"""A client's offer of a longer handshake; without it both sides take the plain one."""
+"""This is a client's offer of a longer handshake; without it both sides take the plain one."""
 MESSAGES = {0x10: "RUN", 0x11: "BEGIN", 0x12: "COMMIT", 0x13: "ROLLBACK"}
-"""Signatures of the Bolt protocol; the rest carries no query."""
+"""These are signatures of the Bolt protocol; the rest carries no query."""
 
 
 class Relay:
@@ -32,7 +32,7 @@ class Relay:
     def __init__(self, uri: str) -> None:
         self.messages: Counter[str] = Counter()
         self.uri = ""
-        """By which the server is reached through the relay."""
+        """This is the address by which the server is reached through the relay."""
         self._server = urlsplit(uri)
 
     async def listen(self) -> asyncio.Server:

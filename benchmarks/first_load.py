@@ -70,11 +70,10 @@ ARCHIVE_BYTES: Final[Mapping[str, int]] = {
     "rubygems": 300_000,
     "nuget": 800_000,
 }
-"""The archive of each newest version; a mean that nobody has confirmed. npm's is a hundred times its document: its
-tarballs are 99 % of its bytes."""
+"""This is the size of the archive of each newest version; it is a mean that nobody has confirmed."""
 
 PACKUMENT_README_BYTES: Final = 3_000
-"""What a readme adds to a document of npm, compressed: real ones have 4 to 9 kB in the mean."""
+"""This is what a readme adds to a document of npm, compressed: real ones have 4 to 9 kB in the mean."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 FIXTURES = CHECKOUT.parent / "shared" / "fixtures"
 GOLDENS = CHECKOUT / "tests" / "recorded" / "goldens"
 FOLDERS = {"cargo": "crates"}
-"""Where the fixtures' folder has another name than the ecosystem."""
+"""This says where the fixtures' folder has another name than the ecosystem."""
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.settings import GraphSettings
 
 ONE_BY_ONE = 500
-"""Names that the old way is given."""
+"""These are names that the old way is given."""
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ LATENCY_S = 0.02
 SLOW_LATENCY_S = 0.25
 IDLE_S = 5
 ASKED = 20
-"""Packages that somebody waits for, one after the other."""
+"""These are packages that somebody waits for, one after the other."""
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ WORDS = (
 FIELD_BY_FIELD_DOCUMENTS = 300_000
 
 Measured = tuple[int, float, float]
-"""Documents, seconds, and the most resident memory of the process in MB."""
+"""These are documents, seconds, and the most resident memory of the process in MB."""
 
 
 def main() -> None:
@@ -114,7 +114,7 @@ def listing(path: str) -> int:
 
 
 def write(path: Path, count: int) -> int:
-    """Return how many bytes it expands to; `count` is rounded down to whole packages."""
+    """Write an index, and return how many bytes it expands to; `count` is rounded down to whole packages."""
     made = records(random.Random(1))
     a_package = VERSIONS_A_PACKAGE * len(CLASSIFIERS)
     left = count // a_package * a_package

@@ -22,13 +22,13 @@ import yaml
 from packaging.requirements import Requirement
 
 Requirements: TypeAlias = dict[str, str]
-"""Constraints by the target's name."""
+"""These are constraints by the target's name."""
 
 Found: TypeAlias = tuple[list[str], dict[str, Requirements]]
-"""Import names, and what each version requires."""
+"""These are import names, and what each version requires."""
 
 Read: TypeAlias = Callable[[httpx.Client, Mapping[str, str], str], Found]
-"""Reads one package, by the endpoints' base URLs and its name."""
+"""This reads one package, by the endpoints' base URLs and its name."""
 
 _POM = re.compile(r"\{[^}]*\}")
 

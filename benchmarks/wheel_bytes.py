@@ -23,7 +23,7 @@ from securechain_ingest.registries.pypi.import_names import read_wheel
 from securechain_ingest.settings import ArchiveSettings
 
 SHAPES = ((1.05, 20), (2, 60), (5, 150), (10, 300), (20, 800), (50, 2000))
-"""(megabytes, modules)."""
+"""These are (megabytes, modules)."""
 
 
 class CountingSource:

@@ -28,7 +28,7 @@ MASTER = "mymaster"
 USER = "ingest"
 PASSWORD = "secret"
 ACL = f"user default off\nuser {USER} on >{PASSWORD} ~* &* +@all"
-"""One who may do everything."""
+"""There is one user, who may do everything."""
 
 
 def program() -> str:
@@ -78,7 +78,7 @@ class Pair:
 
     folder: Path
     first: int
-    """The port of the master at the beginning."""
+    """This is the port of the master at the beginning."""
     second: int
     sentinel: int
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
 LINEAR: Final = 2.4
-"""Steps for 2n by steps for n that count as linear: sorting adds a little, a loop in a loop gives 4."""
+"""These are the steps for 2n, divided by the steps for n, that count as linear: sorting adds a little, a loop in a
+loop gives 4.
+"""
 
 
 def steps_of(work: Callable[[], object]) -> int:

@@ -24,7 +24,7 @@ class GraphTarget:
     password: str
     database: str | None
     kind: str
-    """`arcadedb` or `neo4j`."""
+    """This is `arcadedb` or `neo4j`."""
 
 
 @dataclass(frozen=True, slots=True)

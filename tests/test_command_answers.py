@@ -52,7 +52,7 @@ ASKED: dict[str, tuple[tuple[str, ...], int]] = {
     "check-config": ((), 0),
     "import-names": (("pypi", "absent.whl"), 1),
 }
-"""How each command is asked, in this order, and its exit code."""
+"""This says how each command is asked, in this order, and its exit code."""
 
 WITHOUT_AN_ANSWER = {"find advisory", "dead-letters show", "runs show", "snapshot import"}
 """What they are asked for is not there, or is there already; that is said on standard error alone."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 Value = TypeVar("Value")
 Answer = TypeVar("Answer")
 What = str | Callable[[], str]
-"""What is waited for, as the failure tells it: a text, or a function that makes one when it is needed."""
+"""This is what is waited for, as the failure tells it: a text, or a function that makes one when it is needed."""
 
 
 async def until(condition: Callable[[], Any], what: What = "a condition", within_s: float = 60.0) -> Any:

@@ -17,7 +17,7 @@ KNOWN: Final = (
     "/packages/npm/@babel/core",
     "/packages/npm/flatmap-stream",
 )
-"""Pages that differ in what they show. The others are found, one of each kind."""
+"""These are pages that differ in what they show. The others are found, one of each kind."""
 
 KINDS: Final = frozenset(
     {"", "login", "packages", "packages/…", "advisories", "advisories/…", "registries/…", "queue"}

@@ -28,12 +28,12 @@ class Visitor:
 
     browser: Browser
     address: str
-    """The page's, with the token."""
+    """This is the page's address, with the token."""
     page: Page = field(init=False)
     requests: list[str] = field(default_factory=list)
-    """The addresses of all requests."""
+    """These are the addresses of all requests."""
     complaints: list[str] = field(default_factory=list)
-    """What stood on the browser's console as an error or a warning, and exceptions of scripts."""
+    """This is what stood on the browser's console as an error or a warning, and exceptions of scripts."""
 
     @property
     def origin(self) -> str:

@@ -26,7 +26,7 @@ READS = frozenset(
     b"CLIENT CONFIG EXISTS GET HELLO HGET HGETALL HLEN HMGET INFO MGET PING SCRIPT SELECT TIME XINFO XLEN XPENDING"
     b" XRANGE XREAD ZCARD ZMSCORE ZRANGE".split()
 )
-"""Commands that change nothing."""
+"""These are commands that change nothing."""
 
 
 class Effects:
@@ -190,7 +190,7 @@ _KNOWN: dict[bytes, tuple[str, Script]] = {}
 
 _HANDSHAKE_BYTES = 20
 _AGREED_BYTES = 4
-"""Of the plain handshake, which is all that the embedded server knows."""
+"""This is so for the plain handshake, which is all that the embedded server knows."""
 _GOODBYE, _RUN, _BEGIN, _COMMIT, _ROLLBACK, _PULL = 0x02, 0x10, 0x11, 0x12, 0x13, 0x3F
 _SUCCESS, _RECORD = 0x70, 0x71
 

@@ -51,7 +51,7 @@ ANSWERS = (
     Fault("/*", Kind.DROP, after_bytes=200),
 )
 SHORT_S = (0.05, 1.5)
-"""How long what goes away stays away."""
+"""This is how long what goes away stays away."""
 
 
 class Stores:

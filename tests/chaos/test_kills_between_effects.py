@@ -63,7 +63,7 @@ class Case:
 
     messages: tuple[Message, ...] = ()
     raw: str | None = None
-    """A text that is no message."""
+    """This is a text that is no message."""
     faults: tuple[Fault, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ def asked(package: str, **keys: Any) -> Message:
 
 
 PARENT = "the parent"
-"""Stands for the element id of a requirement file."""
+"""This stands for the element id of a requirement file."""
 
 CASES = {
     "a new package": Case((asked("needy", parent_id=PARENT, constraints="^1"),)),

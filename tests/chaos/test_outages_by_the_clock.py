@@ -34,7 +34,7 @@ from tests.waiting import until
 
 QUEUE = QueueSettings(max_deliveries=1).model_copy(update={"lease_s": 0.3})
 COUNT = 20
-"""Of the sick ecosystem, and as many neighbours."""
+"""There are so many packages of the sick ecosystem, and as many neighbours."""
 SICK = [f"sick-{number}" for number in range(COUNT)]
 WELL = [f"well-{number}" for number in range(COUNT)]
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0

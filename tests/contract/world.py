@@ -99,7 +99,7 @@ OTHERS = (
 WORLD = World((*PYPI_PROJECTS, *NPM_PACKAGES, *OTHERS))
 
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"
-"""Base score 7.5."""
+"""Its base score is 7.5."""
 
 
 def _advisory(identity: str, affected: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:

@@ -35,12 +35,12 @@ class Demo:
     """This is a demonstration that runs."""
 
     config: Path
-    """The configuration that the commands beside it take."""
+    """This is the configuration that the commands beside it take."""
     address: str
-    """The page's, with the token."""
+    """This is the page's address, with the token."""
     daemon: subprocess.Popen[bytes]
     log: Path
-    """What the daemon tells, as JSON lines."""
+    """This is what the daemon tells, as JSON lines."""
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Return the daemon's events of this name so far."""

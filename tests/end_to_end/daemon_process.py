@@ -28,7 +28,7 @@ def without_settings() -> dict[str, str]:
 
 
 _DEFAULTS = {"SECURECHAIN_DAEMON__LOG_FORMAT": "json", "SECURECHAIN_WEB__PORT": "0"}
-"""No page: daemons of several tests would want the same port."""
+"""There is no page: daemons of several tests would want the same port."""
 
 
 class DaemonProcess:

@@ -25,9 +25,11 @@ class Stored:
     repository_url: str
     import_names: tuple[str, ...]
     versions: tuple[tuple[str, str, int, str | None], ...]
-    """(name, purl, serial number, release date)."""
+    """These are (name, purl, serial number, release date)."""
     edges: frozenset[tuple[str, str, str]]
-    """(version purl, target purl, constraints without blanks), of REQUIRE edges and of waiting requirements."""
+    """These are (version purl, target purl, constraints without blanks), of REQUIRE edges and of waiting
+    requirements.
+    """
 
 
 def expected(package: ExpectedPackage) -> Stored:

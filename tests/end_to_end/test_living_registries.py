@@ -31,7 +31,7 @@ __all__ = ["graph_target"]
 ECOSYSTEMS = tuple(declared.name for declared in DECLARATIONS)
 JOBS = [job for declared in DECLARATIONS for job in (declared.ingestion_job, declared.updates_job)]
 Live = dict[str, tuple[list[str], set[tuple[str, str, str]]]]
-"""By purl: the versions that are there, in their order, and the edges."""
+"""This has by purl the versions that are there, in their order, and the edges."""
 
 
 def ask_for_all_jobs(redis_url: str, chance: random.Random) -> None:

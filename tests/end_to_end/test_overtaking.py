@@ -20,7 +20,7 @@ __all__ = ["graph_target"]
 WAITING = 100_000
 LANE = Keys(STREAM).lane("npm", Lane.LISTED)
 RATE = 20
-"""Requests a second: a registry that is much slower than the daemon."""
+"""This is in requests a second: such a registry is much slower than the daemon."""
 
 
 def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(

@@ -21,11 +21,12 @@ from securechain_ingest.errors import IngestError
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 CPU_S = 10 if "FUZZ_SECONDS" in os.environ else math.inf
-"""What the daemon would let one parse have. Only a longer search holds readers to it: how fast the machine is that runs
-the suite is not known; there steps are counted (tests/steps.py)."""
+"""This is what the daemon would let one parse have. Only a longer search holds readers to it: how fast the machine
+is that runs the suite is not known; there steps are counted (tests/steps.py).
+"""
 
 SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=3)
-"""Of `mutations.mutated`."""
+"""These are the seeds of `mutations.mutated`."""
 
 _ROUND = settings(
     max_examples=40,

@@ -78,17 +78,17 @@ class Visit:
     word: str
     endpoints: EndpointSettings
     names: tuple[str, ...] = ()
-    """Of its packages."""
+    """These are the names of its packages."""
     cursor: str = ""
-    """Of its feed, before the newest changes."""
+    """This is the cursor of its feed, before the newest changes."""
     answers: dict[str, Response] = field(default_factory=dict)
-    """By URL and Accept, to the first asking."""
+    """These are the answers by URL and Accept, to the first asking."""
     files: dict[str, bytes] = field(default_factory=dict)
-    """Artifacts by their URLs."""
+    """These are artifacts by their URLs."""
     places: dict[str, list[str]] = field(default_factory=dict)
-    """The keys of what was asked for: by the name of the package, and of FEED."""
+    """These are the keys of what was asked for: by the name of the package, and of FEED."""
     called: set[str] = field(default_factory=set)
-    """The registries' functions that have run."""
+    """These are the registries' functions that have run."""
 
 
 def _client_settings(

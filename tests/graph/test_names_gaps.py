@@ -19,7 +19,7 @@ from tests.stores import GraphTarget, empty_graph
 
 THIS, NEXT = PYPI.import_names_version, PYPI.import_names_version + 1
 NEXT_PARSER = replace(PYPI, import_names_version=NEXT)
-"""PyPI in a later release, whose parser finds other names."""
+"""This is PyPI in a later release, whose parser finds other names."""
 
 
 async def gaps(graph: Graph, *, older_than: int = 0, after: str = "", limit: int = 100) -> list[str]:

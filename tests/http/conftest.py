@@ -89,7 +89,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 def make_client(server: ScriptedServer, fake_time: FakeTime) -> MakeClient:
-    """Return a client with every endpoint on the scripted server, and other settings as given.
+    """Return a function that makes a client with every endpoint on the scripted server, and other settings as given.
 
     `pypi_files` lies below /files, `maven_central` below /maven.
     """

@@ -15,7 +15,7 @@ from http import HTTPStatus
 class ReceivedRequest:
     target: str
     headers: dict[str, str]
-    """Keys in lower case."""
+    """Its keys are in lower case."""
 
 
 Handler = Callable[[ReceivedRequest], Awaitable[bytes]]
@@ -45,7 +45,7 @@ class ScriptedServer:
     base: str = ""
     requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
-    """Accepted so far."""
+    """So many connections have been accepted so far."""
     _scripts: dict[str, list[bytes | Cut | Handler]] = field(default_factory=dict)
 
     def script(self, target: str, *answers: bytes | Cut | Handler) -> str:

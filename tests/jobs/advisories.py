@@ -24,9 +24,9 @@ from tests.registry_server import Server, World, osv
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
-"""9.8."""
+"""Its base score is 9.8."""
 MEDIUM = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:L/A:N"
-"""5.3."""
+"""Its base score is 5.3."""
 FLASK = osv.Advisory("GHSA-1", (("PyPI", "flask"),), fixed="2.0", vector=HIGH)
 STREAM = "test"
 

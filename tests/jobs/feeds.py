@@ -39,11 +39,11 @@ class MadeFeed:
     listed: dict[str, str | None] = field(default_factory=dict)
     changed: list[Change] = field(default_factory=list)
     breaks_off_at: int | None = None
-    """The page of the next listing that cannot be read."""
+    """This is the page of the next listing that cannot be read."""
     resumable: bool = True
     pages_read: int = 0
     forgotten: int = 0
-    """Cursors below are lost."""
+    """Cursors below this one are lost."""
 
     async def head(self) -> str:
         return str(len(self.changed))
@@ -96,7 +96,7 @@ class FeedBench:
     runs: int = 0
 
     now: Callable[[], datetime] = utc_now
-    """The clock by which lists grow old."""
+    """This is the clock by which lists grow old."""
 
     registry: Identities = field(default_factory=lambda: Identities(PYPI, pypi))
 

@@ -20,7 +20,7 @@ from tests.graph.builders import PYPI, pypi, write
 from tests.jobs.feeds import DAY_S, KEYS, QUEUE, FeedBench
 
 PERIOD_S = 7 * DAY_S
-"""Between two comparisons of the registry's list with the graph; a check is old after as long."""
+"""This is the time between two comparisons of the registry's list with the graph; a check is old after as long."""
 
 
 @pytest.fixture

@@ -52,7 +52,9 @@ TESTS: Final = (
     "tests/http/test_budget.py",
     "tests/test_progress.py",
 )
-"""The rooms' own: all in one process, since what a daemon of its own runs is not seen from outside."""
+"""These are the rooms' own tests: all run in one process, since what a daemon of its own runs is not seen from
+outside.
+"""
 PYTEST: Final = (sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=line")
 
 KILLED, SURVIVED, UNTESTED = "killed", "survived", "untested"

@@ -15,17 +15,17 @@ class Reach:
     """This is what `tests.mutants.contexts` has written down."""
 
     seconds: Mapping[str, float]
-    """By test, in the order in which they ran."""
+    """These are the seconds by test, in the order in which the tests ran."""
     by_line: Mapping[str, Mapping[int, frozenset[str]]]
-    """The tests that ran each line, by module and line; of one that ran only at import, none."""
+    """These are the tests that ran each line, by module and line; of one that ran only at import, none."""
 
 
 @dataclass(slots=True)
 class _Module:
     functions: list[tuple[int, int, int]] = field(default_factory=list)
-    """First line with its decorators, first and last line of the body."""
+    """These are the first line with its decorators, and the first and the last line of the body."""
     names: dict[int, str] = field(default_factory=dict)
-    """What each line is a part of: a constant, a class, a function of the module."""
+    """This is what each line is a part of: a constant, a class, a function of the module."""
 
     def body(self, line: int) -> range:
         """Return the lines that run if this one matters: of a signature its function's, of what runs at import none."""

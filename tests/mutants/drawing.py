@@ -27,7 +27,7 @@ _LEFT_OUT: Final = re.compile(
 )
 
 Place = tuple[int, int]
-"""A line, counted from 1, and a column in characters, counted from 0."""
+"""This is a line, counted from 1, and a column in characters, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Mutant:
     path: str
     start: Place
     what: str
-    """The operator's name, or `lua` or `without`."""
+    """This is the operator's name, or `lua` or `without`."""
     number: int
-    """Which of the operator's occurrences in the module."""
+    """This says which of the operator's occurrences in the module it is."""
 
     @property
     def name(self) -> str:

@@ -16,9 +16,9 @@ _TOKEN: Final = re.compile(
     r"|(?P<operator>==|~=|<=|>=|\.\.|[-+*/%<>=#()\[\]{},;:])"
 )
 _OPERAND: Final = re.compile(r"(?!(?:and|or|not|return)$)[\w.]+|'.*'|[)\]]")
-"""What an operator with two sides may stand behind; behind anything else a minus is a sign."""
+"""This is what an operator with two sides may stand behind; behind anything else a minus is a sign."""
 _EFFECT: Final = re.compile(r"^[ \t]*(redis\.p?call\(.*\)|[\w.\[\]]+ = [^\n]+)$", re.MULTILINE)
-"""A line that only calls Redis, or gives a variable or field a new value."""
+"""This is a line that only calls Redis, or gives a variable or field a new value."""
 
 _OPERATORS: Final = {
     "==": ("~=",),

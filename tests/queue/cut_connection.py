@@ -15,7 +15,7 @@ class Proxy:
         self._target = urlsplit(target_url)
         self._is_cut = False
         self.delay_s = 0.0
-        """How long each piece is held up on its way."""
+        """This is how long each piece is held up on its way."""
         self._writers: set[asyncio.StreamWriter] = set()
         self.url = ""
 

@@ -30,7 +30,9 @@ replay = partial(replay_dead_letters, ecosystems={each.label: each.name for each
 
 @pytest.fixture
 async def ids(redis: Redis, queue: QueueSettings) -> list[str]:
-    """Return four dead letters: bad_json, not_found, bad_json, and one of another program with error and data only."""
+    """Return the ids of four dead letters: bad_json, not_found, bad_json, and one of another program with error and
+    data only.
+    """
     stream = Keys(queue.stream).dead_letters
     added: list[Any] = [
         await redis.xadd(stream, {"data": b"\xff{", "error": "no JSON", "kind": "bad_json", "attempts": "1"}),

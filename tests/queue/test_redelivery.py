@@ -39,7 +39,7 @@ from tests.queue.running import (
 from tests.waiting import Gate, until
 
 ENDS = (forwarder._FORWARD, settlement._COMPLETE, settlement._POSTPONE, settlement._DEAD_LETTER)
-"""The steps by which a message leaves where it is."""
+"""These are the steps by which a message leaves where it is."""
 
 
 def short_lease(queue: QueueSettings) -> QueueSettings:

@@ -33,11 +33,11 @@ from tests.registry_server.registered import Made
 
 MAX_ARTIFACT_BYTES = 10_000_000
 LIMITS = ArchiveLimits.from_settings(ArchiveSettings())
-"""Those of a configuration that says nothing of archives."""
+"""These are the limits of a configuration that says nothing of archives."""
 
 Client = TypeVar("Client", bound=Registry)
 Make: TypeAlias = Callable[[HttpClient, ArchiveReader, ParserPool, KeptDocuments], Client]
-"""What a registry's class is, once it is called."""
+"""This is what a registry's class is, once it is called."""
 
 
 @asynccontextmanager
@@ -120,10 +120,10 @@ class FeedSite(Site):
 
     feed: Feed
     folder: Path
-    """Where the feed keeps what it has to keep."""
+    """This is where the feed keeps what it has to keep."""
     ecosystem: str
     packages: tuple[Made, ...]
-    """Those that have documents."""
+    """These are the packages that have documents."""
 
     def serve(self, past: History) -> None:
         """Serve another past from now on, and forget the requests so far."""

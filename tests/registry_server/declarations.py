@@ -17,13 +17,15 @@ class Need:
     """This is one requirement as the registry writes it, and the edge that it means."""
 
     written: str
-    """PyPI: a whole Requires-Dist; npm: the range."""
+    """For PyPI this is a whole Requires-Dist, for npm the range."""
     target: str | None
-    """The registry's name of the package required; None: no edge may come of it (an extra, a marker that is false)."""
+    """This is the registry's name of the package required; None: no edge may come of it (an extra, a marker that is
+    false).
+    """
     constraints: str = "any"
-    """As contract section 2 wants them."""
+    """These are the constraints as contract section 2 wants them."""
     key: str | None = None
-    """npm: the name in `dependencies` where it is not the target's (an alias)."""
+    """For npm this is the name in `dependencies` where it is not the target's (an alias)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class ExpectedVersion:
     serial_number: int
     release_date: str | None
     requirements: Mapping[str, str]
-    """Constraints by the target's purl; a target that no registry has is among them."""
+    """These are constraints by the target's purl; a target that no registry has is among them."""
     yanked: bool
     deprecated: bool
 
@@ -42,16 +44,16 @@ class ExpectedVersion:
 class ExpectedPackage:
     label: str
     ecosystem: str
-    """The word of the command line: `pypi`."""
+    """This is the word of the command line: `pypi`."""
     name: str
     purl: str
     registry_name: str
     vendor: str
     repository_url: str
     versions: tuple[ExpectedVersion, ...]
-    """In ascending order."""
+    """They are in ascending order."""
     import_names: tuple[str, ...] | None
-    """None: the world's author did not say."""
+    """None means that the world's author did not say."""
 
 
 def default_date(position: int) -> str:

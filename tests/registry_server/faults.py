@@ -14,21 +14,23 @@ class Kind(StrEnum):
     """This is what goes wrong."""
 
     STATUS = "status"
-    """`status` instead of the document, with `retry_after` if given."""
+    """The answer is `status` instead of the document, with `retry_after` if given."""
     HTML = "html"
-    """A page of a proxy, with status 200."""
+    """The answer is a page of a proxy, with status 200."""
     TRUNCATED = "truncated"
-    """Half of the body, as if that were all of it."""
+    """The answer is half of the body, as if that were all of it."""
     BODY = "body"
-    """`body` with the headers of the right one, as if it were that; without its digest, unless `keeps_digest`."""
+    """The answer is `body` with the headers of the right one, as if it were that; without its digest, unless
+    `keeps_digest`.
+    """
     NO_DIGEST = "no-digest"
-    """Without the header that tells the digest."""
+    """The answer lacks the header that tells the digest."""
     CORRUPT_GZIP = "corrupt-gzip"
-    """A body that claims to be gzip and breaks in the middle."""
+    """The answer is a body that claims to be gzip and breaks in the middle."""
     WRONG_CONTENT_RANGE = "wrong-content-range"
-    """A 206 whose Content-Range and bytes are others than those asked for."""
+    """The answer is a 206 whose Content-Range and bytes are others than those asked for."""
     IGNORED_RANGE = "ignored-range"
-    """The whole file with status 200 where a range was asked for."""
+    """The answer is the whole file with status 200 where a range was asked for."""
     DROP = "drop"
     """The connection closes before the response, or after `after_bytes` of the body."""
     STALL = "stall"
@@ -51,7 +53,7 @@ class Fault:
     keeps_digest: bool = False
     pause_s: float = 0.1
     endpoint: str | None = None
-    """The only one that it applies to; None: to all."""
+    """This is the only endpoint that it applies to; None means that it applies to all."""
 
     def meets(self, request: Request) -> bool:
         return self.endpoint in (None, request.endpoint) and fnmatchcase(request.path, self.path)

@@ -16,19 +16,19 @@ from typing import TypeAlias
 from tests.registry_server.declarations import ExpectedPackage
 
 BEGINNING = datetime(2026, 8, 1, tzinfo=UTC)
-"""When the first thing happened; one a second after it."""
+"""This is when the first thing happened; the others follow, one a second."""
 
 
 class What(StrEnum):
     PUBLISHED = "published"
     YANKED = "yanked"
-    """Or deprecated, or unlisted: still there."""
+    """It was yanked, deprecated or unlisted: it is still there."""
     UNYANKED = "unyanked"
     REMOVED = "removed"
 
 
 Happened: TypeAlias = tuple[str, str | None, What]
-"""Name, version, and what happened to it."""
+"""These are name, version, and what happened to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Event:
     """This is one thing that happened to a package."""
 
     number: int
-    """From 1, rising by any steps."""
+    """Numbers begin at 1 and rise by any steps."""
     moment: str
-    """`2026-08-01T00:00:05Z`, rising."""
+    """This is a time such as `2026-08-01T00:00:05Z`; times rise."""
     name: str
-    """As the registry spells it."""
+    """This is the name as the registry spells it."""
     version: str | None
-    """None: to the whole package."""
+    """None means that it happened to the whole package."""
     what: What
 
 
@@ -52,7 +52,7 @@ class History:
 
     events: tuple[Event, ...] = ()
     epoch: int = 0
-    """Goes up when the feed is reset: its numbers, ids and chains are others then."""
+    """This goes up when the feed is reset: its numbers, ids and chains are others then."""
     forgotten: int = 0
     """The feed (not the listing) no longer has the events up to this number."""
 

@@ -22,10 +22,10 @@ from tests.registry_server.pypi.site import SIMPLE_JSON
 from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
 
 FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
-"""Where the recordings lie beside a checkout; a clone elsewhere has none."""
+"""This is where the recordings lie beside a checkout; a clone elsewhere has none."""
 
 Documents = dict[tuple[str, str], Resource]
-"""Resources by path and by the media type that has to be asked for; `` for any."""
+"""These are resources by path and by the media type that has to be asked for; `` for any."""
 
 
 def sites(folder: Path, addresses: Mapping[str, str]) -> dict[str, Site]:

@@ -23,9 +23,9 @@ class RegistryModule(Protocol):
     """This is what the folder of a made registry offers."""
 
     ENDPOINTS: tuple[str, ...]
-    """The names of config.toml's table `[endpoints]` that it serves."""
+    """These are the names of config.toml's table `[endpoints]` that it serves."""
     MADE: type[Any]
-    """The class of its packages."""
+    """This is the class of its packages."""
     generated: Callable[[Shape], Sequence[Made]]
     sites: Callable[[Iterable[Any], Mapping[str, str], History], dict[str, Site]]
 
@@ -33,4 +33,4 @@ class RegistryModule(Protocol):
 REGISTRIES: Final[Mapping[str, RegistryModule]] = {
     name: cast(RegistryModule, import_module(f"tests.registry_server.{name}")) for name in SERVED
 }
-"""By the name of the ecosystem, in the order of registration."""
+"""These are the registries by the name of the ecosystem, in the order of registration."""

@@ -46,7 +46,7 @@ class Resource:
     gzipped: bytes | None = None
     ranges: bool = False
     defect: str | None = None
-    """Why a client that asks for this does not do as the registry wishes."""
+    """This says why a client that asks for this does not do as the registry wishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Response:
 
 
 Site = Callable[[Request], Resource]
-"""One endpoint: every path has an answer, if only `missing`."""
+"""This is one endpoint: every path has an answer, if only `missing`."""
 
 
 def document(body: bytes, content_type: str = "application/json", headers: Headers = ()) -> Resource:

@@ -25,7 +25,7 @@ from tests.registry_server.resources import Request, Resource, Site, json_docume
 from tests.registry_server.world import ENDPOINTS, World
 
 CONTROL = "control"
-"""An endpoint for programs that look at a server in another process: `/counters`."""
+"""This is an endpoint for programs that look at a server in another process: `/counters`."""
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -40,9 +40,9 @@ class Recorded:
     headers: Mapping[str, str]
     status: int
     bytes_sent: int
-    """Of the body."""
+    """These are the bytes of the body."""
     defect: str | None
-    """What the client did that a real registry would not like."""
+    """This is what the client did that a real registry would not like."""
 
 
 class Server:
@@ -57,7 +57,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.requests: list[Recorded] = []
         self.answered: Callable[[str], None] | None = None
-        """Is told the path of each request that is answered, from the server's thread."""
+        """This is told the path of each request that is answered, from the server's thread."""
         self._keep_requests = keep_requests
         self._counters: dict[str, Counter[str]] = {}
         self._world = world

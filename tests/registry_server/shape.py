@@ -12,7 +12,7 @@ from typing import Final
 from securechain_ingest.registries import DECLARATIONS
 
 SERVED: Final = tuple(each.name for each in DECLARATIONS if find_spec(f"tests.registry_server.{each.name}"))
-"""The registered ecosystems that have a made registry, as all of the program have."""
+"""These are the registered ecosystems that have a made registry, as all of the program have."""
 
 WORDS = [
     "amber",
@@ -47,18 +47,19 @@ WORDS = [
 @dataclass(frozen=True, slots=True)
 class Shape:
     packages: int = 150
-    """Of each ecosystem."""
+    """Each ecosystem has so many packages."""
     seed: int = 1
     median_versions: int = 5
     version_spread: float | None = None
-    """The standard deviation of the logarithm of the number of versions; the packages have exactly the quantiles of
-    that distribution. None: each number is drawn, with a deviation of 0.8."""
+    """This is the standard deviation of the logarithm of the number of versions; the packages have exactly the
+    quantiles of that distribution. None: each number is drawn, with a deviation of 0.8.
+    """
     requirements: int = 5
-    """Of a version, at most; half of that on average."""
+    """A version has at most so many requirements; on average it has half of that."""
     odd_share: float = 0.1
-    """The share of packages that shows each odd case; 0: only well-behaved ones."""
+    """This is the share of packages that shows each odd case; 0: only well-behaved ones."""
     large_share: float = 0.05
-    """The share of packages whose newest archive is above 1 MB, or as large as `large_bytes` says."""
+    """This is the share of packages whose newest archive is above 1 MB, or as large as `large_bytes` says."""
     large_bytes: int = 1_300_000
     ecosystems: tuple[str, ...] = SERVED
     giant_versions: int = 0

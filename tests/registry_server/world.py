@@ -16,7 +16,7 @@ from tests.registry_server.registered import REGISTRIES, Made
 from tests.registry_server.resources import Request, Resource, Site
 
 ENDPOINTS: Final = (*(key for registry in REGISTRIES.values() for key in registry.ENDPOINTS), *osv.ENDPOINTS)
-"""The names of config.toml's table `[endpoints]` that are served."""
+"""These are the names of config.toml's table `[endpoints]` that are served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class World:
 
     packages: tuple[Made, ...] = ()
     recorded: Path | None = None
-    """The folder of recorded payloads; a made package of the same name goes before a recorded one."""
+    """This is the folder of recorded payloads; a made package of the same name goes before a recorded one."""
     histories: Mapping[str, History] = field(default_factory=dict)
-    """By ecosystem (`pypi`); one that is not given is written from the packages."""
+    """These are the histories by ecosystem (`pypi`); one that is not given is written from the packages."""
     advisories: tuple[osv.Advisory, ...] = ()
 
     def sites(self, addresses: Mapping[str, str]) -> dict[str, Site]:

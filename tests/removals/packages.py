@@ -13,7 +13,7 @@ from tests.registry_server.registered import Made
 from tests.registry_server.resources import Request
 
 DATES: Final = {f"{number}.0.0": f"2024-0{number}-01T00:00:00Z" for number in range(1, 10)}
-"""Those that a version has whatever others there are."""
+"""A version has these dates whatever others there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Packages:
     ecosystem: str
     endpoint: str
     pattern: str
-    """Of the path of the document that lists a package's versions."""
+    """This is a pattern of the path of the document that lists a package's versions."""
     make: Callable[[str, Sequence[str]], Made]
-    """From a name and versions."""
+    """This makes a package from a name and versions."""
     group: str = ""
 
     def name(self, number: int) -> str:

@@ -67,14 +67,14 @@ class ListingDaemons:
     minutes: float = 0.0
     """So long after noon it is."""
     listed: list[tuple[str, Listing]] = field(default_factory=list)
-    """Which daemon has read the whole list, and the list."""
+    """This says which daemon has read the whole list, and holds the list."""
 
     def now(self) -> datetime:
         return NOON + timedelta(minutes=self.minutes)
 
     @asynccontextmanager
     async def running(self, name: str) -> AsyncIterator[None]:
-        """Yield a daemon with the state directory of this name."""
+        """Run a daemon with the state directory of this name."""
         folder = self.home / name
         folder.mkdir(exist_ok=True)
         ecosystem = NUGET if self.make is NuGetFeed else MAVEN

@@ -201,7 +201,7 @@ async def test_a_run_that_is_stopped_says_so_and_is_resumed_by_another_daemon(in
 
 
 async def leave_behind(installation: Installation, breakdowns: int) -> Run:
-    """Leave a run whose daemon has died: its lease runs out, its mark and its record stay."""
+    """Leave behind, and return, a run whose daemon has died: its lease runs out, its mark and its record stay."""
     now = utc_now()
     run = Run(id=new_run_id(now), job=JOB, trigger="schedule", started_at=now, breakdowns=breakdowns)
     assert await installation.board.start(run, ("requests", JOB, "of somebody else"), 0.05) == ("taken", None)

@@ -42,7 +42,7 @@ from tests.waiting import until
 
 QUEUE = QueueSettings(lease_s=60, retry_base_s=0.001, retry_max_s=0.002)
 MARKS = ("error", "failed_version", "tries", "tried_at", "retry_at")
-"""What stands on a package whose archive could not be read, behind `import_names_`."""
+"""This is what stands on a package whose archive could not be read, behind `import_names_`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,24 +51,24 @@ class MadeRegistry:
     near_error: Exception | None = None
     archive_error: Exception | None = None
     repository: str | None = None
-    """What every archive says."""
+    """This is what every archive says."""
     fetched: list[tuple[str, str | None]] = field(default_factory=list)
-    """The names asked for, with what was announced of each."""
+    """These are the names asked for, with what was announced of each."""
     priorities: list[Priority] = field(default_factory=list)
-    """Of the work that has asked."""
+    """These are the priorities of the work that has asked."""
     archives_read: int = 0
     names: tuple[str, ...] | None = None
-    """What every archive offers, if not the package's own name and one more."""
+    """This is what every archive offers, if not the package's own name and one more."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     """While a test has it cleared, nobody gets an answer."""
     first_readings: list[str] = field(default_factory=list)
-    """The names of which the fewest requests were to do."""
+    """These are the names of which the fewest requests were to do."""
     portion: int | None = None
     """So many versions are read at one time, if they are to be read whole; None means all."""
     fails_after: int | None = None
     """After so many answers it cannot be reached."""
     documents_error: Exception | None = None
-    """Of every document that is to be read whole."""
+    """This is the error of every document that is to be read whole."""
     ecosystem: Ecosystem = NPM
     identify: Callable[[str], PackageRef] = npm
 
@@ -133,11 +133,11 @@ class Bench:
         self.stores = stores
         self.read = read
         self.depth: int | None = None
-        """The setting for messages that carry none."""
+        """This is the setting for messages that carry none."""
         registries: dict[str, Registry] = {NPM.label: registry}
         self.names = ImportNamesCache(stores.redis, "q", 60)
         self.has_room = True
-        """Whether the lane `required` takes follow-ups."""
+        """This says whether the lane `required` takes follow-ups."""
         self._archives = Archives(Breakers(stores.redis, Keys("q")))
         visitor = Visitor(batcher, stores.advisories, stores.changes, self.names, self._archives, max_versions=1000)
 

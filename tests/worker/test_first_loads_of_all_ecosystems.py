@@ -26,7 +26,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORLD = generate(Shape(packages=12, seed=11, odd_share=0.25, large_share=0.2))
 MOST: dict[str, int] = {"pypi": 2, "npm": 1, "maven": 3, "cargo": 1, "rubygems": 1, "nuget": 1}
-"""So many requests a package at most, beside parents, which are shared, and pages of NuGet's longer registrations."""
+"""A package costs so many requests at most, beside parents, which are shared, and pages of NuGet's longer
+registrations.
+"""
 
 _ARCHIVE = re.compile(r"(?<!db-dump)\.(whl|whl\.metadata|zip|tar\.gz|tgz|crate|gem|nupkg|jar|aar|war)$")
 _ECOSYSTEMS = pytest.mark.parametrize("declared", DECLARATIONS, ids=lambda declared: declared.name)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded payl
 UNPUBLISHED = "unpublished.babel-plugin-autocss.json"
 PACKUMENTS = sorted(path.name for path in (FIXTURES / "metadata/packument").glob("*.json") if path.name != UNPUBLISHED)
 VERBATIM = {"beta", "github:soldotno/aurora-deep-slice-merge"}
-"""What the recorded packages declare that is no range."""
+"""This is what the recorded packages declare that is no range."""
 
 
 def document(filename: str) -> dict[str, Any]:

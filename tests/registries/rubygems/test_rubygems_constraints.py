@@ -49,7 +49,7 @@ REAL = [
     "!= 1.2&~> 1.1",
     "!= 1.2&!= 1.3&< 3&>= 1",
 ]
-"""As gems really require one another, in the order of the index."""
+"""They are as gems really require one another, in the order of the index."""
 
 MISREAD = [
     ">= 1.0.2&~> 1.0",

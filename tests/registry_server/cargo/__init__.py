@@ -10,4 +10,4 @@ from tests.registry_server.cargo.site import ENDPOINTS, sites
 __all__ = ["ENDPOINTS", "MADE", "Crate", "Dependency", "Version", "generated", "sites"]
 
 MADE = Crate
-"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""
+"""This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -15,14 +15,14 @@ class Dependency:
     """This is one entry of a version's `deps`."""
 
     name: str
-    """The true name of the crate."""
+    """This is the true name of the crate."""
     req: str
     constraints: str | None
-    """The edge's, as contract section 2 wants it; None: no edge comes of this entry."""
+    """These are the edge's constraints, as contract section 2 wants them; None: no edge comes of this entry."""
     alias: str | None = None
-    """The name in the manifest, of a renamed dependency."""
+    """This is the name in the manifest, of a renamed dependency."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """What differs from a plain normal dependency: `kind`, `target`, `optional`."""
+    """This is what differs from a plain normal dependency: `kind`, `target`, `optional`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +30,18 @@ class CrateVersion:
     version: str
     dependencies: tuple[Dependency, ...] = ()
     date: str | None = None
-    """`2021-05-11T14:05:36Z`; None: a month after the version before."""
+    """This is a date such as `2021-05-11T14:05:36Z`; None means a month after the version before."""
     yanked: bool = False
     members: Mapping[str, str] = field(default_factory=lambda: {"src/lib.rs": "//! Made.\n"})
-    """The archive's files below its top folder, beside Cargo.toml."""
+    """These are the archive's files below its top folder, beside Cargo.toml."""
     manifest: str = ""
-    """More of Cargo.toml: what follows the `[package]` table's first lines."""
+    """This is more of Cargo.toml: what follows the `[package]` table's first lines."""
     padding_bytes: int = 0
-    """Of noise that does not compress."""
+    """These are bytes of noise that does not compress."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else the index line says; None takes a field away."""
+    """This is whatever else the index line says; None takes a field away."""
     archive: bool = True
-    """Whether the archive can be had."""
+    """This says whether the archive can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class Crate:
     """This is one crate; its `versions` are in ascending order."""
 
     name: str
-    """As published, with case, `-` and `_`."""
+    """This is the name as published, with case, `-` and `_`."""
     versions: tuple[CrateVersion, ...]
     repository: str | None = None
-    """What the manifest says."""
+    """This is what the manifest says."""
     vendor: str = "n/a"
-    """What the graph must hold."""
+    """This is what the graph must hold."""
     repository_url: str = "n/a"
-    """What the graph must hold."""
+    """This is what the graph must hold."""
     import_names: tuple[str, ...] | None = None
-    """What the graph must hold; None: the author does not say."""
+    """This is what the graph must hold; None means that the author does not say."""
 
     def date_of(self, version: CrateVersion) -> str | None:
         """Return the date of a version; None means that the index line has none."""

@@ -9,7 +9,7 @@ from tests.registry_server.declarations import default_date
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "never-published"
-"""A crate that dependencies name and the registry does not have."""
+"""This is a crate that dependencies name and the registry does not have."""
 
 REQUIREMENTS = (
     ("^1.2.3", "^1.2.3"),

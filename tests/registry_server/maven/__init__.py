@@ -11,4 +11,4 @@ from tests.registry_server.maven.site import ENDPOINTS, sites
 __all__ = ["ENDPOINTS", "MADE", "Package", "Version", "dependency", "generated", "need", "sites"]
 
 MADE = Package
-"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""
+"""This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""

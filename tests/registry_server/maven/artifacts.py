@@ -15,20 +15,20 @@ class MavenVersion:
     needs: tuple[Need, ...] = ()
     """`written` is a whole `<dependency>` of the POM, or empty: an edge that comes of something else in `pom`."""
     pom: str = ""
-    """What else stands in the POM, as XML: properties, dependencyManagement, profiles, scm, a relocation."""
+    """This is what else stands in the POM, as XML: properties, dependencyManagement, profiles, scm, a relocation."""
     parent: str | None = None
-    """`group:artifact:version`; what the group and the version have in common with it is not repeated."""
+    """This is `group:artifact:version`; what the group and the version have in common with it is not repeated."""
     packaging: str = "jar"
     date: str | None = None
-    """Of the files, `2021-05-11T14:05:36Z`; None: a month after the version before."""
+    """This is the date of the files, such as `2021-05-11T14:05:36Z`; None means a month after the version before."""
     members: Mapping[str, bytes] | None = None
-    """The jar's files beside its manifest; None: one class in the group's package."""
+    """These are the jar's files beside its manifest; None means one class in the group's package."""
     is_listed: bool = True
-    """Whether maven-metadata.xml has it; the index has."""
+    """This says whether maven-metadata.xml has it; the index has it."""
     has_pom: bool = True
     has_jar: bool = True
     document: bytes | None = None
-    """The whole POM, where it is to be something else than what the other fields make."""
+    """This is the whole POM, where it is to be something else than what the other fields make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,18 @@ class MavenPackage:
     """This is one artifact; its `versions` are in ascending order."""
 
     name: str
-    """`group:artifact` as the repository spells it."""
+    """This is `group:artifact` as the repository spells it."""
     versions: tuple[MavenVersion, ...]
     listed: bool = True
-    """Whether there is a maven-metadata.xml; without it its POMs are there for others to inherit from, and no more."""
+    """This says whether there is a maven-metadata.xml; without it its POMs are there for others to inherit from, and
+    no more.
+    """
     vendor: str | None = None
-    """What the graph must hold; None: the group's first part."""
+    """This is what the graph must hold; None means the group's first part."""
     repository_url: str = "n/a"
-    """What the graph must hold."""
+    """This is what the graph must hold."""
     import_names: tuple[str, ...] | None = None
-    """What the graph must hold; None: the author does not say."""
+    """This is what the graph must hold; None means that the author does not say."""
 
     @property
     def group_id(self) -> str:

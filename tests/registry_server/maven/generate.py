@@ -10,16 +10,16 @@ from tests.registry_server.maven.artifacts import MavenPackage, MavenVersion, de
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "com.made:never-published"
-"""An artifact that dependencies name and the repository does not have."""
+"""This is an artifact that dependencies name and the repository does not have."""
 
 CORPORATE = "com.made:made-parent:7"
-"""The parent of all parents."""
+"""This is the parent of all parents."""
 
 BOM = "com.made:made-bom"
 BOM_VERSION = "3"
 
 FAMILY = 6
-"""Artifacts that share their parents, one for each version number, as the modules of one project do."""
+"""So many artifacts share their parents, one for each version number, as the modules of one project do."""
 
 CONSTRAINTS = (
     ("1.2.3", "[1.2.3]"),

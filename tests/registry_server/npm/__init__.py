@@ -9,4 +9,4 @@ from tests.registry_server.npm.site import ENDPOINTS, sites
 __all__ = ["ENDPOINTS", "MADE", "Package", "Version", "generated", "need", "sites"]
 
 MADE = Package
-"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""
+"""This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -10,7 +10,7 @@ from tests.registry_server.npm.packages import NpmPackage, NpmVersion
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "never-published"
-"""A package that requirements name and the registry does not have."""
+"""This is a package that requirements name and the registry does not have."""
 
 CONSTRAINTS = (
     ("^1.2.3", "^1.2.3"),

@@ -15,16 +15,16 @@ class NpmVersion:
     version: str
     needs: tuple[Need, ...] = ()
     date: str | None = None
-    """`2021-05-11T14:05:36Z`; None: a month after the version before."""
+    """This is a date such as `2021-05-11T14:05:36Z`; None means a month after the version before."""
     deprecated: str | None = None
     members: Mapping[str, bytes] | None = None
-    """The tarball's files below its top folder, beside package.json; None: one `index.js`."""
+    """These are the tarball's files below its top folder, beside package.json; None means one `index.js`."""
     root: str = "package"
-    """The tarball's top folder."""
+    """This is the tarball's top folder."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else the version's document and its package.json say."""
+    """This is whatever else the version's document and its package.json say."""
     tarball: bool = True
-    """Whether the tarball can be had."""
+    """This says whether the tarball can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +32,25 @@ class NpmPackage:
     """This is one package; its `versions` are in ascending order."""
 
     name: str
-    """As the registry spells it, with scope and case."""
+    """This is the name as the registry spells it, with scope and case."""
     versions: tuple[NpmVersion, ...]
     latest: str | None = None
-    """The dist-tag; None: the last version without a pre-release part, or the last."""
+    """This is the dist-tag; None: the last version without a pre-release part, or the last."""
     repository: object = None
-    """The document's field as it stands: an object, a string, a list, null."""
+    """This is the document's field as it stands: an object, a string, a list, null."""
     vendor: str | None = None
-    """What the graph must hold; None: the scope, if there is one."""
+    """This is what the graph must hold; None: the scope, if there is one."""
     repository_url: str = "n/a"
-    """What the graph must hold."""
+    """This is what the graph must hold."""
     import_names: tuple[str, ...] | None = None
-    """What the graph must hold; None: the author does not say."""
+    """This is what the graph must hold; None means that the author does not say."""
     readme: str = "Made."
     unpublished: bool = False
-    """The whole package: a stub is served."""
+    """This says whether the whole package is unpublished: a stub is served then."""
     unpublished_versions: tuple[str, ...] = ()
-    """Versions that only `time` still knows."""
+    """These are versions that only `time` still knows."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else the document says."""
+    """This is whatever else the document says."""
 
     @property
     def scope(self) -> str | None:

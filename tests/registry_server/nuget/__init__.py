@@ -23,4 +23,4 @@ __all__ = [
 ]
 
 MADE = Package
-"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""
+"""This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -12,7 +12,7 @@ from tests.registry_server.resources import Request, Resource, Site, json_docume
 
 CATALOG = "/v3/catalog0"
 FEW, MANY = 5, 550
-"""Items of a page: few in a short catalog, so that it has pages."""
+"""A page has so many items; in a short catalog it has few, so that there are pages."""
 SHORT = 500
 
 

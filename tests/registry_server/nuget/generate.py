@@ -10,7 +10,7 @@ from tests.registry_server.nuget.packages import Group, NuGetPackage, NuGetVersi
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "Never.Published"
-"""A package that dependencies name and the registry does not have."""
+"""This is a package that dependencies name and the registry does not have."""
 
 CONSTRAINTS = (
     ("[1.0.0, )", "[1.0.0, )"),

@@ -30,20 +30,22 @@ class NuGetVersion:
     version: str
     groups: tuple[Group, ...] = ()
     date: str | None = None
-    """`2021-05-11T14:05:36Z`; None: a month after the version before."""
+    """This is a date such as `2021-05-11T14:05:36Z`; None means a month after the version before."""
     listed: bool = True
-    """False: the registration dates it 1900, and the graph has no date."""
+    """False means that the registration dates it 1900, and the graph has no date."""
     deprecation: Mapping[str, Any] | None = None
     merged: Mapping[str, str] = field(default_factory=dict)
-    """Constraints by package id where the groups declare different ranges."""
+    """These are constraints by package id where the groups declare different ranges."""
     members: Mapping[str, bytes] | None = None
-    """The nupkg's files beside its nuspec; None: one assembly with a type in a namespace named after the package."""
+    """These are the nupkg's files beside its nuspec; None means one assembly with a type in a namespace named after
+    the package.
+    """
     padding_bytes: int = 0
-    """Of a file that does not compress, between the nuspec and the rest."""
+    """These are the bytes of a file that does not compress, between the nuspec and the rest."""
     nupkg: bool = True
-    """Whether the file can be had."""
+    """This says whether the file can be had."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else its catalog entry says."""
+    """This is whatever else its catalog entry says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,15 @@ class NuGetPackage:
     versions: tuple[NuGetVersion, ...]
     project_url: str = "https://example.org/"
     repository: str | None = None
-    """What the nuspec's `repository` says."""
+    """This is what the nuspec's `repository` says."""
     vendor: str | None = None
-    """What the graph must hold; None: `n/a`."""
+    """This is what the graph must hold; None means `n/a`."""
     repository_url: str = "n/a"
-    """What the graph must hold."""
+    """This is what the graph must hold."""
     import_names: tuple[str, ...] | None = None
-    """What the graph must hold; None: the author does not say."""
+    """This is what the graph must hold; None means that the author does not say."""
     page_size: int | None = None
-    """Versions of a page that is a document of its own; None: one inlined page."""
+    """A page that is a document of its own has so many versions; None means one inlined page."""
 
     def date_of(self, version: NuGetVersion) -> str:
         return version.date or default_date(self.versions.index(version))

@@ -24,13 +24,13 @@ class Advisory:
 
     id: str
     packages: tuple[tuple[str, str], ...] = ()
-    """(ecosystem, name); none: the record has lost its ecosystem."""
+    """These are (ecosystem, name); if there are none, the record has lost its ecosystem."""
     modified: str = "2026-08-01T00:00:00Z"
     fixed: str | None = None
     """Versions from the start up to this one are affected; None: all."""
     vector: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else the record says."""
+    """This is whatever else the record says."""
 
     def record(self) -> dict[str, Any]:
         events = [{"introduced": "0"}, *([{"fixed": self.fixed}] if self.fixed else [])]

@@ -8,4 +8,4 @@ from tests.registry_server.pypi.site import ENDPOINTS, sites
 __all__ = ["ENDPOINTS", "MADE", "Project", "Release", "Sdist", "Wheel", "generated", "need", "normal_name", "sites"]
 
 MADE = Project
-"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""
+"""This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -21,18 +21,18 @@ class Wheel:
     """This is a wheel to be made."""
 
     members: Mapping[str, bytes] | None = None
-    """What it holds beside its metadata; None: one package with an `__init__.py`, named after the project."""
+    """This is what it holds beside its metadata; None: one package with an `__init__.py`, named after the project."""
     tag: str = "py3-none-any"
     build: str | None = None
     core_metadata: bool = True
-    """Whether the registry offers the metadata as a file of its own."""
+    """This says whether the registry offers the metadata as a file of its own."""
     import_names: tuple[str, ...] = ()
-    """Core metadata's Import-Name."""
+    """These are the values of Core metadata's Import-Name."""
     import_namespaces: tuple[str, ...] = ()
     padding_bytes: int = 0
-    """Of data that does not compress, before everything else."""
+    """These are the bytes of data that does not compress, before everything else."""
     filename_version: str | None = None
-    """The version in the file name, where its spelling is another than the release's."""
+    """This is the version in the file name, where its spelling is another than the release's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Sdist:
     """This is a source distribution to be made."""
 
     members: Mapping[str, bytes] | None = None
-    """What it holds below its top folder, beside its metadata; None: as in a wheel."""
+    """This is what it holds below its top folder, beside its metadata; None: as in a wheel."""
     suffix: Literal[".tar.gz", ".zip"] = ".tar.gz"
 
 
@@ -53,7 +53,7 @@ class Built:
     packagetype: str
     python_version: str
     metadata: bytes | None = None
-    """Offered beside the file."""
+    """This is offered beside the file."""
     sha256: str = field(init=False)
     blake2b: str = field(init=False)
     md5: str = field(init=False)

@@ -14,7 +14,7 @@ Releases = Sequence[tuple[Release, Sequence[Built]]]
 
 RECENT_INFO = ("dynamic", "license_expression", "license_files", "provides_extra", "yanked", "yanked_reason")
 RECENT_FILE = ("upload_time_iso_8601", "yanked", "yanked_reason")
-"""Fields that responses of 2018 did not have."""
+"""These are fields that responses of 2018 did not have."""
 
 
 def core_metadata(project: Project, release: Release, file: Wheel | Sdist) -> bytes:

@@ -10,7 +10,7 @@ from tests.registry_server.pypi.projects import Project, Release
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "never-published"
-"""A project that requirements name and the registry does not have."""
+"""This is a project that requirements name and the registry does not have."""
 
 CONSTRAINTS = (
     ("", "any"),

@@ -17,12 +17,14 @@ class Release:
     needs: tuple[Need, ...] = ()
     files: tuple[Wheel | Sdist, ...] = (Wheel(),)
     date: str | None = None
-    """`2021-05-11T14:05:36Z`, of the first file; None: a month after the release before."""
+    """This is the date of the first file, such as `2021-05-11T14:05:36Z`; None means a month after the release
+    before.
+    """
     yanked: bool = False
     yanked_reason: str | None = None
     requires_python: str | None = ">=3.8"
     requirements_known: bool = True
-    """Whether the JSON interface tells the requirements; of old sdists it does not."""
+    """This says whether the JSON interface tells the requirements; of old sdists it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +32,19 @@ class Project:
     """This is one project; its `releases` are in ascending order of their versions."""
 
     name: str
-    """As the registry spells it."""
+    """This is the name as the registry spells it."""
     releases: tuple[Release, ...]
     home_page: str | None = None
     project_urls: tuple[tuple[str, str], ...] = ()
     vendor: str = "n/a"
     repository_url: str = "n/a"
-    """What the graph must hold; what the registry says is in `home_page` and `project_urls`."""
+    """This is what the graph must hold; what the registry says is in `home_page` and `project_urls`."""
     import_names: tuple[str, ...] | None = None
-    """What the graph must hold; None: the author does not say."""
+    """This is what the graph must hold; None means that the author does not say."""
     serial: int = 0
-    """Of its last event; the site takes it from the history."""
+    """This is the serial number of its last event; the site takes it from the history."""
     layout: Literal["2025", "2018"] = "2025"
-    """Which fields the JSON interface has: those of a response recorded in that year."""
+    """This says which fields the JSON interface has: those of a response recorded in that year."""
     status: Literal["active", "quarantined"] = "active"
     """What is quarantined has no document, and a page without files."""
 

@@ -9,4 +9,4 @@ from tests.registry_server.rubygems.site import ENDPOINTS, sites
 __all__ = ["ENDPOINTS", "MADE", "Gem", "Version", "gem_file", "generated", "need", "sites"]
 
 MADE = Gem
-"""The class of what is spelled out by hand or generated; see `REGISTRIES`."""
+"""This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -11,7 +11,7 @@ from tests.registry_server.history import BEGINNING, Event, History, What
 from tests.registry_server.resources import Resource
 
 _told: dict[tuple[int, str, int], str] = {}
-"""The MD5 that a line was given when it was the gem's last, by epoch, gem and event: a list only grows."""
+"""This is the MD5 that a line was given when it was the gem's last, by epoch, gem and event: a list only grows."""
 
 
 def gem_list(history: History, documents: Mapping[str, bytes]) -> Resource:

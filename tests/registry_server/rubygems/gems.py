@@ -10,32 +10,34 @@ from urllib.parse import quote
 from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, default_date, edges
 
 Layout = Literal["modern", "2008", "unpacked"]
-"""How a gem lies in its tar: metadata.gz first; data.tar.gz first, as old RubyGems wrote it; metadata not packed."""
+"""This says how a gem lies in its tar: metadata.gz first; data.tar.gz first, as old RubyGems wrote it; metadata not
+packed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class GemVersion:
     number: str
     needs: tuple[Need, ...] = ()
-    """Written as in the compact index: `< 2&>= 1.0`."""
+    """They are written as in the compact index: `< 2&>= 1.0`."""
     date: str | None = None
-    """`2021-05-11T14:05:36Z`; None: a month after the version before."""
+    """This is a date such as `2021-05-11T14:05:36Z`; None means a month after the version before."""
     platforms: tuple[str, ...] = ("ruby",)
-    """One file for each, in the order of the index."""
+    """There is one file for each, in the order of the index."""
     platform_needs: Mapping[str, tuple[Need, ...]] = field(default_factory=dict)
-    """What the files of some platforms require instead."""
+    """This is what the files of some platforms require instead."""
     yanked: bool = False
-    """Taken back: the index no longer has it, the graph keeps what it had."""
+    """This says whether it is taken back: the index no longer has it then, the graph keeps what it had."""
     files: tuple[str, ...] | None = None
-    """The gem's files; None: `lib/<name>.rb`."""
+    """These are the gem's files; None means `lib/<name>.rb`."""
     require_paths: tuple[str, ...] = ("lib",)
     lists_files: bool = True
-    """Whether the gemspec names the files."""
+    """This says whether the gemspec names the files."""
     layout: Layout = "modern"
     padding_bytes: int = 0
-    """Of a file that does not compress."""
+    """These are the bytes of a file that does not compress."""
     gem: bool = True
-    """Whether the file can be had."""
+    """This says whether the file can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,17 @@ class Gem:
     name: str
     versions: tuple[GemVersion, ...]
     links: Mapping[str, str] = field(default_factory=dict)
-    """`homepage_uri`, `source_code_uri`, ..., in the API's document and in every gemspec."""
+    """These are `homepage_uri`, `source_code_uri`, ..., in the API's document and in every gemspec."""
     repository_url: str = "n/a"
-    """What the graph must hold."""
+    """This is what the graph must hold."""
     vendor: str | None = None
-    """What the graph must hold; None: `n/a`."""
+    """This is what the graph must hold; None means `n/a`."""
     import_names: tuple[str, ...] | None = None
-    """What the graph must hold; None: the author does not say."""
+    """This is what the graph must hold; None means that the author does not say."""
     api: bool = True
-    """Whether the API knows the gem."""
+    """This says whether the API knows the gem."""
     index_has_dates: bool = True
-    """False: as before June 2026."""
+    """False means that it is as before June 2026."""
 
     def date_of(self, version: GemVersion) -> str:
         return version.date or default_date(self.versions.index(version))

@@ -9,7 +9,7 @@ from tests.registry_server.rubygems.gems import Gem, GemVersion, need
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "never_published"
-"""A gem that requirements name and the registry does not have."""
+"""This is a gem that requirements name and the registry does not have."""
 
 CONSTRAINTS = (
     (">= 0", ">= 0"),
