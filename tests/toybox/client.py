@@ -1,4 +1,4 @@
-"""The toy registry: one request for a package, one for the newest version's zip."""
+"""This is the toy registry: one request for a package, one for the newest version's zip."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.toybox.import_names import read_toy
 
 
 class Toybox(RegistryClient):
-    """Implements `Registry`."""
+    """This implements `Registry`."""
 
     ecosystem: Final = names.TOYBOX
     identify = staticmethod(names.identify)
@@ -39,7 +39,7 @@ class Toybox(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """All versions with their requirements, in one request; see `Registry.fetch`."""
+        """Return all versions with their requirements, in one request; see `Registry.fetch`."""
         url = self._http.url("toybox_index", f"packages/{ref.name}.json")
         response = await ask_for_package(self._http, url, known, at_least)
         if response.not_modified:
@@ -51,19 +51,19 @@ class Toybox(RegistryClient):
         return replace(package, validator=response.validator)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The modules in the newest zip."""
+        """Return the modules in the newest zip."""
         parse = partial(read_toy, limits=self._pool.limits)
         return await self._archives.parse_whole(package.artifacts[0].url, parse)
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """The modules in a zip on disk. It raises ArchiveRefused."""
+        """Return the modules in a zip on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_toy(file, limits)
 
 
 def parse_package(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
-    """What the document says. It raises Malformed."""
+    """Return what the document says. It raises Malformed."""
     document = load_object(body, url)
     released = as_table(document.get("versions"))
     if not released:

@@ -1,4 +1,4 @@
-"""What the toy registry declares about itself; see `Declaration`."""
+"""This is what the toy registry declares about itself; see `Declaration`."""
 
 from __future__ import annotations
 

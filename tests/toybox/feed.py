@@ -1,4 +1,4 @@
-"""The toy registry's list of names and its changes; each change has the next serial number."""
+"""This is the toy registry's list of names and its changes; each change has the next serial number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from securechain_ingest.registries.kit.json_documents import as_table, load_obje
 
 
 class ToyboxFeed:
-    """Implements `Feed`; a cursor is a serial number."""
+    """This implements `Feed`; a cursor is a serial number."""
 
     def __init__(self, http: HttpClient, pool: ParserPool, folder: Path) -> None:
         """Nothing has to be kept in the folder."""
@@ -23,16 +23,16 @@ class ToyboxFeed:
         self._url = http.url("toybox_index", "names.json")
 
     async def head(self) -> str:
-        """The newest serial number."""
+        """Return the newest serial number."""
         return str(max((0, *(await self._serials()).values())))
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """Every name with its serial number; always from the beginning."""
+        """Yield every name with its serial number; always from the beginning."""
         for page in paged(Listed(name, str(serial)) for name, serial in (await self._serials()).items()):
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """What has a higher serial number than the cursor, in one page; see `Feed.changes`."""
+        """Yield what has a higher serial number than the cursor, in one page; see `Feed.changes`."""
         serials = await self._serials()
         newest = max((0, *serials.values()))
         if not cursor.isdecimal() or int(cursor) > newest:

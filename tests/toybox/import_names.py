@@ -1,4 +1,4 @@
-"""What can be imported from a toy: its modules, which are the files `*.toy` of its zip."""
+"""This is what can be imported from a toy: its modules, which are the files `*.toy` of its zip."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from securechain_ingest.registries.kit.import_name_rules import import_names
 
 
 def read_toy(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
-    """The modules' dotted names. It raises ArchiveRefused."""
+    """Return the modules' dotted names. It raises ArchiveRefused."""
     modules = [name.removesuffix(".toy") for name in open_zip(file, limits).names() if name.endswith(".toy")]
     return import_names([module.replace("/", ".") for module in modules], separator=".")

@@ -1,4 +1,4 @@
-"""Names of toys: which there can be, and the identity behind each."""
+"""These are names of toys: which there can be, and the identity behind each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
 
 
 def identify(name: str) -> PackageRef:
-    """The identity behind a name in any case. It raises InvalidName."""
+    """Return the identity behind a name in any case. It raises InvalidName."""
     if not _NAME.fullmatch(name):
         raise InvalidName(f"{name[:100]!r} is not a name that a toy can have")
     lower = name.lower()
