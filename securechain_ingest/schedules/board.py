@@ -122,11 +122,25 @@ class Board:
 
     async def start(self, run: Run, claim: Claim, lease_s: float) -> tuple[Answer, Run | None]:
         """Claim the run and begin it in one step. The result has the answer and, if a daemon that has gone has left
-        a run of the job, that run."""
+        a run of the job, that run.
+
+        If the run before it has ended after `started_at` was read from the clock, the run starts at that end.
+        """
         name, field, value = claim
         how = {"requests": "request", "marks": "resume"}.get(name, "time")
-        given = self._run(run) | {"claimed": self._key(name), "how": how, "field": field, "claim": value}
-        reply = await scripts.START.run(self._redis, **given, lease_ms=int(lease_s * 1000))
+        given = {
+            "claimed": self._key(name),
+            "how": how,
+            "field": field,
+            "claim": value,
+            "lease_ms": int(lease_s * 1000),
+        }
+        while True:
+            started_at = iso(run.started_at, "milliseconds")
+            reply = await scripts.START.run(self._redis, **self._run(run), **given, started_at=started_at)
+            if reply[0] != b"early":
+                break
+            run.started_at = datetime.fromisoformat(reply[1].decode())
         left = self._read(
             "marks", {run.job: reply[1].decode()} if len(reply) > 1 and reply[1] else {}, Run.model_validate_json
         )
@@ -141,16 +155,18 @@ class Board:
     async def end(self, run: Run, *, resumable: bool = False, only_if_gone: bool = False) -> bool:
         """Keep the record of a run that is over, and give up its lease. Any daemon may resume it if it is `resumable`.
 
-        The result is False if another run has taken its place. If `only_if_gone` is set and the daemon of the run is
-        alive, nothing changes and the result is False, too.
+        The result is False if another run has taken its place. If `only_if_gone` is set, nothing changes then, nor if
+        the daemon of the run is alive.
         """
+        ended_at = run.ended_at or run.started_at
         given = self._run(run) | {
             "unsaved": self._key("unsaved"),
             "empty_looks": self._key("empty-looks"),
             "empty_looks_at": self._key("empty-looks-at"),
             "is_kept": int(run.is_worth_a_record),
             "is_resumable": int(resumable),
-            "ended_at": iso(run.ended_at) if run.ended_at else "",
+            "ended_at": iso(ended_at),
+            "latest_at": iso(ended_at, "milliseconds"),
             "only_if_gone": int(only_if_gone),
         }
         return bool(await scripts.END.run(self._redis, **given))
@@ -200,8 +216,9 @@ class Board:
         return bool(await scripts.REPLACE.run(self._redis, hash=self._key(name), field=field, seen=seen, value=value))
 
     def _run(self, run: Run) -> dict[str, str | int]:
-        keys = {"under_way": self._key("marks"), "lease": self._key(f"lease:{run.job}")}
-        return {**keys, "job": run.job, "run": run.id, "record": run.model_dump_json()}
+        keys = {"under_way": "marks", "lease": f"lease:{run.job}", "latest": "latest"}
+        about: dict[str, str | int] = {"job": run.job, "run": run.id, "record": run.model_dump_json()}
+        return about | {key: self._key(name) for key, name in keys.items()}
 
 
 def _decoded(fields: Any) -> dict[str, str]:

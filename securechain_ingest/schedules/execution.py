@@ -71,7 +71,8 @@ async def _do(run: Run, job: Job) -> RunOutcome:
 
 def _end(run: Run, meter: Meter, outcome: RunOutcome, now: datetime) -> None:
     RUNS.labels(run.job, outcome).inc()
-    run.outcome, run.ended_at = outcome, now
+    # The run starts at the end of the one before it, which a daemon whose clock is ahead may have written.
+    run.outcome, run.ended_at = outcome, max(now, run.started_at)
     run.requests, run.received_bytes = meter.requests, meter.received_bytes
     if not run.metrics.get("queued") and (final := final_metrics(run, NONE)) is not None:
         run.metrics, run.settled = final, True

@@ -198,7 +198,7 @@ class Scheduler:
             kept = {"scheduled_for": left.scheduled_for, "options": left.options}
             run = self._new_run(left.job, "resume", **kept, resumes=left.id, breakdowns=breakdowns)
             await self._start(group, run, ("marks", left.job, left.id))
-        elif await self._board.end(self._interrupted(left), only_if_gone=True):
+        elif await self._board.end(_interrupted(left, max(self._now(), left.started_at)), only_if_gone=True):
             logger.error("job_given_up", job=left.job, run=left.id, breakdowns=breakdowns)
 
     def _new_run(self, job: str, trigger: Trigger, **fields: Any) -> Run:
@@ -218,24 +218,19 @@ class Scheduler:
         self._unsaved.set()
         try:
             if left is not None and left.outcome == "running":
-                await self._close(left)
+                await self._close(left, run.started_at)
             await execute(run, self._jobs[run.job], self._board, lease_s=self._lease_s, now=self._now)
         finally:
             self._running.discard(run.job)
             self._wake.set()
             self._unsaved.set()
 
-    async def _close(self, left: Run) -> None:
+    async def _close(self, left: Run, ended_at: datetime) -> None:
         """Keep the end of a run whose daemon has gone."""
         try:
-            await self._board.keep(self._interrupted(left))
+            await self._board.keep(_interrupted(left, ended_at))
         except RedisError as error:
             logger.warning("run_not_recorded", job=left.job, run=left.id, reason=f"{type(error).__name__}: {error}")
-
-    def _interrupted(self, left: Run) -> Run:
-        reason = f"its daemon (pid {left.pid} on {left.host}) has gone"
-        ending = {"outcome": "interrupted", "ended_at": self._now(), "error": reason, "error_kind": "interrupted"}
-        return left.model_copy(update=ending)
 
     async def _keep_records(self) -> None:
         while True:
@@ -257,3 +252,9 @@ class Scheduler:
             self._records_wait = True
         else:
             self._records_wait = False
+
+
+def _interrupted(left: Run, ended_at: datetime) -> Run:
+    reason = f"its daemon (pid {left.pid} on {left.host}) has gone"
+    ending = {"outcome": "interrupted", "ended_at": ended_at, "error": reason, "error_kind": "interrupted"}
+    return left.model_copy(update=ending)

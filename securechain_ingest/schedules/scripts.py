@@ -2,7 +2,9 @@
 atomically.
 
 A run under way has a lease (a key that expires unless it is renewed) and an entry in the hash `under_way` (its record
-as it began). An entry without a lease belongs to a run whose daemon has gone.
+as it began). An entry without a lease belongs to a run whose daemon has gone. The hash `latest` has by job the latest
+start or end that a record of the job tells (ISO 8601, UTC, milliseconds). Daemons read their clocks before a script
+runs, and their clocks differ; `latest` keeps the records of a job in one order all the same.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ end
 START = Script(
     _ID
     + """
+local at = redis.call('HGET', latest, job)
+if at and at > started_at then return {'early', at} end
 -- One daemon alone has a claim: a newer time of a tick or look, a request, or the id of the run that is resumed.
 if how == 'time' then
     -- The first who comes with a newer time has claimed it, whether a run can begin or not.
@@ -37,25 +41,26 @@ if how == 'request' then redis.call('HDEL', claimed, field) end
 local left = redis.call('HGET', under_way, job)
 redis.call('SET', lease, run, 'PX', lease_ms)
 redis.call('HSET', under_way, job, record)
+redis.call('HSET', latest, job, started_at)
 return left and {'started', left} or {'started'}
 """,
-    keys="claimed under_way lease",
-    arguments="job run record lease_ms how field claim",
+    keys="claimed under_way lease latest",
+    arguments="job run record lease_ms how field claim started_at",
 )
 
-# If neither lease nor entry is there, Redis has lost its data: the daemon that runs the job goes on. (A run that was
-# resumed and has ended elsewhere looks the same, but by then its first owner has stopped by its own clock.) An entry
-# that another release has written anew stays as it is.
+# If neither lease nor entry is there, the run has ended, or Redis has lost its data and with it all that it knew of the
+# job; then the daemon that runs the job goes on. An entry that another release has written anew stays as it is.
 RENEW = Script(
     _ID
     + """
 local holder, held = redis.call('GET', lease), redis.call('HGET', under_way, job)
 if (holder and holder ~= run) or (held and id_under_way() ~= run) then return 0 end
+if not holder and not held and redis.call('HEXISTS', latest, job) == 1 then return 0 end
 redis.call('SET', lease, run, 'PX', lease_ms)
 if not held or held == written then redis.call('HSET', under_way, job, record) end
 return 1
 """,
-    keys="under_way lease",
+    keys="under_way lease latest",
     arguments="job run record lease_ms written",
 )
 
@@ -64,7 +69,8 @@ return 1
 END = Script(
     _ID
     + """
-if only_if_gone == '1' and redis.call('EXISTS', lease) == 1 then return 0 end
+local holds_its_place = id_under_way() == run
+if only_if_gone == '1' and (redis.call('EXISTS', lease) == 1 or not holds_its_place) then return 0 end
 if redis.call('GET', lease) == run then redis.call('DEL', lease) end
 if is_kept == '1' then
     redis.call('HSET', unsaved, run, record)
@@ -72,12 +78,13 @@ elseif is_resumable == '0' then
     redis.call('HINCRBY', empty_looks, job, 1)
     redis.call('HSET', empty_looks_at, job, ended_at)
 end
-if id_under_way() ~= run then return 0 end
+if not holds_its_place then return 0 end
+redis.call('HSET', latest, job, latest_at)
 if is_resumable == '1' then redis.call('HSET', under_way, job, record) else redis.call('HDEL', under_way, job) end
 return 1
 """,
-    keys="under_way lease unsaved empty_looks empty_looks_at",
-    arguments="job run record is_kept is_resumable ended_at only_if_gone",
+    keys="under_way lease latest unsaved empty_looks empty_looks_at",
+    arguments="job run record is_kept is_resumable ended_at latest_at only_if_gone",
 )
 
 # A field of a hash is changed only if it is still as it was seen: another command or a daemon may have changed it.

@@ -1,0 +1,115 @@
+"""The records of a job's runs tell that one ended before the next began, whenever its daemons read their clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from securechain_ingest.runs import Run
+from securechain_ingest.schedules.execution import execute
+from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
+from tests.schedules.conftest import JOB, Installation, ended, settings
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LEASE = f"package-extraction-schedules-lease:{JOB}"
+
+
+def at(milliseconds: int) -> datetime:
+    return NOON + timedelta(milliseconds=milliseconds)
+
+
+def read_at(milliseconds: int, run_id: str, **fields: object) -> Run:
+    """A run whose daemon has read its clock at that moment and has not asked for the lease yet."""
+    return Run.model_validate({"id": run_id, "job": JOB, "started_at": at(milliseconds), **fields})
+
+
+def stepped() -> Callable[[], datetime]:
+    """A clock that is a millisecond later at every reading."""
+    moments = iter(range(1, 1_000_000))
+    return lambda: at(next(moments))
+
+
+async def nothing(_run: Run) -> None: ...
+
+
+async def begin(installation: Installation, run: Run, tick: int, lease_s: float = 30.0) -> Run | None:
+    """Begin the run at that tick; the result is the run that a daemon has left behind."""
+    answer, left = await installation.board.start(run, ("ticks", JOB, tick), lease_s)
+    assert answer == "started"
+    return left
+
+
+async def lose_the_daemon(installation: Installation) -> None:
+    """The daemon of the run under way dies, and the lease runs out."""
+    await installation.redis.delete(LEASE)
+
+
+async def test_a_run_starts_at_the_end_of_the_run_before_it_if_the_clock_was_read_earlier(
+    installation: Installation,
+) -> None:
+    first, second = read_at(0, "first"), read_at(2, "second")
+    await begin(installation, first, 1)
+    await execute(first, nothing, installation.board, lease_s=30.0, now=lambda: at(5))
+    await begin(installation, second, 2)
+    assert first.ended_at == second.started_at == at(5)
+    assert (await installation.board.state()).under_way[JOB].started_at == at(5)
+
+
+async def test_a_run_does_not_end_before_its_start_in_a_daemon_whose_clock_is_behind(
+    installation: Installation,
+) -> None:
+    first, second = read_at(0, "first"), read_at(2, "second")
+    await begin(installation, first, 1)
+    await execute(first, nothing, installation.board, lease_s=30.0, now=lambda: at(5000))
+    await begin(installation, second, 2)
+    await execute(second, nothing, installation.board, lease_s=30.0, now=lambda: at(3))
+    assert second.started_at == second.ended_at == at(5000)
+
+
+async def test_a_run_that_lost_its_daemon_has_ended_when_the_next_one_starts(installation: Installation) -> None:
+    await begin(installation, read_at(0, "left"), 1)
+    await lose_the_daemon(installation)
+    async with installation.scheduler(nothing, settings(enabled=False), now=stepped()):
+        records = await ended(installation, 2)
+    left, resumed = sorted(records, key=lambda record: record.trigger == "resume")
+    assert (left.id, left.outcome, resumed.resumes) == ("left", "interrupted", "left")
+    assert left.ended_at == resumed.started_at
+
+
+async def test_a_run_that_is_given_up_has_ended_before_the_next_one_starts(installation: Installation) -> None:
+    await begin(installation, read_at(0, "left", breakdowns=MAX_BREAKDOWNS), 1)
+    await lose_the_daemon(installation)
+    async with installation.scheduler(nothing, settings(enabled=False), now=lambda: at(5)):
+        [left] = await ended(installation)
+    following = read_at(2, "following")
+    await begin(installation, following, 2)
+    assert left.ended_at == following.started_at == at(5)
+
+
+async def test_a_run_that_another_daemon_has_closed_is_not_given_up_once_more(installation: Installation) -> None:
+    left = read_at(0, "left")
+    await begin(installation, left, 1)
+    await lose_the_daemon(installation)
+    following = read_at(2, "following")
+    assert await begin(installation, following, 2) == left
+    await execute(following, nothing, installation.board, lease_s=30.0, now=lambda: at(3))
+    late = left.model_copy(update={"outcome": "interrupted", "ended_at": at(9)})
+    assert not await installation.board.end(late, only_if_gone=True)
+    assert [run.id for run in await installation.board.kept()] == ["following"]
+
+
+async def test_a_renewal_that_comes_after_the_end_does_not_begin_the_run_again(installation: Installation) -> None:
+    run = read_at(0, "first")
+    await begin(installation, run, 1)
+    await execute(run, nothing, installation.board, lease_s=30.0, now=lambda: at(5))
+    assert await installation.board.renew(run, 30.0, written="") == ""
+    assert (await installation.board.state()).under_way == {}
+    assert await begin(installation, read_at(6, "second"), 2) is None
+
+
+async def test_a_run_goes_on_under_a_new_lease_after_redis_has_lost_its_data(installation: Installation) -> None:
+    run = read_at(0, "first")
+    await begin(installation, run, 1)
+    await installation.redis.flushdb()
+    assert await installation.board.renew(run, 30.0, written="")
+    assert await installation.redis.get(LEASE) == b"first"
