@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# To compile all modules takes pip as long as installing them; the few that are used are compiled by their first import.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: help setup run demo pictures check test soak chaos snapshots fuzz mutants bench lint docs lock
 
@@ -15,8 +17,8 @@ setup: $(VENV)/.complete
 
 $(VENV)/.complete: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes --requirement requirements-dev.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 ## run: starts the daemon, with stores of its own where none are configured
