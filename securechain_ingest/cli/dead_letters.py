@@ -81,7 +81,7 @@ def replay_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put dead letters back on the stream, as if they had just been sent."""
+    """Put dead letters back into the lanes they came from, with no attempt counted."""
     from securechain_ingest.queue.dead_letters import replay_dead_letters
     from securechain_ingest.registries import ECOSYSTEMS
 
