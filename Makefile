@@ -57,9 +57,10 @@ soak: setup
 	$(BIN)/pytest -m soak --soak-rounds $(ROUNDS) --soak-seed $(SEED)
 
 MESSAGES ?= 3000
-## chaos: lets everything fail at random while MESSAGES messages are served; SEED repeats a run
+MINUTES ?= 0
+## chaos: lets everything fail at random while MESSAGES messages are served, MINUTES at least; SEED repeats a run
 chaos: setup
-	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-kills 0 --chaos-seed $(SEED)
+	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-minutes $(MINUTES) --chaos-kills 0 --chaos-seed $(SEED)
 
 PACKAGES ?= 10000
 ## snapshots: moves an installation with PACKAGES packages by a snapshot while its daemon writes; SEED repeats it

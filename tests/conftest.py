@@ -49,6 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-messages", type=int, default=120, help="how many messages the chaos test sends")
+    parser.addoption("--chaos-minutes", type=float, default=0, help="how long the chaos test lets things fail at least")
     parser.addoption("--chaos-kills", type=int, default=4, help="behind how many effects of a message; 0: of all")
     parser.addoption("--chaos-seed", type=int, default=1, help="what the chaos test does, repeated by the same number")
     parser.addoption("--snapshot-packages", type=int, default=120, help="how many packages the snapshot test moves")

@@ -1,7 +1,7 @@
 """Three daemons work while everything around them fails at random: at the end every message is in the graph.
 
-CI runs a short form; `make chaos` (or `pytest -m chaos --chaos-messages N --chaos-seed S`) a long one. A seed repeats
-the choices, not their moments.
+CI runs a short form; `make chaos` (or `pytest -m chaos --chaos-messages N --chaos-minutes M --chaos-seed S`) a long
+one. A seed repeats the choices, not their moments.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ ANSWERS = (
 )
 SHORT_S = (0.05, 1.5)
 """This is how long what goes away stays away."""
+FAULT_S = 3.0
+"""A fault and what comes of it are given so much time where a run is to last for some minutes."""
 
 
 class Stores:
@@ -237,8 +239,10 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     count = request.config.getoption("--chaos-messages")
+    least_s = 60 * request.config.getoption("--chaos-minutes")
     seed = request.config.getoption("--chaos-seed")
     chance = random.Random(seed)
+    enough_s = 120 + count / 5
     world = generate(Shape(packages=max(4, count // 20), seed=seed, median_versions=3, odd_share=0.4))
     lost = hopeless(max(2, count // 100))
     with running_stores(tmp_path / "stores") as (stores, addresses, target), serve(world, latency_s=0.01) as server:
@@ -257,7 +261,7 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
                 "SECURECHAIN_REDIS__TIMEOUT_S": "5",
             }
         )
-        faultless = _without_faults(world, lost, variables, plain, target, tmp_path)
+        faultless = _without_faults(world, lost, variables, plain, target, tmp_path, enough_s)
         daemons = Daemons(variables, tmp_path, 3)
         try:
             for process in daemons.processes:
@@ -266,10 +270,12 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
             rest = [*messages_of(world, count, chance), *lost]
             chance.shuffle(rest)
             # Each fault once in every round of all of them, in another order each time.
-            rounds = 1 + count // 400
+            rounds = 1 + max(count // 400, int(least_s / FAULT_S / len(faults)))
             order = [name for _ in range(rounds) for name in chance.sample(sorted(faults), len(faults))]
             portion = -(-len(rest) // len(order))
-            for name in order:
+            began = time.monotonic()
+            for number, name in enumerate(order):
+                time.sleep(max(0.0, began + number * least_s / len(order) - time.monotonic()))
                 send(plain, rest[:portion])
                 del rest[:portion]
                 print(name)
@@ -277,10 +283,10 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
                 time.sleep(chance.uniform(0.2, 1.0))
                 server.faults.clear()
             with redis.Redis.from_url(plain, decode_responses=True) as queue:
-                _until_settled(queue, 120 + count / 5)
+                _until_settled(queue, enough_s)
                 # What a fault took from a package's import names, the next check finds.
                 send(plain, _refreshes(world))
-                _until_settled(queue, 120 + count / 5)
+                _until_settled(queue, enough_s)
                 assert {letter["data"]: letter["kind"] for letter in dead_letters(queue)} == lost
                 assert all(letter["error"] for letter in dead_letters(queue))
                 assert left_over(queue, STREAM) == []
@@ -310,7 +316,13 @@ def _refreshes(world: World) -> list[str]:
 
 
 def _without_faults(
-    world: World, lost: Iterable[str], variables: dict[str, str], plain: str, target: GraphTarget, folder: Path
+    world: World,
+    lost: Iterable[str],
+    variables: dict[str, str],
+    plain: str,
+    target: GraphTarget,
+    folder: Path,
+    enough_s: float,
 ) -> Counter[str]:
     """Return the graph that one daemon writes undisturbed; the stores are empty again afterwards."""
     with (
@@ -318,9 +330,9 @@ def _without_faults(
         redis.Redis.from_url(plain, decode_responses=True) as queue,
     ):
         send(plain, [*messages_of(world, 0, random.Random(0)), *lost])
-        _until_settled(queue, 120)
+        _until_settled(queue, enough_s)
         send(plain, _refreshes(world))
-        _until_settled(queue, 120)
+        _until_settled(queue, enough_s)
     with closing(GraphReader(target)) as reader:
         found = whole_graph(reader)
     with redis.Redis.from_url(plain) as queue:
