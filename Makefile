@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # To compile all modules takes pip as long as installing them; the few that are used are compiled by their first import.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: help setup run demo pictures check test soak chaos snapshots fuzz mutants bench lint docs lock
+.PHONY: help setup run demo pictures check test kills chaos soak snapshots fuzz mutants bench lint docs lock
 
 # A line `## name: what it does` stands above every target.
 ## help: prints the targets
@@ -52,15 +52,21 @@ test: lint
 
 ROUNDS ?= 100
 SEED ?= $(shell date +%s)
-## soak: kills daemons at random, ROUNDS times; SEED repeats a run
-soak: setup
-	$(BIN)/pytest -m soak --soak-rounds $(ROUNDS) --soak-seed $(SEED)
+## kills: kills daemons at random, ROUNDS times; SEED repeats a run
+kills: setup
+	$(BIN)/pytest -m kills --kill-rounds $(ROUNDS) --kill-seed $(SEED)
 
 MESSAGES ?= 3000
 MINUTES ?= 0
 ## chaos: lets everything fail at random while MESSAGES messages are served, MINUTES at least; SEED repeats a run
 chaos: setup
 	$(BIN)/pytest -m chaos --chaos-messages $(MESSAGES) --chaos-minutes $(MINUTES) --chaos-kills 0 --chaos-seed $(SEED)
+
+HOURS ?= 3
+RATE ?= 5
+## soak: looks for HOURS whether memory and descriptors stay flat under RATE messages a second; SEED repeats a run
+soak: setup
+	$(BIN)/pytest -m soak --capture no --soak-hours $(HOURS) --soak-rate $(RATE) --soak-seed $(SEED) --soak-folder .soak
 
 PACKAGES ?= 10000
 ## snapshots: moves an installation with PACKAGES packages by a snapshot while its daemon writes; SEED repeats it

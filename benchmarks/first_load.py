@@ -44,6 +44,7 @@ from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores
 from tests.queue.running import entry_of
 from tests.registry_server import ExpectedPackage, Server, Shape, World, generate, npm, serve
+from tests.registry_server.shape import ARCHIVE_BYTES
 from tests.stores import GraphTarget, empty_graph
 
 SEED: Final = 1
@@ -61,16 +62,6 @@ PACKAGES: Final[Mapping[str, int]] = {
     "nuget": 500_000,
 }
 """The real registries have so many (registries.md, volumes; that of crates.io is not confirmed)."""
-
-ARCHIVE_BYTES: Final[Mapping[str, int]] = {
-    "pypi": 1_300_000,
-    "npm": 600_000,
-    "maven": 500_000,
-    "cargo": 150_000,
-    "rubygems": 300_000,
-    "nuget": 800_000,
-}
-"""This is the size of the archive of each newest version; it is a mean that nobody has confirmed."""
 
 PACKUMENT_README_BYTES: Final = 3_000
 """This is what a readme adds to a document of npm, compressed: real ones have 4 to 9 kB in the mean."""
@@ -176,7 +167,7 @@ def made(ecosystem: str, packages: int) -> World:
         seed=SEED,
         version_spread=SPREAD,
         large_share=1.0,
-        large_bytes=ARCHIVE_BYTES[ecosystem],
+        large_bytes=None,
         ecosystems=(ecosystem,),
         giant_versions=GIANT_VERSIONS,
     )

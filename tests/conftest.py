@@ -32,7 +32,7 @@ _SLOW_FIXTURES = frozenset(
 """They start something that listens."""
 
 _SLOW_ROOMS = frozenset(
-    {"archives", "browser", "chaos", "demo", "embedded", "end_to_end", "fuzz", "hostile", "mutants", "recorded"}
+    {"archives", "browser", "chaos", "demo", "embedded", "end_to_end", "fuzz", "hostile", "mutants", "recorded", "soak"}
     | {"registry_server_tests", "test_redis_connection.py"}
 )
 """Their tests start processes, or take their time by design."""
@@ -54,8 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-seed", type=int, default=1, help="what the chaos test does, repeated by the same number")
     parser.addoption("--snapshot-packages", type=int, default=120, help="how many packages the snapshot test moves")
     parser.addoption("--snapshot-seed", type=int, default=1, help="what the snapshot test does, repeated by it")
-    parser.addoption("--soak-rounds", type=int, default=3, help="how often the soak test kills its daemons")
-    parser.addoption("--soak-seed", type=int, default=1, help="what the soak test does, repeated by the same number")
+    parser.addoption("--kill-rounds", type=int, default=3, help="how often the tests of random kills kill daemons")
+    parser.addoption("--kill-seed", type=int, default=1, help="what these tests do, repeated by the same number")
+    parser.addoption("--soak-hours", type=float, default=0.007, help="how long the soak test puts a load on a daemon")
+    parser.addoption("--soak-rate", type=float, default=5, help="how many messages a second it sends")
+    parser.addoption("--soak-seed", type=int, default=1, help="what it does, repeated by the same number")
+    parser.addoption("--soak-folder", help="where it leaves its figures; not given: in the folder of the test")
 
 
 @pytest.fixture(scope="session", autouse=True)

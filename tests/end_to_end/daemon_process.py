@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ _DEFAULTS = {"SECURECHAIN_DAEMON__LOG_FORMAT": "json", "SECURECHAIN_WEB__PORT": 
 
 
 class DaemonProcess:
-    """This is one run of the daemon. Its events are read by a thread, so the pipe never fills."""
+    """This is one run of the daemon. Its events are read by a thread, so the pipe never fills; `log` is a file that
+    keeps them."""
 
     def __init__(
         self,
@@ -40,7 +41,9 @@ class DaemonProcess:
         arguments: tuple[str, ...] = (),
         command: Sequence[str | Path] = (SCRIPT,),
         cwd: Path | None = None,
+        log: Path | None = None,
     ) -> None:
+        self._log = log
         self.process = subprocess.Popen(
             [*command, "run", *arguments],
             cwd=cwd,
@@ -56,8 +59,11 @@ class DaemonProcess:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        with nullcontext() if self._log is None else self._log.open("w", buffering=1) as log:
+            for line in self.process.stdout:
+                self.lines.append(line.rstrip("\n"))
+                if log is not None:
+                    log.write(line)
 
     def events(self, name: str) -> list[Event]:
         """Return all log events of that name so far."""
@@ -108,9 +114,10 @@ def daemon(
     ready: bool = True,
     command: Sequence[str | Path] = (SCRIPT,),
     cwd: Path | None = None,
+    log: Path | None = None,
 ) -> Iterator[DaemonProcess]:
     """Yield a daemon that is certainly gone at the end; `command` is the product's own unless another one is given."""
-    process = DaemonProcess(environment, arguments, command, cwd)
+    process = DaemonProcess(environment, arguments, command, cwd, log)
     try:
         if ready:
             process.wait_for("daemon_ready")

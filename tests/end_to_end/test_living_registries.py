@@ -1,6 +1,6 @@
 """Registries change every day, feeds are reset or lose entries, daemons are killed: the graph follows.
 
-CI lives a few days; `make soak` (or `pytest -m soak --soak-rounds N`) many more. The seed is shown on failure.
+CI lives a few days; `make kills` (or `pytest -m kills --kill-rounds N`) many more. The seed is shown on failure.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def kill_some_time(process: DaemonProcess, chance: random.Random) -> None:
     process.kill()
 
 
-@pytest.mark.soak
+@pytest.mark.kills
 @pytest.mark.timeout(0)
 def test_after_any_number_of_days_the_graph_equals_the_registries(
     request: pytest.FixtureRequest,
@@ -123,8 +123,8 @@ def test_after_any_number_of_days_the_graph_equals_the_registries(
     queue: redis.Redis,
     reader: GraphReader,
 ) -> None:
-    days = request.config.getoption("--soak-rounds")
-    seed = request.config.getoption("--soak-seed")
+    days = request.config.getoption("--kill-rounds")
+    seed = request.config.getoption("--kill-seed")
     chance = random.Random(seed)
     life = Life(Shape(packages=3 + days, seed=seed, median_versions=4, requirements=3, odd_share=0.0, large_share=0.0))
     variables = environment | {

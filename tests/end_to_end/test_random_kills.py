@@ -1,7 +1,7 @@
 """Daemons are killed at random, two at a time, while the registries fail: the graph is as the world says.
 
-CI runs a short form; `make soak` (or `pytest -m soak --soak-rounds N`) a long one. The seed is shown on failure and
-can be given again by `--soak-seed`.
+CI runs a short form; `make kills` (or `pytest -m kills --kill-rounds N`) a long one. The seed is shown on failure and
+can be given again by `--kill-seed`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def kill_at_random(processes: list[DaemonProcess], queue: redis.Redis, chance: r
         process.kill()
 
 
-@pytest.mark.soak
+@pytest.mark.kills
 @pytest.mark.timeout(0)
 def test_daemons_killed_at_random_lose_and_double_nothing(
     request: pytest.FixtureRequest,
@@ -71,8 +71,8 @@ def test_daemons_killed_at_random_lose_and_double_nothing(
     reader: GraphReader,
     tmp_path: Path,
 ) -> None:
-    rounds = request.config.getoption("--soak-rounds")
-    seed = request.config.getoption("--soak-seed")
+    rounds = request.config.getoption("--kill-rounds")
+    seed = request.config.getoption("--kill-seed")
     chance = random.Random(seed)
     world = generate(Shape(packages=4 + 3 * rounds, seed=seed, median_versions=3, odd_share=0.4))
     variables = environment | {"SECURECHAIN_HTTP__TIMEOUT_S": "1", "SECURECHAIN_QUEUE__MAX_DELIVERIES": "100"}

@@ -25,6 +25,8 @@ REMOVES_VERSIONS: Final = {"pypi", "npm", "nuget"}
 REMOVES_PACKAGES: Final = {"pypi", "npm", "cargo", "rubygems", "nuget"}
 """Maven Central takes nothing back."""
 YANKS: Final = {"pypi", "cargo", "rubygems"}
+KEPT_EVENTS: Final = 200
+"""A feed of things that come and go tells the last so many of them."""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,28 @@ class Life:
         for package in self._packages[: len(self._packages) // 2]:
             self._publish(package, self._random.randint(1, len(package.versions)))
 
+    def publish_all(self) -> None:
+        """Publish everything, so that nothing is left that could be new."""
+        for package in self._packages:
+            self._publish(package, len(package.versions))
+
+    def come_and_go(self) -> None:
+        """Let a version of one package go or come back, so that the life goes on for ever and grows no more.
+
+        Where versions cannot go, one is yanked or the package is announced again. The feeds tell the last things only.
+        """
+        package = self._random.choice(self._live())
+        if package.ecosystem not in REMOVES_VERSIONS:
+            again = self._yank if package.ecosystem in YANKS else self._announce
+            again(package)
+        elif package.removed:
+            version = self._random.choice(sorted(package.removed))
+            package.removed.remove(version)
+            self._tell(package, version, What.PUBLISHED)
+        else:
+            self._remove_version(package)
+        self._forgotten[package.ecosystem] = max(0, len(self._events[package.ecosystem]) - KEPT_EVENTS)
+
     def next_day(self) -> None:
         """Something happens to about every second package, several things to some."""
         for package in self._packages:
@@ -132,6 +156,9 @@ class Life:
         for version in package.versions[package.shown : package.shown + count]:
             package.shown += 1
             self._tell(package, _number(version), What.PUBLISHED)
+
+    def _announce(self, package: _Package) -> None:
+        self._tell(package, package.visible()[-1], What.PUBLISHED)
 
     def _yank(self, package: _Package) -> None:
         left = [version for version in package.visible() if version not in package.yanked]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import NormalDist
@@ -13,6 +14,17 @@ from securechain_ingest.registries import DECLARATIONS
 
 SERVED: Final = tuple(each.name for each in DECLARATIONS if find_spec(f"tests.registry_server.{each.name}"))
 """These are the registered ecosystems that have a made registry, as all of the program have."""
+
+ARCHIVE_BYTES: Final[Mapping[str, int]] = {
+    "pypi": 1_300_000,
+    "npm": 600_000,
+    "maven": 500_000,
+    "cargo": 150_000,
+    "rubygems": 300_000,
+    "nuget": 800_000,
+}
+"""The archive of a newest version has so many bytes in the real registries; it is a mean that nobody has confirmed.
+npm's is a hundred times its document, because its tarballs are 99 % of its bytes."""
 
 WORDS = [
     "amber",
@@ -60,7 +72,8 @@ class Shape:
     """This is the share of packages that shows each odd case; 0: only well-behaved ones."""
     large_share: float = 0.05
     """This is the share of packages whose newest archive is above 1 MB, or as large as `large_bytes` says."""
-    large_bytes: int = 1_300_000
+    large_bytes: int | None = 1_300_000
+    """None: it has as many as the archives of the real ecosystem."""
     ecosystems: tuple[str, ...] = SERVED
     giant_versions: int = 0
     """Above 0: each ecosystem gets one more package, `giant`, of so many versions with five requirements each."""
@@ -72,7 +85,7 @@ class Dice:
     def __init__(self, shape: Shape, ecosystem: str) -> None:
         self._shape = shape
         self.random = random.Random(f"{ecosystem} {shape.seed}")
-        self.large_bytes = shape.large_bytes
+        self.large_bytes = ARCHIVE_BYTES[ecosystem] if shape.large_bytes is None else shape.large_bytes
         self._counts = [] if shape.version_spread is None else self._quantiles(shape.version_spread)
 
     def odd(self) -> bool:

@@ -1,0 +1,99 @@
+"""This module says when what a process holds counts as flat.
+
+The first quarter of a run is the warm-up: caches, pools and heaps fill. Of the rest the last quarter is held against
+the second one, median against median, so that neither a peak nor a dip of a moment tells anything. What leaks goes on
+growing, and is found when it has added more than the allowance from the middle of the one quarter to that of the other,
+which are half a run apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from tests.soak.watch import Sample
+
+MB: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """This may be added between the second and the last quarter."""
+
+    memory_share: float
+    memory_bytes: int
+    """It may be so many bytes where those are more than the share: a small process moves by pages of its allocator."""
+    descriptors: int
+    bound_bytes: int | None = None
+    """If it is given, it stands instead of both: so much may be held at the most. A server fills the caches and the
+    heap that it has been given, and only what is above them is a leak."""
+
+
+LEAKS: Final = Allowance(memory_share=0.10, memory_bytes=5 * MB, descriptors=3)
+"""This is for a run of an hour or more. The descriptors of a pool differ by a few with what is asked at the moment."""
+GROSS_LEAKS: Final = Allowance(memory_share=1.0, memory_bytes=200 * MB, descriptors=200)
+"""This is for a run that is all warm-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """This is one figure in the course of a run."""
+
+    first: int
+    second_quarter: int
+    """This and the next one are medians."""
+    last_quarter: int
+    last: int
+    most: int
+
+
+def course(figures: Sequence[int]) -> Course:
+    """Return the course of at least one figure; they were taken at equal distances."""
+    quarter = max(1, len(figures) // 4)
+    second = figures[quarter : 2 * quarter] or figures
+    return Course(figures[0], int(median(second)), int(median(figures[-quarter:])), figures[-1], max(figures))
+
+
+def complaints(samples: Sequence[Sample], allowance: Allowance) -> list[str]:
+    """Return what is not flat in the samples of one role, a text for each; there is none if all is flat."""
+    found = []
+    memory = course([sample.rss for sample in samples])
+    most = memory.second_quarter + max(allowance.memory_bytes, int(memory.second_quarter * allowance.memory_share))
+    if allowance.bound_bytes is not None:
+        if memory.most > allowance.bound_bytes:
+            found.append(f"{memory.most / MB:.0f} MB resident, above its bound of {allowance.bound_bytes / MB:.0f} MB")
+    elif memory.last_quarter > most:
+        found.append(f"resident memory went from {memory.second_quarter / MB:.1f} to {memory.last_quarter / MB:.1f} MB")
+    for name, figures, more in (
+        ("descriptors", [sample.descriptors for sample in samples], allowance.descriptors),
+        ("threads", [sample.threads for sample in samples], allowance.descriptors),
+        ("processes", [sample.processes for sample in samples], 0),
+    ):
+        held = course(figures)
+        if held.last_quarter > held.second_quarter + more:
+            found.append(f"{name} went from {held.second_quarter} to {held.last_quarter}")
+    return found
+
+
+def table(courses: Mapping[str, Sequence[Sample]]) -> str:
+    """Return a line for each role, for people: memory in MB and descriptors; the quarters are medians."""
+    columns = ("first", "2nd quarter", "4th quarter", "last", "most")
+    rows: list[tuple[str, ...]] = [("", *(f"{what} {each}" for what in ("MB", "fds") for each in columns))]
+    for role, samples in courses.items():
+        memory = course([sample.rss for sample in samples])
+        held = course([sample.descriptors for sample in samples])
+        rows.append(
+            (
+                role,
+                *(f"{figure / MB:.1f}" for figure in _figures(memory)),
+                *(str(figure) for figure in _figures(held)),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def _figures(found: Course) -> tuple[int, ...]:
+    return (found.first, found.second_quarter, found.last_quarter, found.last, found.most)

@@ -1,0 +1,159 @@
+"""Under a steady load for hours the memory and the descriptors of a daemon and of its stores stay flat.
+
+CI runs a short form, in which only gross leaks can show; `make soak` (or `pytest -m soak --soak-hours H --soak-rate R
+--soak-seed S --soak-folder F`) a long one. A seed repeats the choices, not their moments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+from tests.end_to_end.conftest import dead_letters
+from tests.end_to_end.daemon_process import daemon
+from tests.registry_server import Shape, serve
+from tests.registry_server.life import Life
+from tests.soak.flat import GROSS_LEAKS, LEAKS, MB, Allowance, complaints, table
+from tests.soak.load import Load, Pace, Place, schedules
+from tests.soak.watch import DAEMON, PARSERS, Watch, watch
+from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
+
+PACKAGES = 20
+"""Each ecosystem has so many packages."""
+LOOK_S = 10.0
+REPORT_S = 600.0
+LEAST_H = 1.0
+"""In less than an hour all is warm-up."""
+HEAP_AND_CACHE = 1024 * 1024 * 1024 + 256 * 1024 * 1024
+"""The server may fill so much, as `tests/neo4j` starts it."""
+JVM = 768 * 1024 * 1024
+"""Java takes so much beside them: classes, compiled code, threads, and the buffers of the network."""
+
+
+def allowances(hours: float) -> dict[str, Allowance]:
+    """Return what each role may add in a run of so many hours."""
+    common = LEAKS if hours >= LEAST_H else GROSS_LEAKS
+    graph = replace(common, bound_bytes=HEAP_AND_CACHE + JVM)
+    return {DAEMON: common, PARSERS: common, "redis": common, "advisories": common, "graph": graph}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_under_a_steady_load_the_memory_and_the_descriptors_of_all_processes_stay_flat(
+    request: pytest.FixtureRequest,
+    neo4j_server: GraphTarget,
+    redis_url: str,
+    advisory_target: AdvisoryTarget,
+    tmp_path: Path,
+) -> None:
+    option = request.config.getoption
+    seed, hours = option("--soak-seed"), option("--soak-hours")
+    folder = Path(option("--soak-folder") or tmp_path).resolve() / f"soak-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"\nsoak: seed {seed}, {hours} h; the figures are written to {folder}", flush=True)
+    # A short run has short minutes.
+    pace = Pace(option("--soak-rate"), minute_s=min(60.0, hours * 3600 / 6))
+    life = Life(Shape(PACKAGES, seed, large_share=1.0, large_bytes=None))
+    life.publish_all()
+    empty_graph(neo4j_server)
+    variables = store_variables(redis_url, neo4j_server, advisory_target, tmp_path / "state") | {
+        "SECURECHAIN_QUEUE__DEAD_LETTERS_MAX": "100",
+        "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
+        "SECURECHAIN_QUEUE__RETRY_MAX_S": "5",
+        "SECURECHAIN_HTTP__TIMEOUT_S": "5",
+        "SECURECHAIN_WEB__PORT": str(_free_port()),
+        **schedules(pace.minute_s),
+    }
+    urls = {"redis": redis_url, "advisories": advisory_target.uri, "graph": neo4j_server.uri}
+    ports = {role: urlsplit(url).port or 0 for role, url in urls.items()}
+    with (
+        serve(life.world(), keep_requests=False) as server,
+        daemon(variables | server.environment(), ready=False, log=folder / "daemon.log") as process,
+        watch(process.process.pid, ports, folder / "samples.csv") as watched,
+    ):
+        # A cold Neo4j on a busy machine takes minutes for its first constraints.
+        process.wait_for("daemon_ready", timeout_s=900)
+        [page] = process.wait_for("page_ready")
+        address = urlsplit(page["address"])
+        place = Place(
+            redis_url,
+            neo4j_server,
+            f"{address.scheme}://{address.netloc}",
+            server,
+            life,
+            lambda: process.send(signal.SIGHUP),
+        )
+        load = Load(place, pace, seed)
+        server.replace(load.world())
+        try:
+            asyncio.run(_under_load(load, watched, hours * 3600))
+        finally:
+            report = _report(load, watched, seed)
+            (folder / "report.txt").write_text(report)
+            print(report, flush=True)
+        assert process.stop() == 0
+    found = {
+        role: wrong
+        for role, allowance in allowances(hours).items()
+        if (wrong := complaints(watched.of(role), allowance))
+    }
+    assert found == {}
+    assert [process.events(name) for name in ("handler_failed", "page_fault", "daemon_stuck")] == [[], [], []]
+    assert process.events("package_stored")
+    with redis.Redis.from_url(redis_url, decode_responses=True) as queue:
+        kinds = Counter(letter["kind"] for letter in dead_letters(queue))
+    assert kinds.keys() <= {"not_found", "unknown_node_type", "bad_json"}
+
+
+async def _under_load(load: Load, watched: Watch, seconds: float) -> None:
+    """Keep the load up for so long, with a look at regular intervals."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    look_s = min(LOOK_S, seconds / 20)
+    report_at = REPORT_S
+
+    async def look() -> None:
+        nonlocal report_at
+        due = began
+        while True:
+            at_s = loop.time() - began
+            await asyncio.to_thread(watched.look, at_s)
+            if at_s >= report_at:
+                report_at += REPORT_S
+                print(_now(load, watched), flush=True)
+            due = max(due + look_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            group.create_task(look())
+            group.create_task(load.run())
+
+
+def _now(load: Load, watched: Watch) -> str:
+    """Return one line about this moment."""
+    last = [watched.of(role)[-1] for role in watched.roles]
+    held = ", ".join(f"{each.role} {each.rss / MB:.0f} MB {each.descriptors} fds" for each in last)
+    return f"{timedelta(seconds=round(last[0].at_s))}: {load.messages} messages; {held}"
+
+
+def _report(load: Load, watched: Watch, seed: int) -> str:
+    hours = watched.samples[-1].at_s / 3600
+    done = "\n".join(f"{count:8}  {kind}" for kind, count in sorted(load.done.items()))
+    held = table({role: watched.of(role) for role in watched.roles})
+    return f"seed {seed}, {hours:.2f} h, {load.messages} messages\n{held}\n\n{done}\n"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
