@@ -79,8 +79,8 @@ def complaints(samples: Sequence[Sample], allowance: Allowance) -> list[str]:
 
 def table(courses: Mapping[str, Sequence[Sample]]) -> str:
     """Return a line for each role, for people: memory in MB and descriptors; the quarters are medians."""
-    columns = ("first", "2nd quarter", "4th quarter", "last", "most")
-    rows: list[tuple[str, ...]] = [("", *(f"{what} {each}" for what in ("MB", "fds") for each in columns))]
+    figures = ("first", "2nd q.", "4th q.", "last", "most")
+    rows: list[tuple[str, ...]] = [("", *(f"{what} {each}" for what in ("MB", "fds") for each in figures))]
     for role, samples in courses.items():
         memory = course([sample.rss for sample in samples])
         held = course([sample.descriptors for sample in samples])

@@ -112,7 +112,8 @@ def test_under_a_steady_load_the_memory_and_the_descriptors_of_all_processes_sta
     assert process.events("package_stored")
     with redis.Redis.from_url(redis_url, decode_responses=True) as queue:
         kinds = Counter(letter["kind"] for letter in dead_letters(queue))
-    assert kinds.keys() <= {"not_found", "unknown_node_type", "bad_json"}
+    # A document that came damaged is its package's own fault.
+    assert kinds.keys() <= {"not_found", "unknown_node_type", "bad_json", "malformed"}
 
 
 async def _under_load(load: Load, watched: Watch, seconds: float) -> None:
