@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from tests.soak.watch import Sample
+from tests.soak.watch import Holding
 
 MB: Final = 1_000_000
 
@@ -56,7 +56,7 @@ def course(figures: Sequence[int]) -> Course:
     return Course(figures[0], int(median(second)), int(median(figures[-quarter:])), figures[-1], max(figures))
 
 
-def complaints(samples: Sequence[Sample], allowance: Allowance) -> list[str]:
+def complaints(samples: Sequence[Holding], allowance: Allowance) -> list[str]:
     """Return what is not flat in the samples of one role, a text for each; there is none if all is flat."""
     found = []
     memory = course([sample.rss for sample in samples])
@@ -77,7 +77,7 @@ def complaints(samples: Sequence[Sample], allowance: Allowance) -> list[str]:
     return found
 
 
-def table(courses: Mapping[str, Sequence[Sample]]) -> str:
+def table(courses: Mapping[str, Sequence[Holding]]) -> str:
     """Return a line for each role, for people: memory in MB and descriptors; the quarters are medians."""
     figures = ("first", "2nd q.", "4th q.", "last", "most")
     rows: list[tuple[str, ...]] = [("", *(f"{what} {each}" for what in ("MB", "fds") for each in figures))]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.soak.flat import GROSS_LEAKS, LEAKS, MB, Allowance, complaints, course, table
-from tests.soak.watch import Sample
+from tests.soak.watch import Holding
 
 COUNT = 1080
 """Three hours, a look each ten seconds."""
@@ -19,9 +19,9 @@ def samples(
     descriptors: Sequence[float] = (40,) * COUNT,
     processes: int = 1,
     threads: int = 8,
-) -> list[Sample]:
+) -> list[Holding]:
     return [
-        Sample(10.0 * number, "daemon", processes, int(memory), int(memory), int(count), threads)
+        Holding(10.0 * number, "daemon", processes, int(memory), int(memory), int(count), threads)
         for number, (memory, count) in enumerate(zip(rss, descriptors, strict=True))
     ]
 

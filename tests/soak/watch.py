@@ -14,7 +14,7 @@ DAEMON, PARSERS = "daemon", "parsers"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Holding:
     """This is what all processes of one role hold at one moment."""
 
     at_s: float
@@ -36,7 +36,7 @@ class Watch:
         self._daemon = psutil.Process(daemon_pid)
         self._servers = {role: _listener(port) for role, port in ports.items()}
         self._table = table
-        self.samples: list[Sample] = []
+        self.samples: list[Holding] = []
 
     def look(self, at_s: float) -> None:
         """Add a sample of each role. Raise NoSuchProcess if the daemon or a server has ended."""
@@ -44,11 +44,11 @@ class Watch:
         for role, server in self._servers.items():
             roles[role] = [server, *server.children(recursive=True)]
         for role, processes in roles.items():
-            sample = _sample(at_s, role, processes)
+            sample = _holding(at_s, role, processes)
             self.samples.append(sample)
             self._table.writerow(asdict(sample))
 
-    def of(self, role: str) -> list[Sample]:
+    def of(self, role: str) -> list[Holding]:
         """Return the samples of a role so far, in their order."""
         return [sample for sample in self.samples if sample.role == role]
 
@@ -64,12 +64,12 @@ def watch(daemon_pid: int, ports: Mapping[str, int], path: Path) -> Iterator[Wat
     Raise LookupError if no process below this one listens on a port.
     """
     with path.open("w", newline="", buffering=1) as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Sample)])
+        table = csv.DictWriter(file, [field.name for field in fields(Holding)])
         table.writeheader()
         yield Watch(daemon_pid, ports, table)
 
 
-def _sample(at_s: float, role: str, processes: list[psutil.Process]) -> Sample:
+def _holding(at_s: float, role: str, processes: list[psutil.Process]) -> Holding:
     count = rss = pss = descriptors = threads = 0
     for process in processes:
         try:
@@ -84,7 +84,7 @@ def _sample(at_s: float, role: str, processes: list[psutil.Process]) -> Sample:
         pss += memory.pss
         descriptors += held[0]
         threads += held[1]
-    return Sample(at_s, role, count, rss, pss, descriptors, threads)
+    return Holding(at_s, role, count, rss, pss, descriptors, threads)
 
 
 def _listener(port: int) -> psutil.Process:
