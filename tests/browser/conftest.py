@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.browser.attack import attack
 from tests.browser.pages import ASKED_ON_THE_PAGE, every_page
 from tests.browser.visitor import Visitor, launched
 from tests.conftest import REQUIRE_ALL
@@ -44,12 +45,15 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             done = running.command(*arguments)
             assert done.returncode == 0, done.stdout + done.stderr
         block_until(lambda: len(running.told("job_finished")) >= 2, "the advisories and a run")
+        block_until(lambda: len(running.told("message_dead_lettered")) >= 2, "what no registry has")
         yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(shown: Demo) -> AsyncIterator[Visitor]:
+    """A browser. What strangers write stands on the pages from the start, whichever test comes first."""
     assert CHROMIUM is not None
+    await attack(shown)
     async with launched(Path(CHROMIUM), shown.address) as visitor:
         yield visitor
 

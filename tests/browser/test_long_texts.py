@@ -1,0 +1,55 @@
+"""No text is too long for a page: whatever strangers, registries and other releases write, all of it can be read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.long_texts import PATHS, long_texts
+from tests.browser.visitor import Visitor
+from tests.demo.running import Demo
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+
+TOO_WIDE = """() => {
+  const root = document.documentElement;
+  for (const each of document.querySelectorAll("details")) each.open = true;
+  const told = (each) => `${each.tagName} ${each.getAttribute("class")} ${each.textContent.trim().slice(0, 40)}`;
+  const isElsewhere = (each) => each.closest(".hidden, .skip, thead") || each.parentElement?.closest(".wide");
+  const holdsMore = (each) => each.matches("main, main :not(svg *, input, select, table, tbody, tr)")
+    && getComputedStyle(each).display !== "inline" && getComputedStyle(each).overflowX === "visible"
+    && each.scrollWidth > each.clientWidth + 1;
+  const standsOut = (each) => {
+    const box = each.getBoundingClientRect();
+    return box.width > 0 && (box.left < -1 || box.right > root.clientWidth + 1);
+  };
+  const found = [...document.body.querySelectorAll("*")]
+    .filter((each) => each.checkVisibility() && !isElsewhere(each) && (standsOut(each) || holdsMore(each)));
+  return { wider: root.scrollWidth - root.clientWidth, found: found.map(told) };
+}"""
+"""How much wider the page is than its window, and which elements stand out of it or hold more than they have room for,
+with everything opened that can be. What scrolls within a frame of its own, and what only screen readers see, is
+elsewhere."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def operator(chromium: Visitor, shown: Demo) -> AsyncIterator[Visitor]:
+    """Somebody who has logged in where all texts are long."""
+    async with long_texts(shown) as website, Visitor(chromium.browser, website.address).anew() as visitor:
+        await visitor.log_in()
+        yield visitor
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1440])
+async def test_no_page_is_wider_than_its_window_whatever_stands_on_it(operator: Visitor, width: int) -> None:
+    found: dict[str, Any] = {}
+    await operator.page.set_viewport_size({"width": width, "height": 900})
+    for path in PATHS:
+        await operator.page.goto(operator.origin + path)
+        told = await operator.page.evaluate(TOO_WIDE)
+        if told != {"wider": 0, "found": []}:
+            found[path[:60]] = told
+    assert found == {}
