@@ -82,6 +82,12 @@ class Run(BaseModel):
         has_found = any(self.metrics.get(name) for name in ("queued", "errors", "names_compared"))
         return not self.is_look or has_found or self.outcome == "failed"
 
+    def lost(self, ended_at: datetime) -> Run:
+        """Return the run with the end that another daemon writes for it when its own has gone."""
+        reason = f"its daemon (pid {self.pid} on {self.host}) has gone"
+        end = {"outcome": "interrupted", "ended_at": ended_at, "error": reason, "error_kind": "interrupted"}
+        return self.model_copy(update=end)
+
 
 Job = Callable[[Run], Awaitable[object]]
 """A job is work that is done at its times; it raises IngestError when the work could not be done."""

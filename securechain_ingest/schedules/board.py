@@ -120,31 +120,33 @@ class Board:
         """Forget the ticks of a disabled job, so that it does not catch up what it has missed."""
         await self._redis.hdel(self._key("ticks"), job)
 
-    async def start(self, run: Run, claim: Claim, lease_s: float) -> tuple[Answer, Run | None]:
-        """Claim the run and begin it in one step. The result has the answer and, if a daemon that has gone has left
-        a run of the job, that run.
+    async def start(self, run: Run, claim: Claim, lease_s: float, left: Run | None = None) -> Answer:
+        """Claim the run and begin it. In the same step a run ends that its daemon has `left` on the board.
 
         If the run before it has ended after `started_at` was read from the clock, the run starts at that end.
         """
         name, field, value = claim
         how = {"requests": "request", "marks": "resume"}.get(name, "time")
-        given = {
-            "claimed": self._key(name),
-            "how": how,
-            "field": field,
-            "claim": value,
-            "lease_ms": int(lease_s * 1000),
-        }
+        # A run that was interrupted in an orderly way has its end already.
+        gone = left if left is not None and left.outcome == "running" else None
         while True:
-            started_at = iso(run.started_at, "milliseconds")
-            reply = await scripts.START.run(self._redis, **self._run(run), **given, started_at=started_at)
-            if reply[0] != b"early":
-                break
-            run.started_at = datetime.fromisoformat(reply[1].decode())
-        left = self._read(
-            "marks", {run.job: reply[1].decode()} if len(reply) > 1 and reply[1] else {}, Run.model_validate_json
-        )
-        return reply[0].decode(), left.get(run.job)
+            answer, *latest = await scripts.START.run(
+                self._redis,
+                **self._run(run),
+                unsaved=self._key("unsaved"),
+                claimed=self._key(name),
+                how=how,
+                field=field,
+                claim=value,
+                started_at=iso(run.started_at, "milliseconds"),
+                gone=gone.id if gone else "",
+                gone_record=gone.lost(run.started_at).model_dump_json() if gone else "",
+                lease_ms=int(lease_s * 1000),
+            )
+            if not latest:
+                found: Answer = answer.decode()
+                return found
+            run.started_at = datetime.fromisoformat(latest[0].decode())
 
     async def renew(self, run: Run, lease_s: float, *, written: str) -> str:
         """Hold the lease for another `lease_s` seconds and write how far the run has come in place of what was
@@ -152,11 +154,12 @@ class Board:
         given = self._run(run) | {"lease_ms": int(lease_s * 1000), "written": written}
         return str(given["record"]) if await scripts.RENEW.run(self._redis, **given) else ""
 
-    async def end(self, run: Run, *, resumable: bool = False, only_if_gone: bool = False) -> bool:
-        """Keep the record of a run that is over, and give up its lease. Any daemon may resume it if it is `resumable`.
+    async def end(self, run: Run, *, is_given_up: bool = False) -> bool:
+        """Keep the record of a run that is over, and give up its lease. Any daemon may resume a run that was
+        interrupted. The result is False if another run has taken its place.
 
-        The result is False if another run has taken its place. If `only_if_gone` is set, nothing changes then, nor if
-        the daemon of the run is alive.
+        A run whose daemon has gone is given up for good with `is_given_up`. Nothing is done, and the result is False,
+        if that daemon is alive or another run has taken its place.
         """
         ended_at = run.ended_at or run.started_at
         given = self._run(run) | {
@@ -164,10 +167,10 @@ class Board:
             "empty_looks": self._key("empty-looks"),
             "empty_looks_at": self._key("empty-looks-at"),
             "is_kept": int(run.is_worth_a_record),
-            "is_resumable": int(resumable),
+            "is_resumable": int(run.outcome == "interrupted" and not is_given_up),
+            "is_given_up": int(is_given_up),
             "ended_at": iso(ended_at),
             "latest_at": iso(ended_at, "milliseconds"),
-            "only_if_gone": int(only_if_gone),
         }
         return bool(await scripts.END.run(self._redis, **given))
 
@@ -198,10 +201,6 @@ class Board:
             pipeline.hgetall(self._key("empty-looks-at"))
             counts, last = [_decoded(each) for each in await pipeline.execute()]
         return {job: EmptyLooks(int(count), last.get(job, "")) for job, count in counts.items()}
-
-    async def keep(self, run: Run) -> None:
-        """Keep the record of a run that has ended until it can be stored in MongoDB."""
-        await self._redis.hset(self._key("unsaved"), run.id, run.model_dump_json())
 
     async def kept(self) -> list[Run]:
         """Return the records of runs that still have to be stored in MongoDB."""

@@ -25,6 +25,8 @@ SAVE_EVERY_S = 5.0
 LAST_WORDS_S = 5.0
 """What is interrupted may take so many seconds to record its end."""
 
+_TRY_AGAIN_S = 0.5
+
 
 async def execute(run: Run, job: Job, board: Board, *, lease_s: float, now: Callable[[], datetime]) -> None:
     """Do the job of a run whose lease is already held, for `lease_s` seconds. No failure of the job is raised: the log
@@ -38,14 +40,16 @@ async def execute(run: Run, job: Job, board: Board, *, lease_s: float, now: Call
                 group.start_soon(partial(_renew, run, meter, board, leased, lease_s), name=f"lease {run.job}")
                 outcome = await _do(run, job)
                 _end(run, meter, outcome, now())
-                await _hand_in(run, board, lease_s)
+                # Any daemon resumes a run whose end is not recorded.
+                await _hand_in(run, board, within_s=max(LAST_WORDS_S, lease_s))
                 group.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
             if run.ended_at is None:
                 lost = leased.cancel_called or leased.deadline <= anyio.current_time()
                 run.error, run.error_kind = "the lease was lost" if lost else "the daemon was stopped", "interrupted"
                 _end(run, meter, "interrupted", now())
-                await _hand_over(run, board)
+                logger.warning("job_interrupted", job=run.job, run=run.id, reason=run.error)
+                await _hand_in(run, board, within_s=LAST_WORDS_S)
             raise
 
 
@@ -78,27 +82,18 @@ def _end(run: Run, meter: Meter, outcome: RunOutcome, now: datetime) -> None:
         run.metrics, run.settled = final, True
 
 
-async def _hand_in(run: Run, board: Board, lease_s: float) -> None:
-    """Record the end and give up the lease. Any daemon resumes a run whose end is not recorded."""
-    with anyio.move_on_after(max(LAST_WORDS_S, lease_s), shield=True):
+async def _hand_in(run: Run, board: Board, *, within_s: float) -> None:
+    """Record the end and give up the lease."""
+    with anyio.move_on_after(within_s, shield=True):
         while True:
             try:
                 await board.end(run)
             except RedisError:
-                await anyio.sleep(min(1.0, lease_s / 10))
+                await anyio.sleep(_TRY_AGAIN_S)
             else:
                 return
-    logger.warning("run_record_lost", job=run.job, run=run.id, reason="Redis was away for too long")
-
-
-async def _hand_over(run: Run, board: Board) -> None:
-    """Record that the run was interrupted, so that any daemon can resume it at once."""
-    logger.warning("job_interrupted", job=run.job, run=run.id, reason=run.error)
-    with anyio.move_on_after(LAST_WORDS_S, shield=True):
-        try:
-            await board.end(run, resumable=True)
-        except RedisError as error:
-            logger.warning("run_not_handed_over", run=run.id, reason=f"{type(error).__name__}: {error}")
+    event = "run_not_handed_over" if run.outcome == "interrupted" else "run_record_lost"
+    logger.warning(event, job=run.job, run=run.id, reason="Redis was away for too long")
 
 
 async def _renew(run: Run, meter: Meter, board: Board, leased: anyio.CancelScope, lease_s: float) -> None:

@@ -8,7 +8,6 @@ line are therefore all found in the same way, and no message has to arrive at th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -24,7 +23,7 @@ from redis.exceptions import RedisError
 from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Job, Run, Trigger, new_run_id, utc_now
 from securechain_ingest.schedules.board import Answer, Board, Claim, State
-from securechain_ingest.schedules.execution import LAST_WORDS_S, SAVE_EVERY_S, execute
+from securechain_ingest.schedules.execution import LAST_WORDS_S, execute
 from securechain_ingest.schedules.looks import Look
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.ticks import Schedule, latest_tick, schedules_of
@@ -34,8 +33,6 @@ logger = structlog.get_logger(__name__)
 
 MAX_BREAKDOWNS = 3
 """A run that has ended with its daemon is resumed so many times in a row; after that its next tick is waited for."""
-
-_TIDY_EVERY_S = 10.0
 
 
 class Scheduler:
@@ -74,9 +71,6 @@ class Scheduler:
         """This has the timer of each enabled job, with its schedule and the time at which it was made."""
         self._running: set[str] = set()
         self._wake = anyio.Event()
-        self._unsaved = anyio.Event()
-        self._tidy_at = -math.inf
-        self._records_wait = False
         self._runs = anyio.CancelScope()
 
     async def run(self) -> None:
@@ -90,7 +84,7 @@ class Scheduler:
             for job in list(self._timers):
                 self._stop_timer(job)
             with anyio.move_on_after(LAST_WORDS_S, shield=True):
-                await self._save_records()
+                await self._recorder.bring_up_to_date(self._now(), self._settings.keep_runs_days)
 
     def stop(self) -> None:
         """Begin nothing more and interrupt the runs under way. Another daemon, or the next one, resumes them."""
@@ -134,16 +128,16 @@ class Scheduler:
             if left is not None and job not in self._running:
                 await self._resume(group, left)
             if tick is not None:
-                await self._run_at(group, job, tick)
+                await self._run_at(group, job, tick, left)
             if request is not None:
                 run = self._new_run(job, "command", id=request.run_id, options=request.options)
-                await self._start(group, run, ("requests", job, request.text))
+                await self._start(group, run, ("requests", job, request.text), left)
         for name, look in self._looks.items():
             # A command that disables the job disables all that it does by itself.
             may_run = look.job in self._jobs.keys() - self._running and state.overrides.get(look.job, True)
             if may_run and (due_at := look.due_at(self._now())) > state.looks.get(name, 0):
                 run = self._new_run(look.job, "schedule", options=look.options)
-                await self._start(group, run, ("looks", name, due_at))
+                await self._start(group, run, ("looks", name, due_at), state.under_way.get(look.job))
 
     async def _is_left_to_others(self, job: str) -> bool:
         is_left = self._left_to_others.get(job)
@@ -182,13 +176,13 @@ class Scheduler:
     def _time_has_come(self) -> None:
         self._wake.set()
 
-    async def _run_at(self, group: TaskGroup, job: str, tick: datetime) -> None:
+    async def _run_at(self, group: TaskGroup, job: str, tick: datetime, left: Run | None) -> None:
         if (self._now() - tick).total_seconds() > self._settings.grace_s:
             logger.warning("job_skipped", job=job, reason="its time is over", scheduled_for=tick.isoformat())
             await self._board.pass_over(job, tick)
             return
         run = self._new_run(job, "schedule" if tick > self._timers[job][2] else "catch_up", scheduled_for=tick)
-        if await self._start(group, run, ("ticks", job, int(tick.timestamp()))) == "busy":
+        if await self._start(group, run, ("ticks", job, int(tick.timestamp())), left) == "busy":
             logger.info("job_skipped", job=job, reason="the last run is still under way")
 
     async def _resume(self, group: TaskGroup, left: Run) -> None:
@@ -197,8 +191,8 @@ class Scheduler:
         if breakdowns <= MAX_BREAKDOWNS:
             kept = {"scheduled_for": left.scheduled_for, "options": left.options}
             run = self._new_run(left.job, "resume", **kept, resumes=left.id, breakdowns=breakdowns)
-            await self._start(group, run, ("marks", left.job, left.id))
-        elif await self._board.end(_interrupted(left, max(self._now(), left.started_at)), only_if_gone=True):
+            await self._start(group, run, ("marks", left.job, left.id), left)
+        elif await self._board.end(left.lost(max(self._now(), left.started_at)), is_given_up=True):
             logger.error("job_given_up", job=left.job, run=left.id, breakdowns=breakdowns)
 
     def _new_run(self, job: str, trigger: Trigger, **fields: Any) -> Run:
@@ -206,55 +200,22 @@ class Scheduler:
         fields = {"id": new_run_id(now)} | fields
         return Run(job=job, trigger=trigger, started_at=now, **fields)
 
-    async def _start(self, group: TaskGroup, run: Run, claim: Claim) -> Answer:
-        """Begin a run if the board gives it to this daemon."""
-        answer, left = await self._board.start(run, claim, self._lease_s)
+    async def _start(self, group: TaskGroup, run: Run, claim: Claim, left: Run | None) -> Answer:
+        """Begin a run if the board gives it to this daemon. It follows the run that is `left` on the board."""
+        answer = await self._board.start(run, claim, self._lease_s, left)
         if answer == "started":
             self._running.add(run.job)
-            group.start_soon(self._execute, run, left, name=f"job {run.job}")
+            group.start_soon(self._execute, run, name=f"job {run.job}")
         return answer
 
-    async def _execute(self, run: Run, left: Run | None) -> None:
-        self._unsaved.set()
+    async def _execute(self, run: Run) -> None:
         try:
-            if left is not None and left.outcome == "running":
-                await self._close(left, run.started_at)
             await execute(run, self._jobs[run.job], self._board, lease_s=self._lease_s, now=self._now)
         finally:
             self._running.discard(run.job)
             self._wake.set()
-            self._unsaved.set()
-
-    async def _close(self, left: Run, ended_at: datetime) -> None:
-        """Keep the end of a run whose daemon has gone."""
-        try:
-            await self._board.keep(_interrupted(left, ended_at))
-        except RedisError as error:
-            logger.warning("run_not_recorded", job=left.job, run=left.id, reason=f"{type(error).__name__}: {error}")
 
     async def _keep_records(self) -> None:
         while True:
-            self._unsaved = anyio.Event()
-            await self._save_records()
-            with anyio.move_on_after(SAVE_EVERY_S):
-                await self._unsaved.wait()
-
-    async def _save_records(self) -> None:
-        """Bring the records up to date. After a failure the next call does the rest."""
-        try:
-            await self._recorder.save()
-            if anyio.current_time() >= self._tidy_at:
-                await self._recorder.tidy(self._now(), self._settings.keep_runs_days)
-                self._tidy_at = anyio.current_time() + _TIDY_EVERY_S
-        except (StoreError, RedisError) as error:
-            log = logger.debug if self._records_wait else logger.warning
-            log("run_not_recorded", reason=f"{type(error).__name__}: {error}")
-            self._records_wait = True
-        else:
-            self._records_wait = False
-
-
-def _interrupted(left: Run, ended_at: datetime) -> Run:
-    reason = f"its daemon (pid {left.pid} on {left.host}) has gone"
-    ending = {"outcome": "interrupted", "ended_at": ended_at, "error": reason, "error_kind": "interrupted"}
-    return left.model_copy(update=ending)
+            await self._recorder.bring_up_to_date(self._now(), self._settings.keep_runs_days)
+            await anyio.sleep(self._poll_s)

@@ -38,14 +38,14 @@ end
 if redis.call('EXISTS', lease) == 1 then return {'busy'} end
 -- A request waits until the run under way has ended.
 if how == 'request' then redis.call('HDEL', claimed, field) end
-local left = redis.call('HGET', under_way, job)
+if gone ~= '' and id_under_way() == gone then redis.call('HSET', unsaved, gone, gone_record) end
 redis.call('SET', lease, run, 'PX', lease_ms)
 redis.call('HSET', under_way, job, record)
 redis.call('HSET', latest, job, started_at)
-return left and {'started', left} or {'started'}
+return {'started'}
 """,
-    keys="claimed under_way lease latest",
-    arguments="job run record lease_ms how field claim started_at",
+    keys="claimed under_way lease latest unsaved",
+    arguments="job run record lease_ms how field claim started_at gone gone_record",
 )
 
 # If neither lease nor entry is there, the run has ended, or Redis has lost its data and with it all that it knew of the
@@ -65,12 +65,15 @@ return 1
 )
 
 # The end is kept until it is stored in MongoDB; of a look that found nothing only the number and the time are kept. A
-# run that can be resumed stays under way, without a lease.
+# run that can be resumed stays under way, without a lease. Where another run has taken its place, the end of an
+# interrupted run has been written with the start of that one.
 END = Script(
     _ID
     + """
-local holds_its_place = id_under_way() == run
-if only_if_gone == '1' and (redis.call('EXISTS', lease) == 1 or not holds_its_place) then return 0 end
+local is_under_way = id_under_way() == run
+local is_interrupted = is_resumable == '1' or is_given_up == '1'
+if is_interrupted and not is_under_way and redis.call('HEXISTS', latest, job) == 1 then return 0 end
+if is_given_up == '1' and redis.call('EXISTS', lease) == 1 then return 0 end
 if redis.call('GET', lease) == run then redis.call('DEL', lease) end
 if is_kept == '1' then
     redis.call('HSET', unsaved, run, record)
@@ -78,13 +81,13 @@ elseif is_resumable == '0' then
     redis.call('HINCRBY', empty_looks, job, 1)
     redis.call('HSET', empty_looks_at, job, ended_at)
 end
-if not holds_its_place then return 0 end
+if not is_under_way then return 0 end
 redis.call('HSET', latest, job, latest_at)
 if is_resumable == '1' then redis.call('HSET', under_way, job, record) else redis.call('HDEL', under_way, job) end
 return 1
 """,
     keys="under_way lease latest unsaved empty_looks empty_looks_at",
-    arguments="job run record is_kept is_resumable ended_at latest_at only_if_gone",
+    arguments="job run record is_kept is_resumable is_given_up ended_at latest_at",
 )
 
 # A field of a hash is changed only if it is still as it was seen: another command or a daemon may have changed it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from securechain_ingest.runs import Run
 from securechain_ingest.schedules.execution import execute
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
@@ -32,11 +34,9 @@ def stepped() -> Callable[[], datetime]:
 async def nothing(_run: Run) -> None: ...
 
 
-async def begin(installation: Installation, run: Run, tick: int, lease_s: float = 30.0) -> Run | None:
-    """Begin the run at that tick; the result is the run that a daemon has left behind."""
-    answer, left = await installation.board.start(run, ("ticks", JOB, tick), lease_s)
-    assert answer == "started"
-    return left
+async def begin(installation: Installation, run: Run, tick: int, left: Run | None = None) -> None:
+    """Begin the run at that tick, in place of the run that its daemon has left."""
+    assert await installation.board.start(run, ("ticks", JOB, tick), 30.0, left) == "started"
 
 
 async def lose_the_daemon(installation: Installation) -> None:
@@ -86,16 +86,21 @@ async def test_a_run_that_is_given_up_has_ended_before_the_next_one_starts(insta
     assert left.ended_at == following.started_at == at(5)
 
 
-async def test_a_run_that_another_daemon_has_closed_is_not_given_up_once_more(installation: Installation) -> None:
-    left = read_at(0, "left")
+@pytest.mark.parametrize("is_given_up", [True, False], ids=["another daemon", "its own daemon"])
+@pytest.mark.parametrize("has_ended", [True, False], ids=["after the next run", "during the next run"])
+async def test_the_end_of_a_run_whose_place_another_has_taken_is_not_written_once_more(
+    installation: Installation, is_given_up: bool, has_ended: bool
+) -> None:
+    left, following = read_at(0, "left"), read_at(2, "following")
     await begin(installation, left, 1)
     await lose_the_daemon(installation)
-    following = read_at(2, "following")
-    assert await begin(installation, following, 2) == left
-    await execute(following, nothing, installation.board, lease_s=30.0, now=lambda: at(3))
+    await begin(installation, following, 2, left)
+    if has_ended:
+        await execute(following, nothing, installation.board, lease_s=30.0, now=lambda: at(3))
     late = left.model_copy(update={"outcome": "interrupted", "ended_at": at(9)})
-    assert not await installation.board.end(late, only_if_gone=True)
-    assert [run.id for run in await installation.board.kept()] == ["following"]
+    assert not await installation.board.end(late, is_given_up=is_given_up)
+    [closed] = [run for run in await installation.board.kept() if run.id == "left"]
+    assert closed.ended_at == following.started_at == at(2)
 
 
 async def test_a_renewal_that_comes_after_the_end_does_not_begin_the_run_again(installation: Installation) -> None:
@@ -104,7 +109,7 @@ async def test_a_renewal_that_comes_after_the_end_does_not_begin_the_run_again(i
     await execute(run, nothing, installation.board, lease_s=30.0, now=lambda: at(5))
     assert await installation.board.renew(run, 30.0, written="") == ""
     assert (await installation.board.state()).under_way == {}
-    assert await begin(installation, read_at(6, "second"), 2) is None
+    assert await installation.redis.get(LEASE) is None
 
 
 async def test_a_run_goes_on_under_a_new_lease_after_redis_has_lost_its_data(installation: Installation) -> None:

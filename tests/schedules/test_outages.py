@@ -153,7 +153,7 @@ async def test_the_end_of_a_run_whose_daemon_has_died_is_kept_too(
     installation: Installation, advisory_target: AdvisoryTarget
 ) -> None:
     left = begun_now()
-    assert await installation.board.start(left, ("ticks", JOB, 1), 0.05) == ("started", None)
+    assert await installation.board.start(left, ("ticks", JOB, 1), 0.05) == "started"
 
     async def both_kept() -> list[Run] | None:
         kept = await installation.board.kept()
@@ -173,7 +173,7 @@ async def test_the_end_of_a_run_whose_daemon_has_died_is_kept_too(
 async def test_what_is_kept_is_stored_once_by_however_many_daemons(installation: Installation, times: int) -> None:
     now = begun_now()
     record = now.model_copy(update={"outcome": "succeeded", "ended_at": now.started_at})
-    await installation.board.keep(record)
+    await installation.board.end(record)
     recorder = Recorder(installation.redis, installation.runs, installation.board, STREAM)
     await asyncio.gather(*(recorder.save() for _ in range(times)))
     assert await installation.runs.newest(10) == [record]

@@ -150,7 +150,7 @@ async def performed(installation: Installation, job: Job) -> Run:
     """Return the record of a run of the job, from beginning to end."""
     run = ended()
     begun = Run(id=run.id, job=UPDATES, started_at=NOW)
-    assert await installation.board.start(begun, ("ticks", UPDATES, 1), 30.0) == ("started", None)
+    assert await installation.board.start(begun, ("ticks", UPDATES, 1), 30.0) == "started"
     await execute(begun, job, installation.board, lease_s=30.0, now=lambda: NOW)
     await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
     return await stored(installation, run)
@@ -160,7 +160,7 @@ async def test_a_record_that_mongodb_refuses_does_not_hold_up_the_others(install
     too_large = ended().model_copy(update={"id": "0-first", "error": "x" * 17_000_000})
     other = ended()
     for each in (too_large, other):
-        await installation.board.keep(each)
+        await installation.board.end(each)
     with capture_logs() as logs:
         await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
     assert [(line["event"], line["run"]) for line in logs] == [("run_record_lost", too_large.id)]
@@ -171,7 +171,7 @@ async def test_a_record_that_mongodb_refuses_does_not_hold_up_the_others(install
 async def test_counts_outlast_the_time_in_which_the_record_is_on_its_way(installation: Installation) -> None:
     record = ended()
     await count(installation, record, succeeded=3, versions=3)
-    await installation.board.keep(record)
+    await installation.board.end(record)
     await tidy(installation)
     recorder = Recorder(installation.redis, installation.runs, installation.board, STREAM)
     await recorder.save()

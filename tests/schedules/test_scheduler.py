@@ -204,10 +204,10 @@ async def leave_behind(installation: Installation, breakdowns: int) -> Run:
     """Leave behind, and return, a run whose daemon has died: its lease runs out, its mark and its record stay."""
     now = utc_now()
     run = Run(id=new_run_id(now), job=JOB, trigger="schedule", started_at=now, breakdowns=breakdowns)
-    assert await installation.board.start(run, ("requests", JOB, "of somebody else"), 0.05) == ("taken", None)
+    assert await installation.board.start(run, ("requests", JOB, "of somebody else"), 0.05) == "taken"
     await installation.board.request(JOB, RunRequest("x", {}))
     request = (await installation.board.state()).requests[JOB]
-    assert await installation.board.start(run, ("requests", JOB, request.text), 0.05) == ("started", None)
+    assert await installation.board.start(run, ("requests", JOB, request.text), 0.05) == "started"
     await installation.runs.save(run)
     return run
 
