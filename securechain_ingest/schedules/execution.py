@@ -28,13 +28,18 @@ LAST_WORDS_S = 5.0
 _TRY_AGAIN_S = 0.5
 
 
-async def execute(run: Run, job: Job, board: Board, *, lease_s: float, now: Callable[[], datetime]) -> None:
-    """Do the job of a run whose lease is already held, for `lease_s` seconds. No failure of the job is raised: the log
-    and the record say how it ended. The job is cancelled if the lease is lost or if this is cancelled."""
+async def execute(
+    run: Run, job: Job, board: Board, *, lease_s: float, leased_at: float, now: Callable[[], datetime]
+) -> None:
+    """Do the job of a run whose lease is held: it was asked for at `leased_at`, a time of the event loop's clock in
+    seconds, for `lease_s` seconds. The job is cancelled if the lease is lost or if this is cancelled.
+
+    No failure of the job is raised: the log and the record say how it ended.
+    """
     # A look that finds nothing leaves no line in the log either.
     log = logger.debug if run.is_look else logger.info
     log("job_started", job=run.job, run=run.id, trigger=run.trigger)
-    with anyio.CancelScope(deadline=anyio.current_time() + lease_s) as leased, metered() as meter:
+    with anyio.CancelScope(deadline=leased_at + lease_s) as leased, metered() as meter:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(partial(_renew, run, meter, board, leased, lease_s), name=f"lease {run.job}")

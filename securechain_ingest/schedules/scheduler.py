@@ -94,6 +94,9 @@ class Scheduler:
         """Apply new times. An unchanged schedule keeps its next run, and a run under way is finished in any case."""
         self._settings = settings
         self._looks = looks
+        self._look_now()
+
+    def _look_now(self) -> None:
         self._wake.set()
 
     def next_runs(self) -> dict[str, float]:
@@ -123,7 +126,8 @@ class Scheduler:
         await self._set_timers(state)
         for job in self._jobs:
             left, tick, request = state.under_way.get(job), self._due(job, state), state.requests.get(job)
-            if (left or tick or request) and await self._is_left_to_others(job):
+            is_left_to_others = self._left_to_others.get(job)
+            if (left or tick or request) and is_left_to_others and await is_left_to_others(self._now()):
                 continue
             if left is not None and job not in self._running:
                 await self._resume(group, left)
@@ -139,10 +143,6 @@ class Scheduler:
                 run = self._new_run(look.job, "schedule", options=look.options)
                 await self._start(group, run, ("looks", name, due_at), state.under_way.get(look.job))
 
-    async def _is_left_to_others(self, job: str) -> bool:
-        is_left = self._left_to_others.get(job)
-        return is_left is not None and await is_left(self._now())
-
     def _due(self, job: str, state: State) -> datetime | None:
         """Return the tick that nobody has claimed yet, if the job is enabled and has one."""
         if job not in self._timers or job not in state.ticks:
@@ -152,9 +152,9 @@ class Scheduler:
 
     async def _set_timers(self, state: State) -> None:
         """Use the schedules of the configuration, as the overrides of the command line change them."""
-        for job, schedule in schedules_of(self._settings).items():
-            if job not in self._jobs:
-                continue
+        schedules = schedules_of(self._settings)
+        for job in self._jobs:
+            schedule = schedules[job]
             enabled = state.overrides.get(job, schedule.enabled)
             if job in state.overrides and enabled == schedule.enabled:
                 await self._board.drop_override(job, enabled=enabled)
@@ -166,15 +166,12 @@ class Scheduler:
                 self._stop_timer(job)
             if enabled and job not in self._timers:
                 zone = ZoneInfo(schedule.timezone)
-                cron = aiocron.crontab(schedule.cron, func=self._time_has_come, start=False, tz=zone)
+                cron = aiocron.crontab(schedule.cron, func=self._look_now, start=False, tz=zone)
                 cron.start()
                 self._timers[job] = schedule, cron, self._now()
 
     def _stop_timer(self, job: str) -> None:
         self._timers.pop(job)[1].stop()
-
-    def _time_has_come(self) -> None:
-        self._wake.set()
 
     async def _run_at(self, group: TaskGroup, job: str, tick: datetime, left: Run | None) -> None:
         if (self._now() - tick).total_seconds() > self._settings.grace_s:
@@ -202,18 +199,20 @@ class Scheduler:
 
     async def _start(self, group: TaskGroup, run: Run, claim: Claim, left: Run | None) -> Answer:
         """Begin a run if the board gives it to this daemon. It follows the run that is `left` on the board."""
+        leased_at = anyio.current_time()
         answer = await self._board.start(run, claim, self._lease_s, left)
         if answer == "started":
             self._running.add(run.job)
-            group.start_soon(self._execute, run, name=f"job {run.job}")
+            group.start_soon(self._execute, run, leased_at, name=f"job {run.job}")
         return answer
 
-    async def _execute(self, run: Run) -> None:
+    async def _execute(self, run: Run, leased_at: float) -> None:
+        job = self._jobs[run.job]
         try:
-            await execute(run, self._jobs[run.job], self._board, lease_s=self._lease_s, now=self._now)
+            await execute(run, job, self._board, lease_s=self._lease_s, leased_at=leased_at, now=self._now)
         finally:
             self._running.discard(run.job)
-            self._wake.set()
+            self._look_now()
 
     async def _keep_records(self) -> None:
         while True:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 
 from securechain_ingest.runs import Run
 from securechain_ingest.schedules.execution import execute
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
 from tests.schedules.conftest import JOB, Installation, ended, settings
+from tests.waiting import Gate
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE = f"package-extraction-schedules-lease:{JOB}"
@@ -39,6 +41,12 @@ async def begin(installation: Installation, run: Run, tick: int, left: Run | Non
     assert await installation.board.start(run, ("ticks", JOB, tick), 30.0, left) == "started"
 
 
+async def do(installation: Installation, run: Run, ends_at: datetime) -> None:
+    """Do the run, until its daemon reads that time from its clock."""
+    leased_at = anyio.current_time()
+    await execute(run, nothing, installation.board, lease_s=30.0, leased_at=leased_at, now=lambda: ends_at)
+
+
 async def lose_the_daemon(installation: Installation) -> None:
     """The daemon of the run under way dies, and the lease runs out."""
     await installation.redis.delete(LEASE)
@@ -49,7 +57,7 @@ async def test_a_run_starts_at_the_end_of_the_run_before_it_if_the_clock_was_rea
 ) -> None:
     first, second = read_at(0, "first"), read_at(2, "second")
     await begin(installation, first, 1)
-    await execute(first, nothing, installation.board, lease_s=30.0, now=lambda: at(5))
+    await do(installation, first, at(5))
     await begin(installation, second, 2)
     assert first.ended_at == second.started_at == at(5)
     assert (await installation.board.state()).under_way[JOB].started_at == at(5)
@@ -60,9 +68,9 @@ async def test_a_run_does_not_end_before_its_start_in_a_daemon_whose_clock_is_be
 ) -> None:
     first, second = read_at(0, "first"), read_at(2, "second")
     await begin(installation, first, 1)
-    await execute(first, nothing, installation.board, lease_s=30.0, now=lambda: at(5000))
+    await do(installation, first, at(5000))
     await begin(installation, second, 2)
-    await execute(second, nothing, installation.board, lease_s=30.0, now=lambda: at(3))
+    await do(installation, second, at(3))
     assert second.started_at == second.ended_at == at(5000)
 
 
@@ -96,7 +104,7 @@ async def test_the_end_of_a_run_whose_place_another_has_taken_is_not_written_onc
     await lose_the_daemon(installation)
     await begin(installation, following, 2, left)
     if has_ended:
-        await execute(following, nothing, installation.board, lease_s=30.0, now=lambda: at(3))
+        await do(installation, following, at(3))
     late = left.model_copy(update={"outcome": "interrupted", "ended_at": at(9)})
     assert not await installation.board.end(late, is_given_up=is_given_up)
     [closed] = [run for run in await installation.board.kept() if run.id == "left"]
@@ -106,7 +114,7 @@ async def test_the_end_of_a_run_whose_place_another_has_taken_is_not_written_onc
 async def test_a_renewal_that_comes_after_the_end_does_not_begin_the_run_again(installation: Installation) -> None:
     run = read_at(0, "first")
     await begin(installation, run, 1)
-    await execute(run, nothing, installation.board, lease_s=30.0, now=lambda: at(5))
+    await do(installation, run, at(5))
     assert await installation.board.renew(run, 30.0, written="") == ""
     assert (await installation.board.state()).under_way == {}
     assert await installation.redis.get(LEASE) is None
@@ -118,3 +126,12 @@ async def test_a_run_goes_on_under_a_new_lease_after_redis_has_lost_its_data(ins
     await installation.redis.flushdb()
     assert await installation.board.renew(run, 30.0, written="")
     assert await installation.redis.get(LEASE) == b"first"
+
+
+async def test_a_lease_ends_counted_from_the_moment_at_which_it_was_asked_for(installation: Installation) -> None:
+    run = read_at(0, "first")
+    await begin(installation, run, 1)
+    asked_at = anyio.current_time() - 30.0  # The answer of Redis was so long on its way.
+    with anyio.fail_after(60):
+        await execute(run, Gate(None), installation.board, lease_s=30.0, leased_at=asked_at, now=lambda: at(5))
+    assert (run.outcome, run.error) == ("interrupted", "the lease was lost")

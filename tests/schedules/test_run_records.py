@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import pytest
 from structlog.testing import capture_logs
 
@@ -151,7 +152,7 @@ async def performed(installation: Installation, job: Job) -> Run:
     run = ended()
     begun = Run(id=run.id, job=UPDATES, started_at=NOW)
     assert await installation.board.start(begun, ("ticks", UPDATES, 1), 30.0) == "started"
-    await execute(begun, job, installation.board, lease_s=30.0, now=lambda: NOW)
+    await execute(begun, job, installation.board, lease_s=30.0, leased_at=anyio.current_time(), now=lambda: NOW)
     await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
     return await stored(installation, run)
 
