@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
@@ -39,6 +38,7 @@ from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
 from securechain_ingest.http.pace import Pace, SharedTurns
 from securechain_ingest.http.routes import Address, Routes, redirect_target, refuse_plain_text, shown
+from securechain_ingest.http.transport import transport_of_the_environment
 from securechain_ingest.metrics import ENDPOINT_RATE, RECEIVED_BYTES, request_to
 from securechain_ingest.progress import step
 from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
@@ -94,9 +94,7 @@ class Traffic:
 @dataclass(slots=True)
 class _OpenEndpoint:
     pace: Pace
-    client: httpx.AsyncClient
-    """Each endpoint has a client of its own, because a client looks with each request whether any of its idle
-    connections has been closed."""
+    transport: httpx.AsyncBaseTransport
     slow_down: frozenset[int]
     requests: int = 0
     received_bytes: int = 0
@@ -132,6 +130,12 @@ class HttpClient:
         self._own = endpoints.own()
         self._routes = Routes(self._own, http.allowed_hosts)
         self._ssl_context = httpx.create_ssl_context()
+        self._timeout = httpx.Timeout(http.timeout_s).as_dict()
+        self._headers = {
+            "User-Agent": f"securechain-ingest/{__version__} (+{http.contact})",
+            "Accept": "*/*",
+            "Accept-Encoding": "gzip",
+        }
         self._endpoints = {name: self._make_endpoint(name, rates[name], connections[name]) for name in self._own}
         self._flights: Flights[Response] = Flights()
         # This is half of a request's time, so that NoRoom comes before the timeout that blames the server.
@@ -145,7 +149,7 @@ class HttpClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for endpoint in self._endpoints.values():
-            await endpoint.client.aclose()
+            await endpoint.transport.aclose()
 
     def apply(self, rates: RateSettings, connections: ConnectionSettings) -> None:
         """Apply new limits to the requests that are made from now on."""
@@ -304,7 +308,7 @@ class HttpClient:
                 meter.requests += 1
             async with (
                 request_to(address.endpoint) as answered,
-                endpoint.client.stream("GET", url, headers=headers | cache_headers()) as response,
+                self._answer(endpoint.transport, url, headers | cache_headers()) as response,
             ):
                 answered(response.status_code)
                 try:
@@ -325,6 +329,21 @@ class HttpClient:
                     RECEIVED_BYTES.labels(address.endpoint).inc(response.num_bytes_downloaded)
                     if meter is not None:
                         meter.received_bytes += response.num_bytes_downloaded
+
+    @asynccontextmanager
+    async def _answer(
+        self, transport: httpx.AsyncBaseTransport, url: str, headers: dict[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """Yield a server's answer. Its body is not read yet."""
+        request = httpx.Request("GET", url, headers=self._headers | headers, extensions={"timeout": self._timeout})
+        if request.url.userinfo:
+            next(httpx.BasicAuth(request.url.username, request.url.password).auth_flow(request))
+        response = await transport.handle_async_request(request)
+        response.request = request
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
     async def _turn(self, name: str, pace: Pace, url: str) -> None:
         pause_s = pace.pause_s()
@@ -347,25 +366,11 @@ class HttpClient:
         return self._endpoints[name]
 
     def _make_endpoint(self, name: str, rate: float, connections: float) -> _OpenEndpoint:
-        settings = self._settings
-        limit = settings.max_connections
-        client = httpx.AsyncClient(
-            http2=True,
-            verify=self._ssl_context,
-            headers={
-                "User-Agent": f"securechain-ingest/{__version__} (+{settings.contact})",
-                "Accept-Encoding": "gzip",
-            },
-            timeout=httpx.Timeout(settings.timeout_s),
-            limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit),
-            follow_redirects=False,
-            # Registries need no cookies, and each cookie that is kept costs time with every request.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        )
+        transport = transport_of_the_environment(self._ssl_context, self._settings.max_connections)
         turns = self._shared(name) if self._shared is not None else None
         pace = Pace(rate, self._connections(connections), self._clock, turns, endpoint=name)
         ENDPOINT_RATE.labels(name).set_function(lambda: pace.rate)
-        return _OpenEndpoint(pace, client, self._slow_down.get(name, SLOW_DOWN))
+        return _OpenEndpoint(pace, transport, self._slow_down.get(name, SLOW_DOWN))
 
     def _connections(self, configured: float) -> int:
         """Return how many requests may run at once. They are never more than the connections, because further requests
