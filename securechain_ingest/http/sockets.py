@@ -40,7 +40,7 @@ class Sockets(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(f"no connection within {timeout:g} s") from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
-        return _Stream(protocol)
+        return _SocketStream(protocol)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -117,7 +117,7 @@ class _Connected(asyncio.Protocol):
             await _within(timeout_s, self._writing, self._loop)
 
 
-class _Stream(httpcore.AsyncNetworkStream):
+class _SocketStream(httpcore.AsyncNetworkStream):
     def __init__(self, protocol: _Connected) -> None:
         self._protocol = protocol
 
