@@ -33,7 +33,7 @@ from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.progress import LOOP_S, Progress
 from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.reader import Reader
-from securechain_ingest.registries import ECOSYSTEMS
+from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.looks import looks_of
 from securechain_ingest.schedules.recorder import Recorder
@@ -184,8 +184,7 @@ class Daemon:
                     await self._obey(signals, reader, scheduler, service, loops.cancel_scope)
 
                 async def ask() -> None:
-                    ecosystems = [ecosystem.osv for ecosystem in ECOSYSTEMS]
-                    await ask_for_first_advisories(stores, board, self._settings, ecosystems)
+                    await ask_for_first_advisories(stores, board, self._settings, BY_OSV)
 
                 async def complete() -> None:
                     await keep_asking(stores.redis, stores.graph.pending, ECOSYSTEMS, lambda: self._settings.queue)

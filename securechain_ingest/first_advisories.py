@@ -26,6 +26,7 @@ from securechain_ingest.stores import Stores
 JOB: Final = "advisory_sync"
 NOT_REACHABLE: Final = "unknown: advisories not reachable"
 NOT_READ: Final = "unknown: advisories not read yet"
+NOT_IN_OSV: Final = "unknown: OSV does not have this ecosystem"
 
 _RETRY_S: Final = 10.0
 

@@ -42,8 +42,9 @@ class Ecosystem:
     """This is the graph label and the `node_type` of messages: `PyPIPackage`."""
     purl_type: str
     """Its package URLs have this type: `pypi`."""
-    osv: str
-    """Advisories name the ecosystem by this literal: `PyPI`."""
+    osv: str | None
+    """OSV's advisories name the ecosystem by this literal: `PyPI`. None means that OSV does not have the ecosystem, so
+    that nothing is known of its vulnerabilities."""
     version_key: Callable[[str], Any]
     """This maps a version name to a sortable key. It raises ValueError for a name that the scheme cannot order."""
     endpoint: str = ""

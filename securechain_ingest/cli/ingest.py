@@ -59,7 +59,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
                 progress.update(bar, description="advisories")
                 unknown = await read_first_advisories(
                     build_advisory_sync(stores, service, settings),
-                    {ref.ecosystem.osv for ref in refs},
+                    {osv for ref in refs if (osv := ref.ecosystem.osv) is not None},
                     within_s=settings.vulnerabilities.first_sync_s,
                 )
                 progress.update(bar, description="packages", total=len(refs))
@@ -79,7 +79,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
                     stores.changes,
                     ref,
                     None,
-                    is_rated=ref.ecosystem.osv not in unknown,
+                    is_rated=ref.ecosystem.osv is not None and ref.ecosystem.osv not in unknown,
                 )
                 for ref in stored
             ]
@@ -95,7 +95,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
         return code
     output = Console(highlight=False, soft_wrap=True)
     for ref, report in zip(stored, reports, strict=True):
-        why = unknown.get(ref.ecosystem.osv, "unknown")
+        why = unknown.get(ref.ecosystem.osv or "", "unknown")
         for line in report_lines(report, width=output.width, now=utc_now(), unknown=why):
             output.print(line)
         output.print()

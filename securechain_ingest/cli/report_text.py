@@ -12,6 +12,7 @@ from typing import Final
 
 from rich.text import Text
 
+from securechain_ingest.first_advisories import NOT_IN_OSV
 from securechain_ingest.reports.package import PackageReport, ReleaseChange, vulnerable_versions
 from securechain_ingest.reports.vulnerabilities import Vulnerability
 from securechain_ingest.times import in_words
@@ -28,7 +29,7 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
     """Yield the lines of a report: the package, its age, vulnerabilities, requirements, dependents and import names.
 
     `width` is in characters, and is kept between 40 and 110. `now` is aware. The text `unknown` stands in place of the
-    vulnerabilities if they were not looked up.
+    vulnerabilities if the ecosystem's advisories were not read.
     """
     width = max(_NARROWEST, min(width, _WIDEST))
     package, version = report.package, report.version
@@ -85,7 +86,8 @@ def _vulnerability_lines(report: PackageReport, width: int, unknown: str) -> Ite
     if found is None:
         known = sum(bool(version.vulnerabilities) for version in report.package.versions)
         at_least = f"in {_counted(known, 'version', 'versions')} at least, of the rest " if known else ""
-        yield from _wrapped(f"vulnerabilities: {at_least}{unknown}", width, style="yellow")
+        why = NOT_IN_OSV if report.ecosystem.osv is None else unknown
+        yield from _wrapped(f"vulnerabilities: {at_least}{why}", width, style="yellow")
         return
     title = _counted(len(found), "known vulnerability", "known vulnerabilities")
     if found and not report.is_asked:

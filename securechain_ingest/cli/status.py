@@ -34,7 +34,7 @@ async def _collect(settings: Settings) -> dict[str, Any]:
     from securechain_ingest.lag import lags_of
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.queue.statistics import queue_status
-    from securechain_ingest.registries import ECOSYSTEMS
+    from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
     from securechain_ingest.schedules.board import Board
     from securechain_ingest.stores import connect, of_running_daemon, without_password
 
@@ -53,9 +53,8 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         looks = await _asked(Board(stores.redis, settings.queue.stream).empty_looks())
         graph = await _asked(stores.graph.counts(ECOSYSTEMS))
         advisories = await _asked(stores.advisories.count())
-        ecosystems = [ecosystem.osv for ecosystem in ECOSYSTEMS]
         cursors = Cursors(stores.redis, settings.queue.stream)
-        never = await _asked(never_read(cursors, stores.advisories, ecosystems))
+        never = await _asked(never_read(cursors, stores.advisories, BY_OSV))
     answers = {"redis": queue, "graph": graph, "vulnerabilities": advisories}
     return {
         "stores": {
@@ -69,6 +68,7 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         "freshness": _freshness(settings, lags.get("value", {}), looks.get("value", {})),
         "graph": None if "error" in graph else graph["value"],
         **_advisories(advisories, never.get("value")),
+        "not_in_osv": [ecosystem.name for ecosystem in ECOSYSTEMS if ecosystem.osv is None],
     }
 
 
@@ -135,8 +135,15 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     for key in ("graph", "advisories"):
         if report[key] is not None:
             yield f"{key:16} {_shown(report[key])}"
-    if report["advisories_unknown"]:
-        yield f"{'':16} not read yet, so unknown, of {', '.join(report['advisories_unknown'])}"
+    yield from _unknown_lines(report["advisories_unknown"], report["not_in_osv"])
+
+
+def _unknown_lines(never_read: list[str] | None, not_in_osv: list[str]) -> Iterator[str]:
+    """Yield why nothing is known of the vulnerabilities of some ecosystems."""
+    if never_read:
+        yield f"{'':16} not read yet, so unknown, of {', '.join(never_read)}"
+    if not_in_osv:
+        yield f"{'':16} unknown of {', '.join(not_in_osv)}, which OSV does not have"
 
 
 def _lane_lines(lanes: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:

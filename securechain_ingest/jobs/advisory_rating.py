@@ -184,7 +184,7 @@ class AdvisoryRating:
     async def _documents(self, refs: Sequence[PackageRef]) -> Mapping[str, list[dict[str, Any]]]:
         """Return the documents that may be about each package, by its purl."""
         wanted = {name for ref in refs for name in spellings(ref)}
-        by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        by_name: dict[tuple[str | None, str], list[dict[str, Any]]] = {}
         for number, document in enumerate(await self.store.of_package(wanted)):
             if number % _YIELD_EVERY == 0:
                 await anyio.lowlevel.checkpoint()
@@ -197,7 +197,7 @@ class AdvisoryRating:
 
         Names that no package can have are left out, too.
         """
-        registries = {registry.ecosystem.osv: registry for registry in self.registries}
+        registries = {osv: registry for registry in self.registries if (osv := registry.ecosystem.osv) is not None}
         refs: dict[str, PackageRef] = {}
         for number, (ecosystem, name) in enumerate(affected):
             if number % _YIELD_EVERY == 0:

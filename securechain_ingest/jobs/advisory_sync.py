@@ -106,7 +106,8 @@ class AdvisorySync:
         if only is None:
             await self._rating.rate_again(run)
             await self._rating.rate_by_new_rule(run)
-        parts = only if only is not None else {registry.ecosystem.osv for registry in self.registries}
+        named = {osv for registry in self.registries if (osv := registry.ecosystem.osv) is not None}
+        parts = only if only is not None else named
         failures: list[IngestError] = []
         is_empty = await self.store.count() == 0
         for ecosystem in sorted(parts):

@@ -34,6 +34,11 @@ DECLARATIONS: Final = tuple(map(_declared_in, _REGISTERED))
 
 ECOSYSTEMS: Final[tuple[Ecosystem, ...]] = tuple(declaration.ecosystem for declaration in DECLARATIONS)
 
+BY_OSV: Final = {
+    declaration.ecosystem.osv: declaration for declaration in DECLARATIONS if declaration.ecosystem.osv is not None
+}
+"""These are the ecosystems that OSV has, by OSV's names of them."""
+
 _BY_WORD: Final = {word: declaration for declaration in DECLARATIONS for word in declaration.words}
 
 

@@ -13,11 +13,10 @@ from securechain_ingest.advisories.upsert import WORD
 from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.graph.lookups import Lookups, TouchedPackage
 from securechain_ingest.model import Ecosystem
-from securechain_ingest.registries import DECLARATIONS
+from securechain_ingest.registries import BY_OSV
 from securechain_ingest.reports.vulnerabilities import MALICIOUS, UNKNOWN, severity_word
 
 _MOST_PAIRS: Final = 2_000
-_BY_OSV: Final = {declaration.ecosystem.osv: declaration for declaration in DECLARATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def _pairs(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosyste
     found: dict[str, tuple[Ecosystem, set[tuple[str, str]]]] = {}
     for document in documents:
         for osv, name in packages(document):
-            if (declaration := _BY_OSV.get(osv)) is None:
+            if (declaration := BY_OSV.get(osv)) is None:
                 continue
             try:
                 purl = declaration.identify(name).purl

@@ -13,7 +13,7 @@ from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.view import GraphReader, PackageView, RequirementView, RequiringVersions, VersionView
 from securechain_ingest.jobs.advisory_sync import never_read
 from securechain_ingest.jobs.cursors import Cursors
-from securechain_ingest.model import PackageRef
+from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.release_changes import KeptNames, ReleaseChanges
 from securechain_ingest.reports.vulnerabilities import Vulnerability, vulnerabilities
 from securechain_ingest.times import iso
@@ -47,6 +47,7 @@ class ReleaseChange:
 class PackageReport:
     """This is the report on one package, or on one version of it."""
 
+    ecosystem: Ecosystem
     package: PackageView
     version: VersionView
     """This is the version that was asked for, or else the last in order of those that are neither removed nor
@@ -54,8 +55,8 @@ class PackageReport:
     is_asked: bool
     """This says whether the version was asked for by name; then only its own vulnerabilities are reported."""
     vulnerabilities: tuple[Vulnerability, ...] | None
-    """The worst vulnerability comes first. None means that the ecosystem's advisories have not been read, so that
-    nothing is known."""
+    """The worst vulnerability comes first. None means that nothing is known, because the ecosystem's advisories
+    have not been read or because OSV does not have the ecosystem (`Ecosystem.osv`)."""
     requires: tuple[RequirementView, ...] | None
     """These are the requirements of that version; None means that they have not been read yet."""
     required_by: RequiringVersions
@@ -122,8 +123,9 @@ async def report_on(
 ) -> PackageReport:
     """Return what `read_package` returns, rated if the advisories of the ecosystem have been read. It raises what
     `read_package` raises."""
-    unread = await never_read(cursors, advisories, [ref.ecosystem.osv])
-    return await read_package(reader, advisories, changes, ref, version, is_rated=not unread)
+    osv = ref.ecosystem.osv
+    is_rated = osv is not None and not await never_read(cursors, advisories, [osv])
+    return await read_package(reader, advisories, changes, ref, version, is_rated=is_rated)
 
 
 async def read_package(
@@ -145,6 +147,7 @@ async def read_package(
         raise NotFound(f"{ref.purl} is not in the graph; `securechain-ingest submit` asks for it", url=ref.purl)
     shown = _shown_version(package, version)
     return PackageReport(
+        ecosystem=ref.ecosystem,
         package=package,
         version=shown,
         is_asked=version is not None,

@@ -10,7 +10,7 @@ from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.graph.view import GraphReader
 from securechain_ingest.model import Ecosystem
-from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
+from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
 
 
 async def packages_offering(reader: GraphReader, name: str) -> list[str]:
@@ -47,11 +47,10 @@ def _usual(identifier: str) -> str:
 def _purls(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosystem, set[str]]]:
     """Return, by OSV's name of each ecosystem, the ecosystem with the purls of those of its packages that the
     documents are about."""
-    by_osv = {each.ecosystem.osv: each for each in DECLARATIONS}
     found: dict[str, tuple[Ecosystem, set[str]]] = {}
     for document in documents:
         for osv, name in packages(document):
-            if (declaration := by_osv.get(osv)) is None:
+            if (declaration := BY_OSV.get(osv)) is None:
                 continue
             try:
                 purl = declaration.identify(name).purl

@@ -19,7 +19,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import QueueStatus, queue_status
 from securechain_ingest.redis_errors import store_errors
-from securechain_ingest.registries import DECLARATIONS
+from securechain_ingest.registries import BY_OSV, DECLARATIONS
 from securechain_ingest.schedules.board import Board, EmptyLooks
 from securechain_ingest.stores import Stores
 from securechain_ingest.web.health import StoreAnswer, ask_stores
@@ -44,7 +44,7 @@ class Snapshot:
     graph. An ecosystem whose feed has not been followed yet is left out."""
     advisory_lags_s: Mapping[str, float]
     """For each ecosystem this is the number of seconds since the changes of its advisories were last read. An ecosystem
-    whose advisories have not been read yet is left out."""
+    whose advisories have not been read yet, or that OSV does not have, is left out."""
 
 
 class Collected:
@@ -109,8 +109,8 @@ class Collected:
         }
         advisory_lags = {
             declaration.name: _age_s(datetime.fromisoformat(cursor.moved_at), now)
-            for declaration in DECLARATIONS
-            if (cursor := cursors.get(cursor_name(declaration.ecosystem.osv))) is not None
+            for osv, declaration in BY_OSV.items()
+            if (cursor := cursors.get(cursor_name(osv))) is not None
         }
         return Snapshot(status, tuple(daemons), {}, lags, advisory_lags)
 

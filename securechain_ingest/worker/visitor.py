@@ -306,9 +306,11 @@ class Visitor:
         """Return the ratings by version name.
 
         The result is None if they cannot be computed within the limits; then the graph keeps the ratings that it has.
+        Versions of an ecosystem that OSV does not have get the empty rating, because clients need a number.
         """
+        documents = await self._advisories.of_package(spellings(ref)) if ref.ecosystem.osv is not None else ()
         try:
-            return await rated(self._pool, ref, versions, await self._advisories.of_package(spellings(ref)))
+            return await rated(self._pool, ref, versions, documents)
         except ArchiveRefused as error:
             logger.warning("package_not_rated", package=ref.purl, kind=error.kind, reason=str(error))
             return None

@@ -17,7 +17,7 @@ from securechain_ingest.advisories.matching import rate, rated
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import ParserLost
 from securechain_ingest.model import Rating
-from securechain_ingest.registries import DECLARATIONS, named_package
+from securechain_ingest.registries import BY_OSV, named_package
 from securechain_ingest.settings import ArchiveSettings
 
 X = named_package("pypi:x")
@@ -91,7 +91,7 @@ def overlapping(count: int, length: int) -> Iterator[dict[str, Any]]:
         yield document(number % 10, [[{"introduced": f"1.{number}"}, {"fixed": f"1.{length - number}"}]], [])
 
 
-@pytest.mark.parametrize("registry", DECLARATIONS, ids=lambda registry: registry.ecosystem.name)
+@pytest.mark.parametrize("registry", BY_OSV.values(), ids=lambda registry: registry.ecosystem.name)
 async def test_much_work_is_done_in_a_child_with_the_same_result(pool: ParserPool, registry: Any) -> None:
     ref = registry.identify("g:x" if registry.ecosystem.needs_namespace else "x")
     names = [f"1.{number}.0" for number in range(1_001)]

@@ -22,7 +22,7 @@ PEP_503 = (
 )
 
 
-def element(ecosystem: str, name: str, **fields: Any) -> dict[str, Any]:
+def element(ecosystem: str | None, name: str, **fields: Any) -> dict[str, Any]:
     return {"package": {"ecosystem": ecosystem, "name": name}, **fields}
 
 

@@ -38,7 +38,7 @@ from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.outcomes import Outcomes
 from securechain_ingest.queue.submission import enqueue
-from securechain_ingest.registries import DECLARATIONS
+from securechain_ingest.registries import BY_OSV, DECLARATIONS
 from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.runs import Run
 from securechain_ingest.schedules.board import Board, RunRequest
@@ -208,7 +208,8 @@ async def _fill_jobs(stores: Stores, settings: Settings) -> None:
     cursors = Cursors(redis, stream)
     for declaration in DECLARATIONS:
         await cursors.move(declaration.name, WORD, RUN)
-        await cursors.move(cursor_name(declaration.ecosystem.osv), WORD, RUN)
+    for osv in BY_OSV:
+        await cursors.move(cursor_name(osv), WORD, RUN)
 
 
 async def _fill_queue(stores: Stores, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from securechain_ingest.graph.view import PackageView, RequirementView, Requirin
 from securechain_ingest.release_changes import KeptNames
 from securechain_ingest.reports.package import PackageReport, ReleaseChange
 from securechain_ingest.reports.vulnerabilities import Vulnerability
+from tests.graph.builders import PYPI
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 OLD = VersionView("1.0", "pkg:pypi/left@1.0", 0, "2025-01-01T00:00:00Z", 9.8, ("GHSA-1",))
@@ -30,6 +31,7 @@ PACKAGE = PackageView(
 )
 WORST = Vulnerability(("GHSA-1", "CVE-1"), "critical", 9.8, ("1.0",), ("2.0",), "Something [bold]bad[/bold]")
 REPORT = PackageReport(
+    ecosystem=PYPI,
     package=PACKAGE,
     version=NEW,
     is_asked=False,
@@ -59,6 +61,11 @@ def test_what_was_never_looked_up_is_unknown_and_what_was_not_read_is_not_nothin
     text = text_of(replace(REPORT, vulnerabilities=None, requires=None))
     assert "vulnerabilities: in 1 version at least, of the rest unknown" in text
     assert "2.0 requires: not read yet" in text
+
+
+def test_of_an_ecosystem_that_osv_does_not_have_the_reason_is_told() -> None:
+    text = text_of(replace(REPORT, ecosystem=replace(PYPI, osv=None), vulnerabilities=None))
+    assert "of the rest unknown: OSV does not have this ecosystem" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("width", [20, 60, 400])

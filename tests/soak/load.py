@@ -18,7 +18,7 @@ from neo4j.exceptions import TransientError
 from redis.asyncio import Redis
 
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
+from securechain_ingest.registries import BY_OSV, DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest
 from securechain_ingest.settings import JOBS
@@ -49,7 +49,7 @@ FAULTS: Final = (
 MESSAGES: Final = {"known": 50, "refresh": 34, "new": 6, "absent": 4, "unknown type": 3, "no JSON": 3}
 """This says how often each kind of message is sent, of a hundred."""
 
-_OSV: Final = {ecosystem.label: ecosystem.osv for ecosystem in ECOSYSTEMS}
+_OSV: Final = {declaration.ecosystem.label: osv for osv, declaration in BY_OSV.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ class Load:
                 fixed=package.versions[-1].name,
             )
             for number, package in enumerate(self._packages)
+            if package.label in _OSV
         )
         return replace(self._place.life.world(), advisories=advisories)
 

@@ -1,4 +1,4 @@
-"""This is the toy registry: one request for a package, one for the newest version's zip."""
+"""This is the toy registry: one request for a package, one for the preferred version's zip."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from securechain_ingest.archives.limits import ArchiveLimits
-from securechain_ingest.errors import Malformed
+from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import (
     ANY,
+    NOT_AVAILABLE,
     Artifact,
     ImportNames,
     KnownPackage,
@@ -20,9 +21,14 @@ from securechain_ingest.model import (
     Version,
 )
 from securechain_ingest.registries.kit.client import RegistryClient
+from securechain_ingest.registries.kit.dates import utc_seconds
 from securechain_ingest.registries.kit.documents import ask_for_package, stale
-from securechain_ingest.registries.kit.identity import version_purl
-from securechain_ingest.registries.kit.json_documents import as_table, load_object
+from securechain_ingest.registries.kit.identity import own_spelling, version_purl
+from securechain_ingest.registries.kit.json_documents import as_table, as_text, load_object
+from securechain_ingest.registries.kit.licenses import license_of
+from securechain_ingest.registries.kit.preferred_version import preference
+from securechain_ingest.registries.kit.repository import normalise_repository, vendor_of
+from securechain_ingest.registries.kit.semver import is_prerelease, version_key
 from securechain_ingest.registries.protocol import Unchanged
 from tests.toybox import names
 from tests.toybox.feed import ToyboxFeed
@@ -51,7 +57,7 @@ class Toybox(RegistryClient):
         return replace(package, validator=response.validator)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """Return the modules in the newest zip."""
+        """Return the modules in the preferred version's zip."""
         parse = partial(read_toy, limits=self._pool.limits)
         return await self._archives.parse_whole(package.artifacts[0].url, parse)
 
@@ -65,25 +71,54 @@ class Toybox(RegistryClient):
 def parse_package(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
     """Return what the document says. It raises Malformed."""
     document = load_object(body, url)
-    released = as_table(document.get("versions"))
-    if not released:
-        raise Malformed(f"{url} lists no version", url=url)
-    newest = max(released, key=ref.ecosystem.version_key)
-    filename = f"{ref.name}-{newest}.zip"
+    ref = own_spelling(document.get("name"), ref, names.identify, url)
+    serial = document.get("serial")
+    released = {name: as_table(entry) for name, entry in as_table(document.get("versions")).items() if name}
+    if not isinstance(serial, int) or not released:
+        raise Malformed(f"{url} has no serial number or no version", url=url)
+    preferred = max(
+        released,
+        key=lambda name: preference(
+            name, version_key, lambda key: (not _is_recalled(released[name]), not is_prerelease(key))
+        ),
+    )
+    filename = f"{ref.name}-{preferred}.zip"
+    repository = normalise_repository([document.get("source")])
     return Package(
         ref=ref,
-        vendor=None,
-        repository_url=None,
-        versions=tuple(_version(ref, name, as_table(entry)) for name, entry in released.items()),
-        artifacts=(Artifact(f"{files_url}{filename}", filename, newest, size=None),),
+        vendor=vendor_of(repository) or NOT_AVAILABLE,
+        repository_url=repository,
+        license=license_of(released[preferred].get("license")),
+        versions=tuple(_version(ref, name, entry) for name, entry in released.items()),
+        artifacts=(Artifact(f"{files_url}{filename}", filename, preferred, size=None),),
         validator=None,
-        revision=str(document.get("serial")),
+        revision=str(serial),
     )
 
 
 def _version(ref: PackageRef, name: str, entry: dict[str, Any]) -> Version:
-    requirements = tuple(
-        Requirement(names.identify(target), constraints or ANY)
-        for target, constraints in as_table(entry.get("requires")).items()
+    return Version(
+        name,
+        version_purl(ref, name),
+        utc_seconds(entry.get("date")),
+        _requirements(as_table(entry.get("requires"))),
+        yanked=_is_recalled(entry),
     )
-    return Version(name, version_purl(ref, name), entry.get("date"), requirements)
+
+
+def _is_recalled(entry: dict[str, Any]) -> bool:
+    return entry.get("recalled") is True
+
+
+def _requirements(requires: dict[str, Any]) -> tuple[Requirement, ...]:
+    """Return one requirement for each target, though it may be spelled in several ways. Names that no toy can have
+    are left out."""
+    found: dict[str, tuple[PackageRef, list[str]]] = {}
+    for name, constraints in requires.items():
+        try:
+            target = names.identify(name)
+        except InvalidName:
+            continue
+        _, clauses = found.setdefault(target.purl, (target, []))
+        clauses += filter(None, [as_text(constraints)])
+    return tuple(Requirement(target, ", ".join(clauses) or ANY) for target, clauses in found.values())

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from securechain_ingest.archives.pool import ParserPool
-from securechain_ingest.errors import CursorLost
+from securechain_ingest.errors import CursorLost, Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Change, ChangesPage, Listed, ListingPage, paged
 from securechain_ingest.registries.kit.documents import read_document
-from securechain_ingest.registries.kit.json_documents import as_table, load_object
+from securechain_ingest.registries.kit.json_documents import load_object
 
 
 class ToyboxFeed:
@@ -42,5 +42,12 @@ class ToyboxFeed:
             yield ChangesPage(tuple(Change(name, str(serial), removed=False) for serial, name in news), str(newest))
 
     async def _serials(self) -> dict[str, int]:
-        document = await read_document(self._http, self._pool, self._url, load_object)
-        return as_table(document.get("packages"))
+        return await read_document(self._http, self._pool, self._url, parse_names)
+
+
+def parse_names(body: bytes, url: str) -> dict[str, int]:
+    """Return every name with its serial number. It raises Malformed."""
+    serials = load_object(body, url).get("packages")
+    if not isinstance(serials, dict) or not all(isinstance(serial, int) for serial in serials.values()):
+        raise Malformed(f"{url} has no table of names with their serial numbers", url=url)
+    return serials

@@ -15,7 +15,7 @@ TOYBOX: Final = Ecosystem(
     endpoint="toybox_index",
     archives="toybox_files",
     purl_type="toybox",
-    osv="Toybox",
+    osv=None,
     version_key=version_key,
     announced=re.compile(r"[0-9]{1,18}"),
 )

@@ -28,7 +28,7 @@ class ToySite:
     ) -> None:
         """Without modules the version has no zip."""
         self._serial += 1
-        package = self.packages.setdefault(name, {"versions": {}})
+        package = self.packages.setdefault(name, {"name": name, "versions": {}})
         package["serial"] = self._serial
         package["versions"][version] = {"date": "2026-01-05T12:00:00Z", "requires": dict(requires or {})}
         if modules:

@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
 
 from tests.end_to_end.conftest import Send, environment, queue, reader, send
-from tests.end_to_end.daemon_process import daemon, without_settings
+from tests.end_to_end.daemon_process import DaemonProcess, daemon, without_settings
 from tests.end_to_end.graph_contents import GraphReader
 from tests.end_to_end.one_graph_server import graph_target
+from tests.end_to_end.test_the_page import free_port
 from tests.registry_server import World, serve
 from tests.toybox.declaration import DECLARATION
 from tests.toybox.names import TOYBOX
@@ -160,6 +162,7 @@ def test_the_import_names_of_an_archive_are_printed(product: Copy, tmp_path: Pat
     assert json.loads(product.run("import-names", "toys", str(file), "--json"))[0]["names"] == ["ball", "ball.red"]
 
 
+@pytest.mark.timeout(300)
 def test_it_is_asked_for_ingested_updated_and_backfilled(
     product: Copy,
     site: ToySite,
@@ -188,7 +191,7 @@ def test_it_is_asked_for_ingested_updated_and_backfilled(
     site.publish("ball", "1.0.0", requires={"wood": ">=1.0.0"})
     with serve(World()) as others:
         variables = environment | others.environment() | off | retired | product.variables()
-        variables |= {"SECURECHAIN_CONFIG": str(file)}
+        variables |= {"SECURECHAIN_CONFIG": str(file), "SECURECHAIN_WEB__PORT": free_port()}
         with daemon(variables, command=COMMAND, cwd=product.folder) as process:
             assert "toybox" in process.events("daemon_ready")[0]["ecosystems"]
             [warning] = process.events("setting_ignored")
@@ -219,5 +222,24 @@ def test_it_is_asked_for_ingested_updated_and_backfilled(
             summary = product.run("backfill", "import-names", "toybox", "--json", variables=variables)
             assert names("ball") == ["ball", "ball.red"], summary
 
+            assert_its_vulnerabilities_are_unknown(product, variables, process)
             assert process.stop() == 0
     assert queue.xlen("package-extraction-dlq") == 0
+
+
+def assert_its_vulnerabilities_are_unknown(product: Copy, variables: dict[str, str], process: DaemonProcess) -> None:
+    """Assert that no sync fails because OSV does not have it, and that nobody takes unknown for none."""
+    assert DECLARATION.ecosystem.osv is None
+    printed = product.run("schedules", "run", "advisory_sync", variables=variables)
+    block_until(lambda: any(event["run"] in printed for event in process.events("job_finished")), "the sync")
+    assert "OSV does not have this ecosystem" in product.run("ingest", "toybox:ball", variables=variables)
+    status = product.run("status", variables=variables)
+    assert "unknown of toybox, which OSV does not have" in status
+    assert "not read yet" not in status
+    login = httpx.URL(process.wait_for("page_ready")[0]["address"])
+    with httpx.Client(follow_redirects=True) as client:
+        assert client.get(login).status_code == 200
+        assert "OSV does not have this ecosystem" in client.get(login.join("/packages/toybox/ball")).text
+        metrics = client.get(login.join("/metrics")).text
+    assert 'securechain_advisory_lag_seconds{ecosystem="npm"}' in metrics
+    assert 'securechain_advisory_lag_seconds{ecosystem="toybox"}' not in metrics
