@@ -9,11 +9,11 @@ which are half a run apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
-from tests.soak.watch import Holding
+from tests.soak.watch import DAEMON, PARSERS, Holding
 
 MB: Final = 1_000_000
 
@@ -38,6 +38,21 @@ GROSS_LEAKS: Final = Allowance(memory_share=1.0, memory_bytes=200 * MB, descript
 """This is for a run that is all warm-up."""
 
 
+LEAST_H: Final = 1.0
+"""In less than an hour all is warm-up."""
+HEAP_AND_CACHE: Final = (1024 + 256) * 1024 * 1024
+"""The server may fill so much, as `tests/neo4j` starts it."""
+JVM: Final = 768 * 1024 * 1024
+"""Java takes so much beside them: classes, compiled code, threads, and the buffers of the network."""
+
+
+def allowances(hours: float) -> dict[str, Allowance]:
+    """Return what each role may add in a run of so many hours."""
+    common = LEAKS if hours >= LEAST_H else GROSS_LEAKS
+    graph = replace(common, bound_bytes=HEAP_AND_CACHE + JVM)
+    return {DAEMON: common, PARSERS: common, "redis": common, "advisories": common, "graph": graph}
+
+
 @dataclass(frozen=True, slots=True)
 class Course:
     """This is one figure in the course of a run."""
@@ -57,10 +72,10 @@ def course(figures: Sequence[int]) -> Course:
     return Course(figures[0], int(median(second)), int(median(figures[-quarter:])), figures[-1], max(figures))
 
 
-def complaints(samples: Sequence[Holding], allowance: Allowance) -> list[str]:
-    """Return what is not flat in the samples of one role, a text for each; there is none if all is flat."""
+def complaints(holdings: Sequence[Holding], allowance: Allowance) -> list[str]:
+    """Return what is not flat in what one role held, a text for each; there is none if all is flat."""
     found = []
-    memory = course([sample.rss for sample in samples])
+    memory = course([each.rss for each in holdings])
     most = memory.second_quarter + max(allowance.memory_bytes, int(memory.second_quarter * allowance.memory_share))
     if allowance.bound_bytes is not None:
         if memory.most > allowance.bound_bytes:
@@ -68,9 +83,9 @@ def complaints(samples: Sequence[Holding], allowance: Allowance) -> list[str]:
     elif memory.last_quarter > most:
         found.append(f"resident memory went from {memory.second_quarter / MB:.1f} to {memory.last_quarter / MB:.1f} MB")
     for name, figures, more in (
-        ("descriptors", [sample.descriptors for sample in samples], allowance.descriptors),
-        ("threads", [sample.threads for sample in samples], allowance.descriptors),
-        ("processes", [sample.processes for sample in samples], allowance.processes),
+        ("descriptors", [each.descriptors for each in holdings], allowance.descriptors),
+        ("threads", [each.threads for each in holdings], allowance.descriptors),
+        ("processes", [each.processes for each in holdings], allowance.processes),
     ):
         held = course(figures)
         if held.last_quarter > held.second_quarter + more:
@@ -82,9 +97,9 @@ def table(courses: Mapping[str, Sequence[Holding]]) -> str:
     """Return a line for each role, for people: memory in MB and descriptors; the quarters are medians."""
     figures = ("first", "2nd q.", "4th q.", "last", "most")
     rows: list[tuple[str, ...]] = [("", *(f"{what} {each}" for what in ("MB", "fds") for each in figures))]
-    for role, samples in courses.items():
-        memory = course([sample.rss for sample in samples])
-        held = course([sample.descriptors for sample in samples])
+    for role, holdings in courses.items():
+        memory = course([each.rss for each in holdings])
+        held = course([each.descriptors for each in holdings])
         rows.append(
             (
                 role,

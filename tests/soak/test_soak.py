@@ -11,7 +11,6 @@ import signal
 import socket
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,28 +22,15 @@ from tests.end_to_end.conftest import dead_letters
 from tests.end_to_end.daemon_process import daemon
 from tests.registry_server import Shape, serve
 from tests.registry_server.life import Life
-from tests.soak.flat import GROSS_LEAKS, LEAKS, MB, Allowance, complaints, table
+from tests.soak.flat import MB, allowances, complaints, table
 from tests.soak.load import Load, Pace, Place, schedules
-from tests.soak.watch import DAEMON, PARSERS, Watch, watch
+from tests.soak.watch import SAMPLES, Watch, watch
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
 
 PACKAGES = 20
 """Each ecosystem has so many packages."""
 LOOK_S = 10.0
 REPORT_S = 600.0
-LEAST_H = 1.0
-"""In less than an hour all is warm-up."""
-HEAP_AND_CACHE = 1024 * 1024 * 1024 + 256 * 1024 * 1024
-"""The server may fill so much, as `tests/neo4j` starts it."""
-JVM = 768 * 1024 * 1024
-"""Java takes so much beside them: classes, compiled code, threads, and the buffers of the network."""
-
-
-def allowances(hours: float) -> dict[str, Allowance]:
-    """Return what each role may add in a run of so many hours."""
-    common = LEAKS if hours >= LEAST_H else GROSS_LEAKS
-    graph = replace(common, bound_bytes=HEAP_AND_CACHE + JVM)
-    return {DAEMON: common, PARSERS: common, "redis": common, "advisories": common, "graph": graph}
 
 
 @pytest.mark.soak
@@ -79,7 +65,7 @@ def test_under_a_steady_load_the_memory_and_the_descriptors_of_all_processes_sta
     with (
         serve(life.world(), keep_requests=False) as server,
         daemon(variables | server.environment(), ready=False, log=folder / "daemon.log") as process,
-        watch(process.process.pid, ports, folder / "samples.csv") as watched,
+        watch(process.process.pid, ports, folder / SAMPLES) as watched,
     ):
         # A cold Neo4j on a busy machine takes minutes for its first constraints.
         process.wait_for("daemon_ready", timeout_s=900)
@@ -150,7 +136,7 @@ def _now(load: Load, watched: Watch) -> str:
 
 
 def _report(load: Load, watched: Watch, seed: int) -> str:
-    hours = watched.samples[-1].at_s / 3600
+    hours = watched.holdings[-1].at_s / 3600
     done = "\n".join(f"{count:8}  {kind}" for kind, count in sorted(load.done.items()))
     held = table({role: watched.of(role) for role in watched.roles})
     return f"seed {seed}, {hours:.2f} h, {load.messages} messages\n{held}\n\n{done}\n"

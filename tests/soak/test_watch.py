@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.watch import PARSERS, watch
+from tests.soak.watch import PARSERS, SAMPLES, read_holdings, watch
 
 HOLDS = """
 import socket, subprocess, sys
@@ -62,7 +61,7 @@ def holder() -> Iterator[Holder]:
 
 
 def test_files_memory_and_children_are_seen_in_the_process_that_holds_them(tmp_path: Path) -> None:
-    path = tmp_path / "samples.csv"
+    path = tmp_path / SAMPLES
     with holder() as daemon, holder() as store, watch(daemon.process.pid, {"redis": store.port}, path) as watched:
         watched.look(0.0)
         store.hold("files 30")
@@ -76,13 +75,9 @@ def test_files_memory_and_children_are_seen_in_the_process_that_holds_them(tmp_p
         assert after.pss > before.pss + 40_000_000
         assert [sample.processes for sample in watched.of(PARSERS)] == [0, 1]
         # The table is whole while it is written.
-        with path.open() as file:
-            rows = list(csv.DictReader(file))
-    assert [(row["at_s"], row["role"]) for row in rows] == [
-        (at_s, role) for at_s in ("0.0", "10.0") for role in ("daemon", "parsers", "redis")
-    ]
+        assert read_holdings(path) == watched.holdings
 
 
 def test_a_port_on_which_nothing_listens_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match="port 1"), watch(os.getpid(), {"redis": 1}, tmp_path / "samples.csv"):
+    with pytest.raises(LookupError, match="port 1"), watch(os.getpid(), {"redis": 1}, tmp_path / SAMPLES):
         pass

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 
 DAEMON, PARSERS = "daemon", "parsers"
+SAMPLES = "samples.csv"
+"""The table of a run has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +38,21 @@ class Watch:
         self._daemon = psutil.Process(daemon_pid)
         self._servers = {role: _listener(port) for role, port in ports.items()}
         self._table = table
-        self.samples: list[Holding] = []
+        self.holdings: list[Holding] = []
 
     def look(self, at_s: float) -> None:
-        """Add a sample of each role. Raise NoSuchProcess if the daemon or a server has ended."""
+        """Add what each role holds now. Raise NoSuchProcess if the daemon or a server has ended."""
         roles = {DAEMON: [self._daemon], PARSERS: self._daemon.children(recursive=True)}
         for role, server in self._servers.items():
             roles[role] = [server, *server.children(recursive=True)]
         for role, processes in roles.items():
-            sample = _holding(at_s, role, processes)
-            self.samples.append(sample)
-            self._table.writerow(asdict(sample))
+            held = _holding(at_s, role, processes)
+            self.holdings.append(held)
+            self._table.writerow(asdict(held))
 
     def of(self, role: str) -> list[Holding]:
-        """Return the samples of a role so far, in their order."""
-        return [sample for sample in self.samples if sample.role == role]
+        """Return the holdings of a role so far, in their order."""
+        return [held for held in self.holdings if held.role == role]
 
     @property
     def roles(self) -> list[str]:
@@ -67,6 +69,20 @@ def watch(daemon_pid: int, ports: Mapping[str, int], path: Path) -> Iterator[Wat
         table = csv.DictWriter(file, [field.name for field in fields(Holding)])
         table.writeheader()
         yield Watch(daemon_pid, ports, table)
+
+
+def read_holdings(path: Path) -> list[Holding]:
+    """Return the rows of a table, of which the last one may have been cut off by an end of the run."""
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["threads"]]
+    return [
+        Holding(
+            float(row["at_s"]),
+            row["role"],
+            *(int(row[key]) for key in ("processes", "rss", "pss", "descriptors", "threads")),
+        )
+        for row in rows
+    ]
 
 
 def _holding(at_s: float, role: str, processes: list[psutil.Process]) -> Holding:
