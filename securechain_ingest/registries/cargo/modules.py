@@ -10,12 +10,14 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import cache
+from typing import Final, TypeAlias
 
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
 from securechain_ingest.registries.cargo.included_paths import included_path
-from securechain_ingest.registries.cargo.rust_items import MAX_DEPTH, Item, ItemKind, parse_items
+from securechain_ingest.registries.cargo.items import Item, ItemKind
+from securechain_ingest.registries.cargo.rust_items import MAX_DEPTH, parse_items
 from securechain_ingest.registries.cargo.rust_macros import Macro
 from securechain_ingest.registries.cargo.sources import Sources
 
@@ -24,6 +26,9 @@ MAX_MODULES: Final = 20_000
 
 MAX_SOURCE_DEPTH: Final = 3 * MAX_DEPTH
 """Modules and macro calls may lie in each other so deep, over all files."""
+
+_LEAVES: Final = frozenset({ItemKind.TYPE, ItemKind.VALUE, ItemKind.BOTH, ItemKind.MACRO, ItemKind.EXPORTED_MACRO})
+"""Names of these kinds lead to no further names."""
 
 # Expanding it would only bring its arguments, after many rounds.
 _PASSING_ON: Final = frozenset({"cfg_if"})
@@ -43,17 +48,38 @@ class Binding:
     """A module or an enum has its own scope here."""
 
 
+Bindings: TypeAlias = tuple[Binding, ...]
+"""These are the meanings of one name. Where thousands of names have the same, they share one tuple."""
+
+
 @dataclass(slots=True, eq=False)
 class Scope:
     """A scope is a module, or an enum with its variants."""
 
     parent: Scope | None
     is_module: bool = True
-    bindings: dict[str, list[Binding]] = field(default_factory=dict)
+    bindings: dict[str, Bindings] = field(default_factory=dict)
     globs: list[Item] = field(default_factory=list)
 
     def add(self, item: Item, inside: Scope | None = None) -> None:
-        self.bindings.setdefault(item.name, []).append(Binding(item, self, inside))
+        """This adds the item's name, or all names of an item that has many."""
+        is_leaf = item.kind in _LEAVES
+        binding = _leaf(item.kind, item.is_public, item.is_conditional) if is_leaf else Binding(item, self, inside)
+        unite(self.bindings, dict.fromkeys(item.names or (item.name,), (binding,)))
+
+
+def unite(bindings: dict[str, Bindings], others: dict[str, Bindings]) -> None:
+    """This adds the others to the bindings; a name in both has the meanings of both."""
+    for name in bindings.keys() & others.keys():
+        if (both := bindings[name]) != others[name]:
+            others[name] = tuple(dict.fromkeys((*both, *others[name])))
+    bindings |= others
+
+
+@cache
+def _leaf(kind: ItemKind, is_public: bool, is_conditional: bool) -> Binding:  # the fields of an Item
+    """Names that lead nowhere have one meaning in common if they are of one kind; it has no path and needs no home."""
+    return Binding(Item(kind, "", is_public, is_conditional), Scope(parent=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +141,7 @@ class _Builder:
 
     def fill(self, scope: Scope, items: Iterable[Item], location: _SourceLocation) -> None:
         for item in items:
-            self._allowance.items -= 1
+            self._allowance.items -= len(item.names) or 1
             if self._allowance.items < 0:
                 return
             match item.kind:

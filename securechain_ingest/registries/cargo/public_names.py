@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from securechain_ingest.registries.cargo.modules import Binding, Scope
-from securechain_ingest.registries.cargo.rust_items import ItemKind
+from securechain_ingest.registries.cargo.items import ItemKind
+from securechain_ingest.registries.cargo.modules import Binding, Bindings, Scope, unite
 
 _MAX_PATHS: Final = 100_000
 """Modules that re-export each other multiply; so many paths are enough to choose the shortest from."""
@@ -94,7 +94,7 @@ class _Resolver:
     def __init__(self, root: Scope, edition: int, steps: int) -> None:
         self._root = root
         self._paths_begin_at_root = edition < 2018
-        self._exported: dict[Scope, dict[str, list[Binding]]] = {}
+        self._exported: dict[Scope, dict[str, Bindings]] = {}
         self._imported: dict[Binding, list[Binding]] = {}
         self._led_to: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
         self._globs: dict[tuple[Scope, tuple[str, ...]], list[Scope]] = {}
@@ -123,7 +123,7 @@ class _Resolver:
             self._globs = found
             self._led_to, self._imported, self._reached_from = {}, {}, {}
 
-    def exports(self, scope: Scope) -> dict[str, list[Binding]]:
+    def exports(self, scope: Scope) -> dict[str, Bindings]:
         """These are public in a module, by name."""
         if scope not in self._exported:
             self._exported[scope] = self._collect(scope, {scope})
@@ -133,32 +133,40 @@ class _Resolver:
         """These are the modules and enums that names stand for."""
         return [end.inside for end in self._ends(bindings) if end.inside is not None]
 
-    def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, list[Binding]]:
-        found = {
-            name: public
-            for name, bindings in scope.bindings.items()
-            if (public := [binding for binding in bindings if binding.item.is_public])
-        }
+    def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, Bindings]:
+        found = self._public(scope)
         for glob in scope.globs:
             for target in self._globs[scope, glob.path] if glob.is_public else ():
                 if target not in seen:
                     seen.add(target)
-                    for name, bindings in self._collect(target, seen).items():
-                        self.pay(len(bindings))
-                        if visible := self._not_hidden(scope, name, bindings):
-                            found.setdefault(name, []).extend(visible)
+                    brought = self._collect(target, seen)
+                    self.pay(len(brought))
+                    self._hide(brought, scope)
+                    unite(found, brought)
         return found
 
-    def _not_hidden(self, scope: Scope, name: str, bindings: list[Binding]) -> list[Binding]:
-        """A glob brings these into a module; the module's own meanings of a name, public or not, go before."""
-        own = [binding for binding in scope.bindings.get(name, ()) if not binding.item.is_conditional]
-        if not own:
-            return bindings
-        hidden = frozenset[str]().union(*map(self._namespaces, own))
-        return [binding for binding in bindings if not self._namespaces(binding) <= hidden]
+    def _public(self, scope: Scope) -> dict[str, Bindings]:
+        """These are a module's own; names that have the same meanings are looked at once."""
+        public = {
+            bindings: tuple(binding for binding in bindings if binding.item.is_public)
+            for bindings in set(scope.bindings.values())
+        }
+        return {name: found for name, bindings in scope.bindings.items() if (found := public[bindings])}
+
+    def _hide(self, brought: dict[str, Bindings], scope: Scope) -> None:
+        """A glob brings names into a module; the module's own meanings of them, public or not, go before."""
+        for name in brought.keys() & scope.bindings.keys():
+            own = [binding for binding in scope.bindings[name] if not binding.item.is_conditional]
+            if own:
+                hidden = frozenset[str]().union(*map(self._namespaces, own))
+                visible = tuple(binding for binding in brought.pop(name) if not self._namespaces(binding) <= hidden)
+                if visible:
+                    brought[name] = visible
 
     def _namespaces(self, binding: Binding) -> frozenset[str]:
-        return frozenset().union(*(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([binding])))
+        return frozenset[str]().union(
+            *(_NAMESPACES.get(end.item.kind, _ALL_NAMESPACES) for end in self._ends([binding]))
+        )
 
     def _ends(self, bindings: Iterable[Binding]) -> Iterator[Binding]:
         """Names stand for these in the end; imports from other crates stand for themselves."""
@@ -224,16 +232,16 @@ class _Resolver:
                 # An import of the same name is one of a function or a macro.
                 return self.scopes(own if any(not binding.item.is_conditional for binding in own) else meanings)
 
-    def _lookup(self, scope: Scope, name: str) -> list[Binding]:
+    def _lookup(self, scope: Scope, name: str) -> Iterable[Binding]:
         """These are all that a name can mean within a module."""
-        own = scope.bindings.get(name, [])
+        own = scope.bindings.get(name, ())
         if not scope.globs or not all(binding.item.is_conditional for binding in own):
             return own
         holders = [reached for reached in self._reached(scope) if name in reached.bindings and reached is not scope]
         if not holders:
             return own
         # Of several one may hide another that lies behind it.
-        return [*own, *holders[0].bindings[name]] if len(holders) == 1 else self._walk_globs(scope, name, {scope})
+        return (*own, *holders[0].bindings[name]) if len(holders) == 1 else self._walk_globs(scope, name, {scope})
 
     def _walk_globs(self, scope: Scope, name: str, seen: set[Scope]) -> list[Binding]:
         self.pay(len(scope.globs))

@@ -5,60 +5,27 @@ The format is in The Rust Reference, "Items". Whatever is not an item, and anyth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Final
 
+from securechain_ingest.registries.cargo.items import Item, ItemKind
 from securechain_ingest.registries.cargo.rust_attributes import Attributes
-from securechain_ingest.registries.cargo.rust_tokens import MAX_TOKENS, Token, between_commas, is_word, tokens
+from securechain_ingest.registries.cargo.rust_tokens import (
+    MAX_TOKENS,
+    Token,
+    between_commas,
+    declared_names,
+    is_word,
+    tokens,
+)
 
 MAX_DEPTH: Final = 64
 """Modules and macro calls may lie in each other so deep."""
 
 MAX_PATH_PARTS: Final = 64
 """A `use` may name so many parts; longer paths are passed over."""
-
-
-class ItemKind(Enum):
-    TYPE = auto()
-    VALUE = auto()
-    BOTH = auto()
-    """This is a struct whose name is also its constructor's."""
-    ENUM = auto()
-    MODULE = auto()
-    MACRO = auto()
-    EXPORTED_MACRO = auto()
-    """This macro lies at the crate's root, wherever it is written: `#[macro_export]` and procedural macros."""
-    USE = auto()
-    EXTERN_CRATE = auto()
-    GLOB = auto()
-    INCLUDE = auto()
-    CALL = auto()
-    """This is a call of a macro, by its last name."""
-    CUT_OFF = auto()
-    """This is not an item: what followed was too much to be read."""
-
-
-class Item(NamedTuple):
-    """This is one item of a source; a NamedTuple, because crates have hundreds of thousands."""
-
-    kind: ItemKind
-    name: str
-    """The name is without `r#`; it is empty for globs and includes."""
-    is_public: bool
-    """The item is public everywhere: `pub(crate)` and its like are not."""
-    is_conditional: bool = False
-    path: tuple[str, ...] = ()
-    """`use` and `extern crate` name this; the first part is empty for a leading `::`."""
-    files: tuple[str, ...] = ()
-    """A module's `path` attributes name these files."""
-    is_in_usual_file: bool = True
-    """A module may be where modules of its name usually are."""
-    items: tuple[Item, ...] | None = None
-    """These are the items of an inline module, or an enum's variants."""
-    text: str = ""
-    """A macro, and `include!` too, is defined by or called with this text."""
 
 
 _DECLARATIONS: Final = {
@@ -107,7 +74,8 @@ class _ItemReader:
     def __post_init__(self) -> None:
         # Nobody knows under which conditions a macro passes its arguments on.
         self._without_attributes = Attributes(is_conditional=self.in_macro)
-        self._tokens = tokens(self.source, self.start, self.end, in_items=True)
+        # In a bridge each function counts by itself: some are methods.
+        self._tokens = tokens(self.source, self.start, self.end, in_items=not self.in_bridge)
 
     def read(self) -> Iterator[Item]:
         while self._position < len(self._tokens):
@@ -149,6 +117,8 @@ class _ItemReader:
         """The items that begin here are read and passed; a macro call may have many."""
         if self._position < len(self._tokens) and (found := self._tokens[self._position].declaration) is not None:
             self._position += 1
+            if attributes is self._without_attributes:
+                return self._many(found)
             return self._declared(
                 attributes, found["public"] is not None, found["keyword"], found["name"], found.span("parameters"), None
             )
@@ -159,7 +129,7 @@ class _ItemReader:
             self._position += not is_public
         self._skip_qualifiers()
         match self._text():
-            case "mod":
+            case "mod" if is_word(self._text(1)):
                 return self._module(attributes, is_public)
             case "use":
                 return self._use(attributes, is_public)
@@ -173,6 +143,12 @@ class _ItemReader:
             case keyword if keyword in _DECLARATIONS and self._names_something():
                 return self._declaration(attributes, is_public, keyword)
         return self._macro_or_nothing(attributes)
+
+    def _many(self, run: re.Match[str]) -> list[Item]:
+        names = tuple(name for name in declared_names(self.source, run) if name != "_")
+        kind, is_public = _DECLARATIONS[run["keyword"]], run["public"] is not None
+        is_conditional = self._without_attributes.is_conditional
+        return [Item(kind, "", is_public, is_conditional, names=names)] if names else []
 
     def _skip_qualifiers(self) -> None:
         while True:
@@ -197,6 +173,8 @@ class _ItemReader:
         self._position += 1
         while self._text() in _NAME_PREFIXES:
             self._position += 1
+        if not is_word(self._text()):
+            return []
         name = _plain(self._text())
         self._position += 1
         parameters = self._tokens[self._position][1:3] if self._text() == "(" else _NOWHERE

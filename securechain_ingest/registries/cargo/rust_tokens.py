@@ -30,15 +30,32 @@ _KINDS: Final = rf"""(?P<comment>{_LINE_COMMENTS}|/\*)
     |(?P<open>[\[({{])
     |(?P<other>\S)"""
 _TOKEN: Final = re.compile(rf"\s*+(?:{_KINDS})", re.VERBOSE | re.DOTALL)
-_REST = r"""[:=-](?!:)[^;{}()\[\]"'/]*+"""
-_TOKEN_OR_REST: Final = re.compile(rf"\s*+(?:(?P<rest>{_REST};)|(?P<no_rest>{_REST})|{_KINDS})", re.VERBOSE | re.DOTALL)
-# A whole declaration without brackets, strings and comments, but for a function's parameters. What may follow a keyword
-# besides a name is no name here.
+# Neither `#` nor `{` stands in a plain declaration, nor a semicolon outside of brackets: so the text that one attempt
+# has run over is not run over again from a later item.
+_PLAIN: Final = r"""[^;#{}()\[\]"'/]++|/(?![/*])"""
+
+
+def _plain_group(depth: int) -> str:
+    """This matches `(...)` or `[...]` with so many levels of the same inside and nothing that could hide an end."""
+    inner = f"|{_plain_group(depth - 1)}" if depth else ""
+    return rf"(?:\((?:{_PLAIN}{inner})*+\)|\[(?:{_PLAIN}|;{inner})*+\])"
+
+
+_GROUP: Final = _plain_group(2)
+_KEYWORD: Final = r"(?P<public>pub\s++)?+(?P<keyword>const|static|type|fn)\s++"
+# What may follow the keyword besides a name is no name here.
+_NAME: Final = r"(?!(?:mut|ref|fn|unsafe|async|default|safe|auto|gen|extern)\b)[A-Za-z_]\w*+"
+_VALUE_OR_TYPE: Final = rf"\s*+(?:[:=-](?!:)(?:{_PLAIN}|{_GROUP})*+)?+;"
+# A whole declaration without braces, strings and comments.
 _DECLARATION: Final = re.compile(
-    rf"""\s*+(?P<public>pub\s++)?(?P<keyword>const|static|type|fn)\s++
-    (?!(?:mut|ref|fn|unsafe|async|default|safe|auto|gen|extern)\b)(?P<name>[A-Za-z_]\w*+)\s*+
-    (?P<parameters>\([^;{{}}()\[\]"'/]*+\))?\s*+(?:{_REST})?;""",
-    re.VERBOSE | re.DOTALL,
+    rf"\s*+(?P<head>{_KEYWORD})(?P<name>{_NAME})\s*+(?P<parameters>{_GROUP})?+{_VALUE_OR_TYPE}"
+)
+# A run of those that begin alike, and each of it.
+_DECLARATIONS: Final = re.compile(
+    rf"{_DECLARATION.pattern}(?:\s*+(?:{_LINE_COMMENTS}\s*+)?+(?P=head){_NAME}\s*+{_GROUP}?+{_VALUE_OR_TYPE})*+"
+)
+_NAME_IN_RUN: Final = re.compile(
+    rf"(?:{_LINE_COMMENTS}\s*+)?+(?:pub\s++)?+(?:const|static|type|fn)\s++({_NAME})\s*+{_GROUP}?+{_VALUE_OR_TYPE}"
 )
 # What may stand in front of the bracket that closes a group, by its opening bracket: brackets of the same kind, and
 # whatever can hold one that does not count. A single quote that no character follows is a lifetime's. Groups that hold
@@ -75,7 +92,8 @@ class Token(NamedTuple):
     end: int
     is_literal: bool = False
     declaration: re.Match[str] | None = None
-    """This is a whole declaration with its `public`, `keyword`, `name` and `parameters`; `text` is its semicolon."""
+    """This is a whole declaration with its `public`, `keyword`, `name` and `parameters`, or a run of declarations that
+    begin alike, with those of the first; `text` is the last semicolon."""
 
 
 def tokens(source: str, start: int, end: int, *, in_items: bool = False) -> list[Token]:
@@ -85,20 +103,19 @@ def tokens(source: str, start: int, end: int, *, in_items: bool = False) -> list
     If there are MAX_TOKENS, nothing more is looked at, and a caller must say that they may not be all. A string without
     an end takes all that follows, as the compiler sees it.
 
-    `in_items` is for a level of items: of a plain type or value before a semicolon only that is left, and a plain
-    declaration is one token.
+    `in_items` is for a level of items, where a run of plain declarations is one token.
     """
     found: list[Token] = []
-    whole, position, no_rest_before = (_TOKEN_OR_REST if in_items else _TOKEN), start, start
-    begins_item = in_items
+    position = start
+    declaration = _DECLARATIONS if in_items else None
     # A NamedTuple's own making takes twice the time.
     new = tuple.__new__
     while len(found) < MAX_TOKENS:
-        if begins_item and (match := _DECLARATION.match(source, position, end)) is not None:
-            position = match.end()
+        if declaration is not None and (match := declaration.match(source, position, end)) is not None:
+            position, declaration = match.end(), _DECLARATIONS
             found.append(new(Token, (";", position - 1, position, False, match)))
             continue
-        match = (whole if position >= no_rest_before else _TOKEN).match(source, position, end)
+        match = _TOKEN.match(source, position, end)
         if match is None:
             break
         kind, position = match.lastgroup, match.end()
@@ -108,26 +125,26 @@ def tokens(source: str, start: int, end: int, *, in_items: bool = False) -> list
         elif kind == "open":
             opening = match["open"]
             position = _after_group(source, opening, position, end)
+            # An attribute belongs to the first declaration of a run only, and before a brace some item may go on.
+            begins_item = in_items and (opening == "{" or (opening == "[" and _ends_with_hash(found)))
+            declaration = _DECLARATION if begins_item else None
             found.append(new(Token, (opening, match.start("open"), position, False, None)))
-            begins_item = in_items and opening != "("
         elif kind == "raw":
-            begins_item = False
+            declaration = None
             position = _after_raw_string(source, match["hashes"], position, end)
             found.append(Token(source[match.start("raw") : position], match.start("raw"), position, is_literal=True))
-        elif kind == "rest":
-            found.append(new(Token, (";", position - 1, position, False, None)))
-            begins_item = True
-        elif kind == "no_rest":
-            begins_item = False
-            # What begins within it has no semicolon at its end either: no need to look for that again.
-            no_rest_before, position = position, match.start("no_rest")
         elif kind == "endless":
             return found
         else:
             text = match[kind or ""]
-            begins_item = in_items and text == ";"
+            declaration = _DECLARATIONS if in_items and text == ";" else None
             found.append(new(Token, (text, position - len(text), position, kind == "literal", None)))
     return found
+
+
+def declared_names(source: str, run: re.Match[str]) -> list[str]:
+    """These are the names that a run of declarations gives, `run` being a token's `declaration`."""
+    return _NAME_IN_RUN.findall(source, *run.span())
 
 
 def with_documentation_as_attributes(source: str) -> str:
@@ -185,6 +202,12 @@ def _unescaped(body: str) -> str | None:
         return None
     parts[1::2] = [value or "" for value in values]
     return "".join(parts)
+
+
+def _ends_with_hash(found: list[Token]) -> bool:
+    """What follows in brackets is an attribute."""
+    before = found[-1].text if found else ""
+    return before == "#" or (before == "!" and len(found) > 1 and found[-2].text == "#")
 
 
 def _after_group(source: str, opening: str, position: int, end: int) -> int:

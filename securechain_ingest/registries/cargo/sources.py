@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from securechain_ingest.registries.cargo.rust_items import Item, parse_items
+from securechain_ingest.registries.cargo.items import Item
+from securechain_ingest.registries.cargo.rust_items import parse_items
 
 
 class Sources:

@@ -60,7 +60,9 @@ def test_a_crate_twice_as_long_takes_twice_as_many_steps(text: Callable[[int], s
     assert_linear(_crate(text))
 
 
-@pytest.mark.parametrize("sign", ['"', ",", "=", "'", "r#", "{}", '"\\"', "/**a", "x=", 'r#"', "[<"])
+@pytest.mark.parametrize(
+    "sign", ['"', ",", "=", "'", "r#", "{}", '"\\"', "/**a", "x=", 'r#"', "[<", "const a=", "const a=(", "const a:[;"]
+)
 def test_millions_of_signs_are_passed_over_at_once(sign: str) -> None:
     # A search that begins anew at each of them would never end.
     text = "pub fn first() {}\n" + sign * 50_000

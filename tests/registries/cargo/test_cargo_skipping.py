@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from securechain_ingest.registries.cargo.rust_items import parse_items
 from tests.registries.cargo.crates import paths
-from tests.registries.cargo.token_by_token import token_by_token
+from tests.registries.cargo.token_by_token import one_by_one, token_by_token
 
 _PIECES = (
     *(
@@ -49,6 +49,8 @@ _PIECES = (
         ": u8",
         ": ::u8",
         " = 1",
+        " = (1 + [2; 3])",
+        " / ",
         "=",
         " -> u8",
         "-> *const D",
@@ -98,9 +100,9 @@ _PIECES = (
 @given(st.lists(st.sampled_from(_PIECES), max_size=25).map("".join), st.booleans())
 def test_any_source_has_the_items_that_it_has_token_by_token(source: str, in_macro: bool) -> None:
     with token_by_token():
-        expected = parse_items(source, in_macro=in_macro)
+        expected = one_by_one(parse_items(source, in_macro=in_macro))
 
-    assert parse_items(source, in_macro=in_macro) == expected
+    assert one_by_one(parse_items(source, in_macro=in_macro)) == expected
 
 
 @pytest.mark.parametrize(
@@ -114,14 +116,18 @@ def test_any_source_has_the_items_that_it_has_token_by_token(source: str, in_mac
         '#[cxx::bridge] mod ffi { unsafe extern "C++" { fn a(self: &T); fn b(c: u8); #[Self = T] fn d(); } }',
         "pub const A: u8 = 1; /// doc\n // comment\n pub const B: u8 = 2; // the end",
         "pub const A: [u8; 2] = [1, 2]; pub const B: u8 = { 1 }; pub const C: char = ';'; pub const D: u8 = 1;",
+        "pub const A: u8 = (1 / (2 + [3; 4][0])); // const X: u8 = 1;\n pub const B: u8 = 2; pub const _: u8 = 3;",
+        "pub fn a(b: [u8; 2], c: fn(u8) -> u8) -> (u8, u8); pub fn d(); fn e(); #[cfg(test)] fn f(); fn g(); fn h();",
+        "const A: u8 = ((((1)))); const B: u8 = (1]; const C: u8 = 1; const D: u8 = (1;",
+        "pub fn a(); pub  fn b(); pub\nfn c(); pub fn mut(); pub fn r#d(); pub fn e(); /* fn x(); */ pub fn f();",
     ],
 )
 def test_a_plain_declaration_is_the_item_that_it_is_token_by_token(source: str) -> None:
     with token_by_token():
-        expected = parse_items(source)
+        expected = one_by_one(parse_items(source))
 
     assert expected
-    assert parse_items(source) == expected
+    assert one_by_one(parse_items(source)) == expected
 
 
 def test_what_a_macro_passes_on_in_brackets_ends_where_its_brackets_did() -> None:

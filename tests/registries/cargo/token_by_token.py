@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
 from securechain_ingest.registries.cargo import rust_items
+from securechain_ingest.registries.cargo.items import Item
 from securechain_ingest.registries.cargo.rust_tokens import Token, tokens
 
 
@@ -19,3 +20,12 @@ def token_by_token() -> Iterator[None]:
     """Inside, every token of a level is looked at."""
     with patch.object(rust_items, "tokens", _every_token):
         yield
+
+
+def one_by_one(items: Iterable[Item]) -> list[Item]:
+    """An item of many names, on any level, becomes as many items."""
+    return [
+        item._replace(name=name, names=(), items=None if item.items is None else tuple(one_by_one(item.items)))
+        for item in items
+        for name in item.names or (item.name,)
+    ]
