@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.registry_server import Need, World, cargo, maven, npm, nuget, pypi, rubygems
 from tests.registry_server.pypi import Release
+from tests.registry_server.registered import REGISTRIES
+from tests.registry_server.traits import sample_versions
 
 FLASK_NEEDS = (
     Need("Werkzeug (>=2.0)", "werkzeug"),
@@ -96,7 +98,15 @@ OTHERS = (
     nuget.Package("Microsoft.CSharp", (nuget.Version("4.3.0"),)),
 )
 
-WORLD = World((*PYPI_PROJECTS, *NPM_PACKAGES, *OTHERS))
+_WRITTEN = {package.truth().ecosystem for package in (*PYPI_PROJECTS, *NPM_PACKAGES, *OTHERS)}
+SAMPLES = tuple(
+    registry.TRAITS.sample("sample", sample_versions(["1.0.0", "2.0.0"]))
+    for ecosystem, registry in REGISTRIES.items()
+    if ecosystem not in _WRITTEN
+)
+"""These are packages of the ecosystems of which the contract does not speak."""
+
+WORLD = World((*PYPI_PROJECTS, *NPM_PACKAGES, *OTHERS, *SAMPLES))
 
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"
 """Its base score is 7.5."""
@@ -166,6 +176,7 @@ MESSAGES = (
     PACKAGE_INIT % ("CargoPackage", "inflector"),
     PACKAGE_INIT % ("RubyGemsPackage", "redcloth"),
     PACKAGE_INIT % ("NuGetPackage", "newtonsoft.json"),
+    *(PACKAGE_INIT % (package.label, package.name) for package in (each.truth() for each in SAMPLES)),
     '{"node_type":"NPMPackage","package":"loop","parent_version_name":"1.2.3","parent_version":null,"moment":null}',
 )
 

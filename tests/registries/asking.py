@@ -29,7 +29,7 @@ from securechain_ingest.settings import (
 from tests.kept_parsers import KeptParserPool
 from tests.registry_server import Server, World
 from tests.registry_server.history import History
-from tests.registry_server.registered import Made
+from tests.registry_server.traits import Made
 
 MAX_ARTIFACT_BYTES = 10_000_000
 LIMITS = ArchiveLimits.from_settings(ArchiveSettings())

@@ -11,20 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tests.registry_server import maven, rubygems
+from tests.registry_server import maven
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.generate import generate
 from tests.registry_server.history import Event, History, What, moment
-from tests.registry_server.registered import REGISTRIES, Made
+from tests.registry_server.registered import REGISTRIES
 from tests.registry_server.shape import Shape
+from tests.registry_server.traits import Made, Traits
 from tests.registry_server.world import World
 
 ECOSYSTEMS: Final = {registry.MADE: ecosystem for ecosystem, registry in REGISTRIES.items()}
 
-REMOVES_VERSIONS: Final = {"pypi", "npm", "nuget"}
-REMOVES_PACKAGES: Final = {"pypi", "npm", "cargo", "rubygems", "nuget"}
-"""Maven Central takes nothing back."""
-YANKS: Final = {"pypi", "cargo", "rubygems"}
 KEPT_EVENTS: Final = 200
 """A feed of things that come and go tells the last so many of them."""
 
@@ -46,30 +43,28 @@ class _Package:
         return str(self.made.truth().registry_name)
 
     @property
-    def key(self) -> str:
-        """Return the field that holds its versions."""
-        return "releases" if self.ecosystem == "pypi" else "versions"
+    def traits(self) -> Traits:
+        return REGISTRIES[self.ecosystem].TRAITS
 
     @property
     def versions(self) -> tuple[Any, ...]:
-        return tuple(getattr(self.made, self.key))
+        return tuple(getattr(self.made, self.traits.versions_field))
+
+    def number(self, version: Any) -> str:
+        return str(getattr(version, self.traits.version_field))
 
     def visible(self) -> list[str]:
-        return [_number(each) for each in self.versions[: self.shown] if _number(each) not in self.removed]
+        return [each for each in map(self.number, self.versions[: self.shown]) if each not in self.removed]
 
     def now(self) -> Made:
         """Return the package as its registry has it today."""
         kept = []
         for version in self.versions[: self.shown]:
-            if _number(version) not in self.removed:
-                is_yanked = {"yanked": _number(version) in self.yanked} if self.ecosystem in YANKS else {}
+            if self.number(version) not in self.removed:
+                is_yanked = {"yanked": self.number(version) in self.yanked} if self.traits.yanks else {}
                 kept.append(replace(version, **is_yanked))
-        made: Made = replace(self.made, **{self.key: tuple(kept)})
+        made: Made = replace(self.made, **{self.traits.versions_field: tuple(kept)})
         return made
-
-
-def _number(version: Any) -> str:
-    return str(version.number if isinstance(version, rubygems.Version) else version.version)
 
 
 class Life:
@@ -99,8 +94,8 @@ class Life:
         Where versions cannot go, one is yanked or the package is announced again. The feeds tell the last things only.
         """
         package = self._random.choice(self._live())
-        if package.ecosystem not in REMOVES_VERSIONS:
-            again = self._yank if package.ecosystem in YANKS else self._announce
+        if not package.traits.removes_versions:
+            again = self._yank if package.traits.yanks else self._announce
             again(package)
         elif package.removed:
             version = self._random.choice(sorted(package.removed))
@@ -144,18 +139,18 @@ class Life:
         if package.is_gone:
             return [_nothing]
         actions: list[Callable[[_Package], None]] = [_nothing, self._publish, self._publish]
-        if package.shown and package.ecosystem in YANKS:
+        if package.shown and package.traits.yanks:
             actions.append(self._yank)
-        if len(package.visible()) > 1 and package.ecosystem in REMOVES_VERSIONS:
+        if len(package.visible()) > 1 and package.traits.removes_versions:
             actions.append(self._remove_version)
-        if package.shown and package.ecosystem in REMOVES_PACKAGES and self._random.random() < 0.1:
+        if package.shown and package.traits.removes_packages and self._random.random() < 0.1:
             actions.append(self._remove)
         return actions
 
     def _publish(self, package: _Package, count: int = 1) -> None:
         for version in package.versions[package.shown : package.shown + count]:
             package.shown += 1
-            self._tell(package, _number(version), What.PUBLISHED)
+            self._tell(package, package.number(version), What.PUBLISHED)
 
     def _announce(self, package: _Package) -> None:
         self._tell(package, package.visible()[-1], What.PUBLISHED)
@@ -191,12 +186,12 @@ class Life:
 def _fixed(made: Any) -> _Package:
     """Return it with a date for each version that does not depend on which others can be seen, and none yanked yet."""
     ecosystem = ECOSYSTEMS[type(made)]
-    key = "releases" if ecosystem == "pypi" else "versions"
+    traits = REGISTRIES[ecosystem].TRAITS
     versions = []
-    for version in getattr(made, key):
-        is_yanked = {"yanked": False} if ecosystem in YANKS else {}
+    for version in getattr(made, traits.versions_field):
+        is_yanked = {"yanked": False} if traits.yanks else {}
         versions.append(replace(version, date=made.date_of(version), **is_yanked))
-    return _Package(replace(made, **{key: tuple(versions)}), ecosystem)
+    return _Package(replace(made, **{traits.versions_field: tuple(versions)}), ecosystem)
 
 
 def _nothing(_package: _Package) -> None:

@@ -6,17 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.history import History
 from tests.registry_server.resources import Site
 from tests.registry_server.shape import SERVED, Shape
-
-
-class Made(Protocol):
-    """This is a made package of any ecosystem."""
-
-    def truth(self) -> ExpectedPackage:
-        """Return what the graph must hold of it."""
+from tests.registry_server.traits import Made, Traits
 
 
 class RegistryModule(Protocol):
@@ -25,7 +18,10 @@ class RegistryModule(Protocol):
     ENDPOINTS: tuple[str, ...]
     """These are the names of config.toml's table `[endpoints]` that it serves."""
     MADE: type[Any]
-    """This is the class of its packages."""
+    """This is the class of its packages: a frozen dataclass that is a `Made`, with the fields that TRAITS names, and
+    with `date_of(version)`."""
+    TRAITS: Traits
+    """This is what the walks over all ecosystems must know of it."""
     generated: Callable[[Shape], Sequence[Made]]
     sites: Callable[[Iterable[Any], Mapping[str, str], History], dict[str, Site]]
 

@@ -12,8 +12,9 @@ from typing import Final
 from tests.registry_server import osv, recorded
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.history import History, first_history
-from tests.registry_server.registered import REGISTRIES, Made
+from tests.registry_server.registered import REGISTRIES
 from tests.registry_server.resources import Request, Resource, Site
+from tests.registry_server.traits import Made
 
 ENDPOINTS: Final = (*(key for registry in REGISTRIES.values() for key in registry.ENDPOINTS), *osv.ENDPOINTS)
 """These are the names of config.toml's table `[endpoints]` that are served."""

@@ -29,8 +29,12 @@ class Subject:
     """This is one package of one ecosystem."""
 
     kind: Packages
-    name: str
+    short_name: str
     daemon: Everything
+
+    @property
+    def name(self) -> str:
+        return self.kind.traits.name.format(self.short_name)
 
     @property
     def ref(self) -> PackageRef:
@@ -39,15 +43,15 @@ class Subject:
     @property
     def path(self) -> str:
         """Return the path of the document that lists the versions."""
-        return self.kind.path(self.name)
+        return self.kind.traits.document(self.short_name)
 
     def serve(self, *versions: str) -> None:
         """Let the registry have these versions of the package, in this order; none: it has no such package."""
-        self.daemon.server.replace(World((self.kind.make(self.name, versions),) if versions else ()))
+        self.daemon.server.replace(World((self.kind.make(self.short_name, versions),) if versions else ()))
 
     def document(self, *versions: str) -> bytes:
         """Return what the registry answers about the package if it has these versions."""
-        return self.kind.document(self.name, versions, self.daemon.server)
+        return self.kind.document(self.short_name, versions, self.daemon.server)
 
     def spoil(self, fault: Fault, *, times: int | None = 1) -> None:
         """Spoil the answer about the package after those that have been spoilt already."""
@@ -134,7 +138,7 @@ async def subject(
     empty_graph(arcadedb_server)
     daemon.server.faults.clear()
     kind: Packages = request.param
-    made = Subject(kind, kind.name(next(_numbers)), daemon)
+    made = Subject(kind, f"thing{next(_numbers)}", daemon)
     made.serve("1.0.0", "2.0.0")
     await made.message()
     made.forget_requests()

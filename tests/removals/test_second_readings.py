@@ -1,4 +1,4 @@
-"""Nothing is marked as gone before two readings agree, the second past every cache: in all six ecosystems."""
+"""Nothing is marked as gone before two readings agree, the second past every cache: in all ecosystems."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ spoiled = pytest.mark.parametrize(("fault", "error"), SPOILED, ids=IDS)
 
 def keeps_versions(subject: Subject) -> bool:
     """Maven's lists of versions are never complete enough to say that something is gone."""
-    return subject.ref.ecosystem.name == "maven"
+    return subject.kind.traits.hides_removals
 
 
 def lacking(subject: Subject, *versions: str) -> None:
@@ -190,18 +190,9 @@ async def test_an_empty_answer_is_malformed_and_never_a_package_that_does_not_ex
     assert await subject.removed() == set()
 
 
-EMPTY = {
-    "pypi": b'{"info": {}, "releases": {}, "urls": []}',
-    "npm": b'{"versions": {}}',
-    "maven": b"<metadata><versioning><versions/></versioning></metadata>",
-    "cargo": b"\n\n",
-    "nuget": b'{"count": 0, "items": []}',
-}
-
-
 async def test_a_document_that_lists_nothing_is_malformed(subject: Subject) -> None:
-    """This is so but for RubyGems', whose file about a gem of which everything was yanked ends with its header."""
-    body = EMPTY.get(subject.ref.ecosystem.name)
+    """But for RubyGems', whose file about a gem of which everything was yanked ends with its header."""
+    body = subject.kind.traits.empty_document
     if body is None:
         return
     subject.spoil(Fault("", Kind.BODY, body=body), times=None)

@@ -131,5 +131,5 @@ async def test_the_overview_says_why_a_registry_is_behind_paused_or_down(site: W
     assert "answers 503" in of["maven"]
     assert '"state behind"' in of["cargo"]
     assert "have not been followed yet" in of["cargo"]
-    assert text.count('class="plot"') == 12
+    assert text.count('class="plot"') == 2 * len(ECOSYSTEMS)
     assert "<table" in (await site.client.get("/registries/npm")).text

@@ -9,7 +9,7 @@ import pytest
 from securechain_ingest.model import ImportNames, Package, PackageRef, PackageWrite, Rating, Requirement, Version
 from securechain_ingest.queue.breakers import paused_since
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.registries import named_package
+from securechain_ingest.registries import DECLARATIONS, named_package
 from tests.web.conftest import WebSite
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -27,10 +27,10 @@ async def stored(site: WebSite, ref: PackageRef, *, vendor: str = "n/a", constra
 async def test_the_overview_has_every_registry_with_its_lanes(site: WebSite) -> None:
     answer = await site.client.get("/")
     assert answer.status_code == 200
-    for title in ("PyPI", "npm", "Maven Central", "crates.io", "RubyGems", "NuGet"):
-        assert title in answer.text
+    for declaration in DECLARATIONS:
+        assert declaration.title in answer.text
     for lane in ("asked", "changed", "required", "listed", "completed"):
-        assert answer.text.count(f">{lane}</a></th>") == 6
+        assert answer.text.count(f">{lane}</a></th>") == len(DECLARATIONS)
 
 
 async def test_a_package_is_looked_up_as_on_the_command_line(site: WebSite) -> None:

@@ -19,18 +19,13 @@ from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.registries.declaration import Declaration
 from securechain_ingest.runs import Run, utc_now
 from tests.registry_server import ExpectedPackage, Shape, generate, same_constraints, serve
+from tests.registry_server.registered import REGISTRIES
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.worker.everything import QUEUE, Everything, everything
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORLD = generate(Shape(packages=12, seed=11, odd_share=0.25, large_share=0.2))
-MOST: dict[str, int] = {"pypi": 2, "npm": 1, "maven": 3, "cargo": 1, "rubygems": 1, "nuget": 1}
-"""A package costs so many requests at most, beside parents, which are shared, and pages of NuGet's longer
-registrations.
-"""
-
-_ARCHIVE = re.compile(r"(?<!db-dump)\.(whl|whl\.metadata|zip|tar\.gz|tgz|crate|gem|nupkg|jar|aar|war)$")
 _ECOSYSTEMS = pytest.mark.parametrize("declared", DECLARATIONS, ids=lambda declared: declared.name)
 
 
@@ -103,14 +98,16 @@ async def test_a_whole_load_asks_for_no_archive_and_for_little_else_and_is_compl
 ) -> None:
     truth, name = expected(declared), declared.name
     asked = await load(bench, declared)
-    assert [path for path in asked if _ARCHIVE.search(path)] == []
+    traits = REGISTRIES[name].TRAITS
+    assert [path for path in asked if path.endswith(traits.archive_endings)] == []
     of_packages = {
         purl: [path for path in asked if re.search(rf"[/]{re.escape(short(each))}(/|$|\.json)", path, re.IGNORECASE)]
         for purl, each in truth.items()
     }
     assert all(of_packages.values()), "each was asked for"
-    too_many = {purl: paths for purl, paths in of_packages.items() if len(paths) > MOST[name] and name != "nuget"}
-    assert too_many == {}
+    # Parents are shared, and NuGet's longer registrations have pages.
+    too_many = {purl for purl, paths in of_packages.items() if len(paths) > traits.most_requests and name != "nuget"}
+    assert too_many == set()
     poms = Counter(path for path in asked if path.endswith(".pom"))
     assert set(poms.values()) <= {1}, "parents are shared"
 

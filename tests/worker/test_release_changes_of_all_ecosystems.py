@@ -10,9 +10,10 @@ import pytest_asyncio
 
 from securechain_ingest.model import PackageRef
 from securechain_ingest.reports.package import PackageReport, read_package
+from tests.registry_server.registered import REGISTRIES
 from tests.stores import GraphTarget
 from tests.worker.everything import Everything
-from tests.worker.samples import FIRST, SAMPLES, SECOND, ref_of, with_second_versions
+from tests.worker.samples import FIRST, SECOND, archives_of, ref_of, with_second_versions
 from tests.worker.test_unread_archives import FAULTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,7 +50,7 @@ async def assert_told(bench: Everything, ref: PackageRef) -> None:
     assert all(SECOND in name for name in change.names.added)
 
 
-@pytest.mark.parametrize("ecosystem", SAMPLES)
+@pytest.mark.parametrize("ecosystem", REGISTRIES)
 async def test_a_refresh_by_the_daemon_compares_the_new_release(bench: Everything, ecosystem: str) -> None:
     ref = ref_of(ecosystem, "byrefresh")
     assert (await told_of(bench, ref)).release_change is None
@@ -59,19 +60,19 @@ async def test_a_refresh_by_the_daemon_compares_the_new_release(bench: Everythin
     await assert_told(bench, ref)
 
 
-@pytest.mark.parametrize("ecosystem", SAMPLES)
+@pytest.mark.parametrize("ecosystem", REGISTRIES)
 async def test_the_command_ingest_compares_the_new_release(bench: Everything, ecosystem: str) -> None:
     ref = ref_of(ecosystem, "byingest")
     await bench.ingest(ref, refresh=True)
     await assert_told(bench, ref)
 
 
-@pytest.mark.parametrize("ecosystem", SAMPLES)
+@pytest.mark.parametrize("ecosystem", REGISTRIES)
 async def test_a_backfill_compares_a_release_whose_archive_could_not_be_read_before(
     bench: Everything, ecosystem: str
 ) -> None:
     ref = ref_of(ecosystem, "bybackfill")
-    bench.server.faults.add(replace(FAULTS["is500"], path=SAMPLES[ecosystem].archives.format("bybackfill")))
+    bench.server.faults.add(replace(FAULTS["is500"], path=archives_of(ecosystem, "bybackfill")))
     await bench.ingest(ref, refresh=True)
     bench.server.faults.clear()
     assert (await told_of(bench, ref)).release_change is None

@@ -14,7 +14,7 @@ from securechain_ingest.registries import DECLARATIONS
 from tests.registry_server import Fault, Kind
 from tests.stores import GraphTarget
 from tests.worker.everything import Everything
-from tests.worker.samples import FIRST, SAMPLES, SECOND, ref_of, with_second_versions
+from tests.worker.samples import FIRST, SECOND, archives_of, ref_of, with_second_versions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -60,8 +60,7 @@ async def test_names_outlast_an_archive_that_cannot_be_read(
     ref = ref_of(ecosystem, f"{way}{fault}")
     before = await bench.names(ref)
     assert any(FIRST in name for name in before)
-    pattern = SAMPLES[ecosystem].archives.format(f"{way}{fault}")
-    bench.server.faults.add(replace(FAULTS[fault], path=pattern))
+    bench.server.faults.add(replace(FAULTS[fault], path=archives_of(ecosystem, f"{way}{fault}")))
 
     await ask(bench, way, ref)
 

@@ -6,8 +6,9 @@ from tests.registry_server.cargo.crates import Crate, Dependency
 from tests.registry_server.cargo.crates import CrateVersion as Version
 from tests.registry_server.cargo.generate import crates as generated
 from tests.registry_server.cargo.site import ENDPOINTS, sites
+from tests.registry_server.cargo.traits import TRAITS
 
-__all__ = ["ENDPOINTS", "MADE", "Crate", "Dependency", "Version", "generated", "sites"]
+__all__ = ["ENDPOINTS", "MADE", "TRAITS", "Crate", "Dependency", "Version", "generated", "sites"]
 
 MADE = Crate
 """This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""

@@ -6,10 +6,12 @@ from tests.registry_server.nuget.packages import Group, need, nupkg
 from tests.registry_server.nuget.packages import NuGetPackage as Package
 from tests.registry_server.nuget.packages import NuGetVersion as Version
 from tests.registry_server.nuget.site import ENDPOINTS, sites
+from tests.registry_server.nuget.traits import TRAITS
 
 __all__ = [
     "ENDPOINTS",
     "MADE",
+    "TRAITS",
     "Group",
     "Package",
     "Type",

@@ -4,8 +4,21 @@ from tests.registry_server.pypi.archives import Sdist, Wheel
 from tests.registry_server.pypi.generate import projects as generated
 from tests.registry_server.pypi.projects import Project, Release, need, normal_name
 from tests.registry_server.pypi.site import ENDPOINTS, sites
+from tests.registry_server.pypi.traits import TRAITS
 
-__all__ = ["ENDPOINTS", "MADE", "Project", "Release", "Sdist", "Wheel", "generated", "need", "normal_name", "sites"]
+__all__ = [
+    "ENDPOINTS",
+    "MADE",
+    "TRAITS",
+    "Project",
+    "Release",
+    "Sdist",
+    "Wheel",
+    "generated",
+    "need",
+    "normal_name",
+    "sites",
+]
 
 MADE = Project
 """This is the class of what is spelled out by hand or generated; see `REGISTRIES`."""
