@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -81,3 +82,23 @@ def served(site: ToySite) -> Iterator[ToySite]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def main() -> None:
+    """Serve two toys and print how to point the program to them; each line `ball 1.1.0` publishes a version.
+
+    It ends with the input (Ctrl-D).
+    """
+    site = ToySite()
+    site.publish("wood", "1.0.0", ("wood",))
+    site.publish("ball", "1.0.0", ("ball", "ball.red"), {"wood": ">=1.0.0"})
+    with served(site):
+        print(f"export SECURECHAIN_ENDPOINTS__TOYBOX_INDEX={site.base}/index", flush=True)
+        print(f"export SECURECHAIN_ENDPOINTS__TOYBOX_FILES={site.base}/files", flush=True)
+        for line in sys.stdin:
+            name, version = line.split()
+            site.publish(name, version, (name,))
+
+
+if __name__ == "__main__":
+    main()
