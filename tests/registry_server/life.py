@@ -111,6 +111,18 @@ class Life:
             while self._random.random() < 0.4:
                 self._random.choice(self._actions(package))(package)
 
+    def publish(self, ecosystem: str) -> str | None:
+        """One package that is there already publishes its next version; the purl of that. None if all have published
+        all that they ever do."""
+        able = [each for each in self._live() if each.ecosystem == ecosystem and each.shown < len(each.versions)]
+        if not able:
+            return None
+        package = self._random.choice(able)
+        self._publish(package)
+        number = _number(package.versions[package.shown - 1])
+        [purl] = [version.purl for version in package.now().truth().versions if version.name == number]
+        return purl
+
     def reset(self, ecosystem: str) -> None:
         """Its feed begins anew, with other numbers."""
         self._epochs[ecosystem] += 1
