@@ -113,7 +113,8 @@ class _Watch:
     periods: Mapping[str, float]
 
     def run(self, due: list[tuple[float, str]]) -> dict[str, list[float]]:
-        """Return the seconds of each version by ecosystem; one that does not come counts twice the period and the grace."""
+        """Return the seconds of each version by ecosystem. One that does not come counts twice the period and the
+        grace."""
         lags: dict[str, list[float]] = {name: [] for name in self.periods}
         waiting: dict[str, tuple[str, float]] = {}
         began_at, left = time.monotonic(), list(due)

@@ -1,86 +1,171 @@
-"""This compares two ways to find which of a registry's names the graph has: ten thousand a query, and one query a name.
+"""This compares ways to find which of a registry's names the graph has.
 
-`python -m benchmarks.known_names [--packages 100000] [--listed 5000000]`
+`python -m benchmarks.known_names [--packages 200000] [--outlines 1000000,5000000]`
 
-A real Neo4j holds the packages; half of the names that are asked for are there. Besides, a list of millions of names is
-put through the digests that find what is gone, for the memory that takes.
+The ways are one query a name, ten thousand names a query, and a walk of the graph first. A real Neo4j holds the
+packages, each with a revision. Two lists are put to it: one in which every name is known, as most are in a comparison
+of a whole registry, and one in which half of them are. Then a page of known names is profiled, and the outlines of very
+many packages are kept in a process of their own, for the memory that takes.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, Final
 
-from benchmarks.harness import neo4j, print_header, print_table, work_dir
+from neo4j import Driver
+
+from benchmarks.harness import child_named, cpu_s, most_resident_mb, neo4j, print_header, print_table, work_dir
 from benchmarks.packages import connected, fill
-from securechain_ingest.graph.names import NAMES_A_QUERY
+from securechain_ingest.graph import names as graph_names
+from securechain_ingest.graph.names import NAMES_A_QUERY, WalkedPackage
+from securechain_ingest.graph.properties import FORMAT
+from securechain_ingest.graph.statements import for_label
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.jobs.name_digests import NameDigests
+from securechain_ingest.jobs.outlines import Outlines, outlines
 from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.settings import GraphSettings
 
-ONE_BY_ONE = 500
-"""These are names that the old way is given."""
+ONE_BY_ONE: Final = 500
+"""The oldest way is given so many names."""
+
+Way = Callable[[Graph, Sequence[str]], Awaitable[int]]
+"""The result is how many of the names are known."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.known_names")
-    parser.add_argument("--packages", type=int, default=100_000, help="in the graph")
-    parser.add_argument("--listed", type=int, default=5_000_000, help="names whose digests are kept")
+    parser.add_argument("--packages", type=int, default=200_000, help="in the graph")
+    parser.add_argument("--outlines", default="1000000,5000000", help="packages whose outlines are kept")
     options = parser.parse_args()
-    print_header("Known or unknown", f"a real Neo4j with {options.packages} packages; twice as many names asked for")
+    print_header("Known or unknown", f"a real Neo4j with {options.packages} packages")
     with work_dir() as folder:
-        print_table(asyncio.run(both_ways(folder, options.packages)))
-    print_table([digests(options.listed)])
+        asyncio.run(all_ways(folder, options.packages))
+    rows = []
+    for count in map(int, options.outlines.split(",")):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            rows.append(alone.submit(kept, count).result())
+    print_table(rows)
 
 
-async def both_ways(folder: Path, packages: int) -> list[dict[str, object]]:
-    """Return rows of the two ways."""
+async def all_ways(folder: Path, packages: int) -> None:
+    """Print the rows of each way and of each list, and what a name costs the server."""
     with neo4j(folder) as target, connected(target) as driver:
         fill(driver, NPM.label, packages)
-        settings = GraphSettings()
+        with driver.session() as session:
+            session.run(
+                f"MATCH (p:{NPM.label}) SET p.format = $format, p.revision = '1-' + p.purl", format=FORMAT
+            ).consume()
+        server, settings = child_named("java"), GraphSettings()
         async with Graph.connect(target.uri, target.user, target.password, settings, absent_retry_s=1.0) as graph:
             await graph.ensure_schema([NPM])
-            wanted = list(names(2 * packages))
-            await graph.names.states(NPM, wanted[:NAMES_A_QUERY])
-            started_at, found = time.perf_counter(), 0
-            for start in range(0, len(wanted), NAMES_A_QUERY):
-                found += len(await graph.names.states(NPM, wanted[start : start + NAMES_A_QUERY]))
-            ours = len(wanted) / (time.perf_counter() - started_at)
-            assert found == packages
-            started_at = time.perf_counter()
-            for name in wanted[:ONE_BY_ONE]:
-                await graph.names.states(NPM, [name])
-            theirs = ONE_BY_ONE / (time.perf_counter() - started_at)
-    return [
-        {"way": "one query a name", "names/s": theirs, "ratio": 1.0},
-        {"way": f"{NAMES_A_QUERY} names a query", "names/s": ours, "ratio": ours / theirs},
+            for share, wanted in ((1.0, list(names(packages))), (0.5, list(names(2 * packages)))):
+                for way, use, given in (
+                    ("one query a name", one_by_one, wanted[-ONE_BY_ONE:]),
+                    (f"{NAMES_A_QUERY} names a query", looked_up, wanted),
+                    ("the graph walked, the others looked up", walked, wanted),
+                ):
+                    # Once for the plans and the compiler, then for the figures.
+                    await use(graph, given)
+                    costs = Costs(server)
+                    found = await use(graph, given)
+                    assert way == "one query a name" or found == packages
+                    print_table([{"known": f"{share:.0%}", "way": way, **costs.row(len(given))}])
+        print_table(profiles(driver))
+
+
+async def one_by_one(graph: Graph, wanted: Sequence[str]) -> int:
+    return sum([len(await graph.names.states(NPM, [name])) for name in wanted])
+
+
+async def looked_up(graph: Graph, wanted: Sequence[str]) -> int:
+    """Look all names up, as before the graph was walked, and as the changes of a day are looked up still."""
+    pages = [wanted[start : start + NAMES_A_QUERY] for start in range(0, len(wanted), NAMES_A_QUERY)]
+    return sum([len(await graph.names.states(NPM, page)) for page in pages])
+
+
+async def walked(graph: Graph, wanted: Sequence[str]) -> int:
+    """Compare as a whole list is compared: what the walk does not settle is looked up."""
+    held, found = await outlines(graph.names, NPM, awaited=True), 0
+    for start in range(0, len(wanted), NAMES_A_QUERY):
+        left = []
+        for name in wanted[start : start + NAMES_A_QUERY]:
+            outline = held.listed(name)
+            if outline is not None and outline.is_of(f"1-{name}"):
+                found += 1
+            else:
+                left.append(name)
+        found += len(await graph.names.states(NPM, left))
+    return found
+
+
+class Costs:
+    """This measures seconds and processor time from now on."""
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._before = self._now()
+
+    def row(self, count: int) -> dict[str, object]:
+        elapsed_s, own_s, server_s = (now - then for now, then in zip(self._now(), self._before, strict=True))
+        return {
+            "names": count,
+            "names/s": count / elapsed_s,
+            "our µs/name": 1e6 * own_s / count,
+            "the server's µs/name": 1e6 * server_s / count,
+            "names/s of processor time": count / (own_s + server_s),
+        }
+
+    def _now(self) -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), cpu_s(self._server)
+
+
+def profiles(driver: Driver) -> list[dict[str, object]]:
+    """Return the hits in the server's store that a name costs, by statement."""
+    known, unknown = list(names(2_500)), [f"pkg:made/unknown-{number}" for number in range(2_500)]
+    walk = {"after": "pkg:made/", "limit": NAMES_A_QUERY, "format": FORMAT}
+    statements: list[tuple[str, str, dict[str, Any], int]] = [
+        ("known, looked up", graph_names._HELD, {"rows": {"purls": known}, "format": FORMAT}, 2_500),
+        ("unknown, looked up", graph_names._HELD, {"rows": {"purls": unknown}, "format": FORMAT}, 2_500),
+        ("known, walked", graph_names._WALK, walk, NAMES_A_QUERY),
     ]
+    rows = []
+    with driver.session() as session:
+        for what, cypher, parameters, count in statements:
+            profile = session.run("PROFILE " + for_label(cypher, NPM.label), parameters).consume().profile
+            rows.append({"name": what, "hits": hits(profile) / count})
+    return rows
 
 
-def digests(count: int) -> dict[str, object]:
-    """Return what the digests of so many names take."""
-    before, started_at, held = resident_mb(), time.perf_counter(), NameDigests()
-    listed = names(count)
-    while page := list(islice(listed, NAMES_A_QUERY)):
+def hits(plan: Any) -> int:
+    return int(plan.get("dbHits", 0)) + sum(map(hits, plan.get("children", [])))
+
+
+def kept(count: int) -> dict[str, object]:
+    """Return what the outlines of so many packages take."""
+    before, used, held = most_resident_mb("self"), time.process_time(), Outlines()
+    packages = made(count)
+    while page := list(islice(packages, NAMES_A_QUERY)):
         held.add(page)
-    assert "pkg:made/existing-0" in held
-    assert "pkg:made/nothing" not in held
-    return {"names": count, "seconds": time.perf_counter() - started_at, "more resident MB": resident_mb() - before}
+    assert held.listed("pkg:made/existing-0") is not None
+    assert held.unlisted == count - 1
+    grown = most_resident_mb("self") - before
+    return {"outlines": count, "processor s": time.process_time() - used, "MB before": before, "more MB": grown}
+
+
+def made(count: int) -> Iterator[WalkedPackage]:
+    return ((name, True, f"1-{name}", False) for name in names(count))
 
 
 def names(count: int) -> Iterator[str]:
     return (f"pkg:made/existing-{number}" for number in range(count))
-
-
-def resident_mb() -> float:
-    """Return the most resident memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 if __name__ == "__main__":

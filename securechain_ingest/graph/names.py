@@ -1,12 +1,16 @@
-"""This module says which packages of a registry's list the graph has. It looks up ten thousand at a time."""
+"""This module says which packages of a registry's list the graph has.
+
+Some names are looked up, ten thousand at a time. For the whole list of a registry the graph's own packages are walked
+in the order of an index instead: a package costs a third of the server's time, and no name need be sent to it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.properties import FORMAT
@@ -36,10 +40,24 @@ WHERE a.tried_at IS NOT NULL OR a.queued_at < $lost_before
 RETURN collect([a.purl, a.listed]) AS states
 """
 
-_PAGE = """
+# Here, too, a row for each package took ten times as long.
+_WALK = """
 MATCH (p:PACKAGE) WHERE p.purl > $after
 WITH p ORDER BY p.purl LIMIT $limit
-RETURN p.purl AS purl, coalesce(p.registry_name, p.name) AS name, p.removed_at IS NOT NULL AS is_removed
+RETURN collect([p.purl, coalesce(p.format = $format, false), p.revision, p.removed_at IS NOT NULL]) AS packages,
+       max(p.purl) AS last
+"""
+
+_WALK_AWAITED = """
+MATCH (a:AbsentPackage) WHERE a.purl > $after AND a.purl < $before
+WITH a.purl AS purl ORDER BY purl LIMIT $limit
+RETURN collect(purl) AS packages, max(purl) AS last
+"""
+
+_KNOWN = """
+MATCH (p:PACKAGE) WHERE p.purl > $after
+WITH p ORDER BY p.purl LIMIT $limit
+RETURN collect([p.purl, coalesce(p.registry_name, p.name), p.removed_at IS NOT NULL]) AS packages, max(p.purl) AS last
 """
 
 _COUNT = "MATCH (p:PACKAGE) WHERE p.purl > '' RETURN count(p) AS count"
@@ -61,6 +79,10 @@ class PackageState:
     listed: str | None = None
     """The registry was last asked because its list showed a state of the package. This is the list's text for that
     state, or None if something has changed since."""
+
+
+WalkedPackage: TypeAlias = tuple[str, bool, str | None, bool]
+"""The purl of a package, and `is_complete`, `revision` and `is_removed` as a PackageState has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +128,33 @@ class PackageNames:
                 found[purl] = PackageState(False, None, is_removed=False, is_awaited=True, listed=listed)
         return found
 
-    async def page(self, ecosystem: Ecosystem, after: str) -> list[KnownName]:
-        """Return the next NAMES_A_QUERY packages after a purl, in the order of their purls. The list is empty at the
-        end."""
-        rows = await self._connection.read(for_label(_PAGE, ecosystem.label), {"after": after, "limit": NAMES_A_QUERY})
-        return [KnownName(row["purl"], row["name"], row["is_removed"]) for row in rows]
+    async def walk(self, ecosystem: Ecosystem) -> AsyncIterator[Sequence[WalkedPackage]]:
+        """Yield all packages, NAMES_A_QUERY at a time, in the order of their purls.
+
+        A package that is written meanwhile may be missing, or may be as it was before.
+        """
+        async for packages in self._walk(for_label(_WALK, ecosystem.label), "", format=FORMAT):
+            yield packages
+
+    async def walk_awaited(self, ecosystem: Ecosystem) -> AsyncIterator[Sequence[str]]:
+        """Yield the purls of all packages that versions require and the graph lacks, NAMES_A_QUERY at a time."""
+        begin, behind_slash = f"pkg:{ecosystem.purl_type}/", f"pkg:{ecosystem.purl_type}0"
+        async for purls in self._walk(_WALK_AWAITED, begin, before=behind_slash):
+            yield purls
+
+    async def known(self, ecosystem: Ecosystem) -> AsyncIterator[list[KnownName]]:
+        """Yield all packages with their names, NAMES_A_QUERY at a time, in the order of their purls."""
+        async for packages in self._walk(for_label(_KNOWN, ecosystem.label), ""):
+            yield [KnownName(*package) for package in packages]
+
+    async def _walk(self, cypher: str, after: str, **parameters: Any) -> AsyncIterator[Any]:
+        while True:
+            given = {"after": after, "limit": NAMES_A_QUERY, **parameters}
+            [row] = await self._connection.read(cypher, given)
+            if not row["packages"]:
+                return
+            yield row["packages"]
+            after = row["last"]
 
     async def count(self, ecosystem: Ecosystem) -> int:
         """Return how many packages of the ecosystem the graph has."""

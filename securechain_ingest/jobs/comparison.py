@@ -1,8 +1,10 @@
 """This module compares a registry's whole list with the graph, ten thousand names at a time, and finds what is new,
 changed or gone.
 
-What it finds is queued as messages. The position in the list is kept after each page, so that the next run continues
-there if this one is interrupted.
+First it walks the graph and keeps an outline of each package. Most names of the list are settled by that. The others
+are looked up when their turn comes, because much may have been written since. What the module finds is queued as
+messages. The position in the list is kept after each page, so that the next run continues there if this one is
+interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import InvalidName, TooManyRemovals
 from securechain_ingest.graph.names import PackageNames, PackageState
 from securechain_ingest.jobs.listing import Listing, let_expire, whole_listing
-from securechain_ingest.jobs.name_digests import NameDigests
+from securechain_ingest.jobs.outlines import Outline, Outlines, outlines
 from securechain_ingest.model import PackageRef
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
@@ -84,15 +86,25 @@ Wanted = Callable[[Listed, PackageState | None], bool | None]
 """This says whether a listed package is to be read with `refresh` (True), without (False) or not at all (None)."""
 
 
+Settled = Callable[[Listed, Outline | None], bool]
+"""This says whether a listed package is not to be read, whatever has been written since the graph was walked. None
+instead of an outline means that the graph neither had the package nor awaited it."""
+
+
 async def ingest_unknown(context: JobContext, run: Run) -> None:
     """Queue every package of the registry that the graph does not have completely. It raises IngestError."""
 
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
         return None if state is not None and state.is_complete else False
 
+    def settled(entry: Listed, outline: Outline | None) -> bool:
+        # What is not known yet may be known when its turn comes: a first load may take days.
+        return outline is not None and outline.is_complete
+
     listing, begin = await _listing(context, run)
     run.metrics["total_in_registry"] = listing.names
-    await _compare(context, run, listing, begin, wanted, None)
+    held = await outlines(context.names, context.registry.ecosystem, awaited=False)
+    await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=False)
     run.metrics["skipped_existing"] = run.metrics["names_compared"] - run.metrics["queued"]
     await _finish(context, run, listing)
 
@@ -123,10 +135,18 @@ async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compa
             return None if state.revision == entry.revision else True
         return True if entry.revision is not None or state.is_removed or not state.is_complete else None
 
+    def settled(entry: Listed, outline: Outline | None) -> bool:
+        # A package that has come since was read since.
+        if outline is None:
+            return True
+        if not outline.is_complete or outline.is_removed:
+            return False
+        return entry.revision is None or outline.is_of(entry.revision)
+
     listing, begin = await _listing(context, run)
-    listed = NameDigests()
-    unvouched = await _compare(context, run, listing, begin, wanted, listed)
-    gone = await _gone(context, listed, limit)
+    held = await outlines(context.names, context.registry.ecosystem, awaited=True)
+    unvouched = await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=True)
+    gone = await _gone(context, held, limit)
     await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(context, run, listing)
     return Compared(listing.head, vouches=unvouched == 0)
@@ -175,10 +195,14 @@ async def _compare(
     run: Run,
     listing: Listing,
     begin: _ComparisonPosition,
+    held: Outlines,
+    settled: Settled,
     wanted: Wanted,
-    listed: NameDigests | None,
+    *,
+    marks_listed: bool,
 ) -> int:
-    """Compare page by page from the position `begin` on. The pages before it are read only for their digests.
+    """Compare page by page from the position `begin` on. With `marks_listed` the pages before it are read, too, because
+    `held` has to learn what they list.
 
     The result is the number of packages in the graph for which the list gives no state.
     """
@@ -187,17 +211,16 @@ async def _compare(
     run.metrics |= {"queued": 0, "names_compared": 0, "errors": 0}
     next_line = context.feeds.progress_every
     for number in range(listing.pages):
-        if number < begin.page and listed is None:
+        if number < begin.page and not marks_listed:
             continue
         entries = await listing.page(context.redis, number)
         found = await anyio.to_thread.run_sync(identified, context.registry, entries)
-        if listed is not None:
-            await anyio.to_thread.run_sync(listed.add, found)
+        left, settled_unvouched = await anyio.to_thread.run_sync(_left, found, held, settled)
         if number < begin.page:
             continue
-        states = await context.names.states(ecosystem, list(found))
-        await context.submit(_messages(context, run, found, states, wanted), run)
-        unvouched += _unvouched(found, states)
+        states = await context.names.states(ecosystem, list(left))
+        await context.submit(_messages(context, run, left, states, wanted), run)
+        unvouched += settled_unvouched + _unvouched(left, states)
         await _keep_position(context, run, _ComparisonPosition(listing.id, number + 1, unvouched))
         run.metrics["names_compared"] += len(entries)
         run.metrics["errors"] += len(entries) - len(found)
@@ -205,6 +228,22 @@ async def _compare(
             next_line += context.feeds.progress_every
             logger.info("names_compared", job=run.job, **run.metrics)
     return unvouched
+
+
+def _left(
+    found: Mapping[str, tuple[PackageRef, Listed]], held: Outlines, settled: Settled
+) -> tuple[dict[str, tuple[PackageRef, Listed]], int]:
+    """Return the packages that have to be looked up, and the number of the others that the graph has and for which the
+    list gives no state."""
+    left: dict[str, tuple[PackageRef, Listed]] = {}
+    unvouched = 0
+    for purl, package in found.items():
+        entry, outline = package[1], held.listed(purl)
+        if not settled(entry, outline):
+            left[purl] = package
+        elif outline is not None and entry.revision is None:
+            unvouched += 1
+    return left, unvouched
 
 
 def _messages(
@@ -229,17 +268,18 @@ def _messages(
     return messages
 
 
-async def _gone(context: JobContext, listed: NameDigests, limit: RemovalLimit) -> list[PackageRef]:
-    """Return the known packages that are not listed. Raise TooManyRemovals as soon as there are too many."""
-    ecosystem = context.registry.ecosystem
+async def _gone(context: JobContext, held: Outlines, limit: RemovalLimit) -> list[PackageRef]:
+    """Return the known packages that are not listed. It raises TooManyRemovals."""
+    await limit.check(held.unlisted)
     gone: list[PackageRef] = []
-    after = ""
-    while page := await context.names.page(ecosystem, after):
-        after = page[-1].purl
+    if not held.unlisted:
+        return gone
+    async for page in context.names.known(context.registry.ecosystem):
         gone += [
-            context.registry.identify(known.name) for known in page if not known.is_removed and known.purl not in listed
+            context.registry.identify(known.name)
+            for known in page
+            if not known.is_removed and held.is_unlisted(known.purl)
         ]
-        await limit.check(len(gone))
     return gone
 
 

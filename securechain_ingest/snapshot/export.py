@@ -161,9 +161,7 @@ async def _packages(copy: GraphCopy, ecosystem: Ecosystem, state: _State, report
 async def _late_packages(graph: Graph, ecosystem: Ecosystem, state: _State) -> list[str]:
     """Return the purls of the packages that were written after their page had been read."""
     found: list[str] = []
-    after = ""
-    while page := await graph.names.page(ecosystem, after):
-        after = page[-1].purl
+    async for page in graph.names.known(ecosystem):
         found += [name.purl for name in page if name.purl not in state.packages]
     return found
 

@@ -112,8 +112,8 @@ class Life:
                 self._random.choice(self._actions(package))(package)
 
     def publish(self, ecosystem: str) -> str | None:
-        """One package that is there already publishes its next version; the purl of that. None if all have published
-        all that they ever do."""
+        """Publish the next version of one package that is there already, and return its purl. Return None if all have
+        published all that they ever do."""
         able = [each for each in self._live() if each.ecosystem == ecosystem and each.shown < len(each.versions)]
         if not able:
             return None
