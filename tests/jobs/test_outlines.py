@@ -1,4 +1,4 @@
-"""What is kept of each package while a whole list is compared, and what is written meanwhile."""
+"""These tests are about what is kept of each package while a whole list is compared, and what is written meanwhile."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_is_not_listed_is_counted_but_for_what_is_gone_already_or_only_awai
 
 @pytest.fixture
 def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The purls that were looked up one by one."""
+    """Return the purls that were looked up one by one."""
     found: list[str] = []
     states = PackageNames.states
 
@@ -62,7 +62,7 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def behind_the_walk(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Awaitable[None]]) -> None:
-    """Somebody writes right after the graph was walked."""
+    """Let somebody write right after the graph was walked."""
     walk = PackageNames.walk
 
     async def walked(self: PackageNames, ecosystem: Any) -> AsyncIterator[Any]:
