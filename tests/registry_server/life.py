@@ -119,7 +119,7 @@ class Life:
             return None
         package = self._random.choice(able)
         self._publish(package)
-        number = _number(package.versions[package.shown - 1])
+        number = package.number(package.versions[package.shown - 1])
         [purl] = [version.purl for version in package.now().truth().versions if version.name == number]
         return purl
 
