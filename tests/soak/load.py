@@ -81,7 +81,8 @@ class Load:
         self._pace = pace
         self._chance = random.Random(f"load {seed}")
         self._packages = list(place.life.truth().values())
-        self._advised = 0
+        self._changes = 0
+        self._changed_at = [0] * len(self._packages)
         self.done: Counter[str] = Counter()
 
     async def begin(self) -> None:
@@ -96,13 +97,13 @@ class Load:
 
     def world(self) -> World:
         """Return what the registries have now, with an advisory of each package, of which one more has just changed."""
-        self._advised += 1
-        newest = self._advised % len(self._packages)
+        self._changes += 1
+        self._changed_at[self._changes % len(self._packages)] = self._changes
         advisories = tuple(
             osv.Advisory(
                 f"MADE-{number}",
                 ((_OSV[package.label], package.registry_name),),
-                modified=moment(self._advised if number == newest else 0),
+                modified=moment(self._changed_at[number]),
                 fixed=package.versions[-1].name,
             )
             for number, package in enumerate(self._packages)
