@@ -3,7 +3,9 @@ change is changed in the same way as by the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from securechain_ingest.errors import ConfigError, InvalidName, NotFound, StoreError
@@ -28,8 +30,9 @@ from securechain_ingest.web import (
 from securechain_ingest.web.collected import Collected
 from securechain_ingest.web.exposition import CONTENT_TYPE, exposition
 from securechain_ingest.web.health import health, readiness
+from securechain_ingest.web.overview import OverviewReader
 from securechain_ingest.web.parts import Parts
-from securechain_ingest.web.rendering import render
+from securechain_ingest.web.rendering import compile_templates, render
 from securechain_ingest.web.security import Attempts, Guard
 from securechain_ingest.web.shell import Shell
 
@@ -39,12 +42,32 @@ _TITLES: Final = {
 }
 
 
-def build_app(parts: Parts) -> Starlette:
-    """Return the ASGI application behind its guard."""
+class Website(Starlette):
+    """This is the ASGI application behind its guard."""
+
+    def __init__(self, parts: Parts, routes: Sequence[BaseRoute], overview: OverviewReader, attempts: Attempts) -> None:
+        web = parts.settings.web
+        guard = Middleware(
+            Guard, host=web.host, names=web.names, token=parts.token, attempts=attempts, fault=lambda: _bare(500)
+        )
+        super().__init__(routes=routes, middleware=[guard], exception_handlers=_handlers(Shell(parts)))
+        self._overview = overview
+
+    async def prepare(self) -> None:
+        """Do what would otherwise make the first look at the overview slow: compile the templates, open a connection to
+        each store, and ask for the figures once. A store that does not answer is asked again by that look."""
+        await asyncio.to_thread(compile_templates)
+        with suppress(StoreError):
+            await self._overview.overview()
+
+
+def build_app(parts: Parts) -> Website:
+    """Return the page, which nobody has looked at yet."""
     shell, collected, attempts = Shell(parts), Collected(parts.stores, parts.settings), Attempts()
-    routes = [
+    overview = OverviewReader(parts.stores, parts.settings, collected)
+    routes: list[BaseRoute] = [
         *_machine_routes(parts, collected),
-        *overview_pages.routes(parts, shell, collected),
+        *overview_pages.routes(shell, overview),
         *package_pages.routes(parts, shell, collected),
         *advisory_pages.routes(parts, shell),
         *queue_pages.routes(parts, shell, collected),
@@ -53,11 +76,7 @@ def build_app(parts: Parts) -> Starlette:
         *login.routes(parts, shell, attempts),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ]
-    web = parts.settings.web
-    guard = Middleware(
-        Guard, host=web.host, names=web.names, token=parts.token, attempts=attempts, fault=lambda: _bare(500)
-    )
-    return Starlette(routes=routes, middleware=[guard], exception_handlers=_handlers(shell))
+    return Website(parts, routes, overview, attempts)
 
 
 def _machine_routes(parts: Parts, collected: Collected) -> list[Route]:

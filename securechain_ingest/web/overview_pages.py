@@ -12,15 +12,12 @@ from starlette.routing import Route
 from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.naming import named_version
 from securechain_ingest.web.addresses import path_of
-from securechain_ingest.web.collected import Collected
 from securechain_ingest.web.overview import OverviewReader
-from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.shell import Shell, Values
 
 
-def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
+def routes(shell: Shell, reader: OverviewReader) -> list[Route]:
     """Return the routes of this room."""
-    reader = OverviewReader(parts.stores, parts.settings, collected)
 
     async def read() -> Values:
         return {"shown": await reader.overview()}

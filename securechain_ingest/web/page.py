@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from dataclasses import dataclass
 
 import structlog
-from starlette.types import ASGIApp
 
 from securechain_ingest.configuration import Settings
 from securechain_ingest.progress import Progress
 from securechain_ingest.stores import Stores
-from securechain_ingest.web.app import build_app
+from securechain_ingest.web.app import Website, build_app
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.security import token_of
 from securechain_ingest.web.server import listen, serve
@@ -23,14 +23,25 @@ logger = structlog.get_logger(__name__)
 class Page:
     """This is a page that has an address."""
 
-    app: ASGIApp
+    app: Website
     listener: socket.socket
     address: str
     """A browser opens the page at this address; it includes the token that allows actions."""
 
     async def serve(self) -> None:
         """Serve until cancelled. A fault is logged and ends only the page."""
-        await serve(self.app, self.listener)
+        preparing = asyncio.create_task(self._prepare(), name="page-preparation")
+        try:
+            await serve(self.app, self.listener)
+        finally:
+            preparing.cancel()
+            await asyncio.wait([preparing])
+
+    async def _prepare(self) -> None:
+        try:
+            await self.app.prepare()
+        except Exception as error:  # noqa: BLE001 - a first look that is slow is no reason to end anything
+            logger.warning("page_not_prepared", reason=f"{type(error).__name__}: {error}")
 
 
 def open_page(stores: Stores, settings: Settings, progress: Progress) -> Page | None:

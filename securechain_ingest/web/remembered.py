@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from securechain_ingest.errors import IngestError
 
 T = TypeVar("T")
 
+_OLD_S: Final = 60.0
+
 
 class Remembered(Generic[T]):
     """This asks again only when somebody looks and the last answer is older than `good_for_s` seconds.
 
-    Whoever looks gets the last answer at once, while the next one is fetched. Only where there is none yet `within_s`
-    seconds are waited for the first.
+    Whoever looks gets the last answer at once, while the next one is fetched. Only where there is none yet, or where
+    nobody has looked for a minute, up to `within_s` seconds are waited for the next one.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[T]], *, good_for_s: float, within_s: float = 0.1) -> None:
@@ -26,7 +28,7 @@ class Remembered(Generic[T]):
         self.answer: T | None = None
         """This is the last answer. It is None if there is none yet, or none any more (`error`)."""
         self._error: str | None = None
-        self._asked_at = float("-inf")
+        self._asked_at = self._answered_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
     @property
@@ -38,7 +40,8 @@ class Remembered(Generic[T]):
         """Return `answer`, and see to it that it is renewed if it is old."""
         if self._asking is None and time.monotonic() - self._asked_at > self._good_for_s:
             self._asking = asyncio.create_task(self._refresh())
-        if self.answer is None and self._asking is not None:
+        is_old = self.answer is None or time.monotonic() - self._answered_at > _OLD_S
+        if is_old and self._asking is not None:
             await asyncio.wait([self._asking], timeout=self._within_s)
         return self.answer
 
@@ -50,6 +53,7 @@ class Remembered(Generic[T]):
         self._asked_at = time.monotonic()
         try:
             self.answer, self._error = await self._ask(), None
+            self._answered_at = time.monotonic()
         except IngestError as error:
             self.answer, self._error = None, str(error)
         finally:

@@ -1,4 +1,4 @@
-"""What a stranger writes who wants the page to obey, and where a stranger can write it."""
+"""This module puts what a stranger writes who wants the page to obey wherever a stranger can write."""
 
 from __future__ import annotations
 

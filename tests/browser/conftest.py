@@ -20,6 +20,8 @@ from tests.waiting import block_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
+_LONG_S = 300.0
+
 
 def _missing() -> str | None:
     """Return what a machine lacks for these tests."""
@@ -44,14 +46,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         ):
             done = running.command(*arguments)
             assert done.returncode == 0, done.stdout + done.stderr
-        block_until(lambda: len(running.told("job_finished")) >= 2, "the advisories and a run")
-        block_until(lambda: len(running.told("message_dead_lettered")) >= 2, "what no registry has")
+        block_until(lambda: len(running.told("job_finished")) >= 2, "the advisories and a run", _LONG_S)
+        block_until(lambda: len(running.told("message_dead_lettered")) >= 2, "what no registry has", _LONG_S)
         yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(shown: Demo) -> AsyncIterator[Visitor]:
-    """A browser. What strangers write stands on the pages from the start, whichever test comes first."""
+    """Yield a browser. What strangers write stands on the pages from the start, whichever test comes first."""
     assert CHROMIUM is not None
     await attack(shown)
     async with launched(Path(CHROMIUM), shown.address) as visitor:
@@ -73,10 +75,19 @@ async def operator(visitor: Visitor) -> Visitor:
     return visitor
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def reader(chromium: Visitor) -> AsyncIterator[Visitor]:
+    """Yield somebody who has logged in and before whom no page changes, so that it can be looked at for a while."""
+    async with chromium.anew(is_still=True) as fresh:
+        await fresh.log_in()
+        yield fresh
+        fresh.assert_clean()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def paths(chromium: Visitor) -> list[str]:
     """Return an address of every page."""
-    async with chromium.anew() as visitor:
+    async with chromium.anew(is_still=True) as visitor:
         await visitor.log_in()
         return await every_page(visitor)
 

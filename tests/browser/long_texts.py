@@ -1,8 +1,8 @@
-"""An installation in which every text that a stranger, a registry or another release can write is long and has no place
-to be broken at.
+"""This module makes an installation in which every text that a stranger, a registry or another release can write is
+long and has no place to be broken at.
 
-It has a stream and a database of its own on the demonstration's servers, so that no daemon changes what stands there
-and every look at it finds the same.
+The installation has a stream and a database of its own on the demonstration's servers, so that no daemon changes what
+stands there and every look at it finds the same.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ PATHS: Final = (
     "/dead-letters",
     f"/dead-letters?kind={LETTERS[-1]}",
     f"/dead-letters?kind={WORD}-not-there",
-    *(f"/dead-letters/1-{number}" for number in range(1, len(LETTERS) + 1)),
+    *(f"/dead-letters/1-{number}" for number in (1, 2, 3, 4, len(LETTERS))),
     f"/dead-letters/{WORD}",
     "/schedules",
     f"/schedules/{JOB}",
@@ -97,15 +97,15 @@ PATHS: Final = (
     "/login",
     f"/{WORD}",
 )
-"""The addresses of all pages on which such a text can stand; some are answered with 404."""
+"""These are the addresses of all pages on which such a text can stand; some are answered with 404."""
 
 
 @dataclass(frozen=True, slots=True)
 class Website:
-    """A page of this installation that is served."""
+    """This is a page of the installation that is served."""
 
     address: str
-    """With the token, as the start of a daemon prints it."""
+    """The address includes the token, as the start of a daemon prints it."""
 
 
 @asynccontextmanager
@@ -213,7 +213,7 @@ async def _fill_jobs(stores: Stores, settings: Settings) -> None:
 
 
 async def _fill_queue(stores: Stores, settings: Settings) -> None:
-    """A message in each lane of npm that waits, one that is in work, and one that is tried again."""
+    """Put messages into each lane of npm: one that waits, one that is in work, and one that is tried again."""
     redis, queue = stores.redis, settings.queue
     keys = Keys(queue.stream)
     history = History("1-1", 10**6, _NOW, SENTENCE, 0)
@@ -261,5 +261,5 @@ async def _fill_submissions(stores: Stores, settings: Settings) -> None:
 
 
 async def _done(command: Any) -> Any:
-    """What a command of Redis gives; the driver's types leave open whether it is awaited."""
+    """Return what a command of Redis gives; the driver's types leave open whether it is awaited."""
     return await command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -13,8 +14,12 @@ from securechain_ingest.embedded import running_stores
 from tests.browser.pages import ASKED_ON_THE_PAGE
 from tests.browser.visitor import Visitor
 from tests.demo.running import Demo
+from tests.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+if TYPE_CHECKING:
+    from playwright.async_api import Locator
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1200)]
 
 STREAM = "package-extraction"
 POSTING = 'form[method="post"]:not([action="/login"])'
@@ -35,6 +40,16 @@ def bury(queue: redis.Redis, *names: str, kind: str = "not_found") -> None:
         message = json.dumps({"node_type": "NPMPackage", "package": name})
         fields = {"data": message, "error": f"{name} is not there", "kind": kind, "attempts": 1, "lane": "asked"}
         queue.xadd(f"{STREAM}-dlq", fields)  # type: ignore[arg-type]
+
+
+async def opened_until(visitor: Visitor, path: str, wanted: Locator) -> None:
+    """Load a page that is not live until it shows something."""
+
+    async def is_there() -> bool:
+        await visitor.open(path)
+        return bool(await wanted.count())
+
+    await until(is_there, path, within_s=300.0)
 
 
 async def test_a_wrong_token_opens_nothing(visitor: Visitor) -> None:
@@ -148,10 +163,7 @@ async def test_a_message_is_taken_out_of_the_queue(operator: Visitor, queue: red
     await operator.page.get_by_role("button", name="Resume crates.io").wait_for()
     assert shown.command("submit", "cargo:never-asked").returncode == 0
     box = operator.page.get_by_label("Choose cargo:never-asked")
-    for _ in range(50):
-        await operator.open("/queue?ecosystem=cargo")
-        if await box.count():
-            break
+    await opened_until(operator, "/queue?ecosystem=cargo", box)
     await box.check()
     await operator.page.get_by_role("button", name="Take the chosen out of the queue").click()
     await operator.page.get_by_role("status").first.wait_for()
@@ -166,15 +178,8 @@ async def test_a_job_is_run_now_and_followed_to_its_end(operator: Visitor) -> No
     await operator.open("/schedules")
     await operator.page.get_by_role("link", name="nuget packages updates").click()
     await operator.page.get_by_role("button", name="Run now").click()
-    await (
-        operator.page.get_by_role("link", name="running now")
-        .or_(operator.page.get_by_text("succeeded").first)
-        .first.wait_for()
-    )
-    for _ in range(100):
-        await operator.open("/schedules/nuget_packages_updates")
-        if await operator.page.get_by_text("succeeded").count():
-            break
+    await operator.page.get_by_text("succeeded").first.wait_for()  # The page of the run follows it.
+    await operator.open("/schedules/nuget_packages_updates")
     await operator.page.locator("main table a").first.click()
     await operator.page.get_by_text("succeeded").first.wait_for()
 

@@ -9,7 +9,7 @@ import pytest
 from tests.browser.attack import ADVISORY, ATTACK, ATTACKED, LINK
 from tests.browser.visitor import Visitor
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1200)]
 
 OBEYED = """() => [...document.querySelectorAll(
     "img[onerror], [onfocus], [autofocus], a[href^='javascript:' i], main script")].map((each) => each.outerHTML)"""

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 PHONE, WIDE = 390, 1440
 _HEIGHTS = {PHONE: 844, WIDE: 900}
-_PATIENCE_MS = 20_000
+_PATIENCE_MS = 120_000
+"""Nothing that comes at all fails for coming late; a busy machine takes long."""
 
 _VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy violated: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
 """
+
+_STILL = "window.EventSource = class extends EventTarget { close() {} };"
 
 
 @dataclass
@@ -44,8 +47,11 @@ class Visitor:
         return parse_qs(urlsplit(self.address).query)["token"][0]
 
     @asynccontextmanager
-    async def anew(self, width: int = WIDE, scheme: str = "light") -> AsyncIterator[Visitor]:
-        """Yield a visitor whom the daemon has not seen."""
+    async def anew(self, width: int = WIDE, scheme: str = "light", *, is_still: bool = False) -> AsyncIterator[Visitor]:
+        """Yield a visitor whom the daemon has not seen.
+
+        If `is_still`, a page stays as it was loaded, because no live figures come.
+        """
         options: dict[str, Any] = {
             "viewport": {"width": width, "height": _HEIGHTS[width]},
             "color_scheme": scheme,
@@ -53,6 +59,8 @@ class Visitor:
         }
         context = await self.browser.new_context(**options)
         try:
+            if is_still:
+                await context.add_init_script(_STILL)
             yield await Visitor(self.browser, self.address)._watch(context)
         finally:
             await context.close()

@@ -22,7 +22,7 @@ from tests.registry_server.server import REPOSITORY
 
 COMMAND: Final = (sys.executable, "-m", "securechain_ingest")
 _MARK: Final = "# Written by the demonstration at each start."
-_START_S: Final = 120.0
+_START_S: Final = 300.0
 _END_S: Final = 60.0
 
 

@@ -15,7 +15,7 @@ from securechain_ingest.embedded import StoreAddresses
 from securechain_ingest.progress import Progress
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.stores import Stores, connect
-from securechain_ingest.web.app import build_app
+from securechain_ingest.web.app import Website, build_app
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.server import listen, serve
 from tests.stores import AdvisoryTarget, GraphTarget
@@ -33,6 +33,7 @@ class WebSite:
     settings: Settings
     progress: Progress
     clock: Clock
+    app: Website
 
     async def log_in(self) -> str:
         """Return the word that forms carry."""
@@ -82,6 +83,6 @@ async def site(
         app = build_app(Parts(stores, settings, progress, TOKEN))
         serving = asyncio.create_task(serve(app, listener))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            yield WebSite(client, stores, settings, progress, clock)
+            yield WebSite(client, stores, settings, progress, clock, app)
         serving.cancel()
         await asyncio.wait([serving])

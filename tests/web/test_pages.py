@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from jinja2 import PackageLoader
 
 from securechain_ingest.model import ImportNames, Package, PackageRef, PackageWrite, Rating, Requirement, Version
 from securechain_ingest.queue.breakers import paused_since
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries import DECLARATIONS, named_package
+from securechain_ingest.web import rendering
 from tests.web.conftest import WebSite
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -31,6 +33,17 @@ async def test_the_overview_has_every_registry_with_its_lanes(site: WebSite) -> 
         assert declaration.title in answer.text
     for lane in ("asked", "changed", "required", "listed", "completed"):
         assert answer.text.count(f">{lane}</a></th>") == len(DECLARATIONS)
+
+
+async def test_the_first_look_has_no_template_to_read_once_the_page_is_prepared(
+    site: WebSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rendering._ENVIRONMENT.cache is not None
+    rendering._ENVIRONMENT.cache.clear()
+    await site.app.prepare()
+    monkeypatch.setattr(PackageLoader, "get_source", lambda *_: pytest.fail("a template was read"))
+    for path in ("/", "/packages", "/queue", "/dead-letters", "/schedules", "/advisories", "/login"):
+        assert (await site.client.get(path)).status_code == 200
 
 
 async def test_a_package_is_looked_up_as_on_the_command_line(site: WebSite) -> None:
