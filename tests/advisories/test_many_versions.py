@@ -93,7 +93,7 @@ def overlapping(count: int, length: int) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("registry", BY_OSV.values(), ids=lambda registry: registry.ecosystem.name)
 async def test_much_work_is_done_in_a_child_with_the_same_result(pool: ParserPool, registry: Any) -> None:
-    ref = registry.identify("g:x" if registry.ecosystem.needs_namespace else "x")
+    ref = registry.identify(registry.example)
     names = [f"1.{number}.0" for number in range(1_001)]
     found = [
         {

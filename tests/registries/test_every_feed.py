@@ -18,8 +18,8 @@ from tests.registry_server.history import Happened, What, history_of
 
 
 def name(ecosystem: str, number: int) -> str:
-    needs_namespace = declaration_of(ecosystem).ecosystem.needs_namespace
-    return f"org.made:thing{number}" if needs_namespace else f"thing{number}"
+    rules = declaration_of(ecosystem).ecosystem
+    return f"org.made{rules.namespace_separator}thing{number}" if rules.needs_namespace else f"thing{number}"
 
 
 def published(ecosystem: str, numbers: Iterable[int], version: str) -> list[Happened]:

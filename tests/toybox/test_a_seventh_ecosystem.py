@@ -162,6 +162,29 @@ def test_the_import_names_of_an_archive_are_printed(product: Copy, tmp_path: Pat
     assert json.loads(product.run("import-names", "toys", str(file), "--json"))[0]["names"] == ["ball", "ball.red"]
 
 
+def test_the_toy_box_is_served_as_the_tutorial_says() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.toybox.site"],
+        cwd=CHECKOUT,
+        env=without_settings(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        printed = [process.stdout.readline().strip().removeprefix("export ").split("=", 1) for _ in range(2)]
+        variables = dict(printed)
+        index = variables["SECURECHAIN_ENDPOINTS__TOYBOX_INDEX"]
+        process.stdin.write("ball 1.1.0\n")
+        process.stdin.flush()
+        block_until(lambda: "1.1.0" in httpx.get(f"{index}/packages/ball.json").json()["versions"], "the new version")
+        archive = f"{variables['SECURECHAIN_ENDPOINTS__TOYBOX_FILES']}/ball-1.0.0.zip"
+        assert httpx.get(archive).status_code == 200
+        process.stdin.close()
+    assert process.returncode == 0
+
+
 @pytest.mark.timeout(300)
 def test_it_is_asked_for_ingested_updated_and_backfilled(
     product: Copy,
