@@ -66,7 +66,7 @@ HOURS ?= 3
 RATE ?= 5
 ## soak: looks for HOURS whether memory and descriptors stay flat under RATE messages a second; SEED repeats a run
 soak: setup
-	$(BIN)/pytest -m soak --capture no --soak-hours $(HOURS) --soak-rate $(RATE) --soak-seed $(SEED) --soak-folder .soak
+	$(BIN)/pytest tests/soak -m soak --capture no --soak-hours $(HOURS) --soak-rate $(RATE) --soak-seed $(SEED) --soak-folder .soak
 
 PACKAGES ?= 10000
 ## snapshots: moves an installation with PACKAGES packages by a snapshot while its daemon writes; SEED repeats it
