@@ -116,7 +116,11 @@ class Load:
         minute_s = self._pace.minute_s
         async with AsyncExitStack() as stack:
             queue = await stack.enter_async_context(Redis.from_url(self._place.redis_url))
-            page = await stack.enter_async_context(httpx.AsyncClient(base_url=self._place.page, timeout=None))
+            # A connection is given up before the server does so (after 5 s), which would meet a request on its way.
+            limits = httpx.Limits(keepalive_expiry=2)
+            page = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=self._place.page, timeout=None, limits=limits)
+            )
             login = (self._place.graph.user, self._place.graph.password)
             graph = await stack.enter_async_context(AsyncGraphDatabase.driver(self._place.graph.uri, auth=login))
             group = await stack.enter_async_context(asyncio.TaskGroup())
