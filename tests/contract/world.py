@@ -9,7 +9,7 @@ from typing import Any
 from tests.registry_server import Need, World, cargo, maven, npm, nuget, pypi, rubygems
 from tests.registry_server.pypi import Release
 from tests.registry_server.registered import REGISTRIES
-from tests.registry_server.traits import sample_versions
+from tests.registry_server.traits import numbered_versions
 
 FLASK_NEEDS = (
     Need("Werkzeug (>=2.0)", "werkzeug"),
@@ -100,7 +100,7 @@ OTHERS = (
 
 _WRITTEN = {package.truth().ecosystem for package in (*PYPI_PROJECTS, *NPM_PACKAGES, *OTHERS)}
 SAMPLES = tuple(
-    registry.TRAITS.sample("sample", sample_versions(["1.0.0", "2.0.0"]))
+    registry.TRAITS.sample("sample", numbered_versions(registry.TRAITS, 1, 2))
     for ecosystem, registry in REGISTRIES.items()
     if ecosystem not in _WRITTEN
 )

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.queue.messages import NODE_TYPES, Message, encode, parse, parse_data
+from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
+from securechain_ingest.registries.declaration import Declaration
 
 DEPEX_PACKAGE = (
     '{"node_type":"PyPIPackage","package":"flask","vendor":"n/a","repository_url":"n/a",'
@@ -41,9 +43,10 @@ def test_missing_keys_equal_their_defaults_and_unknown_keys_are_ignored() -> Non
     assert parse_data(document(colour="blue")) == Message(node_type="PyPIPackage", package="six")
 
 
-@pytest.mark.parametrize("node_type", sorted(NODE_TYPES))
-def test_each_of_the_six_labels_is_a_node_type(node_type: str) -> None:
-    assert parse_data(document(node_type=node_type, package="a:b")).node_type == node_type
+@pytest.mark.parametrize("declaration", DECLARATIONS, ids=lambda declaration: declaration.name)
+def test_the_label_of_each_ecosystem_is_a_node_type(declaration: Declaration) -> None:
+    label = declaration.ecosystem.label
+    assert parse_data(document(node_type=label, package=declaration.example)).node_type == label
 
 
 @pytest.mark.parametrize("url", ["n/a", "", None, "  "])
@@ -167,7 +170,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 WORD = TEXT.map(str.strip).filter(bool)
 MESSAGES = st.builds(
     Message,
-    node_type=st.sampled_from(sorted(NODE_TYPES - {"MavenPackage"})),
+    node_type=st.sampled_from([each.label for each in ECOSYSTEMS if not each.needs_namespace]),
     package=WORD,
     vendor=WORD,
     repository_url=WORD,

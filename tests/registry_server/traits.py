@@ -33,6 +33,8 @@ class Traits:
     """This makes a package, from a short name of small letters and its versions in ascending order."""
     name: str = "{0}"
     """The registry spells the short name so."""
+    version: Callable[[int], str] = "{}.0.0".format
+    """This names the n-th version of a sample, from 1 to 9, in ascending order of the ecosystem."""
     document: Callable[[str], str]
     """This gives the path of the document that lists the versions, from the short name. `Ecosystem.endpoint` serves it.
     """
@@ -64,6 +66,11 @@ class Traits:
 
 DATES: Final = {f"{number}.0.0": f"2024-0{number}-01T00:00:00Z" for number in range(1, 10)}
 """These are the versions that samples may have, with the dates that each has whatever others there are."""
+
+
+def numbered_versions(traits: Traits, *numbers: int) -> tuple[SampleVersion, ...]:
+    """Return versions of these numbers (`Traits.version`), each with a module of its own."""
+    return tuple(SampleVersion(traits.version(each), DATES[f"{each}.0.0"], f"module{each}") for each in numbers)
 
 
 def sample_versions(versions: Iterable[str]) -> tuple[SampleVersion, ...]:

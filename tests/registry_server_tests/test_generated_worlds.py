@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -110,7 +112,7 @@ def test_an_unpublished_package_is_a_stub_and_not_expected() -> None:
 
 def test_a_giant_has_its_versions_and_requirements() -> None:
     truth = generate(Shape(packages=6, giant_versions=300)).truth()
-    giants = [package for package in truth.values() if package.name.rpartition(":")[2] == "giant"]
+    giants = [package for package in truth.values() if re.split("[:/]", package.name)[-1] == "giant"]
 
     assert [(giant.ecosystem, len(giant.versions)) for giant in giants] == [(each, 300) for each in Shape().ecosystems]
     assert all(len(version.requirements) == 5 for giant in giants for version in giant.versions)

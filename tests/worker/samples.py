@@ -11,7 +11,7 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.registries import declaration_of
 from tests.registry_server import World, serve
 from tests.registry_server.registered import REGISTRIES
-from tests.registry_server.traits import sample_versions
+from tests.registry_server.traits import numbered_versions
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.worker.everything import Everything, everything
 
@@ -21,6 +21,11 @@ FIRST, SECOND = "module1", "module2"
 
 def ref_of(ecosystem: str, name: str) -> PackageRef:
     return declaration_of(ecosystem).identify(REGISTRIES[ecosystem].TRAITS.name.format(name))
+
+
+def version_of(ecosystem: str, number: int) -> str:
+    """Return the name of the first or the second version of every package."""
+    return REGISTRIES[ecosystem].TRAITS.version(number)
 
 
 def archives_of(ecosystem: str, name: str) -> str:
@@ -37,14 +42,16 @@ async def with_second_versions(
     `stores` are the addresses of Redis, of the graph and of the server of advisories.
     """
 
-    def world(*versions: str) -> World:
-        served = sample_versions(versions)
-        return World(tuple(each.TRAITS.sample(name, served) for each in REGISTRIES.values() for name in names))
+    def world(*numbers: int) -> World:
+        every = [registry.TRAITS for registry in REGISTRIES.values()]
+        return World(
+            tuple(traits.sample(name, numbered_versions(traits, *numbers)) for traits in every for name in names)
+        )
 
     redis_server, graph, advisory_server = stores
     advisories = AdvisoryTarget(advisory_server, f"samples-{uuid.uuid4().hex}")
-    with serve(world("1.0.0")) as server:
+    with serve(world(1)) as server:
         async with everything(server, redis_server, graph, advisories, state_dir) as bench:
             await bench.ingest(*(ref_of(ecosystem, name) for ecosystem in REGISTRIES for name in names))
-            server.replace(world("1.0.0", "2.0.0"))
+            server.replace(world(1, 2))
             yield bench

@@ -13,7 +13,7 @@ from securechain_ingest.reports.package import PackageReport, read_package
 from tests.registry_server.registered import REGISTRIES
 from tests.stores import GraphTarget
 from tests.worker.everything import Everything
-from tests.worker.samples import FIRST, SECOND, archives_of, ref_of, with_second_versions
+from tests.worker.samples import FIRST, SECOND, archives_of, ref_of, version_of, with_second_versions
 from tests.worker.test_unread_archives import FAULTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,7 +42,8 @@ async def assert_told(bench: Everything, ref: PackageRef) -> None:
     change = report.release_change
     assert change is not None
     assert change.names is not None
-    assert (change.version[0], change.before[0]) == ("2", "1")
+    ecosystem = ref.ecosystem.name
+    assert (change.version, change.before) == (version_of(ecosystem, 2), version_of(ecosystem, 1))
     assert (len(change.names.added), len(change.names.removed)) == (change.added_count, change.removed_count)
     assert change.removed_count > 0
     assert change.added_count > 0
