@@ -134,7 +134,7 @@ class Load:
                 (minute_s / 2, self._fail),
                 (minute_s * 5, self._reload),
             ):
-                group.create_task(_again_and_again(every_s, act))
+                group.create_task(again_and_again(every_s, act))
 
     async def _send(self, queue: Redis, graph: AsyncDriver) -> None:
         if await _waiting(queue) > MOST_WAITING:
@@ -231,11 +231,12 @@ def schedules(minute_s: float) -> dict[str, str]:
     }
 
 
-async def _again_and_again(every_s: float, act: Callable[[], Awaitable[None]]) -> None:
-    """Act at a steady pace; what was late is not made up for."""
-    loop = asyncio.get_running_loop()
+async def again_and_again(every_s: float, act: Callable[[], Awaitable[None]]) -> None:
+    """Act at a steady pace until the task is cancelled; what was late is not made up for."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
     due = loop.time() + every_s
-    while True:
+    # On Python 3.11 the driver of Redis can lose a cancellation, which the task still counts.
+    while task is not None and not task.cancelling():
         await asyncio.sleep(max(0.0, due - loop.time()))
         await act()
         due = max(due + every_s, loop.time())
