@@ -21,7 +21,7 @@ from securechain_ingest.runs import Run
 from securechain_ingest.schedules.board import Board, State
 from securechain_ingest.schedules.ticks import latest_tick, next_tick, schedules_of
 from securechain_ingest.stores import Stores
-from securechain_ingest.times import in_words
+from securechain_ingest.times import in_words, seconds_since
 from securechain_ingest.web.collected import Collected, Snapshot
 from securechain_ingest.web.health import StoreAnswer
 from securechain_ingest.web.plots import Bar, Chart, bars
@@ -161,7 +161,7 @@ class OverviewReader:
         if breaker is not None and breaker.open_for_s > 0:
             state, reason = DOWN, f"asked again in {in_words(breaker.open_for_s)}: {breaker.reason}"
         if name in snapshot.queue.paused:
-            state, reason = PAUSED, f"by an operator since {snapshot.queue.paused[name]}"
+            state, reason = PAUSED, f"an operator has paused it{_ago(snapshot.queue.paused[name])}"
         return RegistryState(
             name=name,
             title=declaration.title,
@@ -205,6 +205,14 @@ class OverviewReader:
         runs = await self._stores.runs.newest(1, job="advisory_sync")
         count = await self._stores.advisories.count()
         return AdvisoryFacts(count, newest[0] if newest else None, runs[0] if runs else None)
+
+
+def _ago(since: str) -> str:
+    """Return how long ago a time was. It is empty for a time that another release has written in another way."""
+    try:
+        return f" {in_words(seconds_since(since))} ago"
+    except (ValueError, TypeError):
+        return ""
 
 
 def chart(identifier: str, title: str, slots: list[Slot]) -> Chart:

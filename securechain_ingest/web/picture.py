@@ -61,7 +61,8 @@ def picture_of(tree: RequirementTree) -> Picture:
             boxes[node.purl] = _box(node, level * (WIDTH + _GAP_X), row * (HEIGHT + _GAP_Y))
     lines = [_line(boxes[source], boxes[target]) for source, target, _ in tree.edges if source != target]
     return Picture(
-        width=max(box.x for box in boxes.values()) + WIDTH,
+        # Lines within the last column need room beside it.
+        width=max(box.x for box in boxes.values()) + WIDTH + _GAP_X // 2,
         height=max(box.y for box in boxes.values()) + HEIGHT,
         boxes=tuple(boxes.values()),
         lines=tuple(lines),
@@ -85,7 +86,14 @@ def _box(node: RequirementNode, x: int, y: int) -> Box:
 
 
 def _line(source: Box, target: Box) -> str:
-    start_x, start_y = source.x + WIDTH, source.y + HEIGHT // 2
-    end_x, end_y = target.x, target.y + HEIGHT // 2
-    bend = _GAP_X // 2 if end_x > start_x else _GAP_X
-    return f"M{start_x} {start_y}C{start_x + bend} {start_y} {end_x - bend} {end_y} {end_x} {end_y}"
+    """Return the line to a column on the right, beside the boxes of one column, or back to a column on the left."""
+    bend = _GAP_X // 2
+    if target.x > source.x:
+        start_x, first_x, last_x, end_x = source.x + WIDTH, source.x + WIDTH + bend, target.x - bend, target.x
+    elif target.x == source.x:
+        start_x = end_x = source.x + WIDTH
+        first_x = last_x = start_x + bend
+    else:
+        start_x, first_x, last_x, end_x = source.x, source.x - bend, target.x + WIDTH + bend, target.x + WIDTH
+    start_y, end_y = source.y + HEIGHT // 2, target.y + HEIGHT // 2
+    return f"M{start_x} {start_y}C{first_x} {start_y} {last_x} {end_y} {end_x} {end_y}"

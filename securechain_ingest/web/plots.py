@@ -10,6 +10,8 @@ from typing import Final
 _HEIGHT: Final = 40
 _STEP: Final = 4
 """A bar and the space behind it are so wide."""
+_FEWEST: Final = 20
+"""A chart has room for so many bars at least, so that a single one is no block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def bars(identifier: str, title: str, shown: Sequence[Bar], *, failed: str = "")
     top = max((bar.value for bar in shown), default=0.0)
     whole: list[str] = []
     parts: list[str] = []
-    for number, bar in enumerate(shown):
+    for number, bar in enumerate(shown, max(0, _FEWEST - len(shown))):
         part = bar.value if bar.failed is True else min(bar.failed, bar.value)
         for paths, value in ((whole, bar.value), (parts, part)):
             if value > 0:
@@ -59,7 +61,7 @@ def bars(identifier: str, title: str, shown: Sequence[Bar], *, failed: str = "")
         identifier,
         title.replace("_", " "),
         _described(shown, failed),
-        max(1, len(shown)) * _STEP,
+        max(_FEWEST, len(shown)) * _STEP,
         _HEIGHT,
         "".join(whole),
         "".join(parts),

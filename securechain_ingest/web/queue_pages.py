@@ -35,8 +35,6 @@ from securechain_ingest.web.shell import Form, Shell, back
 PATH: Final = "/queue"
 _SHOWN: Final = 100
 """So many messages are shown at most."""
-_LOOKED_AT: Final = 2_000
-"""So many messages are looked at in one lane at most to find those."""
 
 _NAMES: Final = tuple(declaration.name for declaration in DECLARATIONS)
 
@@ -79,6 +77,7 @@ class _QueueRoom:
                 for each in found[:_SHOWN]
             ],
             has_more=len(found) > _SHOWN,
+            most=_SHOWN,
             declarations=DECLARATIONS,
             lanes=LANES,
             states=STATES,
@@ -87,6 +86,7 @@ class _QueueRoom:
         )
 
     async def _found(self, ecosystems: list[str], lanes: list[Lane], state: str) -> list[Queued]:
+        """Return the messages to show, and one more if there are more."""
         limit = _SHOWN + 1
         found: list[Queued] = []
         if state in ("", IN_WORK):
@@ -98,7 +98,6 @@ class _QueueRoom:
             for only_retrying in (True, False):
                 if len(found) >= limit or state not in ("", RETRYING if only_retrying else WAITING):
                     continue
-                looked_at = 0
                 async for each in queued_messages(
                     self._redis,
                     self._queue.stream,
@@ -107,11 +106,10 @@ class _QueueRoom:
                     [pair[1]],
                     only_retrying=only_retrying,
                 ):
-                    looked_at += 1
+                    if len(found) >= limit or (each.state == RETRYING and not only_retrying):
+                        break  # Those that wait come before those that are tried again.
                     if each.state == (RETRYING if only_retrying else WAITING):
                         found.append(each)
-                    if len(found) >= limit or looked_at >= _LOOKED_AT:
-                        break
         return found
 
     async def cancel(self, _: Request, form: Form) -> Response:

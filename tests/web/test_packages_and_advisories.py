@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,6 +128,7 @@ async def test_the_overview_says_why_a_registry_is_behind_paused_or_down(site: W
     of = {name: text.split(f'id="n-{name}"')[1].split("</dl>")[0] for name in ("npm", "pypi", "maven", "cargo")}
     assert '"state fresh"' in of["npm"]
     assert '"state paused"' in of["pypi"]
+    assert re.search("an operator has paused it [0-9,]+ days ago", of["pypi"])
     assert '"state down"' in of["maven"]
     assert "answers 503" in of["maven"]
     assert '"state behind"' in of["cargo"]
