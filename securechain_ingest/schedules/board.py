@@ -138,7 +138,6 @@ class Board:
                 how=how,
                 field=field,
                 claim=value,
-                started_at=iso(run.started_at, "milliseconds"),
                 gone=gone.id if gone else "",
                 gone_record=gone.lost(run.started_at).model_dump_json() if gone else "",
                 lease_ms=int(lease_s * 1000),
@@ -216,8 +215,9 @@ class Board:
 
     def _run(self, run: Run) -> dict[str, str | int]:
         keys = {"under_way": "marks", "lease": f"lease:{run.job}", "latest": "latest"}
-        about: dict[str, str | int] = {"job": run.job, "run": run.id, "record": run.model_dump_json()}
-        return about | {key: self._key(name) for key, name in keys.items()}
+        about: dict[str, str | int] = {key: self._key(name) for key, name in keys.items()}
+        started_at = iso(run.started_at, "milliseconds")
+        return about | {"job": run.job, "run": run.id, "started_at": started_at, "record": run.model_dump_json()}
 
 
 def _decoded(fields: Any) -> dict[str, str]:

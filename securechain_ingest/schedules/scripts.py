@@ -19,6 +19,13 @@ local function id_under_way()
 end
 """
 
+# Redis may have lost the start of a run, with all its data or in a failover; then `latest` is from before that start.
+_ENDED = """
+local function has_ended()
+    return id_under_way() ~= run and (redis.call('HGET', latest, job) or '') >= started_at
+end
+"""
+
 START = Script(
     _ID
     + """
@@ -45,34 +52,33 @@ redis.call('HSET', latest, job, started_at)
 return {'started'}
 """,
     keys="claimed under_way lease latest unsaved",
-    arguments="job run record lease_ms how field claim started_at gone gone_record",
+    arguments="job run started_at record lease_ms how field claim gone gone_record",
 )
 
-# If neither lease nor entry is there, the run has ended, or Redis has lost its data and with it all that it knew of the
-# job; then the daemon that runs the job goes on. An entry that another release has written anew stays as it is.
+# The daemon that runs a job goes on when Redis has lost the run. An entry that another release has written anew stays
+# as it is.
 RENEW = Script(
     _ID
+    + _ENDED
     + """
 local holder, held = redis.call('GET', lease), redis.call('HGET', under_way, job)
-if (holder and holder ~= run) or (held and id_under_way() ~= run) then return 0 end
-if not holder and not held and redis.call('HEXISTS', latest, job) == 1 then return 0 end
+if (holder and holder ~= run) or (held and id_under_way() ~= run) or has_ended() then return 0 end
 redis.call('SET', lease, run, 'PX', lease_ms)
 if not held or held == written then redis.call('HSET', under_way, job, record) end
 return 1
 """,
     keys="under_way lease latest",
-    arguments="job run record lease_ms written",
+    arguments="job run started_at record lease_ms written",
 )
 
 # The end is kept until it is stored in MongoDB; of a look that found nothing only the number and the time are kept. A
-# run that can be resumed stays under way, without a lease. Where another run has taken its place, the end of an
-# interrupted run has been written with the start of that one.
+# run that can be resumed stays under way, without a lease. Where another run has taken its place, the end has been
+# written with the start of that one.
 END = Script(
     _ID
+    + _ENDED
     + """
-local is_under_way = id_under_way() == run
-local is_interrupted = is_resumable == '1' or is_given_up == '1'
-if is_interrupted and not is_under_way and redis.call('HEXISTS', latest, job) == 1 then return 0 end
+if has_ended() then return 0 end
 if is_given_up == '1' and redis.call('EXISTS', lease) == 1 then return 0 end
 if redis.call('GET', lease) == run then redis.call('DEL', lease) end
 if is_kept == '1' then
@@ -81,13 +87,13 @@ elseif is_resumable == '0' then
     redis.call('HINCRBY', empty_looks, job, 1)
     redis.call('HSET', empty_looks_at, job, ended_at)
 end
-if not is_under_way then return 0 end
+if id_under_way() ~= run then return 0 end
 redis.call('HSET', latest, job, latest_at)
 if is_resumable == '1' then redis.call('HSET', under_way, job, record) else redis.call('HDEL', under_way, job) end
 return 1
 """,
     keys="under_way lease latest unsaved empty_looks empty_looks_at",
-    arguments="job run record is_kept is_resumable is_given_up ended_at latest_at",
+    arguments="job run started_at record is_kept is_resumable is_given_up ended_at latest_at",
 )
 
 # A field of a hash is changed only if it is still as it was seen: another command or a daemon may have changed it.

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 
 import anyio
+import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
 from securechain_ingest.mongodb import connected
 from securechain_ingest.runs import Job, Run, utc_now
 from securechain_ingest.runs.store import RunStore
+from securechain_ingest.schedules import execution
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.looks import Look
 from securechain_ingest.schedules.recorder import Recorder
@@ -83,9 +85,15 @@ async def ended(installation: Installation, count: int = 1) -> list[Run]:
     return found
 
 
+@pytest.fixture
+def renewals_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases are renewed again and again, however long they last."""
+    monkeypatch.setattr(execution, "SAVE_EVERY_S", 0.02)
+
+
 @pytest_asyncio.fixture
 async def installation(redis_url: str, advisory_target: AdvisoryTarget) -> AsyncIterator[Installation]:
-    async with connected(advisory_target.uri) as client, Redis.from_url(redis_url, socket_timeout=10) as redis:
+    async with connected(advisory_target.uri) as client, Redis.from_url(redis_url, socket_timeout=60) as redis:
         runs = RunStore(client[advisory_target.database]["ingest_runs"])
         await runs.ensure_indexes()
         yield Installation(redis, Board(redis, STREAM), runs)

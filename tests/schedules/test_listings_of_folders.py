@@ -83,7 +83,7 @@ class ListingDaemons:
 
             async def job(run: Run) -> None:
                 listing = await whole_listing(
-                    redis, key, feed, ecosystem, run, ttl_s=60, lease_s=1.0, reuse=None, now=self.now
+                    redis, key, feed, ecosystem, run, ttl_s=60, lease_s=30.0, reuse=None, now=self.now
                 )
                 self.listed.append((name, listing))
 
@@ -92,7 +92,7 @@ class ListingDaemons:
             async with self.installation.scheduler(
                 job,
                 settings(),
-                lease_s=1.0,
+                lease_s=30.0,
                 now=self.now,
                 jobs={JOB: job, "packages_refresh": other},
                 left_to_others={JOB: partial(is_left_to_others, redis, key, feed)},
@@ -108,7 +108,7 @@ class ListingDaemons:
         run = Run(id="run", job=JOB, started_at=utc_now())
         async with fed(self.make, self.server, folder) as feed:
             reading = asyncio.create_task(
-                whole_listing(redis, key, feed, NUGET, run, ttl_s=60, lease_s=1.0, reuse=None, now=self.now)
+                whole_listing(redis, key, feed, NUGET, run, ttl_s=60, lease_s=30.0, reuse=None, now=self.now)
             )
             yield reading
 
@@ -143,11 +143,15 @@ class ListingDaemons:
         return asked
 
     async def break_off(self, name: str, path: str) -> list[str]:
-        """Let a daemon begin to list, and stop it while it waits for this document. The result is what it asked for."""
+        """Let a daemon begin to list, and stop it while it waits for this document. The result is what it asked for.
+
+        The pages that it asks for at the same time as for this one may come to the registry after it.
+        """
         self.server.faults.add(Fault(path, Kind.STALL, times=1))
+        asked_for = PAGES if path in PAGES else {path}
         async with self.running(name):
             await self.ask()
-            await until(lambda: any(request.target == path for request in self.server.requests))
+            await until(lambda: asked_for <= {request.target for request in self.server.requests})
         self.server.faults.clear()
         return self.asked_for()
 

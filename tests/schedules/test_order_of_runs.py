@@ -94,10 +94,14 @@ async def test_a_run_that_is_given_up_has_ended_before_the_next_one_starts(insta
     assert left.ended_at == following.started_at == at(5)
 
 
-@pytest.mark.parametrize("is_given_up", [True, False], ids=["another daemon", "its own daemon"])
+@pytest.mark.parametrize(
+    ("outcome", "is_given_up"),
+    [("interrupted", True), ("interrupted", False), ("succeeded", False)],
+    ids=["another daemon gives it up", "its own daemon is late", "its own daemon hung and has done it"],
+)
 @pytest.mark.parametrize("has_ended", [True, False], ids=["after the next run", "during the next run"])
 async def test_the_end_of_a_run_whose_place_another_has_taken_is_not_written_once_more(
-    installation: Installation, is_given_up: bool, has_ended: bool
+    installation: Installation, outcome: str, is_given_up: bool, has_ended: bool
 ) -> None:
     left, following = read_at(0, "left"), read_at(2, "following")
     await begin(installation, left, 1)
@@ -105,7 +109,7 @@ async def test_the_end_of_a_run_whose_place_another_has_taken_is_not_written_onc
     await begin(installation, following, 2, left)
     if has_ended:
         await do(installation, following, at(3))
-    late = left.model_copy(update={"outcome": "interrupted", "ended_at": at(9)})
+    late = left.model_copy(update={"outcome": outcome, "ended_at": at(9)})
     assert not await installation.board.end(late, is_given_up=is_given_up)
     [closed] = [run for run in await installation.board.kept() if run.id == "left"]
     assert closed.ended_at == following.started_at == at(2)
@@ -120,12 +124,23 @@ async def test_a_renewal_that_comes_after_the_end_does_not_begin_the_run_again(i
     assert await installation.redis.get(LEASE) is None
 
 
-async def test_a_run_goes_on_under_a_new_lease_after_redis_has_lost_its_data(installation: Installation) -> None:
-    run = read_at(0, "first")
-    await begin(installation, run, 1)
+@pytest.mark.parametrize("how", ["with all its data", "in a failover"])
+async def test_a_run_goes_on_and_has_a_record_after_redis_has_lost_its_start(
+    installation: Installation, how: str
+) -> None:
+    before, run = read_at(0, "before"), read_at(6, "run")
+    await begin(installation, before, 1)
+    await do(installation, before, at(5))
+    replica = {key: await installation.redis.dump(key) or b"" for key in await installation.redis.keys()}
+    await begin(installation, run, 2)
     await installation.redis.flushdb()
+    if how == "in a failover":
+        for key, content in replica.items():
+            await installation.redis.restore(key, 0, content)
     assert await installation.board.renew(run, 30.0, written="")
-    assert await installation.redis.get(LEASE) == b"first"
+    assert await installation.redis.get(LEASE) == b"run"
+    await do(installation, run, at(9))
+    assert "run" in {kept.id for kept in await installation.board.kept()}
 
 
 async def test_a_lease_ends_counted_from_the_moment_at_which_it_was_asked_for(installation: Installation) -> None:

@@ -122,19 +122,20 @@ async def test_asking_again_keeps_what_another_release_has_asked_for(installatio
     }
 
 
+@pytest.mark.usefixtures("renewals_at_once")
 async def test_a_run_is_told_from_others_by_its_id_and_not_by_the_text_of_its_mark(installation: Installation) -> None:
     gate = Gate(None)
-    async with installation.scheduler(gate, settings(), lease_s=0.6):
+    async with installation.scheduler(gate, settings()):
         run_id = await installation.board.request(JOB, RunRequest("0-asked", {}))
         await until(gate.entered.is_set)
         # The other release writes the mark anew, with a field of its own and in another order.
         mark = dict(reversed((await held(installation, "marks", JOB)).items())) | {"shards": 3}
         await write(installation, "marks", JOB, mark)
         lease = f"{STREAM}-schedules-lease:{JOB}"
-        await installation.redis.pexpire(lease, 300)
+        await installation.redis.pexpire(lease, 20_000)
 
         async def renewed() -> bool:
-            return int(await installation.redis.pttl(lease)) > 300
+            return int(await installation.redis.pttl(lease)) > 20_000
 
         await until(renewed)
         assert (await held(installation, "marks", JOB))["shards"] == 3
