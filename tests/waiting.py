@@ -13,7 +13,11 @@ What = str | Callable[[], str]
 """This is what is waited for, as the failure tells it: a text, or a function that makes one when it is needed."""
 
 
-async def until(condition: Callable[[], Any], what: What = "a condition", within_s: float = 60.0) -> Any:
+PATIENCE_S = 300.0
+"""A test waits so many seconds for what must come. The slowest and busiest machine must not need them."""
+
+
+async def until(condition: Callable[[], Any], what: What = "a condition", within_s: float = PATIENCE_S) -> Any:
     """Return what the condition gives, or what it gives to await, once that is true in a boolean context.
 
     It raises AssertionError if it does not come to be true within `within_s` seconds.
@@ -29,7 +33,7 @@ async def until(condition: Callable[[], Any], what: What = "a condition", within
         await asyncio.sleep(0.005)
 
 
-def block_until(condition: Callable[[], Value], what: What, within_s: float = 60.0) -> Value:
+def block_until(condition: Callable[[], Value], what: What, within_s: float = PATIENCE_S) -> Value:
     """Do the same for a test that watches other processes and has no event loop."""
     give_up_at = time.monotonic() + within_s
     while not (value := condition()):

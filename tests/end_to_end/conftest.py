@@ -10,23 +10,26 @@ from typing import Any
 import pytest
 import redis
 
+from tests.end_to_end.daemon_process import DaemonProcess
 from tests.end_to_end.graph_contents import GraphReader
 from tests.queue_contents import left, messages_pending, messages_waiting, retries_waiting
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 Send = Callable[..., None]
 STREAM = "package-extraction"
+SOON_LEFT = {"SECURECHAIN_QUEUE__LEASE_S": "5"}
+"""What a daemon that was killed had in hand is taken up soon."""
 
 
 @pytest.fixture
 def environment(
     redis_url: str, graph_target: GraphTarget, advisory_target: AdvisoryTarget, tmp_path: Path
 ) -> dict[str, str]:
-    """Return variables that point a daemon to this test's stores."""
+    """Return variables that point a daemon to this test's stores. A daemon may stand still for as long as a lease."""
     return store_variables(redis_url, graph_target, advisory_target, tmp_path / "state") | {
-        "SECURECHAIN_QUEUE__LEASE_S": "2",
+        "SECURECHAIN_QUEUE__LEASE_S": "60",
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
         "SECURECHAIN_QUEUE__RETRY_MAX_S": "1",
         **SCHEDULES_OFF,
@@ -72,9 +75,14 @@ def dead_letters(queue: redis.Redis) -> list[dict[str, str]]:
     return [fields for _, fields in entries]
 
 
-def wait_until_settled(queue: redis.Redis, timeout_s: float = 60.0) -> None:
+def wait_until_settled(queue: redis.Redis, timeout_s: float = PATIENCE_S) -> None:
     try:
         block_until(lambda: settled(queue), "an empty queue", timeout_s)
     except AssertionError:
         print("left in the queue:", *left(queue, STREAM), sep="\n")
         raise
+
+
+def has_stored(process: DaemonProcess, count: int, queue: redis.Redis) -> bool:
+    """Return whether so many packages are stored, or will not be, since nothing is left to be done."""
+    return len(process.events("package_stored")) >= count or settled(queue)

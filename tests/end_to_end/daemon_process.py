@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 SCRIPT = Path(sys.executable).with_name("securechain-ingest")
 Event = dict[str, Any]
@@ -77,7 +77,7 @@ class DaemonProcess:
                 found.append(event)
         return found
 
-    def wait_for(self, name: str, count: int = 1, timeout_s: float = 90.0) -> list[Event]:
+    def wait_for(self, name: str, count: int = 1, timeout_s: float = PATIENCE_S) -> list[Event]:
         """Wait until that many events of the name were logged."""
         block_until(lambda: len(self.events(name)) >= count or self.process.poll() is not None, name, timeout_s)
         events = self.events(name)
@@ -88,7 +88,7 @@ class DaemonProcess:
         """Signal the daemon itself, not its children."""
         self.process.send_signal(number)
 
-    def wait(self, timeout_s: float = 60.0) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Return the exit code."""
         code = self.process.wait(timeout_s)
         self._reader.join(5)

@@ -12,7 +12,7 @@ from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import Fault, Kind, World, npm, osv, serve
 from tests.schedules_off import schedules_off
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 __all__ = ["graph_target"]
 
@@ -28,7 +28,7 @@ def command(environment: dict[str, str], *arguments: str) -> str:
         env=without_settings() | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,7 @@ def status(environment: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seconds", ["60", "0"])
+@pytest.mark.parametrize("seconds", ["600", "0"])
 def test_ingest_reads_the_advisories_of_its_packages_first(environment: dict[str, str], seconds: str) -> None:
     with serve(WORLD) as server:
         variables = environment | server.environment() | {"SECURECHAIN_VULNERABILITIES__FIRST_SYNC_S": seconds}
@@ -48,7 +48,7 @@ def test_ingest_reads_the_advisories_of_its_packages_first(environment: dict[str
         tree = command(variables, "ingest", "npm:left")
         asked = [request.target for request in server.requests if request.endpoint == "osv"]
         found = status(variables)
-    if seconds == "60":
+    if seconds == "600":
         assert "1 known vulnerability in 1 of" in tree
         assert {target.split("/")[1] for target in asked} == {"npm"}
         assert (found["advisories"], "npm" in found["advisories_unknown"]) == (1, False)

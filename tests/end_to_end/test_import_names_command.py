@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.daemon_process import SCRIPT
+from tests.waiting import PATIENCE_S
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [SCRIPT, "import-names", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 @pytest.fixture

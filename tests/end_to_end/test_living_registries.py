@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest, State
-from tests.end_to_end.conftest import STREAM, dead_letters, settled
+from tests.end_to_end.conftest import SOON_LEFT, STREAM, dead_letters, settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import LABELS, GraphReader
 from tests.end_to_end.one_graph_server import graph_target
@@ -127,7 +127,8 @@ def test_after_any_number_of_days_the_graph_equals_the_registries(
     seed = request.config.getoption("--kill-seed")
     chance = random.Random(seed)
     life = Life(Shape(packages=3 + days, seed=seed, median_versions=4, requirements=3, odd_share=0.0, large_share=0.0))
-    variables = environment | {
+    variables = environment | SOON_LEFT
+    variables |= {
         "SECURECHAIN_QUEUE__MAX_DELIVERIES": "100",
         "SECURECHAIN_FEEDS__LISTING_TTL_S": "0.001",
         "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.001",
@@ -152,7 +153,7 @@ def test_after_any_number_of_days_the_graph_equals_the_registries(
             with daemon(variables) as process:
                 # What is due is looked for first: it is queued before it is due no more.
                 block_until(
-                    lambda: nothing_is_due(reader) and all_done(redis_url, queue), f"day {day}'s end, seed {seed}", 120
+                    lambda: nothing_is_due(reader) and all_done(redis_url, queue), f"day {day}'s end, seed {seed}"
                 )
                 assert not process.events("handler_failed")
                 assert not process.events("job_failed"), process.events("job_failed")

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.end_to_end.conftest import STREAM, dead_letters, settled, wait_until_settled
+from tests.end_to_end.conftest import SOON_LEFT, STREAM, dead_letters, has_stored, wait_until_settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
 from tests.queue_contents import messages_waiting
 from tests.registry_server import Fault, Kind, Server, Shape, World, generate, serve
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 FAULTS = (
     Fault("/*", Kind.STATUS, status=503),
@@ -48,11 +48,6 @@ def fail_now_and_then(server: Server, chance: random.Random) -> None:
         server.faults.add(chance.choice(FAULTS))
 
 
-def has_stored(process: DaemonProcess, count: int, queue: redis.Redis) -> bool:
-    """Return whether so many packages are stored, or will not be, since nothing is left to be done."""
-    return len(process.events("package_stored")) >= count or settled(queue)
-
-
 def kill_at_random(processes: list[DaemonProcess], queue: redis.Redis, chance: random.Random) -> None:
     """Kill each after some stored packages and a few milliseconds more, so that every step is met by a kill."""
     for process in processes:
@@ -75,7 +70,8 @@ def test_daemons_killed_at_random_lose_and_double_nothing(
     seed = request.config.getoption("--kill-seed")
     chance = random.Random(seed)
     world = generate(Shape(packages=4 + 3 * rounds, seed=seed, median_versions=3, odd_share=0.4))
-    variables = environment | {"SECURECHAIN_HTTP__TIMEOUT_S": "1", "SECURECHAIN_QUEUE__MAX_DELIVERIES": "100"}
+    variables = environment | SOON_LEFT
+    variables |= {"SECURECHAIN_HTTP__TIMEOUT_S": "1", "SECURECHAIN_QUEUE__MAX_DELIVERIES": "100"}
     with serve(world, latency_s=0.01) as server:
         variables |= server.environment()
         submit(world, queue, chance)
@@ -96,12 +92,12 @@ def test_daemons_killed_at_random_lose_and_double_nothing(
                 submit(world, queue, chance)
         server.faults.clear()
         with daemon(variables) as process:
-            wait_until_settled(queue, 60 + 10 * rounds)
+            wait_until_settled(queue, PATIENCE_S + 10 * rounds)
             # What a fault took from a package's import names, the next check finds.
             for package in world.truth().values():
                 message = {"node_type": package.label, "package": package.registry_name, "refresh": True}
                 queue.xadd(STREAM, {"data": json.dumps(message)})
-            wait_until_settled(queue, 60 + 10 * rounds)
+            wait_until_settled(queue, PATIENCE_S + 10 * rounds)
             assert process.events("handler_failed") == []
             assert process.stop() == 0
     assert dead_letters(queue) == [], f"seed {seed}"

@@ -43,7 +43,7 @@ def submit(queue: redis.Redis, world: World) -> None:
     """Submit as a program does that wants to be sure: it waits until the replica has got it."""
     for package in world.truth().values():
         queue.xadd(STREAM, {"data": json.dumps({"node_type": package.label, "package": package.registry_name})})
-    assert queue.wait(1, 10_000) == 1
+    assert queue.wait(1, 60_000) == 1
 
 
 def is_settled(queue: redis.Redis) -> bool:
@@ -60,6 +60,10 @@ def test_a_failover_in_the_midst_of_work_loses_no_message(
     world = generate(SHAPE)
     with pair(tmp_path / "pair") as servers, serve(world, latency_s=0.1) as registries:
         variables = environment | registries.environment() | {"REDIS_URL": servers.url}
+        variables |= {"SECURECHAIN_HTTP__TIMEOUT_S": "10"}
+        # One of them does not end before the failover.
+        stalled = next(package.registry_name for package in world.truth().values() if package.ecosystem == "npm")
+        registries.faults.add(Fault(f"/{stalled}", Kind.STALL, times=None))
         with (
             redis.Redis(port=servers.first, username=USER, password=PASSWORD) as queue,
             daemon(variables) as process,
@@ -69,6 +73,7 @@ def test_a_failover_in_the_midst_of_work_loses_no_message(
             assert not settled(queue)
             fail_over = servers.kill_the_master if how == "the master is killed" else servers.fail_over
             fail_over()
+            registries.faults.clear()
             with redis.Redis(port=servers.second, username=USER, password=PASSWORD, decode_responses=True) as other:
                 block_until(lambda: is_settled(other), "an empty queue")
                 assert dead_letters(other) == []
@@ -139,7 +144,7 @@ def test_on_a_cluster_every_key_shares_the_slot_of_a_stream_with_a_hash_tag(
             jobs = {"npm_package_ingestion", "npm_packages_updates", "advisory_sync"}
             for job in jobs:
                 command(variables, "schedules", "run", job)
-            block_until(lambda: _succeeded(variables) >= jobs, "the runs", 120)
+            block_until(lambda: _succeeded(variables) >= jobs, "the runs")
             queue.xadd(stream, {"data": "no JSON"})
             block_until(lambda: queue.exists(f"{stream}-dlq"), "a dead letter")
             assert json.loads(command(variables, "status", "--json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -66,6 +67,10 @@ def test_a_store_that_goes_away_twice_in_the_middle_loses_no_message(
         for stored in (2, 6):
             process.wait_for("package_stored", stored)
             cuts[name].cut()
+            # Something needs the store, even if all else was done before it was cut.
+            again = next(iter(MADE.truth().values()))
+            message = {"node_type": again.label, "package": again.registry_name, "refresh": True}
+            queue.xadd(STREAM, {"data": json.dumps(message)})
             process.wait_for("store_unavailable")
             cuts[name].mend()
         wait_until_settled(queue)

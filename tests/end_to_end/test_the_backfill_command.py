@@ -19,7 +19,7 @@ from securechain_ingest.registries.npm.names import NPM
 from tests.end_to_end.daemon_process import SCRIPT, without_settings
 from tests.end_to_end.graph_contents import GraphReader
 from tests.registry_server import Fault, Kind, Server, World, npm, serve
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 NAMES = [f"package-{number:02}" for number in range(50)]
 STALLED = NAMES[45]
@@ -55,7 +55,7 @@ class Command:
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Return the exit code, the standard output and the standard error."""
         with self.start(*arguments) as process:
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=PATIENCE_S)
             assert "Traceback" not in errors
             return process.returncode, output, errors
 
@@ -126,7 +126,7 @@ def test_ctrl_c_tells_what_has_been_done_and_that_it_can_go_on(command: Command)
     with command.start("npm", "--json") as process:
         block_until(lambda: command.filled() == 40 and command.asked_for(STALLED), "two batches in the graph")
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert 40 <= json.loads(output)["found"] < len(NAMES)
     assert errors == "interrupted: the same command goes on from here\n"

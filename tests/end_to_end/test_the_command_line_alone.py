@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.daemon_process import SCRIPT, without_settings
+from tests.waiting import PATIENCE_S
 
 
 def run(
@@ -22,7 +23,7 @@ def run(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -113,14 +114,17 @@ def test_check_config_masks_the_credentials_of_every_url(tmp_path: Path) -> None
 )
 def test_a_ctrl_c_while_the_program_is_still_being_loaded_leaves_no_traceback(tmp_path: Path, module: str) -> None:
     environment = without_settings() | {"SECURECHAIN_STATE_DIR": str(tmp_path), "PYTHONPROFILEIMPORTTIME": "1"}
-    process = subprocess.Popen([SCRIPT, "run"], env=environment, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([SCRIPT, "run"], env=environment, stdout=pipe, stderr=pipe, text=True)
     assert process.stderr is not None
     # Python tells of each module when it is loaded.
     while not (line := process.stderr.readline()).rstrip().endswith(f" {module}"):
         assert line, f"{module} is not loaded by this command"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode in {-signal.SIGINT, 130}
+    log, errors = process.communicate(timeout=PATIENCE_S)
+    # Where this process was slow, the other had all modules loaded and began to run; then it stops in good order.
+    has_begun = "daemon_starting" in log
+    assert process.returncode in ({0} if has_begun else {-signal.SIGINT, 130})
     assert not any(word in errors for word in ("Traceback", "Exception ignored", "KeyboardInterrupt"))
 
 
@@ -131,7 +135,7 @@ def test_the_made_registry_runs_a_command_that_is_pointed_at_it() -> None:
         env=without_settings(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (result.returncode, result.stdout[:17]) == (7, "http://127.0.0.1:")

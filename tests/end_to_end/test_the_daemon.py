@@ -7,16 +7,17 @@ from __future__ import annotations
 import json
 import random
 import signal
+from functools import partial
 from pathlib import Path
 
 import redis
 
-from tests.end_to_end.conftest import STREAM, Send, dead_letters, pending, wait_until_settled
+from tests.end_to_end.conftest import SOON_LEFT, STREAM, Send, dead_letters, has_stored, pending, wait_until_settled
 from tests.end_to_end.daemon_process import daemon
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
 from tests.queue_contents import messages_waiting
 from tests.registry_server import Fault, Kind, Shape, World, generate, npm, serve
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 SMALL = generate(Shape(packages=12, seed=7))
 LARGER = generate(Shape(packages=40, seed=11))
@@ -44,13 +45,14 @@ def test_a_daemon_killed_at_random_loses_and_doubles_nothing(
 ) -> None:
     chance = random.Random(3)
     with serve(LARGER, latency_s=0.02) as server:
+        variables = environment | SOON_LEFT | server.environment()
         submit_all(LARGER, send)
         for _ in range(3):
-            with daemon(environment | server.environment()) as process:
-                stored = chance.randint(3, 12)
-                process.wait_for("package_stored", stored)
+            with daemon(variables) as process:
+                enough = chance.randint(3, 12)
+                block_until(partial(has_stored, process, enough, queue), "some packages")
                 process.kill()
-        with daemon(environment | server.environment()) as process:
+        with daemon(variables) as process:
             wait_until_settled(queue)
             assert process.stop() == 0
         assert_graph_equals(reader, LARGER.truth(), LARGER.truth())
@@ -76,13 +78,14 @@ def test_a_second_signal_leaves_now(environment: dict[str, str], send: Send, que
     world = World((npm.Package("stalled", (npm.Version("1.0.0"),)),))
     with serve(world) as server:
         server.faults.add(Fault("/stalled", Kind.STALL))
-        with daemon(environment | server.environment()) as process:
+        patient = {"SECURECHAIN_DAEMON__GRACE_S": str(2 * PATIENCE_S)}
+        with daemon(environment | patient | server.environment()) as process:
             send("NPMPackage", "stalled")
             block_until(lambda: server.requests or server.connections, "the request")
             process.send(signal.SIGTERM)
             process.wait_for("daemon_stopping")
             process.send(signal.SIGTERM)
-            process.wait(15)
+            process.wait()
         assert messages_waiting(queue, STREAM) == 1
 
 

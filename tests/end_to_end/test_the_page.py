@@ -12,6 +12,7 @@ import httpx
 from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, serve
+from tests.waiting import PATIENCE_S, block_until
 
 __all__ = ["graph_target"]
 
@@ -28,7 +29,7 @@ def health(variables: Mapping[str, str], *arguments: str) -> subprocess.Complete
         env=without_settings() | dict(variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -39,12 +40,13 @@ def test_a_daemon_serves_its_page_and_says_whether_it_gets_on(environment: dict[
         variables = environment | server.environment() | {"SECURECHAIN_WEB__PORT": port}
         with daemon(variables) as process:
             [ready] = process.wait_for("page_ready")
-            answer = httpx.get(ready["address"], follow_redirects=True)
+            answer = httpx.get(ready["address"], follow_redirects=True, timeout=PATIENCE_S)
             assert "Log in" not in answer.text
             assert 'Pause<span class="hidden"> npm</span>' in answer.text
-            ages = httpx.get(f"http://127.0.0.1:{port}/healthz").json()["ages_s"]
+            ages = httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE_S).json()["ages_s"]
             assert {"scheduler"} <= set(ages)
-            assert (health(variables).returncode, health(variables).stdout) == (0, "ok\n")
+            healthy = health(variables, "--timeout", "60")
+            assert (healthy.returncode, healthy.stdout) == (0, "ok\n")
             process.send(signal.SIGSTOP)
             stopped = health(variables, "--timeout", "0.5")
             assert stopped.returncode == 3
@@ -68,4 +70,5 @@ def test_without_a_page_the_heartbeat_tells(environment: dict[str, str]) -> None
         assert health(variables).returncode == 1
         with daemon(variables | server.environment()) as process:
             process.wait_for("daemon_ready")
-            assert (health(variables).returncode, health(variables).stdout) == (0, "ok\n")
+            block_until(lambda: health(variables).returncode == 0, "a heartbeat")
+            assert health(variables).stdout == "ok\n"

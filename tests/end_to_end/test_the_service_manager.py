@@ -12,6 +12,7 @@ import pytest
 from tests.end_to_end.daemon_process import daemon
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, serve
+from tests.waiting import PATIENCE_S
 
 __all__ = ["graph_target"]
 
@@ -23,7 +24,7 @@ class NotifySocket:
         self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
-        self._socket.settimeout(60)
+        self._socket.settimeout(PATIENCE_S)
 
     def receive(self) -> dict[str, str]:
         """Return the next message's assignments."""
@@ -37,7 +38,7 @@ class NotifySocket:
             while True:
                 self._socket.recv(4096)
         except TimeoutError:
-            self._socket.settimeout(60)
+            self._socket.settimeout(PATIENCE_S)
 
     def close(self) -> None:
         self._socket.close()
