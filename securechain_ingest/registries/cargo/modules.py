@@ -20,6 +20,7 @@ from securechain_ingest.registries.cargo.items import Item, ItemKind
 from securechain_ingest.registries.cargo.rust_items import MAX_DEPTH, parse_items
 from securechain_ingest.registries.cargo.rust_macros import Macro
 from securechain_ingest.registries.cargo.sources import Sources
+from securechain_ingest.registries.cargo.token_trees import TokenTrees
 
 MAX_MODULES: Final = 20_000
 """One crate may have so many; a file that several modules share counts each time."""
@@ -123,6 +124,7 @@ class _Builder:
         self._root = root
         self._macros: dict[str, Macro] = {}
         self._allowance = allowance
+        self._trees = TokenTrees(allowance)
         self._unexpanded: dict[str, None] = {}
         self._cut_off: dict[str, None] = {}
         self._definitions: dict[str, Macro] = {}
@@ -148,7 +150,7 @@ class _Builder:
                 case ItemKind.GLOB:
                     scope.globs.append(item)
                 case ItemKind.EXPORTED_MACRO | ItemKind.MACRO:
-                    self._macros[item.name] = self._definitions.setdefault(item.text, Macro(item.text))
+                    self._define(item)
                     (self._root if item.kind is ItemKind.EXPORTED_MACRO else scope).add(item)
                 case ItemKind.CALL:
                     self.fill(scope, self._called(item, location.depth), replace(location, depth=location.depth + 1))
@@ -166,10 +168,22 @@ class _Builder:
                 case _:
                     scope.add(item)
 
+    def _define(self, macro: Item) -> None:
+        if macro.text not in self._definitions:
+            self._definitions[macro.text] = Macro(self._written_out(macro), self._trees)
+        self._macros[macro.name] = self._definitions[macro.text]
+
+    def _written_out(self, item: Item) -> str:
+        try:
+            return self._trees.written_out(item.text)
+        except TooMuch:
+            self._unexpanded[item.name] = None
+            return ""
+
     def _include(self, scope: Scope, item: Item, location: _SourceLocation) -> None:
         """Generated code that is included (`OUT_DIR`) is in no archive, so nothing that it declares is found."""
         path = included_path(
-            item.text, posixpath.dirname(location.file), self._sources.environment, self._expanded_path
+            self._written_out(item), posixpath.dirname(location.file), self._sources.environment, self._expanded_path
         )
         if path is not None and self._may_load(path, location):
             folder = posixpath.dirname(path)
@@ -211,20 +225,19 @@ class _Builder:
 
     def _text_of(self, call: Item, macro: Macro | None) -> str:
         if call.name == _CONCATENATING:
-            return _CONCATENATION.sub(lambda match: "".join(match[1].split()), call.text)
-        if macro is None:
-            return call.text
+            return _CONCATENATION.sub(lambda match: "".join(match[1].split()), self._written_out(call))
         try:
-            text = macro.expand(call.text, self._allowance)
+            text = macro.expand(call.text) if macro is not None else None
+            return self._trees.opened(call.text) if text is None else text
         except TooMuch:
             self._unexpanded[call.name] = None
             return call.text
-        return call.text if text is None else text
 
     def _expanded_path(self, name: str, arguments: str) -> str | None:
         """A call of a macro of the crate's own stands for this within the argument of `include!`."""
         try:
-            return self._macros[name].expand(arguments, self._allowance) if name in self._macros else None
+            text = self._macros[name].expand(arguments) if name in self._macros else None
+            return None if text is None else self._trees.written_out(text)
         except TooMuch:
             self._unexpanded[name] = None
             return None

@@ -43,6 +43,11 @@ _UP_TO_SEMICOLON: Final = frozenset({"type", "const", "static"})
 _QUALIFIERS: Final = frozenset({"unsafe", "async", "default", "safe", "auto", "gen"})
 _BEFORE_FUNCTIONS: Final = _QUALIFIERS | {"fn", "extern"}
 _NOWHERE: Final = (-1, -1)
+# What many macros expand to: calls of macros, with a number for what is inside of their brackets.
+_CALL: Final = re.compile(
+    r"(?!(?:macro_rules|include|use|impl|extern)\b)([a-z_]\w*+) ! [({\[](\0\d++)[)}\]](?: ;)?+ ?+"
+)
+_CALLS: Final = re.compile(rf"(?:{_CALL.pattern})++")
 _NAME_PREFIXES: Final = frozenset({"mut", "ref"})
 
 
@@ -53,6 +58,8 @@ def parse_items(source: str, *, in_macro: bool = False, depth: int = 0) -> tuple
     With `in_macro` the source is a macro's arguments or expansion, where everything in braces may have items in it, and
     which lie `depth` deep themselves.
     """
+    if depth < MAX_DEPTH and _CALLS.fullmatch(source):
+        return tuple(Item(ItemKind.CALL, name, is_public=False, text=text) for name, text in _CALL.findall(source))
     return tuple(_ItemReader(source, 0, len(source), depth, in_macro).read()) if depth < MAX_DEPTH else ()
 
 

@@ -1,26 +1,20 @@
 """This module replaces the calls of a crate's own `macro_rules!` macros by what they expand to.
 
-The rules are in The Rust Reference, "Macros by example". A fragment is recognised by what may follow it, and is not
-parsed: that is enough for macros that make items, whose arguments are names, types and whole items. Hygiene does not
-matter for names of items.
+The rules are in The Rust Reference, "Macros by example". A fragment is recognised by what may follow it
+(`rust_fragments`), and is not parsed. Hygiene does not matter for names of items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
-from securechain_ingest.registries.cargo.rust_tokens import (
-    CLOSING,
-    MAX_TOKENS,
-    Token,
-    is_word,
-    tokens,
-    with_documentation_as_attributes,
-)
+from securechain_ingest.registries.cargo.allowance import TooMuch
+from securechain_ingest.registries.cargo.rust_fragments import fragment_end
+from securechain_ingest.registries.cargo.rust_tokens import CLOSING, MAX_TOKENS, Token, tokens
+from securechain_ingest.registries.cargo.token_trees import TokenTrees, Trees
 
 MAX_NESTING: Final = 64
 """Brackets in a macro's definition may be nested so deep."""
@@ -28,20 +22,63 @@ MAX_NESTING: Final = 64
 _STEPS_A_CALL: Final = 40
 """A call costs so much besides, in the time that a step takes."""
 
-_CHARACTERS_A_STEP: Final = 64
-"""A scan for the end of a group gets about that far while a token is looked at."""
+_TREES_A_STEP: Final = 16
+"""So many trees are copied in the time of a step."""
 
 _REPETITIONS: Final = frozenset("*+?")
-_ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})
-_ENDS_OF_TYPE: Final = frozenset({",", ";", "=", "{", "|", ":", "as", "where"})
-_ENDS_OF_PATTERN: Final = frozenset({",", "=", "if", "in"})
-_BEFORE_ITEMS: Final = frozenset(";{[")
-_UP_TO_SEMICOLON: Final = frozenset({"use", "const", "static", "type", "extern"})
+_ENDS_OF_ITEMS: Final = frozenset(";{")
+
+
+class _Run:
+    """A repetition of token trees was matched by these, or by all that is inside of a group; mostly it is passed on as
+    it stands."""
+
+    __slots__ = ("_trees", "number")
+
+    def __init__(self, trees: Trees | None, number: str | None) -> None:
+        self._trees = trees
+        self.number = number
+
+    def trees(self, known: TokenTrees) -> Trees:
+        if self._trees is None:
+            self._trees = known.inside(self.number or "")
+        return self._trees
+
+
+_Binding: TypeAlias = "str | Trees | list[_Binding] | _Run"
+"""A variable stands for one tree or many; in a repetition for one binding a round."""
+
+_Bindings: TypeAlias = dict[str, _Binding]
+
+
+class _Node(Protocol):
+    """This is a part of a rule's pattern or of its body."""
+
+    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
+        """The node matches up to this position; the result is None if it does not."""
+
+    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees) -> None:
+        """This appends what the node stands for."""
+
+    def names(self) -> Iterator[str]:
+        """These are the names of all variables within."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    text: str
+    """These trees are always written alike."""
+
+    trees: Trees
+
+    def match(self, given: Trees, position: int, _bindings: _Bindings, _known: TokenTrees) -> int | None:
+        end = position + len(self.trees)
+        return end if given[position:end] == self.trees else None
+
+    def transcribe(self, _bindings: Mapping[str, _Binding], found: list[str], _known: TokenTrees) -> None:
+        found += self.trees
+
+    def names(self) -> Iterator[str]:
+        return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +86,59 @@ class _Variable:
     name: str
     fragment: str
 
+    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
+        end = fragment_end(self.fragment, given, position)
+        known.allowance.pay_steps((len(given) if end is None else end) - position)
+        if end is not None:
+            bindings[self.name] = given[position] if end == position + 1 else given[position:end]
+        return end
+
+    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], _known: TokenTrees) -> None:
+        match bindings.get(self.name):
+            case None:
+                found += "$", self.name
+            case str(tree):
+                found.append(tree)
+            case tuple(trees):
+                found += trees
+
+    def names(self) -> Iterator[str]:
+        yield self.name
+
 
 @dataclass(frozen=True, slots=True)
 class _Group:
     opening: str
     nodes: tuple[_Node, ...]
+    number: str | None
+    """The group holds nothing but plain trees, with this number."""
+    run: str | None
+    """The group holds nothing but a repetition of the token trees of this name."""
+
+    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
+        if position >= len(given) or given[position][0] != self.opening:
+            return None
+        number = given[position][1:]
+        if self.run is not None:
+            bindings[self.run] = _Run(None, number)
+            return position + 1
+        if number == self.number:
+            return position + 1
+        inside = known.inside(number)
+        return position + 1 if _match(self.nodes, inside, 0, bindings, known) == len(inside) else None
+
+    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees) -> None:
+        run = bindings.get(self.run) if self.run is not None else None
+        number = run.number if isinstance(run, _Run) else None
+        if number is None:
+            inside: list[str] = []
+            _transcribe(self.nodes, bindings, inside, known)
+            number = known.number(tuple(inside))
+        found.append(self.opening + number)
+
+    def names(self) -> Iterator[str]:
+        for node in self.nodes:
+            yield from node.names()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,337 +146,229 @@ class _Repetition:
     nodes: tuple[_Node, ...]
     separator: str
     operator: str
-    names: tuple[str, ...]
+    variables: tuple[str, ...]
     """These are the names of all variables within."""
+    run: str | None
+    """The repetition takes all token trees that are left, under this name."""
+
+    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
+        if self.run is not None:
+            known.allowance.pay_steps((len(given) - position) // _TREES_A_STEP)
+            bindings[self.run] = _Run(given[position:], None)
+            return len(given)
+        rounds: list[_Bindings] = []
+        while not (self.operator == "?" and rounds):
+            start = position
+            if rounds and self.separator:
+                if start >= len(given) or given[start] != self.separator:
+                    break
+                start += 1
+            found: _Bindings = {}
+            end = _match(self.nodes, given, start, found, known)
+            if end is None or end == position:
+                break
+            rounds.append(found)
+            position = end
+        known.allowance.pay_steps(len(self.variables) * len(rounds))
+        for name in self.variables:
+            bindings[name] = [found[name] for found in rounds]
+        return None if self.operator == "+" and not rounds else position
+
+    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees) -> None:
+        if self.run is not None and isinstance(run := bindings.get(self.run), _Run):
+            trees = run.trees(known)
+            known.allowance.pay_steps(len(trees) // _TREES_A_STEP)
+            found += trees
+            return
+        for index, round_bindings in enumerate(self._rounds(bindings, known)):
+            known.allowance.pay_steps(len(self.variables))
+            if self.separator and index:
+                found.append(self.separator)
+            _transcribe(self.nodes, round_bindings, found, known)
+
+    def _rounds(self, bindings: Mapping[str, _Binding], known: TokenTrees) -> Iterator[Mapping[str, _Binding]]:
+        """The names within mean this, round by round."""
+        bound = {name: bindings[name] for name in self.variables if name in bindings}
+        repeated: dict[str, list[_Binding] | Trees] = {}
+        for name, binding in bound.items():
+            if isinstance(binding, list):
+                repeated[name] = binding
+            elif isinstance(binding, _Run):
+                repeated[name] = binding.trees(known)
+        for index in range(min(map(len, repeated.values()), default=0)):
+            yield bound | {name: rounds[index] for name, rounds in repeated.items()}
+
+    def names(self) -> Iterator[str]:
+        return iter(self.variables)
 
 
-@dataclass(slots=True)
-class _TokenRun:
-    """A repetition of token trees was matched by all that stands in a group; mostly it is passed on as it stands."""
-
-    text: str
-    _texts: list[_Binding] | None = None
-
-    def texts(self) -> list[_Binding]:
-        """The result has the token trees one by one."""
-        if self._texts is None:
-            self._texts = [self.text[token.start : token.end] for token in tokens(self.text, 0, len(self.text))]
-        return self._texts
+def _match(nodes: tuple[_Node, ...], given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
+    """The nodes match up to this position, from `position` on; the result is None if they do not."""
+    for node in nodes:
+        known.allowance.pay_steps(1)
+        end = node.match(given, position, bindings, known)
+        if end is None:
+            return None
+        position = end
+    return position
 
 
-_Node: TypeAlias = _Plain | _Variable | _Group | _Repetition
-_Binding: TypeAlias = str | list["_Binding"] | _TokenRun
-_Rule: TypeAlias = tuple[tuple[_Node, ...], tuple[_Node, ...]]
+def _transcribe(
+    nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees
+) -> None:
+    """This appends a body with the bindings in it."""
+    before = len(found)
+    for node in nodes:
+        node.transcribe(bindings, found, known)
+    known.allowance.pay_characters(len(found) - before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    pattern: tuple[_Node, ...]
+    body: tuple[_Node, ...]
 
 
 class Macro:
     """This is one definition, given as what stands between its outermost brackets."""
 
-    def __init__(self, definition: str) -> None:
+    def __init__(self, definition: str, known: TokenTrees) -> None:
         self._definition = definition
+        self._known = known
 
     @cached_property
     def _rules(self) -> list[_Rule] | None:
         """The result is None if it is too deeply nested."""
         try:
-            return list(_rules(self._definition))
+            return list(_Definition(self._definition, self._known).rules())
         except TooMuch:
             return None
 
-    def expand(self, arguments: str, allowance: Allowance) -> str | None:
-        """A call with these arguments stands for this; it is None if no rule is found to match.
+    def expand(self, arguments: str) -> str | None:
+        """A call with these arguments stands for this, with numbers for what is inside of calls in it; it is None if no
+        rule is found to match.
 
         It raises TooMuch where the allowance ends; what was begun has then used it up.
         """
         if self._rules is None:
             raise TooMuch
-        allowance.pay_steps(_STEPS_A_CALL)
-        arguments = with_documentation_as_attributes(arguments)
-        call = _MacroCall(arguments, allowance)
-        given = tokens(arguments, 0, len(arguments))
+        known = self._known
+        known.allowance.pay_steps(_STEPS_A_CALL)
+        given = known.of(arguments)
         if len(given) >= MAX_TOKENS:
             raise TooMuch
-        for pattern, body in self._rules:
-            bindings: dict[str, _Binding] = {}
-            allowance.pay_steps(1)
-            if call.match(pattern, given, 0, bindings) == len(given):
-                parts: list[str] = []
-                _transcribe(body, bindings, parts, allowance)
-                return " ".join(parts)
+        for rule in self._rules:
+            bindings: _Bindings = {}
+            known.allowance.pay_steps(1)
+            if _match(rule.pattern, given, 0, bindings, known) == len(given):
+                found: list[str] = []
+                _transcribe(rule.body, bindings, found, known)
+                return known.text(tuple(found))
         return None
 
 
-def _rules(definition: str) -> Iterator[_Rule]:
-    groups = [token for token in tokens(definition, 0, len(definition)) if token.text in CLOSING]
-    for pattern, body in zip(groups[::2], groups[1::2], strict=False):
-        yield tuple(_nodes(definition, pattern, True)), tuple(_nodes(definition, body, False, of_items=True))
+class _Definition:
+    """This reads the rules of a definition."""
 
-
-def _nodes(source: str, group: Token, in_pattern: bool, depth: int = 0, *, of_items: bool = False) -> Iterator[_Node]:
-    nodes = _single_nodes(source, group, in_pattern, depth, of_items)
-    return nodes if in_pattern else _merged(nodes)
-
-
-def _merged(nodes: Iterable[_Node]) -> Iterator[_Node]:
-    """What is always written alike becomes one text."""
-    plain: list[str] = []
-    for node in nodes:
-        match node:
-            case _Plain(text):
-                plain.append(text)
-            case _Group(opening, ()):
-                plain += opening, CLOSING[opening]
-            case _Group(opening, (_Plain(text),)):
-                plain += opening, text, CLOSING[opening]
-            case _:
-                if plain:
-                    yield _Plain(" ".join(plain))
-                    plain = []
-                yield node
-    if plain:
-        yield _Plain(" ".join(plain))
-
-
-def _single_nodes(source: str, group: Token, in_pattern: bool, depth: int, of_items: bool) -> Iterator[_Node]:
-    """With `of_items` the bodies of implementations are left out, which hold no names of items."""
-    if depth > MAX_NESTING:
-        raise TooMuch
-    parts = tokens(source, group.start + 1, group.end - 1)
-    position = 0
-    in_implementation = False
-    while position < len(parts):
-        part = parts[position]
-        position += 1
-        following = parts[position] if position < len(parts) else None
-        if part.text != "$" or following is None:
-            if of_items and part.text == "impl" and (position == 1 or parts[position - 2].text in _BEFORE_ITEMS):
-                in_implementation = True
-            if part.text not in CLOSING:
-                yield _Plain(part.text)
-            elif in_implementation and part.text == "{":
-                in_implementation = False
-                yield _Group(part.text, ())
-            else:
-                yield _Group(part.text, tuple(_nodes(source, part, in_pattern, depth + 1)))
-        elif following.text == "crate":
-            position += 1
-            yield _Plain("crate")
-        elif following.text == "(":
-            position += 1
-            separator = ""
-            while position < len(parts) and parts[position].text not in _REPETITIONS:
-                separator = parts[position].text
-                position += 1
-            operator = parts[position].text if position < len(parts) else "*"
-            position += 1
-            inner = tuple(_nodes(source, following, in_pattern, depth + 1))
-            yield _Repetition(inner, separator, operator, tuple(dict.fromkeys(_names(inner))))
-        else:
-            position += 1
-            fragment = ""
-            if in_pattern and position + 1 < len(parts):
-                fragment = parts[position + 1].text
-                position += 2
-            yield _Variable(following.text, fragment)
-
-
-class _MacroCall:
-    """These are the arguments of one call, compared with one rule after the other."""
-
-    def __init__(self, source: str, allowance: Allowance) -> None:
+    def __init__(self, source: str, known: TokenTrees) -> None:
         self._source = source
-        self._allowance = allowance
-        self._inside: dict[int, list[Token]] = {}
+        self._known = known
 
-    def match(
-        self, nodes: tuple[_Node, ...], given: list[Token], position: int, bindings: dict[str, _Binding]
-    ) -> int | None:
-        """The nodes match up to this position, from `position` on; the result is None if they do not."""
-        for node in nodes:
-            here = given[position] if position < len(given) else None
-            end: int | None = None
-            self._allowance.pay_steps(1)
-            match node:
-                case _Plain(text) if here is not None and here.text == text:
-                    end = position + 1
-                case _Group(opening, (_Repetition((_Variable(name, "tt"),), "", "*"),)) if (
-                    here is not None and here.text == opening
-                ):
-                    bindings[name] = self._run(here)
-                    end = position + 1
-                case _Group(opening, inner) if here is not None and here.text == opening:
-                    inside = self._tokens_inside(here)
-                    matches = self.match(inner, inside, 0, bindings) == len(inside)
-                    end = position + 1 if matches else None
-                case _Variable(name, fragment):
-                    end = _fragment_end(fragment, given, position)
-                    self._allowance.pay_steps((len(given) if end is None else end) - position)
-                    if end is not None:
-                        bindings[name] = self._text(given, position, end)
-                case _Repetition():
-                    end = self._match_repetition(node, given, position, bindings)
-            if end is None:
-                return None
-            position = end
-        return position
+    def rules(self) -> Iterator[_Rule]:
+        groups = [token for token in tokens(self._source, 0, len(self._source)) if token.text in CLOSING]
+        for pattern, body in zip(groups[::2], groups[1::2], strict=False):
+            yield _Rule(self._nodes(pattern, in_pattern=True), self._nodes(body, of_items=True))
 
-    def _match_repetition(
-        self, node: _Repetition, given: list[Token], position: int, bindings: dict[str, _Binding]
-    ) -> int | None:
-        match node:
-            case _Repetition((_Variable(name, "tt"),), "", "*"):
-                # By far the most common one, and it takes all that is left.
-                self._allowance.pay_steps(len(given) - position)
-                bindings[name] = [self._text(given, index, index + 1) for index in range(position, len(given))]
-                return len(given)
-        rounds: list[dict[str, _Binding]] = []
-        while not (node.operator == "?" and rounds):
-            start = position
-            if rounds and node.separator:
-                if start >= len(given) or given[start].text != node.separator:
-                    break
-                start += 1
-            found: dict[str, _Binding] = {}
-            end = self.match(node.nodes, given, start, found)
-            if end is None or end == position:
-                break
-            rounds.append(found)
-            position = end
-        self._allowance.pay_steps(len(node.names) * len(rounds))
-        for name in node.names:
-            bindings[name] = [found[name] for found in rounds]
-        return None if node.operator == "+" and not rounds else position
+    def _nodes(
+        self, group: Token, depth: int = 0, *, in_pattern: bool = False, of_items: bool = False
+    ) -> tuple[_Node, ...]:
+        """Trees beside each other that are always written alike are one node."""
+        if depth > MAX_NESTING:
+            raise TooMuch
+        nodes: list[_Node] = []
+        for node in self._single_nodes(group, depth, in_pattern, of_items):
+            match nodes[-1:], node:
+                case [_Plain(before)], _Plain(trees):
+                    nodes[-1] = _Plain(before + trees)
+                case _:
+                    nodes.append(node)
+        return tuple(nodes)
 
-    def _run(self, group: Token) -> _TokenRun:
-        text = self._source[group.start + 1 : group.end - 1]
-        self._allowance.pay_steps(len(text) // _CHARACTERS_A_STEP)
-        # What follows it must not become a part of a comment at its end.
-        return _TokenRun(f"{text}\n" if "//" in text else text)
+    def _single_nodes(self, group: Token, depth: int, in_pattern: bool, of_items: bool) -> Iterator[_Node]:
+        """With `of_items` implementations are left out, which hold no names of items."""
+        parts = tokens(self._source, group.start + 1, group.end - 1)
+        if of_items:
+            parts = _without_implementations(parts)
+        position = 0
+        while position < len(parts):
+            part = parts[position]
+            position += 1
+            following = parts[position] if position < len(parts) else None
+            if part.text != "$" or following is None:
+                if part.text not in CLOSING:
+                    yield _Plain((part.text,))
+                else:
+                    yield self._group(part.text, self._nodes(part, depth + 1, in_pattern=in_pattern), in_pattern)
+            elif following.text == "crate":
+                position += 1
+                yield _Plain(("crate",))
+            elif following.text == "(":
+                position += 1
+                separator = ""
+                while position < len(parts) and parts[position].text not in _REPETITIONS:
+                    separator = parts[position].text
+                    position += 1
+                operator = parts[position].text if position < len(parts) else "*"
+                position += 1
+                inner = self._nodes(following, depth + 1, in_pattern=in_pattern)
+                yield _repetition(inner, separator, operator, in_pattern)
+            else:
+                position += 1
+                fragment = ""
+                if in_pattern and position + 1 < len(parts):
+                    fragment = parts[position + 1].text
+                    position += 2
+                yield _Variable(following.text, fragment)
 
-    def _tokens_inside(self, group: Token) -> list[Token]:
-        if group.start not in self._inside:
-            self._inside[group.start] = tokens(self._source, group.start + 1, group.end - 1)
-        return self._inside[group.start]
-
-    def _text(self, given: list[Token], position: int, end: int) -> str:
-        if end == position:
-            return ""
-        text = self._source[given[position].start : given[end - 1].end]
-        self._allowance.pay_steps(len(text) // _CHARACTERS_A_STEP)
-        return text
+    def _group(self, opening: str, nodes: tuple[_Node, ...], in_pattern: bool) -> _Node:
+        match nodes:
+            case (_Repetition(run=str(name)),):
+                return _Group(opening, nodes, None, name)
+            case (_Plain(trees),):
+                number = self._known.number(trees)
+            case ():
+                number = self._known.number(())
+            case _:
+                return _Group(opening, nodes, None, None)
+        # In a call the same trees may stand as a text that nobody has looked into.
+        return _Group(opening, nodes, number, None) if in_pattern else _Plain((opening + number,))
 
 
-def _names(nodes: tuple[_Node, ...]) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, _Variable):
-            yield node.name
-        elif isinstance(node, _Group | _Repetition):
-            yield from _names(node.nodes)
+def _without_implementations(parts: list[Token]) -> list[Token]:
+    """An implementation goes from its attributes to its body; it is left where something else stands in front of it."""
+    kept: list[Token] = []
+    position = 0
+    while position < len(parts):
+        end = position
+        if not kept or kept[-1].text in _ENDS_OF_ITEMS:
+            while [part.text for part in parts[end : end + 2]] == ["#", "["]:
+                end += 2
+            if end < len(parts) and parts[end].text == "impl":
+                while end < len(parts) and parts[end].text not in _ENDS_OF_ITEMS:
+                    end += 1
+                if end < len(parts) and parts[end].text == "{":
+                    position = end + 1
+                    continue
+        kept.append(parts[position])
+        position += 1
+    return kept
 
 
-def _fragment_end(fragment: str, given: list[Token], position: int) -> int | None:
-    """A fragment that begins at `position` ends here; the result is None if none does."""
-    if fragment == "vis":
-        is_restricted = [token.text for token in given[position : position + 2]] == ["pub", "("]
-        return position + (2 if is_restricted else position < len(given) and given[position].text == "pub")
-    if position >= len(given):
-        return None
-    token = given[position]
-    match fragment:
-        case "ident":
-            matches = is_word(token.text)
-        case "lifetime":
-            matches = token.is_literal and token.text.startswith("'") and not token.text.endswith("'")
-        case "block":
-            matches = token.text == "{"
-        case "literal":
-            position += token.text == "-"
-            matches = token.is_literal or token.text in ("-", "true", "false")
-        case "tt":
-            matches = True
-        case "item":
-            return _item_end(given, position)
-        case "ty" | "path":
-            return _up_to(given, position, _ENDS_OF_TYPE)
-        case "pat" | "pat_param":
-            return _up_to(given, position, _ENDS_OF_PATTERN)
-        case "expr" | "expr_2021" | "stmt" | "meta":
-            return _up_to(given, position, _ENDS_OF_EXPRESSION)
-        case _:
-            return None
-    return position + 1 if matches else None
-
-
-def _up_to(given: list[Token], position: int, ends: frozenset[str]) -> int | None:
-    """The first of these, or an arrow `=>`, stands here, outside of angle brackets; the result is None if it comes
-    at once."""
-    depth = 0
-    for index in range(position, len(given)):
-        text = given[index].text
-        follows_dash = index > position and given[index - 1].text in "-="
-        is_arrow = text == "=" and index + 1 < len(given) and given[index + 1].text == ">"
-        if text == "<" and ends is _ENDS_OF_TYPE:
-            depth += 1
-        elif text == ">" and depth and not follows_dash:
-            depth -= 1
-        elif is_arrow or (not depth and text in ends):
-            return index if index > position else None
-    return len(given)
-
-
-def _item_end(given: list[Token], position: int) -> int | None:
-    """The item's semicolon or body ends here; its attributes come first."""
-    while position + 1 < len(given) and given[position].text == "#" and given[position + 1].text == "[":
-        position += 2
-    needs_semicolon = False
-    for index in range(position, len(given)):
-        text = given[index].text
-        follower = given[index + 1].text if index + 1 < len(given) else ""
-        needs_semicolon |= text == "=" or (text in _UP_TO_SEMICOLON and follower not in ("fn", "{", "unsafe"))
-        if text == ";" or (text == "{" and not needs_semicolon):
-            return index + 1
-        if text == "extern" and given[min(index + 1, len(given) - 1)].is_literal:
-            needs_semicolon = False
-    return None
-
-
-def _transcribe(
-    nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], parts: list[str], allowance: Allowance
-) -> None:
-    """This appends the body with the bindings in it; each text is paid for once, however deep it stands."""
-    for node in nodes:
-        match node:
-            case _Plain(text):
-                _append(text, parts, allowance)
-            case _Group(opening, inner):
-                _append(opening, parts, allowance)
-                _transcribe(inner, bindings, parts, allowance)
-                _append(CLOSING[opening], parts, allowance)
-            case _Variable(name):
-                bound = bindings.get(name, f"${name}")
-                _append(bound if isinstance(bound, str) else "", parts, allowance)
-            case _Repetition((_Variable(name),), "") if isinstance(run := bindings.get(name), _TokenRun):
-                _append(run.text, parts, allowance)
-            case _Repetition((_Variable(name),), "") if isinstance(texts := bindings.get(name), list):
-                for bound in texts:
-                    _append(bound if isinstance(bound, str) else "", parts, allowance)
-            case _Repetition(inner, separator, _, names):
-                for index, round_bindings in enumerate(_rounds(names, bindings)):
-                    allowance.pay_steps(len(names))
-                    if separator and index:
-                        _append(separator, parts, allowance)
-                    _transcribe(inner, round_bindings, parts, allowance)
-
-
-def _append(text: str, parts: list[str], allowance: Allowance) -> None:
-    allowance.pay_characters(len(text))
-    parts.append(text)
-
-
-def _rounds(names: tuple[str, ...], bindings: Mapping[str, _Binding]) -> Iterator[Mapping[str, _Binding]]:
-    """The names within a repetition mean this, round by round."""
-    known = {name: bindings[name] for name in names if name in bindings}
-    repeated = {name: bound for name, bound in known.items() if isinstance(bound, list)}
-    repeated |= {name: bound.texts() for name, bound in known.items() if isinstance(bound, _TokenRun)}
-    for index in range(min(map(len, repeated.values()), default=0)):
-        yield known | {name: bound[index] for name, bound in repeated.items()}
+def _repetition(nodes: tuple[_Node, ...], separator: str, operator: str, in_pattern: bool) -> _Repetition:
+    run = None
+    match nodes:
+        case (_Variable(name, fragment),) if not separator and (not in_pattern or (fragment, operator) == ("tt", "*")):
+            # By far the most common one.
+            run = name
+    variables = tuple(dict.fromkeys(name for node in nodes for name in node.names()))
+    return _Repetition(nodes, separator, operator, variables, run)

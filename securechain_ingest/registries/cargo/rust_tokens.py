@@ -187,6 +187,11 @@ def is_word(text: str) -> bool:
     return text[:1].isidentifier() and '"' not in text
 
 
+def is_literal(text: str) -> bool:
+    """The token is a literal, or a lifetime."""
+    return text[:1].isdecimal() or '"' in text or "'" in text
+
+
 def string_value(literal: str) -> str | None:
     """This is the text of a string literal; it is None for other literals and for escapes that no path needs."""
     if literal.startswith("r"):

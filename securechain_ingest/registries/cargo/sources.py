@@ -38,5 +38,7 @@ class Sources:
     def items(self, path: str) -> tuple[Item, ...]:
         """These are the items of a file that is here."""
         if path not in self._items:
-            self._items[path] = parse_items(self._contents[path].decode("utf-8-sig", "replace"))
+            text = self._contents[path].decode("utf-8-sig", "replace")
+            # Rust has no zeros in its sources; token trees are numbered by this sign.
+            self._items[path] = parse_items(text.replace("\0", " "))
         return self._items[path]

@@ -15,6 +15,7 @@ from securechain_ingest.registries.cargo.rust_items import parse_items
 from securechain_ingest.registries.cargo.rust_macros import Macro
 from securechain_ingest.registries.cargo.rust_tokens import MAX_TOKENS, with_documentation_as_attributes
 from securechain_ingest.registries.cargo.sources import Sources
+from securechain_ingest.registries.cargo.token_trees import TokenTrees
 from tests.registries.cargo.crates import MANIFEST, read
 from tests.steps import assert_linear
 
@@ -122,7 +123,9 @@ def test_a_macro_may_call_itself_as_often_as_the_compiler_lets_it() -> None:
 def test_the_text_of_a_macro_counts_once_however_deep_it_stands() -> None:
     definition = f"($a:ident) => {{ {'{' * 20} $a {'a ' * 100} {'}' * 20} pub struct $a; }}"
 
-    assert str(Macro(definition).expand("Deep", Allowance(characters=500))).endswith("pub struct Deep ;")
+    known = TokenTrees(Allowance(characters=500))
+
+    assert str(Macro(definition, known).expand("Deep")).endswith("pub struct Deep ;")
 
 
 def test_re_exports_that_lead_through_too_many_others_are_told() -> None:

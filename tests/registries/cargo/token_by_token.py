@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from securechain_ingest.registries.cargo import rust_items
+from securechain_ingest.registries.cargo import modules, rust_items
 from securechain_ingest.registries.cargo.items import Item
 from securechain_ingest.registries.cargo.rust_tokens import Token, tokens
+from tests.registries.cargo.macros_on_text import MacroOnText
 
 
 def _every_token(source: str, start: int, end: int, *, in_items: bool = False) -> list[Token]:
@@ -17,8 +18,8 @@ def _every_token(source: str, start: int, end: int, *, in_items: bool = False) -
 
 @contextmanager
 def token_by_token() -> Iterator[None]:
-    """Inside, every token of a level is looked at."""
-    with patch.object(rust_items, "tokens", _every_token):
+    """Inside, every token of a level is looked at, and macros expand from text to text."""
+    with patch.object(rust_items, "tokens", _every_token), patch.object(modules, "Macro", MacroOnText):
         yield
 
 
