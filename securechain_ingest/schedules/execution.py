@@ -97,8 +97,12 @@ async def _hand_in(run: Run, board: Board, *, within_s: float) -> None:
                 await anyio.sleep(_TRY_AGAIN_S)
             else:
                 return
-    event = "run_not_handed_over" if run.outcome == "interrupted" else "run_record_lost"
-    logger.warning(event, job=run.job, run=run.id, reason="Redis was away for too long")
+    logger.warning(
+        "run_not_handed_over" if run.outcome == "interrupted" else "run_record_lost",
+        job=run.job,
+        run=run.id,
+        reason="Redis was away for too long",
+    )
 
 
 async def _renew(run: Run, meter: Meter, board: Board, leased: anyio.CancelScope, lease_s: float) -> None:
