@@ -69,6 +69,9 @@ class Ecosystem:
     listing_kept_s: float = 0.0
     """A list of all names may be used for so many seconds at least, because its registry wishes that nobody reads it
     more often. 0 means that the registry has no such wish."""
+    document_has_all_but_names: bool = False
+    """True means that a package's document tells everything but the import names, whatever the number of versions. What
+    a first reading has left out is then completed from the archive alone."""
     import_names_version: int = 1
     """This goes up when a change of the parser gives other import names. It stands on each package beside them, so that
     `backfill import-names` finds the packages that an older parser has read."""
@@ -272,6 +275,11 @@ class KnownPackage:
     """These are the versions among `versions` whose requirements have not been read yet."""
     archive_pending: bool = False
     """True means that the archive has not been read yet."""
+    pending_archive: Artifact | None = None
+    """The first reading has left out nothing but this archive. None means that the registry's document must be read to
+    complete the package."""
+    element_id: str = ""
+    """This identifies the package's node."""
     names_of: str | None = None
     """The import names in the graph are all names of this version's archive. None means that this is not known."""
 

@@ -24,7 +24,7 @@ from securechain_ingest.graph.layout import (
 from securechain_ingest.queue.message_keys import KEYS, MAX_DEPTH, Key, Kind
 from securechain_ingest.registries import ECOSYSTEMS
 
-CONTRACT_VERSION: Final = "1.1"
+CONTRACT_VERSION: Final = "1.2"
 """This is the version of docs/contract.md that the documents describe."""
 
 # A pattern's own word for white space has another meaning in each language, so all of it is spelled out.

@@ -56,6 +56,7 @@ class GraphBatcher:
         limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers, linger_s=0.0)
         self.mark_absent = graph.mark_absent
         self.namesake = graph.namesake
+        self.fill_names = graph.fill_names
         self.import_names = graph.reader.import_names
         self._known = _Batches("known", known, _ref_purl, _one_row, limits)
         self._writes = _Batches(

@@ -83,6 +83,7 @@ PACKAGE_PROPERTIES: Final = (
     Property("import_names_tried_at", Type.MOMENT, "When that was tried last."),
     Property("import_names_retry_at", Type.MOMENT, "When that is tried again."),
     Property("archive_pending", Type.BOOLEAN, "True: the archive has not been looked at yet."),
+    Property("pending_archive", Type.STRINGS, "Its version, address, file name and digest, if it alone is pending."),
     Property("complete_at", Type.MOMENT, "When what has not been read yet is asked for next."),
     Property("complete_depth", Type.INTEGER, "How many levels of requirements are followed then."),
     Property("license", Type.STRING, "An SPDX expression, or the registry's own words."),

@@ -5,12 +5,12 @@ A value of None removes the property. Properties that are not named here belong 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from securechain_ingest.graph.identity import version_purl
-from securechain_ingest.model import Ecosystem, ImportNames, NamesChange, PackageWrite, Rating, Version
+from securechain_ingest.model import Artifact, Ecosystem, ImportNames, NamesChange, PackageWrite, Rating, Version
 
 FORMAT = 2
 """This number goes up when packages that an earlier release has written have to be read from their registries again."""
@@ -42,6 +42,7 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
         "removed_at": None,
         "writing": None,
         "archive_pending": write.archive_pending or None,
+        "pending_archive": _pending_archive(write) if not has_pending else None,
         "complete_at": complete_at if is_pending else None,
         "complete_depth": write.complete_depth if is_pending else None,
     }
@@ -58,6 +59,29 @@ def package_properties(write: PackageWrite, name: str, *, has_names: bool, has_p
         if not (write.import_names.is_stopgap and has_names):
             properties |= names_properties(package.ref.ecosystem, write.import_names)
     return properties
+
+
+def _pending_archive(write: PackageWrite) -> list[str] | None:
+    """Return the archive if nothing else is left to be read."""
+    package = write.package
+    if not (write.archive_pending and package.ref.ecosystem.document_has_all_but_names and package.artifacts):
+        return None
+    if any(version.requirements_pending for version in package.versions):
+        return None
+    return archive_texts(package.artifacts[0])
+
+
+def archive_texts(archive: Artifact) -> list[str]:
+    """Return a pending archive as a package's node holds it."""
+    return [archive.version, archive.url, archive.filename, archive.digest or ""]
+
+
+def archive_of(texts: Sequence[str] | None) -> Artifact | None:
+    """Return the pending archive that a package's node holds, or None if it holds none in this form."""
+    match texts:
+        case [str(version), str(url), str(filename), str(digest)]:
+            return Artifact(url, filename, version, size=None, digest=digest or None)
+    return None
 
 
 def names_properties(ecosystem: Ecosystem, names: ImportNames) -> Properties:

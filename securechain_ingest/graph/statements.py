@@ -45,6 +45,7 @@ RETURN p.purl AS purl, p.registry_name AS registry_name, p.moment AS checked_at,
        CASE WHEN COUNT {{ (p)-[:HAVE]->() }} <= $list_limit THEN [(p)-[:HAVE]->(v:Version) | v.name] END AS versions,
        [(p)-[:HAVE]->(v:Version) WHERE v.removed | v.name] AS removed,
        coalesce(p.archive_pending, false) AS archive_pending, p.import_names_of AS names_of,
+       elementId(p) AS id, p.pending_archive AS pending_archive,
        CASE WHEN p.complete_at IS NULL THEN []
             ELSE [(p)-[:HAVE]->(v:Version) WHERE v.requirements_pending | v.name] END AS pending
 """
@@ -126,9 +127,11 @@ def names_gaps_text(label: str, dialect: Dialect, *, pending: bool) -> str:
     return for_label(_NAMES_GAPS.replace("IS_BEHIND", behind).replace("POSITION", position), label)
 
 
+# An archive that was left for later gives no names to a package that has been read whole since, or of which another
+# archive is left.
 _FILL_NAMES = f"""
 UNWIND $rows AS row
-MATCH (p) WHERE elementId(p) = row.id
+MATCH (p) WHERE elementId(p) = row.id AND (row.archive IS NULL OR p.pending_archive = row.archive)
 WITH row, p, row.is_stopgap AND {_HAS_NAMES} AS is_kept, p.import_names AS names, p.import_names_parser AS parser,
      p.import_names_of AS of
 SET p += row.attempts,
@@ -136,6 +139,7 @@ SET p += row.attempts,
     p.import_names_parser = CASE WHEN is_kept THEN parser ELSE row.found.import_names_parser END,
     p.import_names_of = CASE WHEN is_kept THEN of ELSE row.found.import_names_of END,
     p.archive_pending = null,
+    p.pending_archive = null,
     p.complete_at = CASE WHEN EXISTS {{ (p)-[:HAVE]->(v:Version) WHERE v.requirements_pending }}
                          THEN p.complete_at END
 WITH row, p WHERE row.change IS NOT NULL

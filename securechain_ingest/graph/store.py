@@ -25,7 +25,14 @@ from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.pending import Pending
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.portions import PortionWriter
-from securechain_ingest.graph.properties import FORMAT, attempts_properties, change_properties, names_properties
+from securechain_ingest.graph.properties import (
+    FORMAT,
+    archive_of,
+    archive_texts,
+    attempts_properties,
+    change_properties,
+    names_properties,
+)
 from securechain_ingest.graph.ratings import write_ratings
 from securechain_ingest.graph.schema import ensure_schema
 from securechain_ingest.graph.statements import COUNT, FORGET_QUEUED, Statements, for_label, names_gaps_text, statements
@@ -167,6 +174,8 @@ class Graph:
                         names_failed=_failed_attempt(row),
                         pending=frozenset(row["pending"]),
                         archive_pending=row["archive_pending"],
+                        pending_archive=archive_of(row["pending_archive"]),
+                        element_id=row["id"],
                         names_of=row["names_of"],
                     )
         return found
@@ -280,10 +289,14 @@ class Graph:
 
     async def fill_names(self, ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
         """Write the import names of packages and how they differ from an older version's, and nothing else. A stopgap
-        is written only where there are no names."""
+        is written only where there are no names.
+
+        The names of a pending archive are not written if that archive is not pending any more.
+        """
         rows = [
             {
                 "id": gap.element_id,
+                "archive": gap.known.pending_archive and archive_texts(gap.known.pending_archive),
                 "attempts": attempts_properties(names),
                 "is_stopgap": names.is_stopgap,
                 "found": names_properties(ecosystem, names),

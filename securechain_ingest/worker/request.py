@@ -99,6 +99,11 @@ class Request:
     remember: bool = True
     """True means that the import names are kept in the cache."""
 
+    @property
+    def asks_for_document(self) -> bool:
+        """Return whether the registry's document must be read, whatever the graph has of the package."""
+        return self.refresh or self.removed or self.at_least is not None or self.listed is not None
+
 
 async def request_of(
     entry: Entry,

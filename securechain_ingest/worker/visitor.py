@@ -20,6 +20,7 @@ from securechain_ingest.model import (
     KnownPackage,
     LeftOut,
     Link,
+    NamesGap,
     Package,
     PackageRef,
     PackageWrite,
@@ -124,6 +125,8 @@ class Visitor:
                 return await self.link(request)
             first = True
         checked_at = datetime.now(UTC)
+        if not first and known is not None and _lacks_only_archive(known, request):
+            return await self._complete(registry, request, known, checked_at)
         try:
             reading, first = await self._read(registry, request, known, checked_at, first=first)
         except NotFound as error:
@@ -169,6 +172,16 @@ class Visitor:
         link = _link(request, confirmed or _Confirmed())
         return _served(request, await self._graph.link(link), unchanged=link.checked_at is not None)
 
+    async def _complete(self, registry: Registry, request: Request, known: KnownPackage, now: datetime) -> Served:
+        """Read the archive that a first reading has left for later, and not the registry's document once more."""
+        ref = registry.identify(known.registry_name)
+        archives = (known.pending_archive,) if known.pending_archive else ()
+        package = Package(ref, None, None, versions=(), artifacts=archives, validator=None)
+        names, is_left = await self._import_names(registry, request, package, known, now, first=False)
+        if names is not None and not is_left:
+            await self._graph.fill_names(ref.ecosystem, [(NamesGap(known.element_id, ref.name, "", known), names)])
+        return await self.link(request)
+
     async def _absent(
         self, registry: Registry, request: Request, known: KnownPackage | None, checked_at: datetime, error: NotFound
     ) -> Respelled | None:
@@ -207,7 +220,9 @@ class Visitor:
     ) -> WriteResult:
         names, archive_pending = None, known is not None and known.archive_pending
         if not reading.is_doubtful:
-            names, archive_pending = await self._import_names(registry, request, package, known, checked_at, first)
+            names, archive_pending = await self._import_names(
+                registry, request, package, known, checked_at, first=first
+            )
         if names is not None and package.repository_url is None and names.repository_url is not None:
             repository = names.repository_url
             package = replace(package, repository_url=repository, vendor=package.vendor or vendor_of(repository))
@@ -274,6 +289,7 @@ class Visitor:
         package: Package,
         known: KnownPackage | None,
         now: datetime,
+        *,
         first: bool,
     ) -> tuple[ImportNames | None, bool]:
         """Return the import names, and whether the archive is left for later.
@@ -335,6 +351,13 @@ def _is_enough(is_pending: bool | None, request: Request) -> bool:
     `is_pending` says whether a part of the package was left for later. It is None if the graph lacks the package.
     """
     return is_pending is not None and not request.refresh and (request.first or not is_pending)
+
+
+def _lacks_only_archive(known: KnownPackage, request: Request) -> bool:
+    """Return whether the request can be served by the archive alone. An archive that could not be read, or whose names
+    are to be compared with an older version's, needs the document, too."""
+    is_left = known.pending_archive is not None and not known.pending
+    return is_left and known.names_failed is None and known.names_of is None and not request.asks_for_document
 
 
 def _has_names_of(known: KnownPackage, package: Package) -> bool:

@@ -38,7 +38,16 @@ def _npm_key(name: str) -> tuple[int, ...]:
 
 
 PYPI = Ecosystem("pypi", "PyPIPackage", "pypi", "PyPI", _pypi_key, older_spellings=older_spellings)
-NPM = Ecosystem("npm", "NPMPackage", "npm", "npm", _npm_key, endpoint="npm_registry", archives="made_archives")
+NPM = Ecosystem(
+    "npm",
+    "NPMPackage",
+    "npm",
+    "npm",
+    _npm_key,
+    endpoint="npm_registry",
+    archives="made_archives",
+    document_has_all_but_names=True,
+)
 
 
 def pypi(name: str) -> PackageRef:
