@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from securechain_ingest.registries.cargo.rust_tokens import Token, between_commas, is_word, string_value, tokens
@@ -21,6 +22,9 @@ _METHODS: Final = frozenset({"method", "constructor", "static_method_of"})
 _BRIDGES: Final = frozenset({"cxx", "cxx_qt"})
 _MAX_DEPTH: Final = 64
 """Conditions may lie in each other so deep; what lies deeper is not understood."""
+
+_MAX_REMEMBERED: Final = 200
+"""This is in characters."""
 
 # Of all attributes few are read, and of those that are not (documentation, most of all) nothing but the beginning.
 _READ: Final = re.compile(
@@ -56,7 +60,10 @@ class Attributes:
 
     def add(self, source: str, group: Token) -> None:
         """This reads one attribute, given as its bracketed group."""
-        if _READ.match(source, group.start + 1, group.end):
+        if not _READ.match(source, group.start + 1, group.end):
+            return
+        is_short = group.end - group.start <= _MAX_REMEMBERED
+        if not (is_short and _says_nothing(source[group.start : group.end])):
             self._read(source, tokens(source, group.start + 1, group.end - 1), conditional=False)
 
     def _read(self, source: str, parts: list[Token], *, conditional: bool, depth: int = 0) -> None:
@@ -103,6 +110,15 @@ class Attributes:
         elif path[-1] == "wasm_bindgen" and _opens(parts, 0):
             options = tokens(source, parts[0].start + 1, parts[0].end - 1)
             self.is_method |= any(option[0].text in _METHODS for option in between_commas(options))
+
+
+@lru_cache(maxsize=256)
+def _says_nothing(attribute: str) -> bool:
+    """The attribute, a short one with its brackets, is read and says nothing of whether, where and under which name an
+    item exists: crates write some such thousands of times."""
+    found = Attributes()
+    found._read(attribute, tokens(attribute, 1, len(attribute) - 1), conditional=False)  # our own
+    return found == Attributes()
 
 
 def _path(parts: list[Token]) -> tuple[list[str], list[Token]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from securechain_ingest.registries.cargo.items import Item, ItemKind
@@ -104,7 +104,7 @@ class _ItemReader:
         no build."""
         if self._text() != "#":
             return self._without_attributes
-        attributes = replace(self._without_attributes, paths=[])
+        attributes = Attributes(is_conditional=self.in_macro)
         while self._text() == "#":
             is_inner = self._text(1) == "!"
             if self._text(1 + is_inner) != "[":

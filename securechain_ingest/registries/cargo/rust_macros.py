@@ -235,6 +235,7 @@ class Macro:
     def __init__(self, definition: str, known: TokenTrees) -> None:
         self._definition = definition
         self._known = known
+        self._by_first: dict[str | None, list[_Rule]] = {}
 
     @cached_property
     def _rules(self) -> list[_Rule] | None:
@@ -243,6 +244,22 @@ class Macro:
             return list(_Definition(self._definition, self._known).rules())
         except TooMuch:
             return None
+
+    def _rules_for(self, first: str | None) -> list[_Rule]:
+        """Most rules of a macro that calls itself begin with a word or a group that says which of them is meant."""
+        if first not in self._by_first:
+            rules = self._rules or []
+            self._known.allowance.pay_steps(len(rules))
+            self._by_first[first] = [rule for rule in rules if self._may_begin(rule, first)]
+        return self._by_first[first]
+
+    def _may_begin(self, rule: _Rule, first: str | None) -> bool:
+        match rule.pattern[:1]:
+            case (_Plain(trees),):
+                return first == trees[0]
+            case (_Group(number=str()) as group,):
+                return first is not None and group.match((first,), 0, {}, self._known) is not None
+        return True
 
     def expand(self, arguments: str) -> str | None:
         """A call with these arguments stands for this, with numbers for what is inside of calls in it; it is None if no
@@ -257,7 +274,7 @@ class Macro:
         given = known.of(arguments)
         if len(given) >= MAX_TOKENS:
             raise TooMuch
-        for rule in self._rules:
+        for rule in self._rules_for(given[0] if given else None):
             bindings: _Bindings = {}
             known.allowance.pay_steps(1)
             if _match(rule.pattern, given, 0, bindings, known) == len(given):

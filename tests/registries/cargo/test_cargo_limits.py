@@ -94,6 +94,13 @@ def test_a_file_that_very_many_modules_share_does_not_multiply_without_end() -> 
     assert modules.problem == "it has more items than are read of one crate, so that names may be missing"
 
 
+def test_choosing_among_very_many_rules_for_very_many_calls_does_not_multiply_without_end() -> None:
+    rules = _numbered("(a#) => {}; ", 100)
+    modules = _built(Allowance(steps=9_000), lib=f"macro_rules! m {{ {rules} }} {_numbered('m! { a# } ', 100)}")
+
+    assert modules.problem == "macros expand to more than is read, so that names may be missing (m!)"
+
+
 @pytest.mark.parametrize("allowance", [Allowance(characters=5_000), Allowance(steps=5_000), Allowance(calls=10)])
 def test_a_macro_that_expands_to_more_and_more_of_itself_ends_and_is_told(allowance: Allowance) -> None:
     root = """

@@ -187,3 +187,31 @@ def test_trees_that_share_their_insides_cost_what_they_are_when_they_are_written
 
     assert "before" in modules.root.bindings
     assert modules.problem is not None
+
+
+def test_an_attribute_that_says_nothing_the_first_time_is_none_that_hides_the_next_item() -> None:
+    source = """
+        #[cfg_attr(a, derive(Debug))] pub struct A;
+        #[cfg_attr(a, derive(Debug))] #[cfg(test)] pub struct No;
+        #[cfg_attr(all(), cfg(test))] pub struct Neither;
+        #[cfg_attr(a, derive(Debug))] pub struct B;
+        #[cfg_attr(all(), cfg(test))] pub struct Never;
+    """
+
+    assert paths(source) == ["A", "B"]
+
+
+def test_a_rule_is_chosen_by_its_first_group_however_the_call_spells_it() -> None:
+    source = """
+        macro_rules! m {
+            ((key) $a:ident) => { pub struct $a; m!((other) $a); };
+            ((other) $a:ident) => { pub fn $a() {} };
+            ({ key } $a:ident) => { pub mod $a {} };
+            (key $a:ident) => { pub const $a: u8 = 1; };
+            ($a:ident) => { pub static $a: u8 = 1; };
+            () => { pub struct Empty; };
+        }
+        m!(( key )A); m!((/* no */ other) B); m!({key} C); m!(key D); m!(E); m!();
+    """
+
+    assert paths(source) == ["A", "B", "C", "D", "E", "Empty"]
