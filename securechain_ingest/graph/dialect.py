@@ -28,6 +28,9 @@ class Dialect:
     """This says whether the server knows without a scan how many relationships of a type begin at nodes of a label."""
     keeps_zones: bool
     """This says whether a date-time comes back with its zone. ArcadeDB returns it in UTC, without a zone."""
+    keep_plan: str
+    """The server keeps the plan of a statement that begins with this. Neo4j otherwise plans a statement anew each time
+    that the graph has grown by some factor, which takes it seconds of a processor for the long ones."""
 
     def at_most(self, value: str, bound: str) -> str:
         """Return the Cypher condition `value <= bound`, which is false for an absent value. It uses an index where an
@@ -54,6 +57,7 @@ NEO4J: Final = Dialect(
     makes_full_text=True,
     keeps_counts_of_relationships=True,
     keeps_zones=True,
+    keep_plan="CYPHER replan=skip ",
 )
 ARCADEDB: Final = Dialect(
     writes_in_turn=True,
@@ -61,6 +65,7 @@ ARCADEDB: Final = Dialect(
     makes_full_text=False,
     keeps_counts_of_relationships=False,
     keeps_zones=False,
+    keep_plan="",
 )
 
 

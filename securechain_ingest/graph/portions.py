@@ -36,7 +36,7 @@ from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.properties import package_properties
 from securechain_ingest.graph.ranking import ordered
-from securechain_ingest.graph.statements import statements
+from securechain_ingest.graph.statements import Statements
 from securechain_ingest.graph.transactions import each_once, fetched, outcome, write_difference
 from securechain_ingest.model import UNORDERED, PackageWrite, Version, WriteResult
 from securechain_ingest.settings import GraphSettings
@@ -111,6 +111,7 @@ class PortionWriter:
         connection: Connection,
         settings: GraphSettings,
         common: Callable[[], dict[str, Any]],
+        queries: Statements,
         write: PackageWrite,
     ) -> None:
         self._connection = connection
@@ -118,7 +119,7 @@ class PortionWriter:
         self._common = common
         self._write = write
         self._ref = write.package.ref
-        self._queries = statements(self._ref.ecosystem.label)
+        self._queries = queries
         self._own = portion_statements(self._ref.ecosystem.label)
         self._token = f"{_PROCESS}-{secrets.token_hex(4)}"
         self._node_id: str | None = None

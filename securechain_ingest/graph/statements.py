@@ -166,18 +166,27 @@ def for_label(cypher: str, label: str) -> str:
 
 
 @cache
-def statements(label: str) -> Statements:
-    """Return the statements for a label of the ecosystem table. The label is never text from outside."""
+def statements(label: str, dialect: Dialect) -> Statements:
+    """Return the statements for a label of the ecosystem table. The label is never text from outside.
+
+    Those of a message keep their plan, because it is the same for a graph of any size: it finds each node by a unique
+    index.
+    """
 
     def text(cypher: str) -> str:
         return for_label(cypher, label)
 
+    def planned_once(cypher: str) -> str:
+        return dialect.keep_plan + text(cypher)
+
     return Statements(
-        known=text(_KNOWN),
-        read=text(_READ),
-        write=text(joined(WRITE, "conflicts, resolved, unresolved, late, queued, files + parent_versions AS linked")),
-        resolve=text(joined(RESOLVE, "resolved, unresolved")),
-        link=text(joined(LINK, "found, unresolved, queued, files + parent_versions AS linked")),
+        known=planned_once(_KNOWN),
+        read=planned_once(_READ),
+        write=planned_once(
+            joined(WRITE, "conflicts, resolved, unresolved, late, queued, files + parent_versions AS linked")
+        ),
+        resolve=planned_once(joined(RESOLVE, "resolved, unresolved")),
+        link=planned_once(joined(LINK, "found, unresolved, queued, files + parent_versions AS linked")),
         mark_absent=text(_MARK_ABSENT),
         namesake=text(_NAMESAKE),
         fill_names=_FILL_NAMES,

@@ -132,9 +132,11 @@ class Graph:
             await date_undated(self._connection, ecosystem)
         known = {"rows": {}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
 
+        dialect = await self._connection.dialect()
+
         async def work(transaction: AsyncTransaction) -> None:
             for ecosystem in ecosystems:
-                queries = statements(ecosystem.label)
+                queries = statements(ecosystem.label, dialect)
                 await fetched(transaction, queries.known, known)
                 await fetched(transaction, queries.read, {**common, "rows": {}})
                 await fetched(transaction, queries.write, {**common, "rows": {}, "resolved_at_once": 0})
@@ -156,7 +158,7 @@ class Graph:
         """Return by purl those of the packages that this release has written completely. Each ecosystem takes one
         query."""
         found: dict[str, KnownPackage] = {}
-        for queries, members in _by_ecosystem(refs):
+        for queries, members in await self._by_ecosystem(refs):
             purls = sorted({ref.purl for ref in members})
             parameters = {"rows": {"purls": purls}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
             for row in await self._connection.read(queries.known, parameters):
@@ -193,9 +195,11 @@ class Graph:
         if len({(write.package.ref.ecosystem.label, write.package.ref.name) for write in writes}) != len(writes):
             raise ValueError("one name stands twice in one transaction")
 
+        by_ecosystem = await self._by_ecosystem(writes)
+
         async def work(transaction: AsyncTransaction) -> dict[str, WriteResult]:
             results: dict[str, WriteResult] = {}
-            for queries, members in _by_ecosystem(writes):
+            for queries, members in by_ecosystem:
                 results |= await self._write(transaction, queries, members)
             return results
 
@@ -210,7 +214,8 @@ class Graph:
         """
         if not write.package.versions:
             raise Malformed(f"{write.package.ref.purl} has no version", url=write.package.ref.purl)
-        return await PortionWriter(self._connection, self._settings, self._common, write).run()
+        queries = await self._statements(write.package.ref.ecosystem)
+        return await PortionWriter(self._connection, self._settings, self._common, queries, write).run()
 
     async def link(self, links: Sequence[Link]) -> list[WriteResult]:
         """Serve requests on packages that the graph knows. The results are in the order of `links`.
@@ -220,7 +225,7 @@ class Graph:
         answers: dict[str, Mapping[str, Any]] = {}
         common = {**self._common(), "resolved_at_once": RESOLVED_AT_ONCE}
         await write_ratings(self._connection, {link.ref: link.ratings for link in links if link.ratings is not None})
-        for queries, members in _by_ecosystem(links):
+        for queries, members in await self._by_ecosystem(links):
             answer = (await self._connection.change(queries.link, {**common, "rows": link_rows(members)}))[0]
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
@@ -234,7 +239,7 @@ class Graph:
     async def resolve(self, ref: PackageRef) -> None:
         """Turn all requirements that wait for a package into edges, however many there are
         (`WriteResult.is_awaited_still`)."""
-        await resolve_in_portions(self._connection, statements(ref.ecosystem.label), self._common, ref.purl)
+        await resolve_in_portions(self._connection, await self._statements(ref.ecosystem), self._common, ref.purl)
 
     async def mark_absent(
         self, ref: PackageRef, tried_at: datetime, reason: str, *, removed: bool = False, listed: str | None = None
@@ -246,7 +251,7 @@ class Graph:
         `listed` has the same meaning as `PackageWrite.listed`.
         """
         await self._connection.change(
-            statements(ref.ecosystem.label).mark_absent,
+            (await self._statements(ref.ecosystem)).mark_absent,
             {
                 "purl": ref.purl,
                 "tried_at": tried_at,
@@ -266,7 +271,7 @@ class Graph:
         """Return the package that a client finds under this lower-case name although its registry spells it otherwise,
         or None."""
         parameters = {"name": ref.name, "purl": ref.purl, "format": FORMAT}
-        rows = await self._connection.read(statements(ref.ecosystem.label).namesake, parameters)
+        rows = await self._connection.read((await self._statements(ref.ecosystem)).namesake, parameters)
         return reference(ref.ecosystem, rows[0]["registry_name"], rows[0]["purl"]) if rows else None
 
     async def names_gaps(
@@ -305,7 +310,7 @@ class Graph:
             }
             for gap, names in found
         ]
-        await self._connection.change(statements(ecosystem.label).fill_names, {"rows": rows})
+        await self._connection.change((await self._statements(ecosystem)).fill_names, {"rows": rows})
 
     async def _version_names(self, ecosystem: Ecosystem, purl: str) -> list[str]:
         """Return the names of the versions of a package that has very many."""
@@ -335,6 +340,15 @@ class Graph:
             for write in writes
             for ref in (write.package.ref,)
         }
+
+    async def _by_ecosystem(self, items: Sequence[Item]) -> list[tuple[Statements, list[Item]]]:
+        """Return the items of each ecosystem with its statements, in an order that all writers share."""
+        ordered = sorted(items, key=lambda item: (_ref(item).ecosystem.label, _ref(item).purl))
+        groups = groupby(ordered, key=lambda item: _ref(item).ecosystem)
+        return [(await self._statements(ecosystem), list(members)) for ecosystem, members in groups]
+
+    async def _statements(self, ecosystem: Ecosystem) -> Statements:
+        return statements(ecosystem.label, await self._connection.dialect())
 
     def _common(self) -> dict[str, Any]:
         """Return the parameters that all statements share, for the present moment."""
@@ -381,13 +395,6 @@ def _failed_attempt(row: Mapping[str, Any]) -> FailedAttempt | None:
     if row["failed_attempts"] is None:
         return None
     return FailedAttempt(row["failed_version"] or "", row["failed_attempts"], aware(row["failed_at"]))
-
-
-def _by_ecosystem(items: Sequence[Item]) -> Iterable[tuple[Statements, list[Item]]]:
-    """Yield the items of each ecosystem with its statements, in an order that all writers share."""
-    ordered = sorted(items, key=lambda item: (_ref(item).ecosystem.label, _ref(item).purl))
-    for label, members in groupby(ordered, key=lambda item: _ref(item).ecosystem.label):
-        yield statements(label), list(members)
 
 
 def _ref(item: PackageRef | PackageWrite | Link) -> PackageRef:

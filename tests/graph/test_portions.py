@@ -147,6 +147,7 @@ class CutConnection:
     def __init__(self, connection: Connection, transactions: int) -> None:
         self._connection = connection
         self._left = transactions
+        self.dialect = connection.dialect
 
     async def transaction(self, work: Any) -> Any:
         if self._left == 0:

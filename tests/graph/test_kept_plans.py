@@ -1,0 +1,69 @@
+"""The plans that a Neo4j keeps, however the graph grows after it has made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from neo4j import AsyncGraphDatabase, NotificationMinimumSeverity
+
+from securechain_ingest.graph.dialect import ARCADEDB, NEO4J
+from securechain_ingest.graph.statements import statements
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.settings import GraphSettings
+from tests.graph.builders import NPM
+from tests.stores import GraphTarget, empty_graph
+
+KEPT = ("known", "read", "write", "resolve", "link")
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+PARAMETERS: dict[str, Any] = {
+    "rows": {},
+    "resolved_at_once": 0,
+    "now": NOW,
+    "local_now": NOW.replace(tzinfo=None),
+    "retry_before": NOW,
+    "lost_before": NOW,
+    "parent_version_name": "name",
+    "format": 2,
+    "list_limit": 10,
+}
+
+
+@pytest.mark.timeout(300)  # A server that has just started takes seconds for each plan, and more beside other work.
+async def test_a_plan_that_is_made_while_the_graph_is_empty_finds_each_node_by_an_index(
+    neo4j_server: GraphTarget,
+) -> None:
+    empty_graph(neo4j_server)
+    uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
+    quiet = NotificationMinimumSeverity.OFF
+    async with (
+        Graph.connect(uri, user, password, GraphSettings(), absent_retry_s=1) as graph,
+        AsyncGraphDatabase.driver(uri, auth=(user, password), notifications_min_severity=quiet) as driver,
+    ):
+        await graph.ensure_schema([NPM])
+        for name in KEPT:
+            text = getattr(statements(NPM.label, NEO4J), name)
+            summary = (await driver.execute_query(_explaining(text), parameters_=PARAMETERS)).summary
+            assert summary.plan is not None
+            names = set(operators(summary.plan))
+            assert any("IndexSeek" in each for each in names)
+            assert not any("Scan" in each for each in names)
+
+
+def _explaining(text: str) -> str:
+    return text.replace(NEO4J.keep_plan, f"{NEO4J.keep_plan}EXPLAIN ", 1)
+
+
+def operators(plan: dict[str, Any]) -> Iterator[str]:
+    yield plan["operatorType"]
+    for child in plan.get("children", ()):
+        yield from operators(child)
+
+
+def test_neo4j_is_told_to_keep_the_plans_of_messages_and_arcadedb_which_does_not_know_the_word_is_not() -> None:
+    kept, plain = statements(NPM.label, NEO4J), statements(NPM.label, ARCADEDB)
+    for name in KEPT:
+        assert getattr(kept, name) == "CYPHER replan=skip " + getattr(plain, name)
+    assert kept.mark_absent == plain.mark_absent
