@@ -132,11 +132,9 @@ class Graph:
             await date_undated(self._connection, ecosystem)
         known = {"rows": {}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
 
-        dialect = await self._connection.dialect()
-
         async def work(transaction: AsyncTransaction) -> None:
             for ecosystem in ecosystems:
-                queries = statements(ecosystem.label, dialect)
+                queries = await self._statements(ecosystem)
                 await fetched(transaction, queries.known, known)
                 await fetched(transaction, queries.read, {**common, "rows": {}})
                 await fetched(transaction, queries.write, {**common, "rows": {}, "resolved_at_once": 0})
@@ -195,11 +193,9 @@ class Graph:
         if len({(write.package.ref.ecosystem.label, write.package.ref.name) for write in writes}) != len(writes):
             raise ValueError("one name stands twice in one transaction")
 
-        by_ecosystem = await self._by_ecosystem(writes)
-
         async def work(transaction: AsyncTransaction) -> dict[str, WriteResult]:
             results: dict[str, WriteResult] = {}
-            for queries, members in by_ecosystem:
+            for queries, members in await self._by_ecosystem(writes):
                 results |= await self._write(transaction, queries, members)
             return results
 
