@@ -117,7 +117,7 @@ def _says_nothing(attribute: str) -> bool:
     """The attribute, a short one with its brackets, is read and says nothing of whether, where and under which name an
     item exists: crates write some such thousands of times."""
     found = Attributes()
-    found._read(attribute, tokens(attribute, 1, len(attribute) - 1), conditional=False)  # our own
+    found._read(attribute, tokens(attribute, 1, len(attribute) - 1), conditional=False)
     return found == Attributes()
 
 

@@ -25,6 +25,8 @@ _NUMBERED: Final = re.compile(rf"{_NUMBER_SIGN}(\d+)")
 
 
 class TokenTrees:
+    """These are the trees of one crate; what is made or written out is paid from its allowance."""
+
     def __init__(self, allowance: Allowance) -> None:
         self.allowance = allowance
         self._insides: list[str | Trees] = []
