@@ -50,7 +50,6 @@ ANSWERS = (
     Fault("/*", Kind.DROP),
     Fault("/*", Kind.DROP, after_bytes=200),
 )
-GRAPH = "graph server"
 SHORT_S = (0.05, 1.5)
 """This is how long what goes away stays away."""
 FAULT_S = 3.0
@@ -70,19 +69,13 @@ class Stores:
     def names(self) -> list[str]:
         return sorted(self._embedded.pids)
 
-    def end(self, name: str) -> None:
-        """Kill a server; the one of the graph is asked to end (SIGTERM).
-
-        An ArcadeDB that was killed can have a half of a transaction when it is back: in an hour with some ninety kills
-        two of 73,795 edges had gone, and one package could not be read any more. That is no fault of the daemons.
-        """
-        end = psutil.Process.terminate if name == GRAPH else psutil.Process.kill
+    def kill(self, name: str) -> None:
         pid = self._embedded.pids[name]
         if pid is not None:
             # The server runs below a leash that ends with this process.
             with suppress(psutil.NoSuchProcess):
                 for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-                    end(process)
+                    process.kill()
 
     def cut(self, name: str, chance: random.Random) -> None:
         self.cuts[name].cut()
@@ -233,7 +226,7 @@ def faults_of(
         ),
     }
     for name in stores.names:
-        faults[f"{name} ends"] = partial(stores.end, name)
+        faults[f"{name} is killed"] = partial(stores.kill, name)
     for name in stores.cuts:
         faults[f"{name} is cut off"] = partial(stores.cut, name, chance)
         faults[f"{name} is slow"] = partial(stores.slow_down, name, chance)
