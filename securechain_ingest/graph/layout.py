@@ -118,7 +118,7 @@ ABSENT_PROPERTIES: Final = (
     Property("left_out", Type.STRING, "The ecosystem's name: it is queued when there is room."),
     Property("left_out_depth", Type.INTEGER, "How many levels of requirements are followed then."),
     Property("left_out_first", Type.BOOLEAN, "True: it is read with the fewest requests then."),
-    Property("settled", Type.BOOLEAN, "Set to lock the node while what waits for it is resolved."),
+    Property("settled", Type.BOOLEAN, "Changed to lock the node; its value says nothing."),
 )
 
 FILE_PROPERTIES: Final = (

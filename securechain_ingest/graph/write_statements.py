@@ -87,18 +87,22 @@ DELETE relationship
 RETURN count(*) AS dropped
 """
 
+# ArcadeDB has no locks: of two transactions that change a node the second one fails and is repeated. A property that
+# gets the value that it has is no change there, so this one always gets another value.
+_LOCK = "a.settled = coalesce(NOT a.settled, true)"
+
 # A transaction that requires the absent package merges the same node: one of the two waits for the other's commit.
-_LOCK_CREATED = """
+_LOCK_CREATED = f"""
 UNWIND $rows.ROWS AS row
-MERGE (a:AbsentPackage {purl: row.purl})
-SET a.settled = true
+MERGE (a:AbsentPackage {{purl: row.purl}})
+SET {_LOCK}
 RETURN count(*) AS locked_created
 """
 
-_LOCK_AWAITED = """
+_LOCK_AWAITED = f"""
 UNWIND $rows.ROWS AS purl
-MATCH (a:AbsentPackage {purl: purl})
-SET a.settled = true
+MATCH (a:AbsentPackage {{purl: purl}})
+SET {_LOCK}
 RETURN count(*) AS locked
 """
 
@@ -133,13 +137,13 @@ MATCH (a:AbsentPackage {purl: purl})
 RETURN collect(a.purl) AS unresolved
 """
 
-# Setting a property locks the node against a transaction that is just resolving what waits for it. What waits is noted
+# This locks the node against a transaction that is just resolving what waits for it. What waits is noted
 # before packages are looked for: a package that another transaction commits meanwhile is found late, and not missed.
-_MERGE_ABSENT = """
+_MERGE_ABSENT = f"""
 UNWIND $rows.ROWS AS row
-WITH row WHERE NOT EXISTS { MATCH (t:PACKAGE {purl: row.purl}) }
-MERGE (a:AbsentPackage {purl: row.purl})
-SET a.name = row.name, a.ecosystem = row.ecosystem
+WITH row WHERE NOT EXISTS {{ MATCH (t:PACKAGE {{purl: row.purl}}) }}
+MERGE (a:AbsentPackage {{purl: row.purl}})
+SET a.name = row.name, a.ecosystem = row.ecosystem, {_LOCK}
 RETURN collect(row.purl) AS absent
 """
 
@@ -160,14 +164,14 @@ RETURN count(*) AS {answer}
 
 
 # A requirement that still waits would bring back old constraints. The lock lets nobody read it while it is deleted.
-_FORGET_WAITS = """
+_FORGET_WAITS = f"""
 UNWIND $rows.ROWS AS row
-MATCH (a:AbsentPackage {purl: row.purl})
-MATCH (t:PACKAGE {purl: row.purl})
-SET a.settled = true
+MATCH (a:AbsentPackage {{purl: row.purl}})
+MATCH (t:PACKAGE {{purl: row.purl}})
+SET {_LOCK}
 WITH row, a
 UNWIND row.edges AS edge
-MATCH (v:Version {purl: edge[0]})
+MATCH (v:Version {{purl: edge[0]}})
 MATCH (v)<-[w:AWAITED_BY]-(a)
 DELETE w
 RETURN count(*) AS forgotten

@@ -24,6 +24,8 @@ def whole_graph(reader: GraphReader) -> Counter[str]:
     found: Counter[str] = Counter()
     for row in reader.rows("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties"):
         properties = row["properties"]
+        # It changes with each lock, and says nothing.
+        properties.pop("settled", None)
         if "reason" in properties:
             # That a package is absent can be known of a moment before.
             properties["reason"] = "a reason"
