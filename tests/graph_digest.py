@@ -24,7 +24,7 @@ RETURN a.purl AS a, type(r) AS type, b.purl AS b, properties(r) AS properties
 """
 
 
-def graph_lines(target: GraphTarget, *, without: Collection[str] = ("queued_at",)) -> list[str]:
+def graph_lines(target: GraphTarget, *, without: Collection[str] = ("queued_at", "settled")) -> list[str]:
     """Return a sorted line of JSON for each node and each relationship, without some properties."""
     with (
         GraphDatabase.driver(target.uri, auth=(target.user, target.password)) as driver,

@@ -57,14 +57,15 @@ def giant(*versions: Version, **changes: Any) -> PackageWrite:
 
 
 async def contents(read: Reader) -> dict[str, Any]:
-    """Return all that the graph holds, without ids and without the mark of a writer."""
+    """Return all that the graph holds, without ids and without the marks of writers."""
     nodes = await read("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties")
     edges = await read(
         "MATCH (a)-[r]->(b) RETURN coalesce(a.purl, a.name) AS a, type(r) AS type, properties(r) AS properties,"
         " coalesce(b.purl, b.name) AS b"
     )
     for row in nodes:
-        row["properties"].pop("queued_at", None)
+        for mark in ("queued_at", "settled"):
+            row["properties"].pop(mark, None)
     for row in (*nodes, *edges):
         row["properties"] = sorted(row["properties"].items())
     return {"nodes": sorted(map(str, nodes)), "edges": sorted(map(str, edges))}
