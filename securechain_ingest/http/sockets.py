@@ -4,6 +4,8 @@ makes a scope and several checkpoints for each read and each write; that costs a
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import Iterable
 from typing import Any, Final
@@ -12,8 +14,9 @@ import httpcore
 
 _MOST_UNREAD_BYTES: Final = 256 * 1024
 """The server is told to wait while more than this has arrived that nobody has read."""
-_NEXT_ADDRESS_AFTER_S: Final = 0.25
-"""If a host has several addresses, the next one is tried beside the first after this time (RFC 8305, section 8)."""
+_NEXT_ADDRESS_AFTER_S: Final = 2.0
+"""If a host has several addresses, the next one is tried after this time. They are tried one after the other, because
+asyncio's way to try them side by side leaves sockets open when it is cancelled (Python 3.11)."""
 
 
 class Sockets(httpcore.AsyncNetworkBackend):
@@ -33,14 +36,11 @@ class Sockets(httpcore.AsyncNetworkBackend):
             raise NotImplementedError("only a plain connection can be opened")
         try:
             async with asyncio.timeout(timeout):
-                _, protocol = await asyncio.get_running_loop().create_connection(
-                    _Connected, host, port, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S
-                )
+                return _SocketStream(await _connected(host, port))
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no connection within {timeout:g} s") from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
-        return _SocketStream(protocol)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -165,6 +165,18 @@ class _SocketStream(httpcore.AsyncNetworkStream):
         if info == "is_readable":
             return bool(self._protocol.unread) or self._protocol.has_ended
         return None
+
+
+async def _connected(host: str, port: int) -> _Connected:
+    """Connect to the first address of a host that answers. It raises OSError."""
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    *others, last = dict.fromkeys(str(address[0]) for *_, address in addresses)
+    for address in others:
+        with contextlib.suppress(OSError):  # A TimeoutError is one, too.
+            async with asyncio.timeout(_NEXT_ADDRESS_AFTER_S):
+                return (await loop.create_connection(_Connected, address, port))[1]
+    return (await loop.create_connection(_Connected, last, port))[1]
 
 
 def _wake(waiting: asyncio.Future[None] | None) -> None:

@@ -46,6 +46,8 @@ class CommandLine:
         """Return the record of a run that is asked for now, once the packages that it has queued are settled."""
         run_id = self("schedules", "run", job, *options).strip()
         block_until(lambda: run_id in {event["run"] for event in process.events("job_finished")}, f"run {run_id}")
+        # A record reaches MongoDB up to a second after the run's end, and more on a slow machine.
+        block_until(lambda: run_id in {run["id"] for run in self.json("runs", "list")}, f"its record ({run_id})")
         block_until(lambda: self.json("runs", "show", run_id)["settled"], f"its packages ({run_id})")
         record: dict[str, Any] = self.json("runs", "show", run_id)
         return record

@@ -70,7 +70,9 @@ async def test_a_package_that_breaks_off_is_gone_on_with_where_it_stood(server: 
 
     package = await visited(server, tmp_path)
     asked = poms_asked_for(server)
-    assert len(asked) == len(set(asked)) <= 50 + poms.AT_ONCE
+    # Requests that were on their way when the last reading broke off may come to the server only now.
+    assert len(asked) - len(set(asked)) <= poms.AT_ONCE
+    assert len(set(asked)) <= 50 + poms.AT_ONCE
     assert set(asked) <= unread
     assert [len(version.requirements or ()) for version in package.versions] == [1] * 150
 
