@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import time
 from base64 import b64encode
@@ -258,6 +259,24 @@ async def test_nobody_can_write_to_a_connection_that_has_ended() -> None:
         assert stream.get_extra_info("is_readable")
         with pytest.raises(httpcore.WriteError):
             await stream.write(b"x")
+
+
+async def test_a_host_is_reached_by_its_next_address_and_whoever_gives_up_leaves_no_socket_open(
+    server: ScriptedServer,
+) -> None:
+    # The server listens at 127.0.0.1 alone; where localhost has another address, too, that one comes first or second.
+    port = httpx.URL(server.base).port
+    assert port is not None
+    for steps in range(40):
+        connecting = asyncio.create_task(Sockets().connect_tcp("localhost", port, timeout=60))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await (await connecting).aclose()
+    await (await Sockets().connect_tcp("localhost", port, timeout=60)).aclose()
+    del connecting
+    gc.collect()  # A socket that nobody has closed is warned of here, which fails the test.
 
 
 async def test_a_port_where_nobody_listens_refuses_the_connection() -> None:
