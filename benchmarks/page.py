@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 
 from benchmarks.harness import arcadedb, neo4j, other_stores, print_header, print_table, work_dir
-from securechain_ingest.activity import HOURS, MINUTES, WRITE_EVERY_S, ActivityMeter, activity_of
 from securechain_ingest.configuration import load
 from securechain_ingest.graph.view import _ALL_VERSIONS, _PACKAGES, _VERSIONS_OF
 from securechain_ingest.metrics import REQUESTS
@@ -28,6 +27,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.stores import Stores, configured, connect
+from securechain_ingest.web.activity import HOURS, MINUTES, WRITE_EVERY_S, ActivityMeter, activity_of
 from securechain_ingest.web.app import Website, build_app
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.server import listen, serve

@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from benchmarks.harness import STREAM, work_dir
+from securechain_ingest.drivers.redis_connection import connect
 from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.entries import Entry, read_entry
 from securechain_ingest.queue.groups import ensure_groups
@@ -18,7 +19,6 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.outcomes import Outcomes
 from securechain_ingest.queue.settlement import Failure, Settlement
 from securechain_ingest.queue.submission import enqueue, submit
-from securechain_ingest.redis_connection import connect
 from securechain_ingest.settings import QueueSettings
 from tests.stores import local_stores
 

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from securechain_ingest import redis_connection
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import load
+from securechain_ingest.drivers import redis_connection
 from securechain_ingest.embedded import StoreAddresses
 from securechain_ingest.errors import (
     ConfigError,
@@ -37,12 +37,12 @@ from securechain_ingest.queue.outcomes import Outcomes, PackageOutcome
 from securechain_ingest.queue.submission import submit
 from securechain_ingest.registries import named_package
 from securechain_ingest.registries.naming import named_version
-from securechain_ingest.release_changes import ReleaseChanges
 from securechain_ingest.reports.package import PackageReport, report_on
 from securechain_ingest.reports.search import packages_affected, packages_offering
 from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.settings import GraphSettings, QueueSettings, VulnerabilitySettings
 from securechain_ingest.stores import of_running_daemon
+from securechain_ingest.worker.release_changes import ReleaseChanges
 
 __all__ = [
     "Client",

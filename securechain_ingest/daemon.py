@@ -23,12 +23,11 @@ import structlog
 from sdnotify import SystemdNotifier
 
 from securechain_ingest import __version__, log, metrics
-from securechain_ingest.activity import ActivityMeter
 from securechain_ingest.configuration import Settings, merge_reload
 from securechain_ingest.embedded import EmbeddedStores, state_lock
 from securechain_ingest.errors import ConfigError, IngestError, StoreError
-from securechain_ingest.first_advisories import ask_for_first_advisories
 from securechain_ingest.jobs.completion import keep_asking
+from securechain_ingest.jobs.first_advisories import ask_for_first_advisories
 from securechain_ingest.jobs.wiring import build_jobs
 from securechain_ingest.progress import LOOP_S, Progress
 from securechain_ingest.queue.heartbeats import Heartbeat
@@ -41,6 +40,7 @@ from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing, shown_addresses
 from securechain_ingest.waits import Waits
+from securechain_ingest.web.activity import ActivityMeter
 from securechain_ingest.web.page import open_page
 
 logger = structlog.get_logger(__name__)

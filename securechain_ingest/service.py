@@ -12,7 +12,6 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.lag import LagMeter
 from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
@@ -24,6 +23,7 @@ from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.stores import Stores
 from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.lag import LagMeter
 from securechain_ingest.worker.refused_archives import RefusedArchives
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker

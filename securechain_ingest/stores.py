@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
-from securechain_ingest import redis_connection
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.configuration import Settings
+from securechain_ingest.drivers import redis_connection
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.embedded import EmbeddedStores, StoreAddresses, embedded_stores, running_stores
 from securechain_ingest.errors import ConfigError, NoDaemon
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.redis_errors import store_errors
-from securechain_ingest.release_changes import ReleaseChanges
 from securechain_ingest.runs.store import RunStore
+from securechain_ingest.worker.release_changes import ReleaseChanges
 
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
 ALL_STORES = frozenset({REDIS, GRAPH, VULNERABILITIES})

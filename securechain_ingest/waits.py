@@ -2,7 +2,7 @@
 here.
 
 Two rules have to be elsewhere: a breaker doubles its wait inside Redis, where all daemons see it (`queue.breakers`),
-and the Redis driver itself repeats a command if its connection was no longer usable (`redis_connection`).
+and the Redis driver itself repeats a command if its connection was no longer usable (`drivers.redis_connection`).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _SLOW_FIXTURES = frozenset(
 
 _SLOW_ROOMS = frozenset(
     {"archives", "browser", "chaos", "demo", "embedded", "end_to_end", "fuzz", "hostile", "mutants", "recorded", "soak"}
-    | {"registry_server_tests", "test_redis_connection.py"}
+    | {"registry_server_tests"}
 )
 """Their tests start processes, or take their time by design."""
 

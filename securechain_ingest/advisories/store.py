@@ -15,11 +15,11 @@ from pymongo import UpdateOne
 from pymongo.collation import Collation, CollationStrength
 from pymongo.errors import OperationFailure, PyMongoError
 
-from securechain_ingest import mongodb
 from securechain_ingest.advisories.names import lookup_key, packages
 from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, WORD, change
+from securechain_ingest.drivers import mongodb
+from securechain_ingest.drivers.mongodb_errors import explained, store_errors
 from securechain_ingest.errors import ConfigError
-from securechain_ingest.mongodb_errors import explained, store_errors
 from securechain_ingest.settings import VulnerabilitySettings
 from securechain_ingest.times import now_iso
 

@@ -50,8 +50,8 @@ def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int]:
 
 
 async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
+    from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.queue.heartbeats import daemons_seen
-    from securechain_ingest.redis_errors import store_errors
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
     addresses = of_running_daemon(settings, frozenset({REDIS}))

@@ -43,7 +43,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
     from securechain_ingest.cli.output import print_json, print_lines
     from securechain_ingest.cli.progress import progress_bar
     from securechain_ingest.cli.report_text import report_lines
-    from securechain_ingest.first_advisories import read_first_advisories
+    from securechain_ingest.jobs.first_advisories import read_first_advisories
     from securechain_ingest.jobs.wiring import build_advisory_sync
     from securechain_ingest.oneshot import find_stores, ingest
     from securechain_ingest.registries import named_package

@@ -65,7 +65,7 @@ def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) ->
 
     ConfigError and StoreError are raised.
     """
-    from securechain_ingest.redis_errors import store_errors
+    from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
     async def connected() -> T:

@@ -12,7 +12,7 @@ from typing import Final
 
 from rich.text import Text
 
-from securechain_ingest.first_advisories import NOT_IN_OSV
+from securechain_ingest.jobs.first_advisories import NOT_IN_OSV
 from securechain_ingest.reports.package import PackageReport, ReleaseChange, vulnerable_versions
 from securechain_ingest.reports.vulnerabilities import Vulnerability
 from securechain_ingest.times import in_words

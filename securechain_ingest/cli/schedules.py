@@ -107,7 +107,7 @@ def run_command(
 
 
 async def _rows(settings: Settings) -> list[dict[str, Any]]:
-    from securechain_ingest.redis_errors import store_errors
+    from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.schedules.board import Board
     from securechain_ingest.schedules.ticks import schedules_of
     from securechain_ingest.stores import connect, of_running_daemon

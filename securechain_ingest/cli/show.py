@@ -35,8 +35,8 @@ async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_
     from rich.console import Console
 
     from securechain_ingest.cli.report_text import report_lines
-    from securechain_ingest.first_advisories import NOT_READ
     from securechain_ingest.jobs.cursors import Cursors
+    from securechain_ingest.jobs.first_advisories import NOT_READ
     from securechain_ingest.oneshot import find_stores
     from securechain_ingest.reports.package import report_on
     from securechain_ingest.runs import utc_now

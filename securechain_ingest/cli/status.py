@@ -31,12 +31,12 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 async def _collect(settings: Settings) -> dict[str, Any]:
     from securechain_ingest.jobs.advisory_sync import never_read
     from securechain_ingest.jobs.cursors import Cursors
-    from securechain_ingest.lag import lags_of
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.queue.statistics import queue_status
     from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
     from securechain_ingest.schedules.board import Board
     from securechain_ingest.stores import connect, of_running_daemon, without_password
+    from securechain_ingest.worker.lag import lags_of
 
     addresses = of_running_daemon(settings)
     shown = {
@@ -103,8 +103,8 @@ def _advisories(count: dict[str, Any], never: list[str] | None) -> dict[str, Any
 
 
 async def _asked(answer: Awaitable[Any]) -> dict[str, Any]:
+    from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.errors import StoreError
-    from securechain_ingest.redis_errors import store_errors
 
     try:
         with store_errors():

@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from securechain_ingest import mongodb
+from securechain_ingest.drivers import mongodb
 from securechain_ingest.embedded.addresses import write_private
 from securechain_ingest.embedded.process import ServerPlan, ServerProcess
 from securechain_ingest.errors import ConfigError

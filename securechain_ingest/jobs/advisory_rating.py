@@ -20,11 +20,11 @@ from securechain_ingest.advisories.matching import RULE, rated
 from securechain_ingest.advisories.names import lookup_key, packages, spellings, variants
 from securechain_ingest.advisories.store import AdvisoryStore, Affected
 from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import ConfigError, IngestError, InvalidName, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, Link, PackageRef, Rating
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run
 

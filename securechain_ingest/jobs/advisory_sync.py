@@ -29,6 +29,7 @@ from securechain_ingest.advisories.osv import (
 )
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import (
     ArchiveRefused,
     ConfigError,
@@ -44,7 +45,6 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.advisory_rating import AdvisoryRating
 from securechain_ingest.jobs.cursors import Cursor, Cursors
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.kit.concurrency import for_each
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run

@@ -23,14 +23,14 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.bounds import bounded_package
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import ImportNames, NamesGap
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.protocol import Registry, Unchanged
-from securechain_ingest.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.import_names import read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.request import LAST_TRY
 
 PAGE_PACKAGES = 2_000

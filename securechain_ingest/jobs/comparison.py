@@ -19,6 +19,7 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.bounds import require_possible, sentence
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import InvalidName, TooManyRemovals
 from securechain_ingest.graph.names import PackageNames, PackageState
 from securechain_ingest.jobs.listing import Listing, let_expire, whole_listing
@@ -28,7 +29,6 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, Listed
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run, utc_now

@@ -15,6 +15,7 @@ import anyio
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import ConfigError, StoreError
 from securechain_ingest.graph.pending import Pending
 from securechain_ingest.model import Ecosystem
@@ -22,7 +23,6 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue, lane_bound, room_in
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.waits import Waits
 

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.times import now_iso
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.jobs.comparison import JobContext
 from securechain_ingest.jobs.updates import messages_of
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Change, HintingFeed
 from securechain_ingest.runs import Run
 

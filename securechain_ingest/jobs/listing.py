@@ -24,9 +24,9 @@ from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import StoreError
 from securechain_ingest.model import Ecosystem
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries.feed import Feed, FolderFeed, Listed, unpack
 from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.times import iso

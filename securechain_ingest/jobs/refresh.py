@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import Ecosystem
@@ -20,7 +21,6 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings, RefreshSettings
 
 UNANSWERED = timedelta(days=1)

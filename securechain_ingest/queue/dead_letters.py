@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import PoisonMessage, StoreFull
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import parse_data
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.submission import lane_bound
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 
 KINDS: Final = (

@@ -11,13 +11,13 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.queue.entries import Entry, read_entry, read_submission
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.times import iso
 

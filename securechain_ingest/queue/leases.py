@@ -9,11 +9,11 @@ import structlog
 from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
+from securechain_ingest.drivers.redis_connection import blocking_twin
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import OWNED
-from securechain_ingest.redis_connection import blocking_twin
 
 logger = structlog.get_logger(__name__)
 

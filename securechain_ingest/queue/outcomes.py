@@ -13,8 +13,8 @@ from typing import Any, Final, Self
 import orjson
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 
 _KEPT_S: Final = 86_400
 _BLOCK_MS: Final = 250

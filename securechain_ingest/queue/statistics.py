@@ -11,10 +11,10 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.queue.breakers import Breakers, BreakerState, paused_since
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.times import iso
 

@@ -17,13 +17,13 @@ from typing import Any, Final
 import anyio
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import newest_announcement
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import COMPLETED_MAX, LANES, Lane
 from securechain_ingest.queue.messages import Message, encode, parse_data
 from securechain_ingest.queue.script import Script
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.waits import Waits
 

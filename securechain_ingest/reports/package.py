@@ -14,9 +14,9 @@ from securechain_ingest.graph.view import GraphReader, PackageView, RequirementV
 from securechain_ingest.jobs.advisory_sync import never_read
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import Ecosystem, PackageRef
-from securechain_ingest.release_changes import KeptNames, ReleaseChanges
 from securechain_ingest.reports.vulnerabilities import Vulnerability, vulnerabilities
 from securechain_ingest.times import iso
+from securechain_ingest.worker.release_changes import KeptNames, ReleaseChanges
 
 FIRST_REQUIRING: Final = 10
 

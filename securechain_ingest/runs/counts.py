@@ -8,8 +8,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.runs import Run
 from securechain_ingest.settings import INGESTION_JOBS
 

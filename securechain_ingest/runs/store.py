@@ -11,8 +11,8 @@ import structlog
 from bson.codec_options import CodecOptions
 from pymongo.errors import DuplicateKeyError
 
-from securechain_ingest.mongodb import Collection
-from securechain_ingest.mongodb_errors import store_errors
+from securechain_ingest.drivers.mongodb import Collection
+from securechain_ingest.drivers.mongodb_errors import store_errors
 from securechain_ingest.runs import Run, first_line
 
 logger = structlog.get_logger(__name__)

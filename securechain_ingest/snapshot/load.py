@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from bson import json_util
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import SnapshotError
 from securechain_ingest.graph.copying import ABSENT_LABEL, VERSION_LABEL, GraphCopy
 from securechain_ingest.jobs.advisory_rating import note_unfinished_ratings
@@ -24,7 +25,6 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, parse_data
 from securechain_ingest.queue.submission import enqueue
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.snapshot.manifest import Kind, Part, SnapshotManifest, read_manifest
 from securechain_ingest.snapshot.parts import check_digest, lines_of

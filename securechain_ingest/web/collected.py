@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from securechain_ingest.configuration import Settings
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.jobs.advisory_sync import cursor_name
 from securechain_ingest.jobs.cursors import Cursor, Cursors
 from securechain_ingest.queue.dead_letters import count_by_kind
@@ -18,7 +19,6 @@ from securechain_ingest.queue.heartbeats import DaemonStatus, daemons_seen
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import QueueStatus, queue_status
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import BY_OSV, DECLARATIONS
 from securechain_ingest.schedules.board import Board, EmptyLooks
 from securechain_ingest.stores import Stores

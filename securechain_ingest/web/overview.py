@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from securechain_ingest.activity import Activity, Slot, activity_of
 from securechain_ingest.configuration import Settings
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.graph.view import GraphSize
 from securechain_ingest.queue.heartbeats import DaemonStatus
 from securechain_ingest.queue.statistics import LaneStatus
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.registries.declaration import Declaration
 from securechain_ingest.runs import Run
@@ -22,6 +21,7 @@ from securechain_ingest.schedules.board import Board, State
 from securechain_ingest.schedules.ticks import latest_tick, next_tick, schedules_of
 from securechain_ingest.stores import Stores
 from securechain_ingest.times import in_words, seconds_since
+from securechain_ingest.web.activity import Activity, Slot, activity_of
 from securechain_ingest.web.collected import Collected, Snapshot
 from securechain_ingest.web.health import StoreAnswer
 from securechain_ingest.web.plots import Bar, Chart, bars

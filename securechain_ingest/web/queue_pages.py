@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import InvalidName
 from securechain_ingest.queue.breakers import pause, resume
 from securechain_ingest.queue.inspection import (
@@ -25,7 +26,6 @@ from securechain_ingest.queue.inspection import (
 )
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import DECLARATIONS, declaration_of
 from securechain_ingest.web.addresses import path_of_message
 from securechain_ingest.web.collected import Collected

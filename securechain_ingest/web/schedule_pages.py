@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from securechain_ingest.redis_errors import store_errors
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.runs.counts import NONE, RunCounts, completed_metrics, run_counts
 from securechain_ingest.schedules.board import Board, EmptyLooks, RunRequest, State

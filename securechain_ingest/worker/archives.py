@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import ArchivesAway, UpstreamError
 from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.queue.breakers import Breakers, Permit
-from securechain_ingest.redis_errors import store_errors
 
 _GOOD_FOR_S: Final = 1.0
 

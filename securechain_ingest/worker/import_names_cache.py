@@ -15,11 +15,11 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.bounds import bounded_names
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import ConfigError, StoreError, StoreRefused
 from securechain_ingest.model import ImportNames, Package
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.script import Script
-from securechain_ingest.redis_errors import store_errors
 
 _SAVED_AFTER_S: Final = 0.25
 _SAVED_AT_ONCE: Final = 100

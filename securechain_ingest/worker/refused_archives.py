@@ -15,8 +15,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from securechain_ingest.archives.faults import LIMIT_REASONS
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import ArchiveRefused
-from securechain_ingest.redis_errors import store_errors
 
 MAX_REMEMBERED: Final = 100_000
 """So many members take about ten megabytes. When there are more, those with the earliest end are removed."""

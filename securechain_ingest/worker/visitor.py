@@ -29,10 +29,10 @@ from securechain_ingest.model import (
 )
 from securechain_ingest.registries.kit.repository import vendor_of
 from securechain_ingest.registries.protocol import Registry, Unchanged
-from securechain_ingest.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.archives import Archives, away
 from securechain_ingest.worker.import_names import is_due, read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.request import Request
 from securechain_ingest.worker.second_readings import PackageReader, Reading
 from securechain_ingest.worker.spellings import meant

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.drivers.mongodb import Collection, connected
 from securechain_ingest.errors import ConfigError, StoreError
-from securechain_ingest.mongodb import Collection, connected
 from securechain_ingest.settings import VulnerabilitySettings
 from tests.stores import AdvisoryTarget
 

@@ -16,8 +16,8 @@ from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from securechain_ingest.drivers.mongodb import Collection, connected
 from securechain_ingest.embedded import StoreAddresses
-from securechain_ingest.mongodb import Collection, connected
 from tests.waiting import until
 
 

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 
 from securechain_ingest.advisories.osv import OsvBucket
 from securechain_ingest.advisories.store import AdvisoryStore
+from securechain_ingest.drivers.mongodb import Collection, connected
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs.advisory_sync import AdvisorySync
-from securechain_ingest.mongodb import Collection, connected
 from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.settings import GraphSettings, VulnerabilitySettings
 from tests.graph.builders import NPM, PYPI, npm, pypi

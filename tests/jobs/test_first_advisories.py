@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.first_advisories import (
+from securechain_ingest.jobs.advisory_sync import never_read
+from securechain_ingest.jobs.cursors import Cursors
+from securechain_ingest.jobs.first_advisories import (
     JOB,
     NOT_REACHABLE,
     NOT_READ,
     ask_for_first_advisories,
     read_first_advisories,
 )
-from securechain_ingest.jobs.advisory_sync import never_read
-from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.schedules.board import Board
 from securechain_ingest.settings import QueueSettings, ScheduleSettings
 from tests.graph.builders import pypi

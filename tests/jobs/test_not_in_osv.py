@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from securechain_ingest.advisories.store import AdvisoryStore
-from securechain_ingest.first_advisories import read_first_advisories
 from securechain_ingest.jobs.cursors import Cursors
-from securechain_ingest.release_changes import ReleaseChanges
+from securechain_ingest.jobs.first_advisories import read_first_advisories
 from securechain_ingest.reports.package import report_on
+from securechain_ingest.worker.release_changes import ReleaseChanges
 from tests.graph.builders import NPM, npm, pypi, write
 from tests.jobs.advisories import FLASK, STREAM, AdvisoryBench
 from tests.jobs.feeds import Identities

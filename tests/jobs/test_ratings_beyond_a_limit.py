@@ -13,10 +13,10 @@ from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.release_changes import ReleaseChanges
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.release_changes import ReleaseChanges
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import PYPI, pypi, write

@@ -46,7 +46,7 @@ TESTS: Final = (
     "tests/worker",
     "tests/removals/test_second_readings.py",
     "tests/archives/test_refused_archives.py",
-    "tests/test_store_errors.py",
+    "tests/drivers/test_store_errors.py",
     "tests/http/test_pace.py",
     "tests/http/test_priority.py",
     "tests/http/test_budget.py",

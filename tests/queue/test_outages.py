@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from structlog.testing import capture_logs
 
+from securechain_ingest.drivers.redis_connection import connect
 from securechain_ingest.errors import ConfigError, StoreAway
 from securechain_ingest.queue import reader
 from securechain_ingest.queue.backoff import Outage
@@ -21,7 +22,6 @@ from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.redis_connection import connect
 from securechain_ingest.settings import QueueSettings
 from tests.queue.cut_connection import Proxy
 from tests.queue.running import Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, make_reader, running

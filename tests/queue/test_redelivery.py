@@ -12,6 +12,7 @@ from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
+from securechain_ingest.drivers.redis_connection import blocking_twin
 from securechain_ingest.errors import NotFound, StoreError
 from securechain_ingest.queue import forwarder, settlement
 from securechain_ingest.queue.entries import Entry
@@ -22,7 +23,6 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.settlement import Settlement
 from securechain_ingest.queue.submission import submit
-from securechain_ingest.redis_connection import blocking_twin
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import (
     Recorder,

@@ -9,9 +9,9 @@ import pytest
 
 from securechain_ingest.cli.report_text import report_lines
 from securechain_ingest.graph.view import PackageView, RequirementView, RequiringVersions, VersionView
-from securechain_ingest.release_changes import KeptNames
 from securechain_ingest.reports.package import PackageReport, ReleaseChange
 from securechain_ingest.reports.vulnerabilities import Vulnerability
+from securechain_ingest.worker.release_changes import KeptNames
 from tests.graph.builders import PYPI
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)

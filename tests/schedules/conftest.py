@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from securechain_ingest.mongodb import connected
+from securechain_ingest.drivers.mongodb import connected
 from securechain_ingest.runs import Job, Run, utc_now
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules import execution

@@ -12,8 +12,8 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from securechain_ingest.drivers.mongodb import connected
 from securechain_ingest.errors import StoreAway
-from securechain_ingest.mongodb import connected
 from securechain_ingest.runs import Job, Run, new_run_id
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board, RunRequest

@@ -10,8 +10,8 @@ import pytest
 
 from securechain_ingest.errors import Malformed, StoreAway, StoreRefused, TooLarge
 from securechain_ingest.model import ImportNames, Package
-from securechain_ingest.release_changes import MAX_KEPT_NAMES
 from securechain_ingest.reports.package import read_package
+from securechain_ingest.worker.release_changes import MAX_KEPT_NAMES
 from tests.graph.builders import npm
 from tests.worker.made import Bench, package
 

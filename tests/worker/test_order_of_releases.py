@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from securechain_ingest.registries import declaration_of
-from securechain_ingest.release_changes import is_newer
+from securechain_ingest.worker.release_changes import is_newer
 
 
 @pytest.mark.parametrize(

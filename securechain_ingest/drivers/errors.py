@@ -1,7 +1,7 @@
 """This module turns a store's error into one of the product's, for Redis, MongoDB and Neo4j alike.
 
-Each store has one small adapter that reads its driver's errors: `redis_errors`, `mongodb_errors` and `graph.failures`.
-It returns one of these, each of which says who can mend it:
+Each store has one small adapter that reads its driver's errors: `redis_errors` and `mongodb_errors` here, and
+`graph.failures`. It returns one of these, each of which says who can mend it:
 
 - ConfigError: an operator has to let this user in, or give it a right.
 - StoreAway: the store cannot be reached, which says nothing about the work.

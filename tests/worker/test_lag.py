@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis.asyncio import Redis
 
-from securechain_ingest.lag import KEPT, Lag, LagMeter, lags_of
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.worker.lag import KEPT, Lag, LagMeter, lags_of
 from tests.graph.builders import pypi, version
 
 STREAM = "package-extraction"

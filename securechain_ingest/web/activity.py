@@ -17,11 +17,11 @@ import anyio
 from redis.asyncio import Redis
 
 from securechain_ingest.advisories.endpoint import OSV
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.metrics import MESSAGES, REQUESTS
 from securechain_ingest.queue.backoff import Outage
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.script import NOW_MS, Script
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.registries import DECLARATIONS
 
 WRITE_EVERY_S: Final = 15.0

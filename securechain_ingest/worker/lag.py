@@ -17,10 +17,10 @@ from typing import Any, Final
 import anyio
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.queue.backoff import Outage
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.times import iso
 
 KEPT: Final = 1_000

@@ -1,4 +1,4 @@
-"""This module reads MongoDB's errors; `store_errors` says what they become."""
+"""This module reads MongoDB's errors; `drivers.errors` says what they may become."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pymongo.errors import (
     WriteError,
 )
 
+from securechain_ingest.drivers.errors import translated
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
-from securechain_ingest.store_errors import translated
 
 # The codes are listed in https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml.
 _NOT_LET_IN: Final = frozenset({11, 13, 18, 31})

@@ -29,9 +29,9 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from securechain_ingest.drivers.redis_cancellation import cancellable
+from securechain_ingest.drivers.redis_errors import explained
 from securechain_ingest.errors import ConfigError
-from securechain_ingest.redis_cancellation import cancellable
-from securechain_ingest.redis_errors import explained
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 

@@ -18,10 +18,10 @@ from typing import Any, Final
 import structlog
 from pymongo import ReplaceOne
 
+from securechain_ingest.drivers.mongodb import Collection
+from securechain_ingest.drivers.mongodb_errors import store_errors
 from securechain_ingest.errors import StoreFull, StoreRefused
 from securechain_ingest.model import Ecosystem, ImportNames, KnownPackage, NamesChange, Package
-from securechain_ingest.mongodb import Collection
-from securechain_ingest.mongodb_errors import store_errors
 
 MAX_KEPT_NAMES: Final = 5_000
 """The document of a release has at most so many names of each kind. Its counts are those of all names."""

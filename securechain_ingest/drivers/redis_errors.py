@@ -1,4 +1,4 @@
-"""This module reads Redis's errors; `store_errors` says what they become."""
+"""This module reads Redis's errors; `drivers.errors` says what they may become."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from securechain_ingest.drivers.errors import translated
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
-from securechain_ingest.store_errors import translated
 
 # redis-py removes the word from some errors for which it has a class.
 _WORD = re.compile(r"[A-Z]{3,}(?= )")

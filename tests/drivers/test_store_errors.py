@@ -19,11 +19,11 @@ from pymongo.errors import (
 )
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.mongodb_errors import explained
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.errors import ConfigError, StoreAway, StoreError, StoreFull, StoreRefused
 from securechain_ingest.model import Artifact, ImportNames, Package
-from securechain_ingest.mongodb_errors import explained
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.redis_errors import store_errors
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from tests.graph.builders import pypi, version
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from securechain_ingest.activity import HOURS, MINUTES, ActivityMeter, activity_of
 from securechain_ingest.metrics import MESSAGES, REQUESTS
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
+from securechain_ingest.web.activity import HOURS, MINUTES, ActivityMeter, activity_of
 
 STREAM = "tests-of-activity"
 

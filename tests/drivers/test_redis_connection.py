@@ -11,11 +11,13 @@ import pytest
 import trustme
 from redis.exceptions import RedisError
 
+from securechain_ingest.drivers.redis_connection import blocking_twin, connect, require_durable
 from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.errors import ConfigError
-from securechain_ingest.redis_connection import blocking_twin, connect, require_durable
 from securechain_ingest.settings import QueueSettings
 from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
+
+pytestmark = pytest.mark.slow
 
 
 async def test_a_failover_in_the_midst_of_work_is_sat_out_by_loop_and_threads(tmp_path: Path) -> None:
