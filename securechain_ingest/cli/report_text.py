@@ -12,6 +12,7 @@ from typing import Final
 
 from rich.text import Text
 
+from securechain_ingest.graph.view import VersionView
 from securechain_ingest.jobs.first_advisories import NOT_IN_OSV
 from securechain_ingest.reports.package import PackageReport, ReleaseChange, vulnerable_versions
 from securechain_ingest.reports.vulnerabilities import Vulnerability
@@ -42,15 +43,14 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
     yield from _wrapped(f"licence {package.license or 'unknown'}, vendor {package.vendor}", width)
     yield from _wrapped(f"repository {package.repository_url}", width)
     named = "this version" if report.is_asked else f"{len(package.versions)} versions, the newest"
-    words = [word for word in ("removed", "yanked", "deprecated") if getattr(version, word)]
-    yield from _wrapped(
-        f"{named} {version.name} of {(version.release_date or 'an unknown date')[:10]}"
-        f"{f' ({chr(44).join(words)})' if words else ''}",
-        width,
-    )
+    marks = f" ({', '.join(_marks(version))})" if _marks(version) else ""
+    yield from _wrapped(f"{named} {version.name} of {_date(version)}{marks}", width)
     yield Text()
     yield from _vulnerability_lines(report, width, unknown)
     yield Text()
+    if not report.is_asked:
+        yield from _version_lines(report, width)
+        yield Text()
     yield from _requirement_lines(report, width)
     yield Text()
     yield from _titled(
@@ -111,10 +111,23 @@ def _one_vulnerability(found: Vulnerability, width: int, *, is_asked: bool) -> I
     yield first
     yield from map(Text, lines[1:])
     fixed = f"fixed in {', '.join(found.fixed_in)}" if found.fixed_in else "no fix known"
-    versions = "" if is_asked else f"{_counted(len(found.affected_versions), 'version', 'versions')}, "
+    count = _counted(len(found.affected_versions), "version", "versions")
+    versions = "" if is_asked else f"{count} ({found.affected_range}), "
     yield from _wrapped(f"{versions}{fixed}", width, indent=4)
     if found.summary:
         yield from _wrapped(found.summary, width, indent=4)
+
+
+def _version_lines(report: PackageReport, width: int) -> Iterator[Text]:
+    lines = []
+    for version in reversed(report.package.versions):
+        words = _marks(version)
+        if report.vulnerabilities is not None:
+            count = report.vulnerability_counts.get(version.name, 0)
+            words.insert(0, _counted(count, "known vulnerability", "known vulnerabilities"))
+        told = ": " + ", ".join(words) if words else ""
+        lines.append(f"{version.name} of {_date(version)}{told}")
+    yield from _titled(f"{_counted(len(lines), 'version', 'versions')}, the newest first", lines, len(lines), width)
 
 
 def _requirement_lines(report: PackageReport, width: int) -> Iterator[Text]:
@@ -142,6 +155,14 @@ def _change_lines(change: ReleaseChange, width: int) -> Iterator[Text]:
         return
     for sign, names, count in (("-", change.names.removed, removed), ("+", change.names.added, added)):
         yield from _listed([f"{sign} {name}" for name in names], count, width)
+
+
+def _marks(version: VersionView) -> list[str]:
+    return [word for word in ("removed", "yanked", "deprecated") if getattr(version, word)]
+
+
+def _date(version: VersionView) -> str:
+    return version.release_date[:10] if version.release_date else "an unknown date"
 
 
 def _titled(title: str, lines: Sequence[str], count: int, width: int) -> Iterator[Text]:

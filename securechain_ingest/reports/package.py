@@ -3,7 +3,8 @@ registry."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,6 +58,9 @@ class PackageReport:
     vulnerabilities: tuple[Vulnerability, ...] | None
     """The worst vulnerability comes first. None means that nothing is known, because the ecosystem's advisories
     have not been read or because OSV does not have the ecosystem (`Ecosystem.osv`)."""
+    vulnerability_counts: Mapping[str, int]
+    """This maps the name of each version of the package that is known to be affected to its number of vulnerabilities.
+    Records that are connected by aliases count once."""
     requires: tuple[RequirementView, ...] | None
     """These are the requirements of that version; None means that they have not been read yet."""
     required_by: RequiringVersions
@@ -146,12 +150,15 @@ async def read_package(
     if package is None or not package.versions:
         raise NotFound(f"{ref.purl} is not in the graph; `securechain-ingest submit` asks for it", url=ref.purl)
     shown = _shown_version(package, version)
+    only = shown if version else None
+    found, counts = await _vulnerabilities(advisories, ref, package, only) if is_rated else (None, {})
     return PackageReport(
         ecosystem=ref.ecosystem,
         package=package,
         version=shown,
         is_asked=version is not None,
-        vulnerabilities=await _vulnerabilities(advisories, ref, package, shown if version else None, is_rated=is_rated),
+        vulnerabilities=found,
+        vulnerability_counts=counts,
         requires=None if shown.requirements_pending else await reader.requirements(shown.purl),
         required_by=await reader.required_by(ref.ecosystem, ref.purl, FIRST_REQUIRING),
         release_change=await _release_change(changes, [shown] if version else package.versions),
@@ -180,19 +187,27 @@ async def _release_change(changes: ReleaseChanges, versions: Sequence[VersionVie
 
 
 async def _vulnerabilities(
-    advisories: AdvisoryStore, ref: PackageRef, package: PackageView, only: VersionView | None, *, is_rated: bool
-) -> tuple[Vulnerability, ...] | None:
-    if not is_rated:
-        return None
+    advisories: AdvisoryStore, ref: PackageRef, package: PackageView, only: VersionView | None
+) -> tuple[tuple[Vulnerability, ...], Mapping[str, int]]:
+    """Return the vulnerabilities of the package, or of one version, and how many each affected version has."""
+    affected = _affected(package.versions)
+    if not affected:
+        return (), {}
+    documents = await advisories.of_package(spellings(ref))
+    told = _affected([only]) if only else affected
+    texts = await advisories.texts(told.keys())
+    found = vulnerabilities(ref, told, documents, texts, above=only.name if only else None)
+    all_found = vulnerabilities(ref, affected, documents, {}) if only else found
+    return tuple(found), Counter(name for each in all_found for name in each.affected_versions)
+
+
+def _affected(versions: Sequence[VersionView]) -> dict[str, list[str]]:
+    """Return for each advisory the names of the versions that it affects."""
     affected: dict[str, list[str]] = {}
-    for version in [only] if only else package.versions:
+    for version in versions:
         for identifier in version.vulnerabilities:
             affected.setdefault(identifier, []).append(version.name)
-    if not affected:
-        return ()
-    documents = await advisories.of_package(spellings(ref))
-    texts = await advisories.texts(affected.keys())
-    return tuple(vulnerabilities(ref, affected, documents, texts, above=only.name if only else None))
+    return affected
 
 
 def vulnerable_versions(found: Sequence[Vulnerability]) -> set[str]:

@@ -42,6 +42,15 @@ class Vulnerability:
     """The summary is one line; it is empty if no record has one."""
 
     @property
+    def affected_range(self) -> str:
+        """Return the first and the last affected version as `2.10 to 3.1.2`, or the only one.
+
+        Not all versions between them need be affected.
+        """
+        first, last = self.affected_versions[0], self.affected_versions[-1]
+        return first if first == last else f"{first} to {last}"
+
+    @property
     def urgency(self) -> tuple[bool, float, int, str]:
         """Return a key that sorts the worst first: malware, then by score, then those that have only a word, then
         the unknown."""

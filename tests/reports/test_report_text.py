@@ -36,6 +36,7 @@ REPORT = PackageReport(
     version=NEW,
     is_asked=False,
     vulnerabilities=(WORST,),
+    vulnerability_counts={"1.0": 1},
     requires=(RequirementView("pkg:pypi/right", ">= 1", False),),
     required_by=RequiringVersions(0, ()),
     release_change=None,
@@ -51,10 +52,27 @@ def test_a_report_answers_is_it_vulnerable_and_what_to_do() -> None:
     assert "checked 3 hours ago" in text
     assert "1 known vulnerability in 1 of 2 versions; the newest, 2.0, is not affected" in text
     assert "CRITICAL 9.8  GHSA-1 (CVE-1)" in text
-    assert "1 version, fixed in 2.0" in text
+    assert "1 version (1.0), fixed in 2.0" in text
     assert "Something [bold]bad[/bold]" in text
     assert "pkg:pypi/right >= 1  (not in the graph yet)" in text
     assert "no versions require it" in text
+
+
+def test_a_report_tells_which_versions_are_vulnerable_with_the_newest_first() -> None:
+    yanked = replace(OLD, name="1.5", serial_number=1, yanked=True, release_date=None)
+    versions = (OLD, yanked, replace(NEW, serial_number=2))
+    worst = replace(WORST, affected_versions=("1.0", "1.5"))
+    counts = {"1.0": 2, "1.5": 1}
+    report = replace(REPORT, package=replace(PACKAGE, versions=versions), vulnerability_counts=counts)
+    text = text_of(replace(report, vulnerabilities=(worst,)))
+    assert "2 versions (1.0 to 1.5), fixed in 2.0" in text
+    listed = text.split("3 versions, the newest first\n")[1].splitlines()
+    assert listed[:3] == [
+        "  2.0 of an unknown date: no known vulnerabilities",
+        "  1.5 of an unknown date: 1 known vulnerability, yanked",
+        "  1.0 of 2025-01-01: 2 known vulnerabilities",
+    ]
+    assert "  1.0 of 2025-01-01\n" in text_of(replace(report, vulnerabilities=None))
 
 
 def test_what_was_never_looked_up_is_unknown_and_what_was_not_read_is_not_nothing() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from securechain_ingest.jobs.advisory_sync import cursor_name
+from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import ImportNames, Package, PackageWrite, Rating, Requirement, Version
 from securechain_ingest.registries import ECOSYSTEMS, named_package
 from securechain_ingest.reports.requirements import MOST_NODES, requirement_tree
@@ -100,6 +102,28 @@ async def test_an_advisory_is_shown_by_its_id_or_an_alias_with_what_it_touches(s
     assert 'href="https://a.example"' in text
 
 
+async def test_records_of_one_vulnerability_count_once_in_the_list_of_versions(site: WebSite) -> None:
+    ref = named_package("npm:twice")
+    versions = tuple(Version(f"{number}.0.0", f"{ref.purl}@{number}.0.0", None, ()) for number in (1, 2))
+    rating = Rating(7.5, 7.5, ("GHSA-twice", "MADE-twice"))
+    package = Package(ref, "n/a", None, versions, (), None)
+    ratings = {"1.0.0": rating, "2.0.0": Rating(0.0, 0.0, ())}
+    await site.stores.graph.write(
+        [PackageWrite(package, ratings, ImportNames(("twice",)), datetime.now(UTC), (), follow=False)]
+    )
+    records = [
+        {"id": identifier, "modified": "2026-01-02T00:00:00Z", "aliases": ["CVE-twice"],
+         "affected": [{"package": {"ecosystem": "npm", "name": "twice"}, "versions": ["1.0.0"]}]}
+        for identifier in rating.vulnerabilities
+    ]  # fmt: skip
+    await site.stores.advisories.upsert(records, _remember)
+    await Cursors(site.stores.redis, site.settings.queue.stream).move(cursor_name("npm"), "1", "a run")
+    for path in ("/packages/npm/twice", "/packages/npm/twice@2.0.0"):
+        text = (await site.client.get(path)).text
+        listed = re.findall(r">(\d) vulnerabilit", text)
+        assert listed == ["1"]
+
+
 async def test_the_newest_advisories_come_first_and_page_by_page(site: WebSite) -> None:
     records = [
         {"id": f"GHSA-{day:02}", "modified": f"2026-01-{day:02}T00:00:00Z", "summary": f"of day {day}", "affected": []}
@@ -114,7 +138,6 @@ async def test_the_newest_advisories_come_first_and_page_by_page(site: WebSite) 
 
 
 async def test_the_overview_says_why_a_registry_is_behind_paused_or_down(site: WebSite) -> None:
-    from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.queue.keys import Keys
 
     redis, keys = site.stores.redis, Keys(site.settings.queue.stream)
