@@ -9,57 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from securechain_ingest.registries.pypi.layout import (
-    Layout,
-    folders_around,
-    install,
-    is_init,
-    join,
-    merged,
-    normal_path,
-)
+from securechain_ingest.registries.pypi.file_patterns import FilePatterns, gitignore, globs
+from securechain_ingest.registries.pypi.hatch import hatch_layout
+from securechain_ingest.registries.pypi.layout import Layout, install, join, merged, normal_path
 from securechain_ingest.registries.pypi.setup_script import strings
+from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _GLOB: Final = re.compile(r"[*?\[]")
 _ROOTS: Final = ("", "src", "python", "lib")
-
-
-class SourceProject:
-    """A source project is the tables of pyproject.toml, the project's name as code spells it, and the files of its
-    archive."""
-
-    def __init__(self, document: Mapping[str, Any], name: str, paths: Iterable[str]) -> None:
-        project = merged(document.get("project"))
-        own = project.get("name") or merged(self.table(document, "tool", "poetry")).get("name")
-        self.document = document
-        self.name = re.sub(r"[-_.]+", "_", own) if isinstance(own, str) and len(own) < 200 else name
-        self.dotted_name = own.replace("-", "_") if isinstance(own, str) and len(own) < 200 else name
-        self.paths = frozenset(paths)
-        self.folders = frozenset(folder for path in self.paths for folder in folders_around(path))
-        self.packages = frozenset(path.rpartition("/")[0] for path in self.paths if is_init(path))
-        """These folders have an `__init__.py`."""
-        self.holders = frozenset(around for folder in self.packages for around in folders_around(folder))
-        """These folders have such a folder in them."""
-        self._by_lower = {path.lower(): path for path in sorted((*self.folders, *self.paths), reverse=True)}
-
-    @staticmethod
-    def table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-        """The result is a table inside of tables; it is empty if the table is not there."""
-        for key in keys:
-            document = merged(document.get(key))
-        return document
-
-    def tool(self, *keys: str) -> Mapping[str, Any]:
-        return self.table(self.document, "tool", *keys)
-
-    def is_there(self, path: str) -> bool:
-        return path in self.paths or path in self.folders
-
-    def spelled(self, path: str) -> str:
-        """The result is the folder or file of that name in any case, spelled as in the archive."""
-        return path if self.is_there(path) else self._by_lower.get(path.lower(), path)
+_MAX_TABLES: Final = 64
+"""poetry's packages and other files beyond these are passed over."""
 
 
 def layout_by_backend(project: SourceProject) -> Layout | None:
@@ -80,11 +42,11 @@ def _add(layout: Layout, source: str, target: str, project: SourceProject) -> No
     install(layout.files if path in project.paths else layout.trees, path, target)
 
 
-def _exclude(layout: Layout, patterns: Iterable[str]) -> None:
-    """This leaves out what patterns name, except patterns with wildcards: most of them are about files that are not
-    modules."""
-    paths = (normal_path(pattern.strip("/")) for pattern in patterns if not _GLOB.search(pattern))
-    layout.excluded.update(path for path in paths if path)
+def _add_matching(layout: Layout, patterns: FilePatterns, target: Callable[[str], str], project: SourceProject) -> None:
+    """This adds each file that the patterns mean; `target` tells its place."""
+    for path in project.paths:
+        if patterns.hold(path):
+            install(layout.files, path, target(path))
 
 
 def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterable[str] = _ROOTS) -> bool:
@@ -99,71 +61,34 @@ def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterab
     return False
 
 
-def _literal(pattern: str) -> str:
-    """The result is the folder or file that a pattern is about: its parts before the first with a wildcard."""
-    parts = pattern.replace("\\", "/").strip("/").split("/")
-    count = next((index for index, part in enumerate(parts) if _GLOB.search(part)), len(parts))
-    return "/".join(parts[:count])
-
-
 def _hatch(project: SourceProject) -> Layout:
-    options = merged(project.tool("hatch", "build"), project.tool("hatch", "build", "targets", "wheel"))
-    layout = Layout()
-    prefixes = _prefixes(options.get("sources"))
-    packages, only = strings(options.get("packages")), strings(options.get("only-include"))
-    for path in only or packages:
-        target = _rewritten(path, prefixes) if only else path.replace("\\", "/").strip("/").rpartition("/")[2]
-        _add(layout, path, target, project)
-    if not only and not packages:
-        for pattern in strings(options.get("include")):
-            path = _literal(pattern)
-            _add(layout, path, _rewritten(path, prefixes), project)
-            for prefix, target in prefixes.items() if path == "" else ():
-                _add(layout, prefix, target, project)
-    _exclude(layout, strings(options.get("exclude")))
-    for source, forced in merged(options.get("force-include")).items():
-        if isinstance(forced, str):
-            _add(layout, source, forced, project)
-    if not (layout.trees or layout.files) and not _add_module(layout, project.name, project, ("", "src")):
-        spaces = (path.split("/") for path in project.paths if path.endswith(f"/{project.name}/__init__.py"))
-        for parts in spaces:
-            if len(parts) == 3:
-                _add(layout, parts[0], _rewritten(parts[0], prefixes), project)
-    return layout
-
-
-def _prefixes(sources: object) -> dict[str, str]:
-    """hatchling's `sources` are a list of prefixes that are taken away, or a table of new ones."""
-    table = dict.fromkeys(strings(sources), "") if isinstance(sources, list) else merged(sources)
-    read = {normal_path(prefix.strip("/")): target for prefix, target in table.items()}
-    return {prefix: target.strip("/") for prefix, target in read.items() if prefix and isinstance(target, str)}
-
-
-def _rewritten(path: str, prefixes: Mapping[str, str]) -> str:
-    """The path is moved by the longest of the prefixes that it has."""
-    path = normal_path(path.strip("/")) or ""
-    for prefix in (path, *reversed([*folders_around(path)])):
-        if prefix in prefixes:
-            return join(prefixes[prefix], path[len(prefix) :].lstrip("/"))
-    return path
+    return hatch_layout(project, merged(project.hatch.get("build", project.tool("hatch", "build"))))
 
 
 def _poetry(project: SourceProject) -> Layout:
     layout = Layout()
     options = project.tool("poetry")
     packages, others = options.get("packages"), options.get("include")
-    _exclude(layout, strings(options.get("exclude")))
+    layout.excludes = globs(strings(options.get("exclude"))).hold
     wanted = [merged(package, {"format": package.get("format", "wheel")}) for package in _tables(packages)]
     wanted += [merged(other, {"include": other.get("path")}) for other in _tables(others)]
-    for table in wanted:
+    for table in wanted[:_MAX_TABLES]:
         formats, include = table.get("format"), table.get("include")
         source, target = (text if isinstance(text := table.get(key), str) else "" for key in ("from", "to"))
         if isinstance(include, str) and "wheel" in ([formats] if isinstance(formats, str) else strings(formats)):
-            path = _literal(include)
-            _add(layout, join(source, path), join(target, path), project)
+            if _GLOB.search(include):
+                beginning = f"{root}/" if (root := normal_path(source)) else ""
+                place = partial(_moved, beginning, target)
+                _add_matching(layout, globs([include], root or ""), place, project)
+            else:
+                _add(layout, join(source, include.strip("/")), join(target, include.strip("/")), project)
     if not packages:
         _add_module(layout, project.name, project, ("", "src"))
     return layout
+
+
+def _moved(root: str, target: str, path: str) -> str:
+    return join(target, path.removeprefix(root))
 
 
 def _tables(value: object) -> list[Mapping[str, Any]]:
@@ -180,13 +105,14 @@ def _flit(project: SourceProject) -> Layout:
 def _pdm(project: SourceProject) -> Layout:
     options = merged(project.tool("pdm"), project.tool("pdm", "build"))
     declared = options.get("package-dir")
-    root = declared if isinstance(declared, str) else "src" if "src" in project.folders else ""
-    root = normal_path(root) or ""
+    includes, excludes = strings(options.get("includes")), strings(options.get("excludes"))
+    is_in_src = any(f"{normal_path(path)}/".startswith("src/") for path in includes) or not includes
+    root = "src" if is_in_src and "src" in project.folders and not {"src", "src/"} & {*excludes} else ""
+    root = (normal_path(declared) or "") if isinstance(declared, str) else root
     layout = Layout()
-    _exclude(layout, strings(options.get("excludes")))
-    for pattern in strings(options.get("includes")):
-        path = normal_path(_literal(pattern)) or ""
-        _add(layout, path, path[len(root) :].lstrip("/") if f"{path}/".startswith(f"{root}/") else path, project)
+    layout.excludes = globs(excludes).hold
+    if included := globs(includes):
+        _add_matching(layout, included, partial(_moved, f"{root}/" if root else "", ""), project)
     if not (layout.trees or layout.files):
         for folder in project.packages:
             if folder and folder.rpartition("/")[0] == root:
@@ -214,6 +140,7 @@ def _maturin(project: SourceProject) -> Layout:
 def _scikit_build(project: SourceProject) -> Layout:
     layout = Layout()
     packages = project.tool("scikit-build", "wheel").get("packages")
+    layout.excludes = gitignore(strings(project.tool("scikit-build", "wheel").get("exclude"))).hold
     if isinstance(packages, list):
         for path in strings(packages):
             _add(layout, path, path.strip("/").rpartition("/")[2], project)
@@ -229,9 +156,16 @@ def _scikit_build(project: SourceProject) -> Layout:
 def _uv(project: SourceProject) -> Layout:
     options = project.tool("uv", "build-backend")
     root, declared = options.get("module-root", "src"), options.get("module-name", project.name)
+    root = (normal_path(root) or "") if isinstance(root, str) else "src"
     layout = Layout()
+    # A pattern that does not begin with a slash fits at any depth. Those for wheels begin where the modules are.
+    from_top, from_root = (
+        globs((text if text.startswith("/") else f"**/{text}" for text in strings(options.get(key))), begin)
+        for key, begin in (("source-exclude", ""), ("wheel-exclude", root))
+    )
+    layout.excludes = lambda path: from_top.hold(path) or from_root.hold(path)
     for name in [declared] if isinstance(declared, str) else strings(declared):
-        _add_module(layout, name, project, (root if isinstance(root, str) else "src",))
+        _add_module(layout, name, project, (root,))
     return layout
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
@@ -30,8 +30,8 @@ class Layout:
     """These folders are installed with the files that lie in them directly."""
     files: dict[str, list[str]] = field(default_factory=dict)
     finds: list[Find] = field(default_factory=list)
-    excluded: set[str] = field(default_factory=set)
-    """These folders and files are left out in any case."""
+    excludes: Callable[[str], bool] | None = None
+    """It tells which files are left out in any case."""
     natives: list[str] = field(default_factory=list)
     """A compiler makes these modules, which are given as files."""
 
@@ -40,7 +40,7 @@ class Layout:
         yield from self.natives
         finders = [_Finder(find, packages) for find in self.finds[:_MAX_FINDS]]
         for path in paths:
-            if self.excluded and (path in self.excluded or not self.excluded.isdisjoint(folders_around(path))):
+            if self.excludes is not None and self.excludes(path):
                 continue
             yield from self.files.get(path, ())
             folder, _, filename = path.rpartition("/")

@@ -14,7 +14,7 @@ from securechain_ingest.archives.tars import iterate_tar
 from securechain_ingest.archives.zips import open_zip
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
-from securechain_ingest.registries.pypi.backends import SourceProject, layout_by_backend
+from securechain_ingest.registries.pypi.backends import layout_by_backend
 from securechain_ingest.registries.pypi.import_names import (
     EXCLUDED_FOLDERS,
     MAX_PATH_LENGTH,
@@ -27,6 +27,7 @@ from securechain_ingest.registries.pypi.ini_files import read_ini
 from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, is_init
 from securechain_ingest.registries.pypi.setup_script import setup_arguments
 from securechain_ingest.registries.pypi.setuptools_layout import layout_of, setuptools_config
+from securechain_ingest.registries.pypi.source_project import SourceProject
 from securechain_ingest.registries.pypi.toml_files import read_toml
 
 _ROOTS: Final = ("src", "lib", "")
@@ -49,7 +50,7 @@ _Members: TypeAlias = Iterator[tuple[str, Callable[[], bytes]]]
 _MAX_LISTS: Final = 16
 """One archive has at most this many lists of top-level names; real ones have one."""
 _MAX_LIST_BYTES: Final = 64 * 1024
-_CONFIGURATIONS: Final = ("PKG-INFO", "setup.py", "setup.cfg", "pyproject.toml")
+_CONFIGURATIONS: Final = ("PKG-INFO", "setup.py", "setup.cfg", "pyproject.toml", "hatch.toml")
 
 
 @dataclass(slots=True)
@@ -148,7 +149,8 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
     script = source.texts.get("setup.py", b"")
     extensions = [name.decode().replace(".", "/") + ".py" for name in _EXTENSION.findall(script)]
     paths = [built for path in source.paths if path != "setup.py" and (built := _built_path(source, path)) is not None]
-    project = SourceProject(read_toml(source.texts.get("pyproject.toml", b"")), next(iter(own_names), ""), paths)
+    document, hatch = (read_toml(source.texts.get(name, b"")) for name in ("pyproject.toml", "hatch.toml"))
+    project = SourceProject(document, next(iter(own_names), ""), paths, hatch=hatch)
     tops = _top_level_names(source)
     layout, root = _layout(source, project)
     files = chain(extensions, layout.installed(paths, project.packages)) if layout is not None else ()

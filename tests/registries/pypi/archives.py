@@ -42,9 +42,8 @@ def names_of_wheel(members: Mapping[str, str]) -> list[str]:
 
 def names_of_sdist(*paths: str, folder: str = "own-1.0/", **texts: str) -> list[str]:
     """Return the names of empty files, and of files with texts, whose dots are written as underscores: `setup_py`."""
-    spelled = {"pyproject_toml": "pyproject.toml", "setup_py": "setup.py", "setup_cfg": "setup.cfg"}
     members = {f"{folder}{path}": b"" for path in ("PKG-INFO", *paths)}
-    members |= {f"{folder}{spelled[name]}": text.encode() for name, text in texts.items()}
+    members |= {f"{folder}{name.replace('_', '.')}": text.encode() for name, text in texts.items()}
     found = read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",))
     assert found == read_sdist(zipped(members), LIMITS, "own-1.0.zip", ("own",))
     return list(found.names)

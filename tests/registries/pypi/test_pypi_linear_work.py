@@ -65,6 +65,17 @@ def prefixes_of_trees(size: int) -> Callable[[], object]:
     return reading({"pyproject.toml": text} | {f"p{n}/m.py": "" for n in range(size)})
 
 
+def patterns_of_hatch(size: int) -> Callable[[], object]:
+    text = f"build-backend='hatchling'\n[tool.hatch.build]\nexclude={[f'**/x{n}*/**' for n in range(size)]}"
+    return reading({"pyproject.toml": f"[build-system]\n{text}"} | {f"own/m{n}.py": "" for n in range(size)})
+
+
+def patterns_of_poetry(size: int) -> Callable[[], object]:
+    packages = ",".join(f"{{include='**/x{n}*'}}" for n in range(size))
+    text = f"[build-system]\nbuild-backend='poetry.core'\n[tool.poetry]\npackages=[{packages}]"
+    return reading({"pyproject.toml": text} | modules(size))
+
+
 def modules_that_are_not_there(size: int) -> Callable[[], object]:
     names = [f"gone{n}" for n in range(size)]
     text = f"[build-system]\nbuild-backend='uv_build'\n[tool.uv.build-backend]\nmodule-name={names}"
@@ -87,6 +98,8 @@ def lines_of_setup_cfg(size: int) -> Callable[[], object]:
         patterns_of_a_finder,
         trees,
         prefixes_of_trees,
+        patterns_of_hatch,
+        patterns_of_poetry,
         modules_that_are_not_there,
         lines_of_setup_cfg,
     ],
