@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
-from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -175,10 +174,14 @@ class Backfill:
         if not self._finished:
             return
         found = [(result.gap, result.names) for result in self._finished if result.names is not None]
-        await _finished(self._graph.fill_names(self._registry.ecosystem, found))
-        if last is not None:
-            # This comes at once, before a Ctrl-C can, so that every package of a batch in the graph is reported.
-            self._report(last)
+        write = asyncio.create_task(self._graph.fill_names(self._registry.ecosystem, found), name="backfill-write")
+        try:
+            await asyncio.shield(write)
+        finally:
+            # A write that has begun ends even if a Ctrl-C comes meanwhile: every package in the graph is reported.
+            await write
+            if last is not None:
+                self._report(last)
         await walk.set(self._finished[-1].gap.position)
         self._finished.clear()
 
@@ -208,20 +211,6 @@ class Backfill:
         return _Result(
             gap, BackfillOutcome.FOUND if names.names and package.artifacts else BackfillOutcome.WITHOUT_NAMES, names
         )
-
-
-async def _finished(write: Coroutine[Any, Any, None]) -> None:
-    """Finish a write that has begun even if a Ctrl-C comes meanwhile, because everything that is in the graph must
-    be reported."""
-    task = asyncio.create_task(write, name="backfill-write")
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        # The cancellation goes on at the next step.
-        current = asyncio.current_task()
-        if current is not None:
-            current.cancel()
 
 
 def _kind_of(error: IngestError) -> BackfillOutcome:

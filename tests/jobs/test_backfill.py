@@ -16,7 +16,7 @@ import pytest
 
 from securechain_ingest.configuration import Settings, load
 from securechain_ingest.jobs.backfill import BATCH_PACKAGES, Backfill, BackfillOutcome, Position
-from securechain_ingest.model import Package
+from securechain_ingest.model import Ecosystem, Package
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries.npm.client import Npm
@@ -27,7 +27,7 @@ from tests.graph.conftest import Reader, read
 from tests.registry_server import Fault, Server, World, npm, serve
 from tests.registry_server import Kind as FaultKind
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
-from tests.waiting import until
+from tests.waiting import Gate, until
 
 __all__ = ["read"]
 
@@ -201,6 +201,30 @@ async def test_one_that_is_stopped_goes_on_where_it_stood(bench: NpmBackfill) ->
     assert await bench.run() == {BackfillOutcome.FOUND: len(NAMES) - BATCH_PACKAGES}
     assert sorted(bench.asked_for()) == NAMES[BATCH_PACKAGES:]
     assert bench.downloads() == len(NAMES) - BATCH_PACKAGES - 3, "what had been extracted was remembered"
+
+
+async def test_one_that_is_stopped_while_it_writes_ends_the_write_and_reports_it(
+    bench: NpmBackfill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.leave(*NAMES)
+    fill_names = bench.stores.graph.fill_names
+    gate: Gate[None] = Gate(None)
+
+    async def held(ecosystem: Ecosystem, found: Any) -> None:
+        await gate(found)
+        await fill_names(ecosystem, found)
+
+    monkeypatch.setattr(bench.stores.graph, "fill_names", held)
+    counts: Counter[BackfillOutcome] = Counter()
+    run = asyncio.create_task(bench.backfill(counts).run(None), name="backfill")
+    await gate.entered.wait()
+    run.cancel()
+    gate.opened.set()
+    await asyncio.wait([run])
+    assert run.cancelled()
+    assert run.cancelling() == 1, "asyncio.run takes a second cancellation for somebody else's, not for a Ctrl-C"
+    assert counts == {BackfillOutcome.FOUND: BATCH_PACKAGES}
+    assert sum(names is not None for names in (await bench.names()).values()) == BATCH_PACKAGES
 
 
 async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: NpmBackfill) -> None:
