@@ -33,14 +33,14 @@ def _bytes(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
-_ENVIRONMENT: Final = Environment(
+ENVIRONMENT: Final = Environment(
     loader=PackageLoader("securechain_ingest.web"),
     autoescape=select_autoescape(default=True, default_for_string=True),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters |= {
+ENVIRONMENT.filters |= {
     "age": in_words,
     "moment": _moment,
     "short": _short,
@@ -49,14 +49,14 @@ _ENVIRONMENT.filters |= {
     "count": lambda value: f"{value:,}",
     "words": lambda name: name.replace("_", " "),
 }
-_ENVIRONMENT.globals["release"] = __version__
+ENVIRONMENT.globals["release"] = __version__
 
 
 def compile_templates() -> None:
     """Compile all templates, which are kept for as long as the process lives. It takes a quarter of a second or so, and
     any thread may do it."""
-    for template in _ENVIRONMENT.list_templates():
-        _ENVIRONMENT.get_template(template)
+    for template in ENVIRONMENT.list_templates():
+        ENVIRONMENT.get_template(template)
 
 
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -66,4 +66,4 @@ def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
 
 def rendered(template: str, **values: Any) -> str:
     """Return the text that is made from one of the templates in this folder."""
-    return _ENVIRONMENT.get_template(template).render(**values)
+    return ENVIRONMENT.get_template(template).render(**values)
