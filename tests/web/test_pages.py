@@ -38,8 +38,8 @@ async def test_the_overview_has_every_registry_with_its_lanes(site: WebSite) -> 
 async def test_the_first_look_has_no_template_to_read_once_the_page_is_prepared(
     site: WebSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert rendering._ENVIRONMENT.cache is not None
-    rendering._ENVIRONMENT.cache.clear()
+    assert rendering.ENVIRONMENT.cache is not None
+    rendering.ENVIRONMENT.cache.clear()
     await site.app.prepare()
     monkeypatch.setattr(PackageLoader, "get_source", lambda *_: pytest.fail("a template was read"))
     for path in ("/", "/packages", "/queue", "/dead-letters", "/schedules", "/advisories", "/login"):
