@@ -34,9 +34,9 @@ from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
 from securechain_ingest.schedules.board import Board
-from securechain_ingest.schedules.looks import looks_of
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
+from securechain_ingest.schedules.timetable import looks_of
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores, configured, missing, open_stores, refuse_missing, shown_addresses
 from securechain_ingest.waits import Waits

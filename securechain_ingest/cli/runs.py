@@ -72,7 +72,7 @@ def show_command(
 
 
 async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[str, Any]]:
-    from securechain_ingest.runs.counts import NONE, run_counts
+    from securechain_ingest.queue.run_counts import NONE, run_counts
     from securechain_ingest.stores import connect, of_running_daemon
 
     async with connect(of_running_daemon(settings), settings) as stores:
@@ -81,7 +81,7 @@ async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[st
 
 
 async def _run(settings: Settings, run_id: str) -> dict[str, Any] | None:
-    from securechain_ingest.runs.counts import NONE, run_counts
+    from securechain_ingest.queue.run_counts import NONE, run_counts
     from securechain_ingest.stores import connect, of_running_daemon
 
     async with connect(of_running_daemon(settings), settings) as stores:
@@ -91,7 +91,7 @@ async def _run(settings: Settings, run_id: str) -> dict[str, Any] | None:
 
 
 def _plain(record: Any, counts: Any) -> dict[str, Any]:
-    from securechain_ingest.runs.counts import completed_metrics
+    from securechain_ingest.runs.metrics import completed_metrics
 
     metrics = {name: _whole(value) for name, value in completed_metrics(record, counts).items()}
     plain = record.model_copy(update={"metrics": metrics}).model_dump()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from securechain_ingest.runs import Run
     from securechain_ingest.schedules.board import Board, State
-    from securechain_ingest.schedules.ticks import Schedule
+    from securechain_ingest.schedules.timetable import Schedule
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ def run_command(
 async def _rows(settings: Settings) -> list[dict[str, Any]]:
     from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.schedules.board import Board
-    from securechain_ingest.schedules.ticks import schedules_of
+    from securechain_ingest.schedules.timetable import schedules_of
     from securechain_ingest.stores import connect, of_running_daemon
 
     async with connect(of_running_daemon(settings), settings) as stores:
@@ -122,7 +122,7 @@ async def _rows(settings: Settings) -> list[dict[str, Any]]:
 
 def _row(job: str, schedule: Schedule, state: State, last: list[Run]) -> dict[str, Any]:
     from securechain_ingest.runs import utc_now
-    from securechain_ingest.schedules.ticks import next_tick
+    from securechain_ingest.schedules.timetable import next_tick
 
     enabled = state.overrides.get(job, schedule.enabled)
     following = next_tick(schedule, utc_now()) if enabled else None

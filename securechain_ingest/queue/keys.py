@@ -89,7 +89,7 @@ class Keys:
     def run_counts(self) -> str:
         """This hash counts the messages of each run by their result.
 
-        Its fields are `<run>:<word>`; `runs.counts` names the words.
+        Its fields are `<run>:<word>`; `run_counts` names the words.
         """
         return f"{self.stream}-run-counts"
 

@@ -33,7 +33,8 @@ T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
-_WORDS = {True: "enabled", False: "disabled"}
+_ENABLED = {"enabled": True, "disabled": False}
+_WORDS = {enabled: word for word, enabled in _ENABLED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Board:
         return State(
             ticks=self._read("ticks", ticks, int),
             under_way=self._read("marks", under_way, Run.model_validate_json),
-            overrides=self._read("overrides", overrides, _override),
+            overrides=self._read("overrides", overrides, _ENABLED.__getitem__),
             requests=self._read("requests", requests, _request),
             looks=self._read("looks", looks, int),
         )
@@ -101,10 +102,10 @@ class Board:
         for entry, text in entries.items():
             try:
                 found[entry] = read(text)
-            except ValueError as error:
+            except (ValueError, KeyError) as error:
                 if self._reported.get((name, entry)) != text:
                     self._reported[name, entry] = text
-                    reason = first_line(error)
+                    reason = first_line(error) if isinstance(error, ValueError) else f"{text!r} is not a known word"
                     logger.error("schedule_entry_unreadable", hash=self._key(name), entry=entry, reason=reason)
         return found
 
@@ -126,7 +127,6 @@ class Board:
         If the run before it has ended after `started_at` was read from the clock, the run starts at that end.
         """
         name, field, value = claim
-        how = {"requests": "request", "marks": "resume"}.get(name, "time")
         # A run that was interrupted in an orderly way has its end already.
         gone = left if left is not None and left.outcome == "running" else None
         while True:
@@ -135,7 +135,7 @@ class Board:
                 **self._run(run),
                 unsaved=self._key("unsaved"),
                 claimed=self._key(name),
-                how=how,
+                how=name,
                 field=field,
                 claim=value,
                 gone=gone.id if gone else "",
@@ -230,13 +230,4 @@ def _request(text: str) -> RunRequest:
         case {"run_id": str(run_id), "options": dict(options)}:
             return RunRequest(run_id, {str(name): str(value) for name, value in options.items()}, text)
     msg = "a request has a run_id and options"
-    raise ValueError(msg)
-
-
-def _override(text: str) -> bool:
-    """Return whether the override enables its job. Raise ValueError for a word of another release."""
-    for enabled, word in _WORDS.items():
-        if text == word:
-            return enabled
-    msg = f"{text!r} is neither enabled nor disabled"
     raise ValueError(msg)

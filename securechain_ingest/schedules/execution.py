@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 from securechain_ingest.errors import IngestError
 from securechain_ingest.http.metering import Meter, metered
 from securechain_ingest.metrics import RUNS
+from securechain_ingest.queue.run_counts import NONE
 from securechain_ingest.runs import Job, Run, RunOutcome
-from securechain_ingest.runs.counts import NONE, final_metrics
+from securechain_ingest.runs.metrics import final_metrics
 from securechain_ingest.schedules.board import Board
 
 logger = structlog.get_logger(__name__)

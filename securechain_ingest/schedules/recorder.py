@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 import anyio
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from securechain_ingest.errors import StoreError, StoreRefused
+from securechain_ingest.errors import StoreRefused
+from securechain_ingest.queue.run_counts import forget_counts, run_counts
 from securechain_ingest.runs import Run
-from securechain_ingest.runs.counts import final_metrics, forget_counts, run_counts
+from securechain_ingest.runs.metrics import final_metrics
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules.board import Board
 
@@ -26,8 +26,8 @@ _TIDY_EVERY_S = 10.0
 
 
 class Recorder:
-    """A recorder stands between the board and the collection of runs. `save` and `tidy` raise StoreError and
-    RedisError, after which another call does the rest."""
+    """A recorder stands between the board and the collection of runs. Its methods raise StoreError and RedisError,
+    after which another call does the rest."""
 
     def __init__(self, redis: Redis, store: RunStore, board: Board, stream: str) -> None:
         self._redis = redis
@@ -36,21 +36,13 @@ class Recorder:
         self._stream = stream
         self._progress: dict[str, Run] = {}
         self._tidy_at = -math.inf
-        self._has_failed = False
 
     async def bring_up_to_date(self, now: datetime, keep_days: int) -> None:
-        """Save, and tidy every so often. A failure is logged, and the next call does the rest."""
-        try:
-            await self.save()
-            if anyio.current_time() >= self._tidy_at:
-                await self.tidy(now, keep_days)
-                self._tidy_at = anyio.current_time() + _TIDY_EVERY_S
-        except (StoreError, RedisError) as error:
-            log = logger.debug if self._has_failed else logger.warning
-            log("run_not_recorded", reason=f"{type(error).__name__}: {error}")
-            self._has_failed = True
-        else:
-            self._has_failed = False
+        """Save, and tidy every so often."""
+        await self.save()
+        if anyio.current_time() >= self._tidy_at:
+            await self.tidy(now, keep_days)
+            self._tidy_at = anyio.current_time() + _TIDY_EVERY_S
 
     async def save(self) -> None:
         """Store how far the runs under way have come, and the ends that the board keeps."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,9 +25,8 @@ from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Job, Run, Trigger, new_run_id, utc_now
 from securechain_ingest.schedules.board import Answer, Board, Claim, State
 from securechain_ingest.schedules.execution import LAST_WORDS_S, execute
-from securechain_ingest.schedules.looks import Look
 from securechain_ingest.schedules.recorder import Recorder
-from securechain_ingest.schedules.ticks import Schedule, latest_tick, schedules_of
+from securechain_ingest.schedules.timetable import Look, Schedule, latest_tick, schedules_of
 from securechain_ingest.settings import ScheduleSettings
 
 logger = structlog.get_logger(__name__)
@@ -70,6 +70,8 @@ class Scheduler:
         self._timers: dict[str, tuple[Schedule, aiocron.Cron, datetime]] = {}
         """This has the timer of each enabled job, with its schedule and the time at which it was made."""
         self._running: set[str] = set()
+        self._failing: set[str] = set()
+        """These are the failures that the log has named and that last."""
         self._wake = anyio.Event()
         self._runs = anyio.CancelScope()
 
@@ -81,10 +83,10 @@ class Scheduler:
                     group.start_soon(self._keep_records, name="run records")
                     await self._look_again_and_again(group)
         finally:
-            for job in list(self._timers):
-                self._stop_timer(job)
+            for _, timer, _ in self._timers.values():
+                timer.stop()
             with anyio.move_on_after(LAST_WORDS_S, shield=True):
-                await self._recorder.bring_up_to_date(self._now(), self._settings.keep_runs_days)
+                await self._attempt(self._record, "run_not_recorded")
 
     def stop(self) -> None:
         """Begin nothing more and interrupt the runs under way. Another daemon, or the next one, resumes them."""
@@ -99,29 +101,35 @@ class Scheduler:
     def _look_now(self) -> None:
         self._wake.set()
 
-    def next_runs(self) -> dict[str, float]:
-        """Return when each enabled job is due next, as a time of the event loop's clock in seconds."""
-        return {job: cron.handle.when() for job, (_, cron, _) in self._timers.items() if cron.handle is not None}
-
     async def _look_again_and_again(self, group: TaskGroup) -> None:
-        away = False
         while True:
             self._wake = anyio.Event()
             self._turned()
-            try:
-                await self._look(group)
-            except (RedisError, StoreError) as error:
-                if not away:
-                    logger.warning("schedules_unavailable", reason=f"{type(error).__name__}: {error}")
-                away = True
-            else:
-                away = False
+            await self._attempt(partial(self._look, group), "schedules_unavailable")
             with anyio.move_on_after(self._poll_s):
                 await self._wake.wait()
 
+    async def _keep_records(self) -> None:
+        while True:
+            await self._attempt(self._record, "run_not_recorded")
+            await anyio.sleep(self._poll_s)
+
+    async def _record(self) -> None:
+        await self._recorder.bring_up_to_date(self._now(), self._settings.keep_runs_days)
+
+    async def _attempt(self, step: Callable[[], Awaitable[None]], event: str) -> None:
+        """Do a step that another attempt completes if a store is away. The log names the first failure only."""
+        try:
+            await step()
+        except (RedisError, StoreError) as error:
+            if event not in self._failing:
+                logger.warning(event, reason=f"{type(error).__name__}: {error}")
+            self._failing.add(event)
+        else:
+            self._failing.discard(event)
+
     async def _look(self, group: TaskGroup) -> None:
-        """Begin the runs that are due, asked for or interrupted. It raises RedisError or StoreError, after which
-        another look does the rest."""
+        """Begin the runs that are due, asked for or interrupted. It raises RedisError or StoreError."""
         state = await self._board.state()
         await self._set_timers(state)
         for job in self._jobs:
@@ -134,14 +142,14 @@ class Scheduler:
             if tick is not None:
                 await self._run_at(group, job, tick, left)
             if request is not None:
-                run = self._new_run(job, "command", id=request.run_id, options=request.options)
-                await self._start(group, run, ("requests", job, request.text), left)
+                asked = {"id": request.run_id, "options": request.options}
+                await self._start(group, job, ("requests", job, request.text), left, "command", **asked)
         for name, look in self._looks.items():
             # A command that disables the job disables all that it does by itself.
             may_run = look.job in self._jobs.keys() - self._running and state.overrides.get(look.job, True)
             if may_run and (due_at := look.due_at(self._now())) > state.looks.get(name, 0):
-                run = self._new_run(look.job, "schedule", options=look.options)
-                await self._start(group, run, ("looks", name, due_at), state.under_way.get(look.job))
+                left = state.under_way.get(look.job)
+                await self._start(group, look.job, ("looks", name, due_at), left, "schedule", options=look.options)
 
     def _due(self, job: str, state: State) -> datetime | None:
         """Return the tick that nobody has claimed yet, if the job is enabled and has one."""
@@ -163,23 +171,19 @@ class Scheduler:
             elif enabled and job not in state.ticks:
                 await self._board.first_seen(job, self._now())
             if job in self._timers and not (enabled and self._timers[job][0] == schedule):
-                self._stop_timer(job)
+                self._timers.pop(job)[1].stop()
             if enabled and job not in self._timers:
-                zone = ZoneInfo(schedule.timezone)
-                cron = aiocron.crontab(schedule.cron, func=self._look_now, start=False, tz=zone)
-                cron.start()
-                self._timers[job] = schedule, cron, self._now()
-
-    def _stop_timer(self, job: str) -> None:
-        self._timers.pop(job)[1].stop()
+                timer = aiocron.crontab(schedule.cron, func=self._look_now, tz=ZoneInfo(schedule.timezone))
+                self._timers[job] = schedule, timer, self._now()
 
     async def _run_at(self, group: TaskGroup, job: str, tick: datetime, left: Run | None) -> None:
         if (self._now() - tick).total_seconds() > self._settings.grace_s:
             logger.warning("job_skipped", job=job, reason="its time is over", scheduled_for=tick.isoformat())
             await self._board.pass_over(job, tick)
             return
-        run = self._new_run(job, "schedule" if tick > self._timers[job][2] else "catch_up", scheduled_for=tick)
-        if await self._start(group, run, ("ticks", job, int(tick.timestamp())), left) == "busy":
+        trigger: Trigger = "schedule" if tick > self._timers[job][2] else "catch_up"
+        claim: Claim = "ticks", job, int(tick.timestamp())
+        if await self._start(group, job, claim, left, trigger, scheduled_for=tick) == "busy":
             logger.info("job_skipped", job=job, reason="the last run is still under way")
 
     async def _resume(self, group: TaskGroup, left: Run) -> None:
@@ -187,19 +191,18 @@ class Scheduler:
         breakdowns = left.breakdowns + (left.outcome == "running")
         if breakdowns <= MAX_BREAKDOWNS:
             kept = {"scheduled_for": left.scheduled_for, "options": left.options}
-            run = self._new_run(left.job, "resume", **kept, resumes=left.id, breakdowns=breakdowns)
-            await self._start(group, run, ("marks", left.job, left.id), left)
+            claim: Claim = "marks", left.job, left.id
+            await self._start(group, left.job, claim, left, "resume", **kept, resumes=left.id, breakdowns=breakdowns)
         elif await self._board.end(left.lost(max(self._now(), left.started_at)), is_given_up=True):
             logger.error("job_given_up", job=left.job, run=left.id, breakdowns=breakdowns)
 
-    def _new_run(self, job: str, trigger: Trigger, **fields: Any) -> Run:
-        now = self._now()
-        fields = {"id": new_run_id(now)} | fields
-        return Run(job=job, trigger=trigger, started_at=now, **fields)
-
-    async def _start(self, group: TaskGroup, run: Run, claim: Claim, left: Run | None) -> Answer:
-        """Begin a run if the board gives it to this daemon. It follows the run that is `left` on the board."""
-        leased_at = anyio.current_time()
+    async def _start(
+        self, group: TaskGroup, job: str, claim: Claim, left: Run | None, trigger: Trigger, **about: Any
+    ) -> Answer:
+        """Begin a run with the fields `about` if the board gives it to this daemon. It follows the run that is `left`
+        on the board."""
+        leased_at, now = anyio.current_time(), self._now()
+        run = Run.model_validate({"id": new_run_id(now), "job": job, "trigger": trigger, "started_at": now} | about)
         answer = await self._board.start(run, claim, self._lease_s, left)
         if answer == "started":
             self._running.add(run.job)
@@ -213,8 +216,3 @@ class Scheduler:
         finally:
             self._running.discard(run.job)
             self._look_now()
-
-    async def _keep_records(self) -> None:
-        while True:
-            await self._recorder.bring_up_to_date(self._now(), self._settings.keep_runs_days)
-            await anyio.sleep(self._poll_s)

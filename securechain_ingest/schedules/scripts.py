@@ -32,19 +32,19 @@ START = Script(
 local at = redis.call('HGET', latest, job)
 if at and at > started_at then return {'early', at} end
 -- One daemon alone has a claim: a newer time of a tick or look, a request, or the id of the run that is resumed.
-if how == 'time' then
+if how == 'ticks' or how == 'looks' then
     -- The first who comes with a newer time has claimed it, whether a run can begin or not.
     local last = redis.call('HGET', claimed, field)
     if last and tonumber(last) >= tonumber(claim) then return {'taken'} end
     redis.call('HSET', claimed, field, claim)
-elseif how == 'request' then
+elseif how == 'requests' then
     if redis.call('HGET', claimed, field) ~= claim then return {'taken'} end
 elseif id_under_way() ~= claim then
     return {'taken'}
 end
 if redis.call('EXISTS', lease) == 1 then return {'busy'} end
 -- A request waits until the run under way has ended.
-if how == 'request' then redis.call('HDEL', claimed, field) end
+if how == 'requests' then redis.call('HDEL', claimed, field) end
 if gone ~= '' and id_under_way() == gone then redis.call('HSET', unsaved, gone, gone_record) end
 redis.call('SET', lease, run, 'PX', lease_ms)
 redis.call('HSET', under_way, job, record)

@@ -18,7 +18,7 @@ from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.registries.declaration import Declaration
 from securechain_ingest.runs import Run
 from securechain_ingest.schedules.board import Board, State
-from securechain_ingest.schedules.ticks import latest_tick, next_tick, schedules_of
+from securechain_ingest.schedules.timetable import latest_tick, next_tick, schedules_of
 from securechain_ingest.stores import Stores
 from securechain_ingest.times import in_words, seconds_since
 from securechain_ingest.web.activity import Activity, Slot, activity_of

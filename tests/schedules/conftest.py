@@ -18,9 +18,9 @@ from securechain_ingest.runs import Job, Run, utc_now
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules import execution
 from securechain_ingest.schedules.board import Board
-from securechain_ingest.schedules.looks import Look
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
+from securechain_ingest.schedules.timetable import Look
 from securechain_ingest.settings import JOBS, ScheduleSettings
 from tests.stores import AdvisoryTarget
 from tests.waiting import until
@@ -72,6 +72,11 @@ class Installation:
             group.start_soon(scheduler.run)
             yield scheduler
             group.cancel_scope.cancel()
+
+
+def next_runs(scheduler: Scheduler) -> dict[str, float]:
+    """Return when each enabled job is due next, as a time of the event loop's clock in seconds."""
+    return {job: timer.handle.when() for job, (_, timer, _) in scheduler._timers.items()}
 
 
 async def ended(installation: Installation, count: int = 1) -> list[Run]:

@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import StoreError
+from securechain_ingest.queue.run_counts import NONE, RunCounts, run_counts
 from securechain_ingest.runs import Job, Run, RunOutcome, new_run_id
-from securechain_ingest.runs.counts import NONE, RunCounts, completed_metrics, final_metrics, run_counts
+from securechain_ingest.runs.metrics import completed_metrics, final_metrics
 from securechain_ingest.schedules.execution import execute
 from securechain_ingest.schedules.recorder import Recorder
 from tests.schedules.conftest import STREAM, Installation

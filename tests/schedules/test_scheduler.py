@@ -11,7 +11,7 @@ from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import RunRequest
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
-from tests.schedules.conftest import JOB, Installation, ended, settings
+from tests.schedules.conftest import JOB, Installation, ended, next_runs, settings
 from tests.waiting import Gate, until
 
 EVERY_SECOND = "* * * * * *"
@@ -127,7 +127,7 @@ async def test_an_override_outlives_the_daemon_and_goes_when_it_says_what_the_co
     for _ in range(2):
         async with installation.scheduler(nothing, settings(EVERY_SECOND)) as scheduler:
             await looked(installation)
-            assert not scheduler.next_runs()
+            assert not next_runs(scheduler)
     await installation.board.override(JOB, enabled=True)
     async with installation.scheduler(nothing, settings(EVERY_SECOND)) as scheduler:
 
@@ -135,7 +135,7 @@ async def test_an_override_outlives_the_daemon_and_goes_when_it_says_what_the_co
             return not (await installation.board.state()).overrides
 
         await until(dropped)
-        await until(lambda: set(scheduler.next_runs()) == {JOB})
+        await until(lambda: set(next_runs(scheduler)) == {JOB})
 
 
 async def test_disabling_does_not_end_a_run_under_way(installation: Installation) -> None:
@@ -145,7 +145,7 @@ async def test_disabling_does_not_end_a_run_under_way(installation: Installation
         await installation.board.override(JOB, enabled=False)
 
         async def off() -> bool:
-            return not scheduler.next_runs()
+            return not next_runs(scheduler)
 
         await until(off)
         gate.opened.set()
@@ -158,11 +158,11 @@ async def test_a_reload_takes_new_times_and_an_unchanged_schedule_keeps_its_next
 ) -> None:
     async with installation.scheduler(nothing, settings()) as scheduler:
         await looked(installation)
-        before = scheduler.next_runs()
+        before = next_runs(scheduler)
         scheduler.apply(settings(grace_s=1))
         await installation.board.request(JOB, RunRequest("again", {}))
         assert not [record for record in await ended(installation, 2) if record.scheduled_for]
-        assert scheduler.next_runs() == before
+        assert next_runs(scheduler) == before
         scheduler.apply(settings(EVERY_SECOND))
         records = await ended(installation, 3)
     assert [record for record in records if record.scheduled_for]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechain_ingest.schedules.ticks import Schedule, latest_tick, next_tick
+from securechain_ingest.schedules.timetable import Schedule, latest_tick, next_tick
 
 ZONES = ("UTC", "Europe/Madrid", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")
 CRONS = ("0 2 * * SUN", "0 10 * * *", "*/15 * * * *", "30 2 * * *", "0 */4 * * *", "0 0 1 * *", "0 0 29 2 *")
