@@ -130,7 +130,7 @@ RUNS: Final = Counter(
 
 CONTENTS: Final = ("archive", "document")
 STRIKES: Final = ("time", "cpu_time", "died", "urgent")
-OPERATIONS: Final = ("known", "write", "portions", "link", "resolve")
+OPERATIONS: Final = ("known", "write", "portions", "fill", "link", "resolve")
 MESSAGE_OUTCOMES: Final = ("done", "failed")
 RUN_OUTCOMES: Final = ("succeeded", "failed", "interrupted")
 _USUAL_STATUSES: Final = ("200", "304", "404", "429", "error")

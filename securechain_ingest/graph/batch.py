@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -20,7 +21,16 @@ from securechain_ingest.graph.failures import came_from_the_server
 from securechain_ingest.graph.portions import is_big
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.metrics import graph_operation
-from securechain_ingest.model import KnownPackage, Link, PackageRef, PackageWrite, WriteResult
+from securechain_ingest.model import (
+    Ecosystem,
+    ImportNames,
+    KnownPackage,
+    Link,
+    NamesGap,
+    PackageRef,
+    PackageWrite,
+    WriteResult,
+)
 from securechain_ingest.settings import GraphSettings
 
 _WORTH_A_TRANSACTION = 8
@@ -53,15 +63,20 @@ class GraphBatcher:
                 await graph.resolve(ref)
             return [None] * len(refs)
 
+        async def fill(fills: Sequence[_Fill]) -> list[None]:
+            ordered = sorted(fills, key=_as_written)
+            for ecosystem, found in groupby(ordered, key=lambda fill: fill.ecosystem):
+                await graph.fill_names(ecosystem, [(fill.gap, fill.names) for fill in found])
+            return [None] * len(fills)
+
         limits = _Limits(settings.batch_packages, settings.batch_rows, settings.writers, linger_s=0.0)
         self.mark_absent = graph.mark_absent
         self.namesake = graph.namesake
-        self.fill_names = graph.fill_names
         self.import_names = graph.reader.import_names
         self._known = _Batches("known", known, _ref_purl, _one_row, limits)
-        self._writes = _Batches(
-            "write", graph.write, _write_name, _write_rows, replace(limits, linger_s=settings.linger_s)
-        )
+        lingering = replace(limits, linger_s=settings.linger_s)
+        self._writes = _Batches("write", graph.write, _write_name, _write_rows, lingering)
+        self._fills = _Batches("fill", fill, _fill_id, _one_row, lingering)
         self._portion_rows = settings.portion_rows
         # Big writes run one at a time, and beside the others, which would otherwise wait minutes for them.
         self._big = _Batches("portions", big, _write_name, _one_row, _Limits(1, 1, 1, linger_s=0.0))
@@ -80,6 +95,7 @@ class GraphBatcher:
         await self._resolves.abandon()
         await self._known.close()
         await self._links.close()
+        await self._fills.close()
         await self._writes.close()
 
     async def known(self, ref: PackageRef) -> KnownPackage | None:
@@ -94,6 +110,14 @@ class GraphBatcher:
         """
         batches = self._big if is_big(write, self._portion_rows) else self._writes
         return await self._resolved(write.package.ref, await batches.submit(write))
+
+    async def fill_names(self, ecosystem: Ecosystem, gap: NamesGap, names: ImportNames) -> None:
+        """Write the import names of a package and nothing else, as `Graph.fill_names` does. Return once they are
+        committed.
+
+        It raises StoreError or ConfigError.
+        """
+        await self._fills.submit(_Fill(ecosystem, gap, names))
 
     async def link(self, link: Link) -> WriteResult:
         """Serve a request. Return once all of it is committed, with the requirements that waited for the package.
@@ -116,6 +140,15 @@ class GraphBatcher:
             return result
         await self._resolves.submit(ref)
         return replace(result, is_awaited_still=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fill:
+    """It is what one caller of `fill_names` asks for."""
+
+    ecosystem: Ecosystem
+    gap: NamesGap
+    names: ImportNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +280,15 @@ def _ref_purl(ref: PackageRef) -> str:
 def _write_name(write: PackageWrite) -> str:
     ref = write.package.ref
     return f"{ref.ecosystem.label} {ref.name}"
+
+
+def _fill_id(fill: _Fill) -> str:
+    return fill.gap.element_id
+
+
+def _as_written(fill: _Fill) -> tuple[str, str]:
+    """Return the key of the order in which all writers lock packages."""
+    return fill.ecosystem.label, fill.gap.known.purl
 
 
 def _link_purl(link: Link) -> str:

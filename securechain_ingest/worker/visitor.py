@@ -179,7 +179,7 @@ class Visitor:
         package = Package(ref, None, None, versions=(), artifacts=archives, validator=None)
         names, is_left = await self._import_names(registry, request, package, known, now, first=False)
         if names is not None and not is_left:
-            await self._graph.fill_names(ref.ecosystem, [(NamesGap(known.element_id, ref.name, "", known), names)])
+            await self._graph.fill_names(ref.ecosystem, NamesGap(known.element_id, ref.name, "", known), names)
         return await self.link(request)
 
     async def _absent(

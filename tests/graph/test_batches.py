@@ -10,9 +10,9 @@ import pytest
 from securechain_ingest.errors import ConfigError, Malformed, StoreError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.model import PackageWrite, WriteResult
+from securechain_ingest.model import Ecosystem, ImportNames, NamesGap, PackageWrite, WriteResult
 from securechain_ingest.settings import GraphSettings
-from tests.graph.builders import link, pypi, write
+from tests.graph.builders import NPM, PYPI, link, npm, pypi, write
 from tests.graph.conftest import Reader
 from tests.stores import GraphTarget
 
@@ -66,6 +66,33 @@ async def test_a_package_of_a_stream_that_ends_is_written_after_its_wait(graph: 
         await batcher.write(write(pypi("first"), "1.0"))
         await batcher.write(write(pypi("second"), "1.0"))
     assert transactions == [1, 1]
+
+
+async def test_names_of_packages_that_stream_in_share_transactions(
+    graph: Graph, read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = [make(f"package-{number}") for make in (pypi, npm) for number in range(4)]
+    await graph.write([write(ref, "1.0.0", names=None, archive_pending=True) for ref in refs])
+    gaps = [
+        (ecosystem, gap)
+        for ecosystem in (PYPI, NPM)
+        for gap in (await graph.names_gaps(ecosystem, older_than=0, after="", limit=10))[0]
+    ]
+    sizes: list[int] = []
+    whole = graph.fill_names
+
+    async def counted(ecosystem: Ecosystem, found: Sequence[tuple[NamesGap, ImportNames]]) -> None:
+        sizes.append(len(found))
+        await whole(ecosystem, found)
+
+    monkeypatch.setattr(graph, "fill_names", counted)
+    async with GraphBatcher(graph, GraphSettings()) as batcher:
+        await asyncio.gather(*(batcher.fill_names(each, gap, ImportNames((gap.name,))) for each, gap in gaps))
+    assert sizes == [4, 4]
+    nodes = [*(await read.nodes("PyPIPackage")).values(), *(await read.nodes("NPMPackage")).values()]
+    assert [(node["import_names"], node.get("archive_pending")) for node in nodes] == [
+        ([node["name"]], None) for node in nodes
+    ]
 
 
 async def test_two_writes_of_one_package_go_one_after_the_other(graph: Graph, read: Reader) -> None:
