@@ -177,7 +177,9 @@ async def bounded_document(
     to. `lease` takes room for the document from the budget of all documents.
 
     `watch` is given the pieces as they arrive. This function decompresses and httpx does not, so that a decompression
-    bomb is cut off within one piece. It raises TooLarge, Malformed if the stream is damaged, and NoRoomInTime.
+    bomb is cut off within one piece. It raises TooLarge and NoRoomInTime; Malformed for a compression that was not
+    asked for; and Unavailable if the stream is damaged, because that says nothing about the document: another attempt
+    may bring it whole.
     """
     pieces = watch(bounded_body(response, url, limit_bytes))
     encoding = response.headers.get("content-encoding", "identity").lower()
@@ -198,14 +200,14 @@ async def bounded_document(
         try:
             data = unpack.decompress(piece, left + 1)
         except _IsalError as error:
-            raise Malformed(f"{url} is damaged: its gzip stream does not decompress", url=url) from error
+            raise Unavailable(f"{url} is damaged: its gzip stream does not decompress", url=url) from error
         left -= len(data)
         if left < 0:
             raise TooLarge(f"{url} expands to more than {limit_bytes} bytes", url=url)
         await lease.grow_to(limit_bytes - left)
         if unpack.unused_data:
-            raise Malformed(f"{url} is damaged: something follows its gzip stream", url=url)
+            raise Unavailable(f"{url} is damaged: something follows its gzip stream", url=url)
         expanded.append(data)
     if not unpack.eof:
-        raise Malformed(f"{url} is damaged: its gzip stream ends too early", url=url)
+        raise Unavailable(f"{url} is damaged: its gzip stream ends too early", url=url)
     return b"".join(expanded)
