@@ -18,8 +18,9 @@ from securechain_ingest.graph.layout import (
 )
 from securechain_ingest.snapshot.tables import Column, Columns
 
-NOT_COPIED: Final = frozenset({"queued_at", "writing", "settled"})
-"""These properties belong to the queue of one installation, or to a transaction in it."""
+NOT_COPIED: Final = frozenset({"queued_at", "writing", "settled", "pending_archive"})
+"""These properties belong to one installation: to its queue, to a transaction in it, or to its registries, whose
+addresses may be those of a mirror that no other installation reaches."""
 
 _KINDS: Final = {
     Type.STRING: "string",

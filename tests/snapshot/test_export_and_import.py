@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from securechain_ingest.errors import SnapshotError, StoreError
 from securechain_ingest.graph.copying import GraphCopy
 from securechain_ingest.jobs.advisory_rating import note_unfinished_ratings, unfinished_ratings
 from securechain_ingest.jobs.cursors import Cursors
-from securechain_ingest.model import ImportNames, NamesChange, PackageRef, Rating
+from securechain_ingest.model import Artifact, ImportNames, NamesChange, PackageRef, Rating
 from securechain_ingest.queue.heartbeats import Heartbeat
 from securechain_ingest.queue.inspection import queued_messages
 from securechain_ingest.queue.keys import Keys
@@ -110,6 +111,23 @@ async def test_an_absent_package_is_asked_for_by_the_importing_installation(
         {"purl": "pkg:npm/left", "left_out": "npm", "queued": None},
         {"purl": "pkg:pypi/gone", "left_out": None, "queued": None},
     ]
+
+
+async def test_the_address_of_an_archive_that_is_still_to_be_read_stays_with_its_installation(
+    source: WholeInstallation, target: WholeInstallation, tmp_path: Path
+) -> None:
+    archive = Artifact("https://mirror.made.test/app.tgz", "app.tgz", "1.0.0", size=None, digest=None)
+    first = write(npm("app"), "1.0.0", archive_pending=True)
+    await source.stores.graph.write([replace(first, package=replace(first.package, artifacts=(archive,)))])
+    await source.export(tmp_path / "snapshot")
+    await target.load(tmp_path / "snapshot")
+    pending = "MATCH (p:NPMPackage) RETURN p.pending_archive AS address, p.archive_pending AS is_pending"
+    assert run(source, pending) == [
+        {"address": ["1.0.0", "https://mirror.made.test/app.tgz", "app.tgz", ""], "is_pending": True}
+    ]
+    assert run(target, pending) == [{"address": None, "is_pending": True}]
+    [due] = await target.stores.graph.pending.due(npm("app").ecosystem, NEWER, 10)
+    assert due.name == "app"
 
 
 async def test_cursors_and_unfinished_work_of_the_feeds_come_along(
