@@ -1,6 +1,6 @@
 """This compares ways to find which of a registry's names the graph has.
 
-`python -m benchmarks.known_names [--packages 200000] [--outlines 1000000,5000000]`
+`python -m benchmarks.known_names [--packages 200000] [--outlines 100000,1000000,5000000]`
 
 The ways are one query a name, ten thousand names a query, and a walk of the graph first. A real Neo4j holds the
 packages, each with a revision. Two lists are put to it: one in which every name is known, as most are in a comparison
@@ -15,9 +15,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from neo4j import Driver
@@ -43,7 +45,7 @@ Way = Callable[[Graph, Sequence[str]], Awaitable[int]]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.known_names")
     parser.add_argument("--packages", type=int, default=200_000, help="in the graph")
-    parser.add_argument("--outlines", default="1000000,5000000", help="packages whose outlines are kept")
+    parser.add_argument("--outlines", default="100000,1000000,5000000", help="packages whose outlines are kept")
     options = parser.parse_args()
     print_header("Known or unknown", f"a real Neo4j with {options.packages} packages")
     with work_dir() as folder:
@@ -93,16 +95,20 @@ async def looked_up(graph: Graph, wanted: Sequence[str]) -> int:
 
 async def walked(graph: Graph, wanted: Sequence[str]) -> int:
     """Compare as a whole list is compared: what the walk does not settle is looked up."""
-    held, found = await outlines(graph.names, NPM, awaited=True), 0
-    for start in range(0, len(wanted), NAMES_A_QUERY):
-        left = []
-        for name in wanted[start : start + NAMES_A_QUERY]:
-            outline = held.listed(name)
-            if outline is not None and outline.is_of(f"1-{name}"):
-                found += 1
-            else:
-                left.append(name)
-        found += len(await graph.names.states(NPM, left))
+    found = 0
+    with TemporaryDirectory() as folder:
+        async with outlines(graph.names, NPM, Path(folder), awaited=True) as held:
+            for start in range(0, len(wanted), NAMES_A_QUERY):
+                left = []
+                page = wanted[start : start + NAMES_A_QUERY]
+                listed = held.listed(page)
+                for name in page:
+                    outline = listed.get(name)
+                    if outline is not None and outline.is_of(f"1-{name}"):
+                        found += 1
+                    else:
+                        left.append(name)
+                found += len(await graph.names.states(NPM, left))
     return found
 
 
@@ -149,15 +155,26 @@ def hits(plan: Any) -> int:
 
 
 def kept(count: int) -> dict[str, object]:
-    """Return what the outlines of so many packages take."""
-    before, used, held = most_resident_mb("self"), time.process_time(), Outlines()
-    packages = made(count)
-    while page := list(islice(packages, NAMES_A_QUERY)):
-        held.add(page)
-    assert held.listed("pkg:made/existing-0") is not None
-    assert held.unlisted == count - 1
-    grown = most_resident_mb("self") - before
-    return {"outlines": count, "processor s": time.process_time() - used, "MB before": before, "more MB": grown}
+    """Return what the outlines of so many packages take: memory, and a file."""
+    before, used = most_resident_mb("self"), time.process_time()
+    with TemporaryDirectory() as folder, closing(Outlines(Path(folder))) as held:
+        packages = made(count)
+        while page := list(islice(packages, NAMES_A_QUERY)):
+            held.add(page)
+        filled = time.process_time()
+        asked = names(count)
+        while purls := list(islice(asked, NAMES_A_QUERY)):
+            assert len(held.listed(purls)) == len(purls)
+        found = time.process_time()
+        assert held.count_unlisted() == 0
+        grown = most_resident_mb("self") - before
+    return {
+        "outlines": count,
+        "µs to keep one": 1e6 * (filled - used) / count,
+        "µs to find one": 1e6 * (found - filled) / count,
+        "MB before": before,
+        "more MB": grown,
+    }
 
 
 def made(count: int) -> Iterator[WalkedPackage]:

@@ -95,7 +95,7 @@ async def _day(registry: RegistryClass, server: Server, folder: Path, measured: 
         known = await listed(feed)
         fill(measured.driver, client, known)
         names: PackageNames = measured.graph.names
-        context = JobContext(client, feed, redis, names, queue, FeedSettings(), Lane.CHANGED)
+        context = JobContext(client, feed, redis, names, queue, FeedSettings(), Lane.CHANGED, folder / "spool")
 
         async def update(**options: str) -> int:
             before = measured.requests(server)

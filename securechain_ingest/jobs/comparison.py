@@ -1,17 +1,19 @@
 """This module compares a registry's whole list with the graph, ten thousand names at a time, and finds what is new,
 changed or gone.
 
-First it walks the graph and keeps an outline of each package. Most names of the list are settled by that. The others
-are looked up when their turn comes, because much may have been written since. What the module finds is queued as
-messages. The position in the list is kept after each page, so that the next run continues there if this one is
-interrupted.
+First it walks the graph and keeps an outline of each package in a file. Most names of the list are settled by that.
+The others are looked up when their turn comes, because much may have been written since. What the module finds is
+queued as messages. The position in the list is kept after each page, so that the next run continues there if this one
+is interrupted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import anyio.to_thread
 import orjson
@@ -52,6 +54,8 @@ class JobContext:
     feeds: FeedSettings
     lane: Lane
     """The job adds what it finds to this lane."""
+    folder: Path
+    """Comparisons keep their files in this folder."""
     now: Callable[[], datetime] = utc_now
     """The ages of lists are reckoned by this clock (UTC)."""
 
@@ -103,8 +107,8 @@ async def ingest_unknown(context: JobContext, run: Run) -> None:
 
     listing, begin = await _listing(context, run)
     run.metrics["total_in_registry"] = listing.names
-    held = await outlines(context.names, context.registry.ecosystem, awaited=False)
-    await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=False)
+    async with _outlines(context, awaited=False) as held:
+        await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=False)
     run.metrics["skipped_existing"] = run.metrics["names_compared"] - run.metrics["queued"]
     await _finish(context, run, listing)
 
@@ -144,9 +148,9 @@ async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compa
         return entry.revision is None or outline.is_of(entry.revision)
 
     listing, begin = await _listing(context, run)
-    held = await outlines(context.names, context.registry.ecosystem, awaited=True)
-    unvouched = await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=True)
-    gone = await _gone(context, held, limit)
+    async with _outlines(context, awaited=True) as held:
+        unvouched = await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=True)
+        gone = await _gone(context, held, limit)
     await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(context, run, listing)
     return Compared(listing.head, vouches=unvouched == 0)
@@ -188,6 +192,10 @@ def identified(registry: Registry, entries: Iterable[Listed]) -> dict[str, tuple
         else:
             found[ref.purl] = ref, entry
     return found
+
+
+def _outlines(context: JobContext, *, awaited: bool) -> AbstractAsyncContextManager[Outlines]:
+    return outlines(context.names, context.registry.ecosystem, context.folder, awaited=awaited)
 
 
 async def _compare(
@@ -237,8 +245,9 @@ def _left(
     list gives no state."""
     left: dict[str, tuple[PackageRef, Listed]] = {}
     unvouched = 0
+    outlines = held.listed(found)
     for purl, package in found.items():
-        entry, outline = package[1], held.listed(purl)
+        entry, outline = package[1], outlines.get(purl)
         if not settled(entry, outline):
             left[purl] = package
         elif outline is not None and entry.revision is None:
@@ -270,16 +279,15 @@ def _messages(
 
 async def _gone(context: JobContext, held: Outlines, limit: RemovalLimit) -> list[PackageRef]:
     """Return the known packages that are not listed. It raises TooManyRemovals."""
-    await limit.check(held.unlisted)
+    count = await anyio.to_thread.run_sync(held.count_unlisted)
+    await limit.check(count)
     gone: list[PackageRef] = []
-    if not held.unlisted:
+    if not count:
         return gone
     async for page in context.names.known(context.registry.ecosystem):
-        gone += [
-            context.registry.identify(known.name)
-            for known in page
-            if not known.is_removed and held.is_unlisted(known.purl)
-        ]
+        names = {known.purl: known.name for known in page if not known.is_removed}
+        unlisted = await anyio.to_thread.run_sync(held.unlisted, names)
+        gone += [context.registry.identify(name) for purl, name in names.items() if purl in unlisted]
     return gone
 
 

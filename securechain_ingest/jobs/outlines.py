@@ -1,126 +1,154 @@
-"""This module keeps what the graph had of each package of an ecosystem, in 13 bytes for each, while a registry's whole
-list is compared with it."""
+"""This module keeps what the graph had of each package of an ecosystem while a registry's whole list is compared with
+it.
+
+It keeps that in a file that goes when it is closed, or when its process ends. So a comparison takes the same memory
+however many packages there are.
+"""
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterable
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import anyio.to_thread
+import orjson
 
+from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.names import PackageNames, WalkedPackage
 from securechain_ingest.model import Ecosystem
 
-_BUCKETS: Final = 256
-_PURL_BITS, _REVISION_BITS = 2**64 - 1, 2**32 - 1
-_COMPLETE, _REMOVED, _AWAITED, _LISTED = 1, 2, 4, 8
+_COMPLETE, _REMOVED, _AWAITED = 1, 2, 4
+_NOT_PRESENT: Final = _REMOVED | _AWAITED
+
+# Nothing in the file is needed after a crash, so that nothing is done to keep it whole. The walk comes in the order of
+# the purls, and so each row is added behind the last one.
+_SCHEMA: Final = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE outlines (purl TEXT PRIMARY KEY, number INTEGER, kind INTEGER, revision INTEGER) WITHOUT ROWID;
+BEGIN;
+"""
+_ADD: Final = "INSERT OR IGNORE INTO outlines VALUES (?, ?, ?, ?)"
+_FIND: Final = """
+SELECT outlines.purl, number, kind, revision FROM json_each(?) AS asked JOIN outlines ON outlines.purl = asked.value
+"""
+_COUNT_PRESENT: Final = "SELECT count(*) FROM outlines WHERE kind & ? = 0"
 
 
 class Outline(NamedTuple):
     """This is what is kept of a package; the text of its revision is not."""
 
-    is_complete: bool
-    is_removed: bool
+    kind: int
     revision: int
 
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.kind & _COMPLETE)
+
+    @property
+    def is_removed(self) -> bool:
+        return bool(self.kind & _REMOVED)
+
     def is_of(self, revision: str) -> bool:
-        """Return whether the graph had the package in this state. Of two different states this is true once in 2^32
+        """Return whether the graph had the package in this state. Of two different states this is true once in 2^64
         cases."""
-        return self.revision == _digest(revision) & _REVISION_BITS
+        return self.revision == hash(revision)
 
 
 class Outlines:
     """These are the outlines of an ecosystem's packages. They are filled first and asked afterwards.
 
-    Two different purls are taken for one once in 2^64 cases; a change of that package, or that it is gone, is then
-    overlooked.
+    Any thread may use them, one at a time. The methods raise StoreError if the file cannot be written or read.
     """
 
-    def __init__(self) -> None:
-        self._buckets = [_Bucket() for _ in range(_BUCKETS)]
-        self._is_sorted = True
-        self.unlisted = 0
-        """So many packages that are not marked as gone have not been found in the list so far."""
+    def __init__(self, folder: Path) -> None:
+        """The file lies in `folder`, which is made if it does not exist, and has no name there."""
+        with _kept_in(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder) as file:
+                self._rows = sqlite3.connect(file.name, isolation_level=None, check_same_thread=False)
+            self._rows.executescript(_SCHEMA)
+        self._folder = folder
+        self._count = 0
+        self._listed = bytearray()
+        """It has a bit for each number."""
+        self._listed_present = 0
+
+    def close(self) -> None:
+        self._rows.close()
 
     def add(self, packages: Iterable[WalkedPackage]) -> None:
-        for purl, is_complete, revision, is_removed in packages:
-            kind = (_COMPLETE if is_complete else 0) | (_REMOVED if is_removed else 0)
-            self._add(purl, _digest(revision or ""), kind)
-            self.unlisted += not is_removed
+        self._add(
+            (purl, (_COMPLETE if is_complete else 0) | (_REMOVED if is_removed else 0), hash(revision or ""))
+            for purl, is_complete, revision, is_removed in packages
+        )
 
     def add_awaited(self, purls: Iterable[str]) -> None:
         """Add packages that are only required. One that the graph has as well must have been added before."""
-        for purl in purls:
-            self._add(purl, 0, _AWAITED)
+        self._add((purl, _AWAITED, 0) for purl in purls)
 
-    def listed(self, purl: str) -> Outline | None:
-        """Note that the registry lists a package, and return its outline, or None if the graph neither had it nor
-        awaited it."""
-        if (found := self._find(purl)) is None:
-            return None
-        bucket, index = found
-        kind = bucket.kinds[index]
-        if not kind & (_LISTED | _REMOVED | _AWAITED):
-            self.unlisted -= 1
-        bucket.kinds[index] |= _LISTED
-        return Outline(bool(kind & _COMPLETE), bool(kind & _REMOVED), bucket.revisions[index])
+    def listed(self, purls: Collection[str]) -> dict[str, Outline]:
+        """Note that the registry lists these packages. Return by purl the outlines of those that the graph had or
+        awaited."""
+        found, listed = {}, self._listed
+        for purl, number, kind, revision in self._find(purls):
+            place, bit = number >> 3, 1 << (number & 7)
+            if not listed[place] & bit:
+                listed[place] |= bit
+                self._listed_present += not kind & _NOT_PRESENT
+            found[purl] = Outline(kind, revision)
+        return found
 
-    def is_unlisted(self, purl: str) -> bool:
-        """Return whether the graph had the package, not marked as gone, and the list lacks it."""
-        if (found := self._find(purl)) is None:
-            return False
-        bucket, index = found
-        return not bucket.kinds[index] & (_LISTED | _REMOVED | _AWAITED)
+    def count_unlisted(self) -> int:
+        """Return how many packages of the graph that are not marked as gone have not been found in the list so far."""
+        with _kept_in(self._folder):
+            [present] = self._rows.execute(_COUNT_PRESENT, (_NOT_PRESENT,)).fetchone()
+        return int(present) - self._listed_present
 
-    def _add(self, purl: str, revision: int, kind: int) -> None:
-        digest = _digest(purl)
-        bucket = self._buckets[digest % _BUCKETS]
-        bucket.purls.append(digest)
-        bucket.revisions.append(revision & _REVISION_BITS)
-        bucket.kinds.append(kind)
-        self._is_sorted = False
+    def unlisted(self, purls: Collection[str]) -> set[str]:
+        """Return those of the packages that the graph had, not marked as gone, and that the list lacks."""
+        return {
+            purl
+            for purl, number, kind, _ in self._find(purls)
+            if not (kind & _NOT_PRESENT or self._listed[number >> 3] & 1 << (number & 7))
+        }
 
-    def _find(self, purl: str) -> tuple[_Bucket, int] | None:
-        if not self._is_sorted:
-            # Buckets are sorted one after the other, because sorting makes an object of each number.
-            for each in self._buckets:
-                each.sort()
-            self._is_sorted = True
-        digest = _digest(purl)
-        bucket = self._buckets[digest % _BUCKETS]
-        index = bisect_left(bucket.purls, digest)
-        return (bucket, index) if index < len(bucket.purls) and bucket.purls[index] == digest else None
+    def _add(self, rows: Iterable[tuple[str, int, int]]) -> None:
+        added = [(purl, number, kind, revision) for number, (purl, kind, revision) in enumerate(rows, self._count)]
+        with _kept_in(self._folder):
+            self._rows.executemany(_ADD, added)
+        self._count += len(added)
+        self._listed.extend(bytes((self._count + 7) // 8 - len(self._listed)))
+
+    def _find(self, purls: Collection[str]) -> list[tuple[str, int, int, int]]:
+        with _kept_in(self._folder):
+            return self._rows.execute(_FIND, (orjson.dumps(list(purls)).decode(),)).fetchall()
 
 
-class _Bucket:
-    """Three columns: digests of purls, digests of revisions, and what is known of each package."""
-
-    __slots__ = ("kinds", "purls", "revisions")
-
-    def __init__(self) -> None:
-        self.purls, self.revisions, self.kinds = array("Q"), array("I"), bytearray()
-
-    def sort(self) -> None:
-        order = sorted(range(len(self.purls)), key=self.purls.__getitem__)
-        self.purls = array("Q", map(self.purls.__getitem__, order))
-        self.revisions = array("I", map(self.revisions.__getitem__, order))
-        self.kinds = bytearray(map(self.kinds.__getitem__, order))
+@contextmanager
+def _kept_in(folder: Path) -> Iterator[None]:
+    """Raise StoreError for what the file system refuses."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{folder} cannot keep what the graph has while a list is compared: {error}") from error
 
 
-def _digest(text: str) -> int:
-    # Python's own is keyed anew in each process, so that nobody can choose two names with one digest. It is 25 times as
-    # fast as one of hashlib's.
-    return hash(text) & _PURL_BITS
-
-
-async def outlines(names: PackageNames, ecosystem: Ecosystem, *, awaited: bool) -> Outlines:
-    """Walk the packages of an ecosystem, and with `awaited` those that are only required. It raises StoreError."""
-    found = Outlines()
-    async for packages in names.walk(ecosystem):
-        await anyio.to_thread.run_sync(found.add, packages)
-    if awaited:
-        async for purls in names.walk_awaited(ecosystem):
-            await anyio.to_thread.run_sync(found.add_awaited, purls)
-    return found
+@asynccontextmanager
+async def outlines(
+    names: PackageNames, ecosystem: Ecosystem, folder: Path, *, awaited: bool
+) -> AsyncIterator[Outlines]:
+    """Walk the packages of an ecosystem, and with `awaited` those that are only required, and yield their outlines. It
+    raises StoreError.
+    """
+    with closing(await anyio.to_thread.run_sync(Outlines, folder)) as found:
+        async for packages in names.walk(ecosystem):
+            await anyio.to_thread.run_sync(found.add, packages)
+        if awaited:
+            async for purls in names.walk_awaited(ecosystem):
+                await anyio.to_thread.run_sync(found.add_awaited, purls)
+        yield found

@@ -80,10 +80,11 @@ def build_advisory_sync(stores: Stores, service: Service, settings: Settings) ->
 def _registry_jobs(stores: Stores, feed: Feed, registry: Registry, settings: Callable[[], Settings]) -> dict[str, Job]:
     name = registry.ecosystem.name
     cursors = Cursors(stores.redis, settings().queue.stream)
+    folder = settings().daemon.state_dir / "spool"
 
     def context(lane: Lane) -> JobContext:
         now = settings()
-        return JobContext(registry, feed, stores.redis, stores.graph.names, now.queue, now.feeds, lane)
+        return JobContext(registry, feed, stores.redis, stores.graph.names, now.queue, now.feeds, lane, folder)
 
     async def ingestion(run: Run) -> None:
         await ingest_unknown(context(Lane.LISTED), run)

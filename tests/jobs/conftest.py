@@ -19,7 +19,7 @@ from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
 
 @pytest.fixture
-async def bench(redis_url: str, arcadedb_server: GraphTarget) -> AsyncIterator[FeedBench]:
+async def bench(redis_url: str, arcadedb_server: GraphTarget, tmp_path: Path) -> AsyncIterator[FeedBench]:
     graph_target = arcadedb_server
     empty_graph(graph_target)
     settings = GraphSettings(database=graph_target.database)
@@ -30,7 +30,7 @@ async def bench(redis_url: str, arcadedb_server: GraphTarget) -> AsyncIterator[F
         ) as graph,
     ):
         await graph.ensure_schema([PYPI])
-        yield FeedBench(redis, graph, MadeFeed())
+        yield FeedBench(redis, graph, MadeFeed(), tmp_path / "spool")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -92,6 +93,7 @@ class FeedBench:
     redis: Redis
     graph: Graph
     feed: MadeFeed
+    folder: Path
     feeds: FeedSettings = field(default_factory=FeedSettings)
     runs: int = 0
 
@@ -106,7 +108,8 @@ class FeedBench:
     def context(self, lane: Lane = Lane.CHANGED, **queue: Any) -> JobContext:
         registry: Any = self.registry
         settings = QUEUE.model_copy(update=queue)
-        return JobContext(registry, self.feed, self.redis, self.graph.names, settings, self.feeds, lane, self.now)
+        names, folder = self.graph.names, self.folder
+        return JobContext(registry, self.feed, self.redis, names, settings, self.feeds, lane, folder, self.now)
 
     def run(self, job: str, **options: str) -> Run:
         self.runs += 1

@@ -2,49 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.jobs.outlines import Outlines
 from tests.graph.builders import MONDAY, pypi, version, write
 from tests.jobs.feeds import FeedBench
 
 
-def test_outlines_tell_the_state_of_each_of_many_packages() -> None:
-    held = Outlines()
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Outlines]:
+    with closing(Outlines(tmp_path / "spool")) as held:
+        yield held
+
+
+def test_outlines_tell_the_state_of_each_of_many_packages(held: Outlines) -> None:
     held.add([(f"pkg:npm/{number}", number % 2 == 0, str(number), False) for number in range(3_000)])
     held.add([("pkg:npm/gone", True, "1", True), ("pkg:npm/foreign", False, None, False)])
     held.add_awaited(["pkg:npm/awaited"])
 
+    found = held.listed([f"pkg:npm/{number}" for number in range(3_000)])
     for number in range(3_000):
-        outline = held.listed(f"pkg:npm/{number}")
-        assert outline is not None
+        outline = found[f"pkg:npm/{number}"]
         assert (outline.is_complete, outline.is_removed) == (number % 2 == 0, False)
         assert outline.is_of(str(number))
         assert not outline.is_of(str(number + 1))
-    gone, foreign, awaited = (held.listed(f"pkg:npm/{name}") for name in ("gone", "foreign", "awaited"))
-    assert gone is not None
-    assert gone.is_removed
-    assert foreign is not None
-    assert not foreign.is_complete
-    assert awaited is not None
-    assert not awaited.is_complete
-    assert held.listed("pkg:npm/other") is None
+    others = held.listed([f"pkg:npm/{name}" for name in ("gone", "foreign", "awaited", "other")])
+    assert {purl: (each.is_complete, each.is_removed) for purl, each in others.items()} == {
+        "pkg:npm/gone": (True, True),
+        "pkg:npm/foreign": (False, False),
+        "pkg:npm/awaited": (False, False),
+    }
 
 
-def test_what_is_not_listed_is_counted_but_for_what_is_gone_already_or_only_awaited() -> None:
-    held = Outlines()
+def test_what_is_not_listed_is_counted_but_for_what_is_gone_already_or_only_awaited(held: Outlines) -> None:
     held.add([("pkg:npm/a", True, "1", False), ("pkg:npm/b", True, "1", False), ("pkg:npm/gone", True, "1", True)])
-    held.add_awaited(["pkg:npm/awaited"])
-    held.listed("pkg:npm/a")
-    held.listed("pkg:npm/a")
+    held.add_awaited(["pkg:npm/awaited", "pkg:npm/b"])
+    held.listed(["pkg:npm/a"])
+    held.listed(["pkg:npm/a", "pkg:npm/awaited"])
 
-    assert held.unlisted == 1
-    unlisted = [name for name in ("a", "b", "gone", "awaited", "other") if held.is_unlisted(f"pkg:npm/{name}")]
-    assert unlisted == ["b"]
+    assert held.count_unlisted() == 1
+    assert held.unlisted([f"pkg:npm/{name}" for name in ("a", "b", "gone", "awaited", "other")]) == {"pkg:npm/b"}
+
+
+def test_the_file_of_a_comparison_has_no_name_that_a_kill_could_leave_behind(held: Outlines, tmp_path: Path) -> None:
+    held.add([("pkg:npm/a", True, "1", False)])
+
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_folder_that_cannot_keep_a_comparison_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file is in the way")
+
+    with pytest.raises(StoreError, match=r"spool cannot keep what the graph has while a list is compared: .*exists"):
+        Outlines(tmp_path / "spool")
 
 
 @pytest.fixture
