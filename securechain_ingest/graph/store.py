@@ -126,21 +126,19 @@ class Graph:
         """Do what a daemon does once, at its start. Packages without a date get one, so that an index finds them. The
         server plans the statements for a new package, so that the first package is as fast as the next one.
 
-        A Neo4j that has just started takes seconds for this.
+        A Neo4j that has just started takes seconds for this. Each statement has a transaction of its own, because on a
+        busy machine all of them together take longer than one transaction may.
         """
         for ecosystem in ecosystems:
             await date_undated(self._connection, ecosystem)
         known = {"rows": {}, "format": FORMAT, "list_limit": _LISTED_VERSIONS}
-
-        async def work(transaction: AsyncTransaction) -> None:
-            for ecosystem in ecosystems:
-                queries = await self._statements(ecosystem)
-                await fetched(transaction, queries.known, known)
-                await fetched(transaction, queries.read, {**common, "rows": {}})
-                await fetched(transaction, queries.write, {**common, "rows": {}, "resolved_at_once": 0})
-
-        common = self._common()
-        await self._connection.transaction(work)
+        common = {**self._common(), "rows": {}}
+        for ecosystem in ecosystems:
+            queries = await self._statements(ecosystem)
+            # A plan is kept for these parameters: the same ones that come with a package, no more and no fewer.
+            await self._connection.change(queries.known, known)
+            await self._connection.change(queries.read, common)
+            await self._connection.change(queries.write, {**common, "resolved_at_once": 0})
 
     async def ping(self) -> None:
         """Return once the graph has answered."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from neo4j import AsyncGraphDatabase, NotificationMinimumSeverity
 
+from securechain_ingest.graph.connection import Connection, Rows
 from securechain_ingest.graph.dialect import ARCADEDB, NEO4J
 from securechain_ingest.graph.statements import statements
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.settings import GraphSettings
-from tests.graph.builders import NPM
+from tests.graph.builders import NPM, PYPI
 from tests.stores import GraphTarget, empty_graph
 
 KEPT = ("known", "read", "write", "resolve", "link")
@@ -67,3 +68,24 @@ def test_neo4j_is_told_to_keep_the_plans_of_messages_and_arcadedb_which_does_not
     for name in KEPT:
         assert getattr(kept, name) == "CYPHER replan=skip " + getattr(plain, name)
     assert kept.mark_absent == plain.mark_absent
+
+
+async def test_each_statement_is_prepared_in_a_transaction_of_its_own(
+    bare_graph: Graph, graph_target: GraphTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine a Neo4j that has just started needs longer for all of them than one transaction may take; then
+    no daemon could start. Those of the second attempt are planned already."""
+    await bare_graph.ensure_schema([NPM, PYPI])
+    kept = statements(NPM.label, NEO4J if graph_target.kind == "neo4j" else ARCADEDB)
+    ended: list[str] = []
+    run = Connection.change
+
+    async def noting(self: Connection, cypher: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        rows = await run(self, cypher, parameters)
+        ended.append(cypher)
+        return rows
+
+    monkeypatch.setattr(Connection, "change", noting)
+    await bare_graph.prepare([NPM, PYPI])
+    assert ended[:3] == [kept.known, kept.read, kept.write]
+    assert len(ended) == 6
