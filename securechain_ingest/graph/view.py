@@ -16,6 +16,8 @@ from securechain_ingest.model import Ecosystem
 
 _PACKAGE: Final = "MATCH (p:PACKAGE {purl: $purl}) RETURN properties(p) AS package"
 
+_PURL: Final = "MATCH (p:PACKAGE {name: $name}) RETURN p.purl AS purl"
+
 _VERSIONS: Final = """
 MATCH (:PACKAGE {purl: $purl})-[:HAVE]->(v:Version)
 RETURN v.name AS name, v.purl AS purl, v.serial_number AS serial_number, v.release_date AS release_date,
@@ -150,6 +152,11 @@ class GraphReader:
             return None
         versions = await self._connection.read(for_label(_VERSIONS, ecosystem.label), {"purl": purl})
         return _package(rows[0]["package"], tuple(map(_version, versions)))
+
+    async def purl_of(self, ecosystem: Ecosystem, name: str) -> str | None:
+        """Return the purl of the package that has this name in the graph, or None if there is none."""
+        rows = await self._connection.read(for_label(_PURL, ecosystem.label), {"name": name})
+        return rows[0]["purl"] if rows else None
 
     async def size(self, ecosystems: Sequence[Ecosystem]) -> GraphSize:
         """Return how much is in the graph. The time that this takes does not depend on the graph's size."""

@@ -60,7 +60,7 @@ def named_package(text: str) -> PackageRef:
         word, separator, name = text.partition(":")
         if not separator or not name:
             first = DECLARATIONS[0]
-            example = f"{first.name}:{text or first.example}"
+            example = f"{first.name}:{first.example if separator or not text else text}"
             raise InvalidName(f"{text} names no package: write an ecosystem and a name, such as {example}")
         return declaration_of(word).identify(name)
     # Not packageurl's parser: it folds the case of npm's names, and the old ones with capitals need theirs.

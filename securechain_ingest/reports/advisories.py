@@ -60,11 +60,17 @@ async def newest_advisories(
 
 
 async def advisory_named(store: AdvisoryStore, lookups: Lookups, identifier: str) -> list[AdvisoryReport]:
-    """Return the advisories that have an id as their own or as an alias. Raise NotFound and StoreError."""
-    documents = await store.whole(identifier)
+    """Return the advisories that have an id, in any case, as their own or an alias. Raise NotFound and StoreError."""
+    documents = await store.whole(identifier) or await store.whole(usual_id(identifier))
     if not documents:
         raise NotFound(f"there is no advisory {identifier}", url=identifier)
     return await _reports(lookups, documents)
+
+
+def usual_id(identifier: str) -> str:
+    """Return an id in the case that its database writes: capitals, but small letters behind GHSA-."""
+    database, dash, rest = identifier.upper().partition("-")
+    return f"{database}{dash}{rest.lower() if database == 'GHSA' else rest}"
 
 
 async def _reports(lookups: Lookups, documents: Sequence[Mapping[str, Any]]) -> list[AdvisoryReport]:

@@ -15,6 +15,7 @@ from securechain_ingest.graph.view import GraphReader, PackageView, RequirementV
 from securechain_ingest.jobs.advisory_sync import never_read
 from securechain_ingest.jobs.cursors import Cursors
 from securechain_ingest.model import Ecosystem, PackageRef
+from securechain_ingest.registries import named_package
 from securechain_ingest.reports.vulnerabilities import Vulnerability, vulnerabilities
 from securechain_ingest.times import iso
 from securechain_ingest.worker.release_changes import KeptNames, ReleaseChanges
@@ -141,12 +142,16 @@ async def read_package(
     *,
     is_rated: bool,
 ) -> PackageReport:
-    """Return what is known of a package, or of one version of it.
+    """Return what is known of a package, or of one version of it. The case of the name's letters does not matter.
 
     `is_rated` says whether the advisories of its ecosystem have been read. It raises NotFound if the graph lacks the
     package or the version, and StoreError.
     """
     package = await reader.package(ref.ecosystem, ref.purl)
+    if package is None and (purl := await reader.purl_of(ref.ecosystem, ref.name)):
+        # Most registries have one package for all spellings of a name, and people do not know its letters' case.
+        ref = named_package(purl)
+        package = await reader.package(ref.ecosystem, purl)
     if package is None or not package.versions:
         raise NotFound(f"{ref.purl} is not in the graph; `securechain-ingest submit` asks for it", url=ref.purl)
     shown = _shown_version(package, version)

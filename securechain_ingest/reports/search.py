@@ -11,6 +11,7 @@ from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.graph.view import GraphReader
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
+from securechain_ingest.reports.advisories import usual_id
 
 
 async def packages_offering(reader: GraphReader, name: str) -> list[str]:
@@ -25,7 +26,7 @@ async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, iden
     `identifier` is the id of the advisory or one of its aliases, such as a CVE's, in any case. It raises NotFound if no
     advisory has it, and StoreError.
     """
-    documents = await advisories.named(identifier) or await advisories.named(_usual(identifier))
+    documents = await advisories.named(identifier) or await advisories.named(usual_id(identifier))
     if not documents:
         raise NotFound(
             f"no advisory has the id {identifier}; ids are such as CVE-2024-22195 or GHSA-h5c8-rqwp-cp95",
@@ -36,12 +37,6 @@ async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, iden
     for ecosystem, purls in _purls(documents).values():
         found += await reader.with_advisory(ecosystem, purls, ids)
     return sorted(found)
-
-
-def _usual(identifier: str) -> str:
-    """Return an id in the case that its database writes: capitals, but small letters behind GHSA-."""
-    database, dash, rest = identifier.upper().partition("-")
-    return f"{database}{dash}{rest.lower() if database == 'GHSA' else rest}"
 
 
 def _purls(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosystem, set[str]]]:

@@ -126,6 +126,7 @@ def _bare(status: int) -> Response:
         status=status,
         title="A fault of the page",
         text="The page failed here; the daemon goes on. The log has what went wrong, under page_fault.",
+        has_login=False,
         is_logged_in=False,
         form_word="",
         path="",

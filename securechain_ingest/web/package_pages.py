@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.jobs.cursors import Cursors
+from securechain_ingest.queue.dead_letters import KINDS
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.outcomes import Outcomes, PackageOutcome
 from securechain_ingest.queue.submission import submit
@@ -31,6 +32,8 @@ from securechain_ingest.web.shell import Form, Shell, Values
 PATH: Final = "/packages"
 _FOUND: Final = 20
 _SHORTEST: Final = 2
+_ADVISORIES: Final = ("CVE-", "GHSA-", "MAL-", "PYSEC-", "RUSTSEC-")
+"""What begins so and is the beginning of no package's name is looked up among the advisories."""
 _LONGEST: Final = 214
 """No registry lets a name be longer than about this; whatever is longer is not looked for."""
 
@@ -56,15 +59,24 @@ class _PackageRoom:
 
     async def search(self, request: Request) -> Response:
         text = request.query_params.get("package", "").strip()
+        reason = ""
         if ":" in text:
-            return RedirectResponse(path_of(*named_version(text)), 303)
+            try:
+                return RedirectResponse(path_of(*named_version(text)), 303)
+            except InvalidName as error:
+                reason = str(error)
         found: list[tuple[str, str | None]] = []
-        if _SHORTEST <= len(text) <= _LONGEST:
+        if not reason and _SHORTEST <= len(text) <= _LONGEST:
             purls = await self._stores.graph.lookups.named(ECOSYSTEMS, text.lower(), _FOUND)
             found = [(purl, path_of_purl(purl)) for purl in sorted(purls, key=lambda purl: (len(purl), purl))]
-        return self._shell.page(
-            request, "packages.html", text=text, found=found, declarations=DECLARATIONS, shortest=_SHORTEST
-        )
+        if not found and text.upper().startswith(_ADVISORIES):
+            return RedirectResponse(path_of_advisory(text), 303)
+        return self._packages(request, status=404 if reason else 200, text=text, reason=reason, found=found)
+
+    def _packages(self, request: Request, **values: Any) -> Response:
+        """Return the page with both forms, and what was typed into them."""
+        shown = {"text": "", "reason": "", "found": (), "asked": "", "wrong": "", **values}
+        return self._shell.page(request, "packages.html", declarations=DECLARATIONS, shortest=_SHORTEST, **shown)
 
     async def package(self, request: Request) -> Response:
         ref, version = named_version(f"{request.path_params['ecosystem']}:{request.path_params['name']}")
@@ -73,13 +85,17 @@ class _PackageRoom:
         try:
             report = await report_on(stores.graph.reader, stores.advisories, stores.changes, cursors, ref, version)
         except NotFound as error:
+            has_others = version is not None and await stores.graph.reader.package(ref.ecosystem, ref.purl) is not None
             return self._shell.page(
                 request,
                 "package_missing.html",
                 status=404,
                 reason=str(error),
                 asked=f"{ref.ecosystem.name}:{ref.registry_name}",
+                path_of_package=path_of(ref) if has_others else "",
             )
+        if report.package.purl != ref.purl:
+            return RedirectResponse(path_of(named_package(report.package.purl), version), 303)
         shown = report.version
         tree = await requirement_tree(
             stores.graph.lookups, ref.ecosystem, report.package.purl, shown.purl, shown.vulnerabilities
@@ -99,10 +115,11 @@ class _PackageRoom:
         )
 
     async def submit(self, request: Request, form: Form) -> Response:
+        asked = form.one("package").strip()
         try:
-            ref = named_package(form.one("package"))
+            ref = named_package(asked)
         except InvalidName as error:
-            return self._shell.message(request, 400, "Not a package", str(error))
+            return self._packages(request, status=400, asked=asked, wrong=str(error))
         run = f"submission-{new_run_id(utc_now())}"
         asked = f"{ref.ecosystem.name}:{ref.registry_name}"
         message = Message(node_type=ref.ecosystem.label, package=ref.registry_name, refresh=bool(form.one("refresh")))
@@ -159,6 +176,7 @@ class _PackageRoom:
             "lane": snapshot.queue.lanes[name]["asked"],
             "daemons": sum(daemon.is_up for daemon in snapshot.daemons),
             "is_over": outcome is not None,
+            "kinds": KINDS,
         }
 
 

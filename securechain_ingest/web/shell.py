@@ -70,9 +70,9 @@ class Shell:
         """Return a whole page that is made from a template."""
         return render(template, status=status, **values, **self._frame(request))
 
-    def message(self, request: Request, status: int, title: str, text: str) -> Response:
-        """Return a page that has one sentence."""
-        return self.page(request, "message.html", status=status, title=title, text=text)
+    def message(self, request: Request, status: int, title: str, text: str, *, has_login: bool = False) -> Response:
+        """Return a page that has one sentence, and a link to the form's login if `has_login`."""
+        return self.page(request, "message.html", status=status, title=title, text=text, has_login=has_login)
 
     def action(self, handler: Callable[[Request, Form], Awaitable[Response]]) -> Callable[[Request], Any]:
         """Return the endpoint of an action. `handler` is called only for a user who has logged in and who has sent
@@ -83,7 +83,8 @@ class Shell:
             if form is None:
                 return self.message(request, 413, "Too much", "The form is larger than any form of this page.")
             if not security.may_act(request, self._token, form.one("word")):
-                return self.message(request, 403, "Not allowed", "Log in first, and use the form of the page.")
+                text = "Log in first, and use the form of the page."
+                return self.message(request, 403, "Not allowed", text, has_login=True)
             return await handler(request, form)
 
         return endpoint

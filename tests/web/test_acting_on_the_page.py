@@ -157,6 +157,8 @@ async def test_a_package_is_asked_for_and_followed_to_its_end(site: WebSite) -> 
     word = await site.log_in()
     refused = await site.client.post("/submissions", data={"word": word, "package": "six"})
     assert refused.status_code == 400
+    assert "such as pypi:six" in refused.text
+    assert 'value="six"' in refused.text
     answer = await site.client.post("/submissions", data={"word": word, "package": "npm:Left-Pad"})
     path = answer.headers["location"]
     run = path.rpartition("/")[2]

@@ -80,7 +80,7 @@ async def test_a_package_that_is_not_there_can_be_asked_for_at_once(site: WebSit
     assert 'value="npm:nobody"' in answer.text
 
 
-@pytest.mark.parametrize("identifier", ["GHSA-1", "CVE-1"])
+@pytest.mark.parametrize("identifier", ["GHSA-1", "CVE-1", "cve-1"])
 async def test_an_advisory_is_shown_by_its_id_or_an_alias_with_what_it_touches(site: WebSite, identifier: str) -> None:
     hostile = "<script>alert(1)</script>"
     await _store(site, "hit", advisory="GHSA-1")
@@ -97,7 +97,9 @@ async def test_an_advisory_is_shown_by_its_id_or_an_alias_with_what_it_touches(s
         assert "&lt;script&gt;" in text
         assert "pkg:npm/hit" in text
         assert "javascript:" not in text
-    text = (await site.client.get(f"/advisories/{identifier}")).text
+    answer = await site.client.get("/packages", params={"package": identifier}, follow_redirects=True)
+    assert answer.url.path == f"/advisories/{identifier}"
+    text = answer.text
     assert "from 0, fixed in 2" in text
     assert 'href="https://a.example"' in text
 

@@ -61,6 +61,8 @@ async def test_a_package_is_looked_up_as_on_the_command_line(site: WebSite) -> N
         ("/packages/npm/nobody", "is not in the graph"),
         ("/packages/fortran/x", "is no ecosystem of this release"),
         ("/?package=six", "names no package"),
+        ("/packages?package=npm:", "such as pypi:requests"),
+        ("/packages?package=fortran:x", 'value="fortran:x"'),
         ("/nowhere", "There is no page"),
     ],
 )
@@ -68,6 +70,22 @@ async def test_what_is_not_there_is_said_in_a_sentence(site: WebSite, path: str,
     answer = await site.client.get(path, follow_redirects=True)
     assert answer.status_code == 404
     assert sentence in answer.text
+
+
+async def test_a_package_is_found_whatever_the_case_of_its_name(site: WebSite) -> None:
+    await stored(site, named_package("maven:org.antlr:ST4"))
+    answer = await site.client.get("/packages/maven/ORG.antlr:st4@1.0.0", follow_redirects=True)
+    assert answer.url.path == "/packages/maven/org.antlr:ST4@1.0.0"
+    assert answer.status_code == 200
+
+
+async def test_of_a_version_that_is_not_there_the_package_can_be_seen_or_read_again(site: WebSite) -> None:
+    await site.log_in()
+    await stored(site, named_package("npm:left"))
+    text = (await site.client.get("/packages/npm/left@7.0.0")).text
+    assert 'href="/packages/npm/left"' in text
+    assert 'value="yes" checked' in text
+    assert 'href="/packages/npm/nobody"' not in (await site.client.get("/packages/npm/nobody@7.0.0")).text
 
 
 async def test_what_strangers_have_written_is_text_and_nothing_more(site: WebSite) -> None:
