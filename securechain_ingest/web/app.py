@@ -36,6 +36,9 @@ from securechain_ingest.web.rendering import compile_templates, render
 from securechain_ingest.web.security import Attempts, Guard
 from securechain_ingest.web.shell import Shell
 
+PATIENCE_S: Final = 20.0
+"""The drivers' own patience is longer than that of somebody before a browser."""
+
 _TITLES: Final = {
     400: ("Not understood", "The request cannot be read."),
     405: ("Not done so", "This address is not used in this way: go back to the page and use its buttons."),
@@ -65,8 +68,7 @@ def build_app(parts: Parts) -> Website:
     """Return the page, which nobody has looked at yet."""
     shell, collected, attempts = Shell(parts), Collected(parts.stores, parts.settings), Attempts()
     overview = OverviewReader(parts.stores, parts.settings, collected)
-    routes: list[BaseRoute] = [
-        *_machine_routes(parts, collected),
+    pages = [
         *overview_pages.routes(shell, overview),
         *package_pages.routes(parts, shell, collected),
         *advisory_pages.routes(parts, shell),
@@ -74,9 +76,31 @@ def build_app(parts: Parts) -> Website:
         *dead_letters.routes(parts, shell, collected),
         *schedule_pages.routes(parts, shell),
         *login.routes(parts, shell, attempts),
+    ]
+    routes: list[BaseRoute] = [
+        *_machine_routes(parts, collected),
+        *map(_bounded, pages),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ]
     return Website(parts, routes, overview, attempts)
+
+
+def _bounded(route: Route) -> Route:
+    """Return a route on which nobody waits longer than `PATIENCE_S` seconds for a page. Actions take as long as they
+    take."""
+    methods = route.methods or set()
+    if "GET" not in methods:
+        return route
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                answer: Response = await route.endpoint(request)
+                return answer
+        except TimeoutError as error:
+            raise StoreError(f"the page has waited {PATIENCE_S:g} s for a store; the overview tells which") from error
+
+    return Route(route.path, endpoint, methods=sorted(methods))
 
 
 def _machine_routes(parts: Parts, collected: Collected) -> list[Route]:

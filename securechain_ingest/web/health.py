@@ -86,5 +86,7 @@ async def _answer(question: Awaitable[Any]) -> StoreAnswer:
     except (IngestError, redis.exceptions.RedisError, TimeoutError) as error:
         # Only the product's own sentence is shown; a driver's could have an address with its password.
         reason = str(error) if isinstance(error, IngestError) else type(error).__name__
+        if isinstance(error, TimeoutError):
+            reason = f"it has not answered within {_PATIENCE_S:g} s"
         return StoreAnswer(time.perf_counter() - since, reason)
     return StoreAnswer(time.perf_counter() - since, None, found)

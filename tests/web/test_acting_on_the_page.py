@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -236,6 +237,17 @@ async def test_a_fault_of_a_page_is_one_warning_and_a_page(
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert capsys.readouterr().out.count("page_fault") == 1
     assert (await site.client.get("/")).status_code == 200
+
+
+async def test_nobody_waits_long_for_a_store_that_hangs(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("securechain_ingest.web.package_pages.report_on", hangs)
+    monkeypatch.setattr("securechain_ingest.web.app.PATIENCE_S", 0.01)
+    answer = await site.client.get("/packages/npm/left")
+    assert answer.status_code == 503
+    assert "A store does not answer" in answer.text
 
 
 async def test_a_form_that_is_too_large_is_refused(site: WebSite) -> None:
