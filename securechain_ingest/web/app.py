@@ -27,7 +27,7 @@ from securechain_ingest.web import (
     queue_pages,
     schedule_pages,
 )
-from securechain_ingest.web.collected import Collected
+from securechain_ingest.web.collected import Collected, Snapshot
 from securechain_ingest.web.exposition import CONTENT_TYPE, exposition
 from securechain_ingest.web.health import health, readiness
 from securechain_ingest.web.overview import OverviewReader
@@ -38,6 +38,8 @@ from securechain_ingest.web.shell import Shell
 
 PATIENCE_S: Final = 20.0
 """The drivers' own patience is longer than that of somebody before a browser."""
+
+FIGURES_S: Final = 6.0
 
 _TITLES: Final = {
     400: ("Not understood", "The request cannot be read."),
@@ -98,7 +100,7 @@ def _bounded(route: Route) -> Route:
                 answer: Response = await route.endpoint(request)
                 return answer
         except TimeoutError as error:
-            raise StoreError(f"the page has waited {PATIENCE_S:g} s for a store; the overview tells which") from error
+            raise StoreError(f"the page has waited {PATIENCE_S:g} s for a store; /readyz tells which") from error
 
     return Route(route.path, endpoint, methods=sorted(methods))
 
@@ -114,12 +116,17 @@ def _machine_routes(parts: Parts, collected: Collected) -> list[Route]:
         answer = await readiness(parts.progress, parts.stores)
         return JSONResponse(answer.details, answer.status)
 
-    async def metrics(_: Request) -> Response:
-        stores = await collected.store_answers()
+    async def in_time() -> Snapshot | None:
+        """Return the figures of Redis, or None: the metrics then say so with securechain_store_up 0. A store that hangs
+        must not cost the scrape that tells of it; scrapers wait 10 s as a rule."""
         try:
-            snapshot = await collected.snapshot()
-        except StoreError:
-            snapshot = None  # The metrics then say so with securechain_store_up 0.
+            async with asyncio.timeout(FIGURES_S):
+                return await collected.snapshot()
+        except (StoreError, TimeoutError):
+            return None
+
+    async def metrics(_: Request) -> Response:
+        stores, snapshot = await asyncio.gather(collected.store_answers(), in_time())
         return Response(exposition(parts.progress, stores, snapshot), media_type=CONTENT_TYPE)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

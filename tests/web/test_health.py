@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -51,6 +53,17 @@ async def test_a_store_that_is_away_costs_readiness_and_not_health(site: WebSite
     assert (await site.client.get("/healthz")).status_code == 200
     figures = (await site.client.get("/metrics")).text
     assert 'securechain_store_up{store="redis"} 0.0' in figures
+    assert 'securechain_store_up{store="graph"} 1.0' in figures
+    assert "securechain_lane_messages" not in figures
+
+
+async def test_a_store_that_hangs_does_not_keep_the_figures(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("securechain_ingest.web.collected.Collected.snapshot", hangs)
+    monkeypatch.setattr("securechain_ingest.web.app.FIGURES_S", 0.01)
+    figures = (await site.client.get("/metrics")).text
     assert 'securechain_store_up{store="graph"} 1.0' in figures
     assert "securechain_lane_messages" not in figures
 
