@@ -138,7 +138,7 @@ def _interval(operator: str, *parts: str | None) -> SemverInterval | None:
     if is_partial and operator in (">", "<=") and numbers[-1] + 1 >= _MAX_PLAIN:
         return None
     # The end of a partial version or of a tilde is one higher.
-    if highest > _MAX_NUMBER or (operator == "~" and _MAX_NUMBER in numbers[:2]):
+    if highest > _MAX_NUMBER or (operator == "~" and numbers[:2][-1:] == [_MAX_NUMBER]):
         raise ValueError("a number beyond the limit")
     if is_partial and operator not in (">=", "<") and numbers[-1] == _MAX_NUMBER:
         raise ValueError("a number beyond the limit")

@@ -19,9 +19,16 @@ from packaging.specifiers import InvalidSpecifier, Specifier
 MAX_VERSION_LENGTH: Final = 1_024
 """This is in characters and equals the limit of the graph; Python does not read a number with more digits than this."""
 
-_NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*+\]?)?\s*")
+_NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*+\]?)?\]*\s*")
 # Behind a name follow clauses, an address or a comment.
-_CLAUSES_BEGIN: Final = tuple("(<>=!~^,0123456789")
+_CLAUSES_BEGIN: Final = tuple("(<>=!~^,*0123456789")
+_NO_TEXT: Final = dict.fromkeys(map(ord, "\"'\u2018\u2019\u201c\u201d\u200b\ufeff"))
+"""Quotes around versions and what nobody sees are left out."""
+# In a requirements file a comment, an option and the end of a line that goes on may stand behind a requirement.
+_END: Final = re.compile(r"#|\s--|\\$")
+_JOINED: Final = re.compile(r"\band\b|&+")
+_ALTERNATIVES: Final = re.compile(r"\||\bor\b")
+_ORDERED_WILDCARD: Final = re.compile(r"""([<>]=?|~=)\s*(["'])([0-9.]+)\.\*\2""")
 _CLAUSE: Final = re.compile(r"([<>=!~^ ]*)([^<>=!~^,]*)")
 _OPERATORS: Final = {
     **{operator: operator for operator in ("==", "===", "!=", "<=", ">=", "<", ">", "~=", "~", "^")},
@@ -47,7 +54,7 @@ def mended(line: str) -> Pep508Requirement | None:
     """The result is the requirement that was meant; it is None if it belongs to an extra. It raises
     InvalidRequirement."""
     text, _, marker = line.partition(";")
-    text = text.replace('"', "").replace("'", "").partition("#")[0]
+    text = _END.split(text.translate(_NO_TEXT), maxsplit=1)[0]
     head = _NAME.match(text)
     rest = text[head.end() :].strip() if head else ""
     if head is None or not (rest == "" or rest.startswith(("@", *_CLAUSES_BEGIN))):
@@ -70,13 +77,25 @@ def _parsed(line: str) -> Pep508Requirement | None:
         return None
 
 
+def without_ordered_wildcards(line: str) -> str:
+    """The result has `>= "3.10"` where a marker has `>= "3.10.*"`, which is true of no version."""
+    head, semicolon, marker = line.partition(";")
+    return head + semicolon + _ORDERED_WILDCARD.sub(r"\1\2\3\2", marker) if ".*" in marker else line
+
+
 def _clauses(text: str) -> Iterator[str]:
-    for match in _CLAUSE.finditer(text):
-        operator, version = match[1].replace(" ", ""), match[2].strip()
-        if len(version) > MAX_VERSION_LENGTH:
-            raise InvalidRequirement(f"a version of {len(version)} characters")
-        if version:
-            yield from filter(_is_clause, _meant(operator, version))
+    if _ALTERNATIVES.search(text):
+        return  # each clause would leave out what another one admits
+    parts = [part for part in _JOINED.sub(",", text).split(",") if part.strip()]
+    for part in parts:
+        found = [(match[1].replace(" ", ""), match[2].strip()) for match in _CLAUSE.finditer(part)]
+        found = [(operator, version) for operator, version in found if version]
+        if any(len(version) > MAX_VERSION_LENGTH for _, version in found):
+            raise InvalidRequirement(f"a version of very many characters: {part[:50]}")
+        # A version without an operator is one if nothing else is said; `name > 1` is about something else.
+        if all(operator for operator, _ in found) or len(parts) == len(found) == 1:
+            for operator, version in found:
+                yield from filter(_is_clause, _meant(operator, version.rstrip(".")))
 
 
 def _is_clause(text: str) -> bool:

@@ -16,7 +16,11 @@ from securechain_ingest.errors import InvalidName, Malformed
 from securechain_ingest.model import PackageRef, Requirement
 from securechain_ingest.registries.pypi.constraints import constraints
 from securechain_ingest.registries.pypi.core_metadata import read_core_metadata
-from securechain_ingest.registries.pypi.legacy_requirements import MAX_VERSION_LENGTH, mended
+from securechain_ingest.registries.pypi.legacy_requirements import (
+    MAX_VERSION_LENGTH,
+    mended,
+    without_ordered_wildcards,
+)
 from securechain_ingest.registries.pypi.names import identify
 
 ENVIRONMENT: Final = {
@@ -113,6 +117,7 @@ def _parse(line: str) -> Pep508Requirement | None:
     """The requirement is read leniently if it has to be; the result is None if its marker demands an extra."""
     if len(line) > _MAX_LINE_LENGTH:
         raise InvalidRequirement(f"a requirement of {len(line)} characters")
+    line = without_ordered_wildcards(line)
     try:
         requirement = Pep508Requirement(line)
     except (ValueError, RecursionError):

@@ -72,6 +72,20 @@ def test_the_clauses_of_several_lines_on_one_package_are_joined() -> None:
     assert required(*lines) == {"pkg:pypi/other": ">=1.0, <2.0", "pkg:pypi/third": "!=3"}
 
 
+@pytest.mark.parametrize(
+    ("marker", "holds"),
+    [
+        ("python_version >= '3.10.*'", True),
+        ("python_version < '3.10.*'", False),
+        ("python_version >= '3.8.*' and python_version < '4.*'", True),
+        ("python_version == '3.*'", True),
+        ("python_version != '3.*'", False),
+    ],
+)
+def test_a_wildcard_in_an_order_of_a_marker_is_read_as_it_was_meant(marker: str, holds: bool) -> None:
+    assert required(f"other>=1; {marker}") == ({"pkg:pypi/other": ">=1"} if holds else {})
+
+
 def test_a_package_does_not_require_itself_to_switch_an_extra_on() -> None:
     assert required("some.package[all]>=1.0", "other") == {"pkg:pypi/other": "any"}
 
@@ -128,6 +142,21 @@ def test_a_package_that_plainly_requires_itself_is_taken_at_its_word() -> None:
         ("other[a b]>=1", ">=1"),
         ("other @ ", "any"),
         ("other>=1.0 # as tested", ">=1.0"),
+        ("other==1.0 --hash=sha256:abc", "==1.0"),
+        ("other --hash=sha256:abc", "any"),
+        ("other==1.0 \\", "==1.0"),
+        ("other>=1.0 and <2.0", ">=1.0, <2.0"),
+        ("other>=1.0 & <2.0", ">=1.0, <2.0"),
+        ("other>=1.0 || <0.5", "any"),
+        ("other>=1.0|<0.5", "any"),
+        ("other >= 1.0 , python_version>2", ">=1.0"),
+        ("other>=1,000", ">=1"),
+        ("other>=1.", ">=1"),
+        ("other>=\u20181.0\u2019", ">=1.0"),
+        ("\ufeffother>=1.0\u200b", ">=1.0"),
+        ("other[bar]]>=1", ">=1"),
+        ("other *", "any"),
+        ("other (*)", "any"),
     ],
 )
 def test_clauses_that_pep_440_does_not_allow_are_read_as_they_were_meant(line: str, constraints: str) -> None:
