@@ -15,7 +15,7 @@ from typing import Any, Final
 from securechain_ingest.registries.pypi.file_patterns import FilePatterns, gitignore, globs
 from securechain_ingest.registries.pypi.hatch import hatch_layout
 from securechain_ingest.registries.pypi.layout import Layout, install, join, merged, normal_path
-from securechain_ingest.registries.pypi.setup_script import strings
+from securechain_ingest.registries.pypi.script_types import strings
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _GLOB: Final = re.compile(r"[*?\[]")

@@ -8,7 +8,7 @@ from typing import Final
 
 from securechain_ingest.registries.pypi.file_patterns import gitignore
 from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, join, merged, normal_path
-from securechain_ingest.registries.pypi.setup_script import strings
+from securechain_ingest.registries.pypi.script_types import strings
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _ALWAYS_EXCLUDED: Final = ("/dist",)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
-from securechain_ingest.registries.pypi.setup_script import Find
+from securechain_ingest.registries.pypi.script_types import Find
 
 MAX_DEPTH: Final = 24
 """So many folders around a file are looked at; nobody writes the name of a module that lies deeper."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from securechain_ingest.registries.pypi.ini_files import listed, mapped
 from securechain_ingest.registries.pypi.layout import Layout, install, join, merged, normal_path
-from securechain_ingest.registries.pypi.setup_script import Find, Unknown, Value, strings
+from securechain_ingest.registries.pypi.script_types import Find, Unknown, Value, strings
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _MAX_PACKAGES: Final = 10_000

@@ -141,6 +141,9 @@ def test_a_value_that_grows_with_each_line_of_setup_py_is_given_up() -> None:
     doubling = "a = ['x', 'y']\n" + "a = a + a\n" * 60 + "b = 'x'\n" + "b = b + b\n" * 60 + "setup(packages=a, name=b)"
 
     assert steps_of(lambda: setup_arguments(doubling.encode())) < 200_000
+    lines = ("a = a.replace('x', a)", "a = f'{a}{a}'", "b = [a for a in ['x', a]]", "b = [b for c in b]", "c = [c, c]")
+    more = "\n".join(("a = 'x' * 9", *lines * 40, "d = [c, c]", "if c == d or c in d or c < [[c]]:", "  c = 1"))
+    assert steps_of(lambda: setup_arguments(f"{more}\nsetup(packages=b, name=a)".encode())) < 1_000_000
     assert setup_arguments(b"#" * 140_000 + b"\nsetup()") is None
 
 

@@ -124,6 +124,82 @@ def main():
     assert names_of_sdist(*FILES, setup_py=script) == names
 
 
+@pytest.mark.parametrize(
+    ("before", "arguments"),
+    [
+        ("P = ['own']\nP.append('own.deep')", "packages=P, IN_SRC"),
+        ("P = ['own']\nP.extend(['own.deep'])", "packages=P, IN_SRC"),
+        ("P = ['own']\nP += ['own.deep']", "packages=P, IN_SRC"),
+        ("D = {'': 'src'}", "packages=find_packages(D['']), package_dir=D"),
+        ("D = {}\nD.update({'': 'src'})", "packages=find_packages('src'), package_dir=D"),
+        ("K = dict(packages=['own', 'own.deep'])\nK.update(package_dir={'': 'src'})", "**K"),
+        ("", "packages=['own' + end for end in ('', '.deep')], IN_SRC"),
+        ("", "packages=[p for p in find_packages('src') if p != 'ns'], IN_SRC"),
+        ("N = 'own'", "packages=['%s.deep' % N, N], IN_SRC"),
+        ("N = 'own'", "packages=[f'{N}.deep', N], IN_SRC"),
+        ("N = 'own'", "packages=['{}.deep'.format(N), N], IN_SRC"),
+        ("", "packages='own own.deep'.split(), IN_SRC"),
+        (
+            "H = os.path.dirname(os.path.abspath(__file__))",
+            "packages=find_packages(os.path.join(H, 'src')), IN_SRC",
+        ),
+        ("H = ''", "packages=['own', 'own.deep'], package_dir={'own': os.path.join(H, 'src', 'own')}"),
+        (
+            "from pathlib import Path\nH = Path(__file__).parent.resolve()",
+            "packages=find_packages(str(H / 'src')), IN_SRC",
+        ),
+        ("", "packages=find_packages('src'), package_dir={'': 'src' if sys.version_info > (3,) else 'python'}"),
+        (
+            "if sys.version_info[0] >= 3:\n  D = 'src'\nelse:\n  D = 'python'",
+            "FOUND",
+        ),
+        (
+            "if sys.version_info < (2, 7) or os.name == 'nt':\n  D = 'python'\nelse:\n  D = 'src'",
+            "FOUND",
+        ),
+        ("try:\n  D = 'src'\nexcept ImportError:\n  D = 'python'", "FOUND"),
+        (
+            "def get():\n  found = ['own']\n  found.append('own.deep')\n  return found",
+            "packages=get(), IN_SRC",
+        ),
+        ("from setuptools import find_packages as look", "packages=look('src'), IN_SRC"),
+        ("P, D = ['own', 'own.deep'], {'': 'src'}", "packages=P, package_dir=D"),
+    ],
+)
+def test_setup_py_may_find_out_what_is_installed(before: str, arguments: str) -> None:
+    said = arguments.replace("IN_SRC", "package_dir={'': 'src'}")
+    said = said.replace("FOUND", "packages=find_packages(D), package_dir={'': D}")
+    script = f"import os, sys, setuptools\nfrom setuptools import *\n{before}\nsetup(name='own', {said})"
+    files = ("src/own/__init__.py", "src/own/z.py", "src/own/deep/__init__.py", "python/own/__init__.py", "helper.py")
+
+    assert names_of_sdist(*files, setup_py=script) == ["own", "own.deep", "own.z"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "os.environ.get('P', 'own2').split(',')",
+        "[p for p in unknown()]",
+        "[p for p in ['own2'] if unknown(p)]",
+        "['%d' % 1, '%5s' % 'x']",
+        "['{:>9}'.format('x')]",
+        "['{0.x}'.format('x')]",
+        "['x'][7:'']",
+        "P[9]",
+        "'a'.split('')",
+        "'%s' % ()",
+        "open('x').read().split()",
+        "[] < 7",
+        "added",
+    ],
+)
+def test_packages_that_only_running_the_script_would_tell_are_guessed_by_the_files(value: str) -> None:
+    before = "P = []\nadded = []\nfor p in P:\n  added.append(p)\n"
+    script = f"{before}setup(name='own', packages={value}, py_modules=['helper'])"
+
+    assert names_of_sdist("own/__init__.py", "own/a.py", "helper.py", setup_py=script) == ["own", "own.a"]
+
+
 def test_a_script_in_python_2_is_read_as_far_as_its_call() -> None:
     script = (
         "print 'old'\nsetup(name='own', # a name\n  packages=['other'], package_dir={'other': 'python/own'})\nexec 'x'"

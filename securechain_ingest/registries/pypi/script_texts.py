@@ -1,0 +1,90 @@
+"""This module does with a script's texts what Python would, within bounds; anything else is unknown."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from securechain_ingest.registries.pypi.script_types import UNKNOWN, Value, strings
+
+_MAX_TEXT: Final = 1_000
+"""This is in characters; a longer text that is put together is unknown."""
+_SAME_PATH: Final = frozenset({"abspath", "absolute", "convert_path", "fspath", "normpath", "realpath", "resolve"})
+_SAME_VALUE: Final = frozenset({"str", "Path", "PurePath", "PurePosixPath"})
+_PLACE: Final = re.compile(r"%s|\{\w*\}")
+
+
+def text_of(parts: Iterable[Value]) -> Value:
+    """The texts are put together."""
+    texts = list(parts)
+    if not all(isinstance(part, str) for part in texts) or sum(map(len, strings(texts))) > _MAX_TEXT:
+        return UNKNOWN
+    return "".join(strings(texts))
+
+
+def path_of(parts: Iterable[Value]) -> Value:
+    """The parts become a path; empty ones are the script's own folder."""
+    found = [part for part in parts if part != ""]
+    return "/".join(strings(found)) if all(isinstance(part, str) for part in found) else UNKNOWN
+
+
+def filled(template: str, given: list[Value], named: Mapping[str, Value]) -> Value:
+    """The places of a text are filled; only plain ones (`%s`, `{}`, `{0}`, `{name}`) are understood."""
+    parts: list[Value] = []
+    position = count = 0
+    for place in _PLACE.finditer(template):
+        key = place[0].strip("{}%s") if place[0] != "%s" else ""
+        if key and not key.isdecimal():
+            value = named.get(key, UNKNOWN)
+        else:
+            index = int(key[:3]) if key else count
+            value = given[index] if index < len(given) else UNKNOWN
+            count += key == ""
+        parts += [template[position : place.start()], value]
+        position = place.end()
+    parts.append(template[position:])
+    has_others = any("%" in part or "{" in part for part in strings(parts[::2]))
+    return UNKNOWN if has_others else text_of(parts)
+
+
+def path_function(name: str, given: list[Value]) -> Value:
+    """This is what a function like `dirname` makes of paths, by its own name."""
+    if len(given) == 1 and isinstance(path := given[0], str):
+        if name in _SAME_PATH or name in _SAME_VALUE:
+            return path
+        if name == "dirname":
+            return posixpath.dirname(path)
+        if name == "basename":
+            return posixpath.basename(path)
+        if name == "split":
+            return [*posixpath.split(path)]
+    return path_of(given) if name in _SAME_VALUE and given else UNKNOWN
+
+
+def text_method(text: str, name: str, given: list[Value], named: Mapping[str, Value]) -> Value:
+    """This is what a method of a text, or of a path, gives."""
+    if name == "format":
+        return filled(text, given, named)
+    if name == "joinpath":
+        return path_of([text, *given])
+    if name in _SAME_PATH:
+        return text
+    arguments = strings(given)
+    if len(arguments) < len(given) or max(map(len, (text, *arguments))) > _MAX_TEXT:
+        return UNKNOWN
+    match name, arguments:
+        case "split", (separator,) if separator:
+            return [*text.split(separator)]
+        case "split", ():
+            return [*text.split()]
+        case "strip", ():
+            return text.strip()
+        case "replace", (old, new):
+            return text_of([text.replace(old, new)])
+        case "startswith", (part,):
+            return text.startswith(part)
+        case "endswith", (part,):
+            return text.endswith(part)
+    return UNKNOWN
