@@ -28,7 +28,7 @@ from securechain_ingest.model import Ecosystem, PackageRef, Rating
 
 __all__ = ["RULE", "rate", "rated", "spellings"]
 
-RULE: Final = 2
+RULE: Final = 3
 """This number goes up when the rule changes which versions are affected or how they are rated. The next sync of the
 advisories then rates every package anew that an advisory names."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from securechain_ingest.advisories.names import package_of
@@ -150,9 +151,24 @@ def _range(boundaries: Sequence[tuple[str, str]], order: Order) -> AffectedRange
     bounded.sort(key=lambda event: (event[0], _TURN[event[1]]))
     limits = [value for kind, value in boundaries if kind == "limit"]
     return AffectedRange(
-        events=((None, "introduced"), *bounded) if _FROM_THE_START in boundaries else tuple(bounded),
+        events=tuple(_without_empty_intervals(bounded, from_the_start=_FROM_THE_START in boundaries)),
         limits=() if "*" in limits else tuple(map(order, limits)),
     )
+
+
+def _without_empty_intervals(events: Sequence[tuple[Any, str]], *, from_the_start: bool) -> Iterator[tuple[Any, str]]:
+    """Yield the events without those that fix at once what they introduce. If an interval from before is fixed there, a
+    new one begins there."""
+    if from_the_start:
+        yield None, "introduced"
+    is_affected = from_the_start
+    for boundary, group in groupby(events, key=itemgetter(0)):
+        kinds = dict.fromkeys(kind for _, kind in group)
+        is_empty = not is_affected and "introduced" in kinds and "fixed" in kinds
+        for kind in kinds:
+            if not is_empty or kind == "last_affected":
+                is_affected = kind == "introduced"
+                yield boundary, kind
 
 
 def _check_severity(holder: Mapping[str, Any], report: Report) -> None:

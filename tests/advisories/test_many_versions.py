@@ -53,20 +53,17 @@ def _is_in(version: int, events: list[dict[str, str]]) -> bool:
     limits = [int(value) for event in events for kind, value in event.items() if kind == "limit"]
     if limits and not any(version < limit for limit in limits):
         return False
-    turns = ["fixed", "introduced", "last_affected"]
-    marks = sorted(
-        (-1 if (kind, value) == ("introduced", "0") else int(value), turns.index(kind))
-        for event in events
-        for kind, value in event.items()
-        if kind != "limit"
-    )
+    marks: dict[int, set[str]] = {}
+    for kind, value in (pair for event in events for pair in event.items() if pair[0] != "limit"):
+        marks.setdefault(-1 if (kind, value) == ("introduced", "0") else int(value), set()).add(kind)
     affected = False
-    for boundary, turn in marks:
-        if turns[turn] == "introduced" and version >= boundary:
-            affected = True
-        elif (turns[turn] == "fixed" and version >= boundary) or (
-            turns[turn] == "last_affected" and version > boundary
-        ):
+    for boundary in sorted(each for each in marks if each <= version):
+        # What is introduced and fixed at once affects nothing; but a new interval may begin where one was fixed.
+        if "introduced" in marks[boundary]:
+            affected = affected or "fixed" not in marks[boundary]
+        elif "fixed" in marks[boundary]:
+            affected = False
+        if "last_affected" in marks[boundary] and version > boundary:
             affected = False
     return affected
 
