@@ -281,10 +281,11 @@ class Daemon:
 
 def step_limit_s(settings: Settings) -> float:
     """Return the longest time in seconds that one step of a message may take: a request with its turn and its
-    pauses, a parse, or a write."""
+    pauses, a parse, or a look at the advisories, which MongoDB's driver tries twice. Waits for the graph and for Redis
+    are no part of it."""
     http = settings.http
     request_s = 2 * http.total_timeout_s + http.max_retry_after_s
-    return request_s + 2 * settings.archives.timeout_s + 2 * settings.graph.query_timeout_s + LOOP_S
+    return request_s + 2 * settings.archives.timeout_s + 4 * settings.vulnerabilities.timeout_s + LOOP_S
 
 
 async def _supervise(name: str, loop: Callable[[], Awaitable[None]]) -> None:

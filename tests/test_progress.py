@@ -8,7 +8,7 @@ from securechain_ingest.progress import LOOP_S, Progress, step
 from tests.waiting import Clock
 
 
-def test_a_process_with_nothing_to_do_gets_on_as_long_as_its_loops_turn() -> None:
+async def test_a_process_with_nothing_to_do_gets_on_as_long_as_its_loops_turn() -> None:
     clock = Clock(1000.0)
     progress = Progress(lambda: 100.0, clock)
     assert progress.stuck() is None
@@ -21,7 +21,7 @@ def test_a_process_with_nothing_to_do_gets_on_as_long_as_its_loops_turn() -> Non
     assert progress.stuck() is None
 
 
-def test_a_loop_that_has_ended_in_order_is_not_waited_for() -> None:
+async def test_a_loop_that_has_ended_in_order_is_not_waited_for() -> None:
     clock = Clock(1000.0)
     progress = Progress(lambda: 100.0, clock)
     progress.turned("forwarder")

@@ -17,6 +17,7 @@ from typing import Final
 import anyio
 
 from securechain_ingest.http.priority import Priority, current_priority
+from securechain_ingest.progress import waiting
 
 PATIENCE_S: Final = 0.1
 """A turn is ended only in favour of urgent work that has waited for so many seconds. Most turns are over by then, and a
@@ -66,7 +67,8 @@ class Turns:
         try:
             with turn.priority.watched(self._hurry):
                 self._hurry()
-                await turn.admitted
+                with waiting():
+                    await turn.admitted
             yield turn
         finally:
             if turn.patience is not None:

@@ -32,6 +32,7 @@ from redis.sentinel import Sentinel
 from securechain_ingest.drivers.redis_cancellation import cancellable
 from securechain_ingest.drivers.redis_errors import explained
 from securechain_ingest.errors import ConfigError
+from securechain_ingest.progress import waiting
 
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
@@ -55,7 +56,7 @@ def connect(url: str, timeout_s: float) -> aioredis.Redis:
         "driver_info": None,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         "max_connections": _MOST_CONNECTIONS,
-        "retry": AsyncRetry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries=3),
+        "retry": _WatchedRetry(ExponentialWithJitterBackoff(cap=1.0, base=0.05), retries=3),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
     }
     try:
@@ -93,6 +94,15 @@ def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
         more["username"] = unquote(user)
     client: aioredis.Redis = sentinel.master_for(name, connection_pool_class=_Pool, db=int(db or 0), **options, **more)
     return client
+
+
+class _WatchedRetry(AsyncRetry):
+    """The driver makes every connection and sends every command through this, so it is the one place that tells the
+    watchdog of all waits for Redis."""
+
+    async def call_with_retry(self, *arguments: Any, **options: Any) -> Any:
+        with waiting():
+            return await super().call_with_retry(*arguments, **options)
 
 
 class _Pool(SentinelConnectionPool):

@@ -31,6 +31,7 @@ from securechain_ingest.model import (
     PackageWrite,
     WriteResult,
 )
+from securechain_ingest.progress import waiting
 from securechain_ingest.settings import GraphSettings
 
 _WORTH_A_TRANSACTION = 8
@@ -189,7 +190,8 @@ class _Batches(Generic[Item, Answer]):
         if len(self._runners) < self._limits.runners:
             runner = asyncio.create_task(self._drain(), name=f"graph {self._name}")
             self._runners.add(runner)
-        return await future
+        with waiting():
+            return await future
 
     async def close(self) -> None:
         """Finish what has been asked for. Callers that have gone are not served."""

@@ -16,6 +16,7 @@ from neo4j.exceptions import ConfigurationError
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.graph.dialect import Dialect, dialect_of
 from securechain_ingest.graph.failures import FAILURES, is_double, is_passing, store_error
+from securechain_ingest.progress import waiting
 from securechain_ingest.waits import Waits
 from securechain_ingest.yielding import PIECE_S
 
@@ -134,7 +135,8 @@ class Connection:
     async def _repeated(self, once: Callable[[], Awaitable[Result]]) -> Result:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await once()
+                with waiting():
+                    return await once()
             except FAILURES as error:
                 if attempt == (UNIQUE_ATTEMPTS if is_double(error) else ATTEMPTS) or not is_passing(error):
                     raise store_error(error, self._address, self._timeout_s) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from securechain_ingest.http.priority import Priority, current_priority
+from securechain_ingest.progress import waiting
 
 T = TypeVar("T")
 
@@ -34,13 +36,15 @@ class Flights(Generic[T]):
         """Return the answer of the flight under `key`. If there is none, `start` makes its coroutine. If the flight
         fails, all its callers get the same error."""
         flight = self._flights.get(key)
+        is_anothers = flight is not None
         if flight is None:
             task = asyncio.create_task(start(), name=f"flight {key}")
             flight = self._flights[key] = _Flight(task, current_priority())
         flight.waiting += 1
         flight.priority.rise()
         try:
-            return await asyncio.shield(flight.task)
+            with waiting() if is_anothers else nullcontext():
+                return await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
             if not flight.waiting:

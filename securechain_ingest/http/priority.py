@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 
+from securechain_ingest.progress import waiting
+
 
 class Priority:
     """This is the priority of one piece of work and of all tasks that it starts. It may rise while they wait."""
@@ -83,7 +85,8 @@ class Connections:
         waiter = (current_priority(), admission)
         self._waiting.append(waiter)
         try:
-            await admission
+            with waiting():
+                await admission
         except BaseException:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)

@@ -247,13 +247,14 @@ class Reader:
     async def _serve(self, entry: Entry, ecosystem: Ecosystem, work: _Work) -> None:
         """Handle one entry and settle it. This runs as a task of its own."""
         try:
-            with work.handling as scope, self._progress.work(f"message {entry.entry_id}"):
-                failed = await self._handle(entry, ecosystem)
-            if scope.cancelled_caught:
-                await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
-                return
-            if failed is not None:
-                await self._fail(entry, ecosystem, *failed)
+            with self._progress.work(f"message {entry.entry_id}"):
+                with work.handling as scope:
+                    failed = await self._handle(entry, ecosystem)
+                if scope.cancelled_caught:
+                    await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
+                    return
+                if failed is not None:
+                    await self._fail(entry, ecosystem, *failed)
             self._settled_at = datetime.now(UTC)
             MESSAGES.labels(ecosystem.name, entry.lane, "failed" if failed else "done").inc()
             MESSAGE_SECONDS.labels(ecosystem.name).observe(time.monotonic() - work.since)

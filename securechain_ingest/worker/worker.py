@@ -12,6 +12,7 @@ from securechain_ingest.bounds import require_possible
 from securechain_ingest.errors import IngestError, InvalidName, PoisonMessage
 from securechain_ingest.http.metering import metered
 from securechain_ingest.http.priority import Priority, current_priority, prioritised
+from securechain_ingest.progress import waiting
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.lanes import Lane
@@ -113,7 +114,8 @@ class Worker:
         purl = require_possible(request.ref).purl
         while visit := self._visits.get(purl):
             visit.priority.rise()
-            await visit.finished.wait()
+            with waiting():
+                await visit.finished.wait()
             if not visit.answers(request):
                 continue
             if visit.error is not None:

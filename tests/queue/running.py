@@ -35,11 +35,17 @@ async def link_nothing(entries: Sequence[Entry]) -> list[Outcome | None]:
 
 
 def make_reader(
-    redis: Redis, queue: QueueSettings, handler: Handler, *, places: int = 8, link: Link = link_nothing
+    redis: Redis,
+    queue: QueueSettings,
+    handler: Handler,
+    *,
+    places: int = 8,
+    link: Link = link_nothing,
+    progress: Progress | None = None,
 ) -> Reader:
     """Return a reader that serves ECOSYSTEMS, with so many places for each."""
     workers = WorkerSettings(**dict.fromkeys(WorkerSettings.model_fields, places))
-    return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, Progress(lambda: 600.0))
+    return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, progress or Progress(lambda: 600.0))
 
 
 def entry_of(

@@ -4,6 +4,8 @@ only later.
 
 from __future__ import annotations
 
+import asyncio
+
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.lanes import LANES
 from securechain_ingest.queue.statistics import LaneStatus, QueueStatus
@@ -18,8 +20,12 @@ STORES = ("redis", "graph", "vulnerabilities")
 def daemon_figures() -> str:
     """Return the figures of one daemon."""
     progress = Progress(lambda: 60.0)
-    progress.turned("scheduler")
+    asyncio.run(_turn(progress))
     return of_daemon(progress, {store: StoreAnswer(0.001, None, 0) for store in STORES}).decode()
+
+
+async def _turn(progress: Progress) -> None:
+    progress.turned("scheduler")
 
 
 def installation_figures() -> str:
