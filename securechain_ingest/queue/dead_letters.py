@@ -62,8 +62,9 @@ for i, id in ipairs(ids) do
         local letter = {}
         for i = 1, #found[1][2], 2 do letter[found[1][2][i]] = found[1][2][i + 1] end
         local fields = {'data', letter.data or ''}
+        if letter.also then fields[3], fields[4] = 'also', letter.also end
         if runs[i] ~= '' then
-            fields[3], fields[4] = 'run', runs[i]
+            fields[#fields + 1], fields[#fields + 2] = 'run', runs[i]
             redis.call('HINCRBY', run_counts, runs[i] .. ':open', 1)
         end
         redis.call('XADD', target, '*', unpack(fields))

@@ -9,7 +9,7 @@ import orjson
 
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.messages import Message, parse
+from securechain_ingest.queue.messages import Message, merged, parse, parse_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Entry:
     data: bytes
     """This is the data as the producer sent it, byte for byte."""
     asks: Message | PoisonMessage
-    """This is the message in `data`, or the error that says why `data` cannot be read."""
+    """This is what `data` and `also` ask for together, or the error that says why `data` cannot be read."""
     merge_key: str = ""
     """The entry stands for this package in `Keys.waiting`. The key is empty if the entry is never merged."""
     run: str = ""
@@ -67,6 +67,8 @@ class Entry:
     over from a consumer that fell silent or handed it back, or a store went away while the entry was handled."""
     is_probe: bool = False
     """Only this message is sent to the endpoint, to find out whether the endpoint is well again."""
+    also: bytes = b""
+    """A submission also stands for this message of the daemon on its package, since its own `data` stays as it came."""
 
     @property
     def message(self) -> Message:
@@ -96,11 +98,13 @@ class Entry:
 
     def fields(self, history: History | None = None) -> list[str | bytes]:
         """Return the fields as they are added to a stream, names and values in turn."""
-        return entry_fields(self.data, merge_key=self.merge_key, run=self.run, history=history or self.history)
+        return entry_fields(
+            self.data, merge_key=self.merge_key, run=self.run, history=history or self.history, also=self.also
+        )
 
 
 def entry_fields(
-    data: bytes | str, *, merge_key: str = "", run: str = "", history: History | None = None
+    data: bytes | str, *, merge_key: str = "", run: str = "", history: History | None = None, also: bytes = b""
 ) -> list[str | bytes]:
     """Return the fields of a lane's entry, names and values in turn. Empty fields are left out."""
     fields: list[str | bytes] = ["data", data]
@@ -110,6 +114,8 @@ def entry_fields(
         fields += ["run", run]
     if history is not None and history != History(""):
         fields += ["history", history.encode()]
+    if also:
+        fields += ["also", also]
     return fields
 
 
@@ -124,18 +130,20 @@ def read_entry(
     is_probe: bool = False,
 ) -> Entry:
     """Return the entry of a lane that has these stream fields."""
+    also = fields.get(b"also", b"")
     return Entry(
         ecosystem,
         lane,
         entry_id.decode(),
         fields.get(b"data", b""),
-        _asks(fields),
+        _asks_in_all(_asks(fields), also),
         fields.get(b"mark", b"").decode(errors="replace"),
         fields.get(b"run", b"").decode(errors="replace"),
         History.decode(fields.get(b"history")),
         deliveries,
         claimed,
         is_probe,
+        also,
     )
 
 
@@ -170,3 +178,12 @@ def _asks(
         return parse(fields, unknown=unknown)
     except PoisonMessage as error:
         return error
+
+
+def _asks_in_all(asks: Message | PoisonMessage, also: bytes) -> Message | PoisonMessage:
+    if not also or isinstance(asks, PoisonMessage):
+        return asks
+    try:
+        return merged(parse_data(also), asks)
+    except PoisonMessage:
+        return asks

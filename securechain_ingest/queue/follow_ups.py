@@ -40,14 +40,13 @@ local function follow_up(lane_prefix, waiting, merge_key, data)
     local into = 'required'
     if entry then
         fields = entry[2]
-        local is_same = true
-        for i = 1, #fields, 2 do
-            if fields[i] == 'data' then
-                local both = says_both(fields[i + 1], data)
-                is_same = both == fields[i + 1]
-                fields[i + 1] = both
-            end
-        end
+        -- The data of a submission stays as it came; the entry has the daemon's own message in another field.
+        local own = lane == 'asked' and 'also' or 'data'
+        local at = 2
+        while at <= #fields and fields[at - 1] ~= own do at = at + 2 end
+        local both = fields[at] and says_both(fields[at], data) or data
+        local is_same = both == fields[at]
+        fields[at - 1], fields[at] = own, both
         local moves = false
         for _, name in ipairs(less_urgent) do moves = moves or name == lane end
         if is_same and not moves then return end

@@ -1,7 +1,10 @@
 """This module checks the messages in the stream that other programs write to, and moves them into the lanes.
 
-One step moves a whole batch. A message that needs no registry does not wait for one: if the graph knows its package
-completely, the package is linked at once. While the graph is away, all messages are moved without asking the graph.
+One step moves a whole batch. A submission that asks for no edge stands for its package, as the daemon's own messages
+do: what waits there for the same package goes along with it (`submission`), and its own data stays as it came.
+
+A message that needs no registry does not wait for one: if the graph knows its package completely, the package is linked
+at once. While the graph is away, all messages are moved without asking the graph.
 """
 
 from __future__ import annotations
@@ -49,6 +52,30 @@ local function fields_of(i)
     return found
 end
 
+-- A submission stands for its package in `waiting`, unless another one does. An entry of the daemon that waits there is
+-- taken away, and its run and its message go along.
+local function ask(number, fields, merge_key, run)
+    local lane, id = string.match(redis.call('HGET', waiting[number], merge_key) or '', '^(%a+):(.+)$')
+    local stands = merge_key ~= '' and lane ~= 'asked'
+    local function also(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+    if stands then also('mark', merge_key) end
+    local earlier = stands and lane and redis.call('XRANGE', lane_prefixes[number] .. lane, id, id)[1]
+    if earlier then
+        local held = {}
+        for i = 1, #earlier[2], 2 do held[earlier[2][i]] = earlier[2][i + 1] end
+        also('also', held.data)
+        if held.run and run == '' then
+            also('run', held.run)
+        elseif held.run then
+            redis.call('HINCRBY', run_counts, held.run .. ':merged', 1)
+            redis.call('HINCRBY', run_counts, held.run .. ':open', -1)
+        end
+        redis.call('XDEL', lane_prefixes[number] .. lane, id)
+    end
+    local added = redis.call('XADD', streams[number], '*', unpack(fields))
+    if stands then redis.call('HSET', waiting[number], merge_key, 'asked:' .. added) end
+end
+
 local forwarded = 0
 for i, id in ipairs(ids) do
     local pending = redis.pcall('XPENDING', submissions, group, id, id, 1)
@@ -59,7 +86,7 @@ for i, id in ipairs(ids) do
             redis.call('XADD', dead_letters, 'MAXLEN', '~', max_length, '*', unpack(fields_of(i)))
             count(runs[i], outcomes[i], data[i], words[i], kinds[i], reasons[i])
         else
-            redis.call('XADD', streams[tonumber(fates[i])], '*', unpack(fields_of(i)))
+            ask(tonumber(fates[i]), fields_of(i), merge_keys[i], runs[i])
         end
         redis.call('XACK', submissions, group, id)
         redis.call('XDEL', submissions, id)
@@ -68,8 +95,10 @@ for i, id in ipairs(ids) do
 end
 return forwarded
 """,
-    keys="submissions streams* dead_letters counters run_counts outcomes*",
-    arguments="group consumer max_length ids* fates* words* runs* data* kinds* reasons* field_counts* fields*",
+    keys="submissions streams* lane_prefixes* waiting* dead_letters counters run_counts outcomes*",
+    arguments=(
+        "group consumer max_length ids* fates* words* runs* data* merge_keys* kinds* reasons* field_counts* fields*"
+    ),
 )
 
 # XAUTOCLAIM does not tell how often an entry was delivered.
@@ -224,9 +253,11 @@ class Forwarder:
         order = {ecosystem.name: number for number, ecosystem in enumerate(self._ecosystems, start=1)}
         fates: list[str | int] = []
         fields: list[list[Any]] = []
+        merge_keys: list[str] = []
         failures: list[Failure | None] = []
         reached: set[str] = set()
         for each in submissions:
+            merge_keys.append(_merge_key(each))
             failures.append(each.to if isinstance(each.to, Failure) else None)
             if isinstance(each.to, Failure):
                 fates.append("dead")
@@ -245,6 +276,8 @@ class Forwarder:
             self._redis,
             submissions=keys.submissions,
             streams=[keys.lane(ecosystem.name, Lane.ASKED) for ecosystem in self._ecosystems],
+            lane_prefixes=[keys.lane_prefix(ecosystem.name) for ecosystem in self._ecosystems],
+            waiting=[keys.waiting(ecosystem.name) for ecosystem in self._ecosystems],
             dead_letters=keys.dead_letters,
             counters=keys.counters,
             run_counts=keys.run_counts,
@@ -257,6 +290,7 @@ class Forwarder:
             words=[counter_of(failure.kind) if failure else "" for failure in failures],
             runs=runs,
             data=[each.entry.data for each in submissions],
+            merge_keys=merge_keys,
             kinds=[failure.kind if failure else "" for failure in failures],
             reasons=[failure.reason if failure else "" for failure in failures],
             field_counts=[len(each) for each in fields],
@@ -266,6 +300,13 @@ class Forwarder:
             if isinstance(each.to, Failure):
                 report_dead_letter(each.entry, each.to)
         return reached
+
+
+def _merge_key(submission: _Submission) -> str:
+    """Return the package for which a submission stands in its lane: none if it asks for an edge or goes to no lane."""
+    if isinstance(submission.to, Failure) or submission.entry.message.parent_id is not None:
+        return ""
+    return submission.entry.message.package
 
 
 def _is_plain(message: Message) -> bool:

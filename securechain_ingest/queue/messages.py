@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from securechain_ingest.errors import InvalidName, PoisonMessage
-from securechain_ingest.model import ANY, NOT_AVAILABLE
+from securechain_ingest.model import ANY, NOT_AVAILABLE, newest_announcement
 from securechain_ingest.queue.message_keys import KEYS, MAX_DEPTH
 from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 
@@ -167,6 +167,28 @@ def encode(message: Message) -> str:
     if message.first:
         document["first"] = True
     return orjson.dumps(document).decode()
+
+
+def merged(earlier: Message, later: Message, announcements: Callable[[str, str], str] = newest_announcement) -> Message:
+    """Return one message that says what both messages say.
+
+    `announcements` joins two different announcements of a feed about the package (`Message.at_least`).
+    """
+    if earlier.at_least and later.at_least and earlier.at_least != later.at_least:
+        at_least: str | None = announcements(earlier.at_least, later.at_least)
+    else:
+        at_least = later.at_least or earlier.at_least
+    depths = (earlier.depth, later.depth)
+    return replace(
+        later,
+        refresh=earlier.refresh or later.refresh,
+        removed=earlier.removed or later.removed,
+        at_least=at_least,
+        listed=later.listed or earlier.listed,
+        depth=None if None in depths else max(depth for depth in depths if depth is not None),
+        run=earlier.run or later.run,
+        first=earlier.first and later.first,
+    )
 
 
 def _node_type(document: dict[str, Any]) -> str:

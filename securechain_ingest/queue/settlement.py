@@ -300,6 +300,8 @@ def letter_fields(entry: Entry, failure: Failure) -> list[str | bytes | int]:
         "origin_id": entry.origin_id,
         "lane": entry.lane,
     }
+    if entry.also:
+        fields["also"] = entry.also
     return [part for field in fields.items() for part in field]
 
 

@@ -5,13 +5,14 @@ The messages of other programs go to the stream of submissions, and the daemon's
 One package waits only once. If the package already waits in the same or a more urgent lane, the producer's message is
 merged into that entry. If the package waits in a less urgent lane, the message is added to the producer's lane and the
 other entry is removed; the new entry keeps the run and the announcements of the removed one. A message with a parent
-asks for an edge and is never merged.
+asks for an edge and is never merged. The data of a message from another program is never changed: what the daemon's own
+message adds to it stands in another field of its entry (`Entry.also`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -22,7 +23,7 @@ from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import newest_announcement
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import COMPLETED_MAX, LANES, Lane
-from securechain_ingest.queue.messages import Message, encode, parse_data
+from securechain_ingest.queue.messages import Message, encode, merged, parse_data
 from securechain_ingest.queue.script import Script
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.waits import Waits
@@ -53,6 +54,7 @@ local length = redis.call('XLEN', streams[here]) + redis.call('ZCARD', retries)
 local answers = {}
 for i, merge_key in ipairs(merge_keys) do
     local fields, held = {'data', data[i]}, false
+    if also[i] ~= '' then fields[3], fields[4] = 'also', also[i] end
     if merge_key ~= '' then held = redis.call('HGET', waiting, merge_key) end
     if (held or '') ~= seen[i] then
         answers[i] = 0
@@ -87,7 +89,7 @@ end
 return answers
 """,
     keys="streams* retries waiting run_counts",
-    arguments="lanes* own_lane max_length merge_keys* data* runs* kept_runs* histories* seen*",
+    arguments="lanes* own_lane max_length merge_keys* data* also* runs* kept_runs* histories* seen*",
 )
 
 _ADDED, _MERGED, _FULL, _CHANGED = 1, 2, -1, 0
@@ -99,28 +101,6 @@ class Added:
 
     added: int
     merged: int
-
-
-def merged(earlier: Message, later: Message, announcements: Callable[[str, str], str] = newest_announcement) -> Message:
-    """Return one message that says what both messages say.
-
-    `announcements` joins two different announcements of a feed about the package (`Message.at_least`).
-    """
-    if earlier.at_least and later.at_least and earlier.at_least != later.at_least:
-        at_least: str | None = announcements(earlier.at_least, later.at_least)
-    else:
-        at_least = later.at_least or earlier.at_least
-    depths = (earlier.depth, later.depth)
-    return replace(
-        later,
-        refresh=earlier.refresh or later.refresh,
-        removed=earlier.removed or later.removed,
-        at_least=at_least,
-        listed=later.listed or earlier.listed,
-        depth=None if None in depths else max(depth for depth in depths if depth is not None),
-        run=earlier.run or later.run,
-        first=earlier.first and later.first,
-    )
 
 
 async def submit(redis: Redis, queue: QueueSettings, messages: Sequence[Message]) -> int:
@@ -203,6 +183,7 @@ async def _offer(
         max_length=lane_bound(queue, lane),
         merge_keys=[merge_key for _, merge_key in chosen],
         data=[row.data for row in rows],
+        also=[row.also for row in rows],
         runs=[message.run or "" for message, _ in chosen],
         kept_runs=[row.kept_run for row in rows],
         histories=[row.history for row in rows],
@@ -221,6 +202,7 @@ class _Held:
     data: bytes
     run: str
     history: bytes
+    also: bytes
 
     @property
     def lane(self) -> Lane:
@@ -233,6 +215,7 @@ class _Row:
     """This is empty if the waiting entry already says everything."""
     kept_run: str = ""
     history: bytes = b""
+    also: bytes | str = b""
 
 
 async def _waiting(redis: Redis, keys: Keys, ecosystem: str, merge_keys: Sequence[str]) -> list[_Held | None]:
@@ -253,7 +236,8 @@ async def _waiting(redis: Redis, keys: Keys, ecosystem: str, merge_keys: Sequenc
         if row:
             fields = row[0][1]
             run = fields.get(b"run", b"").decode()
-            found[number] = _Held(location, fields.get(b"data", b""), run, fields.get(b"history", b""))
+            history, also = fields.get(b"history", b""), fields.get(b"also", b"")
+            found[number] = _Held(location, fields.get(b"data", b""), run, history, also)
         else:
             # The entry was taken a moment ago or was lost with its stream. A merge key without its entry has no
             # meaning.
@@ -264,6 +248,8 @@ async def _waiting(redis: Redis, keys: Keys, ecosystem: str, merge_keys: Sequenc
 def _row(message: Message, lane: Lane, held: _Held | None, announcements: Callable[[str, str], str]) -> _Row:
     if held is None:
         return _Row(encode(message))
+    if held.lane is Lane.ASKED:
+        return _row_of_submission(message, held, announcements)
     try:
         earlier = parse_data(held.data)
     except PoisonMessage:
@@ -271,6 +257,22 @@ def _row(message: Message, lane: Lane, held: _Held | None, announcements: Callab
     both = merged(earlier, message, announcements)
     says_it_all = both == earlier and held.lane.rank <= lane.rank
     return _Row("" if says_it_all else encode(both), held.run, held.history)
+
+
+def _row_of_submission(message: Message, held: _Held, announcements: Callable[[str, str], str]) -> _Row:
+    """Return the row of a package that a program has asked for. The data of its entry stays as it came, so the entry
+    gets the daemon's message in another field if it says more."""
+    try:
+        submission, own = parse_data(held.data), message
+        asked = submission
+        if held.also:
+            earlier = parse_data(held.also)
+            own, asked = merged(earlier, message, announcements), merged(earlier, submission)
+        if merged(own, submission) == asked:
+            return _Row("", held.run, held.history)
+    except PoisonMessage:
+        own = message
+    return _Row(held.data, held.run, held.history, encode(own))
 
 
 def merge_key_of(message: Message) -> str:
