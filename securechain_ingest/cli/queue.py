@@ -37,7 +37,10 @@ def list_command(
     """Show one line for each message: package, lane, state, attempts, time of the next attempt, and last failure."""
     settings = load_settings(config, state_dir)
     names, lanes = _ecosystems(ecosystem), _lanes(lane)
-    found = run_async(_list(settings, names, lanes, limit))
+    found = run_async(_list(settings, names, lanes, limit + 1))
+    if len(found) > limit:
+        found.pop()
+        typer.echo(f"there are more than these {limit}: `--limit` shows more, and `status` counts all", err=True)
     if as_json:
         print_json(found)
         return
@@ -49,7 +52,7 @@ def list_command(
                     f"{row['ecosystem']}:{row['package']}",
                     row["lane"],
                     row["state"],
-                    f"{row['tries']}x",
+                    f"{row['tries']} attempt{'s' * (row['tries'] != 1)}",
                     row["next_try_at"],
                     row["reason"],
                 ),

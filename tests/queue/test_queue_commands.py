@@ -92,17 +92,21 @@ def test_an_empty_queue_says_that_it_is_empty(commands: Ask) -> None:
 @pytest.mark.usefixtures("lanes")
 def test_the_list_has_a_line_a_message_of_the_lanes_and_ecosystems_that_are_asked_for(commands: Ask) -> None:
     def packages(*options: str) -> list[str]:
-        return [row["package"] for row in json.loads(commands("queue", "list", "--json", *options).output)]
+        return [row["package"] for row in json.loads(commands("queue", "list", "--json", *options).stdout)]
 
     assert commands("queue", "list", "--ecosystem", "pypi").output.splitlines() == [
-        "pypi:six  listed  waiting  0x",
-        "pypi:flask  listed  waiting  0x",
+        "pypi:six  listed  waiting  0 attempts",
+        "pypi:flask  listed  waiting  0 attempts",
     ]
     assert sorted(packages()) == ["flask", "left", "right", "six"]
     assert packages("--lane", "required") == ["right"]
     assert packages("--ecosystem", "npm", "--lane", "listed") == ["left"]
     assert len(packages("--limit", "3")) == 3
     assert len(packages("--limit", "4")) == 4
+    assert commands("queue", "list", "--limit", "3", "--json").stderr.startswith(
+        "there are more than these 3: `--limit`"
+    )
+    assert commands("queue", "list", "--limit", "4", "--json").stderr == ""
 
 
 def test_a_message_that_is_tried_again_is_listed_with_its_time_and_reason(commands: Ask, lanes: Redis) -> None:
@@ -117,7 +121,7 @@ def test_a_message_that_is_tried_again_is_listed_with_its_time_and_reason(comman
         *fields,
     )
     assert commands("queue", "list", "--lane", "asked").output == (
-        "npm:later  asked  retrying  2x  2026-11-26T00:00:00Z  status 500\n"
+        "npm:later  asked  retrying  2 attempts  2026-11-26T00:00:00Z  status 500\n"
     )
 
 
@@ -182,8 +186,8 @@ def test_what_no_daemon_has_moved_to_its_lane_yet_is_listed_and_cancelled_as_wel
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         redis.xadd(KEYS.submissions, {"data": "no JSON"})
         assert commands("queue", "list", "--ecosystem", "npm").output.splitlines() == [
-            "npm:left  asked  waiting  0x",
-            "npm:right  asked  waiting  0x",
+            "npm:left  asked  waiting  0 attempts",
+            "npm:right  asked  waiting  0 attempts",
         ]
         assert commands("queue", "list", "--lane", "listed").output == "nothing is queued\n"
         assert commands("queue", "list", "--ecosystem", "pypi").output == "nothing is queued\n"
