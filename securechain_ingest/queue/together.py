@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from securechain_ingest.progress import waiting
+
 Item = TypeVar("Item")
 
 
@@ -32,7 +34,8 @@ class Together(Generic[Item]):
             # The task begins after all tasks that go on in the same turn of the loop, for example those whose packages
             # one transaction has written.
             self._rounds = asyncio.create_task(self._go(), name="together")
-        await done
+        with waiting():
+            await done
 
     async def _go(self) -> None:
         try:

@@ -207,7 +207,7 @@ async def test_the_loops_of_a_reader_make_progress_while_redis_does_not_answer(q
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_message_that_waits_for_redis_to_be_settled_makes_progress(
+async def test_messages_that_wait_for_redis_to_be_settled_make_progress(
     redis: Redis, queue: QueueSettings, redis_url: str, fails: bool
 ) -> None:
     clock = Clock(1000.0)
@@ -220,18 +220,18 @@ async def test_a_message_that_waits_for_redis_to_be_settled_makes_progress(
             raise RuntimeError("a fault")
         return Outcome()
 
-    await add(redis, queue.stream, "six")
+    await add(redis, queue.stream, "six", "flask", "idna")
     async with Proxy(redis_url).listening() as proxy, connect(proxy.url, 10.0) as cut_off:
         reader = make_reader(cut_off, queue, act, progress=progress)
         async with anyio.create_task_group() as group:
             group.start_soon(reader.run)
-            await gate.entered.wait()
+            await until(lambda: len(gate.calls) == 3, "all messages in work")
             proxy.cut()
             gate.opened.set()
             for _ in range(2):
                 clock.now += A_DAY_S
                 await until(lambda: progress.stuck() is None, lambda: str(progress.stuck()), within_s=60)
-            assert "work" in progress.ages(), "it is not settled yet"
+            assert "work" in progress.ages(), "they are not settled yet"
             proxy.mend()
-            await until(lambda: "work" not in progress.ages(), "the message to be settled")
+            await until(lambda: "work" not in progress.ages(), "the messages to be settled")
             reader.stop()
