@@ -21,7 +21,10 @@ _ALWAYS: Final = frozenset({"node", "node-addons", "module-sync"})
 _NODES_CONDITIONS: Final = (_ALWAYS | {"import"}, _ALWAYS | {"require"})
 _REFUSED_SEGMENTS: Final = frozenset({".", "..", "node_modules"})
 _SEPARATOR: Final = re.compile(r"[/\\]")
-_ENCODED_SEPARATOR: Final = re.compile(r"%2f|%5c", re.IGNORECASE)
+_UNREADABLE: Final = re.compile(r"%2f|%5c|%(?![0-9a-f]{2})", re.IGNORECASE)
+"""A separator must not be encoded, and a percent sign encodes a byte."""
+_ARRAY_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
+_ARRAY_INDICES: Final = 2**32 - 1
 
 
 class _Nowhere(Enum):
@@ -114,7 +117,7 @@ def _way(target: object, conditions: frozenset[str], depth: int) -> _Way:
         case None:
             return _Nowhere.CLOSED
         case dict(choices):
-            if any(key.isdecimal() for key in choices):
+            if any(_ARRAY_INDEX.fullmatch(key) and int(key) < _ARRAY_INDICES for key in choices):
                 return _Nowhere.BROKEN
             ways = (
                 _way(way, conditions, depth + 1)
@@ -166,7 +169,7 @@ def _file(target: str) -> _Way:
     if any(segment.lower() in _REFUSED_SEGMENTS for segment in segments):
         return _Nowhere.INVALID
     path = re.split("[?#]", target, maxsplit=1)[0]
-    if _ENCODED_SEPARATOR.search(path):
+    if _UNREADABLE.search(path):
         return ""
     name = "/".join(unquote(segment) for segment in _SEPARATOR.split(path[2:]) if segment)
     return f"{name}/" if path.endswith(("/", "\\")) else name

@@ -100,15 +100,23 @@ def test_a_condition_of_the_authors_own_leads_a_user_nowhere(condition: str) -> 
         {"node": "./gone.js", "default": "./lib/a.js"},
         {"node": None, "default": "./lib/a.js"},
         {"0": "./lib/a.js"},
+        {"4294967294": "./lib/a.js", "default": "./lib/a.js"},
+        "./lib/%61%.js",
+        "./lib/%zz.js",
         ["./gone.js", "./lib/a.js"],
         [{"1": "./index.js"}, "./lib/a.js"],
         {"deno": "./gone.js", "default": "./gone.js", "browser": "./lib/a.js"},
     ],
 )
 def test_a_target_that_node_refuses_or_does_not_find_leads_nowhere(target: object) -> None:
-    modules = (*MODULES, "node_modules/b.js", "lib/node_modules/b.js")
+    modules = (*MODULES, "node_modules/b.js", "lib/node_modules/b.js", "lib/a%.js", "lib/%zz.js")
 
     assert exported_subpaths({"./some": target}, modules, is_internal) == (set(), True)
+
+
+@pytest.mark.parametrize("number", ["01", "-1", "1.0", "4294967295", "\u0661"])
+def test_a_condition_that_only_looks_like_an_index_of_an_array_is_a_condition(number: str) -> None:
+    assert subpaths({"./some": {number: "./gone.js", "default": "./lib/a.js"}}) == ["some"]
 
 
 def test_a_pattern_does_not_lead_below_node_modules() -> None:

@@ -59,7 +59,15 @@ def we_read(text: str) -> list[str] | None:
 
 
 def test_an_odd_range_admits_what_node_semver_admits_or_is_none_there_either() -> None:
-    ranges = odd_ranges(4000)
+    greatest = "9007199254740991"
+    ranges = [
+        *odd_ranges(4000),
+        f"~{greatest}.0.0",
+        f"~{greatest}",
+        f"~0.{greatest}.1",
+        f"~0.1.{greatest}",
+        f"^{greatest}.0.0",
+    ]
     theirs = node_reads(ranges)
 
     assert sum(reading is not None for reading in theirs) > 900
