@@ -6,9 +6,10 @@ begin at the top of the project. In both a pattern that means a folder means all
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
-from typing import Final
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import translate
+from typing import Final, TypeAlias
 
 from securechain_ingest.registries.pypi.layout import normal_path
 
@@ -18,12 +19,17 @@ _MAX_PARTS: Final = 16
 """A pattern beyond these bounds, which real ones keep far from, is passed over."""
 _ANY_DEPTH: Final = "**"
 
+_Fits: TypeAlias = Callable[[str], object] | None
+"""This tells whether a part of a path fits a part of a pattern; it is None for `**`."""
+
 
 class FilePatterns:
     """These patterns mean the files that the last pattern that fits them does not take away."""
 
     def __init__(self, patterns: Iterable[tuple[bool, tuple[str, ...]]]) -> None:
-        self._patterns = [each for each in patterns if 0 < len(each[1]) <= _MAX_PARTS][-_MAX_PATTERNS:]
+        kept = [each for each in patterns if 0 < len(each[1]) <= _MAX_PARTS][-_MAX_PATTERNS:]
+        # They are compiled here and not where they are tried: so many would not stay in the cache of fnmatch.
+        self._patterns = [(means, tuple(map(_compiled, parts))) for means, parts in kept]
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -62,20 +68,29 @@ def _all_below(parts: list[str]) -> tuple[str, ...]:
     return tuple(parts) if parts[-1:] == [_ANY_DEPTH] else (*parts, _ANY_DEPTH)
 
 
-def _fits(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+def _compiled(part: str) -> _Fits:
+    return None if part == _ANY_DEPTH else re.compile(translate(part)).match
+
+
+def _fits(pattern: tuple[_Fits, ...], path: tuple[str, ...]) -> bool:
     """Each part of a pattern fits one part of a path, and `**` any number of them: of several `**` only the last that
     was passed need be tried anew."""
     position = at = 0
     retry = retry_at = -1
     while at < len(path):
-        if position < len(pattern) and pattern[position] == _ANY_DEPTH:
+        fits = pattern[position] if position < len(pattern) else _never
+        if fits is None:
             retry, retry_at = position, at
             position += 1
-        elif position < len(pattern) and fnmatchcase(path[at], pattern[position]):
+        elif fits(path[at]):
             position, at = position + 1, at + 1
         elif retry >= 0:
             retry_at += 1
             position, at = retry + 1, retry_at
         else:
             return False
-    return all(part == _ANY_DEPTH for part in pattern[position:])
+    return all(part is None for part in pattern[position:])
+
+
+def _never(_part: str) -> bool:
+    return False
