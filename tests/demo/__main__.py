@@ -13,7 +13,7 @@ from types import FrameType
 from tests.demo.running import Demo, DemoFailed, demo
 from tests.demo.world import KNOWN, names, world
 
-_ADVISORIES_S = 60.0
+_PATIENCE_S = 120.0
 
 
 def main() -> int:
@@ -44,13 +44,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def fill(running: Demo) -> None:
     """Put the well-known packages into the graph, and something that goes wrong among the dead letters."""
-    _checked(running, "submit", "--wait", *names(KNOWN))
-    _checked(running, "submit", "npm:left-padd", "pypi:reqeusts")
+    # One command: each takes a second of a processor to start.
+    _checked(running, "submit", *names(KNOWN), "npm:left-padd", "pypi:reqeusts")
+    _wait(running, "package_stored", "package", len(KNOWN))
     _checked(running, "schedules", "run", "npm_packages_updates")
-    give_up_at = time.monotonic() + _ADVISORIES_S
-    while not any(event["job"] == "advisory_sync" for event in running.told("job_finished")):
+    _wait(running, "job_finished", "job", 1, "advisory_sync")
+
+
+def _wait(running: Demo, event: str, field: str, count: int, only: str | None = None) -> None:
+    """Wait until the daemon has told of `count` different values of a field."""
+    give_up_at = time.monotonic() + _PATIENCE_S
+    while len({told[field] for told in running.told(event) if only in (None, told[field])}) < count:
         if time.monotonic() > give_up_at:
-            raise DemoFailed(f"the advisories were not read; the daemon's log is {running.log}")
+            raise DemoFailed(f"the daemon has not told of {count} {event}; its log is {running.log}")
         time.sleep(0.1)
 
 

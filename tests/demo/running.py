@@ -22,6 +22,8 @@ from tests.registry_server.server import REPOSITORY
 
 COMMAND: Final = (sys.executable, "-m", "securechain_ingest")
 _MARK: Final = "# Written by the demonstration at each start."
+_QUICK_JAVA: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""A server that lives for a quarter of an hour does not get back what its second compiler costs."""
 _START_S: Final = 300.0
 _END_S: Final = 60.0
 
@@ -130,10 +132,12 @@ def _toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without variables that would lead to another installation's stores."""
-    return {
+    """Return the environment without variables that would lead to another installation's stores, and with options by
+    which the graph server starts sooner."""
+    others = {
         name: value for name, value in os.environ.items() if not name.startswith(PREFIX) and name not in FIXED_NAMES
     }
+    return {**others, "JAVA_TOOL_OPTIONS": _QUICK_JAVA}
 
 
 def _free_port(wanted: int) -> int:
