@@ -13,7 +13,7 @@ from types import FrameType
 from tests.demo.running import Demo, DemoFailed, demo
 from tests.demo.world import KNOWN, names, world
 
-_PATIENCE_S = 120.0
+_PATIENCE_S = 300.0
 
 
 def main() -> int:

@@ -60,7 +60,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
         yield Started(process, state_dir, said)
     finally:
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said + rest
     assert "All parts have ended." in rest
     assert running_stores(state_dir) is None
@@ -68,7 +68,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 
 def typed(command: list[str]) -> str:
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=without_settings(), capture_output=True, text=True, timeout=60, check=False
+        command, cwd=REPOSITORY, env=without_settings(), capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
