@@ -99,16 +99,12 @@ async def walked(graph: Graph, wanted: Sequence[str]) -> int:
     with TemporaryDirectory() as folder:
         async with outlines(graph.names, NPM, Path(folder), awaited=True) as held:
             for start in range(0, len(wanted), NAMES_A_QUERY):
-                left = []
-                page = wanted[start : start + NAMES_A_QUERY]
-                listed = held.listed(page)
-                for name in page:
-                    outline = listed.get(name)
-                    if outline is not None and outline.is_of(f"1-{name}"):
+                left = dict.fromkeys(wanted[start : start + NAMES_A_QUERY])
+                for name, outline in held.listed(list(left)):
+                    if outline.is_of(f"1-{name}"):
                         found += 1
-                    else:
-                        left.append(name)
-                found += len(await graph.names.states(NPM, left))
+                        del left[name]
+                found += len(await graph.names.states(NPM, list(left)))
     return found
 
 
@@ -164,7 +160,7 @@ def kept(count: int) -> dict[str, object]:
         filled = time.process_time()
         asked = names(count)
         while purls := list(islice(asked, NAMES_A_QUERY)):
-            assert len(held.listed(purls)) == len(purls)
+            assert sum(1 for _ in held.listed(purls)) == len(purls)
         found = time.process_time()
         assert held.count_unlisted() == 0
         grown = most_resident_mb("self") - before

@@ -90,9 +90,8 @@ Wanted = Callable[[Listed, PackageState | None], bool | None]
 """This says whether a listed package is to be read with `refresh` (True), without (False) or not at all (None)."""
 
 
-Settled = Callable[[Listed, Outline | None], bool]
-"""This says whether a listed package is not to be read, whatever has been written since the graph was walked. None
-instead of an outline means that the graph neither had the package nor awaited it."""
+Settled = Callable[[Listed, Outline], bool]
+"""This says whether a listed package is not to be read, whatever has been written since the graph was walked."""
 
 
 async def ingest_unknown(context: JobContext, run: Run) -> None:
@@ -101,14 +100,13 @@ async def ingest_unknown(context: JobContext, run: Run) -> None:
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
         return None if state is not None and state.is_complete else False
 
-    def settled(entry: Listed, outline: Outline | None) -> bool:
-        # What is not known yet may be known when its turn comes: a first load may take days.
-        return outline is not None and outline.is_complete
+    def settled(entry: Listed, outline: Outline) -> bool:
+        return outline.is_complete
 
     listing, begin = await _listing(context, run)
     run.metrics["total_in_registry"] = listing.names
     async with _outlines(context, awaited=False) as held:
-        await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=False)
+        await _compare(context, run, listing, begin, held, settled, wanted, seeks_unknown=True)
     run.metrics["skipped_existing"] = run.metrics["names_compared"] - run.metrics["queued"]
     await _finish(context, run, listing)
 
@@ -139,17 +137,14 @@ async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compa
             return None if state.revision == entry.revision else True
         return True if entry.revision is not None or state.is_removed or not state.is_complete else None
 
-    def settled(entry: Listed, outline: Outline | None) -> bool:
-        # A package that has come since was read since.
-        if outline is None:
-            return True
+    def settled(entry: Listed, outline: Outline) -> bool:
         if not outline.is_complete or outline.is_removed:
             return False
         return entry.revision is None or outline.is_of(entry.revision)
 
     listing, begin = await _listing(context, run)
     async with _outlines(context, awaited=True) as held:
-        unvouched = await _compare(context, run, listing, begin, held, settled, wanted, marks_listed=True)
+        unvouched = await _compare(context, run, listing, begin, held, settled, wanted, seeks_unknown=False)
         gone = await _gone(context, held, limit)
     await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(context, run, listing)
@@ -207,10 +202,13 @@ async def _compare(
     settled: Settled,
     wanted: Wanted,
     *,
-    marks_listed: bool,
+    seeks_unknown: bool,
 ) -> int:
-    """Compare page by page from the position `begin` on. With `marks_listed` the pages before it are read, too, because
-    `held` has to learn what they list.
+    """Compare page by page from the position `begin` on.
+
+    With `seeks_unknown` the names are looked up that the graph neither had nor awaited, since they may be known when
+    their turn comes: a first load may take days. Without it they are left out, because a package that has come since
+    was read since; and the pages before `begin` are read, too, because `held` has to learn what they list.
 
     The result is the number of packages in the graph for which the list gives no state.
     """
@@ -219,11 +217,11 @@ async def _compare(
     run.metrics |= {"queued": 0, "names_compared": 0, "errors": 0}
     next_line = context.feeds.progress_every
     for number in range(listing.pages):
-        if number < begin.page and not marks_listed:
+        if number < begin.page and seeks_unknown:
             continue
         entries = await listing.page(context.redis, number)
         found = await anyio.to_thread.run_sync(identified, context.registry, entries)
-        left, settled_unvouched = await anyio.to_thread.run_sync(_left, found, held, settled)
+        left, settled_unvouched = await anyio.to_thread.run_sync(_left, found, held, settled, seeks_unknown)
         if number < begin.page:
             continue
         states = await context.names.states(ecosystem, list(left))
@@ -239,19 +237,19 @@ async def _compare(
 
 
 def _left(
-    found: Mapping[str, tuple[PackageRef, Listed]], held: Outlines, settled: Settled
+    found: Mapping[str, tuple[PackageRef, Listed]], held: Outlines, settled: Settled, seeks_unknown: bool
 ) -> tuple[dict[str, tuple[PackageRef, Listed]], int]:
     """Return the packages that have to be looked up, and the number of the others that the graph has and for which the
     list gives no state."""
-    left: dict[str, tuple[PackageRef, Listed]] = {}
+    left = dict(found) if seeks_unknown else {}
     unvouched = 0
-    outlines = held.listed(found)
-    for purl, package in found.items():
-        entry, outline = package[1], outlines.get(purl)
-        if not settled(entry, outline):
+    for purl, outline in held.listed(found):
+        package = found[purl]
+        if not settled(package[1], outline):
             left[purl] = package
-        elif outline is not None and entry.revision is None:
-            unvouched += 1
+        else:
+            left.pop(purl, None)
+            unvouched += package[1].revision is None
     return left, unvouched
 
 

@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,8 +34,9 @@ CREATE TABLE outlines (purl TEXT PRIMARY KEY, number INTEGER, kind INTEGER, revi
 BEGIN;
 """
 _ADD: Final = "INSERT OR IGNORE INTO outlines VALUES (?, ?, ?, ?)"
+# CROSS JOIN: each name is sought in the table, and not the other way round.
 _FIND: Final = """
-SELECT outlines.purl, number, kind, revision FROM json_each(?) AS asked JOIN outlines ON outlines.purl = asked.value
+SELECT purl, number, kind, revision FROM json_each(?) AS asked CROSS JOIN outlines ON outlines.purl = asked.value
 """
 _COUNT_PRESENT: Final = "SELECT count(*) FROM outlines WHERE kind & ? = 0"
 
@@ -91,17 +93,19 @@ class Outlines:
         """Add packages that are only required. One that the graph has as well must have been added before."""
         self._add((purl, _AWAITED, 0) for purl in purls)
 
-    def listed(self, purls: Collection[str]) -> dict[str, Outline]:
-        """Note that the registry lists these packages. Return by purl the outlines of those that the graph had or
-        awaited."""
-        found, listed = {}, self._listed
+    def listed(self, purls: Collection[str]) -> Iterator[tuple[str, Outline]]:
+        """Note that the registry lists these packages. Yield each purl that the graph had or awaited, with its
+        outline.
+
+        They are not kept: with thousands of them at hand the garbage collector takes as long as the search.
+        """
+        listed = self._listed
         for purl, number, kind, revision in self._find(purls):
             place, bit = number >> 3, 1 << (number & 7)
             if not listed[place] & bit:
                 listed[place] |= bit
                 self._listed_present += not kind & _NOT_PRESENT
-            found[purl] = Outline(kind, revision)
-        return found
+            yield purl, Outline(kind, revision)
 
     def count_unlisted(self) -> int:
         """Return how many packages of the graph that are not marked as gone have not been found in the list so far."""
@@ -118,15 +122,15 @@ class Outlines:
         }
 
     def _add(self, rows: Iterable[tuple[str, int, int]]) -> None:
-        added = [(purl, number, kind, revision) for number, (purl, kind, revision) in enumerate(rows, self._count)]
+        numbers = count(self._count)
         with _kept_in(self._folder):
-            self._rows.executemany(_ADD, added)
-        self._count += len(added)
+            self._rows.executemany(_ADD, ((purl, next(numbers), kind, revision) for purl, kind, revision in rows))
+        self._count = next(numbers)
         self._listed.extend(bytes((self._count + 7) // 8 - len(self._listed)))
 
-    def _find(self, purls: Collection[str]) -> list[tuple[str, int, int, int]]:
+    def _find(self, purls: Collection[str]) -> Iterator[tuple[str, int, int, int]]:
         with _kept_in(self._folder):
-            return self._rows.execute(_FIND, (orjson.dumps(list(purls)).decode(),)).fetchall()
+            yield from self._rows.execute(_FIND, (orjson.dumps(list(purls)).decode(),))
 
 
 @contextmanager
