@@ -44,10 +44,11 @@ WITH p ORDER BY p.import_names_retry_at LIMIT $limit
 RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name
 """
 
-# A package that was read meanwhile has another time by now, or none.
+# A package that was read meanwhile has another time by now, or none. It is locked before that is looked at.
 _ASK_AGAIN_AT: Final = """
 UNWIND $ids AS id
 MATCH (p) WHERE elementId(p) = id
+SET p.name = p.name
 WITH p WHERE p.import_names_retry_at <= $now
 SET p.import_names_retry_at = $again_at
 RETURN count(*) AS asked

@@ -24,10 +24,12 @@ RETURN elementId(p) AS id, coalesce(p.registry_name, p.name) AS name, p.complete
 ORDER BY required DESC
 """
 
-# A package that was read meanwhile has another time by now, or none.
+# A package that was read meanwhile has another time by now, or none. It is locked before that is looked at: else one
+# that is just being written would get back a time that its write takes away.
 _ASK_AGAIN_AT = """
 UNWIND $ids AS id
 MATCH (p) WHERE elementId(p) = id
+SET p.name = p.name
 WITH p WHERE p.complete_at <= $now
 SET p.complete_at = $again_at
 RETURN count(*) AS asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, version, write
 from tests.graph.conftest import Reader
 from tests.stores import GraphTarget, empty_graph
+from tests.waiting import until
 
 ONE = frozenset({"1.0"})
 DAY = timedelta(days=1)
@@ -157,6 +159,33 @@ async def test_the_most_awaited_of_a_page_comes_first(graph: Graph) -> None:
         await graph.write([write(ref, version(ref, "1.0.0", needs), follow=False, leave_out=WHOLE)])
     assert [each.name for each in await graph.pending.left_out(NPM, 10)] == ["all", "some"]
     assert len(await graph.pending.left_out(NPM, 1)) == 1
+
+
+async def test_a_package_that_is_read_whole_while_it_is_asked_for_is_not_due_again(neo4j_server: GraphTarget) -> None:
+    """ArcadeDB refuses the later of the two transactions, which is then repeated."""
+    empty_graph(neo4j_server)
+    async with (
+        Graph.connect(
+            neo4j_server.uri, neo4j_server.user, neo4j_server.password, GraphSettings(), absent_retry_s=1
+        ) as graph,
+        AsyncGraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver,
+        driver.session() as session,
+    ):
+        await graph.ensure_schema([PYPI])
+        await graph.write([first_reading(pypi("six"))])
+        [asked] = await graph.pending.due(PYPI, MONDAY, 10)
+        writing = await session.begin_transaction()
+        await (await writing.run("MATCH (p:PyPIPackage {name: 'six'}) SET p.complete_at = null")).consume()
+
+        async def is_blocked() -> bool:
+            query = "SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked' RETURN status"
+            return bool((await driver.execute_query(query)).records)
+
+        asking = asyncio.create_task(graph.pending.ask_again_at([asked.element_id], MONDAY, MONDAY + DAY))
+        await until(is_blocked, "a transaction that waits for the write")
+        await writing.commit()
+        await asking
+        assert await due(graph, days=9) == []
 
 
 async def test_neo4j_finds_all_pages_by_their_indexes(neo4j_server: GraphTarget) -> None:
