@@ -12,6 +12,7 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import NPM, PYPI
 from tests.stores import GraphTarget
+from tests.waiting import PATIENCE_S
 
 DAY_S = 86_400.0
 
@@ -66,7 +67,8 @@ async def bare_graph(graph_target: GraphTarget) -> AsyncIterator[Graph]:
         graph_target.uri,
         graph_target.user,
         graph_target.password,
-        GraphSettings(database=graph_target.database, batch_rows=100),
+        # A new server plans each statement once, for which a busy machine may need longer than a daemon lets it have.
+        GraphSettings(database=graph_target.database, batch_rows=100, query_timeout_s=PATIENCE_S),
         absent_retry_s=DAY_S,
     ) as graph:
         yield graph

@@ -17,7 +17,7 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, version, write
 from tests.graph.conftest import Reader
 from tests.stores import GraphTarget, empty_graph
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 ONE = frozenset({"1.0"})
 DAY = timedelta(days=1)
@@ -164,11 +164,11 @@ async def test_the_most_awaited_of_a_page_comes_first(graph: Graph) -> None:
 async def test_a_package_that_is_read_whole_while_it_is_asked_for_is_not_due_again(neo4j_server: GraphTarget) -> None:
     """ArcadeDB refuses the later of the two transactions, which is then repeated."""
     empty_graph(neo4j_server)
+    uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
+    settings = GraphSettings(query_timeout_s=PATIENCE_S)
     async with (
-        Graph.connect(
-            neo4j_server.uri, neo4j_server.user, neo4j_server.password, GraphSettings(), absent_retry_s=1
-        ) as graph,
-        AsyncGraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver,
+        Graph.connect(uri, user, password, settings, absent_retry_s=1) as graph,
+        AsyncGraphDatabase.driver(uri, auth=(user, password)) as driver,
         driver.session() as session,
     ):
         await graph.ensure_schema([PYPI])

@@ -26,6 +26,7 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, link, pypi, version, write
 from tests.graph.conftest import DAY_S, Reader
 from tests.stores import GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
 
 GIANT = pypi("giant")
 
@@ -33,7 +34,9 @@ GIANT = pypi("giant")
 @pytest.fixture
 async def portions(graph: Graph, graph_target: GraphTarget) -> AsyncIterator[Graph]:
     """Yield a graph whose portions are of 20 rows."""
-    settings_ = GraphSettings(database=graph_target.database, batch_rows=100, portion_rows=20, query_timeout_s=30)
+    settings_ = GraphSettings(
+        database=graph_target.database, batch_rows=100, portion_rows=20, query_timeout_s=PATIENCE_S
+    )
     async with Graph.connect(
         graph_target.uri, graph_target.user, graph_target.password, settings_, absent_retry_s=DAY_S
     ) as other:
