@@ -8,21 +8,52 @@ import redis
 
 from securechain_ingest import registries
 from securechain_ingest.queue.keys import Keys
+from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
 
 ECOSYSTEMS = tuple(ecosystem.name for ecosystem in registries.ECOSYSTEMS)
 
 
 def messages_waiting(queue: redis.Redis, stream: str) -> int:
     """Return messages that wait in the stream of submissions or a lane, or are in work."""
-    keys = Keys(stream)
-    streams = [keys.submissions, *(lane for name in ECOSYSTEMS for lane in keys.lanes(name))]
-    return sum(int(_number(queue.xlen(each))) for each in streams)
+    return _counts(queue, stream)[0]
 
 
 def retries_waiting(queue: redis.Redis, stream: str) -> int:
     """Return messages that wait for another try."""
+    return _counts(queue, stream)[1]
+
+
+def is_settled(queue: redis.Redis, stream: str) -> bool:
+    """Return whether nothing is queued, in hand or waiting for another try."""
+    return not any(_counts(queue, stream))
+
+
+def let_leases_run_out(queue: redis.Redis, stream: str, group: str = "extractors") -> None:
+    """Make it as if whoever has messages in hand had been silent for longer than any lease.
+
+    A lease that is short enough to wait for is also too short for a busy machine to renew.
+    """
     keys = Keys(stream)
-    return sum(int(_number(queue.zcard(each))) for name in ECOSYSTEMS for each in keys.all_retries(name))
+    for each in (keys.submissions, *(lane for name in ECOSYSTEMS for lane in keys.lanes(name))):
+        if queue.exists(each):
+            pending: Any = queue.xpending_range(each, group, "-", "+", 10_000)
+            for row in pending:
+                whose: Any = row["consumer"]
+                queue.xclaim(each, group, whose, 0, [row["message_id"]], idle=HANDED_BACK_IDLE_MS, justid=True)
+
+
+def _counts(queue: redis.Redis, stream: str) -> tuple[int, int]:
+    """Count all at one moment: one after the other, a message that moves meanwhile could be met in no place."""
+    keys = Keys(stream)
+    streams = [keys.submissions, *(lane for name in ECOSYSTEMS for lane in keys.lanes(name))]
+    retries = [each for name in ECOSYSTEMS for each in keys.all_retries(name)]
+    with queue.pipeline(transaction=True) as pipeline:
+        for each in streams:
+            pipeline.xlen(each)
+        for each in retries:
+            pipeline.zcard(each)
+        counts: list[int] = pipeline.execute()
+    return sum(counts[: len(streams)]), sum(counts[len(streams) :])
 
 
 def left(queue: redis.Redis, stream: str, group: str = "extractors") -> list[str]:
@@ -50,7 +81,3 @@ def messages_pending(queue: redis.Redis, stream: str, group: str = "extractors")
             summary: Any = queue.xpending(each, group)
             found += int(summary["pending"])
     return found
-
-
-def _number(answer: Any) -> int:
-    return int(answer)

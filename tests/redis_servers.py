@@ -25,6 +25,9 @@ from tests.waiting import block_until
 MASTER = "mymaster"
 
 
+NEVER_MS = 3_600_000
+"""A Sentinel takes no master for dead that a busy machine has only kept waiting."""
+
 USER = "ingest"
 PASSWORD = "secret"
 ACL = f"user default off\nuser {USER} on >{PASSWORD} ~* &* +@all"
@@ -111,6 +114,8 @@ class Pair:
     def kill_the_master(self) -> None:
         """It does not come back; the Sentinel finds out by itself."""
         self.processes[0].kill()
+        soon: Any = ("down-after-milliseconds", "1000")
+        answer(lambda client: client.sentinel_set(MASTER, *soon), port=self.sentinel)
         self.wait_until(lambda: self.master() == self.second and self.is_master(self.second))
 
 
@@ -124,7 +129,7 @@ def pair(folder: Path) -> Iterator[Pair]:
     watched = (
         f"port {sentinel}\nsentinel monitor {MASTER} 127.0.0.1 {first} 1\n"
         f"sentinel auth-user {MASTER} {USER}\nsentinel auth-pass {MASTER} {PASSWORD}\n"
-        f"sentinel down-after-milliseconds {MASTER} 1000\nsentinel failover-timeout {MASTER} 3000"
+        f"sentinel down-after-milliseconds {MASTER} {NEVER_MS}\nsentinel failover-timeout {MASTER} 3000"
     )
     with (
         server(folder / "first", f"port {first}\n{lines}", first, **known) as one,

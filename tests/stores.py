@@ -13,6 +13,7 @@ from neo4j import GraphDatabase
 
 from securechain_ingest.embedded import StoreAddresses, embedded_stores
 from securechain_ingest.settings import EmbeddedSettings
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def local_stores(state_dir: Path, needed: frozenset[str]) -> Iterator[StoreAddre
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="local stores", daemon=True)
     thread.start()
-    context = embedded_stores(state_dir, EmbeddedSettings(start_timeout_s=120), needed=needed)
+    context = embedded_stores(state_dir, EmbeddedSettings(start_timeout_s=PATIENCE_S), needed=needed)
     try:
         stores = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
         try:
@@ -65,6 +66,8 @@ def store_variables(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarg
         "VULN_DB_URI": advisories.uri,
         "SECURECHAIN_VULNERABILITIES__DATABASE": advisories.database,
         "SECURECHAIN_STATE_DIR": str(state_dir),
+        # A cold Neo4j on a busy machine takes minutes for its first constraints.
+        "SECURECHAIN_GRAPH__QUERY_TIMEOUT_S": str(PATIENCE_S),
     }
     return variables | ({"SECURECHAIN_GRAPH__DATABASE": graph.database} if graph.database else {})
 

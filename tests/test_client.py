@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,11 @@ from securechain_ingest.client import (
     Submission,
     connect,
 )
+from securechain_ingest.queue.keys import Keys
 from tests.registry_server import Server, World, pypi, serve
 from tests.registry_server.pypi.archives import Wheel
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
+from tests.waiting import PATIENCE_S, until
 from tests.worker.everything import QUEUE, Everything, everything
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -90,7 +93,7 @@ async def test_an_example_prints_what_its_page_says(
     daemon: Everything, client: Client, variables: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     if name != "submit":
-        await client.wait(await client.submit("pypi:flask"), timeout_s=60)
+        await client.wait(await client.submit("pypi:flask"), timeout_s=PATIENCE_S)
     (tmp_path / "example.py").write_text(EXAMPLES[name])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "example.py",
@@ -105,16 +108,23 @@ async def test_an_example_prints_what_its_page_says(
 async def test_a_submission_is_waited_for_once_and_leaves_nothing(daemon: Everything, client: Client) -> None:
     submission = await client.submit("pypi:Flask", "pkg:pypi/flask", refresh=True)
     assert submission.packages == 1
-    (outcome,) = await client.wait(submission, timeout_s=60)
+    (outcome,) = await client.wait(submission, timeout_s=PATIENCE_S)
     assert (outcome.node_type, outcome.package, outcome.is_stored) == ("PyPIPackage", "flask", True)
     with pytest.raises(NothingKept):
         await client.wait(submission)
     assert [key async for key in daemon.stores.redis.scan_iter(f"{QUEUE.stream}-outcomes*")] == []
 
 
+async def has_told(daemon: Everything, outcomes: str) -> bool:
+    return int(await daemon.stores.redis.xlen(outcomes)) > 1
+
+
 async def test_who_has_waited_long_enough_may_wait_again(daemon: Everything, client: Client) -> None:
     submission = await client.submit("pypi:flask", refresh=True)
     more = Submission(submission.run, 2)
+    # It has ended when this is told, behind the entry with which the submission began.
+    outcomes = Keys(QUEUE.stream).outcomes(submission.run)
+    await until(partial(has_told, daemon, outcomes), "the end of the package")
     with pytest.raises(NotEnded, match="1 of 2 packages have ended within 2 s"):
         await client.wait(more, timeout_s=2)
     assert len(await client.wait(submission)) == 1

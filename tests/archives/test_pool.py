@@ -25,7 +25,7 @@ from securechain_ingest.errors import ArchiveRefused, Malformed, ParserLost, Rat
 from securechain_ingest.settings import ArchiveSettings
 from tests.archives.parsers import fail_with
 from tests.kept_parsers import end_kept_parsers
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 # Stops its process for good, which can be seen from outside.
 _STOP = functools.partial(signal.raise_signal, signal.SIGSTOP)
@@ -38,7 +38,7 @@ def no_other_children() -> None:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[ParserPool]:
-    async with ParserPool(ArchiveSettings(processes=1, timeout_s=30, memory_bytes=1024**3)) as pool:
+    async with ParserPool(ArchiveSettings(processes=1, timeout_s=PATIENCE_S, memory_bytes=1024**3)) as pool:
         yield pool
 
 
@@ -61,7 +61,7 @@ async def _until_busy(child: psutil.Process) -> None:
 
 async def test_a_value_of_any_size_goes_there_and_back(pool: ParserPool) -> None:
     for size in (0, 1, 300_000, 20_000_000):
-        assert len(await pool.run(bytes, size, timeout_s=30)) == size
+        assert len(await pool.run(bytes, size, timeout_s=PATIENCE_S)) == size
         assert await pool.run(len, bytes(size)) == size
     rows = [(str(number), number) for number in range(100_000)]
     assert await pool.run(list, rows) == rows

@@ -20,6 +20,7 @@ from securechain_ingest.archives.remote import MAX_RANGES, ArchiveReader, tail_w
 from securechain_ingest.errors import ArchiveRefused, ParserLost, TooLarge, Unavailable
 from securechain_ingest.settings import ArchiveSettings
 from tests.archives import parsers
+from tests.waiting import PATIENCE_S
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _URL = "http://files.test/pkg-1-py3-none-any.whl"
@@ -57,7 +58,7 @@ class _Source:
 @pytest.fixture
 async def pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ParserPool]:
     monkeypatch.chdir(_CHECKOUT)  # where children find tests.archives.parsers
-    async with ParserPool(ArchiveSettings(processes=1, timeout_s=30)) as pool:
+    async with ParserPool(ArchiveSettings(processes=1, timeout_s=PATIENCE_S)) as pool:
         yield pool
 
 

@@ -40,7 +40,7 @@ from tests.registry_server import Fault, Kind, Server, Shape, World, generate, s
 from tests.registry_server.world import ENDPOINTS
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import GraphTarget, empty_graph
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 ANSWERS = (
     Fault("/*", Kind.STATUS, status=503),
@@ -107,7 +107,7 @@ def running_stores(folder: Path) -> Iterator[tuple[Stores, dict[str, str], Graph
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     needed = frozenset({"redis", "graph", "vulnerabilities"})
-    context = embedded_stores(folder, EmbeddedSettings(start_timeout_s=120), needed=needed)
+    context = embedded_stores(folder, EmbeddedSettings(start_timeout_s=PATIENCE_S), needed=needed)
     embedded = run(context.__aenter__())
     watch = asyncio.run_coroutine_threadsafe(keep_alive(embedded), loop)
     addresses = embedded.addresses
@@ -242,7 +242,7 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
     least_s = 60 * request.config.getoption("--chaos-minutes")
     seed = request.config.getoption("--chaos-seed")
     chance = random.Random(seed)
-    enough_s = 120 + count / 5
+    enough_s = PATIENCE_S + count / 5
     world = generate(Shape(packages=max(4, count // 20), seed=seed, median_versions=3, odd_share=0.4))
     lost = hopeless(max(2, count // 100))
     with running_stores(tmp_path / "stores") as (stores, addresses, target), serve(world, latency_s=0.01) as server:
@@ -252,7 +252,6 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
             | server.environment()
             | {
                 **SCHEDULES_OFF,
-                "SECURECHAIN_HTTP__TIMEOUT_S": "2",
                 "SECURECHAIN_HTTP__RETRIES": "1",
                 "SECURECHAIN_QUEUE__LEASE_S": "2",
                 "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",

@@ -34,12 +34,12 @@ from tests.chaos.effects import Effects
 from tests.end_to_end.conftest import dead_letters, settled
 from tests.end_to_end.graph_contents import GraphReader
 from tests.graph.builders import version, write
-from tests.queue_contents import ECOSYSTEMS
+from tests.queue_contents import ECOSYSTEMS, let_leases_run_out
 from tests.registry_server import Fault, Kind, Server, World, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 from tests.waiting import until
 
-QUEUE = QueueSettings(retry_base_s=0.001, retry_max_s=0.002, max_deliveries=20).model_copy(update={"lease_s": 0.3})
+QUEUE = QueueSettings(retry_base_s=0.001, retry_max_s=0.002, max_deliveries=20)
 RUN = "submission-1"
 
 WORLD = World(
@@ -131,6 +131,7 @@ class CaseRunner:
                 await self._submit(stores, case)
                 effects = Effects(limit)
                 await self._serve(effects, case)
+                let_leases_run_out(self.queue, QUEUE.stream)
                 await self._serve(None, case)
                 told: Any = self.queue.xrange(names.outcomes(RUN))
             letters = [(each["data"], each["kind"], each["lane"]) for each in dead_letters(self.queue)]

@@ -32,7 +32,7 @@ from tests.registry_server import Fault, Kind, Server, World, cargo, maven, npm,
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 from tests.waiting import until
 
-QUEUE = QueueSettings(max_deliveries=1).model_copy(update={"lease_s": 0.3})
+QUEUE = QueueSettings(max_deliveries=1)
 COUNT = 20
 """There are so many packages of the sick ecosystem, and as many neighbours."""
 SICK = [f"sick-{number}" for number in range(COUNT)]

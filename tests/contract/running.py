@@ -71,7 +71,7 @@ class Running:
 def environment(redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path) -> dict[str, str]:
     """Return variables that point a daemon to these stores, with short waits."""
     return store_variables(redis_url, graph, advisories, state_dir) | {
-        "SECURECHAIN_QUEUE__LEASE_S": "2",
+        "SECURECHAIN_QUEUE__LEASE_S": "60",
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.1",
         "SECURECHAIN_QUEUE__RETRY_MAX_S": "0.5",
         "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.1",

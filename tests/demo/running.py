@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from securechain_ingest.configuration import FIXED_NAMES, PREFIX
+from securechain_ingest.embedded.process import free_ports
 from tests.registry_server import World, serve
 from tests.registry_server.server import REPOSITORY
 
@@ -73,6 +74,7 @@ def demo(world: World, state_dir: Path, port: int = 0) -> Iterator[Demo]:
             "daemon": {"state_dir": str(state_dir), "log_format": "json"},
             "endpoints": registries.endpoints(),
             "web": {"port": _free_port(port)},
+            "embedded": {"start_timeout_s": _START_S},
         }
         config.write_text(_toml(tables))
         log = state_dir / "daemon.log"
@@ -141,13 +143,11 @@ def _environment() -> dict[str, str]:
 
 
 def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        try:
-            with socket.create_server(("127.0.0.1", port)) as found:
-                return int(found.getsockname()[1])
-        except OSError:
-            continue
-    raise DemoFailed("loopback has no free port")
+    try:
+        with socket.create_server(("127.0.0.1", wanted)):
+            return wanted or free_ports(1)[0]
+    except OSError:
+        return free_ports(1)[0]
 
 
 def _address(daemon: subprocess.Popen[bytes], log: Path) -> str:

@@ -76,7 +76,7 @@ def typed(command: list[str]) -> str:
 
 def test_what_it_says_can_be_opened_and_what_it_says_can_be_typed(started: Started) -> None:
     [address] = re.findall(r"http://\S+", started.said)
-    page = httpx.get(address, follow_redirects=True)
+    page = httpx.get(address, follow_redirects=True, timeout=300)
     assert page.status_code == 200
     assert "Log out" in page.text  # The address has let us in.
     submit, show, find = started.typed()

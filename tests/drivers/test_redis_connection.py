@@ -16,6 +16,7 @@ from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import QueueSettings
 from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ async def test_a_failover_in_the_midst_of_work_is_sat_out_by_loop_and_threads(tm
             servers.wait_until(lambda: servers.ask(servers.second, lambda other: other.get("before")))
             servers.fail_over()
             # What the old master still takes until it has heard of it is lost, as Redis says.
-            with anyio.fail_after(60):
+            with anyio.fail_after(PATIENCE_S):
                 while not servers.ask(servers.second, lambda other: other.get("after")):
                     with suppress(RedisError):
                         await client.set("after", "yes")

@@ -10,12 +10,13 @@ import structlog
 
 from securechain_ingest.embedded import embedded_stores, state_lock
 from securechain_ingest.settings import EmbeddedSettings
+from tests.waiting import PATIENCE_S
 
 ALL = frozenset({"redis", "graph", "vulnerabilities"})
 
 
 async def own(state_dir: Path) -> None:
-    async with embedded_stores(state_dir, EmbeddedSettings(start_timeout_s=120), needed=ALL) as stores:
+    async with embedded_stores(state_dir, EmbeddedSettings(start_timeout_s=PATIENCE_S), needed=ALL) as stores:
         print(*stores.pids.values(), flush=True)
         await stores.watch()
 

@@ -23,6 +23,7 @@ from securechain_ingest.embedded import StoreAddresses
 from tests.embedded import owner
 from tests.embedded.contents import Facts, drivers, read, write
 from tests.stores import local_stores
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_browser_may_turn_its_connection_to_the_graph_into_a_websocket(address
         f"GET / HTTP/1.1\r\nHost: {where.netloc}\r\nOrigin: http://localhost:7474\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    with socket.create_connection((where.hostname, where.port), timeout=30) as connection:
+    with socket.create_connection((where.hostname, where.port), timeout=PATIENCE_S) as connection:
         connection.sendall(request.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
 

@@ -23,9 +23,9 @@ from securechain_ingest.settings import EmbeddedSettings
 from securechain_ingest.waits import Waits
 from tests.embedded import owner
 from tests.embedded.contents import Facts, children, drivers, is_running, read_line, until_gone
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
-OPTIONS = EmbeddedSettings(start_timeout_s=120)
+OPTIONS = EmbeddedSettings(start_timeout_s=PATIENCE_S)
 REDIS = frozenset({"redis"})
 
 

@@ -12,7 +12,7 @@ import redis
 
 from tests.end_to_end.daemon_process import DaemonProcess
 from tests.end_to_end.graph_contents import GraphReader
-from tests.queue_contents import left, messages_pending, messages_waiting, retries_waiting
+from tests.queue_contents import is_settled, left, messages_pending
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 from tests.waiting import PATIENCE_S, block_until
@@ -61,7 +61,7 @@ def send(queue: redis.Redis) -> Send:
 
 def settled(queue: redis.Redis) -> bool:
     """Return whether nothing is queued, in hand or waiting for another try."""
-    return not messages_waiting(queue, STREAM) and not retries_waiting(queue, STREAM)
+    return is_settled(queue, STREAM)
 
 
 def pending(queue: redis.Redis) -> int:

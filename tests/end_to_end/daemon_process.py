@@ -27,8 +27,12 @@ def without_settings() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
 
 
-_DEFAULTS = {"SECURECHAIN_DAEMON__LOG_FORMAT": "json", "SECURECHAIN_WEB__PORT": "0"}
-"""There is no page: daemons of several tests would want the same port."""
+_DEFAULTS = {
+    "SECURECHAIN_DAEMON__LOG_FORMAT": "json",
+    "SECURECHAIN_WEB__PORT": "0",
+    "SECURECHAIN_EMBEDDED__START_TIMEOUT_S": str(PATIENCE_S),
+}
+"""There is no page: daemons of several tests would want the same port. A busy machine starts servers slowly."""
 
 
 class DaemonProcess:
@@ -129,3 +133,6 @@ def daemon(
     finally:
         if process.process.poll() is None:
             process.kill()
+        else:
+            # One that ended by itself leaves its pipe open, of which another test would be warned.
+            process.wait()

@@ -52,6 +52,8 @@ class Machine:
             timeout=PATIENCE_S,
             check=False,
         )
+        # pytest shows it with a failure.
+        print(*arguments, "ended with", result.returncode, result.stderr)
         assert "Traceback" not in result.stderr
         return result
 
@@ -74,6 +76,11 @@ def stored(machine: Machine) -> dict[str, int]:
     return counts
 
 
+def is_idle(machine: Machine) -> bool:
+    queue = machine.status()["queue"]
+    return not (queue["waiting"] or queue["in_flight"] or queue["retrying"])
+
+
 def test_submitted_packages_and_what_they_require_show_in_status(machine: Machine) -> None:
     result = machine.command("submit", "npm:left", "pypi:snake")
     assert (result.returncode, result.stdout) == (0, "2 queued on package-extraction\n")
@@ -87,11 +94,14 @@ def test_messages_are_submitted_from_standard_input(machine: Machine) -> None:
 
 
 def test_a_malformed_line_queues_nothing_and_is_named(machine: Machine) -> None:
+    # What the tests before this one have queued may still be on its way.
+    block_until(lambda: is_idle(machine), "an idle daemon")
     before = machine.status()["queue"]["counters"]["total_processed"]
     good = json.dumps({"node_type": "NPMPackage", "package": "left"})
     result = machine.command("submit", "--file", "-", stdin=f"{good}\n{{\n")
     assert result.returncode == 2
     assert "line 2" in result.stderr
+    assert is_idle(machine)
     assert machine.status()["queue"]["counters"]["total_processed"] == before
 
 

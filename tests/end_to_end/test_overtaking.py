@@ -13,7 +13,7 @@ from tests.end_to_end.daemon_process import daemon
 from tests.end_to_end.graph_contents import GraphReader
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, npm, serve
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 __all__ = ["graph_target"]
 
@@ -43,9 +43,9 @@ def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(
                 lambda: reader.count("MATCH (p:NPMPackage {name: 'wanted'}) RETURN count(p)"), "the wanted package"
             )
             asked = [request.target for request in server.requests]
-    # The requests that were under way, and the one whose turn it was, went before each of its two; and those of some
-    # seconds in which a busy machine did not get to forward it.
+    # The requests that were under way, and the one whose turn it was, went before each of its two; and those of the
+    # time in which a busy machine did not get to forward it. Without overtaking, thousands would have gone before.
     own = [position for position, target in enumerate(asked) if target.startswith("/wanted")]
     assert len(own) == 2
-    assert own[-1] - before < 10 * RATE
+    assert own[-1] - before < PATIENCE_S * RATE
     assert queue.xlen(LANE) > WAITING / 2

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from securechain_ingest.registries.kit.portions import PORTION
+from tests import queue_contents
 from tests.end_to_end.conftest import STREAM, Send, wait_until_settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
 from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
@@ -72,7 +73,11 @@ def test_what_a_whole_load_left_is_completed_in_portions_and_a_kill_costs_one_of
         assert 0 < len(left) <= VERSIONS - 2 * PORTION
         assert all(int(name.partition(".")[2]) < VERSIONS - PORTION for name in left), "the newest are read first"
         with daemon(variables) as process:
-            block_until(lambda: not pending(reader), "all requirements", 2 * PATIENCE_S)
+            block_until(
+                lambda: not pending(reader),
+                lambda: f"{len(pending(reader))} requirements; left are {queue_contents.left(queue, STREAM)}",
+                2 * PATIENCE_S,
+            )
             wait_until_settled(queue)
             stored = [event["package"] for event in process.events("package_stored")]
             assert process.stop() == 0

@@ -39,6 +39,12 @@ def command(variables: Mapping[str, str], *arguments: str) -> str:
     return done.stdout
 
 
+def queued(variables: Mapping[str, str]) -> list[Any]:
+    """Return what `queue list` tells."""
+    found: list[Any] = json.loads(command(variables, "queue", "list", "--json"))
+    return found
+
+
 def submit(queue: redis.Redis, world: World) -> None:
     """Submit as a program does that wants to be sure: it waits until the replica has got it."""
     for package in world.truth().values():
@@ -79,7 +85,7 @@ def test_a_failover_in_the_midst_of_work_loses_no_message(
                 assert dead_letters(other) == []
                 assert left_over(other, STREAM) == []
                 assert_graph_equals(reader, world.truth(), world.truth())
-                assert json.loads(command(variables, "queue", "list", "--json")) == []
+                assert queued(variables) == []
             assert process.events("handler_failed") == []
             assert process.stop() == 0
 
@@ -136,9 +142,10 @@ def test_on_a_cluster_every_key_shares_the_slot_of_a_stream_with_a_hash_tag(
         with daemon(variables) as process:
             command(variables, "submit", "--wait", "npm:app")
             process.wait_for("package_stored", 2)
+            block_until(lambda: queued(variables) == [], "an empty queue: what npm:app requires is asked for, too")
             command(variables, "pause", "npm")
             command(variables, "submit", "--refresh", "npm:app", "npm:lib")
-            block_until(lambda: len(json.loads(command(variables, "queue", "list", "--json"))) == 2, "two that wait")
+            block_until(lambda: len(queued(variables)) == 2, "two that wait")
             command(variables, "queue", "cancel", "npm:lib")
             command(variables, "resume", "npm")
             jobs = {"npm_package_ingestion", "npm_packages_updates", "advisory_sync"}
@@ -184,7 +191,7 @@ def _serve_a_world(variables: dict[str, str], port: int, world: World, reader: G
     ):
         command(variables, "submit", "--wait", *names)
         assert json.loads(command(variables, "status", "--json"))
-        assert json.loads(command(variables, "queue", "list", "--json")) == []
+        block_until(lambda: queued(variables) == [], "an empty queue: what they require is asked for, too")
         command(variables, "pause", "npm")
         command(variables, "resume", "npm")
         connections: Any = queue.client_list()

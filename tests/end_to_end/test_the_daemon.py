@@ -77,7 +77,7 @@ def test_sigterm_in_the_middle_finishes_what_is_in_hand_and_leaves_the_rest_queu
 def test_a_second_signal_leaves_now(environment: dict[str, str], send: Send, queue: redis.Redis) -> None:
     world = World((npm.Package("stalled", (npm.Version("1.0.0"),)),))
     with serve(world) as server:
-        server.faults.add(Fault("/stalled", Kind.STALL))
+        server.faults.add(Fault("/stalled", Kind.STALL, times=None))
         patient = {"SECURECHAIN_DAEMON__GRACE_S": str(2 * PATIENCE_S)}
         with daemon(environment | patient | server.environment()) as process:
             send("NPMPackage", "stalled")
@@ -95,11 +95,11 @@ def test_what_outlasts_the_grace_period_is_handed_to_the_next_daemon(
     world = World((npm.Package("stalled", (npm.Version("1.0.0"),)),))
     variables = environment | {"SECURECHAIN_DAEMON__GRACE_S": "0.5", "SECURECHAIN_QUEUE__LEASE_S": "600"}
     with serve(world) as server:
-        server.faults.add(Fault("/stalled", Kind.STALL))
+        server.faults.add(Fault("/stalled", Kind.STALL, times=None))
         with daemon(variables | server.environment()) as process:
             send("NPMPackage", "stalled")
             block_until(lambda: server.connections, "the request")
-            process.stop()
+            assert process.stop() == 0
             assert process.events("grace_period_over")
         server.faults.clear()
         with daemon(variables | server.environment()) as process:

@@ -37,9 +37,12 @@ def check(variables: Mapping[str, str]) -> int:
     program, *arguments = json.loads(command)
     assert program == SCRIPT.name
     environment = without_settings() | dict(variables)
-    return subprocess.run(
-        [SCRIPT, *arguments], env=environment, capture_output=True, timeout=PATIENCE_S, check=False
-    ).returncode
+    done = subprocess.run(
+        [SCRIPT, *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    # pytest shows it with a failure.
+    print("the health check ended with", done.returncode, done.stderr)
+    return done.returncode
 
 
 @pytest.mark.parametrize("has_page", [True, False], ids=["by the page", "by the heartbeat"])

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import httpx
 
+from securechain_ingest.embedded.process import free_ports
 from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, serve
@@ -18,9 +19,9 @@ __all__ = ["graph_target"]
 
 
 def free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
+    """Return a port that no other test, which lets the kernel choose, is given before the daemon listens there."""
+    [port] = free_ports(1)
+    return str(port)
 
 
 def health(variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,10 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import NPM, PYPI, link, npm, pypi, write
 from tests.graph.conftest import Reader
 from tests.stores import GraphTarget
+from tests.waiting import PATIENCE_S
+
+LINGERING = GraphSettings().model_copy(update={"linger_s": 2 * PATIENCE_S})
+"""Nobody would wait for so long."""
 
 
 async def test_concurrent_callers_all_get_their_package_written(graph: Graph, read: Reader) -> None:
@@ -43,20 +47,22 @@ def transactions(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_a_lone_package_is_written_at_once(graph: Graph, transactions: list[int]) -> None:
-    async with GraphBatcher(graph, GraphSettings(linger_s=10)) as batcher, asyncio.timeout(9):
+    async with GraphBatcher(graph, LINGERING) as batcher, asyncio.timeout(PATIENCE_S):
         await batcher.write(write(pypi("six"), "1.0"))
     assert transactions == [1]
 
 
 async def test_packages_that_stream_in_wait_for_each_other_until_they_are_worth_a_transaction(
-    graph: Graph, transactions: list[int]
+    graph: Graph, transactions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with GraphBatcher(graph, GraphSettings(linger_s=10)) as batcher, asyncio.timeout(9):
+    # It is a stream although a slow machine takes its time between two of them.
+    monkeypatch.setattr("securechain_ingest.graph.batch._STREAM_PAUSE_S", PATIENCE_S)
+    async with GraphBatcher(graph, LINGERING) as batcher, asyncio.timeout(PATIENCE_S):
         await batcher.write(write(pypi("first"), "1.0"))
         streaming = []
         for number in range(8):
             streaming.append(asyncio.create_task(batcher.write(write(pypi(f"package-{number}"), "1.0"))))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         await asyncio.gather(*streaming)
     assert transactions == [1, 8]
 
@@ -157,4 +163,4 @@ async def test_a_caller_that_asks_again_as_soon_as_it_has_its_answer_is_served(g
     settings = GraphSettings(writers=1)
     async with GraphBatcher(graph, settings) as batcher:
         for _ in range(3):
-            assert await asyncio.wait_for(batcher.known(pypi("absent")), 10) is None
+            assert await asyncio.wait_for(batcher.known(pypi("absent")), PATIENCE_S) is None

@@ -16,6 +16,7 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import NPM, PYPI
 from tests.stores import GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
 
 KEPT = ("known", "read", "write", "resolve", "link")
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -32,7 +33,6 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.timeout(300)  # A server that has just started takes seconds for each plan, and more beside other work.
 async def test_a_plan_that_is_made_while_the_graph_is_empty_finds_each_node_by_an_index(
     neo4j_server: GraphTarget,
 ) -> None:
@@ -40,7 +40,7 @@ async def test_a_plan_that_is_made_while_the_graph_is_empty_finds_each_node_by_a
     uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
     quiet = NotificationMinimumSeverity.OFF
     async with (
-        Graph.connect(uri, user, password, GraphSettings(), absent_retry_s=1) as graph,
+        Graph.connect(uri, user, password, GraphSettings(query_timeout_s=PATIENCE_S), absent_retry_s=1) as graph,
         AsyncGraphDatabase.driver(uri, auth=(user, password), notifications_min_severity=quiet) as driver,
     ):
         await graph.ensure_schema([NPM])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from securechain_ingest.model import ImportNames
 from securechain_ingest.registries import ECOSYSTEMS
 from tests.graph.builders import MONDAY, PYPI, npm, pypi, version, write
 from tests.stores import GraphTarget
+from tests.waiting import until
 
 
 async def test_the_graph_is_asked_once_for_thousands_of_names(graph: Graph) -> None:
@@ -79,11 +79,8 @@ async def test_packages_that_offer_an_import_are_found_by_its_exact_name(graph: 
 
     async def offering(name: str) -> list[str]:
         # Neo4j's index follows the writes in a moment.
-        for _ in range(100):
-            if found := await graph.reader.offering(ecosystems, name):
-                return found
-            await asyncio.sleep(0.05)
-        return []
+        found: list[str] = await until(lambda: graph.reader.offering(ecosystems, name), f"who offers {name}")
+        return found
 
     assert await offering("left.api") == ["pkg:pypi/left"]
     assert await offering("left/api") == ["pkg:npm/left"]

@@ -20,7 +20,7 @@ from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.portions import is_big
 from securechain_ingest.graph.ranking import ordered
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.model import PackageWrite, Parent, Rating, Version
+from securechain_ingest.model import PackageWrite, Parent, Rating, Version, WriteResult
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, link, pypi, version, write
@@ -250,7 +250,10 @@ async def test_a_writer_waits_for_another_process_that_is_at_it_and_for_no_longe
     assert "writing" not in node
 
 
-async def test_a_big_package_does_not_hold_up_the_others(graph_target: GraphTarget, graph: Graph, read: Reader) -> None:
+async def test_a_big_package_does_not_hold_up_the_others(
+    graph_target: GraphTarget, graph: Graph, read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del graph
     settings_ = GraphSettings(database=graph_target.database, portion_rows=20, writers=1)
     async with (
         Graph.connect(
@@ -258,12 +261,22 @@ async def test_a_big_package_does_not_hold_up_the_others(graph_target: GraphTarg
         ) as connected,
         GraphBatcher(connected, settings_) as batcher,
     ):
-        big = asyncio.create_task(batcher.write(giant(*releases(*range(400)))))
-        await asyncio.sleep(0.1)
+        under_way, may_go_on = asyncio.Event(), asyncio.Event()
+        in_portions = connected.write_in_portions
+
+        async def held_up(each: PackageWrite) -> WriteResult:
+            under_way.set()
+            await may_go_on.wait()
+            return await in_portions(each)
+
+        monkeypatch.setattr(connected, "write_in_portions", held_up)
+        big = asyncio.create_task(batcher.write(giant(*FIRST)))
+        await under_way.wait()
         await batcher.write(write(pypi("small"), "1.0"))
         assert not big.done()
+        may_go_on.set()
         await big
-    assert len(await read.nodes("Version")) == 401
+    assert len(await read.nodes("Version")) == len(FIRST) + 1
 
 
 async def test_a_package_without_versions_is_malformed(portions: Graph) -> None:

@@ -18,6 +18,7 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import pypi, write
 from tests.graph.conftest import Reader
 from tests.stores import GraphTarget
+from tests.waiting import PATIENCE_S
 
 
 def unstorable(name: str) -> PackageWrite:
@@ -64,7 +65,7 @@ async def test_the_reason_of_a_refusal_has_the_servers_code(graph_target: GraphT
 async def test_what_must_be_unique_and_is_not_is_a_refusal_within_seconds(
     graph: Graph, graph_target: GraphTarget
 ) -> None:
-    async with connected(graph_target) as connection, asyncio.timeout(20):
+    async with connected(graph_target) as connection, asyncio.timeout(PATIENCE_S):
         with pytest.raises(StoreRefused, match="ConstraintValidationFailed"):
             await connection.change("CREATE (:PyPIPackage {purl: 'pkg:a'}) CREATE (:PyPIPackage {purl: 'pkg:a'})")
 

@@ -18,6 +18,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import MakeClient
 from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
+from tests.waiting import PATIENCE_S, until
 
 MIB = STEP_BYTES
 SMALL_BUDGET = HttpSettings(max_document_bytes=8 * MIB, max_in_flight_bytes=16 * MIB, retries=0)
@@ -91,19 +92,23 @@ async def test_as_many_documents_as_there_are_arrive_one_after_the_other(
 
 
 async def test_a_document_that_finds_no_room_in_time_is_to_be_tried_later(
-    make_client: MakeClient, server: ScriptedServer
+    make_client: MakeClient, server: ScriptedServer, leap: Callable[[], None]
 ) -> None:
+    # Half of that time is for the wait, which the leap of ten minutes ends.
     settings_ = HttpSettings(
-        max_document_bytes=4 * MIB, max_in_flight_bytes=4 * MIB, retries=0, total_timeout_s=0.4, timeout_s=5
+        max_document_bytes=4 * MIB, max_in_flight_bytes=4 * MIB, retries=0, total_timeout_s=1000, timeout_s=1000
     )
     big = answer(200, b"x" * (4 * MIB))
     async with make_client(settings_) as client:
         kept = await client.get(server.script("/a", big))
+        waiting = asyncio.create_task(client.get(server.script("/b", big)))
+        await until(lambda: len(client._budget._coming) == 1, "a document that waits for room")
+        leap()
         with pytest.raises(NoRoom, match="no room among the documents in flight") as caught:
-            await client.get(server.script("/b", big))
+            await waiting
         assert caught.value.transient
         assert held(client) == 4 * MIB
-        del kept, caught
+        del kept, caught, waiting
         await asyncio.sleep(0)
         gc.collect()
         assert len((await client.get(server.script("/b", big))).body) == 4 * MIB
@@ -126,7 +131,7 @@ async def test_a_cut_off_document_gives_its_room_back(make_client: MakeClient, s
         url = server.script("/a", hang_up)
         server.script("/b", answer(200, b"x" * (3 * MIB), content_length=str(4 * MIB)))
         reading = asyncio.create_task(client.get(f"{server.base}/b"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not held(client):  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.001)
         reading.cancel()
@@ -144,7 +149,7 @@ def test_whatever_the_order_in_which_documents_grow_all_of_them_arrive(
     sizes: list[int], order: list[int], limit: int
 ) -> None:
     async def grow() -> None:
-        budget = Budget(limit * MIB, 8 * MIB, longest_wait_s=5.0)
+        budget = Budget(limit * MIB, 8 * MIB, longest_wait_s=PATIENCE_S)
         turn: Callable[[], int] = cycle(order).__next__
 
         async def document(size: int) -> None:

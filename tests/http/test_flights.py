@@ -11,7 +11,7 @@ from securechain_ingest.errors import NotFound
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.flights import Flights
 from tests.http.scripted_server import ScriptedServer, answer
-from tests.waiting import Gate
+from tests.waiting import PATIENCE_S, Gate
 
 
 async def test_callers_at_the_same_time_share_one_request(client: HttpClient, server: ScriptedServer) -> None:
@@ -63,7 +63,7 @@ async def test_a_request_that_nobody_waits_for_is_given_up_and_asked_anew(
     only.cancel()
     with pytest.raises(asyncio.CancelledError):
         await only
-    await asyncio.wait([flight], timeout=10)
+    await asyncio.wait([flight], timeout=PATIENCE_S)
     assert flight.cancelled()
     assert (await client.get(url)).body == b"anew"
 

@@ -14,13 +14,14 @@ import httpcore
 import httpx
 import pytest
 
+from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.sockets import Sockets
 from securechain_ingest.http.transport import Transport
 from securechain_ingest.settings import EndpointSettings, HttpSettings
 from tests.http.conftest import MakeClient, connections, rates
 from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -209,11 +210,11 @@ async def test_a_server_waits_while_nobody_reads_what_it_has_sent() -> None:
         is_stuck.set()
 
     async with listening(pour) as port:
-        stream = await Sockets().connect_tcp("127.0.0.1", port, timeout=5)
+        stream = await Sockets().connect_tcp("127.0.0.1", port, timeout=PATIENCE_S)
         await is_stuck.wait()
         assert sent < 50_000_000
         received = 0
-        while data := await stream.read(65_536, timeout=5):
+        while data := await stream.read(65_536, timeout=PATIENCE_S):
             received += len(data)
         assert received == sent == 100_000_000
         await stream.aclose()
@@ -231,7 +232,7 @@ async def test_a_read_gives_up_after_its_time_and_a_later_one_gets_what_has_come
             await stream.read(100, timeout=0.01)
         await stream.write(b"go on\n")
         assert await stream.read(2, timeout=None) == b"at"
-        assert await stream.read(100, timeout=5) == b" last"
+        assert await stream.read(100, timeout=PATIENCE_S) == b" last"
         await stream.aclose()
 
 
@@ -268,22 +269,21 @@ async def test_a_host_is_reached_by_its_next_address_and_whoever_gives_up_leaves
     port = httpx.URL(server.base).port
     assert port is not None
     for steps in range(40):
-        connecting = asyncio.create_task(Sockets().connect_tcp("localhost", port, timeout=60))
+        connecting = asyncio.create_task(Sockets().connect_tcp("localhost", port, timeout=PATIENCE_S))
         for _ in range(steps):
             await asyncio.sleep(0)
         connecting.cancel()
         with suppress(asyncio.CancelledError):
             await (await connecting).aclose()
-    await (await Sockets().connect_tcp("localhost", port, timeout=60)).aclose()
+    await (await Sockets().connect_tcp("localhost", port, timeout=PATIENCE_S)).aclose()
     del connecting
     gc.collect()  # A socket that nobody has closed is warned of here, which fails the test.
 
 
 async def test_a_port_where_nobody_listens_refuses_the_connection() -> None:
-    async with listening(until_hung_up) as port:
-        pass
+    [port] = free_ports(1)
     with pytest.raises(httpcore.ConnectError):
-        await Sockets().connect_tcp("127.0.0.1", port, timeout=5)
+        await Sockets().connect_tcp("127.0.0.1", port, timeout=PATIENCE_S)
 
 
 async def test_a_server_that_does_not_speak_tls_is_given_up_in_time() -> None:

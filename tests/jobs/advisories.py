@@ -22,6 +22,7 @@ from tests.jobs.feeds import DAY_S, Identities
 from tests.registries.asking import tools
 from tests.registry_server import Server, World, osv
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
 
 HIGH = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 """Its base score is 9.8."""
@@ -87,7 +88,7 @@ async def open_bench(
             graph_target.uri,
             graph_target.user,
             graph_target.password,
-            GraphSettings(database=graph_target.database),
+            GraphSettings(database=graph_target.database, query_timeout_s=PATIENCE_S),
             absent_retry_s=DAY_S,
         ) as graph,
         AdvisoryStore.connect(advisory_target.uri, settings) as store,

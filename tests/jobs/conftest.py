@@ -16,13 +16,14 @@ from tests.jobs import advisories
 from tests.jobs.feeds import DAY_S, FeedBench, MadeFeed
 from tests.registry_server import Server, World, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
 async def bench(redis_url: str, arcadedb_server: GraphTarget, tmp_path: Path) -> AsyncIterator[FeedBench]:
     graph_target = arcadedb_server
     empty_graph(graph_target)
-    settings = GraphSettings(database=graph_target.database)
+    settings = GraphSettings(database=graph_target.database, query_timeout_s=PATIENCE_S)
     async with (
         Redis.from_url(redis_url) as redis,
         Graph.connect(

@@ -27,7 +27,7 @@ from securechain_ingest.settings import FeedSettings, QueueSettings
 from tests.graph.builders import PYPI, pypi, write
 
 DAY_S = 86_400.0
-QUEUE = QueueSettings(lease_s=2.0)
+QUEUE = QueueSettings(lease_s=60.0)
 KEYS = Keys(QUEUE.stream)
 STREAM = KEYS.lane("pypi", Lane.CHANGED)
 LISTED_STREAM = KEYS.lane("pypi", Lane.LISTED)

@@ -139,8 +139,18 @@ async def test_one_daemon_asks_at_a_time_and_outages_are_sat_out(bench: Bench, m
     redis = bench.stores.redis
     await redis.set(Keys(QUEUE.stream).refill("npm"), "")
     asking = asyncio.create_task(keep_asking(redis, bench.stores.graph.pending, [NPM], lambda: QUEUE))
+
+    async def looks() -> int:
+        calls: Any = (await redis.info("commandstats")).get("cmdstat_set", {"calls": 0})
+        return int(calls["calls"])
+
+    before = await looks()
+
+    async def has_looked_often() -> bool:
+        return await looks() > before + 2
+
     try:
-        await asyncio.sleep(0.1)
+        await until(has_looked_often)
         assert await waiting(bench, Lane.COMPLETED) == []
         await redis.delete(Keys(QUEUE.stream).refill("npm"))
         await until(lambda: waiting(bench, Lane.COMPLETED))

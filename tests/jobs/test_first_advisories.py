@@ -22,6 +22,7 @@ from securechain_ingest.settings import QueueSettings, ScheduleSettings
 from tests.graph.builders import pypi
 from tests.jobs.advisories import FLASK, STREAM, AdvisoryBench
 from tests.registry_server import Fault, Kind
+from tests.waiting import PATIENCE_S
 
 ECOSYSTEMS = ("PyPI", "npm")
 
@@ -49,7 +50,7 @@ async def test_an_ecosystem_is_unknown_until_its_first_completed_sync(bench: Adv
 
 
 async def test_a_command_reads_what_it_asks_about_and_nothing_else(bench: AdvisoryBench) -> None:
-    assert await read_first_advisories(bench.sync, {"PyPI"}, within_s=60) == {}
+    assert await read_first_advisories(bench.sync, {"PyPI"}, within_s=PATIENCE_S) == {}
     assert await bench.ratings(pypi("flask")) == {"1.0": (9.8, ["GHSA-1"]), "2.0": (0.0, [])}
     assert {target.split("/")[1] for target in bench.targets()} == {"PyPI"}
     assert await unread(bench) == ["npm"]
@@ -58,7 +59,7 @@ async def test_a_command_reads_what_it_asks_about_and_nothing_else(bench: Adviso
 async def test_what_was_read_is_not_read_again(bench: AdvisoryBench) -> None:
     await bench.run()
     bench.server.requests.clear()
-    assert await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=60) == {}
+    assert await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=PATIENCE_S) == {}
     assert bench.targets() == []
 
 
@@ -81,7 +82,7 @@ async def test_a_command_goes_on_without_advisories_that_it_cannot_reach(bench: 
 
 async def test_one_ecosystem_that_cannot_be_reached_leaves_the_others_known(bench: AdvisoryBench) -> None:
     bench.server.faults.add(Fault("/npm/*", Kind.STATUS, times=None))
-    assert await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=60) == {"npm": NOT_REACHABLE}
+    assert await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=PATIENCE_S) == {"npm": NOT_REACHABLE}
 
 
 async def test_a_command_that_is_not_to_read_them_asks_nothing(bench: AdvisoryBench) -> None:
@@ -94,7 +95,7 @@ async def test_a_store_that_is_away_leaves_all_unknown(bench: AdvisoryBench, mon
         raise StoreError("the advisory database is away")
 
     monkeypatch.setattr(type(bench.sync.store), "count", away)
-    assert await read_first_advisories(bench.sync, {"PyPI"}, within_s=60) == {"PyPI": NOT_REACHABLE}
+    assert await read_first_advisories(bench.sync, {"PyPI"}, within_s=PATIENCE_S) == {"PyPI": NOT_REACHABLE}
 
 
 class Starting:

@@ -14,6 +14,7 @@ from securechain_ingest.worker.release_changes import ReleaseChanges
 from tests.graph.builders import NPM, npm, pypi, write
 from tests.jobs.advisories import FLASK, STREAM, AdvisoryBench
 from tests.jobs.feeds import Identities
+from tests.waiting import PATIENCE_S
 
 LONE = replace(NPM, name="lone", label="LonePackage", purl_type="lone", osv=None)
 LEFT = replace(npm("left"), ecosystem=LONE, purl="pkg:lone/left")
@@ -38,7 +39,7 @@ async def test_a_sync_succeeds_and_asks_only_for_what_osv_has(advisory_bench: Ad
 async def test_a_command_that_asks_only_about_it_reads_no_advisories(advisory_bench: AdvisoryBench) -> None:
     bench = with_lone(advisory_bench)
     before = bench.targets()
-    assert await read_first_advisories(bench.sync, set(), within_s=60) == {}
+    assert await read_first_advisories(bench.sync, set(), within_s=PATIENCE_S) == {}
     assert bench.targets() == before
 
 

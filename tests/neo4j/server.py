@@ -18,10 +18,10 @@ from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
 from securechain_ingest.embedded import leash
 from securechain_ingest.embedded.process import free_ports
+from tests.waiting import PATIENCE_S
 
 HERE = Path(__file__).parent
 PASSWORD = "only-for-tests"
-START_TIMEOUT_S = 180.0
 
 
 def missing() -> str | None:
@@ -88,7 +88,7 @@ def neo4j_server(home: Path) -> Iterator[str]:
 
 
 def _wait_until_ready(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    give_up_at = time.monotonic() + START_TIMEOUT_S
+    give_up_at = time.monotonic() + PATIENCE_S
     while True:
         try:
             with GraphDatabase.driver(uri, auth=("neo4j", PASSWORD)) as driver, driver.session() as session:

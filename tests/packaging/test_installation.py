@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -25,6 +24,7 @@ from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.settings import WebSettings
 from securechain_ingest.stores import configured, missing
 from tests.redis_servers import program as redis_program
+from tests.waiting import PATIENCE_S, block_until
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -133,6 +133,13 @@ def port() -> int:
     return port
 
 
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
 @pytest.fixture
 def container_redis(port: int, tmp_path: Path) -> Iterator[redis.Redis]:
     """Yield Redis as compose starts it, but for its port and its folders."""
@@ -143,12 +150,7 @@ def container_redis(port: int, tmp_path: Path) -> Iterator[redis.Redis]:
     with subprocess.Popen(["sh", "-c", script], env=variables, stdout=subprocess.DEVNULL) as process:
         try:
             with redis.Redis(port=port, password="r" * 20) as client:
-                for _ in range(300):
-                    try:
-                        client.ping()
-                        break
-                    except redis.ConnectionError:
-                        time.sleep(0.1)
+                block_until(lambda: answers(client), "Redis")
                 yield client
         finally:
             process.terminate()
@@ -230,7 +232,9 @@ def installed(tmp_path: Path) -> Path:
 
 def called(program: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     held = {"PATH": os.environ["PATH"], "HOME": str(program.parent)} | variables
-    return subprocess.run([program, *arguments], env=held, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [program, *arguments], env=held, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
 
 @pytest.mark.slow

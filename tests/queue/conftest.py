@@ -8,11 +8,12 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.settings import QueueSettings
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url, socket_timeout=10) as client:
+    async with Redis.from_url(redis_url, socket_timeout=PATIENCE_S) as client:
         yield client
 
 

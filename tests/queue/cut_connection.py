@@ -45,15 +45,17 @@ class Proxy:
         if self._is_cut:
             writer.transport.abort()
             return
+        pair = {writer}
+        self._writers.add(writer)
         try:
             onward = await asyncio.open_connection(self._target.hostname, self._target.port)
+            pair.add(onward[1])
+            self._writers.add(onward[1])
+            # A cut in the meantime has ended the connection that was just being made.
+            if not writer.transport.is_closing():
+                await asyncio.gather(self._forward(reader, onward[1]), self._forward(onward[0], writer))
         except OSError:
-            writer.transport.abort()  # The server itself is away.
-            return
-        pair = {writer, onward[1]}
-        self._writers |= pair
-        try:
-            await asyncio.gather(self._forward(reader, onward[1]), self._forward(onward[0], writer))
+            pass  # The server itself is away.
         finally:
             self._writers -= pair
             for end in pair:

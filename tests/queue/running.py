@@ -11,6 +11,7 @@ import anyio
 from redis.asyncio import Redis
 
 from securechain_ingest import registries
+from securechain_ingest.drivers.redis_connection import blocking_twin
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.entries import Entry, History
 from securechain_ingest.queue.handling import Handler, Link, Outcome
@@ -19,6 +20,7 @@ from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.reader import Reader
 from securechain_ingest.settings import QueueSettings, WorkerSettings
+from tests import queue_contents
 
 ECOSYSTEMS = registries.ECOSYSTEMS[:3]
 ALL_ECOSYSTEMS = tuple(WorkerSettings.model_fields)
@@ -84,6 +86,12 @@ async def running(
         await reader.ready()
         yield reader
         reader.stop()
+
+
+async def let_leases_run_out(redis: Redis, queue: QueueSettings) -> None:
+    """Make it as if whoever has messages in hand had been silent for longer than a lease."""
+    with blocking_twin(redis) as twin:
+        queue_contents.let_leases_run_out(twin, queue.stream, queue.group)
 
 
 async def is_idle(redis: Redis, queue: QueueSettings) -> bool:

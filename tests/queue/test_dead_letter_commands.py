@@ -23,7 +23,7 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import LaneStatus, queue_status
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import ECOSYSTEMS, Recorder, add, data, lane_of, running
-from tests.waiting import Gate, until
+from tests.waiting import PATIENCE_S, Gate, until
 
 replay = partial(replay_dead_letters, ecosystems={each.label: each.name for each in ECOSYSTEMS})
 
@@ -165,7 +165,7 @@ async def test_the_status_tells_the_age_of_a_lanes_oldest_message(redis: Redis, 
     await redis.xadd(lane_of(queue, Lane.LISTED), {"data": "old"}, id=f"{(seconds - 100) * 1000}-0")
     await add(redis, lane_of(queue, Lane.LISTED), "new")
     status = await queue_status(redis, queue, ["pypi"])
-    assert 100 <= status.lanes["pypi"]["listed"].oldest_s < 130
+    assert 100 <= status.lanes["pypi"]["listed"].oldest_s < 100 + PATIENCE_S
     assert status.lanes["pypi"]["asked"].oldest_s == 0
 
 

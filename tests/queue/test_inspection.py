@@ -41,7 +41,7 @@ async def test_each_message_is_listed_with_its_lane_state_tries_and_reason(redis
             raise StoreError("the graph refuses")
         return await gate(entry)
 
-    queue = queue.model_copy(update={"retry_base_s": 3600, "retry_max_s": 3600})
+    queue = queue.model_copy(update={"retry_base_s": 1e8, "retry_max_s": 1e8})
     await add(redis, queue.stream, "later")
     async with running(redis, queue, Recorder(act), places=1) as reader:
         await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
@@ -73,7 +73,7 @@ async def test_all_that_wait_for_another_try_are_listed_and_removed(redis: Redis
     async def act(entry: Entry) -> Outcome:
         raise StoreError("the graph refuses")
 
-    queue = queue.model_copy(update={"retry_base_s": 3600, "retry_max_s": 3600})
+    queue = queue.model_copy(update={"retry_base_s": 1e8, "retry_max_s": 1e8})
     packages = {f"p-{number}" for number in range(3)}
     await add(redis, queue.stream, *packages)
     async with running(redis, queue, Recorder(act)) as reader:

@@ -18,7 +18,7 @@ from securechain_ingest.queue.outcomes import Outcomes, PackageOutcome
 from securechain_ingest.queue.submission import submit
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import Recorder, running
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 RUN = "submission-1"
 
@@ -59,7 +59,7 @@ async def test_a_message_that_is_cancelled_is_told_too(redis: Redis, queue: Queu
             await until(lambda: redis.xlen(Keys(queue.stream).lanes("pypi")[0]))
             options = {"word": "cancelled", "ecosystems": ["pypi"], "lanes": LANES}
             await remove_messages(redis, queue.stream, queue.group, **options)  # type: ignore[arg-type]
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE_S):
                 [outcome] = [outcome async for outcome in outcomes.follow(1)]
     assert (outcome.kind, outcome.package, never.packages) == ("cancelled", "six", [])
 

@@ -40,6 +40,13 @@ def broken() -> UpstreamError:
     return answer(Unavailable("status 500", url="http://localhost/"))
 
 
+@pytest.fixture
+def no_pause_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine the five seconds of a breaker could be over before a test has looked."""
+    monkeypatch.setattr("securechain_ingest.queue.breakers.FIRST_WAIT_S", 1e6)
+    monkeypatch.setattr("securechain_ingest.queue.breakers.LONGEST_WAIT_S", 1e9)
+
+
 async def end_of_pause(redis: Redis, queue: QueueSettings) -> None:
     """Make it as if the time had come."""
     await redis.hset(Keys(queue.stream).breaker("pypi"), "open_until", 1)
@@ -73,6 +80,7 @@ async def test_an_operators_pause_stops_the_lanes_of_one_ecosystem_until_resume(
     assert not await resume(redis, keys, "pypi")
 
 
+@pytest.mark.usefixtures("no_pause_ends_by_itself")
 @pytest.mark.parametrize("delay_s", [1800.0, None])
 async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with_a_try(
     redis: Redis, queue: QueueSettings, delay_s: float | None
@@ -135,6 +143,7 @@ async def test_only_the_pause_of_the_endpoint_that_every_message_needs_stops_the
     assert not await is_open(redis, queue)
 
 
+@pytest.mark.usefixtures("no_pause_ends_by_itself")
 @pytest.mark.parametrize("make", [unreachable, broken])
 async def test_failures_of_several_packages_open_the_breaker_and_one_probe_closes_it(
     redis: Redis, queue: QueueSettings, make: Callable[[], UpstreamError]
@@ -209,13 +218,17 @@ async def test_an_absent_package_is_an_answer_that_closes_the_breaker(redis: Red
 async def test_the_wait_of_a_breaker_doubles_with_each_failed_probe_up_to_a_quarter_of_an_hour(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    breakers = Breakers(redis, Keys(queue.stream))
-    waits = []
-    await breakers.failed("pypi", "a", "slower", is_probe=False, pause_s=0)
-    for _ in range(10):
-        waits.append(round((await breakers.states(["pypi"]))["pypi"].open_for_s))
-        await breakers.failed("pypi", "a", "slower", is_probe=True, pause_s=0)
-    assert waits == [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]
+    tried = Breakers(redis, Keys(queue.stream))
+
+    async def now_ms() -> int:
+        seconds, microseconds = await redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    for number, wait_s in enumerate((5, 10, 20, 40, 80, 160, 320, 640, 900, 900)):
+        before_ms = await now_ms()
+        await tried.failed("pypi", "a", "slower", is_probe=number > 0, pause_s=0)
+        opens_ms = int((await breaker(redis, queue))["open_until"]) - wait_s * 1000
+        assert before_ms <= opens_ms <= await now_ms()
 
 
 async def test_a_probe_that_died_with_its_daemon_is_followed_by_another(redis: Redis, queue: QueueSettings) -> None:
@@ -235,6 +248,7 @@ async def test_a_probe_that_died_with_its_daemon_is_followed_by_another(redis: R
         await until(lambda: sorted(handler.packages) == ["b", "c"])
 
 
+@pytest.mark.usefixtures("no_pause_ends_by_itself")
 async def test_packages_that_always_fail_do_not_take_every_probe_from_those_that_are_well(
     redis: Redis, queue: QueueSettings
 ) -> None:
@@ -264,6 +278,7 @@ async def test_packages_that_always_fail_do_not_take_every_probe_from_those_that
             await until(lambda: is_open(redis, queue))
 
 
+@pytest.mark.usefixtures("no_pause_ends_by_itself")
 async def test_what_needs_no_registry_does_not_speak_for_it(redis: Redis, queue: QueueSettings) -> None:
     is_well = False
 
@@ -299,6 +314,7 @@ def is_probe_behind_a_known_one(entries: Sequence[Entry]) -> bool:
     return packages[0].startswith("known") and packages[-1].startswith("unknown") and entries[-1].is_probe
 
 
+@pytest.mark.usefixtures("no_pause_ends_by_itself")
 async def test_each_probe_that_fails_is_followed_by_another_message(redis: Redis, queue: QueueSettings) -> None:
     async def act(entry: Entry) -> Outcome:
         raise unreachable()
@@ -346,7 +362,7 @@ async def test_only_completed_waits_for_archives_that_are_away_and_goes_on_with_
     keys, archives = Keys(queue.stream), ECOSYSTEMS[0].archives
     breakers = Breakers(redis, keys)
     assert archives != ECOSYSTEMS[0].endpoint
-    await breakers.failed(archives, "a", "slower", is_probe=False, pause_s=60)
+    await breakers.failed(archives, "a", "slower", is_probe=False, pause_s=3600)
     for lane in Lane:
         await add(redis, lane_of(queue, lane), f"{lane}-1", f"{lane}-2", f"{lane}-3")
     others = sorted(f"{lane}-{number}" for lane in Lane if lane is not Lane.COMPLETED for number in (1, 2, 3))
@@ -355,7 +371,7 @@ async def test_only_completed_waits_for_archives_that_are_away_and_goes_on_with_
     async def act(entry: Entry) -> Outcome:
         if entry.lane is Lane.COMPLETED:
             if failing:
-                await breakers.failed(archives, "a", "slower", is_probe=True, pause_s=60)
+                await breakers.failed(archives, "a", "slower", is_probe=True, pause_s=3600)
                 raise ArchivesAway("the archives are away", url="")
             await breakers.succeeded(archives, is_probe=True)
         return Outcome()

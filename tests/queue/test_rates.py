@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import anyio
@@ -11,11 +12,23 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.http.pace import Pace
+from securechain_ingest.queue import rates
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
+from securechain_ingest.queue.script import NOW_MS
 from tests.waiting import Clock
 
 STREAM = "package-extraction"
+
+
+@pytest.fixture
+def redis_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes in Redis, however long the test takes."""
+    still = f"\nlocal function now_ms() return {time.time_ns() // 1_000_000} end\n"
+    assert NOW_MS in rates._NEXT_BLOCK._text
+    monkeypatch.setattr(rates._NEXT_BLOCK, "_text", rates._NEXT_BLOCK._text.replace(NOW_MS, still))
+    # It is loaded anew from the changed text, and at the end from the old one.
+    monkeypatch.setattr(rates._NEXT_BLOCK, "_async", None)
 
 
 def turns(redis: Redis) -> EndpointTurns:
@@ -31,13 +44,14 @@ async def test_the_turns_of_an_endpoint_that_nobody_asks_any_more_are_forgotten(
     assert 3500 < await redis.ttl(Keys(STREAM).rate("npm_registry")) <= 3600
 
 
+@pytest.mark.usefixtures("redis_stands_still")
 async def test_blocks_of_several_daemons_follow_each_other_at_the_rate(redis: Redis) -> None:
     blocks = [await block(redis, 10) for _ in range(6)]
     assert {each.turns for each in blocks} == {5}
-    for number, each in enumerate(blocks):
-        assert number * 0.5 - 0.4 <= each.delay_s <= number * 0.5
+    assert [each.delay_s for each in blocks] == pytest.approx([number * 0.5 for number in range(6)])
 
 
+@pytest.mark.usefixtures("redis_stands_still")
 @pytest.mark.parametrize("rate", [0.2, 1, 2, 7, 15, 100])
 async def test_three_daemons_together_make_at_most_the_rate_and_a_block_each(redis: Redis, rate: float) -> None:
     sent: list[float] = []
@@ -47,7 +61,7 @@ async def test_three_daemons_together_make_at_most_the_rate_and_a_block_each(red
         pace = Pace(rate, math.inf, clock, turns(redis))
         waited = 0.0
         while waited < 10:
-            # No time passes in Redis meanwhile: every wait is told from the same moment on.
+            # Every wait is told from the same moment on.
             waited = await pace.turn()
             if waited < 10:
                 sent.append(waited)
@@ -59,6 +73,7 @@ async def test_three_daemons_together_make_at_most_the_rate_and_a_block_each(red
     assert rate * 8 - 3 <= len(sent) <= most
 
 
+@pytest.mark.usefixtures("redis_stands_still")
 async def test_a_refusal_halves_the_rate_of_all_daemons_once_and_successes_restore_it(redis: Redis) -> None:
     assert (await block(redis, 8)).rate == 8
     assert (await block(redis, 8, overloaded=True)).rate == 4

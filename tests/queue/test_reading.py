@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.errors import NotFound, StoreAway, StoreError
+from securechain_ingest.queue import settlement
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
@@ -80,7 +80,7 @@ async def test_each_ecosystem_is_served_from_its_own_lanes(redis: Redis, queue: 
         await redis.xadd(queue.stream, {"data": data(f"n-{number}", node_type="NPMPackage")})
     async with running(redis, queue, handler, places=4):
         await until(lambda: sum(name.startswith("n-") for name in handler.packages) == 20)
-        assert sum(name.startswith("g:") for name in handler.packages) == 4
+        await until(lambda: sum(name.startswith("g:") for name in handler.packages) == 4)
         gate.opened.set()
         await until(lambda: is_idle(redis, queue))
 
@@ -176,12 +176,13 @@ async def test_no_more_messages_are_taken_than_there_are_slots_and_no_slot_is_lo
     redis: Redis, queue: QueueSettings
 ) -> None:
     now = most = 0
+    all_taken = asyncio.Event()
 
     async def act(entry: Entry) -> Outcome:
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await anyio.lowlevel.checkpoint()
+        await all_taken.wait()
         now -= 1
         if entry.message.package.startswith("faulty"):
             raise ValueError("a fault of the program")
@@ -193,6 +194,8 @@ async def test_no_more_messages_are_taken_than_there_are_slots_and_no_slot_is_lo
     for stream in (queue.stream, lane_of(queue, Lane.LISTED)):
         await add(redis, stream, *(f"{word}-{number}" for number in range(4) for word in ("faulty", "gone", "good")))
     async with running(redis, queue, Recorder(act), places=3) as reader:
+        await until(lambda: now == 3)
+        all_taken.set()
         await until(lambda: is_idle(redis, queue))
         await until(lambda: reader.in_flight == 0)
     assert most == 3
@@ -274,8 +277,11 @@ async def test_a_transient_failure_is_tried_again_with_its_history(redis: Redis,
     [(StoreError("the graph is away"), "store_unavailable"), (ZeroDivisionError("x"), "internal_error")],
 )
 async def test_a_message_whose_tries_are_used_up_is_dead_lettered_with_its_first_and_last_failure(
-    redis: Redis, queue: QueueSettings, error: Exception, kind: str
+    redis: Redis, queue: QueueSettings, error: Exception, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    moments = (f"2026-03-01T12:00:00.{number:03}Z" for number in range(1000))
+    monkeypatch.setattr(settlement, "now_iso", lambda _precision: next(moments))
+
     async def act(entry: Entry) -> Outcome:
         raise error
 
@@ -297,7 +303,7 @@ async def test_a_postponed_message_holds_no_place(redis: Redis, queue: QueueSett
             raise StoreError("refused")
         return Outcome()
 
-    queue = queue.model_copy(update={"retry_base_s": 3600, "retry_max_s": 3600})
+    queue = queue.model_copy(update={"retry_base_s": 1e8, "retry_max_s": 1e8})
     handler = Recorder(act)
     await add(redis, queue.stream, "slow", "quick")
     async with running(redis, queue, handler, places=1) as reader:

@@ -33,10 +33,11 @@ from tests.queue.running import (
     entry_of,
     is_idle,
     lane_of,
+    let_leases_run_out,
     make_reader,
     running,
 )
-from tests.waiting import Gate, until
+from tests.waiting import PATIENCE_S, Gate, until
 
 ENDS = (forwarder._FORWARD, settlement._COMPLETE, settlement._POSTPONE, settlement._DEAD_LETTER)
 """These are the steps by which a message leaves where it is."""
@@ -58,11 +59,11 @@ async def abandon(
     await redis.xreadgroup(queue.group, consumer, {lane: ">"})
     for _ in range(deliveries - 1):
         await redis.xclaim(lane, queue.group, consumer, 0, list(ids))
+    await let_leases_run_out(redis, queue)
     return ids
 
 
 async def test_what_a_dead_consumer_left_is_claimed_page_by_page(redis: Redis, queue: QueueSettings) -> None:
-    queue = short_lease(queue)
     packages = [f"package-{number}" for number in range(40)]
     await abandon(redis, queue, *packages)
     handler = Recorder()
@@ -76,7 +77,6 @@ async def test_what_a_dead_consumer_left_is_claimed_page_by_page(redis: Redis, q
 async def test_an_entry_that_was_deleted_while_it_was_pending_does_not_stay_behind(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    queue = short_lease(queue)
     [deleted, _] = await abandon(redis, queue, "deleted", "kept")
     await redis.xdel(lane_of(queue), deleted)
     handler = Recorder()
@@ -89,7 +89,6 @@ async def test_an_entry_that_was_deleted_while_it_was_pending_does_not_stay_behi
 async def test_a_message_that_kills_its_consumers_is_dead_lettered_at_the_cap(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    queue = short_lease(queue)
     await abandon(redis, queue, "killer", deliveries=queue.max_deliveries)
     handler = Recorder()
     async with running(redis, queue, handler):
@@ -103,10 +102,10 @@ async def test_a_message_that_kills_its_consumers_is_dead_lettered_at_the_cap(
 async def test_a_submission_that_a_dead_consumer_left_is_forwarded_whatever_else_its_producer_added(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    queue = short_lease(queue)
     await redis.xadd(queue.stream, {"trace": "7", "data": data("six"), "origin": "an analyst"})
     await ensure_groups(redis, [queue.stream], queue.group)
     await redis.xreadgroup(queue.group, "dead", {queue.stream: ">"})
+    await let_leases_run_out(redis, queue)
     handler = Recorder()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
@@ -117,13 +116,14 @@ async def test_a_submission_that_a_dead_consumer_left_is_forwarded_whatever_else
 async def test_a_submission_that_kills_whoever_forwards_it_is_a_failure_of_its_run(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    queue, keys = short_lease(queue), Keys(queue.stream)
+    keys = Keys(queue.stream)
     await submit(redis, queue, [Message("PyPIPackage", "killer", run="r1")])
     await ensure_groups(redis, [queue.stream], queue.group)
     rows: Any = await redis.xreadgroup(queue.group, "dead", {queue.stream: ">"})
     entry_id = rows[0][1][0][0]
     for _ in range(queue.max_deliveries - 1):
         await redis.xclaim(queue.stream, queue.group, "dead", 0, [entry_id])
+    await let_leases_run_out(redis, queue)
     async with running(redis, queue, Recorder()):
         await until(lambda: is_idle(redis, queue))
     assert [letter["kind"] for letter in await dead_letters(redis, queue)] == ["delivery_cap"]
@@ -141,7 +141,7 @@ async def test_a_lease_is_renewed_while_the_event_loop_is_blocked(
         return dict(rows[0])
 
     async def act(entry: Entry) -> Outcome:
-        give_up_at = time.monotonic() + 20
+        give_up_at = time.monotonic() + PATIENCE_S
         with SynchronousRedis.from_url(redis_url) as client:
             for _ in range(3):
                 before = pending(client)
@@ -162,12 +162,13 @@ async def test_a_lease_is_renewed_while_the_event_loop_is_blocked(
 async def test_a_message_in_flight_is_not_claimed_by_another_reader_even_while_draining(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    queue = queue.model_copy(update={"lease_s": 0.6})
+    # The other one is so patient that no slow machine lets a lease run out that is renewed at all.
+    patient = queue.model_copy(update={"lease_s": PATIENCE_S})
     gate, other = Gate(Outcome()), Recorder()
     await add(redis, queue.stream, "long")
-    async with running(redis, queue, gate) as reader:
+    async with running(redis, short_lease(queue), gate) as reader:
         await until(lambda: reader.in_flight == 1)
-        async with running(redis, queue, other):
+        async with running(redis, patient, other):
             reader.stop()
             renewals = 0
             before = 0
@@ -313,7 +314,6 @@ async def test_a_crash_between_any_two_steps_loses_nothing(
     redis: Redis, queue: QueueSettings, countdown: int, before_answer: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first reader dies at its n-th atomic step or handled message; the second one finishes."""
-    queue = short_lease(queue)
     effects: list[str] = []
     steps_left = countdown
 
@@ -350,6 +350,7 @@ async def test_a_crash_between_any_two_steps_loses_nothing(
             # With one place no two messages are completed by one step, so that there are as many steps as are counted.
             await make_reader(redis, queue, act, places=1).run()
     assert caught.value.split(Crash)[0] is not None
+    await let_leases_run_out(redis, queue)
     async with running(redis, queue, act):
         await until(lambda: is_idle(redis, queue))
     assert set(effects) == {"plain", "flaky", "simple", "required"}

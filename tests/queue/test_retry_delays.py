@@ -60,13 +60,15 @@ async def test_the_first_failure_of_either_kind_waits_no_longer_than_the_base(
     async def fail(entry: Entry) -> Outcome:
         raise error
 
-    queue = queue.model_copy(update={"retry_base_s": 1000, "retry_max_s": 100_000})
+    # So much that chance gives no message a second try within the test.
+    base_s = 1_000_000_000
+    queue = queue.model_copy(update={"retry_base_s": base_s, "retry_max_s": 100 * base_s})
     await add(redis, queue.stream, *(f"package-{number}" for number in range(30)))
     retries = Keys(queue.stream).retries("pypi", Lane.ASKED)
     async with running(redis, queue, fail):
         await until(lambda: is_all_there(redis, retries, 30))
     seconds, _ = await redis.time()
-    assert await redis.zcount(retries, "-inf", (seconds + 1000) * 1000) == 30
+    assert await redis.zcount(retries, "-inf", (seconds + base_s) * 1000) == 30
 
 
 async def is_all_there(redis: Redis, key: str, count: int) -> bool:

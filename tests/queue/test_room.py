@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
@@ -10,6 +13,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.room import RequiredRoom
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.settings import QueueSettings
+from tests.waiting import Clock
 
 
 async def fill(redis: Redis, queue: QueueSettings, count: int) -> None:
@@ -28,7 +32,10 @@ async def test_there_is_room_until_the_lane_is_full(redis: Redis, queue: QueueSe
     assert await RequiredRoom(redis, lambda: queue)("npm")
 
 
-async def test_many_who_ask_within_a_second_cost_redis_one_look(redis: Redis, queue: QueueSettings) -> None:
+async def test_many_who_ask_within_a_second_cost_redis_one_look(
+    redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securechain_ingest.queue.room.time", SimpleNamespace(monotonic=Clock(7.0)))
     room = RequiredRoom(redis, lambda: queue)
     assert await room("pypi")
     before = (await redis.info("commandstats"))["cmdstat_xlen"]["calls"]

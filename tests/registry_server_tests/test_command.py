@@ -11,6 +11,7 @@ import httpx
 
 from tests.registry_server import Shape, generate, spawn
 from tests.registry_server.server import REPOSITORY
+from tests.waiting import PATIENCE_S
 
 
 def test_a_process_serves_the_world_of_its_seed_and_counts_requests() -> None:
@@ -19,7 +20,7 @@ def test_a_process_serves_the_world_of_its_seed_and_counts_requests() -> None:
 
     with spawn("--packages", "3", "--seed", "9", "--odd-share", "0") as server:
         url = f"{server.endpoints()['pypi']}/pypi/{project.registry_name}/json"
-        releases = httpx.get(url, trust_env=False).json()["releases"]
+        releases = httpx.get(url, trust_env=False, timeout=PATIENCE_S).json()["releases"]
 
         assert set(releases) == {version.name for version in project.versions}
         assert server.counters()["requests"] == {"pypi": 1}
@@ -31,7 +32,7 @@ def test_the_lines_printed_point_a_daemon_here_until_a_signal_ends_it() -> None:
         assert process.stdout is not None
         lines = list(takewhile(lambda line: line.startswith("export "), iter(process.stdout.readline, "")))
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
 
     variables = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
     assert variables["SECURECHAIN_ENDPOINTS__PYPI"].startswith("http://127.0.0.1:")

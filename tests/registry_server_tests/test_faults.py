@@ -10,6 +10,7 @@ import pytest
 
 from tests.registry_server import Fault, Kind, Server, World, npm, serve
 from tests.registry_server_tests.asking import ask
+from tests.waiting import PATIENCE_S
 
 DOCUMENT = "/some"
 TARBALL = "/some/-/some-1.0.0.tgz"
@@ -59,7 +60,9 @@ def test_an_answer_can_stall(server: Server, after_bytes: int | None) -> None:
     server.faults.add(Fault(DOCUMENT, Kind.STALL, after_bytes=after_bytes))
 
     with pytest.raises(httpx.ReadTimeout):
-        httpx.get(server.endpoints()["npm_registry"] + DOCUMENT, timeout=httpx.Timeout(5.0, read=0.1), trust_env=False)
+        httpx.get(
+            server.endpoints()["npm_registry"] + DOCUMENT, timeout=httpx.Timeout(PATIENCE_S, read=0.1), trust_env=False
+        )
 
 
 def test_a_slow_answer_is_complete_in_the_end(server: Server) -> None:

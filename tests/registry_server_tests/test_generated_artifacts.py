@@ -17,6 +17,7 @@ from univers.versions import MavenVersion
 from tests.registry_server import Server, Shape, World, generate, maven, serve
 from tests.registry_server.recorded import FIXTURES
 from tests.registry_server_tests.asking import ask
+from tests.waiting import PATIENCE_S
 
 ODD = Shape(packages=60, seed=5, odd_share=0.4, large_share=0.0, ecosystems=("maven",))
 
@@ -92,6 +93,7 @@ def test_files_lie_where_maven_looks_for_them() -> None:
             f"{server.endpoints()['maven_central']}/org/Made/Thing/1.1/Thing-1.1.jar",
             headers={"Range": "bytes=0-3"},
             trust_env=False,
+            timeout=PATIENCE_S,
         )
 
     pom = ET.fromstring(answer.content)
@@ -109,7 +111,7 @@ def test_files_lie_where_maven_looks_for_them() -> None:
 
 
 def status(server: Server, path: str) -> int:
-    return httpx.get(f"{server.endpoints()['maven_central']}{path}", trust_env=False).status_code
+    return httpx.get(f"{server.endpoints()['maven_central']}{path}", trust_env=False, timeout=PATIENCE_S).status_code
 
 
 @pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded payloads are not beside this checkout")

@@ -17,6 +17,7 @@ from univers.versions import RubygemsVersion
 from tests.registry_server import Shape, World, generate, rubygems, serve
 from tests.registry_server.recorded import FIXTURES
 from tests.registry_server_tests.asking import ask, ask_json
+from tests.waiting import PATIENCE_S
 
 ODD = Shape(packages=60, seed=5, odd_share=0.4, large_share=0.0, ecosystems=("rubygems",))
 
@@ -117,7 +118,8 @@ def test_the_index_has_a_line_for_each_file_that_is_not_yanked() -> None:
         document = ask_json(server, "rubygems_api", "/api/v1/gems/own.json")
         files = server.endpoints()["rubygems_api"]
         answers = [
-            httpx.get(f"{files}/gems/own-{name}.gem", trust_env=False) for name in ("1.0", "1.0-java", "1.2", "9")
+            httpx.get(f"{files}/gems/own-{name}.gem", trust_env=False, timeout=PATIENCE_S)
+            for name in ("1.0", "1.0-java", "1.2", "9")
         ]
 
     assert [line.partition("|")[0] for line in lines] == ["---", "1.0 ", "1.0-java ", "1.2 a:< 2&>= 1,b:>= 0"]

@@ -14,6 +14,7 @@ import pytest
 from securechain_ingest.settings import EndpointSettings
 from tests.registry_server import Server, World, npm, pypi, serve
 from tests.registry_server_tests.asking import ask, ask_json
+from tests.waiting import PATIENCE_S
 
 WORLD = World(
     (
@@ -82,7 +83,7 @@ def test_suffix_and_multiple_ranges_are_not_implemented(server: Server, wheel: s
 
 def test_the_files_own_host_serves_what_the_digests_promise(server: Server) -> None:
     file = ask_json(server, "pypi", "/pypi/some-project/2.0+local/json")["urls"][0]
-    body = httpx.get(file["url"], trust_env=False).content
+    body = httpx.get(file["url"], trust_env=False, timeout=PATIENCE_S).content
 
     assert hashlib.sha256(body).hexdigest() == file["digests"]["sha256"]
     assert len(body) == file["size"]
@@ -136,7 +137,7 @@ def test_a_method_that_writes_is_refused(server: Server) -> None:
 
 def test_requests_sent_at_once_on_one_connection_are_answered_in_turn(server: Server) -> None:
     address = urlsplit(server.endpoints()["npm_registry"])
-    with socket.create_connection((address.hostname, address.port or 0), timeout=5) as connection:
+    with socket.create_connection((address.hostname, address.port or 0), timeout=PATIENCE_S) as connection:
         connection.sendall(
             b"GET /Legacy HTTP/1.1\r\nHost: x\r\n\r\nGET /absent HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         )

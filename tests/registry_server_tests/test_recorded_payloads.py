@@ -11,6 +11,7 @@ from securechain_ingest.settings import EndpointSettings
 from tests.registry_server import Server, World, npm, serve
 from tests.registry_server.recorded import FIXTURES
 from tests.registry_server_tests.asking import ask, ask_json
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded payloads are not beside this checkout")
 
@@ -24,7 +25,7 @@ def server() -> Iterator[Server]:
 def test_a_recorded_project_and_its_archive_can_be_had(server: Server) -> None:
     releases = ask_json(server, "pypi", "/pypi/0805nexter/json")["releases"]
 
-    archive = httpx.get(releases["1.1.0"][0]["url"], trust_env=False)
+    archive = httpx.get(releases["1.1.0"][0]["url"], trust_env=False, timeout=PATIENCE_S)
 
     assert archive.content == (FIXTURES / "pypi" / "archives" / "0805nexter-1.1.0.zip").read_bytes()
 
@@ -32,7 +33,7 @@ def test_a_recorded_project_and_its_archive_can_be_had(server: Server) -> None:
 def test_a_recorded_packument_and_its_tarball_can_be_had(server: Server) -> None:
     versions = ask_json(server, "npm_registry", "/left-pad", accept="application/json")["versions"]
 
-    tarball = httpx.get(versions["1.3.0"]["dist"]["tarball"], trust_env=False)
+    tarball = httpx.get(versions["1.3.0"]["dist"]["tarball"], trust_env=False, timeout=PATIENCE_S)
 
     assert tarball.content == (FIXTURES / "npm" / "archives" / "left-pad-1.3.0.tgz").read_bytes()
 

@@ -12,7 +12,7 @@ from securechain_ingest.runs import Run
 from securechain_ingest.schedules.execution import execute
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
 from tests.schedules.conftest import JOB, Installation, ended, settings
-from tests.waiting import Gate
+from tests.waiting import PATIENCE_S, Gate
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE = f"package-extraction-schedules-lease:{JOB}"
@@ -147,6 +147,6 @@ async def test_a_lease_ends_counted_from_the_moment_at_which_it_was_asked_for(in
     run = read_at(0, "first")
     await begin(installation, run, 1)
     asked_at = anyio.current_time() - 30.0  # The answer of Redis was so long on its way.
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE_S):
         await execute(run, Gate(None), installation.board, lease_s=30.0, leased_at=asked_at, now=lambda: at(5))
     assert (run.outcome, run.error) == ("interrupted", "the lease was lost")

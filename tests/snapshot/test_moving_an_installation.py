@@ -31,7 +31,7 @@ from tests.graph_digest import digest_of, graph_lines
 from tests.registry_server import Shape, serve
 from tests.registry_server.life import Life
 from tests.snapshot.conftest import WholeInstallation
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 TIMES = frozenset({"moment", "queued_at", "tried_at", "complete_at", "complete_depth", "removed_at", "listed"})
 MARKS = frozenset({"left_out", "left_out_first", "left_out_depth", "settled", "writing"})
@@ -71,7 +71,7 @@ def test_an_installation_moves_while_its_daemon_writes(
 ) -> None:
     packages = request.config.getoption("--snapshot-packages")
     seed = request.config.getoption("--snapshot-seed")
-    patience_s = 120 + packages / 2
+    patience_s = PATIENCE_S + packages / 2
     source, target = installations
     life = Life(Shape(packages=packages // 6, seed=seed, requirements=3, odd_share=0.0, large_share=0.0))
     with serve(life.world()) as server:
@@ -106,7 +106,7 @@ def test_an_installation_moves_while_its_daemon_writes(
             importing = snapshot_command(target.variables | common, "import", str(tmp_path / "snapshot"))
             key = Keys(STREAM).snapshot_import
             tables = random.Random(seed).randint(2, 8)
-            block_until(lambda: int(queue.hlen(key)) > tables or importing.poll() is not None, "some tables", 120)
+            block_until(lambda: int(queue.hlen(key)) > tables or importing.poll() is not None, "some tables")
             assert importing.poll() is None
             os.killpg(importing.pid, signal.SIGKILL)
             importing.communicate()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from securechain_ingest.embedded.process import free_ports
 from tests.end_to_end.conftest import dead_letters
 from tests.end_to_end.daemon_process import daemon
 from tests.registry_server import Shape, serve
@@ -57,7 +57,9 @@ def test_under_a_steady_load_the_memory_and_the_descriptors_of_all_processes_sta
         "SECURECHAIN_QUEUE__RETRY_BASE_S": "0.2",
         "SECURECHAIN_QUEUE__RETRY_MAX_S": "5",
         "SECURECHAIN_HTTP__TIMEOUT_S": "5",
-        "SECURECHAIN_WEB__PORT": str(_free_port()),
+        # A busy machine may be silent for longer than that, and more often than a message is tried by default.
+        "SECURECHAIN_QUEUE__MAX_DELIVERIES": "100",
+        "SECURECHAIN_WEB__PORT": str(free_ports(1)[0]),
         **schedules(pace.minute_s),
     }
     urls = {"redis": redis_url, "advisories": advisory_target.uri, "graph": neo4j_server.uri}
@@ -140,8 +142,3 @@ def _report(load: Load, watched: Watch, seed: int) -> str:
     done = "\n".join(f"{count:8}  {kind}" for kind, count in sorted(load.done.items()))
     held = table({role: watched.of(role) for role in watched.roles})
     return f"seed {seed}, {hours:.2f} h, {load.messages} messages\n{held}\n\n{done}\n"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])

@@ -27,7 +27,7 @@ from tests.registry_server import World, serve
 from tests.toybox.declaration import DECLARATION
 from tests.toybox.names import TOYBOX
 from tests.toybox.site import ToySite, served
-from tests.waiting import block_until
+from tests.waiting import PATIENCE_S, block_until
 
 __all__ = ["environment", "graph_target", "queue", "reader", "send"]
 
@@ -92,7 +92,7 @@ class Copy:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=100,
+            timeout=PATIENCE_S,
             check=False,
         )
         return done.returncode, done.stdout
@@ -178,14 +178,16 @@ def test_the_toy_box_is_served_as_the_tutorial_says() -> None:
         index = variables["SECURECHAIN_ENDPOINTS__TOYBOX_INDEX"]
         process.stdin.write("ball 1.1.0\n")
         process.stdin.flush()
-        block_until(lambda: "1.1.0" in httpx.get(f"{index}/packages/ball.json").json()["versions"], "the new version")
+        block_until(
+            lambda: "1.1.0" in httpx.get(f"{index}/packages/ball.json", timeout=PATIENCE_S).json()["versions"],
+            "the new version",
+        )
         archive = f"{variables['SECURECHAIN_ENDPOINTS__TOYBOX_FILES']}/ball-1.0.0.zip"
-        assert httpx.get(archive).status_code == 200
+        assert httpx.get(archive, timeout=PATIENCE_S).status_code == 200
         process.stdin.close()
     assert process.returncode == 0
 
 
-@pytest.mark.timeout(300)
 def test_it_is_asked_for_ingested_updated_and_backfilled(
     product: Copy,
     site: ToySite,
@@ -260,7 +262,7 @@ def assert_its_vulnerabilities_are_unknown(product: Copy, variables: dict[str, s
     assert "unknown of toybox, which OSV does not have" in status
     assert "not read yet" not in status
     login = httpx.URL(process.wait_for("page_ready")[0]["address"])
-    with httpx.Client(follow_redirects=True) as client:
+    with httpx.Client(follow_redirects=True, timeout=PATIENCE_S) as client:
         assert client.get(login).status_code == 200
         assert "OSV does not have this ecosystem" in client.get(login.join("/packages/toybox/ball")).text
         metrics = client.get(login.join("/metrics")).text

@@ -19,7 +19,7 @@ from securechain_ingest.web.app import Website, build_app
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.server import listen, serve
 from tests.stores import AdvisoryTarget, GraphTarget
-from tests.waiting import Clock
+from tests.waiting import PATIENCE_S, Clock
 
 TOKEN = "a-token-of-tests-0123"
 
@@ -82,7 +82,7 @@ async def site(
         await stores.graph.ensure_schema(ECOSYSTEMS)
         app = build_app(Parts(stores, settings, progress, TOKEN))
         serving = asyncio.create_task(serve(app, listener))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
             yield WebSite(client, stores, settings, progress, clock, app)
         serving.cancel()
         await asyncio.wait([serving])

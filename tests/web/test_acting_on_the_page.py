@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +17,8 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import Board
+from securechain_ingest.web import security
+from tests.waiting import Clock
 from tests.web.conftest import TOKEN, WebSite
 
 ACTIONS = [
@@ -43,6 +47,12 @@ async def _letters(site: WebSite, *kinds: str) -> list[str]:
 
 async def _left(site: WebSite) -> int:
     return int(await site.stores.redis.xlen(Keys(site.settings.queue.stream).dead_letters))
+
+
+@pytest.fixture
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No address gets another try while the test takes its time."""
+    monkeypatch.setattr(security, "time", SimpleNamespace(monotonic=Clock(7.0), time=time.time))
 
 
 @pytest.mark.parametrize(("path", "fields"), ACTIONS)
@@ -192,6 +202,7 @@ async def test_logging_out_ends_the_session(site: WebSite) -> None:
     assert "Log out" not in (await site.client.get("/")).text
 
 
+@pytest.mark.usefixtures("no_time_passes")
 async def test_wrong_tokens_are_bounded(site: WebSite) -> None:
     statuses = [(await site.client.post("/login", data={"token": f"wrong {n}"})).status_code for n in range(14)]
     assert statuses[0] == 403
@@ -200,6 +211,7 @@ async def test_wrong_tokens_are_bounded(site: WebSite) -> None:
     assert (late.status_code, int(late.headers["retry-after"]) > 0) == (429, True)
 
 
+@pytest.mark.usefixtures("no_time_passes")
 async def test_wrong_bearers_are_bounded_and_other_authentication_is_not_counted(site: WebSite) -> None:
     for _ in range(14):
         assert (await site.client.get("/metrics", headers={"Authorization": "Basic eDp5"})).status_code == 200

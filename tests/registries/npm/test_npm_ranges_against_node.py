@@ -13,6 +13,7 @@ import pytest
 from securechain_ingest.registries.kit.semver import version_key
 from securechain_ingest.registries.npm.constraints import constraints
 from securechain_ingest.registries.npm.ranges import normal_text, read_alternative
+from tests.waiting import PATIENCE_S
 
 _NPM = shutil.which("npm")
 _NODE_SEMVER = Path(_NPM or "").resolve().parents[1] / "node_modules" / "semver" if _NPM else Path("nowhere")
@@ -43,7 +44,7 @@ def odd_ranges(count: int) -> list[str]:
 def node_reads(ranges: list[str]) -> list[list[str] | None]:
     asked = json.dumps({"ranges": ranges, "versions": _VERSIONS})
     command = ["node", "-e", _SCRIPT, str(_NODE_SEMVER)]
-    answer = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, timeout=60)
+    answer = subprocess.run(command, input=asked, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     return json.loads(answer.stdout)  # type: ignore[no-any-return]
 
 
