@@ -37,7 +37,7 @@ class _Visit:
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     error: IngestError | None = None
     is_in_graph: bool = False
-    """The graph has the package now, under the purl of the visit."""
+    """The graph has the package now, under the purl of the visit, and the visit has left none of it for later."""
 
     def answers(self, request: Request) -> bool:
         """Return whether this visit answers the request, too.
@@ -134,7 +134,8 @@ class Worker:
         named = structlog.contextvars.bind_contextvars(package=purl)
         try:
             answer = await self._visitor.visit(registry, request)
-            visit.is_in_graph = isinstance(answer, Served) and answer.purl == purl
+            # Of a visit that has read a portion nobody else may think that the rest has been read, too.
+            visit.is_in_graph = isinstance(answer, Served) and answer.purl == purl and not answer.is_partial
             return answer
         except IngestError as error:
             visit.error = error
