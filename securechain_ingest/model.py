@@ -64,6 +64,9 @@ class Ecosystem:
     """A name has this where its purl has a slash: `:` in Maven's `group:artifact`."""
     needs_namespace: bool = False
     """True means that each name has two parts with exactly one separator between them."""
+    node_properties: tuple[tuple[str, str], ...] = ()
+    """The nodes of its packages have these further string properties (`Package.properties`); each has a name and a
+    meaning."""
     older_spellings: Callable[[str], tuple[str, ...]] = no_older_spellings
     """This returns further lower-case names under which an older graph may hold the package of a lower-case name."""
     listing_kept_s: float = 0.0
@@ -194,7 +197,7 @@ class Package:
     """This is the licence of the version that a user gets by default. It is an SPDX expression, or the registry's own
     words if they are no SPDX expression. None has the same meaning as for the vendor."""
     properties: Mapping[str, str] = field(default_factory=dict)
-    """These are further string properties of the node, such as Maven's `group_id`."""
+    """These are the values of `Ecosystem.node_properties`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from securechain_ingest.graph.layout import (
     UNIQUE,
     Origin,
     Property,
+    Type,
     constraint_name,
     index_name,
     of_each_label,
@@ -99,6 +100,11 @@ def graph_schema() -> dict[str, Any]:
     """Return what the graph consists of (contract, section 1). `origin` says what is of the contract, what the daemon
     adds, and what others write."""
     names = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
+    own = {
+        ecosystem.label: [Property(name, Type.STRING, meaning, Origin.CONTRACT) for name, meaning in declared]
+        for ecosystem in ECOSYSTEMS
+        if (declared := ecosystem.node_properties)
+    }
     labels = list(names)
     return {
         "title": "The graph of packages, their versions and what these require",
@@ -113,7 +119,7 @@ def graph_schema() -> dict[str, Any]:
                 "label": label,
                 "ecosystem": names.get(label),
                 "origin": _node_origin(word),
-                "properties": [_property(each) for each in held if each.only_of in (None, label)],
+                "properties": [_property(each) for each in (*held, *own.get(label, ()))],
             }
             for word, held in NODES.items()
             for label in (labels if word == PACKAGE else [word])

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bson.errors import BSONError
 from pymongo import UpdateOne
 from pymongo.collation import Collation, CollationStrength
 from pymongo.errors import OperationFailure, PyMongoError
@@ -18,8 +17,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 from securechain_ingest.advisories.names import lookup_key, packages
 from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, WORD, change
 from securechain_ingest.drivers import mongodb
-from securechain_ingest.drivers.mongodb_errors import explained, store_errors
-from securechain_ingest.errors import ConfigError
+from securechain_ingest.drivers.mongodb_errors import store_errors
+from securechain_ingest.errors import ConfigError, IngestError
 from securechain_ingest.settings import VulnerabilitySettings
 from securechain_ingest.times import now_iso
 
@@ -255,12 +254,12 @@ class AdvisoryStore:
         """Write the updates. Return why they were refused if the reason lies in their content, or None if they were
         written. Any other error is raised."""
         try:
-            await self._collection.bulk_write(list(updates), ordered=False)
-        except (PyMongoError, BSONError, OverflowError) as error:
-            ours = explained(error)
-            if ours.transient:
-                raise ours from error
-            return str(ours)
+            with store_errors():
+                await self._collection.bulk_write(list(updates), ordered=False)
+        except IngestError as error:
+            if error.transient:
+                raise
+            return str(error)
         return None
 
     async def documents(self) -> AsyncIterator[dict[str, Any]]:

@@ -2,7 +2,8 @@
 section 1).
 
 The constraints and indexes are made from it, and `schema graph` prints it. A test compares it with what the daemon
-writes and with the contract.
+writes and with the contract. What only one ecosystem's packages have is not here; the ecosystem declares it
+(`Ecosystem.node_properties`).
 """
 
 from __future__ import annotations
@@ -40,8 +41,6 @@ class Property:
     origin: Origin = Origin.ADDITION
     is_always_there: bool = False
     """True means that it is never null, once a write is complete."""
-    only_of: str | None = None
-    """Only the nodes of this label have it. None means that all nodes of the kind may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,6 @@ PACKAGE_PROPERTIES: Final = (
     Property("repository_url", Type.STRING, "The normalised repository; `n/a`.", _C, is_always_there=True),
     Property("moment", Type.MOMENT, "When the registry was last asked with success.", _C, is_always_there=True),
     Property("import_names", Type.STRINGS, "What can be imported from the package.", _C, is_always_there=True),
-    Property("group_id", Type.STRING, "The group in the registry's spelling.", _C, only_of="MavenPackage"),
-    Property("artifact_id", Type.STRING, "The artifact in the registry's spelling.", _C, only_of="MavenPackage"),
     Property("registry_name", Type.STRING, "The registry's own spelling."),
     Property("format", Type.INTEGER, "The release of the node's layout; absent until it is written whole."),
     Property("validator", Type.STRING, "ETag or Last-Modified of the registry's document."),

@@ -6,6 +6,7 @@ Columns for other programs' properties are added where a row needs them (`tables
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from securechain_ingest.graph.layout import (
@@ -16,6 +17,7 @@ from securechain_ingest.graph.layout import (
     Property,
     Type,
 )
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.snapshot.tables import Column, Columns
 
 NOT_COPIED: Final = frozenset({"queued_at", "writing", "settled", "pending_archive"})
@@ -46,7 +48,13 @@ def _of_relationships(kind: str, source: str, target: str) -> Columns:
     return [Column("", "START_ID", source), Column("", "END_ID", target), *_of_properties(layout.properties)]
 
 
-PACKAGES: Final = _of_nodes("package", PACKAGE_PROPERTIES)
+@cache
+def packages_of(ecosystem: Ecosystem) -> Columns:
+    """Return the columns of an ecosystem's packages."""
+    own = [Column(name, "string") for name, _ in ecosystem.node_properties]
+    return [*_of_nodes("package", PACKAGE_PROPERTIES), *own]
+
+
 VERSIONS: Final = _of_nodes("version", VERSION_PROPERTIES)
 ABSENT: Final = _of_nodes("absent", ABSENT_PROPERTIES)
 HAVE: Final = _of_relationships("HAVE", "package", "version")

@@ -185,7 +185,7 @@ async def _page(
     for bundle in _bundles(page):
         packages, versions = await _read(copy, ecosystem, bundle)
         for package in packages:
-            state.files.add("packages", ecosystem.name, columns.PACKAGES, _copied(package.properties))
+            state.files.add("packages", ecosystem.name, columns.packages_of(ecosystem), _copied(package.properties))
         report("packages", len(packages))
         for version in versions:
             _version(ecosystem, version, state, is_there)

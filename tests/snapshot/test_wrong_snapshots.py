@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from securechain_ingest.cli import app
 from securechain_ingest.errors import SnapshotError
+from securechain_ingest.registries.pypi.names import PYPI
 from securechain_ingest.snapshot import columns
 from securechain_ingest.snapshot.load import verify
 from securechain_ingest.snapshot.manifest import SnapshotManifest
@@ -27,7 +28,7 @@ def snapshot(tmp_path: Path) -> Path:
     folder.mkdir()
     files = SnapshotFiles(folder)
     for name in ("a", "b"):
-        files.add("packages", "pypi", columns.PACKAGES, {"purl": f"pkg:pypi/{name}", "name": name})
+        files.add("packages", "pypi", columns.packages_of(PYPI), {"purl": f"pkg:pypi/{name}", "name": name})
     SnapshotManifest(parts=files.close()).write(folder)
     return folder
 

@@ -32,6 +32,10 @@ MAVEN: Final = Ecosystem(
     range_key=order_key,
     namespace_separator=":",
     needs_namespace=True,
+    node_properties=(
+        ("group_id", "The group in the registry's spelling."),
+        ("artifact_id", "The artifact in the registry's spelling."),
+    ),
     listing_kept_s=7 * 86_400.0,
     join_announcements=join_announcements,
     announced=re.compile(r"[^\s\x00-\x1f\x7f]{1,1024}(?: [^\s\x00-\x1f\x7f]{1,1024})*"),
