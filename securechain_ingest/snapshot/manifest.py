@@ -39,7 +39,7 @@ class _Model(BaseModel):
 
 
 class Part(_Model):
-    """It is one file of a snapshot."""
+    """A part is one file of a snapshot."""
 
     file: Annotated[str, Field(pattern=r"^[a-z0-9_.-]+\.(csv|jsonl)\.gz$")]
     kind: Kind

@@ -30,7 +30,7 @@ _ECOSYSTEM_OF: Final = {ecosystem.label: ecosystem.name for ecosystem in ECOSYST
 
 
 def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
-    """Return the routes of this room."""
+    """Return the routes of the pages of dead letters."""
     redis, queue = parts.stores.redis, parts.settings.queue
 
     async def everything(request: Request) -> Response:

@@ -233,7 +233,7 @@ class _Resolver:
                 return self.scopes(own if any(not binding.item.is_conditional for binding in own) else meanings)
 
     def _lookup(self, scope: Scope, name: str) -> Iterable[Binding]:
-        """These are all that a name can mean within a module."""
+        """Return everything that a name can mean within a module."""
         own = scope.bindings.get(name, ())
         if not scope.globs or not all(binding.item.is_conditional for binding in own):
             return own

@@ -33,7 +33,7 @@ class RegistryClient(ABC):
         return ()
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The package's own name is what most packages are imported by. See `Registry.fallback_names`."""
+        """Return the package's own name, by which most packages are imported. See `Registry.fallback_names`."""
         return tuple(clean([ref.registry_name]))
 
     @abstractmethod

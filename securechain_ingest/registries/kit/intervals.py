@@ -37,7 +37,7 @@ class Interval(Generic[K]):
 
     @property
     def is_empty(self) -> bool:
-        """No version can be inside."""
+        """Return whether no version can be inside."""
         return self.low is not None and self.high is not None and self.low >= self.high
 
     @property

@@ -54,7 +54,7 @@ class _CutOffError(Exception):
 
 
 class _ForeignError(Exception):
-    """This is not a document."""
+    """What was read is not a document."""
 
 
 def uinfos(file: BinaryIO, source: str) -> Iterator[list[bytes]]:

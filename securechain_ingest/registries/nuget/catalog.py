@@ -22,7 +22,7 @@ _DELETE: Final = "PackageDelete"
 
 
 class PageLink(NamedTuple):
-    """The index has a page so; links sort by time."""
+    """This is what the index tells of a page. Links are sorted by time."""
 
     stamp: str
     """The newest commit in the page has this time."""

@@ -55,7 +55,7 @@ _CONFIGURATIONS: Final = ("PKG-INFO", "setup.py", "setup.cfg", "pyproject.toml",
 
 @dataclass(slots=True)
 class _Source:
-    """This is what counts of a source archive."""
+    """These are the parts of a source archive from which its names follow."""
 
     paths: list[str] = field(default_factory=list)
     stubs: set[str] = field(default_factory=set)

@@ -24,7 +24,7 @@ MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 
 
 def document_for(package: Package) -> str:
-    """This is the path of the one document that has most of what the index lacks."""
+    """Return the path of the document that has most of what the index lacks."""
     kind = "gems" if all(version.release_date for version in package.versions) else "versions"
     return f"api/v1/{kind}/{package.ref.registry_name}.json"
 
