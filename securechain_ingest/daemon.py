@@ -151,17 +151,7 @@ class Daemon:
             progress,
         )
         board = Board(stores.redis, self._settings.queue.stream)
-        jobs = build_jobs(stores, service, lambda: self._settings)
-        scheduler = Scheduler(
-            jobs.by_name,
-            self._settings.schedules,
-            board,
-            Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
-            lease_s=self._settings.queue.lease_s,
-            looks=looks_of(self._settings.follow),
-            left_to_others=jobs.left_to_others,
-            turned=lambda: progress.turned("scheduler"),
-        )
+        scheduler = self._scheduler(stores, service, board, progress)
         heartbeat = Heartbeat(
             stores.redis,
             self._settings.queue.stream,
@@ -201,20 +191,36 @@ class Daemon:
                 if embedded is not None:
                     spawn("embedded stores", embedded.watch)
                 await reader.ready()
-                logger.info(
-                    "daemon_ready",
-                    version=__version__,
-                    pid=os.getpid(),
-                    stream=self._settings.queue.stream,
-                    ecosystems=sorted(ecosystem.name for ecosystem in ECOSYSTEMS),
-                    embedded=embedded is not None,
-                    seconds=round(time.monotonic() - self._began_at, 1),
-                )
-                self._notifier.notify("READY=1")
+                self._tell_that_it_is_ready(embedded)
                 spawn("watchdog", lambda: self._feed_watchdog(progress))
                 if (page := open_page(stores, self._settings, progress)) is not None:
                     logger.info("page_ready", address=page.address)
                     spawn("page", page.serve)
+
+    def _scheduler(self, stores: Stores, service: Service, board: Board, progress: Progress) -> Scheduler:
+        jobs = build_jobs(stores, service, lambda: self._settings)
+        return Scheduler(
+            jobs.by_name,
+            self._settings.schedules,
+            board,
+            Recorder(stores.redis, stores.runs, board, self._settings.queue.stream),
+            lease_s=self._settings.queue.lease_s,
+            looks=looks_of(self._settings.follow),
+            left_to_others=jobs.left_to_others,
+            turned=lambda: progress.turned("scheduler"),
+        )
+
+    def _tell_that_it_is_ready(self, embedded: EmbeddedStores | None) -> None:
+        logger.info(
+            "daemon_ready",
+            version=__version__,
+            pid=os.getpid(),
+            stream=self._settings.queue.stream,
+            ecosystems=sorted(ecosystem.name for ecosystem in ECOSYSTEMS),
+            embedded=embedded is not None,
+            seconds=round(time.monotonic() - self._began_at, 1),
+        )
+        self._notifier.notify("READY=1")
 
     async def _feed_watchdog(self, progress: Progress) -> None:
         """Tell systemd that the process makes progress, as often as its unit demands. If something makes none, the
