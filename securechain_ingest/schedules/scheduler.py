@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import aiocron
@@ -71,7 +71,7 @@ class Scheduler:
         """This has the timer of each enabled job, with its schedule and the time at which it was made."""
         self._running: set[str] = set()
         self._failing: set[str] = set()
-        """These are the failures that the log has named and that last."""
+        """These steps fail, and the log has said so."""
         self._wake = anyio.Event()
         self._runs = anyio.CancelScope()
 
@@ -86,7 +86,7 @@ class Scheduler:
             for _, timer, _ in self._timers.values():
                 timer.stop()
             with anyio.move_on_after(LAST_WORDS_S, shield=True):
-                await self._attempt(self._record, "run_not_recorded")
+                await self._attempt("record", self._record)
 
     def stop(self) -> None:
         """Begin nothing more and interrupt the runs under way. Another daemon, or the next one, resumes them."""
@@ -105,28 +105,29 @@ class Scheduler:
         while True:
             self._wake = anyio.Event()
             self._turned()
-            await self._attempt(partial(self._look, group), "schedules_unavailable")
+            await self._attempt("look", partial(self._look, group))
             with anyio.move_on_after(self._poll_s):
                 await self._wake.wait()
 
     async def _keep_records(self) -> None:
         while True:
-            await self._attempt(self._record, "run_not_recorded")
+            await self._attempt("record", self._record)
             await anyio.sleep(self._poll_s)
 
     async def _record(self) -> None:
         await self._recorder.bring_up_to_date(self._now(), self._settings.keep_runs_days)
 
-    async def _attempt(self, step: Callable[[], Awaitable[None]], event: str) -> None:
+    async def _attempt(self, name: Literal["look", "record"], step: Callable[[], Awaitable[None]]) -> None:
         """Do a step that another attempt completes if a store is away. The log names the first failure only."""
         try:
             await step()
         except (RedisError, StoreError) as error:
-            if event not in self._failing:
-                logger.warning(event, reason=f"{type(error).__name__}: {error}")
-            self._failing.add(event)
+            if name not in self._failing:
+                reason = f"{type(error).__name__}: {error}"
+                logger.warning("schedules_unavailable" if name == "look" else "run_not_recorded", reason=reason)
+            self._failing.add(name)
         else:
-            self._failing.discard(event)
+            self._failing.discard(name)
 
     async def _look(self, group: TaskGroup) -> None:
         """Begin the runs that are due, asked for or interrupted. It raises RedisError or StoreError."""
