@@ -174,7 +174,9 @@ class Scheduler:
             if job in self._timers and not (enabled and self._timers[job][0] == schedule):
                 self._timers.pop(job)[1].stop()
             if enabled and job not in self._timers:
-                timer = aiocron.crontab(schedule.cron, func=self._look_now, tz=ZoneInfo(schedule.timezone))
+                zone = ZoneInfo(schedule.timezone)
+                timer = aiocron.crontab(schedule.cron, func=self._look_now, start=False, tz=zone)
+                timer.start()
                 self._timers[job] = schedule, timer, self._now()
 
     async def _run_at(self, group: TaskGroup, job: str, tick: datetime, left: Run | None) -> None:
