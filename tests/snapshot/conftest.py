@@ -57,6 +57,8 @@ async def installation(
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
     variables = store_variables(redis_url, graph, AdvisoryTarget(advisory_server, f"t-{uuid.uuid4().hex}"), state_dir)
+    # The first write of a Neo4j that has just started may take a busy machine longer than a minute.
+    variables["SECURECHAIN_GRAPH__QUERY_TIMEOUT_S"] = "600"
     with monkeypatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
