@@ -6,7 +6,6 @@ reading breaks off goes on where it stood, in whatever process.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.flights import Flights
+from securechain_ingest.http.priority import Connections
 from securechain_ingest.registries.kit.dates import http_date_seconds
 from securechain_ingest.registries.kit.kept_documents import KeptDocument, KeptDocuments
 from securechain_ingest.registries.maven.cache import BoundedCache
@@ -53,7 +53,7 @@ class Poms:
         self._http = http
         self._pool = pool
         self._documents = documents
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = Connections(AT_ONCE)
         self._flights: Flights[PublishedPom] = Flights()
         self._kept: BoundedCache[Coordinates, PublishedPom] = BoundedCache(KEPT_BYTES)
         self._list_flights: Flights[tuple[str, ...]] = Flights()
