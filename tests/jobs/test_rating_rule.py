@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from securechain_ingest.advisories.matching import RULE
 from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.jobs import advisory_rating
@@ -91,7 +92,7 @@ async def test_a_walk_that_breaks_off_goes_on_where_it_was(
         with pytest.raises(StoreError):
             await bench.run()
     assert len(await rated(bench)) == 3
-    assert await rule(bench) == {b"rule": b"2", b"position": b"100:GHSA-package-2"}
+    assert await rule(bench) == {b"rule": str(RULE).encode(), b"position": b"100:GHSA-package-2"}
     await bench.sync.redis.delete(f"{STREAM}-rated")
     await as_if_unrated(bench)
 
