@@ -179,11 +179,13 @@ async def test_a_rate_limit_is_told_with_its_delay(site: Site) -> None:
     assert caught.value.delay_s == 7
 
 
-@pytest.mark.parametrize("kind", [Kind.HTML, Kind.TRUNCATED])
-async def test_a_damaged_index_file_is_malformed_and_no_version_is_skipped(site: Site, kind: Kind) -> None:
+@pytest.mark.parametrize(("kind", "error"), [(Kind.HTML, Malformed), (Kind.TRUNCATED, Unavailable)])
+async def test_a_damaged_index_file_is_an_error_and_no_version_is_skipped(
+    site: Site, kind: Kind, error: type[Exception]
+) -> None:
     site.server.faults.add(Fault("/3/l/lrg", kind))
 
-    with pytest.raises(Malformed):
+    with pytest.raises(error):
         await site.fetched("lrg")
 
 

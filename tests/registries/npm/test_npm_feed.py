@@ -197,7 +197,7 @@ BROKEN = [
     (Fault("/_*", Kind.STATUS, status=503), Unavailable),
     (Fault("/_*", Kind.STATUS, status=429, retry_after="600"), RateLimited),
     (Fault("/_*", Kind.HTML), Malformed),
-    (Fault("/_*", Kind.TRUNCATED), Malformed),
+    (Fault("/_*", Kind.TRUNCATED), Unavailable),
     (Fault("/_*", Kind.STATUS, status=404), NotFound),
 ]
 

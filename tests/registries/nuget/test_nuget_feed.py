@@ -273,7 +273,7 @@ FAULTS = [
     (Fault("", Kind.STATUS, status=503), Unavailable),
     (Fault("", Kind.STATUS, status=429, retry_after="600"), RateLimited),
     (Fault("", Kind.HTML), Malformed),
-    (Fault("", Kind.TRUNCATED), Malformed),
+    (Fault("", Kind.TRUNCATED), Unavailable),
 ]
 BROKEN = [
     *((replace(fault, path=path), error) for path in ("/v3/catalog0/page1.json", INDEX) for fault, error in FAULTS),

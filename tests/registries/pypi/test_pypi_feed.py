@@ -117,7 +117,7 @@ BROKEN = [
     (Fault("/simple/", Kind.STATUS, status=503), Unavailable),
     (Fault("/simple/", Kind.STATUS, status=429, retry_after="600"), RateLimited),
     (Fault("/simple/", Kind.HTML), Malformed),
-    (Fault("/simple/", Kind.TRUNCATED), Malformed),
+    (Fault("/simple/", Kind.TRUNCATED), Unavailable),
     (Fault("/simple/", Kind.STATUS, status=404), NotFound),
 ]
 

@@ -183,7 +183,7 @@ BROKEN = [
     (Fault("/versions", Kind.STATUS, times=None, status=503), Unavailable),
     (Fault("/versions", Kind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
     (Fault("/versions", Kind.HTML, times=None), Malformed),
-    (Fault("/versions", Kind.TRUNCATED, times=None), Malformed),
+    (Fault("/versions", Kind.TRUNCATED, times=None), Unavailable),
     (Fault("/versions", Kind.STATUS, times=None, status=404), NotFound),
 ]
 
