@@ -1,18 +1,26 @@
 """This module replaces the calls of a crate's own `macro_rules!` macros by what they expand to.
 
-The rules are in The Rust Reference, "Macros by example". A fragment is recognised by what may follow it
-(`rust_fragments`), and is not parsed. Hygiene does not matter for names of items.
+The rules are in The Rust Reference, "Macros by example". Hygiene does not matter for names of items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 
 from securechain_ingest.registries.cargo.allowance import TooMuch
-from securechain_ingest.registries.cargo.rust_fragments import fragment_end
+from securechain_ingest.registries.cargo.macro_nodes import (
+    Bindings,
+    Group,
+    Node,
+    Plain,
+    Repetition,
+    Variable,
+    match_nodes,
+    transcribe_nodes,
+)
 from securechain_ingest.registries.cargo.rust_tokens import CLOSING, MAX_TOKENS, Token, tokens
 from securechain_ingest.registries.cargo.token_trees import TokenTrees, Trees
 
@@ -22,217 +30,24 @@ MAX_NESTING: Final = 64
 _STEPS_A_CALL: Final = 40
 """A call costs so much besides, in the time that a step takes."""
 
-_TREES_A_STEP: Final = 16
-"""So many trees are copied in the time of a step."""
+_MOST_IN_A_ROW: Final = 32
+"""So many calls that stand for nothing but a call of the same macro are followed at once."""
 
 _REPETITIONS: Final = frozenset("*+?")
 _ENDS_OF_ITEMS: Final = frozenset(";{")
 
 
-class _Run:
-    """A repetition of token trees was matched by these, or by all that is inside of a group; mostly it is passed on as
-    it stands."""
-
-    __slots__ = ("_trees", "number")
-
-    def __init__(self, trees: Trees | None, number: str | None) -> None:
-        self._trees = trees
-        self.number = number
-
-    def trees(self, known: TokenTrees) -> Trees:
-        if self._trees is None:
-            self._trees = known.inside(self.number or "")
-        return self._trees
-
-
-_Binding: TypeAlias = "str | Trees | list[_Binding] | _Run"
-"""A variable stands for one tree or many; in a repetition for one binding a round."""
-
-_Bindings: TypeAlias = dict[str, _Binding]
-
-
-class _Node(Protocol):
-    """This is a part of a rule's pattern or of its body."""
-
-    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
-        """The node matches up to this position; the result is None if it does not."""
-
-    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees) -> None:
-        """This appends what the node stands for."""
-
-    def names(self) -> Iterator[str]:
-        """These are the names of all variables within."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """These trees are always written alike."""
-
-    trees: Trees
-
-    def match(self, given: Trees, position: int, _bindings: _Bindings, _known: TokenTrees) -> int | None:
-        end = position + len(self.trees)
-        return end if given[position:end] == self.trees else None
-
-    def transcribe(self, _bindings: Mapping[str, _Binding], found: list[str], _known: TokenTrees) -> None:
-        found += self.trees
-
-    def names(self) -> Iterator[str]:
-        return iter(())
-
-
-@dataclass(frozen=True, slots=True)
-class _Variable:
-    name: str
-    fragment: str
-
-    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
-        end = fragment_end(self.fragment, given, position)
-        known.allowance.pay_steps((len(given) if end is None else end) - position)
-        if end is not None:
-            bindings[self.name] = given[position] if end == position + 1 else given[position:end]
-        return end
-
-    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], _known: TokenTrees) -> None:
-        match bindings.get(self.name):
-            case None:
-                found += "$", self.name
-            case str(tree):
-                found.append(tree)
-            case tuple(trees):
-                found += trees
-
-    def names(self) -> Iterator[str]:
-        yield self.name
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    opening: str
-    nodes: tuple[_Node, ...]
-    number: str | None
-    """The group holds nothing but plain trees, with this number."""
-    run: str | None
-    """The group holds nothing but a repetition of the token trees of this name."""
-
-    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
-        if position >= len(given) or given[position][0] != self.opening:
-            return None
-        number = given[position][1:]
-        if self.run is not None:
-            bindings[self.run] = _Run(None, number)
-            return position + 1
-        if number == self.number:
-            return position + 1
-        inside = known.inside(number)
-        return position + 1 if _match(self.nodes, inside, 0, bindings, known) == len(inside) else None
-
-    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees) -> None:
-        run = bindings.get(self.run) if self.run is not None else None
-        number = run.number if isinstance(run, _Run) else None
-        if number is None:
-            inside: list[str] = []
-            _transcribe(self.nodes, bindings, inside, known)
-            number = known.number(tuple(inside))
-        found.append(self.opening + number)
-
-    def names(self) -> Iterator[str]:
-        for node in self.nodes:
-            yield from node.names()
-
-
-@dataclass(frozen=True, slots=True)
-class _Repetition:
-    nodes: tuple[_Node, ...]
-    separator: str
-    operator: str
-    variables: tuple[str, ...]
-    """These are the names of all variables within."""
-    run: str | None
-    """The repetition takes all token trees that are left, under this name."""
-
-    def match(self, given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
-        if self.run is not None:
-            known.allowance.pay_steps((len(given) - position) // _TREES_A_STEP)
-            bindings[self.run] = _Run(given[position:], None)
-            return len(given)
-        rounds: list[_Bindings] = []
-        while not (self.operator == "?" and rounds):
-            start = position
-            if rounds and self.separator:
-                if start >= len(given) or given[start] != self.separator:
-                    break
-                start += 1
-            found: _Bindings = {}
-            end = _match(self.nodes, given, start, found, known)
-            if end is None or end == position:
-                break
-            rounds.append(found)
-            position = end
-        known.allowance.pay_steps(len(self.variables) * len(rounds))
-        for name in self.variables:
-            bindings[name] = [found[name] for found in rounds]
-        return None if self.operator == "+" and not rounds else position
-
-    def transcribe(self, bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees) -> None:
-        if self.run is not None and isinstance(run := bindings.get(self.run), _Run):
-            trees = run.trees(known)
-            known.allowance.pay_steps(len(trees) // _TREES_A_STEP)
-            found += trees
-            return
-        for index, round_bindings in enumerate(self._rounds(bindings, known)):
-            known.allowance.pay_steps(len(self.variables))
-            if self.separator and index:
-                found.append(self.separator)
-            _transcribe(self.nodes, round_bindings, found, known)
-
-    def _rounds(self, bindings: Mapping[str, _Binding], known: TokenTrees) -> Iterator[Mapping[str, _Binding]]:
-        """The names within mean this, round by round."""
-        bound = {name: bindings[name] for name in self.variables if name in bindings}
-        repeated: dict[str, list[_Binding] | Trees] = {}
-        for name, binding in bound.items():
-            if isinstance(binding, list):
-                repeated[name] = binding
-            elif isinstance(binding, _Run):
-                repeated[name] = binding.trees(known)
-        for index in range(min(map(len, repeated.values()), default=0)):
-            yield bound | {name: rounds[index] for name, rounds in repeated.items()}
-
-    def names(self) -> Iterator[str]:
-        return iter(self.variables)
-
-
-def _match(nodes: tuple[_Node, ...], given: Trees, position: int, bindings: _Bindings, known: TokenTrees) -> int | None:
-    """The nodes match up to this position, from `position` on; the result is None if they do not."""
-    for node in nodes:
-        known.allowance.pay_steps(1)
-        end = node.match(given, position, bindings, known)
-        if end is None:
-            return None
-        position = end
-    return position
-
-
-def _transcribe(
-    nodes: tuple[_Node, ...], bindings: Mapping[str, _Binding], found: list[str], known: TokenTrees
-) -> None:
-    """This appends a body with the bindings in it."""
-    before = len(found)
-    for node in nodes:
-        node.transcribe(bindings, found, known)
-    known.allowance.pay_characters(len(found) - before)
-
-
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    pattern: tuple[_Node, ...]
-    body: tuple[_Node, ...]
+    pattern: tuple[Node, ...]
+    body: tuple[Node, ...]
 
 
 class Macro:
-    """This is one definition, given as what stands between its outermost brackets."""
+    """This is one definition, given by its name and by what stands between its outermost brackets."""
 
-    def __init__(self, definition: str, known: TokenTrees) -> None:
+    def __init__(self, name: str, definition: str, known: TokenTrees) -> None:
+        self._name = name
         self._definition = definition
         self._known = known
         self._by_first: dict[str | None, list[_Rule]] = {}
@@ -255,9 +70,9 @@ class Macro:
 
     def _may_begin(self, rule: _Rule, first: str | None) -> bool:
         match rule.pattern[:1]:
-            case (_Plain(trees),):
+            case (Plain(trees),):
                 return first == trees[0]
-            case (_Group(number=str()) as group,):
+            case (Group(number=str()) as group,):
                 return first is not None and group.match((first,), 0, {}, self._known) is not None
         return True
 
@@ -269,18 +84,38 @@ class Macro:
         """
         if self._rules is None:
             raise TooMuch
+        allowance = self._known.allowance
+        found = self._expanded(self._known.of(arguments))
+        for _ in range(_MOST_IN_A_ROW):
+            # A macro that looks at one tree after the other calls itself with the rest.
+            if found is None or (again := self._only_call_of_itself(found)) is None or allowance.calls <= 0:
+                break
+            allowance.calls -= 1
+            after = self._expanded(self._known.inside(again))
+            if after is None:
+                break
+            found = after
+        return None if found is None else self._known.text(found)
+
+    def _only_call_of_itself(self, found: Trees) -> str | None:
+        """What was expanded is nothing but a call of this macro, with what this number stands for."""
+        match found:
+            case (name, "!", group) | (name, "!", group, ";") if name == self._name and group[0] in CLOSING:
+                return group[1:]
+        return None
+
+    def _expanded(self, given: Trees) -> Trees | None:
         known = self._known
         known.allowance.pay_steps(_STEPS_A_CALL)
-        given = known.of(arguments)
         if len(given) >= MAX_TOKENS:
             raise TooMuch
         for rule in self._rules_for(given[0] if given else None):
-            bindings: _Bindings = {}
+            bindings: Bindings = {}
             known.allowance.pay_steps(1)
-            if _match(rule.pattern, given, 0, bindings, known) == len(given):
+            if match_nodes(rule.pattern, given, 0, bindings, known) == len(given):
                 found: list[str] = []
-                _transcribe(rule.body, bindings, found, known)
-                return known.text(tuple(found))
+                transcribe_nodes(rule.body, bindings, found, known)
+                return tuple(found)
         return None
 
 
@@ -298,20 +133,20 @@ class _Definition:
 
     def _nodes(
         self, group: Token, depth: int = 0, *, in_pattern: bool = False, of_items: bool = False
-    ) -> tuple[_Node, ...]:
+    ) -> tuple[Node, ...]:
         """Trees beside each other that are always written alike are one node."""
         if depth > MAX_NESTING:
             raise TooMuch
-        nodes: list[_Node] = []
+        nodes: list[Node] = []
         for node in self._single_nodes(group, depth, in_pattern, of_items):
             match nodes[-1:], node:
-                case [_Plain(before)], _Plain(trees):
-                    nodes[-1] = _Plain(before + trees)
+                case [Plain(before)], Plain(trees):
+                    nodes[-1] = Plain(before + trees)
                 case _:
                     nodes.append(node)
         return tuple(nodes)
 
-    def _single_nodes(self, group: Token, depth: int, in_pattern: bool, of_items: bool) -> Iterator[_Node]:
+    def _single_nodes(self, group: Token, depth: int, in_pattern: bool, of_items: bool) -> Iterator[Node]:
         """With `of_items` implementations are left out, which hold no names of items."""
         parts = tokens(self._source, group.start + 1, group.end - 1)
         if of_items:
@@ -323,12 +158,12 @@ class _Definition:
             following = parts[position] if position < len(parts) else None
             if part.text != "$" or following is None:
                 if part.text not in CLOSING:
-                    yield _Plain((part.text,))
+                    yield Plain((part.text,))
                 else:
                     yield self._group(part.text, self._nodes(part, depth + 1, in_pattern=in_pattern), in_pattern)
             elif following.text == "crate":
                 position += 1
-                yield _Plain(("crate",))
+                yield Plain(("crate",))
             elif following.text == "(":
                 position += 1
                 separator = ""
@@ -345,20 +180,20 @@ class _Definition:
                 if in_pattern and position + 1 < len(parts):
                     fragment = parts[position + 1].text
                     position += 2
-                yield _Variable(following.text, fragment)
+                yield Variable(following.text, fragment)
 
-    def _group(self, opening: str, nodes: tuple[_Node, ...], in_pattern: bool) -> _Node:
+    def _group(self, opening: str, nodes: tuple[Node, ...], in_pattern: bool) -> Node:
         match nodes:
-            case (_Repetition(run=str(name)),):
-                return _Group(opening, nodes, None, name)
-            case (_Plain(trees),):
+            case (Repetition(run=str(name)),):
+                return Group(opening, nodes, None, name)
+            case (Plain(trees),):
                 number = self._known.number(trees)
             case ():
                 number = self._known.number(())
             case _:
-                return _Group(opening, nodes, None, None)
+                return Group(opening, nodes, None, None)
         # In a call the same trees may stand as a text that nobody has looked into.
-        return _Group(opening, nodes, number, None) if in_pattern else _Plain((opening + number,))
+        return Group(opening, nodes, number, None) if in_pattern else Plain((opening + number,))
 
 
 def _without_implementations(parts: list[Token]) -> list[Token]:
@@ -381,11 +216,11 @@ def _without_implementations(parts: list[Token]) -> list[Token]:
     return kept
 
 
-def _repetition(nodes: tuple[_Node, ...], separator: str, operator: str, in_pattern: bool) -> _Repetition:
+def _repetition(nodes: tuple[Node, ...], separator: str, operator: str, in_pattern: bool) -> Repetition:
     run = None
     match nodes:
-        case (_Variable(name, fragment),) if not separator and (not in_pattern or (fragment, operator) == ("tt", "*")):
+        case (Variable(name, fragment),) if not separator and (not in_pattern or (fragment, operator) == ("tt", "*")):
             # By far the most common one.
             run = name
     variables = tuple(dict.fromkeys(name for node in nodes for name in node.names()))
-    return _Repetition(nodes, separator, operator, variables, run)
+    return Repetition(nodes, separator, operator, variables, run)

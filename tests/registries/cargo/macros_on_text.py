@@ -85,7 +85,7 @@ _Rule: TypeAlias = tuple[tuple[_Node, ...], tuple[_Node, ...]]
 class MacroOnText:
     """This is one definition, given as what stands between its outermost brackets."""
 
-    def __init__(self, definition: str, known: TokenTrees) -> None:
+    def __init__(self, _name: str, definition: str, known: TokenTrees) -> None:
         self._definition = definition
         self._allowance = known.allowance
 

@@ -127,12 +127,34 @@ def test_a_macro_may_call_itself_as_often_as_the_compiler_lets_it() -> None:
     assert (len(found.names), found.error) == (1 + 2 + 126, None)
 
 
+@pytest.mark.parametrize("allowance", [Allowance(), Allowance(calls=10)])
+def test_a_macro_that_stands_for_nothing_but_a_call_of_itself_ends_and_is_told(allowance: Allowance) -> None:
+    root = "macro_rules! again { ($($all:tt)*) => { again! { $($all)* } } } again! { pub fn never() {} } pub fn b() {}"
+    modules = _built(allowance, lib=root)
+
+    assert set(modules.root.bindings) == {"again", "b"}
+    assert modules.problem == "macros expand to more than is read, so that names may be missing (again!)"
+
+
+def test_a_macro_that_takes_one_tree_after_the_other_gives_its_items_in_the_end() -> None:
+    root = f"""
+        macro_rules! walk {{
+            ([$($done:ident)*] ;) => {{ $(pub fn $done() {{}})* }};
+            ([$($done:ident)*] $next:ident $($rest:tt)*) => {{ walk! {{ [$($done)* $next] $($rest)* }} }};
+        }}
+        walk! {{ [] {_numbered("f# ", 100)} ; }}
+    """
+    found = read({"src/lib.rs": root})
+
+    assert (len(found.names), found.error) == (1 + 100, None)
+
+
 def test_the_text_of_a_macro_counts_once_however_deep_it_stands() -> None:
     definition = f"($a:ident) => {{ {'{' * 20} $a {'a ' * 100} {'}' * 20} pub struct $a; }}"
 
     known = TokenTrees(Allowance(characters=500))
 
-    assert str(Macro(definition, known).expand("Deep")).endswith("pub struct Deep ;")
+    assert str(Macro("m", definition, known).expand("Deep")).endswith("pub struct Deep ;")
 
 
 def test_re_exports_that_lead_through_too_many_others_are_told() -> None:
