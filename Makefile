@@ -89,6 +89,7 @@ mutants: setup
 ## bench: prints the figures of benchmarks/README.md
 bench: setup
 	$(BIN)/python -m benchmarks.packages
+	$(BIN)/python -m benchmarks.writes
 	$(BIN)/python -m benchmarks.import_names
 	$(BIN)/python -m benchmarks.rust_names
 	$(BIN)/python -m benchmarks.wheel_bytes
