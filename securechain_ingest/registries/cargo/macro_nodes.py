@@ -17,7 +17,7 @@ _TREES_A_STEP: Final = 16
 """So many trees are copied in the time of a step."""
 
 
-class Run:
+class TreeRun:
     """A repetition of token trees was matched by these, or by all that is inside of a group; mostly it is passed on as
     it stands."""
 
@@ -33,7 +33,7 @@ class Run:
         return self._trees
 
 
-Binding: TypeAlias = "str | Trees | list[Binding] | Run"
+Binding: TypeAlias = "str | Trees | list[Binding] | TreeRun"
 """A variable stands for one tree or many; in a repetition for one binding a round."""
 
 Bindings: TypeAlias = dict[str, Binding]
@@ -114,7 +114,7 @@ class Group:
             return None
         number = given[position][1:]
         if self.run is not None:
-            bindings[self.run] = Run(None, number)
+            bindings[self.run] = TreeRun(None, number)
             return position + 1
         if number == self.number:
             return position + 1
@@ -123,7 +123,7 @@ class Group:
 
     def transcribe(self, bindings: Mapping[str, Binding], found: list[str], known: TokenTrees) -> None:
         run = bindings.get(self.run) if self.run is not None else None
-        number = run.number if isinstance(run, Run) else None
+        number = run.number if isinstance(run, TreeRun) else None
         if number is None:
             inside: list[str] = []
             transcribe_nodes(self.nodes, bindings, inside, known)
@@ -148,7 +148,7 @@ class Repetition:
     def match(self, given: Trees, position: int, bindings: Bindings, known: TokenTrees) -> int | None:
         if self.run is not None:
             known.allowance.pay_steps((len(given) - position) // _TREES_A_STEP)
-            bindings[self.run] = Run(given[position:], None)
+            bindings[self.run] = TreeRun(given[position:], None)
             return len(given)
         rounds: list[Bindings] = []
         while not (self.operator == "?" and rounds):
@@ -169,7 +169,7 @@ class Repetition:
         return None if self.operator == "+" and not rounds else position
 
     def transcribe(self, bindings: Mapping[str, Binding], found: list[str], known: TokenTrees) -> None:
-        if self.run is not None and isinstance(run := bindings.get(self.run), Run):
+        if self.run is not None and isinstance(run := bindings.get(self.run), TreeRun):
             trees = run.trees(known)
             known.allowance.pay_steps(len(trees) // _TREES_A_STEP)
             found += trees
@@ -187,7 +187,7 @@ class Repetition:
         for name, binding in bound.items():
             if isinstance(binding, list):
                 repeated[name] = binding
-            elif isinstance(binding, Run):
+            elif isinstance(binding, TreeRun):
                 repeated[name] = binding.trees(known)
         for index in range(min(map(len, repeated.values()), default=0)):
             yield bound | {name: rounds[index] for name, rounds in repeated.items()}
