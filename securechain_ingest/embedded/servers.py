@@ -83,7 +83,8 @@ def redis_server(state_dir: Path, password: str, port: int) -> LocalServer:
     home = state_dir / "redis"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     # The settings are in a file, because flags would show the password in the list of processes. Acknowledged writes
-    # have left the process (write) and reach the disk within a second (fsync). The data are in the folder it runs in.
+    # reach the disk within a second or two: docs/redis.md says what a kill costs. The data are in the folder where it
+    # runs.
     write_private(
         home / "redis.conf",
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
