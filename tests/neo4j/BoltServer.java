@@ -5,7 +5,10 @@ import org.neo4j.configuration.connectors.BoltConnector;
 import org.neo4j.configuration.helpers.SocketAddress;
 import org.neo4j.dbms.api.DatabaseManagementServiceBuilder;
 
-/** Serves the Neo4j home HOME over Bolt on loopback: HOME PORT PASSWORD. Ends with SIGTERM. */
+/**
+ * Serves the Neo4j home HOME over Bolt on loopback: HOME PORT PASSWORD. Ends with SIGTERM. A line on standard output says
+ * when the password is set: who asks before is refused, and after three times locked out.
+ */
 public class BoltServer {
     public static void main(String[] arguments) throws Exception {
         var address = new SocketAddress("127.0.0.1", Integer.parseInt(arguments[1]));
@@ -19,6 +22,7 @@ public class BoltServer {
         service.database("system").executeTransactionally(
                 "CREATE OR REPLACE USER neo4j SET PASSWORD $password CHANGE NOT REQUIRED",
                 Map.of("password", arguments[2]));
+        System.out.println("The password is set.");
         Thread.currentThread().join();
     }
 }

@@ -91,6 +91,9 @@ def _wait_until_ready(uri: str, process: subprocess.Popen[bytes], log: Path) -> 
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
         try:
+            # Whoever asks before the password is set is refused, and after three times locked out.
+            if "The password is set." not in log.read_text(errors="replace"):
+                raise OSError("its password is not set yet")
             with GraphDatabase.driver(uri, auth=("neo4j", PASSWORD)) as driver, driver.session() as session:
                 session.run("RETURN 1").consume()
                 return
