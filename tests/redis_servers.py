@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,8 @@ from typing import Any
 
 import redis
 import trustme
+from anyio import create_task_group, wait_readable
+from anyio.abc import TaskGroup
 from redis.exceptions import RedisError
 
 from securechain_ingest.embedded.process import free_ports
@@ -152,6 +155,14 @@ async def over_tls(authority: trustme.CA, port: int) -> AsyncIterator[int]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
 
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _join(reader, writer, port)
+
+    async with await asyncio.start_server(connected, "localhost", 0, ssl=context) as listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
@@ -159,9 +170,42 @@ async def over_tls(authority: trustme.CA, port: int) -> AsyncIterator[int]:
                 await writer.drain()
         writer.close()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+    inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
         await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
+    finally:
+        # Nobody reads any more, and the end of TLS may not be waited for.
+        for each in (writer, inner_writer):
+            each.transport.abort()
 
-    async with await asyncio.start_server(connected, "localhost", 0, ssl=context) as listening:
-        yield listening.sockets[0].getsockname()[1]
+
+@asynccontextmanager
+async def over_tls_or_not(authority: trustme.CA, port: int, outer: int) -> AsyncIterator[None]:
+    """Yield while `outer` on 127.0.0.1 leads to `port`, over TLS for those who begin with that. A Sentinel tells its
+    clients the address by which it reaches the master itself, and it does that without TLS here.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    loop = asyncio.get_running_loop()
+
+    async def connected(taken: socket.socket) -> None:
+        await wait_readable(taken)
+        is_tls = taken.recv(1, socket.MSG_PEEK) == b"\x16"
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, taken, ssl=context if is_tls else None)
+        await _join(reader, asyncio.StreamWriter(transport, protocol, reader, loop), port)
+
+    async def accept(listening: socket.socket, tasks: TaskGroup) -> None:
+        while True:
+            taken, _ = await loop.sock_accept(listening)
+            taken.setblocking(False)
+            tasks.start_soon(connected, taken)
+
+    with socket.create_server(("127.0.0.1", outer)) as listening:
+        listening.setblocking(False)
+        async with create_task_group() as tasks:
+            tasks.start_soon(accept, listening, tasks)
+            yield
+            # Connections that are still open end with it.
+            tasks.cancel_scope.cancel()

@@ -4,7 +4,10 @@ for the event loop and for threads.
     redis://[user:password@]host:port/db                       a server
     rediss://…                                                 over TLS
     redis+sentinel://[user:password@]host:port,host:port/name/db   the master that these Sentinels name
-    rediss+sentinel://…                                        over TLS
+    rediss+sentinel://…                                        both over TLS
+
+    ?ssl_ca_certs=PATH                                  over TLS: the authority that has signed, if it is your own
+    ?sentinel_username=USER&sentinel_password=PASSWORD  the Sentinels' own user, if they ask for one
 
 Behind Sentinel every new connection asks for the master, and one that finds itself on a replica is closed and made
 again. A failover loses what Redis itself loses: writes that had not reached the replica.
@@ -13,7 +16,7 @@ again. A failover loses what Redis itself loses: writes that had not reached the
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
 from redis import asyncio as aioredis
@@ -42,6 +45,7 @@ _MOST_CONNECTIONS: Final = 2_000
 away."""
 _SENTINEL_PORT: Final = 26379
 _SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
+_SENTINEL_USER: Final = {"sentinel_username": "username", "sentinel_password": "password"}
 _COPIED: Final = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
 
 
@@ -82,16 +86,26 @@ def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
     if not hosts or not name:
         msg = "a Sentinel address names its Sentinels and the master"
         raise ValueError(msg)
-    timeouts = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
-    make: Any = AsyncSentinel  # untyped
-    sentinel = make([_host(host) for host in hosts.split(",")], sentinel_kwargs=timeouts)
     is_tls = parts.scheme == "rediss+sentinel"
-    kind = cancellable(SentinelManagedSSLConnection if is_tls else SentinelManagedConnection)
-    more: dict[str, Any] = {"connection_class": kind}
+    of_sentinels = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
+    more: dict[str, Any] = {}
+    for key, value in parse_qsl(parts.query, strict_parsing=bool(parts.query)):
+        if key in _SENTINEL_USER:
+            of_sentinels[_SENTINEL_USER[key]] = value
+        elif key == "ssl_ca_certs" and is_tls:
+            of_sentinels[key] = more[key] = value
+        else:
+            msg = f"a Sentinel address knows no {key}"
+            raise ValueError(msg)
+    if is_tls:
+        of_sentinels["ssl"] = True
     if password:
         more["password"] = unquote(password)
     if user:
         more["username"] = unquote(user)
+    make: Any = AsyncSentinel  # untyped
+    sentinel = make([_host(host) for host in hosts.split(",")], sentinel_kwargs=of_sentinels)
+    more["connection_class"] = cancellable(SentinelManagedSSLConnection if is_tls else SentinelManagedConnection)
     client: aioredis.Redis = sentinel.master_for(name, connection_pool_class=_Pool, db=int(db or 0), **options, **more)
     return client
 
@@ -135,11 +149,11 @@ def blocking_twin(client: aioredis.Redis) -> redis.Redis:
             (each.connection_pool.connection_kwargs["host"], each.connection_pool.connection_kwargs["port"])
             for each in pool.sentinel_manager.sentinels
         ]
-        timeouts = {key: known[key] for key in ("socket_timeout", "socket_connect_timeout") if key in known}
         if issubclass(pool.connection_class, SentinelManagedSSLConnection):
             options["ssl"] = True
         make: Any = Sentinel  # untyped
-        twin: redis.Redis = make(hosts, sentinel_kwargs=timeouts).master_for(pool.service_name, **options)
+        asked = make(hosts, sentinel_kwargs=pool.sentinel_manager.sentinel_kwargs)
+        twin: redis.Redis = asked.master_for(pool.service_name, **options)
         return twin
     if issubclass(pool.connection_class, aioredis.UnixDomainSocketConnection):
         options["unix_socket_path"] = known["path"]

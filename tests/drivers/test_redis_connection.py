@@ -15,7 +15,7 @@ from securechain_ingest.drivers.redis_connection import blocking_twin, connect, 
 from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.settings import QueueSettings
-from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
+from tests.redis_servers import ACL, MASTER, NEVER_MS, PASSWORD, USER, over_tls, over_tls_or_not, pair, server
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
@@ -53,6 +53,42 @@ async def test_tls_and_an_acl_user_serve_the_loop_and_the_threads(tmp_path: Path
                 twin.close()
 
 
+async def test_master_and_sentinels_are_asked_over_tls_each_with_its_own_user(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    master, master_outer, watcher, watcher_outer = free_ports(4)
+    known = {"username": USER, "password": PASSWORD}
+    watched = (
+        f"port {watcher}\nuser default off\nuser guard on >guarded ~* &* +@all\n"
+        f"sentinel monitor {MASTER} 127.0.0.1 {master_outer} 1\n"
+        f"sentinel auth-user {MASTER} {USER}\nsentinel auth-pass {MASTER} {PASSWORD}\n"
+        f"sentinel down-after-milliseconds {MASTER} {NEVER_MS}"
+    )
+    guard = {"username": "guard", "password": "guarded"}
+    with (
+        server(tmp_path / "master", f"port {master}\n{ACL}", master, **known),
+        server(tmp_path / "sentinel", watched, watcher, "--sentinel", **guard),
+    ):
+        async with (
+            over_tls_or_not(authority, master, master_outer),
+            over_tls_or_not(authority, watcher, watcher_outer),
+        ):
+            address = (
+                f"rediss+sentinel://{USER}:{PASSWORD}@127.0.0.1:{watcher_outer}/{MASTER}/0"
+                f"?ssl_ca_certs={tmp_path}/ca.pem&sentinel_username=guard&sentinel_password=guarded"
+            )
+            async with connect(address, 5.0) as client:
+                with anyio.fail_after(PATIENCE_S):
+                    while True:
+                        # The Sentinel may not have reached the master yet.
+                        with suppress(RedisError):
+                            await client.set("key", "value")
+                            break
+                twin = blocking_twin(client)
+                assert await asyncio.to_thread(twin.get, "key") == b"value"
+                twin.close()
+
+
 async def test_as_many_commands_at_once_as_messages_may_be_in_work_are_no_outage(redis_url: str) -> None:
     async with connect(redis_url, 10.0) as client:
         # Each holds its connection for a moment.
@@ -76,7 +112,16 @@ async def test_a_redis_that_would_drop_messages_is_refused(redis_url: str, polic
 
 
 @pytest.mark.parametrize(
-    "url", ["redis+sentinel://", "redis+sentinel://host:26379", "redis+sentinel://host:x/mymaster", "redis://host:x"]
+    "url",
+    [
+        "redis+sentinel://",
+        "redis+sentinel://host:26379",
+        "redis+sentinel://host:x/mymaster",
+        "redis://host:x",
+        "redis+sentinel://host/mymaster?ssl_ca_certs=ca.pem",
+        "rediss+sentinel://host/mymaster?sentinel=1",
+        "rediss+sentinel://host/mymaster?x",
+    ],
 )
 def test_a_malformed_address_is_one_line(url: str) -> None:
     with pytest.raises(ConfigError, match=r"\[redis\] url"):
