@@ -65,8 +65,7 @@ class GraphBatcher:
             return [None] * len(refs)
 
         async def fill(fills: Sequence[_Fill]) -> list[None]:
-            ordered = sorted(fills, key=_as_written)
-            for ecosystem, found in groupby(ordered, key=lambda fill: fill.ecosystem):
+            for ecosystem, found in groupby(sorted(fills, key=_fill_label), key=lambda fill: fill.ecosystem):
                 await graph.fill_names(ecosystem, [(fill.gap, fill.names) for fill in found])
             return [None] * len(fills)
 
@@ -288,9 +287,8 @@ def _fill_id(fill: _Fill) -> str:
     return fill.gap.element_id
 
 
-def _as_written(fill: _Fill) -> tuple[str, str]:
-    """Return the key of the order in which all writers lock packages."""
-    return fill.ecosystem.label, fill.gap.known.purl
+def _fill_label(fill: _Fill) -> str:
+    return fill.ecosystem.label
 
 
 def _link_purl(link: Link) -> str:

@@ -302,7 +302,8 @@ class Graph:
                 "version": names.version,
                 "change": names.change and change_properties(names.change),
             }
-            for gap, names in found
+            # All writers lock packages in the order of their purls.
+            for gap, names in sorted(found, key=lambda each: each[0].known.purl)
         ]
         await self._connection.change((await self._statements(ecosystem)).fill_names, {"rows": rows})
 
