@@ -1,7 +1,7 @@
 """This module compares a registry's whole list with the graph, ten thousand names at a time, and finds what is new,
 changed or gone.
 
-First it walks the graph and keeps an outline of each package in a file. Most names of the list are settled by that.
+First it walks the graph and keeps an outline of each package in a file. Most names of the list are answered by that.
 The others are looked up when their turn comes, because much may have been written since. What the module finds is
 queued as messages. The position in the list is kept after each page, so that the next run continues there if this one
 is interrupted.
@@ -90,8 +90,9 @@ Wanted = Callable[[Listed, PackageState | None], bool | None]
 """This says whether a listed package is to be read with `refresh` (True), without (False) or not at all (None)."""
 
 
-Settled = Callable[[Listed, Outline], bool]
-"""This says whether a listed package is not to be read, whatever has been written since the graph was walked."""
+IsCurrent = Callable[[Listed, Outline], bool]
+"""This says by its outline that a listed package is not to be read, whatever has been written since the graph was
+walked."""
 
 
 async def ingest_unknown(context: JobContext, run: Run) -> None:
@@ -100,13 +101,13 @@ async def ingest_unknown(context: JobContext, run: Run) -> None:
     def wanted(entry: Listed, state: PackageState | None) -> bool | None:
         return None if state is not None and state.is_complete else False
 
-    def settled(entry: Listed, outline: Outline) -> bool:
+    def is_current(entry: Listed, outline: Outline) -> bool:
         return outline.is_complete
 
     listing, begin = await _listing(context, run)
     run.metrics["total_in_registry"] = listing.names
     async with _outlines(context, awaited=False) as held:
-        await _compare(context, run, listing, begin, held, settled, wanted, seeks_unknown=True)
+        await _compare(context, run, listing, begin, held, is_current, wanted, seeks_unknown=True)
     run.metrics["skipped_existing"] = run.metrics["names_compared"] - run.metrics["queued"]
     await _finish(context, run, listing)
 
@@ -137,14 +138,14 @@ async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compa
             return None if state.revision == entry.revision else True
         return True if entry.revision is not None or state.is_removed or not state.is_complete else None
 
-    def settled(entry: Listed, outline: Outline) -> bool:
+    def is_current(entry: Listed, outline: Outline) -> bool:
         if not outline.is_complete or outline.is_removed:
             return False
         return entry.revision is None or outline.is_of(entry.revision)
 
     listing, begin = await _listing(context, run)
     async with _outlines(context, awaited=True) as held:
-        unvouched = await _compare(context, run, listing, begin, held, settled, wanted, seeks_unknown=False)
+        unvouched = await _compare(context, run, listing, begin, held, is_current, wanted, seeks_unknown=False)
         gone = await _gone(context, held, limit)
     await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(context, run, listing)
@@ -199,7 +200,7 @@ async def _compare(
     listing: Listing,
     begin: _ComparisonPosition,
     held: Outlines,
-    settled: Settled,
+    is_current: IsCurrent,
     wanted: Wanted,
     *,
     seeks_unknown: bool,
@@ -221,12 +222,12 @@ async def _compare(
             continue
         entries = await listing.page(context.redis, number)
         found = await anyio.to_thread.run_sync(identified, context.registry, entries)
-        left, settled_unvouched = await anyio.to_thread.run_sync(_left, found, held, settled, seeks_unknown)
+        left, current_unvouched = await anyio.to_thread.run_sync(_left, found, held, is_current, seeks_unknown)
         if number < begin.page:
             continue
         states = await context.names.states(ecosystem, list(left))
         await context.submit(_messages(context, run, left, states, wanted), run)
-        unvouched += settled_unvouched + _unvouched(left, states)
+        unvouched += current_unvouched + _unvouched(left, states)
         await _keep_position(context, run, _ComparisonPosition(listing.id, number + 1, unvouched))
         run.metrics["names_compared"] += len(entries)
         run.metrics["errors"] += len(entries) - len(found)
@@ -237,7 +238,7 @@ async def _compare(
 
 
 def _left(
-    found: Mapping[str, tuple[PackageRef, Listed]], held: Outlines, settled: Settled, seeks_unknown: bool
+    found: Mapping[str, tuple[PackageRef, Listed]], held: Outlines, is_current: IsCurrent, seeks_unknown: bool
 ) -> tuple[dict[str, tuple[PackageRef, Listed]], int]:
     """Return the packages that have to be looked up, and the number of the others that the graph has and for which the
     list gives no state."""
@@ -245,7 +246,7 @@ def _left(
     unvouched = 0
     for purl, outline in held.listed(found):
         package = found[purl]
-        if not settled(package[1], outline):
+        if not is_current(package[1], outline):
             left[purl] = package
         else:
             left.pop(purl, None)
