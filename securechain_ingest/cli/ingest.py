@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,11 @@ from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOpt
 from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import RateLimited, Unavailable
 from securechain_ingest.model import PackageRef
+
+if TYPE_CHECKING:
+    from securechain_ingest.oneshot import IngestOutcome
+    from securechain_ingest.reports.package import PackageReport
+    from securechain_ingest.stores import Stores
 
 
 def command(
@@ -38,17 +44,11 @@ def command(
 
 async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refresh: bool, *, as_json: bool) -> int:
     """Read the packages, print a report on each, and return the exit code."""
-    from rich.console import Console
-
     from securechain_ingest.cli.output import print_json, print_lines
     from securechain_ingest.cli.progress import progress_bar
-    from securechain_ingest.cli.report_text import report_lines
     from securechain_ingest.jobs.first_advisories import read_first_advisories
     from securechain_ingest.jobs.wiring import build_advisory_sync
     from securechain_ingest.oneshot import find_stores, ingest
-    from securechain_ingest.registries import named_package
-    from securechain_ingest.reports.package import read_package
-    from securechain_ingest.runs import utc_now
     from securechain_ingest.service import build_service
     from securechain_ingest.stores import graph_address
 
@@ -71,37 +71,57 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
                     places=settings.workers.model_dump(),
                     report=lambda done, total: progress.update(bar, completed=done, total=total),
                 )
-            stored = [named_package(outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]
-            reports = [
-                await read_package(
-                    stores.graph.reader,
-                    stores.advisories,
-                    stores.changes,
-                    ref,
-                    None,
-                    is_rated=ref.ecosystem.osv is not None and ref.ecosystem.osv not in unknown,
-                )
-                for ref in stored
-            ]
-    if any(isinstance(error, Unavailable | RateLimited) for _, error in outcome.failed):
-        code = 3
-    else:
-        code = 1 if outcome.failed else 0
+            reports = await _reports(stores, refs, outcome, unknown)
     for ref, error in outcome.failed:
         errors.print(f"{ref.purl}: {error}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         failed = [{"purl": ref.purl, "kind": error.kind, "reason": str(error)} for ref, error in outcome.failed]
-        print_json({"stored": [report.as_dict() for report in reports], "failed": failed})
-        return code
+        print_json({"stored": [report.as_dict() for _, report in reports], "failed": failed})
+    else:
+        _print_reports(reports, unknown)
+        summary = (
+            f"{len(outcome.stored)} packages read, {len(outcome.failed)} failed. The graph is at"
+            f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}."
+        )
+        print_lines([summary])
+    if any(isinstance(error, Unavailable | RateLimited) for _, error in outcome.failed):
+        return 3
+    return 1 if outcome.failed else 0
+
+
+async def _reports(
+    stores: Stores, refs: Sequence[PackageRef], outcome: IngestOutcome, unknown: Mapping[str, str]
+) -> list[tuple[PackageRef, PackageReport]]:
+    """Return what the graph now says of each package that was stored, in the order in which they were asked for."""
+    from securechain_ingest.registries import named_package
+    from securechain_ingest.reports.package import read_package
+
+    stored = [named_package(outcome.stored[ref.purl]) for ref in refs if ref.purl in outcome.stored]
+    return [
+        (
+            ref,
+            await read_package(
+                stores.graph.reader,
+                stores.advisories,
+                stores.changes,
+                ref,
+                None,
+                is_rated=ref.ecosystem.osv is not None and ref.ecosystem.osv not in unknown,
+            ),
+        )
+        for ref in stored
+    ]
+
+
+def _print_reports(reports: Sequence[tuple[PackageRef, PackageReport]], unknown: Mapping[str, str]) -> None:
+    from rich.console import Console
+
+    from securechain_ingest.cli.report_text import report_lines
+    from securechain_ingest.runs import utc_now
+
     output = Console(highlight=False, soft_wrap=True)
-    for ref, report in zip(stored, reports, strict=True):
+    for ref, report in reports:
         why = unknown.get(ref.ecosystem.osv or "", "unknown")
         for line in report_lines(report, width=output.width, now=utc_now(), unknown=why):
             output.print(line)
         output.print()
-    summary = (
-        f"{len(outcome.stored)} packages read, {len(outcome.failed)} failed. The graph is at"
-        f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}."
-    )
-    print_lines([summary])
-    return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,27 +72,28 @@ def command(
         for ref in refs.values()
     ]
     messages += listed.messages
-    for title, left_out in (
-        ("keys that nobody reads are left out", listed.unknown_keys),
-        ("lines that are options of pip, addresses or paths are left out", listed.passed_over),
-    ):
-        if left_out:
-            typer.echo(f"{title}: {', '.join(left_out)}"[:500], err=True)
+    _tell_left_out("keys that nobody reads are left out", listed.unknown_keys)
+    _tell_left_out("lines that are options of pip, addresses or paths are left out", listed.passed_over)
     if not messages:
         raise typer.BadParameter("name a package, or give --file FILE or --sbom FILE", param_hint="PACKAGES")
     if dry_run:
-        if as_json:
-            print_json(_answer(messages))
-        else:
-            for message in messages:
-                typer.echo(f"{message.node_type}  {message.package}")
-        typer.echo(f"{len(messages)} would be queued", err=True)
+        _show(messages, as_json=as_json)
         return
     answer = run_async(_send(settings, messages, urgent=urgent or len(messages) <= MANY, wait=wait, as_json=as_json))
     if as_json:
         print_json(answer)
     if any(outcome["kind"] for outcome in answer["outcomes"] or ()):
         raise typer.Exit(1)
+
+
+def _show(messages: Sequence[Message], *, as_json: bool) -> None:
+    """Print what would be queued."""
+    if as_json:
+        print_json(_answer(messages))
+    else:
+        for message in messages:
+            typer.echo(f"{message.node_type}  {message.package}")
+    typer.echo(f"{len(messages)} would be queued", err=True)
 
 
 def _answer(
@@ -124,8 +125,7 @@ def _materials(sbom: Path | None) -> Sequence[PackageRef]:
     if found.without_purl:
         others.append(f"{found.without_purl} without a package URL")
     others += [f"{purl} names no package" for purl in found.unreadable]
-    if others:
-        typer.echo(f"components that are left out: {', '.join(others)}"[:500], err=True)
+    _tell_left_out("components that are left out", others)
     return found.packages
 
 
@@ -168,6 +168,12 @@ async def _send(
                         name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
                         typer.echo(f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
     return _answer(messages, run=run, queued_on=str(lane), outcomes=ended if wait else None)
+
+
+def _tell_left_out(title: str, left_out: Collection[str]) -> None:
+    """Name on standard error what is not queued, if there is anything."""
+    if left_out:
+        typer.echo(f"{title}: {', '.join(left_out)}"[:500], err=True)
 
 
 def _lines(file: Path | None) -> list[str]:

@@ -6,7 +6,7 @@ that no other package has needed before; POMs of releases are kept on disk. The 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -108,6 +108,18 @@ class Maven(RegistryClient):
                     f"{ref.registry_name} is in the index, but has no list of versions and none of {at_least} a POM",
                     url=self._metadata_url(ref),
                 )
+        return self._package(ref, versions, default, read, in_graph, new_validator)
+
+    def _package(
+        self,
+        ref: PackageRef,
+        versions: tuple[str, ...],
+        default: str | None,
+        read: Mapping[str, Release | Unreadable],
+        in_graph: frozenset[str],
+        validator: str | None,
+    ) -> Package:
+        """The result has these versions, with what was read of their POMs now; those `in_graph` were read before."""
         complete = in_graph.union(read)
         newest = read[default] if default is not None else None
         repository_url = newest.repository if isinstance(newest, Release) else None
@@ -122,7 +134,7 @@ class Maven(RegistryClient):
                 _version(ref, version, read.get(version), is_pending=version not in complete) for version in versions
             ),
             artifacts=self._artifacts(ref, default, newest) if default is not None and newest is not None else (),
-            validator=new_validator,
+            validator=validator,
             revision=revision(in_graph.union(versions)),
             lists_all_versions=False,
             properties=package_properties(ref),
