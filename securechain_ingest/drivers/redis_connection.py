@@ -15,6 +15,7 @@ again. A failover loses what Redis itself loses: writes that had not reached the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -46,6 +47,33 @@ away."""
 _SENTINEL_PORT: Final = 26379
 _SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 _SENTINEL_USER: Final = {"sentinel_username": "username", "sentinel_password": "password"}
+_KEYS: Final = (
+    "db",
+    "username",
+    "password",
+    "client_name",
+    "protocol",
+    "socket_timeout",
+    "socket_connect_timeout",
+    "socket_keepalive",
+    "socket_read_size",
+    "health_check_interval",
+)
+"""An address of a server may have these keys of the driver; with others, the driver fails or answers in another form.
+"""
+_TLS_KEYS: Final = (
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_ca_data",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_password",
+    "ssl_cert_reqs",
+    "ssl_check_hostname",
+    "ssl_ciphers",
+    "ssl_min_version",
+)
+_SHOWN_CHARACTERS: Final = 60
 _COPIED: Final = frozenset({"host", "port", "db", "username", "password", "socket_timeout", "socket_connect_timeout"})
 
 
@@ -68,6 +96,7 @@ def connect(url: str, timeout_s: float) -> aioredis.Redis:
             return _behind_sentinel(url, options)
         # The driver's parser of addresses puts a class into some of its results, and no argument can replace it.
         options |= parse_url(url)
+        _query(url, (*_KEYS, *_TLS_KEYS) if url.startswith("rediss:") else _KEYS)
         kind = cancellable(options.pop("connection_class", aioredis.Connection))
         return aioredis.Redis.from_pool(aioredis.ConnectionPool(kind, **options))
     except ValueError as error:
@@ -78,7 +107,8 @@ def connect(url: str, timeout_s: float) -> aioredis.Redis:
 
 
 def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
-    """Return a client for the master that the Sentinels name. Raise ValueError for a wrong address."""
+    """Return a client for the master that the Sentinels name. Raise ValueError for a wrong address, and ConfigError for
+    a wrong key behind its question mark."""
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
@@ -89,14 +119,11 @@ def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
     is_tls = parts.scheme == "rediss+sentinel"
     of_sentinels = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout")}
     more: dict[str, Any] = {}
-    for key, value in parse_qsl(parts.query, strict_parsing=bool(parts.query)):
+    for key, value in _query(url, (*_SENTINEL_USER, *(("ssl_ca_certs",) if is_tls else ()))):
         if key in _SENTINEL_USER:
             of_sentinels[_SENTINEL_USER[key]] = value
-        elif key == "ssl_ca_certs" and is_tls:
-            of_sentinels[key] = more[key] = value
         else:
-            msg = f"a Sentinel address knows no {key}"
-            raise ValueError(msg)
+            of_sentinels[key] = more[key] = value
     if is_tls:
         of_sentinels["ssl"] = True
     if password:
@@ -108,6 +135,22 @@ def _behind_sentinel(url: str, options: dict[str, Any]) -> aioredis.Redis:
     more["connection_class"] = cancellable(SentinelManagedSSLConnection if is_tls else SentinelManagedConnection)
     client: aioredis.Redis = sentinel.master_for(name, connection_pool_class=_Pool, db=int(db or 0), **options, **more)
     return client
+
+
+def _query(url: str, known: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the keys behind an address's question mark, each with its value. Raise ConfigError for one that is not
+    known or has no value."""
+    parts = urlsplit(url)
+    found = parse_qsl(parts.query, keep_blank_values=True)
+    for key, value in found:
+        if key not in known:
+            raise ConfigError(
+                f"[redis] url (or REDIS_URL) has the key {key[:_SHOWN_CHARACTERS]!r} behind its question mark;"
+                f" an address with {parts.scheme}:// takes {', '.join(known)} there"
+            )
+        if not value:
+            raise ConfigError(f"[redis] url (or REDIS_URL) has no value for its key {key}; write {key}=VALUE")
+    return found
 
 
 class _WatchedRetry(AsyncRetry):

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
+import structlog
 
 from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.messages import Message, merged, parse, parse_data
+from securechain_ingest.queue.messages import Message, merged, package_of, parse, parse_data
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def read_entry(
         lane,
         entry_id.decode(),
         fields.get(b"data", b""),
-        _asks_in_all(_asks(fields), also),
+        _asks_in_all(_asks(fields), also, entry_id),
         fields.get(b"mark", b"").decode(errors="replace"),
         fields.get(b"run", b"").decode(errors="replace"),
         History.decode(fields.get(b"history")),
@@ -180,10 +183,15 @@ def _asks(
         return error
 
 
-def _asks_in_all(asks: Message | PoisonMessage, also: bytes) -> Message | PoisonMessage:
+def _asks_in_all(asks: Message | PoisonMessage, also: bytes, entry_id: bytes) -> Message | PoisonMessage:
+    """Return what `data` and `also` ask for together. The package is spelled as in `data`."""
     if not also or isinstance(asks, PoisonMessage):
         return asks
     try:
         return merged(parse_data(also), asks)
-    except PoisonMessage:
+    except PoisonMessage as error:
+        # The daemon itself writes `also`, so another program has changed it. What was asked for is served all the same.
+        logger.warning(
+            "own_message_unreadable", package=package_of(asks), entry_id=entry_id.decode(), reason=str(error)
+        )
         return asks

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
-from securechain_ingest.queue.messages import Message, encode
+from securechain_ingest.queue.messages import Message, encode, package_key
 from securechain_ingest.queue.script import Script
 
 LESS_URGENT: Final = [lane for lane in LANES if lane.rank > Lane.REQUIRED.rank]
@@ -24,7 +24,7 @@ LESS_URGENT: Final = [lane for lane in LANES if lane.rank > Lane.REQUIRED.rank]
 FOLLOW_UP: Final = """
 local function says_both(earlier, later)
     local ok, kept = pcall(cjson.decode, earlier)
-    if not ok or type(kept) ~= 'table' then return later end
+    if not ok or type(kept) ~= 'table' then return nil end
     local added = cjson.decode(later)
     local depth = nil
     if kept.depth and added.depth then depth = math.max(kept.depth, added.depth) end
@@ -36,15 +36,17 @@ end
 local function follow_up(lane_prefix, waiting, merge_key, data)
     local lane, id = string.match(redis.call('HGET', waiting, merge_key) or '', '^(%a+):(.+)$')
     local entry = lane and redis.call('XRANGE', lane_prefix .. lane, id, id)[1]
+    -- The data of a submission stays as it came; the entry has the daemon's own message in another field.
+    local own, at, both = lane == 'asked' and 'also' or 'data', 2, data
+    if entry then
+        while at <= #entry[2] and entry[2][at - 1] ~= own do at = at + 2 end
+        if entry[2][at] then both = says_both(entry[2][at], data) end
+    end
     local fields = {'data', data, 'mark', merge_key}
     local into = 'required'
-    if entry then
+    -- What cannot be read is left as it is to whoever takes it, so that it is told there.
+    if entry and both then
         fields = entry[2]
-        -- The data of a submission stays as it came; the entry has the daemon's own message in another field.
-        local own = lane == 'asked' and 'also' or 'data'
-        local at = 2
-        while at <= #fields and fields[at - 1] ~= own do at = at + 2 end
-        local both = fields[at] and says_both(fields[at], data) or data
         local is_same = both == fields[at]
         fields[at - 1], fields[at] = own, both
         local moves = false
@@ -78,5 +80,5 @@ async def add_follow_ups(redis: Redis, keys: Keys, follow_ups: Sequence[tuple[st
             waiting=[keys.waiting(ecosystem) for ecosystem, _ in follow_ups],
             less_urgent=LESS_URGENT,
             follow_ups=[encode(message) for _, message in follow_ups],
-            merge_keys=[message.package for _, message in follow_ups],
+            merge_keys=[package_key(message) for _, message in follow_ups],
         )

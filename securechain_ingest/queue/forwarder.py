@@ -24,7 +24,7 @@ from securechain_ingest.queue.follow_ups import add_follow_ups
 from securechain_ingest.queue.handling import Link
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.messages import Message, package_key
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.settlement import COUNT, Failure, counter_of, letter_fields, report_dead_letter
 from securechain_ingest.settings import QueueSettings
@@ -303,10 +303,10 @@ class Forwarder:
 
 
 def _merge_key(submission: _Submission) -> str:
-    """Return the package for which a submission stands in its lane: none if it asks for an edge or goes to no lane."""
+    """Return the merge key of a submission (`submission`). It is empty if it asks for an edge or goes to no lane."""
     if isinstance(submission.to, Failure) or submission.entry.message.parent_id is not None:
         return ""
-    return submission.entry.message.package
+    return package_key(submission.entry.message)
 
 
 def _is_plain(message: Message) -> bool:

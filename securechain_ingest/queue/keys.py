@@ -60,7 +60,10 @@ class Keys:
         return [self.payloads(ecosystem, lane) for lane in LANES]
 
     def waiting(self, ecosystem: str) -> str:
-        """This hash maps a package to `lane:id` of the entry that asks for it and that no consumer has taken yet."""
+        """This hash maps a package (`messages.package_key`) to `lane:id` of the entry that asks for it.
+
+        No consumer has taken the entry yet.
+        """
         return f"{self.stream}-waiting:{ecosystem}"
 
     def shares(self, ecosystem: str) -> str:

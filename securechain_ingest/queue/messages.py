@@ -75,6 +75,17 @@ def package_of(asks: Message | PoisonMessage) -> str | None:
         return asks.package
 
 
+def package_key(message: Message) -> str:
+    """Return what all spellings of the package's name share within its ecosystem: the purl without its type.
+
+    It is empty for a name that the ecosystem does not allow, which is no package.
+    """
+    try:
+        return _IDENTIFY[message.node_type](message.package).purl.partition("/")[2]
+    except InvalidName:
+        return ""
+
+
 def _ignore(_: Iterable[str]) -> None:
     pass
 

@@ -32,6 +32,7 @@ from securechain_ingest.queue.handling import Handler, Link, Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.leases import LeaseKeeper
+from securechain_ingest.queue.messages import package_key
 from securechain_ingest.queue.places import Places
 from securechain_ingest.queue.settlement import Failure, Settlement, named, report_dead_letter
 from securechain_ingest.queue.taking import Taker
@@ -332,7 +333,7 @@ class Reader:
             await self._well(entry, ecosystem)
         elif answer is not None and answer.endpoint == ecosystem.endpoint:
             pause_s = answer.pause_s
-            package = entry.message.package.lower()
+            package = package_key(entry.message)
             self._failing.add(ecosystem.name)
             is_open = await self._outage.insist(
                 lambda: self._breakers.failed(

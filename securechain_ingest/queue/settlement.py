@@ -19,7 +19,7 @@ from securechain_ingest.queue.entries import Entry, History
 from securechain_ingest.queue.follow_ups import FOLLOW_UP, LESS_URGENT
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.messages import Message, encode, package_of
+from securechain_ingest.queue.messages import Message, encode, package_key, package_of
 from securechain_ingest.queue.script import NOW_MS, Script
 from securechain_ingest.queue.together import Together
 from securechain_ingest.times import now_iso
@@ -207,7 +207,7 @@ class Settlement:
             less_urgent=LESS_URGENT,
             follow_up_counts=[len(each.follow_ups) for each in completions],
             follow_ups=[encode(message) for message in follow_ups],
-            merge_keys=[message.package for message in follow_ups],
+            merge_keys=list(map(package_key, follow_ups)),
         )
 
     async def postpone(self, entry: Entry, failure: Failure, delay_s: float, *, is_attempt: bool) -> bool:

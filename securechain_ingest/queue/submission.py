@@ -11,8 +11,8 @@ message adds to it stands in another field of its entry (`Entry.also`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import anyio
@@ -23,7 +23,7 @@ from securechain_ingest.errors import PoisonMessage
 from securechain_ingest.model import newest_announcement
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import COMPLETED_MAX, LANES, Lane
-from securechain_ingest.queue.messages import Message, encode, merged, parse_data
+from securechain_ingest.queue.messages import Message, encode, merged, package_key, parse_data
 from securechain_ingest.queue.script import Script
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.waits import Waits
@@ -200,9 +200,11 @@ class _Held:
     location: str
     """This has the form `lane:id`."""
     data: bytes
+    asks: Message
+    asks_also: Message | None
+    """The daemon itself asks for this, too, if the entry is a submission (`Entry.also`)."""
     run: str
     history: bytes
-    also: bytes
 
     @property
     def lane(self) -> Lane:
@@ -219,7 +221,8 @@ class _Row:
 
 
 async def _waiting(redis: Redis, keys: Keys, ecosystem: str, merge_keys: Sequence[str]) -> list[_Held | None]:
-    """Return the waiting entry of each merge key, or None if the merge key is empty or its entry has gone."""
+    """Return the waiting entry of each merge key, or None if the merge key is empty or its entry has gone or cannot be
+    read."""
     if not any(merge_keys):
         return [None] * len(merge_keys)
     locations: Any = await redis.hmget(keys.waiting(ecosystem), [merge_key or " " for merge_key in merge_keys])
@@ -233,16 +236,23 @@ async def _waiting(redis: Redis, keys: Keys, ecosystem: str, merge_keys: Sequenc
                 asked.append((number, location.decode()))
         rows: Any = await pipeline.execute() if asked else []
     for (number, location), row in zip(asked, rows, strict=True):
-        if row:
-            fields = row[0][1]
-            run = fields.get(b"run", b"").decode()
-            history, also = fields.get(b"history", b""), fields.get(b"also", b"")
-            found[number] = _Held(location, fields.get(b"data", b""), run, history, also)
-        else:
-            # The entry was taken a moment ago or was lost with its stream. A merge key without its entry has no
-            # meaning.
+        held = _held(location, row[0][1]) if row else None
+        if held is None:
+            # The entry was taken a moment ago, was lost with its stream, or cannot be read, which is told when it is
+            # taken. It stands for no package.
             await redis.hdel(keys.waiting(ecosystem), merge_keys[number])
+        found[number] = held
     return found
+
+
+def _held(location: str, fields: Mapping[bytes, bytes]) -> _Held | None:
+    """Return the waiting entry that has these fields, or None if it cannot be read."""
+    data, also = fields.get(b"data", b""), fields.get(b"also", b"")
+    try:
+        asks, asks_also = parse_data(data), parse_data(also) if also else None
+    except PoisonMessage:
+        return None
+    return _Held(location, data, asks, asks_also, fields.get(b"run", b"").decode(), fields.get(b"history", b""))
 
 
 def _row(message: Message, lane: Lane, held: _Held | None, announcements: Callable[[str, str], str]) -> _Row:
@@ -250,37 +260,30 @@ def _row(message: Message, lane: Lane, held: _Held | None, announcements: Callab
         return _Row(encode(message))
     if held.lane is Lane.ASKED:
         return _row_of_submission(message, held, announcements)
-    try:
-        earlier = parse_data(held.data)
-    except PoisonMessage:
-        return _Row(encode(message), held.run, held.history)
-    both = merged(earlier, message, announcements)
-    says_it_all = both == earlier and held.lane.rank <= lane.rank
+    # The entry keeps the spelling that it has.
+    both = merged(held.asks, replace(message, package=held.asks.package), announcements)
+    says_it_all = both == held.asks and held.lane.rank <= lane.rank
     return _Row("" if says_it_all else encode(both), held.run, held.history)
 
 
 def _row_of_submission(message: Message, held: _Held, announcements: Callable[[str, str], str]) -> _Row:
     """Return the row of a package that a program has asked for. The data of its entry stays as it came, so the entry
     gets the daemon's message in another field if it says more."""
-    try:
-        submission, own = parse_data(held.data), message
-        asked = submission
-        if held.also:
-            earlier = parse_data(held.also)
-            own, asked = merged(earlier, message, announcements), merged(earlier, submission)
-        if merged(own, submission) == asked:
-            return _Row("", held.run, held.history)
-    except PoisonMessage:
-        own = message
+    submission, own = held.asks, message
+    asked = submission
+    if held.asks_also is not None:
+        own, asked = merged(held.asks_also, message, announcements), merged(held.asks_also, submission)
+    if merged(own, submission) == asked:
+        return _Row("", held.run, held.history)
     return _Row(held.data, held.run, held.history, encode(own))
 
 
 def merge_key_of(message: Message) -> str:
-    """Return the merge key, which is the package: messages with the same merge key are merged.
+    """Return the merge key, which is the package however it is spelled: messages with the same merge key are merged.
 
     It is empty for a message that asks for an edge or that does not come from the daemon; those are never merged.
     """
-    return message.package if message.internal and message.parent_id is None else ""
+    return package_key(message) if message.internal and message.parent_id is None else ""
 
 
 async def room_in(redis: Redis, queue: QueueSettings, ecosystem: str, lane: Lane) -> int:

@@ -118,11 +118,42 @@ async def test_a_redis_that_would_drop_messages_is_refused(redis_url: str, polic
         "redis+sentinel://host:26379",
         "redis+sentinel://host:x/mymaster",
         "redis://host:x",
-        "redis+sentinel://host/mymaster?ssl_ca_certs=ca.pem",
-        "rediss+sentinel://host/mymaster?sentinel=1",
-        "rediss+sentinel://host/mymaster?x",
     ],
 )
 def test_a_malformed_address_is_one_line(url: str) -> None:
     with pytest.raises(ConfigError, match=r"\[redis\] url"):
         connect(url, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "known"),
+    [
+        ("redis+sentinel://host/mymaster?ssl_ca_certs=ca.pem", "ssl_ca_certs", "sentinel_username, sentinel_password"),
+        (
+            "rediss+sentinel://host/mymaster?sentinel_user=a&ssl_ca_certs=ca.pem",
+            "sentinel_user",
+            "sentinel_username, sentinel_password, ssl_ca_certs",
+        ),
+        ("rediss+sentinel://host/mymaster?x", "x", "sentinel_username, sentinel_password, ssl_ca_certs"),
+        ("redis://host/0?ssl_ca_certs=ca.pem", "ssl_ca_certs", "db, username, password"),
+        ("rediss://host/0?ssl_ca_cert=ca.pem", "ssl_ca_cert", "db, username, password"),
+        ("redis://host/0?timeout=5", "timeout", "db, username, password"),
+    ],
+)
+def test_a_wrong_key_of_an_address_is_named_with_those_that_there_are(url: str, key: str, known: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        connect(url, 1.0)
+    told = str(caught.value)
+    assert f"{key!r} behind its question mark" in told
+    assert f"an address with {url.partition(':')[0]}:// takes {known}" in told
+
+
+def test_a_key_of_an_address_without_a_value_is_named() -> None:
+    with pytest.raises(ConfigError, match="no value for its key ssl_ca_certs"):
+        connect("rediss+sentinel://host/mymaster?ssl_ca_certs", 1.0)
+
+
+def test_an_address_may_have_the_drivers_keys() -> None:
+    twin = blocking_twin(connect("rediss://host/0?db=3&ssl_ca_certs=ca.pem&ssl_cert_reqs=none&socket_timeout=7", 1.0))
+    assert twin.connection_pool.connection_kwargs.items() >= {"db": 3, "ssl_ca_certs": "ca.pem"}.items()
+    twin.close()

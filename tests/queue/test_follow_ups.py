@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.follow_ups import add_follow_ups
 from securechain_ingest.queue.groups import ensure_groups
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
@@ -47,6 +48,25 @@ async def waiting(redis: Redis, queue: QueueSettings) -> dict[Lane, list[tuple[M
 async def test_a_required_package_that_waits_nowhere_is_added(redis: Redis, queue: QueueSettings) -> None:
     await complete(redis, queue, replace(LIB, depth=3, first=True))
     assert await waiting(redis, queue) == {Lane.REQUIRED: [(replace(LIB, depth=3, first=True), "")]}
+
+
+async def test_a_required_package_waits_once_however_it_is_spelled(redis: Redis, queue: QueueSettings) -> None:
+    await enqueue(redis, queue, "pypi", Lane.LISTED, [replace(LIB, package="Lib", first=True)])
+    await complete(redis, queue, replace(LIB, first=True))
+    await add_follow_ups(redis, Keys(queue.stream), [("pypi", replace(LIB, package="LIB"))])
+    assert await waiting(redis, queue) == {Lane.REQUIRED: [(replace(LIB, package="Lib"), "")]}
+
+
+async def test_one_whose_message_another_program_has_spoilt_is_added_beside_it(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    spoilt: Any = await redis.xadd(lane_of(queue, Lane.LISTED), {"data": "{", "mark": "lib"})
+    await redis.hset(Keys(queue.stream).waiting("pypi"), "lib", b"listed:" + spoilt)
+    await complete(redis, queue, LIB)
+    rows: Any = await redis.xrange(lane_of(queue, Lane.LISTED))
+    assert [fields[b"data"] for _, fields in rows] == [b"{"]
+    await redis.delete(lane_of(queue, Lane.LISTED))
+    assert await waiting(redis, queue) == {Lane.REQUIRED: [(LIB, "")]}
 
 
 @pytest.mark.parametrize("lane", [Lane.LISTED, Lane.COMPLETED])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import PoisonMessage
-from securechain_ingest.queue.messages import NODE_TYPES, Message, encode, parse, parse_data
+from securechain_ingest.queue.messages import NODE_TYPES, Message, encode, package_key, parse, parse_data
 from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.registries.declaration import Declaration
 
@@ -19,6 +19,26 @@ DEPEX_PACKAGE = (
     '{"node_type":"PyPIPackage","package":"flask","vendor":"n/a","repository_url":"n/a",'
     '"moment":"2025-12-15T17:20:50.123456","constraints":null,"parent_id":null,"parent_version":null,"refresh":false}'
 )
+
+
+@pytest.mark.parametrize(
+    ("label", "spellings", "key"),
+    [
+        ("PyPIPackage", ["zope.interface", "Zope_Interface", "zope-interface"], "zope-interface"),
+        ("NuGetPackage", ["newtonsoft.json", "Newtonsoft.Json"], "newtonsoft.json"),
+        ("CargoPackage", ["serde", "Serde"], "serde"),
+        ("NPMPackage", ["@babel/core", "@babel%2Fcore"], "%40babel/core"),
+        ("NPMPackage", ["JSONStream"], "JSONStream"),
+        ("NPMPackage", ["jsonstream"], "jsonstream"),
+        ("RubyGemsPackage", ["RedCloth"], "RedCloth"),
+        ("MavenPackage", ["org.antlr:ST4"], "org.antlr/ST4"),
+        ("NPMPackage", ["%40babel/core", "pkg:npm/left-pad"], ""),
+    ],
+)
+def test_all_spellings_of_a_name_are_one_package_where_their_registry_takes_them_for_one(
+    label: str, spellings: list[str], key: str
+) -> None:
+    assert {package_key(Message(label, spelling)) for spelling in spellings} == {key}
 
 
 def refusal(raw: bytes | str) -> PoisonMessage:

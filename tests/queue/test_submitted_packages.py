@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
+from securechain_ingest import registries
 from securechain_ingest.errors import StoreError
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.dead_letters import replay_dead_letters
 from securechain_ingest.queue.entries import Entry, read_entry
 from securechain_ingest.queue.follow_ups import add_follow_ups
@@ -17,7 +21,8 @@ from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.queue.submission import Added, submit
+from securechain_ingest.queue.submission import Added, enqueue, submit
+from securechain_ingest.registries import declaration_of
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import (
     ECOSYSTEMS,
@@ -36,18 +41,20 @@ SUBMITTED = '{ "node_type":"PyPIPackage","package":"six" ,"vendor":"n/a"}'
 """This is spaced as no encoder of ours would do it."""
 
 
-async def submit_six(redis: Redis, queue: QueueSettings, text: str = SUBMITTED) -> None:
+async def submit_six(
+    redis: Redis, queue: QueueSettings, text: str = SUBMITTED, ecosystems: Sequence[Ecosystem] = ECOSYSTEMS
+) -> None:
     """Add what another program writes, and let a forwarder move it."""
     await redis.xadd(queue.stream, {"data": text})
     await ensure_groups(redis, [queue.stream], queue.group)
-    forwarder = Forwarder(redis, queue, ECOSYSTEMS, queue.group, "forwards", link_nothing)
+    forwarder = Forwarder(redis, queue, ecosystems, queue.group, "forwards", link_nothing)
     await until(forwarder.forward, "the submission")
 
 
-async def asked(redis: Redis, queue: QueueSettings) -> Entry:
-    rows: Any = await redis.xrange(lane_of(queue, Lane.ASKED))
+async def asked(redis: Redis, queue: QueueSettings, ecosystem: str = "pypi") -> Entry:
+    rows: Any = await redis.xrange(lane_of(queue, Lane.ASKED, ecosystem))
     [(entry_id, fields)] = rows
-    return read_entry("pypi", Lane.ASKED, entry_id, fields)
+    return read_entry(ecosystem, Lane.ASKED, entry_id, fields)
 
 
 @pytest.mark.parametrize("lane", [Lane.CHANGED, Lane.REQUIRED, Lane.LISTED, Lane.COMPLETED])
@@ -69,6 +76,41 @@ async def test_a_submission_takes_along_what_waits_in_a_less_urgent_lane(
     assert sorted(handler.packages) == ["other", "six"]
     assert await counts(redis, queue) == {"first:open": 0, "first:succeeded": 1, "first:versions": 0}
     await assert_no_leak(redis, queue)
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "waits", "comes", "is_one"),
+    [
+        ("nuget", "Newtonsoft.Json", "newtonsoft.json", True),
+        ("pypi", "Zope.Interface", "zope_interface", True),
+        ("npm", "JSONStream", "jsonstream", False),
+    ],
+)
+async def test_a_submission_and_what_waits_are_one_if_their_registry_takes_both_spellings_for_one(
+    redis: Redis, queue: QueueSettings, ecosystem: str, waits: str, comes: str, is_one: bool
+) -> None:
+    label = declaration_of(ecosystem).ecosystem.label
+    await enqueue(redis, queue, ecosystem, Lane.LISTED, [Message(label, waits, listed="8", internal=True)])
+    text = f'{{"node_type": "{label}",  "package": " {comes}"}}'
+    await submit_six(redis, queue, text, registries.ECOSYSTEMS)
+    entry = await asked(redis, queue, ecosystem)
+    assert entry.data.decode() == text, "byte for byte"
+    assert entry.message == Message(label, comes, listed="8" if is_one else None)
+    assert await redis.xlen(lane_of(queue, Lane.LISTED, ecosystem)) == (not is_one)
+
+
+async def test_what_the_daemon_noted_beside_a_submission_is_told_if_it_cannot_be_read(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    await redis.xadd(lane_of(queue), {"data": SUBMITTED, "also": '{"node_type": 7}', "mark": "six"})
+    handler = Recorder()
+    with capture_logs() as lines:
+        async with running(redis, queue, handler):
+            await until(lambda: is_idle(redis, queue))
+    assert handler.packages == ["six"]
+    [line] = [line for line in lines if line["event"] == "own_message_unreadable"]
+    assert (line["log_level"], line["package"]) == ("warning", "pkg:pypi/six")
+    assert "node_type is 7" in line["reason"]
 
 
 async def test_a_submission_with_a_run_of_its_own_is_counted_for_it_and_the_other_as_merged(

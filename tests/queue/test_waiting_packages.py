@@ -16,7 +16,7 @@ from securechain_ingest.queue.groups import ensure_groups
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
-from securechain_ingest.queue.messages import Message, parse
+from securechain_ingest.queue.messages import Message, encode, parse
 from securechain_ingest.queue.submission import Added, enqueue
 from securechain_ingest.registries.maven.names import join_announcements
 from securechain_ingest.settings import QueueSettings
@@ -46,6 +46,33 @@ async def test_a_package_that_waits_already_is_not_added_again(redis: Redis, que
     assert await add(redis, queue, change("a"), change("b")) == Added(2, 0)
     assert await add(redis, queue, change("b"), change("c"), change("c")) == Added(1, 2)
     assert [message.package for message in await waiting(redis, queue)] == ["a", "b", "c"]
+
+
+async def test_a_package_waits_once_however_it_is_spelled_and_keeps_its_spelling(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    first, second = change("Zope.Interface"), change("zope_interface")
+    assert await add(redis, queue, first, second) == Added(1, 1)
+    assert await add(redis, queue, replace(second, at_least="2"), lane=Lane.LISTED) == Added(0, 1)
+    assert await waiting(redis, queue) == [replace(first, at_least="2")]
+
+
+async def test_a_message_that_another_program_has_spoilt_is_left_for_whoever_takes_it(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    await add(redis, queue, change("a"))
+    stream = lane_of(queue, Lane.CHANGED)
+    await redis.xtrim(stream, maxlen=0, approximate=False)
+    spoilt: Any = await redis.xadd(stream, {"data": "{", "mark": "a"})
+    await redis.hset(Keys(queue.stream).waiting("pypi"), "a", b"changed:" + spoilt)
+    assert await add(redis, queue, change("a")) == Added(1, 0)
+    rows: Any = await redis.xrange(stream)
+    texts = [fields[b"data"] for _, fields in rows]
+    assert texts == [b"{", encode(change("a")).encode()]
+    async with running(redis, queue, handler := Recorder()):
+        await until(lambda: is_idle(redis, queue))
+    assert [entry.data for entry in handler.entries] == texts
+    await assert_no_leak(redis, queue)
 
 
 async def test_news_of_a_waiting_package_goes_into_its_message(redis: Redis, queue: QueueSettings) -> None:
