@@ -14,7 +14,8 @@ import orjson
 import psutil
 import redis
 
-from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+from securechain_ingest.ecosystem_settings import ConnectionSettings, EndpointSettings, RateSettings
+from securechain_ingest.settings import HttpSettings
 from tests.neo4j import server as real_neo4j
 from tests.queue_contents import messages_waiting, retries_waiting
 from tests.registry_server.declarations import ExpectedPackage

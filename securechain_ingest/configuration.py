@@ -22,29 +22,31 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from securechain_ingest.errors import ConfigError
-from securechain_ingest.settings import (
+from securechain_ingest.ecosystem_settings import (
     RETIRED,
     TABLES,
-    ArchiveSettings,
     ConnectionSettings,
+    EndpointSettings,
+    FollowSettings,
+    RateSettings,
+    ReconcileSettings,
+    ScheduleSettings,
+    WorkerSettings,
+)
+from securechain_ingest.errors import ConfigError
+from securechain_ingest.settings import (
+    ArchiveSettings,
     DaemonSettings,
     EmbeddedSettings,
-    EndpointSettings,
     FeedSettings,
-    FollowSettings,
     GraphSettings,
     HttpSettings,
     PackageSettings,
     QueueSettings,
-    RateSettings,
-    ReconcileSettings,
     RedisSettings,
     RefreshSettings,
-    ScheduleSettings,
     VulnerabilitySettings,
     WebSettings,
-    WorkerSettings,
 )
 
 PREFIX = "SECURECHAIN_"

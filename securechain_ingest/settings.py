@@ -1,37 +1,26 @@
-"""These are the tables of config.toml: every key has its type, its default and its range.
+"""These are the tables of config.toml with the same keys whatever ecosystems there are: every key has its type, its
+default and its range.
 
 Each is explained in config.toml (unit, default, range, live or restart); a test holds the two together. A field marked
-`LIVE` is applied by SIGHUP, any other takes a restart. Tables with a key for each ecosystem or endpoint are made from
-what the ecosystems declare; their values are read as `settings.rates["pypi"]`. How the values come together is in
-`configuration`.
+`LIVE` is applied by SIGHUP, any other takes a restart. The tables with a key for each ecosystem, endpoint or job are in
+`ecosystem_settings`, so that the rooms on which ecosystems stand (`http/`, `archives/`) need not know of any. How the
+values come together is in `configuration`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from securechain_ingest.advisories.endpoint import OSV
-from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.setting_types import (
     LIVE,
     AnyPort,
     Bytes,
-    Connections,
-    Cron,
-    FollowPeriod,
     HostName,
-    Period,
-    Places,
-    Rate,
     Seconds,
-    Url,
     address,
-    timezone_name,
     words,
 )
 
@@ -50,19 +39,6 @@ class DerivedTable(Table, Generic[T]):
         """This returns the value of a derived key."""
         value: T = getattr(self, key)
         return value
-
-
-TableClass = TypeVar("TableClass", bound=Table)
-
-
-def _derived(kind: Any, defaults: Mapping[str, object]) -> Callable[[type[TableClass]], type[TableClass]]:
-    """This adds keys of one type to a table, each with its default."""
-
-    def with_keys(table: type[TableClass]) -> type[TableClass]:
-        fields: dict[str, Any] = {key: (kind, default) for key, default in defaults.items()}
-        return create_model(table.__name__, __base__=table, __module__=table.__module__, **fields)
-
-    return with_keys
 
 
 class GraphSettings(Table):
@@ -111,11 +87,6 @@ class QueueSettings(Table):
     dead_letters_max: int = Field(default=100_000, ge=100, le=10_000_000)
 
 
-@_derived(Places, {declared.name: declared.workers for declared in DECLARATIONS})
-class WorkerSettings(DerivedTable[int]):
-    """So many packages of each ecosystem may be in work at once in this daemon."""
-
-
 class HttpSettings(Table):
     contact: str = Field(default="https://github.com/securechaindev", min_length=3)
     timeout_s: Seconds = 30.0
@@ -130,34 +101,6 @@ class HttpSettings(Table):
     not_found_ttl_s: Seconds = 300.0
     kept_documents_bytes: int = Field(default=1024**3, ge=16 * 1024**2, le=1024**4)
     allowed_hosts: Annotated[tuple[HostName, ...], BeforeValidator(words)] = ()
-
-
-ENDPOINTS: Final = (*(endpoint for declared in DECLARATIONS for endpoint in declared.endpoints), OSV)
-
-
-@_derived(Url | None, {endpoint.key: endpoint.url for endpoint in ENDPOINTS})
-class EndpointSettings(DerivedTable[str | None]):
-    """Each endpoint has a base URL, which is kept without a slash at its end; None means that it is not set."""
-
-    def own(self) -> dict[str, str]:
-        """This returns the base URLs of the endpoints that have one of their own."""
-        return self.model_dump(exclude_none=True)
-
-    def bases(self) -> dict[str, str]:
-        """This returns the base URLs of all endpoints; one that is not set lies below another endpoint."""
-        own = self.own()
-        below = {endpoint.key: endpoint.below for endpoint in ENDPOINTS if endpoint.below and endpoint.key not in own}
-        return own | {key: f"{own[parent]}/{folder}" for key, (parent, folder) in below.items()}
-
-
-@_derived(Rate, {endpoint.key: endpoint.rate for endpoint in ENDPOINTS})
-class RateSettings(DerivedTable[float]):
-    """All daemons of an installation together make so many requests a second to each endpoint. Infinity is no limit."""
-
-
-@_derived(Connections, {endpoint.key: endpoint.connections for endpoint in ENDPOINTS})
-class ConnectionSettings(DerivedTable[float]):
-    """This daemon makes so many requests at once to each endpoint. Infinity means `[http] max_connections`."""
 
 
 class ArchiveSettings(Table):
@@ -180,49 +123,10 @@ class PackageSettings(Table):
     max_versions: int = Field(default=250_000, ge=1, le=10_000_000)
 
 
-INGESTION_JOBS: Final = tuple(declared.ingestion_job for declared in DECLARATIONS)
-_CRONS: Final = (
-    {declared.ingestion_job: declared.ingestion_cron for declared in DECLARATIONS}
-    | {declared.updates_job: declared.updates_cron for declared in DECLARATIONS}
-    | {"advisory_sync": "0 */4 * * *", "packages_refresh": "*/15 * * * *"}
-)
-JOBS: Final = tuple(_CRONS)
-
-
-def _jobs(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if name not in JOBS:
-            msg = f"{name!r} is no schedule; there are {', '.join(JOBS)}"
-            raise ValueError(msg)
-    return names
-
-
-@_derived(Cron, _CRONS)
-class ScheduleSettings(DerivedTable[str]):
-    """Beside the general keys each of `JOBS` has a key with its cron expression."""
-
-    timezone: Annotated[str, AfterValidator(timezone_name)] = Field(default="UTC", json_schema_extra=LIVE)
-    disabled: Annotated[tuple[str, ...], BeforeValidator(words), AfterValidator(_jobs)] = Field(
-        default=INGESTION_JOBS, json_schema_extra=LIVE
-    )
-    grace_s: Seconds = Field(default=21_600.0, json_schema_extra=LIVE)
-    keep_runs_days: int = Field(default=90, ge=1, le=36_500, json_schema_extra=LIVE)
-
-
 class FeedSettings(Table):
     listing_ttl_s: Seconds = Field(default=3600.0, json_schema_extra=LIVE)
     max_removed_share: float = Field(default=0.05, gt=0, le=1, json_schema_extra=LIVE)
     progress_every: int = Field(default=100_000, ge=1, le=100_000_000, json_schema_extra=LIVE)
-
-
-@_derived(Period, {declared.name: declared.reconcile_s for declared in DECLARATIONS} | {"advisories": 604_800.0})
-class ReconcileSettings(DerivedTable[float]):
-    """So many seconds lie between two comparisons of all names, or of all advisories, with the graph."""
-
-
-@_derived(FollowPeriod, {declared.name: math.inf for declared in DECLARATIONS})
-class FollowSettings(DerivedTable[float]):
-    """So many seconds lie between two looks at a feed beside the daily updates; infinity means that there are none."""
 
 
 class RefreshSettings(Table):
@@ -252,34 +156,3 @@ class DaemonSettings(Table):
     grace_s: Seconds = Field(default=30.0, json_schema_extra=LIVE)
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", json_schema_extra=LIVE)
-
-
-RETIRED: Final = {
-    (table, old): (table, endpoint.key)
-    for table in ("endpoints", "rates", "connections")
-    for endpoint in ENDPOINTS
-    for old in endpoint.replaces
-}
-"""This maps each key of an earlier release to the one that took its place. The old key is ignored with a warning."""
-
-TABLES: dict[str, type[Table]] = {
-    "graph": GraphSettings,
-    "vulnerabilities": VulnerabilitySettings,
-    "redis": RedisSettings,
-    "queue": QueueSettings,
-    "workers": WorkerSettings,
-    "http": HttpSettings,
-    "endpoints": EndpointSettings,
-    "rates": RateSettings,
-    "connections": ConnectionSettings,
-    "archives": ArchiveSettings,
-    "packages": PackageSettings,
-    "schedules": ScheduleSettings,
-    "feeds": FeedSettings,
-    "reconcile": ReconcileSettings,
-    "follow": FollowSettings,
-    "refresh": RefreshSettings,
-    "web": WebSettings,
-    "embedded": EmbeddedSettings,
-    "daemon": DaemonSettings,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from securechain_ingest.settings import JOBS
+from securechain_ingest.ecosystem_settings import JOBS
 
 
 def schedules_off(*, but: str = "") -> dict[str, str]:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from securechain_ingest.cli import app
 from securechain_ingest.configuration import FIXED_NAMES, is_live, load, merge_reload, twin_name
+from securechain_ingest.ecosystem_settings import RETIRED, TABLES
 from securechain_ingest.errors import ConfigError
-from securechain_ingest.settings import RETIRED, TABLES
 
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "config.toml"
 EVERY_KEY = [(table, key) for table, model in TABLES.items() for key in model.model_fields]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from securechain_ingest.configuration import CONFIG_VARIABLE, Settings, load
-from securechain_ingest.settings import JOBS
+from securechain_ingest.ecosystem_settings import JOBS
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -21,7 +21,7 @@ from securechain_ingest.cli.options import (
 )
 from securechain_ingest.cli.output import print_json, print_table
 from securechain_ingest.configuration import Settings
-from securechain_ingest.settings import JOBS
+from securechain_ingest.ecosystem_settings import JOBS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -32,7 +32,7 @@ from securechain_ingest.http.answers import (
 )
 from securechain_ingest.http.budget import Budget, NoRoomInTime
 from securechain_ingest.http.digests import Digests
-from securechain_ingest.http.endpoints import SLOW_DOWN
+from securechain_ingest.http.endpoints import SLOW_DOWN, BaseUrls
 from securechain_ingest.http.flights import Flights
 from securechain_ingest.http.freshness import cache_headers, is_uncached
 from securechain_ingest.http.metering import current_meter
@@ -41,7 +41,7 @@ from securechain_ingest.http.routes import Address, Routes, redirect_target, ref
 from securechain_ingest.http.transport import transport_of_the_environment
 from securechain_ingest.metrics import ENDPOINT_RATE, RECEIVED_BYTES, request_to
 from securechain_ingest.progress import step
-from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+from securechain_ingest.settings import DerivedTable, HttpSettings
 
 T = TypeVar("T")
 E = TypeVar("E", bound=UpstreamError)
@@ -112,9 +112,9 @@ class HttpClient:
     def __init__(
         self,
         http: HttpSettings,
-        endpoints: EndpointSettings,
-        rates: RateSettings,
-        connections: ConnectionSettings,
+        endpoints: BaseUrls,
+        rates: DerivedTable[float],
+        connections: DerivedTable[float],
         *,
         sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -151,7 +151,7 @@ class HttpClient:
         for endpoint in self._endpoints.values():
             await endpoint.transport.aclose()
 
-    def apply(self, rates: RateSettings, connections: ConnectionSettings) -> None:
+    def apply(self, rates: DerivedTable[float], connections: DerivedTable[float]) -> None:
         """Apply new limits to the requests that are made from now on."""
         for name in self._own:
             self._endpoints[name].pace.apply(rates[name], self._connections(connections[name]))

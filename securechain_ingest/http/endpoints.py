@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 SLOW_DOWN: Final = frozenset({429, 503})
 """Any endpoint asks for fewer requests by these statuses (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
@@ -28,3 +28,16 @@ class Endpoint:
     """The endpoint asks for fewer requests by these statuses."""
     replaces: tuple[str, ...] = ()
     """These are the keys of earlier releases that this endpoint replaces. They are ignored with a warning."""
+
+
+class BaseUrls(Protocol):
+    """The configuration tells the client by this where the endpoints are. The keys are the endpoints' keys; no URL has
+    a slash at its end."""
+
+    def own(self) -> dict[str, str]:
+        """Return the base URLs of the endpoints that have one of their own, which have limits of their own, too."""
+        ...
+
+    def bases(self) -> dict[str, str]:
+        """Return the base URLs of all endpoints, those below another one included."""
+        ...

@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from securechain_ingest.ecosystem_settings import WorkerSettings
 from securechain_ingest.errors import ArchivesAway, IngestError, StoreAway, UpstreamError
 from securechain_ingest.metrics import FAILED_ATTEMPTS, MESSAGE_SECONDS, MESSAGES
 from securechain_ingest.model import Ecosystem
@@ -36,7 +37,7 @@ from securechain_ingest.queue.messages import package_key
 from securechain_ingest.queue.places import Places
 from securechain_ingest.queue.settlement import Failure, Settlement, named, report_dead_letter
 from securechain_ingest.queue.taking import Taker
-from securechain_ingest.settings import QueueSettings, WorkerSettings
+from securechain_ingest.settings import QueueSettings
 
 logger = structlog.get_logger(__name__)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from securechain_ingest.ecosystem_settings import INGESTION_JOBS
 from securechain_ingest.queue.run_counts import RunCounts
 from securechain_ingest.runs import Run
-from securechain_ingest.settings import INGESTION_JOBS
 
 
 def completed_metrics(run: Run, counts: RunCounts) -> dict[str, float]:

@@ -21,13 +21,13 @@ import structlog
 from anyio.abc import TaskGroup
 from redis.exceptions import RedisError
 
+from securechain_ingest.ecosystem_settings import ScheduleSettings
 from securechain_ingest.errors import StoreError
 from securechain_ingest.runs import Job, Run, Trigger, new_run_id, utc_now
 from securechain_ingest.schedules.board import Answer, Board, Claim, State
 from securechain_ingest.schedules.execution import LAST_WORDS_S, execute
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.timetable import Look, Schedule, latest_tick, schedules_of
-from securechain_ingest.settings import ScheduleSettings
 
 logger = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from securechain_ingest.ecosystem_settings import JOBS, FollowSettings, ScheduleSettings
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.runs import LOOK
-from securechain_ingest.settings import JOBS, FollowSettings, ScheduleSettings
 
 
 @dataclass(frozen=True, slots=True)

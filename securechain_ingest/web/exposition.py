@@ -11,11 +11,11 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from securechain_ingest import __version__, metrics
+from securechain_ingest.ecosystem_settings import ENDPOINTS, JOBS
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.dead_letters import KINDS
 from securechain_ingest.queue.lanes import LANES
 from securechain_ingest.registries import DECLARATIONS
-from securechain_ingest.settings import ENDPOINTS, JOBS
 from securechain_ingest.web.collected import Snapshot
 from securechain_ingest.web.health import StoreAnswer
 

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from securechain_ingest.drivers.redis_errors import store_errors
+from securechain_ingest.ecosystem_settings import INGESTION_JOBS, JOBS
 from securechain_ingest.queue.run_counts import NONE, RunCounts, run_counts
 from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.runs.metrics import completed_metrics
 from securechain_ingest.schedules.board import Board, EmptyLooks, RunRequest, State
 from securechain_ingest.schedules.timetable import Schedule, next_tick, schedules_of
-from securechain_ingest.settings import INGESTION_JOBS, JOBS
 from securechain_ingest.web.parts import Parts
 from securechain_ingest.web.plots import Bar, bars
 from securechain_ingest.web.shell import Form, Shell, Values, back

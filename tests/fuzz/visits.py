@@ -24,6 +24,7 @@ import anyio
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.ecosystem_settings import ConnectionSettings, EndpointSettings, RateSettings
 from securechain_ingest.errors import IngestError, NotFound
 from securechain_ingest.http.client import HttpClient, Range, Response
 from securechain_ingest.model import Package
@@ -31,13 +32,7 @@ from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.feed import Feed, HintingFeed, unpack
 from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.protocol import Registry
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from securechain_ingest.settings import ArchiveSettings, HttpSettings
 from tests.fuzz.mutations import mutated
 from tests.registry_server import Server, Shape, generate, serve
 from tests.registry_server.history import What, history_of

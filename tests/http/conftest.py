@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from securechain_ingest.ecosystem_settings import ConnectionSettings, EndpointSettings, RateSettings
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.endpoints import SLOW_DOWN
 from securechain_ingest.http.priority import Connections, Priority, prioritised
 from securechain_ingest.setting_types import UNLIMITED
-from securechain_ingest.settings import ConnectionSettings, EndpointSettings, HttpSettings, RateSettings
+from securechain_ingest.settings import HttpSettings
 from tests.http.scripted_server import ScriptedServer, scripted_server
 
 

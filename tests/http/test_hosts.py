@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from securechain_ingest.errors import ForbiddenHost, Malformed, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.routes import Address, Routes, refuse_plain_text, shown
-from securechain_ingest.settings import EndpointSettings, HttpSettings
+from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import FakeTime, MakeClient, connections, rates
 from tests.http.scripted_server import ScriptedServer, answer
 

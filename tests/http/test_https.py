@@ -15,9 +15,10 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config, Sockets
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponseBodyEvent, HTTPResponseStartEvent, Scope
 
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from securechain_ingest.errors import Unavailable
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.settings import EndpointSettings, HttpSettings
+from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import connections, rates
 
 

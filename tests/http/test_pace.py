@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from securechain_ingest.errors import RateLimited, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.pace import Pace
 from securechain_ingest.http.priority import Priority, prioritised
-from securechain_ingest.settings import EndpointSettings, HttpSettings
+from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import FakeTime, MakeClient, connections, rates, wait_in
 from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
 

@@ -7,9 +7,10 @@ import random
 
 import pytest
 
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.priority import Connections, Priority, prioritised
-from securechain_ingest.settings import EndpointSettings, HttpSettings
+from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import MakeClient, connections, rates, wait_in
 from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
 

@@ -14,11 +14,12 @@ import httpcore
 import httpx
 import pytest
 
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from securechain_ingest.embedded.process import free_ports
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.sockets import Sockets
 from securechain_ingest.http.transport import Transport
-from securechain_ingest.settings import EndpointSettings, HttpSettings
+from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import MakeClient, connections, rates
 from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
 from tests.waiting import PATIENCE_S, until

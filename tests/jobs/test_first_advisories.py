@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from securechain_ingest.ecosystem_settings import ScheduleSettings
 from securechain_ingest.errors import StoreError
 from securechain_ingest.jobs.advisory_sync import never_read
 from securechain_ingest.jobs.cursors import Cursors
@@ -18,7 +19,7 @@ from securechain_ingest.jobs.first_advisories import (
     read_first_advisories,
 )
 from securechain_ingest.schedules.board import Board
-from securechain_ingest.settings import QueueSettings, ScheduleSettings
+from securechain_ingest.settings import QueueSettings
 from tests.graph.builders import pypi
 from tests.jobs.advisories import FLASK, STREAM, AdvisoryBench
 from tests.registry_server import Fault, Kind

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from securechain_ingest import registries
 from securechain_ingest.drivers.redis_connection import blocking_twin
+from securechain_ingest.ecosystem_settings import WorkerSettings
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.entries import Entry, History
 from securechain_ingest.queue.handling import Handler, Link, Outcome
@@ -19,7 +20,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message, encode
 from securechain_ingest.queue.reader import Reader
-from securechain_ingest.settings import QueueSettings, WorkerSettings
+from securechain_ingest.settings import QueueSettings
 from tests import queue_contents
 
 ECOSYSTEMS = registries.ECOSYSTEMS[:3]
@@ -36,6 +37,11 @@ async def link_nothing(entries: Sequence[Entry]) -> list[Outcome | None]:
     return [None] * len(entries)
 
 
+def workers(places: int) -> WorkerSettings:
+    """Return settings with so many places for each ecosystem."""
+    return WorkerSettings(**dict.fromkeys(ALL_ECOSYSTEMS, places))
+
+
 def make_reader(
     redis: Redis,
     queue: QueueSettings,
@@ -46,8 +52,7 @@ def make_reader(
     progress: Progress | None = None,
 ) -> Reader:
     """Return a reader that serves ECOSYSTEMS, with so many places for each."""
-    workers = WorkerSettings(**dict.fromkeys(WorkerSettings.model_fields, places))
-    return Reader(redis, queue, workers, ECOSYSTEMS, handler, link, progress or Progress(lambda: 600.0))
+    return Reader(redis, queue, workers(places), ECOSYSTEMS, handler, link, progress or Progress(lambda: 600.0))
 
 
 def entry_of(

@@ -19,8 +19,8 @@ from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
-from securechain_ingest.settings import QueueSettings, WorkerSettings
-from tests.queue.running import Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
+from securechain_ingest.settings import QueueSettings
+from tests.queue.running import Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running, workers
 from tests.waiting import Gate, until
 
 
@@ -361,7 +361,7 @@ async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis:
     await add(redis, queue.stream, "a", "b", "c")
     async with running(redis, queue, Recorder(gate), places=1) as reader:
         await until(lambda: reader.in_flight == 1)
-        reader.apply(queue, WorkerSettings.model_validate({"pypi": 3}))
+        reader.apply(queue, workers(3))
         await until(lambda: reader.in_flight == 3)
         gate.opened.set()
 

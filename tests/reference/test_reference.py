@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from securechain_ingest.ecosystem_settings import TABLES
 from securechain_ingest.errors import IngestError
 from securechain_ingest.queue.dead_letters import KINDS
-from securechain_ingest.settings import TABLES
 from tests.reference import DOCS, PAGES
 from tests.reference.configuration import explanations, page
 from tests.reference.made import daemon_figures, installation_figures

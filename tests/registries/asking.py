@@ -14,18 +14,13 @@ from typing import Generic, TypeAlias, TypeVar
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
+from securechain_ingest.ecosystem_settings import ConnectionSettings, EndpointSettings, RateSettings
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.model import KnownPackage, Package
 from securechain_ingest.registries.feed import Change, Feed, FeedClass, unpack
 from securechain_ingest.registries.kit.kept_documents import KeptDocuments
 from securechain_ingest.registries.protocol import Registry
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    ConnectionSettings,
-    EndpointSettings,
-    HttpSettings,
-    RateSettings,
-)
+from securechain_ingest.settings import ArchiveSettings, HttpSettings
 from tests.kept_parsers import KeptParserPool
 from tests.registry_server import Server, World
 from tests.registry_server.history import History

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from securechain_ingest.settings import EndpointSettings
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from tests.registry_server.cargo.site import index_path
 from tests.registry_server.npm.site import ABBREVIATED
 from tests.registry_server.pypi.projects import normal_name

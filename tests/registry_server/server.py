@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from securechain_ingest.settings import RateSettings
+from securechain_ingest.ecosystem_settings import RateSettings
 from tests.registry_server.faults import Faults
 from tests.registry_server.protocol import Connection
 from tests.registry_server.resources import Request, Resource, Site, json_document

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from securechain_ingest.settings import EndpointSettings
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from tests.registry_server import Server, World, npm, pypi, serve
 from tests.registry_server_tests.asking import ask, ask_json
 from tests.waiting import PATIENCE_S

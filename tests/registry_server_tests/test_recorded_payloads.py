@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from securechain_ingest.settings import EndpointSettings
+from securechain_ingest.ecosystem_settings import EndpointSettings
 from tests.registry_server import Server, World, npm, serve
 from tests.registry_server.recorded import FIXTURES
 from tests.registry_server_tests.asking import ask, ask_json

@@ -14,6 +14,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from securechain_ingest.drivers.mongodb import connected
+from securechain_ingest.ecosystem_settings import JOBS, ScheduleSettings
 from securechain_ingest.runs import Job, Run, utc_now
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.schedules import execution
@@ -21,7 +22,6 @@ from securechain_ingest.schedules.board import Board
 from securechain_ingest.schedules.recorder import Recorder
 from securechain_ingest.schedules.scheduler import Scheduler
 from securechain_ingest.schedules.timetable import Look
-from securechain_ingest.settings import JOBS, ScheduleSettings
 from tests.stores import AdvisoryTarget
 from tests.waiting import until
 

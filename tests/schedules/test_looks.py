@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from securechain_ingest.ecosystem_settings import FollowSettings
 from securechain_ingest.errors import Unavailable
 from securechain_ingest.runs import LOOK, Run
 from securechain_ingest.schedules.board import EmptyLooks, RunRequest
 from securechain_ingest.schedules.timetable import Look, looks_of
-from securechain_ingest.settings import FollowSettings
 from tests.schedules.conftest import JOB, Installation, ended, settings
 from tests.waiting import Clock, Gate, until
 

@@ -17,11 +17,11 @@ from neo4j import AsyncDriver, AsyncGraphDatabase
 from neo4j.exceptions import TransientError
 from redis.asyncio import Redis
 
+from securechain_ingest.ecosystem_settings import JOBS
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries import BY_OSV, DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest
-from securechain_ingest.settings import JOBS
 from tests.end_to_end.conftest import STREAM
 from tests.registry_server import ExpectedPackage, Fault, Kind, Server, World, osv
 from tests.registry_server.history import moment
