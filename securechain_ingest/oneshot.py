@@ -10,25 +10,31 @@ from dataclasses import dataclass, field
 import anyio
 
 from securechain_ingest.configuration import Settings
-from securechain_ingest.embedded import running_stores, state_lock
+from securechain_ingest.embedded import has_begun, running_stores, state_lock
 from securechain_ingest.errors import IngestError
 from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
-from securechain_ingest.stores import Stores, configured, merge, missing, open_stores, refuse_missing
+from securechain_ingest.stores import Stores, configured, merge, missing, no_daemon, open_stores, refuse_missing
 from securechain_ingest.worker.request import Follow, Request
 
 
 @asynccontextmanager
-async def find_stores(settings: Settings) -> AsyncIterator[Stores]:
+async def find_stores(settings: Settings, *, may_begin: bool = True) -> AsyncIterator[Stores]:
     """This yields the configured stores, else those of a daemon that runs on the state directory, else local servers
-    that it starts."""
+    that it starts.
+
+    With `may_begin` False, NoDaemon is raised instead where a local server would be a new and empty one: nothing that
+    it answers would be about the graph that was meant.
+    """
     state_dir = settings.daemon.state_dir
     addresses = configured(settings)
     if missing(addresses) and (local := running_stores(state_dir)):
         addresses = merge(addresses, local)
     needed = missing(addresses)
     refuse_missing(settings, needed)
+    if needed and not may_begin and not has_begun(state_dir):
+        raise no_daemon(settings, needed)
     with ExitStack() as stack:
         if needed:
             stack.enter_context(state_lock(state_dir))

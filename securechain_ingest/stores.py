@@ -82,12 +82,17 @@ def of_running_daemon(settings: Settings, needed: frozenset[str] = ALL_STORES) -
     local = running_stores(settings.daemon.state_dir)
     if local is not None:
         addresses = merge(addresses, local)
-    for store in sorted(missing(addresses) & needed):
-        raise NoDaemon(
-            f"no daemon is running on the state directory {settings.daemon.state_dir}, and {_HOW_TO_CONFIGURE[store]}"
-            " is not set: start `securechain-ingest run` or set it"
-        )
+    if lacking := missing(addresses) & needed:
+        raise no_daemon(settings, lacking)
     return addresses
+
+
+def no_daemon(settings: Settings, lacking: frozenset[str]) -> NoDaemon:
+    """Return the error of a command that has no address of these stores."""
+    return NoDaemon(
+        f"no daemon is running on the state directory {settings.daemon.state_dir.absolute()}, and"
+        f" {_HOW_TO_CONFIGURE[min(lacking)]} is not set: start `securechain-ingest run` or set it"
+    )
 
 
 def refuse_missing(settings: Settings, stores: frozenset[str]) -> None:

@@ -52,7 +52,7 @@ def advisory_command(
 async def _found(settings: Settings, search: Callable[[Stores], Awaitable[list[str]]]) -> list[str]:
     from securechain_ingest.oneshot import find_stores
 
-    async with find_stores(settings) as stores:
+    async with find_stores(settings, may_begin=False) as stores:
         return await search(stores)
 
 

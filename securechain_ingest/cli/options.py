@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -54,9 +55,19 @@ def load_settings(
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine in a new event loop, and return its result."""
+    """Run a command's coroutine in a new event loop, and return its result.
+
+    Unless the command has set up the log itself, errors alone are logged, on standard error: what stands on standard
+    output is the command's answer.
+    """
     import asyncio
 
+    import structlog
+
+    if not structlog.is_configured():
+        from securechain_ingest import log
+
+        log.configure("console", "error", sys.stderr)
     return asyncio.run(coroutine)
 
 

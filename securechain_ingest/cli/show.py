@@ -41,7 +41,7 @@ async def _show(settings: Settings, ref: PackageRef, version: str | None, *, as_
     from securechain_ingest.reports.package import report_on
     from securechain_ingest.runs import utc_now
 
-    async with find_stores(settings) as stores:
+    async with find_stores(settings, may_begin=False) as stores:
         cursors = Cursors(stores.redis, settings.queue.stream)
         report = await report_on(stores.graph.reader, stores.advisories, stores.changes, cursors, ref, version)
     if as_json:

@@ -109,7 +109,7 @@ async def _export(settings: Settings, folder: Path, progress: Progress) -> Snaps
     from securechain_ingest.snapshot.export import export
 
     opening = progress.add_task("opening the stores", total=None)
-    async with find_stores(settings) as stores:
+    async with find_stores(settings, may_begin=False) as stores:
         progress.remove_task(opening)
         counts = await stores.graph.counts(ECOSYSTEMS)
         total = sum(counts[ecosystem.name] for ecosystem in ECOSYSTEMS)

@@ -35,7 +35,10 @@ def command(
         ),
     ] = None,
     sbom: Annotated[
-        Path | None, typer.Option("--sbom", metavar="FILE", help="A bill of materials: CycloneDX or SPDX, as JSON.")
+        Path | None,
+        typer.Option(
+            "--sbom", metavar="FILE", help="A bill of materials: CycloneDX or SPDX, as JSON; - for standard input."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be queued, and queue nothing.")] = False,
     refresh: Annotated[bool, typer.Option(help="Read the packages again even if they are known.")] = False,
@@ -57,6 +60,8 @@ def command(
     from securechain_ingest.queue.messages import Message
     from securechain_ingest.registries import named_package
 
+    if file and file == sbom:
+        raise typer.BadParameter("one input cannot be both a list and a bill", param_hint="--file, --sbom")
     settings = load_settings(config, state_dir)
     listed = read_list(_lines(file), str(file))
     refs = {ref.purl: ref for ref in (*map(named_package, packages or ()), *listed.packages, *_materials(sbom))}
@@ -75,6 +80,10 @@ def command(
     _tell_left_out("keys that nobody reads are left out", listed.unknown_keys)
     _tell_left_out("lines that are options of pip, addresses or paths are left out", listed.passed_over)
     if not messages:
+        if given := [str(each) for each in (file, sbom) if each]:
+            raise typer.BadParameter(
+                f"{' and '.join(given)} has no package of a registry that is served", param_hint="--file, --sbom"
+            )
         raise typer.BadParameter("name a package, or give --file FILE or --sbom FILE", param_hint="PACKAGES")
     if dry_run:
         _show(messages, as_json=as_json)
@@ -111,16 +120,17 @@ def _answer(
 def _materials(sbom: Path | None) -> Sequence[PackageRef]:
     """Return the packages of a bill of materials. Its other components are listed on standard error.
 
-    typer.BadParameter is raised if the file cannot be read.
+    typer.BadParameter is raised if the file cannot be read, or is no bill.
     """
+    from securechain_ingest.errors import Malformed
     from securechain_ingest.inputs.sbom import read_sbom
 
     if sbom is None:
         return ()
     try:
-        found = read_sbom(sbom.read_bytes(), str(sbom))
-    except OSError as error:
-        raise typer.BadParameter(f"{sbom} cannot be read ({error})", param_hint="--sbom") from error
+        found = read_sbom(_read(sbom, "--sbom"), str(sbom))
+    except Malformed as error:
+        raise typer.BadParameter(str(error), param_hint="--sbom") from error
     others = [f"{count} of type {kind}" for kind, count in found.others.items()]
     if found.without_purl:
         others.append(f"{found.without_purl} without a package URL")
@@ -177,13 +187,19 @@ def _tell_left_out(title: str, left_out: Collection[str]) -> None:
 
 
 def _lines(file: Path | None) -> list[str]:
-    from securechain_ingest.inputs.lists import decoded
+    from securechain_ingest.inputs.text import decoded
 
     if file is None:
         return []
     try:
-        if str(file) == "-":
-            return sys.stdin.read().splitlines()
-        return decoded(file.read_bytes()).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return decoded(_read(file, "--file")).splitlines()
+    except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{file} cannot be read ({error})", param_hint="--file") from error
+
+
+def _read(file: Path, option: str) -> bytes:
+    """Return what is in the file, or on standard input for `-`. Raise typer.BadParameter if it cannot be read."""
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read ({error})", param_hint=option) from error

@@ -24,6 +24,7 @@ from securechain_ingest.embedded.process import ServerProcess, chosen_ports, tog
 from securechain_ingest.embedded.servers import (
     GRAPH_DATABASE,
     GRAPH_USER,
+    SECRETS_FILE,
     Secrets,
     advisory_server,
     graph_server,
@@ -34,7 +35,7 @@ from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.settings import EmbeddedSettings
 from securechain_ingest.waits import Waits
 
-__all__ = ["EmbeddedStores", "StoreAddresses", "embedded_stores", "running_stores", "state_lock"]
+__all__ = ["EmbeddedStores", "StoreAddresses", "embedded_stores", "has_begun", "running_stores", "state_lock"]
 
 logger = structlog.get_logger(__name__)
 
@@ -83,6 +84,11 @@ class EmbeddedStores:
                 logger.warning("embedded_server_not_restarted", server=server.plan.name, reason=str(error))
             else:
                 logger.info("embedded_server_restarted", server=server.plan.name, pid=server.pid)
+
+
+def has_begun(state_dir: Path) -> bool:
+    """Return whether local servers have been started on the state directory before, so that they may have data."""
+    return (state_dir / SECRETS_FILE).exists()
 
 
 @asynccontextmanager

@@ -30,6 +30,7 @@ from securechain_ingest.settings import EmbeddedSettings
 
 GRAPH_DATABASE = "securechain"
 GRAPH_USER = "root"
+SECRETS_FILE = "secrets.json"
 _ADVISORY_USER = "securechain"
 _PROBE_TIMEOUT_S = 1.0
 _ANSWER_TIMEOUT_S = 30.0
@@ -54,7 +55,7 @@ class Secrets:
     @classmethod
     def of(cls, state_dir: Path) -> Secrets:
         """Return the secrets of the state directory. They are made at its first use."""
-        path = state_dir / "secrets.json"
+        path = state_dir / SECRETS_FILE
         if path.exists():
             written = json.loads(path.read_text(encoding="utf-8"))
             known = {name: written.pop(name) for name in _SECRETS if name in written}

@@ -4,7 +4,6 @@ in each line."""
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -59,13 +58,6 @@ def read_list(lines: Iterable[str], name: str) -> PackageList:
         except InvalidName as error:
             raise InvalidName(f"{name} line {number}: {error}") from error
     return PackageList(tuple(packages.values()), tuple(messages), tuple(passed_over), tuple(sorted(unknown)))
-
-
-def decoded(body: bytes) -> str:
-    """Return a list's text: UTF-8, or UTF-16 that says so by its first bytes, as shells of Windows write what pip
-    prints. It raises UnicodeDecodeError."""
-    is_utf_16 = body.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
-    return body.decode("utf-16" if is_utf_16 else "utf-8-sig")
 
 
 def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -7,7 +7,6 @@ external reference of type `purl`) and SPDX 3 (`@graph` with `software_packageUr
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from securechain_ingest.errors import InvalidName, Malformed
+from securechain_ingest.inputs.text import decoded
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.registries.naming import named_version
@@ -40,8 +40,8 @@ class Materials:
 def read_sbom(body: bytes, name: str) -> Materials:
     """Return what a bill names. Raise Malformed, with the file's `name`, if it is not a bill of a known format."""
     try:
-        document = orjson.loads(body.removeprefix(BOM_UTF8))
-    except orjson.JSONDecodeError as error:
+        document = orjson.loads(decoded(body))
+    except (UnicodeDecodeError, orjson.JSONDecodeError) as error:
         raise Malformed(f"{name} is not JSON ({error})", url=name) from error
     if isinstance(document, dict) and isinstance(document.get("sbom"), dict):
         document = document["sbom"]
@@ -69,11 +69,11 @@ def _purls(document: Any, name: str) -> Iterator[str | None]:
     another format."""
     match document:
         case {"bomFormat": "CycloneDX"}:
-            components = _list(document.get("components"))
+            components = _list(document.get("components"))[::-1]
             while components:
                 component = components.pop()
                 if isinstance(component, dict):
-                    components += _list(component.get("components"))
+                    components += _list(component.get("components"))[::-1]
                     yield _text(component.get("purl"))
         case {"spdxVersion": str()}:
             for package in _list(document.get("packages")):

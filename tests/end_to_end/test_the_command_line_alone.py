@@ -15,12 +15,13 @@ from tests.waiting import PATIENCE_S
 
 
 def run(
-    *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None, given: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [SCRIPT, *arguments],
         env=without_settings() | (environment or {}),
         cwd=cwd,
+        input=given,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -170,4 +171,52 @@ def test_what_a_file_or_a_bill_names_is_shown_without_being_queued(tmp_path: Pat
     assert "-r more.txt" in done.stderr
     assert "1 without a package URL" in done.stderr
     wrong = run("submit", "--dry-run", "--sbom", str(listed))
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert_one_line(wrong, 2, "requirements.txt is not JSON")
+
+
+def test_a_bill_may_come_from_another_program_by_a_pipe() -> None:
+    bill = json.dumps({"bomFormat": "CycloneDX", "components": [{"purl": "pkg:gem/rails@7"}]})
+    done = run("submit", "--dry-run", "--sbom", "-", given=bill)
+    assert (done.returncode, done.stdout) == (0, "RubyGemsPackage  rails\n"), done.stderr
+
+
+def test_an_input_that_names_no_package_is_named_in_the_error(tmp_path: Path) -> None:
+    bill, listed = tmp_path / "bom.json", tmp_path / "list.txt"
+    bill.write_text(json.dumps({"bomFormat": "CycloneDX"}))
+    listed.write_text("# nothing yet\n")
+    assert_one_line(run("submit", "--sbom", str(bill)), 2, str(bill))
+    assert_one_line(run("submit", "--file", str(listed), "--sbom", str(bill)), 2, str(bill), str(listed))
+    assert_one_line(run("submit", "--file", "-", "--sbom", "-", given=""), 2, "both a list and a bill")
+
+
+@pytest.mark.parametrize("command", [("show", "pypi:six"), ("find", "import", "six"), ("snapshot", "export", "copy")])
+def test_a_question_in_a_folder_without_data_is_no_answer_about_an_empty_graph(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    result = run(*command, cwd=tmp_path)
+    assert_one_line(result, 3, str(tmp_path), "securechain-ingest run")
+    assert result.stdout == ""
+    assert not (tmp_path / ".state").exists()
+
+
+LOGGING = """
+import structlog
+from securechain_ingest.cli.options import run_async
+
+async def command():
+    logger = structlog.get_logger("securechain_ingest.embedded")
+    logger.info("embedded_server_started")
+    logger.error("embedded_server_lost")
+    print("the answer")
+
+run_async(command())
+"""
+
+
+def test_what_is_logged_meanwhile_does_not_stand_in_the_answer_of_a_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING], env=without_settings(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "the answer\n"
+    assert "embedded_server_lost" in done.stderr
+    assert "embedded_server_started" not in done.stderr

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.errors import InvalidName, PoisonMessage
-from securechain_ingest.inputs.lists import decoded, read_list
+from securechain_ingest.inputs.lists import read_list
+from securechain_ingest.inputs.text import decoded
 
 
 def purls(text: str) -> list[str]:

@@ -50,6 +50,22 @@ def test_the_components_of_cyclonedx_are_found_at_any_depth_and_others_counted()
     assert (found.without_purl, found.others, found.unreadable) == (1, {"deb": 1}, ("pkg:npm/",))
 
 
+def test_the_packages_stand_in_the_order_of_the_bill() -> None:
+    within = [{"purl": "pkg:npm/b", "components": [{"purl": "pkg:npm/c"}]}, {"purl": "pkg:npm/d"}]
+    bill = {
+        "bomFormat": "CycloneDX",
+        "components": [{"purl": "pkg:npm/a", "components": within}, {"purl": "pkg:npm/e"}],
+    }
+    found = read_sbom(json.dumps(bill).encode(), "bom.json")
+    assert [ref.purl for ref in found.packages] == [f"pkg:npm/{name}" for name in "abcde"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_bill_is_read_as_the_shell_has_written_it(encoding: str) -> None:
+    found = read_sbom(json.dumps(CYCLONEDX).encode(encoding), "bom.json")
+    assert [ref.purl for ref in found.packages] == ["pkg:npm/%40babel/core", "pkg:pypi/six"]
+
+
 @pytest.mark.parametrize(("document", "purl"), [(SPDX_2, "pkg:gem/rails"), (SPDX_3, "pkg:cargo/serde")])
 def test_spdx_names_packages_in_its_second_and_third_form(document: dict[str, Any], purl: str) -> None:
     assert [ref.purl for ref in read_sbom(json.dumps(document).encode(), "bom.json").packages] == [purl]
