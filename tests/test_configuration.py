@@ -207,6 +207,13 @@ def test_check_config_prints_the_tables_of_config_toml_with_their_defaults() -> 
     assert tomllib.loads(result.stdout) == tomllib.loads(CONFIG_FILE.read_text(encoding="utf-8"))
 
 
+def test_check_config_prints_where_an_endpoint_without_an_address_lies_as_config_toml_has_it() -> None:
+    result = CliRunner().invoke(app, ["check-config", "--defaults"])
+    unset = [line for line in result.stdout.splitlines() if re.match(r"# \w+ = ", line)]
+    assert [line.split(" = ")[0] for line in unset] == ["# maven_index"]
+    assert set(unset) <= set(CONFIG_FILE.read_text(encoding="utf-8").splitlines())
+
+
 def test_config_toml_says_of_every_key_whether_a_reload_applies_it() -> None:
     table, comment = "", ""
     in_comment = False

@@ -25,10 +25,17 @@ def command(
     if as_json:
         print_json(tree)
         return
+    bases = without_credentials(settings.endpoints.bases())
     for table, values in tree.items():
         typer.echo(f"[{table}]")
         for key, value in values.items():
-            typer.echo(_line(key, value))
+            if value is not None:
+                typer.echo(_line(key, value))
+            elif table == "endpoints":
+                # It lies below another endpoint; config.toml has it as a comment, too.
+                typer.echo(f"# {_line(key, bases[key])}")
+            else:
+                typer.echo(f"# {key} is not set")
         typer.echo("")
     if not only_defaults:
         typer.echo("The configuration is valid.")
@@ -36,4 +43,4 @@ def command(
 
 def _line(key: str, value: Any) -> str:
     """Return a setting as a line of config.toml. JSON's strings, numbers, booleans and lists are valid TOML, too."""
-    return f"# {key} is not set" if value is None else f"{key} = {json.dumps(value)}"
+    return f"{key} = {json.dumps(value)}"
