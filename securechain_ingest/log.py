@@ -12,6 +12,7 @@ from typing import Final, Literal, TextIO
 import structlog
 
 from securechain_ingest import __version__
+from securechain_ingest.printable import printable
 
 _WHERE_FROM: Final = {"host": socket.gethostname(), "version": __version__}
 
@@ -32,7 +33,7 @@ def configure(log_format: Literal["console", "json"], level: str, stream: TextIO
     renderers: list[structlog.typing.Processor] = (
         [_where_from, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty() and not os.environ.get("NO_COLOR"))]
+        else [_printable, structlog.dev.ConsoleRenderer(colors=stream.isatty() and not os.environ.get("NO_COLOR"))]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -65,6 +66,11 @@ def set_level(level: str) -> None:
 
 def _where_from(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {**event, **_WHERE_FROM}
+
+
+def _printable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """This keeps a terminal from obeying what strangers have written; lines for programs have it escaped."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

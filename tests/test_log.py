@@ -56,3 +56,13 @@ def test_no_color_takes_them_away(value: str, has_colours: bool, monkeypatch: py
     """By the rule of https://no-color.org they are taken away if the variable is there and not empty."""
     monkeypatch.setenv("NO_COLOR", value)
     assert ("\x1b[" in line("console", Terminal())) is has_colours
+
+
+def test_a_terminal_does_not_obey_what_strangers_have_written() -> None:
+    told = line("console", io.StringIO(), package="a\x1b[31m\u202eb\x9bc\x00", names=["\x1b]0;d\x07"])
+    assert told.rstrip("\n").isprintable()
+    stream = io.StringIO()
+    log.configure("console", "info", stream)
+    logging.getLogger("another").warning("said %s", "\x1b[2J")
+    assert "said" in stream.getvalue()
+    assert stream.getvalue().rstrip("\n").isprintable()

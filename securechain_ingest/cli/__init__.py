@@ -46,6 +46,7 @@ from securechain_ingest.cli import (
 from securechain_ingest.cli.manual import PROGRAM, with_examples
 from securechain_ingest.cli.options import ConfigOption, remember_config_file
 from securechain_ingest.errors import ConfigError, IngestError, InvalidName, PoisonMessage
+from securechain_ingest.printable import printable
 
 app = typer.Typer(
     name=PROGRAM,
@@ -146,5 +147,5 @@ def _report(error: BaseException) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"securechain-ingest: {message}", file=sys.stderr)  # noqa: T201
+    print(f"securechain-ingest: {printable(message)}", file=sys.stderr)  # noqa: T201
     return code

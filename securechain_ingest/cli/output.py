@@ -1,6 +1,7 @@
 """This module prints what commands answer: one JSON value, or text that fits the terminal.
 
-Where standard output is no terminal, a row stays one line, however long it is, so that other tools can take it apart.
+What strangers have written is printed without characters that a terminal would obey; JSON has it as it is. Where
+standard output is no terminal, a row stays one line, however long it is, so that other tools can take it apart.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 import typer
 
+from securechain_ingest.printable import printable
+
 _NARROWEST = 20
 
 
@@ -26,7 +29,7 @@ def print_json(value: Any) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Print each line; one that is wider than the terminal goes on below, indented."""
     width = terminal_width()
-    for line in lines:
+    for line in map(printable, lines):
         typer.echo(line if width is None else _wrapped(line, width))
 
 
@@ -36,6 +39,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     The first column names the row.
     """
     width = terminal_width()
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
     if width is None or sum(widths) + 2 * len(widths) - 2 <= width:
         for row in (heads, *rows):

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from securechain_ingest.graph.view import VersionView
 from securechain_ingest.jobs.first_advisories import NOT_IN_OSV
+from securechain_ingest.printable import printable
 from securechain_ingest.reports.package import PackageReport, ReleaseChange, vulnerable_versions
 from securechain_ingest.reports.vulnerabilities import Vulnerability
 from securechain_ingest.times import in_words
@@ -71,14 +72,6 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
     if report.release_change is not None:
         yield Text()
         yield from _change_lines(report.release_change, width)
-
-
-def printable(text: str) -> str:
-    """Return the text without characters that a terminal obeys or that change the direction of writing.
-
-    Each of them is replaced by the replacement character (U+FFFD).
-    """
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _vulnerability_lines(report: PackageReport, width: int, unknown: str) -> Iterator[Text]:

@@ -13,8 +13,9 @@ import typer
 
 from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
-from securechain_ingest.cli.output import print_json
+from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
+from securechain_ingest.printable import printable
 
 if TYPE_CHECKING:
     from securechain_ingest.model import PackageRef
@@ -176,14 +177,14 @@ async def _send(
                     progress.advance(bar)
                     if not as_json:
                         name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
-                        typer.echo(f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}")
+                        print_lines([f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}"])
     return _answer(messages, run=run, queued_on=str(lane), outcomes=ended if wait else None)
 
 
 def _tell_left_out(title: str, left_out: Collection[str]) -> None:
     """Name on standard error what is not queued, if there is anything."""
     if left_out:
-        typer.echo(f"{title}: {', '.join(left_out)}"[:500], err=True)
+        typer.echo(printable(f"{title}: {', '.join(left_out)}"[:500]), err=True)
 
 
 def _lines(file: Path | None) -> list[str]:
