@@ -135,7 +135,7 @@ def hits(driver: Driver, ecosystem: Ecosystem, text: str) -> int:
     now = datetime.now(UTC)
     parameters: dict[str, Any] = {"older_than": now - timedelta(days=7), "limit": 1000}
     parameters["any_local_time"] = now.replace(year=9999, tzinfo=None)
-    _, summary, _ = driver.execute_query(Query(f"PROFILE {text}"), parameters)
+    _, summary, _ = driver.execute_query(Query(f"PROFILE {NEO4J.searching(text)}"), parameters)
 
     def of(plan: Any) -> int:
         return int(plan["args"].get("DbHits", 0)) + sum(map(of, plan.get("children", ())))

@@ -84,7 +84,8 @@ class Connection:
 
         async def once() -> Rows:
             async with self._driver.session(database=self._database, fetch_size=rows_at_once) as session:
-                query = Query(cypher, timeout=self._timeout_s)
+                text = (await self._asked_dialect()).searching(cypher)
+                query = Query(text, timeout=self._timeout_s)
                 result = await session.run(query, dict(parameters or {}))
                 return await rows_of(result)
 

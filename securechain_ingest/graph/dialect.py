@@ -3,11 +3,17 @@ for a machine without a graph server."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from neo4j.time import DateTime
+
+# A node that a MATCH names by a property, with the path that goes on from it, or whose WHERE begins with a comparison.
+_NAMED: Final = re.compile(r"MATCH (\((\w+):(\w+) \{(\w+): [^{}]+\}\)(?:<?-\[[^\]]*\]->?\([^()]*\))*)")
+_COMPARED: Final = re.compile(r"MATCH (\((\w+):(\w+)\)) WHERE (?=\2\.(\w+) (?:[<>]=? |STARTS WITH ))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,17 @@ class Dialect:
     keep_plan: str
     """The server keeps the plan of a statement that begins with this. Neo4j otherwise plans a statement anew each time
     that the graph has grown by some factor, which takes it seconds of a processor for the long ones."""
+    takes_hints: bool
+    """This says whether a statement can demand that an index is searched."""
+
+    def searching(self, cypher: str) -> str:
+        """Return a statement that demands a search of an index for each node of a MATCH that is named by a property, as
+        in `(p:Label {purl: $purl})`, or compared with a value first of all, as in `(p:Label) WHERE p.purl > $after`.
+
+        All such properties have an index. While Neo4j has not counted what is in it, which may take it ten seconds and
+        more after many nodes have come, it may otherwise walk through the whole index for each row.
+        """
+        return _searching(cypher) if self.takes_hints else cypher
 
     def at_most(self, value: str, bound: str) -> str:
         """Return the Cypher condition `value <= bound`, which is false for an absent value. It uses an index where an
@@ -58,6 +75,7 @@ NEO4J: Final = Dialect(
     keeps_counts_of_relationships=True,
     keeps_zones=True,
     keep_plan="CYPHER replan=skip ",
+    takes_hints=True,
 )
 ARCADEDB: Final = Dialect(
     writes_in_turn=True,
@@ -66,7 +84,14 @@ ARCADEDB: Final = Dialect(
     keeps_counts_of_relationships=False,
     keeps_zones=False,
     keep_plan="",
+    takes_hints=False,
 )
+
+
+@lru_cache(maxsize=1_000)
+def _searching(cypher: str) -> str:
+    hinted = _NAMED.sub(r"MATCH \1 USING INDEX SEEK \2:\3(\4)", cypher)
+    return _COMPARED.sub(r"MATCH \1 USING INDEX SEEK \2:\3(\4) WHERE ", hinted)
 
 
 def dialect_of(agent: str) -> Dialect:

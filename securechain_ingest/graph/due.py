@@ -16,7 +16,8 @@ from securechain_ingest.graph.identity import reference
 from securechain_ingest.graph.statements import for_label
 from securechain_ingest.model import Ecosystem, PackageRef
 
-_NOT_TRIED: Final = "(p.tried_at IS NULL OR p.tried_at < $older_than)"
+# With OR Neo4j may plan the two cases apart, sort what both have and only then take the first of them.
+_NOT_TRIED: Final = "coalesce(p.tried_at < $older_than, true)"
 """This condition says that the registry has not lately said that it does not have the package."""
 
 _STALE: Final = f"""

@@ -33,13 +33,13 @@ RETURN purl, v.purl AS version, v.vulnerabilities AS vulnerabilities,
 
 _REQUIRED: Final = """
 UNWIND $versions AS version
-MATCH (:Version {purl: version})-[r:REQUIRE]->(p)
+MATCH (v:Version {purl: version})-[r:REQUIRE]->(p)
 RETURN version, p.purl AS purl, r.constraints AS constraints, true AS is_present LIMIT $limit
 """
 
 _AWAITED: Final = """
 UNWIND $versions AS version
-MATCH (:Version {purl: version})<-[w:AWAITED_BY]-(a:AbsentPackage)
+MATCH (v:Version {purl: version})<-[w:AWAITED_BY]-(a:AbsentPackage)
 RETURN version, a.purl AS purl, w.constraints AS constraints, false AS is_present LIMIT $limit
 """
 

@@ -36,7 +36,7 @@ RETURN collect([p.purl, coalesce(p.format = $format, false), p.revision, p.remov
 _AWAITED = """
 UNWIND $rows.purls AS purl
 MATCH (a:AbsentPackage {purl: purl})
-WHERE a.tried_at IS NOT NULL OR a.queued_at < $lost_before
+WHERE a.tried_at IS NOT NULL OR coalesce(a.queued_at < $lost_before, false)
 RETURN collect([a.purl, a.listed]) AS states
 """
 

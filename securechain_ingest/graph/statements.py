@@ -174,7 +174,7 @@ def statements(label: str, dialect: Dialect) -> Statements:
     """
 
     def text(cypher: str) -> str:
-        return for_label(cypher, label)
+        return dialect.searching(for_label(cypher, label))
 
     def planned_once(cypher: str) -> str:
         return dialect.keep_plan + text(cypher)

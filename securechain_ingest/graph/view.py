@@ -19,7 +19,7 @@ _PACKAGE: Final = "MATCH (p:PACKAGE {purl: $purl}) RETURN properties(p) AS packa
 _PURL: Final = "MATCH (p:PACKAGE {name: $name}) RETURN p.purl AS purl"
 
 _VERSIONS: Final = """
-MATCH (:PACKAGE {purl: $purl})-[:HAVE]->(v:Version)
+MATCH (p:PACKAGE {purl: $purl})-[:HAVE]->(v:Version)
 RETURN v.name AS name, v.purl AS purl, v.serial_number AS serial_number, v.release_date AS release_date,
        v.mean AS mean, v.vulnerabilities AS vulnerabilities, v.yanked AS yanked, v.deprecated AS deprecated,
        v.removed AS removed, v.requirements_pending AS requirements_pending,
@@ -28,12 +28,12 @@ RETURN v.name AS name, v.purl AS purl, v.serial_number AS serial_number, v.relea
 """
 
 _PRESENT: Final = """
-MATCH (:Version {purl: $purl})-[r:REQUIRE]->(p)
+MATCH (v:Version {purl: $purl})-[r:REQUIRE]->(p)
 RETURN p.purl AS purl, r.constraints AS constraints, true AS present
 """
 
 _AWAITED: Final = """
-MATCH (:Version {purl: $purl})<-[w:AWAITED_BY]-(a:AbsentPackage)
+MATCH (v:Version {purl: $purl})<-[w:AWAITED_BY]-(a:AbsentPackage)
 RETURN a.purl AS purl, w.constraints AS constraints, false AS present
 """
 
@@ -43,9 +43,9 @@ WHERE p.import_names_of = $version AND p.import_names_parser = $parser
 RETURN p.import_names AS names
 """
 
-_REQUIRING_COUNT: Final = "MATCH (:PACKAGE {purl: $purl})<-[:REQUIRE]-(v:Version) RETURN count(v) AS count"
+_REQUIRING_COUNT: Final = "MATCH (p:PACKAGE {purl: $purl})<-[:REQUIRE]-(v:Version) RETURN count(v) AS count"
 
-_REQUIRING: Final = "MATCH (:PACKAGE {purl: $purl})<-[:REQUIRE]-(v:Version) RETURN v.purl AS purl LIMIT $limit"
+_REQUIRING: Final = "MATCH (p:PACKAGE {purl: $purl})<-[:REQUIRE]-(v:Version) RETURN v.purl AS purl LIMIT $limit"
 
 _WITH_ADVISORY: Final = """
 UNWIND $purls AS purl

@@ -124,7 +124,7 @@ RETURN count(*) AS resolved
 _REMOVE_AWAITED = """
 UNWIND $rows.ROWS AS purl
 MATCH (a:AbsentPackage {purl: purl})
-MATCH (:PACKAGE {purl: purl})
+MATCH (p:PACKAGE {purl: purl})
 WITH a
 WHERE NOT EXISTS { MATCH (a)-[:AWAITED_BY]->(:Version)<-[:HAVE]-(:PACKAGE) }
 DETACH DELETE a

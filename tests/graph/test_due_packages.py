@@ -37,14 +37,14 @@ async def many(neo4j_server: GraphTarget) -> AsyncIterator[AsyncDriver]:
             count=PACKAGES,
             monday=MONDAY,
         )
-        # A plan of another test does not count then, and the server has counted what is in its indexes.
-        await driver.execute_query("CALL db.prepareForReplanning(60)")
+        # A plan of another test does not count then.
+        await driver.execute_query("CALL db.clearQueryCaches()")
         yield driver
 
 
 async def hits(driver: AsyncDriver, text: str, **parameters: Any) -> tuple[int, int]:
     """Return the rows and the database hits of a query."""
-    rows, summary, _ = await driver.execute_query(f"PROFILE {text}", parameters)
+    rows, summary, _ = await driver.execute_query(f"PROFILE {NEO4J.searching(text)}", parameters)
 
     def all_of(plan: Any) -> int:
         return int(plan["args"].get("DbHits", 0)) + sum(map(all_of, plan.get("children", ())))

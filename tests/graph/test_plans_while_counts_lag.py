@@ -1,0 +1,129 @@
+"""A Neo4j that has not counted yet what has come into its indexes takes a walk through a whole index for as cheap as a
+search in it. Our statements search all the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from neo4j import AsyncDriver, AsyncGraphDatabase, NotificationMinimumSeverity
+
+from securechain_ingest.graph import copying, lookups, names, view
+from securechain_ingest.graph.dialect import ARCADEDB, NEO4J
+from securechain_ingest.graph.due import archives_text, never_read_text, stale_text
+from securechain_ingest.graph.layout import INDEXED, UNIQUE, constraint_name, index_name, of_each_label
+from securechain_ingest.graph.pending import LEFT_OUT, due_text, lost_text
+from securechain_ingest.graph.statements import for_label, names_gaps_text, statements
+from securechain_ingest.graph.store import Graph
+from securechain_ingest.graph.undated import DATE_PAGE
+from securechain_ingest.settings import GraphSettings
+from tests.graph.builders import MONDAY, PYPI
+from tests.graph.test_kept_plans import PARAMETERS, operators
+from tests.stores import GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
+
+PACKAGES = 300
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+LABEL = PYPI.label
+KEPT = statements(LABEL, NEO4J)
+
+# The first of them were walks before the statements demanded a search.
+STATEMENTS = {
+    "stale packages": stale_text(PYPI, NEO4J),
+    "a write": KEPT.write,
+    "links": KEPT.link,
+    "absent packages of a list": names._AWAITED,
+    "a package by its name": KEPT.namesake,
+    "the versions of a package": for_label(view._VERSIONS, LABEL),
+    "requirements of versions": lookups._REQUIRED,
+    "packages of a snapshot": for_label(copying._NAMED, LABEL),
+    "what is known": KEPT.known,
+    "what is read before a write": KEPT.read,
+    "what waits": KEPT.resolve,
+    "packages that nobody has read": never_read_text(PYPI, NEO4J),
+    "archives to try again": archives_text(PYPI, NEO4J),
+    "pending packages": due_text(PYPI, NEO4J),
+    "what had no room": LEFT_OUT,
+    "what Redis has lost": lost_text(NEO4J),
+    "wanting names": names_gaps_text(LABEL, NEO4J, pending=False),
+    "wanting names of pending packages": names_gaps_text(LABEL, NEO4J, pending=True),
+    "a walk through a list": for_label(names._WALK, LABEL),
+    "a walk through absent packages": names._WALK_AWAITED,
+    "packages of a list": for_label(names._HELD, LABEL),
+    "packages without a date": for_label(DATE_PAGE, LABEL),
+    "names that begin alike": for_label(lookups._NAMED, LABEL),
+}
+
+
+@pytest.fixture
+async def uncounted(neo4j_server: GraphTarget) -> AsyncIterator[AsyncDriver]:
+    """Yield a Neo4j whose indexes were made while it was empty, and have been filled a moment ago."""
+    empty_graph(neo4j_server)
+    uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
+    quiet = NotificationMinimumSeverity.OFF
+    async with (
+        Graph.connect(uri, user, password, GraphSettings(query_timeout_s=PATIENCE_S), absent_retry_s=1) as graph,
+        AsyncGraphDatabase.driver(uri, auth=(user, password), notifications_min_severity=quiet) as driver,
+    ):
+        for label, name in of_each_label(UNIQUE, [LABEL]):
+            await driver.execute_query(f"DROP CONSTRAINT {constraint_name(label, name)} IF EXISTS")
+        for label, name in of_each_label(INDEXED, [LABEL]):
+            await driver.execute_query(f"DROP INDEX {index_name(label, name)} IF EXISTS")
+        await graph.ensure_schema([PYPI])
+        await driver.execute_query(
+            "UNWIND range(1, $count) AS number WITH number, $monday + duration({minutes: number}) AS moment"
+            " CREATE (:PyPIPackage {name: 'p' + number, purl: 'pkg:pypi/p' + number, format: 2, moment: moment,"
+            " complete_at: moment, import_names_retry_at: moment})-[:HAVE]->(v:Version {name: '1', purl: 'v' + number})"
+            " CREATE (:AbsentPackage {purl: 'pkg:pypi/a' + number, ecosystem: 'pypi', left_out: 'e' + number})"
+            " CREATE (v)<-[:AWAITED_BY]-"
+            "(:AbsentPackage {purl: 'pkg:pypi/b' + number, ecosystem: 'pypi', queued_at: moment})",
+            count=PACKAGES,
+            monday=MONDAY,
+        )
+        await driver.execute_query("CALL db.clearQueryCaches()")
+        yield driver
+
+
+async def test_each_statement_is_a_search_in_an_index(uncounted: AsyncDriver) -> None:
+    given: dict[str, Any] = PARAMETERS | {"ecosystem": "pypi", "limit": 5, "missing": 1, "purls": [], "versions": []}
+    given |= dict.fromkeys(("purl", "name", "after", "before", "start"), "p")
+    given |= dict.fromkeys(("older_than", "any_local_time", "never"), NOW)
+    found = {}
+    for what, text in STATEMENTS.items():
+        asked = NEO4J.searching(text)
+        begin = NEO4J.keep_plan if asked.startswith(NEO4J.keep_plan) else ""
+        explained = f"{begin}EXPLAIN {asked.removeprefix(begin)}"
+        summary = (await uncounted.execute_query(explained, parameters_=given)).summary
+        assert summary.plan is not None
+        found[what] = list(operators(summary.plan))
+    assert [(what, name) for what, every in found.items() for name in every if "Scan" in name] == []
+    in_order = {name.partition("@")[0] for name in found["stale packages"]}
+    assert not in_order & {"Sort", "Top", "Union"}, "the index gives the oldest packages first"
+
+
+def test_arcadedb_which_does_not_know_the_demand_is_not_told() -> None:
+    text = "MATCH (p:PyPIPackage {purl: $purl}) RETURN p"
+    assert ARCADEDB.searching(text) == text
+    assert "USING" not in statements(LABEL, ARCADEDB).write
+
+
+@pytest.mark.parametrize(
+    ("text", "hinted"),
+    [
+        ("MATCH (p:P {purl: $purl}) RETURN p", "MATCH (p:P {purl: $purl}) USING INDEX SEEK p:P(purl) RETURN p"),
+        (
+            "MATCH (p:P {purl: row[0]})-[:HAVE]->(v:V)<-[w:W]-(a) WHERE v.x",
+            "MATCH (p:P {purl: row[0]})-[:HAVE]->(v:V)<-[w:W]-(a) USING INDEX SEEK p:P(purl) WHERE v.x",
+        ),
+        (
+            "MATCH (p:P) WHERE p.purl > $after AND p.x",
+            "MATCH (p:P) USING INDEX SEEK p:P(purl) WHERE p.purl > $after AND p.x",
+        ),
+        ("MATCH (p:P) WHERE p.purl IS NOT NULL RETURN p", "MATCH (p:P) WHERE p.purl IS NOT NULL RETURN p"),
+        ("MERGE (p:P {purl: $purl})", "MERGE (p:P {purl: $purl})"),
+    ],
+)
+def test_what_a_match_names_or_compares_is_to_be_searched(text: str, hinted: str) -> None:
+    assert NEO4J.searching(text) == hinted
