@@ -180,17 +180,20 @@ async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port
 
 
 @asynccontextmanager
-async def over_tls_or_not(authority: trustme.CA, port: int, outer: int) -> AsyncIterator[None]:
+async def over_tls_or_not(authority: trustme.CA, port: int, outer: int) -> AsyncIterator[list[bool]]:
     """Yield while `outer` on 127.0.0.1 leads to `port`, over TLS for those who begin with that. A Sentinel tells its
-    clients the address by which it reaches the master itself, and it does that without TLS here.
+    clients the address by which it reaches the master itself, and it does that without TLS here. The list says of each
+    connection so far whether it was over TLS.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     loop = asyncio.get_running_loop()
+    were_over_tls: list[bool] = []
 
     async def connected(taken: socket.socket) -> None:
         await wait_readable(taken)
         is_tls = taken.recv(1, socket.MSG_PEEK) == b"\x16"
+        were_over_tls.append(is_tls)
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
         transport, _ = await loop.connect_accepted_socket(lambda: protocol, taken, ssl=context if is_tls else None)
@@ -206,6 +209,6 @@ async def over_tls_or_not(authority: trustme.CA, port: int, outer: int) -> Async
         listening.setblocking(False)
         async with create_task_group() as tasks:
             tasks.start_soon(accept, listening, tasks)
-            yield
+            yield were_over_tls
             # Connections that are still open end with it.
             tasks.cancel_scope.cancel()

@@ -56,7 +56,7 @@ async def test_tls_and_an_acl_user_serve_the_loop_and_the_threads(tmp_path: Path
 async def test_master_and_sentinels_are_asked_over_tls_each_with_its_own_user(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    master, master_outer, watcher, watcher_outer = free_ports(4)
+    master, master_outer, watcher = free_ports(3)
     known = {"username": USER, "password": PASSWORD}
     watched = (
         f"port {watcher}\nuser default off\nuser guard on >guarded ~* &* +@all\n"
@@ -70,11 +70,11 @@ async def test_master_and_sentinels_are_asked_over_tls_each_with_its_own_user(tm
         server(tmp_path / "sentinel", watched, watcher, "--sentinel", **guard),
     ):
         async with (
-            over_tls_or_not(authority, master, master_outer),
-            over_tls_or_not(authority, watcher, watcher_outer),
+            over_tls_or_not(authority, master, master_outer) as were_over_tls,
+            over_tls(authority, watcher) as watcher_outer,
         ):
             address = (
-                f"rediss+sentinel://{USER}:{PASSWORD}@127.0.0.1:{watcher_outer}/{MASTER}/0"
+                f"rediss+sentinel://{USER}:{PASSWORD}@localhost:{watcher_outer}/{MASTER}/0"
                 f"?ssl_ca_certs={tmp_path}/ca.pem&sentinel_username=guard&sentinel_password=guarded"
             )
             async with connect(address, 5.0) as client:
@@ -84,8 +84,11 @@ async def test_master_and_sentinels_are_asked_over_tls_each_with_its_own_user(tm
                         with suppress(RedisError):
                             await client.set("key", "value")
                             break
+                of_loop = were_over_tls.count(True)
+                assert of_loop
                 twin = blocking_twin(client)
                 assert await asyncio.to_thread(twin.get, "key") == b"value"
+                assert were_over_tls.count(True) > of_loop
                 twin.close()
 
 
