@@ -15,10 +15,13 @@ from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.queue.breakers import Breakers, BreakerState, paused_since
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import LANES
+from securechain_ingest.queue.settlement import HANDED_BACK_IDLE_MS
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.times import iso
 
 _RETRIES_LOOKED_AT: Final = 1_000
+_HANDED_BACK_COUNTED: Final = 10_000
+"""More of a lane are not handed back at once: a daemon has at most 1,000 messages in work."""
 
 COUNTERS = ("total_processed", "successful", "failed", "validation_errors", "unsupported_types")
 
@@ -28,9 +31,10 @@ class LaneStatus:
     """This is the state of one lane of one ecosystem, or of the stream of submissions."""
 
     waiting: int
-    """This many messages wait, because no consumer has taken them yet."""
+    """This many messages wait, because no consumer has taken them yet or the one that had taken them has handed them
+    back."""
     pending: int
-    """A consumer has taken this many messages and has not settled them yet."""
+    """This many other messages were taken by a consumer that has not settled them yet."""
     retrying: int = 0
     """This many messages wait for another attempt."""
     oldest_s: float = 0.0
@@ -94,6 +98,7 @@ async def queue_status(
                 pipeline.xrange(stream, count=1)
                 pipeline.xinfo_groups(stream)
                 pipeline.xinfo_consumers(stream, queue.group)
+                pipeline.xpending_range(stream, queue.group, "-", "+", _HANDED_BACK_COUNTED, idle=HANDED_BACK_IDLE_MS)
             for name, lane in pairs:
                 pipeline.zcard(keys.retries(name, lane))
                 pipeline.zrange(keys.retries(name, lane), 0, _RETRIES_LOOKED_AT - 1, withscores=True)
@@ -102,8 +107,8 @@ async def queue_status(
         breakers = await Breakers(redis, keys).states(endpoints)
     (seconds, microseconds), counted, dead_letters = answers[:3]
     now_ms = seconds * 1000 + microseconds // 1000
-    of_streams = _rows(answers[3 : 3 + 4 * len(streams)], 4)
-    of_retries = _rows(answers[3 + 4 * len(streams) :], 2)
+    of_streams = _rows(answers[3 : 3 + 5 * len(streams)], 5)
+    of_retries = _rows(answers[3 + 5 * len(streams) :], 2)
     found = [
         _status(queue.group, now_ms, row, *retries)
         for row, retries in zip(of_streams, [(0, []), *of_retries], strict=True)
@@ -138,9 +143,11 @@ def _rows(answers: Sequence[Any], length: int) -> list[Sequence[Any]]:
 
 
 def _status(group: str, now_ms: int, row: Sequence[Any], retrying: int, due: Any) -> LaneStatus:
-    length, first, groups, _ = row
+    length, first, groups, _, handed_back = row
     oldest_s = max(0.0, (now_ms - int(first[0][0].split(b"-")[0])) / 1000) if first else 0.0
-    pending = next((found["pending"] for found in groups if found["name"].decode() == group), 0)
+    taken = next((found["pending"] for found in groups if found["name"].decode() == group), 0)
+    # Other clients may come between the two questions.
+    pending = max(0, taken - len(handed_back))
     return LaneStatus(length - pending, pending, retrying, round(max(oldest_s, _oldest_s(due, now_ms)), 1))
 
 

@@ -13,6 +13,7 @@ from securechain_ingest.queue.inspection import queued_messages
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.settlement import Settlement
+from securechain_ingest.queue.statistics import queue_status
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import ECOSYSTEMS, Recorder, add, assert_no_leak, is_idle, lane_of, running
 from tests.waiting import Gate, until
@@ -41,6 +42,19 @@ async def test_what_was_handed_back_is_taken_first_when_a_pause_ends(redis: Redi
 
 async def _is_above(number: Callable[[], Awaitable[int]], bound: int) -> bool:
     return await number() > bound
+
+
+async def test_what_was_handed_back_counts_as_waiting_and_no_longer_as_in_work(
+    redis: Redis, queue: QueueSettings
+) -> None:
+    lane = lane_of(queue)
+    await ensure_groups(redis, [lane], queue.group)
+    ids = await add(redis, lane, "back", "back too", "in work", "new")
+    await redis.xreadgroup(queue.group, "other", {lane: ">"}, count=3)
+    settlement = Settlement(redis, Keys(queue.stream), queue.group, "other")
+    await settlement.hand_back([("pypi", Lane.ASKED, each) for each in ids[:2]])
+    status = (await queue_status(redis, queue, ["pypi"])).lanes["pypi"]["asked"]
+    assert (status.waiting, status.pending) == (3, 1)
 
 
 async def test_a_pause_hands_back_what_is_in_work_although_every_place_is_taken(
