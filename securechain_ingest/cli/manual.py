@@ -15,7 +15,7 @@ PROGRAM: Final = "securechain-ingest"
 
 
 @dataclass(frozen=True, slots=True)
-class ManualEntry:
+class Usage:
     examples: tuple[str, ...]
     """Each is what stands behind the program's name."""
     answer: str | None = None
@@ -24,13 +24,13 @@ class ManualEntry:
     """True means that the command prints JSON in any case, and has no option for it."""
 
 
-MANUAL: Final[Mapping[str, ManualEntry]] = {
-    "run": ManualEntry(("run", "run --config config.toml --log-format json")),
-    "ingest": ManualEntry(
+MANUAL: Final[Mapping[str, Usage]] = {
+    "run": Usage(("run", "run --config config.toml --log-format json")),
+    "ingest": Usage(
         ("ingest pypi:requests", "ingest npm:express maven:org.antlr:ST4 --depth 0"),
         "an object: `stored` (reports as of `show`), `failed` (purl, kind and reason)",
     ),
-    "submit": ManualEntry(
+    "submit": Usage(
         (
             "submit pypi:requests npm:@babel/core",
             "submit --file requirements.txt --wait",
@@ -38,58 +38,54 @@ MANUAL: Final[Mapping[str, ManualEntry]] = {
         ),
         "an object: `run`, `packages` (node_type and package), `queued_on`, `outcomes` (with `--wait`, else null)",
     ),
-    "show": ManualEntry(
-        ("show pypi:jinja2", "show npm:@babel/core@7.0.0 --json"), "an object: the report on the package"
-    ),
-    "find import": ManualEntry(("find import requests.api",), "a list of package URLs"),
-    "find advisory": ManualEntry(("find advisory CVE-2024-22195",), "a list of package URLs"),
-    "status": ManualEntry(
-        ("status", "status --json"), "an object: stores, daemons, queue, freshness, graph, advisories"
-    ),
-    "health": ManualEntry(("health", "health --timeout 2"), "an object: `ok` and `reason`"),
-    "pause": ManualEntry(("pause npm",), "an object: `ecosystem`, `paused` and `changed`"),
-    "resume": ManualEntry(("resume npm",), "an object: `ecosystem`, `paused` and `changed`"),
-    "queue list": ManualEntry(("queue list", "queue list --lane asked --ecosystem npm"), "a list of messages"),
-    "queue cancel": ManualEntry(("queue cancel npm:left-pad",), "an object: `cancelled` and `not_waiting`"),
-    "queue purge": ManualEntry(("queue purge --lane listed --ecosystem npm",), "an object: `purged`"),
-    "backfill import-names": ManualEntry(
+    "show": Usage(("show pypi:jinja2", "show npm:@babel/core@7.0.0 --json"), "an object: the report on the package"),
+    "find import": Usage(("find import requests.api",), "a list of package URLs"),
+    "find advisory": Usage(("find advisory CVE-2024-22195",), "a list of package URLs"),
+    "status": Usage(("status", "status --json"), "an object: stores, daemons, queue, freshness, graph, advisories"),
+    "health": Usage(("health", "health --timeout 2"), "an object: `ok` and `reason`"),
+    "pause": Usage(("pause npm",), "an object: `ecosystem`, `paused` and `changed`"),
+    "resume": Usage(("resume npm",), "an object: `ecosystem`, `paused` and `changed`"),
+    "queue list": Usage(("queue list", "queue list --lane asked --ecosystem npm"), "a list of messages"),
+    "queue cancel": Usage(("queue cancel npm:left-pad",), "an object: `cancelled` and `not_waiting`"),
+    "queue purge": Usage(("queue purge --lane listed --ecosystem npm",), "an object: `purged`"),
+    "backfill import-names": Usage(
         ("backfill import-names cargo", "backfill import-names pypi --older-than 1 --limit 100"),
         "an object: the counts and times",
     ),
-    "dead-letters list": ManualEntry(
+    "dead-letters list": Usage(
         ("dead-letters list", "dead-letters list --kind not_found --limit 10"), "a list of dead letters"
     ),
-    "dead-letters show": ManualEntry(("dead-letters show 1767225600000-0",), "an object: the dead letter"),
-    "dead-letters replay": ManualEntry(
+    "dead-letters show": Usage(("dead-letters show 1767225600000-0",), "an object: the dead letter"),
+    "dead-letters replay": Usage(
         ("dead-letters replay 1767225600000-0", "dead-letters replay --kind unavailable"), "an object: `replayed`"
     ),
-    "dead-letters drop": ManualEntry(
+    "dead-letters drop": Usage(
         ("dead-letters drop 1767225600000-0", "dead-letters drop --all"), "an object: `dropped`"
     ),
-    "schedules list": ManualEntry(("schedules list",), "a list of jobs"),
-    "schedules enable": ManualEntry(("schedules enable cargo_package_ingestion",), "an object: `job` and `enabled`"),
-    "schedules disable": ManualEntry(("schedules disable npm_packages_updates",), "an object: `job` and `enabled`"),
-    "schedules run": ManualEntry(
+    "schedules list": Usage(("schedules list",), "a list of jobs"),
+    "schedules enable": Usage(("schedules enable cargo_package_ingestion",), "an object: `job` and `enabled`"),
+    "schedules disable": Usage(("schedules disable npm_packages_updates",), "an object: `job` and `enabled`"),
+    "schedules run": Usage(
         ("schedules run npm_packages_updates", "schedules run advisory_sync --reconcile"), "an object: `job` and `run`"
     ),
-    "runs list": ManualEntry(("runs list", "runs list --job advisory_sync --limit 5"), "a list of runs"),
-    "runs show": ManualEntry(("runs show 20260101T000000-1a2b3c4d",), "an object: the run"),
-    "snapshot export": ManualEntry(("snapshot export /backup/monday",), "an object: what the snapshot has"),
-    "snapshot import": ManualEntry(
+    "runs list": Usage(("runs list", "runs list --job advisory_sync --limit 5"), "a list of runs"),
+    "runs show": Usage(("runs show 20260101T000000-1a2b3c4d",), "an object: the run"),
+    "snapshot export": Usage(("snapshot export /backup/monday",), "an object: what the snapshot has"),
+    "snapshot import": Usage(
         ("snapshot import /backup/monday", "snapshot import /backup/monday --after-offline"),
         "an object: what the snapshot has",
     ),
-    "snapshot verify": ManualEntry(("snapshot verify /backup/monday",), "an object: what the snapshot has"),
-    "snapshot offline": ManualEntry(("snapshot offline /backup/monday | sh",)),
-    "cursors show": ManualEntry(("cursors show",), "an object: the cursor of each feed"),
-    "cursors reset": ManualEntry(("cursors reset npm", "cursors reset --all"), "an object: `forgotten` and `missing`"),
-    "schema message": ManualEntry(("schema message",), "an object: the JSON Schema of a message", only_json=True),
-    "schema graph": ManualEntry(("schema graph",), "an object: what the graph consists of", only_json=True),
-    "check-config": ManualEntry(("check-config", "check-config --defaults --json"), "an object: all settings"),
-    "import-names": ManualEntry(
+    "snapshot verify": Usage(("snapshot verify /backup/monday",), "an object: what the snapshot has"),
+    "snapshot offline": Usage(("snapshot offline /backup/monday | sh",)),
+    "cursors show": Usage(("cursors show",), "an object: the cursor of each feed"),
+    "cursors reset": Usage(("cursors reset npm", "cursors reset --all"), "an object: `forgotten` and `missing`"),
+    "schema message": Usage(("schema message",), "an object: the JSON Schema of a message", only_json=True),
+    "schema graph": Usage(("schema graph",), "an object: what the graph consists of", only_json=True),
+    "check-config": Usage(("check-config", "check-config --defaults --json"), "an object: all settings"),
+    "import-names": Usage(
         ("import-names pypi dist/made-1.0-py3-none-any.whl",), "a list: `file`, `names` and `error` of each archive"
     ),
-    "completion": ManualEntry(("completion bash", "completion zsh", "completion fish")),
+    "completion": Usage(("completion bash", "completion zsh", "completion fish")),
 }
 """The keys are the commands as they are typed."""
 

@@ -44,8 +44,8 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
     yield from _wrapped(f"licence {package.license or 'unknown'}, vendor {package.vendor}", width)
     yield from _wrapped(f"repository {package.repository_url}", width)
     named = "this version" if report.is_asked else f"{len(package.versions)} versions, the newest"
-    marks = f" ({', '.join(_marks(version))})" if _marks(version) else ""
-    yield from _wrapped(f"{named} {version.name} of {_date(version)}{marks}", width)
+    flags = f" ({', '.join(_flags(version))})" if _flags(version) else ""
+    yield from _wrapped(f"{named} {version.name} of {_date(version)}{flags}", width)
     yield Text()
     yield from _vulnerability_lines(report, width, unknown)
     yield Text()
@@ -114,7 +114,7 @@ def _one_vulnerability(found: Vulnerability, width: int, *, is_asked: bool) -> I
 def _version_lines(report: PackageReport, width: int) -> Iterator[Text]:
     lines = []
     for version in reversed(report.package.versions):
-        words = _marks(version)
+        words = _flags(version)
         if report.vulnerabilities is not None:
             count = report.vulnerability_counts.get(version.name, 0)
             words.insert(0, _counted(count, "known vulnerability", "known vulnerabilities"))
@@ -150,7 +150,7 @@ def _change_lines(change: ReleaseChange, width: int) -> Iterator[Text]:
         yield from _listed([f"{sign} {name}" for name in names], count, width)
 
 
-def _marks(version: VersionView) -> list[str]:
+def _flags(version: VersionView) -> list[str]:
     return [word for word in ("removed", "yanked", "deprecated") if getattr(version, word)]
 
 

@@ -19,7 +19,7 @@ _REQUIREMENTS = "pypi"
 """A line without an ecosystem is read as a requirement of this one, as pip reads it."""
 
 _ELSEWHERE = re.compile(r"(?:[\w.+-]+:)?//|(?:git|hg|svn|bzr)\+|\.{0,2}/|[^:@\s]*\.(?:whl|tar\.gz|zip)$", re.IGNORECASE)
-"""What pip installs from an address, a repository or a file (its documentation, "Requirements File Format")."""
+"""This is what pip installs from an address, a repository or a file (its documentation, "Requirements File Format")."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,9 +101,9 @@ class Outlines:
         """
         listed = self._listed
         for purl, number, kind, revision in self._find(purls):
-            place, bit = number >> 3, 1 << (number & 7)
-            if not listed[place] & bit:
-                listed[place] |= bit
+            byte, bit = number >> 3, 1 << (number & 7)
+            if not listed[byte] & bit:
+                listed[byte] |= bit
                 self._listed_present += not kind & _NOT_PRESENT
             yield purl, Outline(kind, revision)
 

@@ -37,9 +37,9 @@ class Declaration:
     reconcile_s: float
     """After so many seconds an update compares all names with the graph instead."""
     hints_s: float | None = None
-    """How often to look for hints between two looks at the feed, in seconds; None: its feed needs none."""
+    """So many seconds lie between two looks for hints beside the feed; None means that the feed needs no hints."""
     watched: int = 0
-    """How many of the packages that were active last are checked with the hints."""
+    """So many of the packages that were active last are checked with the hints."""
     workers: int = 32
     """So many packages may be in work at once in one daemon by default."""
 

@@ -113,7 +113,7 @@ class Feed(Protocol):
 
 @runtime_checkable
 class FolderFeed(Protocol):
-    """A feed whose listing can only go on where the files lie that it has written so far."""
+    """The listing of such a feed can only go on where the files lie that it has written so far."""
 
     def folder_id(self) -> str:
         """Feeds of daemons that share a folder return the same id; it may block for a moment."""
@@ -122,10 +122,10 @@ class FolderFeed(Protocol):
 
 @runtime_checkable
 class HintingFeed(Protocol):
-    """A feed that is costly to follow, beside which the registry names what is newest."""
+    """Such a feed is costly to follow, but its registry names what is newest beside it."""
 
     async def hints(self, seen: str) -> ChangesPage | None:
-        """What is newest and not among what was `seen` ("": nothing was); None if nothing is.
+        """This returns what is newest and not among what was `seen` ("": nothing was); it is None if nothing is.
 
         It may lack changes. Its cursor is what to give as `seen` the next time, and none for `changes`.
         """

@@ -1,7 +1,7 @@
 """This module runs jobs at their times, each once among all daemons on a Redis, and when a command asks for a run.
 
 aiocron makes a timer of the event loop from each cron expression and its time zone, and follows every change of the
-clock. A timer only wakes the scheduler. What has to be done then is found by looking at the shared board again and
+clock. A timer only wakes the scheduler. What has to be done then is found by polling the shared board again and
 again. A time that comes while Redis is away, a run whose daemon has ended, an override and a request of the command
 line are therefore all found in the same way, and no message has to arrive at the right moment.
 """
@@ -36,7 +36,7 @@ MAX_BREAKDOWNS = 3
 
 
 class Scheduler:
-    """A scheduler looks at the board every `poll_s` seconds and at every tick, and calls `turned` before each look.
+    """A scheduler polls the board every `poll_s` seconds and at every tick, and calls `turned` before each poll.
 
     `jobs` are those that this daemon can do; `now` returns the time in UTC; a run has a lease of `lease_s` seconds.
     While `left_to_others` answers True for a job at a moment, other daemons may begin its runs and this one does not;
@@ -81,12 +81,12 @@ class Scheduler:
             with self._runs:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._keep_records, name="run records")
-                    await self._look_again_and_again(group)
+                    await self._poll_again_and_again(group)
         finally:
             for _, timer, _ in self._timers.values():
                 timer.stop()
             with anyio.move_on_after(LAST_WORDS_S, shield=True):
-                await self._attempt("record", self._record)
+                await self._try("record", self._record)
 
     def stop(self) -> None:
         """Begin nothing more and interrupt the runs under way. Another daemon, or the next one, resumes them."""
@@ -96,40 +96,40 @@ class Scheduler:
         """Apply new times. An unchanged schedule keeps its next run, and a run under way is finished in any case."""
         self._settings = settings
         self._looks = looks
-        self._look_now()
+        self._poll_now()
 
-    def _look_now(self) -> None:
+    def _poll_now(self) -> None:
         self._wake.set()
 
-    async def _look_again_and_again(self, group: TaskGroup) -> None:
+    async def _poll_again_and_again(self, group: TaskGroup) -> None:
         while True:
             self._wake = anyio.Event()
             self._turned()
-            await self._attempt("look", partial(self._look, group))
+            await self._try("poll", partial(self._poll, group))
             with anyio.move_on_after(self._poll_s):
                 await self._wake.wait()
 
     async def _keep_records(self) -> None:
         while True:
-            await self._attempt("record", self._record)
+            await self._try("record", self._record)
             await anyio.sleep(self._poll_s)
 
     async def _record(self) -> None:
         await self._recorder.bring_up_to_date(self._now(), self._settings.keep_runs_days)
 
-    async def _attempt(self, name: Literal["look", "record"], step: Callable[[], Awaitable[None]]) -> None:
-        """Do a step that another attempt completes if a store is away. The log names the first failure only."""
+    async def _try(self, name: Literal["poll", "record"], step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step that the next one completes if a store is away. The log names the first failure only."""
         try:
             await step()
         except (RedisError, StoreError) as error:
             if name not in self._failing:
                 reason = f"{type(error).__name__}: {error}"
-                logger.warning("schedules_unavailable" if name == "look" else "run_not_recorded", reason=reason)
+                logger.warning("schedules_unavailable" if name == "poll" else "run_not_recorded", reason=reason)
             self._failing.add(name)
         else:
             self._failing.discard(name)
 
-    async def _look(self, group: TaskGroup) -> None:
+    async def _poll(self, group: TaskGroup) -> None:
         """Begin the runs that are due, asked for or interrupted. It raises RedisError or StoreError."""
         state = await self._board.state()
         await self._set_timers(state)
@@ -175,7 +175,7 @@ class Scheduler:
                 self._timers.pop(job)[1].stop()
             if enabled and job not in self._timers:
                 zone = ZoneInfo(schedule.timezone)
-                timer = aiocron.crontab(schedule.cron, func=self._look_now, start=False, tz=zone)
+                timer = aiocron.crontab(schedule.cron, func=self._poll_now, start=False, tz=zone)
                 timer.start()
                 self._timers[job] = schedule, timer, self._now()
 
@@ -218,4 +218,4 @@ class Scheduler:
             await execute(run, job, self._board, lease_s=self._lease_s, leased_at=leased_at, now=self._now)
         finally:
             self._running.discard(run.job)
-            self._look_now()
+            self._poll_now()

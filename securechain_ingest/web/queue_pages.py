@@ -115,7 +115,7 @@ class _QueueRoom:
     async def cancel(self, _: Request, form: Form) -> Response:
         chosen: dict[tuple[str, Lane], dict[str, tuple[str, str]]] = defaultdict(dict)
         for text in form.many("message"):
-            match _read_place(text):
+            match _read_choice(text):
                 case [str(ecosystem), str(lane), str(state), str(key), str(package)] if lane in LANES:
                     chosen[declaration_of(ecosystem).name, Lane(lane)][key] = state, package
         count = 0
@@ -161,7 +161,7 @@ def _since(queued: Queued) -> datetime:
     return datetime.fromtimestamp(int(milliseconds) / 1000 if is_time else 0, UTC)
 
 
-def _read_place(text: str) -> object:
+def _read_choice(text: str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

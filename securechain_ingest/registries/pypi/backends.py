@@ -78,8 +78,8 @@ def _poetry(project: SourceProject) -> Layout:
         if isinstance(include, str) and "wheel" in ([formats] if isinstance(formats, str) else strings(formats)):
             if _GLOB.search(include):
                 beginning = f"{root}/" if (root := normal_path(source)) else ""
-                place = partial(_moved, beginning, target)
-                _add_matching(layout, globs([include], root or ""), place, project)
+                move = partial(_moved, beginning, target)
+                _add_matching(layout, globs([include], root or ""), move, project)
             else:
                 _add(layout, join(source, include.strip("/")), join(target, include.strip("/")), project)
     if not packages:

@@ -149,7 +149,7 @@ def _project(project: Any) -> tuple[str, int]:
 
 
 def _read_seen(seen: str) -> tuple[str | None, frozenset[tuple[str, str]]]:
-    """ETag and releases of what was seen; nothing for what is none of ours."""
+    """The result has the ETag and the releases of what was seen, and nothing for a text that is none of ours."""
     try:
         match orjson.loads(seen or "null"):
             case [str(validator) | (None as validator), list(releases)]:

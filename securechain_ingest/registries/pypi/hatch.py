@@ -42,9 +42,9 @@ def hatch_layout(project: SourceProject, configuration: Mapping[str, object]) ->
             continue
         if (target := moved(path)) not in reserved:
             install(layout.files, path, target)
-    for source, place in forced.items():
-        if source and isinstance(place, str):
-            path = moved(normal_path(place.strip("/")) or "")
+    for source, destination in forced.items():
+        if source and isinstance(destination, str):
+            path = moved(normal_path(destination.strip("/")) or "")
             install(layout.files if source in project.paths else layout.trees, source, path)
     return layout
 

@@ -13,7 +13,7 @@ _MAX_TEXT: Final = 1_000
 """This is in characters; a longer text that is put together is unknown."""
 _SAME_PATH: Final = frozenset({"abspath", "absolute", "convert_path", "fspath", "normpath", "realpath", "resolve"})
 _SAME_VALUE: Final = frozenset({"str", "Path", "PurePath", "PurePosixPath"})
-_PLACE: Final = re.compile(r"%s|\{\w*\}")
+_FIELD: Final = re.compile(r"%s|\{\w*\}")
 
 
 def text_of(parts: Iterable[Value]) -> Value:
@@ -31,19 +31,19 @@ def path_of(parts: Iterable[Value]) -> Value:
 
 
 def filled(template: str, given: list[Value], named: Mapping[str, Value]) -> Value:
-    """The places of a text are filled; only plain ones (`%s`, `{}`, `{0}`, `{name}`) are understood."""
+    """The replacement fields of a text are filled; only plain ones (`%s`, `{}`, `{0}`, `{name}`) are understood."""
     parts: list[Value] = []
     position = count = 0
-    for place in _PLACE.finditer(template):
-        key = place[0].strip("{}%s") if place[0] != "%s" else ""
+    for field in _FIELD.finditer(template):
+        key = field[0].strip("{}%s") if field[0] != "%s" else ""
         if key and not key.isdecimal():
             value = named.get(key, UNKNOWN)
         else:
             index = int(key[:3]) if key else count
             value = given[index] if index < len(given) else UNKNOWN
             count += key == ""
-        parts += [template[position : place.start()], value]
-        position = place.end()
+        parts += [template[position : field.start()], value]
+        position = field.end()
     parts.append(template[position:])
     has_others = any("%" in part or "{" in part for part in strings(parts[::2]))
     return UNKNOWN if has_others else text_of(parts)
