@@ -74,7 +74,7 @@ def parse_package(body: bytes, ref: PackageRef, url: str, files_url: str) -> Pac
     ref = own_spelling(document.get("name"), ref, names.identify, url)
     serial = document.get("serial")
     released = {name: as_table(entry) for name, entry in as_table(document.get("versions")).items() if name}
-    if not isinstance(serial, int) or not released:
+    if type(serial) is not int or not released:
         raise Malformed(f"{url} has no serial number or no version", url=url)
     preferred = max(
         released,

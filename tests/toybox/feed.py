@@ -11,6 +11,7 @@ from securechain_ingest.http.client import HttpClient
 from securechain_ingest.registries.feed import Change, ChangesPage, Listed, ListingPage, paged
 from securechain_ingest.registries.kit.documents import read_document
 from securechain_ingest.registries.kit.json_documents import load_object
+from tests.toybox.names import TOYBOX
 
 
 class ToyboxFeed:
@@ -35,7 +36,7 @@ class ToyboxFeed:
         """Yield what has a higher serial number than the cursor, in one page; see `Feed.changes`."""
         serials = await self._serials()
         newest = max((0, *serials.values()))
-        if not cursor.isdecimal() or int(cursor) > newest:
+        if not TOYBOX.announced.fullmatch(cursor) or int(cursor) > newest:
             raise CursorLost(f"{self._url} has come to {newest}, which is before the cursor {cursor}", url=self._url)
         news = sorted((serial, name) for name, serial in serials.items() if serial > int(cursor))
         if news:
@@ -48,6 +49,6 @@ class ToyboxFeed:
 def parse_names(body: bytes, url: str) -> dict[str, int]:
     """Return every name with its serial number. It raises Malformed."""
     serials = load_object(body, url).get("packages")
-    if not isinstance(serials, dict) or not all(isinstance(serial, int) for serial in serials.values()):
+    if not isinstance(serials, dict) or not all(type(serial) is int for serial in serials.values()):
         raise Malformed(f"{url} has no table of names with their serial numbers", url=url)
     return serials

@@ -43,14 +43,19 @@ def test_values_are_brought_into_the_form_of_the_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"versions": []}, {"versions": {}}, {"serial": "7"}, {"name": "kite"}, {"name": None}], ids=str
+    "fields",
+    [{"versions": []}, {"versions": {}}, {"serial": "7"}, {"serial": True}, {"name": "kite"}, {"name": None}],
+    ids=str,
 )
 def test_a_document_that_says_something_else_is_malformed(fields: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
         parsed(**({"versions": {"1.0.0": {}}} | fields))
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"packages": []}', b'{"packages": {"ball": "7"}}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"packages": []}', b'{"packages": {"ball": "7"}}', b'{"packages": {"ball": true}}'],
+)
 def test_a_list_that_cannot_be_read_is_never_an_empty_one(body: bytes) -> None:
     with pytest.raises(Malformed):
         parse_names(body, URL)
