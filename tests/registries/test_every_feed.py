@@ -105,3 +105,12 @@ async def test_a_feed_that_cannot_be_read_is_an_error(site: FeedSite) -> None:
     for reading in (site.feed.head(), listed(site.feed), changed(site.feed, cursor)):
         with pytest.raises(Unavailable):
             await reading
+
+
+async def test_a_look_at_a_feed_without_a_change_costs_at_most_three_requests(site: FeedSite) -> None:
+    _, cursor = await changed(site.feed, await site.feed.head())
+    site.server.requests.clear()
+
+    assert await changed(site.feed, cursor) == ([], cursor)
+
+    assert len(site.server.requests) <= 3
