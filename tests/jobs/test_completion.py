@@ -131,6 +131,28 @@ async def test_a_lane_is_filled_again_when_it_is_half_empty(bench: Bench, monkey
     assert await left_out(bench) == 1
 
 
+async def test_completed_holds_five_thousand_messages_and_is_filled_up_from_half(bench: Bench) -> None:
+    bench.registry.has(package("app"))
+    await bench.serve("app", first=True)
+    redis, lane = bench.stores.redis, Keys(QUEUE.stream).lane("npm", Lane.COMPLETED)
+    more = [Message(NPM.label, f"x{number}", internal=True) for number in range(5_001)]
+    filling = asyncio.create_task(enqueue(redis, QUEUE, "npm", Lane.COMPLETED, more))
+
+    async def is_full() -> bool:
+        return bool(await redis.xlen(lane) == 5_000)
+
+    try:
+        await until(is_full)
+        assert (await pending(bench), await redis.xlen(lane), filling.done()) == (0, 5_000, False)
+    finally:
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
+    await redis.xtrim(lane, maxlen=2_501, approximate=False)
+    assert await pending(bench) == 0
+    await redis.xtrim(lane, maxlen=2_500, approximate=False)
+    assert await pending(bench) == 1
+
+
 async def test_one_daemon_asks_at_a_time_and_outages_are_sat_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completion, "EVERY_S", 0.02)
     monkeypatch.setattr(completion, "IDLE_S", 0.02)
