@@ -51,6 +51,7 @@ def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int]:
 
 async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
     from securechain_ingest.drivers.redis_errors import store_errors
+    from securechain_ingest.embedded import last_holder
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
 
@@ -59,6 +60,9 @@ async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
         with store_errors():
             seen = await daemons_seen(redis, settings.queue.stream)
     own = [daemon for daemon in seen if daemon.host == socket.gethostname()]
+    if (pid := last_holder(settings.daemon.state_dir)) is not None:
+        # Another daemon of this machine says nothing of the one that is asked for.
+        own = [daemon for daemon in own if str(daemon.pid) == pid]
     up = [daemon for daemon in own if daemon.is_up]
     if stuck := next((daemon.stuck for daemon in up if daemon.stuck), None):
         return stuck, 1

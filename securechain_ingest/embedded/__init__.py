@@ -14,6 +14,7 @@ import structlog
 
 from securechain_ingest.embedded.addresses import (
     StoreAddresses,
+    last_holder,
     publish,
     running_stores,
     state_lock,
@@ -35,7 +36,15 @@ from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.settings import EmbeddedSettings
 from securechain_ingest.waits import Waits
 
-__all__ = ["EmbeddedStores", "StoreAddresses", "embedded_stores", "has_begun", "running_stores", "state_lock"]
+__all__ = [
+    "EmbeddedStores",
+    "StoreAddresses",
+    "embedded_stores",
+    "has_begun",
+    "last_holder",
+    "running_stores",
+    "state_lock",
+]
 
 logger = structlog.get_logger(__name__)
 

@@ -60,6 +60,15 @@ def state_lock(state_dir: Path) -> Iterator[None]:
             file.truncate(0)
 
 
+def last_holder(state_dir: Path) -> str | None:
+    """Return the id of the process that holds the state directory or was killed while it did, and an empty text after
+    one that has ended. It is None if this user cannot tell, or no process has held it."""
+    try:
+        return (state_dir / LOCK_FILE).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def _lock_file(state_dir: Path) -> IO[str]:
     try:
         make_directory(state_dir)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from redis.asyncio import Redis
+from typer.testing import CliRunner
 
 from securechain_ingest import __version__
+from securechain_ingest.cli import app
+from securechain_ingest.embedded.addresses import LOCK_FILE
 from securechain_ingest.queue.heartbeats import SILENT_AFTER_S, Heartbeat, daemons_seen
 from securechain_ingest.queue.keys import Keys
 from tests.waiting import until
@@ -69,3 +74,23 @@ async def test_what_another_release_tells_otherwise_is_left_out(redis: Redis, en
     # Not before: a beat forgets whoever told no time, or an old one.
     await redis.hset(KEY, "other", entry)
     assert [daemon.name for daemon in await daemons_seen(redis, STREAM)] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("holder", "code"),
+    [(str(os.getpid()), 0), ("1", 1), ("", 1), (None, 0)],
+    ids=["the daemon itself", "one that has been killed", "one that has ended", "nobody knows"],
+)
+async def test_the_health_of_a_daemon_is_not_that_of_another_one_beside_it(
+    holder: str | None, code: int, redis: Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a page, `health` finds the daemon of its state directory among all of the machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("SECURECHAIN_WEB__PORT", "0")
+    monkeypatch.setenv("SECURECHAIN_STATE_DIR", str(tmp_path))
+    if holder is not None:
+        (tmp_path / LOCK_FILE).write_text(holder)
+    await heartbeat(redis).beat()
+    result = await anyio.to_thread.run_sync(lambda: CliRunner().invoke(app, ["health"]))
+    assert result.exit_code == code, result.output
