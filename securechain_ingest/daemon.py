@@ -207,6 +207,7 @@ class Daemon:
             lease_s=self._settings.queue.lease_s,
             looks=looks_of(self._settings.follow),
             left_to_others=jobs.left_to_others,
+            ecosystem_of=jobs.ecosystem_of,
             turned=lambda: progress.turned("scheduler"),
         )
 

@@ -1,4 +1,4 @@
-"""The command `pause` stops the lanes of an ecosystem in every daemon, and `resume` lets them go on."""
+"""The command `pause` stops the lanes and jobs of an ecosystem in every daemon, and `resume` lets them go on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def pause_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let no daemon take messages of an ecosystem until `resume`. Messages in work are handed back.
+    """Let no daemon ask an ecosystem's registry until `resume`. What is in work is handed back.
 
-    The pause stays in force after a restart. Packages that are asked for meanwhile wait.
+    The pause stays in force after a restart. Packages and runs that are asked for meanwhile wait.
     """
     from securechain_ingest.queue.breakers import pause
 
@@ -43,7 +43,7 @@ def resume_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the lanes of a paused ecosystem go on."""
+    """Let the lanes and jobs of a paused ecosystem go on."""
     from securechain_ingest.queue.breakers import resume
 
     changed, name = _act(ecosystem, config, state_dir, resume)

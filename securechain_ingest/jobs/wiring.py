@@ -33,6 +33,8 @@ class Jobs:
     left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]]
     """By the name of a job: whether another daemon has begun what only it can continue, and has the time to. The
     moment is the present one, in UTC; StoreError is raised."""
+    ecosystem_of: Mapping[str, str]
+    """By the name of a job that asks an ecosystem's registry: the ecosystem."""
 
 
 def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings]) -> Jobs:
@@ -53,14 +55,16 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
 
     jobs: dict[str, Job] = {"packages_refresh": packages_refresh, "advisory_sync": advisory_sync}
     left_to_others: dict[str, Callable[[datetime], Awaitable[bool]]] = {}
+    ecosystem_of: dict[str, str] = {}
     for registry in service.registries.values():
         feed = feeds[registry.ecosystem.name]
         own = _registry_jobs(stores, feed, registry, settings)
         jobs |= own
+        ecosystem_of |= dict.fromkeys(own, registry.ecosystem.name)
         if isinstance(feed, FolderFeed):
             key = Keys(settings().queue.stream).listing(registry.ecosystem.name)
             left_to_others |= dict.fromkeys(own, partial(is_left_to_others, stores.redis, key, feed))
-    return Jobs(jobs, left_to_others)
+    return Jobs(jobs, left_to_others, ecosystem_of)
 
 
 def build_advisory_sync(stores: Stores, service: Service, settings: Settings) -> AdvisorySync:

@@ -8,7 +8,7 @@ and affects no other job.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -62,6 +62,8 @@ class State:
     requests: Mapping[str, RunRequest]
     looks: Mapping[str, int]
     """This has the time of the last look, in seconds since the epoch, by the name of the look."""
+    paused: Set[str]
+    """These are the ecosystems that an operator has paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Board:
     def __init__(self, redis: Redis, stream: str) -> None:
         self._redis = redis
         self._key = Keys(stream).schedules
+        self._pauses = Keys(stream).pauses
         self._reported: dict[tuple[str, str], str] = {}
         """These are the unreadable entries that the log has already named, by hash and field."""
 
@@ -87,13 +90,15 @@ class Board:
         async with self._redis.pipeline(transaction=True) as pipeline:
             for name in ("ticks", "marks", "overrides", "requests", "looks"):
                 pipeline.hgetall(self._key(name))
-            ticks, under_way, overrides, requests, looks = [_decoded(each) for each in await pipeline.execute()]
+            pipeline.hgetall(self._pauses)
+            ticks, under_way, overrides, requests, looks, paused = map(_decoded, await pipeline.execute())
         return State(
             ticks=self._read("ticks", ticks, int),
             under_way=self._read("marks", under_way, Run.model_validate_json),
             overrides=self._read("overrides", overrides, _override),
             requests=self._read("requests", requests, _request),
             looks=self._read("looks", looks, int),
+            paused=frozenset(paused),
         )
 
     def _read(self, name: str, entries: Mapping[str, str], read: Callable[[str], T]) -> dict[str, T]:

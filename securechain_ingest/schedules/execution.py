@@ -30,10 +30,18 @@ _TRY_AGAIN_S = 0.5
 
 
 async def execute(
-    run: Run, job: Job, board: Board, *, lease_s: float, leased_at: float, now: Callable[[], datetime]
+    run: Run,
+    job: Job,
+    board: Board,
+    *,
+    lease_s: float,
+    leased_at: float,
+    now: Callable[[], datetime],
+    stopped_by: Callable[[], str],
 ) -> None:
     """Do the job of a run whose lease is held: it was asked for at `leased_at`, a time of the event loop's clock in
-    seconds, for `lease_s` seconds. The job is cancelled if the lease is lost or if this is cancelled.
+    seconds, for `lease_s` seconds. The job is cancelled if the lease is lost or if this is cancelled; `stopped_by` then
+    says why it is.
 
     No failure of the job is raised: the log and the record say how it ended.
     """
@@ -52,7 +60,7 @@ async def execute(
         except anyio.get_cancelled_exc_class():
             if run.ended_at is None:
                 lost = leased.cancel_called or leased.deadline <= anyio.current_time()
-                run.error, run.error_kind = "the lease was lost" if lost else "the daemon was stopped", "interrupted"
+                run.error, run.error_kind = "the lease was lost" if lost else stopped_by(), "interrupted"
                 _end(run, meter, "interrupted", now())
                 logger.warning("job_interrupted", job=run.job, run=run.id, reason=run.error)
                 await _hand_in(run, board, within_s=LAST_WORDS_S)

@@ -41,6 +41,9 @@ class Scheduler:
     `jobs` are those that this daemon can do; `now` returns the time in UTC; a run has a lease of `lease_s` seconds.
     While `left_to_others` answers True for a job at a moment, other daemons may begin its runs and this one does not;
     only its looks are begun. It raises StoreError.
+
+    `ecosystem_of` says of a job whose registry it asks. While an operator has paused that ecosystem, no run of the job
+    is begun, and one under way is interrupted, to be resumed when the pause ends.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Scheduler:
         lease_s: float,
         looks: Mapping[str, Look] = MappingProxyType({}),
         left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]] = MappingProxyType({}),
+        ecosystem_of: Mapping[str, str] = MappingProxyType({}),
         poll_s: float = 1.0,
         now: Callable[[], datetime] = utc_now,
         turned: Callable[[], None] = lambda: None,
@@ -61,6 +65,7 @@ class Scheduler:
         self._settings = settings
         self._looks = looks
         self._left_to_others = left_to_others
+        self._ecosystem_of = ecosystem_of
         self._board = board
         self._recorder = recorder
         self._lease_s = lease_s
@@ -69,7 +74,8 @@ class Scheduler:
         self._turned = turned
         self._timers: dict[str, tuple[Schedule, aiocron.Cron, datetime]] = {}
         """This has the timer of each enabled job, with its schedule and the time at which it was made."""
-        self._running: set[str] = set()
+        self._running: dict[str, anyio.CancelScope] = {}
+        """This maps the job of each run under way here to what interrupts the run."""
         self._failing: set[str] = set()
         """These steps fail, and the log has said so."""
         self._wake = anyio.Event()
@@ -133,7 +139,12 @@ class Scheduler:
         """Begin the runs that are due, asked for or interrupted. It raises RedisError or StoreError."""
         state = await self._board.state()
         await self._set_timers(state)
+        paused = {job for job in self._jobs if self._ecosystem_of.get(job) in state.paused}
+        for job in paused & self._running.keys():
+            self._running[job].cancel()
         for job in self._jobs:
+            if job in paused:
+                continue
             left, tick, request = state.under_way.get(job), self._due(job, state), state.requests.get(job)
             is_left_to_others = self._left_to_others.get(job)
             if (left or tick or request) and is_left_to_others and await is_left_to_others(self._now()):
@@ -147,7 +158,8 @@ class Scheduler:
                 await self._start(group, job, ("requests", job, request.text), left, "command", **asked)
         for name, look in self._looks.items():
             # A command that disables the job disables all that it does by itself.
-            may_run = look.job in self._jobs.keys() - self._running and state.overrides.get(look.job, True)
+            is_free = look.job in self._jobs.keys() - self._running.keys() - paused
+            may_run = is_free and state.overrides.get(look.job, True)
             if may_run and (due_at := look.due_at(self._now())) > state.looks.get(name, 0):
                 left = state.under_way.get(look.job)
                 await self._start(group, look.job, ("looks", name, due_at), left, "schedule", options=look.options)
@@ -208,14 +220,25 @@ class Scheduler:
         run = Run.model_validate({"id": new_run_id(now), "job": job, "trigger": trigger, "started_at": now} | about)
         answer = await self._board.start(run, claim, self._lease_s, left)
         if answer == "started":
-            self._running.add(run.job)
+            self._running[run.job] = anyio.CancelScope()
             group.start_soon(self._execute, run, leased_at, name=f"job {run.job}")
         return answer
 
     async def _execute(self, run: Run, leased_at: float) -> None:
-        job = self._jobs[run.job]
+        job, interrupts = self._jobs[run.job], self._running[run.job]
         try:
-            await execute(run, job, self._board, lease_s=self._lease_s, leased_at=leased_at, now=self._now)
+            with interrupts:
+                await execute(
+                    run,
+                    job,
+                    self._board,
+                    lease_s=self._lease_s,
+                    leased_at=leased_at,
+                    now=self._now,
+                    stopped_by=lambda: (
+                        "its ecosystem was paused" if interrupts.cancel_called else "the daemon was stopped"
+                    ),
+                )
         finally:
-            self._running.discard(run.job)
+            del self._running[run.job]
             self._poll_now()

@@ -54,6 +54,7 @@ class Installation:
         jobs: Mapping[str, Job] | None = None,
         looks: Mapping[str, Look] | None = None,
         left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]] | None = None,
+        ecosystem_of: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Scheduler]:
         """Yield a running scheduler, which is cancelled at the end as a daemon cancels it."""
         recorder = Recorder(self.redis, self.runs, self.board, STREAM)
@@ -65,6 +66,7 @@ class Installation:
             lease_s=lease_s,
             looks=looks or {},
             left_to_others=left_to_others or {},
+            ecosystem_of=ecosystem_of or {},
             poll_s=0.02,
             now=now,
         )

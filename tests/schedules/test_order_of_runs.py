@@ -44,7 +44,15 @@ async def begin(installation: Installation, run: Run, tick: int, left: Run | Non
 async def do(installation: Installation, run: Run, ends_at: datetime) -> None:
     """Do the run, until its daemon reads that time from its clock."""
     leased_at = anyio.current_time()
-    await execute(run, nothing, installation.board, lease_s=30.0, leased_at=leased_at, now=lambda: ends_at)
+    await execute(
+        run,
+        nothing,
+        installation.board,
+        lease_s=30.0,
+        leased_at=leased_at,
+        now=lambda: ends_at,
+        stopped_by=lambda: "the test",
+    )
 
 
 async def lose_the_daemon(installation: Installation) -> None:
@@ -148,5 +156,13 @@ async def test_a_lease_ends_counted_from_the_moment_at_which_it_was_asked_for(in
     await begin(installation, run, 1)
     asked_at = anyio.current_time() - 30.0  # The answer of Redis was so long on its way.
     with anyio.fail_after(PATIENCE_S):
-        await execute(run, Gate(None), installation.board, lease_s=30.0, leased_at=asked_at, now=lambda: at(5))
+        await execute(
+            run,
+            Gate(None),
+            installation.board,
+            lease_s=30.0,
+            leased_at=asked_at,
+            now=lambda: at(5),
+            stopped_by=lambda: "the test",
+        )
     assert (run.outcome, run.error) == ("interrupted", "the lease was lost")

@@ -153,7 +153,15 @@ async def performed(installation: Installation, job: Job) -> Run:
     run = ended()
     begun = Run(id=run.id, job=UPDATES, started_at=NOW)
     assert await installation.board.start(begun, ("ticks", UPDATES, 1), 30.0) == "started"
-    await execute(begun, job, installation.board, lease_s=30.0, leased_at=anyio.current_time(), now=lambda: NOW)
+    await execute(
+        begun,
+        job,
+        installation.board,
+        lease_s=30.0,
+        leased_at=anyio.current_time(),
+        now=lambda: NOW,
+        stopped_by=lambda: "the test",
+    )
     await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
     return await stored(installation, run)
 

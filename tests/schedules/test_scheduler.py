@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from securechain_ingest.errors import StoreError
-from securechain_ingest.runs import Run, new_run_id, utc_now
+from securechain_ingest.queue.breakers import pause, resume
+from securechain_ingest.queue.keys import Keys
+from securechain_ingest.runs import LOOK, Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import RunRequest
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
-from tests.schedules.conftest import JOB, Installation, ended, next_runs, settings
+from securechain_ingest.schedules.timetable import Look
+from tests.schedules.conftest import JOB, STREAM, Installation, ended, next_runs, settings
 from tests.waiting import Gate, until
 
 EVERY_SECOND = "* * * * * *"
@@ -200,6 +204,46 @@ async def test_a_run_that_is_stopped_says_so_and_is_resumed_by_another_daemon(in
     assert (resumed.trigger, resumed.resumes, resumed.breakdowns) == ("resume", "0-first", 0)
     assert resumed.options == {"reconcile": "true"}
     assert (await installation.board.state()).under_way == {}
+
+
+async def test_while_an_ecosystem_is_paused_no_run_of_it_begins_and_others_do(installation: Installation) -> None:
+    keys, paused, others = Keys(STREAM), Gate(None), Gate(None)
+    paused.opened.set()
+    others.opened.set()
+    jobs = {JOB: paused, "packages_refresh": others}
+    await last_seen(installation, NOON - timedelta(minutes=15))
+    await pause(installation.redis, keys, "npm")
+    async with installation.scheduler(
+        paused,
+        settings(HOURLY),
+        jobs=jobs,
+        ecosystem_of={JOB: "npm"},
+        looks={"npm": Look(JOB, 300.0, {LOOK: "feed"})},
+        now=lambda: NOON,
+    ):
+        for probe in ("one look", "another"):
+            await installation.board.request("packages_refresh", RunRequest(probe, {}))
+            await until(partial(installation.runs.get, probe))
+        assert paused.calls == []
+        await resume(installation.redis, keys, "npm")
+        await until(lambda: len(paused.calls) == 2)
+    assert {run.is_look for run in paused.calls} == {True, False}
+
+
+async def test_a_pause_interrupts_the_run_under_way_which_is_resumed_when_it_ends(installation: Installation) -> None:
+    keys, gate = Keys(STREAM), Gate(None)
+    async with installation.scheduler(gate, settings(), ecosystem_of={JOB: "npm"}):
+        await installation.board.request(JOB, RunRequest("0-first", {"reconcile": "true"}))
+        await until(gate.entered.is_set)
+        await pause(installation.redis, keys, "npm")
+        [interrupted] = await ended(installation)
+        assert (interrupted.outcome, interrupted.error) == ("interrupted", "its ecosystem was paused")
+        gate.opened.set()
+        await resume(installation.redis, keys, "npm")
+        records = await ended(installation, 2)
+    resumed = next(record for record in records if record.id != "0-first")
+    assert (resumed.trigger, resumed.resumes, resumed.outcome) == ("resume", "0-first", "succeeded")
+    assert (resumed.options, resumed.breakdowns) == ({"reconcile": "true"}, 0)
 
 
 async def leave_behind(installation: Installation, breakdowns: int) -> Run:
