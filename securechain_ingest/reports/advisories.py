@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.advisories.upsert import WORD
 from securechain_ingest.errors import InvalidName, NotFound
 from securechain_ingest.graph.lookups import Lookups, TouchedPackage
-from securechain_ingest.model import Ecosystem
+from securechain_ingest.model import Ecosystem, PackageRef
 from securechain_ingest.registries import BY_OSV
 from securechain_ingest.reports.vulnerabilities import MALICIOUS, UNKNOWN, severity_word
 
@@ -73,6 +73,18 @@ def usual_id(identifier: str) -> str:
     return f"{database}{dash}{rest.lower() if database == 'GHSA' else rest}"
 
 
+def possible_packages(document: Mapping[str, Any]) -> Iterator[PackageRef]:
+    """Yield the packages that an advisory is about, but for those that the graph cannot have."""
+    for osv, name in packages(document):
+        if (declaration := BY_OSV.get(osv)) is None:
+            continue
+        try:
+            ref = declaration.identify(name)
+        except InvalidName:
+            continue
+        yield ref
+
+
 async def _reports(lookups: Lookups, documents: Sequence[Mapping[str, Any]]) -> list[AdvisoryReport]:
     touched: dict[str, list[TouchedPackage]] = {}
     for ecosystem, pairs in _pairs(documents).values():
@@ -85,16 +97,10 @@ def _pairs(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosyste
     """Return by ecosystem the ids of the documents with the purls of the packages that they are about."""
     found: dict[str, tuple[Ecosystem, set[tuple[str, str]]]] = {}
     for document in documents:
-        for osv, name in packages(document):
-            if (declaration := BY_OSV.get(osv)) is None:
-                continue
-            try:
-                purl = declaration.identify(name).purl
-            except InvalidName:
-                continue  # No package of the graph can have such a name.
-            _, pairs = found.setdefault(osv, (declaration.ecosystem, set()))
+        for ref in possible_packages(document):
+            _, pairs = found.setdefault(ref.ecosystem.name, (ref.ecosystem, set()))
             if len(pairs) < _MOST_PAIRS:
-                pairs.add((str(document["id"]), purl))
+                pairs.add((str(document["id"]), ref.purl))
     return found
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from itertools import chain
 
-from securechain_ingest.advisories.names import packages
 from securechain_ingest.advisories.store import AdvisoryStore
-from securechain_ingest.errors import InvalidName, NotFound
+from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.view import GraphReader
-from securechain_ingest.model import Ecosystem
-from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
-from securechain_ingest.reports.advisories import usual_id
+from securechain_ingest.registries import ECOSYSTEMS
+from securechain_ingest.reports.advisories import possible_packages, usual_id
 
 
 async def packages_offering(reader: GraphReader, name: str) -> list[str]:
@@ -33,23 +30,11 @@ async def packages_affected(reader: GraphReader, advisories: AdvisoryStore, iden
             url=identifier,
         )
     ids = {str(document["id"]) for document in documents}
+    purls: dict[str, set[str]] = {}
+    for ref in chain.from_iterable(map(possible_packages, documents)):
+        purls.setdefault(ref.ecosystem.name, set()).add(ref.purl)
     found: list[str] = []
-    for ecosystem, purls in _purls(documents).values():
-        found += await reader.with_advisory(ecosystem, purls, ids)
+    for ecosystem in ECOSYSTEMS:
+        if ecosystem.name in purls:
+            found += await reader.with_advisory(ecosystem, purls[ecosystem.name], ids)
     return sorted(found)
-
-
-def _purls(documents: Collection[Mapping[str, Any]]) -> dict[str, tuple[Ecosystem, set[str]]]:
-    """Return, by OSV's name of each ecosystem, the ecosystem with the purls of those of its packages that the
-    documents are about."""
-    found: dict[str, tuple[Ecosystem, set[str]]] = {}
-    for document in documents:
-        for osv, name in packages(document):
-            if (declaration := BY_OSV.get(osv)) is None:
-                continue
-            try:
-                purl = declaration.identify(name).purl
-            except InvalidName:
-                continue  # No package of the graph can have such a name.
-            found.setdefault(osv, (declaration.ecosystem, set()))[1].add(purl)
-    return found
