@@ -54,7 +54,9 @@ def routes(parts: Parts, shell: Shell, collected: Collected) -> list[Route]:
             return shell.message(request, 404, "Not there", f"There is no dead letter {entry_id} any more.")
         return shell.page(request, "dead_letter.html", **_shown(letter), payload=_pretty(letter.data))
 
-    async def act(_: Request, form: Form) -> Response:
+    async def act(request: Request, form: Form) -> Response:
+        if form.one("action") not in ("replay", "drop"):
+            return shell.unknown_action(request)
         ids, kind, scope = list(form.many("id")), form.one("kind"), form.one("scope")
         chosen: dict[str, Any] = {"ids": ids}
         if scope == "kind" and kind:

@@ -139,9 +139,11 @@ class _QueueRoom:
             return back(PATH, "chosen")
         return back(PATH, "cancelled", count)
 
-    async def pauses(self, _: Request, form: Form) -> Response:
-        name = declaration_of(form.one("ecosystem")).name
-        is_pause = form.one("action") == "pause"
+    async def pauses(self, request: Request, form: Form) -> Response:
+        name, action = declaration_of(form.one("ecosystem")).name, form.one("action")
+        if action not in ("pause", "resume"):
+            return self._shell.unknown_action(request)
+        is_pause = action == "pause"
         with store_errors():
             await (pause if is_pause else resume)(self._redis, Keys(self._queue.stream), name)
         self._collected.forget_snapshot()

@@ -190,7 +190,7 @@ class _ScheduleRoom:
                 await self._board.override(name, enabled=action == "enable")
                 return back(PATH, f"{action}d")
             if action not in ("run", "reconcile"):
-                return self._shell.message(request, 400, "Not known", "The page has no such action.")
+                return self._shell.unknown_action(request)
             options = {"reconcile": "true"} if action == "reconcile" else {}
             run_id = await self._board.request(name, RunRequest(new_run_id(utc_now()), options))
         return back(f"/runs/{run_id}", "asked")

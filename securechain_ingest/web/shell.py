@@ -74,6 +74,10 @@ class Shell:
         """Return a page that has one sentence, and a link to the form's login if `has_login`."""
         return self.page(request, "message.html", status=status, title=title, text=text, has_login=has_login)
 
+    def unknown_action(self, request: Request) -> Response:
+        """Return the answer to a form that does not say what the page could do."""
+        return self.message(request, 400, "Not known", "The page has no such action.")
+
     def action(self, handler: Callable[[Request, Form], Awaitable[Response]]) -> Callable[[Request], Any]:
         """Return the endpoint of an action. `handler` is called only for a user who has logged in and who has sent
         one of the page's own forms."""

@@ -69,6 +69,16 @@ async def test_every_action_takes_a_log_in_and_a_form_of_the_page(
     assert (await Board(site.stores.redis, site.settings.queue.stream).state()).requests == {}
 
 
+@pytest.mark.parametrize("path", ["/dead-letters", "/pauses", "/schedules/advisory_sync"])
+async def test_a_form_that_says_no_action_of_the_page_does_nothing(site: WebSite, path: str) -> None:
+    await _letters(site, "not_found")
+    fields = {"word": await site.log_in(), "scope": "all", "ecosystem": "npm"}
+    for more in ({}, {"action": "burn"}):
+        answer = await site.client.post(path, data={**fields, **more})
+        assert (answer.status_code, "no such action" in answer.text) == (400, True)
+    assert await _left(site) == 1
+
+
 async def test_chosen_dead_letters_are_sent_again_to_their_lane_or_deleted(site: WebSite) -> None:
     first, second, _ = await _letters(site, "not_found", "malformed", "malformed")
     word = await site.log_in()
