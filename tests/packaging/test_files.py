@@ -130,6 +130,30 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
+def test_one_more_daemon_gets_a_state_directory_of_its_own(tmp_path: Path) -> None:
+    """A state directory is one daemon's, so that a second one on it would end at once."""
+    lines = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    [container] = [line for line in lines if "docker compose run" in line]
+    [own] = re.findall(r"--env SECURECHAIN_STATE_DIR=(\S+)", container)
+    [taken] = re.findall(r"SECURECHAIN_STATE_DIR=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    assert own.startswith(f"{taken}/")
+    [edit] = [line for line in lines if line.strip().startswith("sed ")]
+    copy = tmp_path / "second.service"
+    command = edit.partition(" /etc/")[0]
+    copy.write_text(
+        subprocess.run(
+            ["sh", "-c", f'{command} "$1"', "sh", str(UNIT)], check=True, capture_output=True, text=True
+        ).stdout,
+        encoding="utf-8",
+    )
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[method-assign, assignment]
+    unit.read(copy)
+    assert unit["Service"]["StateDirectory"] == "securechain-ingest-2"
+    assert "SECURECHAIN_STATE_DIR=/var/lib/securechain-ingest-2 " in unit["Service"]["Environment"]
+    assert "SECURECHAIN_WEB__PORT=3001" in unit["Service"]["Environment"]
+
+
 def test_no_module_is_longer_than_400_lines() -> None:
     modules = [
         path for folder in ("securechain_ingest", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
