@@ -4,6 +4,9 @@ which.
 The steps are joined into one text as subqueries that return one row each, because a round trip costs more than an empty
 list. All lists are passed as one map, `$rows`, because Neo4j plans a text anew for each order of magnitude of a list
 parameter's length.
+
+Rows that a step does not take are left out of its list, and no MATCH has a condition with OR. Otherwise Neo4j looks up
+the nodes of all rows first, and once for each side of the OR.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ class Step(NamedTuple):
     cypher: str
 
 
-NOT_QUEUED = "(a.queued_at IS NULL OR a.queued_at < $lost_before)"
+NOT_QUEUED = "coalesce(a.queued_at < $lost_before, true)"
 """This condition says that nobody is asking for the package. A message of long ago counts as lost."""
 
-QUEUEABLE = "(a.tried_at IS NULL OR a.tried_at < $retry_before)"
+QUEUEABLE = "coalesce(a.tried_at < $retry_before, true)"
 """This condition says that the registry has not lately said that it does not have the package."""
 
 _PARENT = "CASE $parent_version_name WHEN 'name' THEN parent.name ELSE parent.purl END"
@@ -203,8 +206,7 @@ RETURN collect(t.purl) AS late
 """
 
 _QUEUE_TARGETS = f"""
-UNWIND $rows.ROWS AS row
-WITH row WHERE row.follow
+UNWIND [row IN $rows.ROWS WHERE row.follow] AS row
 MATCH (a:AbsentPackage {{purl: row.purl}})
 WHERE {NOT_QUEUED} AND {QUEUEABLE}
 WITH row, a, a.name AS name
@@ -222,8 +224,7 @@ RETURN count(*) AS left_out
 """
 
 _LEAVE_OUT = f"""
-UNWIND $rows.ROWS AS row
-WITH row WHERE row.leave_out
+UNWIND [row IN $rows.ROWS WHERE row.leave_out] AS row
 MATCH (a:AbsentPackage {{purl: row.purl}})
 WHERE {NOT_QUEUED} AND {QUEUEABLE}
 {_MARK_LEFT_OUT}
@@ -271,8 +272,7 @@ RETURN count(*) AS touched
 
 # The SET may have waited for the transaction that wrote the same package: then the node is gone, and nothing waits.
 _QUEUE_AWAITED = f"""
-UNWIND $rows.ROWS AS row
-WITH row WHERE row.follow
+UNWIND [row IN $rows.ROWS WHERE row.follow] AS row
 MATCH (p:PACKAGE {{purl: row.purl}})
 MATCH (p)-[:HAVE]->(v:Version)
 MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
@@ -284,8 +284,7 @@ RETURN collect([row.purl, a.purl, a.name]) AS queued
 """
 
 _LEAVE_OUT_AWAITED = f"""
-UNWIND $rows.ROWS AS row
-WITH row WHERE row.leave_out
+UNWIND [row IN $rows.ROWS WHERE row.leave_out] AS row
 MATCH (p:PACKAGE {{purl: row.purl}})
 MATCH (p)-[:HAVE]->(v:Version)
 MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)

@@ -51,6 +51,8 @@ async def test_a_plan_that_is_made_while_the_graph_is_empty_finds_each_node_by_a
             names = set(operators(summary.plan))
             assert any("IndexSeek" in each for each in names)
             assert not any("Scan" in each for each in names)
+            # Only `read` asks for a union. Neo4j makes one of a condition with OR behind a MATCH, and searches twice.
+            assert name == "read" or not any("Union" in each for each in names)
 
 
 def _explaining(text: str) -> str:
