@@ -36,13 +36,14 @@ MATCH (p:PACKAGE {purl: purl})
 RETURN p.purl AS purl, properties(p) AS properties, COUNT { (p)-[:HAVE]->() } AS versions
 """
 
+# With `(t:PACKAGE)` Neo4j may go through all packages for each version, in search of those that it requires.
 _VERSIONS: Final = """
 UNWIND $purls AS purl
 MATCH (p:PACKAGE {purl: purl})-[:HAVE]->(v:Version)
 WHERE v.purl IS NOT NULL
 WITH purl, p.name AS name, v ORDER BY v.purl SKIP $skip LIMIT $limit
 RETURN purl AS package, name AS package_name, properties(v) AS properties,
-       [(v)-[r:REQUIRE]->(t:PACKAGE) WHERE t.purl IS NOT NULL |
+       [(v)-[r:REQUIRE]->(t) WHERE 'PACKAGE' IN labels(t) AND t.purl IS NOT NULL |
          [t.purl, coalesce(t.registry_name, t.name), properties(r)]] AS requirements,
        [(v)<-[w:AWAITED_BY]-(a:AbsentPackage) | [a.purl, a.name, properties(w)]] AS waits
 """

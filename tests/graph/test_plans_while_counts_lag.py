@@ -39,6 +39,7 @@ STATEMENTS = {
     "the versions of a package": for_label(view._VERSIONS, LABEL),
     "requirements of versions": lookups._REQUIRED,
     "packages of a snapshot": for_label(copying._NAMED, LABEL),
+    "versions of a snapshot": for_label(copying._VERSIONS, LABEL),
     "what is known": KEPT.known,
     "what is read before a write": KEPT.read,
     "what waits": KEPT.resolve,
@@ -87,7 +88,7 @@ async def uncounted(neo4j_server: GraphTarget) -> AsyncIterator[AsyncDriver]:
 
 
 async def test_each_statement_is_a_search_in_an_index(uncounted: AsyncDriver) -> None:
-    given: dict[str, Any] = PARAMETERS | {"ecosystem": "pypi", "limit": 5, "missing": 1, "purls": [], "versions": []}
+    given: dict[str, Any] = PARAMETERS | {"ecosystem": "pypi", "limit": 5, "skip": 0, "purls": [], "versions": []}
     given |= dict.fromkeys(("purl", "name", "after", "before", "start"), "p")
     given |= dict.fromkeys(("older_than", "any_local_time", "never"), NOW)
     found = {}
