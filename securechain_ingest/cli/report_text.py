@@ -43,7 +43,8 @@ def report_lines(report: PackageReport, *, width: int, now: datetime, unknown: s
         yield Text(f"the registry has it no more since {package.removed_at:%Y-%m-%d}", style="yellow")
     yield from _wrapped(f"licence {package.license or 'unknown'}, vendor {package.vendor}", width)
     yield from _wrapped(f"repository {package.repository_url}", width)
-    named = "this version" if report.is_asked else f"{len(package.versions)} versions, the newest"
+    counted = _counted(len(package.versions), "version", "versions")
+    named = "this version" if report.is_asked else f"{counted}, the newest"
     flags = f" ({', '.join(_flags(version))})" if _flags(version) else ""
     yield from _wrapped(f"{named} {version.name} of {_date(version)}{flags}", width)
     yield Text()

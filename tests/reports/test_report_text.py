@@ -75,6 +75,11 @@ def test_a_report_tells_which_versions_are_vulnerable_with_the_newest_first() ->
     assert "  1.0 of 2025-01-01\n" in text_of(replace(report, vulnerabilities=None))
 
 
+def test_one_version_is_no_plural() -> None:
+    text = text_of(replace(REPORT, package=replace(PACKAGE, versions=(NEW,))))
+    assert "1 version, the newest 2.0 of an unknown date" in text
+
+
 def test_what_was_never_looked_up_is_unknown_and_what_was_not_read_is_not_nothing() -> None:
     text = text_of(replace(REPORT, vulnerabilities=None, requires=None))
     assert "vulnerabilities: in 1 version at least, of the rest unknown" in text
