@@ -56,6 +56,18 @@ def test_the_help_of_a_command_shows_its_examples(path: str) -> None:
         assert f"{PROGRAM} {example}" in shown
 
 
+@pytest.mark.parametrize("group", ["", *sorted({path.partition(" ")[0] for path in MANUAL if " " in path})])
+def test_the_help_of_a_group_shows_examples_of_its_commands(group: str) -> None:
+    shown = CliRunner().invoke(app, [*group.split(), "--help"], env={"COLUMNS": "200"}).stdout
+    listed = shown.partition("Example")[2].partition("Exit codes")[0]
+    lines = [line.strip() for line in listed.splitlines() if line.strip().startswith(PROGRAM)]
+    examples = [line.removeprefix(f"{PROGRAM} ") for line in lines]
+    assert set(examples) <= set(EXAMPLES)
+    assert {parsed(shlex.split(example.partition(" | ")[0]))[0] for example in examples} == (
+        {path for path in MANUAL if path.startswith(f"{group} ")} if group else {"run", "submit", "show", "status"}
+    )
+
+
 def test_every_command_that_can_answer_takes_json() -> None:
     takes = {path for path in MANUAL if _has_option(path, "--json")}
     assert takes == {path for path, entry in MANUAL.items() if entry.answer and not entry.only_json}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,13 +89,23 @@ MANUAL: Final[Mapping[str, Usage]] = {
 }
 """The keys are the commands as they are typed."""
 
+_FIRST: Final = ("run", "submit", "show", "status")
+"""These commands are what somebody begins with."""
+
 
 def with_examples(app: typer.Typer) -> None:
-    """Let the help of each command end with its examples."""
+    """Let every help end with examples: those of a command, the first of each command of a group, and some of all."""
     for path, command in commands(app):
-        examples = MANUAL[path].examples if path in MANUAL else ()
-        shown = "\n\n".join(f"  {PROGRAM} {example}" for example in examples)
-        command.epilog = f"{'Examples' if len(examples) > 1 else 'Example'}:\n\n{shown}" if examples else None
+        command.epilog = _listed(MANUAL[path].examples) if path in MANUAL else None
+    for group in app.registered_groups:
+        own = [MANUAL[path].examples[0] for path in MANUAL if path.startswith(f"{group.name} ")]
+        group.epilog = _listed(own)
+    app.info.epilog = f"{_listed([MANUAL[path].examples[0] for path in _FIRST])}\n\n{app.info.epilog}"
+
+
+def _listed(examples: Sequence[str]) -> str:
+    shown = "\n\n".join(f"  {PROGRAM} {example}" for example in examples)
+    return f"{'Examples' if len(examples) > 1 else 'Example'}:\n\n{shown}"
 
 
 def commands(app: typer.Typer, before: str = "") -> Iterator[tuple[str, typer.models.CommandInfo]]:
