@@ -15,7 +15,7 @@ from securechain_ingest.errors import IngestError
 from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
-from securechain_ingest.stores import Stores, configured, merge, missing, no_daemon, open_stores, refuse_missing
+from securechain_ingest.stores import GRAPH, Stores, configured, merge, missing, no_daemon, open_stores, refuse_missing
 from securechain_ingest.worker.request import Follow, Request
 
 
@@ -24,8 +24,8 @@ async def find_stores(settings: Settings, *, may_begin: bool = True) -> AsyncIte
     """This yields the configured stores, else those of a daemon that runs on the state directory, else local servers
     that it starts.
 
-    With `may_begin` False, NoDaemon is raised instead where a local server would be a new and empty one: nothing that
-    it answers would be about the graph that was meant.
+    With `may_begin` False, NoDaemon is raised instead where the graph would be a new and empty one: nothing that it
+    answers would be about the graph that was meant.
     """
     state_dir = settings.daemon.state_dir
     addresses = configured(settings)
@@ -33,7 +33,7 @@ async def find_stores(settings: Settings, *, may_begin: bool = True) -> AsyncIte
         addresses = merge(addresses, local)
     needed = missing(addresses)
     refuse_missing(settings, needed)
-    if needed and not may_begin and not has_begun(state_dir):
+    if GRAPH in needed and not may_begin and not has_begun(state_dir):
         raise no_daemon(settings, needed)
     with ExitStack() as stack:
         if needed:
