@@ -87,7 +87,7 @@ def run_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a daemon run a job now, or as soon as its present run is over. This works for disabled jobs, too.
+    """Let a daemon run a job now, or as soon as its present run or a pause is over. This works for disabled jobs, too.
 
     The command prints the id of the run, which `runs show` takes.
     If a run was asked for before and has not begun, its id is printed, and no second run is asked for.
