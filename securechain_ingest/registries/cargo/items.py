@@ -25,6 +25,9 @@ class ItemKind(Enum):
     CUT_OFF = auto()
     """This is not an item: what followed was too much to be read."""
 
+    # An Enum's own is written in Python, and kinds are looked up hundreds of thousands of times.
+    __hash__ = object.__hash__
+
 
 class Item(NamedTuple):
     """This is one item of a source; a NamedTuple, because crates have hundreds of thousands."""

@@ -66,7 +66,11 @@ class Scope:
         """This adds the item's name, or all names of an item that has many."""
         is_leaf = item.kind in _LEAVES
         binding = _leaf(item.kind, item.is_public, item.is_conditional) if is_leaf else Binding(item, self, inside)
-        unite(self.bindings, dict.fromkeys(item.names or (item.name,), (binding,)))
+        if item.names:
+            unite(self.bindings, dict.fromkeys(item.names, (binding,)))
+        else:
+            before = self.bindings.get(item.name, ())
+            self.bindings[item.name] = before if binding in before else (*before, binding)
 
 
 def unite(bindings: dict[str, Bindings], others: dict[str, Bindings]) -> None:
@@ -151,6 +155,8 @@ class _Builder:
             if self._allowance.items < 0:
                 return
             match item.kind:
+                case ItemKind.TYPE | ItemKind.VALUE | ItemKind.BOTH:
+                    scope.add(item)
                 case ItemKind.GLOB:
                     scope.globs.append(item)
                 case ItemKind.EXPORTED_MACRO | ItemKind.MACRO:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import compress, repeat
+from operator import attrgetter, contains
 from typing import Final
 
 from securechain_ingest.registries.cargo.items import ItemKind
@@ -32,6 +34,7 @@ _SCOPES_A_STEP: Final = 16
 _MAX_ROUNDS: Final = 16
 """So many globs may lead through one another."""
 
+_bindings_of: Final = attrgetter("bindings")
 _KEYWORDS: Final = frozenset({"crate", "self", "super"})
 _ALL_NAMESPACES: Final = frozenset("tvm")
 _NAMESPACES: Final = {
@@ -237,7 +240,10 @@ class _Resolver:
         own = scope.bindings.get(name, ())
         if not scope.globs or not all(binding.item.is_conditional for binding in own):
             return own
-        holders = [reached for reached in self._reached(scope) if name in reached.bindings and reached is not scope]
+        reached = self._reached(scope)
+        # Of all that is done for a name this alone is done for each of the modules, so that it must be quick.
+        has_name = map(contains, map(_bindings_of, reached), repeat(name))
+        holders = [holder for holder in compress(reached, has_name) if holder is not scope]
         if not holders:
             return own
         # Of several one may hide another that lies behind it.

@@ -58,6 +58,11 @@ class Attributes:
     is_associated: bool = False
     """Within such a bridge, the foreign function becomes a function of a type."""
 
+    @property
+    def names_otherwise(self) -> bool:
+        """What the attributes belong to is not simply declared under the name that is written."""
+        return self.is_procedural_macro or self.derive is not None or self.new_name is not None
+
     def add(self, source: str, group: Token) -> None:
         """This reads one attribute, given as its bracketed group."""
         if not _READ.match(source, group.start + 1, group.end):
@@ -110,6 +115,24 @@ class Attributes:
         elif path[-1] == "wasm_bindgen" and _opens(parts, 0):
             options = tokens(source, parts[0].start + 1, parts[0].end - 1)
             self.is_method |= any(option[0].text in _METHODS for option in between_commas(options))
+
+
+def attributes_in(source: str, *, is_conditional: bool) -> Attributes:
+    """These are the attributes of an item, given with their signs and brackets; nobody may change them."""
+    read = _remembered if len(source) <= _MAX_REMEMBERED else _all
+    return read(source, is_conditional)
+
+
+def _all(source: str, is_conditional: bool) -> Attributes:
+    found = Attributes(is_conditional)
+    for token in tokens(source, 0, len(source)):
+        if token.text == "[":
+            found.add(source, token)
+    return found
+
+
+# Crates write the same short attributes thousands of times.
+_remembered: Final = lru_cache(maxsize=256)(_all)
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from securechain_ingest.registries.cargo.rust_tokens import CLOSING, is_literal, is_word
+from securechain_ingest.registries.cargo.rust_lexemes import CLOSING
+from securechain_ingest.registries.cargo.rust_tokens import is_literal, is_word
 from securechain_ingest.registries.cargo.token_trees import Trees
 
 _ENDS_OF_EXPRESSION: Final = frozenset({",", ";"})

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from securechain_ingest.registries.cargo.items import Item, ItemKind
-from securechain_ingest.registries.cargo.rust_attributes import Attributes
+from securechain_ingest.registries.cargo.rust_attributes import Attributes, attributes_in
+from securechain_ingest.registries.cargo.rust_runs import DeclarationRun
 from securechain_ingest.registries.cargo.rust_tokens import (
     MAX_TOKENS,
     Token,
     between_commas,
-    declared_names,
     is_word,
     tokens,
 )
@@ -122,13 +122,9 @@ class _ItemReader:
 
     def _item(self, attributes: Attributes) -> list[Item]:
         """The items that begin here are read and passed; a macro call may have many."""
-        if self._position < len(self._tokens) and (found := self._tokens[self._position].declaration) is not None:
+        if self._position < len(self._tokens) and (run := self._tokens[self._position].run) is not None:
             self._position += 1
-            if attributes is self._without_attributes:
-                return self._many(found)
-            return self._declared(
-                attributes, found["public"] is not None, found["keyword"], found["name"], found.span("parameters"), None
-            )
+            return self._run(run)
         is_public = False
         if self._text() == "pub":
             self._position += 1
@@ -151,11 +147,17 @@ class _ItemReader:
                 return self._declaration(attributes, is_public, keyword)
         return self._macro_or_nothing(attributes)
 
-    def _many(self, run: re.Match[str]) -> list[Item]:
-        names = tuple(name for name in declared_names(self.source, run) if name != "_")
-        kind, is_public = _DECLARATIONS[run["keyword"]], run["public"] is not None
-        is_conditional = self._without_attributes.is_conditional
-        return [Item(kind, "", is_public, is_conditional, names=names)] if names else []
+    def _run(self, run: DeclarationRun) -> list[Item]:
+        """Declarations that differ in nothing but their names become one item."""
+        # Nobody knows under which conditions a macro passes its arguments on.
+        attributes = attributes_in(run.attributes, is_conditional=self.in_macro)
+        if attributes.is_impossible or attributes.is_method:
+            return []
+        kind = _kind(run.keyword, has_body=run.has_body)
+        if len(run.names) == 1 or attributes.names_otherwise:
+            return [item for name in run.names for item in self._named(attributes, run.is_public, kind, name)]
+        names = tuple(name for name in run.names if name != "_") if "_" in run.names else run.names
+        return [Item(kind, "", run.is_public, attributes.is_conditional, names=names)] if names else []
 
     def _skip_qualifiers(self) -> None:
         while True:
@@ -186,28 +188,27 @@ class _ItemReader:
         self._position += 1
         parameters = self._tokens[self._position][1:3] if self._text() == "(" else _NOWHERE
         body = self._skip(up_to_semicolon=keyword in _UP_TO_SEMICOLON)
-        return self._declared(attributes, is_public, keyword, name, parameters, body)
+        if self.in_bridge and (attributes.is_associated or self._takes_self(parameters)):
+            return []
+        kind = _kind(keyword, has_body=body is not None)
+        variants = tuple(self._variants(body)) if kind is ItemKind.ENUM and body is not None else None
+        return self._named(attributes, is_public, kind, name, variants)
 
-    def _declared(
+    def _named(
         self,
         attributes: Attributes,
         is_public: bool,
-        keyword: str,
+        kind: ItemKind,
         name: str,
-        parameters: tuple[int, int],
-        body: Token | None,
+        variants: tuple[Item, ...] | None = None,
     ) -> list[Item]:
-        """The item has these parts; `parameters` are where a function's begin and end."""
+        """What is declared under a name is this, if it has one."""
         if attributes.derive is not None or attributes.is_procedural_macro:
             exported = attributes.derive or name
             return [Item(ItemKind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
-        if name == "_" or (self.in_bridge and (attributes.is_associated or self._takes_self(parameters))):
+        if name == "_":
             return []
-        name = attributes.new_name or name
-        # With fields in braces a struct's name is none of a constructor.
-        kind = ItemKind.TYPE if keyword == "struct" and body is not None else _DECLARATIONS[keyword]
-        variants = tuple(self._variants(body)) if kind is ItemKind.ENUM and body is not None else None
-        return [Item(kind, name, is_public, attributes.is_conditional, items=variants)]
+        return [Item(kind, attributes.new_name or name, is_public, attributes.is_conditional, items=variants)]
 
     def _takes_self(self, parameters: tuple[int, int]) -> bool:
         """The function's parameters make it a method."""
@@ -361,6 +362,11 @@ class _ItemReader:
             if token.text == "{" and not up_to_semicolon:
                 return token
         return None
+
+
+def _kind(keyword: str, *, has_body: bool) -> ItemKind:
+    # With fields in braces a struct's name is none of a constructor.
+    return ItemKind.TYPE if keyword == "struct" and has_body else _DECLARATIONS[keyword]
 
 
 def _bridged(item: Item) -> Item:

@@ -21,7 +21,8 @@ from securechain_ingest.registries.cargo.macro_nodes import (
     match_nodes,
     transcribe_nodes,
 )
-from securechain_ingest.registries.cargo.rust_tokens import CLOSING, MAX_TOKENS, Token, tokens
+from securechain_ingest.registries.cargo.rust_lexemes import CLOSING
+from securechain_ingest.registries.cargo.rust_tokens import MAX_TOKENS, Token, tokens
 from securechain_ingest.registries.cargo.token_trees import TokenTrees, Trees
 
 MAX_NESTING: Final = 64

@@ -11,7 +11,8 @@ import re
 from typing import Final, TypeAlias
 
 from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
-from securechain_ingest.registries.cargo.rust_tokens import CLOSING, tokens, with_documentation_as_attributes
+from securechain_ingest.registries.cargo.rust_lexemes import CLOSING
+from securechain_ingest.registries.cargo.rust_tokens import texts_of_tokens, with_documentation_as_attributes
 
 Trees: TypeAlias = tuple[str, ...]
 
@@ -39,10 +40,8 @@ class TokenTrees:
             return self.inside(text[1:])
         text = with_documentation_as_attributes(text)
         return tuple(
-            token.text
-            if token.text not in CLOSING
-            else token.text + self._number_of(text[token.start + 1 : token.end - 1])
-            for token in tokens(text, 0, len(text))
+            token if (opening := token[0]) not in CLOSING else opening + self._number_of(token[1:-1])
+            for token in texts_of_tokens(text)
         )
 
     def inside(self, number: str) -> Trees:

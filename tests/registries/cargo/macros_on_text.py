@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Final, TypeAlias
 
 from securechain_ingest.registries.cargo.allowance import Allowance, TooMuch
+from securechain_ingest.registries.cargo.rust_lexemes import CLOSING
 from securechain_ingest.registries.cargo.rust_tokens import (
-    CLOSING,
     MAX_TOKENS,
     Token,
     is_word,

@@ -62,7 +62,12 @@ def test_a_crate_twice_as_long_takes_twice_as_many_steps(text: Callable[[int], s
 
 
 @pytest.mark.parametrize(
-    "sign", ['"', ",", "=", "'", "r#", "{}", '"\\"', "/**a", "x=", 'r#"', "[<", "const a=", "const a=(", "const a:[;"]
+    "sign",
+    [
+        *('"', ",", "=", "'", "r#", "{}", '"\\"', "/**a", "x=", 'r#"', "[<", "const a=", "const a=(", "const a:[;"),
+        *("#[a]", "#[", "fn a(", "fn a(){", "fn a(){'", "fn a();", "fn a(){}", "impl {", "impl a ", "impl{}"),
+        *("fn a(){/*", 'fn a(){r#"}"#', "#[a]fn a();", "#[a]//\n", "pub(a)", "unsafe ", 'extern "C" ', "(a)", "[{(}"),
+    ],
 )
 def test_millions_of_signs_are_passed_over_at_once(sign: str) -> None:
     # A search that begins anew at each of them would never end.

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechain_ingest.registries.cargo.rust_items import parse_items
+from securechain_ingest.registries.cargo.rust_tokens import texts_of_tokens, tokens
 from tests.registries.cargo.crates import paths
 from tests.registries.cargo.token_by_token import one_by_one, token_by_token
 
@@ -94,6 +95,35 @@ _PIECES = (
         "union",
         "macro",
     ),
+    *(
+        "fn f(a: &'a u8) -> [u8; 2] { '{' }",
+        "pub struct P { a: u8 }",
+        "pub struct Q { b: u8 }",
+        "pub struct R(u8);",
+        "unsafe impl<'a> T for U<'a> { fn no() {} }",
+        "pub(in a::b) const fn g() {}",
+        'pub unsafe extern "C" fn h() { /* } */ }',
+        "#[derive(A)] ",
+        "#[cfg(not(test))] ",
+        "#[proc_macro_derive(D)] ",
+        '#[path = "x.rs"] mod x;',
+        '{ "}" }',
+        'r#"}"#',
+        "b'}'",
+        "'}'",
+        "'static",
+        "/* /* } */",
+        "*/",
+        "// }\n",
+        '"',
+        "\\",
+        "{{{{{{{{{",
+        "}}}}}}}}}",
+        "((((((",
+        "pub use a::{self, b::*};",
+        "unsafe trait V { const NO: u8 = 1; }",
+        "const F: fn() = { fn no() {} no };",
+    ),
 )
 
 
@@ -119,6 +149,14 @@ def test_any_source_has_the_items_that_it_has_token_by_token(source: str, in_mac
         "pub const A: u8 = (1 / (2 + [3; 4][0])); // const X: u8 = 1;\n pub const B: u8 = 2; pub const _: u8 = 3;",
         "pub fn a(b: [u8; 2], c: fn(u8) -> u8) -> (u8, u8); pub fn d(); fn e(); #[cfg(test)] fn f(); fn g(); fn h();",
         "const A: u8 = ((((1)))); const B: u8 = (1]; const C: u8 = 1; const D: u8 = (1;",
+        'fn a() { \'}\' } fn b() { "}" } fn c() { r#"}"# } fn d() { /* } /* } */ */ } fn e() { // }\n } fn f() {}',
+        "pub struct A { a: u8 } pub struct B; pub struct C { c: u8 } pub struct D(u8); pub struct E<T>(T) where T: F;",
+        "#[cfg(test)] pub struct A { a: u8 } #[cfg(test)] pub struct B { b: u8 } pub struct C { c: u8 }",
+        "#[cfg(test)] impl A { fn no() {} } #[cfg(test)] mod tests { fn no() {} } impl B { fn no() {} } fn c() {}",
+        "#!/usr/bin/env run\n#![allow(a)] #[inline] /// doc\n pub fn a() {} #[inline] // x\n pub fn b() {} enum E {}",
+        "const A: fn() = { fn no() {} no }; const B: u8 = match 1 { _ => 2 } + 1; fn c<'a>(b: &'a str) where B: 'a {}",
+        "fn a() {{{{{{{{{{{{ '{' }}}}}}}}}}}} fn b(c: ((((((u8)))))) {} trait D { fn no(); } unsafe trait E {} /* /*",
+        "#[proc_macro] pub fn a(b: T) -> T { b } #[proc_macro_derive(B)] pub fn c(d: T) -> T { d } pub(crate)fn e() {}",
         "pub fn a(); pub  fn b(); pub\nfn c(); pub fn mut(); pub fn r#d(); pub fn e(); /* fn x(); */ pub fn f();",
     ],
 )
@@ -128,6 +166,11 @@ def test_a_plain_declaration_is_the_item_that_it_is_token_by_token(source: str) 
 
     assert expected
     assert one_by_one(parse_items(source)) == expected
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=25).map("".join))
+def test_the_texts_of_tokens_read_at_once_are_those_read_one_by_one(source: str) -> None:
+    assert texts_of_tokens(source) == [source[token.start : token.end] for token in tokens(source, 0, len(source))]
 
 
 def test_what_a_macro_passes_on_in_brackets_ends_where_its_brackets_did() -> None:
