@@ -185,7 +185,7 @@ async def _page(
     for bundle in _bundles(page):
         packages, versions = await _read(copy, ecosystem, bundle)
         for package in packages:
-            state.files.add("packages", ecosystem.name, columns.packages_of(ecosystem), _copied(package.properties))
+            state.files.add("packages", ecosystem.name, columns.packages_of(ecosystem), _to_be_completed(package))
         report("packages", len(packages))
         for version in versions:
             _version(ecosystem, version, state, is_there)
@@ -282,6 +282,15 @@ async def _absent(copy: GraphCopy, waits_path: Path, state: _State, report: Repo
 
 def _copied(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in properties.items() if name not in columns.NOT_COPIED}
+
+
+def _to_be_completed(package: CopiedPackage) -> dict[str, Any]:
+    """Return a package as another installation holds it. There it is due at once if it is not read whole: the time
+    until which it is not asked for again stands for a message in a lane of this one."""
+    properties = _copied(package.properties)
+    if properties.get("complete_at") is not None and properties.get("moment") is not None:
+        properties["complete_at"] = properties["moment"]
+    return properties
 
 
 def _to_be_queued(properties: dict[str, Any]) -> dict[str, Any]:

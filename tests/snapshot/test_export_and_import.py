@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,19 @@ async def test_an_absent_package_is_asked_for_by_the_importing_installation(
         {"purl": "pkg:npm/left", "left_out": "npm", "queued": None},
         {"purl": "pkg:pypi/gone", "left_out": None, "queued": None},
     ]
+
+
+async def test_a_package_that_waits_to_be_completed_is_due_at_once_in_the_importing_installation(
+    source: WholeInstallation, target: WholeInstallation, tmp_path: Path
+) -> None:
+    ecosystem = npm("app").ecosystem
+    await source.stores.graph.write([write(npm("app"), "1.0.0", archive_pending=True)])
+    [due] = await source.stores.graph.pending.due(ecosystem, NEWER, 10)
+    await source.stores.graph.pending.ask_again_at([due.element_id], NEWER, NEWER + timedelta(days=1))
+    await source.export(tmp_path / "snapshot")
+    await target.load(tmp_path / "snapshot")
+    assert await source.stores.graph.pending.due(ecosystem, NEWER, 10) == []
+    assert [each.name for each in await target.stores.graph.pending.due(ecosystem, NEWER, 10)] == ["app"]
 
 
 async def test_the_address_of_an_archive_that_is_still_to_be_read_stays_with_its_installation(

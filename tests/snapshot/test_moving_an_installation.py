@@ -80,6 +80,8 @@ def test_an_installation_moves_while_its_daemon_writes(
             "SECURECHAIN_FEEDS__LISTING_TTL_S": "0.001",
             "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": "0.001",
             "SECURECHAIN_PACKAGES__ABSENT_RETRY_S": "0.001",
+            # A made day takes more packages away than a run believes of a real one.
+            "SECURECHAIN_FEEDS__MAX_REMOVED_SHARE": "1",
             # What these two feeds do not tell, only a comparison finds.
             "SECURECHAIN_RECONCILE__CARGO": "0.001",
             "SECURECHAIN_RECONCILE__PYPI": "0.001",
@@ -98,6 +100,7 @@ def test_an_installation_moves_while_its_daemon_writes(
                 ended(snapshot_command(source.variables | common, "export", str(tmp_path / "snapshot")), patience_s)
                 _until_done(source, queue, "the changes", patience_s)
                 assert process.stop() == 0
+                assert not process.events("job_failed"), process.events("job_failed")
             assert dead_letters(queue) == []
             assert _wrong(source, life) == [], f"seed {seed}"
 
@@ -116,6 +119,7 @@ def test_an_installation_moves_while_its_daemon_writes(
                 ask_for(redis_url, JOBS)
                 _until_done(target, queue, "the changes since the cursors", patience_s)
                 assert process.stop() == 0
+                assert not process.events("job_failed"), process.events("job_failed")
             assert dead_letters(queue) == []
 
             assert _wrong(target, life) == [], f"seed {seed}"
