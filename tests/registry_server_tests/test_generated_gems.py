@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 from typing import Any
@@ -15,7 +16,9 @@ from univers.version_range import GemVersionRange
 from univers.versions import RubygemsVersion
 
 from tests.registry_server import Shape, World, generate, rubygems, serve
+from tests.registry_server.history import Event, History, What, moment
 from tests.registry_server.recorded import FIXTURES
+from tests.registry_server.rubygems.gem_list import gem_list
 from tests.registry_server_tests.asking import ask, ask_json
 from tests.waiting import PATIENCE_S
 
@@ -135,3 +138,17 @@ def test_recorded_gems_are_served_too() -> None:
         assert ask_json(server, "rubygems_api", "/api/v1/gems/nokogiri.json")["name"] == "nokogiri"
         assert len(ask_json(server, "rubygems_api", "/api/v1/versions/business.json")) == 15
         assert ask(server, "rubygems_api", "/gems/rack-1.6.0.gem").status_code == 200
+
+
+def test_the_lists_last_line_about_a_gem_has_the_digest_of_its_file_when_a_yank_was_taken_back() -> None:
+    """Such a yank leaves no line, so that the line before it is the last one."""
+    happened = [
+        ("0.1.0", What.PUBLISHED),
+        ("0.2.0", What.PUBLISHED),
+        ("0.1.0", What.YANKED),
+        ("0.1.0", What.UNYANKED),
+    ]
+    events = [Event(number, moment(number), "jade", *each) for number, each in enumerate(happened, start=1)]
+    listed = gem_list(History(tuple(events)), {"jade": b"the file of now"})
+    last = listed.body.decode().splitlines()[-1]
+    assert last == f"jade 0.2.0 {hashlib.md5(b'the file of now', usedforsecurity=False).hexdigest()}"

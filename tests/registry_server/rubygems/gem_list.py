@@ -39,9 +39,13 @@ def _lines(history: History, documents: Mapping[str, bytes]) -> Iterator[str]:
         for event in history.events
         if event.what is What.UNYANKED
     }
-    for event in history.events:
-        if event.what is What.UNYANKED or (event.name, event.version, event.number) in taken_back:
-            continue
+    kept = [
+        event
+        for event in history.events
+        if event.what is not What.UNYANKED and (event.name, event.version, event.number) not in taken_back
+    ]
+    newest = {event.name: event for event in kept}
+    for event in kept:
         versions = held.setdefault(event.name, [])
         gone = event.what in {What.REMOVED, What.YANKED}
         tokens = [f"-{version}" for version in versions] if event.version is None else [f"{'-' * gone}{event.version}"]
@@ -52,7 +56,8 @@ def _lines(history: History, documents: Mapping[str, bytes]) -> Iterator[str]:
         elif event.version in versions:
             versions.remove(event.version)
         if tokens:
-            yield f"{event.name} {','.join(tokens)} {_digest(history, event, documents)}\n"
+            digest = _digest(history.epoch, event, documents, is_newest=event is newest[event.name])
+            yield f"{event.name} {','.join(tokens)} {digest}\n"
 
 
 def _yank_before(history: History, unyank: Event) -> int:
@@ -63,10 +68,10 @@ def _yank_before(history: History, unyank: Event) -> int:
     )
 
 
-def _digest(history: History, event: Event, documents: Mapping[str, bytes]) -> str:
-    key = (history.epoch, event.name, event.number)
-    last = [each for each in history.by_name[event.name] if each.what is not What.UNYANKED][-1]
-    if event is last and event.name in documents:
+def _digest(epoch: int, event: Event, documents: Mapping[str, bytes], *, is_newest: bool) -> str:
+    """A gem's newest line has the digest of its file of now."""
+    key = (epoch, event.name, event.number)
+    if is_newest and event.name in documents:
         _told[key] = _md5(documents[event.name])
     return _told.setdefault(key, _md5(f"{event.name} {event.number}".encode()))
 
