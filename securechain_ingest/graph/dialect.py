@@ -46,6 +46,9 @@ class Dialect:
 
         All such properties have an index. While Neo4j has not counted what is in it, which may take it ten seconds and
         more after many nodes have come, it may otherwise walk through the whole index for each row.
+
+        A statement that demands it already stays as it is: Neo4j plans each text for itself, so that one that was
+        prepared must have the text that is run later.
         """
         return _searching(cypher) if self.takes_hints else cypher
 
@@ -90,6 +93,8 @@ ARCADEDB: Final = Dialect(
 
 @lru_cache(maxsize=1_000)
 def _searching(cypher: str) -> str:
+    if "USING INDEX SEEK" in cypher:
+        return cypher
     hinted = _NAMED.sub(r"MATCH \1 USING INDEX SEEK \2:\3(\4)", cypher)
     return _COMPARED.sub(r"MATCH \1 USING INDEX SEEK \2:\3(\4) WHERE ", hinted)
 

@@ -128,3 +128,9 @@ def test_arcadedb_which_does_not_know_the_demand_is_not_told() -> None:
 )
 def test_what_a_match_names_or_compares_is_to_be_searched(text: str, hinted: str) -> None:
     assert NEO4J.searching(text) == hinted
+
+
+@pytest.mark.parametrize("name", ["known", "read", "write", "resolve", "link", "mark_absent", "namesake", "fill_names"])
+def test_a_statement_has_one_text_wherever_it_is_run_so_that_what_is_prepared_is_what_is_asked_later(name: str) -> None:
+    text = getattr(KEPT, name)
+    assert NEO4J.searching(text) == text
