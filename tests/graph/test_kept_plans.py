@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from neo4j import AsyncGraphDatabase, NotificationMinimumSeverity
+from neo4j import AsyncDriver, AsyncGraphDatabase, NotificationMinimumSeverity
 
 from securechain_ingest.graph.connection import Connection, Rows
 from securechain_ingest.graph.dialect import ARCADEDB, NEO4J
@@ -33,16 +34,23 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-async def test_a_plan_that_is_made_while_the_graph_is_empty_finds_each_node_by_an_index(
-    neo4j_server: GraphTarget,
-) -> None:
-    empty_graph(neo4j_server)
-    uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
+@asynccontextmanager
+async def emptied(server: GraphTarget) -> AsyncIterator[tuple[Graph, AsyncDriver]]:
+    """Empty a Neo4j, and yield our graph on it and a driver that explains statements."""
+    empty_graph(server)
+    uri, user, password = server.uri, server.user, server.password
     quiet = NotificationMinimumSeverity.OFF
     async with (
         Graph.connect(uri, user, password, GraphSettings(query_timeout_s=PATIENCE_S), absent_retry_s=1) as graph,
         AsyncGraphDatabase.driver(uri, auth=(user, password), notifications_min_severity=quiet) as driver,
     ):
+        yield graph, driver
+
+
+async def test_a_plan_that_is_made_while_the_graph_is_empty_finds_each_node_by_an_index(
+    neo4j_server: GraphTarget,
+) -> None:
+    async with emptied(neo4j_server) as (graph, driver):
         await graph.ensure_schema([NPM])
         for name in KEPT:
             text = getattr(statements(NPM.label, NEO4J), name)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from neo4j import AsyncDriver, AsyncGraphDatabase, NotificationMinimumSeverity
+from neo4j import AsyncDriver
 
 from securechain_ingest.graph import copying, lookups, names, view
 from securechain_ingest.graph.dialect import ARCADEDB, NEO4J
@@ -16,13 +16,10 @@ from securechain_ingest.graph.due import archives_text, never_read_text, stale_t
 from securechain_ingest.graph.layout import INDEXED, UNIQUE, constraint_name, index_name, of_each_label
 from securechain_ingest.graph.pending import LEFT_OUT, due_text, lost_text
 from securechain_ingest.graph.statements import for_label, names_gaps_text, statements
-from securechain_ingest.graph.store import Graph
 from securechain_ingest.graph.undated import DATE_PAGE
-from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI
-from tests.graph.test_kept_plans import PARAMETERS, operators
-from tests.stores import GraphTarget, empty_graph
-from tests.waiting import PATIENCE_S
+from tests.graph.test_kept_plans import PARAMETERS, emptied, operators
+from tests.stores import GraphTarget
 
 PACKAGES = 300
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -61,13 +58,7 @@ STATEMENTS = {
 @pytest.fixture
 async def uncounted(neo4j_server: GraphTarget) -> AsyncIterator[AsyncDriver]:
     """Yield a Neo4j whose indexes were made while it was empty, and have been filled a moment ago."""
-    empty_graph(neo4j_server)
-    uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
-    quiet = NotificationMinimumSeverity.OFF
-    async with (
-        Graph.connect(uri, user, password, GraphSettings(query_timeout_s=PATIENCE_S), absent_retry_s=1) as graph,
-        AsyncGraphDatabase.driver(uri, auth=(user, password), notifications_min_severity=quiet) as driver,
-    ):
+    async with emptied(neo4j_server) as (graph, driver):
         for label, name in of_each_label(UNIQUE, [LABEL]):
             await driver.execute_query(f"DROP CONSTRAINT {constraint_name(label, name)} IF EXISTS")
         for label, name in of_each_label(INDEXED, [LABEL]):
