@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -24,7 +24,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from securechain_ingest.ecosystem_settings import (
     RETIRED,
-    TABLES,
     ConnectionSettings,
     EndpointSettings,
     FollowSettings,
@@ -45,6 +44,7 @@ from securechain_ingest.settings import (
     QueueSettings,
     RedisSettings,
     RefreshSettings,
+    Table,
     VulnerabilitySettings,
     WebSettings,
 )
@@ -131,6 +131,10 @@ class Settings(BaseSettings):
         **_named: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return tuple(_LayerSource(settings_cls, layer) for layer in _layers.get())
+
+
+TABLES: Final = {name: cast("type[Table]", field.annotation) for name, field in Settings.model_fields.items()}
+"""These are the tables of config.toml, by name."""
 
 
 def load(

@@ -1,4 +1,4 @@
-"""These are the tables of config.toml whose keys follow from what the ecosystems declare, and the list of all tables.
+"""These are the tables of config.toml whose keys follow from what the ecosystems declare.
 
 A table has a key for each ecosystem, endpoint or job; its values are read as `settings.rates["pypi"]`. What holds for
 the keys of `settings` holds for these, too.
@@ -27,22 +27,7 @@ from securechain_ingest.setting_types import (
     timezone_name,
     words,
 )
-from securechain_ingest.settings import (
-    ArchiveSettings,
-    DaemonSettings,
-    DerivedTable,
-    EmbeddedSettings,
-    FeedSettings,
-    GraphSettings,
-    HttpSettings,
-    PackageSettings,
-    QueueSettings,
-    RedisSettings,
-    RefreshSettings,
-    Table,
-    VulnerabilitySettings,
-    WebSettings,
-)
+from securechain_ingest.settings import DerivedTable, Table
 
 TableClass = TypeVar("TableClass", bound=Table)
 
@@ -136,25 +121,3 @@ RETIRED: Final = {
     for old in endpoint.replaces
 }
 """This maps each key of an earlier release to the one that took its place. The old key is ignored with a warning."""
-
-TABLES: dict[str, type[Table]] = {
-    "graph": GraphSettings,
-    "vulnerabilities": VulnerabilitySettings,
-    "redis": RedisSettings,
-    "queue": QueueSettings,
-    "workers": WorkerSettings,
-    "http": HttpSettings,
-    "endpoints": EndpointSettings,
-    "rates": RateSettings,
-    "connections": ConnectionSettings,
-    "archives": ArchiveSettings,
-    "packages": PackageSettings,
-    "schedules": ScheduleSettings,
-    "feeds": FeedSettings,
-    "reconcile": ReconcileSettings,
-    "follow": FollowSettings,
-    "refresh": RefreshSettings,
-    "web": WebSettings,
-    "embedded": EmbeddedSettings,
-    "daemon": DaemonSettings,
-}

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from securechain_ingest.cli import app
-from securechain_ingest.configuration import FIXED_NAMES, is_live, load, merge_reload, twin_name
-from securechain_ingest.ecosystem_settings import RETIRED, TABLES
+from securechain_ingest.configuration import FIXED_NAMES, TABLES, is_live, load, merge_reload, twin_name
+from securechain_ingest.ecosystem_settings import RETIRED
 from securechain_ingest.errors import ConfigError
 
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "config.toml"

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from securechain_ingest.configuration import CONFIG_VARIABLE, FIXED_NAMES, defaults, is_live, twin_name
-from securechain_ingest.ecosystem_settings import ENDPOINTS, INGESTION_JOBS, RETIRED, TABLES
+from securechain_ingest.configuration import CONFIG_VARIABLE, FIXED_NAMES, TABLES, defaults, is_live, twin_name
+from securechain_ingest.ecosystem_settings import ENDPOINTS, INGESTION_JOBS, RETIRED
 from securechain_ingest.registries import DECLARATIONS
 from tests.reference.markdown import table
 

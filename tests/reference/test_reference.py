@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from securechain_ingest.ecosystem_settings import TABLES
+from securechain_ingest.configuration import TABLES
 from securechain_ingest.errors import IngestError
 from securechain_ingest.queue.dead_letters import KINDS
 from tests.reference import DOCS, PAGES
