@@ -53,7 +53,13 @@ def server(folder: Path, lines: str, port: int, *flags: str, **client: Any) -> I
         process = subprocess.Popen([program(), "redis.conf", *flags], cwd=folder, stdout=log, stderr=log)
     try:
         options = {"port": port, "socket_connect_timeout": 1, **client}
-        wait_until(lambda: answer(lambda client: client.ping(), **options), folder / "log")
+
+        def answers() -> bool:
+            if process.poll() is not None:
+                raise AssertionError(f"Redis ended: {(folder / 'log').read_text()}")
+            return bool(answer(lambda client: client.ping(), **options))
+
+        wait_until(answers, folder / "log")
         yield process
     finally:
         process.kill()
