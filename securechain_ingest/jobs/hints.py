@@ -3,6 +3,7 @@ cannot make it pass over a change."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from securechain_ingest.drivers.redis_errors import store_errors
@@ -24,7 +25,7 @@ async def queue_hints(context: JobContext, run: Run, *, watched: int) -> None:
     if watched:
         names = await _active(context, watched)
         changes = [Change(name, None, removed=False) for name in names]
-        await context.submit(await messages_of(context, run, changes), run)
+        await _queue(context, run, changes)
 
 
 async def _queue_newest(context: JobContext, feed: HintingFeed, run: Run) -> None:
@@ -33,10 +34,14 @@ async def _queue_newest(context: JobContext, feed: HintingFeed, run: Run) -> Non
         seen = await context.redis.hget(key, ecosystem)
     if (hints := await feed.hints(seen.decode() if isinstance(seen, bytes) else "")) is None:
         return
-    await context.submit(await messages_of(context, run, hints.changes), run)
+    await _queue(context, run, hints.changes)
     # The cursor is kept only now, so that a hint that was not queued is given again.
     with store_errors():
         await context.redis.hset(key, ecosystem, hints.cursor)
+
+
+async def _queue(context: JobContext, run: Run, changes: Iterable[Change]) -> None:
+    await context.submit([message for _, message in await messages_of(context, run, changes)], run)
 
 
 async def _active(context: JobContext, count: int) -> list[str]:

@@ -65,10 +65,10 @@ async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str, 
     removals: list[Message] = []
     run.metrics["changes_read"] = 0
     async for page in context.feed.changes(cursor):
-        messages = await messages_of(context, run, page.changes)
-        removals += [message for message in messages if message.removed]
+        found = await messages_of(context, run, page.changes)
+        removals += [message for change, message in found if change.removes_package]
         await limit.check(len(removals))
-        await context.submit([message for message in messages if not message.removed], run)
+        await context.submit([message for change, message in found if not change.removes_package], run)
         run.metrics["changes_read"] += len(page.changes)
         run.cursor_after = page.cursor
         if not removals:
@@ -79,8 +79,8 @@ async def _follow(context: JobContext, cursors: Cursors, run: Run, cursor: str, 
     await cursors.note_followed(context.registry.ecosystem.name)
 
 
-async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) -> list[Message]:
-    """Return messages for the packages that the graph has in another state or awaits, by the last change of each."""
+async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) -> list[tuple[Change, Message]]:
+    """Return the last change of each package that the graph has in another state or awaits, and a message for it."""
     newest = {}
     for change in changes:
         try:
@@ -89,7 +89,7 @@ async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) 
             logger.debug("changed_name_invalid", name=sentence(change.name, 60), reason=str(error))
             continue
         newest[ref.purl] = ref, change
-    messages = []
+    found = []
     states = await context.names.states(context.registry.ecosystem, list(newest))
     for purl, state in states.items():
         ref, change = newest[purl]
@@ -98,5 +98,6 @@ async def messages_of(context: JobContext, run: Run, changes: Iterable[Change]) 
         message = context.message(ref, run, refresh=not state.is_awaited, removed=change.removed)
         # A revision that a message cannot carry is left out; the package is then read again without it.
         says = change.at_least is not None and context.registry.ecosystem.announced.fullmatch(change.at_least)
-        messages.append(replace(message, at_least=change.at_least if says and not change.removed else None))
-    return messages
+        at_least = change.at_least if says and not change.removed else None
+        found.append((change, replace(message, at_least=at_least)))
+    return found

@@ -44,7 +44,14 @@ class Change(NamedTuple):
     """The package's document must have reached this to show the change (see `Registry.fetch`); None: the feed does not
     say."""
     removed: bool
-    """The feed says that the whole package is gone; only the registry's document can confirm it."""
+    """The feed says that the package is gone; only the registry's document can confirm it."""
+    versions_only: bool = False
+    """The feed tells of versions alone, which are all gone if `removed`, and not whether the package has others."""
+
+    @property
+    def removes_package(self) -> bool:
+        """Return whether the feed says that nothing is left of the package."""
+        return self.removed and not self.versions_only
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,6 +305,20 @@ async def test_a_feed_that_removes_too_many_packages_queues_none_of_them(bench: 
     assert cursor.value == "0"
 
 
+async def test_versions_that_a_feed_tells_as_removed_are_no_removed_packages_however_many_have_lost_one(
+    bench: FeedBench,
+) -> None:
+    await followed(bench, *MANY)
+    bench.feed.changed = [Change(name, None, removed=True, versions_only=True) for name in MANY]
+
+    run = await bench.update()
+
+    messages = await bench.queued()
+    assert sorted(message.package for message in messages) == sorted(MANY)
+    assert all(message.removed for message in messages), "the last version may be gone: its registry is to confirm it"
+    assert run.cursor_after == str(len(MANY))
+
+
 async def test_removals_that_somebody_has_looked_at_are_let_through(bench: FeedBench) -> None:
     await followed(bench, *MANY)
     bench.feed.changed = [Change(name, None, True) for name in MANY]

@@ -131,7 +131,7 @@ def _change(name: str, versions: Mapping[str, set[str]]) -> Change:
     mention."""
     is_there = [version for version, files in versions.items() if files]
     can_be_named = len(is_there) <= MAX_ANNOUNCED and all(_can_be_announced(name, version) for version in is_there)
-    return Change(name, " ".join(is_there) or None if can_be_named else None, removed=not is_there)
+    return Change(name, " ".join(is_there) or None if can_be_named else None, not is_there, versions_only=not is_there)
 
 
 def _can_be_announced(name: str, version: str) -> bool:

@@ -124,13 +124,20 @@ class NuGetFeed:
 
 
 def _collapsed(events: Iterable[Event]) -> tuple[Change, ...]:
-    return tuple(Change(event.name, event.stamp, not event.is_there) for event in _newest(events).values())
-
-
-def _newest(events: Iterable[Event]) -> dict[str, Event]:
-    """The result has the last event of each package, in their order."""
-    found: dict[str, Event] = {}
+    """The result has each package once, in the order of their last events. The events come oldest first."""
+    packages: dict[str, dict[str, Event]] = {}
     for event in events:
-        found.pop(event.name.lower(), None)
-        found[event.name.lower()] = event
-    return found
+        versions = packages.pop(event.name.lower(), {})
+        versions[event.version.lower()] = event
+        packages[event.name.lower()] = versions
+    return tuple(_change(list(versions.values())) for versions in packages.values())
+
+
+def _change(last_events: Sequence[Event]) -> Change:
+    """These are the last events of versions of one package. Its document must show the newest version that is there.
+
+    The package is gone as far as these versions say.
+    """
+    there = [event for event in last_events if event.is_there]
+    newest = max(there or last_events)
+    return Change(newest.name, newest.stamp, not there, versions_only=not there)

@@ -227,4 +227,4 @@ async def test_a_package_whose_last_version_was_taken_away_is_said_to_be_gone(si
     gone = Event(4, moment(4), "org.Example:Other", "2.0", What.REMOVED)
     site.serve(History((*FIRST.events, gone)))
 
-    assert (await changed(site.feed, cursor))[0] == [Change("org.Example:Other", None, True)]
+    assert (await changed(site.feed, cursor))[0] == [Change("org.Example:Other", None, True, versions_only=True)]

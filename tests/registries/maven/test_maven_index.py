@@ -224,7 +224,7 @@ def test_a_chunk_tells_new_versions_and_packages_that_lost_some(tmp_path: Path) 
 
     changes = read_chunk(str(file), "the chunk").changes
 
-    assert changes == (Change("g:a", "1.0 1.1", False), Change("g:c", None, True))
+    assert changes == (Change("g:a", "1.0 1.1", False), Change("g:c", None, True, versions_only=True))
 
 
 PROPERTIES = b"""#Sat Aug 01 00\\:00\\:00 UTC 2026

@@ -31,6 +31,7 @@ PUSHED: tuple[Happened, ...] = (
     *((f"Filler.{number}", "1.0.0", What.PUBLISHED) for number in range(8)),
     ("Acme.Json", "2.0.0", What.PUBLISHED),
 )
+GONE = (("Acme.Json", 12), ("NLog", 13))
 NAMES = {name for name, _, _ in PUSHED}
 
 
@@ -96,15 +97,34 @@ async def test_what_changed_is_told_once_with_its_newest_commit(site: FeedSite) 
     assert await changed(site.feed, later) == ([], later)
 
 
-async def test_a_deletion_is_a_removal_unless_something_is_published_after_it(site: FeedSite) -> None:
+async def test_a_deletion_of_versions_says_so_and_leaves_open_whether_others_are_left(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUSHED, ("Acme.Json", None, What.REMOVED), ("NLog", None, What.REMOVED)))
     changes, _ = await changed(site.feed, cursor)
-    assert changes == [Change("Acme.Json", at(12), True), Change("NLog", at(13), True)]
+    assert changes == [Change(name, at(number), True, versions_only=True) for name, number in GONE]
 
-    site.serve(history(*PUSHED, ("NLog", "4.0.0", What.REMOVED), ("NLog", "4.0.1", What.PUBLISHED)))
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_package_that_has_got_a_version_is_there_whatever_was_deleted_of_it(
+    site: FeedSite, is_first: bool
+) -> None:
+    cursor = await site.feed.head()
+    deleted: Happened = ("NLog", "4.0.0", What.REMOVED)
+    published: Happened = ("nlog", "4.0.1", What.PUBLISHED)
+    site.serve(history(*PUSHED, *((published, deleted) if is_first else (deleted, published))))
+
     changes, _ = await changed(site.feed, cursor)
-    assert changes == [Change("NLog", at(13), False)]
+
+    assert changes == [Change("nlog", at(12 if is_first else 13), False)], "its document is to show that version"
+
+
+async def test_a_version_that_was_published_and_deleted_is_gone(site: FeedSite) -> None:
+    cursor = await site.feed.head()
+    site.serve(history(*PUSHED, ("NLog", "4.0.1", What.PUBLISHED), ("NLog", "4.0.1", What.REMOVED)))
+
+    changes, _ = await changed(site.feed, cursor)
+
+    assert changes == [Change("NLog", at(13), True, versions_only=True)]
 
 
 async def test_a_package_whose_versions_are_all_deleted_is_not_listed(site: FeedSite) -> None:
