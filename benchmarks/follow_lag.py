@@ -23,7 +23,7 @@ from typing import Final
 from benchmarks.harness import Queue, arcadedb, other_stores, print_header, print_table, work_dir
 from securechain_ingest.registries import DECLARATIONS
 from tests.end_to_end.daemon_process import daemon
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.registry_server import Server, Shape, serve
 from tests.registry_server.life import Life
 
@@ -81,7 +81,7 @@ def measure(
         Queue(stores) as queue,
         serve(life.world()) as server,
     ):
-        reader = GraphReader(target)
+        reader = PlainCypher(target)
         with daemon(stores | server.environment() | follow):
             queue.submit(life.truth().values())
             queue.wait_until_settled()
@@ -107,7 +107,7 @@ def measure(
 class _Watch:
     """This publishes what is due and looks for it in the graph."""
 
-    reader: GraphReader
+    reader: PlainCypher
     server: Server
     life: Life
     periods: Mapping[str, float]

@@ -28,8 +28,10 @@ def main() -> None:
     print_table([{"room": room} | {revision: rooms[revision].get(room) for revision in revisions} for room in names])
     for revision, files in trees.items():
         print(f"{revision}: {sum(rooms[revision].values())} lines")
+        product, tests = class_names(files, PRODUCT), class_names(files, "tests/")
         print(
-            f"  class names that stand twice: {twice(files, PRODUCT)} in the product, {twice(files, 'tests/')} in tests"
+            f"  class names that stand twice: {_repeated(product)} in the product, {_repeated(tests)} in tests;"
+            f" {len(product.keys() & tests.keys())} stand once in each"
         )
         naming = [path for path, text in files.items() if ECOSYSTEM in text.lower() and f"/{ECOSYSTEM}" not in path]
         shown = ", ".join(path for path in naming if path.startswith(PRODUCT))
@@ -58,16 +60,19 @@ def lines_by_room(files: Mapping[str, str]) -> Counter[str]:
     return rooms
 
 
-def twice(files: Mapping[str, str], folder: str) -> int:
-    """Return how many names stand for more than one class below a folder."""
-    count = Counter(
+def class_names(files: Mapping[str, str], folder: str) -> Counter[str]:
+    """Return for how many classes below a folder each name stands."""
+    return Counter(
         node.name
         for path, text in files.items()
         if path.startswith(folder)
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.ClassDef)
     )
-    return sum(number > 1 for number in count.values())
+
+
+def _repeated(names: Counter[str]) -> int:
+    return sum(number > 1 for number in names.values())
 
 
 if __name__ == "__main__":

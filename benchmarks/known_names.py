@@ -77,7 +77,7 @@ async def all_ways(folder: Path, packages: int) -> None:
                 ):
                     # Once for the plans and the compiler, then for the figures.
                     await use(graph, given)
-                    costs = Costs(server)
+                    costs = NamesCosts(server)
                     found = await use(graph, given)
                     assert way == "one query a name" or found == packages
                     print_table([{"known": f"{share:.0%}", "way": way, **costs.row(len(given))}])
@@ -109,7 +109,7 @@ async def walked(graph: Graph, wanted: Sequence[str]) -> int:
     return found
 
 
-class Costs:
+class NamesCosts:
     """This measures seconds and processor time from now on."""
 
     def __init__(self, server: int) -> None:

@@ -85,7 +85,7 @@ def beside_a_slow_registry(count: int) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for ecosystems in (("npm",), ("npm", "maven")):
         world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=ecosystems))
-        with Bench(world, {"SECURECHAIN_RATES__MAVEN_CENTRAL": "2"}) as bench, bench.daemon() as process:
+        with LanesBench(world, {"SECURECHAIN_RATES__MAVEN_CENTRAL": "2"}) as bench, bench.daemon() as process:
             packages = sorted(world.truth().values(), key=lambda package: package.registry_name)
             npm = {package.purl for package in packages if package.ecosystem == "npm"}
             began_at = time.perf_counter()
@@ -111,7 +111,7 @@ def known_packages(count: int, messages: int) -> list[dict[str, object]]:
     world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm",)))
     packages = list(world.truth().values())
     rows: list[dict[str, object]] = []
-    with Bench(world) as bench, bench.daemon():
+    with LanesBench(world) as bench, bench.daemon():
         for kind, number in (("new", count), ("known", messages)):
             began_at = time.perf_counter()
             bench.submit(packages[each % count] for each in range(number))
@@ -125,7 +125,7 @@ def commands(count: int, messages: int) -> list[dict[str, object]]:
     world = generate(Shape(packages=count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm",)))
     packages = list(world.truth().values())
     with (
-        Bench(world) as bench,
+        LanesBench(world) as bench,
         relaying(RedisCounter(bench.environment["REDIS_URL"])) as counter,
         bench.daemon(variables={"REDIS_URL": counter.uri}),
     ):
@@ -157,7 +157,7 @@ def waiting_messages(count: int) -> dict[str, object]:
     """Measure a paused ecosystem whose lane `listed` is full, and the memory of the daemon that looks at it."""
     keys = Keys(STREAM)
     lane, waiting = keys.lane("npm", Lane.LISTED), keys.waiting("npm")
-    with Bench(World(), {"SECURECHAIN_QUEUE__LANE_MAX_LENGTH": str(count)}) as bench:
+    with LanesBench(World(), {"SECURECHAIN_QUEUE__LANE_MAX_LENGTH": str(count)}) as bench:
         bench.redis.hset(keys.pauses, "npm", "now")
         with bench.redis.pipeline(transaction=False) as pipeline:
             for number in range(1, count + 1):
@@ -184,7 +184,7 @@ def several_daemons(count: int) -> list[dict[str, object]]:
     for daemons in (1, 2):
         shape = Shape(packages=4 * count, seed=1, median_versions=13, odd_share=0.0, ecosystems=("npm", "rubygems"))
         world = generate(shape)
-        with Bench(world, latency_s=SLOW_LATENCY_S, graph=neo4j) as bench, ExitStack() as running:
+        with LanesBench(world, latency_s=SLOW_LATENCY_S, graph=neo4j) as bench, ExitStack() as running:
             for number in range(daemons):
                 running.enter_context(bench.daemon(number))
             packages = sorted(world.truth().values(), key=lambda package: package.registry_name)
@@ -228,7 +228,7 @@ def shared_rate(rate: int = 15, seconds: int = 20) -> dict[str, object]:
     """Return what three daemons ask of one registry in any ten seconds."""
     world = generate(Shape(packages=rate * seconds, seed=1, median_versions=3, odd_share=0.0, ecosystems=("npm",)))
     with (
-        Bench(world, {"SECURECHAIN_RATES__NPM_REGISTRY": str(rate)}) as bench,
+        LanesBench(world, {"SECURECHAIN_RATES__NPM_REGISTRY": str(rate)}) as bench,
         bench.daemon(0),
         bench.daemon(1),
         bench.daemon(2),
@@ -246,7 +246,7 @@ def _has_stored(process: DaemonProcess, packages: set[str]) -> bool:
     return packages <= {event["package"] for event in process.events("package_stored")}
 
 
-class Bench:
+class LanesBench:
     """This holds the stores, made registries and daemons of one measurement; it is a context manager."""
 
     def __init__(
@@ -263,7 +263,7 @@ class Bench:
         self._latency_s = latency_s
         self._stack = ExitStack()
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> LanesBench:
         self._folder: Path = self._stack.enter_context(work_dir())
         self.server: Server = self._stack.enter_context(serve(self._world, latency_s=self._latency_s))
         graph = self._stack.enter_context(self._graph(self._folder / "graph"))

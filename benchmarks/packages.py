@@ -80,7 +80,7 @@ def run_plain(folder: Path, registry: Spawned, packages: Sequence[ExpectedPackag
         fill(driver, label, existing)
         loop = PlainLoop(registry.endpoints(), driver)
         names = [package.registry_name for package in packages]
-        before = Costs(registry, lambda: loop.queries)
+        before = PackageCosts(registry, lambda: loop.queries)
         row = before.row(
             f"plain loop, {existing} in the graph",
             len(names),
@@ -110,7 +110,7 @@ def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[Expected
         queue.submit(sets[0])
         with daemon(environment | registry.environment() | {"GRAPH_DB_URI": bolt.uri}) as process:
             for name, packages in zip(("cold", "warm"), sets, strict=True):
-                before, commits = Costs(registry, lambda: bolt.messages["RUN"]), bolt.messages["COMMIT"]
+                before, commits = PackageCosts(registry, lambda: bolt.messages["RUN"]), bolt.messages["COMMIT"]
                 used = {who: cpu_s(pid) for who, pid in (("neo4j", server), ("daemon", process.process.pid))}
                 if packages is not sets[0]:
                     queue.submit(packages)
@@ -125,7 +125,7 @@ def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[Expected
     return rows
 
 
-class Costs:
+class PackageCosts:
     """This counts requests, "not found" answers and queries from now on."""
 
     def __init__(self, registry: Spawned, queries: Callable[[], int]) -> None:

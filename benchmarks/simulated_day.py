@@ -27,7 +27,7 @@ from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.registries.asking import connected, fed, known, listed
 from tests.registry_server import Server, Shape, World, generate, serve
-from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.history import HistoryEvent, RegistryHistory, What, moment
 from tests.registry_server.maven import index
 
 CHANGED_SHARE: Mapping[str, float] = {
@@ -62,9 +62,9 @@ def main() -> None:
         print_table(asyncio.run(unchanged(options.packages, folder, past, all_requests)))
 
 
-def past(ecosystem: str, packages: int) -> History:
+def past(ecosystem: str, packages: int) -> RegistryHistory:
     """Return the history of a registry that lists so many packages of one version."""
-    return History(tuple(events([filler(ecosystem, number) for number in range(packages)], "1.0.0", 1)))
+    return RegistryHistory(tuple(events([filler(ecosystem, number) for number in range(packages)], "1.0.0", 1)))
 
 
 def all_requests(server: Server) -> int:
@@ -81,10 +81,10 @@ async def day(registry: RegistryClass, packages: int, folder: Path) -> dict[str,
     # Maven's parents and BOMs are no packages of their own.
     names = [each.truth().registry_name for each in made if each.truth().versions]
     others = [filler(ecosystem, number) for number in range(packages - count)]
-    evening = History(tuple(events([*others, *names], "1.0.0", 1)))
+    evening = RegistryHistory(tuple(events([*others, *names], "1.0.0", 1)))
     # Maven Central publishes what has come since in one chunk.
     index.EVENTS_A_CHUNK = count
-    morning = History((*evening.events, *events(names, "9.9.9", len(evening.events) + 1)))
+    morning = RegistryHistory((*evening.events, *events(names, "9.9.9", len(evening.events) + 1)))
     with serve(World(made, histories={ecosystem: evening})) as server:
         async with fed(registry.feed, server, folder) as feed, connected(registry, server, folder) as client:
             cursor = await feed.head()
@@ -145,8 +145,10 @@ def filler(ecosystem: str, number: int) -> str:
     return f"org.filler:filler-{number}" if ecosystem == "maven" else f"filler-{number}"
 
 
-def events(names: list[str], version: str, first: int) -> list[Event]:
-    return [Event(number, moment(number), name, version, What.PUBLISHED) for number, name in enumerate(names, first)]
+def events(names: list[str], version: str, first: int) -> list[HistoryEvent]:
+    return [
+        HistoryEvent(number, moment(number), name, version, What.PUBLISHED) for number, name in enumerate(names, first)
+    ]
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.settings import FeedSettings, GraphSettings, QueueSettings, RefreshSettings
 from tests.registries.asking import connected, fed, listed
 from tests.registry_server import Server, World, serve
-from tests.registry_server.history import History
+from tests.registry_server.history import RegistryHistory
 
 REFRESHES, FILLED_AT_ONCE = 96, 10_000
 # What the walk through all packages was, before there was an index.
@@ -63,7 +63,7 @@ class Measured:
 
 
 async def unchanged(
-    packages: int, folder: Path, past: Callable[[str, int], History], requests: Callable[[Server], int]
+    packages: int, folder: Path, past: Callable[[str, int], RegistryHistory], requests: Callable[[Server], int]
 ) -> list[dict[str, object]]:
     """Return a row for each registry and one for all; `packages`: of all together; `past` makes a registry's
     history.

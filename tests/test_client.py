@@ -45,7 +45,7 @@ PRINTED = dict(re.findall(r"<!-- prints: (\w+) -->\n```text\n(.*?)```", PAGE, re
 FLASK = pypi.Project(
     "Flask",
     tuple(
-        pypi.Release(number, files=(Wheel({"flask/__init__.py": b"", "flask/app.py": b""}),))
+        pypi.ProjectRelease(number, files=(Wheel({"flask/__init__.py": b"", "flask/app.py": b""}),))
         for number in ("1.0", "2.0")
     ),
 )

@@ -133,13 +133,13 @@ def test_the_work_grows_with_the_versions_and_the_records_and_not_with_their_pro
     def steps(versions: int, records: int) -> int:
         count = 0
 
-        class Key(int):
+        class CountedKey(int):
             def __lt__(self, other: int) -> bool:
                 nonlocal count
                 count += 1
                 return int(self) < int(other)
 
-        ref = replace(X, ecosystem=replace(X.ecosystem, version_key=lambda name: Key(name.rpartition(".")[2])))
+        ref = replace(X, ecosystem=replace(X.ecosystem, version_key=lambda name: CountedKey(name.rpartition(".")[2])))
         rate(ref, [f"1.{number}" for number in range(versions)], list(overlapping(records, versions)))
         return count
 

@@ -23,7 +23,7 @@ URL = "http://registry.test/a.whl"
 
 
 @dataclass
-class Served:
+class ArchiveServer:
     """This is a server of one archive; it counts how often it was asked."""
 
     requests: list[str] = field(default_factory=list)
@@ -44,16 +44,18 @@ async def pool() -> AsyncIterator[ParserPool]:
 
 
 @pytest.fixture
-def served() -> Served:
-    return Served()
+def served() -> ArchiveServer:
+    return ArchiveServer()
 
 
 @pytest.fixture
-def reader(redis: Redis, pool: ParserPool, served: Served, tmp_path: Path) -> ArchiveReader:
+def reader(redis: Redis, pool: ParserPool, served: ArchiveServer, tmp_path: Path) -> ArchiveReader:
     return ArchiveReader(served, pool, tmp_path, 1000, RefusedArchives(redis, KEY, 60)).of("pypi 1")
 
 
-async def test_an_archive_that_takes_too_much_memory_is_asked_for_once(reader: ArchiveReader, served: Served) -> None:
+async def test_an_archive_that_takes_too_much_memory_is_asked_for_once(
+    reader: ArchiveReader, served: ArchiveServer
+) -> None:
     for _ in range(3):
         with pytest.raises(ArchiveRefused, match="memory") as refused:
             await reader.parse_whole(URL, fill_memory, digest="sha256:1")
@@ -65,7 +67,7 @@ async def test_an_archive_that_takes_too_much_memory_is_asked_for_once(reader: A
 
 
 async def test_an_archive_that_takes_too_much_processor_time_is_asked_for_once(
-    reader: ArchiveReader, served: Served
+    reader: ArchiveReader, served: ArchiveServer
 ) -> None:
     for _ in range(2):
         with pytest.raises(ArchiveRefused, match="processor time"):
@@ -75,7 +77,7 @@ async def test_an_archive_that_takes_too_much_processor_time_is_asked_for_once(
 
 @pytest.mark.parametrize("what", ["URL", "digest", "parser"])
 async def test_another_archive_and_another_parser_have_their_own_try(
-    reader: ArchiveReader, served: Served, what: str
+    reader: ArchiveReader, served: ArchiveServer, what: str
 ) -> None:
     with pytest.raises(ArchiveRefused):
         await reader.parse_whole(URL, fill_memory, digest="sha256:1")
@@ -86,7 +88,7 @@ async def test_another_archive_and_another_parser_have_their_own_try(
 
 
 async def test_a_child_that_dies_of_anything_else_is_not_held_against_its_archive(
-    reader: ArchiveReader, redis: Redis, served: Served
+    reader: ArchiveReader, redis: Redis, served: ArchiveServer
 ) -> None:
     for _ in range(2):
         with pytest.raises(ParserLost, match="SIGABRT"):

@@ -34,7 +34,7 @@ class _Range:
 
 
 @dataclass(slots=True)
-class _Source:
+class _RangeSource:
     body: bytes
     honours_ranges: bool = True
     asked: list[tuple[int, int]] = field(default_factory=list)
@@ -72,7 +72,9 @@ def _wheel(payload_bytes: int, files: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def _reader(source: _Source, pool: ParserPool, spool_dir: Path, max_artifact_bytes: int = 10_000_000) -> ArchiveReader:
+def _reader(
+    source: _RangeSource, pool: ParserPool, spool_dir: Path, max_artifact_bytes: int = 10_000_000
+) -> ArchiveReader:
     return ArchiveReader(source, pool, spool_dir, max_artifact_bytes)
 
 
@@ -84,7 +86,7 @@ def _files(folder: Path) -> list[Path]:
 async def test_the_names_of_a_large_wheel_move_at_most_a_twentieth_of_it(
     pool: ParserPool, tmp_path: Path, payload_bytes: int
 ) -> None:
-    source = _Source(_wheel(payload_bytes, files=150))
+    source = _RangeSource(_wheel(payload_bytes, files=150))
     size = len(source.body)
     reader = _reader(source, pool, tmp_path)
     names = await reader.parse_ranged(_URL, size, parsers.zip_names, window_bytes=tail_window(size))
@@ -94,7 +96,7 @@ async def test_the_names_of_a_large_wheel_move_at_most_a_twentieth_of_it(
 
 
 async def test_a_small_wheel_is_read_by_one_request(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(_wheel(10_000))
+    source = _RangeSource(_wheel(10_000))
     size = len(source.body)
     parse = functools.partial(parsers.zip_member, "FIRST")
     assert await _reader(source, pool, tmp_path).parse_ranged(_URL, size, parse, window_bytes=tail_window(size))
@@ -102,7 +104,7 @@ async def test_a_small_wheel_is_read_by_one_request(pool: ParserPool, tmp_path: 
 
 
 async def test_a_directory_longer_than_the_window_costs_one_more_range(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(_wheel(100_000, files=100))
+    source = _RangeSource(_wheel(100_000, files=100))
     size = len(source.body)
     names = await _reader(source, pool, tmp_path).parse_ranged(_URL, size, parsers.zip_names, window_bytes=1000)
     assert len(names) == 102
@@ -112,7 +114,7 @@ async def test_a_directory_longer_than_the_window_costs_one_more_range(pool: Par
 
 
 async def test_a_member_far_from_the_end_costs_one_range_of_its_size(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(_wheel(1_000_000))
+    source = _RangeSource(_wheel(1_000_000))
     parse = functools.partial(parsers.zip_member, "FIRST")
     contents = await _reader(source, pool, tmp_path).parse_ranged(_URL, len(source.body), parse, window_bytes=10_000)
     assert contents == b"at the beginning"
@@ -121,14 +123,14 @@ async def test_a_member_far_from_the_end_costs_one_range_of_its_size(pool: Parse
 
 
 async def test_a_parser_that_wants_too_many_pieces_gets_the_whole(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(bytes(1000))
+    source = _RangeSource(bytes(1000))
     reader = _reader(source, pool, tmp_path)
     assert await reader.parse_ranged(_URL, 1000, parsers.every_byte_backwards, window_bytes=10) == 1000
     assert (len(source.asked), source.downloads) == (MAX_RANGES, 1)
 
 
 async def test_a_small_archive_of_unknown_size_is_read_by_one_request(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(_wheel(1000))
+    source = _RangeSource(_wheel(1000))
     assert "FIRST" in await _reader(source, pool, tmp_path).parse_ranged(
         _URL, None, parsers.zip_names, window_bytes=5000
     )
@@ -136,7 +138,7 @@ async def test_a_small_archive_of_unknown_size_is_read_by_one_request(pool: Pars
 
 
 async def test_the_names_of_a_large_archive_of_unknown_size_cost_its_two_ends(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(_wheel(1_000_000))
+    source = _RangeSource(_wheel(1_000_000))
     size = len(source.body)
     assert "FIRST" in await _reader(source, pool, tmp_path).parse_ranged(
         _URL, None, parsers.zip_names, window_bytes=5000
@@ -145,7 +147,7 @@ async def test_the_names_of_a_large_archive_of_unknown_size_cost_its_two_ends(po
 
 
 async def test_the_ends_of_an_archive_that_meet_are_not_fetched_twice(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(_wheel(5000))
+    source = _RangeSource(_wheel(5000))
     size = len(source.body)
     assert "FIRST" in await _reader(source, pool, tmp_path).parse_ranged(
         _URL, None, parsers.zip_names, window_bytes=4000
@@ -156,9 +158,9 @@ async def test_the_ends_of_an_archive_that_meet_are_not_fetched_twice(pool: Pars
 async def test_without_ranges_or_the_right_size_the_whole_is_downloaded(pool: ParserPool, tmp_path: Path) -> None:
     whole = _wheel(1000)
     for source, size in (
-        (_Source(whole, honours_ranges=False), len(whole)),
-        (_Source(whole, honours_ranges=False), None),
-        (_Source(whole), len(whole) - 500),
+        (_RangeSource(whole, honours_ranges=False), len(whole)),
+        (_RangeSource(whole, honours_ranges=False), None),
+        (_RangeSource(whole), len(whole) - 500),
     ):
         reader = _reader(source, pool, tmp_path)
         assert "FIRST" in await reader.parse_ranged(_URL, size, parsers.zip_names, window_bytes=500)
@@ -166,7 +168,7 @@ async def test_without_ranges_or_the_right_size_the_whole_is_downloaded(pool: Pa
 
 
 async def test_a_download_has_a_limit(pool: ParserPool, tmp_path: Path) -> None:
-    reader = _reader(_Source(_wheel(20_000)), pool, tmp_path, max_artifact_bytes=10_000)
+    reader = _reader(_RangeSource(_wheel(20_000)), pool, tmp_path, max_artifact_bytes=10_000)
     with pytest.raises(TooLarge, match="10000"):
         await reader.parse_whole(_URL, parsers.zip_names)
     with pytest.raises(TooLarge, match="5000"):
@@ -175,7 +177,7 @@ async def test_a_download_has_a_limit(pool: ParserPool, tmp_path: Path) -> None:
 
 
 async def test_a_refusal_or_a_lost_parser_is_told_and_leaves_nothing_behind(pool: ParserPool, tmp_path: Path) -> None:
-    source = _Source(b"<html>moved</html>" * 10)
+    source = _RangeSource(b"<html>moved</html>" * 10)
     reader = _reader(source, pool, tmp_path)
     with pytest.raises(ArchiveRefused) as refused:
         await reader.parse_ranged(_URL, len(source.body), parsers.zip_names, window_bytes=100)
@@ -191,7 +193,7 @@ async def test_an_archive_that_is_not_what_its_registry_tells_of_cannot_be_read_
     pool: ParserPool, tmp_path: Path, payload_bytes: int, honours_ranges: bool
 ) -> None:
     body = _wheel(payload_bytes)
-    reader, digest = _reader(_Source(body, honours_ranges), pool, tmp_path), hashlib.sha256(body).hexdigest()
+    reader, digest = _reader(_RangeSource(body, honours_ranges), pool, tmp_path), hashlib.sha256(body).hexdigest()
 
     assert "FIRST" in (await reader.parse_whole(_URL, parsers.zip_names, sha256=digest))
     assert "FIRST" in (await reader.parse_ranged(_URL, None, parsers.zip_names, window_bytes=65_536, sha256=digest))

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.browser.attack import attack
 from tests.browser.pages import ASKED_ON_THE_PAGE, every_page
-from tests.browser.visitor import Visitor, launched
+from tests.browser.visitor import PageVisitor, launched
 from tests.conftest import REQUIRE_ALL
 from tests.demo.running import Demo, demo
 from tests.demo.world import KNOWN, names, world
@@ -52,7 +52,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium(shown: Demo) -> AsyncIterator[Visitor]:
+async def chromium(shown: Demo) -> AsyncIterator[PageVisitor]:
     """Yield a browser. What strangers write stands on the pages from the start, whichever test comes first."""
     assert CHROMIUM is not None
     await attack(shown)
@@ -61,7 +61,7 @@ async def chromium(shown: Demo) -> AsyncIterator[Visitor]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(chromium: Visitor) -> AsyncIterator[Visitor]:
+async def visitor(chromium: PageVisitor) -> AsyncIterator[PageVisitor]:
     """Yield nobody's page: what it asks, says and stumbles over is looked at when the test ends."""
     async with chromium.anew() as fresh:
         yield fresh
@@ -69,14 +69,14 @@ async def visitor(chromium: Visitor) -> AsyncIterator[Visitor]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def operator(visitor: Visitor) -> Visitor:
+async def operator(visitor: PageVisitor) -> PageVisitor:
     """Return the same, logged in."""
     await visitor.log_in()
     return visitor
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def reader(chromium: Visitor) -> AsyncIterator[Visitor]:
+async def reader(chromium: PageVisitor) -> AsyncIterator[PageVisitor]:
     """Yield somebody who has logged in and before whom no page changes, so that it can be looked at for a while."""
     async with chromium.anew(is_still=True) as fresh:
         await fresh.log_in()
@@ -85,7 +85,7 @@ async def reader(chromium: Visitor) -> AsyncIterator[Visitor]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def paths(chromium: Visitor) -> list[str]:
+async def paths(chromium: PageVisitor) -> list[str]:
     """Return an address of every page."""
     async with chromium.anew(is_still=True) as visitor:
         await visitor.log_in()

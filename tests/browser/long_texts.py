@@ -101,7 +101,7 @@ PATHS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Website:
+class ServedPage:
     """This is a page of the installation that is served."""
 
     address: str
@@ -109,7 +109,7 @@ class Website:
 
 
 @asynccontextmanager
-async def long_texts(shown: Demo) -> AsyncIterator[Website]:
+async def long_texts(shown: Demo) -> AsyncIterator[ServedPage]:
     """Serve the page of such an installation in this event loop, on the stores of a demonstration."""
     addresses = running_stores(shown.config.parent)
     assert addresses is not None
@@ -125,7 +125,7 @@ async def long_texts(shown: Demo) -> AsyncIterator[Website]:
         await _fill(stores, settings)
         app = build_app(Parts(stores, settings, Progress(lambda: 60.0), _TOKEN))
         serving = asyncio.create_task(serve(app, listener))
-        yield Website(f"http://127.0.0.1:{listener.getsockname()[1]}/login?token={_TOKEN}")
+        yield ServedPage(f"http://127.0.0.1:{listener.getsockname()[1]}/login?token={_TOKEN}")
         serving.cancel()
         await asyncio.wait([serving])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import PageVisitor
 
 ASKED_ON_THE_PAGE: Final = "nuget:NLog"
 """Nobody has asked for it before."""
@@ -27,7 +27,7 @@ KINDS: Final = frozenset(
 _LINKS = "[...document.links].map((each) => each.href)"
 
 
-async def every_page(visitor: Visitor) -> list[str]:
+async def every_page(visitor: PageVisitor) -> list[str]:
     """Return the addresses, one of each kind and those in KNOWN."""
     found = dict.fromkeys(KNOWN)
     kinds = {kind_of(path) for path in KNOWN}

@@ -12,7 +12,7 @@ import redis
 
 from securechain_ingest.embedded import running_stores
 from tests.browser.pages import ASKED_ON_THE_PAGE
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import PageVisitor
 from tests.demo.running import Demo
 from tests.waiting import until
 
@@ -42,7 +42,7 @@ def bury(queue: redis.Redis, *names: str, kind: str = "not_found") -> None:
         queue.xadd(f"{STREAM}-dlq", fields)  # type: ignore[arg-type]
 
 
-async def opened_until(visitor: Visitor, path: str, wanted: Locator) -> None:
+async def opened_until(visitor: PageVisitor, path: str, wanted: Locator) -> None:
     """Load a page that is not live until it shows something."""
 
     async def is_there() -> bool:
@@ -52,7 +52,7 @@ async def opened_until(visitor: Visitor, path: str, wanted: Locator) -> None:
     await until(is_there, path, within_s=300.0)
 
 
-async def test_a_wrong_token_opens_nothing(visitor: Visitor) -> None:
+async def test_a_wrong_token_opens_nothing(visitor: PageVisitor) -> None:
     await visitor.open("/login")
     await visitor.page.get_by_label("Token").fill("not-the-token-of-this-daemon")
     await visitor.page.get_by_role("button", name="Log in").click()
@@ -62,7 +62,7 @@ async def test_a_wrong_token_opens_nothing(visitor: Visitor) -> None:
 
 
 async def test_the_session_is_out_of_reach_for_scripts_and_other_sites_and_ends_with_logging_out(
-    operator: Visitor,
+    operator: PageVisitor,
 ) -> None:
     [cookie] = await operator.page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
@@ -73,26 +73,26 @@ async def test_the_session_is_out_of_reach_for_scripts_and_other_sites_and_ends_
     assert await operator.page.context.cookies() == []
 
 
-async def test_the_address_of_the_start_logs_in_and_takes_the_token_out_of_sight(visitor: Visitor) -> None:
+async def test_the_address_of_the_start_logs_in_and_takes_the_token_out_of_sight(visitor: PageVisitor) -> None:
     await visitor.page.goto(visitor.address)
     await visitor.page.get_by_role("button", name="Log out").wait_for()
     assert visitor.token not in visitor.page.url
 
 
-async def test_whoever_has_not_logged_in_sees_nothing_to_act_with(visitor: Visitor, paths: list[str]) -> None:
+async def test_whoever_has_not_logged_in_sees_nothing_to_act_with(visitor: PageVisitor, paths: list[str]) -> None:
     for path in paths:
         await visitor.open(path)
         assert await visitor.page.locator(POSTING).count() == 0, path
 
 
-async def test_a_registry_is_paused_and_resumed(operator: Visitor) -> None:
+async def test_a_registry_is_paused_and_resumed(operator: PageVisitor) -> None:
     await operator.open("/queue")
     await operator.page.get_by_role("button", name="Pause RubyGems").click()
     await operator.page.get_by_role("button", name="Resume RubyGems").click()
     await operator.page.get_by_role("button", name="Pause RubyGems").wait_for()
 
 
-async def test_the_overview_changes_without_being_loaded_again(visitor: Visitor, shown: Demo) -> None:
+async def test_the_overview_changes_without_being_loaded_again(visitor: PageVisitor, shown: Demo) -> None:
     await visitor.open("/")
     await visitor.page.evaluate("window.isTheSame = true")
     paused = visitor.page.get_by_role("main").get_by_text("paused").first
@@ -104,7 +104,7 @@ async def test_the_overview_changes_without_being_loaded_again(visitor: Visitor,
     assert await visitor.page.evaluate("window.isTheSame")
 
 
-async def test_one_dead_letter_is_read_and_sent_again(operator: Visitor, queue: redis.Redis) -> None:
+async def test_one_dead_letter_is_read_and_sent_again(operator: PageVisitor, queue: redis.Redis) -> None:
     bury(queue, "left-pad")  # It exists, so that this time it is served.
     await operator.open("/dead-letters")
     await operator.page.get_by_role("main").get_by_role("link", name="npm:left-pad", exact=True).first.click()
@@ -114,7 +114,7 @@ async def test_one_dead_letter_is_read_and_sent_again(operator: Visitor, queue: 
     assert not [fields for _, fields in letters(queue) if '"left-pad"' in fields["data"]]
 
 
-async def test_one_dead_letter_is_deleted(operator: Visitor, queue: redis.Redis) -> None:
+async def test_one_dead_letter_is_deleted(operator: PageVisitor, queue: redis.Redis) -> None:
     bury(queue, "to-be-deleted")
     await operator.open("/dead-letters")
     await operator.page.get_by_role("link", name="npm:to-be-deleted").click()
@@ -123,7 +123,9 @@ async def test_one_dead_letter_is_deleted(operator: Visitor, queue: redis.Redis)
     assert "to-be-deleted" not in str(letters(queue))
 
 
-async def test_the_chosen_dead_letters_are_deleted_and_the_others_stay(operator: Visitor, queue: redis.Redis) -> None:
+async def test_the_chosen_dead_letters_are_deleted_and_the_others_stay(
+    operator: PageVisitor, queue: redis.Redis
+) -> None:
     bury(queue, "chosen-1", "chosen-2", "not-chosen", kind="malformed")
     await operator.open("/dead-letters?kind=malformed")
     for name in ("chosen-1", "chosen-2"):
@@ -135,7 +137,7 @@ async def test_the_chosen_dead_letters_are_deleted_and_the_others_stay(operator:
 
 
 async def test_all_dead_letters_of_a_kind_are_deleted_after_a_second_word(
-    operator: Visitor, queue: redis.Redis
+    operator: PageVisitor, queue: redis.Redis
 ) -> None:
     bury(queue, "one", "two", kind="too_large")
     bury(queue, "other", kind="malformed")
@@ -149,7 +151,7 @@ async def test_all_dead_letters_of_a_kind_are_deleted_after_a_second_word(
     assert "malformed" in kinds
 
 
-async def test_all_dead_letters_of_a_kind_are_sent_again(operator: Visitor, queue: redis.Redis) -> None:
+async def test_all_dead_letters_of_a_kind_are_sent_again(operator: PageVisitor, queue: redis.Redis) -> None:
     bury(queue, "qs", "express", kind="too_large")
     await operator.open("/dead-letters?kind=too_large")
     await operator.page.get_by_role("button", name="Send all of this kind again").click()
@@ -157,7 +159,7 @@ async def test_all_dead_letters_of_a_kind_are_sent_again(operator: Visitor, queu
     assert "too_large" not in [fields["kind"] for _, fields in letters(queue)]
 
 
-async def test_a_message_is_taken_out_of_the_queue(operator: Visitor, queue: redis.Redis, shown: Demo) -> None:
+async def test_a_message_is_taken_out_of_the_queue(operator: PageVisitor, queue: redis.Redis, shown: Demo) -> None:
     await operator.open("/queue")
     await operator.page.get_by_role("button", name="Pause crates.io").click()
     await operator.page.get_by_role("button", name="Resume crates.io").wait_for()
@@ -174,7 +176,7 @@ async def test_a_message_is_taken_out_of_the_queue(operator: Visitor, queue: red
     assert "never-asked" not in str(letters(queue))
 
 
-async def test_a_job_is_run_now_and_followed_to_its_end(operator: Visitor) -> None:
+async def test_a_job_is_run_now_and_followed_to_its_end(operator: PageVisitor) -> None:
     await operator.open("/schedules")
     await operator.page.get_by_role("link", name="nuget packages updates").click()
     await operator.page.get_by_role("button", name="Run now").click()
@@ -184,14 +186,14 @@ async def test_a_job_is_run_now_and_followed_to_its_end(operator: Visitor) -> No
     await operator.page.get_by_text("succeeded").first.wait_for()
 
 
-async def test_a_job_is_disabled_and_enabled(operator: Visitor) -> None:
+async def test_a_job_is_disabled_and_enabled(operator: PageVisitor) -> None:
     await operator.open("/schedules/rubygems_packages_updates")
     await operator.page.get_by_role("button", name="Disable").click()
     await operator.page.get_by_role("button", name=re.compile("Enable.*rubygems packages updates")).click()
     await operator.page.get_by_role("button", name=re.compile("Disable.*rubygems packages updates")).wait_for()
 
 
-async def test_a_package_is_looked_up_from_any_page_with_a_picture_of_what_it_requires(visitor: Visitor) -> None:
+async def test_a_package_is_looked_up_from_any_page_with_a_picture_of_what_it_requires(visitor: PageVisitor) -> None:
     await visitor.open("/dead-letters")
     await visitor.page.get_by_role("searchbox").fill("pypi:flask")
     await visitor.page.get_by_role("search").get_by_role("button", name="Look up").click()
@@ -207,7 +209,7 @@ async def test_a_package_is_looked_up_from_any_page_with_a_picture_of_what_it_re
     assert "fixed in 3.1.6" in text
 
 
-async def test_packages_are_found_by_the_beginning_of_a_name(visitor: Visitor) -> None:
+async def test_packages_are_found_by_the_beginning_of_a_name(visitor: PageVisitor) -> None:
     await visitor.open("/packages")
     await visitor.page.get_by_label("Name").fill("jin")
     await visitor.page.get_by_role("main").get_by_role("button", name="Look up").click()
@@ -215,7 +217,7 @@ async def test_packages_are_found_by_the_beginning_of_a_name(visitor: Visitor) -
     await visitor.page.get_by_role("heading", name="pkg:pypi/jinja2", level=1).wait_for()
 
 
-async def test_a_package_is_asked_for_and_followed_to_its_end(operator: Visitor) -> None:
+async def test_a_package_is_asked_for_and_followed_to_its_end(operator: PageVisitor) -> None:
     await operator.open("/packages")
     await operator.page.locator('form[action="/submissions"]').get_by_role("textbox").fill(ASKED_ON_THE_PAGE)
     await operator.page.locator('form[action="/submissions"]').get_by_role("button").click()
@@ -223,7 +225,7 @@ async def test_a_package_is_asked_for_and_followed_to_its_end(operator: Visitor)
     await operator.page.get_by_role("heading", name="pkg:nuget/nlog", level=1).wait_for()
 
 
-async def test_a_package_that_does_not_exist_is_followed_to_its_reason(operator: Visitor) -> None:
+async def test_a_package_that_does_not_exist_is_followed_to_its_reason(operator: PageVisitor) -> None:
     await operator.open("/packages")
     await operator.page.locator('form[action="/submissions"]').get_by_role("textbox").fill("npm:no-such-thing")
     await operator.page.locator('form[action="/submissions"]').get_by_role("button").click()
@@ -231,7 +233,7 @@ async def test_a_package_that_does_not_exist_is_followed_to_its_reason(operator:
     assert "does not exist" in await operator.text()
 
 
-async def test_an_advisory_is_looked_up_by_its_alias(visitor: Visitor) -> None:
+async def test_an_advisory_is_looked_up_by_its_alias(visitor: PageVisitor) -> None:
     await visitor.open("/advisories")
     await visitor.page.get_by_label("Id or alias").fill("CVE-2021-44228")
     await visitor.page.get_by_role("main").get_by_role("button", name="Look up").click()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.visitor import PHONE, WIDE, Visitor
+from tests.browser.visitor import PHONE, WIDE, PageVisitor
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1200)]
 
@@ -40,7 +40,7 @@ FOCUSED = f"""() => {{ {KEY}
   }}; }}"""
 
 
-async def test_no_page_has_what_axe_objects_to(reader: Visitor, paths: list[str], axe: str) -> None:
+async def test_no_page_has_what_axe_objects_to(reader: PageVisitor, paths: list[str], axe: str) -> None:
     found: dict[str, list[str]] = {}
     for path in paths:
         await reader.open(path)
@@ -60,7 +60,7 @@ def _told(violation: dict[str, Any]) -> list[str]:
     return [f"{violation['id']}: {node['html'][:200]} ({node.get('failureSummary')})" for node in violation["nodes"]]
 
 
-async def test_no_page_is_wider_than_a_phone(reader: Visitor, paths: list[str]) -> None:
+async def test_no_page_is_wider_than_a_phone(reader: PageVisitor, paths: list[str]) -> None:
     too_wide = {}
     for path in paths:
         await reader.look(PHONE, "light")
@@ -70,7 +70,9 @@ async def test_no_page_is_wider_than_a_phone(reader: Visitor, paths: list[str]) 
     assert too_wide == {}
 
 
-async def test_everything_is_reached_by_the_keyboard_and_shows_that_it_is(reader: Visitor, paths: list[str]) -> None:
+async def test_everything_is_reached_by_the_keyboard_and_shows_that_it_is(
+    reader: PageVisitor, paths: list[str]
+) -> None:
     for path in paths:
         await reader.open(path)
         wanted = await reader.page.evaluate(REACHABLE)
@@ -85,7 +87,7 @@ async def test_everything_is_reached_by_the_keyboard_and_shows_that_it_is(reader
         assert set(wanted) <= reached, f"{path}: {set(wanted) - reached}"
 
 
-async def test_the_first_stop_of_the_keyboard_leads_to_the_content(reader: Visitor, paths: list[str]) -> None:
+async def test_the_first_stop_of_the_keyboard_leads_to_the_content(reader: PageVisitor, paths: list[str]) -> None:
     for path in paths:
         await reader.open(path)
         await reader.page.keyboard.press("Tab")
@@ -93,7 +95,7 @@ async def test_the_first_stop_of_the_keyboard_leads_to_the_content(reader: Visit
         assert await reader.page.evaluate("document.activeElement.id") == "content", path
 
 
-async def test_every_page_has_a_title_of_its_own_and_one_heading(reader: Visitor, paths: list[str]) -> None:
+async def test_every_page_has_a_title_of_its_own_and_one_heading(reader: PageVisitor, paths: list[str]) -> None:
     titles = []
     for path in paths:
         await reader.open(path)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from securechain_ingest.times import in_words
 from securechain_ingest.web import rendering
 from tests.browser.long_texts import PATHS, long_texts
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import PageVisitor
 from tests.demo.running import Demo
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1200)]
@@ -47,21 +47,21 @@ the fonts of other machines, which are wider than those of this one."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def operator(chromium: Visitor, shown: Demo) -> AsyncIterator[Visitor]:
+async def operator(chromium: PageVisitor, shown: Demo) -> AsyncIterator[PageVisitor]:
     """Yield somebody who has logged in where all texts are long, ages included."""
     longest_age = in_words(0.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(rendering.ENVIRONMENT.filters, "age", lambda _: longest_age)
         async with (
             long_texts(shown) as website,
-            Visitor(chromium.browser, website.address).anew(is_still=True) as visitor,
+            PageVisitor(chromium.browser, website.address).anew(is_still=True) as visitor,
         ):
             await visitor.log_in()
             yield visitor
 
 
 @pytest.mark.parametrize("is_spread", [False, True], ids=["as it is", "with spread text"])
-async def test_no_page_is_wider_than_its_window_whatever_stands_on_it(operator: Visitor, is_spread: bool) -> None:
+async def test_no_page_is_wider_than_its_window_whatever_stands_on_it(operator: PageVisitor, is_spread: bool) -> None:
     found: dict[str, Any] = {}
     for path in PATHS:
         await operator.page.goto(operator.origin + path)

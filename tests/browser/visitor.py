@@ -26,7 +26,7 @@ _STILL = "window.EventSource = class extends EventTarget { close() {} };"
 
 
 @dataclass
-class Visitor:
+class PageVisitor:
     """This is one browser context with one page; `anew` gives another one without a memory."""
 
     browser: Browser
@@ -47,7 +47,9 @@ class Visitor:
         return parse_qs(urlsplit(self.address).query)["token"][0]
 
     @asynccontextmanager
-    async def anew(self, width: int = WIDE, scheme: str = "light", *, is_still: bool = False) -> AsyncIterator[Visitor]:
+    async def anew(
+        self, width: int = WIDE, scheme: str = "light", *, is_still: bool = False
+    ) -> AsyncIterator[PageVisitor]:
         """Yield a visitor whom the daemon has not seen.
 
         If `is_still`, a page stays as it was loaded, because no live figures come.
@@ -61,11 +63,11 @@ class Visitor:
         try:
             if is_still:
                 await context.add_init_script(_STILL)
-            yield await Visitor(self.browser, self.address)._watch(context)
+            yield await PageVisitor(self.browser, self.address)._watch(context)
         finally:
             await context.close()
 
-    async def _watch(self, context: BrowserContext) -> Visitor:
+    async def _watch(self, context: BrowserContext) -> PageVisitor:
         context.set_default_timeout(_PATIENCE_MS)
         await context.add_init_script(_VIOLATIONS)
         context.on("request", self._asked)
@@ -122,7 +124,7 @@ class Visitor:
 
 
 @asynccontextmanager
-async def launched(executable: Path, address: str) -> AsyncIterator[Visitor]:
+async def launched(executable: Path, address: str) -> AsyncIterator[PageVisitor]:
     """Yield a browser, and somebody who has no page yet."""
     from playwright.async_api import async_playwright  # A machine without it skips these tests.
 
@@ -130,6 +132,6 @@ async def launched(executable: Path, address: str) -> AsyncIterator[Visitor]:
         # CI's user is root, for whom Chromium has no sandbox; it opens nothing but our own pages.
         browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         try:
-            yield Visitor(browser, address)
+            yield PageVisitor(browser, address)
         finally:
             await browser.close()

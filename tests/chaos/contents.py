@@ -11,13 +11,13 @@ import redis
 from neo4j.time import Date, DateTime
 
 from securechain_ingest.queue.keys import Keys
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.queue_contents import ECOSYSTEMS, messages_pending, messages_waiting
 
 _ENDS = "coalesce(a.purl, a.name, ''), coalesce(b.purl, b.name, '')"
 
 
-def whole_graph(reader: GraphReader) -> Counter[str]:
+def whole_graph(reader: PlainCypher) -> Counter[str]:
     """Return every node and every relationship with all its properties; of a time and a reason only that there is
     one.
     """

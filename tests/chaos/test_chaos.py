@@ -34,21 +34,21 @@ from tests.chaos.contents import left_over, whole_graph
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
 from tests.end_to_end.cut_store import CutStore, cut_store
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
-from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.end_to_end.graph_contents import PlainCypher, assert_graph_equals
 from tests.queue_contents import left
-from tests.registry_server import Fault, Kind, Server, Shape, World, generate, serve
+from tests.registry_server import Fault, FaultKind, Server, Shape, World, generate, serve
 from tests.registry_server.world import ENDPOINTS
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import GraphTarget, empty_graph
 from tests.waiting import PATIENCE_S, block_until
 
 ANSWERS = (
-    Fault("/*", Kind.STATUS, status=503),
-    Fault("/*", Kind.STATUS, status=500),
-    Fault("/*", Kind.STATUS, status=429, retry_after="1"),
-    Fault("/*", Kind.STATUS, status=429),
-    Fault("/*", Kind.DROP),
-    Fault("/*", Kind.DROP, after_bytes=200),
+    Fault("/*", FaultKind.STATUS, status=503),
+    Fault("/*", FaultKind.STATUS, status=500),
+    Fault("/*", FaultKind.STATUS, status=429, retry_after="1"),
+    Fault("/*", FaultKind.STATUS, status=429),
+    Fault("/*", FaultKind.DROP),
+    Fault("/*", FaultKind.DROP, after_bytes=200),
 )
 SHORT_S = (0.05, 1.5)
 """This is how long what goes away stays away."""
@@ -56,7 +56,7 @@ FAULT_S = 3.0
 """A fault and what comes of it are given so much time where a run is to last for some minutes."""
 
 
-class Stores:
+class ChaosStores:
     """These are the three local servers, each behind what can be cut; a server that is killed comes back with its
     data.
     """
@@ -96,7 +96,7 @@ async def keep_alive(embedded: EmbeddedStores) -> None:
 
 
 @contextmanager
-def running_stores(folder: Path) -> Iterator[tuple[Stores, dict[str, str], GraphTarget]]:
+def running_stores(folder: Path) -> Iterator[tuple[ChaosStores, dict[str, str], GraphTarget]]:
     """Yield the stores, the variables that lead a daemon to them, and where the graph is without a cut."""
     folder.mkdir()
     loop = asyncio.new_event_loop()
@@ -137,7 +137,7 @@ def running_stores(folder: Path) -> Iterator[tuple[Stores, dict[str, str], Graph
                 addresses.graph_database,
                 "arcadedb",
             )
-            yield Stores(embedded, cuts), variables | {"plain": addresses.redis_url}, target
+            yield ChaosStores(embedded, cuts), variables | {"plain": addresses.redis_url}, target
     finally:
         watch.cancel()
         run(context.__aexit__(None, None, None))
@@ -224,7 +224,7 @@ class Daemons:
 
 
 def faults_of(
-    daemons: Daemons, stores: Stores, server: Server, chance: random.Random
+    daemons: Daemons, stores: ChaosStores, server: Server, chance: random.Random
 ) -> dict[str, Callable[[], object]]:
     """Return everything that can go wrong, by name."""
     faults: dict[str, Callable[[], object]] = {
@@ -232,7 +232,7 @@ def faults_of(
         "a parser is killed": lambda: daemons.kill_a_parser(chance),
         "registries answer badly": lambda: server.faults.add(chance.choice(ANSWERS)),
         "a registry goes away": lambda: server.faults.add(
-            Fault("/*", Kind.DROP, times=None, endpoint=chance.choice(ENDPOINTS))
+            Fault("/*", FaultKind.DROP, times=None, endpoint=chance.choice(ENDPOINTS))
         ),
     }
     for name in stores.names:
@@ -312,7 +312,7 @@ def test_whatever_fails_around_three_daemons_every_message_ends_in_the_graph_or_
         finally:
             daemons.end()
         block_until(lambda: _answers(target), "the graph")
-        with closing(GraphReader(target)) as reader:
+        with closing(PlainCypher(target)) as reader:
             assert_graph_equals(reader, world.truth(), world.truth())
             assert whole_graph(reader) == faultless, f"seed {seed}"
 
@@ -342,7 +342,7 @@ def _without_faults(
         _until_settled(queue, enough_s)
         send(plain, _refreshes(world))
         _until_settled(queue, enough_s)
-    with closing(GraphReader(target)) as reader:
+    with closing(PlainCypher(target)) as reader:
         found = whole_graph(reader)
     with redis.Redis.from_url(plain) as queue:
         queue.flushdb()

@@ -32,10 +32,10 @@ from tests.chaos.contents import left_over, run_counts, whole_graph
 from tests.chaos.daemon_here import SharedPool, daemon_here, store_variables
 from tests.chaos.effects import Effects
 from tests.end_to_end.conftest import dead_letters, settled
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.graph.builders import version, write
 from tests.queue_contents import ECOSYSTEMS, let_leases_run_out
-from tests.registry_server import Fault, Kind, Server, World, npm, serve
+from tests.registry_server import Fault, FaultKind, Server, World, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 from tests.waiting import until
 
@@ -79,7 +79,7 @@ CASES = {
     "a new package": Case((asked("needy", parent_id=PARENT, constraints="^1"),)),
     "a package in portions": Case((asked("needy"),), settings={"SECURECHAIN_GRAPH__PORTION_ROWS": "1"}),
     "a package whose first tries fail": Case(
-        (asked("later"),), faults=(Fault("/later", Kind.STATUS, times=3, status=500),)
+        (asked("later"),), faults=(Fault("/later", FaultKind.STATUS, times=3, status=500),)
     ),
     "a package that there is not": Case((asked("absent"),)),
     "no message": Case(raw="not JSON"),
@@ -108,7 +108,7 @@ class CaseRunner:
         self._variables = variables
         self._redis_url = redis_url
         self.queue = redis.Redis.from_url(redis_url, decode_responses=True)
-        self.reader = GraphReader(graph)
+        self.reader = PlainCypher(graph)
 
     def close(self) -> None:
         self.queue.close()

@@ -26,9 +26,9 @@ from tests.chaos.clock import ShiftedClock
 from tests.chaos.contents import left_over
 from tests.chaos.daemon_here import SharedPool, daemon_here, store_variables
 from tests.end_to_end.conftest import dead_letters, settled
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.queue_contents import retries_waiting
-from tests.registry_server import Fault, Kind, Server, World, cargo, maven, npm, serve
+from tests.registry_server import Fault, FaultKind, Server, World, cargo, maven, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 from tests.waiting import until
 
@@ -56,7 +56,7 @@ class Scene:
         server: Server,
         clock: ShiftedClock,
         queue: redis.Redis,
-        graph: GraphReader,
+        graph: PlainCypher,
         reader: Reader,
         logs: Sequence[Mapping[str, Any]],
     ) -> None:
@@ -174,7 +174,7 @@ async def site(
         }
         async with ParserPool(ArchiveSettings(processes=1), preload=("securechain_ingest.registries",)) as pool:
             monkeypatch.setattr(service, "ParserPool", SharedPool(pool))
-            graph = GraphReader(arcadedb_server)
+            graph = PlainCypher(arcadedb_server)
             with capture_logs() as logs:
                 async with daemon_here(variables, QUEUE, depth=0) as reader:
                     yield Scene(server, clock, queue, graph, reader, logs)
@@ -216,7 +216,7 @@ async def test_too_few_packages_to_open_the_breaker_wait_for_names_as_long(site:
 async def test_a_registry_that_asks_for_half_an_hour_again_and_again_is_asked_once_each_time(
     site: Scene,
 ) -> None:
-    site.server.faults.add(Fault("/sick-*", Kind.STATUS, times=None, status=429, retry_after="1800"))
+    site.server.faults.add(Fault("/sick-*", FaultKind.STATUS, times=None, status=429, retry_after="1800"))
     site.ask("NPMPackage", *SICK)
     site.ask("CargoPackage", *WELL)
     await until(lambda: site.is_paused("npm_registry"))
@@ -232,7 +232,7 @@ async def test_a_registry_that_asks_for_half_an_hour_again_and_again_is_asked_on
 
 
 async def test_a_registry_that_asks_for_a_pause_of_no_length_is_probed_ever_more_rarely(site: Scene) -> None:
-    site.server.faults.add(Fault("/sick-*", Kind.STATUS, times=None, status=429))
+    site.server.faults.add(Fault("/sick-*", FaultKind.STATUS, times=None, status=429))
     site.ask("NPMPackage", *SICK)
     site.ask("CargoPackage", *WELL)
     await until(lambda: site.is_paused("npm_registry"))
@@ -249,7 +249,7 @@ async def test_a_registry_that_asks_for_a_pause_of_no_length_is_probed_ever_more
 
 
 async def test_a_registry_that_forbids_what_comes_too_fast_costs_no_message(site: Scene) -> None:
-    site.server.faults.add(Fault("/org/made/sick-*", Kind.STATUS, times=None, status=403))
+    site.server.faults.add(Fault("/org/made/sick-*", FaultKind.STATUS, times=None, status=403))
     site.ask("MavenPackage", *(f"org.made:{name}" for name in SICK))
     site.ask("CargoPackage", *WELL)
     await until(lambda: site.is_paused("maven_central"))
@@ -263,7 +263,7 @@ async def test_half_of_the_packages_failing_costs_those_alone(site: Scene) -> No
     """What the registry says of a package is that package's own: here it may be tried once."""
     bad = [f"sick-{number}" for number in range(0, COUNT, 2)]
     for name in bad:
-        site.server.faults.add(Fault(f"/{name}", Kind.STATUS, times=None, status=500))
+        site.server.faults.add(Fault(f"/{name}", FaultKind.STATUS, times=None, status=500))
     site.ask("NPMPackage", *SICK)
     site.ask("CargoPackage", *WELL)
     await until(lambda: site.stored("CargoPackage") == COUNT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from securechain_ingest.schemas import graph_schema
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 
 
 def type_of(value: Any) -> str:
@@ -15,7 +15,7 @@ def type_of(value: Any) -> str:
     return kinds.get(type(value), "date-time")
 
 
-def assert_as_the_model_says(graph: GraphReader) -> None:
+def assert_as_the_model_says(graph: PlainCypher) -> None:
     model = graph_schema()
     nodes = {node["label"]: {each["name"]: each for each in node["properties"]} for node in model["nodes"]}
     rows = graph.rows("MATCH (n) RETURN labels(n)[0] AS label, properties(n) AS held")

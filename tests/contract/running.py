@@ -14,7 +14,7 @@ from pymongo import MongoClient
 
 from tests.end_to_end.conftest import STREAM, dead_letters, wait_until_settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.registry_server import Server
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
@@ -27,7 +27,7 @@ class Running:
     """This is what a client has in its hands while the daemon runs."""
 
     target: GraphTarget
-    graph: GraphReader
+    graph: PlainCypher
     queue: redis.Redis
     advisories: Any
     registries: Server
@@ -88,7 +88,7 @@ def running(
     advisories: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[Running]:
     """Yield a daemon that serves; the stores must be empty but for what a test put there on purpose."""
-    reader = GraphReader(graph)
+    reader = PlainCypher(graph)
     client: Advisories = MongoClient(advisory_target.uri)
     collection = client[advisory_target.database]["vulnerabilities"]
     if documents := [dict(document) for document in advisories]:

@@ -12,14 +12,14 @@ import redis
 from securechain_ingest.queue.keys import Keys
 from tests.contract.running import Running, running
 from tests.end_to_end.conftest import STREAM
-from tests.registry_server import Fault, Kind, World, npm, pypi, serve
-from tests.registry_server.pypi import Release
+from tests.registry_server import Fault, FaultKind, World, npm, pypi, serve
+from tests.registry_server.pypi import ProjectRelease
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.waiting import block_until
 
 WORLD = World(
     (
-        pypi.Project("rated", (Release("1.0"), Release("2.0"))),
+        pypi.Project("rated", (ProjectRelease("1.0"), ProjectRelease("2.0"))),
         npm.Package("unlucky", (npm.Version("1.0.0", members={"index.js": b"", "lib/more.js": b""}),)),
         npm.Package("@plain/lower", (npm.Version("1.0.0"),)),
     )
@@ -56,7 +56,7 @@ def test_a_refresh_of_an_unchanged_package_brings_new_advisories_and_takes_withd
 
 
 def test_import_names_that_a_passing_error_hid_are_found_by_the_next_refresh(client: Running) -> None:
-    client.registries.faults.add(Fault("/unlucky/-/*", Kind.STATUS, status=503))
+    client.registries.faults.add(Fault("/unlucky/-/*", FaultKind.STATUS, status=503))
     client.ask("NPMPackage", "unlucky")
 
     def held() -> tuple[list[str], bool]:

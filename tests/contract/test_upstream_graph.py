@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.running import Running, running
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.registry_server import Need, World, npm, pypi, serve
-from tests.registry_server.pypi import Release
+from tests.registry_server.pypi import ProjectRelease
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
 WORLD = World(
@@ -19,12 +19,12 @@ WORLD = World(
         pypi.Project(
             "Flask",
             (
-                Release("1.0", (Need("Jinja2>=2", "Jinja2"), Need("never", "never"))),
-                Release("2.0", (Need("jinja2>=3", "jinja2"), Need("typing_extensions", "typing_extensions"))),
+                ProjectRelease("1.0", (Need("Jinja2>=2", "Jinja2"), Need("never", "never"))),
+                ProjectRelease("2.0", (Need("jinja2>=3", "jinja2"), Need("typing_extensions", "typing_extensions"))),
             ),
         ),
-        pypi.Project("Jinja2", (Release("2.0"), Release("3.0"))),
-        pypi.Project("typing_extensions", (Release("4.0"),)),
+        pypi.Project("Jinja2", (ProjectRelease("2.0"), ProjectRelease("3.0"))),
+        pypi.Project("typing_extensions", (ProjectRelease("4.0"),)),
         npm.Package("JSONStream", (npm.Version("1.0.0"), npm.Version("1.1.0"))),
         npm.Package("@Scope/Pkg", (npm.Version("1.0.0", (Need("^1.0.0", "JSONStream"),)),)),
     )
@@ -59,7 +59,7 @@ def before(graph_server: GraphTarget, contract_environment: dict[str, str]) -> s
     """Return the elementIds of the old graph."""
     assert contract_environment
     empty_graph(graph_server)
-    graph = GraphReader(graph_server)
+    graph = PlainCypher(graph_server)
     graph.rows(SEED)
     ids = {row["id"] for row in graph.rows("MATCH (n) RETURN elementId(n) AS id")}
     graph.close()

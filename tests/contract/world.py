@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.registry_server import Need, World, cargo, maven, npm, nuget, pypi, rubygems
-from tests.registry_server.pypi import Release
+from tests.registry_server.pypi import ProjectRelease
 from tests.registry_server.registered import REGISTRIES
 from tests.registry_server.traits import numbered_versions
 
@@ -27,23 +27,25 @@ PYPI_PROJECTS = (
     pypi.Project(
         "Flask",
         (
-            Release("0.1-legacy build"),
-            Release("0.9"),
-            Release("1.0", FLASK_NEEDS, yanked=True, yanked_reason="broken"),
-            Release("1.0.1", files=()),
-            Release("2.0.0rc1"),
-            Release("2.0.0", FLASK_NEEDS),
+            ProjectRelease("0.1-legacy build"),
+            ProjectRelease("0.9"),
+            ProjectRelease("1.0", FLASK_NEEDS, yanked=True, yanked_reason="broken"),
+            ProjectRelease("1.0.1", files=()),
+            ProjectRelease("2.0.0rc1"),
+            ProjectRelease("2.0.0", FLASK_NEEDS),
         ),
         project_urls=(("Source", "https://github.com/pallets/flask/tree/main"),),
     ),
-    pypi.Project("Werkzeug", (Release("2.0"), Release("2.0.post1"), Release("2.1+local.1"))),
-    pypi.Project("typing_extensions", (Release("4.2.0"), Release("4.3.0"))),
-    pypi.Project("zope.interface", (Release("5.0"), Release("5.0.0"))),
-    pypi.Project("six", (Release("1.9"), Release("1.10"))),
-    pypi.Project("direct", (Release("1.0"),)),
-    pypi.Project("ping", (Release("1.0", (Need("pong", "pong"), Need("ping>=1", "ping"), Need("ping[all]", None))),)),
-    pypi.Project("pong", (Release("1.0", (Need("ping==1.0", "ping"),)),)),
-    pypi.Project("no-files", (Release("1.0", files=()),)),
+    pypi.Project("Werkzeug", (ProjectRelease("2.0"), ProjectRelease("2.0.post1"), ProjectRelease("2.1+local.1"))),
+    pypi.Project("typing_extensions", (ProjectRelease("4.2.0"), ProjectRelease("4.3.0"))),
+    pypi.Project("zope.interface", (ProjectRelease("5.0"), ProjectRelease("5.0.0"))),
+    pypi.Project("six", (ProjectRelease("1.9"), ProjectRelease("1.10"))),
+    pypi.Project("direct", (ProjectRelease("1.0"),)),
+    pypi.Project(
+        "ping", (ProjectRelease("1.0", (Need("pong", "pong"), Need("ping>=1", "ping"), Need("ping[all]", None))),)
+    ),
+    pypi.Project("pong", (ProjectRelease("1.0", (Need("ping==1.0", "ping"),)),)),
+    pypi.Project("no-files", (ProjectRelease("1.0", files=()),)),
     pypi.Project("no-releases", ()),
 )
 
@@ -83,7 +85,7 @@ OTHERS = (
     maven.Package("org.antlr:runtime", (maven.Version("3.5"), maven.Version("3.5.1"))),
     cargo.Crate(
         "Inflector",
-        (cargo.Version("0.11.3"), cargo.Version("0.11.4", (cargo.Dependency("lazy_static", "1.2", "^1.2"),))),
+        (cargo.Version("0.11.3"), cargo.Version("0.11.4", (cargo.CrateDependency("lazy_static", "1.2", "^1.2"),))),
     ),
     cargo.Crate("lazy_static", (cargo.Version("1.2.0"),)),
     rubygems.Gem("RedCloth", (rubygems.Version("4.2"), rubygems.Version("4.10", (rubygems.need("rake", "~> 1.2"),)))),
@@ -92,7 +94,9 @@ OTHERS = (
         "Newtonsoft.Json",
         (
             nuget.Version("9.0.1"),
-            nuget.Version("13.0.1", (nuget.Group((nuget.need("Microsoft.CSharp", "[4.3.0, )"),), "netstandard2.0"),)),
+            nuget.Version(
+                "13.0.1", (nuget.DependencyGroup((nuget.need("Microsoft.CSharp", "[4.3.0, )"),), "netstandard2.0"),)
+            ),
         ),
     ),
     nuget.Package("Microsoft.CSharp", (nuget.Version("4.3.0"),)),

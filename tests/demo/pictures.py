@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.browser.conftest import CHROMIUM
-from tests.browser.visitor import PHONE, WIDE, Visitor, launched
+from tests.browser.visitor import PHONE, WIDE, PageVisitor, launched
 from tests.demo.__main__ import fill
 from tests.demo.running import DemoFailed, demo
 from tests.demo.world import names, world
@@ -22,7 +22,7 @@ _LIVE_MS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Screenshot:
     name: str
     path: str
     width: int
@@ -30,10 +30,10 @@ class Picture:
 
 
 PICTURES: Final = (
-    Picture("overview-wide", "/", WIDE, "light"),
-    Picture("overview-phone", "/", PHONE, "dark"),
-    Picture("package-wide", "/packages/npm/made-shop", WIDE, "dark"),
-    Picture("package-phone", "/packages/pypi/jinja2", PHONE, "light"),
+    Screenshot("overview-wide", "/", WIDE, "light"),
+    Screenshot("overview-phone", "/", PHONE, "dark"),
+    Screenshot("package-wide", "/packages/npm/made-shop", WIDE, "dark"),
+    Screenshot("package-phone", "/packages/pypi/jinja2", PHONE, "light"),
 )
 
 
@@ -45,7 +45,7 @@ async def _take(address: str) -> None:
                 await _shot(visitor, picture)
 
 
-async def _shot(visitor: Visitor, picture: Picture) -> None:
+async def _shot(visitor: PageVisitor, picture: Screenshot) -> None:
     await visitor.log_in()
     await visitor.open(picture.path)
     if picture.path == "/":

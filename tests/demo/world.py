@@ -43,7 +43,9 @@ def _project(name: str, versions: Sequence[str], *needs: str, modules: Sequence[
     files = {f"{module.replace('.', '/')}.py": b"" for module in modules}
     package = {f"{name}/__init__.py": b"", **files}
     wanted = tuple(pypi.need(*need.partition(" ")[::2]) for need in needs)
-    releases = [pypi.Release(version, wanted, (pypi.Wheel(package),), date) for version, date in _dated(versions)]
+    releases = [
+        pypi.ProjectRelease(version, wanted, (pypi.Wheel(package),), date) for version, date in _dated(versions)
+    ]
     return pypi.Project(name, tuple(releases))
 
 
@@ -112,8 +114,8 @@ KNOWN: Final = (
     cargo.Crate(
         "chrono",
         (
-            cargo.Version("0.4.19", (cargo.Dependency("time", "^0.1.43", "^0.1.43"),)),
-            cargo.Version("0.4.41", (cargo.Dependency("serde", "^1.0", "^1.0"),)),
+            cargo.Version("0.4.19", (cargo.CrateDependency("time", "^0.1.43", "^0.1.43"),)),
+            cargo.Version("0.4.41", (cargo.CrateDependency("serde", "^1.0", "^1.0"),)),
         ),
     ),
     rubygems.Gem("rack", tuple(rubygems.Version(number) for number in ("2.0.9", "2.2.2", "2.2.20", "3.1.16"))),

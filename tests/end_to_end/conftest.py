@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.end_to_end.daemon_process import DaemonProcess
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.queue_contents import is_settled, left, messages_pending
 from tests.schedules_off import SCHEDULES_OFF
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
@@ -43,8 +43,8 @@ def queue(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def reader(graph_target: GraphTarget) -> Iterator[GraphReader]:
-    graph = GraphReader(graph_target)
+def reader(graph_target: GraphTarget) -> Iterator[PlainCypher]:
+    graph = PlainCypher(graph_target)
     yield graph
     graph.close()
 

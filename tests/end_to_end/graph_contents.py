@@ -53,7 +53,7 @@ def _plain(constraints: str) -> str:
     return ",".join(sorted("".join(clause.split()) for clause in constraints.split(",")))
 
 
-class GraphReader:
+class PlainCypher:
     """This sends plain Cypher over the official driver."""
 
     def __init__(self, target: GraphTarget) -> None:
@@ -130,7 +130,7 @@ def _differences(stored: Stored, wanted: Stored) -> list[str]:
     return found
 
 
-def assert_graph_equals(reader: GraphReader, truth: Mapping[str, ExpectedPackage], purls: Iterable[str]) -> None:
+def assert_graph_equals(reader: PlainCypher, truth: Mapping[str, ExpectedPackage], purls: Iterable[str]) -> None:
     """Every named package is stored exactly as the world says, nothing is doubled, and nothing else was written."""
     stored = reader.packages()
     purls = set(purls)

@@ -20,7 +20,7 @@ WORLD = World(
     (
         npm.Package("left", (npm.Version("1.0.0"), npm.Version("1.1.0", needs=(npm.need("right", "^1", "^1"),)))),
         npm.Package("right", (npm.Version("1.0.0"),)),
-        pypi.Project("snake", (pypi.Release("1.0"),)),
+        pypi.Project("snake", (pypi.ProjectRelease("1.0"),)),
         maven.Package("org.antlr:ST4", (maven.Version("4.3.4"),)),
         cargo.Crate("serde", (cargo.Version("1.0.0"),)),
         rubygems.Gem("RedCloth", (rubygems.Version("4.2"),)),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
 from tests.end_to_end.one_graph_server import graph_target
-from tests.registry_server import Fault, Kind, World, npm, osv, serve
+from tests.registry_server import Fault, FaultKind, World, npm, osv, serve
 from tests.schedules_off import schedules_off
 from tests.waiting import PATIENCE_S, block_until
 
@@ -59,7 +59,7 @@ def test_ingest_reads_the_advisories_of_its_packages_first(environment: dict[str
 
 def test_ingest_without_advisories_says_unknown_and_ends_as_with_them(environment: dict[str, str]) -> None:
     with serve(WORLD) as server:
-        server.faults.add(Fault("/npm/*", Kind.STATUS, times=None, status=404))
+        server.faults.add(Fault("/npm/*", FaultKind.STATUS, times=None, status=404))
         variables = environment | server.environment()
         tree = command(variables, "ingest", "npm:left")
         words = command(variables, "status")

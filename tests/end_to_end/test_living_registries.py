@@ -20,7 +20,7 @@ from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest, State
 from tests.end_to_end.conftest import SOON_LEFT, STREAM, dead_letters, settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
-from tests.end_to_end.graph_contents import LABELS, GraphReader
+from tests.end_to_end.graph_contents import LABELS, PlainCypher
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import ExpectedPackage, Shape, serve
 from tests.registry_server.life import Life
@@ -57,7 +57,7 @@ def all_done(redis_url: str, queue: redis.Redis) -> bool:
     return not now.requests and not now.under_way and settled(queue)
 
 
-def nothing_is_due(reader: GraphReader) -> bool:
+def nothing_is_due(reader: PlainCypher) -> bool:
     """Return whether no package waits to be completed, so that no daemon will queue one soon."""
     now = datetime.now(UTC)
     due = "MATCH (p:{label}) WHERE p.complete_at IS NOT NULL AND NOT p.complete_at > $now RETURN count(p)"
@@ -78,7 +78,7 @@ def wanted(truth: Mapping[str, ExpectedPackage]) -> Live:
     }
 
 
-def live(reader: GraphReader) -> Live:
+def live(reader: PlainCypher) -> Live:
     """Return what the graph has of packages and versions that are not marked as gone."""
     found: Live = {}
     for label in LABELS:
@@ -121,7 +121,7 @@ def test_after_any_number_of_days_the_graph_equals_the_registries(
     environment: dict[str, str],
     redis_url: str,
     queue: redis.Redis,
-    reader: GraphReader,
+    reader: PlainCypher,
 ) -> None:
     days = request.config.getoption("--kill-rounds")
     seed = request.config.getoption("--kill-seed")

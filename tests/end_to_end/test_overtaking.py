@@ -10,7 +10,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from tests.end_to_end.conftest import STREAM, Send
 from tests.end_to_end.daemon_process import daemon
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, npm, serve
 from tests.waiting import PATIENCE_S, block_until
@@ -24,7 +24,7 @@ RATE = 20
 
 
 def test_a_package_that_is_asked_for_overtakes_a_hundred_thousand_that_are_not(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher
 ) -> None:
     wanted = npm.Package("wanted", (npm.Version("1.0.0"),))
     others = [npm.Package(f"other-{number}", (npm.Version("1.0.0"),)) for number in range(500)]

@@ -11,7 +11,7 @@ from securechain_ingest.registries.kit.portions import PORTION
 from tests import queue_contents
 from tests.end_to_end.conftest import STREAM, Send, wait_until_settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
-from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.end_to_end.graph_contents import PlainCypher, assert_graph_equals
 from tests.registry_server import ExpectedPackage, Server, World, maven, pypi, serve
 from tests.stores import GraphTarget, empty_graph
 from tests.waiting import PATIENCE_S, block_until
@@ -22,11 +22,13 @@ UNDER_WAY = 32
 LEFT_LATER = {"SECURECHAIN_QUEUE__LEASE_S": "10"}
 """What a killed daemon had in hand is taken up soon, and one that stands still for seconds loses no portion."""
 
-PROJECT = pypi.Project("many", tuple(pypi.Release(f"1.{n}", (pypi.need("few", ">=1"),)) for n in range(VERSIONS)))
+PROJECT = pypi.Project(
+    "many", tuple(pypi.ProjectRelease(f"1.{n}", (pypi.need("few", ">=1"),)) for n in range(VERSIONS))
+)
 ARTIFACT = maven.Package(
     "org.made:many", tuple(maven.Version(f"1.{n}", (maven.need("org.made:few", "[1,2)"),)) for n in range(VERSIONS))
 )
-FEW = pypi.Project("few", (pypi.Release("1.0"),)), maven.Package("org.made:few", (maven.Version("1.0"),))
+FEW = pypi.Project("few", (pypi.ProjectRelease("1.0"),)), maven.Package("org.made:few", (maven.Version("1.0"),))
 Made: TypeAlias = pypi.Project | maven.Package
 
 
@@ -36,7 +38,7 @@ def graph_target(neo4j_server: GraphTarget) -> GraphTarget:
     return neo4j_server
 
 
-def pending(reader: GraphReader) -> list[str]:
+def pending(reader: PlainCypher) -> list[str]:
     """Return the names of the versions whose requirements have not been read."""
     rows = reader.rows("MATCH (v:Version) WHERE v.requirements_pending RETURN v.name AS name")
     return [row["name"] for row in rows]
@@ -61,7 +63,7 @@ def kill_after(process: DaemonProcess, server: Server, requests: int) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("made", [ARTIFACT], ids=["maven"])
 def test_what_a_whole_load_left_is_completed_in_portions_and_a_kill_costs_one_of_them(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, made: Made
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher, made: Made
 ) -> None:
     world, package = world_with(made)
     with serve(world) as server:
@@ -90,7 +92,7 @@ def test_what_a_whole_load_left_is_completed_in_portions_and_a_kill_costs_one_of
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("made", [PROJECT], ids=["pypi"])
 def test_who_asks_for_one_gets_it_whole_and_a_kill_costs_one_portion(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, made: Made
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher, made: Made
 ) -> None:
     world, package = world_with(made)
     with serve(world) as server:

@@ -18,18 +18,18 @@ import redis
 
 from tests.end_to_end.conftest import SOON_LEFT, STREAM, dead_letters, has_stored, wait_until_settled
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
-from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.end_to_end.graph_contents import PlainCypher, assert_graph_equals
 from tests.queue_contents import messages_waiting
-from tests.registry_server import Fault, Kind, Server, Shape, World, generate, serve
+from tests.registry_server import Fault, FaultKind, Server, Shape, World, generate, serve
 from tests.waiting import PATIENCE_S, block_until
 
 FAULTS = (
-    Fault("/*", Kind.STATUS, status=503),
-    Fault("/*", Kind.STATUS, status=429, retry_after="1"),
-    Fault("/*", Kind.DROP),
-    Fault("/*", Kind.DROP, after_bytes=200),
-    Fault("/*", Kind.STALL),
-    Fault("/*", Kind.SLOW, pause_s=0.05),
+    Fault("/*", FaultKind.STATUS, status=503),
+    Fault("/*", FaultKind.STATUS, status=429, retry_after="1"),
+    Fault("/*", FaultKind.DROP),
+    Fault("/*", FaultKind.DROP, after_bytes=200),
+    Fault("/*", FaultKind.STALL),
+    Fault("/*", FaultKind.SLOW, pause_s=0.05),
 )
 
 
@@ -63,7 +63,7 @@ def test_daemons_killed_at_random_lose_and_double_nothing(
     request: pytest.FixtureRequest,
     environment: dict[str, str],
     queue: redis.Redis,
-    reader: GraphReader,
+    reader: PlainCypher,
     tmp_path: Path,
 ) -> None:
     rounds = request.config.getoption("--kill-rounds")

@@ -19,10 +19,10 @@ from securechain_ingest.embedded.process import free_ports
 from tests.chaos.contents import left_over
 from tests.end_to_end.conftest import STREAM, dead_letters, settled
 from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
-from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.end_to_end.graph_contents import PlainCypher, assert_graph_equals
 from tests.end_to_end.one_graph_server import graph_target
 from tests.redis_servers import ACL, PASSWORD, USER, over_tls, pair, server
-from tests.registry_server import Fault, Kind, Shape, World, generate, npm, serve
+from tests.registry_server import Fault, FaultKind, Shape, World, generate, npm, serve
 from tests.waiting import block_until
 
 __all__ = ["graph_target"]
@@ -61,7 +61,7 @@ def is_settled(queue: redis.Redis) -> bool:
 
 @pytest.mark.parametrize("how", ["the master is killed", "an operator asks for it"])
 def test_a_failover_in_the_midst_of_work_loses_no_message(
-    how: str, environment: dict[str, str], reader: GraphReader, tmp_path: Path
+    how: str, environment: dict[str, str], reader: PlainCypher, tmp_path: Path
 ) -> None:
     world = generate(SHAPE)
     with pair(tmp_path / "pair") as servers, serve(world, latency_s=0.1) as registries:
@@ -69,7 +69,7 @@ def test_a_failover_in_the_midst_of_work_loses_no_message(
         variables |= {"SECURECHAIN_HTTP__TIMEOUT_S": "10"}
         # One of them does not end before the failover.
         stalled = next(package.registry_name for package in world.truth().values() if package.ecosystem == "npm")
-        registries.faults.add(Fault(f"/{stalled}", Kind.STALL, times=None))
+        registries.faults.add(Fault(f"/{stalled}", FaultKind.STALL, times=None))
         with (
             redis.Redis(port=servers.first, username=USER, password=PASSWORD) as queue,
             daemon(variables) as process,
@@ -91,7 +91,7 @@ def test_a_failover_in_the_midst_of_work_loses_no_message(
 
 
 async def test_over_tls_with_an_acl_user_every_connection_is_that_users(
-    environment: dict[str, str], reader: GraphReader, tmp_path: Path
+    environment: dict[str, str], reader: PlainCypher, tmp_path: Path
 ) -> None:
     """And that user may do no more than README says."""
     world = generate(SHAPE)
@@ -139,7 +139,7 @@ def test_on_a_cluster_every_key_shares_the_slot_of_a_stream_with_a_hash_tag(
                 "SECURECHAIN_PACKAGES__DEPTH": "2",
             }
         )
-        registries.faults.add(Fault("/lib", Kind.STATUS, times=1, status=500))
+        registries.faults.add(Fault("/lib", FaultKind.STATUS, times=1, status=500))
         with daemon(variables) as process:
             command(variables, "submit", "--wait", "npm:app")
             process.wait_for("package_stored", 2)
@@ -184,7 +184,7 @@ def test_a_redis_that_would_drop_messages_ends_the_daemon_with_one_line(
     assert "maxmemory-policy noeviction" in line
 
 
-def _serve_a_world(variables: dict[str, str], port: int, world: World, reader: GraphReader) -> None:
+def _serve_a_world(variables: dict[str, str], port: int, world: World, reader: PlainCypher) -> None:
     names = [f"{package.ecosystem}:{package.registry_name}" for package in world.truth().values()]
     with (
         redis.Redis(port=port, username=USER, password=PASSWORD, decode_responses=True) as queue,

@@ -13,7 +13,7 @@ import pytest
 
 from tests.end_to_end.conftest import SOON_LEFT
 from tests.end_to_end.daemon_process import SCRIPT, DaemonProcess, daemon, without_settings
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.end_to_end.one_graph_server import graph_target
 from tests.registry_server import World, npm, serve
 from tests.schedules_off import schedules_off
@@ -94,7 +94,7 @@ def test_three_daemons_run_a_job_once_at_each_time_and_never_twice_at_once(
 
 
 def test_a_job_is_run_switched_and_looked_at_from_the_command_line(
-    environment: dict[str, str], reader: GraphReader
+    environment: dict[str, str], reader: PlainCypher
 ) -> None:
     job = "npm_package_ingestion"
     never = {f"SECURECHAIN_SCHEDULES__{job.upper()}": "0 0 1 1 *"}
@@ -144,7 +144,7 @@ def test_a_job_is_run_switched_and_looked_at_from_the_command_line(
             assert (row["enabled"], row["next_run_at"]) == (False, None)
 
 
-def test_updates_follow_the_feed_and_leave_their_cursor(environment: dict[str, str], reader: GraphReader) -> None:
+def test_updates_follow_the_feed_and_leave_their_cursor(environment: dict[str, str], reader: PlainCypher) -> None:
     job = "npm_packages_updates"
     with serve(WORLD) as server:
         variables = environment | server.environment()
@@ -167,7 +167,7 @@ def test_updates_follow_the_feed_and_leave_their_cursor(environment: dict[str, s
 
 
 def test_a_followed_feed_brings_a_new_version_into_the_graph_and_status_tells_how_long_that_takes(
-    environment: dict[str, str], reader: GraphReader
+    environment: dict[str, str], reader: PlainCypher
 ) -> None:
     before = npm.Package("left", (npm.Version("1.0.0"),))
     after = npm.Package("left", (npm.Version("1.0.0"), npm.Version("1.1.0")))

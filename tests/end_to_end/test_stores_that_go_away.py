@@ -12,7 +12,7 @@ import redis
 from tests.end_to_end.conftest import STREAM, dead_letters, wait_until_settled
 from tests.end_to_end.cut_store import CutStore, cut_store
 from tests.end_to_end.daemon_process import DaemonProcess, daemon
-from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.end_to_end.graph_contents import PlainCypher, assert_graph_equals
 from tests.registry_server import Shape, generate, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph
 
@@ -60,7 +60,7 @@ def test_a_store_that_goes_away_twice_in_the_middle_loses_no_message(
     stores: tuple[dict[str, CutStore], dict[str, str]],
     environment: dict[str, str],
     queue: redis.Redis,
-    reader: GraphReader,
+    reader: PlainCypher,
 ) -> None:
     cuts, variables = stores
     with started(environment, variables, queue) as (process, _):
@@ -84,7 +84,7 @@ def test_a_daemon_waits_for_stores_that_come_late(
     stores: tuple[dict[str, CutStore], dict[str, str]],
     environment: dict[str, str],
     queue: redis.Redis,
-    reader: GraphReader,
+    reader: PlainCypher,
     graph_target: GraphTarget,
 ) -> None:
     cuts, variables = stores

@@ -17,8 +17,8 @@ import pytest
 
 from securechain_ingest.registries.npm.names import NPM
 from tests.end_to_end.daemon_process import SCRIPT, without_settings
-from tests.end_to_end.graph_contents import GraphReader
-from tests.registry_server import Fault, Kind, Server, World, npm, serve
+from tests.end_to_end.graph_contents import PlainCypher
+from tests.registry_server import Fault, FaultKind, Server, World, npm, serve
 from tests.waiting import PATIENCE_S, block_until
 
 NAMES = [f"package-{number:02}" for number in range(50)]
@@ -29,7 +29,7 @@ WORLD = World(tuple(npm.Package(name, (npm.Version("1.0.0"),)) for name in NAMES
 class Command:
     """This is the command on this test's stores and registry."""
 
-    def __init__(self, server: Server, environment: dict[str, str], graph: GraphReader) -> None:
+    def __init__(self, server: Server, environment: dict[str, str], graph: PlainCypher) -> None:
         self.server = server
         self.graph = graph
         self._environment = (
@@ -67,17 +67,17 @@ class Command:
 
     def stall(self) -> None:
         """One package never answers; whatever comes long before it is done by the time that this is noticed."""
-        self.server.faults.add(Fault(f"/{STALLED}", Kind.STALL, times=None))
+        self.server.faults.add(Fault(f"/{STALLED}", FaultKind.STALL, times=None))
 
 
 @pytest.fixture
-def command(environment: dict[str, str], reader: GraphReader) -> Iterator[Command]:
+def command(environment: dict[str, str], reader: PlainCypher) -> Iterator[Command]:
     with serve(WORLD) as server:
         yield Command(server, environment, reader)
 
 
 def test_it_fills_in_what_is_missing_and_sums_up(command: Command) -> None:
-    command.server.faults.add(Fault(f"/{NAMES[7]}", Kind.STATUS, times=None, status=404))
+    command.server.faults.add(Fault(f"/{NAMES[7]}", FaultKind.STATUS, times=None, status=404))
     code, output, errors = command.run("npm", "--json")
     summary = json.loads(output)
     assert code == 1, "one has failed"
@@ -133,7 +133,7 @@ def test_ctrl_c_tells_what_has_been_done_and_that_it_can_go_on(command: Command)
 
 
 def test_restart_begins_again_with_those_that_failed(command: Command) -> None:
-    command.server.faults.add(Fault(f"/{NAMES[0]}", Kind.STATUS, times=1, status=404))
+    command.server.faults.add(Fault(f"/{NAMES[0]}", FaultKind.STATUS, times=1, status=404))
     assert command.run("npm", "--limit", "3")[0] == 1
     code, output, _ = command.run("npm", "--limit", "2", "--restart", "--json")
     assert (code, json.loads(output)["found"]) == (0, 2)

@@ -14,9 +14,9 @@ import redis
 
 from tests.end_to_end.conftest import SOON_LEFT, STREAM, Send, dead_letters, has_stored, pending, wait_until_settled
 from tests.end_to_end.daemon_process import daemon
-from tests.end_to_end.graph_contents import GraphReader, assert_graph_equals
+from tests.end_to_end.graph_contents import PlainCypher, assert_graph_equals
 from tests.queue_contents import messages_waiting
-from tests.registry_server import Fault, Kind, Shape, World, generate, npm, serve
+from tests.registry_server import Fault, FaultKind, Shape, World, generate, npm, serve
 from tests.waiting import PATIENCE_S, block_until
 
 SMALL = generate(Shape(packages=12, seed=7))
@@ -29,7 +29,7 @@ def submit_all(world: World, send: Send) -> None:
 
 
 def test_what_is_submitted_stands_in_the_graph_as_the_registry_has_it(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher
 ) -> None:
     with serve(SMALL) as server, daemon(environment | server.environment()) as process:
         submit_all(SMALL, send)
@@ -41,7 +41,7 @@ def test_what_is_submitted_stands_in_the_graph_as_the_registry_has_it(
 
 
 def test_a_daemon_killed_at_random_loses_and_doubles_nothing(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher
 ) -> None:
     chance = random.Random(3)
     with serve(LARGER, latency_s=0.02) as server:
@@ -60,7 +60,7 @@ def test_a_daemon_killed_at_random_loses_and_doubles_nothing(
 
 
 def test_sigterm_in_the_middle_finishes_what_is_in_hand_and_leaves_the_rest_queued(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher
 ) -> None:
     variables = environment | {"SECURECHAIN_QUEUE__CONCURRENCY": "2", "SECURECHAIN_PACKAGES__DEPTH": "0"}
     with serve(LARGER, latency_s=0.02) as server:
@@ -77,7 +77,7 @@ def test_sigterm_in_the_middle_finishes_what_is_in_hand_and_leaves_the_rest_queu
 def test_a_second_signal_leaves_now(environment: dict[str, str], send: Send, queue: redis.Redis) -> None:
     world = World((npm.Package("stalled", (npm.Version("1.0.0"),)),))
     with serve(world) as server:
-        server.faults.add(Fault("/stalled", Kind.STALL, times=None))
+        server.faults.add(Fault("/stalled", FaultKind.STALL, times=None))
         patient = {"SECURECHAIN_DAEMON__GRACE_S": str(2 * PATIENCE_S)}
         with daemon(environment | patient | server.environment()) as process:
             send("NPMPackage", "stalled")
@@ -90,12 +90,12 @@ def test_a_second_signal_leaves_now(environment: dict[str, str], send: Send, que
 
 
 def test_what_outlasts_the_grace_period_is_handed_to_the_next_daemon(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher
 ) -> None:
     world = World((npm.Package("stalled", (npm.Version("1.0.0"),)),))
     variables = environment | {"SECURECHAIN_DAEMON__GRACE_S": "0.5", "SECURECHAIN_QUEUE__LEASE_S": "600"}
     with serve(world) as server:
-        server.faults.add(Fault("/stalled", Kind.STALL, times=None))
+        server.faults.add(Fault("/stalled", FaultKind.STALL, times=None))
         with daemon(variables | server.environment()) as process:
             send("NPMPackage", "stalled")
             block_until(lambda: server.connections, "the request")
@@ -108,7 +108,7 @@ def test_what_outlasts_the_grace_period_is_handed_to_the_next_daemon(
 
 
 def test_sighup_applies_a_good_file_and_refuses_a_bad_one_while_work_goes_on(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader, tmp_path: Path
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher, tmp_path: Path
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text("[workers]\nnpm = 3\n")
@@ -132,11 +132,11 @@ def test_sighup_applies_a_good_file_and_refuses_a_bad_one_while_work_goes_on(
 
 
 def test_a_registry_that_is_down_for_a_while_costs_time_and_no_message(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher
 ) -> None:
     world = World((npm.Package("flaky", (npm.Version("1.0.0"),)),))
     with serve(world) as server, daemon(environment | {"SECURECHAIN_HTTP__RETRIES": "0"} | server.environment()):
-        server.faults.add(Fault("/flaky", Kind.STATUS, times=3, status=503))
+        server.faults.add(Fault("/flaky", FaultKind.STATUS, times=3, status=503))
         send("NPMPackage", "flaky")
         block_until(reader.packages, "the package")
         wait_until_settled(queue)
@@ -172,7 +172,7 @@ def test_each_kind_of_bad_message_becomes_a_dead_letter_with_its_reason(
 
 
 def test_one_package_asked_for_by_many_messages_is_fetched_once_and_gets_every_edge(
-    environment: dict[str, str], send: Send, queue: redis.Redis, reader: GraphReader
+    environment: dict[str, str], send: Send, queue: redis.Redis, reader: PlainCypher
 ) -> None:
     files = [
         row["id"]

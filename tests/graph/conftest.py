@@ -17,7 +17,7 @@ from tests.waiting import PATIENCE_S
 DAY_S = 86_400.0
 
 
-class Reader:
+class CypherRunner:
     """This runs the statements of clients and of other programs."""
 
     def __init__(self, driver: AsyncDriver, database: str | None) -> None:
@@ -53,11 +53,11 @@ class Reader:
 
 
 @pytest.fixture
-async def read(graph_target: GraphTarget) -> AsyncIterator[Reader]:
+async def read(graph_target: GraphTarget) -> AsyncIterator[CypherRunner]:
     async with AsyncGraphDatabase.driver(
         graph_target.uri, auth=(graph_target.user, graph_target.password), notifications_min_severity="OFF"
     ) as driver:
-        yield Reader(driver, graph_target.database)
+        yield CypherRunner(driver, graph_target.database)
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.graph.write_statements import _LOCK_AWAITED
 from tests.end_to_end.one_graph_server import graph_target
 from tests.graph.builders import pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget
 
 __all__ = ["graph_target"]
 
 
 async def test_a_node_is_not_deleted_with_a_requirement_that_was_added_since_it_was_locked(
-    graph: Graph, read: Reader, graph_target: GraphTarget
+    graph: Graph, read: CypherRunner, graph_target: GraphTarget
 ) -> None:
     first, second, absent = pypi("first"), pypi("second"), pypi("absent")
     await graph.write([write(first, version(first, "1.0", {absent: "any"}))])

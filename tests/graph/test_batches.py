@@ -13,7 +13,7 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import Ecosystem, ImportNames, NamesGap, PackageWrite, WriteResult
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import NPM, PYPI, link, npm, pypi, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget
 from tests.waiting import PATIENCE_S
 
@@ -21,7 +21,7 @@ LINGERING = GraphSettings().model_copy(update={"linger_s": 2 * PATIENCE_S})
 """Nobody would wait for so long."""
 
 
-async def test_concurrent_callers_all_get_their_package_written(graph: Graph, read: Reader) -> None:
+async def test_concurrent_callers_all_get_their_package_written(graph: Graph, read: CypherRunner) -> None:
     refs = [pypi(f"package-{number}") for number in range(120)]
     async with GraphBatcher(graph, GraphSettings(batch_packages=25)) as batcher:
         results = await asyncio.gather(*(batcher.write(write(ref, "1.0")) for ref in refs))
@@ -75,7 +75,7 @@ async def test_a_package_of_a_stream_that_ends_is_written_after_its_wait(graph: 
 
 
 async def test_names_of_packages_that_stream_in_share_transactions(
-    graph: Graph, read: Reader, monkeypatch: pytest.MonkeyPatch
+    graph: Graph, read: CypherRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refs = [make(f"package-{number}") for make in (pypi, npm) for number in range(4)]
     await graph.write([write(ref, "1.0.0", names=None, archive_pending=True) for ref in refs])
@@ -101,14 +101,14 @@ async def test_names_of_packages_that_stream_in_share_transactions(
     ]
 
 
-async def test_two_writes_of_one_package_go_one_after_the_other(graph: Graph, read: Reader) -> None:
+async def test_two_writes_of_one_package_go_one_after_the_other(graph: Graph, read: CypherRunner) -> None:
     six = pypi("six")
     async with GraphBatcher(graph, GraphSettings()) as batcher:
         await asyncio.gather(*(batcher.write(write(six, f"{number}.0")) for number in range(6)))
     assert sorted(node["serial_number"] for node in (await read.nodes("Version")).values()) == list(range(6))
 
 
-async def test_a_package_that_cannot_be_written_does_not_harm_its_neighbours(graph: Graph, read: Reader) -> None:
+async def test_a_package_that_cannot_be_written_does_not_harm_its_neighbours(graph: Graph, read: CypherRunner) -> None:
     six, bad = pypi("six"), pypi("bad")
     # Longer than an index entry may be: refused by the server itself, inside the transaction.
     poison = write(bad, "1" * 1_000_000)
@@ -131,7 +131,7 @@ async def test_a_package_that_cannot_be_written_does_not_harm_its_neighbours(gra
     assert await read.awaited() == []
 
 
-async def test_a_caller_that_gives_up_does_not_harm_the_others(graph: Graph, read: Reader) -> None:
+async def test_a_caller_that_gives_up_does_not_harm_the_others(graph: Graph, read: CypherRunner) -> None:
     async with GraphBatcher(graph, GraphSettings(writers=1)) as batcher:
         writes: list[PackageWrite] = [write(pypi(f"package-{number}"), "1.0") for number in range(20)]
         callers = [asyncio.create_task(batcher.write(each)) for each in writes]

@@ -15,7 +15,7 @@ from securechain_ingest.graph.due import never_read_text, stale_text
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, pypi, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
 
 PACKAGES = 300
@@ -68,7 +68,7 @@ async def test_packages_of_other_programs_cost_nothing_where_there_are_none(many
 
 
 async def test_a_package_that_nobody_has_read_is_found_until_it_is_read_or_its_registry_lacks_it(
-    graph: Graph, read: Reader
+    graph: Graph, read: CypherRunner
 ) -> None:
     for name in ("old", "gone", "other"):
         await read(f"CREATE (:PyPIPackage {{name: '{name}', moment: localdatetime('2025-01-01T10:00:00')}})")
@@ -83,7 +83,7 @@ async def test_a_package_that_nobody_has_read_is_found_until_it_is_read_or_its_r
 
 
 async def test_a_package_without_a_date_gets_one_at_the_start_and_is_found_as_never_read(
-    bare_graph: Graph, read: Reader, monkeypatch: pytest.MonkeyPatch
+    bare_graph: Graph, read: CypherRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(undated, "PAGE", 2)
     await bare_graph.ensure_schema([PYPI])

@@ -15,7 +15,7 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import FailedAttempt, ImportNames, PackageRef
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
 
 HOUR = timedelta(hours=1)
@@ -27,7 +27,7 @@ def stopgap(*names: str, tries: int = 1, retry_at: datetime | None = MONDAY + HO
     return ImportNames(names, error="the archive is away", is_stopgap=True, failed=failed)
 
 
-async def held(read: Reader) -> dict[str, Any]:
+async def held(read: CypherRunner) -> dict[str, Any]:
     """Return what the one package has of import names."""
     [node] = (await read.nodes("PyPIPackage")).values()
     names = {key.removeprefix("import_names_"): value for key, value in node.items() if key.startswith("import_names")}
@@ -44,7 +44,9 @@ MARKS: dict[str, Any] = {
 GOOD: dict[str, Any] = {"import_names": ["module"], "parser": PYPI.import_names_version}
 
 
-async def test_names_outlast_failed_attempts_and_the_marks_go_with_the_next_success(graph: Graph, read: Reader) -> None:
+async def test_names_outlast_failed_attempts_and_the_marks_go_with_the_next_success(
+    graph: Graph, read: CypherRunner
+) -> None:
     six = pypi("six")
     await graph.write([write(six, "1.0")])
     by_next = replace(six, ecosystem=NEXT)
@@ -56,25 +58,25 @@ async def test_names_outlast_failed_attempts_and_the_marks_go_with_the_next_succ
     assert await held(read) == {**GOOD, "import_names": ["six", "six.moves"]}
 
 
-async def test_a_package_without_names_gets_the_stopgap_and_keeps_it(graph: Graph, read: Reader) -> None:
+async def test_a_package_without_names_gets_the_stopgap_and_keeps_it(graph: Graph, read: CypherRunner) -> None:
     for names in (("six",), ("other",)):
         await graph.write([write(pypi("six"), "2.0", names=stopgap(*names))])
         assert await held(read) == GOOD | MARKS | {"import_names": ["six"]}
 
 
-async def test_names_that_another_program_found_outlast_failed_attempts(graph: Graph, read: Reader) -> None:
+async def test_names_that_another_program_found_outlast_failed_attempts(graph: Graph, read: CypherRunner) -> None:
     await read("CREATE (:PyPIPackage {name: 'six', import_names: ['six.moves']})-[:HAVE]->(:Version {name: '1.0'})")
     await graph.write([write(pypi("six"), "1.0", names=stopgap("six"))])
     assert await held(read) == MARKS | {"import_names": ["six.moves"]}
 
 
-async def test_that_an_archive_offers_no_names_outlasts_failed_attempts(graph: Graph, read: Reader) -> None:
+async def test_that_an_archive_offers_no_names_outlasts_failed_attempts(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(pypi("six"), "1.0", names=ImportNames(()))])
     await graph.write([write(pypi("six"), "2.0", names=stopgap("six"))])
     assert await held(read) == GOOD | MARKS | {"import_names": []}
 
 
-async def test_filling_a_gap_with_a_stopgap_costs_no_names(graph: Graph, read: Reader) -> None:
+async def test_filling_a_gap_with_a_stopgap_costs_no_names(graph: Graph, read: CypherRunner) -> None:
     await read("CREATE (:PyPIPackage {name: 'six'})-[:HAVE]->(:Version {name: '1.0'})")
 
     async def fill(names: ImportNames) -> None:
@@ -120,7 +122,7 @@ async def test_packages_are_due_from_their_time_on_the_oldest_first(graph: Graph
     assert list((await graph.due.archives(NPM, MONDAY + HOUR, 10)).values()) == ["other"]
 
 
-async def test_what_has_been_asked_for_is_due_again_at_its_next_time(graph: Graph, read: Reader) -> None:
+async def test_what_has_been_asked_for_is_due_again_at_its_next_time(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(pypi(name), "1.0", names=stopgap("x")) for name in ("asked", "read", "tried")])
     now = MONDAY + HOUR
     due = await graph.due.archives(PYPI, now, 10)

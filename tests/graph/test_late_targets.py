@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from securechain_ingest.graph.store import Graph
 from tests.graph.builders import pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 
 
-async def test_a_target_that_turns_out_to_be_there_is_linked_and_not_asked_for(graph: Graph, read: Reader) -> None:
+async def test_a_target_that_turns_out_to_be_there_is_linked_and_not_asked_for(
+    graph: Graph, read: CypherRunner
+) -> None:
     """It is as after a race: the package has been written, and the node for what waits for it is there nevertheless."""
     app, late, absent = pypi("app"), pypi("late"), pypi("absent")
     await graph.write([write(late, "1.0")])
@@ -22,7 +24,7 @@ async def test_a_target_that_turns_out_to_be_there_is_linked_and_not_asked_for(g
 
 
 async def test_a_late_target_of_one_package_is_asked_for_by_nobody_in_the_same_transaction(
-    graph: Graph, read: Reader
+    graph: Graph, read: CypherRunner
 ) -> None:
     late, absent = pypi("late"), pypi("absent")
     await graph.write([write(late, "1.0")])

@@ -14,7 +14,7 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import ImportNames, NamesGap, PackageWrite
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, npm, pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
 
 THIS, NEXT = PYPI.import_names_version, PYPI.import_names_version + 1
@@ -37,7 +37,7 @@ def read_by_the_next_parser(write: PackageWrite) -> PackageWrite:
     return replace(write, package=replace(write.package, ref=ref))
 
 
-async def test_a_package_without_names_or_with_only_a_fallback_has_a_gap(graph: Graph, read: Reader) -> None:
+async def test_a_package_without_names_or_with_only_a_fallback_has_a_gap(graph: Graph, read: CypherRunner) -> None:
     await graph.write(
         [
             write(pypi("complete"), "1.0"),
@@ -51,7 +51,7 @@ async def test_a_package_without_names_or_with_only_a_fallback_has_a_gap(graph: 
     assert await gaps(graph, after="bare") == ["empty", "failed"]
 
 
-async def test_names_of_an_older_parser_are_a_gap_if_asked_for(graph: Graph, read: Reader) -> None:
+async def test_names_of_an_older_parser_are_a_gap_if_asked_for(graph: Graph, read: CypherRunner) -> None:
     await graph.write(
         [write(pypi("first"), "1.0"), read_by_the_next_parser(write(pypi("second"), "1.0"))],
     )
@@ -129,7 +129,7 @@ async def profile(driver: AsyncDriver, text: str, **parameters: Any) -> tuple[li
     return operators, sum(int(plan["args"].get("DbHits", 0)) for plan in plans)
 
 
-async def test_a_gap_knows_the_versions_and_the_spelling_for_the_registry(graph: Graph, read: Reader) -> None:
+async def test_a_gap_knows_the_versions_and_the_spelling_for_the_registry(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(pypi("Flask"), "1.0", "2.0", names=ImportNames(()))])
     await read("CREATE (:PyPIPackage {name: 'Older'})-[:HAVE]->(:Version {name: '0.1'})")
     known = (await gap_of(graph, "flask")).known
@@ -138,7 +138,7 @@ async def test_a_gap_knows_the_versions_and_the_spelling_for_the_registry(graph:
     assert (older.registry_name, older.versions) == ("Older", frozenset({"0.1"}))
 
 
-async def test_a_filled_gap_differs_in_nothing_but_its_import_names(graph: Graph, read: Reader) -> None:
+async def test_a_filled_gap_differs_in_nothing_but_its_import_names(graph: Graph, read: CypherRunner) -> None:
     failed = ImportNames(("six",), error="the archive is damaged")
     await graph.write([write(pypi("six"), version(pypi("six"), "1.0", {pypi("attrs"): "any"}), names=failed)])
     versions, [before] = await read.nodes("Version"), (await read.nodes("PyPIPackage")).values()

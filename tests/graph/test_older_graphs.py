@@ -13,7 +13,7 @@ from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 
 UPSTREAM = """
 CREATE (p:PyPIPackage {name: $name, vendor: 'n/a', moment: localdatetime('2025-01-01T10:00:00')})
@@ -25,7 +25,7 @@ RETURN elementId(p) AS id
 @pytest.mark.parametrize(
     "spelling", ["typing_extensions", "typing-extensions", "typing.extensions", "Typing_Extensions"]
 )
-async def test_an_older_node_is_adopted_by_any_spelling(graph: Graph, read: Reader, spelling: str) -> None:
+async def test_an_older_node_is_adopted_by_any_spelling(graph: Graph, read: CypherRunner, spelling: str) -> None:
     [old] = await read(UPSTREAM, name=spelling, versions=["4.0"])
     [version_id] = await read.nodes("Version")
     await graph.write([write(pypi("Typing_Extensions"), "4.0", "4.1")])
@@ -38,7 +38,9 @@ async def test_an_older_node_is_adopted_by_any_spelling(graph: Graph, read: Read
     assert sorted((node["name"], node["serial_number"]) for node in versions.values()) == [("4.0", 0), ("4.1", 1)]
 
 
-async def test_of_two_spellings_the_lower_case_node_is_adopted_and_the_other_left(graph: Graph, read: Reader) -> None:
+async def test_of_two_spellings_the_lower_case_node_is_adopted_and_the_other_left(
+    graph: Graph, read: CypherRunner
+) -> None:
     [mixed] = await read(UPSTREAM, name="Flask", versions=["1.0"])
     [lower] = await read(UPSTREAM, name="flask", versions=["1.0"])
     await graph.write([write(pypi("Flask"), "1.0")])
@@ -47,7 +49,7 @@ async def test_of_two_spellings_the_lower_case_node_is_adopted_and_the_other_lef
     assert "purl" not in nodes[mixed["id"]]
 
 
-async def test_a_version_that_only_the_old_graph_has_is_completed(graph: Graph, read: Reader) -> None:
+async def test_a_version_that_only_the_old_graph_has_is_completed(graph: Graph, read: CypherRunner) -> None:
     await read(UPSTREAM, name="six", versions=["0.9+local"])
     await graph.write([write(pypi("six"), "1.0")])
     held = {node["name"]: node for node in (await read.nodes("Version")).values()}["0.9+local"]
@@ -62,7 +64,9 @@ async def test_a_version_that_only_the_old_graph_has_is_completed(graph: Graph, 
     }
 
 
-async def test_a_version_that_only_the_graph_has_keeps_the_case_of_its_package(graph: Graph, read: Reader) -> None:
+async def test_a_version_that_only_the_graph_has_keeps_the_case_of_its_package(
+    graph: Graph, read: CypherRunner
+) -> None:
     await graph.write([write(npm("jsonstream"), "1.0.0"), write(npm("JSONStream2"), "1.0.0")])
     await graph.write([write(npm("JSONStream"), "1.0.0", "2.0.0")])
     await graph.write([write(npm("JSONStream"), "2.0.0")])
@@ -70,7 +74,7 @@ async def test_a_version_that_only_the_graph_has_keeps_the_case_of_its_package(g
     assert {"pkg:npm/jsonstream@1.0.0", "pkg:npm/JSONStream@1.0.0", "pkg:npm/JSONStream@2.0.0"} <= purls
 
 
-async def test_of_duplicate_versions_clients_find_one_and_no_node_is_deleted(graph: Graph, read: Reader) -> None:
+async def test_of_duplicate_versions_clients_find_one_and_no_node_is_deleted(graph: Graph, read: CypherRunner) -> None:
     await read(UPSTREAM, name="six", versions=["1.0", "1.0", "2.0"])
     await read(
         "MATCH (p:PyPIPackage {name: 'six'})-[:HAVE]->(v:Version {name: '1.0'}) "
@@ -89,7 +93,7 @@ async def test_of_duplicate_versions_clients_find_one_and_no_node_is_deleted(gra
     assert set(await read.nodes("Version")) == set(before)
 
 
-async def test_edges_of_an_old_version_get_the_purl_of_the_parent(graph: Graph, read: Reader) -> None:
+async def test_edges_of_an_old_version_get_the_purl_of_the_parent(graph: Graph, read: CypherRunner) -> None:
     await read(UPSTREAM, name="app", versions=["1.0"])
     await read(UPSTREAM, name="six", versions=["1.0"])
     await read(
@@ -104,7 +108,7 @@ async def test_edges_of_an_old_version_get_the_purl_of_the_parent(graph: Graph, 
     assert await read.edges("pkg:pypi/app@1.0") == {"pkg:pypi/six": (">= 2", "pkg:pypi/app")}
 
 
-async def test_old_packages_are_unknown_and_have_never_been_read(graph: Graph, read: Reader) -> None:
+async def test_old_packages_are_unknown_and_have_never_been_read(graph: Graph, read: CypherRunner) -> None:
     await read(UPSTREAM, name="six", versions=["1.0"])
     assert await graph.known([pypi("six")]) == {}
     assert [ref.registry_name for ref in await graph.due.never_read(PYPI, MONDAY, 10)] == ["six"]
@@ -112,7 +116,7 @@ async def test_old_packages_are_unknown_and_have_never_been_read(graph: Graph, r
 
 @pytest.mark.parametrize("order", [("JSONStream", "jsonstream"), ("jsonstream", "JSONStream")])
 async def test_the_exact_lower_case_package_owns_the_lower_case_name(
-    graph: Graph, read: Reader, order: tuple[str, str]
+    graph: Graph, read: CypherRunner, order: tuple[str, str]
 ) -> None:
     for name in (*order, *order):
         await graph.write([write(npm(name), "1.0.0")])
@@ -120,14 +124,16 @@ async def test_the_exact_lower_case_package_owns_the_lower_case_name(
     assert names == {"pkg:npm/jsonstream": "jsonstream", "pkg:npm/JSONStream": "JSONStream"}
 
 
-async def test_two_case_variants_that_come_together_share_no_name(graph: Graph, read: Reader) -> None:
+async def test_two_case_variants_that_come_together_share_no_name(graph: Graph, read: CypherRunner) -> None:
     async with GraphBatcher(graph, GraphSettings()) as batcher:
         await asyncio.gather(*(batcher.write(write(npm(name), "1.0.0")) for name in ("JSONStream", "jsonstream")))
     names = {node["purl"]: node["name"] for node in (await read.nodes("NPMPackage")).values()}
     assert names == {"pkg:npm/jsonstream": "jsonstream", "pkg:npm/JSONStream": "JSONStream"}
 
 
-async def test_duplicates_in_an_old_graph_are_a_warning_and_leave_it_usable(bare_graph: Graph, read: Reader) -> None:
+async def test_duplicates_in_an_old_graph_are_a_warning_and_leave_it_usable(
+    bare_graph: Graph, read: CypherRunner
+) -> None:
     await read("MATCH (n:NPMPackage) DETACH DELETE n")
     for statement in (
         "DROP CONSTRAINT npmpackage_name_unique IF EXISTS",
@@ -145,7 +151,9 @@ async def test_duplicates_in_an_old_graph_are_a_warning_and_leave_it_usable(bare
     await read("DROP INDEX npmpackage_name_lookup IF EXISTS")
 
 
-async def test_a_name_is_given_up_before_another_package_that_is_there_takes_it(graph: Graph, read: Reader) -> None:
+async def test_a_name_is_given_up_before_another_package_that_is_there_takes_it(
+    graph: Graph, read: CypherRunner
+) -> None:
     """Names are unique at every moment of a transaction, however few rows are written at once."""
     pairs = [(f"tool{number}", f"Tool{number}") for number in range(60)]
     await read(

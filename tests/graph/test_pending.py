@@ -15,7 +15,7 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, LeftOut, PackageRef, PackageWrite
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
 from tests.waiting import PATIENCE_S, until
 
@@ -41,7 +41,7 @@ async def due(graph: Graph, *, days: float = 0, limit: int = 10) -> list[str]:
     return [each.name for each in await graph.pending.due(PYPI, MONDAY + days * DAY, limit)]
 
 
-async def test_a_first_reading_is_known_as_pending_until_the_rest_is_written(graph: Graph, read: Reader) -> None:
+async def test_a_first_reading_is_known_as_pending_until_the_rest_is_written(graph: Graph, read: CypherRunner) -> None:
     six = pypi("six")
     await graph.write([first_reading(six)])
     found = await known(graph, six)
@@ -110,7 +110,9 @@ async def test_names_that_a_backfill_fills_in_leave_only_requirements_pending(gr
     assert await due(graph) == ["six"]
 
 
-async def test_what_a_lane_had_no_room_for_is_found_again_until_it_is_taken_up(graph: Graph, read: Reader) -> None:
+async def test_what_a_lane_had_no_room_for_is_found_again_until_it_is_taken_up(
+    graph: Graph, read: CypherRunner
+) -> None:
     result = (await graph.write([first_reading(pypi("six"), leave_out=FIRST)]))[0]
     assert result.to_queue == ()
     [found] = await graph.pending.left_out(PYPI, 10)

@@ -13,7 +13,7 @@ from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import link, pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 
 SIX = pypi("six")
 APPS = [pypi(f"app-{number}") for number in range(23)]
@@ -33,7 +33,7 @@ async def awaiting(graph: Graph) -> Graph:
     return graph
 
 
-async def resolved(read: Reader) -> dict[str, tuple[str, str]]:
+async def resolved(read: CypherRunner) -> dict[str, tuple[str, str]]:
     """Return who requires the package by an edge; fails on two edges of one version."""
     rows = await read(
         "MATCH (v:Version)-[r:REQUIRE]->(:PyPIPackage {purl: $purl}) "
@@ -44,13 +44,13 @@ async def resolved(read: Reader) -> dict[str, tuple[str, str]]:
     return {row["purl"]: (row["constraints"], row["parent"]) for row in rows}
 
 
-async def awaited(read: Reader) -> dict[str, tuple[str, str]]:
+async def awaited(read: CypherRunner) -> dict[str, tuple[str, str]]:
     """Return who waits for it still, as what edge that is to be."""
     return {version: (text, version.partition("@")[0]) for _, version, text in await read.awaited()}
 
 
 async def test_the_transaction_that_writes_a_popular_package_takes_a_portion_of_what_waits(
-    awaiting: Graph, read: Reader
+    awaiting: Graph, read: CypherRunner
 ) -> None:
     [result] = await awaiting.write([write(SIX, "1.0")])
     assert result.is_awaited_still
@@ -60,7 +60,7 @@ async def test_the_transaction_that_writes_a_popular_package_takes_a_portion_of_
     assert SIX.purl in await awaiting.known([SIX]), "clients find it while the rest waits"
 
 
-async def test_packages_of_one_transaction_share_its_portion(graph: Graph, read: Reader) -> None:
+async def test_packages_of_one_transaction_share_its_portion(graph: Graph, read: CypherRunner) -> None:
     others = [pypi("one"), pypi("two"), pypi("three")]
     await graph.write([write(app, version(app, "1.0", dict.fromkeys(others, "any"))) for app in APPS[:3]])
     results = await graph.write([write(other, "1.0") for other in others])
@@ -76,7 +76,7 @@ async def test_packages_of_one_transaction_share_its_portion(graph: Graph, read:
 
 @pytest.mark.parametrize("asks", ["write", "link"])
 async def test_whoever_waits_for_a_popular_package_gets_it_when_nothing_waits_for_it_any_more(
-    awaiting: Graph, read: Reader, asks: str
+    awaiting: Graph, read: CypherRunner, asks: str
 ) -> None:
     if asks == "link":
         await awaiting.write([write(SIX, "1.0")])
@@ -89,7 +89,7 @@ async def test_whoever_waits_for_a_popular_package_gets_it_when_nothing_waits_fo
 
 @pytest.mark.parametrize("portions", [0, 1, 3])
 async def test_what_is_broken_off_between_two_portions_loses_nothing_and_is_gone_on_with(
-    awaiting: Graph, read: Reader, monkeypatch: pytest.MonkeyPatch, portions: int
+    awaiting: Graph, read: CypherRunner, monkeypatch: pytest.MonkeyPatch, portions: int
 ) -> None:
     change = Connection.change
     done = 0
@@ -117,7 +117,7 @@ async def test_what_is_broken_off_between_two_portions_loses_nothing_and_is_gone
     assert await read.nodes("AbsentPackage") == {}
 
 
-async def test_other_packages_are_written_while_a_popular_one_is_resolved(awaiting: Graph, read: Reader) -> None:
+async def test_other_packages_are_written_while_a_popular_one_is_resolved(awaiting: Graph, read: CypherRunner) -> None:
     async with GraphBatcher(awaiting, GraphSettings(writers=1)) as batcher:
         popular = asyncio.create_task(batcher.write(write(SIX, "1.0")))
         await asyncio.gather(*(batcher.write(write(pypi(f"other-{number}"), "1.0")) for number in range(3)))
@@ -127,7 +127,7 @@ async def test_other_packages_are_written_while_a_popular_one_is_resolved(awaiti
 
 
 async def test_who_requires_a_package_that_is_being_resolved_gets_its_edge_at_once(
-    awaiting: Graph, read: Reader
+    awaiting: Graph, read: CypherRunner
 ) -> None:
     await awaiting.write([write(SIX, "1.0")])
     waits = len(await awaited(read))
@@ -138,7 +138,9 @@ async def test_who_requires_a_package_that_is_being_resolved_gets_its_edge_at_on
     assert len(await awaited(read)) == waits
 
 
-async def test_constraints_that_change_while_the_rest_waits_are_not_taken_back(awaiting: Graph, read: Reader) -> None:
+async def test_constraints_that_change_while_the_rest_waits_are_not_taken_back(
+    awaiting: Graph, read: CypherRunner
+) -> None:
     await awaiting.write([write(SIX, "1.0")])
     purl = min(await awaited(read))
     app = next(app for app in APPS if purl == f"{app.purl}@1.0")
@@ -149,7 +151,7 @@ async def test_constraints_that_change_while_the_rest_waits_are_not_taken_back(a
 
 
 async def test_a_waiting_version_that_no_package_has_does_not_keep_the_others_waiting(
-    awaiting: Graph, read: Reader
+    awaiting: Graph, read: CypherRunner
 ) -> None:
     await read(
         "MATCH (a:AbsentPackage) UNWIND range(1, 6) AS number "
@@ -161,7 +163,7 @@ async def test_a_waiting_version_that_no_package_has_does_not_keep_the_others_wa
     assert await read.nodes("AbsentPackage") == {}
 
 
-async def test_two_who_resolve_one_package_at_once_make_each_edge_once(awaiting: Graph, read: Reader) -> None:
+async def test_two_who_resolve_one_package_at_once_make_each_edge_once(awaiting: Graph, read: CypherRunner) -> None:
     await awaiting.write([write(SIX, "1.0")])
     await asyncio.gather(awaiting.resolve(SIX), awaiting.resolve(SIX), awaiting.link([link(SIX)]))
     assert await resolved(read) == ALL

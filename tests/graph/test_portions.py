@@ -24,7 +24,7 @@ from securechain_ingest.model import PackageWrite, Parent, Rating, Version, Writ
 from securechain_ingest.registries import DECLARATIONS
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, link, pypi, version, write
-from tests.graph.conftest import DAY_S, Reader
+from tests.graph.conftest import DAY_S, CypherRunner
 from tests.stores import GraphTarget, empty_graph
 from tests.waiting import PATIENCE_S
 
@@ -59,7 +59,7 @@ def giant(*versions: Version, **changes: Any) -> PackageWrite:
     return write(GIANT, *versions, ratings=ratings, properties={"license": "MIT"}, **changes)
 
 
-async def contents(read: Reader) -> dict[str, Any]:
+async def contents(read: CypherRunner) -> dict[str, Any]:
     """Return all that the graph holds, without ids and without the marks of writers."""
     nodes = await read("MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties")
     edges = await read(
@@ -74,7 +74,7 @@ async def contents(read: Reader) -> dict[str, Any]:
     return {"nodes": sorted(map(str, nodes)), "edges": sorted(map(str, edges))}
 
 
-async def assert_promises(read: Reader) -> None:
+async def assert_promises(read: CypherRunner) -> None:
     """Assert what contract section 1.2 promises of every version, at any moment."""
     rows = await read(
         "MATCH (p:PyPIPackage) OPTIONAL MATCH (p)-[:HAVE]->(v:Version)"
@@ -95,7 +95,7 @@ FIRST = releases(*range(60), also=("not a version", "nor this"))
 
 
 async def test_a_package_written_in_portions_is_the_one_written_at_once(
-    graph: Graph, portions: Graph, graph_target: GraphTarget, read: Reader
+    graph: Graph, portions: Graph, graph_target: GraphTarget, read: CypherRunner
 ) -> None:
     [file] = await read("CREATE (f:RequirementFile {name: 'requirements.txt'}) RETURN elementId(f) AS id")
     parents = (Parent(file["id"], "== 1.0"), Parent("gone", "any"))
@@ -130,7 +130,7 @@ SECOND = {
 
 @pytest.mark.parametrize("change", SECOND)
 async def test_a_change_written_in_portions_gives_the_graph_of_one_written_at_once(
-    change: str, graph: Graph, portions: Graph, graph_target: GraphTarget, read: Reader
+    change: str, graph: Graph, portions: Graph, graph_target: GraphTarget, read: CypherRunner
 ) -> None:
     second = giant(*SECOND[change])
     await graph.write([write(pypi("six"), "1.0")])
@@ -168,7 +168,7 @@ def cut_graph(graph: Graph, transactions: int) -> Graph:
 
 @pytest.mark.parametrize("before", [(), FIRST[:20], FIRST[::4]], ids=["new", "known", "known in parts"])
 async def test_a_write_that_is_broken_off_anywhere_keeps_the_contract_and_the_next_one_completes_it(
-    before: list[Version], graph: Graph, portions: Graph, graph_target: GraphTarget, read: Reader
+    before: list[Version], graph: Graph, portions: Graph, graph_target: GraphTarget, read: CypherRunner
 ) -> None:
     whole = giant(*FIRST, *(version(GIANT, f"1.{n}.post1") for n in range(0, 60, 5)))
     if before:
@@ -198,7 +198,7 @@ async def test_a_write_that_is_broken_off_anywhere_keeps_the_contract_and_the_ne
 
 
 async def test_a_write_that_is_cancelled_in_a_transaction_is_completed_by_the_next(
-    portions: Graph, graph: Graph, graph_target: GraphTarget, read: Reader
+    portions: Graph, graph: Graph, graph_target: GraphTarget, read: CypherRunner
 ) -> None:
     whole = giant(*FIRST)
     for wait_s in (0.0, 0.02, 0.1, 0.3):
@@ -214,7 +214,7 @@ async def test_a_write_that_is_cancelled_in_a_transaction_is_completed_by_the_ne
 
 
 async def test_a_write_that_another_one_overtakes_gives_up_for_a_later_try(
-    portions: Graph, graph: Graph, read: Reader
+    portions: Graph, graph: Graph, read: CypherRunner
 ) -> None:
     class Overtaken(CutConnection):
         async def transaction(self, work: Any) -> Any:
@@ -235,7 +235,7 @@ async def test_a_write_that_another_one_overtakes_gives_up_for_a_later_try(
 
 
 async def test_a_writer_waits_for_another_process_that_is_at_it_and_for_no_longer_than_its_mark_is_fresh(
-    graph: Graph, portions: Graph, read: Reader
+    graph: Graph, portions: Graph, read: CypherRunner
 ) -> None:
     await graph.write([giant(*FIRST[:5])])
     await read(
@@ -251,7 +251,7 @@ async def test_a_writer_waits_for_another_process_that_is_at_it_and_for_no_longe
 
 
 async def test_a_big_package_does_not_hold_up_the_others(
-    graph_target: GraphTarget, graph: Graph, read: Reader, monkeypatch: pytest.MonkeyPatch
+    graph_target: GraphTarget, graph: Graph, read: CypherRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del graph
     settings_ = GraphSettings(database=graph_target.database, portion_rows=20, writers=1)

@@ -11,7 +11,7 @@ from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import Rating
 from tests.graph.builders import MONDAY, link, pypi, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 
 BIG = pypi("big")
 VERSIONS = [f"{number}.0" for number in range(20)]
@@ -35,7 +35,7 @@ async def portions(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> list[list[i
     return written
 
 
-async def rated(read: Reader) -> dict[str, Rating]:
+async def rated(read: CypherRunner) -> dict[str, Rating]:
     rows = await read(
         "MATCH (v:Version) RETURN v.name AS name, v.mean AS mean, v.weighted_mean AS weighted, v.vulnerabilities AS ids"
     )
@@ -43,7 +43,7 @@ async def rated(read: Reader) -> dict[str, Rating]:
 
 
 async def test_all_versions_get_their_ratings_and_only_what_differs_is_written(
-    graph: Graph, read: Reader, portions: list[list[int]]
+    graph: Graph, read: CypherRunner, portions: list[list[int]]
 ) -> None:
     ratings = {version: HIGH if number % 2 == 0 else LOW for number, version in enumerate(VERSIONS)}
     await graph.link([link(BIG, ratings=ratings, checked_at=MONDAY)])
@@ -56,7 +56,7 @@ async def test_all_versions_get_their_ratings_and_only_what_differs_is_written(
 
 
 async def test_a_version_that_is_not_named_has_no_vulnerability_any_more(
-    graph: Graph, read: Reader, portions: list[list[int]]
+    graph: Graph, read: CypherRunner, portions: list[list[int]]
 ) -> None:
     await graph.link([link(BIG, ratings=dict.fromkeys(VERSIONS, LOW))])
     kept = dict.fromkeys(VERSIONS[10:], HIGH)
@@ -65,7 +65,7 @@ async def test_a_version_that_is_not_named_has_no_vulnerability_any_more(
     assert portions
 
 
-async def test_few_ratings_are_one_statement(graph: Graph, read: Reader, portions: list[list[int]]) -> None:
+async def test_few_ratings_are_one_statement(graph: Graph, read: CypherRunner, portions: list[list[int]]) -> None:
     ratings = dict.fromkeys(VERSIONS, Rating()) | dict.fromkeys(VERSIONS[:5], HIGH)
     await graph.link([link(BIG, ratings=ratings)])
     assert await rated(read) == ratings
@@ -73,7 +73,7 @@ async def test_few_ratings_are_one_statement(graph: Graph, read: Reader, portion
 
 
 async def test_a_write_in_portions_that_breaks_off_is_finished_by_the_next(
-    graph: Graph, read: Reader, portions: list[list[int]], monkeypatch: pytest.MonkeyPatch
+    graph: Graph, read: CypherRunner, portions: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ratings = dict.fromkeys(VERSIONS, HIGH)
     change = Connection.change

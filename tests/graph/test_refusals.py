@@ -16,7 +16,7 @@ from securechain_ingest.model import PackageWrite, WriteResult
 from securechain_ingest.queue.settlement import Failure
 from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import pypi, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget
 from tests.waiting import PATIENCE_S
 
@@ -34,7 +34,7 @@ def unsendable(name: str) -> PackageWrite:
 
 @pytest.mark.parametrize("bad", [unstorable, unsendable])
 async def test_a_refused_package_is_told_as_refused_and_its_neighbours_are_written(
-    graph: Graph, read: Reader, bad: Any
+    graph: Graph, read: CypherRunner, bad: Any
 ) -> None:
     async with GraphBatcher(graph, GraphSettings(writers=1)) as batcher:
         answers = await asyncio.gather(

@@ -10,7 +10,7 @@ from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import PackageWrite
 from tests.graph.builders import MONDAY, link, pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 
 SIX = pypi("six")
 TUESDAY = MONDAY + timedelta(days=1)
@@ -20,18 +20,20 @@ def revised(written: PackageWrite, **facts: Any) -> PackageWrite:
     return replace(written, package=replace(written.package, **facts))
 
 
-async def package(read: Reader) -> dict[str, Any]:
+async def package(read: CypherRunner) -> dict[str, Any]:
     [node] = (await read.nodes("PyPIPackage")).values()
     return dict(node)
 
 
-async def removed_versions(read: Reader) -> set[str]:
+async def removed_versions(read: CypherRunner) -> set[str]:
     nodes = (await read.nodes("Version")).values()
     assert all(node.get("removed") in (None, True) for node in nodes)
     return {str(node["name"]) for node in nodes if node.get("removed")}
 
 
-async def test_a_removed_package_keeps_its_node_and_revision_until_it_comes_back(graph: Graph, read: Reader) -> None:
+async def test_a_removed_package_keeps_its_node_and_revision_until_it_comes_back(
+    graph: Graph, read: CypherRunner
+) -> None:
     await graph.write([revised(write(SIX, "1.0"), revision="5")])
     await graph.mark_absent(SIX, MONDAY, "gone")
     assert (await package(read)).get("removed_at") is None
@@ -44,7 +46,9 @@ async def test_a_removed_package_keeps_its_node_and_revision_until_it_comes_back
     assert (held.get("removed_at"), held["revision"]) == (None, "6")
 
 
-async def test_a_confirmed_package_is_there_again_and_keeps_or_moves_its_revision(graph: Graph, read: Reader) -> None:
+async def test_a_confirmed_package_is_there_again_and_keeps_or_moves_its_revision(
+    graph: Graph, read: CypherRunner
+) -> None:
     await graph.write([revised(write(SIX, "1.0"), revision="5")])
     await graph.mark_absent(SIX, MONDAY, "gone", removed=True)
     await graph.link([link(SIX, checked_at=TUESDAY)])
@@ -54,7 +58,7 @@ async def test_a_confirmed_package_is_there_again_and_keeps_or_moves_its_revisio
     assert (await package(read))["revision"] == "6"
 
 
-async def test_a_version_that_is_gone_is_marked_until_it_comes_back(graph: Graph, read: Reader) -> None:
+async def test_a_version_that_is_gone_is_marked_until_it_comes_back(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(SIX, "1.0", "2.0")])
     before = set(await read.nodes("Version"))
     await graph.write([write(SIX, "2.0", gone=("1.0",))])
@@ -68,7 +72,9 @@ async def test_a_version_that_is_gone_is_marked_until_it_comes_back(graph: Graph
     assert before <= set(await read.nodes("Version"))
 
 
-async def test_a_document_that_lacks_a_version_marks_nothing_and_is_asked_for_again(graph: Graph, read: Reader) -> None:
+async def test_a_document_that_lacks_a_version_marks_nothing_and_is_asked_for_again(
+    graph: Graph, read: CypherRunner
+) -> None:
     [first] = await graph.write([write(SIX, "1.0", "2.0", "3.0")])
     [lacking] = await graph.write([write(SIX, "2.0", gone=("3.0",))])
     assert (first.unconfirmed, lacking.unconfirmed) == (False, True)
@@ -79,7 +85,7 @@ async def test_a_document_that_lacks_a_version_marks_nothing_and_is_asked_for_ag
     assert (await package(read))["validator"] == '"etag"'
 
 
-async def test_a_document_that_may_be_incomplete_lacks_nothing(graph: Graph, read: Reader) -> None:
+async def test_a_document_that_may_be_incomplete_lacks_nothing(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(SIX, "1.0", "2.0")])
     [result] = await graph.write([revised(write(SIX, "2.0"), lists_all_versions=False)])
     assert not result.unconfirmed
@@ -117,7 +123,7 @@ async def test_a_package_that_is_marked_as_gone_is_news_when_the_list_has_it_aga
 
 
 async def test_a_package_of_an_older_release_is_listed_as_nothing_unless_its_registry_lacked_it(
-    graph: Graph, read: Reader
+    graph: Graph, read: CypherRunner
 ) -> None:
     await graph.write([replace(write(SIX, "1.0"), listed="7")])
     await read("MATCH (p:PyPIPackage) SET p.format = 1")

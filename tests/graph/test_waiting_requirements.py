@@ -11,13 +11,13 @@ from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import Parent
 from tests.graph.builders import MONDAY, link, pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 
 APP, SIX, ATTRS = pypi("app"), pypi("Six"), pypi("attrs")
 APP_NEEDS_SIX = write(APP, version(APP, "1.0", {SIX: ">= 1"}))
 
 
-async def test_an_absent_package_waits_without_a_node_that_clients_see(graph: Graph, read: Reader) -> None:
+async def test_an_absent_package_waits_without_a_node_that_clients_see(graph: Graph, read: CypherRunner) -> None:
     [result] = await graph.write([APP_NEEDS_SIX])
     assert [(ref.purl, ref.registry_name, ref.name) for ref in result.to_queue] == [("pkg:pypi/six", "Six", "six")]
     assert len(await read.nodes("PyPIPackage")) == 1
@@ -51,14 +51,14 @@ async def test_without_following_nothing_is_queued_until_someone_follows(graph: 
     assert (await graph.link([link(APP)]))[0].to_queue == ()
 
 
-async def test_writing_the_package_turns_what_waits_into_edges(graph: Graph, read: Reader) -> None:
+async def test_writing_the_package_turns_what_waits_into_edges(graph: Graph, read: CypherRunner) -> None:
     await graph.write([APP_NEEDS_SIX])
     await graph.write([write(SIX, "1.0")])
     assert await read.edges("pkg:pypi/app@1.0") == {"pkg:pypi/six": (">= 1", "pkg:pypi/app")}
     assert await read.nodes("AbsentPackage") == {}
 
 
-async def test_packages_of_one_batch_find_each_other(graph: Graph, read: Reader) -> None:
+async def test_packages_of_one_batch_find_each_other(graph: Graph, read: CypherRunner) -> None:
     results = await graph.write([APP_NEEDS_SIX, write(SIX, version(SIX, "1.0", {APP: "any"}))])
     assert [result.purl for result in results] == ["pkg:pypi/app", "pkg:pypi/six"]
     assert await read.edges("pkg:pypi/app@1.0") == {"pkg:pypi/six": (">= 1", "pkg:pypi/app")}
@@ -66,7 +66,7 @@ async def test_packages_of_one_batch_find_each_other(graph: Graph, read: Reader)
     assert await read.nodes("AbsentPackage") == {}
 
 
-async def test_linking_a_known_package_settles_what_waits_for_it(graph: Graph, read: Reader) -> None:
+async def test_linking_a_known_package_settles_what_waits_for_it(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(APP, "1.0"), write(SIX, "1.0")])
     await read(
         "MATCH (v:Version {purl: 'pkg:pypi/app@1.0'}) "
@@ -77,7 +77,9 @@ async def test_linking_a_known_package_settles_what_waits_for_it(graph: Graph, r
     assert await read.nodes("AbsentPackage") == {}
 
 
-async def test_a_package_that_its_registry_lacks_is_not_queued_before_its_time(graph: Graph, read: Reader) -> None:
+async def test_a_package_that_its_registry_lacks_is_not_queued_before_its_time(
+    graph: Graph, read: CypherRunner
+) -> None:
     await graph.write([APP_NEEDS_SIX])
     await graph.mark_absent(SIX, datetime.now(UTC), "no such project")
     assert (await graph.link([link(APP, repeat_follow=True)]))[0].to_queue == ()
@@ -87,13 +89,13 @@ async def test_a_package_that_its_registry_lacks_is_not_queued_before_its_time(g
     assert [ref.purl for ref in (await graph.write([APP_NEEDS_SIX]))[0].to_queue] == ["pkg:pypi/six"]
 
 
-async def lose_the_queue(read: Reader, age: timedelta) -> None:
+async def lose_the_queue(read: CypherRunner, age: timedelta) -> None:
     await read("MATCH (a:AbsentPackage) SET a.queued_at = $at", at=datetime.now(UTC) - age)
 
 
 @pytest.mark.parametrize("asks", ["require it", "settle", "require it once more"])
 async def test_a_package_whose_message_was_lost_is_queued_again_after_its_time(
-    graph: Graph, read: Reader, asks: str
+    graph: Graph, read: CypherRunner, asks: str
 ) -> None:
     other = pypi("other")
     requests = {
@@ -114,7 +116,9 @@ async def test_a_package_whose_message_was_lost_is_queued_again_after_its_time(
     assert later.to_queue == ()
 
 
-async def test_a_package_whose_message_was_lost_counts_as_awaited_after_its_time(graph: Graph, read: Reader) -> None:
+async def test_a_package_whose_message_was_lost_counts_as_awaited_after_its_time(
+    graph: Graph, read: CypherRunner
+) -> None:
     await graph.write([APP_NEEDS_SIX])
     await lose_the_queue(read, timedelta(days=6, hours=23))
     assert await graph.names.states(SIX.ecosystem, ["pkg:pypi/six"]) == {}
@@ -128,7 +132,7 @@ async def test_what_was_never_to_be_followed_is_not_queued_however_long_it_waits
 
 
 async def test_linking_a_package_that_is_not_there_fails_and_keeps_what_waits_for_it(
-    graph: Graph, read: Reader
+    graph: Graph, read: CypherRunner
 ) -> None:
     await graph.write([APP_NEEDS_SIX])
     with pytest.raises(StoreError):
@@ -136,12 +140,12 @@ async def test_linking_a_package_that_is_not_there_fails_and_keeps_what_waits_fo
     assert await read.awaited() == [("pkg:pypi/six", "pkg:pypi/app@1.0", ">= 1")]
 
 
-async def test_a_missing_package_that_nobody_awaits_leaves_no_node(graph: Graph, read: Reader) -> None:
+async def test_a_missing_package_that_nobody_awaits_leaves_no_node(graph: Graph, read: CypherRunner) -> None:
     await graph.mark_absent(SIX, datetime.now(UTC), "no such project")
     assert await read.nodes("AbsentPackage") == {}
 
 
-async def test_concurrent_writers_that_require_each_other_lose_no_edge(graph: Graph, read: Reader) -> None:
+async def test_concurrent_writers_that_require_each_other_lose_no_edge(graph: Graph, read: CypherRunner) -> None:
     refs = [pypi(f"ring-{number}") for number in range(12)]
 
     async def put(position: int) -> None:
@@ -157,7 +161,7 @@ async def test_concurrent_writers_that_require_each_other_lose_no_edge(graph: Gr
 
 
 async def test_what_is_written_while_its_requirer_is_asked_for_again_is_queued_or_there(
-    graph: Graph, read: Reader
+    graph: Graph, read: CypherRunner
 ) -> None:
     for attempt in range(4):
         app, needed = pypi(f"app-{attempt}"), [pypi(f"needed-{attempt}-{number}") for number in range(40)]
@@ -171,14 +175,14 @@ async def test_what_is_written_while_its_requirer_is_asked_for_again_is_queued_o
         assert len(await read.edges(f"{app.purl}@1.0")) == len(needed)
 
 
-async def test_concurrent_writes_of_one_package_leave_one_package(graph: Graph, read: Reader) -> None:
+async def test_concurrent_writes_of_one_package_leave_one_package(graph: Graph, read: CypherRunner) -> None:
     await asyncio.gather(*(graph.write([write(SIX, *(f"{n}.0" for n in range(size)))]) for size in range(1, 9)))
     assert len(await read.nodes("PyPIPackage")) == 1
     numbers = {node["name"]: node["serial_number"] for node in (await read.nodes("Version")).values()}
     assert numbers == {f"{number}.0": number for number in range(8)}
 
 
-async def test_a_file_gets_a_direct_edge_with_its_constraints_byte_for_byte(graph: Graph, read: Reader) -> None:
+async def test_a_file_gets_a_direct_edge_with_its_constraints_byte_for_byte(graph: Graph, read: CypherRunner) -> None:
     [file] = await read(
         "CREATE (f:RequirementFile {manager: 'PyPI', moment: localdatetime('2020-01-01T00:00:00')}) "
         "RETURN elementId(f) AS id"
@@ -203,7 +207,7 @@ async def test_a_file_gets_a_direct_edge_with_its_constraints_byte_for_byte(grap
     assert await held() == row
 
 
-async def test_two_files_that_need_one_package_get_an_edge_each(graph: Graph, read: Reader) -> None:
+async def test_two_files_that_need_one_package_get_an_edge_each(graph: Graph, read: CypherRunner) -> None:
     files = await read("UNWIND [1, 2] AS n CREATE (f:RequirementFile {name: toString(n)}) RETURN elementId(f) AS id")
     first, second = (Parent(row["id"], "any") for row in files)
     await graph.write([write(SIX, "1.0", parents=(first,))])
@@ -211,14 +215,14 @@ async def test_two_files_that_need_one_package_get_an_edge_each(graph: Graph, re
     assert len(await read("MATCH (:RequirementFile)-[r:REQUIRE]->() RETURN r")) == 2
 
 
-async def test_a_version_as_parent_gets_an_edge_with_the_purl_of_its_package(graph: Graph, read: Reader) -> None:
+async def test_a_version_as_parent_gets_an_edge_with_the_purl_of_its_package(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(APP, "1.0")])
     [app] = await read.nodes("Version")
     await graph.write([write(SIX, "1.0", parents=(Parent(app, "< 2"),))])
     assert await read.edges("pkg:pypi/app@1.0") == {"pkg:pypi/six": ("< 2", "pkg:pypi/app")}
 
 
-async def test_parents_that_are_gone_are_reported_and_the_package_is_written(graph: Graph, read: Reader) -> None:
+async def test_parents_that_are_gone_are_reported_and_the_package_is_written(graph: Graph, read: CypherRunner) -> None:
     [stranger] = await read("CREATE (p:PyPIPackage {name: 'x'}) RETURN elementId(p) AS id")
     lost = ("", "#9999:1", "4:00000000-0000-0000-0000-000000000000:7", "abc123", str(stranger["id"]))
     parents = tuple(Parent(element_id, "any") for element_id in lost)

@@ -11,10 +11,12 @@ from securechain_ingest.errors import Malformed
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import ImportNames, Rating
 from tests.graph.builders import MONDAY, link, npm, pypi, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 
 
-async def test_a_package_is_found_by_its_lower_case_name_with_all_that_clients_read(graph: Graph, read: Reader) -> None:
+async def test_a_package_is_found_by_its_lower_case_name_with_all_that_clients_read(
+    graph: Graph, read: CypherRunner
+) -> None:
     flask = pypi("Flask")
     rating = Rating(7.5, 7.5, ("GHSA-m2qf-hxjv-5gpq",))
     await graph.write(
@@ -43,7 +45,7 @@ async def test_a_package_is_found_by_its_lower_case_name_with_all_that_clients_r
 
 
 async def test_a_vendor_and_a_repository_that_a_write_does_not_know_stay_or_are_not_available(
-    graph: Graph, read: Reader
+    graph: Graph, read: CypherRunner
 ) -> None:
     six = pypi("six")
 
@@ -64,13 +66,13 @@ async def test_a_vendor_and_a_repository_that_a_write_does_not_know_stay_or_are_
     assert await held() == ("ben", "https://github.com/ben/six")
 
 
-async def test_a_version_without_advisories_has_zeroes_and_an_empty_list(graph: Graph, read: Reader) -> None:
+async def test_a_version_without_advisories_has_zeroes_and_an_empty_list(graph: Graph, read: CypherRunner) -> None:
     await graph.write([write(pypi("six"), "1.0")])
     [held] = (await read.nodes("Version")).values()
     assert (held["mean"], held["weighted_mean"], held["vulnerabilities"]) == (0.0, 0.0, [])
 
 
-async def test_writing_twice_changes_nothing(graph: Graph, read: Reader) -> None:
+async def test_writing_twice_changes_nothing(graph: Graph, read: CypherRunner) -> None:
     six, attrs = pypi("six"), pypi("attrs")
     snapshot = write(six, version(six, "1.0", {attrs: ">= 1", six: "any"}), version(six, "2.0", yanked=True))
 
@@ -86,7 +88,7 @@ async def test_writing_twice_changes_nothing(graph: Graph, read: Reader) -> None
     assert again.to_queue == ()
 
 
-async def test_serial_numbers_are_dense_and_follow_the_ecosystems_order(graph: Graph, read: Reader) -> None:
+async def test_serial_numbers_are_dense_and_follow_the_ecosystems_order(graph: Graph, read: CypherRunner) -> None:
     six = pypi("six")
     await graph.write([write(six, "1.0", "1.10", "nonsense")])
     ids = {properties["name"]: element_id for element_id, properties in (await read.nodes("Version")).items()}
@@ -102,7 +104,9 @@ async def test_serial_numbers_are_dense_and_follow_the_ecosystems_order(graph: G
     assert ids.items() <= {properties["name"]: element_id for element_id, properties in nodes.items()}.items()
 
 
-async def test_a_version_that_left_the_registry_stays_and_is_ranked_with_the_others(graph: Graph, read: Reader) -> None:
+async def test_a_version_that_left_the_registry_stays_and_is_ranked_with_the_others(
+    graph: Graph, read: CypherRunner
+) -> None:
     six = pypi("six")
     await graph.write([write(six, "1.0", "2.0")])
     await graph.write([write(six, "2.0", "3.0")])
@@ -113,7 +117,7 @@ async def test_a_version_that_left_the_registry_stays_and_is_ranked_with_the_oth
     }
 
 
-async def test_a_yanked_mark_comes_and_goes(graph: Graph, read: Reader) -> None:
+async def test_a_yanked_mark_comes_and_goes(graph: Graph, read: CypherRunner) -> None:
     six = pypi("six")
     for yanked in (True, False):
         await graph.write([write(six, version(six, "1.0", yanked=yanked, deprecated=yanked))])
@@ -121,7 +125,7 @@ async def test_a_yanked_mark_comes_and_goes(graph: Graph, read: Reader) -> None:
         assert ("yanked" in held, "deprecated" in held) == (yanked, yanked)
 
 
-async def test_new_ratings_reach_old_versions_and_others_keep_theirs(graph: Graph, read: Reader) -> None:
+async def test_new_ratings_reach_old_versions_and_others_keep_theirs(graph: Graph, read: CypherRunner) -> None:
     six = pypi("six")
     await graph.write([write(six, "1.0", "2.0", ratings={"1.0": Rating(5.0, 5.0, ("A",))})])
     await graph.write([write(six, "1.0", "2.0", ratings={"2.0": Rating(9.0, 9.0, ("B",))})])
@@ -129,7 +133,7 @@ async def test_new_ratings_reach_old_versions_and_others_keep_theirs(graph: Grap
     assert held == {"1.0": ["A"], "2.0": ["B"]}
 
 
-async def test_a_check_without_news_refreshes_the_ratings(graph: Graph, read: Reader) -> None:
+async def test_a_check_without_news_refreshes_the_ratings(graph: Graph, read: CypherRunner) -> None:
     six = pypi("six")
     await graph.write([write(six, "1.0", "2.0", "3.0", ratings={"1.0": Rating(5.0, 5.0, ("A",))})])
     await graph.link([link(six, checked_at=MONDAY, ratings={"2.0": Rating(9.0, 9.5, ("B", "C"))})])
@@ -152,7 +156,7 @@ async def test_the_package_that_owns_a_lower_case_name_is_found_by_it(graph: Gra
     assert await graph.namesake(npm("jsonstream")) is None
 
 
-async def test_unknown_import_names_leave_what_the_graph_has(graph: Graph, read: Reader) -> None:
+async def test_unknown_import_names_leave_what_the_graph_has(graph: Graph, read: CypherRunner) -> None:
     six = pypi("six")
     await graph.write([write(six, "1.0", names=None)])
     [held] = (await read.nodes("PyPIPackage")).values()
@@ -166,7 +170,7 @@ async def test_unknown_import_names_leave_what_the_graph_has(graph: Graph, read:
     assert (held["import_names"], "import_names_error" in held) == (["six", "six.moves"], False)
 
 
-async def test_a_requirement_is_one_edge_with_the_purl_of_the_parent_package(graph: Graph, read: Reader) -> None:
+async def test_a_requirement_is_one_edge_with_the_purl_of_the_parent_package(graph: Graph, read: CypherRunner) -> None:
     app, six = pypi("app"), pypi("six")
     await graph.write([write(six, "1.0"), write(app, version(app, "1.0", {six: ">= 1.0", app: "any"}))])
     assert await read.edges("pkg:pypi/app@1.0") == {
@@ -176,7 +180,7 @@ async def test_a_requirement_is_one_edge_with_the_purl_of_the_parent_package(gra
     assert await read.awaited() == []
 
 
-async def test_a_repeated_answer_replaces_the_requirements(graph: Graph, read: Reader) -> None:
+async def test_a_repeated_answer_replaces_the_requirements(graph: Graph, read: CypherRunner) -> None:
     app, six, attrs = pypi("app"), pypi("six"), pypi("attrs")
     gone, absent = pypi("gone"), pypi("absent")
     await graph.write([write(six, "1.0"), write(attrs, "1.0")])
@@ -186,7 +190,7 @@ async def test_a_repeated_answer_replaces_the_requirements(graph: Graph, read: R
     assert await read.awaited() == [("pkg:pypi/absent", "pkg:pypi/app@1.0", ">= 3")]
 
 
-async def test_unknown_requirements_leave_the_edges(graph: Graph, read: Reader) -> None:
+async def test_unknown_requirements_leave_the_edges(graph: Graph, read: CypherRunner) -> None:
     app, six, absent = pypi("app"), pypi("six"), pypi("absent")
     await graph.write([write(six, "1.0"), write(app, version(app, "1.0", {six: "any", absent: "any"}))])
     await graph.write([write(app, version(app, "1.0", unknown=True))])
@@ -194,14 +198,14 @@ async def test_unknown_requirements_leave_the_edges(graph: Graph, read: Reader) 
     assert await read.awaited() == [("pkg:pypi/absent", "pkg:pypi/app@1.0", "any")]
 
 
-async def test_packages_are_never_linked_across_ecosystems(graph: Graph, read: Reader) -> None:
+async def test_packages_are_never_linked_across_ecosystems(graph: Graph, read: CypherRunner) -> None:
     app, left_npm, left_pypi = npm("app"), npm("left"), pypi("left")
     await graph.write([write(left_pypi, "1.0"), write(app, version(app, "1.0.0", {left_npm: "^1"}))])
     assert await read.edges("pkg:npm/app@1.0.0") == {}
     assert await read.awaited() == [("pkg:npm/left", "pkg:npm/app@1.0.0", "^1")]
 
 
-async def test_rows_beyond_one_portion_are_written_in_the_same_transaction(graph: Graph, read: Reader) -> None:
+async def test_rows_beyond_one_portion_are_written_in_the_same_transaction(graph: Graph, read: CypherRunner) -> None:
     app = npm("app")
     targets = [npm(f"target-{number}") for number in range(7)]
     await graph.write([write(target, "1.0.0") for target in targets])
@@ -211,7 +215,7 @@ async def test_rows_beyond_one_portion_are_written_in_the_same_transaction(graph
     assert row["edges"] == 150 * 7
 
 
-async def test_a_package_without_versions_is_refused_and_nothing_is_written(graph: Graph, read: Reader) -> None:
+async def test_a_package_without_versions_is_refused_and_nothing_is_written(graph: Graph, read: CypherRunner) -> None:
     with pytest.raises(Malformed):
         await graph.write([write(pypi("six"), "1.0"), write(pypi("empty"))])
     assert await read.nodes("PyPIPackage") == {}

@@ -13,7 +13,7 @@ from securechain_ingest.errors import IngestError, NotFound, TooLarge, Unavailab
 from securechain_ingest.jobs.cursors import Cursors
 from tests.graph.builders import npm, pypi, write
 from tests.jobs.advisories import FLASK, HIGH, MEDIUM, STREAM, AdvisoryBench
-from tests.registry_server import Fault, Kind, osv
+from tests.registry_server import Fault, FaultKind, osv
 
 AFFECTED = {"1.0": (9.8, ["GHSA-1"]), "2.0": (0.0, [])}
 
@@ -30,10 +30,10 @@ async def test_while_one_ecosystem_cannot_be_read_the_others_are_rated(
 ) -> None:
     bench.publish(FLASK, osv.Advisory("GHSA-2", (("npm", "left"),)))
     if path == "*/modified_id.csv":
-        bench.server.faults.add(Fault("/?EMPTY?/modified_id.csv", Kind.STATUS, times=None, status=status))
-        bench.server.faults.add(Fault("/modified_id.csv", Kind.STATUS, times=None, status=status))
+        bench.server.faults.add(Fault("/?EMPTY?/modified_id.csv", FaultKind.STATUS, times=None, status=status))
+        bench.server.faults.add(Fault("/modified_id.csv", FaultKind.STATUS, times=None, status=status))
     else:
-        bench.server.faults.add(Fault(path, Kind.STATUS, times=None, status=status))
+        bench.server.faults.add(Fault(path, FaultKind.STATUS, times=None, status=status))
 
     with pytest.raises(NotFound if status == 404 else Unavailable):
         await bench.run()
@@ -44,7 +44,7 @@ async def test_while_one_ecosystem_cannot_be_read_the_others_are_rated(
 
 async def test_an_archive_that_cannot_be_read_keeps_no_single_change_away(bench: AdvisoryBench) -> None:
     bench.publish(FLASK)
-    bench.server.faults.add(Fault("/PyPI/all.zip", Kind.TRUNCATED, times=None))
+    bench.server.faults.add(Fault("/PyPI/all.zip", FaultKind.TRUNCATED, times=None))
 
     with pytest.raises(IngestError):
         await bench.run()
@@ -74,7 +74,7 @@ async def test_a_record_that_fails_is_asked_for_again_by_the_next_sync(bench: Ad
     bench.publish()
     await bench.run()
     bench.publish(FLASK, replace(FLASK, id="GHSA-2"))
-    bench.server.faults.add(Fault("/PyPI/GHSA-1.json", Kind.STATUS, times=1, status=500))
+    bench.server.faults.add(Fault("/PyPI/GHSA-1.json", FaultKind.STATUS, times=1, status=500))
 
     run = await bench.run()
     assert (run.metrics["errors"], (await bench.ratings(pypi("flask")))["1.0"]) == (1, (9.8, ["GHSA-2"]))
@@ -88,7 +88,7 @@ async def test_a_bucket_that_gives_no_record_is_an_error_and_its_cursor_stays(be
     await bench.run()
     before = (await Cursors(bench.sync.redis, STREAM).all())["osv:PyPI"].value
     bench.publish(*(replace(FLASK, id=f"GHSA-{number}") for number in range(20)))
-    bench.server.faults.add(Fault("/PyPI/GHSA-*.json", Kind.STATUS, times=None, status=500))
+    bench.server.faults.add(Fault("/PyPI/GHSA-*.json", FaultKind.STATUS, times=None, status=500))
 
     with pytest.raises(Unavailable):
         await bench.run()
@@ -225,7 +225,7 @@ async def test_records_without_an_ecosystem_come_from_the_list_of_everything_whe
     bench: AdvisoryBench, homeless: dict[str, Any]
 ) -> None:
     bench.publish(FLASK)
-    bench.server.faults.add(Fault("/?EMPTY?/modified_id.csv", Kind.STATUS, times=None, status=404))
+    bench.server.faults.add(Fault("/?EMPTY?/modified_id.csv", FaultKind.STATUS, times=None, status=404))
     await bench.run()
     bench.publish(replace(FLASK, packages=(), modified="2026-08-03T00:00:00Z", fields=homeless))
 

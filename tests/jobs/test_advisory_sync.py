@@ -16,7 +16,7 @@ from securechain_ingest.jobs.advisory_rating import AdvisoryRating
 from securechain_ingest.jobs.cursors import Cursors
 from tests.graph.builders import npm, pypi, write
 from tests.jobs.advisories import FLASK, HIGH, MEDIUM, STREAM, AdvisoryBench
-from tests.registry_server import Fault, Kind, osv
+from tests.registry_server import Fault, FaultKind, osv
 
 
 @pytest.fixture
@@ -230,10 +230,10 @@ async def test_a_record_that_cannot_be_read_stops_no_other(bench: AdvisoryBench)
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Fault("/PyPI/modified_id.csv", Kind.STATUS, status=503), Unavailable),
-        (Fault("/PyPI/modified_id.csv", Kind.HTML), Malformed),
-        (Fault("/PyPI/all.zip", Kind.TRUNCATED), Malformed),
-        (Fault("/PyPI/all.zip", Kind.STATUS, status=500), Unavailable),
+        (Fault("/PyPI/modified_id.csv", FaultKind.STATUS, status=503), Unavailable),
+        (Fault("/PyPI/modified_id.csv", FaultKind.HTML), Malformed),
+        (Fault("/PyPI/all.zip", FaultKind.TRUNCATED), Malformed),
+        (Fault("/PyPI/all.zip", FaultKind.STATUS, status=500), Unavailable),
     ],
     ids=["away", "a proxy's page", "cut off", "failing"],
 )

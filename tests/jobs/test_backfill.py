@@ -23,9 +23,8 @@ from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import NPM
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.stores import Stores
-from tests.graph.conftest import Reader, read
-from tests.registry_server import Fault, Server, World, npm, serve
-from tests.registry_server import Kind as FaultKind
+from tests.graph.conftest import CypherRunner, read
+from tests.registry_server import Fault, FaultKind, Server, World, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 from tests.waiting import Gate, until
 
@@ -41,7 +40,7 @@ WORLD = World((*GOOD, WITHOUT_ARCHIVE))
 class NpmBackfill:
     """These are the stores, the registry and whatever a backfill of npm needs."""
 
-    def __init__(self, server: Server, stores: Stores, service: Service, read: Reader) -> None:
+    def __init__(self, server: Server, stores: Stores, service: Service, read: CypherRunner) -> None:
         self.server = server
         self.stores = stores
         self.service = service
@@ -111,7 +110,7 @@ def settings(
 
 
 @pytest.fixture
-async def bench(server: Server, settings: Settings, read: Reader) -> AsyncIterator[NpmBackfill]:
+async def bench(server: Server, settings: Settings, read: CypherRunner) -> AsyncIterator[NpmBackfill]:
     server.requests.clear()
     server.faults.clear()
     async with AsyncExitStack() as stack:

@@ -22,7 +22,7 @@ from securechain_ingest.schedules.board import Board
 from securechain_ingest.settings import QueueSettings
 from tests.graph.builders import pypi
 from tests.jobs.advisories import FLASK, STREAM, AdvisoryBench
-from tests.registry_server import Fault, Kind
+from tests.registry_server import Fault, FaultKind
 from tests.waiting import PATIENCE_S
 
 ECOSYSTEMS = ("PyPI", "npm")
@@ -40,7 +40,7 @@ async def unread(bench: AdvisoryBench) -> list[str]:
 
 async def test_an_ecosystem_is_unknown_until_its_first_completed_sync(bench: AdvisoryBench) -> None:
     assert await unread(bench) == ["PyPI", "npm"]
-    bench.server.faults.add(Fault("/PyPI/*", Kind.STATUS, times=None))
+    bench.server.faults.add(Fault("/PyPI/*", FaultKind.STATUS, times=None))
     with pytest.raises(Exception, match="503"):
         await bench.run()
     # One without any advisory is known to have none.
@@ -67,11 +67,11 @@ async def test_what_was_read_is_not_read_again(bench: AdvisoryBench) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("/PyPI/*", Kind.STATUS, times=None, status=503),
-        Fault("/PyPI/*", Kind.STATUS, times=None, status=404),
-        Fault("/PyPI/*", Kind.DROP, times=None),
-        Fault("/PyPI/*", Kind.STALL, times=None),
-        Fault("/PyPI/modified_id.csv", Kind.HTML, times=None),
+        Fault("/PyPI/*", FaultKind.STATUS, times=None, status=503),
+        Fault("/PyPI/*", FaultKind.STATUS, times=None, status=404),
+        Fault("/PyPI/*", FaultKind.DROP, times=None),
+        Fault("/PyPI/*", FaultKind.STALL, times=None),
+        Fault("/PyPI/modified_id.csv", FaultKind.HTML, times=None),
     ],
     ids=["away", "missing", "cut off", "silent", "a proxy's page"],
 )
@@ -82,7 +82,7 @@ async def test_a_command_goes_on_without_advisories_that_it_cannot_reach(bench: 
 
 
 async def test_one_ecosystem_that_cannot_be_reached_leaves_the_others_known(bench: AdvisoryBench) -> None:
-    bench.server.faults.add(Fault("/npm/*", Kind.STATUS, times=None))
+    bench.server.faults.add(Fault("/npm/*", FaultKind.STATUS, times=None))
     assert await read_first_advisories(bench.sync, ECOSYSTEMS, within_s=PATIENCE_S) == {"npm": NOT_REACHABLE}
 
 

@@ -18,13 +18,13 @@ from securechain_ingest.settings import FeedSettings
 from tests.jobs.feeds import FeedBench, Identities
 from tests.registries.asking import fed
 from tests.registry_server import Server, World, serve
-from tests.registry_server.history import History, What, history_of
+from tests.registry_server.history import RegistryHistory, What, history_of
 
 SUNDAY = datetime(2026, 3, 1, 4, tzinfo=UTC)
 INDEX = "/.index/nexus-maven-repository-index.gz"
 
 
-def published(count: int) -> History:
+def published(count: int) -> RegistryHistory:
     return history_of((f"org.made:thing{number}", "1.0", What.PUBLISHED) for number in range(count))
 
 

@@ -108,12 +108,12 @@ async def test_a_package_that_the_graph_refuses_costs_itself(
     monkeypatch.setattr(advisory_rating, "RULE", 100)
     link = Graph.link
 
-    class Refused(StoreError):
+    class RefusedByGraph(StoreError):
         transient = False
 
     async def refusing(self: Graph, links: Any) -> Any:
         if any(each.ref.name == "package-3" for each in links):
-            raise Refused("the graph refuses the statement")
+            raise RefusedByGraph("the graph refuses the statement")
         return await link(self, links)
 
     monkeypatch.setattr(Graph, "link", refusing)

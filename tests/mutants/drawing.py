@@ -124,7 +124,7 @@ def _untold(source: str) -> Sequence[tuple[Place, Place]]:
 
 
 @cache
-def _removals(source: str) -> list[lua.Change]:
+def _removals(source: str) -> list[lua.TextChange]:
     """Return statements that only do something, each replaced by `pass`; those of a constructor would be missed at
     once.
     """
@@ -145,12 +145,12 @@ def _removals(source: str) -> list[lua.Change]:
                 | ast.Delete()
                 | ast.Assign(targets=[ast.Attribute() | ast.Subscript(), *_])
             ):
-                found.append(lua.Change(*_offsets(source, node), "pass"))
+                found.append(lua.TextChange(*_offsets(source, node), "pass"))
     return sorted(found)
 
 
 @cache
-def _lua_changes(source: str) -> list[lua.Change]:
+def _lua_changes(source: str) -> list[lua.TextChange]:
     found = []
     for statement in ast.parse(source).body:
         if not isinstance(statement, ast.Assign | ast.AnnAssign):
@@ -161,13 +161,13 @@ def _lua_changes(source: str) -> list[lua.Change]:
                 quotes = 3 if source.startswith('"""', start) else 1
                 start, end = start + quotes, end - quotes
                 found += [
-                    lua.Change(change.start + start, change.end + start, change.new)
+                    lua.TextChange(change.start + start, change.end + start, change.new)
                     for change in lua.changes(source[start:end])
                 ]
     return found
 
 
-def _changed(source: str, change: lua.Change) -> str:
+def _changed(source: str, change: lua.TextChange) -> str:
     return source[: change.start] + change.new + source[change.end :]
 
 

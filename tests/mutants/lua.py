@@ -44,7 +44,7 @@ _WORDS: Final = {
 _COMMAND: Final = re.compile(r"[A-Z][A-Z ]+")
 
 
-class Change(NamedTuple):
+class TextChange(NamedTuple):
     """The text from `start` to `end` becomes `new`."""
 
     start: int
@@ -52,7 +52,7 @@ class Change(NamedTuple):
     new: str
 
 
-def changes(text: str) -> Iterator[Change]:
+def changes(text: str) -> Iterator[TextChange]:
     """Yield every change of a Lua text, in its order.
 
     Names of Redis commands and of their options stay: without them a script only fails.
@@ -65,13 +65,13 @@ def changes(text: str) -> Iterator[Change]:
             case "comment":
                 continue
             case "number":
-                yield Change(start, end, f"({found} + 1)")
-                yield Change(start, end, f"({found} - 1)")
+                yield TextChange(start, end, f"({found} + 1)")
+                yield TextChange(start, end, f"({found} - 1)")
             case "string" if not _COMMAND.fullmatch(found[1:-1]):
-                yield Change(start, end, f"{found[0]}mutant{found[0]}")
+                yield TextChange(start, end, f"{found[0]}mutant{found[0]}")
             case "operator" if found != "-" or _OPERAND.fullmatch(before):
-                yield from (Change(start, end, other) for other in _OPERATORS.get(found, ()))
+                yield from (TextChange(start, end, other) for other in _OPERATORS.get(found, ()))
             case "word" if found in _WORDS:
-                yield Change(start, end, _WORDS[found])
+                yield TextChange(start, end, _WORDS[found])
         before = found
-    yield from (Change(*line.span(1), "") for line in _EFFECT.finditer(text))
+    yield from (TextChange(*line.span(1), "") for line in _EFFECT.finditer(text))

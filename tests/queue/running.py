@@ -131,7 +131,7 @@ async def dead_letters(redis: Redis, queue: QueueSettings) -> list[dict[str, str
     return [{key.decode(): value.decode() for key, value in fields.items()} for _, fields in rows]
 
 
-class Recorder:
+class Observer:
     """This is a handler that notes the packages it was given and does what it is told to."""
 
     def __init__(self, act: Callable[[Entry], Awaitable[Outcome]] | None = None) -> None:

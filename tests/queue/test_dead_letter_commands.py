@@ -22,7 +22,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.statistics import LaneStatus, queue_status
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import ECOSYSTEMS, Recorder, add, data, lane_of, running
+from tests.queue.running import ECOSYSTEMS, Observer, add, data, lane_of, running
 from tests.waiting import PATIENCE_S, Gate, until
 
 replay = partial(replay_dead_letters, ecosystems={each.label: each.name for each in ECOSYSTEMS})
@@ -100,11 +100,11 @@ async def test_a_replay_returns_to_the_lane_that_the_message_came_from(redis: Re
         raise NotFound("not there", url="http://localhost/")
 
     await add(redis, lane_of(queue, Lane.LISTED), "six")
-    async with running(redis, queue, Recorder(act)):
+    async with running(redis, queue, Observer(act)):
         await until(lambda: redis.xlen(Keys(queue.stream).dead_letters))
     assert await replay(redis, queue) == 1
     assert await redis.xlen(lane_of(queue, Lane.LISTED)) == 1
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: handler.entries)
     assert [(entry.lane, entry.attempts) for entry in handler.entries] == [(Lane.LISTED, 0)]
@@ -181,7 +181,7 @@ async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
 
     await redis.xadd(queue.stream, {"data": "not JSON"})
     await add(redis, queue.stream, "later")
-    async with running(redis, queue, Recorder(act), places=2) as reader:
+    async with running(redis, queue, Observer(act), places=2) as reader:
         await until(lambda: redis.xlen(Keys(queue.stream).dead_letters))
         await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
         await add(redis, queue.stream, "a", "b", "c")

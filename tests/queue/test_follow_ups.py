@@ -18,7 +18,7 @@ from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.queue.settlement import Settlement
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, add, assert_no_leak, entry_of, is_idle, lane_of, running
+from tests.queue.running import Observer, add, assert_no_leak, entry_of, is_idle, lane_of, running
 from tests.waiting import until
 
 LIB = Message("PyPIPackage", "lib", internal=True)
@@ -121,7 +121,7 @@ async def test_what_a_link_leads_to_is_added_once_too(redis: Redis, queue: Queue
     async def act(_: Entry) -> Outcome:
         return Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await enqueue(redis, queue, "pypi", Lane.LISTED, [LIB])
     await redis.hset(Keys(queue.stream).pauses, "pypi", "now")
     await add(redis, queue.stream, "app")

@@ -15,12 +15,12 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.settlement import Settlement
 from securechain_ingest.queue.statistics import queue_status
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import ECOSYSTEMS, Recorder, add, assert_no_leak, is_idle, lane_of, running
+from tests.queue.running import ECOSYSTEMS, Observer, add, assert_no_leak, is_idle, lane_of, running
 from tests.waiting import Gate, until
 
 
 async def test_what_was_handed_back_is_taken_first_when_a_pause_ends(redis: Redis, queue: QueueSettings) -> None:
-    keys, lane, handler = Keys(queue.stream), lane_of(queue), Recorder()
+    keys, lane, handler = Keys(queue.stream), lane_of(queue), Observer()
     await ensure_groups(redis, [lane], queue.group)
     ids = await add(redis, lane, "first", "second")
     await redis.xreadgroup(queue.group, "other", {lane: ">"})

@@ -15,7 +15,7 @@ from securechain_ingest.queue.lanes import LANES, Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, add, assert_no_leak, is_idle, lane_of, running
+from tests.queue.running import Observer, add, assert_no_leak, is_idle, lane_of, running
 from tests.waiting import Gate, until
 
 
@@ -43,7 +43,7 @@ async def test_each_message_is_listed_with_its_lane_state_tries_and_reason(redis
 
     queue = queue.model_copy(update={"retry_base_s": 1e8, "retry_max_s": 1e8})
     await add(redis, queue.stream, "later")
-    async with running(redis, queue, Recorder(act), places=1) as reader:
+    async with running(redis, queue, Observer(act), places=1) as reader:
         await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
         await add(redis, queue.stream, "working")
         await until(lambda: reader.in_flight == 1)
@@ -76,7 +76,7 @@ async def test_all_that_wait_for_another_try_are_listed_and_removed(redis: Redis
     queue = queue.model_copy(update={"retry_base_s": 1e8, "retry_max_s": 1e8})
     packages = {f"p-{number}" for number in range(3)}
     await add(redis, queue.stream, *packages)
-    async with running(redis, queue, Recorder(act)) as reader:
+    async with running(redis, queue, Observer(act)) as reader:
         await until(lambda: redis.zcard(Keys(queue.stream).retries("pypi", Lane.ASKED)))
         await until(lambda: is_idle_but_for_retries(redis, queue))
         reader.stop()

@@ -24,7 +24,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.settings import QueueSettings
 from tests.queue.cut_connection import Proxy
-from tests.queue.running import Recorder, add, assert_no_leak, dead_letters, is_idle, lane_of, make_reader, running
+from tests.queue.running import Observer, add, assert_no_leak, dead_letters, is_idle, lane_of, make_reader, running
 from tests.waiting import Gate, until
 
 
@@ -33,7 +33,7 @@ async def test_a_message_that_is_finished_while_redis_is_away_is_acknowledged_wh
     redis: Redis, queue: QueueSettings, redis_url: str, places: int
 ) -> None:
     gate = Gate(Outcome())
-    handler = Recorder(gate)
+    handler = Observer(gate)
     await add(redis, queue.stream, "six")
     with capture_logs() as logs:
         async with (
@@ -61,7 +61,7 @@ async def test_stopping_does_not_wait_for_the_end_of_an_outage(
         async with (
             Proxy(redis_url).listening() as proxy,
             connect(proxy.url, 10.0) as cut_off,
-            running(cut_off, queue, Recorder()),
+            running(cut_off, queue, Observer()),
         ):
             proxy.cut()
             await until(lambda: any(line["event"] == "store_unavailable" for line in logs))
@@ -156,7 +156,7 @@ async def test_stopping_does_not_wait_for_a_store_that_is_away(redis: Redis, que
 
 
 async def test_refused_credentials_are_no_fault_of_the_message(redis: Redis, queue: QueueSettings) -> None:
-    recorder = Recorder()
+    recorder = Observer()
 
     async def handler(entry: Entry) -> Outcome:
         await recorder(entry)
@@ -200,7 +200,7 @@ async def test_each_failure_in_a_row_is_followed_by_a_longer_wait_until_redis_an
 ) -> None:
     clock = NoWaits()
     monkeypatch.setattr("securechain_ingest.queue.reader.AWAY", clock)
-    tried = make_reader(redis, queue, Recorder())
+    tried = make_reader(redis, queue, Observer())
     away, refused = RedisConnectionError("away"), ResponseError("OOM")
     answers: Iterator[RedisError | None] = iter([away, refused, away, None, away, away])
 
@@ -227,7 +227,7 @@ async def test_a_message_waits_longer_from_time_to_time_while_the_graph_is_away(
             raise StoreAway("the graph is away")
         return Outcome()
 
-    async with running(redis, queue, Recorder(act)):
+    async with running(redis, queue, Observer(act)):
         await add(redis, queue.stream, "six")
         await until(lambda: is_idle(redis, queue))
         await until(lambda: len(clock.failures) == 4)

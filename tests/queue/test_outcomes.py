@@ -17,7 +17,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.outcomes import Outcomes, PackageOutcome
 from securechain_ingest.queue.submission import submit
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, running
+from tests.queue.running import Observer, running
 from tests.waiting import PATIENCE_S, until
 
 RUN = "submission-1"
@@ -40,7 +40,7 @@ async def test_each_package_is_told_as_it_ends(redis: Redis, queue: QueueSetting
 
     async with Outcomes(redis, queue.stream, RUN, wait=True) as outcomes:
         await submit(redis, queue, asked("known", "new", "gone"))
-        async with running(redis, queue, Recorder(act), link=link):
+        async with running(redis, queue, Observer(act), link=link):
             found = [outcome async for outcome in outcomes.follow(3)]
     assert sorted(found, key=lambda outcome: outcome.package) == [
         PackageOutcome("PyPIPackage", "gone", "not_found", "not there"),
@@ -51,7 +51,7 @@ async def test_each_package_is_told_as_it_ends(redis: Redis, queue: QueueSetting
 
 
 async def test_a_message_that_is_cancelled_is_told_too(redis: Redis, queue: QueueSettings) -> None:
-    never = Recorder()
+    never = Observer()
     await redis.hset(Keys(queue.stream).pauses, "pypi", "now")
     async with Outcomes(redis, queue.stream, RUN, wait=True) as outcomes:
         await submit(redis, queue, asked("six"))
@@ -73,6 +73,6 @@ async def test_without_anybody_who_waits_nothing_is_kept(redis: Redis, queue: Qu
     async with Outcomes(redis, queue.stream, RUN, wait=False) as outcomes:
         await submit(redis, queue, asked("new"))
         assert [outcome async for outcome in outcomes.follow(1)] == []
-    async with running(redis, queue, Recorder(act)) as reader:
+    async with running(redis, queue, Observer(act)) as reader:
         await until(lambda: reader.settled_at)
     assert not await redis.exists(Keys(queue.stream).outcomes(RUN))

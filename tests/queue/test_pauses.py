@@ -19,7 +19,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.taking import Taker
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import ECOSYSTEMS, Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
+from tests.queue.running import ECOSYSTEMS, Observer, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running
 from tests.waiting import until
 
 
@@ -68,7 +68,7 @@ async def test_an_operators_pause_stops_the_lanes_of_one_ecosystem_until_resume(
     assert await pause(redis, keys, "pypi")
     assert not await pause(redis, keys, "pypi")
     assert list(await paused_since(redis, keys)) == ["pypi"]
-    handler = Recorder()
+    handler = Observer()
     await add(redis, queue.stream, "six")
     await redis.xadd(queue.stream, {"data": data("left", node_type="NPMPackage")})
     async with running(redis, queue, handler):
@@ -92,7 +92,7 @@ async def test_a_registry_that_asks_for_a_pause_gets_it_and_no_message_pays_with
             raise limited(delay_s)
         return Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, lane_of(queue, Lane.LISTED), *(f"p-{number}" for number in range(50)))
     async with running(redis, queue, handler, places=4):
         await until(lambda: is_open(redis, queue))
@@ -135,7 +135,7 @@ async def test_only_the_pause_of_the_endpoint_that_every_message_needs_stops_the
             raise answer(RateLimited("slower", url="http://localhost/", delay_s=3600), "pypi_files")
         return Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, queue.stream, "needs-files", "other")
     async with running(redis, queue, handler):
         await until(lambda: sorted(handler.packages) == ["needs-files", "other"])
@@ -155,7 +155,7 @@ async def test_failures_of_several_packages_open_the_breaker_and_one_probe_close
             raise make()
         return Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, queue.stream, *(f"p-{number}" for number in range(30)))
     with capture_logs() as logs:
         async with running(redis, queue, handler, places=2):
@@ -177,7 +177,7 @@ async def test_one_package_that_always_fails_does_not_open_the_breaker(redis: Re
 
     queue = queue.model_copy(update={"max_deliveries": 20})
     await add(redis, queue.stream, "bad")
-    async with running(redis, queue, Recorder(act)):
+    async with running(redis, queue, Observer(act)):
         await until(lambda: dead_letters(redis, queue))
     assert not await is_open(redis, queue)
     [letter] = await dead_letters(redis, queue)
@@ -189,7 +189,7 @@ async def test_one_package_that_many_ask_for_counts_once(redis: Redis, queue: Qu
         raise broken()
 
     await add(redis, queue.stream, *(["bad"] * 2 * FAILURES), *(["Bad"] * FAILURES))
-    async with running(redis, queue, Recorder(act)):
+    async with running(redis, queue, Observer(act)):
         await until(lambda: is_idle(redis, queue))
     assert not await is_open(redis, queue)
 
@@ -210,7 +210,7 @@ async def test_an_absent_package_is_an_answer_that_closes_the_breaker(redis: Red
     await Breakers(redis, Keys(queue.stream)).failed("pypi", "a", "slower", is_probe=False, pause_s=60)
     await end_of_pause(redis, queue)
     await add(redis, queue.stream, "gone")
-    async with running(redis, queue, Recorder(act)):
+    async with running(redis, queue, Observer(act)):
         await until(lambda: is_idle(redis, queue))
     assert await breaker(redis, queue) == {}
 
@@ -243,7 +243,7 @@ async def test_a_probe_that_died_with_its_daemon_is_followed_by_another(redis: R
     assert (await dead.take(any_places=8, other_places=6, claims=True, lease_s=60)).stopped == "breaker"
     assert 0 < (await Breakers(redis, keys).states(["pypi"]))["pypi"].open_for_s <= PROBE_MS / 1000
     await end_of_pause(redis, queue)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: sorted(handler.packages) == ["b", "c"])
 
@@ -260,7 +260,7 @@ async def test_packages_that_always_fail_do_not_take_every_probe_from_those_that
         return Outcome()
 
     queue = queue.model_copy(update={"max_deliveries": 100})
-    handler = Recorder(act)
+    handler = Observer(act)
     bad = [f"bad-{number}" for number in range(2 * FAILURES)]
     await add(redis, lane_of(queue, Lane.CHANGED), *bad)
     async with running(redis, queue, handler) as reader:
@@ -290,7 +290,7 @@ async def test_what_needs_no_registry_does_not_speak_for_it(redis: Redis, queue:
         return Outcome()
 
     queue = queue.model_copy(update={"max_deliveries": 100})
-    handler = Recorder(act)
+    handler = Observer(act)
     packages = [f"{kind}-{number}" for number in range(2 * FAILURES) for kind in ("known", "unknown")]
     await add(redis, lane_of(queue), *packages)
     async with running(redis, queue, handler, places=1) as reader:
@@ -319,7 +319,7 @@ async def test_each_probe_that_fails_is_followed_by_another_message(redis: Redis
     async def act(entry: Entry) -> Outcome:
         raise unreachable()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     packages = [f"p-{number}" for number in range(20)]
     await add(redis, lane_of(queue), *packages)
     async with running(redis, queue, handler, places=FAILURES) as reader:
@@ -334,7 +334,7 @@ async def test_each_probe_that_fails_is_followed_by_another_message(redis: Redis
     assert len(set(probes)) == len(probes)
 
 
-def has_handled(handler: Recorder, count: int) -> bool:
+def has_handled(handler: Observer, count: int) -> bool:
     return len(handler.entries) >= count
 
 
@@ -350,7 +350,7 @@ async def test_a_success_ends_a_row_of_failures_that_other_daemons_have_counted(
     for number in range(FAILURES - 1):
         assert not await others.failed("pypi", f"package-{number}", "status 500", is_probe=False)
     await add(redis, queue.stream, "six")
-    async with running(redis, queue, Recorder()):
+    async with running(redis, queue, Observer()):
         await until(lambda: is_idle(redis, queue))
     assert await breaker(redis, queue) == {}
     assert not await others.failed("pypi", "another", "status 500", is_probe=False)
@@ -376,7 +376,7 @@ async def test_only_completed_waits_for_archives_that_are_away_and_goes_on_with_
             await breakers.succeeded(archives, is_probe=True)
         return Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     async with running(redis, queue, handler):
         await until(lambda: sorted(handler.packages) == others)
         for asked in (1, 2):

@@ -20,11 +20,11 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running, workers
+from tests.queue.running import Observer, add, assert_no_leak, data, dead_letters, is_idle, lane_of, running, workers
 from tests.waiting import Gate, until
 
 
-def has_handled(handler: Recorder, package: str) -> bool:
+def has_handled(handler: Observer, package: str) -> bool:
     return package in handler.packages
 
 
@@ -35,7 +35,7 @@ async def counters(redis: Redis, queue: QueueSettings) -> dict[str, int]:
 
 async def test_messages_that_were_sent_before_the_group_existed_are_served(redis: Redis, queue: QueueSettings) -> None:
     await add(redis, queue.stream, "six", "flask")
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == ["flask", "six"]
@@ -48,7 +48,7 @@ async def test_a_key_that_nobody_knows_is_told_once_and_its_message_served(redis
     for package in ("six", "flask"):
         document: dict[str, object] = {"package": package, "colour": "blue", "moment": [], "vendor": 7}
         await redis.xadd(queue.stream, {"data": json.dumps(document | {"node_type": "PyPIPackage"})})
-    handler = Recorder()
+    handler = Observer()
     with capture_logs() as lines:
         async with running(redis, queue, handler):
             await until(lambda: is_idle(redis, queue))
@@ -61,7 +61,7 @@ async def test_a_key_that_nobody_knows_is_told_once_and_its_message_served(redis
 async def test_a_message_that_arrives_while_the_reader_waits_is_served(
     redis: Redis, queue: QueueSettings, lane: Lane | None
 ) -> None:
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await add(redis, lane_of(queue, lane) if lane else queue.stream, "six")
         await until(partial(has_handled, handler, "six"))
@@ -74,7 +74,7 @@ async def test_each_ecosystem_is_served_from_its_own_lanes(redis: Redis, queue: 
     async def act(entry: Entry) -> Outcome:
         return await gate(entry) if entry.message.node_type == "MavenPackage" else Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     for number in range(20):
         await redis.xadd(queue.stream, {"data": data(f"g:a-{number}", node_type="MavenPackage")})
         await redis.xadd(queue.stream, {"data": data(f"n-{number}", node_type="NPMPackage")})
@@ -93,7 +93,7 @@ async def test_follow_up_messages_are_queued_as_required_with_all_that_they_say(
     async def act(entry: Entry) -> Outcome:
         return Outcome(queue=(follow_up,) if entry.message.package == "a" else ())
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, queue.stream, "a")
     async with running(redis, queue, handler):
         await until(lambda: len(handler.entries) == 2)
@@ -111,7 +111,7 @@ async def test_two_places_are_kept_free_for_what_somebody_asks(
     async def act(entry: Entry) -> Outcome:
         return await gate(entry) if entry.lane is Lane.LISTED else Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, lane_of(queue, Lane.LISTED), *(f"listed-{number}" for number in range(20)))
     async with running(redis, queue, handler, places=places) as reader:
         await until(lambda: reader.in_flight == places - kept_free)
@@ -126,7 +126,7 @@ async def test_two_places_are_kept_free_for_what_somebody_asks(
 
 async def test_a_bound_over_all_ecosystems_keeps_no_lane_from_being_served(redis: Redis, queue: QueueSettings) -> None:
     queue = queue.model_copy(update={"concurrency": 1})
-    handler = Recorder()
+    handler = Observer()
     for lane in Lane:
         await add(redis, lane_of(queue, lane), lane)
     async with running(redis, queue, handler, places=8):
@@ -135,7 +135,7 @@ async def test_a_bound_over_all_ecosystems_keeps_no_lane_from_being_served(redis
 
 
 async def test_whatever_place_gets_free_serves_what_is_asked_first(redis: Redis, queue: QueueSettings) -> None:
-    handler = Recorder()
+    handler = Observer()
     for lane in reversed(Lane):
         await add(redis, lane_of(queue, lane), *(f"{lane}-{number}" for number in range(3)))
     async with running(redis, queue, handler, places=1):
@@ -147,7 +147,7 @@ async def test_whatever_place_gets_free_serves_what_is_asked_first(redis: Redis,
 async def test_the_other_lanes_share_by_their_weights_counted_over_messages(
     redis: Redis, queue: QueueSettings, places: int
 ) -> None:
-    handler = Recorder()
+    handler = Observer()
     others = [lane for lane in Lane if lane is not Lane.ASKED]
     for lane in others:
         await add(redis, lane_of(queue, lane), *(f"{lane}-{number}" for number in range(60)))
@@ -160,11 +160,11 @@ async def test_the_other_lanes_share_by_their_weights_counted_over_messages(
 
 
 async def test_a_lane_that_was_empty_saves_up_no_share(redis: Redis, queue: QueueSettings) -> None:
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler, places=1):
         await add(redis, lane_of(queue, Lane.LISTED), *(f"early-{number}" for number in range(30)))
         await until(lambda: is_idle(redis, queue))
-    handler = Recorder()
+    handler = Observer()
     for lane in (Lane.LISTED, Lane.CHANGED):
         await add(redis, lane_of(queue, lane), *(f"{lane}-{number}" for number in range(30)))
     async with running(redis, queue, handler, places=1):
@@ -193,7 +193,7 @@ async def test_no_more_messages_are_taken_than_there_are_slots_and_no_slot_is_lo
     queue = queue.model_copy(update={"max_deliveries": 1})
     for stream in (queue.stream, lane_of(queue, Lane.LISTED)):
         await add(redis, stream, *(f"{word}-{number}" for number in range(4) for word in ("faulty", "gone", "good")))
-    async with running(redis, queue, Recorder(act), places=3) as reader:
+    async with running(redis, queue, Observer(act), places=3) as reader:
         await until(lambda: now == 3)
         all_taken.set()
         await until(lambda: is_idle(redis, queue))
@@ -217,7 +217,7 @@ async def test_a_malformed_message_is_dead_lettered_at_once_with_its_own_reason(
 ) -> None:
     document: dict[Any, Any] = dict(fields)
     entry_id: Any = await redis.xadd(queue.stream, document)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     [letter] = await dead_letters(redis, queue)
@@ -234,7 +234,7 @@ async def test_a_malformed_message_is_dead_lettered_at_once_with_its_own_reason(
 
 async def test_data_that_is_not_text_reaches_the_dead_letters_byte_for_byte(redis: Redis, queue: QueueSettings) -> None:
     await redis.xadd(queue.stream, {"data": b"\xff\x00{"})
-    async with running(redis, queue, Recorder()):
+    async with running(redis, queue, Observer()):
         await until(lambda: is_idle(redis, queue))
     rows: Any = await redis.xrange(Keys(queue.stream).dead_letters)
     [(_, fields)] = rows
@@ -245,7 +245,7 @@ async def test_a_permanent_failure_is_dead_lettered_at_once(redis: Redis, queue:
     async def act(entry: Entry) -> Outcome:
         raise NotFound("PyPI has no project six", url="http://localhost/six")
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, queue.stream, "six")
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
@@ -261,7 +261,7 @@ async def test_a_transient_failure_is_tried_again_with_its_history(redis: Redis,
             raise StoreError("the graph is away")
         return Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, lane_of(queue, Lane.CHANGED), "six")
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue) if len(handler.entries) == 3 else False)
@@ -285,7 +285,7 @@ async def test_a_message_whose_tries_are_used_up_is_dead_lettered_with_its_first
     async def act(entry: Entry) -> Outcome:
         raise error
 
-    handler = Recorder(act)
+    handler = Observer(act)
     [origin_id] = await add(redis, queue.stream, "six")
     async with running(redis, queue, handler):
         await until(lambda: dead_letters(redis, queue))
@@ -304,7 +304,7 @@ async def test_a_postponed_message_holds_no_place(redis: Redis, queue: QueueSett
         return Outcome()
 
     queue = queue.model_copy(update={"retry_base_s": 1e8, "retry_max_s": 1e8})
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, queue.stream, "slow", "quick")
     async with running(redis, queue, handler, places=1) as reader:
         await until(lambda: "quick" in handler.packages)
@@ -318,7 +318,7 @@ async def test_fields_that_a_producer_adds_are_not_taken_for_the_daemons_own(
     redis: Redis, queue: QueueSettings, field: str
 ) -> None:
     await redis.xadd(queue.stream, {"data": data("six"), field: '["1-1", 9, "x", "", 0]', "origin_id": "1-1"})
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert [(entry.attempts, entry.redelivered) for entry in handler.entries] == [(0, False)]
@@ -332,7 +332,7 @@ async def test_what_the_graph_knows_is_served_without_a_place(redis: Redis, queu
         follow_up = Message("NPMPackage", "required", internal=True)
         return [Outcome(queue=(follow_up,)) if entry.message.package == "known" else None for entry in entries]
 
-    handler = Recorder()
+    handler = Observer()
     await add(redis, queue.stream, "known", "unknown")
     await redis.xadd(queue.stream, {"data": data("known", refresh=True)})
     async with running(redis, queue, handler, link=link):
@@ -348,7 +348,7 @@ async def test_while_the_graph_is_away_everything_is_moved_on_unasked(redis: Red
     async def link(entries: Sequence[Entry]) -> list[Outcome | None]:
         raise StoreAway("the graph cannot be reached")
 
-    handler = Recorder()
+    handler = Observer()
     await add(redis, queue.stream, "known", "unknown")
     async with running(redis, queue, handler, link=link):
         await until(lambda: is_idle(redis, queue))
@@ -359,7 +359,7 @@ async def test_while_the_graph_is_away_everything_is_moved_on_unasked(redis: Red
 async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis: Redis, queue: QueueSettings) -> None:
     gate = Gate(Outcome())
     await add(redis, queue.stream, "a", "b", "c")
-    async with running(redis, queue, Recorder(gate), places=1) as reader:
+    async with running(redis, queue, Observer(gate), places=1) as reader:
         await until(lambda: reader.in_flight == 1)
         reader.apply(queue, workers(3))
         await until(lambda: reader.in_flight == 3)
@@ -368,7 +368,7 @@ async def test_a_change_of_places_takes_effect_while_messages_are_handled(redis:
 
 async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_more(redis: Redis, queue: QueueSettings) -> None:
     gate = Gate(Outcome())
-    handler = Recorder(gate)
+    handler = Observer(gate)
     await add(redis, queue.stream, "six")
     async with running(redis, queue, handler) as reader:
         await until(lambda: reader.in_flight == 1)
@@ -377,14 +377,14 @@ async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_more(redis:
         gate.opened.set()
         await until(lambda: reader.in_flight == 0)
     assert handler.packages == ["six"]
-    other = Recorder()
+    other = Observer()
     async with running(redis, queue, other):
         await until(lambda: is_idle(redis, queue))
     assert [(entry.message.package, entry.attempts) for entry in other.entries] == [("late", 0)]
 
 
 async def test_a_reader_that_has_stopped_leaves_the_group(redis: Redis, queue: QueueSettings) -> None:
-    async with running(redis, queue, Recorder()):
+    async with running(redis, queue, Observer()):
         pass
     for stream in (queue.stream, *(lane_of(queue, lane) for lane in Lane)):
         consumers: Any = await redis.xinfo_consumers(stream, queue.group)
@@ -392,7 +392,7 @@ async def test_a_reader_that_has_stopped_leaves_the_group(redis: Redis, queue: Q
 
 
 async def test_a_client_without_a_timeout_is_read_with_like_any_other(redis_url: str, queue: QueueSettings) -> None:
-    handler = Recorder()
+    handler = Observer()
     async with Redis.from_url(redis_url, socket_timeout=None) as patient:
         await add(patient, queue.stream, "six")
         async with running(patient, queue, handler):

@@ -25,7 +25,7 @@ from securechain_ingest.queue.settlement import Settlement
 from securechain_ingest.queue.submission import submit
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import (
-    Recorder,
+    Observer,
     add,
     assert_no_leak,
     data,
@@ -66,7 +66,7 @@ async def abandon(
 async def test_what_a_dead_consumer_left_is_claimed_page_by_page(redis: Redis, queue: QueueSettings) -> None:
     packages = [f"package-{number}" for number in range(40)]
     await abandon(redis, queue, *packages)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == sorted(packages)
@@ -79,7 +79,7 @@ async def test_an_entry_that_was_deleted_while_it_was_pending_does_not_stay_behi
 ) -> None:
     [deleted, _] = await abandon(redis, queue, "deleted", "kept")
     await redis.xdel(lane_of(queue), deleted)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert handler.packages == ["kept"]
@@ -90,7 +90,7 @@ async def test_a_message_that_kills_its_consumers_is_dead_lettered_at_the_cap(
     redis: Redis, queue: QueueSettings
 ) -> None:
     await abandon(redis, queue, "killer", deliveries=queue.max_deliveries)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     [letter] = await dead_letters(redis, queue)
@@ -106,7 +106,7 @@ async def test_a_submission_that_a_dead_consumer_left_is_forwarded_whatever_else
     await ensure_groups(redis, [queue.stream], queue.group)
     await redis.xreadgroup(queue.group, "dead", {queue.stream: ">"})
     await let_leases_run_out(redis, queue)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert handler.packages == ["six"]
@@ -124,7 +124,7 @@ async def test_a_submission_that_kills_whoever_forwards_it_is_a_failure_of_its_r
     for _ in range(queue.max_deliveries - 1):
         await redis.xclaim(queue.stream, queue.group, "dead", 0, [entry_id])
     await let_leases_run_out(redis, queue)
-    async with running(redis, queue, Recorder()):
+    async with running(redis, queue, Observer()):
         await until(lambda: is_idle(redis, queue))
     assert [letter["kind"] for letter in await dead_letters(redis, queue)] == ["delivery_cap"]
     counts: Any = await redis.hgetall(keys.run_counts)
@@ -151,7 +151,7 @@ async def test_a_lease_is_renewed_while_the_event_loop_is_blocked(
                 assert now["times_delivered"] == 1
         return Outcome()
 
-    handler = Recorder(act)
+    handler = Observer(act)
     await add(redis, queue.stream, "heavy")
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
@@ -164,7 +164,7 @@ async def test_a_message_in_flight_is_not_claimed_by_another_reader_even_while_d
 ) -> None:
     # The other one is so patient that no slow machine lets a lease run out that is renewed at all.
     patient = queue.model_copy(update={"lease_s": PATIENCE_S})
-    gate, other = Gate(Outcome()), Recorder()
+    gate, other = Gate(Outcome()), Observer()
     await add(redis, queue.stream, "long")
     async with running(redis, short_lease(queue), gate) as reader:
         await until(lambda: reader.in_flight == 1)
@@ -209,7 +209,7 @@ async def test_a_reader_that_was_paused_does_not_disturb_who_claimed_its_message
 async def test_what_is_released_is_taken_by_another_reader_at_once_without_a_strike(
     redis: Redis, queue: QueueSettings
 ) -> None:
-    taken = Recorder()
+    taken = Observer()
     await add(redis, queue.stream, "a", "b")
     await add(redis, lane_of(queue, Lane.LISTED), "c")
     async with anyio.create_task_group() as group:
@@ -245,7 +245,7 @@ async def test_a_group_that_vanishes_is_created_again_from_the_beginning(
     redis: Redis, queue: QueueSettings, vanish: str, where: str
 ) -> None:
     gate = Gate(Outcome())
-    handler = Recorder(gate)
+    handler = Observer(gate)
     stream = lane_of(queue) if where == "lane" else queue.stream
     await add(redis, queue.stream, "before")
     async with running(redis, queue, handler) as reader:

@@ -26,7 +26,7 @@ from securechain_ingest.registries import declaration_of
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import (
     ECOSYSTEMS,
-    Recorder,
+    Observer,
     assert_no_leak,
     dead_letters,
     is_idle,
@@ -70,7 +70,7 @@ async def test_a_submission_takes_along_what_waits_in_a_less_urgent_lane(
     assert [message.package for message in await waiting(redis, queue, lane)] == ["other"]
     assert await counts(redis, queue) == {"first:open": 1}
 
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(handler.packages) == ["other", "six"]
@@ -103,7 +103,7 @@ async def test_what_the_daemon_noted_beside_a_submission_is_told_if_it_cannot_be
     redis: Redis, queue: QueueSettings
 ) -> None:
     await redis.xadd(lane_of(queue), {"data": SUBMITTED, "also": '{"node_type": 7}', "mark": "six"})
-    handler = Recorder()
+    handler = Observer()
     with capture_logs() as lines:
         async with running(redis, queue, handler):
             await until(lambda: is_idle(redis, queue))
@@ -119,7 +119,7 @@ async def test_a_submission_with_a_run_of_its_own_is_counted_for_it_and_the_othe
     await add(redis, queue, change(run="first"))
     await submit(redis, queue, [Message("PyPIPackage", "six", run="own")])
     await ensure_groups(redis, [queue.stream], queue.group)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert handler.packages == ["six"]
@@ -167,7 +167,7 @@ async def test_each_of_two_submissions_of_a_package_is_served(redis: Redis, queu
     await submit_six(redis, queue)
     await submit_six(redis, queue)
     assert await add(redis, queue, change(at_least="8")) == Added(0, 1)
-    handler = Recorder()
+    handler = Observer()
     async with running(redis, queue, handler):
         await until(lambda: is_idle(redis, queue))
     assert sorted(entry.message.at_least or "" for entry in handler.entries) == ["", "8"]
@@ -183,7 +183,7 @@ async def test_what_went_along_with_a_submission_outlasts_its_failures_and_its_d
     async def fail(_: Entry) -> Outcome:
         raise StoreError("not now")
 
-    handler = Recorder(fail)
+    handler = Observer(fail)
     async with running(redis, queue, handler):
         await until(lambda: dead_letters(redis, queue))
     assert [entry.message.at_least for entry in handler.entries] == ["7"] * queue.max_deliveries

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from securechain_ingest.queue.together import Together
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, add, assert_no_leak, is_idle, running
+from tests.queue.running import Observer, add, assert_no_leak, is_idle, running
 from tests.waiting import until
 
 
@@ -81,7 +81,7 @@ async def test_a_message_costs_at_most_three_commands_to_redis(redis: Redis, que
         # Within a script Redis counts each call, and no script is called by one.
         return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
-    recorder = Recorder()
+    recorder = Observer()
     async with running(redis, queue, recorder):
         before = await asked()
         await add(redis, queue.stream, *(f"package-{number}" for number in range(100)))

@@ -20,7 +20,7 @@ from securechain_ingest.queue.messages import Message, encode, parse
 from securechain_ingest.queue.submission import Added, enqueue
 from securechain_ingest.registries.maven.names import join_announcements
 from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Recorder, assert_no_leak, is_idle, lane_of, running
+from tests.queue.running import Observer, assert_no_leak, is_idle, lane_of, running
 from tests.waiting import until
 
 
@@ -69,7 +69,7 @@ async def test_a_message_that_another_program_has_spoilt_is_left_for_whoever_tak
     rows: Any = await redis.xrange(stream)
     texts = [fields[b"data"] for _, fields in rows]
     assert texts == [b"{", encode(change("a")).encode()]
-    async with running(redis, queue, handler := Recorder()):
+    async with running(redis, queue, handler := Observer()):
         await until(lambda: is_idle(redis, queue))
     assert [entry.data for entry in handler.entries] == texts
     await assert_no_leak(redis, queue)
@@ -149,7 +149,7 @@ async def test_messages_of_others_and_edges_are_never_joined(redis: Redis, queue
 
 
 async def test_a_package_that_changes_after_it_was_taken_is_added_again(redis: Redis, queue: QueueSettings) -> None:
-    taken = Recorder()
+    taken = Observer()
     await add(redis, queue, change())
     async with running(redis, queue, taken):
         await until(lambda: is_idle(redis, queue))
@@ -186,7 +186,7 @@ async def test_each_end_of_a_message_counts_once_for_its_run_and_takes_its_mark_
     await add(redis, queue, *(change(name, run="r1") for name in ("good", "gone", "slow")))
     await add(redis, queue, change("of-nobody"))
     assert await counts(redis, queue) == {"r1:open": 3}
-    async with running(redis, queue, Recorder(act)):
+    async with running(redis, queue, Observer(act)):
         await until(lambda: is_idle(redis, queue))
     assert await counts(redis, queue) == {"r1:succeeded": 2, "r1:versions": 6, "r1:failed": 1, "r1:open": 0}
     await assert_no_leak(redis, queue)

@@ -28,7 +28,7 @@ from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.settings import GraphSettings, QueueSettings
 from tests.graph.builders import npm
 from tests.queue.cut_connection import Proxy
-from tests.queue.running import ECOSYSTEMS, Recorder, add, make_reader
+from tests.queue.running import ECOSYSTEMS, Observer, add, make_reader
 from tests.waiting import Clock, Gate, until
 
 A_DAY_S = 86_400.0
@@ -197,7 +197,7 @@ async def test_the_loops_of_a_reader_make_progress_while_redis_does_not_answer(q
     clock = Clock(1000.0)
     progress = Progress(lambda: LIMIT_S, clock)
     async with SilentServer().listening() as server, connect(f"redis://{server.address}/0", 600.0) as silent:
-        reader = make_reader(silent, queue, Recorder(), progress=progress)
+        reader = make_reader(silent, queue, Observer(), progress=progress)
         async with anyio.create_task_group() as group:
             group.start_soon(reader.run)
             await until(lambda: len(progress.ages()) == 1 + len(ECOSYSTEMS), "all loops")

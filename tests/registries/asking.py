@@ -23,7 +23,7 @@ from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.settings import ArchiveSettings, HttpSettings
 from tests.kept_parsers import KeptParserPool
 from tests.registry_server import Server, World
-from tests.registry_server.history import History
+from tests.registry_server.history import RegistryHistory
 from tests.registry_server.traits import Made
 
 MAX_ARTIFACT_BYTES = 10_000_000
@@ -120,7 +120,7 @@ class FeedSite(Site):
     packages: tuple[Made, ...]
     """These are the packages that have documents."""
 
-    def serve(self, past: History) -> None:
+    def serve(self, past: RegistryHistory) -> None:
         """Serve another past from now on, and forget the requests so far."""
         self.server.replace(World(self.packages, histories={self.ecosystem: past}))
         self.server.requests.clear()
@@ -128,7 +128,7 @@ class FeedSite(Site):
 
 @asynccontextmanager
 async def feed_site(
-    make: FeedClass, server: Server, folder: Path, ecosystem: str, past: History, *packages: Made
+    make: FeedClass, server: Server, folder: Path, ecosystem: str, past: RegistryHistory, *packages: Made
 ) -> AsyncIterator[FeedSite]:
     """Yield a feed of a registry with that past, without faults."""
     server.faults.clear()

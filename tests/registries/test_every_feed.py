@@ -13,7 +13,7 @@ from securechain_ingest.registries import declaration_of
 from securechain_ingest.registries.building import REGISTRIES
 from securechain_ingest.registries.protocol import RegistryClass
 from tests.registries.asking import FeedSite, changed, feed_site, listed
-from tests.registry_server import Fault, Kind, Server
+from tests.registry_server import Fault, FaultKind, Server
 from tests.registry_server.history import Happened, What, history_of
 
 
@@ -100,7 +100,7 @@ async def test_a_cursor_that_is_none_of_its_own_is_lost(site: FeedSite, cursor: 
 async def test_a_feed_that_cannot_be_read_is_an_error(site: FeedSite) -> None:
     cursor = await site.feed.head()
     the_next_day(site)
-    site.server.faults.add(Fault("*", Kind.STATUS, times=None, status=503))
+    site.server.faults.add(Fault("*", FaultKind.STATUS, times=None, status=503))
 
     for reading in (site.feed.head(), listed(site.feed), changed(site.feed, cursor)):
         with pytest.raises(Unavailable):

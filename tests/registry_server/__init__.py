@@ -9,7 +9,7 @@ or, as a process: `python -m tests.registry_server --packages 150 --seed 1`.
 
 from tests.registry_server import cargo, maven, npm, nuget, osv, pypi, rubygems
 from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion, Need, same_constraints
-from tests.registry_server.faults import Fault, Kind
+from tests.registry_server.faults import Fault, FaultKind
 from tests.registry_server.generate import Shape, generate
 from tests.registry_server.server import Recorded, Server, Spawned, serve, spawn
 from tests.registry_server.world import World
@@ -18,7 +18,7 @@ __all__ = [
     "ExpectedPackage",
     "ExpectedVersion",
     "Fault",
-    "Kind",
+    "FaultKind",
     "Need",
     "Recorded",
     "Server",

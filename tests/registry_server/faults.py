@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from tests.registry_server.resources import Request, Response
+from tests.registry_server.resources import IncomingRequest, MadeResponse
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """This is what goes wrong."""
 
     STATUS = "status"
@@ -44,7 +44,7 @@ class Fault:
     """This is one rule. `path` is a shell pattern for the percent-encoded path; `times` None means for ever."""
 
     path: str
-    kind: Kind
+    kind: FaultKind
     times: int | None = 1
     status: int = 503
     retry_after: str | None = None
@@ -55,7 +55,7 @@ class Fault:
     endpoint: str | None = None
     """This is the only endpoint that it applies to; None means that it applies to all."""
 
-    def meets(self, request: Request) -> bool:
+    def meets(self, request: IncomingRequest) -> bool:
         return self.endpoint in (None, request.endpoint) and fnmatchcase(request.path, self.path)
 
 
@@ -77,7 +77,7 @@ class Faults:
         with self._lock:
             self._rules.clear()
 
-    def take(self, request: Request) -> Fault | None:
+    def take(self, request: IncomingRequest) -> Fault | None:
         """Return the rule for this request, used up by one."""
         if not self._rules:
             return None
@@ -92,33 +92,33 @@ class Faults:
         return None
 
 
-def without_range(fault: Fault | None, request: Request) -> Request:
+def without_range(fault: Fault | None, request: IncomingRequest) -> IncomingRequest:
     """Return the request as a server sees it that ignores ranges."""
-    if fault is None or fault.kind is not Kind.IGNORED_RANGE:
+    if fault is None or fault.kind is not FaultKind.IGNORED_RANGE:
         return request
     return replace(request, headers={name: text for name, text in request.headers.items() if name != "range"})
 
 
-def spoil(fault: Fault, response: Response) -> Response:
+def spoil(fault: Fault, response: MadeResponse) -> MadeResponse:
     """Return the response with what is wrong in its content; faults of the connection are the protocol's business."""
     match fault.kind:
-        case Kind.STATUS:
+        case FaultKind.STATUS:
             wait = () if fault.retry_after is None else (("Retry-After", fault.retry_after),)
-            return Response(fault.status, (("Content-Type", "text/plain"), *wait), b"made to fail")
-        case Kind.HTML:
-            return Response(200, (("Content-Type", "text/html"),), b"<html><body>Please log in.</body></html>")
-        case Kind.TRUNCATED:
+            return MadeResponse(fault.status, (("Content-Type", "text/plain"), *wait), b"made to fail")
+        case FaultKind.HTML:
+            return MadeResponse(200, (("Content-Type", "text/html"),), b"<html><body>Please log in.</body></html>")
+        case FaultKind.TRUNCATED:
             return replace(response, body=response.body[: len(response.body) // 2])
-        case Kind.BODY:
+        case FaultKind.BODY:
             left_out = {"Content-Encoding"} | (set() if fault.keeps_digest else {"Repr-Digest"})
             headers = tuple(pair for pair in response.headers if pair[0] not in left_out)
-            return Response(200, headers, fault.body)
-        case Kind.NO_DIGEST:
+            return MadeResponse(200, headers, fault.body)
+        case FaultKind.NO_DIGEST:
             return replace(response, headers=tuple(pair for pair in response.headers if pair[0] != "Repr-Digest"))
-        case Kind.CORRUPT_GZIP:
+        case FaultKind.CORRUPT_GZIP:
             headers = tuple(pair for pair in response.headers if pair[0] != "Content-Encoding")
-            return Response(response.status, (*headers, ("Content-Encoding", "gzip")), _broken_gzip(response.body))
-        case Kind.WRONG_CONTENT_RANGE:
+            return MadeResponse(response.status, (*headers, ("Content-Encoding", "gzip")), _broken_gzip(response.body))
+        case FaultKind.WRONG_CONTENT_RANGE:
             headers = tuple(pair for pair in response.headers if pair[0] != "Content-Range")
             return replace(response, headers=(*headers, ("Content-Range", f"bytes 0-0/{len(response.body) + 1}")))
         case _:

@@ -32,7 +32,7 @@ Happened: TypeAlias = tuple[str, str | None, What]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HistoryEvent:
     """This is one thing that happened to a package."""
 
     number: int
@@ -47,19 +47,19 @@ class Event:
 
 
 @dataclass(frozen=True)
-class History:
+class RegistryHistory:
     """This is the history of one ecosystem."""
 
-    events: tuple[Event, ...] = ()
+    events: tuple[HistoryEvent, ...] = ()
     epoch: int = 0
     """This goes up when the feed is reset: its numbers, ids and chains are others then."""
     forgotten: int = 0
     """The feed (not the listing) no longer has the events up to this number."""
 
     @cached_property
-    def by_name(self) -> dict[str, list[Event]]:
+    def by_name(self) -> dict[str, list[HistoryEvent]]:
         """Return the events of each package, those of packages that are gone among them."""
-        found: dict[str, list[Event]] = {}
+        found: dict[str, list[HistoryEvent]] = {}
         for event in self.events:
             found.setdefault(event.name, []).append(event)
         return found
@@ -84,12 +84,12 @@ class History:
         return found
 
     @property
-    def remembered(self) -> list[Event]:
+    def remembered(self) -> list[HistoryEvent]:
         """Return what the feed still tells."""
         return [event for event in self.events if event.number > self.forgotten]
 
 
-def first_history(packages: Iterable[ExpectedPackage]) -> History:
+def first_history(packages: Iterable[ExpectedPackage]) -> RegistryHistory:
     """Return the history of a world that has no other: every version published, package after package."""
     happened = [
         (package.registry_name, version.name, what)
@@ -102,13 +102,13 @@ def first_history(packages: Iterable[ExpectedPackage]) -> History:
 
 def history_of(
     happened: Iterable[Happened], *, epoch: int = 0, forgotten: int = 0, at: Callable[[int], str] | None = None
-) -> History:
+) -> RegistryHistory:
     """Return a history of one event after the other, each at its own `moment` unless `at` says otherwise."""
     events = (
-        Event(number, (at or moment)(number), name, version, what)
+        HistoryEvent(number, (at or moment)(number), name, version, what)
         for number, (name, version, what) in enumerate(happened, 1)
     )
-    return History(tuple(events), epoch, forgotten)
+    return RegistryHistory(tuple(events), epoch, forgotten)
 
 
 def moment(number: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from tests.registry_server import maven
 from tests.registry_server.declarations import ExpectedPackage
 from tests.registry_server.generate import generate
-from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.history import HistoryEvent, RegistryHistory, What, moment
 from tests.registry_server.registered import REGISTRIES
 from tests.registry_server.shape import Shape
 from tests.registry_server.traits import Made, Traits
@@ -74,7 +74,7 @@ class Life:
         self._random = random.Random(f"life {shape.seed}")
         self._epochs = dict.fromkeys(shape.ecosystems, 0)
         self._forgotten = dict.fromkeys(shape.ecosystems, 0)
-        self._events: dict[str, list[Event]] = {ecosystem: [] for ecosystem in shape.ecosystems}
+        self._events: dict[str, list[HistoryEvent]] = {ecosystem: [] for ecosystem in shape.ecosystems}
         generated = generate(shape).packages
         self._packages = [_fixed(made) for made in generated if made.truth().versions]
         # The parents and BOMs that Maven's artifacts inherit from.
@@ -134,7 +134,7 @@ class Life:
     def world(self) -> World:
         """Return what the registries serve today."""
         histories = {
-            ecosystem: History(tuple(events), self._epochs[ecosystem], self._forgotten[ecosystem])
+            ecosystem: RegistryHistory(tuple(events), self._epochs[ecosystem], self._forgotten[ecosystem])
             for ecosystem, events in self._events.items()
         }
         return World((*self._unlisted, *(package.now() for package in self._live())), histories=histories)
@@ -192,7 +192,7 @@ class Life:
     def _tell(self, package: _Package, version: str | None, what: What) -> None:
         events = self._events[package.ecosystem]
         number = len(events) + 1
-        events.append(Event(number, moment(number), package.name, version, what))
+        events.append(HistoryEvent(number, moment(number), package.name, version, what))
 
 
 def _fixed(made: Any) -> _Package:

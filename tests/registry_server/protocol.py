@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-from tests.registry_server.faults import Fault, Faults, Kind, spoil, without_range
-from tests.registry_server.resources import Request, Resource, Response, answer
+from tests.registry_server.faults import Fault, FaultKind, Faults, spoil, without_range
+from tests.registry_server.resources import IncomingRequest, MadeResponse, Resource, answer
 
 HEAD_LIMIT_BYTES = 65_536
 PIECES_OF_SLOW_BODY = 10
@@ -26,11 +26,11 @@ class Host(Protocol):
 
     faults: Faults
     latency_s: float
-    connections: set[Connection]
+    connections: set[ServerConnection]
 
-    def find(self, request: Request) -> Resource: ...
+    def find(self, request: IncomingRequest) -> Resource: ...
 
-    def record(self, request: Request, resource: Resource, status: int, bytes_sent: int) -> None: ...
+    def record(self, request: IncomingRequest, resource: Resource, status: int, bytes_sent: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class _Delivery:
     close: bool
 
 
-class Connection(asyncio.Protocol):
+class ServerConnection(asyncio.Protocol):
     """This is one client's connection to one endpoint."""
 
     def __init__(self, host: Host, endpoint: str) -> None:
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         else:
             self._respond(request)
 
-    def _read_request(self) -> Request | None:
+    def _read_request(self) -> IncomingRequest | None:
         """Return the next whole request of the bytes received, taken out of them; None while it is incomplete."""
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
@@ -97,9 +97,9 @@ class Connection(asyncio.Protocol):
             return None
         del self._received[:after_body]
         method, target, _version = first.split(" ")
-        return Request(self._endpoint, method, target, headers)
+        return IncomingRequest(self._endpoint, method, target, headers)
 
-    def _respond(self, request: Request) -> None:
+    def _respond(self, request: IncomingRequest) -> None:
         if self._transport.is_closing():
             return
         resource = self._host.find(request)
@@ -115,9 +115,9 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, delivery: _Delivery) -> None:
         fault = delivery.fault
-        if fault is not None and fault.kind in {Kind.DROP, Kind.STALL}:
+        if fault is not None and fault.kind in {FaultKind.DROP, FaultKind.STALL}:
             self._break_off(delivery, fault)
-        elif fault is not None and fault.kind is Kind.SLOW:
+        elif fault is not None and fault.kind is FaultKind.SLOW:
             self._transport.write(delivery.head)
             size = max(1, -(-len(delivery.body) // PIECES_OF_SLOW_BODY))
             pieces = [delivery.body[start : start + size] for start in range(0, len(delivery.body), size)]
@@ -130,9 +130,9 @@ class Connection(asyncio.Protocol):
         """It stays "waiting" when stalled, so that nothing else is answered on this connection."""
         if fault.after_bytes is not None:
             self._transport.write(delivery.head + delivery.body[: fault.after_bytes])
-            if fault.kind is Kind.DROP:
+            if fault.kind is FaultKind.DROP:
                 self._transport.close()
-        elif fault.kind is Kind.DROP:
+        elif fault.kind is FaultKind.DROP:
             self._transport.abort()
 
     def _deliver_slowly(self, pieces: list[bytes], pause_s: float, finish: Callable[[], None]) -> None:
@@ -157,12 +157,12 @@ class Connection(asyncio.Protocol):
 
 
 def _bytes_sent(body: bytes, fault: Fault | None) -> int:
-    if fault is None or fault.kind not in {Kind.DROP, Kind.STALL}:
+    if fault is None or fault.kind not in {FaultKind.DROP, FaultKind.STALL}:
         return len(body)
     return min(len(body), fault.after_bytes or 0)
 
 
-def _head(response: Response, *, close: bool) -> bytes:
+def _head(response: MadeResponse, *, close: bool) -> bytes:
     lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}"]
     lines.extend(f"{name}: {value}" for name, value in response.headers)
     if response.status != 304:

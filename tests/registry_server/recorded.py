@@ -19,7 +19,7 @@ from tests.registry_server.cargo.site import index_path
 from tests.registry_server.npm.site import ABBREVIATED
 from tests.registry_server.pypi.projects import normal_name
 from tests.registry_server.pypi.site import SIMPLE_JSON
-from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
+from tests.registry_server.resources import IncomingRequest, Resource, Site, archive, document, missing
 
 FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
 """This is where the recordings lie beside a checkout; a clone elsewhere has none."""
@@ -59,7 +59,7 @@ def _crate_sites(folder: Path) -> dict[str, Site]:
 
 
 def _site(documents: Documents) -> Site:
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         path = request.path.replace("%2f", "%2F").replace("%40", "@")
         for media_type in (SIMPLE_JSON, ABBREVIATED):
             if media_type in request.accept and (path, media_type) in documents:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
 
-from tests.registry_server.history import History
+from tests.registry_server.history import RegistryHistory
 from tests.registry_server.resources import Site
 from tests.registry_server.shape import SERVED, Shape
 from tests.registry_server.traits import Made, Traits
@@ -23,7 +23,7 @@ class RegistryModule(Protocol):
     TRAITS: Traits
     """This is what the walks over all ecosystems must know of it."""
     generated: Callable[[Shape], Sequence[Made]]
-    sites: Callable[[Iterable[Any], Mapping[str, str], History], dict[str, Site]]
+    sites: Callable[[Iterable[Any], Mapping[str, str], RegistryHistory], dict[str, Site]]
 
 
 REGISTRIES: Final[Mapping[str, RegistryModule]] = {

@@ -14,7 +14,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class IncomingRequest:
     """This is one request as it arrived; header names are lower-case."""
 
     endpoint: str
@@ -50,13 +50,13 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class MadeResponse:
     status: int
     headers: Headers
     body: bytes
 
 
-Site = Callable[[Request], Resource]
+Site = Callable[[IncomingRequest], Resource]
 """This is one endpoint: every path has an answer, if only `missing`."""
 
 
@@ -94,36 +94,38 @@ def redirect(location: str, defect: str | None = None) -> Resource:
     return Resource(b"", "text/html", 301, headers=(("Location", location),), defect=defect)
 
 
-def answer(resource: Resource, request: Request) -> Response:
+def answer(resource: Resource, request: IncomingRequest) -> MadeResponse:
     """Return the response of a well-behaved server; suffix and multiple ranges get the 501 that PyPI's file host
     gave.
     """
     if request.method not in {"GET", "HEAD"}:
-        return Response(405, (("Allow", "GET, HEAD"),), b"")
+        return MadeResponse(405, (("Allow", "GET, HEAD"),), b"")
     content_type = ("Content-Type", resource.content_type)
     if resource.status != 200 or resource.etag is None:
-        return Response(resource.status, (content_type, *resource.headers), resource.body)
+        return MadeResponse(resource.status, (content_type, *resource.headers), resource.body)
     headers = (content_type, ("ETag", resource.etag), *resource.headers)
     if resource.etag in request.headers.get("if-none-match", ""):
-        return Response(304, headers[1:], b"")
+        return MadeResponse(304, headers[1:], b"")
     wanted_range = request.headers.get("range")
     if wanted_range is not None and resource.ranges:
         return _part(resource, wanted_range, headers)
     if resource.gzipped is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(200, (*headers, ("Content-Encoding", "gzip")), resource.gzipped)
-    return Response(200, headers, resource.body)
+        return MadeResponse(200, (*headers, ("Content-Encoding", "gzip")), resource.gzipped)
+    return MadeResponse(200, headers, resource.body)
 
 
-def _part(resource: Resource, wanted_range: str, headers: Headers) -> Response:
+def _part(resource: Resource, wanted_range: str, headers: Headers) -> MadeResponse:
     absolute = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted_range)
     if absolute is None:
-        return Response(501, (("Content-Type", "text/plain"),), b"Unsupported client Range")
+        return MadeResponse(501, (("Content-Type", "text/plain"),), b"Unsupported client Range")
     size = len(resource.body)
     first = int(absolute[1])
     last = min(int(absolute[2] or size - 1), size - 1)
     if first > last:
-        return Response(416, (("Content-Range", f"bytes */{size}"),), b"")
-    return Response(206, (*headers, ("Content-Range", f"bytes {first}-{last}/{size}")), resource.body[first : last + 1])
+        return MadeResponse(416, (("Content-Range", f"bytes */{size}"),), b"")
+    return MadeResponse(
+        206, (*headers, ("Content-Range", f"bytes {first}-{last}/{size}")), resource.body[first : last + 1]
+    )
 
 
 def _etag(body: bytes) -> str:

@@ -20,8 +20,8 @@ from typing import Any
 
 from securechain_ingest.ecosystem_settings import RateSettings
 from tests.registry_server.faults import Faults
-from tests.registry_server.protocol import Connection
-from tests.registry_server.resources import Request, Resource, Site, json_document
+from tests.registry_server.protocol import ServerConnection
+from tests.registry_server.resources import IncomingRequest, Resource, Site, json_document
 from tests.registry_server.world import ENDPOINTS, World
 
 CONTROL = "control"
@@ -54,7 +54,7 @@ class Server:
     def __init__(self, world: World, *, latency_s: float = 0.0, keep_requests: bool = True) -> None:
         self.faults = Faults()
         self.latency_s = latency_s
-        self.connections: set[Connection] = set()
+        self.connections: set[ServerConnection] = set()
         self.requests: list[Recorded] = []
         self.answered: Callable[[str], None] | None = None
         """This is told the path of each request that is answered, from the server's thread."""
@@ -88,12 +88,12 @@ class Server:
         """Return requests, bytes of bodies, statuses and defects so far, by endpoint and kind."""
         return {kind: dict(counter) for kind, counter in self._counters.items()}
 
-    def find(self, request: Request) -> Resource:
+    def find(self, request: IncomingRequest) -> Resource:
         if request.endpoint == CONTROL:
             return json_document(self.counters())
         return self._sites[request.endpoint](request)
 
-    def record(self, request: Request, resource: Resource, status: int, bytes_sent: int) -> None:
+    def record(self, request: IncomingRequest, resource: Resource, status: int, bytes_sent: int) -> None:
         if request.endpoint == CONTROL:
             return
         if self.answered is not None:
@@ -121,7 +121,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for position, name in enumerate((*ENDPOINTS, CONTROL)):
             listener = await loop.create_server(
-                partial(Connection, self, name),
+                partial(ServerConnection, self, name),
                 "127.0.0.1",
                 port + position if port else 0,
                 backlog=1024,

@@ -11,9 +11,9 @@ from typing import Final
 
 from tests.registry_server import osv, recorded
 from tests.registry_server.declarations import ExpectedPackage
-from tests.registry_server.history import History, first_history
+from tests.registry_server.history import RegistryHistory, first_history
 from tests.registry_server.registered import REGISTRIES
-from tests.registry_server.resources import Request, Resource, Site
+from tests.registry_server.resources import IncomingRequest, Resource, Site
 from tests.registry_server.traits import Made
 
 ENDPOINTS: Final = (*(key for registry in REGISTRIES.values() for key in registry.ENDPOINTS), *osv.ENDPOINTS)
@@ -27,7 +27,7 @@ class World:
     packages: tuple[Made, ...] = ()
     recorded: Path | None = None
     """This is the folder of recorded payloads; a made package of the same name goes before a recorded one."""
-    histories: Mapping[str, History] = field(default_factory=dict)
+    histories: Mapping[str, RegistryHistory] = field(default_factory=dict)
     """These are the histories by ecosystem (`pypi`); one that is not given is written from the packages."""
     advisories: tuple[osv.Advisory, ...] = ()
 
@@ -55,7 +55,7 @@ class World:
 
 
 def _either(first: Site, second: Site) -> Site:
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         resource = first(request)
         return second(request) if resource.status == 404 else resource
 

@@ -57,7 +57,7 @@ def test_an_sdist_has_one_top_folder_with_its_metadata(suffix: Literal[".tar.gz"
 
 def test_core_metadata_is_valid_and_tells_requirements_and_import_names() -> None:
     wheel = pypi.Wheel(import_names=("some", "some.part"))
-    release = pypi.Release("1.0", (pypi.need("other", ">=1.0, <2.0"),), files=(wheel,))
+    release = pypi.ProjectRelease("1.0", (pypi.need("other", ">=1.0, <2.0"),), files=(wheel,))
 
     with serve(World((pypi.Project("some", (release,)),))) as server:
         file = ask_json(server, "pypi", "/simple/some/", accept="application/vnd.pypi.simple.v1+json")["files"][0]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.registry_server import Fault, Kind, Server, World, npm, serve
+from tests.registry_server import Fault, FaultKind, Server, World, npm, serve
 from tests.registry_server_tests.asking import ask
 from tests.waiting import PATIENCE_S
 
@@ -23,7 +23,7 @@ def server() -> Iterator[Server]:
 
 
 def test_a_status_comes_as_often_as_the_rule_says(server: Server) -> None:
-    server.faults.add(Fault(DOCUMENT, Kind.STATUS, times=2, status=429, retry_after="7"))
+    server.faults.add(Fault(DOCUMENT, FaultKind.STATUS, times=2, status=429, retry_after="7"))
 
     responses = [ask(server, "npm_registry", DOCUMENT) for _ in range(3)]
 
@@ -32,7 +32,7 @@ def test_a_status_comes_as_often_as_the_rule_says(server: Server) -> None:
 
 
 def test_a_rule_without_a_count_holds_until_it_is_cleared(server: Server) -> None:
-    server.faults.add(Fault("*", Kind.STATUS, times=None))
+    server.faults.add(Fault("*", FaultKind.STATUS, times=None))
 
     assert [ask(server, "npm_registry", DOCUMENT).status_code for _ in range(3)] == [503] * 3
     server.faults.clear()
@@ -40,7 +40,7 @@ def test_a_rule_without_a_count_holds_until_it_is_cleared(server: Server) -> Non
 
 
 def test_a_rule_touches_only_the_paths_of_its_pattern(server: Server) -> None:
-    server.faults.add(Fault("*.tgz", Kind.STATUS))
+    server.faults.add(Fault("*.tgz", FaultKind.STATUS))
 
     assert ask(server, "npm_registry", DOCUMENT).status_code == 200
     assert ask(server, "npm_registry", TARBALL).status_code == 503
@@ -48,7 +48,7 @@ def test_a_rule_touches_only_the_paths_of_its_pattern(server: Server) -> None:
 
 @pytest.mark.parametrize("after_bytes", [None, 0, 10])
 def test_a_connection_can_end_before_the_answer_or_within_it(server: Server, after_bytes: int | None) -> None:
-    server.faults.add(Fault(DOCUMENT, Kind.DROP, after_bytes=after_bytes))
+    server.faults.add(Fault(DOCUMENT, FaultKind.DROP, after_bytes=after_bytes))
 
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         ask(server, "npm_registry", DOCUMENT)
@@ -57,7 +57,7 @@ def test_a_connection_can_end_before_the_answer_or_within_it(server: Server, aft
 
 @pytest.mark.parametrize("after_bytes", [None, 10])
 def test_an_answer_can_stall(server: Server, after_bytes: int | None) -> None:
-    server.faults.add(Fault(DOCUMENT, Kind.STALL, after_bytes=after_bytes))
+    server.faults.add(Fault(DOCUMENT, FaultKind.STALL, after_bytes=after_bytes))
 
     with pytest.raises(httpx.ReadTimeout):
         httpx.get(
@@ -67,13 +67,13 @@ def test_an_answer_can_stall(server: Server, after_bytes: int | None) -> None:
 
 def test_a_slow_answer_is_complete_in_the_end(server: Server) -> None:
     whole = ask(server, "npm_registry", TARBALL).content
-    server.faults.add(Fault(TARBALL, Kind.SLOW, pause_s=0.001))
+    server.faults.add(Fault(TARBALL, FaultKind.SLOW, pause_s=0.001))
 
     assert ask(server, "npm_registry", TARBALL).content == whole
 
 
 def test_a_truncated_document_looks_whole_to_http(server: Server) -> None:
-    server.faults.add(Fault(DOCUMENT, Kind.TRUNCATED))
+    server.faults.add(Fault(DOCUMENT, FaultKind.TRUNCATED))
 
     response = ask(server, "npm_registry", DOCUMENT, accept_encoding="identity")
 
@@ -83,7 +83,7 @@ def test_a_truncated_document_looks_whole_to_http(server: Server) -> None:
 
 
 def test_a_page_can_come_instead_of_a_document(server: Server) -> None:
-    server.faults.add(Fault(DOCUMENT, Kind.HTML))
+    server.faults.add(Fault(DOCUMENT, FaultKind.HTML))
 
     response = ask(server, "npm_registry", DOCUMENT)
 
@@ -91,14 +91,14 @@ def test_a_page_can_come_instead_of_a_document(server: Server) -> None:
 
 
 def test_compression_can_be_broken(server: Server) -> None:
-    server.faults.add(Fault(DOCUMENT, Kind.CORRUPT_GZIP))
+    server.faults.add(Fault(DOCUMENT, FaultKind.CORRUPT_GZIP))
 
     with pytest.raises(httpx.DecodingError):
         ask(server, "npm_registry", DOCUMENT)
 
 
 def test_a_range_can_be_ignored(server: Server) -> None:
-    server.faults.add(Fault(TARBALL, Kind.IGNORED_RANGE))
+    server.faults.add(Fault(TARBALL, FaultKind.IGNORED_RANGE))
 
     ignored = ask(server, "npm_registry", TARBALL, range="bytes=0-9")
 
@@ -107,7 +107,7 @@ def test_a_range_can_be_ignored(server: Server) -> None:
 
 
 def test_another_range_than_the_wanted_one_can_come(server: Server) -> None:
-    server.faults.add(Fault(TARBALL, Kind.WRONG_CONTENT_RANGE))
+    server.faults.add(Fault(TARBALL, FaultKind.WRONG_CONTENT_RANGE))
 
     response = ask(server, "npm_registry", TARBALL, range="bytes=5-9")
 

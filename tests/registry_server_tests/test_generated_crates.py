@@ -67,7 +67,7 @@ def test_every_odd_case_is_there(world: World) -> None:
 
 
 def test_a_crates_lines_and_archive_are_what_the_registry_documents() -> None:
-    version = cargo.Version("1.0.0+b", (cargo.Dependency("True-Name", "^1", "^1", alias="other"),))
+    version = cargo.Version("1.0.0+b", (cargo.CrateDependency("True-Name", "^1", "^1", alias="other"),))
     crate = cargo.Crate("Some-Crate", (version,), repository="https://github.com/some-owner/some-repo")
 
     with serve(World((crate,))) as server:

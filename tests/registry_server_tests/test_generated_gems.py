@@ -16,7 +16,7 @@ from univers.version_range import GemVersionRange
 from univers.versions import RubygemsVersion
 
 from tests.registry_server import Shape, World, generate, rubygems, serve
-from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.history import HistoryEvent, RegistryHistory, What, moment
 from tests.registry_server.recorded import FIXTURES
 from tests.registry_server.rubygems.gem_list import gem_list
 from tests.registry_server_tests.asking import ask, ask_json
@@ -148,7 +148,7 @@ def test_the_lists_last_line_about_a_gem_has_the_digest_of_its_file_when_a_yank_
         ("0.1.0", What.YANKED),
         ("0.1.0", What.UNYANKED),
     ]
-    events = [Event(number, moment(number), "jade", *each) for number, each in enumerate(happened, start=1)]
-    listed = gem_list(History(tuple(events)), {"jade": b"the file of now"})
+    events = [HistoryEvent(number, moment(number), "jade", *each) for number, each in enumerate(happened, start=1)]
+    listed = gem_list(RegistryHistory(tuple(events)), {"jade": b"the file of now"})
     last = listed.body.decode().splitlines()[-1]
     assert last == f"jade 0.2.0 {hashlib.md5(b'the file of now', usedforsecurity=False).hexdigest()}"

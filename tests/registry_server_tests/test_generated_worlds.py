@@ -119,7 +119,7 @@ def test_a_giant_has_its_versions_and_requirements() -> None:
 
 
 def test_a_world_by_hand_says_what_the_graph_must_hold() -> None:
-    release = pypi.Release(
+    release = pypi.ProjectRelease(
         "1.0+x",
         (pypi.need("Other_One", ">=1.0"), Need('other.one<2.0 ; python_version >= "3"', "other.one", "<2.0")),
         date="2021-05-11T14:05:36Z",

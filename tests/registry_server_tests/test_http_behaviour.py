@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE_S
 
 WORLD = World(
     (
-        pypi.Project("Some.Project", (pypi.Release("1.0"), pypi.Release("2.0+local"))),
+        pypi.Project("Some.Project", (pypi.ProjectRelease("1.0"), pypi.ProjectRelease("2.0+local"))),
         npm.Package("@scope/some", (npm.Version("1.0.0"),)),
         npm.Package("Legacy", (npm.Version("0.1.0"),)),
     )

@@ -21,7 +21,7 @@ from tests.registry_server import World, npm, pypi, serve
     [("some-project==1.0", "some_project-1.0-py3-none-any.whl"), ("some-project", "some_project-2.0-py3-none-any.whl")],
 )
 def test_pip_downloads_what_it_is_asked_for(tmp_path: Path, wanted: str, file: str) -> None:
-    releases = (pypi.Release("1.0"), pypi.Release("2.0"), pypi.Release("3.0", yanked=True))
+    releases = (pypi.ProjectRelease("1.0"), pypi.ProjectRelease("2.0"), pypi.ProjectRelease("3.0", yanked=True))
     with serve(World((pypi.Project("some-project", releases),))) as server:
         command = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "download", "--no-deps"]
         command += ["--no-cache-dir", "--index-url", f"{server.endpoints()['pypi']}/simple/", "--dest", str(tmp_path)]

@@ -10,7 +10,7 @@ from typing import Final
 from securechain_ingest.registries import declaration_of
 from tests.registry_server import Server, World
 from tests.registry_server.registered import REGISTRIES
-from tests.registry_server.resources import Request
+from tests.registry_server.resources import IncomingRequest
 from tests.registry_server.traits import Made, Traits, sample_versions
 
 
@@ -31,7 +31,7 @@ class Packages:
     def document(self, name: str, versions: Sequence[str], server: Server) -> bytes:
         """Return what a registry with these versions has at the path, as it is inside."""
         endpoint = declaration_of(self.ecosystem).ecosystem.endpoint
-        request = Request(endpoint, "GET", self.traits.document(name), {"accept": "application/json"})
+        request = IncomingRequest(endpoint, "GET", self.traits.document(name), {"accept": "application/json"})
         body = World((self.make(name, versions),)).sites(server.endpoints())[endpoint](request).body
         return gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
 

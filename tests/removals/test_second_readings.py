@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from securechain_ingest.errors import IngestError, Malformed, Stale, Unavailable, UpstreamError
-from tests.registry_server import Fault, Kind
+from tests.registry_server import Fault, FaultKind
 from tests.removals.conftest import Subject
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -16,12 +16,12 @@ WHOLE = (200, False, False)
 SECOND = (200, False, True)
 
 SPOILED = [
-    (Fault("", Kind.STATUS, status=503), Unavailable),
-    (Fault("", Kind.STATUS, status=403), Unavailable),
-    (Fault("", Kind.DROP), Unavailable),
-    (Fault("", Kind.HTML), Stale),
-    (Fault("", Kind.BODY, body=b""), Stale),
-    (Fault("", Kind.STATUS, status=404), Stale),
+    (Fault("", FaultKind.STATUS, status=503), Unavailable),
+    (Fault("", FaultKind.STATUS, status=403), Unavailable),
+    (Fault("", FaultKind.DROP), Unavailable),
+    (Fault("", FaultKind.HTML), Stale),
+    (Fault("", FaultKind.BODY, body=b""), Stale),
+    (Fault("", FaultKind.STATUS, status=404), Stale),
 ]
 IDS = ["503", "403", "reset", "html", "empty", "404"]
 spoiled = pytest.mark.parametrize(("fault", "error"), SPOILED, ids=IDS)
@@ -34,7 +34,7 @@ def keeps_versions(subject: Subject) -> bool:
 
 def lacking(subject: Subject, *versions: str) -> None:
     """The next answer tells of these versions alone."""
-    subject.spoil(Fault("", Kind.BODY, body=subject.document(*versions)))
+    subject.spoil(Fault("", FaultKind.BODY, body=subject.document(*versions)))
 
 
 @pytest.mark.parametrize("by", ["daemon", "ingest"])
@@ -141,7 +141,7 @@ async def test_ingest_goes_on_without_a_second_reading(
 
 
 async def test_a_package_that_was_not_there_once_is_there(subject: Subject) -> None:
-    subject.spoil(Fault("", Kind.STATUS, status=404))
+    subject.spoil(Fault("", FaultKind.STATUS, status=404))
 
     await subject.message(removed=True)
 
@@ -168,7 +168,7 @@ async def test_a_package_that_two_readings_lack_is_marked_until_it_comes_back(su
 async def test_a_package_whose_second_reading_fails_is_not_marked(
     subject: Subject, fault: Fault, error: type[UpstreamError]
 ) -> None:
-    for each in (Fault("", Kind.STATUS, status=404), fault) * 2:
+    for each in (Fault("", FaultKind.STATUS, status=404), fault) * 2:
         subject.spoil(each)
     with pytest.raises(error):
         await subject.message(removed=True)
@@ -181,7 +181,7 @@ async def test_a_package_whose_second_reading_fails_is_not_marked(
 async def test_an_empty_answer_is_malformed_and_never_a_package_that_does_not_exist(
     subject: Subject, body: bytes, removed: bool
 ) -> None:
-    subject.spoil(Fault("", Kind.BODY, body=body), times=None)
+    subject.spoil(Fault("", FaultKind.BODY, body=body), times=None)
 
     with pytest.raises(Malformed):
         await subject.message(removed=removed)
@@ -195,7 +195,7 @@ async def test_a_document_that_lists_nothing_is_malformed(subject: Subject) -> N
     body = subject.kind.traits.empty_document
     if body is None:
         return
-    subject.spoil(Fault("", Kind.BODY, body=body), times=None)
+    subject.spoil(Fault("", FaultKind.BODY, body=body), times=None)
     with pytest.raises(Malformed):
         await subject.message(removed=True)
     assert not await subject.is_removed()
@@ -206,7 +206,7 @@ async def test_a_document_cut_anywhere_removes_nothing(subject: Subject) -> None
     ends = [position for position, byte in enumerate(whole) if byte == ord("\n")]
     for end in {0, 1, len(whole) // 2, len(whole) - 1, *ends, *(position + 1 for position in ends)}:
         subject.daemon.server.faults.clear()
-        subject.spoil(Fault("", Kind.BODY, body=whole[:end]))
+        subject.spoil(Fault("", FaultKind.BODY, body=whole[:end]))
         with suppress(IngestError):
             await subject.message(removed=True, listed=f"another state {end}")
         assert await subject.removed() == set(), end
@@ -242,6 +242,6 @@ async def test_a_package_whose_document_alone_is_missing_is_not_marked(subject: 
     """PyPI's other interface lists its files; in a Maven repository its POMs are there."""
     if subject.ref.ecosystem.name not in {"pypi", "maven"}:
         return
-    subject.spoil(Fault("", Kind.STATUS, status=404), times=None)
+    subject.spoil(Fault("", FaultKind.STATUS, status=404), times=None)
     await subject.message(removed=removed)
     assert not await subject.is_removed()

@@ -25,7 +25,7 @@ from securechain_ingest.registries.nuget.names import NUGET
 from securechain_ingest.runs import Run, new_run_id, utc_now
 from securechain_ingest.schedules.board import RunRequest
 from tests.registries.asking import fed
-from tests.registry_server import Fault, Kind, Server, World, serve
+from tests.registry_server import Fault, FaultKind, Server, World, serve
 from tests.registry_server.history import What, history_of
 from tests.schedules.conftest import JOB, STREAM, Installation, ended, settings
 from tests.waiting import until
@@ -147,7 +147,7 @@ class ListingDaemons:
 
         The pages that it asks for at the same time as for this one may come to the registry after it.
         """
-        self.server.faults.add(Fault(path, Kind.STALL, times=1))
+        self.server.faults.add(Fault(path, FaultKind.STALL, times=1))
         asked_for = PAGES if path in PAGES else {path}
         async with self.running(name):
             await self.ask()
@@ -192,7 +192,7 @@ async def test_after_an_hour_it_is_begun_anew_by_whichever_daemon(daemons: Listi
 
 
 async def test_a_run_that_failed_is_asked_for_again_where_the_files_are(daemons: ListingDaemons) -> None:
-    daemons.server.faults.add(Fault(OLDEST_PAGE, Kind.STATUS, times=1))
+    daemons.server.faults.add(Fault(OLDEST_PAGE, FaultKind.STATUS, times=1))
     async with daemons.running("one"):
         await daemons.ask()
         [failed] = await ended(daemons.installation)

@@ -25,7 +25,7 @@ from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest
 from tests.end_to_end.conftest import STREAM, dead_letters
 from tests.end_to_end.daemon_process import SCRIPT, daemon, without_settings
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.end_to_end.test_living_registries import JOBS, all_done, differences, live, nothing_is_due, wanted
 from tests.graph_digest import digest_of, graph_lines
 from tests.registry_server import Shape, serve
@@ -130,7 +130,7 @@ def test_an_installation_moves_while_its_daemon_writes(
 
 def _wrong(installation: WholeInstallation, life: Life) -> list[str]:
     """Return how the graph differs from the registries."""
-    with closing(GraphReader(installation.graph)) as reader:
+    with closing(PlainCypher(installation.graph)) as reader:
         return differences(live(reader), wanted(life.truth()))
 
 
@@ -139,6 +139,6 @@ def _jobs(kind: str) -> list[str]:
 
 
 def _until_done(installation: WholeInstallation, queue: redis.Redis, what: str, timeout_s: float) -> None:
-    with closing(GraphReader(installation.graph)) as reader:
+    with closing(PlainCypher(installation.graph)) as reader:
         redis_url = installation.variables["REDIS_URL"]
         block_until(lambda: nothing_is_due(reader) and all_done(redis_url, queue), what, timeout_s)

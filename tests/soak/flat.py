@@ -19,7 +19,7 @@ MB: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class AllowedGrowth:
     """This may be added between the second and the last quarter."""
 
     memory_share: float
@@ -32,9 +32,9 @@ class Allowance:
     heap that it has been given, and only what is above them is a leak."""
 
 
-LEAKS: Final = Allowance(memory_share=0.10, memory_bytes=5 * MB, descriptors=3, processes=0)
+LEAKS: Final = AllowedGrowth(memory_share=0.10, memory_bytes=5 * MB, descriptors=3, processes=0)
 """This is for a run of an hour or more. The descriptors of a pool differ by a few with what is asked at the moment."""
-GROSS_LEAKS: Final = Allowance(memory_share=1.0, memory_bytes=200 * MB, descriptors=200, processes=10)
+GROSS_LEAKS: Final = AllowedGrowth(memory_share=1.0, memory_bytes=200 * MB, descriptors=200, processes=10)
 """This is for a run that is all warm-up."""
 
 
@@ -49,7 +49,7 @@ ADVISORIES_BYTES: Final = (256 + 128) * MIB
 a record for months, so that the cache fills slowly."""
 
 
-def allowances(hours: float) -> dict[str, Allowance]:
+def allowances(hours: float) -> dict[str, AllowedGrowth]:
     """Return what each role may add in a run of so many hours."""
     common = LEAKS if hours >= LEAST_H else GROSS_LEAKS
     return {
@@ -80,7 +80,7 @@ def course(figures: Sequence[int]) -> Course:
     return Course(figures[0], int(median(second)), int(median(figures[-quarter:])), figures[-1], max(figures))
 
 
-def complaints(holdings: Sequence[Holding], allowance: Allowance) -> list[str]:
+def complaints(holdings: Sequence[Holding], allowance: AllowedGrowth) -> list[str]:
     """Return what is not flat in what one role held, a text for each; there is none if all is flat."""
     found = []
     memory = course([each.rss for each in holdings])

@@ -23,7 +23,7 @@ from securechain_ingest.registries import BY_OSV, DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.runs import new_run_id, utc_now
 from securechain_ingest.schedules.board import Board, RunRequest
 from tests.end_to_end.conftest import STREAM
-from tests.registry_server import ExpectedPackage, Fault, Kind, Server, World, osv
+from tests.registry_server import ExpectedPackage, Fault, FaultKind, Server, World, osv
 from tests.registry_server.history import moment
 from tests.registry_server.life import Life
 from tests.stores import GraphTarget
@@ -32,18 +32,18 @@ MOST_WAITING: Final = 500
 """With so many messages in the lanes nothing is sent: what a slow machine cannot bear would fill Redis."""
 
 FAULTS: Final = (
-    Fault("/*", Kind.STATUS, status=503),
-    Fault("/*", Kind.STATUS, status=429, retry_after="1"),
-    Fault("/*", Kind.DROP),
-    Fault("/*", Kind.DROP, after_bytes=200),
-    Fault("/*", Kind.STALL),
-    Fault("/*", Kind.STALL, after_bytes=200),
-    Fault("/*", Kind.SLOW),
-    Fault("/*", Kind.HTML),
-    Fault("/*", Kind.TRUNCATED),
-    Fault("/*", Kind.CORRUPT_GZIP),
-    Fault("/*", Kind.IGNORED_RANGE),
-    Fault("/*", Kind.WRONG_CONTENT_RANGE),
+    Fault("/*", FaultKind.STATUS, status=503),
+    Fault("/*", FaultKind.STATUS, status=429, retry_after="1"),
+    Fault("/*", FaultKind.DROP),
+    Fault("/*", FaultKind.DROP, after_bytes=200),
+    Fault("/*", FaultKind.STALL),
+    Fault("/*", FaultKind.STALL, after_bytes=200),
+    Fault("/*", FaultKind.SLOW),
+    Fault("/*", FaultKind.HTML),
+    Fault("/*", FaultKind.TRUNCATED),
+    Fault("/*", FaultKind.CORRUPT_GZIP),
+    Fault("/*", FaultKind.IGNORED_RANGE),
+    Fault("/*", FaultKind.WRONG_CONTENT_RANGE),
 )
 
 MESSAGES: Final = {"known": 50, "refresh": 34, "new": 6, "absent": 4, "unknown type": 3, "no JSON": 3}
@@ -67,7 +67,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LoadPace:
     messages_a_second: float
     minute_s: float
     """What is said to happen once a minute happens once in so many seconds."""
@@ -76,7 +76,7 @@ class Pace:
 class Load:
     """A load goes on until it is cancelled; `done` counts what it has done, by kind."""
 
-    def __init__(self, place: Place, pace: Pace, seed: int) -> None:
+    def __init__(self, place: Place, pace: LoadPace, seed: int) -> None:
         self._place = place
         self._pace = pace
         self._chance = random.Random(f"load {seed}")

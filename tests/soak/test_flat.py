@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.soak.flat import GROSS_LEAKS, LEAKS, MB, Allowance, complaints, course, table
+from tests.soak.flat import GROSS_LEAKS, LEAKS, MB, AllowedGrowth, complaints, course, table
 from tests.soak.watch import Holding
 
 COUNT = 1080
@@ -63,8 +63,8 @@ def test_a_small_process_may_add_some_pages() -> None:
 
 def test_a_server_may_fill_what_it_has_been_given_and_not_more() -> None:
     filled = [500 * MB * (1 + number / COUNT) for number in range(COUNT)]
-    assert complaints(samples(filled), Allowance(0.1, 0, 3, 0, bound_bytes=1000 * MB)) == []
-    assert complaints(samples(filled), Allowance(0.1, 0, 3, 0, bound_bytes=900 * MB)) != []
+    assert complaints(samples(filled), AllowedGrowth(0.1, 0, 3, 0, bound_bytes=1000 * MB)) == []
+    assert complaints(samples(filled), AllowedGrowth(0.1, 0, 3, 0, bound_bytes=900 * MB)) != []
 
 
 def test_a_short_run_is_judged_by_gross_leaks_alone() -> None:

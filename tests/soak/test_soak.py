@@ -23,7 +23,7 @@ from tests.end_to_end.daemon_process import daemon
 from tests.registry_server import Shape, serve
 from tests.registry_server.life import Life
 from tests.soak.flat import MB, allowances, complaints, table
-from tests.soak.load import Load, Pace, Place, schedules
+from tests.soak.load import Load, LoadPace, Place, schedules
 from tests.soak.watch import SAMPLES, Watch, watch
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
 
@@ -48,7 +48,7 @@ def test_under_a_steady_load_the_memory_and_the_descriptors_of_all_processes_sta
     folder.mkdir(parents=True, exist_ok=True)
     print(f"\nsoak: seed {seed}, {hours} h; the figures are written to {folder}", flush=True)
     # A short run has short minutes.
-    pace = Pace(option("--soak-rate"), minute_s=min(60.0, hours * 3600 / 6))
+    pace = LoadPace(option("--soak-rate"), minute_s=min(60.0, hours * 3600 / 6))
     life = Life(Shape(PACKAGES, seed, large_share=1.0, large_bytes=None))
     life.publish_all()
     empty_graph(neo4j_server)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.registry_server.resources import Request, Resource, answer, archive, json_document, missing
+from tests.registry_server.resources import IncomingRequest, Resource, answer, archive, json_document, missing
 
 
 @dataclass
@@ -61,7 +61,7 @@ def served(site: ToySite) -> Iterator[ToySite]:
 
         def do_GET(self) -> None:
             headers = {key.lower(): value for key, value in self.headers.items()}
-            response = answer(site.find(self.path), Request("toybox", "GET", self.path, headers))
+            response = answer(site.find(self.path), IncomingRequest("toybox", "GET", self.path, headers))
             self.send_response(response.status)
             for key, value in response.headers:
                 self.send_header(key, value)

@@ -20,7 +20,7 @@ import redis
 
 from tests.end_to_end.conftest import Send, environment, queue, reader, send
 from tests.end_to_end.daemon_process import DaemonProcess, daemon, without_settings
-from tests.end_to_end.graph_contents import GraphReader
+from tests.end_to_end.graph_contents import PlainCypher
 from tests.end_to_end.one_graph_server import graph_target
 from tests.end_to_end.test_the_page import free_port
 from tests.registry_server import World, serve
@@ -194,7 +194,7 @@ def test_it_is_asked_for_ingested_updated_and_backfilled(
     environment: dict[str, str],
     send: Send,
     queue: redis.Redis,
-    reader: GraphReader,
+    reader: PlainCypher,
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "config.toml"

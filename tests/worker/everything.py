@@ -27,14 +27,14 @@ from securechain_ingest.model import PackageRef
 from securechain_ingest.oneshot import find_stores
 from securechain_ingest.progress import Progress
 from securechain_ingest.queue.keys import Keys
-from securechain_ingest.queue.reader import Reader as QueueReader
+from securechain_ingest.queue.reader import Reader
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.registries.protocol import Registry
 from securechain_ingest.runs import Run, utc_now
 from securechain_ingest.service import Service, build_service
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.stores import Stores
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.queue.running import assert_no_leak, dead_letters, is_idle
 from tests.registry_server import Server
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
@@ -53,7 +53,7 @@ class Everything:
     settings: Settings
     stores: Stores
     service: Service
-    read: Reader
+    read: CypherRunner
 
     def registry(self, label: str) -> Registry:
         return self.service.registries[label]
@@ -178,7 +178,7 @@ async def everything(
         find_stores(configuration) as stores,
         build_service(stores, configuration, lambda: 0) as service,
     ):
-        daemon = QueueReader(
+        daemon = Reader(
             stores.redis,
             QUEUE,
             configuration.workers,
@@ -190,7 +190,7 @@ async def everything(
         running = asyncio.create_task(daemon.run(), name="reader")
         await daemon.ready()
         try:
-            yield Everything(server, configuration, stores, service, Reader(driver, graph.database))
+            yield Everything(server, configuration, stores, service, CypherRunner(driver, graph.database))
             await assert_no_leak(stores.redis, QUEUE)
         finally:
             daemon.stop()

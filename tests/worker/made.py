@@ -28,7 +28,7 @@ from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import NPM, npm, version, write
-from tests.graph.conftest import Reader
+from tests.graph.conftest import CypherRunner
 from tests.queue.running import entry_of
 from tests.stores import AdvisoryTarget, GraphTarget, store_variables
 
@@ -128,7 +128,7 @@ class MadeRegistry:
 class Bench:
     """This is a worker, its registry and its stores."""
 
-    def __init__(self, registry: MadeRegistry, stores: Stores, batcher: GraphBatcher, read: Reader) -> None:
+    def __init__(self, registry: MadeRegistry, stores: Stores, batcher: GraphBatcher, read: CypherRunner) -> None:
         self.registry = registry
         self.stores = stores
         self.read = read
@@ -209,7 +209,7 @@ class Bench:
 
 @asynccontextmanager
 async def made_bench(
-    redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path, read: Reader
+    redis_url: str, graph: GraphTarget, advisories: AdvisoryTarget, state_dir: Path, read: CypherRunner
 ) -> AsyncIterator[Bench]:
     variables = store_variables(redis_url, graph, advisories, state_dir)
     async with (

@@ -15,7 +15,7 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.registries import DECLARATIONS, declaration_of
-from tests.registry_server import Fault, Kind, World, cargo, maven, npm, nuget, pypi, rubygems, serve
+from tests.registry_server import Fault, FaultKind, World, cargo, maven, npm, nuget, pypi, rubygems, serve
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.worker.everything import QUEUE, Everything, everything
 
@@ -30,7 +30,9 @@ def world() -> World:
     made: list[Any] = []
     for name in (FIRST, WHOLE, AWAY):
         made += [
-            pypi.Project(name, tuple(pypi.Release(number, (pypi.need("lib", f">={number}"),)) for number in NUMBERS)),
+            pypi.Project(
+                name, tuple(pypi.ProjectRelease(number, (pypi.need("lib", f">={number}"),)) for number in NUMBERS)
+            ),
             npm.Package(name, tuple(npm.Version(number, (npm.need("lib", f"^{number}"),)) for number in NUMBERS)),
             maven.Package(
                 f"org.made:{name}",
@@ -120,7 +122,7 @@ async def test_a_package_whose_archives_were_away_is_completed_when_they_are_bac
     bench: Everything, ecosystem: str, archives: str
 ) -> None:
     ref, asked = ref_of(ecosystem, AWAY), ref_of(ecosystem, WHOLE)
-    bench.server.faults.add(Fault(archives, Kind.STATUS, times=None, status=429))
+    bench.server.faults.add(Fault(archives, FaultKind.STATUS, times=None, status=429))
     await bench.ask(ref)
     seen, _ = await held(bench, ref, AWAY)
     assert (seen.get("archive_pending"), seen.get("import_names_error")) == (True, None)

@@ -14,7 +14,7 @@ from securechain_ingest.jobs.backfill import BackfillOutcome
 from securechain_ingest.model import PackageRef
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.registries import named_package
-from tests.registry_server import Fault, Kind, Server, World, maven, npm, pypi, serve
+from tests.registry_server import Fault, FaultKind, Server, World, maven, npm, pypi, serve
 from tests.registry_server.pypi.archives import Sdist, Wheel
 from tests.stores import AdvisoryTarget, GraphTarget
 from tests.worker.everything import Everything, everything
@@ -51,8 +51,8 @@ def world(*more: npm.Package) -> World:
             *more,
             maven.Package("org.made:bom", (maven.Version("1.0", packaging="pom"),)),
             maven.Package("org.made:turned", (maven.Version("1.0"), maven.Version("2.0", packaging="pom"))),
-            pypi.Project("empty", (pypi.Release("1.0", files=()),)),
-            pypi.Project("sourced", (pypi.Release("1.0", files=sourced),)),
+            pypi.Project("empty", (pypi.ProjectRelease("1.0", files=()),)),
+            pypi.Project("sourced", (pypi.ProjectRelease("1.0", files=sourced),)),
         )
     )
 
@@ -94,7 +94,7 @@ def unchanged(bench: Everything, name: str) -> int:
 
 async def failed(bench: Everything, name: str, status: int = 404) -> PackageRef:
     """Return a package whose archive has been tried once in vain, and goes on like this."""
-    bench.server.faults.add(Fault(f"/{name}/-/*", Kind.STATUS, times=None, status=status))
+    bench.server.faults.add(Fault(f"/{name}/-/*", FaultKind.STATUS, times=None, status=status))
     ref = named_package(f"npm:{name}")
     await bench.ask(ref)
     assert (await bench.marks(ref))["tries"] == 1
@@ -179,7 +179,7 @@ async def test_a_package_that_had_no_names_gets_the_fallback_and_says_why(bench:
 async def test_names_that_are_remembered_need_no_archive(bench: Everything) -> None:
     ref = named_package("npm:remembered")
     await bench.ask(ref)
-    bench.server.faults.add(Fault("/remembered/-/*", Kind.STATUS, times=None, status=404))
+    bench.server.faults.add(Fault("/remembered/-/*", FaultKind.STATUS, times=None, status=404))
     await bench.set(ref, validator=None)
     await bench.refresh_as_the_daemon(ref)
     assert (await bench.marks(ref), downloads(bench, "remembered")) == ({}, 1)
@@ -199,7 +199,7 @@ async def test_names_of_another_program_are_kept_when_a_package_is_adopted(bench
 
 async def test_a_package_whose_document_cannot_be_read_is_asked_for_once_a_day(bench: Everything) -> None:
     ref = await failed(bench, "undocumented")
-    bench.server.faults.add(Fault("/undocumented", Kind.HTML, times=None))
+    bench.server.faults.add(Fault("/undocumented", FaultKind.HTML, times=None))
     await bench.let_pass(ref, HOUR)
     before = bench.requests("/undocumented")
     assert await bench.queue_due() == 1
@@ -217,7 +217,7 @@ async def test_a_package_whose_document_cannot_be_read_is_asked_for_once_a_day(b
 
 async def test_a_package_that_its_registry_lacks_is_not_asked_for_its_archive(bench: Everything) -> None:
     ref = await failed(bench, "gone")
-    bench.server.faults.add(Fault("/gone", Kind.STATUS, times=None, status=404))
+    bench.server.faults.add(Fault("/gone", FaultKind.STATUS, times=None, status=404))
     await bench.refresh_as_the_daemon(ref)
     await bench.let_pass(ref, HOUR)
     assert await bench.due() == 0
@@ -244,7 +244,7 @@ async def test_where_the_packaging_makes_no_archive_none_is_asked_for(
 
 async def test_names_from_the_source_do_until_the_wheel_can_be_read(bench: Everything) -> None:
     ref = named_package("pypi:sourced")
-    bench.server.faults.add(Fault("*/sourced-1.0-*.whl", Kind.STATUS, times=None, status=404))
+    bench.server.faults.add(Fault("*/sourced-1.0-*.whl", FaultKind.STATUS, times=None, status=404))
     await bench.ask(ref)
     assert (await bench.names(ref), (await bench.marks(ref))["tries"]) == (["sourced"], 1)
     bench.server.faults.clear()
@@ -259,7 +259,7 @@ async def test_a_backfill_that_fails_leaves_the_version_of_the_parser_that_found
     await bench.service.import_names.close()
     await bench.stores.redis.delete(Keys("package-extraction").import_names("npm", "older", "1.0.0"))
     await bench.set(ref, import_names_parser=0)
-    bench.server.faults.add(Fault("/older/-/*", Kind.DROP, times=None))
+    bench.server.faults.add(Fault("/older/-/*", FaultKind.DROP, times=None))
     assert (await bench.backfill(ref.ecosystem.label, older_than=1))[BackfillOutcome.DOWNLOAD_ERROR] >= 1
     node = await bench.node(ref)
     assert (node["import_names"], node["import_names_parser"]) == (["older", "older/lib/part"], 0)

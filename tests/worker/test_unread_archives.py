@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries import DECLARATIONS
-from tests.registry_server import Fault, Kind
+from tests.registry_server import Fault, FaultKind
 from tests.stores import GraphTarget
 from tests.worker.everything import Everything
 from tests.worker.samples import FIRST, SECOND, archives_of, ref_of, version_of, with_second_versions
@@ -19,13 +19,13 @@ from tests.worker.samples import FIRST, SECOND, archives_of, ref_of, version_of,
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FAULTS = {
-    "is404": Fault("", Kind.STATUS, times=None, status=404),
-    "is403": Fault("", Kind.STATUS, times=None, status=403),
-    "is500": Fault("", Kind.STATUS, times=None, status=500),
-    "html": Fault("", Kind.HTML, times=None),
-    "reset": Fault("", Kind.DROP, times=None),
-    "cutoff": Fault("", Kind.DROP, times=None, after_bytes=40),
-    "half": Fault("", Kind.TRUNCATED, times=None),
+    "is404": Fault("", FaultKind.STATUS, times=None, status=404),
+    "is403": Fault("", FaultKind.STATUS, times=None, status=403),
+    "is500": Fault("", FaultKind.STATUS, times=None, status=500),
+    "html": Fault("", FaultKind.HTML, times=None),
+    "reset": Fault("", FaultKind.DROP, times=None),
+    "cutoff": Fault("", FaultKind.DROP, times=None, after_bytes=40),
+    "half": Fault("", FaultKind.TRUNCATED, times=None),
 }
 WAYS = ("daemon", "ingest", "backfill")
 PACKAGES = [f"{way}{fault}" for way in WAYS for fault in FAULTS]

@@ -15,11 +15,11 @@ from securechain_ingest.registries import named_package
 from securechain_ingest.registries.cargo.client import Cargo
 from securechain_ingest.registries.protocol import Unchanged
 from tests.registries.asking import RegistrySite, known, registry_site
-from tests.registry_server import Fault, Kind, Server, Shape, World, cargo, generate
+from tests.registry_server import Fault, FaultKind, Server, Shape, World, cargo, generate
 
 TWICE = (
-    cargo.Dependency("other-crate", "^0.14", "^0.14 || ^0.15", alias="other_014"),
-    cargo.Dependency("other-crate", "^0.15", None, alias="other_015"),
+    cargo.CrateDependency("other-crate", "^0.14", "^0.14 || ^0.15", alias="other_014"),
+    cargo.CrateDependency("other-crate", "^0.15", None, alias="other_015"),
 )
 SPELLED = cargo.Crate(
     "Some-Crate",
@@ -29,11 +29,11 @@ SPELLED = cargo.Crate(
         cargo.Version(
             "0.2.0+meta.1",
             (
-                cargo.Dependency("Inflector", "1.*", "1.x", fields={"optional": True}),
-                cargo.Dependency("libc", "^0", ">=0.0.0, <1.0.0", fields={"target": "cfg(unix)", "kind": None}),
-                cargo.Dependency("tester", "^1", None, fields={"kind": "dev"}),
-                cargo.Dependency("cc", "^1", None, fields={"kind": "build"}),
-                cargo.Dependency("elsewhere", "^1", None, fields={"registry": "https://index.example/other"}),
+                cargo.CrateDependency("Inflector", "1.*", "1.x", fields={"optional": True}),
+                cargo.CrateDependency("libc", "^0", ">=0.0.0, <1.0.0", fields={"target": "cfg(unix)", "kind": None}),
+                cargo.CrateDependency("tester", "^1", None, fields={"kind": "dev"}),
+                cargo.CrateDependency("cc", "^1", None, fields={"kind": "build"}),
+                cargo.CrateDependency("elsewhere", "^1", None, fields={"registry": "https://index.example/other"}),
             ),
             members={"src/lib.rs": "mod a; pub use a::*; pub(crate) fn no() {}", "src/a.rs": "pub struct Value;"},
         ),
@@ -172,16 +172,16 @@ async def test_a_name_without_a_neighbour_has_no_near_names(site: Site, name: st
 
 
 async def test_a_rate_limit_is_told_with_its_delay(site: Site) -> None:
-    site.server.faults.add(Fault("/so/*", Kind.STATUS, status=429, retry_after="7"))
+    site.server.faults.add(Fault("/so/*", FaultKind.STATUS, status=429, retry_after="7"))
 
     with pytest.raises(RateLimited) as caught:
         await site.fetched("some-crate")
     assert caught.value.delay_s == 7
 
 
-@pytest.mark.parametrize(("kind", "error"), [(Kind.HTML, Malformed), (Kind.TRUNCATED, Unavailable)])
+@pytest.mark.parametrize(("kind", "error"), [(FaultKind.HTML, Malformed), (FaultKind.TRUNCATED, Unavailable)])
 async def test_a_damaged_index_file_is_an_error_and_no_version_is_skipped(
-    site: Site, kind: Kind, error: type[Exception]
+    site: Site, kind: FaultKind, error: type[Exception]
 ) -> None:
     site.server.faults.add(Fault("/3/l/lrg", kind))
 
@@ -208,9 +208,9 @@ async def test_an_archive_that_is_missing_is_an_error_and_not_an_empty_list(site
     assert site.registry.fallback_names(site.registry.identify("b-c")) == ("b_c",)
 
 
-@pytest.mark.parametrize("kind", [Kind.TRUNCATED, Kind.HTML])
+@pytest.mark.parametrize("kind", [FaultKind.TRUNCATED, FaultKind.HTML])
 async def test_what_was_spoilt_on_its_way_is_told_by_its_digest_from_an_archive_that_is_damaged(
-    site: Site, kind: Kind
+    site: Site, kind: FaultKind
 ) -> None:
     package = await site.fetched("some-crate")
     unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))

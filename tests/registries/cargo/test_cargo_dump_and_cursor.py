@@ -23,7 +23,7 @@ from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.settings import ArchiveSettings
 from tests.registries.asking import changed, fed
 from tests.registry_server import Server, World, serve
-from tests.registry_server.history import Event, History, What, moment
+from tests.registry_server.history import HistoryEvent, RegistryHistory, What, moment
 
 LIMITS = ArchiveLimits.from_settings(ArchiveSettings())
 CRATES = b'id,description,name\n1,"with, a comma\nand ""lines""",a\n2,,b-c\n3,without versions,d\n'
@@ -90,16 +90,16 @@ def test_from_any_moment_on_exactly_what_came_later_is_told(
     server: Server, tmp_path_factory: pytest.TempPathFactory, steps: list[int], data: st.DataObject
 ) -> None:
     events = tuple(
-        Event(number, moment(second), f"crate-{number}", "1.0.0", What.PUBLISHED)
+        HistoryEvent(number, moment(second), f"crate-{number}", "1.0.0", What.PUBLISHED)
         for number, second in enumerate(accumulate(steps), 1)
     )
     known = data.draw(st.integers(1, len(events)))
 
     async def told() -> list[Change]:
         async with fed(CargoFeed, server, tmp_path_factory.getbasetemp()) as feed:
-            server.replace(World(histories={"cargo": History(events[:known])}))
+            server.replace(World(histories={"cargo": RegistryHistory(events[:known])}))
             cursor = await feed.head()
-            server.replace(World(histories={"cargo": History(events)}))
+            server.replace(World(histories={"cargo": RegistryHistory(events)}))
             return (await changed(feed, cursor))[0]
 
     assert {change.name for change in asyncio.run(told())} == {event.name for event in events[known:]}

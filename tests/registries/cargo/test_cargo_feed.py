@@ -18,9 +18,9 @@ from securechain_ingest.registries.cargo.feed import CargoFeed
 from securechain_ingest.registries.cargo.updates import parse_updates
 from securechain_ingest.registries.feed import Change
 from tests.registries.asking import FeedSite, changed, connected, feed_site, first_visit, listed
-from tests.registry_server import Fault, Kind, Server, cargo
+from tests.registry_server import Fault, FaultKind, Server, cargo
 from tests.registry_server.cargo.listings import ITEMS
-from tests.registry_server.history import Happened, History, What, history_of, moment
+from tests.registry_server.history import Happened, RegistryHistory, What, history_of, moment
 from tests.registry_server.tars import tar_gz
 
 SERDE = cargo.Crate("serde", (cargo.Version("1.0.0"), cargo.Version("1.1.0", yanked=True)))
@@ -32,7 +32,7 @@ PUBLISHED: tuple[Happened, ...] = (
 )
 
 
-def history(*happened: Happened, same_second: bool = False) -> History:
+def history(*happened: Happened, same_second: bool = False) -> RegistryHistory:
     return history_of(happened, at=(lambda _number: moment(1)) if same_second else None)
 
 
@@ -49,10 +49,10 @@ async def site(server: Server, tmp_path: Path) -> AsyncIterator[FeedSite]:
     "faults",
     [
         (),
-        (Fault("/db-dump.zip", Kind.STATUS, times=None, status=404),),
+        (Fault("/db-dump.zip", FaultKind.STATUS, times=None, status=404),),
         (
-            Fault("/db-dump.zip", Kind.IGNORED_RANGE, times=None),
-            Fault("/db-dump.tar.gz", Kind.IGNORED_RANGE, times=None),
+            Fault("/db-dump.zip", FaultKind.IGNORED_RANGE, times=None),
+            Fault("/db-dump.tar.gz", FaultKind.IGNORED_RANGE, times=None),
         ),
     ],
     ids=["by the zip's members", "by the tar", "without ranges"],
@@ -134,10 +134,10 @@ async def test_a_removed_crate_is_no_longer_listed(site: FeedSite) -> None:
 
 
 BROKEN = [
-    (Fault("/db-dump*", Kind.STATUS, times=None, status=503), Unavailable),
-    (Fault("/db-dump*", Kind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
-    (Fault("/db-dump*", Kind.HTML, times=None), Malformed),
-    (Fault("/db-dump*", Kind.STATUS, times=None, status=404), NotFound),
+    (Fault("/db-dump*", FaultKind.STATUS, times=None, status=503), Unavailable),
+    (Fault("/db-dump*", FaultKind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
+    (Fault("/db-dump*", FaultKind.HTML, times=None), Malformed),
+    (Fault("/db-dump*", FaultKind.STATUS, times=None, status=404), NotFound),
 ]
 
 

@@ -17,7 +17,7 @@ from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.index_records import revision
 from securechain_ingest.registries.protocol import Unchanged
 from tests.registries.asking import connected, first_visit, known
-from tests.registry_server import Fault, Kind, Server, World, maven, serve
+from tests.registry_server import Fault, FaultKind, Server, World, maven, serve
 
 LAGGING = maven.Package(
     "org.made:lagging",
@@ -150,7 +150,7 @@ async def test_a_package_without_a_list_and_poms_is_gone(registry: Maven, server
 
 async def test_a_package_whose_poms_cannot_be_read_now_is_not_gone(registry: Maven, server: Server) -> None:
     held = known(await announced(registry, UNLISTED.name, "1.0"))
-    server.faults.add(Fault("*.pom", Kind.STATUS, status=503))
+    server.faults.add(Fault("*.pom", FaultKind.STATUS, status=503))
     with uncached(), pytest.raises(Unavailable):
         await registry.fetch(registry.identify(UNLISTED.name), held)
 

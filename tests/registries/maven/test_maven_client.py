@@ -19,7 +19,7 @@ from securechain_ingest.registries.kit import portions
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.protocol import Unchanged
 from tests.registries.asking import RegistrySite, known, pending, registry_site
-from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, maven
+from tests.registry_server import Fault, FaultKind, Need, Server, Shape, World, generate, maven
 
 
 def managed(*dependencies: str) -> str:
@@ -277,7 +277,7 @@ async def test_near_names_are_those_of_the_group(site: Site, name: str, near: st
 
 
 async def test_a_repository_that_asks_for_fewer_requests_is_given_the_time_it_wants(site: Site) -> None:
-    site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", Kind.STATUS, status=429, retry_after="7"))
+    site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", FaultKind.STATUS, status=429, retry_after="7"))
 
     with pytest.raises(RateLimited) as failure:
         await site.fetched("org.made:large")
@@ -285,14 +285,14 @@ async def test_a_repository_that_asks_for_fewer_requests_is_given_the_time_it_wa
 
 
 async def test_a_pom_that_cannot_be_read_now_fails_the_package_and_not_its_requirements(site: Site) -> None:
-    site.server.faults.add(Fault("/org/made/large/1.7/*", Kind.STATUS, status=403))
+    site.server.faults.add(Fault("/org/made/large/1.7/*", FaultKind.STATUS, status=403))
 
     with pytest.raises(Unavailable):
         await site.fetched("org.made:large")
 
 
 async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
-    site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", Kind.HTML))
+    site.server.faults.add(Fault("/org/made/large/maven-metadata.xml", FaultKind.HTML))
 
     with pytest.raises(Malformed):
         await site.fetched("org.made:large")
@@ -318,7 +318,7 @@ async def test_versions_without_a_readable_pom_or_parent_stay_and_are_reported(s
 
 
 async def test_a_page_of_a_proxy_in_place_of_a_parent_is_not_remembered(site: Site) -> None:
-    site.server.faults.add(Fault("/org/made/parent/1/*", Kind.HTML))
+    site.server.faults.add(Fault("/org/made/parent/1/*", FaultKind.HTML))
     first = await site.fetched("org.made:sibling")
     second = await site.fetched("org.made:sibling")
 

@@ -18,8 +18,8 @@ from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.feed import MavenFeed
 from securechain_ingest.registries.maven.index_records import revision
 from tests.registries.asking import FeedSite, changed, connected, fed, feed_site, listed
-from tests.registry_server import Fault, Kind, Server, World, maven, serve
-from tests.registry_server.history import Event, History, What, history_of, moment
+from tests.registry_server import Fault, FaultKind, Server, World, maven, serve
+from tests.registry_server.history import HistoryEvent, RegistryHistory, What, history_of, moment
 from tests.waiting import until
 
 THING = maven.Package("org.example:thing", (maven.Version("1.0"), maven.Version("1.1")))
@@ -27,7 +27,7 @@ PUBLISHED = (("org.example:thing", "1.0"), ("org.Example:Other", "2.0"), ("org.e
 INDEX = "/.index/nexus-maven-repository-index"
 
 
-def history(*published: tuple[str, str], epoch: int = 0, forgotten: int = 0) -> History:
+def history(*published: tuple[str, str], epoch: int = 0, forgotten: int = 0) -> RegistryHistory:
     happened = ((name, version, What.PUBLISHED) for name, version in published)
     return history_of(happened, epoch=epoch, forgotten=forgotten)
 
@@ -63,7 +63,7 @@ async def test_a_mirror_without_an_index_serves_the_poms_and_central_the_index(s
     site.serve(history(*PUBLISHED, ("g:a", "1")))
     central = site.server.endpoints()["maven_central"]
     with serve(World((THING,))) as mirror:
-        mirror.faults.add(Fault("/.index/*", Kind.STATUS, times=None, status=404))
+        mirror.faults.add(Fault("/.index/*", FaultKind.STATUS, times=None, status=404))
         folder = tmp_path / "own"
         folder.mkdir()
         async with fed(MavenFeed, mirror, folder, maven_index=f"{central}/.index") as feed:
@@ -108,9 +108,9 @@ async def test_another_chain_and_missing_chunks_lose_the_cursor(site: FeedSite) 
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Fault(f"{INDEX}.5.gz", Kind.TRUNCATED, times=None), Malformed),
-        (Fault(f"{INDEX}.5.gz", Kind.STATUS, times=None, status=404), NotFound),
-        (Fault(f"{INDEX}.5.gz", Kind.STATUS, times=None, status=503), Unavailable),
+        (Fault(f"{INDEX}.5.gz", FaultKind.TRUNCATED, times=None), Malformed),
+        (Fault(f"{INDEX}.5.gz", FaultKind.STATUS, times=None, status=404), NotFound),
+        (Fault(f"{INDEX}.5.gz", FaultKind.STATUS, times=None, status=503), Unavailable),
     ],
     ids=["cut off", "missing", "failing"],
 )
@@ -129,10 +129,10 @@ async def test_a_chunk_that_cannot_be_read_leaves_the_cursor_at_the_one_before(
 
 
 BROKEN = [
-    (Fault(f"{INDEX}*", Kind.STATUS, times=None, status=503), Unavailable),
-    (Fault(f"{INDEX}*", Kind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
-    (Fault(f"{INDEX}*", Kind.HTML, times=None), Malformed),
-    (Fault(f"{INDEX}*", Kind.STATUS, times=None, status=404), Malformed),
+    (Fault(f"{INDEX}*", FaultKind.STATUS, times=None, status=503), Unavailable),
+    (Fault(f"{INDEX}*", FaultKind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
+    (Fault(f"{INDEX}*", FaultKind.HTML, times=None), Malformed),
+    (Fault(f"{INDEX}*", FaultKind.STATUS, times=None, status=404), Malformed),
 ]
 
 
@@ -146,7 +146,7 @@ async def test_an_index_that_cannot_be_read_is_an_error_and_never_an_empty_list(
 
 
 async def test_a_server_without_ranges_gives_the_index_in_one_piece(site: FeedSite) -> None:
-    site.server.faults.add(Fault(f"{INDEX}.gz", Kind.IGNORED_RANGE, times=None))
+    site.server.faults.add(Fault(f"{INDEX}.gz", FaultKind.IGNORED_RANGE, times=None))
 
     assert len(await listed(site.feed)) == 2
 
@@ -156,7 +156,7 @@ async def test_a_download_that_broke_off_is_gone_on_with(site: FeedSite, monkeyp
     site.serve(history(*((f"g:a{number}", "1") for number in range(200))))
     reading = asyncio.create_task(listed(site.feed))
     await until(lambda: len(site.server.requests) >= 10)
-    site.server.faults.add(Fault(f"{INDEX}.gz", Kind.STATUS, times=None, status=503))
+    site.server.faults.add(Fault(f"{INDEX}.gz", FaultKind.STATUS, times=None, status=503))
     with pytest.raises(Unavailable):
         await reading
     before = len(site.server.requests)
@@ -173,7 +173,7 @@ async def test_a_download_that_broke_off_is_gone_on_with(site: FeedSite, monkeyp
 async def test_a_listing_leaves_the_chunk_alone_that_another_job_is_reading(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUBLISHED, ("g:a", "1")))
-    site.server.faults.add(Fault(f"{INDEX}.4.gz", Kind.SLOW, times=None, pause_s=0.05))
+    site.server.faults.add(Fault(f"{INDEX}.4.gz", FaultKind.SLOW, times=None, pause_s=0.05))
     following = asyncio.create_task(changed(site.feed, cursor))
     await until(lambda: f"{INDEX}.4.gz" in site.targets())
 
@@ -214,7 +214,7 @@ async def test_a_position_in_another_publication_begins_again(site: FeedSite) ->
 
 
 async def test_a_damaged_index_is_not_kept(site: FeedSite) -> None:
-    site.server.faults.add(Fault(f"{INDEX}.gz", Kind.HTML, times=None))
+    site.server.faults.add(Fault(f"{INDEX}.gz", FaultKind.HTML, times=None))
     with pytest.raises(Malformed):
         await listed(site.feed)
     site.server.faults.clear()
@@ -224,7 +224,7 @@ async def test_a_damaged_index_is_not_kept(site: FeedSite) -> None:
 
 async def test_a_package_whose_last_version_was_taken_away_is_said_to_be_gone(site: FeedSite) -> None:
     cursor = await site.feed.head()
-    gone = Event(4, moment(4), "org.Example:Other", "2.0", What.REMOVED)
-    site.serve(History((*FIRST.events, gone)))
+    gone = HistoryEvent(4, moment(4), "org.Example:Other", "2.0", What.REMOVED)
+    site.serve(RegistryHistory((*FIRST.events, gone)))
 
     assert (await changed(site.feed, cursor))[0] == [Change("org.Example:Other", None, True, versions_only=True)]

@@ -13,7 +13,7 @@ from securechain_ingest.registries.maven import poms
 from securechain_ingest.registries.maven.client import Maven
 from securechain_ingest.registries.maven.names import is_snapshot
 from tests.registries.asking import connected, first_visit
-from tests.registry_server import Fault, Kind, Server, World, maven
+from tests.registry_server import Fault, FaultKind, Server, World, maven
 
 PARENT = maven.Package("org.made:parent", (maven.Version("1", packaging="pom", pom=""),), listed=False)
 MANY = maven.Package(
@@ -60,7 +60,7 @@ def served(server: Server) -> None:
 async def test_a_package_that_breaks_off_is_gone_on_with_where_it_stood(server: Server, tmp_path: Path) -> None:
     unread = {f"many-1.{minor}.pom" for minor in range(150)} | {"parent-1.pom"}
     for broken_at in (50, 100):
-        server.faults.add(Fault(f"/org/made/many/1.{broken_at}/*", Kind.STATUS, times=None))
+        server.faults.add(Fault(f"/org/made/many/1.{broken_at}/*", FaultKind.STATUS, times=None))
         with pytest.raises(Unavailable):
             await visited(server, tmp_path)
         server.faults.clear()
@@ -149,6 +149,6 @@ async def test_a_file_that_is_damaged_or_no_pom_is_thrown_away_and_fetched_anew(
 
 
 async def test_a_page_of_a_proxy_is_not_kept(server: Server, tmp_path: Path) -> None:
-    server.faults.add(Fault("/org/made/other/1.0/*", Kind.HTML))
+    server.faults.add(Fault("/org/made/other/1.0/*", FaultKind.HTML))
     assert (await visited(server, tmp_path, OTHER.name)).versions[0].requirements is None
     assert (await visited(server, tmp_path, OTHER.name)).versions[0].requirements == ()

@@ -13,7 +13,7 @@ from securechain_ingest.model import Package
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.protocol import Unchanged
 from tests.registries.asking import RegistrySite, known, registry_site
-from tests.registry_server import Fault, Kind, Need, Server, World, npm
+from tests.registry_server import Fault, FaultKind, Need, Server, World, npm
 
 SCOPED = npm.Package(
     "@Some-Scope/Package",
@@ -105,7 +105,7 @@ async def test_a_package_that_the_registry_does_not_have_is_not_found(site: Site
 
 
 async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
-    site.server.faults.add(Fault("/large", Kind.HTML))
+    site.server.faults.add(Fault("/large", FaultKind.HTML))
 
     with pytest.raises(Malformed):
         await site.fetched("large")
@@ -121,7 +121,7 @@ async def test_a_tarball_that_is_missing_is_an_error_and_not_an_empty_list(site:
 
 async def test_a_tarball_that_breaks_off_is_refused(site: Site) -> None:
     package = await site.fetched("large")
-    site.server.faults.add(Fault("/large/-/*", Kind.TRUNCATED))
+    site.server.faults.add(Fault("/large/-/*", FaultKind.TRUNCATED))
 
     with pytest.raises(ArchiveRefused):
         await site.registry.import_names(package)

@@ -18,14 +18,14 @@ from securechain_ingest.registries.feed import Change, unpack
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.feed import LIMIT, NpmFeed, parse_changes, parse_names
 from tests.registries.asking import FeedSite, changed, connected, fed, feed_site, known, listed
-from tests.registry_server import Fault, Kind, Server, World, npm
-from tests.registry_server.history import History, What, history_of
+from tests.registry_server import Fault, FaultKind, Server, World, npm
+from tests.registry_server.history import RegistryHistory, What, history_of
 from tests.registry_server.npm.replication import revision
 
 NAMES = ("left", "@scope/right", "JSONStream")
 
 
-def history(*happened: tuple[str, What], epoch: int = 0) -> History:
+def history(*happened: tuple[str, What], epoch: int = 0) -> RegistryHistory:
     """Return events of whole packages, or of a version that is the event's own number."""
     return history_of(
         (
@@ -91,9 +91,9 @@ async def test_a_change_after_the_head_was_taken_is_told(site: FeedSite) -> None
 
 async def test_a_change_that_is_written_late_with_a_number_below_the_head_is_told(site: FeedSite) -> None:
     *before, last = history(*((name, What.PUBLISHED) for name in ("left", "late", "JSONStream"))).events
-    site.serve(History((before[0], last)))
+    site.serve(RegistryHistory((before[0], last)))
     cursor = await site.feed.head()
-    site.serve(History((*before, last)))
+    site.serve(RegistryHistory((*before, last)))
 
     changes, _ = await changed(site.feed, cursor)
 
@@ -139,7 +139,7 @@ def body(**document: object) -> bytes:
 
 async def test_a_service_that_tells_no_rows_although_it_has_gone_on_loses_the_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
-    site.server.faults.add(Fault("/_changes", Kind.BODY, body=body(results=[], last_seq=int(cursor))))
+    site.server.faults.add(Fault("/_changes", FaultKind.BODY, body=body(results=[], last_seq=int(cursor))))
 
     with pytest.raises(CursorLost, match="tells no changes"):
         await changed(site.feed, cursor)
@@ -148,7 +148,7 @@ async def test_a_service_that_tells_no_rows_although_it_has_gone_on_loses_the_cu
 async def test_a_service_that_counts_further_than_its_rows_go_has_told_all(site: FeedSite) -> None:
     cursor = await site.feed.head()
     newest = int(cursor) + 1_000_000
-    site.server.faults.add(Fault("/", Kind.BODY, body=body(update_seq=newest)))
+    site.server.faults.add(Fault("/", FaultKind.BODY, body=body(update_seq=newest)))
 
     changes, later = await changed(site.feed, cursor)
 
@@ -159,7 +159,7 @@ async def test_a_service_that_counts_further_than_its_rows_go_has_told_all(site:
 
 async def test_a_listing_that_does_not_go_on_is_malformed_and_no_endless_one(site: FeedSite) -> None:
     rows = [{"id": "same", "value": {"rev": "1-a"}}] * LIMIT
-    site.server.faults.add(Fault("/_all_docs", Kind.BODY, body=body(rows=rows), times=5))
+    site.server.faults.add(Fault("/_all_docs", FaultKind.BODY, body=body(rows=rows), times=5))
 
     with pytest.raises(Malformed, match="does not go on"):
         await listed(site.feed)
@@ -194,11 +194,11 @@ async def test_a_listing_that_broke_off_goes_on_behind_its_last_page(site: FeedS
 
 
 BROKEN = [
-    (Fault("/_*", Kind.STATUS, status=503), Unavailable),
-    (Fault("/_*", Kind.STATUS, status=429, retry_after="600"), RateLimited),
-    (Fault("/_*", Kind.HTML), Malformed),
-    (Fault("/_*", Kind.TRUNCATED), Unavailable),
-    (Fault("/_*", Kind.STATUS, status=404), NotFound),
+    (Fault("/_*", FaultKind.STATUS, status=503), Unavailable),
+    (Fault("/_*", FaultKind.STATUS, status=429, retry_after="600"), RateLimited),
+    (Fault("/_*", FaultKind.HTML), Malformed),
+    (Fault("/_*", FaultKind.TRUNCATED), Unavailable),
+    (Fault("/_*", FaultKind.STATUS, status=404), NotFound),
 ]
 
 

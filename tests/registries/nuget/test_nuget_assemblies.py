@@ -14,23 +14,23 @@ from hypothesis import strategies as st
 
 from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.registries.nuget.assemblies import Assembly, read_assembly
-from tests.registry_server.nuget.assemblies import Type, assembly, native_library
+from tests.registry_server.nuget.assemblies import AssemblyType, assembly, native_library
 from tests.steps import assert_linear
 
-TYPES: list[Type | str] = [
+TYPES: list[AssemblyType | str] = [
     "Acme.Json.Writer",
     "Acme.Json.Linq.Token",
-    Type("Acme.Hidden.Helper", "internal"),
-    Type("Settings", "nested public", "Acme.Json.Writer"),
-    Type("Secret", "nested private", "Acme.Json.Writer"),
-    Type("Options", "nested public", "Acme.Hidden.Helper"),
-    Type("Program", "public"),
+    AssemblyType("Acme.Hidden.Helper", "internal"),
+    AssemblyType("Settings", "nested public", "Acme.Json.Writer"),
+    AssemblyType("Secret", "nested private", "Acme.Json.Writer"),
+    AssemblyType("Options", "nested public", "Acme.Hidden.Helper"),
+    AssemblyType("Program", "public"),
 ]
 
 segments = st.sampled_from(["Acme", "Json", "Linq", "A1", "_x", "Ünïcode"])
 type_names = st.lists(segments, min_size=1, max_size=4).map(".".join)
 types = st.lists(
-    st.builds(Type, type_names, st.sampled_from(["public", "internal"])), max_size=8, unique_by=lambda t: t.name
+    st.builds(AssemblyType, type_names, st.sampled_from(["public", "internal"])), max_size=8, unique_by=lambda t: t.name
 )
 
 
@@ -67,7 +67,7 @@ def test_a_native_library_is_no_assembly() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(types, st.lists(type_names, max_size=3), st.booleans())
-def test_an_independent_reader_finds_the_same(types: list[Type], forwards: list[str], pe32_plus: bool) -> None:
+def test_an_independent_reader_finds_the_same(types: list[AssemblyType], forwards: list[str], pe32_plus: bool) -> None:
     data = assembly("Made", types, forwards=forwards, pe32_plus=pe32_plus)
     reader: Any = dnfile
     tables = reader.dnPE(data=data).net.mdtables

@@ -16,18 +16,24 @@ from securechain_ingest.model import Package
 from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.protocol import Unchanged
 from tests.registries.asking import RegistrySite, known, registry_site
-from tests.registry_server import Fault, Kind, Need, Server, Shape, World, generate, nuget
+from tests.registry_server import Fault, FaultKind, Need, Server, Shape, World, generate, nuget
 
 ACME = nuget.Package(
     "Acme.Json",
     (
-        nuget.Version("1.0.0", (nuget.Group((nuget.need("NLog", "[4.0.0, )"),)),), deprecation={"reasons": ["Legacy"]}),
+        nuget.Version(
+            "1.0.0", (nuget.DependencyGroup((nuget.need("NLog", "[4.0.0, )"),)),), deprecation={"reasons": ["Legacy"]}
+        ),
         nuget.Version(
             "1.0.0.5",
             (
-                nuget.Group((nuget.need("NLog", "[4.0.0, )"), nuget.need("system.memory", "(, )", "any")), "net472"),
-                nuget.Group((Need("[4.5.0, 6.0.0)", "nlog"), nuget.need("Never.Published", "[1.0.0, )")), "net8.0"),
-                nuget.Group((), ".NETStandard2.0"),
+                nuget.DependencyGroup(
+                    (nuget.need("NLog", "[4.0.0, )"), nuget.need("system.memory", "(, )", "any")), "net472"
+                ),
+                nuget.DependencyGroup(
+                    (Need("[4.5.0, 6.0.0)", "nlog"), nuget.need("Never.Published", "[1.0.0, )")), "net8.0"
+                ),
+                nuget.DependencyGroup((), ".NETStandard2.0"),
             ),
             merged={"NLog": "[4.0.0, )", "nlog": "[4.0.0, )"},
             listed=False,
@@ -193,7 +199,7 @@ async def test_near_names_come_from_the_registrys_own_search(site: Site) -> None
 
 
 async def test_a_server_without_service_index_is_asked_at_the_usual_places(site: Site) -> None:
-    site.server.faults.add(Fault(SERVICE_INDEX, Kind.STATUS, status=404))
+    site.server.faults.add(Fault(SERVICE_INDEX, FaultKind.STATUS, status=404))
     package = await site.fetched("acme.json")
 
     assert (await site.registry.import_names(package)).names == ("Acme.Json", "Acme.Json.Linq")
@@ -202,7 +208,7 @@ async def test_a_server_without_service_index_is_asked_at_the_usual_places(site:
 
 @pytest.mark.parametrize("path", [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json", f"{REGISTRATIONS}/large/page/*"])
 async def test_a_document_that_cannot_be_read_is_an_error_and_asked_for_again(site: Site, path: str) -> None:
-    site.server.faults.add(Fault(path, Kind.STATUS, status=500))
+    site.server.faults.add(Fault(path, FaultKind.STATUS, status=500))
     with pytest.raises(Unavailable):
         await site.fetched("large")
     site.server.faults.clear()
@@ -212,21 +218,21 @@ async def test_a_document_that_cannot_be_read_is_an_error_and_asked_for_again(si
 
 async def test_a_registry_that_wants_a_pause_gets_it(site: Site) -> None:
     await site.fetched("acme.json")
-    site.server.faults.add(Fault(f"{REGISTRATIONS}/large/*", Kind.STATUS, status=429))
+    site.server.faults.add(Fault(f"{REGISTRATIONS}/large/*", FaultKind.STATUS, status=429))
     with pytest.raises(RateLimited):
         await site.fetched("large")
 
 
 @pytest.mark.parametrize("path", [SERVICE_INDEX, f"{REGISTRATIONS}/large/index.json", f"{REGISTRATIONS}/large/page/*"])
 async def test_a_page_of_a_proxy_is_malformed(site: Site, path: str) -> None:
-    site.server.faults.add(Fault(path, Kind.HTML))
+    site.server.faults.add(Fault(path, FaultKind.HTML))
 
     with pytest.raises(Malformed):
         await site.fetched("large")
 
 
 async def test_a_page_that_is_missing_waits_for_the_index_and_is_not_a_missing_package(site: Site) -> None:
-    site.server.faults.add(Fault(f"{REGISTRATIONS}/large/page/1.0.64/*", Kind.STATUS, status=404))
+    site.server.faults.add(Fault(f"{REGISTRATIONS}/large/page/1.0.64/*", FaultKind.STATUS, status=404))
 
     with pytest.raises(Stale, match="lacks"):
         await site.fetched("large")
@@ -250,7 +256,7 @@ async def test_an_assembly_that_is_damaged_is_known_by_its_file_and_told_of(site
 
 async def test_a_nupkg_that_breaks_off_is_an_error_that_another_try_may_mend(site: Site) -> None:
     package = await site.fetched("acme.json")
-    site.server.faults.add(Fault("/v3-flatcontainer/*", Kind.TRUNCATED))
+    site.server.faults.add(Fault("/v3-flatcontainer/*", FaultKind.TRUNCATED))
 
     with pytest.raises(Unavailable):
         await site.registry.import_names(package)

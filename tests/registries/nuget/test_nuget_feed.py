@@ -19,8 +19,8 @@ from securechain_ingest.registries.nuget import feed as nuget_feed
 from securechain_ingest.registries.nuget.client import NuGet
 from securechain_ingest.registries.nuget.feed import NuGetFeed
 from tests.registries.asking import FeedSite, changed, connected, fed, feed_site, first_visit, known, listed
-from tests.registry_server import Fault, Kind, Server, World, nuget
-from tests.registry_server.history import Event, Happened, History, What, history_of, moment
+from tests.registry_server import Fault, FaultKind, Server, World, nuget
+from tests.registry_server.history import Happened, HistoryEvent, RegistryHistory, What, history_of, moment
 
 SERVICE_INDEX = "/v3/index.json"
 INDEX = "/v3/catalog0/index.json"
@@ -35,7 +35,7 @@ GONE = (("Acme.Json", 12), ("NLog", 13))
 NAMES = {name for name, _, _ in PUSHED}
 
 
-def history(*happened: Happened, epoch: int = 0) -> History:
+def history(*happened: Happened, epoch: int = 0) -> RegistryHistory:
     return history_of(happened, epoch=epoch)
 
 
@@ -159,7 +159,7 @@ async def test_an_epoch_before_the_cursor_loses_it(site: FeedSite) -> None:
 
 async def test_an_index_that_was_emptied_loses_the_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
-    site.serve(History())
+    site.serve(RegistryHistory())
 
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
@@ -185,9 +185,9 @@ async def test_many_changes_come_in_pages_and_from_each_cursor_nothing_is_missed
 
 async def test_a_commit_that_two_pages_share_is_not_taken_in_halves(site: FeedSite) -> None:
     names = [f"Shared.{number}" for number in range(8)]
-    before = Event(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
-    shared = (Event(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
-    site.serve(History((before, *shared)))
+    before = HistoryEvent(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
+    shared = (HistoryEvent(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
+    site.serve(RegistryHistory((before, *shared)))
 
     first = await anext(site.feed.changes(at(0)))
     rest, cursor = await changed(site.feed, first.cursor)
@@ -197,7 +197,7 @@ async def test_a_commit_that_two_pages_share_is_not_taken_in_halves(site: FeedSi
     assert cursor == at(2)
 
 
-def long_history(items: int) -> History:
+def long_history(items: int) -> RegistryHistory:
     """Return a history of more pages than are asked for at once."""
     return history(*((f"Package.{number}", "1.0.0", What.PUBLISHED) for number in range(1, items + 1)))
 
@@ -218,7 +218,7 @@ async def test_what_is_newer_than_the_index_waits_for_the_next_one(site: FeedSit
 async def test_an_index_that_has_gone_on_and_lists_no_page_loses_the_cursor(site: FeedSite) -> None:
     cursor = await site.feed.head()
     body = f'{{"commitTimeStamp": "{at(12)}", "items": []}}'.encode()
-    site.server.faults.add(Fault(INDEX, Kind.BODY, body=body))
+    site.server.faults.add(Fault(INDEX, FaultKind.BODY, body=body))
 
     with pytest.raises(CursorLost):
         await changed(site.feed, cursor)
@@ -262,10 +262,10 @@ async def test_a_listing_never_breaks_off_between_the_pages_of_one_commit(
     site: FeedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nuget_feed, "PAGE_NAMES", 2)
-    before = Event(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
+    before = HistoryEvent(1, moment(1), "Before", "1.0.0", What.PUBLISHED)
     names = [f"Shared.{number}" for number in range(12)]
-    shared = (Event(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
-    site.serve(History((before, *shared)))
+    shared = (HistoryEvent(number, moment(2), name, "1.0.0", What.PUBLISHED) for number, name in enumerate(names, 2))
+    site.serve(RegistryHistory((before, *shared)))
     pages = site.feed.listing("")
     first = await anext(pages)
     await pages.aclose()  # type: ignore[attr-defined]
@@ -290,16 +290,16 @@ async def test_without_its_file_a_listing_that_broke_off_begins_again(
 
 
 FAULTS = [
-    (Fault("", Kind.STATUS, status=503), Unavailable),
-    (Fault("", Kind.STATUS, status=429, retry_after="600"), RateLimited),
-    (Fault("", Kind.HTML), Malformed),
-    (Fault("", Kind.TRUNCATED), Unavailable),
+    (Fault("", FaultKind.STATUS, status=503), Unavailable),
+    (Fault("", FaultKind.STATUS, status=429, retry_after="600"), RateLimited),
+    (Fault("", FaultKind.HTML), Malformed),
+    (Fault("", FaultKind.TRUNCATED), Unavailable),
 ]
 BROKEN = [
     *((replace(fault, path=path), error) for path in ("/v3/catalog0/page1.json", INDEX) for fault, error in FAULTS),
-    (Fault("/v3/catalog0/page1.json", Kind.STATUS, status=404), Malformed),
-    (Fault(INDEX, Kind.STATUS, status=404), NotFound),
-    (Fault(SERVICE_INDEX, Kind.STATUS, status=503), Unavailable),
+    (Fault("/v3/catalog0/page1.json", FaultKind.STATUS, status=404), Malformed),
+    (Fault(INDEX, FaultKind.STATUS, status=404), NotFound),
+    (Fault(SERVICE_INDEX, FaultKind.STATUS, status=503), Unavailable),
 ]
 
 
@@ -317,7 +317,7 @@ async def test_a_document_that_cannot_be_read_is_an_error_and_never_an_empty_lis
 
 
 async def test_a_server_without_service_index_has_its_catalog_at_the_usual_place(site: FeedSite) -> None:
-    site.server.faults.add(Fault(SERVICE_INDEX, Kind.STATUS, status=404))
+    site.server.faults.add(Fault(SERVICE_INDEX, FaultKind.STATUS, status=404))
 
     assert (await listed(site.feed)).keys() == NAMES
 

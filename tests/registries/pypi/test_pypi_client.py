@@ -18,20 +18,22 @@ from securechain_ingest.registries.kit import portions
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.pypi.client import PyPI
 from tests.registries.asking import RegistrySite, pending, registry_site
-from tests.registry_server import Fault, Kind, Need, Server, World, pypi, same_constraints
+from tests.registry_server import Fault, FaultKind, Need, Server, World, pypi, same_constraints
 
 MIXED = pypi.Project(
     "Mixed_Project",
     (
-        pypi.Release("0.1", (), files=(), requirements_known=False),
-        pypi.Release("0.2", (pypi.need("other"),), files=(pypi.Sdist(),)),
-        pypi.Release("0.3", files=(pypi.Sdist(suffix=".zip"),), requirements_known=False),
-        pypi.Release("0.9rc1", (pypi.need("other", ">=1.0"),), files=(pypi.Wheel(core_metadata=False), pypi.Sdist())),
-        pypi.Release("1.0", (pypi.need("Other.Project", ">=1.0, <2.0"),), yanked=True, yanked_reason="Broken."),
-        pypi.Release(
+        pypi.ProjectRelease("0.1", (), files=(), requirements_known=False),
+        pypi.ProjectRelease("0.2", (pypi.need("other"),), files=(pypi.Sdist(),)),
+        pypi.ProjectRelease("0.3", files=(pypi.Sdist(suffix=".zip"),), requirements_known=False),
+        pypi.ProjectRelease(
+            "0.9rc1", (pypi.need("other", ">=1.0"),), files=(pypi.Wheel(core_metadata=False), pypi.Sdist())
+        ),
+        pypi.ProjectRelease("1.0", (pypi.need("Other.Project", ">=1.0, <2.0"),), yanked=True, yanked_reason="Broken."),
+        pypi.ProjectRelease(
             "1.0+local", (Need("other~=1.4.2", "other", ">=1.4.2, <1.5"),), files=(pypi.Wheel(), pypi.Sdist())
         ),
-        pypi.Release(
+        pypi.ProjectRelease(
             "1.1",
             (
                 Need("other>=1.0", "other", ">=1.0"),
@@ -49,13 +51,15 @@ MIXED = pypi.Project(
     repository_url="https://github.com/some-owner/a",
     import_names=("mixed_project",),
 )
-OLD = pypi.Project("old", (pypi.Release("1.0", (pypi.need("other", "==1.0"),)),), layout="2018")
-WHEELS = pypi.Project("wheels", tuple(pypi.Release(f"1.{n}", (pypi.need("other", f">=1.{n}"),)) for n in range(40)))
+OLD = pypi.Project("old", (pypi.ProjectRelease("1.0", (pypi.need("other", "==1.0"),)),), layout="2018")
+WHEELS = pypi.Project(
+    "wheels", tuple(pypi.ProjectRelease(f"1.{n}", (pypi.need("other", f">=1.{n}"),)) for n in range(40))
+)
 EMPTY = pypi.Project("empty", ())
 DECLARED = pypi.Project(
     "declared",
     (
-        pypi.Release(
+        pypi.ProjectRelease(
             "1.0",
             files=(
                 pypi.Wheel(
@@ -69,9 +73,9 @@ DECLARED = pypi.Project(
     ),
 )
 BROKEN = pypi.Project(
-    "broken", (pypi.Release("1.0", files=(pypi.Wheel(), pypi.Sdist({"src/broken/__init__.py": b""}))),)
+    "broken", (pypi.ProjectRelease("1.0", files=(pypi.Wheel(), pypi.Sdist({"src/broken/__init__.py": b""}))),)
 )
-QUARANTINED = pypi.Project("quarantined", (pypi.Release("1.0"),), status="quarantined")
+QUARANTINED = pypi.Project("quarantined", (pypi.ProjectRelease("1.0"),), status="quarantined")
 WORLD = World((MIXED, OLD, WHEELS, EMPTY, DECLARED, BROKEN, QUARANTINED))
 
 
@@ -176,7 +180,7 @@ async def test_a_known_project_with_no_new_version_costs_one_request(site: Site)
 
 
 async def test_metadata_that_is_announced_and_missing_is_read_from_the_versions_document(site: Site) -> None:
-    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.STATUS, status=404))
+    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", FaultKind.STATUS, status=404))
     package = await site.fetched("wheels")
 
     version = next(version for version in package.versions if version.name == "1.3")
@@ -185,14 +189,14 @@ async def test_metadata_that_is_announced_and_missing_is_read_from_the_versions_
 
 
 async def test_one_malformed_metadata_file_leaves_only_its_version_unknown(site: Site) -> None:
-    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.HTML))
+    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", FaultKind.HTML))
     package = await site.fetched("wheels")
 
     assert [version.name for version in package.versions if version.requirements is None] == ["1.3"]
 
 
 async def test_versions_whose_metadata_cannot_be_read_are_one_line_of_the_log(site: Site) -> None:
-    site.server.faults.add(Fault("*.whl.metadata", Kind.HTML, times=None))
+    site.server.faults.add(Fault("*.whl.metadata", FaultKind.HTML, times=None))
     with capture_logs() as lines:
         package = await site.fetched("wheels")
 
@@ -204,7 +208,7 @@ async def test_versions_whose_metadata_cannot_be_read_are_one_line_of_the_log(si
 
 
 async def test_a_version_that_cannot_be_read_now_fails_the_whole_visit(site: Site) -> None:
-    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", Kind.STATUS, status=500))
+    site.server.faults.add(Fault("*wheels-1.3-py3-none-any.whl.metadata", FaultKind.STATUS, status=500))
 
     with pytest.raises(Unavailable):
         await site.fetched("wheels")
@@ -226,7 +230,7 @@ async def test_a_project_in_quarantine_is_withheld_and_not_gone(site: Site) -> N
 
 async def test_a_project_whose_files_are_listed_is_withheld_and_not_gone(site: Site) -> None:
     package = await site.fetched("wheels")
-    site.server.faults.add(Fault("/pypi/wheels/json", Kind.STATUS, status=404))
+    site.server.faults.add(Fault("/pypi/wheels/json", FaultKind.STATUS, status=404))
     with uncached(), pytest.raises(Withheld, match="active on PyPI"):
         await site.registry.fetch(package.ref, known(package))
 
@@ -241,7 +245,7 @@ async def test_a_project_that_neither_interface_has_files_of_is_not_withheld(sit
 
 
 async def test_a_page_of_a_proxy_is_malformed(site: Site) -> None:
-    site.server.faults.add(Fault("/pypi/old/json", Kind.HTML))
+    site.server.faults.add(Fault("/pypi/old/json", FaultKind.HTML))
 
     with pytest.raises(Malformed):
         await site.fetched("old")
@@ -269,7 +273,7 @@ async def test_declared_import_names_go_before_the_files_of_the_wheel(site: Site
 
 async def test_the_source_is_read_where_the_wheel_cannot_be(site: Site) -> None:
     package = await site.fetched("broken")
-    site.server.faults.add(Fault("*.whl", Kind.STATUS, status=404))
+    site.server.faults.add(Fault("*.whl", FaultKind.STATUS, status=404))
 
     assert (await site.registry.import_names(package)).names == ("broken",)
 
@@ -277,7 +281,7 @@ async def test_the_source_is_read_where_the_wheel_cannot_be(site: Site) -> None:
 async def test_archives_that_break_off_are_refused(site: Site) -> None:
     package = await site.fetched("broken")
     (_, sdist) = package.artifacts
-    site.server.faults.add(Fault("*.tar.gz", Kind.TRUNCATED))
+    site.server.faults.add(Fault("*.tar.gz", FaultKind.TRUNCATED))
 
     with pytest.raises(ArchiveRefused):
         await site.registry.import_names(replace(package, artifacts=(sdist,)))

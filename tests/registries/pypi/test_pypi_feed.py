@@ -18,14 +18,14 @@ from securechain_ingest.registries.feed import PAGE_NAMES, Change, unpack
 from securechain_ingest.registries.pypi.client import PyPI
 from securechain_ingest.registries.pypi.feed import PyPIFeed, parse_changes, parse_listing, parse_serial
 from tests.registries.asking import FeedSite, changed, connected, feed_site, known, listed
-from tests.registry_server import Fault, Kind, Server, pypi
-from tests.registry_server.history import Happened, History, What, history_of
+from tests.registry_server import Fault, FaultKind, Server, pypi
+from tests.registry_server.history import Happened, RegistryHistory, What, history_of
 
-SIX = pypi.Project("six", (pypi.Release("1.0"), pypi.Release("1.1")))
+SIX = pypi.Project("six", (pypi.ProjectRelease("1.0"), pypi.ProjectRelease("1.1")))
 PUBLISHED = ("six", "Zope.Interface", "six")
 
 
-def history(*names: str, gone: tuple[str, ...] = (), epoch: int = 0) -> History:
+def history(*names: str, gone: tuple[str, ...] = (), epoch: int = 0) -> RegistryHistory:
     """Return a history with a release of each name, in this order; then the gone ones are deleted."""
     published: list[Happened] = [(name, f"1.{position}", What.PUBLISHED) for position, name in enumerate(names)]
     return history_of([*published, *((name, None, What.REMOVED) for name in gone)], epoch=epoch)
@@ -114,11 +114,11 @@ async def test_many_changes_come_in_pages_from_whose_cursors_one_can_go_on(site:
 
 
 BROKEN = [
-    (Fault("/simple/", Kind.STATUS, status=503), Unavailable),
-    (Fault("/simple/", Kind.STATUS, status=429, retry_after="600"), RateLimited),
-    (Fault("/simple/", Kind.HTML), Malformed),
-    (Fault("/simple/", Kind.TRUNCATED), Unavailable),
-    (Fault("/simple/", Kind.STATUS, status=404), NotFound),
+    (Fault("/simple/", FaultKind.STATUS, status=503), Unavailable),
+    (Fault("/simple/", FaultKind.STATUS, status=429, retry_after="600"), RateLimited),
+    (Fault("/simple/", FaultKind.HTML), Malformed),
+    (Fault("/simple/", FaultKind.TRUNCATED), Unavailable),
+    (Fault("/simple/", FaultKind.STATUS, status=404), NotFound),
 ]
 
 

@@ -16,7 +16,7 @@ from securechain_ingest.model import Package
 from securechain_ingest.registries.protocol import Unchanged
 from securechain_ingest.registries.rubygems.client import RubyGems
 from tests.registries.asking import RegistrySite, connected, known, registry_site
-from tests.registry_server import ExpectedPackage, Fault, Kind, Server, Shape, World, generate, rubygems, serve
+from tests.registry_server import ExpectedPackage, Fault, FaultKind, Server, Shape, World, generate, rubygems, serve
 from tests.registry_server.rubygems import Version, need
 
 LINKS = {"homepage_uri": "https://example.org/", "source_code_uri": "https://github.com/some-owner/some-repo/tree/main"}
@@ -158,10 +158,10 @@ async def test_what_the_api_does_not_know_the_gem_itself_tells(site: Site) -> No
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("/api/v1/gems/*", Kind.STATUS, status=503),
-        Fault("/api/v1/gems/*", Kind.STATUS, status=404),
-        Fault("/api/v1/gems/*", Kind.HTML),
-        Fault("/api/v1/gems/*", Kind.DROP),
+        Fault("/api/v1/gems/*", FaultKind.STATUS, status=503),
+        Fault("/api/v1/gems/*", FaultKind.STATUS, status=404),
+        Fault("/api/v1/gems/*", FaultKind.HTML),
+        Fault("/api/v1/gems/*", FaultKind.DROP),
     ],
     ids=lambda fault: f"{fault.kind} {fault.status}",
 )
@@ -177,7 +177,7 @@ async def test_an_api_that_fails_costs_neither_the_gem_nor_its_links(site: Site,
 
 async def test_an_api_that_wants_a_pause_costs_no_gem_and_puts_its_file_off(site: Site) -> None:
     """The API and the files are one host, which is asked for nothing in the pause."""
-    site.server.faults.add(Fault("/api/v1/gems/*", Kind.STATUS, status=429, retry_after="3600"))
+    site.server.faults.add(Fault("/api/v1/gems/*", FaultKind.STATUS, status=429, retry_after="3600"))
 
     package = await site.fetched("large")
     with pytest.raises(RateLimited):
@@ -212,7 +212,7 @@ async def test_a_gem_whose_gemspec_lists_no_files_is_fetched_whole(site: Site) -
 
 async def test_a_server_that_ignores_ranges_gives_the_whole_gem(site: Site) -> None:
     package = await site.fetched("old")
-    site.server.faults.add(Fault("/gems/*", Kind.IGNORED_RANGE))
+    site.server.faults.add(Fault("/gems/*", FaultKind.IGNORED_RANGE))
 
     assert (await site.registry.import_names(package)).names == ("old",)
     assert ["range" in request.headers for request in site.server.requests[2:]] == [True, False]
@@ -246,9 +246,9 @@ async def test_what_the_search_finds_is_named_the_same_in_another_case_first(sit
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (Fault("/info/*", Kind.STATUS, status=429, retry_after="3600"), RateLimited),
-        (Fault("/info/*", Kind.STATUS, status=503), Unavailable),
-        (Fault("/info/*", Kind.HTML), Malformed),
+        (Fault("/info/*", FaultKind.STATUS, status=429, retry_after="3600"), RateLimited),
+        (Fault("/info/*", FaultKind.STATUS, status=503), Unavailable),
+        (Fault("/info/*", FaultKind.HTML), Malformed),
     ],
 )
 async def test_an_index_that_fails_is_an_error(site: Site, fault: Fault, error: type[Exception]) -> None:
@@ -258,8 +258,8 @@ async def test_an_index_that_fails_is_an_error(site: Site, fault: Fault, error: 
         await site.fetched("long")
 
 
-@pytest.mark.parametrize("kind", [Kind.STATUS, Kind.HTML])
-async def test_a_search_that_fails_is_an_error_and_no_empty_answer(site: Site, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FaultKind.STATUS, FaultKind.HTML])
+async def test_a_search_that_fails_is_an_error_and_no_empty_answer(site: Site, kind: FaultKind) -> None:
     site.server.faults.add(Fault("/api/v1/search.json*", kind))
 
     with pytest.raises((Unavailable, Malformed)):
@@ -287,7 +287,7 @@ async def test_a_file_that_is_missing_is_an_error_and_not_an_empty_list(site: Si
 async def test_a_page_in_place_of_a_gem_is_told_by_its_digest_from_a_gem_that_is_damaged(site: Site) -> None:
     package = await site.fetched("large")
     unknown = replace(package, artifacts=(replace(package.artifacts[0], sha256=None),))
-    site.server.faults.add(Fault("/gems/*", Kind.HTML, times=None))
+    site.server.faults.add(Fault("/gems/*", FaultKind.HTML, times=None))
     for each, error in ((package, Unavailable), (unknown, ArchiveRefused)):
         with pytest.raises(error):
             await site.registry.import_names(each)

@@ -16,7 +16,7 @@ from securechain_ingest.model import Package
 from securechain_ingest.registries.rubygems.client import RubyGems
 from securechain_ingest.registries.rubygems.gem_list import last_digest
 from tests.registries.asking import connected
-from tests.registry_server import Fault, Kind, Server, World, rubygems
+from tests.registry_server import Fault, FaultKind, Server, World, rubygems
 
 RAKE = rubygems.Gem("rake", (rubygems.Version("1.0.0"), rubygems.Version("1.1.0"), rubygems.Version("2.0.0")))
 INFO = "/info/rake"
@@ -57,7 +57,7 @@ async def test_the_file_that_was_announced_takes_no_further_request(gems: RubyGe
 
 async def test_a_file_cut_at_a_line_is_stale_and_no_gem_with_fewer_versions(gems: RubyGems, server: Server) -> None:
     announced = await digest(gems, server)
-    server.faults.add(Fault(INFO, Kind.BODY, body=await cut(gems), times=None))
+    server.faults.add(Fault(INFO, FaultKind.BODY, body=await cut(gems), times=None))
     with pytest.raises(Stale, match=announced):
         await read(gems, announced)
 
@@ -67,7 +67,7 @@ async def test_another_answer_than_the_file_that_was_announced_is_stale(
     gems: RubyGems, server: Server, body: bytes
 ) -> None:
     announced = await digest(gems, server)
-    server.faults.add(Fault(INFO, Kind.BODY, body=body))
+    server.faults.add(Fault(INFO, FaultKind.BODY, body=body))
     with pytest.raises(Stale):
         await read(gems, announced)
 
@@ -85,9 +85,9 @@ async def test_a_file_that_is_newer_than_its_announcement_is_known_by_the_lists_
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("/versions", Kind.STATUS, status=404),
-        Fault("/versions", Kind.STATUS, status=503),
-        Fault("/versions", Kind.IGNORED_RANGE),
+        Fault("/versions", FaultKind.STATUS, status=404),
+        Fault("/versions", FaultKind.STATUS, status=503),
+        Fault("/versions", FaultKind.IGNORED_RANGE),
     ],
     ids=["404", "503", "no ranges"],
 )
@@ -110,6 +110,6 @@ def test_the_last_line_about_a_gem_tells_the_digest() -> None:
 
 
 async def test_a_file_that_is_not_what_its_own_header_says_is_damaged(gems: RubyGems, server: Server) -> None:
-    server.faults.add(Fault(INFO, Kind.BODY, body=await cut(gems), keeps_digest=True))
+    server.faults.add(Fault(INFO, FaultKind.BODY, body=await cut(gems), keeps_digest=True))
     with pytest.raises(Unavailable, match="damaged"):
         await read(gems, None)

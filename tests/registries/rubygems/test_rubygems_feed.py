@@ -19,14 +19,14 @@ from securechain_ingest.registries.rubygems.client import RubyGems
 from securechain_ingest.registries.rubygems.feed import RubyGemsFeed
 from securechain_ingest.registries.rubygems.gem_list import parse_listing, parse_tail
 from tests.registries.asking import FeedSite, changed, connected, feed_site, first_visit, listed
-from tests.registry_server import Fault, Kind, Server, rubygems
-from tests.registry_server.history import Happened, History, What, history_of
+from tests.registry_server import Fault, FaultKind, Server, rubygems
+from tests.registry_server.history import Happened, RegistryHistory, What, history_of
 
 RAKE = rubygems.Gem("rake", (rubygems.Version("1.0.0"), rubygems.Version("1.1.0")))
 PUSHED = (("rake", "1.0.0", What.PUBLISHED), ("RedCloth", "4.0", What.PUBLISHED), ("rake", "1.1.0", What.PUBLISHED))
 
 
-def history(*happened: Happened, epoch: int = 0) -> History:
+def history(*happened: Happened, epoch: int = 0) -> RegistryHistory:
     return history_of(happened, epoch=epoch)
 
 
@@ -68,7 +68,7 @@ async def test_of_a_server_without_digests_nothing_new_costs_one_byte_and_anythi
 ) -> None:
     cursor = await site.feed.head()
     site.server.requests.clear()
-    site.server.faults.add(Fault("/versions", Kind.NO_DIGEST, times=None))
+    site.server.faults.add(Fault("/versions", FaultKind.NO_DIGEST, times=None))
     assert await changed(site.feed, cursor) == ([], cursor)
     assert [(request.status, request.bytes_sent) for request in site.server.requests] == [(206, 1)]
 
@@ -172,7 +172,7 @@ async def test_a_file_that_was_damaged_on_disk_is_read_anew(site: FeedSite, tmp_
 async def test_a_server_that_ignores_ranges_gives_the_whole_list(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUSHED, ("new", "0.1", What.PUBLISHED)))
-    site.server.faults.add(Fault("/versions", Kind.IGNORED_RANGE))
+    site.server.faults.add(Fault("/versions", FaultKind.IGNORED_RANGE))
 
     changes, _ = await changed(site.feed, cursor)
 
@@ -180,11 +180,11 @@ async def test_a_server_that_ignores_ranges_gives_the_whole_list(site: FeedSite)
 
 
 BROKEN = [
-    (Fault("/versions", Kind.STATUS, times=None, status=503), Unavailable),
-    (Fault("/versions", Kind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
-    (Fault("/versions", Kind.HTML, times=None), Malformed),
-    (Fault("/versions", Kind.TRUNCATED, times=None), Unavailable),
-    (Fault("/versions", Kind.STATUS, times=None, status=404), NotFound),
+    (Fault("/versions", FaultKind.STATUS, times=None, status=503), Unavailable),
+    (Fault("/versions", FaultKind.STATUS, times=None, status=429, retry_after="600"), RateLimited),
+    (Fault("/versions", FaultKind.HTML, times=None), Malformed),
+    (Fault("/versions", FaultKind.TRUNCATED, times=None), Unavailable),
+    (Fault("/versions", FaultKind.STATUS, times=None, status=404), NotFound),
 ]
 
 
@@ -200,7 +200,7 @@ async def test_a_list_that_cannot_be_read_is_an_error_and_never_an_empty_one(
 async def test_a_tail_that_breaks_off_leaves_the_cursor_usable(site: FeedSite) -> None:
     cursor = await site.feed.head()
     site.serve(history(*PUSHED, ("new", "0.1", What.PUBLISHED)))
-    site.server.faults.add(Fault("/versions", Kind.DROP, after_bytes=3))
+    site.server.faults.add(Fault("/versions", FaultKind.DROP, after_bytes=3))
     with pytest.raises(Unavailable):
         await changed(site.feed, cursor)
 

@@ -11,7 +11,7 @@ from tests.registry_server.declarations import ExpectedPackage, ExpectedVersion,
 
 
 @dataclass(frozen=True, slots=True)
-class Dependency:
+class CrateDependency:
     """This is one entry of a version's `deps`."""
 
     name: str
@@ -28,7 +28,7 @@ class Dependency:
 @dataclass(frozen=True, slots=True)
 class CrateVersion:
     version: str
-    dependencies: tuple[Dependency, ...] = ()
+    dependencies: tuple[CrateDependency, ...] = ()
     date: str | None = None
     """This is a date such as `2021-05-11T14:05:36Z`; None means a month after the version before."""
     yanked: bool = False

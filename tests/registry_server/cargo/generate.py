@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.registry_server.cargo.crates import Crate, CrateVersion, Dependency
+from tests.registry_server.cargo.crates import Crate, CrateDependency, CrateVersion
 from tests.registry_server.declarations import default_date
 from tests.registry_server.shape import Dice, Shape
 
@@ -64,33 +64,33 @@ def _version(dice: Dice, number: int, name: str, names: list[str]) -> CrateVersi
     )
 
 
-def _dependencies(dice: Dice, name: str, names: list[str]) -> tuple[Dependency, ...]:
+def _dependencies(dice: Dice, name: str, names: list[str]) -> tuple[CrateDependency, ...]:
     count = min(dice.requirement_count(), len(names))
     targets = [target for target in dice.random.sample(names, count) if target != name]
     made = [_dependency(dice, target) for target in targets]
     if dice.odd():
-        made.append(Dependency(MISSING, "^1.0.0", "^1.0.0"))
+        made.append(CrateDependency(MISSING, "^1.0.0", "^1.0.0"))
     if dice.odd():
         made += [
-            Dependency("a-test-runner", "^9", None, fields={"kind": "dev"}),
-            Dependency("a-compiler", "^9", None, fields={"kind": "build"}),
+            CrateDependency("a-test-runner", "^9", None, fields={"kind": "dev"}),
+            CrateDependency("a-compiler", "^9", None, fields={"kind": "build"}),
         ]
     return tuple(made)
 
 
-def _dependency(dice: Dice, target: str) -> Dependency:
+def _dependency(dice: Dice, target: str) -> CrateDependency:
     req, constraints = dice.random.choice(ODD_REQUIREMENTS if dice.odd() else REQUIREMENTS)
     if not dice.odd():
-        return Dependency(target, req, constraints)
+        return CrateDependency(target, req, constraints)
     match dice.random.randrange(4):
         case 0:
-            return Dependency(target, req, constraints, alias=f"renamed-{target.lower()}")
+            return CrateDependency(target, req, constraints, alias=f"renamed-{target.lower()}")
         case 1:
-            return Dependency(target, req, constraints, fields={"target": 'cfg(target_os = "windows")'})
+            return CrateDependency(target, req, constraints, fields={"target": 'cfg(target_os = "windows")'})
         case 2:
-            return Dependency(target, req, constraints, fields={"optional": True})
+            return CrateDependency(target, req, constraints, fields={"optional": True})
         case _:
-            return Dependency(target, req, constraints, fields={"kind": None})
+            return CrateDependency(target, req, constraints, fields={"kind": None})
 
 
 def _newest(dice: Dice, name: str, version: CrateVersion) -> tuple[CrateVersion, tuple[str, ...]]:
@@ -134,7 +134,7 @@ def _newest(dice: Dice, name: str, version: CrateVersion) -> tuple[CrateVersion,
 
 def _giant(count: int, names: list[str]) -> Crate:
     """Return one crate with very many versions, alike, five dependencies each."""
-    dependencies = tuple(Dependency(name, "^1.0.0", "^1.0.0") for name in names[:5])
+    dependencies = tuple(CrateDependency(name, "^1.0.0", "^1.0.0") for name in names[:5])
     versions = tuple(
         CrateVersion(
             f"{number // 100}.{number % 100}.0", dependencies, default_date(number // 100), archive=number == count - 1

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from functools import cache
 from xml.sax.saxutils import escape
 
-from tests.registry_server.history import History, What
+from tests.registry_server.history import RegistryHistory, What
 from tests.registry_server.resources import Resource, archive, document, missing
 from tests.registry_server.tars import tar_gz
 
@@ -28,7 +28,7 @@ VERSIONS = ("checksum", "crate_id", "crate_size", "created_at", "features", "id"
 class Listings:
     """Each file is written at its first request."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: RegistryHistory) -> None:
         self.feed = cache(lambda: _feed(history))
         self._files = cache(lambda: _dump(history))
         self.zip = cache(lambda: archive(_zip(self._files()), "application/zip"))
@@ -40,7 +40,7 @@ class Listings:
         return kinds[path]() if path in kinds else missing()
 
 
-def _feed(history: History) -> Resource:
+def _feed(history: RegistryHistory) -> Resource:
     """Return the feed, newest first; after a reset it begins a year earlier."""
     published = [event for event in history.remembered if event.what is What.PUBLISHED and event.version is not None]
     items = "".join(
@@ -62,7 +62,7 @@ def _date(moment: str, epoch: int) -> str:
     return format_datetime(date.replace(year=date.year - epoch).astimezone(UTC))
 
 
-def _dump(history: History) -> dict[str, bytes]:
+def _dump(history: RegistryHistory) -> dict[str, bytes]:
     """Return the tables, in no order that helps."""
     crates: list[list[object]] = []
     versions: list[list[object]] = []

@@ -10,16 +10,16 @@ from urllib.parse import unquote
 
 import orjson
 
-from tests.registry_server.cargo.crates import Crate, CrateVersion, Dependency
+from tests.registry_server.cargo.crates import Crate, CrateDependency, CrateVersion
 from tests.registry_server.cargo.listings import Listings
-from tests.registry_server.history import History
-from tests.registry_server.resources import Request, Resource, Site, archive, document, missing
+from tests.registry_server.history import RegistryHistory
+from tests.registry_server.resources import IncomingRequest, Resource, Site, archive, document, missing
 from tests.registry_server.tars import tar_gz
 
 ENDPOINTS = ("crates_index", "crates_static", "crates_api")
 
 
-def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: RegistryHistory) -> dict[str, Site]:
     """Return the site of each host; every document and archive is made here, before the first request."""
     index: dict[str, Resource] = {}
     archives: dict[str, Resource] = {}
@@ -34,7 +34,7 @@ def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: Histor
                 archives[f"/crates/{crate.name}/{filename}"] = archive(built[version.version], "application/gzip")
     listings, files = Listings(history), _site(archives)
 
-    def static(request: Request) -> Resource:
+    def static(request: IncomingRequest) -> Resource:
         return files(request) if request.path.startswith("/crates/") else listings.find(request.path)
 
     return {"crates_index": _site(index), "crates_static": static, "crates_api": _api}
@@ -43,13 +43,13 @@ def sites(crates: Iterable[Crate], addresses: Mapping[str, str], history: Histor
 def _site(resources: Mapping[str, Resource]) -> Site:
     """An object store takes a plus sign for a blank, as old ones do."""
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         return resources.get(unquote(request.path.replace("+", "%20"))) or missing()
 
     return find
 
 
-def _api(request: Request) -> Resource:
+def _api(request: IncomingRequest) -> Resource:
     return missing("the API is asked, which allows one request a second")
 
 
@@ -84,7 +84,7 @@ def _line(crate: Crate, version: CrateVersion, packed: bytes) -> bytes:
     return orjson.dumps({key: value for key, value in line.items() if value is not None})
 
 
-def _dependency(dependency: Dependency) -> dict[str, Any]:
+def _dependency(dependency: CrateDependency) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": dependency.alias or dependency.name,
         "req": dependency.req,

@@ -6,7 +6,7 @@ import gzip
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
-from tests.registry_server.history import Event, History, What
+from tests.registry_server.history import HistoryEvent, RegistryHistory, What
 from tests.registry_server.resources import Resource, archive, document
 
 INDEX = "/.index/nexus-maven-repository-index"
@@ -60,7 +60,7 @@ def records(name: str, version: str, number: int) -> Iterator[Fields]:
     yield {"u": f"{key}|sources|jar", "m": time, "i": f"jar|{time}|2345|0|0|1|jar", "1": "1" * 40}
 
 
-def index_site(history: History) -> dict[str, Resource]:
+def index_site(history: RegistryHistory) -> dict[str, Resource]:
     """Return all files of the index, by path."""
     last = len(history.events) // EVENTS_A_CHUNK
     first_kept = max(1, last - CHUNKS_KEPT + 1, -(-history.forgotten // EVENTS_A_CHUNK) + 1)
@@ -72,7 +72,7 @@ def index_site(history: History) -> dict[str, Resource]:
     return found
 
 
-def _properties(history: History, last: int, first_kept: int) -> bytes:
+def _properties(history: RegistryHistory, last: int, first_kept: int) -> bytes:
     chunks = "".join(
         f"nexus.index.incremental-{place}={number}\n" for place, number in enumerate(range(last, first_kept - 1, -1))
     )
@@ -83,16 +83,16 @@ def _properties(history: History, last: int, first_kept: int) -> bytes:
     ).encode()
 
 
-def _whole(history: History, last: int) -> Iterator[Fields]:
+def _whole(history: RegistryHistory, last: int) -> Iterator[Fields]:
     published = history.events[: last * EVENTS_A_CHUNK]
     yield {"DESCRIPTOR": "NexusIndex", "IDXINFO": "1.0|central"}
-    for name, versions in History(published).versions.items():
+    for name, versions in RegistryHistory(published).versions.items():
         for number, version in enumerate(versions):
             yield from records(name, version, number)
     yield _groups(event.name for event in published)
 
 
-def _chunk(events: Iterable[Event]) -> Iterator[Fields]:
+def _chunk(events: Iterable[HistoryEvent]) -> Iterator[Fields]:
     for event in events:
         if event.version is not None and event.what is What.PUBLISHED:
             yield from records(event.name, event.version, event.number)

@@ -10,10 +10,10 @@ from email.utils import format_datetime
 from functools import cache
 from urllib.parse import unquote
 
-from tests.registry_server.history import History
+from tests.registry_server.history import RegistryHistory
 from tests.registry_server.maven.artifacts import MavenPackage, MavenVersion
 from tests.registry_server.maven.index import INDEX, index_site
-from tests.registry_server.resources import Headers, Request, Resource, Site, archive, document, missing
+from tests.registry_server.resources import Headers, IncomingRequest, Resource, Site, archive, document, missing
 
 ENDPOINTS = ("maven_central",)
 
@@ -26,7 +26,7 @@ WITHOUT_FILE = frozenset({"pom"})
 OWN_EXTENSION = frozenset({"aar", "war"})
 
 
-def sites(packages: Iterable[MavenPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(packages: Iterable[MavenPackage], addresses: Mapping[str, str], history: RegistryHistory) -> dict[str, Site]:
     """Return the site of the one host; every document and archive is made here, before the first request."""
     found: dict[str, Resource] = {}
     folders: dict[str, set[str]] = {}
@@ -52,7 +52,7 @@ def sites(packages: Iterable[MavenPackage], addresses: Mapping[str, str], histor
     def index() -> dict[str, Resource]:
         return index_site(history)
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         if request.path.startswith(INDEX):
             return index().get(request.path) or missing()
         return found.get(unquote(request.path)) or missing()

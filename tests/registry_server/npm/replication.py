@@ -13,8 +13,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from tests.registry_server.history import Event, History, What
-from tests.registry_server.resources import Request, Resource, Site, json_document, missing
+from tests.registry_server.history import HistoryEvent, RegistryHistory, What
+from tests.registry_server.resources import IncomingRequest, Resource, Site, json_document, missing
 
 MOST_ROWS = 10_000
 STEP = 4
@@ -25,18 +25,18 @@ EPOCH = 100_000_000
 PARAMETERS = {"/_changes": {"since", "limit"}, "/_all_docs": {"limit", "startkey"}}
 
 
-def sequence(history: History, number: int) -> int:
+def sequence(history: RegistryHistory, number: int) -> int:
     """Return the sequence number of an event."""
     return max(0, 3 - history.epoch) * EPOCH + STEP * number
 
 
-def revision(history: History, name: str) -> str:
+def revision(history: RegistryHistory, name: str) -> str:
     """Return how often the document was changed; a package that the history does not know has one change."""
     number = max(1, len(history.by_name.get(name, ())))
     return f"{number}-{hashlib.md5(f'{name} {number}'.encode(), usedforsecurity=False).hexdigest()}"
 
 
-def replication(history: History) -> Site:
+def replication(history: RegistryHistory) -> Site:
     """Return the site; its documents are written at their first request."""
 
     @cache
@@ -47,7 +47,7 @@ def replication(history: History) -> Site:
     def names() -> list[str]:
         return sorted(history.versions)
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         if request.path == "/":
             newest = sequence(history, history.events[-1].number if history.events else 0)
             return json_document(
@@ -70,9 +70,9 @@ def replication(history: History) -> Site:
     return find
 
 
-def _changes(history: History) -> Iterator[dict[str, Any]]:
+def _changes(history: RegistryHistory) -> Iterator[dict[str, Any]]:
     """Yield each package once, at its newest change."""
-    newest: dict[str, Event] = {}
+    newest: dict[str, HistoryEvent] = {}
     for event in history.events:
         newest.pop(event.name, None)
         newest[event.name] = event
@@ -81,7 +81,7 @@ def _changes(history: History) -> Iterator[dict[str, Any]]:
         yield {**row, "deleted": True} if event.what is What.REMOVED and event.version is None else row
 
 
-def _names(history: History, names: Callable[[], list[str]], first: str, limit: int) -> dict[str, Any]:
+def _names(history: RegistryHistory, names: Callable[[], list[str]], first: str, limit: int) -> dict[str, Any]:
     begin = bisect_left(names(), first)
     found = names()[begin : begin + limit]
     rows = [{"id": name, "key": name, "value": {"rev": revision(history, name)}} for name in found]

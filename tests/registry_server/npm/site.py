@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 import orjson
 
-from tests.registry_server.history import History
+from tests.registry_server.history import RegistryHistory
 from tests.registry_server.npm.packages import NpmPackage, NpmVersion
 from tests.registry_server.npm.replication import replication, revision
-from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
+from tests.registry_server.resources import IncomingRequest, Resource, Site, archive, json_document, missing
 from tests.registry_server.tars import tar_gz
 
 ENDPOINTS = ("npm_registry", "npm_replicate")
@@ -35,7 +35,7 @@ ABBREVIATED_FIELDS = (
 )
 
 
-def sites(packages: Iterable[NpmPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(packages: Iterable[NpmPackage], addresses: Mapping[str, str], history: RegistryHistory) -> dict[str, Site]:
     """Return the site of the one host; every document and archive is made here, before the first request."""
     full: dict[str, Resource] = {}
     abbreviated: dict[str, Resource] = {}
@@ -58,7 +58,7 @@ def sites(packages: Iterable[NpmPackage], addresses: Mapping[str, str], history:
 def _site(full: Mapping[str, Resource], abbreviated: Mapping[str, Resource], tarballs: Mapping[str, Resource]) -> Site:
     """Names are case-sensitive; a scope's slash has to be encoded in the path of a document, not in a tarball's."""
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         tarball = tarballs.get(unquote(request.path))
         if tarball is not None:
             return tarball
@@ -73,7 +73,9 @@ def _site(full: Mapping[str, Resource], abbreviated: Mapping[str, Resource], tar
     return find
 
 
-def _packument(package: NpmPackage, built: Mapping[str, bytes], address: str, history: History) -> dict[str, Any]:
+def _packument(
+    package: NpmPackage, built: Mapping[str, bytes], address: str, history: RegistryHistory
+) -> dict[str, Any]:
     time = {version.version: _milliseconds(package.date_of(version)) for version in package.versions}
     dates = sorted([*time.values(), *([] if time else ["2015-01-01T12:00:00.000Z"])])
     gone = dict.fromkeys(package.unpublished_versions, dates[0])

@@ -1,8 +1,8 @@
 """This is a made NuGet registry: packages by hand or generated, served as service index, registrations and nupkgs."""
 
-from tests.registry_server.nuget.assemblies import Type, assembly, native_library
+from tests.registry_server.nuget.assemblies import AssemblyType, assembly, native_library
 from tests.registry_server.nuget.generate import packages as generated
-from tests.registry_server.nuget.packages import Group, need, nupkg
+from tests.registry_server.nuget.packages import DependencyGroup, need, nupkg
 from tests.registry_server.nuget.packages import NuGetPackage as Package
 from tests.registry_server.nuget.packages import NuGetVersion as Version
 from tests.registry_server.nuget.site import ENDPOINTS, sites
@@ -12,9 +12,9 @@ __all__ = [
     "ENDPOINTS",
     "MADE",
     "TRAITS",
-    "Group",
+    "AssemblyType",
+    "DependencyGroup",
     "Package",
-    "Type",
     "Version",
     "assembly",
     "generated",

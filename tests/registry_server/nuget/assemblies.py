@@ -23,8 +23,8 @@ FORWARDER = 0x200000
 
 
 @dataclass(frozen=True, slots=True)
-class Type:
-    """`Type("Acme.Json.Writer")` is a type; a nested one has the name alone, and which type it is in."""
+class AssemblyType:
+    """`AssemblyType("Acme.Json.Writer")` is a type; a nested one has the name alone, and which type it is in."""
 
     name: str
     visibility: Visibility = "public"
@@ -55,7 +55,7 @@ class _Heap:
 
 def assembly(
     name: str | None,
-    types: Iterable[Type | str],
+    types: Iterable[AssemblyType | str],
     *,
     forwards: Sequence[str] = (),
     members: int = 0,
@@ -67,7 +67,7 @@ def assembly(
     `forwards` are types that lie in another assembly; `members` is how many fields, methods and parameters there are in
     all (above 65,535 indexes into their tables are wide); `padding` bytes of text make those into the heap wide.
     """
-    declared = [Type(one) if isinstance(one, str) else one for one in types]
+    declared = [AssemblyType(one) if isinstance(one, str) else one for one in types]
     strings = _Heap(padding)
     wide_strings = len(strings.body) >= 1 << 16
     text = "I" if wide_strings else "H"
@@ -94,8 +94,8 @@ def assembly(
                 f"<II{text}{text}H",
                 FORWARDER,
                 0,
-                strings.add(Type(forward).short_name),
-                strings.add(Type(forward).namespace),
+                strings.add(AssemblyType(forward).short_name),
+                strings.add(AssemblyType(forward).namespace),
                 1 << 2 | 1,
             )
             for forward in forwards

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from tests.registry_server.history import BEGINNING, Event, History, What
-from tests.registry_server.resources import Request, Resource, Site, json_document, missing
+from tests.registry_server.history import BEGINNING, HistoryEvent, RegistryHistory, What
+from tests.registry_server.resources import IncomingRequest, Resource, Site, json_document, missing
 
 CATALOG = "/v3/catalog0"
 FEW, MANY = 5, 550
@@ -16,12 +16,12 @@ FEW, MANY = 5, 550
 SHORT = 500
 
 
-def stamp(history: History, event: Event) -> str:
+def stamp(history: RegistryHistory, event: HistoryEvent) -> str:
     """Return the time of an event's commit: each epoch is a year before the last one."""
     return _commit_time(history, event.moment)
 
 
-def newest_stamp(history: History, name: str, version: str | None = None) -> str | None:
+def newest_stamp(history: RegistryHistory, name: str, version: str | None = None) -> str | None:
     """Return the time of the last commit about a package, or about one of its versions; None if the history does not
     know it.
     """
@@ -29,20 +29,20 @@ def newest_stamp(history: History, name: str, version: str | None = None) -> str
     return stamp(history, events[-1]) if events else None
 
 
-def catalog(history: History, address: str) -> Site:
+def catalog(history: RegistryHistory, address: str) -> Site:
     """Return the site of the catalog's documents, which are written at the first request."""
 
     @cache
     def documents() -> dict[str, Resource]:
         return {path: json_document(document) for path, document in _documents(history, address)}
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         return documents().get(request.path) or missing()
 
     return find
 
 
-def _documents(history: History, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(history: RegistryHistory, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Neither pages nor items are in their order, as in the real one."""
     items = list(_items(history))
     size = FEW if len(items) <= SHORT else MANY
@@ -66,7 +66,7 @@ def _documents(history: History, address: str) -> Iterator[tuple[str, dict[str, 
     )
 
 
-def _items(history: History) -> Iterator[dict[str, Any]]:
+def _items(history: RegistryHistory) -> Iterator[dict[str, Any]]:
     """Yield the items, oldest first. A package is deleted version by version."""
     held: dict[str, list[str]] = {}
     for event in history.events:
@@ -88,5 +88,5 @@ def _items(history: History) -> Iterator[dict[str, Any]]:
                 versions.append(version)
 
 
-def _commit_time(history: History, moment: str) -> str:
+def _commit_time(history: RegistryHistory, moment: str) -> str:
     return f"{int(moment[:4]) - history.epoch}{moment[4:].removesuffix('Z')}.0000000Z"

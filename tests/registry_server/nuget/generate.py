@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.registry_server.declarations import Need, default_date
-from tests.registry_server.nuget.assemblies import Type, assembly, native_library
-from tests.registry_server.nuget.packages import Group, NuGetPackage, NuGetVersion
+from tests.registry_server.nuget.assemblies import AssemblyType, assembly, native_library
+from tests.registry_server.nuget.packages import DependencyGroup, NuGetPackage, NuGetVersion
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "Never.Published"
@@ -71,7 +71,7 @@ def _version(dice: Dice, number: int, name: str, names: list[str]) -> NuGetVersi
     )
 
 
-def _groups(dice: Dice, name: str, names: list[str]) -> tuple[Group, ...]:
+def _groups(dice: Dice, name: str, names: list[str]) -> tuple[DependencyGroup, ...]:
     """Return all needs for most frameworks, fewer for others; one package's range is the same everywhere."""
     count = min(dice.requirement_count(), len(names))
     targets = [target for target in dice.random.sample(names, count) if target != name]
@@ -81,10 +81,12 @@ def _groups(dice: Dice, name: str, names: list[str]) -> tuple[Group, ...]:
     if not needs and dice.odd():
         return ()
     if dice.odd():
-        return (Group(tuple(needs)),)
+        return (DependencyGroup(tuple(needs)),)
     frameworks = dice.random.sample(FRAMEWORKS, dice.random.randint(1, 3))
-    others = [Group(tuple(needs[: dice.random.randint(0, len(needs))]), framework) for framework in frameworks[1:]]
-    return (Group(tuple(needs), frameworks[0]), *others)
+    others = [
+        DependencyGroup(tuple(needs[: dice.random.randint(0, len(needs))]), framework) for framework in frameworks[1:]
+    ]
+    return (DependencyGroup(tuple(needs), frameworks[0]), *others)
 
 
 def _spelled(dice: Dice, target: str) -> tuple[str, str, str]:
@@ -96,8 +98,12 @@ def _newest(dice: Dice, name: str, version: NuGetVersion) -> tuple[NuGetVersion,
     """Return the newest version with its files, always listed and never a pre-release, and the namespaces to be
     found.
     """
-    types = [Type(f"{name}.Thing"), Type(f"{name}.Parts.Part"), Type(f"{name}.Internal.Helper", "internal")]
-    dll = assembly(name, [*types, Type("Nested", "nested public", f"{name}.Thing")])
+    types = [
+        AssemblyType(f"{name}.Thing"),
+        AssemblyType(f"{name}.Parts.Part"),
+        AssemblyType(f"{name}.Internal.Helper", "internal"),
+    ]
+    dll = assembly(name, [*types, AssemblyType("Nested", "nested public", f"{name}.Thing")])
     old = assembly(name, [f"{name}.Old.Thing"])
     names: tuple[str, ...] = (name, f"{name}.Parts")
     members = {f"lib/net45/{name}.dll": old, f"lib/netstandard2.0/{name}.dll": dll}
@@ -128,7 +134,7 @@ def _newest(dice: Dice, name: str, version: NuGetVersion) -> tuple[NuGetVersion,
 
 def _giant(count: int, names: list[str]) -> NuGetPackage:
     """Return one package with very many versions, alike, five dependencies each, in pages of their own."""
-    groups = (Group(tuple(Need("[1.0.0, )", name, "[1.0.0, )") for name in names[:5]), ".NETStandard2.0"),)
+    groups = (DependencyGroup(tuple(Need("[1.0.0, )", name, "[1.0.0, )") for name in names[:5]), ".NETStandard2.0"),)
     versions = tuple(
         NuGetVersion(
             f"{number // 100}.{number % 100}.0", groups, date=default_date(number // 100), nupkg=number == count - 1

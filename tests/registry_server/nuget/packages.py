@@ -18,7 +18,7 @@ MOMENT = (2020, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DependencyGroup:
     """These are dependencies for one target framework, or for any."""
 
     needs: tuple[Need, ...]
@@ -28,7 +28,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class NuGetVersion:
     version: str
-    groups: tuple[Group, ...] = ()
+    groups: tuple[DependencyGroup, ...] = ()
     date: str | None = None
     """This is a date such as `2021-05-11T14:05:36Z`; None means a month after the version before."""
     listed: bool = True

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.registry_server.history import History
+from tests.registry_server.history import RegistryHistory
 from tests.registry_server.nuget.catalog import CATALOG, catalog, newest_stamp
-from tests.registry_server.nuget.packages import Group, NuGetPackage, NuGetVersion, nupkg
-from tests.registry_server.resources import Request, Resource, Site, archive, json_document, missing
+from tests.registry_server.nuget.packages import DependencyGroup, NuGetPackage, NuGetVersion, nupkg
+from tests.registry_server.resources import IncomingRequest, Resource, Site, archive, json_document, missing
 
 ENDPOINTS = ("nuget_api",)
 
@@ -26,7 +26,7 @@ UNLISTED = "1900-01-01T00:00:00+00:00"
 MAX_HITS = 20
 
 
-def sites(packages: Iterable[NuGetPackage], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(packages: Iterable[NuGetPackage], addresses: Mapping[str, str], history: RegistryHistory) -> dict[str, Site]:
     """Return the site of the one host; every document and archive is made here, before the first request."""
     address = addresses["nuget_api"]
     packages = list(packages)
@@ -43,7 +43,7 @@ def sites(packages: Iterable[NuGetPackage], addresses: Mapping[str, str], histor
 def _site(found: Mapping[str, Resource], packages: list[NuGetPackage], catalogued: Site) -> Site:
     """Ids and versions are lower-case in every path."""
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         path = unquote(request.path)
         if path == SEARCH:
             return json_document(_search(request.target, packages))
@@ -73,7 +73,7 @@ def _always_gzipped(resource: Resource) -> Resource:
     return replace(resource, body=packed, gzipped=None, headers=(*resource.headers, ("Content-Encoding", "gzip")))
 
 
-def _registration(package: NuGetPackage, address: str, history: History) -> dict[str, dict[str, Any]]:
+def _registration(package: NuGetPackage, address: str, history: RegistryHistory) -> dict[str, dict[str, Any]]:
     """Return the index and the pages that are not inlined, by path; all were written a while after the catalog."""
     newest = newest_stamp(history, package.id)
     written = UNKNOWN_TIME
@@ -137,7 +137,7 @@ def _leaf(
     }
 
 
-def _group(group: Group, entry: str, address: str) -> dict[str, Any]:
+def _group(group: DependencyGroup, entry: str, address: str) -> dict[str, Any]:
     document: dict[str, Any] = {"@id": f"{entry}#dependencygroup", "@type": "PackageDependencyGroup"}
     if group.needs:
         document["dependencies"] = [

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from tests.registry_server.resources import Request, Resource, Site, archive, document, json_document, missing
+from tests.registry_server.resources import IncomingRequest, Resource, Site, archive, document, json_document, missing
 
 ENDPOINTS = ("osv",)
 HOMELESS = "[EMPTY]"
@@ -75,7 +75,7 @@ def sites(advisories: Iterable[Advisory]) -> dict[str, Site]:
             return archive(_zip(held), "application/zip")
         return next((json_document(each.record()) for each in held if name == f"{each.id}.json"), missing())
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         return resource(unquote(request.path))
 
     return {"osv": find}

@@ -2,7 +2,7 @@
 
 from tests.registry_server.pypi.archives import Sdist, Wheel
 from tests.registry_server.pypi.generate import projects as generated
-from tests.registry_server.pypi.projects import Project, Release, need, normal_name
+from tests.registry_server.pypi.projects import Project, ProjectRelease, need, normal_name
 from tests.registry_server.pypi.site import ENDPOINTS, sites
 from tests.registry_server.pypi.traits import TRAITS
 
@@ -11,7 +11,7 @@ __all__ = [
     "MADE",
     "TRAITS",
     "Project",
-    "Release",
+    "ProjectRelease",
     "Sdist",
     "Wheel",
     "generated",

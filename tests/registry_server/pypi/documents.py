@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.registry_server.pypi.archives import Built, Sdist, Wheel
-from tests.registry_server.pypi.projects import Project, Release, normal_name
+from tests.registry_server.pypi.projects import Project, ProjectRelease, normal_name
 
-Releases = Sequence[tuple[Release, Sequence[Built]]]
+Releases = Sequence[tuple[ProjectRelease, Sequence[Built]]]
 
 RECENT_INFO = ("dynamic", "license_expression", "license_files", "provides_extra", "yanked", "yanked_reason")
 RECENT_FILE = ("upload_time_iso_8601", "yanked", "yanked_reason")
 """These are fields that responses of 2018 did not have."""
 
 
-def core_metadata(project: Project, release: Release, file: Wheel | Sdist) -> bytes:
+def core_metadata(project: Project, release: ProjectRelease, file: Wheel | Sdist) -> bytes:
     """Return the METADATA of a wheel, the PKG-INFO of an sdist."""
     lines = ["Metadata-Version: 2.5", f"Name: {project.name}", f"Version: {release.version}", "Summary: Made."]
     if release.requires_python:
@@ -39,7 +39,9 @@ def project_json(project: Project, built: Releases, files_address: str) -> dict[
     return {**version_json(project, default, default_files, files_address), "releases": releases}
 
 
-def version_json(project: Project, release: Release, files: Sequence[Built], files_address: str) -> dict[str, Any]:
+def version_json(
+    project: Project, release: ProjectRelease, files: Sequence[Built], files_address: str
+) -> dict[str, Any]:
     """Return `/pypi/N/V/json`: one release."""
     recent = project.layout == "2025"
     info = _info(project, release)
@@ -67,7 +69,7 @@ def simple_json(project: Project, built: Releases, files_address: str) -> dict[s
     }
 
 
-def _default(built: Releases) -> tuple[Release, Sequence[Built]]:
+def _default(built: Releases) -> tuple[ProjectRelease, Sequence[Built]]:
     """Return the newest release that is neither yanked nor a pre-release, if there is one."""
 
     def rank(position: int) -> tuple[bool, bool, int]:
@@ -75,11 +77,11 @@ def _default(built: Releases) -> tuple[Release, Sequence[Built]]:
         return not release.yanked, not any(letter in release.version.partition("+")[0] for letter in "abcd"), position
 
     if not built:
-        return Release("0", files=()), ()
+        return ProjectRelease("0", files=()), ()
     return built[max(range(len(built)), key=rank)]
 
 
-def _info(project: Project, release: Release) -> dict[str, Any]:
+def _info(project: Project, release: ProjectRelease) -> dict[str, Any]:
     page = f"https://index.invalid/project/{project.name}/"
     requirements = [need.written for need in release.needs]
     return {
@@ -116,13 +118,13 @@ def _info(project: Project, release: Release) -> dict[str, Any]:
     }
 
 
-def _uploaded(project: Project, release: Release, position: int) -> datetime:
+def _uploaded(project: Project, release: ProjectRelease, position: int) -> datetime:
     """Files of one release arrive a minute apart, the first at the release's date."""
     return datetime.fromisoformat(project.date_of(release)) + timedelta(minutes=position)
 
 
 def _file(
-    project: Project, release: Release, position: int, files: Sequence[Built], files_address: str
+    project: Project, release: ProjectRelease, position: int, files: Sequence[Built], files_address: str
 ) -> dict[str, Any]:
     file = files[position]
     uploaded = _uploaded(project, release, position)
@@ -148,7 +150,9 @@ def _file(
     return described
 
 
-def _simple_file(project: Project, release: Release, position: int, file: Built, files_address: str) -> dict[str, Any]:
+def _simple_file(
+    project: Project, release: ProjectRelease, position: int, file: Built, files_address: str
+) -> dict[str, Any]:
     metadata = False if file.metadata is None else {"sha256": hashlib.sha256(file.metadata).hexdigest()}
     return {
         "core-metadata": metadata,

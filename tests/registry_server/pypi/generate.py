@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.registry_server.declarations import Need, default_date
 from tests.registry_server.pypi.archives import Sdist, Wheel
-from tests.registry_server.pypi.projects import Project, Release
+from tests.registry_server.pypi.projects import Project, ProjectRelease
 from tests.registry_server.shape import Dice, Shape
 
 MISSING = "never-published"
@@ -79,21 +79,21 @@ def _versions(dice: Dice) -> list[str]:
     return odd[: min(5, count - 1)] + plain[5:-1] + [f"1!{plain[-1]}"]
 
 
-def _release(dice: Dice, version: str, name: str, names: list[str]) -> Release:
+def _release(dice: Dice, version: str, name: str, names: list[str]) -> ProjectRelease:
     needs = _needs(dice, name, names)
     if not dice.odd():
-        return Release(version, needs)
+        return ProjectRelease(version, needs)
     match dice.random.randrange(5):
         case 0:
-            return Release(version, needs, yanked=True, yanked_reason="Broken.")
+            return ProjectRelease(version, needs, yanked=True, yanked_reason="Broken.")
         case 1:
-            return Release(version, needs, files=(Sdist(),))
+            return ProjectRelease(version, needs, files=(Sdist(),))
         case 2:
-            return Release(version, needs, files=(Sdist(suffix=".zip"),), requirements_known=False)
+            return ProjectRelease(version, needs, files=(Sdist(suffix=".zip"),), requirements_known=False)
         case 3:
-            return Release(version, (), files=(), requirements_known=False)
+            return ProjectRelease(version, (), files=(), requirements_known=False)
         case _:
-            return Release(version, needs, files=(Wheel(core_metadata=False), Sdist()))
+            return ProjectRelease(version, needs, files=(Wheel(core_metadata=False), Sdist()))
 
 
 def _needs(dice: Dice, name: str, names: list[str]) -> tuple[Need, ...]:
@@ -149,6 +149,7 @@ def _giant(count: int, names: list[str]) -> Project:
     """Return one project with very many versions, alike, five requirements each."""
     needs = tuple(Need(f"{name}>=0.1", name, ">=0.1") for name in names[:5])
     releases = tuple(
-        Release(f"{number // 100}.{number % 100}", needs, date=default_date(number // 100)) for number in range(count)
+        ProjectRelease(f"{number // 100}.{number % 100}", needs, date=default_date(number // 100))
+        for number in range(count)
     )
     return Project("giant", releases, import_names=("giant",))

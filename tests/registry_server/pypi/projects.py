@@ -12,7 +12,7 @@ from tests.registry_server.pypi.archives import Sdist, Wheel
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ProjectRelease:
     version: str
     needs: tuple[Need, ...] = ()
     files: tuple[Wheel | Sdist, ...] = (Wheel(),)
@@ -33,7 +33,7 @@ class Project:
 
     name: str
     """This is the name as the registry spells it."""
-    releases: tuple[Release, ...]
+    releases: tuple[ProjectRelease, ...]
     home_page: str | None = None
     project_urls: tuple[tuple[str, str], ...] = ()
     vendor: str = "n/a"
@@ -48,7 +48,7 @@ class Project:
     status: Literal["active", "quarantined"] = "active"
     """What is quarantined has no document, and a page without files."""
 
-    def date_of(self, release: Release) -> str:
+    def date_of(self, release: ProjectRelease) -> str:
         return release.date or default_date(self.releases.index(release))
 
     def truth(self) -> ExpectedPackage:

@@ -9,12 +9,12 @@ from html import escape
 from typing import Any
 from urllib.parse import unquote
 
-from tests.registry_server.history import History, What
+from tests.registry_server.history import RegistryHistory, What
 from tests.registry_server.pypi.archives import Built, Wheel, build_sdist, build_wheel
 from tests.registry_server.pypi.documents import core_metadata, project_json, simple_json, version_json
-from tests.registry_server.pypi.projects import Project, Release, normal_name
+from tests.registry_server.pypi.projects import Project, ProjectRelease, normal_name
 from tests.registry_server.resources import (
-    Request,
+    IncomingRequest,
     Resource,
     Site,
     archive,
@@ -30,7 +30,7 @@ SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SIMPLE_HTML = "text/html; charset=utf-8"
 
 
-def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: RegistryHistory) -> dict[str, Site]:
     """Return the sites of both hosts; every document and archive is made here, before the first request."""
     index: dict[str, Resource] = {}
     pages: dict[str, Resource] = {}
@@ -55,17 +55,17 @@ def sites(projects: Iterable[Project], addresses: Mapping[str, str], history: Hi
     return {"pypi": _index_site(index, pages, history), "pypi_files": _file_site(files)}
 
 
-def serial_of(history: History, name: str) -> int:
+def serial_of(history: RegistryHistory, name: str) -> int:
     """Return that of a project's last event; a project of which nothing is told has the very first one."""
     return first_serial(history) + (history.by_name[name][-1].number if name in history.by_name else 0)
 
 
-def first_serial(history: History) -> int:
+def first_serial(history: RegistryHistory) -> int:
     """The journal's numbers begin lower after each restoration."""
     return 1_000_000 * max(0, 3 - history.epoch)
 
 
-def _project_list(history: History) -> Resource:
+def _project_list(history: RegistryHistory) -> Resource:
     last_serial = first_serial(history) + (history.events[-1].number if history.events else 0)
     projects = [{"_last-serial": serial_of(history, name), "name": name} for name in sorted(history.versions)]
     return json_document(
@@ -75,7 +75,7 @@ def _project_list(history: History) -> Resource:
     )
 
 
-def _newest_releases(history: History) -> Resource:
+def _newest_releases(history: RegistryHistory) -> Resource:
     """Return the RSS feed of the hundred newest releases, the newest first."""
     published = [event for event in history.events if event.what is What.PUBLISHED and event.version][-100:]
     items = "".join(
@@ -85,14 +85,14 @@ def _newest_releases(history: History) -> Resource:
     return document(body.encode(), "application/rss+xml")
 
 
-def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource], history: History) -> Site:
+def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource], history: RegistryHistory) -> Site:
     """Answer other spellings of a name with a redirect to the normal one, as PyPI does."""
 
     @cache
     def project_list() -> Resource:
         return _project_list(history)
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         path = unquote(request.path)
         if path == "/simple/":
             return project_list()
@@ -111,7 +111,7 @@ def _index_site(index: Mapping[str, Resource], pages: Mapping[str, Resource], hi
 
 
 def _file_site(files: Mapping[str, Resource]) -> Site:
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         return files.get(unquote(request.path)) or missing()
 
     return find
@@ -127,7 +127,7 @@ def _normal_path(path: str) -> str:
             return path
 
 
-def _files(project: Project, release: Release) -> list[Built]:
+def _files(project: Project, release: ProjectRelease) -> list[Built]:
     built = []
     for file in release.files:
         metadata = core_metadata(project, release, file)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from univers.version_range import PypiVersionRange
 
 from tests.registry_server.pypi.archives import Wheel
-from tests.registry_server.pypi.projects import Project, Release
+from tests.registry_server.pypi.projects import Project, ProjectRelease
 from tests.registry_server.traits import SampleVersion, Traits
 
 
@@ -15,7 +15,9 @@ def sample(name: str, versions: Sequence[SampleVersion]) -> Project:
     def wheel(module: str) -> Wheel:
         return Wheel({f"{name}/__init__.py": b"", f"{name}/{module}.py": b""})
 
-    return Project(name, tuple(Release(each.version, date=each.date, files=(wheel(each.module),)) for each in versions))
+    return Project(
+        name, tuple(ProjectRelease(each.version, date=each.date, files=(wheel(each.module),)) for each in versions)
+    )
 
 
 TRAITS = Traits(

@@ -7,14 +7,14 @@ import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from tests.registry_server.history import BEGINNING, Event, History, What
+from tests.registry_server.history import BEGINNING, HistoryEvent, RegistryHistory, What
 from tests.registry_server.resources import Resource
 
 _told: dict[tuple[int, str, int], str] = {}
 """This is the MD5 that a line was given when it was the gem's last, by epoch, gem and event: a list only grows."""
 
 
-def gem_list(history: History, documents: Mapping[str, bytes]) -> Resource:
+def gem_list(history: RegistryHistory, documents: Mapping[str, bytes]) -> Resource:
     """Return the list; `documents` are the files of gems that have one, whose MD5 their last lines tell."""
     body = "".join(
         [f"created_at: {BEGINNING:%Y-%m}-{history.epoch + 1:02}T00:00:05Z\n---\n", *_lines(history, documents)]
@@ -31,7 +31,7 @@ def gem_list(history: History, documents: Mapping[str, bytes]) -> Resource:
     )
 
 
-def _lines(history: History, documents: Mapping[str, bytes]) -> Iterator[str]:
+def _lines(history: RegistryHistory, documents: Mapping[str, bytes]) -> Iterator[str]:
     """A yank that was taken back leaves no line."""
     held: dict[str, list[str]] = {}
     taken_back = {
@@ -60,7 +60,7 @@ def _lines(history: History, documents: Mapping[str, bytes]) -> Iterator[str]:
             yield f"{event.name} {','.join(tokens)} {digest}\n"
 
 
-def _yank_before(history: History, unyank: Event) -> int:
+def _yank_before(history: RegistryHistory, unyank: HistoryEvent) -> int:
     return max(
         event.number
         for event in history.by_name[unyank.name]
@@ -68,7 +68,7 @@ def _yank_before(history: History, unyank: Event) -> int:
     )
 
 
-def _digest(epoch: int, event: Event, documents: Mapping[str, bytes], *, is_newest: bool) -> str:
+def _digest(epoch: int, event: HistoryEvent, documents: Mapping[str, bytes], *, is_newest: bool) -> str:
     """A gem's newest line has the digest of its file of now."""
     key = (epoch, event.name, event.number)
     if is_newest and event.name in documents:

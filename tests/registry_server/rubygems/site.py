@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.registry_server.declarations import Need
-from tests.registry_server.history import History
-from tests.registry_server.resources import Request, Resource, Site, archive, document, json_document, missing
+from tests.registry_server.history import RegistryHistory
+from tests.registry_server.resources import IncomingRequest, Resource, Site, archive, document, json_document, missing
 from tests.registry_server.rubygems.archives import gem_file
 from tests.registry_server.rubygems.gem_list import gem_list
 from tests.registry_server.rubygems.gems import Gem, GemVersion
@@ -21,7 +21,7 @@ ENDPOINTS = ("rubygems_index", "rubygems_api")
 LINKS = ("homepage_uri", "wiki_uri", "documentation_uri", "mailing_list_uri", "source_code_uri", "bug_tracker_uri")
 
 
-def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: History) -> dict[str, Site]:
+def sites(gems: Iterable[Gem], addresses: Mapping[str, str], history: RegistryHistory) -> dict[str, Site]:
     """Every document and file is made here, before the first request."""
     gems = list(gems)
     files = {
@@ -49,19 +49,19 @@ def _index_document(body: bytes) -> Resource:
     return document(body, "text/plain; charset=utf-8", headers=(("Repr-Digest", f"sha-256=:{digest}:"),))
 
 
-def _index_site(documents: Mapping[str, Resource], history: History) -> Site:
+def _index_site(documents: Mapping[str, Resource], history: RegistryHistory) -> Site:
     @cache
     def versions() -> Resource:
         return gem_list(history, {path.removeprefix("/info/"): found.body for path, found in documents.items()})
 
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         return versions() if request.path == "/versions" else documents.get(request.path) or missing()
 
     return find
 
 
 def _api_site(documents: Mapping[str, Resource], gems: list[Gem], address: str) -> Site:
-    def find(request: Request) -> Resource:
+    def find(request: IncomingRequest) -> Resource:
         if request.path == "/api/v1/search.json":
             wanted = _searched(parse_qs(urlsplit(request.target).query).get("query", [""])[0])
             return json_document([_api_document(gem, address) for gem in gems if wanted in _searched(gem.name)])
