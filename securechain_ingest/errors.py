@@ -77,6 +77,13 @@ class NothingKept(IngestError):
     kind = "nothing_kept"
 
 
+class Paused(IngestError):
+    """An operator has paused the ecosystem, or its registry is not asked for a while; nothing is asked meanwhile."""
+
+    kind = "paused"
+    transient = True
+
+
 class UpstreamError(IngestError):
     """A registry could not give what it was asked for; the subclass says why."""
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 import anyio
 
 from securechain_ingest.configuration import Settings
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.embedded import has_begun, running_stores, state_lock
-from securechain_ingest.errors import IngestError
+from securechain_ingest.errors import IngestError, Paused
 from securechain_ingest.http.priority import Priority, prioritised
 from securechain_ingest.model import PackageRef
 from securechain_ingest.service import Service
 from securechain_ingest.stores import GRAPH, Stores, configured, merge, missing, no_daemon, open_stores, refuse_missing
 from securechain_ingest.worker.request import Follow, Request
+from securechain_ingest.worker.visitor import Served
 
 
 @asynccontextmanager
@@ -65,7 +67,7 @@ async def ingest(
     work at once.
 
     `report` is called with the numbers (done, known so far) after each package. A failure does not stop the other
-    packages.
+    packages. What needs a registry that is paused fails with Paused.
     """
     outcome = IngestOutcome()
     seen = {ref.purl for ref in refs}
@@ -111,10 +113,22 @@ async def _ingest_one(
         try:
             # A user waits at the terminal, so all parsers may be used.
             with prioritised(Priority(is_urgent=True)):
-                result = await service.worker.ingest(service.registries[request.ref.ecosystem.label], request)
+                result = await _served(service, request)
         except IngestError as error:
             outcome.failed.append((request.ref, error))
         else:
             outcome.stored[request.ref.purl] = result.purl
             found.update((ref.purl, ref) for ref in result.to_queue)
     report(len(outcome.stored) + len(outcome.failed), max(total, len(outcome.stored) + len(found)))
+
+
+async def _served(service: Service, request: Request) -> Served:
+    """Serve one request. Where the registry may not be asked now, Paused is raised for what needs it."""
+    ecosystem = request.ref.ecosystem
+    with store_errors():
+        reason = await service.why_stopped(ecosystem)
+    if reason is None:
+        return await service.worker.ingest(service.registries[ecosystem.label], request)
+    if (known := await service.worker.link_if_known(request)) is None:
+        raise Paused(reason)
+    return known

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.archives.remote import ArchiveReader
@@ -12,7 +13,8 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.embedded.addresses import make_directory
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.http.client import HttpClient
-from securechain_ingest.queue.breakers import Breakers
+from securechain_ingest.model import Ecosystem
+from securechain_ingest.queue.breakers import Breakers, why_stopped
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
@@ -40,6 +42,9 @@ class Service:
     pool: ParserPool
     import_names: ImportNamesCache
     lags: LagMeter
+    why_stopped: Callable[[Ecosystem], Awaitable[str | None]]
+    """This says why an ecosystem's registry may not be asked now (`breakers.why_stopped`). The lanes obey it in any
+    case; a command that goes past them has to ask. It raises RedisError."""
 
 
 @asynccontextmanager
@@ -60,9 +65,8 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
         ParserPool(settings.archives, preload=("securechain_ingest.registries.building",)) as pool,
         GraphBatcher(stores.graph, settings.graph) as batcher,
     ):
-        refusals = RefusedArchives(
-            stores.redis, Keys(settings.queue.stream).refused_archives, settings.archives.refused_ttl_s
-        )
+        keys = Keys(settings.queue.stream)
+        refusals = RefusedArchives(stores.redis, keys.refused_archives, settings.archives.refused_ttl_s)
         archives = ArchiveReader(http, pool, spool_dir, settings.http.max_artifact_bytes, refusals)
         registries = build_registries(http, archives, pool, kept)
         await stores.graph.ensure_schema(ECOSYSTEMS)
@@ -79,7 +83,7 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
                 stores.advisories,
                 stores.changes,
                 names,
-                Archives(Breakers(stores.redis, Keys(settings.queue.stream))),
+                Archives(Breakers(stores.redis, keys)),
                 max_versions=max_versions,
                 pool=pool,
                 written=lags.note,
@@ -89,6 +93,6 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             has_room=RequiredRoom(stores.redis, lambda: settings.queue),
         )
         try:
-            yield Service(worker, http, registries, pool, names, lags)
+            yield Service(worker, http, registries, pool, names, lags, partial(why_stopped, stores.redis, keys))
         finally:
             await names.close()

@@ -11,7 +11,7 @@ import typer
 from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
 from securechain_ingest.configuration import Settings
-from securechain_ingest.errors import RateLimited, Unavailable
+from securechain_ingest.errors import Paused, RateLimited, Unavailable
 from securechain_ingest.model import PackageRef
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Read packages now, without a queue, and print what was found.
 
-    The exit code is 1 if one of them failed, and 3 if one failed because its registry cannot be reached.
+    The exit code is 1 if one of them failed, and 3 if one failed because its registry cannot be reached or is paused.
     """
     from securechain_ingest import log
     from securechain_ingest.registries import named_package
@@ -84,7 +84,7 @@ async def _ingest(settings: Settings, refs: list[PackageRef], depth: int, refres
             f" {graph_address(stores.addresses)}; local data, if any, is under {settings.daemon.state_dir}."
         )
         print_lines([summary])
-    if any(isinstance(error, Unavailable | RateLimited) for _, error in outcome.failed):
+    if any(isinstance(error, Unavailable | RateLimited | Paused) for _, error in outcome.failed):
         return 3
     return 1 if outcome.failed else 0
 

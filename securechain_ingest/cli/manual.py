@@ -44,7 +44,10 @@ MANUAL: Final[Mapping[str, Usage]] = {
     "status": Usage(("status", "status --json"), "an object: stores, daemons, queue, freshness, graph, advisories"),
     "health": Usage(("health", "health --timeout 2"), "an object: `ok` and `reason`"),
     "pause": Usage(("pause npm",), "an object: `ecosystem`, `paused` and `changed`"),
-    "resume": Usage(("resume npm",), "an object: `ecosystem`, `paused` and `changed`"),
+    "resume": Usage(
+        ("resume npm",),
+        "an object: `ecosystem`, `paused`, `changed` and `endpoints_away` (endpoint, until and reason)",
+    ),
     "queue list": Usage(("queue list", "queue list --lane asked --ecosystem npm"), "a list of messages"),
     "queue cancel": Usage(("queue cancel npm:left-pad",), "an object: `cancelled` and `not_waiting`"),
     "queue purge": Usage(("queue purge --lane listed --ecosystem npm",), "an object: `purged`"),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from redis.asyncio import Redis
 
 from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
-from securechain_ingest.cli.output import print_json
+from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.queue.keys import Keys
+
+if TYPE_CHECKING:
+    from securechain_ingest.queue.breakers import BreakerState
+
+T = TypeVar("T")
 
 EcosystemArgument = Annotated[
     str, typer.Argument(help=words.ONE_ECOSYSTEM, metavar="ECOSYSTEM", autocompletion=words.ecosystems)
@@ -43,22 +48,28 @@ def resume_command(
     state_dir: StateDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the lanes and jobs of a paused ecosystem go on."""
-    from securechain_ingest.queue.breakers import resume
+    """Let the lanes and jobs of a paused ecosystem go on. A pause that its registry itself wants lasts as it wants."""
+    from securechain_ingest.queue.breakers import endpoints_away, resume
+    from securechain_ingest.registries import declaration_of
 
-    changed, name = _act(ecosystem, config, state_dir, resume)
+    async def act(redis: Redis, keys: Keys, name: str) -> tuple[bool, Sequence[BreakerState]]:
+        return await resume(redis, keys, name), await endpoints_away(redis, keys, declaration_of(name).ecosystem)
+
+    (changed, away), name = _act(ecosystem, config, state_dir, act)
     if as_json:
-        print_json({"ecosystem": name, "paused": False, "changed": changed})
-    else:
-        typer.echo(f"{name} goes on" if changed else f"{name} was not paused")
+        endpoints = [{"endpoint": each.endpoint, "until": each.until, "reason": each.reason} for each in away]
+        print_json({"ecosystem": name, "paused": False, "changed": changed, "endpoints_away": endpoints})
+        return
+    typer.echo(f"{name} goes on" if changed else f"{name} was not paused")
+    print_lines(f"{each.endpoint} is still not asked until {each.until}: {each.reason}" for each in away)
 
 
 def _act(
     ecosystem: str,
     config: ConfigOption,
     state_dir: StateDirOption,
-    act: Callable[[Redis, Keys, str], Awaitable[bool]],
-) -> tuple[bool, str]:
+    act: Callable[[Redis, Keys, str], Awaitable[T]],
+) -> tuple[T, str]:
     from securechain_ingest.registries import declaration_of
 
     settings = load_settings(config, state_dir)

@@ -33,7 +33,7 @@ async def _collect(settings: Settings) -> dict[str, Any]:
     from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.queue.statistics import queue_status
-    from securechain_ingest.registries import BY_OSV, ECOSYSTEMS
+    from securechain_ingest.registries import BY_OSV, DECLARATIONS, ECOSYSTEMS
     from securechain_ingest.schedules.board import Board
     from securechain_ingest.stores import connect, of_running_daemon, without_password
     from securechain_ingest.worker.lag import lags_of
@@ -46,7 +46,7 @@ async def _collect(settings: Settings) -> dict[str, Any]:
     }
     async with connect(addresses, settings) as stores:
         names = [ecosystem.name for ecosystem in ECOSYSTEMS]
-        endpoints = [ecosystem.endpoint for ecosystem in ECOSYSTEMS]
+        endpoints = [endpoint.key for declaration in DECLARATIONS for endpoint in declaration.endpoints]
         queue = await _asked(queue_status(stores.redis, settings.queue, names, endpoints))
         daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
         lags = await _asked(lags_of(stores.redis, settings.queue.stream, names))

@@ -8,8 +8,9 @@ another failure doubles the wait.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.metrics import ENDPOINT_PAUSES
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.script import NOW_MS, Script
-from securechain_ingest.times import now_iso
+from securechain_ingest.times import iso, now_iso
 
 FAILURES: Final = 5
 FIRST_WAIT_S: Final = 5.0
@@ -115,6 +117,11 @@ class BreakerState:
     """The endpoint is not asked for this many seconds; with 0 it is asked."""
     reason: str
 
+    @property
+    def until(self) -> str:
+        """Return the time until which the endpoint is not asked (ISO 8601, UTC)."""
+        return iso(datetime.now(UTC) + timedelta(seconds=self.open_for_s))
+
 
 class Breakers:
     """These are the breakers of all endpoints. Every method raises RedisError."""
@@ -206,3 +213,24 @@ async def paused_since(redis: Redis, keys: Keys) -> Mapping[str, str]:
     """
     held: Any = await redis.hgetall(keys.pauses)
     return {name.decode(): since.decode() for name, since in sorted(held.items())}
+
+
+async def endpoints_away(redis: Redis, keys: Keys, ecosystem: Ecosystem) -> Sequence[BreakerState]:
+    """Return those of an ecosystem's endpoints for packages and archives that are not asked for a while, whatever an
+    operator says. This raises RedisError."""
+    states = await Breakers(redis, keys).states(dict.fromkeys(filter(None, (ecosystem.endpoint, ecosystem.archives))))
+    return [state for state in states.values() if state.open_for_s > 0]
+
+
+async def why_stopped(redis: Redis, keys: Keys, ecosystem: Ecosystem) -> str | None:
+    """Return in a sentence why no package of an ecosystem may be asked for now, or None if one may.
+
+    This raises RedisError.
+    """
+    name = ecosystem.name
+    if since := (await paused_since(redis, keys)).get(name):
+        return f"{name} has been paused since {since}: `securechain-ingest resume {name}` lets it go on"
+    for state in await endpoints_away(redis, keys, ecosystem):
+        if state.endpoint == ecosystem.endpoint:
+            return f"{state.endpoint} is not asked until {state.until}: {state.reason}"
+    return None

@@ -100,6 +100,14 @@ class Worker:
             for request in requests
         ]
 
+    async def link_if_known(self, request: Request) -> Served | None:
+        """Serve a request for a package that the graph has completely, without any registry; return None for any other.
+
+        IngestError is raised if that fails.
+        """
+        [served] = await self._visitor.link_known([request])
+        return served
+
     async def _request_or_none(self, entry: Entry) -> Request | None:
         try:
             return await self._request(entry, self._registry_of(entry.message))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,22 @@ def test_pause_and_resume_say_whether_they_changed_anything(commands: Ask, redis
         assert redis.hkeys(KEYS.pauses) == [b"npm"]
     assert commands("resume", "npm").output == "npm goes on\n"
     assert commands("resume", "npm").output == "npm was not paused\n"
+
+
+def test_resume_says_until_when_a_registry_that_wishes_a_pause_is_not_asked(commands: Ask, redis_url: str) -> None:
+    until_ms = int((time.time() + 1800) * 1000)
+    until = datetime.fromtimestamp(until_ms / 1000, UTC)
+    with Redis.from_url(redis_url) as redis:
+        for endpoint, opens_ms in (("pypi_files", until_ms), ("pypi", 1), ("npm_registry", until_ms)):
+            redis.hset(KEYS.breaker(endpoint), mapping={"open_until": opens_ms, "reason": "status 429"})
+    first, second = commands("resume", "pypi").output.splitlines()
+    assert first == "pypi was not paused"
+    match = re.fullmatch(r"pypi_files is still not asked until (\S+): status 429", second)
+    assert match is not None
+    assert abs(datetime.fromisoformat(match[1]) - until) < timedelta(minutes=5)
+    [away] = json.loads(commands("resume", "pypi", "--json").output)["endpoints_away"]
+    assert (away["endpoint"], away["reason"]) == ("pypi_files", "status 429")
+    assert json.loads(commands("resume", "cargo", "--json").output)["endpoints_away"] == []
 
 
 def test_an_empty_queue_says_that_it_is_empty(commands: Ask) -> None:

@@ -101,7 +101,7 @@ def test_each_kind_of_failure_that_puts_messages_aside_is_among_the_kinds() -> N
     """Those that do not are a registry's own troubles, of which no message pays, and errors of commands, jobs and
     the client."""
     elsewhere = {"unreachable", "rate_limited", "no_room", "archives_away", "cursor_lost", "too_many_removals"}
-    elsewhere |= {"no_daemon", "error", "upstream", "not_ended", "nothing_kept", "snapshot"}
+    elsewhere |= {"no_daemon", "error", "upstream", "not_ended", "nothing_kept", "paused", "snapshot"}
     classes, found = [IngestError], set()
     while classes:
         each = classes.pop()
