@@ -10,8 +10,8 @@ look for `import` and the beginning of a name. What counts as a class of the art
   "Symbolic names" of its compiler) need not have;
 - below META-INF/versions/N (JAR File Specification, "Multi-release JAR files"), WEB-INF/classes (a war) and
   BOOT-INF/classes (an executable jar) the folders begin anew;
-- in an aar (Android's "AAR file" format) the classes lie in classes.jar and the jars below libs; jars in any other
-  archive are other artifacts or data.
+- in an aar (Android's "AAR file" format) the classes lie in classes.jar and the jars below libs, and one of these that
+  cannot be read costs its own classes; jars in any other archive are other artifacts or data.
 
 Folders that no `import` can name (META-INF, `1.0`) are no packages, and the default package has no name.
 """
@@ -26,6 +26,7 @@ from typing import BinaryIO, Final
 
 from securechain_ingest.archives.limits import ArchiveLimits
 from securechain_ingest.archives.zips import ZipListing, open_zip
+from securechain_ingest.errors import ArchiveRefused
 from securechain_ingest.model import ImportNames
 from securechain_ingest.registries.kit.import_name_rules import import_names
 
@@ -37,12 +38,20 @@ _CLASS: Final = re.compile(
 )
 _AAR_MARK: Final = "AndroidManifest.xml"
 _AAR_CLASSES: Final = re.compile(r"classes\.jar|libs/[^/]+\.jar")
+_MAX_BROKEN: Final = 4
+"""With more broken jars inside than these an aar is refused: to read one may cost as much as an archive may."""
 
 
 def read_jar(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
     """This reads the shortest packages of a jar, war or aar; if it has none they are `fallback`. It raises
     ArchiveRefused and MissingBytes."""
-    found = import_names(shortest(_packages(open_zip(file, limits))), separator=".")
+    broken: list[ArchiveRefused] = []
+    packages = _packages(open_zip(file, limits), broken)
+    if broken and (len(broken) > _MAX_BROKEN or not packages):
+        raise broken[0]
+    found = import_names(shortest(packages), separator=".")
+    if broken:
+        found = replace(found, error="; ".join(filter(None, (found.error, *map(str, broken)))))
     return found if found.names else replace(found, names=fallback)
 
 
@@ -56,12 +65,17 @@ def shortest(packages: Iterable[str]) -> list[str]:
     return [package[:-1] for package in kept]
 
 
-def _packages(listing: ZipListing) -> set[str]:
-    jars = chain([listing], _aar_jars(listing))
+def _packages(listing: ZipListing, broken: list[ArchiveRefused]) -> set[str]:
+    """The errors of jars inside that cannot be read are added to `broken`."""
+    jars = chain([listing], _aar_jars(listing, broken))
     classes = (match for jar in jars for name in jar.names() if (match := _CLASS.fullmatch(name)))
     return {match[1].rstrip("/").replace("/", ".") for match in classes}
 
 
-def _aar_jars(listing: ZipListing) -> Iterator[ZipListing]:
-    if _AAR_MARK in listing:
-        yield from (listing.inner(name) for name in listing.names() if _AAR_CLASSES.fullmatch(name))
+def _aar_jars(listing: ZipListing, broken: list[ArchiveRefused]) -> Iterator[ZipListing]:
+    for name in listing.names() if _AAR_MARK in listing else ():
+        if _AAR_CLASSES.fullmatch(name) and len(broken) <= _MAX_BROKEN:
+            try:
+                yield listing.inner(name)
+            except ArchiveRefused as error:
+                broken.append(ArchiveRefused(f"{name} cannot be read ({error})", reason=error.reason))

@@ -174,9 +174,25 @@ def test_an_archive_without_any_class_is_known_by_the_fallback() -> None:
     assert names("META-INF/MANIFEST.MF", "META-INF/resources/webjars/a.css") == list(FALLBACK)
 
 
-def test_a_broken_jar_inside_an_aar_is_refused() -> None:
+def test_a_broken_jar_inside_an_aar_costs_its_own_classes() -> None:
+    body = jar({"AndroidManifest.xml": b"", "classes.jar": jar({"a/A.class": b""}), "libs/x.jar": b"nothing"})
+
+    found = read_jar(io.BytesIO(body), LIMITS, FALLBACK)
+
+    assert found.names == ("a",)
+    assert found.error == "libs/x.jar cannot be read (no end record: not a zip, or cut off)"
+
+
+@pytest.mark.parametrize(
+    "jars",
+    [
+        {"classes": b"nothing"},
+        {"classes": jar({"a/A.class": b""})} | dict.fromkeys((f"libs_{number}" for number in range(5)), b"nothing"),
+    ],
+)
+def test_an_aar_is_refused_if_no_jar_inside_has_names_or_many_are_broken(jars: dict[str, bytes]) -> None:
     with pytest.raises(ArchiveRefused) as caught:
-        names("AndroidManifest.xml", classes=b"nothing")
+        names("AndroidManifest.xml", **jars)
     assert caught.value.reason == "not_a_zip"
 
 
