@@ -50,12 +50,13 @@ def _add_matching(layout: Layout, patterns: FilePatterns, target: Callable[[str]
 
 
 def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterable[str] = _ROOTS) -> bool:
-    """This adds the package or module of a dotted name, from the first of the folders that has it."""
+    """This adds the package or module of a dotted name, from the first of the folders that has it; another case of its
+    letters counts only where none has it."""
     path = name.replace(".", "/")
-    for root in roots:
-        for candidate in (join(root, path), join(root, f"{path}.py")):
-            found = project.spelled(candidate)
-            if project.is_there(found):
+    candidates = [(root, join(root, end)) for root in roots for end in (path, f"{path}.py")]
+    for spelled in (str, project.spelled):
+        for root, candidate in candidates:
+            if project.is_there(found := spelled(candidate)):
                 _add(layout, found, found[len(root) :].lstrip("/"), project)
                 return True
     return False
@@ -105,20 +106,21 @@ def _flit(project: SourceProject) -> Layout:
 def _pdm(project: SourceProject) -> Layout:
     options = merged(project.tool("pdm"), project.tool("pdm", "build"))
     declared = options.get("package-dir")
-    includes, excludes = strings(options.get("includes")), strings(options.get("excludes"))
+    includes = strings(options.get("includes"))
+    excludes = (*strings(options.get("excludes")), *strings(options.get("source-includes")))
     is_in_src = any(f"{normal_path(path)}/".startswith("src/") for path in includes) or not includes
     root = "src" if is_in_src and "src" in project.folders and not {"src", "src/"} & {*excludes} else ""
     root = (normal_path(declared) or "") if isinstance(declared, str) else root
-    layout = Layout()
-    layout.excludes = globs(excludes).hold
+    # pdm takes the folder from the beginning of a path only where it is written as the path is: `./src` stays.
+    is_taken_away = bool(root) and declared in (None, root)
+    layout = Layout(excludes=globs(excludes).hold, is_chosen=True)
     if included := globs(includes):
-        _add_matching(layout, included, partial(_moved, f"{root}/" if root else "", ""), project)
-    if not (layout.trees or layout.files):
-        for folder in project.packages:
-            if folder and folder.rpartition("/")[0] == root:
-                _add(layout, folder, folder[len(root) :].lstrip("/"), project)
-    if not (layout.trees or layout.files):
-        install(layout.folders, root, "")
+        _add_matching(layout, included, partial(_moved, f"{root}/" if is_taken_away else "", ""), project)
+    elif packages := [folder for folder in project.packages if folder and folder.rpartition("/")[0] == root]:
+        for folder in packages:
+            _add(layout, folder, folder.removeprefix(f"{root}/") if is_taken_away else folder, project)
+    else:
+        install(layout.folders, root, "" if is_taken_away else root)
     return layout
 
 
@@ -138,9 +140,9 @@ def _maturin(project: SourceProject) -> Layout:
 
 
 def _scikit_build(project: SourceProject) -> Layout:
-    layout = Layout()
-    packages = project.tool("scikit-build", "wheel").get("packages")
-    layout.excludes = gitignore(strings(project.tool("scikit-build", "wheel").get("exclude"))).hold
+    options = project.tool("scikit-build", "wheel")
+    packages, excludes = options.get("packages"), strings(options.get("exclude"))
+    layout = Layout(excludes=gitignore(excludes).hold, is_chosen=packages is not None or bool(excludes))
     if isinstance(packages, list):
         for path in strings(packages):
             _add(layout, path, path.strip("/").rpartition("/")[2], project)
@@ -149,7 +151,14 @@ def _scikit_build(project: SourceProject) -> Layout:
             if isinstance(source, str):
                 _add(layout, source, target, project)
     else:
-        _add_module(layout, project.name, project, ("src", "python", ""))
+        spaced = project.dotted_name.replace(".", "/")
+        found = [(join(root, path), path) for root in ("src", "python", "") for path in (project.name, spaced)]
+        if package := next((each for each in found if each[0] in project.packages), None):
+            _add(layout, *package, project)
+            layout.is_chosen = True
+        else:
+            # What CMake installs, nobody knows.
+            _add_module(layout, project.name, project, ("src", "python", ""))
     return layout
 
 

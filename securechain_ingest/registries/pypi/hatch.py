@@ -12,6 +12,11 @@ from securechain_ingest.registries.pypi.script_types import strings
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _ALWAYS_EXCLUDED: Final = ("/dist",)
+_CHOICES: Final = frozenset(
+    {"packages", "only-include", "include", "exclude", "only-packages", "artifacts", "force-include"}
+    | {"bypass-selection"}
+)
+"""With one of these options hatchling builds a wheel even if nothing is in it."""
 
 
 def hatch_layout(project: SourceProject, configuration: Mapping[str, object]) -> Layout:
@@ -21,6 +26,7 @@ def hatch_layout(project: SourceProject, configuration: Mapping[str, object]) ->
     packages, only = _folders(options.get("packages")), _folders(options.get("only-include"))
     include = strings(options.get("include"))
     forced = {normal_path(source): target for source, target in merged(options.get("force-include")).items()}
+    layout = Layout(is_chosen=not _CHOICES.isdisjoint(options))
     if not (packages or only or include):
         packages, only = _found_by_name(project)
     moved = _mover(options.get("sources"), packages)
@@ -32,7 +38,6 @@ def hatch_layout(project: SourceProject, configuration: Mapping[str, object]) ->
     # What is put elsewhere is not where it was.
     reserved = {moved(source) for source in forced if source}
 
-    layout = Layout()
     for path in project.paths:
         if explicit and path not in explicit and explicit.isdisjoint(folders_around(path)):
             continue

@@ -34,6 +34,8 @@ class Layout:
     """It tells which files are left out in any case."""
     natives: list[str] = field(default_factory=list)
     """A compiler makes these modules, which are given as files."""
+    is_chosen: bool = False
+    """The project itself says what its build takes: where that is nothing, nothing else is installed."""
 
     def installed(self, paths: Iterable[str], packages: Container[str]) -> Iterator[str]:
         """This yields the paths that files get; `packages` are the folders with an `__init__.py`."""

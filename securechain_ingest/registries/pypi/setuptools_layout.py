@@ -3,7 +3,7 @@ and Namespace Packages"), and pbr by its `[files]`; this module says how."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,17 @@ from securechain_ingest.registries.pypi.script_types import Find, Unknown, Value
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _MAX_PACKAGES: Final = 10_000
+_NEITHER: Final = frozenset(
+    {"benchmark", "benchmarks", "build", "example", "examples", "exercise", "exercises", "fabfile", "tasks", "test"}
+    | {"tests"}
+)
+_NO_MODULES: Final = _NEITHER | {"conanfile", "conftest", "dodo", "manage", "noxfile", "pavement", "setup", "toxfile"}
+_NO_PACKAGES: Final = _NEITHER | (
+    {"bin", "changelog", "ci", "debian", "dist", "doc", "docs", "documentation", "env", "htmlcov", "manpages", "news"}
+    | {"newsfragments", "python", "requirements", "scripts", "site_scons", "tools", "unit_test", "unit_tests", "util"}
+    | {"utils", "venv"}
+)
+"""setuptools takes modules or folders at the top with these names for something else."""
 
 
 @dataclass(slots=True)
@@ -52,6 +63,7 @@ def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None
             if name:
                 install(layout.trees, folder, name.replace(".", "/"))
         return layout if layout.trees and config.is_certain else None
+    layout.is_chosen = not (config.packages or config.modules)
     for package in (config.packages or [])[:_MAX_PACKAGES]:
         if isinstance(package, Find):
             layout.finds.append(_where(package, config, project))
@@ -62,6 +74,43 @@ def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None
         path = f"{join(_folder_of(around, config.package_dir), name)}.py"
         install(layout.files, path, f"{module.replace('.', '/')}.py")
     return layout
+
+
+def discovered(config: SetuptoolsConfig, project: SourceProject) -> Layout | None:
+    """setuptools itself finds these packages and modules in a project with a pyproject.toml that names none; the result
+    is None if nobody can tell (its user guide, "Automatic discovery")."""
+    is_told = not config.is_certain or config.packages is not None or config.modules is not None
+    if is_told or not _is_asked_for(project):
+        return None
+    layout = Layout()
+    root = "src" if config.root is None else config.root
+    if root and root in project.folders:
+        layout.finds.append(Find(root, namespaces=True))
+        install(layout.folders, root, "")
+        return layout
+    at_the_top = [path.rpartition(".py") for path in project.paths if "/" not in path]
+    packages = _candidates({path.partition("/")[0] for path in project.paths if "/" in path}, _NO_PACKAGES)
+    modules = _candidates({name for name, ending, rest in at_the_top if ending and not rest}, _NO_MODULES)
+    if len(packages) == 1:
+        install(layout.trees, packages[0], packages[0])
+    elif not packages and len(modules) == 1:
+        install(layout.files, f"{modules[0]}.py", f"{modules[0]}.py")
+    elif not packages and not modules:
+        layout.is_chosen = True
+    else:
+        return None
+    return layout
+
+
+def _is_asked_for(project: SourceProject) -> bool:
+    document = project.document
+    backend = project.table(document, "build-system").get("build-backend", "setuptools")
+    is_there = "build-system" in document or "project" in document
+    return is_there and isinstance(backend, str) and backend.startswith("setuptools")
+
+
+def _candidates(names: Iterable[str], others: frozenset[str]) -> list[str]:
+    return [name for name in names if name.isidentifier() and name not in others and name[0] != "_"]
 
 
 def _where(find: Find, config: SetuptoolsConfig, project: SourceProject) -> Find:

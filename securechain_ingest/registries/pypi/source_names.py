@@ -26,7 +26,7 @@ from securechain_ingest.registries.pypi.import_names import (
 from securechain_ingest.registries.pypi.ini_files import read_ini
 from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, is_init
 from securechain_ingest.registries.pypi.setup_script import setup_arguments
-from securechain_ingest.registries.pypi.setuptools_layout import layout_of, setuptools_config
+from securechain_ingest.registries.pypi.setuptools_layout import discovered, layout_of, setuptools_config
 from securechain_ingest.registries.pypi.source_project import SourceProject
 from securechain_ingest.registries.pypi.toml_files import read_toml
 
@@ -162,7 +162,7 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
         yield from installed
     elif tops:
         yield from _guessed_by_names(source, tops, paths, extensions)
-    else:
+    elif layout is None or not layout.is_chosen:
         yield from _guessed(paths, extensions, own_names, root)
 
 
@@ -172,9 +172,14 @@ def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str
     layout = layout_by_backend(project)
     if layout is not None:
         return layout, None
-    arguments = setup_arguments(source.texts.get("setup.py", b"")) or {}
-    config = setuptools_config(project, arguments, read_ini(source.texts.get("setup.cfg", b"")))
-    return layout_of(config, project), config.root
+    script = source.texts.get("setup.py", b"")
+    arguments = setup_arguments(script)
+    config = setuptools_config(project, arguments or {}, read_ini(source.texts.get("setup.cfg", b"")))
+    layout = layout_of(config, project)
+    # What a script hands on with `**` may name packages.
+    if layout is None and (not script or (arguments is not None and b"**" not in script)):
+        layout = discovered(config, project)
+    return layout, config.root
 
 
 def _top_level_names(source: _Source) -> set[str]:

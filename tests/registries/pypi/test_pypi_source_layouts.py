@@ -91,6 +91,91 @@ def test_pyproject_toml_says_what_is_installed(backend: str, text: str, names: l
 
 
 @pytest.mark.parametrize(
+    ("backend", "text"),
+    [
+        ("hatchling.build", f"[{HATCH}]\npackages=['gone']"),
+        ("hatchling.build", f"[{HATCH}]\nonly-include=['gone']"),
+        ("hatchling.build", f"[{HATCH}]\ninclude=['gone/**']"),
+        ("hatchling.build", f"[{HATCH}]\npackages=['own2']\nexclude=['*.py']"),
+        ("scikit_build_core.build", "[tool.scikit-build]\nwheel.packages=[]"),
+        ("scikit_build_core.build", "[tool.scikit-build]\nwheel.packages=['gone']"),
+        ("scikit_build_core.build", "[tool.scikit-build]\nwheel.exclude=['**.py']"),
+        ("pdm.backend", "[tool.pdm.build]\nincludes=['gone']"),
+        ("pdm.backend", "[tool.pdm.build]\nexcludes=['src/own']"),
+        ("setuptools.build_meta", "[tool.setuptools]\npackages=[]"),
+    ],
+)
+def test_a_configuration_that_takes_nothing_leaves_the_project_s_own_name(backend: str, text: str) -> None:
+    """Without the configuration `own.z` and other modules would be names."""
+    assert names_of_sdist(*FILES, pyproject_toml=project(backend, text)) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [
+        ("src", IN_SRC),
+        ("./src", ["src", "src.own", "src.own.z"]),
+        ("src/", ["src", "src.own", "src.own.z"]),
+        (".", ["own2"]),
+        ("", ["own2"]),
+    ],
+)
+def test_pdm_takes_a_folder_away_only_where_it_is_written_as_in_the_paths(folder: str, names: list[str]) -> None:
+    text = f"[tool.pdm.build]\npackage-dir='{folder}'"
+
+    assert names_of_sdist(*FILES, pyproject_toml=project("pdm.backend", text)) == names
+
+
+def test_pdm_leaves_out_what_is_for_source_archives_alone() -> None:
+    text = "[tool.pdm.build]\nincludes=['own2','helper.py']\nsource-includes=['helper.py']"
+
+    assert names_of_sdist(*FILES, pyproject_toml=project("pdm.backend", text)) == ["own2"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (("own/a.py",), ["own", "own.a"]),
+        (("space/own/a.py", "tests/__init__.py"), ["space", "space.own", "space.own.a"]),
+        (("src/space/own/a.py", "own2/__init__.py"), ["space", "space.own", "space.own.a"]),
+        (("src/other.py",), ["other"]),
+        (("space/a.py", "docs/b.py", "utils/c.py", "_x/d.py", "no-name/e.py"), ["space", "space.a"]),
+        (("other.py", "conftest.py", "python/own/__init__.py"), ["other"]),
+        (("utils.py",), ["utils"]),
+        (("tools/own/__init__.py",), ["own"]),
+    ],
+)
+def test_setuptools_finds_what_pyproject_toml_does_not_name(paths: tuple[str, ...], names: list[str]) -> None:
+    assert names_of_sdist(*paths, pyproject_toml=project("setuptools.build_meta")) == names
+
+
+def test_what_setuptools_refuses_to_find_is_guessed_by_the_files() -> None:
+    """It does so for several packages side by side; the archive has been built in some way that nobody tells."""
+    paths = ("own/__init__.py", "own2/__init__.py")
+
+    assert names_of_sdist(*paths, pyproject_toml=project("setuptools.build_meta")) == ["own", "own2"]
+
+
+@pytest.mark.parametrize("script", ["setup(**read())", "setup("])
+def test_setuptools_finds_nothing_itself_beside_a_script_that_may_name_packages(script: str) -> None:
+    document = project("setuptools.build_meta")
+
+    assert names_of_sdist("src/space/a.py", "own/__init__.py", pyproject_toml=document, setup_py=script) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "paths", "names"),
+    [
+        ("flit_core.buildapi", ("Own/__init__.py", "src/own/a.py"), ["own", "own.a"]),
+        ("flit_core.buildapi", ("Own/__init__.py",), ["Own"]),
+        ("scikit_build_core.build", ("src/own/a.py", "own/__init__.py"), ["own"]),
+    ],
+)
+def test_a_backend_looks_for_the_project_s_package(backend: str, paths: tuple[str, ...], names: list[str]) -> None:
+    assert names_of_sdist(*paths, pyproject_toml=project(backend)) == names
+
+
+@pytest.mark.parametrize(
     ("arguments", "names"),
     [
         ("packages=find_packages('python'), package_dir={'': 'python'}", OWN[:2]),
