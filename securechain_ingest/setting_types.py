@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     JsonValue,
     PlainSerializer,
@@ -78,7 +79,16 @@ def _host_name(entry: str) -> str:
 
 HostName = Annotated[str, AfterValidator(_host_name)]
 
-Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE)]
+
+def _no_boolean(value: object) -> object:
+    """This refuses true and false, which pydantic takes for 1 and 0; other values stay as they are."""
+    if isinstance(value, bool):
+        msg = "a number is wanted, and no boolean"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic lets a TypeError through
+    return value
+
+
+Places = Annotated[int, Field(ge=1, le=1000, json_schema_extra=LIVE), BeforeValidator(_no_boolean)]
 Cron = Annotated[str, AfterValidator(_cron), Field(json_schema_extra=LIVE)]
 Period = Annotated[Seconds, Field(json_schema_extra=LIVE)]
 
@@ -90,9 +100,9 @@ def _limit(value: object, positive: ValidatorFunctionWrapHandler) -> object:
     if isinstance(value, str) and value.strip().lower() == UNLIMITED:
         return math.inf
     try:
-        return positive(value)
-    except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"]
+        return positive(_no_boolean(value))
+    except ValueError as error:
+        reason = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)
         msg = (
             f'a positive number or "{UNLIMITED}" is wanted ({reason[0].lower()}{reason[1:]});'
             " `pause ECOSYSTEM` stops all requests for an ecosystem"

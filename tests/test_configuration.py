@@ -67,6 +67,15 @@ def test_a_limit_that_is_neither_positive_nor_unlimited_is_refused_with_what_is_
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(("table", "key"), [("rates", "pypi"), ("connections", "pypi"), ("workers", "npm")])
+def test_true_is_no_number(tmp_path: Path, table: str, key: str) -> None:
+    file = write(tmp_path / "config.toml", f"[{table}]\n{key} = true\n")
+    line = complaint(file)
+    assert f"[{table}] {key} = " in line
+    assert "a number is wanted, and no boolean" in line
+    assert "\n" not in line
+
+
 def test_a_limit_may_be_unlimited(tmp_path: Path) -> None:
     file = write(tmp_path / "config.toml", '[rates]\npypi = "unlimited"\n')
     settings = load(file, environment={"SECURECHAIN_CONNECTIONS__PYPI": "Unlimited"})

@@ -5,6 +5,7 @@ The stream of outcomes exists only while a program waits. If it exists, each set
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,9 +15,12 @@ import orjson
 from redis.asyncio import Redis
 
 from securechain_ingest.drivers.redis_errors import store_errors
+from securechain_ingest.errors import NothingKept
 from securechain_ingest.queue.keys import Keys
 
 _KEPT_S: Final = 86_400
+_RENEWED_S: Final = 60.0
+"""Whoever follows a run renews its outcomes this often: a pause or a whole load takes longer than they are kept."""
 _BLOCK_MS: Final = 250
 
 
@@ -86,10 +90,17 @@ class Outcomes:
             await self._redis.delete(self._key)
 
     async def follow(self, count: int) -> AsyncIterator[PackageOutcome]:
-        """Yield the outcomes of `count` packages as they come; without `wait` there are none."""
+        """Yield the outcomes of `count` packages as they come; without `wait` there are none.
+
+        NothingKept is raised if Redis has lost them: then no further one would ever come.
+        """
         last = "0-1"
         left = count if self._wait else 0
+        renew_at = float("-inf")
         while left > 0:
+            if time.monotonic() >= renew_at:
+                await self._renew()
+                renew_at = time.monotonic() + _RENEWED_S
             with store_errors():
                 answer: Any = await self._redis.xread({self._key: last}, count=100, block=_BLOCK_MS)
             for _, rows in answer or ():
@@ -97,6 +108,15 @@ class Outcomes:
                     last = entry_id.decode()
                     left -= 1
                     yield _outcome(fields)
+
+    async def _renew(self) -> None:
+        with store_errors():
+            is_kept = await self._redis.expire(self._key, _KEPT_S)
+        if not is_kept:
+            raise NothingKept(
+                "how the packages end is not kept any more, as Redis has lost it: `queue list` and `dead-letters list`"
+                " show what became of them"
+            )
 
 
 def _outcome(fields: Mapping[bytes, bytes]) -> PackageOutcome:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import anyio
+import pytest
 from redis.asyncio import Redis
 
-from securechain_ingest.errors import NotFound
+from securechain_ingest.errors import NotFound, NothingKept
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.inspection import remove_messages
@@ -67,6 +68,27 @@ async def test_a_message_that_is_cancelled_is_told_too(redis: Redis, queue: Queu
 async def test_what_a_killed_reader_leaves_is_gone_after_a_day(redis: Redis, queue: QueueSettings) -> None:
     async with Outcomes(redis, queue.stream, RUN, wait=True):
         assert 86_000 < await redis.ttl(Keys(queue.stream).outcomes(RUN)) <= 86_400
+
+
+async def test_they_are_kept_for_as_long_as_somebody_waits(redis: Redis, queue: QueueSettings) -> None:
+    """A load or a pause may take longer than a day."""
+    key = Keys(queue.stream).outcomes(RUN)
+    async with Outcomes(redis, queue.stream, RUN, wait=True) as outcomes:
+        await redis.expire(key, 1000)
+        await submit(redis, queue, asked("new"))
+        async with running(redis, queue, Observer(act)):
+            assert [outcome.package async for outcome in outcomes.follow(1)] == ["new"]
+        assert await redis.ttl(key) > 80_000
+
+
+async def test_who_waits_is_told_when_redis_has_lost_them(
+    redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securechain_ingest.queue.outcomes._RENEWED_S", 0.0)
+    async with Outcomes(redis, queue.stream, RUN, wait=True) as outcomes:
+        await redis.flushdb()
+        with pytest.raises(NothingKept, match="is not kept any more"), anyio.fail_after(PATIENCE_S):
+            _ = [outcome async for outcome in outcomes.follow(1)]
 
 
 async def test_without_anybody_who_waits_nothing_is_kept(redis: Redis, queue: QueueSettings) -> None:
