@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.kept_parsers import end_kept_parsers
 from tests.neo4j import server as real_neo4j
@@ -21,9 +21,10 @@ SHARED_FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 REQUIRE_ALL = bool(os.environ.get("TESTS_REQUIRE_ALL"))
 
 
-# How long an example takes says something of the machine and its load, nothing of the code.
-settings.register_profile("whole", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=10)
+# How long an example takes says something of the machine and its load, nothing of the code. CI tries the same examples
+# each time, so that what fails there fails because of a change; everybody else tries new ones.
+settings.register_profile("whole", deadline=None, derandomize=REQUIRE_ALL, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("whole"), max_examples=10)
 settings.load_profile("whole")
 
 _SLOW_FIXTURES = frozenset(

@@ -116,6 +116,9 @@ class Pair:
 
     def fail_over(self) -> None:
         """Fail over as an operator asks for it; the old master becomes the replica."""
+        # Otherwise it would give up after seconds, which a busy machine may need, and nobody would ask it again.
+        patient: Any = ("failover-timeout", str(NEVER_MS))
+        answer(lambda client: client.sentinel_set(MASTER, *patient), port=self.sentinel)
         # It refuses until it has heard enough of the replica.
         self.wait_until(lambda: answer(lambda client: client.sentinel_failover(MASTER), port=self.sentinel))
         self.wait_until(lambda: self.master() == self.second and self.is_master(self.second))

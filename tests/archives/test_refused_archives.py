@@ -17,6 +17,7 @@ from securechain_ingest.http.client import Range
 from securechain_ingest.settings import ArchiveSettings
 from securechain_ingest.worker.refused_archives import RefusedArchives
 from tests.archives.parsers import count_for_ever, damaged, die, fill_memory
+from tests.waiting import PATIENCE_S
 
 KEY = "q-refused-archives"
 URL = "http://registry.test/a.whl"
@@ -39,7 +40,9 @@ class ArchiveServer:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[ParserPool]:
-    async with ParserPool(ArchiveSettings(processes=1, cpu_s=1, timeout_s=20, memory_bytes=512 * 1024**2)) as pool:
+    async with ParserPool(
+        ArchiveSettings(processes=1, cpu_s=1, timeout_s=PATIENCE_S, memory_bytes=512 * 1024**2)
+    ) as pool:
         yield pool
 
 

@@ -49,7 +49,7 @@ async def opened_until(visitor: PageVisitor, path: str, wanted: Locator) -> None
         await visitor.open(path)
         return bool(await wanted.count())
 
-    await until(is_there, path, within_s=300.0)
+    await until(is_there, path)
 
 
 async def test_a_wrong_token_opens_nothing(visitor: PageVisitor) -> None:

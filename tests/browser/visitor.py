@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.waiting import PATIENCE_S
+
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 PHONE, WIDE = 390, 1440
 _HEIGHTS = {PHONE: 844, WIDE: 900}
-_PATIENCE_MS = 120_000
+_PATIENCE_MS = 1000 * PATIENCE_S
 """Nothing that comes at all fails for coming late; a busy machine takes long."""
 
 _VIOLATIONS = """
@@ -130,7 +132,9 @@ async def launched(executable: Path, address: str) -> AsyncIterator[PageVisitor]
 
     async with async_playwright() as playwright:
         # CI's user is root, for whom Chromium has no sandbox; it opens nothing but our own pages.
-        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox"], timeout=_PATIENCE_MS
+        )
         try:
             yield PageVisitor(browser, address)
         finally:

@@ -96,6 +96,7 @@ def demo(world: World, state_dir: Path, port: int = 0) -> Iterator[Demo]:
                 daemon.wait(_END_S)
             except subprocess.TimeoutExpired:
                 daemon.kill()
+                daemon.wait()
 
 
 def _fresh(state_dir: Path) -> Path:

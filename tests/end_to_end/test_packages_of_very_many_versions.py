@@ -19,8 +19,6 @@ from tests.waiting import PATIENCE_S, block_until
 VERSIONS = 1500
 UNDER_WAY = 32
 """At most so many requests may be lost besides with a kill."""
-LEFT_LATER = {"SECURECHAIN_QUEUE__LEASE_S": "10"}
-"""What a killed daemon had in hand is taken up soon, and one that stands still for seconds loses no portion."""
 
 PROJECT = pypi.Project(
     "many", tuple(pypi.ProjectRelease(f"1.{n}", (pypi.need("few", ">=1"),)) for n in range(VERSIONS))
@@ -55,9 +53,13 @@ def world_with(made: Made) -> tuple[World, ExpectedPackage]:
     return world, next(each for each in world.truth().values() if len(each.versions) == VERSIONS)
 
 
-def kill_after(process: DaemonProcess, server: Server, requests: int) -> None:
+def kill_after(process: DaemonProcess, server: Server, requests: int, queue: redis.Redis) -> None:
+    """Kill the daemon; what it had in hand is taken up by the next one at once. Leases are long here, because one that
+    stands still for seconds must lose no portion.
+    """
     block_until(lambda: asked(server) >= requests, "requests")
     process.kill()
+    queue_contents.let_leases_run_out(queue, STREAM)
 
 
 @pytest.mark.timeout(1800)
@@ -67,10 +69,10 @@ def test_what_a_whole_load_left_is_completed_in_portions_and_a_kill_costs_one_of
 ) -> None:
     world, package = world_with(made)
     with serve(world) as server:
-        variables = environment | LEFT_LATER | server.environment()
+        variables = environment | server.environment()
         send(package.label, package.registry_name, internal=True, first=True)
         with daemon(variables) as process:
-            kill_after(process, server, int(PORTION * 2.5))
+            kill_after(process, server, int(PORTION * 2.5), queue)
         left = pending(reader)
         assert 0 < len(left) <= VERSIONS - 2 * PORTION
         assert all(int(name.partition(".")[2]) < VERSIONS - PORTION for name in left), "the newest are read first"
@@ -96,10 +98,10 @@ def test_who_asks_for_one_gets_it_whole_and_a_kill_costs_one_portion(
 ) -> None:
     world, package = world_with(made)
     with serve(world) as server:
-        variables = environment | LEFT_LATER | server.environment()
+        variables = environment | server.environment()
         send(package.label, package.registry_name)
         with daemon(variables) as process:
-            kill_after(process, server, int(PORTION * 2.5))
+            kill_after(process, server, int(PORTION * 2.5), queue)
         with daemon(variables) as process:
             wait_until_settled(queue, 2 * PATIENCE_S)
             assert process.stop() == 0

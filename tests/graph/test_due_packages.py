@@ -17,6 +17,7 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, pypi, write
 from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
 
 PACKAGES = 300
 
@@ -27,7 +28,7 @@ async def many(neo4j_server: GraphTarget) -> AsyncIterator[AsyncDriver]:
     empty_graph(neo4j_server)
     uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
     async with (
-        Graph.connect(uri, user, password, GraphSettings(), absent_retry_s=1) as graph,
+        Graph.connect(uri, user, password, GraphSettings(query_timeout_s=PATIENCE_S), absent_retry_s=1) as graph,
         AsyncGraphDatabase.driver(uri, auth=(user, password)) as driver,
     ):
         await graph.ensure_schema([PYPI])

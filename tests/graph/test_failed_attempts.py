@@ -17,6 +17,7 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, write
 from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
 
 HOUR = timedelta(hours=1)
 NEXT = replace(PYPI, import_names_version=PYPI.import_names_version + 1)
@@ -143,7 +144,7 @@ async def test_what_has_been_asked_for_is_due_again_at_its_next_time(graph: Grap
 
 async def test_neo4j_finds_what_is_due_by_an_index(neo4j_server: GraphTarget) -> None:
     empty_graph(neo4j_server)
-    settings = GraphSettings()
+    settings = GraphSettings(query_timeout_s=PATIENCE_S)
     async with (
         Graph.connect(neo4j_server.uri, neo4j_server.user, neo4j_server.password, settings, absent_retry_s=1) as graph,
         AsyncGraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver,

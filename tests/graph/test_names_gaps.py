@@ -16,6 +16,7 @@ from securechain_ingest.settings import GraphSettings
 from tests.graph.builders import MONDAY, PYPI, npm, pypi, version, write
 from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
+from tests.waiting import PATIENCE_S
 
 THIS, NEXT = PYPI.import_names_version, PYPI.import_names_version + 1
 NEXT_PARSER = replace(PYPI, import_names_version=NEXT)
@@ -98,7 +99,7 @@ async def test_neo4j_begins_with_an_index_and_reads_no_more_than_a_page(neo4j_se
     empty_graph(neo4j_server)
     uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
     async with (
-        Graph.connect(uri, user, password, GraphSettings(), absent_retry_s=1) as graph,
+        Graph.connect(uri, user, password, GraphSettings(query_timeout_s=PATIENCE_S), absent_retry_s=1) as graph,
         AsyncGraphDatabase.driver(uri, auth=(user, password)) as driver,
     ):
         await graph.ensure_schema([PYPI])

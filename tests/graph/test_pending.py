@@ -194,7 +194,11 @@ async def test_neo4j_finds_all_pages_by_their_indexes(neo4j_server: GraphTarget)
     empty_graph(neo4j_server)
     async with (
         Graph.connect(
-            neo4j_server.uri, neo4j_server.user, neo4j_server.password, GraphSettings(), absent_retry_s=1
+            neo4j_server.uri,
+            neo4j_server.user,
+            neo4j_server.password,
+            GraphSettings(query_timeout_s=PATIENCE_S),
+            absent_retry_s=1,
         ) as graph,
         AsyncGraphDatabase.driver(neo4j_server.uri, auth=(neo4j_server.user, neo4j_server.password)) as driver,
     ):

@@ -254,7 +254,7 @@ async def test_a_big_package_does_not_hold_up_the_others(
     graph_target: GraphTarget, graph: Graph, read: CypherRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del graph
-    settings_ = GraphSettings(database=graph_target.database, portion_rows=20, writers=1)
+    settings_ = GraphSettings(database=graph_target.database, portion_rows=20, writers=1, query_timeout_s=PATIENCE_S)
     async with (
         Graph.connect(
             graph_target.uri, graph_target.user, graph_target.password, settings_, absent_retry_s=DAY_S

@@ -110,5 +110,5 @@ async def test_a_database_that_is_not_there_is_for_the_operator_to_mend(graph_ta
 
 def connected(target: GraphTarget) -> Any:
     return Connection.open(
-        target.uri, target.user, target.password, database=target.database, timeout_s=60.0, max_connections=2
+        target.uri, target.user, target.password, database=target.database, timeout_s=PATIENCE_S, max_connections=2
     )

@@ -135,7 +135,6 @@ class Loop:
         await until(
             lambda: self.progress.ages() and self.progress.stuck() is None,
             lambda: str(self.progress.stuck()),
-            within_s=60,
         )
 
 
@@ -202,7 +201,7 @@ async def test_the_loops_of_a_reader_make_progress_while_redis_does_not_answer(q
             group.start_soon(reader.run)
             await until(lambda: len(progress.ages()) == 1 + len(ECOSYSTEMS), "all loops")
             clock.now += A_DAY_S
-            await until(lambda: progress.stuck() is None, lambda: str(progress.stuck()), within_s=60)
+            await until(lambda: progress.stuck() is None, lambda: str(progress.stuck()))
             group.cancel_scope.cancel()
 
 
@@ -230,7 +229,7 @@ async def test_messages_that_wait_for_redis_to_be_settled_make_progress(
             gate.opened.set()
             for _ in range(2):
                 clock.now += A_DAY_S
-                await until(lambda: progress.stuck() is None, lambda: str(progress.stuck()), within_s=60)
+                await until(lambda: progress.stuck() is None, lambda: str(progress.stuck()))
             assert "work" in progress.ages(), "they are not settled yet"
             proxy.mend()
             await until(lambda: "work" not in progress.ages(), "the messages to be settled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -106,7 +106,9 @@ def _holding(at_s: float, role: str, processes: list[psutil.Process]) -> Holding
 def _listener(port: int) -> psutil.Process:
     """Return the process below this one that listens on a port of loopback."""
     for process in psutil.Process().children(recursive=True):
-        for connection in process.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-                return process
+        # Another test's parser, or a server's child, may just be ending.
+        with suppress(psutil.NoSuchProcess):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return process
     raise LookupError(f"no process below this one listens on port {port}")

@@ -50,8 +50,20 @@ def host() -> str:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page waits for its stores as long as a test does: people would not, but a busy machine may need it."""
+    for limit in ("app.PATIENCE_S", "app.FIGURES_S", "health._PATIENCE_S"):
+        monkeypatch.setattr(f"securechain_ingest.web.{limit}", PATIENCE_S)
+
+
+@pytest.fixture
 async def site(
-    host: str, arcadedb_server: GraphTarget, redis_url: str, advisory_target: AdvisoryTarget, tmp_path: Path
+    host: str,
+    arcadedb_server: GraphTarget,
+    redis_url: str,
+    advisory_target: AdvisoryTarget,
+    tmp_path: Path,
+    patient: None,
 ) -> AsyncIterator[WebSite]:
     variables = {
         "REDIS_URL": redis_url,
