@@ -15,7 +15,7 @@ from securechain_ingest.archives.faults import ParserCall, ParserOutcome
 LOST: Final = (EOFError, OSError, pickle.UnpicklingError)
 """The exchange with a process that has ended raises one of these."""
 
-_EXIT_TIMEOUT_S: Final = 1.0
+_EXIT_TIMEOUT_S: Final = 10.0
 
 # A process that reads hostile bytes must not be able to tell a store's password (GRAPH_DB_PASSWORD, REDIS_URL, …).
 _PASSED_ON: Final = (
@@ -60,7 +60,7 @@ class ParserProcess:
 
     def exit_code(self) -> int | None:
         """Return the exit code of a process that has ended or is about to end; if a signal ended it, that is minus the
-        signal's number. Return None if it still runs after one second."""
+        signal's number. Return None if it still runs after ten seconds, in which a busy machine can end it."""
         try:
             return self._process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
