@@ -84,6 +84,26 @@ def test_the_version_is_that_of_the_package() -> None:
     assert run("--version").stdout == f"{PROGRAM} {version(PROGRAM)}\n"
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("schema", "message")])
+def test_an_output_that_is_full_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "securechain_ingest", *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "securechain-ingest: standard output or a file cannot be written: No space left on device: make room there\n"
+    )
+
+
+def test_a_reader_that_has_gone_ends_a_command_without_a_word() -> None:
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    command = [sys.executable, "-m", "securechain_ingest", "schema", "message"]
+    with os.fdopen(ours, "w") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script_that_asks_the_program(shell: str) -> None:
     script = run("completion", shell).stdout
@@ -115,6 +135,8 @@ def completed(line: str, folder: Path) -> set[str]:
         (f"{PROGRAM} pause n", {"npm", "nuget"}),
         (f"{PROGRAM} schedules run npm_packages_u", {"npm_packages_updates"}),
         (f"{PROGRAM} submit --dr", {"--dry-run"}),
+        (f"{PROGRAM} queue purge --lane c", {"changed", "completed"}),
+        (f"{PROGRAM} dead-letters replay --kind not_", {"not_found"}),
         (f"{PROGRAM} completion ", {"bash", "zsh", "fish"}),
     ],
 )

@@ -3,7 +3,7 @@
 The exit codes mean:
 
 - 0: everything is done.
-- 1: a part of the work failed, and the output says which part.
+- 1: a part of the work failed, and the output says which part; or what is answered could not be written.
 - 2: the usage or the configuration is wrong.
 - 3: a store, a registry or a running daemon cannot be reached.
 - 70: the program itself has an error, which is described in a file that the message names.
@@ -12,6 +12,7 @@ The exit codes mean:
 
 from __future__ import annotations
 
+import errno
 import sys
 import tempfile
 import traceback
@@ -59,6 +60,10 @@ app = typer.Typer(
         " 3 a store, a registry or a daemon cannot be reached; 70 an error of the program itself; 130 Ctrl-C."
     ),
 )
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""By these the system says that there is no room for what is written."""
 
 
 def _print_version(is_asked: bool) -> None:
@@ -141,6 +146,9 @@ def _report(error: BaseException) -> int:
         return _say(str(error), 2)
     if isinstance(error, IngestError):
         return _say(str(error), 3 if error.transient else 1)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = error.filename or "standard output or a file"
+        return _say(f"{where} cannot be written: {error.strerror}: make room there", 1)
     with tempfile.NamedTemporaryFile("w", prefix="securechain-ingest-", suffix=".txt", delete=False) as file:
         file.writelines(traceback.format_exception(error))
     return _say(f"an error of the program itself: {type(error).__name__}; details are in {Path(file.name)}", 70)

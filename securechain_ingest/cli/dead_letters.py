@@ -10,6 +10,7 @@ from typing import Annotated, Protocol, TypeVar
 import typer
 from redis.asyncio import Redis
 
+from securechain_ingest.cli import words
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_with_redis
 from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
@@ -21,7 +22,9 @@ app = typer.Typer(help="Messages that could not be served.", no_args_is_help=Tru
 
 IdsArgument = Annotated[list[str] | None, typer.Argument(help="Ids as `list` shows them.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
-KindOption = Annotated[str | None, typer.Option("--kind", help="Every dead letter of this kind.")]
+KindOption = Annotated[
+    str | None, typer.Option("--kind", help="Every dead letter of this kind.", autocompletion=words.kinds)
+]
 
 
 @app.command("list")

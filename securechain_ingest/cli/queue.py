@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What waits, is in work or will be tried again.", no_args_is_help=True)
 
-LaneOption = Annotated[list[str] | None, typer.Option("--lane", help="asked, changed, required, listed or completed.")]
+LaneOption = Annotated[
+    list[str] | None,
+    typer.Option("--lane", help="asked, changed, required, listed or completed.", autocompletion=words.lanes),
+]
 EcosystemOption = Annotated[
     list[str] | None, typer.Option("--ecosystem", help=words.SOME_ECOSYSTEMS, autocompletion=words.ecosystems)
 ]

@@ -13,6 +13,7 @@ import typer
 from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, known_job, load_settings, run_async
 from securechain_ingest.cli.output import print_json, print_lines, print_table
 from securechain_ingest.configuration import Settings
+from securechain_ingest.ecosystem_settings import JOBS
 from securechain_ingest.times import iso
 
 app = typer.Typer(help="What the jobs have done.", no_args_is_help=True)
@@ -20,7 +21,7 @@ app = typer.Typer(help="What the jobs have done.", no_args_is_help=True)
 
 @app.command("list")
 def list_command(
-    job: Annotated[str | None, typer.Option(help="Only runs of this job.")] = None,
+    job: Annotated[str | None, typer.Option(help="Only runs of this job.", autocompletion=lambda: list(JOBS))] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, newest first.")] = 20,
     config: ConfigOption = None,
     state_dir: StateDirOption = None,

@@ -1,4 +1,5 @@
-"""Help texts use these words for ecosystems and packages. They come from the ecosystems' declarations."""
+"""Help texts use these words for ecosystems and packages, and a shell completes words from here. The words come from the
+code that they are about."""
 
 from __future__ import annotations
 
@@ -14,6 +15,20 @@ _KINDS: Final = [kind for declared in DECLARATIONS for kind in declared.archive_
 def ecosystems() -> list[str]:
     """Return what a shell may complete in place of an ecosystem."""
     return _NAMES
+
+
+def lanes() -> list[str]:
+    """Return what a shell may complete in place of a lane."""
+    from securechain_ingest.queue.lanes import LANES
+
+    return list(LANES)
+
+
+def kinds() -> list[str]:
+    """Return what a shell may complete in place of a dead letter's kind."""
+    from securechain_ingest.queue.dead_letters import KINDS
+
+    return list(KINDS)
 
 
 ONE_ECOSYSTEM: Final = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}."
