@@ -1,5 +1,5 @@
-"""Help texts use these words for ecosystems and packages, and a shell completes words from here. The words come from the
-code that they are about."""
+"""These are the words that stand in help texts, and those that a shell completes. They come from the code that they are
+about: ecosystems, lanes, kinds of dead letters."""
 
 from __future__ import annotations
 
