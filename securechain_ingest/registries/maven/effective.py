@@ -170,13 +170,7 @@ def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:
 
 def own_management(model: Model, texts: Texts) -> Management:
     """A model manages this itself, by keys with properties put in; the entries themselves are as written."""
-    entries: list[tuple[Key, Dependency]] = []
-    has_imports = False
-    for key, entry in model.management:
-        if _is_import(entry, texts):
-            has_imports = True
-        else:
-            entries.append((_interpolated_key(key, texts) if _has_property(key) else key, entry))
+    entries, has_imports = _own_entries(model, texts)
     if has_imports:
         return dict(entries)
     own: dict[Key, Dependency] = {}
@@ -188,7 +182,10 @@ def own_management(model: Model, texts: Texts) -> Management:
 
 def flattened(model: Model, texts: Texts) -> Management:
     """The result is all that a BOM manages itself, with properties put in."""
-    return {key: texts.dependency(entry) for key, entry in own_management(model, texts).items()}
+    entries, has_imports = _own_entries(model, texts)
+    # Of repeated keys Maven imports the first, unless the BOM's own imports have made them one before: then the last.
+    own = dict(entries if has_imports else reversed(entries))
+    return {key: texts.dependency(entry) for key, entry in own.items()}
 
 
 def first_wins(managements: Sequence[Management]) -> Management:
@@ -241,6 +238,19 @@ def _with_inherited(own: Managed, inherited: Managed) -> Managed:
     for key, entry in inherited:
         merged.setdefault(key, entry)
     return tuple(merged.items())
+
+
+def _own_entries(model: Model, texts: Texts) -> tuple[list[tuple[Key, Dependency]], bool]:
+    """The result has what a model manages itself, in its order and by keys with properties put in, and whether it
+    imports BOMs as well."""
+    entries: list[tuple[Key, Dependency]] = []
+    has_imports = False
+    for key, entry in model.management:
+        if _is_import(entry, texts):
+            has_imports = True
+        else:
+            entries.append((_interpolated_key(key, texts) if _has_property(key) else key, entry))
+    return entries, has_imports
 
 
 def _is_import(entry: Dependency, texts: Texts) -> bool:

@@ -42,3 +42,15 @@ async def test_an_import_by_properties_counts_in_a_bom_and_by_a_childs_propertie
     ]
 
     assert await direct(child, parent, *boms) == ["d:x:4.0:compile"]
+
+
+@pytest.mark.parametrize(("imports_itself", "wanted"), [(False, "d:x:1.0:compile"), (True, "d:x:2.0:provided")])
+async def test_of_repeated_keys_in_a_bom_the_first_counts_unless_it_imports_others(
+    imports_itself: bool, wanted: str
+) -> None:
+    twice = [dependency("d:x:1.0"), dependency("d:x:2.0", scope="provided")]
+    others = [dependency("o:other:1", type="pom", scope="import")] if imports_itself else []
+    own = management(dependency("o:bom:1", type="pom", scope="import")) + dependencies(dependency("d:x"))
+    boms = [project("o:bom:1", management(*others, *twice)), project("o:other:1")]
+
+    assert await direct(project("g:c:1", own), *boms) == [wanted]
