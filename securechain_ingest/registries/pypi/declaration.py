@@ -23,8 +23,8 @@ DECLARATION: Final = Declaration(
     identify=identify,
     registry=_registry,
     endpoints=(
-        Endpoint(key="pypi", url="https://pypi.org", rate=10.0, connections=8),
-        Endpoint(key="pypi_files", url="https://files.pythonhosted.org", rate=50.0, connections=8),
+        Endpoint(key="pypi", url="https://pypi.org", rate=10.0, connections=16),
+        Endpoint(key="pypi_files", url="https://files.pythonhosted.org", rate=50.0, connections=16),
     ),
     ingestion_cron="0 2 * * SUN",
     updates_cron="0 10 * * *",
