@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,8 @@ from securechain_ingest.configuration import Settings
 from securechain_ingest.printable import printable
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from securechain_ingest.model import PackageRef
     from securechain_ingest.queue.messages import Message
 
@@ -147,7 +150,7 @@ async def _send(
     from securechain_ingest.cli.progress import progress_bar
     from securechain_ingest.queue.lanes import Lane
     from securechain_ingest.queue.outcomes import Outcomes
-    from securechain_ingest.queue.submission import enqueue, submit
+    from securechain_ingest.queue.submission import submit
     from securechain_ingest.registries import ECOSYSTEMS
     from securechain_ingest.runs import new_run_id, utc_now
     from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
@@ -159,12 +162,11 @@ async def _send(
         redis_client(addresses.redis_url or "", settings) as redis,
         Outcomes(redis, settings.queue.stream, run, wait=wait) as outcomes,
     ):
+        await _tell_pauses(redis, settings, messages)
         if urgent:
             await submit(redis, settings.queue, messages)
         else:
-            for ecosystem in ECOSYSTEMS:
-                own = [replace(message, first=True) for message in messages if message.node_type == ecosystem.label]
-                await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own)
+            await _enqueue(redis, settings, messages)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
         typer.echo(f"{len(messages)} queued on {lane}", err=wait or as_json)
         words = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
@@ -179,6 +181,38 @@ async def _send(
                         name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
                         print_lines([f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}"])
     return _answer(messages, run=run, queued_on=str(lane), outcomes=ended if wait else None)
+
+
+async def _enqueue(redis: Redis, settings: Settings, messages: Sequence[Message]) -> None:
+    """Add the messages to the lane for bulk work, and say once of each ecosystem if its lane is full."""
+    from securechain_ingest.queue.lanes import Lane
+    from securechain_ingest.queue.submission import enqueue
+    from securechain_ingest.registries import ECOSYSTEMS
+
+    @cache
+    def tell_full(name: str) -> None:
+        typer.echo(f"the lane {Lane.LISTED} of {name} is full: the rest is queued as there is room", err=True)
+
+    for ecosystem in ECOSYSTEMS:
+        own = [replace(message, first=True) for message in messages if message.node_type == ecosystem.label]
+        on_full = partial(tell_full, ecosystem.name)
+        await enqueue(redis, settings.queue, ecosystem.name, Lane.LISTED, own, on_full=on_full)
+
+
+async def _tell_pauses(redis: Redis, settings: Settings, messages: Sequence[Message]) -> None:
+    """Say on standard error which of the messages have to wait for the end of a pause."""
+    from securechain_ingest.drivers.redis_errors import store_errors
+    from securechain_ingest.queue.breakers import why_stopped
+    from securechain_ingest.queue.keys import Keys
+    from securechain_ingest.registries import ECOSYSTEMS
+
+    asked = {message.node_type for message in messages}
+    for ecosystem in ECOSYSTEMS:
+        if ecosystem.label in asked:
+            with store_errors():
+                reason = await why_stopped(redis, Keys(settings.queue.stream), ecosystem)
+            if reason is not None:
+                typer.echo(printable(f"packages of {ecosystem.name} have to wait: {reason}"), err=True)
 
 
 def _tell_left_out(title: str, left_out: Collection[str]) -> None:

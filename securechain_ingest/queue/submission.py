@@ -121,6 +121,10 @@ async def submit(redis: Redis, queue: QueueSettings, messages: Sequence[Message]
     return len(messages)
 
 
+def nobody_is_told() -> None:
+    """Do nothing. A producer at which nobody looks waits for room without a word."""
+
+
 async def enqueue(
     redis: Redis,
     queue: QueueSettings,
@@ -129,8 +133,11 @@ async def enqueue(
     messages: Sequence[Message],
     *,
     announcements: Callable[[str, str], str] = newest_announcement,
+    on_full: Callable[[], None] = nobody_is_told,
 ) -> Added:
     """Add the daemon's own messages on one ecosystem to a lane, and wait as long as the lane is full.
+
+    `on_full` is called each time that a wait for room begins.
 
     This raises StoreError. Some of the messages may have been added then, and it is safe to add all of them again.
     """
@@ -145,6 +152,8 @@ async def enqueue(
             merges += answers.count(_MERGED)
             left = [message for message, answer in zip(rest, answers, strict=True) if answer in {_FULL, _CHANGED}]
             if _FULL in answers:
+                if rounds_in_vain == 0:
+                    on_full()
                 rounds_in_vain = 0 if len(left) < len(rest) else rounds_in_vain + 1
                 await anyio.sleep(_FULL_LANE.after(rounds_in_vain + 1))
             rest = left

@@ -103,6 +103,17 @@ def test_resume_says_until_when_a_registry_that_wishes_a_pause_is_not_asked(comm
     assert json.loads(commands("resume", "cargo", "--json").output)["endpoints_away"] == []
 
 
+@pytest.mark.usefixtures("redis_url")
+def test_a_submission_says_what_has_to_wait_for_the_end_of_a_pause(commands: Ask) -> None:
+    assert commands("submit", "npm:left").stderr == ""
+    assert commands("pause", "npm").exit_code == 0
+    told = commands("submit", "npm:left", "npm:right", "pypi:six")
+    assert (told.exit_code, told.stdout) == (0, "3 queued on package-extraction\n")
+    [line] = told.stderr.splitlines()
+    assert line.startswith("packages of npm have to wait: npm has been paused since 2")
+    assert commands("submit", "pypi:six").stderr == ""
+
+
 def test_an_empty_queue_says_that_it_is_empty(commands: Ask) -> None:
     assert commands("queue", "list").output == "nothing is queued\n"
     assert json.loads(commands("queue", "list", "--json").output) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -16,7 +17,7 @@ from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.queue.submission import Added, enqueue, room_in, submit
 from securechain_ingest.settings import QueueSettings
 from tests.queue.running import lane_of
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 def messages(count: int) -> list[Message]:
@@ -54,6 +55,18 @@ async def test_messages_wait_until_their_lane_has_room(redis: Redis, queue: Queu
 
         await until(taken_away)
     assert longest == 100
+
+
+async def test_who_wants_to_know_is_told_that_a_wait_for_room_begins(redis: Redis, queue: QueueSettings) -> None:
+    queue = queue.model_copy(update={"lane_max_length": 100})
+    told = anyio.Event()
+    await enqueue(redis, queue, "pypi", Lane.LISTED, messages(100), on_full=told.set)
+    assert not told.is_set()
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(enqueue, redis, queue, "pypi", Lane.LISTED, messages(101), on_full=told.set))
+        with anyio.fail_after(PATIENCE_S):
+            await told.wait()
+        group.cancel_scope.cancel()
 
 
 async def test_what_waits_for_another_try_takes_room_in_its_lane(redis: Redis, queue: QueueSettings) -> None:
