@@ -212,7 +212,7 @@ async def _tell_pauses(redis: Redis, settings: Settings, messages: Sequence[Mess
             with store_errors():
                 reason = await why_stopped(redis, Keys(settings.queue.stream), ecosystem)
             if reason is not None:
-                typer.echo(printable(f"packages of {ecosystem.name} have to wait: {reason}"), err=True)
+                typer.echo(printable(f"what has to be asked of {ecosystem.name} waits: {reason}"), err=True)
 
 
 def _tell_left_out(title: str, left_out: Collection[str]) -> None:

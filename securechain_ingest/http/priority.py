@@ -90,7 +90,7 @@ class Connections:
         except BaseException:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
-            else:
+            elif not admission.cancelled():
                 self._leave()  # It was admitted at the very moment of its cancellation.
             raise
 
@@ -107,5 +107,6 @@ class Connections:
         while self._waiting and self._held < self._total:
             first = next((waiter for waiter in self._waiting if waiter[0].is_urgent), self._waiting[0])
             self._waiting.remove(first)
-            self._held += 1
-            first[1].set_result(None)
+            if not first[1].cancelled():  # Otherwise many were cancelled at once, and this one leaves by itself.
+                self._held += 1
+                first[1].set_result(None)

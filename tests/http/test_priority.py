@@ -13,6 +13,7 @@ from securechain_ingest.http.priority import Connections, Priority, prioritised
 from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import MakeClient, connections, rates, wait_in
 from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
+from tests.waiting import PATIENCE_S
 
 URGENT, PATIENT = Priority(is_urgent=True), Priority(is_urgent=False)
 
@@ -25,6 +26,29 @@ async def test_the_urgent_enter_first_and_each_kind_in_its_order() -> None:
         await asyncio.sleep(0)
         assert entered == []
     assert "".join(entered) == "CEabd"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_all_may_be_cancelled_at_once_and_each_ends_as_cancelled(order: int) -> None:
+    """A pause does so to all that wait for their turn at an endpoint."""
+    places, entered = Connections(2), []
+
+    async def hold() -> None:
+        async with places:
+            entered.append(asyncio.current_task())
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(hold()) for _ in range(6)]
+    await asyncio.sleep(0)
+    assert entered == tasks[:2]
+    for task in tasks[::order]:
+        task.cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(each) for each in answers} == {asyncio.CancelledError}
+    assert entered == tasks[:2]
+    # Both places are free again.
+    async with asyncio.timeout(PATIENCE_S), places, places:
+        assert places.ahead() == 0
 
 
 async def test_what_becomes_urgent_while_it_waits_is_served_as_such() -> None:

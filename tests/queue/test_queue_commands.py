@@ -110,7 +110,7 @@ def test_a_submission_says_what_has_to_wait_for_the_end_of_a_pause(commands: Ask
     told = commands("submit", "npm:left", "npm:right", "pypi:six")
     assert (told.exit_code, told.stdout) == (0, "3 queued on package-extraction\n")
     [line] = told.stderr.splitlines()
-    assert line.startswith("packages of npm have to wait: npm has been paused since 2")
+    assert line.startswith("what has to be asked of npm waits: npm has been paused since 2")
     assert commands("submit", "pypi:six").stderr == ""
 
 
