@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 
 import structlog
 from redis.asyncio import Redis
@@ -195,8 +194,7 @@ class Backfill:
             if isinstance(answer, Unchanged):
                 raise Malformed(f"{ref.purl} is said to be unchanged, which nobody asked", url=ref.purl)
             package = await bounded_package(answer, max_versions=len(answer.versions))
-            find = partial(self._cache.names, extract=self._registry.import_names)
-            names, failure = await read_import_names(find, self._registry, package, before, now, LAST_TRY)
+            names, failure = await read_import_names(self._cache, self._registry, package, before, now, LAST_TRY)
             names = await with_change(names, package, gap.known, self._graph.reader.import_names, self._changes)
         except StoreError:
             raise

@@ -7,17 +7,19 @@ no archive never fails.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from securechain_ingest.bounds import sentence
+from securechain_ingest.bounds import bounded_names, sentence
 from securechain_ingest.errors import ArchiveRefused, ArchivesAway, IngestError, ParserLost, UpstreamError
 from securechain_ingest.model import FailedAttempt, ImportNames, Package
 from securechain_ingest.registries.protocol import Registry
+from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.request import Insistence
 
 WAITS: Final = (timedelta(hours=1), timedelta(days=1), timedelta(weeks=1))
@@ -27,21 +29,31 @@ logger = structlog.get_logger(__name__)
 
 
 async def read_import_names(
-    find: Callable[[Package], Awaitable[ImportNames]],
+    cache: ImportNamesCache,
     registry: Registry,
     package: Package,
     failed_before: FailedAttempt | None,
     now: datetime,
     insistence: Insistence,
+    *,
+    asking: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    remember: bool = True,
 ) -> tuple[ImportNames, IngestError | None]:
-    """Return the names that `find` finds, and None. If they cannot be read, return a stopgap and the error.
+    """Return the names that the cache has or the registry finds, and None. If they cannot be read, return a stopgap and
+    the error.
 
-    `failed_before` is what the graph knows of earlier attempts; `now` is aware, in UTC. An error that another attempt
-    may mend is raised if `insistence` demands it. StoreError is raised if Redis is away. ArchivesAway is always raised,
-    because it says nothing about the archive.
+    The names are within the bounds of `bounds.bounded_names`. The registry is asked inside of `asking()`, and what it
+    finds is cached if `remember`. `failed_before` is what the graph knows of earlier attempts; `now` is aware, in UTC.
+    An error that another attempt may mend is raised if `insistence` demands it. StoreError is raised if Redis is away.
+    ArchivesAway is always raised, because it says nothing about the archive.
     """
     try:
-        names = await find(package)
+        names = await cache.get(package)
+        if names is None:
+            async with asking():
+                names = bounded_names(await registry.import_names(package))
+            if remember:
+                await cache.put(package, names)
     except ArchivesAway:
         raise
     except (UpstreamError, ArchiveRefused, ParserLost) as error:

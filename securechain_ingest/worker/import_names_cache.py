@@ -7,7 +7,6 @@ together a moment later, in one command. A daemon that is killed before costs an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
@@ -37,10 +36,10 @@ logger = structlog.get_logger(__name__)
 
 
 class ImportNamesCache:
-    """The cache holds only names that were read successfully, and never a failure. Its own errors are StoreErrors.
+    """The cache holds only names that were read successfully, and never a failure. Its errors are StoreErrors.
 
-    Redis may answer and refuse (there is no room or no permission). Then the names are not cached, but they are still
-    returned. The cache must be closed at the end.
+    Redis may answer and refuse (there is no room or no permission). That is no error, and the names are not cached. The
+    cache must be closed at the end.
     """
 
     def __init__(self, redis: Redis, stream: str, ttl_s: float) -> None:
@@ -50,38 +49,7 @@ class ImportNamesCache:
         self._unsaved: dict[str, bytes] = {}
         self._saving: asyncio.Task[None] | None = None
 
-    async def names(
-        self, package: Package, extract: Callable[[Package], Awaitable[ImportNames]], *, remember: bool = True
-    ) -> ImportNames:
-        """Return the cached names. If there are none, return those that `extract` finds, and cache them if `remember`.
-
-        In both cases the names are within the bounds of `bounds.bounded_names`. Every error of `extract` is raised.
-        """
-        names = await self._get(package)
-        if names is None:
-            names = bounded_names(await extract(package))
-            if remember:
-                await self._put(package, names)
-        return names
-
-    async def close(self) -> None:
-        """Write what is not in Redis yet. It raises nothing."""
-        if self._saving is not None:
-            self._saving.cancel()
-        await self._save()
-
-    async def _save(self) -> None:
-        """Write the entries that are not in Redis yet. If that fails, they are lost, which costs a download."""
-        entries, self._unsaved = self._unsaved, {}
-        if not entries:
-            return
-        try:
-            with store_errors():
-                await _SAVE.run(self._redis, names=list(entries), values=list(entries.values()), ttl_s=self._ttl_s)
-        except (StoreError, ConfigError) as error:
-            logger.warning("import_names_not_remembered", packages=len(entries), reason=str(error))
-
-    async def _get(self, package: Package) -> ImportNames | None:
+    async def get(self, package: Package) -> ImportNames | None:
         """Return the names of the version that a user gets by default, or None if they are not cached."""
         key = self._key(package)
         if key is None:
@@ -106,8 +74,9 @@ class ImportNamesCache:
                 return found if bounded_names(found) == found else None
         return None
 
-    async def _put(self, package: Package, names: ImportNames) -> None:
-        """Cache names that were read without an error."""
+    async def put(self, package: Package, names: ImportNames) -> None:
+        """Cache the names if they were read without an error. They must be within the bounds of
+        `bounds.bounded_names`."""
         key = self._key(package)
         if key is None or names.error is not None:
             return
@@ -124,6 +93,23 @@ class ImportNamesCache:
             await self._save()
         elif self._saving is None:
             self._saving = asyncio.create_task(self._save_soon(), name="import names")
+
+    async def close(self) -> None:
+        """Write what is not in Redis yet. It raises nothing."""
+        if self._saving is not None:
+            self._saving.cancel()
+        await self._save()
+
+    async def _save(self) -> None:
+        """Write the entries that are not in Redis yet. If that fails, they are lost, which costs a download."""
+        entries, self._unsaved = self._unsaved, {}
+        if not entries:
+            return
+        try:
+            with store_errors():
+                await _SAVE.run(self._redis, names=list(entries), values=list(entries.values()), ttl_s=self._ttl_s)
+        except (StoreError, ConfigError) as error:
+            logger.warning("import_names_not_remembered", packages=len(entries), reason=str(error))
 
     async def _save_soon(self) -> None:
         await asyncio.sleep(_SAVED_AFTER_S)

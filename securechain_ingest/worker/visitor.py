@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -296,22 +297,23 @@ class Visitor:
 
         None instead of names means that the graph keeps the names that it has.
         """
-
-        async def extract(package: Package) -> ImportNames:
-            if not package.artifacts:
-                return await registry.import_names(package)
-            async with self._archives.asked(package.ref, has_waited=request.has_waited):
-                return await registry.import_names(package)
-
         left_for_later = None if known else ImportNames(registry.fallback_names(package.ref), is_stopgap=True), True
         if first and package.artifacts:
             return left_for_later
         if known is not None and _has_names_of(known, package) and not request.refresh:
             return None, False
-        find = partial(self._names.names, extract=extract, remember=request.remember)
-        failed_before = known.names_failed if known else None
+        asking = partial(self._archives.asked, package.ref, has_waited=request.has_waited)
         try:
-            names, _ = await read_import_names(find, registry, package, failed_before, now, request.insistence)
+            names, _ = await read_import_names(
+                self._names,
+                registry,
+                package,
+                known.names_failed if known else None,
+                now,
+                request.insistence,
+                asking=asking if package.artifacts else nullcontext,
+                remember=request.remember,
+            )
         except ArchivesAway:
             if request.insistence.on_archives:
                 raise
