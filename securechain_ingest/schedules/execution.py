@@ -33,22 +33,22 @@ async def execute(
     run: Run,
     job: Job,
     board: Board,
+    paused: anyio.CancelScope,
     *,
     lease_s: float,
     leased_at: float,
     now: Callable[[], datetime],
-    stopped_by: Callable[[], str],
 ) -> None:
     """Do the job of a run whose lease is held: it was asked for at `leased_at`, a time of the event loop's clock in
-    seconds, for `lease_s` seconds. The job is cancelled if the lease is lost or if this is cancelled; `stopped_by` then
-    says why it is.
+    seconds, for `lease_s` seconds. The job is cancelled if the lease is lost, if the scope `paused` is cancelled, or if
+    this is cancelled.
 
     No failure of the job is raised: the log and the record say how it ended.
     """
     # A look that finds nothing leaves no line in the log either.
     log = logger.debug if run.is_look else logger.info
     log("job_started", job=run.job, run=run.id, trigger=run.trigger)
-    with anyio.CancelScope(deadline=leased_at + lease_s) as leased, metered() as meter:
+    with paused, anyio.CancelScope(deadline=leased_at + lease_s) as leased, metered() as meter:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(partial(_renew, run, meter, board, leased, lease_s), name=f"lease {run.job}")
@@ -59,8 +59,11 @@ async def execute(
                 group.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
             if run.ended_at is None:
-                lost = leased.cancel_called or leased.deadline <= anyio.current_time()
-                run.error, run.error_kind = "the lease was lost" if lost else stopped_by(), "interrupted"
+                if leased.cancel_called or leased.deadline <= anyio.current_time():
+                    run.error = "the lease was lost"
+                else:
+                    run.error = "its ecosystem was paused" if paused.cancel_called else "the daemon was stopped"
+                run.error_kind = "interrupted"
                 _end(run, meter, "interrupted", now())
                 logger.warning("job_interrupted", job=run.job, run=run.id, reason=run.error)
                 await _hand_in(run, board, within_s=LAST_WORDS_S)

@@ -225,20 +225,9 @@ class Scheduler:
         return answer
 
     async def _execute(self, run: Run, leased_at: float) -> None:
-        job, interrupts = self._jobs[run.job], self._running[run.job]
+        job, paused = self._jobs[run.job], self._running[run.job]
         try:
-            with interrupts:
-                await execute(
-                    run,
-                    job,
-                    self._board,
-                    lease_s=self._lease_s,
-                    leased_at=leased_at,
-                    now=self._now,
-                    stopped_by=lambda: (
-                        "its ecosystem was paused" if interrupts.cancel_called else "the daemon was stopped"
-                    ),
-                )
+            await execute(run, job, self._board, paused, lease_s=self._lease_s, leased_at=leased_at, now=self._now)
         finally:
             del self._running[run.job]
             self._poll_now()

@@ -48,10 +48,10 @@ async def do(installation: Installation, run: Run, ends_at: datetime) -> None:
         run,
         nothing,
         installation.board,
+        anyio.CancelScope(),
         lease_s=30.0,
         leased_at=leased_at,
         now=lambda: ends_at,
-        stopped_by=lambda: "the test",
     )
 
 
@@ -160,9 +160,9 @@ async def test_a_lease_ends_counted_from_the_moment_at_which_it_was_asked_for(in
             run,
             Gate(None),
             installation.board,
+            anyio.CancelScope(),
             lease_s=30.0,
             leased_at=asked_at,
             now=lambda: at(5),
-            stopped_by=lambda: "the test",
         )
     assert (run.outcome, run.error) == ("interrupted", "the lease was lost")

@@ -157,10 +157,10 @@ async def performed(installation: Installation, job: Job) -> Run:
         begun,
         job,
         installation.board,
+        anyio.CancelScope(),
         lease_s=30.0,
         leased_at=anyio.current_time(),
         now=lambda: NOW,
-        stopped_by=lambda: "the test",
     )
     await Recorder(installation.redis, installation.runs, installation.board, STREAM).save()
     return await stored(installation, run)
