@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from securechain_ingest.registries.kit.semver import version_key
 from securechain_ingest.registries.npm.client import Npm
 from securechain_ingest.registries.npm.names import NPM, identify
 from securechain_ingest.registries.npm.packument import parse_packument
+from tests.recorded.version_order import assert_order
 from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "npm"
@@ -134,15 +134,4 @@ def test_every_recorded_tarball_has_a_golden_list() -> None:
 
 
 def test_the_hand_picked_order_cases_hold() -> None:
-    cases = re.findall(
-        r"^(\S+) ([<=>]) (\S+)$", (FIXTURES / "metadata/version-order/semver-versions.txt").read_text(), re.MULTILINE
-    )
-
-    assert len(cases) > 60
-    for one, relation, other in cases:
-        keys = version_key(one), version_key(other)
-        assert {"<": keys[0] < keys[1], "=": keys[0] == keys[1], ">": keys[0] > keys[1]}[relation], (
-            one,
-            relation,
-            other,
-        )
+    assert_order(version_key, FIXTURES / "metadata/version-order/semver-versions.txt", more_than=60)

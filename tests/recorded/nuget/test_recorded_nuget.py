@@ -8,7 +8,6 @@ documentation names.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from securechain_ingest.registries.nuget.nuspec import Nuspec, parse_nuspec
 from securechain_ingest.registries.nuget.registration import package_of, parse_registration
 from securechain_ingest.registries.nuget.service_index import found_names, parse_service_index
 from securechain_ingest.registries.nuget.versions import version_key
+from tests.recorded.version_order import assert_order
 from tests.registries.asking import LIMITS
 
 FIXTURES = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "nuget"
@@ -254,18 +254,7 @@ def test_every_recorded_nupkg_has_a_golden_list() -> None:
 
 
 def test_the_hand_picked_order_cases_hold() -> None:
-    cases = re.findall(
-        r"^(\S+) ([<=>]) (\S+)$", (FIXTURES / "metadata/version-order/nuget-versions.txt").read_text(), re.MULTILINE
-    )
-
-    assert len(cases) > 30
-    for one, relation, other in cases:
-        keys = version_key(one), version_key(other)
-        assert {"<": keys[0] < keys[1], "=": keys[0] == keys[1], ">": keys[0] > keys[1]}[relation], (
-            one,
-            relation,
-            other,
-        )
+    assert_order(version_key, FIXTURES / "metadata/version-order/nuget-versions.txt", more_than=30)
 
 
 def test_every_recorded_version_in_the_catalog_can_be_ordered() -> None:
