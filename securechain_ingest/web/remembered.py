@@ -17,8 +17,8 @@ _OLD_S: Final = 60.0
 class Remembered(Generic[T]):
     """This asks again only when somebody looks and the last answer is older than `good_for_s` seconds.
 
-    Whoever looks gets the last answer at once, while the next one is fetched. Only where there is none yet, or where
-    nobody has looked for a minute, up to `within_s` seconds are waited for the next one.
+    Whoever looks gets the last answer at once, while the next one is fetched. If there is none yet, or if
+    nobody has looked for a minute, whoever looks waits for the next one, up to `within_s` seconds.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[T]], *, good_for_s: float, within_s: float = 0.1) -> None:

@@ -21,7 +21,7 @@ _TESTS: Final = frozenset({"test", "bench"})
 _METHODS: Final = frozenset({"method", "constructor", "static_method_of"})
 _BRIDGES: Final = frozenset({"cxx", "cxx_qt"})
 _MAX_DEPTH: Final = 64
-"""Conditions may lie in each other so deep; what lies deeper is not understood."""
+"""Conditions may be nested so deep; a deeper one is not understood."""
 
 _MAX_REMEMBERED: Final = 200
 """This is in characters."""

@@ -22,7 +22,7 @@ from securechain_ingest.registries.cargo.rust_tokens import (
 )
 
 MAX_DEPTH: Final = 64
-"""Modules and macro calls may lie in each other so deep."""
+"""Modules and macro calls may be nested so deep."""
 
 MAX_PATH_PARTS: Final = 64
 """A `use` may name so many parts; longer paths are passed over."""
@@ -73,7 +73,8 @@ class _ItemReader:
     depth: int
     in_macro: bool
     in_bridge: bool = False
-    """This is a module of cxx's, or a foreign block in one: all that it makes of it is public."""
+    """The level is a module that cxx translates, or a foreign block in such a module. All that cxx makes of its
+    items is public."""
     _tokens: list[Token] = field(init=False)
     _without_attributes: Attributes = field(init=False)
     _position: int = 0
@@ -100,8 +101,8 @@ class _ItemReader:
         return self._tokens[position].text if position < len(self._tokens) else ""
 
     def _attributes(self) -> Attributes | None:
-        """These are the attributes of the item that follows; the result is None if the rest of the level belongs to
-        no build."""
+        """Return the attributes of the item that follows. The result is None if the rest of the level belongs to no
+        build."""
         if self._text() != "#":
             return self._without_attributes
         attributes = Attributes(is_conditional=self.in_macro)
@@ -121,7 +122,7 @@ class _ItemReader:
         return attributes
 
     def _item(self, attributes: Attributes) -> list[Item]:
-        """The items that begin here are read and passed; a macro call may have many."""
+        """Read the items that begin here, and go past them. A macro call may have many."""
         if self._position < len(self._tokens) and (run := self._tokens[self._position].run) is not None:
             self._position += 1
             return self._run(run)
@@ -148,7 +149,7 @@ class _ItemReader:
         return self._macro_or_nothing(attributes)
 
     def _run(self, run: DeclarationRun) -> list[Item]:
-        """Declarations that differ in nothing but their names become one item."""
+        """Return one item for declarations that differ in nothing but their names."""
         # Nobody knows under which conditions a macro passes its arguments on.
         attributes = attributes_in(run.attributes, is_conditional=self.in_macro)
         if attributes.is_impossible or attributes.is_method:
@@ -202,7 +203,7 @@ class _ItemReader:
         name: str,
         variants: tuple[Item, ...] | None = None,
     ) -> list[Item]:
-        """What is declared under a name is this, if it has one."""
+        """Return the item that is declared under a name, or nothing if there is no name."""
         if attributes.derive is not None or attributes.is_procedural_macro:
             exported = attributes.derive or name
             return [Item(ItemKind.EXPORTED_MACRO, exported, is_public=True, is_conditional=attributes.is_conditional)]
@@ -211,7 +212,7 @@ class _ItemReader:
         return [Item(kind, attributes.new_name or name, is_public, attributes.is_conditional, items=variants)]
 
     def _takes_self(self, parameters: tuple[int, int]) -> bool:
-        """The function's parameters make it a method."""
+        """Return whether the parameters of a function make it a method."""
         if parameters == _NOWHERE:
             return False
         start, end = parameters
@@ -353,7 +354,7 @@ class _ItemReader:
         return list(reader.read())
 
     def _skip(self, *, up_to_semicolon: bool) -> Token | None:
-        """This goes past the end of the item: its semicolon, or its body, which is returned."""
+        """Go past the end of the item, which is a semicolon or the item's body. Return the body."""
         while self._position < len(self._tokens):
             token = self._tokens[self._position]
             self._position += 1
@@ -370,7 +371,7 @@ def _kind(keyword: str, *, has_body: bool) -> ItemKind:
 
 
 def _bridged(item: Item) -> Item:
-    """cxx makes this of an item; what it includes are headers of C++."""
+    """Return what cxx makes of an item. Its includes name headers of C++, which are left out."""
     if item.kind is ItemKind.INCLUDE:
         return item._replace(text="")
     return item if item.kind is ItemKind.USE else item._replace(is_public=True)

@@ -28,7 +28,7 @@ class Sources:
         self.missing.discard(path)
 
     def has(self, path: str) -> bool:
-        """The file is here; a file that only the archive has is noted as missing."""
+        """Return whether the file is here. A file that only the archive has is noted as missing."""
         if path in self._contents:
             return True
         if path in self._members:
@@ -36,7 +36,7 @@ class Sources:
         return False
 
     def items(self, path: str) -> tuple[Item, ...]:
-        """These are the items of a file that is here."""
+        """Return the items of a file that is here."""
         if path not in self._items:
             text = self._contents[path].decode("utf-8-sig", "replace")
             # Rust has no zeros in its sources; token trees are numbered by this sign.

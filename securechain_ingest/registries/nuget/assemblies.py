@@ -22,8 +22,8 @@ _PUBLIC, _VISIBILITY, _FORWARDER = 1, 0x7, 0x200000
 _TYPE_DEF, _ASSEMBLY, _EXPORTED_TYPE = 0x02, 0x20, 0x27
 _MAX_NAME_LENGTH = 1024
 _MAX_NAMESPACES = 10_000
-"""So many positions in the heap may be said to begin a namespace's name. They may overlap, so that each costs up to its
-length."""
+"""A file may name at most so many positions of the heap at which the name of a namespace begins. Such names may
+overlap, so that each of them costs its full length."""
 
 # Columns by table number, up to the last table that is read: bytes of a constant, the heap (S, G, B), the table that a
 # row of is named (hexadecimal), or a coded index.
@@ -64,8 +64,8 @@ class Assembly:
 
 
 def read_assembly(data: bytes) -> Assembly | None:
-    """The result is None for a native library. ArchiveRefused (`bad_assembly`) is raised for a damaged file or one that
-    is not a library."""
+    """Return what the metadata of a library says, or None for a native library. ArchiveRefused (`bad_assembly`) is
+    raised for a damaged file or one that is not a library."""
     try:
         metadata = _metadata(data)
         if metadata is None:
@@ -78,7 +78,7 @@ def read_assembly(data: bytes) -> Assembly | None:
 
 
 def _metadata(data: bytes) -> memoryview | None:
-    """The result has the bytes from the metadata root to the file's end; it is None if there is no such header."""
+    """Return the bytes from the metadata root to the file's end, or None if there is no such header."""
     header = struct.unpack_from("<I", data, 0x3C)[0] if data.startswith(b"MZ") else len(data)
     if data[header : header + 4] != b"PE\0\0":
         raise ArchiveRefused("an assembly that is no PE file", reason="bad_assembly")
@@ -99,7 +99,7 @@ def _metadata(data: bytes) -> memoryview | None:
 
 
 def _offset(sections: list[tuple[int, ...]], address: int) -> int:
-    """An address in memory is stored at this position of the file."""
+    """Return the position in the file of what a program finds at an address in memory."""
     for virtual_size, virtual_address, raw_size, raw_offset in sections:
         if virtual_address <= address < virtual_address + max(virtual_size, raw_size):
             return address - virtual_address + raw_offset

@@ -89,8 +89,8 @@ def _assemblies(
 
 
 def _assembly(listing: ZipListing, member: ZipMember, limits: ArchiveLimits, problems: list[str]) -> Assembly | None:
-    """The result is None for a native library; `problems` gets a sentence if only the file's name says what it may
-    be."""
+    """Return what the member of the archive offers, or None for a native library. If the assembly cannot be read, the
+    file's name is taken for its namespace, and `problems` gets a sentence that says why."""
     if member.size > limits.max_member_bytes:
         problems.append(f"{member.name}: {member.size} bytes, at most {limits.max_member_bytes} are read")
     else:

@@ -17,7 +17,7 @@ _FIELD: Final = re.compile(r"%s|\{\w*\}")
 
 
 def text_of(parts: Iterable[Value]) -> Value:
-    """The texts are put together."""
+    """Return the texts put together. The result is unknown if a part is no text, or if it would be too long."""
     texts = list(parts)
     if not all(isinstance(part, str) for part in texts) or sum(map(len, strings(texts))) > _MAX_TEXT:
         return UNKNOWN
@@ -25,13 +25,13 @@ def text_of(parts: Iterable[Value]) -> Value:
 
 
 def path_of(parts: Iterable[Value]) -> Value:
-    """The parts become a path; empty ones are the script's own folder."""
+    """Return the path that the parts make. An empty part is the script's own folder."""
     found = [part for part in parts if part != ""]
     return "/".join(strings(found)) if all(isinstance(part, str) for part in found) else UNKNOWN
 
 
 def filled(template: str, given: list[Value], named: Mapping[str, Value]) -> Value:
-    """The replacement fields of a text are filled; only plain ones (`%s`, `{}`, `{0}`, `{name}`) are understood."""
+    """Return the text with its fields filled. Only plain fields (`%s`, `{}`, `{0}`, `{name}`) are understood."""
     parts: list[Value] = []
     position = count = 0
     for field in _FIELD.finditer(template):
@@ -50,7 +50,7 @@ def filled(template: str, given: list[Value], named: Mapping[str, Value]) -> Val
 
 
 def path_function(name: str, given: list[Value]) -> Value:
-    """This is what a function like `dirname` makes of paths, by its own name."""
+    """Return what a function of `os.path`, such as `dirname`, makes of the paths that it is given."""
     if len(given) == 1 and isinstance(path := given[0], str):
         if name in _SAME_PATH or name in _SAME_VALUE:
             return path
@@ -64,7 +64,7 @@ def path_function(name: str, given: list[Value]) -> Value:
 
 
 def text_method(text: str, name: str, given: list[Value], named: Mapping[str, Value]) -> Value:
-    """This is what a method of a text, or of a path, gives."""
+    """Return what a method of a text or of a path returns."""
     if name == "format":
         return filled(text, given, named)
     if name == "joinpath":
