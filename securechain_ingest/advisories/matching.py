@@ -20,13 +20,10 @@ from typing import Any, Final
 import anyio.lowlevel
 import structlog
 
-from securechain_ingest.advisories.names import spellings
 from securechain_ingest.advisories.records import Document, Order, Record, Span, read
 from securechain_ingest.advisories.scores import means, score_of_group
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.model import Ecosystem, PackageRef, Rating
-
-__all__ = ["RULE", "rate", "rated", "spellings"]
 
 RULE: Final = 3
 """This number goes up when the rule changes which versions are affected or how they are rated. The next sync of the

@@ -55,11 +55,11 @@ def packages(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     affected = document.get("affected")
     for element in affected if isinstance(affected, list | tuple) else ():
-        if (package := package_of(element)) is not None:
+        if (package := affected_package(element)) is not None:
             yield package
 
 
-def package_of(element: Any) -> tuple[str, str] | None:
+def affected_package(element: Any) -> tuple[str, str] | None:
     """Return (ecosystem, name) of one element of `affected`, or None if the element has none. Elements about Git
     repositories have none."""
     package = element.get("package") if isinstance(element, Mapping) else None

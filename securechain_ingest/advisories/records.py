@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from securechain_ingest.advisories.names import package_of
+from securechain_ingest.advisories.names import affected_package
 from securechain_ingest.advisories.scores import Scores, scores
 from securechain_ingest.advisories.upsert import REMOVED
 from securechain_ingest.model import PackageRef
@@ -102,7 +102,7 @@ def is_about(element: Any, ref: PackageRef, report: Report) -> bool:
     if not isinstance(element, Mapping):
         report("an element of affected is no object")
         return False
-    package = package_of(element)
+    package = affected_package(element)
     if package is None:
         # Elements about Git repositories have no package.
         if element.get("package") is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from securechain_ingest.graph.identity import Identity, new_name, spellings
+from securechain_ingest.graph.identity import Identity, new_name, possible_names
 from securechain_ingest.graph.nodes import VersionNode
 from securechain_ingest.graph.properties import change_properties, package_properties, version_properties
 from securechain_ingest.model import ANY, PackageWrite, Requirement, Version
@@ -231,7 +231,7 @@ class Requirements:
             self._edges(purl, is_new=is_new).append([version_purl, constraints])
         kept = {edge.id for purl, edge in present.items() if purl in wanted}
         kept |= {wait.id for purl, wait in awaited.items() if purl in wanted and purl not in present}
-        unnamed = None if needed is None else {name for item in needed for name in spellings(item.target)}
+        unnamed = None if needed is None else {name for item in needed for name in possible_names(item.target)}
         kept |= {edge.id for edge in edges if edge.purl is None and (unnamed is None or edge.name in unnamed)}
         return [held for held in (*(edge.id for edge in edges), *(wait.id for wait in waits)) if held not in kept]
 

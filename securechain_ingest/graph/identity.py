@@ -23,7 +23,7 @@ class Identity:
     """This is another package, which has to give up that name and take its own spelling."""
 
 
-def spellings(ref: PackageRef) -> tuple[str, ...]:
+def possible_names(ref: PackageRef) -> tuple[str, ...]:
     """Return every `name` under which an older graph may hold the package. The right one comes first."""
     return tuple(dict.fromkeys((ref.name, ref.registry_name, *ref.ecosystem.older_spellings(ref.name))))
 
@@ -37,7 +37,7 @@ def identify(ref: PackageRef, candidates: Iterable[PackageNode]) -> Identity:
     candidates = list(candidates)
     ours = [node for node in candidates if node.purl == ref.purl]
     if not ours:
-        order = spellings(ref)
+        order = possible_names(ref)
         ours = sorted(
             (node for node in candidates if node.purl is None and node.name in order),
             key=lambda node: (order.index(node.name), node.id),

@@ -31,13 +31,13 @@ from neo4j import AsyncTransaction
 from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.difference import Difference, Requirements, Versions
-from securechain_ingest.graph.identity import Identity, identify, spellings, version_purl
+from securechain_ingest.graph.identity import Identity, identify, possible_names, version_purl
 from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.properties import package_properties
 from securechain_ingest.graph.ranking import ordered
 from securechain_ingest.graph.statements import Statements
-from securechain_ingest.graph.transactions import each_once, fetched, outcome, write_difference
+from securechain_ingest.graph.transactions import each_once, fetched, write_difference, write_result
 from securechain_ingest.model import UNORDERED, PackageWrite, Version, WriteResult
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.yielding import in_pieces
@@ -137,7 +137,7 @@ class PortionWriter:
             queued += answer["queued"]
         answer = await self._connection.transaction(partial(self._finish, plan=plan))
         answer["queued"] = each_once(queued + answer["queued"])
-        result = outcome(self._ref, answer, [parent.element_id for parent in self._write.parents])
+        result = write_result(self._ref, answer, self._write.parents)
         return replace(result, unconfirmed=plan.is_unconfirmed)
 
     async def _claimed(self) -> Identity:
@@ -180,7 +180,7 @@ class PortionWriter:
     async def _identify(self, transaction: AsyncTransaction) -> tuple[Identity, str | None]:
         """Return which node stands for the package, and who writes it. The node is locked, and read without its
         versions."""
-        keys = {"purls": [self._ref.purl], "names": sorted(spellings(self._ref))}
+        keys = {"purls": [self._ref.purl], "names": sorted(possible_names(self._ref))}
         rows = await fetched(transaction, self._own.nodes, {"rows": keys})
         identity = identify(self._ref, collect(rows))
         writers = {row["id"]: row["writing"] for row in rows}

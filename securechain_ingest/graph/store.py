@@ -18,7 +18,7 @@ from securechain_ingest.graph.copying import GraphCopy
 from securechain_ingest.graph.dialect import aware
 from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.due import DuePackages
-from securechain_ingest.graph.identity import identify, reference, spellings
+from securechain_ingest.graph.identity import identify, possible_names, reference
 from securechain_ingest.graph.lookups import Lookups
 from securechain_ingest.graph.names import PackageNames
 from securechain_ingest.graph.nodes import PackageNode, collect
@@ -41,9 +41,9 @@ from securechain_ingest.graph.transactions import (
     each_once,
     fetched,
     link_rows,
-    outcome,
     resolve_in_portions,
     write_difference,
+    write_result,
 )
 from securechain_ingest.graph.undated import date_undated
 from securechain_ingest.graph.view import GraphReader
@@ -226,9 +226,7 @@ class Graph:
                 raise StoreError(f"{min(lost)} left the graph while it was being linked")
             once = {**answer, "queued": each_once(answer["queued"])}
             answers |= {link.ref.purl: once for link in members}
-        return [
-            outcome(link.ref, answers[link.ref.purl], [parent.element_id for parent in link.parents]) for link in links
-        ]
+        return [write_result(link.ref, answers[link.ref.purl], link.parents) for link in links]
 
     async def resolve(self, ref: PackageRef) -> None:
         """Turn all requirements that wait for a package into edges, however many there are
@@ -321,17 +319,14 @@ class Graph:
         nodes = await _read(transaction, queries, common, writes)
         for write in writes:
             ref = write.package.ref
-            near = {node.id: node for key in (ref.purl, *spellings(ref)) for node in nodes.get(key, ())}
+            near = {node.id: node for key in (ref.purl, *possible_names(ref)) for node in nodes.get(key, ())}
             identity = identify(ref, near.values())
             if difference.add_package(write, identity, parent_property=self._settings.parent_version_name):
                 unconfirmed.add(ref.purl)
         answer = await write_difference(transaction, queries, common, difference, self._settings.batch_rows)
         answer["queued"] = each_once(answer["queued"])
         return {
-            ref.purl: replace(
-                outcome(ref, answer, [parent.element_id for parent in write.parents]),
-                unconfirmed=ref.purl in unconfirmed,
-            )
+            ref.purl: replace(write_result(ref, answer, write.parents), unconfirmed=ref.purl in unconfirmed)
             for write in writes
             for ref in (write.package.ref,)
         }
@@ -361,7 +356,7 @@ async def _read(
     transaction: AsyncTransaction, queries: Statements, common: Mapping[str, Any], writes: Sequence[PackageWrite]
 ) -> dict[str, list[PackageNode]]:
     """Return the nodes that may stand for the packages, by purl and by name. They are locked until the commit."""
-    names = {name for write in writes for name in spellings(write.package.ref)}
+    names = {name for write in writes for name in possible_names(write.package.ref)}
     purls = sorted(write.package.ref.purl for write in writes)
     nodes: dict[str, list[PackageNode]] = {}
     keys = {"purls": purls, "names": sorted(names)}

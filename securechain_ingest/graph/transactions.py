@@ -12,7 +12,7 @@ from securechain_ingest.graph.difference import Difference
 from securechain_ingest.graph.failures import Conflict
 from securechain_ingest.graph.identity import reference
 from securechain_ingest.graph.statements import Statements
-from securechain_ingest.model import Link, PackageRef, WriteResult
+from securechain_ingest.model import Link, PackageRef, Parent, WriteResult
 
 RESOLVED_AT_ONCE = 5_000
 """One transaction turns at most this many waiting requirements into edges. That takes about a second of a server's
@@ -74,14 +74,14 @@ def each_once(queued: Iterable[list[str]]) -> list[list[str]]:
     return list(first.values())
 
 
-def outcome(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[str]) -> WriteResult:
+def write_result(ref: PackageRef, answer: Mapping[str, Any], parents: Sequence[Parent]) -> WriteResult:
     """Return what the caller of one package has to do, from the answer of a whole transaction."""
     queued = {purl: name for package, purl, name in answer["queued"] if package == ref.purl}
     linked = set(answer["linked"])
     return WriteResult(
         purl=ref.purl,
         to_queue=tuple(reference(ref.ecosystem, name, purl) for purl, name in sorted(queued.items())),
-        lost_parents=tuple(sorted(set(parents) - linked)),
+        lost_parents=tuple(sorted({parent.element_id for parent in parents} - linked)),
         is_awaited_still=ref.purl in answer["unresolved"],
     )
 

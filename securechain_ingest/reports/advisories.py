@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from securechain_ingest.advisories.names import package_of, packages
+from securechain_ingest.advisories.names import affected_package, packages
 from securechain_ingest.advisories.scores import MALWARE, score_of_group, scores
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.advisories.upsert import WORD
@@ -132,7 +132,7 @@ def _report(document: Mapping[str, Any], touched: Collection[TouchedPackage]) ->
 
 
 def _affected(element: Mapping[str, Any]) -> AffectedElement | None:
-    package = package_of(element)
+    package = affected_package(element)
     if package is None:
         return None
     ranges = []

@@ -35,22 +35,22 @@ async def read_import_names(
     failed_before: FailedAttempt | None,
     now: datetime,
     insistence: Insistence,
-    *,
     asking: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    *,
     remember: bool = True,
 ) -> tuple[ImportNames, IngestError | None]:
     """Return the names that the cache has or the registry finds, and None. If they cannot be read, return a stopgap and
     the error.
 
-    The names are within the bounds of `bounds.bounded_names`. The registry is asked inside of `asking()`, and what it
-    finds is cached if `remember`. `failed_before` is what the graph knows of earlier attempts; `now` is aware, in UTC.
+    The names are within the bounds of `bounds.bounded_names`. An archive is requested inside of `asking()`, and what is
+    found is cached if `remember`. `failed_before` is what the graph knows of earlier attempts; `now` is aware, in UTC.
     An error that another attempt may mend is raised if `insistence` demands it. StoreError is raised if Redis is away.
     ArchivesAway is always raised, because it says nothing about the archive.
     """
     try:
         names = await cache.get(package)
         if names is None:
-            async with asking():
+            async with asking() if package.artifacts else nullcontext():
                 names = bounded_names(await registry.import_names(package))
             if remember:
                 await cache.put(package, names)
@@ -60,12 +60,12 @@ async def read_import_names(
         insists = insistence.on_readings or (insistence.on_parsers and isinstance(error, ParserLost))
         if error.transient and insists:
             raise
-        failed = after_failure(failed_before, package, now)
+        failed = failed_attempt(failed_before, package, now)
         _log("import_names_failed", package, failed, kind=error.kind, reason=str(error))
         fallback = registry.fallback_names(package.ref)
         return ImportNames(fallback, error=sentence(str(error)), is_stopgap=True, failed=failed), error
     if names.retry:
-        names = replace(names, failed=after_failure(failed_before, package, now))
+        names = replace(names, failed=failed_attempt(failed_before, package, now))
     if names.error is not None:
         _log("import_names_incomplete", package, names.failed, reason=names.error)
     elif package.artifacts:
@@ -78,7 +78,7 @@ def is_due(failed: FailedAttempt | None, now: datetime) -> bool:
     return failed is not None and failed.attempts <= len(WAITS) and now >= failed.tried_at + WAITS[failed.attempts - 1]
 
 
-def after_failure(before: FailedAttempt | None, package: Package, now: datetime) -> FailedAttempt:
+def failed_attempt(before: FailedAttempt | None, package: Package, now: datetime) -> FailedAttempt:
     """Return the record of one more attempt that has failed.
 
     An attempt before its time, because the package changed or somebody demanded it, does not raise the number of

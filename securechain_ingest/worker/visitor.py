@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 
-from securechain_ingest.advisories.matching import rated, spellings
+from securechain_ingest.advisories.matching import rated
+from securechain_ingest.advisories.names import spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.bounds import bounded_package
@@ -302,17 +302,11 @@ class Visitor:
             return left_for_later
         if known is not None and _has_names_of(known, package) and not request.refresh:
             return None, False
+        before = known.names_failed if known else None
         asking = partial(self._archives.asked, package.ref, has_waited=request.has_waited)
         try:
             names, _ = await read_import_names(
-                self._names,
-                registry,
-                package,
-                known.names_failed if known else None,
-                now,
-                request.insistence,
-                asking=asking if package.artifacts else nullcontext,
-                remember=request.remember,
+                self._names, registry, package, before, now, request.insistence, asking, remember=request.remember
             )
         except ArchivesAway:
             if request.insistence.on_archives:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from securechain_ingest.advisories.matching import rate, spellings
+from securechain_ingest.advisories.matching import rate
+from securechain_ingest.advisories.names import spellings
 from securechain_ingest.model import PackageRef
 from securechain_ingest.registries import BY_OSV, DECLARATIONS, ECOSYSTEMS, named_package
 from securechain_ingest.registries.declaration import Declaration

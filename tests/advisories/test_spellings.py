@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from securechain_ingest.advisories.matching import rate, spellings
-from securechain_ingest.advisories.names import lookup_key
+from securechain_ingest.advisories.matching import rate
+from securechain_ingest.advisories.names import lookup_key, spellings
 from securechain_ingest.registries import named_package
 
 PEP_503 = (

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from securechain_ingest.advisories.matching import rate, spellings
-from securechain_ingest.advisories.names import lookup_key
+from securechain_ingest.advisories.matching import rate
+from securechain_ingest.advisories.names import lookup_key, spellings
 from securechain_ingest.advisories.upsert import change
 from securechain_ingest.registries import named_package
 from tests.conftest import REQUIRE_ALL
