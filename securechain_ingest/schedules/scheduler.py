@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -54,9 +53,9 @@ class Scheduler:
         recorder: Recorder,
         *,
         lease_s: float,
-        looks: Mapping[str, Look] = MappingProxyType({}),
-        left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]] = MappingProxyType({}),
-        ecosystem_of: Mapping[str, str] = MappingProxyType({}),
+        looks: Mapping[str, Look],
+        left_to_others: Mapping[str, Callable[[datetime], Awaitable[bool]]],
+        ecosystem_of: Mapping[str, str],
         poll_s: float = 1.0,
         now: Callable[[], datetime] = utc_now,
         turned: Callable[[], None] = lambda: None,
@@ -98,7 +97,7 @@ class Scheduler:
         """Begin nothing more and interrupt the runs under way. Another daemon, or the next one, resumes them."""
         self._runs.cancel()
 
-    def apply(self, settings: ScheduleSettings, looks: Mapping[str, Look] = MappingProxyType({})) -> None:
+    def apply(self, settings: ScheduleSettings, looks: Mapping[str, Look]) -> None:
         """Apply new times. An unchanged schedule keeps its next run, and a run under way is finished in any case."""
         self._settings = settings
         self._looks = looks

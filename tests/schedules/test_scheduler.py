@@ -163,11 +163,11 @@ async def test_a_reload_takes_new_times_and_an_unchanged_schedule_keeps_its_next
     async with installation.scheduler(nothing, settings()) as scheduler:
         await looked(installation)
         before = next_runs(scheduler)
-        scheduler.apply(settings(grace_s=1))
+        scheduler.apply(settings(grace_s=1), {})
         await installation.board.request(JOB, RunRequest("again", {}))
         assert not [record for record in await ended(installation, 2) if record.scheduled_for]
         assert next_runs(scheduler) == before
-        scheduler.apply(settings(EVERY_SECOND))
+        scheduler.apply(settings(EVERY_SECOND), {})
         records = await ended(installation, 3)
     assert [record for record in records if record.scheduled_for]
 
