@@ -43,6 +43,8 @@ _SUFFIXES: Final = (".py", ".pyx", ".so", *_C_SUFFIXES)
 # A call in a setup.py that is not run: setuptools' documentation, "Building Extension Modules".
 _EXTENSION: Final = re.compile(rb"""\bExtension\(\s*(?:name\s*=\s*)?["']([A-Za-z_][\w.]*)["']""")
 
+_NAME: Final = re.compile(rb"^Name:[ \t]*([A-Za-z0-9._-]{1,200})[ \t\r]*$", re.MULTILINE)
+
 _Members: TypeAlias = Iterator[tuple[str, Callable[[], bytes]]]
 """Each name comes with a function that reads the member; it is to be called before the next name is asked for."""
 
@@ -196,8 +198,22 @@ def _guessed_by_names(source: _Source, tops: set[str], paths: list[str], extensi
     # A package whose folder is called otherwise.
     missing = tops - {module.partition(".")[0] for module in found}
     others = [folder for folder in _packages_at_the_top(paths) if folder not in tops and _is_installed(folder)]
-    if len(missing) == len(others) == 1:
+    if len(missing) == 1 and others[:1] == [""] and any(map(_is_module_of_the_archive, paths)):
+        yield from _renamed(paths, "", _own_package(source, *missing))
+    elif len(missing) == len(others) == 1:
         yield from _renamed(paths, others[0], *missing)
+
+
+def _is_module_of_the_archive(path: str) -> bool:
+    """With an `__init__.py` beside such a module the archive's folder is the package itself."""
+    return "/" not in path and path.endswith(".py") and not is_init(path) and _is_installed(path[:-3])
+
+
+def _own_package(source: _Source, top: str) -> str:
+    """This is the package below the top-level one that a dotted name (`ruamel.yaml`) tells, or the top-level one."""
+    name = _NAME.search(source.texts.get("PKG-INFO", b""))
+    dotted = name[1].decode().replace("-", "_") if name else top
+    return dotted if dotted.startswith(f"{top}.") else top
 
 
 def _guessed(paths: list[str], extensions: list[str], own_names: tuple[str, ...], root: str | None) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.registries.pypi.archives import names_of_sdist
+from securechain_ingest.registries.pypi.source_names import read_sdist
+from tests.registries.pypi.archives import LIMITS, names_of_sdist, tarred
 
 FILES = (
     "python/own/__init__.py",
@@ -323,6 +324,27 @@ def test_the_archive_s_folder_may_be_the_package_itself(folder: str) -> None:
 
     assert names_of_sdist(*paths, setup_py=script) == ["own", "own.sub", "own.sub.y", "own.x"]
     assert names_of_sdist(*paths, setup_py="setup(**read())") == ["own", "own.sub", "own.sub.y", "own.x"]
+
+
+@pytest.mark.parametrize(
+    ("project_name", "names"),
+    [
+        ("space.own", ["space", "space.own", "space.own.sub", "space.own.x"]),
+        ("other", ["space", "space.sub", "space.x"]),
+        ("space", ["space", "space.sub", "space.x"]),
+    ],
+)
+def test_the_archive_s_folder_is_the_package_that_is_missing(project_name: str, names: list[str]) -> None:
+    """ruamel.yaml is packed so."""
+    texts = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {project_name}\nVersion: 1.0\n",
+        "setup.py": "setup(**read())",
+        "own.egg-info/top_level.txt": "space\n",
+    }
+    paths = ("__init__.py", "x.py", "sub/__init__.py")
+    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in (*paths, *texts)}
+
+    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
 
 
 def test_files_may_lie_at_the_top_of_the_archive() -> None:
