@@ -21,6 +21,9 @@ wrote."""
 _REFUSALS: Final = ("Neo.ClientError.Statement.", "Neo.ClientError.Schema.")
 """The server gives these answers to a request that fails however often it is sent. They are about syntax, arguments,
 types and constraints."""
+_LACKS_AN_INDEX: Final = ("Neo.ClientError.Schema.IndexNotFound", "no such fulltext schema index")
+"""The server has no such index, or has not filled it yet. It gives the code to a demand for a search if its setting
+`dbms.cypher.hints_error` is true, and says the words when a full-text index is asked."""
 _TOO_LONG_FOR_AN_INDEX: Final = "too large to index"
 _FORBIDDEN: Final = ("Neo.ClientError.Security.", "Neo.ClientError.Database.DatabaseNotFound")
 _UNSENDABLE: Final = (UnicodeEncodeError, OverflowError)
@@ -50,6 +53,11 @@ def store_error(error: Exception, address: str, timeout_s: float) -> ConfigError
     if isinstance(error, Neo4jError) and str(error.code).startswith(_FORBIDDEN):
         return ConfigError(f"the graph at {address} does not let this user do its work ({error.code})")
     if isinstance(error, Neo4jError) and not isinstance(error, DatabaseUnavailable):
+        if _lacks_an_index(error):
+            return StoreError(
+                f"the graph at {address} lacks an index, or has not filled it yet: a daemon makes all of them when it"
+                f" starts ({error.code})"
+            )
         if _is_refusal(error):
             return StoreRefused(f"the graph at {address} refused a statement ({error.code})")
         return StoreError(f"the graph at {address} answered with an error ({error.code})")
@@ -80,6 +88,11 @@ def is_double(error: Exception) -> bool:
 def came_from_the_server(error: StoreError) -> bool:
     """Return whether the server was there and refused the transaction, so that a part of a batch may still succeed."""
     return isinstance(error, StoreRefused) or isinstance(error.__cause__, Neo4jError | Conflict)
+
+
+def _lacks_an_index(error: Neo4jError) -> bool:
+    code, words = _LACKS_AN_INDEX
+    return error.code == code or words in str(error.message)
 
 
 def _is_refusal(error: Neo4jError) -> bool:

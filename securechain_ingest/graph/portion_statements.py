@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.graph.statements import LOCK_NODES, NODE_COLUMNS, VERSION_COLUMNS, for_label
 
 
@@ -70,13 +71,17 @@ RETURN count(*) AS renumbered
 
 
 @cache
-def portion_statements(label: str) -> PortionStatements:
+def portion_statements(label: str, dialect: Dialect) -> PortionStatements:
     """Return the statements for a label of the ecosystem table. The label is never text from outside."""
+
+    def text(cypher: str) -> str:
+        return dialect.searching(for_label(cypher, label))
+
     return PortionStatements(
-        version_names=for_label(_VERSION_NAMES, label),
-        nodes=for_label(_NODES, label),
-        sign=_SIGN,
-        index=_INDEX,
-        read=for_label(_READ, label),
-        renumber=_RENUMBER,
+        version_names=text(_VERSION_NAMES),
+        nodes=text(_NODES),
+        sign=text(_SIGN),
+        index=text(_INDEX),
+        read=text(_READ),
+        renumber=text(_RENUMBER),
     )

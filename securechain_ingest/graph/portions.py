@@ -30,13 +30,14 @@ from neo4j import AsyncTransaction
 
 from securechain_ingest.errors import StoreError
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.graph.difference import Difference, Requirements, Versions
 from securechain_ingest.graph.identity import Identity, identify, possible_names, version_purl
 from securechain_ingest.graph.nodes import PackageNode, collect
 from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.properties import package_properties
 from securechain_ingest.graph.ranking import ordered
-from securechain_ingest.graph.statements import Statements
+from securechain_ingest.graph.statements import statements
 from securechain_ingest.graph.transactions import each_once, fetched, write_difference, write_result
 from securechain_ingest.model import UNORDERED, PackageWrite, Version, WriteResult
 from securechain_ingest.settings import GraphSettings
@@ -111,7 +112,7 @@ class PortionWriter:
         connection: Connection,
         settings: GraphSettings,
         common: Callable[[], dict[str, Any]],
-        queries: Statements,
+        dialect: Dialect,
         write: PackageWrite,
     ) -> None:
         self._connection = connection
@@ -119,8 +120,8 @@ class PortionWriter:
         self._common = common
         self._write = write
         self._ref = write.package.ref
-        self._queries = queries
-        self._own = portion_statements(self._ref.ecosystem.label)
+        self._queries = statements(self._ref.ecosystem.label, dialect)
+        self._own = portion_statements(self._ref.ecosystem.label, dialect)
         self._token = f"{_PROCESS}-{secrets.token_hex(4)}"
         self._node_id: str | None = None
 

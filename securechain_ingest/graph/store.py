@@ -208,8 +208,8 @@ class Graph:
         """
         if not write.package.versions:
             raise Malformed(f"{write.package.ref.purl} has no version", url=write.package.ref.purl)
-        queries = await self._statements(write.package.ref.ecosystem)
-        return await PortionWriter(self._connection, self._settings, self._common, queries, write).run()
+        dialect = await self._connection.dialect()
+        return await PortionWriter(self._connection, self._settings, self._common, dialect, write).run()
 
     async def link(self, links: Sequence[Link]) -> list[WriteResult]:
         """Serve requests on packages that the graph knows. The results are in the order of `links`.
@@ -307,7 +307,8 @@ class Graph:
 
     async def _version_names(self, ecosystem: Ecosystem, purl: str) -> list[str]:
         """Return the names of the versions of a package that has very many."""
-        rows = await self._connection.read(portion_statements(ecosystem.label).version_names, {"purl": purl})
+        queries = portion_statements(ecosystem.label, await self._connection.dialect())
+        rows = await self._connection.read(queries.version_names, {"purl": purl})
         return [name for row in rows for name in row["names"]]
 
     async def _write(

@@ -15,6 +15,7 @@ from securechain_ingest.graph.dialect import ARCADEDB, NEO4J
 from securechain_ingest.graph.due import archives_text, never_read_text, stale_text
 from securechain_ingest.graph.layout import INDEXED, UNIQUE, constraint_name, index_name, of_each_label
 from securechain_ingest.graph.pending import LEFT_OUT, due_text, lost_text
+from securechain_ingest.graph.portion_statements import portion_statements
 from securechain_ingest.graph.statements import for_label, names_gaps_text, statements
 from securechain_ingest.graph.undated import DATE_PAGE
 from tests.graph.builders import MONDAY, PYPI
@@ -25,6 +26,7 @@ PACKAGES = 300
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 LABEL = PYPI.label
 KEPT = statements(LABEL, NEO4J)
+IN_PORTIONS = portion_statements(LABEL, NEO4J)
 
 # The first of them were walks before the statements demanded a search.
 STATEMENTS = {
@@ -52,6 +54,9 @@ STATEMENTS = {
     "packages of a list": for_label(names._HELD, LABEL),
     "packages without a date": for_label(DATE_PAGE, LABEL),
     "names that begin alike": for_label(lookups._NAMED, LABEL),
+    "versions of a big package": IN_PORTIONS.version_names,
+    "a big package": IN_PORTIONS.nodes,
+    "new numbers of versions": IN_PORTIONS.renumber,
 }
 
 
@@ -125,3 +130,9 @@ def test_what_a_match_names_or_compares_is_to_be_searched(text: str, hinted: str
 def test_a_statement_has_one_text_wherever_it_is_run_so_that_what_is_prepared_is_what_is_asked_later(name: str) -> None:
     text = getattr(KEPT, name)
     assert NEO4J.searching(text) == text
+
+
+@pytest.mark.parametrize("name", ["version_names", "nodes", "renumber"])
+def test_a_statement_that_is_run_within_a_transaction_makes_its_demand_itself(name: str) -> None:
+    assert "USING INDEX SEEK" in getattr(IN_PORTIONS, name)
+    assert "USING" not in getattr(portion_statements(LABEL, ARCADEDB), name)

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from neo4j.exceptions import Neo4jError
 
 from securechain_ingest.errors import ConfigError, StoreError, StoreRefused
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.graph.connection import Connection
+from securechain_ingest.graph.failures import store_error
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import PackageWrite, WriteResult
 from securechain_ingest.queue.settlement import Failure
@@ -50,6 +52,21 @@ async def test_a_refused_package_is_told_as_refused_and_its_neighbours_are_writt
     failure = Failure.of(refused)
     assert (failure.kind, failure.transient) == ("store_refused", False)
     assert {node["name"] for node in (await read.nodes("PyPIPackage")).values()} == {"warm", "six", "attrs"}
+
+
+async def test_a_graph_without_an_index_says_who_makes_it_and_costs_no_message(neo4j_server: GraphTarget) -> None:
+    async with connected(neo4j_server) as connection:
+        with pytest.raises(StoreError, match=r"lacks an index.*a daemon makes all of them when it starts") as raised:
+            await connection.read("CALL db.index.fulltext.queryNodes('missing', 'any') YIELD node RETURN node")
+    assert not isinstance(raised.value, StoreRefused), "the same statement passes once the index is there"
+
+
+def test_a_demand_for_a_search_in_a_missing_index_is_no_refusal() -> None:
+    """A Neo4j answers so where `dbms.cypher.hints_error` is set."""
+    error = Neo4jError._hydrate_neo4j(code="Neo.ClientError.Schema.IndexNotFound", message="No such index")
+    told = store_error(error, "there:7687", 60.0)
+    assert not isinstance(told, StoreRefused)
+    assert "lacks an index" in str(told)
 
 
 async def test_the_reason_of_a_refusal_has_the_servers_code(graph_target: GraphTarget) -> None:
