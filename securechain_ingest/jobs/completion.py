@@ -30,6 +30,8 @@ PAGE: Final = 500
 EVERY_S: Final = 2.0
 IDLE_S: Final = 10.0
 """At most so many seconds lie between two looks. They become more with each look that finds nothing."""
+TURN_S: Final = 20.0
+"""A turn ends after so many seconds if its daemon has not ended it, because it was killed or its graph is very slow."""
 LOST_EVERY_S: Final = 60.0
 """So many seconds lie between two looks for packages whose messages are lost."""
 AGAIN: Final = timedelta(days=1)
@@ -48,9 +50,13 @@ async def keep_asking(
         asked = 0
         try:
             for ecosystem in ecosystems:
-                if await _is_turn(redis, Keys(queue().stream).refill(ecosystem.name), EVERY_S / 2):
-                    asked += await ask_for_pending(redis, pending, ecosystem, queue())
-                    asked += await ask_for_left_out(redis, pending, ecosystem, queue())
+                turn = Keys(queue().stream).refill(ecosystem.name)
+                if await _is_turn(redis, turn, TURN_S):
+                    try:
+                        asked += await ask_for_pending(redis, pending, ecosystem, queue())
+                        asked += await ask_for_left_out(redis, pending, ecosystem, queue())
+                    finally:
+                        await _let_end(redis, turn, EVERY_S / 2)
         except (StoreError, ConfigError) as error:
             logger.debug("completion_put_off", reason=str(error))
         # A package that is read in portions is due again after each of them.
@@ -101,6 +107,12 @@ async def _is_turn(redis: Redis, key: str, seconds: float) -> bool:
     """Return whether no daemon has had the turn in the last `seconds`, and take it then."""
     with store_errors():
         return bool(await redis.set(key, "", nx=True, px=int(seconds * 1000)))
+
+
+async def _let_end(redis: Redis, key: str, seconds: float) -> None:
+    """Let a turn end after `seconds`."""
+    with store_errors():
+        await redis.pexpire(key, int(seconds * 1000))
 
 
 async def _page(redis: Redis, queue: QueueSettings, ecosystem: Ecosystem, lane: Lane) -> int:

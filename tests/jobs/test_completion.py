@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from securechain_ingest.graph.pending import Pending
+from securechain_ingest.graph.pending import AbsentPackage, Pending
 from securechain_ingest.jobs import completion
 from securechain_ingest.jobs.completion import ask_for_left_out, ask_for_pending, keep_asking
+from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
@@ -43,6 +45,21 @@ async def left_out(bench: Bench) -> int:
 def lost_after(bench: Bench, queued_retry_s: float) -> Pending:
     """Return what is left for later, if a message counts as lost after so many seconds."""
     return Pending(bench.stores.graph._connection, queued_retry_s)
+
+
+async def have_looked_often(bench: Bench) -> None:
+    """Return when those who keep asking have tried to take the turn several times from now on."""
+
+    async def looks() -> int:
+        calls: Any = (await bench.stores.redis.info("commandstats")).get("cmdstat_set", {"calls": 0})
+        return int(calls["calls"])
+
+    before = await looks()
+
+    async def are_enough() -> bool:
+        return await looks() > before + 2
+
+    await until(are_enough)
 
 
 async def test_pending_packages_are_asked_for_whole_once_a_day(bench: Bench) -> None:
@@ -162,17 +179,8 @@ async def test_one_daemon_asks_at_a_time_and_outages_are_sat_out(bench: Bench, m
     await redis.set(Keys(QUEUE.stream).refill("npm"), "")
     asking = asyncio.create_task(keep_asking(redis, bench.stores.graph.pending, [NPM], lambda: QUEUE))
 
-    async def looks() -> int:
-        calls: Any = (await redis.info("commandstats")).get("cmdstat_set", {"calls": 0})
-        return int(calls["calls"])
-
-    before = await looks()
-
-    async def has_looked_often() -> bool:
-        return await looks() > before + 2
-
     try:
-        await until(has_looked_often)
+        await have_looked_often(bench)
         assert await waiting(bench, Lane.COMPLETED) == []
         await redis.delete(Keys(QUEUE.stream).refill("npm"))
         await until(lambda: waiting(bench, Lane.COMPLETED))
@@ -180,3 +188,42 @@ async def test_one_daemon_asks_at_a_time_and_outages_are_sat_out(bench: Bench, m
     finally:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_daemon_keeps_its_turn_however_long_the_graph_takes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one would find the same page, and ask a registry for each of its packages once more."""
+    bench.registry.has(package("one", requires={"rare": "any"}))
+    bench.has_room = False
+    await bench.serve("one", first=True)
+    monkeypatch.setattr(completion, "EVERY_S", 0.02)
+    monkeypatch.setattr(completion, "IDLE_S", 0.02)
+    find, take_up = Pending.left_out, Pending.take_up
+    found: list[int] = []
+    has_answered = asyncio.Event()
+
+    async def finding(self: Pending, ecosystem: Ecosystem, limit: int) -> list[AbsentPackage]:
+        absent = await find(self, ecosystem, limit)
+        found.append(len(absent))
+        return absent
+
+    async def late(self: Pending, purls: Collection[str], now: datetime) -> None:
+        await has_answered.wait()
+        await take_up(self, purls, now)
+
+    monkeypatch.setattr(Pending, "left_out", finding)
+    monkeypatch.setattr(Pending, "take_up", late)
+    redis, graph = bench.stores.redis, bench.stores.graph
+    async with asyncio.TaskGroup() as daemons:
+        asking = [daemons.create_task(keep_asking(redis, graph.pending, [NPM], lambda: QUEUE)) for _ in range(2)]
+        await until(lambda: found)
+        await have_looked_often(bench)
+        assert found == [1]
+
+        has_answered.set()
+        await until(lambda: len(found) > 1)
+        assert found[:2] == [1, 0], "the turn is given on, and nothing is left"
+        for each in asking:
+            each.cancel()
+    assert [message.package for message in await waiting(bench, Lane.REQUIRED)] == ["rare"]
