@@ -209,7 +209,8 @@ async def test_a_daemon_keeps_its_turn_however_long_the_graph_takes(
         return absent
 
     async def late(self: Pending, purls: Collection[str], now: datetime) -> None:
-        await has_answered.wait()
+        if len(found) == 1:
+            await has_answered.wait()
         await take_up(self, purls, now)
 
     monkeypatch.setattr(Pending, "left_out", finding)
