@@ -31,8 +31,7 @@ class Endpoint:
 
 
 class BaseUrls(Protocol):
-    """The configuration tells the client by this where the endpoints are. The keys are the endpoints' keys; no URL has
-    a slash at its end."""
+    """This tells the client where the endpoints are. The keys are the endpoints' keys, and no URL ends with a slash."""
 
     def own(self) -> dict[str, str]:
         """Return the base URLs of the endpoints that have one of their own, which have limits of their own, too."""

@@ -64,7 +64,8 @@ class DaemonStatus:
     seen_s: float
     """The last heartbeat is this many seconds old."""
     stuck: str | None = None
-    """This sentence says what hangs in the daemon. It is None if nothing does, and of an earlier release."""
+    """This sentence says what hangs in the daemon. It is None if nothing hangs, and if a daemon of an
+    earlier release does not say."""
 
     @property
     def is_up(self) -> bool:

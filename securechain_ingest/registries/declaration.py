@@ -72,15 +72,15 @@ class Declaration:
 
     @property
     def ingestion_job(self) -> str:
-        """The job that lists the whole registry has this name."""
+        """Return the name of the job that lists the whole registry."""
         return f"{self.name}_package_ingestion"
 
     @property
     def updates_job(self) -> str:
-        """The job that follows what has changed has this name."""
+        """Return the name of the job that follows what has changed."""
         return f"{self.name}_packages_updates"
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The ecosystem may be named by each of these words; the first is its name."""
+        """Return the words by which the ecosystem may be named. The first is its name."""
         return tuple(dict.fromkeys((self.name, self.ecosystem.purl_type, *self.other_words)))

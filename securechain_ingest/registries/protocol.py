@@ -21,8 +21,8 @@ class Unchanged:
 
     ref: PackageRef
     revision: str | None = None
-    """The listing calls this state so by now; it is None where the confirmation does not say or it cannot have moved.
-    """
+    """The listing gives this revision to the state by now. It is None if the confirmation does not say, or if the
+    revision cannot have changed."""
 
 
 class Registry(Protocol):

@@ -89,7 +89,7 @@ def _unified(intervals: Iterable[SemverInterval]) -> list[SemverInterval]:
 
 
 def _has_release(interval: SemverInterval) -> bool:
-    """It admits a version that is not a pre-release."""
+    """Return whether the requirement admits a version that is not a pre-release."""
     if interval.is_empty:
         return False
     first = "0.0.0"

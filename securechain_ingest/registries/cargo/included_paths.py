@@ -24,7 +24,8 @@ _MAX_PATH: Final = 4096
 
 
 def included_path(arguments: str, folder: str, environment: Mapping[str, str], expand: Expand) -> str | None:
-    """This is the file's path in the crate, named in a file that lies in `folder`; it is None if that is unknown."""
+    """Return the file's path in the crate, which is named in a file that lies in `folder`. The result is None if it is
+    unknown."""
     text = _value(arguments, {**environment, "CARGO_MANIFEST_DIR": MANIFEST_FOLDER}, expand, 0)
     if not text:
         return None
@@ -34,7 +35,7 @@ def included_path(arguments: str, folder: str, environment: Mapping[str, str], e
 
 
 def _value(source: str, environment: Mapping[str, str], expand: Expand, depth: int) -> str | None:
-    """This is the text of the one expression in a macro's arguments; a comma may follow it."""
+    """Return the text of the one expression in a macro's arguments. A comma may follow it."""
     parts = list(between_commas(tokens(source, 0, len(source))))
     if len(parts) != 1 or depth > _MAX_DEPTH:
         return None

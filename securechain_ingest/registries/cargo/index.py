@@ -56,8 +56,8 @@ def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
 
 
 def default_version(versions: Collection[Version]) -> str:
-    """crates.io shows this one: the highest release that is not yanked, otherwise the highest such version,
-    otherwise the highest of all."""
+    """Return the version that crates.io shows: the highest release that is not yanked, otherwise the highest such
+    version, otherwise the highest of all."""
     return max(versions, key=_preference).name
 
 

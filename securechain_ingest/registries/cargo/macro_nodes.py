@@ -43,7 +43,7 @@ class Node(Protocol):
     """This is a part of a rule's pattern or of its body."""
 
     def match(self, given: Trees, position: int, bindings: Bindings, known: TokenTrees) -> int | None:
-        """The node matches up to this position; the result is None if it does not."""
+        """Return the position up to which the node matches. The result is None if it does not match."""
 
     def transcribe(self, bindings: Mapping[str, Binding], found: list[str], known: TokenTrees) -> None:
         """This appends what the node stands for."""
@@ -199,7 +199,7 @@ class Repetition:
 def match_nodes(
     nodes: tuple[Node, ...], given: Trees, position: int, bindings: Bindings, known: TokenTrees
 ) -> int | None:
-    """The nodes match up to this position, from `position` on; the result is None if they do not."""
+    """Return the position up to which the nodes match, from `position` on. The result is None if they do not match."""
     for count, node in enumerate(nodes, 1):
         end = node.match(given, position, bindings, known)
         if end is None:

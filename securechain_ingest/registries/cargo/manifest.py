@@ -61,7 +61,8 @@ class Manifest:
 
 
 def is_manifest(path: str) -> bool:
-    """A member lies where a manifest does: cargo once accepted `cargo.toml`, too, and other spellings do no harm."""
+    """Return whether a member lies where a manifest does. Cargo once accepted `cargo.toml`, too, and other spellings do
+    no harm."""
     return "/" not in path and path.lower() == "cargo.toml"
 
 

@@ -172,7 +172,7 @@ class _Resolver:
         )
 
     def _ends(self, bindings: Iterable[Binding]) -> Iterator[Binding]:
-        """Names stand for these in the end; imports from other crates stand for themselves."""
+        """Yield what names stand for in the end. Imports from other crates stand for themselves."""
         for binding in bindings:
             if binding.item.kind is ItemKind.USE:
                 yield from self._import(binding) or [binding]
@@ -182,7 +182,7 @@ class _Resolver:
                 yield binding
 
     def _import(self, binding: Binding) -> list[Binding]:
-        """A `use` brings these; it brings nothing if that is in another crate."""
+        """Return what a `use` brings. It brings nothing if that is in another crate."""
         if binding not in self._imported:
             self._imported[binding] = []
             *path, name = binding.item.path
@@ -208,7 +208,7 @@ class _Resolver:
         return found
 
     def _targets(self, home: Scope, path: tuple[str, ...]) -> list[Scope]:
-        """A path leads to these modules and enums; it leads to none if it goes out of the crate."""
+        """Return the modules and enums to which a path leads. There are none if it leads out of the crate."""
         if not path:
             return [self._root if self._paths_begin_at_root else home]
         key = home, path
@@ -264,7 +264,7 @@ class _Resolver:
             yield from self._globs.get((scope, glob.path), ())
 
     def _reached(self, scope: Scope) -> list[Scope]:
-        """Globs lead to these modules from one, which is the first."""
+        """Return the modules to which globs lead from one module, which is the first of them."""
         if scope not in self._reached_from:
             sources: dict[Scope, list[Scope]] = {scope: []}
             waiting = [scope]

@@ -60,7 +60,8 @@ class Attributes:
 
     @property
     def names_otherwise(self) -> bool:
-        """What the attributes belong to is not simply declared under the name that is written."""
+        """Return whether what the attributes belong to is declared otherwise than simply under the name that is
+        written."""
         return self.is_procedural_macro or self.derive is not None or self.new_name is not None
 
     def add(self, source: str, group: Token) -> None:
@@ -160,7 +161,7 @@ def _opens(parts: list[Token], index: int) -> bool:
 
 
 def _holds(source: str, predicate: list[Token], depth: int = 0) -> bool | None:
-    """A condition is true in every build, in none, or in some (None)."""
+    """Return whether a condition is true in every build or in none. The result is None if it is true in some."""
     if not predicate or depth > _MAX_DEPTH:
         return None
     if not _opens(predicate, 1):

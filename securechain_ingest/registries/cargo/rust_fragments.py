@@ -20,7 +20,7 @@ _UP_TO_SEMICOLON: Final = frozenset({"use", "const", "static", "type", "extern"}
 
 
 def fragment_end(fragment: str, given: Trees, position: int) -> int | None:
-    """A fragment that begins at `position` ends here; the result is None if none does."""
+    """Return where a fragment ends that begins at `position`. The result is None if no fragment begins there."""
     if fragment == "vis":
         is_restricted = _sign(given, position) == "pub" and _sign(given, position + 1) == "("
         return position + (2 if is_restricted else _sign(given, position) == "pub")
@@ -53,7 +53,7 @@ def fragment_end(fragment: str, given: Trees, position: int) -> int | None:
 
 
 def _sign(given: Trees, position: int) -> str:
-    """This is a token's text, or a group's opening bracket; behind the end there is none."""
+    """Return a token's text, or a group's opening bracket. Behind the end the result is empty."""
     tree = given[position] if position < len(given) else ""
     return tree if tree[:1] not in CLOSING else tree[0]
 
@@ -76,7 +76,7 @@ def _up_to(given: Trees, position: int, ends: frozenset[str]) -> int | None:
 
 
 def _item_end(given: Trees, position: int) -> int | None:
-    """The item's semicolon or body ends here; its attributes come first."""
+    """Return where the item's semicolon or body ends. Its attributes come first."""
     while _sign(given, position) == "#" and _sign(given, position + 1) == "[":
         position += 2
     needs_semicolon = False

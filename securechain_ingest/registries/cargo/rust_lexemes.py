@@ -27,7 +27,7 @@ _LEVELS: Final = 8
 
 
 def whole_group(opening: str, levels: int = _LEVELS) -> str:
-    """This pattern matches a group from its opening bracket to its closing one; other brackets do not count."""
+    """Return a pattern for a group from its opening bracket to its closing one. Other brackets do not count."""
     closing = CLOSING[opening]
     inner = f"|{whole_group(opening, levels - 1)}" if levels else ""
     return rf"""\{opening}(?:[^\{opening}\{closing}"'/]++{inner}|{_WITHOUT_BRACKETS})*+\{closing}"""
@@ -51,7 +51,8 @@ _RAW_STRING_PREFIX: Final = re.compile(r"(?<![A-Za-z0-9_])[bc]?r$")
 
 
 def after_group(source: str, opening: str, position: int, end: int) -> int:
-    """The group opened before `position` ends here, after its closing bracket, or at the end if there is none."""
+    """Return where the group ends that was opened before `position`: behind its closing bracket, or at the end if there
+    is none."""
     if (whole := _WHOLE_GROUP[opening].match(source, position - 1, end)) is not None:
         return whole.end()
     inside = _INSIDE[opening]
@@ -72,7 +73,7 @@ def after_group(source: str, opening: str, position: int, end: int) -> int:
 
 
 def _after_string(source: str, quote: int, end: int) -> int:
-    """The string whose opening quote is at `quote`, raw or not, ends here."""
+    """Return where the string ends whose opening quote is at `quote`, whether it is raw or not."""
     if source[quote - 1] in "r#":
         after_prefix = quote
         while source[after_prefix - 1] == "#" and after_prefix > 1:
@@ -84,7 +85,7 @@ def _after_string(source: str, quote: int, end: int) -> int:
 
 
 def after_block_comment(source: str, position: int, end: int) -> int:
-    """The comment that was opened before `position` ends here; comments nest."""
+    """Return where the comment ends that was opened before `position`. Comments may be nested."""
     depth = 1
     while depth and (match := _BLOCK_COMMENT_EDGE.search(source, position, end)) is not None:
         depth += 1 if match[0] == "/*" else -1

@@ -60,7 +60,7 @@ class DeclarationRun(NamedTuple):
 
 
 def run_of_declarations(source: str, position: int, end: int, *, at_most_one: bool) -> DeclarationRun | None:
-    """The run begins here, perhaps after comments."""
+    """Return the run of declarations that begins here, perhaps behind comments."""
     found = (_DECLARATION if at_most_one else _DECLARATIONS).match(source, position, end)
     if found is None:
         return None
@@ -71,6 +71,6 @@ def run_of_declarations(source: str, position: int, end: int, *, at_most_one: bo
 
 
 def after_implementations(source: str, position: int, end: int) -> int | None:
-    """The implementations that begin here, perhaps after comments, end there."""
+    """Return where the implementations end that begin here, perhaps behind comments."""
     found = _IMPLEMENTATIONS.match(source, position, end)
     return None if found is None else found.end()

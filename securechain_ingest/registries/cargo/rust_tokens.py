@@ -169,17 +169,18 @@ def between_commas(parts: Iterable[Token]) -> Iterator[list[Token]]:
 
 
 def is_word(text: str) -> bool:
-    """The token is an identifier or a keyword."""
+    """Return whether the token is an identifier or a keyword."""
     return text[:1].isidentifier() and '"' not in text
 
 
 def is_literal(text: str) -> bool:
-    """The token is a literal, or a lifetime."""
+    """Return whether the token is a literal or a lifetime."""
     return text[:1].isdecimal() or '"' in text or "'" in text
 
 
 def string_value(literal: str) -> str | None:
-    """This is the text of a string literal; it is None for other literals and for escapes that no path needs."""
+    """Return the text of a string literal. The result is None for other literals, and for escapes that no path
+    needs."""
     if literal.startswith("r"):
         return literal.strip("r#")[1:-1] if literal.endswith(('"', "#")) else None
     body = literal[1:-1] if len(literal) > 1 and literal[0] == literal[-1] == '"' else None

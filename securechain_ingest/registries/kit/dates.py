@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 
 
 def utc_seconds(text: object) -> str | None:
-    """A registry's ISO 8601 time becomes `2021-05-11T14:05:36Z` (a time without a zone is UTC); anything else becomes
-    None."""
+    """Return a registry's ISO 8601 time as `2021-05-11T14:05:36Z`. A time without a zone is UTC. The result is None for
+    anything else."""
     if not isinstance(text, str):
         return None
     try:
@@ -20,7 +20,7 @@ def utc_seconds(text: object) -> str | None:
 
 
 def http_date_seconds(text: str | None) -> str | None:
-    """An HTTP date (RFC 9110, section 5.6.7) becomes the same form; anything else becomes None."""
+    """Return an HTTP date (RFC 9110, section 5.6.7) in the same form. The result is None for anything else."""
     try:
         moment = parsedate_to_datetime(text or "")
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -43,6 +43,6 @@ async def ask_for_package(
 
 
 def stale(url: str, state: str, announced: str) -> Stale:
-    """This makes the error for a document that is older than its feed; `state` says what it is instead (`is of revision
+    """Return the error for a document that is older than its feed. `state` says what it is instead (`is of revision
     3-a`)."""
     return Stale(f"{url} {state}, and {announced} has been announced", url=url)

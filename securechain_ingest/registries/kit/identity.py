@@ -27,6 +27,6 @@ def own_spelling(name: object, ref: PackageRef, identify: Callable[[str], Packag
 
 
 def version_purl(ref: PackageRef, version: str) -> str:
-    """A version's purl is the package's, then `@` and the version, percent-encoded as the purl specification
+    """Return a version's purl: the package's, then `@` and the version, percent-encoded as the purl specification
     demands."""
     return f"{ref.purl}@{quote(version, safe=':')}"

@@ -42,11 +42,11 @@ class Interval(Generic[K]):
 
     @property
     def is_single(self) -> bool:
-        """Exactly one version is inside, if the interval is not empty."""
+        """Return whether exactly one version is inside. The interval must not be empty."""
         return self.low is not None and self.high is not None and self.low.key == self.high.key
 
     def holds(self, key: K) -> bool:
-        """The version with this key is inside."""
+        """Return whether the version with this key is inside."""
         return (self.low is None or self.low <= Bound(key, False, "")) and (
             self.high is None or self.high >= Bound(key, True, "")
         )
@@ -58,14 +58,13 @@ class Interval(Generic[K]):
         return Interval(max(lows, default=None), min(highs, default=None))
 
     def comparators(self, blank: str = "") -> list[str]:
-        """The bounds are written as `>=1.0` and `<2.0`; an interval without bounds gives none."""
+        """Return the bounds, written as `>=1.0` and `<2.0`. There are none for an interval without bounds."""
         low = [f"{'>' if self.low.is_above else '>='}{blank}{self.low.text}"] if self.low else []
         high = [f"{'<=' if self.high.is_above else '<'}{blank}{self.high.text}"] if self.high else []
         return low + high
 
     def in_brackets(self, comma: str) -> str:
-        """The interval is written as `[1.0, 2.0)`, with `comma` between the versions, and a single version as
-        `[1.0]`."""
+        """Return the interval as `[1.0, 2.0)`, with `comma` between the versions, and a single version as `[1.0]`."""
         if self.low is not None and self.is_single:
             return f"[{self.low.text}]"
         low = ("(" if self.low.is_above else "[") + self.low.text if self.low else "("
@@ -114,7 +113,8 @@ def gaps(intervals: Iterable[Interval[K]]) -> list[Interval[K]]:
 
 
 def _meet(one: Interval[K], later: Interval[K], joins_touching: bool) -> bool:
-    """The second, which does not begin before the first, begins inside it or, if that counts, exactly at its end."""
+    """Return whether the second interval begins inside the first or, if that counts, exactly at its end. It must not
+    begin before the first."""
     if one.high is None or later.low is None:
         return True
     return later.low <= one.high if joins_touching else later.low < one.high

@@ -37,14 +37,15 @@ EMPTY: Final[SemverInterval] = Interval(_EMPTY_BOUND, _EMPTY_BOUND)
 
 
 def spelled(interval: SemverInterval) -> str:
-    """The interval is written as a range that clients read right: one version, comparators, or `any`."""
+    """Return the interval as a range that clients read right: one version, comparators, or `any`."""
     if interval.low is not None and interval.is_single:
         return interval.low.text
     return " ".join(interval.comparators()) or ANY
 
 
 def is_readable(operator: str, comparator: str) -> bool:
-    """univers reads this one comparator as it is meant; `operator` is what the comparator begins with."""
+    """Return whether univers reads this one comparator as it is meant. `operator` is what the comparator begins
+    with."""
     if operator == "" and _X_RANGE.fullmatch(comparator):
         return True
     if not _ORDERLY.fullmatch(comparator):
@@ -65,7 +66,8 @@ def is_readable(operator: str, comparator: str) -> bool:
 
 
 def are_two_bounds(intervals: Sequence[SemverInterval]) -> bool:
-    """univers keeps these comparators apart: they are a lower and an upper bound, of different versions."""
+    """Return whether univers keeps these comparators apart: they are a lower and an upper bound, of different
+    versions."""
     ends = sorted((one.low is None, one.high is None) for one in intervals)
     return ends == [(False, True), (True, False)] and not (intervals[0] & intervals[1]).is_single
 
@@ -81,7 +83,7 @@ def numbers_before_wildcard(parts: Iterable[str | None]) -> list[int]:
 
 
 def x_range(numbers: Sequence[int]) -> str | None:
-    """A partial version is written as an x-range; the result is None for a whole version."""
+    """Return a partial version as an x-range. The result is None for a whole version."""
     return ".".join(map(str, [*numbers, "x"])) if 0 < len(numbers) < 3 else None
 
 

@@ -53,7 +53,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """People read this name."""
+        """Return the name that people read."""
         return ":".join(self.lineage[0].values.get(part, "?") for part in ("groupId", "artifactId", "version"))
 
 
@@ -112,7 +112,7 @@ class Texts:
         return inherited_value(self._lineage, path)
 
     def dependency(self, written: Dependency) -> Dependency:
-        """Properties are put in wherever one is mentioned."""
+        """Return the dependency with its properties put in, wherever one is mentioned."""
         fields = (self(text) if text is not None and "${" in text else text for text in written)
         return Dependency._make(fields)
 
@@ -160,7 +160,7 @@ class Texts:
 
 
 def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:
-    """A model imports these BOMs; the one that counts first is the first."""
+    """Return the BOMs that a model imports. The one that counts first is the first."""
     return tuple(
         Coordinates(texts(entry.group_id), texts(entry.artifact_id), texts(entry.version or ""))
         for _, entry in model.management
@@ -169,7 +169,7 @@ def imports(model: Model, texts: Texts) -> tuple[Coordinates, ...]:
 
 
 def own_management(model: Model, texts: Texts) -> Management:
-    """A model manages this itself, by keys with properties put in; the entries themselves are as written."""
+    """Return what a model manages itself, by keys with properties put in. The entries themselves are as written."""
     entries, has_imports = _own_entries(model, texts)
     if has_imports:
         return dict(entries)
@@ -189,7 +189,7 @@ def flattened(model: Model, texts: Texts) -> Management:
 
 
 def first_wins(managements: Sequence[Management]) -> Management:
-    """The managements become one; where they collide the first one counts."""
+    """Return one management made of several. Where they collide the first one counts."""
     merged: dict[Key, Dependency] = {}
     for management in reversed(managements):
         merged.update(management)
@@ -213,7 +213,7 @@ def managed_dependencies(model: Model, texts: Texts) -> tuple[list[Dependency], 
 
 
 def managed_by(dependency: Dependency, managed: Dependency) -> Dependency:
-    """The dependency gets the version and the scope that it does not say itself; `optional` is not managed."""
+    """Return the dependency with the version and the scope that it does not say itself. `optional` is not managed."""
     return dependency._replace(
         version=dependency.version or managed.version,
         scope=managed.scope if dependency.scope is None else dependency.scope,
@@ -221,7 +221,7 @@ def managed_by(dependency: Dependency, managed: Dependency) -> Dependency:
 
 
 def relocation_of(model: Model, texts: Texts, own: Coordinates) -> Coordinates | None:
-    """The artifact with the coordinates `own` has moved here; the result is None if it has not. A relocation is not
+    """Return where the artifact with the coordinates `own` has moved, or None if it has not moved. A relocation is not
     inherited."""
     moved = model.lineage[0].relocation
     if moved is None:

@@ -56,7 +56,7 @@ def read_jar(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -
 
 
 def shortest(packages: Iterable[str]) -> list[str]:
-    """These packages lie below no other of them."""
+    """Return the packages that lie below no other of them."""
     kept: list[str] = []
     # With the dot at its end a package sorts right in front of all that lie below it.
     for package in sorted(f"{package}." for package in packages):

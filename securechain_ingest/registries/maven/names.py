@@ -86,7 +86,7 @@ def ids(ref: PackageRef) -> tuple[str, str]:
 
 
 def group_path(group_id: str) -> str:
-    """The path lies below the repository's base URL and has a slash at the end."""
+    """Return the path below the repository's base URL, with a slash at the end."""
     return f"{_segment(group_id).replace('.', '/')}/"
 
 
@@ -96,19 +96,19 @@ def metadata_path(ref: PackageRef) -> str:
 
 
 def file_path(coordinates: Coordinates, extension: str) -> str:
-    """This is the path of the file without classifier, such as `.pom` or `.jar`."""
+    """Return the path of the file without classifier, such as `.pom` or `.jar`."""
     artifact_id, version = _segment(coordinates.artifact_id), _segment(coordinates.version)
     return f"{group_path(coordinates.group_id)}{artifact_id}/{version}/{artifact_id}-{version}.{extension}"
 
 
 def can_be_asked_for(coordinates: Coordinates) -> bool:
-    """Each part can be a folder: it is not empty, and has neither a property nor a range in it."""
+    """Return whether each part can be a folder: it is not empty, and has neither a property nor a range in it."""
     return all(part.strip(".") and not _NO_FOLDER.search(part) for part in coordinates)
 
 
 def is_snapshot(version: str) -> bool:
-    """The files of such a version may be replaced by others (maven-artifact, `ArtifactUtils.isSnapshot`); those of a
-    release never are."""
+    """Return whether the files of the version may be replaced by others (maven-artifact, `ArtifactUtils.isSnapshot`).
+    Those of a release never are."""
     return _SNAPSHOT.fullmatch(version) is not None
 
 

@@ -90,8 +90,8 @@ def _requirement(group_id: str, artifact_id: str, version: str | None) -> Requir
 
 
 def extension(texts: Texts) -> str | None:
-    """The packaging gives the extension of the artifact's main file; it is None if no file is made that could have
-    classes in it."""
+    """Return the extension of the artifact's main file, which its packaging gives. The result is None if no file is
+    made that could have classes in it."""
     packaging = texts.value("packaging") or "jar"
     if packaging in _WITHOUT_CLASSES or ("." in packaging and "${" not in packaging):
         return None
@@ -99,19 +99,19 @@ def extension(texts: Texts) -> str | None:
 
 
 def repository(model: Model, texts: Texts) -> str:
-    """This is the normalised repository of an effective POM, or NOT_AVAILABLE."""
+    """Return the normalised repository of an effective POM, or NOT_AVAILABLE."""
     return normalise_repository(texts(address) for address in _addresses(model))
 
 
 def license_named(model: Model, texts: Texts) -> str | None:
-    """The effective POM names this licence, or a choice of several; None means that it names none."""
+    """Return the licence that the effective POM names, or a choice of several. None means that it names none."""
     lineage = [pom.values for pom in model.lineage]
     written = (inherited_value(lineage, f"licenses[{number}].name") for number in range(_MAX_LICENSES))
     return license_of([texts(name) for name in written if name])
 
 
 def vendor_of_group(ref: PackageRef) -> str:
-    """The vendor of `org.example:thing` is `org`."""
+    """Return the vendor of a group: that of `org.example:thing` is `org`."""
     return ref.registry_name.partition(":")[0].partition(".")[0]
 
 
@@ -133,6 +133,6 @@ def _addresses(model: Model) -> Iterator[str]:
 
 
 def package_properties(ref: PackageRef) -> dict[str, str]:
-    """The node has these properties of its own (contract, section 1.1)."""
+    """Return the properties that only this ecosystem's nodes have (contract, section 1.1)."""
     group_id, _, artifact_id = ref.registry_name.partition(":")
     return {"group_id": group_id, "artifact_id": artifact_id}

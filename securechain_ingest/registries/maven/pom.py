@@ -77,7 +77,7 @@ class Pom:
 
     @property
     def weight(self) -> int:
-        """This says how much there is to look at."""
+        """Return how much there is to look at."""
         return len(self.values) + len(self.properties) + len(self.management) + len(self.dependencies)
 
 

@@ -61,7 +61,7 @@ def active_profiles(profiles: Iterable[etree._Element]) -> list[dict[str, etree.
 
 
 def _is_active(activation: dict[str, etree._Element]) -> bool:
-    """There are conditions, and all of them hold."""
+    """Return whether there are conditions and all of them hold."""
     conditions = [condition(activation[name]) for name, condition in _CONDITIONS.items() if name in activation]
     return bool(conditions) and all(conditions)
 

@@ -68,7 +68,8 @@ def version_key(name: str) -> MavenKey:
 
 
 def is_release(name: str) -> bool:
-    """A version is a release if it is neither a snapshot nor a preview of another; a name without an order is not."""
+    """Return whether a version is neither a snapshot nor a preview of another. A name without an order is no
+    release."""
     try:
         key = version_key(name)
     except ValueError:

@@ -31,17 +31,17 @@ def parse_xml(body: bytes, root: str, url: str) -> etree._Element:
 
 
 def local_name(element: etree._Element) -> str:
-    """This is the element's name without namespace, which older documents lack."""
+    """Return the element's name without namespace, which older documents lack."""
     return str(element.tag).rpartition("}")[2]
 
 
 def text_of(element: etree._Element) -> str:
-    """This is the element's text, trimmed as Maven does it."""
+    """Return the element's text, trimmed as Maven does it."""
     return (element.text or "").strip()
 
 
 def children(element: etree._Element | None) -> dict[str, etree._Element]:
-    """The child elements are found by name; if a name repeats the first counts."""
+    """Return the child elements by name. If a name repeats, the first counts."""
     if element is None:
         return {}
     found: dict[str, etree._Element] = {}

@@ -96,7 +96,8 @@ def _bound(text: str, *, is_above: bool) -> Bound[NuGetKey]:
 
 
 def _is_readable(intervals: Sequence[_Range]) -> bool:
-    """Maven's order, which knows other labels, finds the bounds in order; without labels the two orders are one."""
+    """Return whether Maven's order, by which the clients compare, finds the bounds in order, too. The two orders differ
+    only in labels."""
     ends = [
         end.text
         for interval in intervals

@@ -72,8 +72,8 @@ class RubyGems(RegistryClient):
             raise stale(url, f"has the MD5 {digest}", listed or announced)
 
     async def _newest_digest(self, ref: PackageRef) -> str | None:
-        """The list's end says this of the gem's file; the result is None if it does not name the gem, or cannot be read
-        in parts."""
+        """Return the digest that the end of the list of all gems gives for the gem's file. The result is None if the
+        end does not name the gem, or if the list cannot be read in parts."""
         url = self._http.url("rubygems_index", "versions")
         try:
             with uncached():
