@@ -35,7 +35,6 @@ from securechain_ingest.model import ANY
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.outcomes import Outcomes, PackageOutcome
 from securechain_ingest.queue.submission import submit
-from securechain_ingest.registries import named_package
 from securechain_ingest.registries.naming import named_version
 from securechain_ingest.reports.package import PackageReport, report_on
 from securechain_ingest.reports.search import packages_affected, packages_offering
@@ -112,10 +111,10 @@ class Client:
         With `refresh` they are read again even if they are known. `parent_id` is the elementId of a RequirementFile or
         Version, which gets an edge with the `constraints` to each of them. `depth` says how many levels of
         requirements are followed (0 to 1000); None leaves that to the daemon. A package that is named twice is asked
-        for once.
+        for once; a version behind its name is left out, since it is read with all of them.
         """
         redis = _needed(self._connections.redis, "redis_url")
-        refs = {ref.purl: ref for ref in map(named_package, packages)}
+        refs = {ref.purl: ref for ref, _ in map(named_version, packages)}
         run = f"submission-{new_run_id(utc_now())}"
         messages = [
             Message(

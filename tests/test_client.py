@@ -106,7 +106,7 @@ async def test_an_example_prints_what_its_page_says(
 
 
 async def test_a_submission_is_waited_for_once_and_leaves_nothing(daemon: Everything, client: Client) -> None:
-    submission = await client.submit("pypi:Flask", "pkg:pypi/flask", refresh=True)
+    submission = await client.submit("pypi:Flask", "pkg:pypi/flask@2.0", refresh=True)
     assert submission.packages == 1
     (outcome,) = await client.wait(submission, timeout_s=PATIENCE_S)
     assert (outcome.node_type, outcome.package, outcome.is_stored) == ("PyPIPackage", "flask", True)

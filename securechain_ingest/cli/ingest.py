@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from securechain_ingest.cli import words
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import (
+    ConfigOption,
+    JsonOption,
+    StateDirOption,
+    load_settings,
+    named_packages,
+    run_async,
+)
 from securechain_ingest.configuration import Settings
 from securechain_ingest.errors import Paused, RateLimited, Unavailable
 from securechain_ingest.model import PackageRef
@@ -33,11 +40,10 @@ def command(
     The exit code is 1 if one of them failed, and 3 if one failed because its registry cannot be reached or is paused.
     """
     from securechain_ingest import log
-    from securechain_ingest.registries import named_package
 
     settings = load_settings(config, state_dir)
     log.configure(settings.daemon.log_format, "error", sys.stderr)
-    refs = list({ref.purl: ref for ref in map(named_package, packages)}.values())
+    refs = list(named_packages(packages).values())
     if code := run_async(_ingest(settings, refs, depth, refresh, as_json=as_json)):
         raise typer.Exit(code)
 

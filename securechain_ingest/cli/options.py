@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,6 +15,8 @@ from securechain_ingest.ecosystem_settings import JOBS
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+    from securechain_ingest.model import PackageRef
 
 T = TypeVar("T")
 
@@ -86,6 +88,23 @@ def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) ->
                 return await work(redis)
 
     return run_async(connected())
+
+
+def named_packages(names: Iterable[str]) -> dict[str, PackageRef]:
+    """Return each package once, by the name that was typed for it. It raises InvalidName.
+
+    A version behind a name is left out, which is told on standard error: a package is read with all its versions.
+    """
+    from securechain_ingest.cli.output import tell_left_out
+    from securechain_ingest.registries.naming import named_version
+
+    found = {name: named_version(name) for name in names}
+    versioned = [name for name, (_, version) in found.items() if version is not None]
+    tell_left_out("packages are meant as a whole, without the version", versioned)
+    typed: dict[str, str] = {}
+    for name, (ref, _) in found.items():
+        typed.setdefault(ref.purl, name)
+    return {name: found[name][0] for name in typed.values()}
 
 
 def known_job(name: str, param_hint: str) -> str:

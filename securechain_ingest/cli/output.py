@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import typer
@@ -50,6 +50,12 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for head, cell in zip(heads[1:], row[1:], strict=True):
             if cell:
                 typer.echo(_wrapped(f"  {head}: {cell}", width))
+
+
+def tell_left_out(title: str, left_out: Collection[str]) -> None:
+    """Name on standard error what a command leaves out of what it was given, if there is anything."""
+    if left_out:
+        typer.echo(printable(f"{title}: {', '.join(left_out)}"[:500]), err=True)
 
 
 def terminal_width() -> int | None:

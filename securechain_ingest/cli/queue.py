@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from securechain_ingest.cli import words
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
+from securechain_ingest.cli.options import (
+    ConfigOption,
+    JsonOption,
+    StateDirOption,
+    load_settings,
+    named_packages,
+    run_async,
+)
 from securechain_ingest.cli.output import print_json, print_lines
 from securechain_ingest.configuration import Settings
 
@@ -79,11 +86,11 @@ def cancel_command(
     The exit code is 1 if one of the packages did not wait in any lane.
     """
     from securechain_ingest.queue.lanes import LANES
-    from securechain_ingest.registries import named_package
 
     settings = load_settings(config, state_dir)
-    wanted = {ref.purl: name for name in names for ref in [named_package(name)]}
-    ecosystems = {named_package(name).ecosystem.name for name in names}
+    refs = named_packages(names)
+    wanted = {ref.purl: name for name, ref in refs.items()}
+    ecosystems = {ref.ecosystem.name for ref in refs.values()}
 
     def is_wanted(queued: Queued) -> bool:
         return _purl(queued) in wanted

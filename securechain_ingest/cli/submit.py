@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from securechain_ingest.cli import words
-from securechain_ingest.cli.options import ConfigOption, JsonOption, StateDirOption, load_settings, run_async
-from securechain_ingest.cli.output import print_json, print_lines
+from securechain_ingest.cli.options import (
+    ConfigOption,
+    JsonOption,
+    StateDirOption,
+    load_settings,
+    named_packages,
+    run_async,
+)
+from securechain_ingest.cli.output import print_json, print_lines, tell_left_out
 from securechain_ingest.configuration import Settings
 from securechain_ingest.printable import printable
 
@@ -62,13 +69,12 @@ def command(
     """Ask the daemon for packages. No message is queued if one of the lines or messages is malformed."""
     from securechain_ingest.inputs.lists import read_list
     from securechain_ingest.queue.messages import Message
-    from securechain_ingest.registries import named_package
 
     if file and file == sbom:
         raise typer.BadParameter("one input cannot be both a list and a bill", param_hint="--file, --sbom")
     settings = load_settings(config, state_dir)
     listed = read_list(_lines(file), str(file))
-    refs = {ref.purl: ref for ref in (*map(named_package, packages or ()), *listed.packages, *_materials(sbom))}
+    refs = {ref.purl: ref for ref in (*named_packages(packages or ()).values(), *listed.packages, *_materials(sbom))}
     messages = [
         Message(
             node_type=ref.ecosystem.label,
@@ -81,8 +87,8 @@ def command(
         for ref in refs.values()
     ]
     messages += listed.messages
-    _tell_left_out("keys that nobody reads are left out", listed.unknown_keys)
-    _tell_left_out("lines that are options of pip, addresses or paths are left out", listed.passed_over)
+    tell_left_out("keys that nobody reads are left out", listed.unknown_keys)
+    tell_left_out("lines that are options of pip, addresses or paths are left out", listed.passed_over)
     if not messages:
         if given := [str(each) for each in (file, sbom) if each]:
             raise typer.BadParameter(
@@ -139,7 +145,7 @@ def _materials(sbom: Path | None) -> Sequence[PackageRef]:
     if found.without_purl:
         others.append(f"{found.without_purl} without a package URL")
     others += [f"{purl} names no package" for purl in found.unreadable]
-    _tell_left_out("components that are left out", others)
+    tell_left_out("components that are left out", others)
     return found.packages
 
 
@@ -213,12 +219,6 @@ async def _tell_pauses(redis: Redis, settings: Settings, messages: Sequence[Mess
                 reason = await why_stopped(redis, Keys(settings.queue.stream), ecosystem)
             if reason is not None:
                 typer.echo(printable(f"what has to be asked of {ecosystem.name} waits: {reason}"), err=True)
-
-
-def _tell_left_out(title: str, left_out: Collection[str]) -> None:
-    """Name on standard error what is not queued, if there is anything."""
-    if left_out:
-        typer.echo(printable(f"{title}: {', '.join(left_out)}"[:500]), err=True)
 
 
 def _lines(file: Path | None) -> list[str]:

@@ -33,5 +33,5 @@ def kinds() -> list[str]:
 
 ONE_ECOSYSTEM: Final = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}."
 SOME_ECOSYSTEMS: Final = f"Such as {_NAMES[0]}; all without it."
-PACKAGES: Final = f"Packages such as {' or '.join(_PACKAGES[:2])}, or purls."
+PACKAGES: Final = f"Packages such as {' or '.join(_PACKAGES[:2])}, or purls. A version is left out."
 ARCHIVES: Final = f"Archives: {', '.join(_KINDS)}."

@@ -117,7 +117,7 @@ class _PackageRoom:
     async def submit(self, request: Request, form: Form) -> Response:
         asked = form.one("package").strip()
         try:
-            ref = named_package(asked)
+            ref, _ = named_version(asked)  # A package is read with all its versions.
         except InvalidName as error:
             return self._packages(request, status=400, asked=asked, wrong=str(error))
         run = f"submission-{new_run_id(utc_now())}"

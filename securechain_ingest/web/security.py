@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -118,6 +118,8 @@ class Guard:
         connection = HTTPConnection(scope)
         try:
             await (self._refusal(connection) or self._app)(scope, receive, send_guarded)
+        except ClientDisconnect:
+            return  # It is no fault of the page, and nobody is left who could be answered.
         except Exception as error:  # noqa: BLE001 - no fault of a page may reach the daemon
             # Not the whole traceback: it is one line, and a frame of it could hold the token.
             frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -174,6 +174,16 @@ def test_what_a_file_or_a_bill_names_is_shown_without_being_queued(tmp_path: Pat
     assert_one_line(wrong, 2, "requirements.txt is not JSON")
 
 
+def test_a_version_asks_for_its_package_as_it_does_in_a_file_and_that_is_told() -> None:
+    done = run("submit", "--dry-run", "pkg:npm/left-pad@1.3.0", "npm:@babel/core@7.0.0", "pypi:six", "npm:left-pad")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["NPMPackage  left-pad", "NPMPackage  @babel/core", "PyPIPackage  six"]
+    assert done.stderr.splitlines() == [
+        "packages are meant as a whole, without the version: pkg:npm/left-pad@1.3.0, npm:@babel/core@7.0.0",
+        "3 would be queued",
+    ]
+
+
 def test_a_bill_may_come_from_another_program_by_a_pipe() -> None:
     bill = json.dumps({"bomFormat": "CycloneDX", "components": [{"purl": "pkg:gem/rails@7"}]})
     done = run("submit", "--dry-run", "--sbom", "-", given=bill)

@@ -180,13 +180,13 @@ async def test_a_package_is_asked_for_and_followed_to_its_end(site: WebSite) -> 
     assert refused.status_code == 400
     assert "such as pypi:six" in refused.text
     assert 'value="six"' in refused.text
-    answer = await site.client.post("/submissions", data={"word": word, "package": "npm:Left-Pad"})
+    answer = await site.client.post("/submissions", data={"word": word, "package": "npm:Left-Pad@1.3.0"})
     path = answer.headers["location"]
     run = path.rpartition("/")[2]
     rows: Any = await site.stores.redis.xrange(Keys(site.settings.queue.stream).submissions)
     ((_, fields),) = rows
     sent = orjson.loads(fields[b"data"])
-    assert (sent["node_type"], sent["run"]) == ("NPMPackage", run)
+    assert (sent["node_type"], sent["package"], sent["run"]) == ("NPMPackage", "Left-Pad", run)
     waiting = (await site.client.get(path)).text
     assert "No daemon is up" in waiting
     outcomes = Keys(site.settings.queue.stream).outcomes(run)
@@ -259,6 +259,23 @@ async def test_a_fault_of_a_page_is_one_warning_and_a_page(
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert capsys.readouterr().out.count("page_fault") == 1
     assert (await site.client.get("/")).status_code == 200
+
+
+async def test_a_browser_that_goes_away_within_its_form_is_no_fault(
+    site: WebSite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    told_by_asgi = {"type": "http", "method": "POST", "path": "/login", "query_string": b"", "scheme": "http"}
+    await site.app({**told_by_asgi, "headers": [(b"host", b"localhost")]}, receive, send)
+    assert sent == []
+    assert "page_fault" not in capsys.readouterr().out
 
 
 async def test_nobody_waits_long_for_a_store_that_hangs(site: WebSite, monkeypatch: pytest.MonkeyPatch) -> None:
