@@ -49,7 +49,8 @@ from tests.waiting import block_until
 
 LATENCY_S = 0.02
 SLOW_LATENCY_S = 0.25
-IDLE_S = 5
+STARTED_S, IDLE_S = 20, 20
+"""A daemon that has just started looks for more than one that has nothing to do."""
 ASKED = 20
 """These are packages that somebody waits for, one after the other."""
 
@@ -129,6 +130,7 @@ def commands(count: int, messages: int) -> list[dict[str, object]]:
         relaying(RedisCounter(bench.environment["REDIS_URL"])) as counter,
         bench.daemon(variables={"REDIS_URL": counter.uri}),
     ):
+        time.sleep(STARTED_S)
         counter.messages.clear()
         time.sleep(IDLE_S)
         counted = {"idle, a second": _each(counter, IDLE_S)}

@@ -94,12 +94,19 @@ class Board:
             ticks, under_way, overrides, requests, looks, paused = map(_decoded, await pipeline.execute())
         return State(
             ticks=self._read("ticks", ticks, int),
-            under_way=self._read("marks", under_way, Run.model_validate_json),
+            under_way=self._runs("marks", under_way),
             overrides=self._read("overrides", overrides, _override),
             requests=self._read("requests", requests, _request),
             looks=self._read("looks", looks, int),
             paused=frozenset(paused),
         )
+
+    async def under_way(self) -> dict[str, Run]:
+        """Return the runs under way by job."""
+        return self._runs("marks", _decoded(await self._redis.hgetall(self._key("marks"))))
+
+    def _runs(self, name: str, entries: Mapping[str, str]) -> dict[str, Run]:
+        return self._read(name, entries, Run.model_validate_json)
 
     def _read(self, name: str, entries: Mapping[str, str], read: Callable[[str], T]) -> dict[str, T]:
         """Return the entries of one hash. An entry that `read` cannot read is logged once and left out."""
@@ -210,7 +217,7 @@ class Board:
     async def kept(self) -> list[Run]:
         """Return the records of runs that still have to be stored in MongoDB."""
         unsaved = _decoded(await self._redis.hgetall(self._key("unsaved")))
-        return list(self._read("unsaved", unsaved, Run.model_validate_json).values())
+        return list(self._runs("unsaved", unsaved).values())
 
     async def drop_kept(self, run: Run) -> None:
         """Delete a record from Redis that has been stored in MongoDB."""

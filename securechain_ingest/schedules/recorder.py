@@ -46,8 +46,8 @@ class Recorder:
 
     async def save(self) -> None:
         """Store how far the runs under way have come, and the ends that the board keeps."""
-        under_way = (await self._board.state()).under_way.values()
-        progress = {run.id: run for run in under_way if run.is_worth_a_record and run.ended_at is None}
+        under_way = await self._board.under_way()
+        progress = {run.id: run for run in under_way.values() if run.is_worth_a_record and run.ended_at is None}
         for run_id, run in progress.items():
             if self._progress.get(run_id) != run:
                 await self._save(run)
@@ -66,7 +66,7 @@ class Recorder:
     async def tidy(self, now: datetime, keep_days: int) -> None:
         """Complete the records of runs all of whose packages are settled, and delete old records."""
         counted = await run_counts(self._redis, self._stream)
-        on_board = {run.id for run in (*(await self._board.state()).under_way.values(), *await self._board.kept())}
+        on_board = {run.id for run in (*(await self._board.under_way()).values(), *await self._board.kept())}
         for run_id in counted.keys() - on_board:
             run, counts = await self._store.get(run_id), counted[run_id]
             if run is None and counts.open > 0:
