@@ -18,6 +18,8 @@ from securechain_ingest.registries.maven.versions import MavenKey, version_key
 MAX_LENGTH: Final = 1024
 
 _PLAIN: Final = re.compile(r"[^\s\[\](),;${}]+")
+_BADLY_JOINED: Final = re.compile(r"[\])](?:[\[(]|,$)")
+"""Between two intervals there is no comma, or there is one behind the last."""
 _FLOATING: Final = frozenset({"LATEST", "RELEASE"})
 
 
@@ -44,12 +46,13 @@ def _ranges(text: str) -> str | None:
     """The intervals are written as clients read them right; None means that they do so as declared. It raises
     ValueError for a text that is not a range."""
     intervals = read_intervals(text, version_key)
-    if text.endswith(",") or any(interval.is_empty for interval in intervals):
+    if any(interval.is_empty for interval in intervals):
         raise ValueError(text)
     united = union(intervals, joins_touching=True)
     if Interval() in united:
         return ANY
-    is_readable = united == intervals and ("," not in text or not any(map(_is_spelled_single, united)))
+    is_joined = _BADLY_JOINED.search(text) is None
+    is_readable = is_joined and united == intervals and ("," not in text or not any(map(_is_spelled_single, united)))
     return None if is_readable else ",".join(interval.in_brackets(",") for interval in united)
 
 

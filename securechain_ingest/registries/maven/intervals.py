@@ -16,11 +16,12 @@ K = TypeVar("K")
 MAX_SHOWN: Final = 256
 """An error shows that many characters of a text."""
 
-_INTERVAL: Final = re.compile(r"([\[(])([^\[\](),]*)(?:(,)([^\[\](),]*))?([\])])\s*(?:,\s*|$)")
+_INTERVAL: Final = re.compile(r"([\[(])([^\[\](),]*)(?:(,)([^\[\](),]*))?([\])])\s*(?:,\s*)?")
 
 
 def read_intervals(text: str, version_key: Callable[[str], K]) -> list[Interval[K]]:
-    """This reads `[1.0,2.0),[3.0]`; the intervals come in the order of the text, and one of them may be empty.
+    """This reads `[1.0,2.0),[3.0]`; the intervals come in the order of the text, and one of them may be empty. As Maven
+    does it, the comma behind an interval may be missing, and may stand behind the last one.
 
     It raises ValueError for a text that is no range, and for a version that `version_key` refuses.
     """

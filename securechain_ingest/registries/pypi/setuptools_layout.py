@@ -47,7 +47,9 @@ def setuptools_config(
 ) -> SetuptoolsConfig:
     """Each value comes from the first file that says it: pyproject.toml, then setup.py, then setup.cfg."""
     config = SetuptoolsConfig()
-    for read in (_from_setup_cfg(ini), _from_arguments(arguments), _from_pyproject(project.tool("setuptools"))):
+    is_pbr = bool(arguments.get("pbr")) or project.backend.startswith("pbr")
+    from_cfg, from_script = _from_setup_cfg(ini, takes_whole_packages=is_pbr), _from_arguments(arguments)
+    for read in (from_cfg, from_script, _from_pyproject(project.tool("setuptools"))):
         config.package_dir.update(read.package_dir)
         config.packages = read.packages if read.packages is not None else config.packages
         config.modules = read.modules if read.modules is not None else config.modules
@@ -103,10 +105,8 @@ def discovered(config: SetuptoolsConfig, project: SourceProject) -> Layout | Non
 
 
 def _is_asked_for(project: SourceProject) -> bool:
-    document = project.document
-    backend = project.table(document, "build-system").get("build-backend", "setuptools")
-    is_there = "build-system" in document or "project" in document
-    return is_there and isinstance(backend, str) and backend.startswith("setuptools")
+    is_there = "build-system" in project.document or "project" in project.document
+    return is_there and project.backend.startswith("setuptools")
 
 
 def _candidates(names: Iterable[str], others: frozenset[str]) -> list[str]:
@@ -147,7 +147,8 @@ def _from_arguments(arguments: Mapping[str, Value]) -> SetuptoolsConfig:
     return config
 
 
-def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]]) -> SetuptoolsConfig:
+def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]], *, takes_whole_packages: bool) -> SetuptoolsConfig:
+    """pbr takes whole packages, with all that lies below those that are named."""
     options, files = ini.get("options", {}), ini.get("files", {})
     config = SetuptoolsConfig(mapped(options.get("package_dir", "")))
     if packages := options.get("packages", "").strip():
@@ -156,16 +157,20 @@ def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]]) -> SetuptoolsConfig:
             include, exclude = listed(find.get("include", "*")), listed(find.get("exclude", ""))
             spaces = packages == "find_namespace:"
             config.packages = [Find(find.get("where", "").strip(), tuple(include), tuple(exclude), spaces)]
+        elif takes_whole_packages and not config.package_dir:
+            config.packages = _whole("", packages)
         else:
             config.packages = list(listed(packages))
     if modules := options.get("py_modules"):
         config.modules = listed(modules)
     if "packages" in files or "modules" in files:
-        # pbr takes whole packages.
-        root = files.get("packages_root", "").strip()
-        config.packages = [Find(root, (name, f"{name}.*"), (), True) for name in listed(files.get("packages", ""))]
+        config.packages = _whole(files.get("packages_root", "").strip(), files.get("packages", ""))
         config.modules = listed(files.get("modules", ""))
     return config
+
+
+def _whole(root: str, packages: str) -> list[str | Find]:
+    return [Find(root, (name, f"{name}.*"), (), True) for name in listed(packages)]
 
 
 def _from_pyproject(options: Mapping[str, Any]) -> SetuptoolsConfig:

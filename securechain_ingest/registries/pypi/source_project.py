@@ -20,6 +20,9 @@ class SourceProject:
         own = project.get("name") or merged(self.table(document, "tool", "poetry")).get("name")
         self.document = document
         self.hatch = hatch
+        backend = self.table(document, "build-system").get("build-backend", "setuptools")
+        self.backend = backend if isinstance(backend, str) else ""
+        """setuptools builds what names no other."""
         self.name = re.sub(r"[-_.]+", "_", own) if isinstance(own, str) and len(own) < 200 else name
         self.dotted_name = own.replace("-", "_") if isinstance(own, str) and len(own) < 200 else name
         self.paths = frozenset(paths)

@@ -41,6 +41,19 @@ def test_ranges_are_written_as_declared_and_plain_versions_in_brackets(declared:
 
 
 @pytest.mark.parametrize(
+    ("declared", "written"),
+    [
+        ("[1.0,2.0),", "[1.0,2.0)"),
+        ("(,1.0][1.2,)", "(,1.0],[1.2,)"),
+        ("(,1.0] [1.2,2.0) , ", "(,1.0],[1.2,2.0)"),
+        ("[1.0],", "[1.0]"),
+    ],
+)
+def test_commas_between_and_behind_intervals_are_written_as_maven_means_them(declared: str, written: str) -> None:
+    assert constraints(declared) == written
+
+
+@pytest.mark.parametrize(
     "declared", [None, "", "  ", "${x}", "1.${minor}", "[${low},2.0)", "LATEST", "RELEASE", "(,)", "[,]"]
 )
 def test_what_is_unresolved_or_open_is_any(declared: str | None) -> None:

@@ -311,6 +311,16 @@ def test_setup_cfg_says_what_is_installed(text: str, names: list[str]) -> None:
     assert names_of_sdist(*FILES, setup_cfg=text, setup_py="import setuptools\nsetuptools.setup(pbr=True)") == names
 
 
+@pytest.mark.parametrize(
+    ("backend", "script"), [("pbr.build", ""), ("setuptools.build_meta", "setuptools.setup(pbr=True)")]
+)
+def test_pbr_installs_whole_packages(backend: str, script: str) -> None:
+    """pbr's own setup.cfg is written so."""
+    texts = {"pyproject_toml": project(backend), "setup_py": script, "setup_cfg": "[options]\npackages =\n    own"}
+
+    assert names_of_sdist("own/__init__.py", "own/sub/__init__.py", "own2/__init__.py", **texts) == ["own", "own.sub"]
+
+
 def test_modules_beside_setup_py_that_it_does_not_name_are_not_installed() -> None:
     script = "setup(name='own', packages=['own'], py_modules=['named'])"
 
