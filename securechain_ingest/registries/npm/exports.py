@@ -97,7 +97,7 @@ def _entries(exports: dict[str, object]) -> dict[str, object]:
 
 
 def _ways(target: object) -> list[str]:
-    """A target leads a user to these files or patterns of files."""
+    """Return the files, or patterns of files, to which a target leads a user."""
     nodes = [_way(target, conditions, 0) for conditions in _NODES_CONDITIONS]
     if any(way is not _Nowhere.NO_CONDITION for way in nodes):
         ways: Iterator[_Way] = iter(nodes)

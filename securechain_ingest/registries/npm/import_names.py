@@ -96,7 +96,7 @@ def _manifest(member: TarMember) -> dict[str, Any]:
 
 
 def _named_modules(member: TarMember, folder: str) -> list[str]:
-    """A folder's package.json names these modules to load; they are paths of the archive."""
+    """Return the modules that a folder's package.json names to load. They are paths of the archive."""
     try:
         manifest = _manifest(member)
     except ArchiveRefused as error:
@@ -108,7 +108,7 @@ def _named_modules(member: TarMember, folder: str) -> list[str]:
 
 
 def _names_of_files(contents: _Contents) -> Iterator[str]:
-    """These can be imported where no `exports` says so: folders by their package.json, and files."""
+    """Yield what can be imported where no `exports` says so: folders by their package.json, and files."""
     for folder, named in contents.entries.items():
         if any(f"{path}{suffix}" in contents.modules for path in named for suffix in _TRIED):
             yield folder
@@ -126,7 +126,7 @@ def _names_of_files(contents: _Contents) -> Iterator[str]:
 
 
 def is_internal(path: str) -> bool:
-    """A path is internal if it leads through a folder that a package does not offer, or through a hidden or private
+    """Return whether a path leads through a folder that a package does not offer, or through a hidden or private
     name."""
     *folders, filename = path.split("/")
     return filename[:1] in "._" or any(folder in _EXCLUDED_FOLDERS or folder[:1] in "._" for folder in folders)

@@ -45,6 +45,6 @@ def identify(name: str) -> PackageRef:
 
 
 def scope_of(ref: PackageRef) -> str | None:
-    """The scope of `@babel/core` is `@babel`."""
+    """Return the scope of a name: that of `@babel/core` is `@babel`."""
     scope, slash, _ = ref.registry_name.partition("/")
     return scope if slash else None

@@ -57,8 +57,8 @@ def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
 
 
 def default_version(manifests: dict[str, Any], latest: object) -> str:
-    """`npm install` takes this one: the version tagged `latest`, otherwise the highest release, otherwise the highest
-    of any kind."""
+    """Return the version that `npm install` takes: the one tagged `latest`, otherwise the highest release, otherwise
+    the highest of any kind."""
     return latest if isinstance(latest, str) and latest in manifests else max(manifests, key=_preference)
 
 
@@ -105,7 +105,8 @@ def _version(ref: PackageRef, name: str, manifest: dict[str, Any], time: object)
 
 
 def _is_deprecated(said: object) -> bool:
-    """A version is deprecated by a message, or by true; `npm deprecate` with an empty message takes that back."""
+    """Return whether a version is deprecated, which a message or true says. `npm deprecate` with an empty message takes
+    that back."""
     return said is True or (isinstance(said, str) and said != "")
 
 

@@ -81,7 +81,7 @@ def read_alternative(text: str) -> SemverInterval | None:
 
 
 def _spelled_out(*ends: str | None) -> str:
-    """`1.2 - 2.3` becomes `>=1.2.0 <2.4.0`. Whole versions stay as they are written, whatever comes of it."""
+    """Return `>=1.2.0 <2.4.0` for `1.2 - 2.3`. Whole versions stay as they are written, whatever comes of it."""
     (low, *low_parts), (high, *high_parts) = ends[:5], ends[5:]
     floor, ceiling = numbers_before_wildcard(low_parts[:3]), numbers_before_wildcard(high_parts[:3])
     from_low = f">={low}" if len(floor) == 3 else f">={_dotted(floor)}" if floor else ""

@@ -55,18 +55,19 @@ class CatalogPage:
 
 
 def normal_stamp(value: object) -> str | None:
-    """A commit's time becomes `2024-11-13T10:18:14.1126201Z`, which sorts as text; anything else becomes None."""
+    """Return a commit's time as `2024-11-13T10:18:14.1126201Z`, which sorts as text. The result is None for anything
+    else."""
     match = _STAMP.fullmatch(value) if isinstance(value, str) else None
     return f"{match[1]}.{match[2] or '':0<7}Z" if match else None
 
 
 def to_the_second(stamp: str) -> str:
-    """A normal stamp is cut to the second, which is what the addresses of the catalog's leaves have."""
+    """Return a normal stamp cut to the second, which is what the addresses of the catalog's leaves have."""
     return f"{stamp[:19]}Z"
 
 
 def leaf_stamp(address: object) -> str | None:
-    """A leaf's address says to the second when the leaf was written; the result is None if it does not."""
+    """Return the second at which a leaf was written, which its address says. The result is None if it does not."""
     match = _LEAF.search(address) if isinstance(address, str) else None
     return "{}-{}-{}T{}:{}:{}Z".format(*match.groups()) if match else None
 

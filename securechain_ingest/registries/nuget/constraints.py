@@ -56,7 +56,7 @@ def _printed(interval: _Range) -> str:
 
 
 def _interval(text: str) -> _Range:
-    """This is what one declared range allows. It raises ValueError for a text that is not a range."""
+    """Return what one declared range allows. It raises ValueError for a text that is not a range."""
     if len(text) > MAX_RANGE_LENGTH:
         raise ValueError(text[:MAX_RANGE_LENGTH])
     if not text.strip():

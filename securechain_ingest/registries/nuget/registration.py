@@ -171,14 +171,15 @@ def _requirement(name: str, declared: tuple[str, ...]) -> Requirement | None:
 
 
 def _is_whole(document: dict[str, Any], listed: Sequence[object]) -> bool:
-    """A part has all that it counts. Registrations are written part by part, so one may not be finished."""
+    """Return whether a part has all that it counts. Registrations are written part by part, so one may not be
+    finished."""
     count = document.get("count")
     return type(count) is not int or count <= len(listed)
 
 
 def _leaves(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """An entry lists the leaves of an inlined page, or is a leaf itself; the result is empty if its page is a
-    document."""
+    """Return the leaves that an entry lists if its page is inlined, or the entry if it is a leaf itself. The result is
+    empty if its page is a document."""
     return [item] if "catalogEntry" in item else _list(item.get("items"))
 
 
@@ -228,7 +229,7 @@ def _date(entry: dict[str, Any]) -> str | None:
 
 
 def _is_listed(entry: dict[str, Any]) -> bool:
-    """An entry that does not say whether it is listed is listed, unless its date says otherwise."""
+    """Return whether an entry is listed. One that does not say so is listed, unless its date says otherwise."""
     listed = entry.get("listed")
     if isinstance(listed, str) and listed.lower() in ("true", "false"):
         return listed.lower() == "true"
@@ -285,8 +286,7 @@ def _artifacts(ref: PackageRef, release: PreferredVersion, contents: str | None)
 
 
 def _text(value: object) -> str | None:
-    """This takes the text, or the first of several: in JSON-LD any value may be a list, or an object around the
-    value."""
+    """Return the text, or the first of several: in JSON-LD any value may be a list, or an object around the value."""
     for _ in range(_MAX_WRAPPINGS):
         if isinstance(value, list):
             value = next(iter(value), None)

@@ -47,7 +47,8 @@ class Services:
 
 
 def default_services(http: HttpClient) -> Services:
-    """nuget.org has its resources here; a server without a service index is expected to have them here, too."""
+    """Return where nuget.org has its resources. A server without a service index is expected to have them there,
+    too."""
     base = http.url("nuget_api", "").rstrip("/")
     return Services(
         f"{base}/v3/registration5-gz-semver2", f"{base}/v3-flatcontainer", None, f"{base}/v3/catalog0/index.json"
@@ -55,7 +56,7 @@ def default_services(http: HttpClient) -> Services:
 
 
 async def find_services(http: HttpClient, pool: ParserPool) -> Services | None:
-    """The registry's service index says this; the result is None if the server has none. It raises UpstreamError."""
+    """Return what the registry's service index says, or None if the server has none. It raises UpstreamError."""
     try:
         response = await http.get(http.url("nuget_api", PATH), limit_bytes=MAX_BYTES)
     except NotFound:
@@ -78,7 +79,8 @@ def parse_service_index(body: bytes, url: str) -> Services:
 
 
 def found_names(body: bytes, url: str) -> tuple[str, ...]:
-    """The ids are in an answer of the search service, which has an object for each, or of the autocomplete service."""
+    """Return the ids in an answer of the search service, which has an object for each, or of the autocomplete
+    service."""
     hits = load_object(body, url).get("data")
     found = (hit.get("id") if isinstance(hit, dict) else hit for hit in as_list(hits))
     return tuple(name for name in found if isinstance(name, str))

@@ -21,7 +21,7 @@ _SMALLEST, _GREATEST = -(2**31), 2**31 - 1
 
 
 def is_version(name: str) -> bool:
-    """The name can be ordered."""
+    """Return whether the name can be ordered."""
     return len(name) <= _MAX_LENGTH and _VERSION.fullmatch(name) is not None
 
 

@@ -124,7 +124,7 @@ class PyPI(RegistryClient):
         raise problems[0]
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """This is the normalised name as most packages spell it in code: `my_package` for My-Package."""
+        """Return the normalised name as most packages spell it in code: `my_package` for My-Package."""
         return _fallback(ref.registry_name)
 
     @staticmethod

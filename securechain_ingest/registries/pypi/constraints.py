@@ -110,7 +110,7 @@ def _intervals(specifier: Specifier) -> list[_Interval]:
 
 
 def _successor(epoch: int, release: tuple[int, ...]) -> str:
-    """This is the first release that does not begin with `release`: 1.5 comes after 1.4."""
+    """Return the first release that does not begin with `release`: 1.5 comes after 1.4."""
     text = ".".join(map(str, (*release[:-1], release[-1] + 1)))
     return f"{epoch}!{text}" if epoch else text
 
@@ -124,7 +124,7 @@ def _above(text: str) -> Bound[Version]:
 
 
 def _clauses(intervals: Iterable[_Interval]) -> dict[str, str]:
-    """The intervals are spelled out as clauses, each with the bound that it is about."""
+    """Return the intervals spelled out as clauses, each with the bound that it is about."""
     clauses: dict[str, str] = {}
     for interval in intervals:
         bounds = interval.comparators()

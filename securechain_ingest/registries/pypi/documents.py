@@ -122,7 +122,7 @@ def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
 
 
 def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
-    """The page's files are grouped by the version in their names; before PEP 700 a page does not list its versions."""
+    """Return the page's files by the version in their names. Before PEP 700 a page does not list its versions."""
     spellings = {comparable(version): version for version in page.versions}
     named = set(page.versions)
     releases: dict[str, list[File]] = {version: [] for version in page.versions}
@@ -176,7 +176,7 @@ def _file(entry: Mapping[str, Any], base: str) -> File | None:
 
 
 def _repository_candidates(info: Mapping[str, Any]) -> Iterator[str]:
-    """The most telling addresses come first: those labelled as the source, then the home page, then any other."""
+    """Yield the most telling addresses first: those labelled as the source, then the home page, then any other."""
     links = {re.sub(r"[^a-z]", "", label.lower()): link for label, link in as_table(info.get("project_urls")).items()}
     ordered = [links.get(label) for label in (*_SOURCE_LABELS, *_HOME_LABELS)]
     ordered.append(info.get("home_page"))

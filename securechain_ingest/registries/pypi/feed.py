@@ -100,7 +100,7 @@ def _release(item: etree._Element) -> tuple[str, str]:
 
 
 def parse_serial(body: bytes, url: str) -> int:
-    """This is the serial of the whole list. Malformed is raised for a document that is not such a list."""
+    """Return the serial of the whole list. Malformed is raised for a document that is not such a list."""
     return _serial(_document(body, url), url)
 
 

@@ -35,7 +35,7 @@ class FilePatterns:
         return bool(self._patterns)
 
     def hold(self, path: str) -> bool:
-        """The patterns mean the file with this path."""
+        """Return whether the patterns mean the file with this path."""
         parts = tuple(path.split("/"))
         return next((means for means, pattern in reversed(self._patterns) if _fits(pattern, parts)), False)
 

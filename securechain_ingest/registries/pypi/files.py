@@ -16,7 +16,8 @@ _UNKNOWN_SIZE: Final = 1 << 62
 
 
 def can_be_taken(file: File) -> bool:
-    """pip takes the file where requirements are read for (see `ENVIRONMENT`), whatever the file's platform."""
+    """Return whether pip takes the file where requirements are read for (see `ENVIRONMENT`), whatever the file's
+    platform."""
     if file.yanked or not (is_wheel(file.filename) or is_sdist(file.filename)):
         return False
     try:
@@ -27,7 +28,7 @@ def can_be_taken(file: File) -> bool:
 
 
 def best_wheel(files: Iterable[File]) -> File | None:
-    """A user of CPython 3 on Linux would get this wheel, as far as the tags of wheels say."""
+    """Return the wheel that a user of CPython 3 on Linux would get, as far as the tags of wheels say."""
     return min((file for file in files if is_wheel(file.filename)), key=_rank_of_wheel, default=None)
 
 

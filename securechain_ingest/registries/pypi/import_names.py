@@ -67,14 +67,15 @@ def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...])
 
 
 def _installed_path(name: str) -> str:
-    """A member of a wheel is installed here; some members are packed below folders of their own."""
+    """Return where a member of a wheel is installed. Some members are packed below folders of their own."""
     folder, _, rest = name.partition("/")
     scheme, _, path = rest.partition("/")
     return path if path and folder.endswith(".data") and scheme in ("purelib", "platlib") else name
 
 
 def _added_folders(listing: ZipListing, names: list[str]) -> frozenset[str]:
-    """Path files add these folders, in lower case, to those that modules are imported from (Python's `site`)."""
+    """Return the folders, in lower case, that path files add to those that modules are imported from (Python's
+    `site`)."""
     sizes = {member.name: member.size for member in listing.members()}
     folders = set()
     for name in names[:_MAX_PATH_FILES]:
@@ -106,7 +107,7 @@ class DeclaredNames:
     namespaces: frozenset[str]
 
     def covers(self, name: str) -> bool:
-        """A name is public if the nearest declared name around it is."""
+        """Return whether a name is public: the nearest declared name around it is."""
         nearest = next((each for each in _with_parents(name) if each in self.public or each in self.private), None)
         return nearest in self.public
 
@@ -136,7 +137,7 @@ def declared_names(metadata: bytes) -> DeclaredNames | None:
 
 
 def module_of(path: str) -> str | None:
-    """A file is imported by this dotted name; it is None if the file cannot be imported."""
+    """Return the dotted name by which a file is imported, or None if the file cannot be imported."""
     *folders, filename = path.split("/")
     match = _PYTHON_FILE.fullmatch(filename) or _NATIVE_FILE.fullmatch(filename)
     if match is None or not EXCLUDED_FOLDERS.isdisjoint(map(str.lower, folders)):

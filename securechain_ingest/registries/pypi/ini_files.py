@@ -32,12 +32,12 @@ def read_ini(body: bytes) -> dict[str, dict[str, str]]:
 
 
 def listed(value: str) -> list[str]:
-    """A list in setup.cfg has an item on each line, or else items between commas."""
+    """Return the items of a list in setup.cfg, which has one on each line, or else between commas."""
     parts = value.splitlines() if "\n" in value else value.split(",")
     return [part.strip() for part in parts if part.strip()]
 
 
 def mapped(value: str) -> dict[str, str]:
-    """A dictionary in setup.cfg has `key = value` on each line or between commas."""
+    """Return a dictionary of setup.cfg, which has `key = value` on each line or between commas."""
     pairs = (part.partition("=") for part in listed(value))
     return {key.strip(): item.strip() for key, equals, item in pairs if equals}

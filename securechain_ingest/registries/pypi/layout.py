@@ -125,5 +125,5 @@ def folders_around(path: str) -> Iterator[str]:
 
 
 def merged(*tables: object) -> Mapping[str, object]:
-    """The tables are laid over one another; a value that is not a table counts as an empty one."""
+    """Return one table laid over the other. A value that is not a table counts as an empty one."""
     return {key: value for table in tables if isinstance(table, dict) for key, value in table.items()}

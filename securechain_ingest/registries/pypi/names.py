@@ -18,18 +18,18 @@ _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 @lru_cache(maxsize=32_768)
 def version_key(name: str) -> Version:
-    """Versions have the order of PEP 440. It raises ValueError for a name from before it."""
+    """Return a key by which versions have the order of PEP 440. It raises ValueError for a name from before it."""
     return Version(name)
 
 
 @lru_cache(maxsize=65_536)
 def normal_name(name: str) -> str:
-    """PyPI answers this one spelling without a redirect (PEP 503)."""
+    """Return the one spelling that PyPI answers without a redirect (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def older_spellings(name: str) -> tuple[str, ...]:
-    """Graphs of earlier programs may call a project of a lower-case name by these."""
+    """Return the names by which graphs of earlier programs may call a project of a lower-case name."""
     normal = normal_name(name)
     return normal, normal.replace("-", "_"), normal.replace("-", ".")
 

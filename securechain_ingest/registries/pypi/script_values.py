@@ -100,7 +100,7 @@ class ScriptValues:
         return UNKNOWN
 
     def truth(self, node: ast.expr) -> bool | None:
-        """A condition holds, or does not; the result is None if only running the script would tell."""
+        """Return whether a condition holds. The result is None if only running the script would tell."""
         match node:
             case ast.BoolOp(op=op, values=values):
                 decides = isinstance(op, ast.Or)
@@ -273,7 +273,7 @@ class ScriptValues:
         return self._spent(value) if isinstance(value, list) else value
 
     def _joined(self, call: ast.Call, given: list[Value]) -> Value:
-        """This is `os.path.join(a, b)` or `".".join([a, b])`."""
+        """Return what `os.path.join(a, b)` or `".".join([a, b])` returns."""
         if isinstance(call.func, ast.Attribute) and len(given) == 1 and isinstance(given[0], list):
             between = self.of(call.func.value)
             parts = [part for item in given[0] for part in (between, item)]
@@ -301,7 +301,8 @@ def dotted(node: ast.expr) -> str:
 
 
 def _is_known(value: Value) -> bool:
-    """The value is plain, or a list of plain ones: comparing lists of lists of lists may take without end."""
+    """Return whether the value is plain, or a list of plain ones: comparing lists of lists of lists may take without
+    end."""
     return all(map(_is_plain, value)) if isinstance(value, list) else _is_plain(value)
 
 

@@ -47,7 +47,7 @@ def _parsed(text: str) -> ast.Module | None:
 
 
 def _call_alone(text: str) -> str:
-    """This is the text of the call of `setup`, up to the bracket that closes it."""
+    """Return the text of the call of `setup`, up to the bracket that closes it."""
     begin = _CALL.search(text)
     if begin is None:
         return ""

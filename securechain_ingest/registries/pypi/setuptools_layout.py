@@ -38,7 +38,7 @@ class SetuptoolsConfig:
 
     @property
     def root(self) -> str | None:
-        """All packages that have no folder of their own lie in this one."""
+        """Return the folder in which all packages lie that have no folder of their own."""
         return normal_path(self.package_dir[""]) if "" in self.package_dir else None
 
 
@@ -123,7 +123,7 @@ def _where(find: Find, config: SetuptoolsConfig, project: SourceProject) -> Find
 
 
 def _folder_of(package: str, package_dir: Mapping[str, str]) -> str:
-    """A package's files lie here, by the nearest package around it that has a folder of its own."""
+    """Return the folder of a package's files, by the nearest package around it that has a folder of its own."""
     around, rest = package, ""
     while around:
         if around in package_dir:

@@ -210,7 +210,7 @@ def _is_module_of_the_archive(path: str) -> bool:
 
 
 def _own_package(source: _Source, top: str) -> str:
-    """This is the package below the top-level one that a dotted name (`ruamel.yaml`) tells, or the top-level one."""
+    """Return the package below the top-level one that a dotted name (`ruamel.yaml`) tells, or the top-level one."""
     name = _NAME.search(source.texts.get("PKG-INFO", b""))
     dotted = name[1].decode().replace("-", "_") if name else top
     return dotted if dotted.startswith(f"{top}.") else top
@@ -248,7 +248,8 @@ def _importable(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _built_path(source: _Source, path: str) -> str | None:
-    """Installing makes this file: a native module from Cython, and from C where a stub says that there is one."""
+    """Return the file that installing makes: a native module from Cython, and from C where a stub says that there is
+    one."""
     stem, _, suffix = path.rpartition(".")
     if suffix == "pyx" or (path.endswith(_C_SUFFIXES) and stem in source.stubs):
         return f"{stem}.py"
@@ -256,7 +257,7 @@ def _built_path(source: _Source, path: str) -> str | None:
 
 
 def _root(paths: list[str]) -> str:
-    """The contents of this folder are installed: it has packages in it and is not a package itself."""
+    """Return the folder whose contents are installed: it has packages in it and is not a package itself."""
     for root in ("src", "lib"):
         below = [path for path in paths if path.startswith(f"{root}/")]
         has_modules = any(path.endswith("/__init__.py") or (root == "src" and path.count("/") == 1) for path in below)

@@ -54,7 +54,7 @@ def completed(package: Package, body: bytes, url: str) -> Package:
 
 
 def found_names(body: bytes, url: str) -> tuple[str, ...]:
-    """A search found these names. Malformed is raised for an answer that is not a list."""
+    """Return the names that a search found. Malformed is raised for an answer that is not a list."""
     document = load_json(body, url)
     if not isinstance(document, list):
         raise Malformed("the registry's search did not answer with a list", url=url)

@@ -40,8 +40,8 @@ def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:
 
 
 def last_digest(end: bytes, name: str) -> str | None:
-    """This is the MD5 in the last line about a gem. The end of the list may begin within a line. Without a line it is
-    None."""
+    """Return the MD5 in the last line about a gem, or None without such a line. The end of the list may begin within a
+    line."""
     lines = end[end.find(b"\n") + 1 :].split(b"\n")
     about = (line for line in reversed(lines) if line.startswith(f"{name} ".encode()))
     match = _LINE.fullmatch(next(about, b""))
@@ -64,7 +64,7 @@ def _gems(content: bytes, url: str) -> dict[str, tuple[str, bool]]:
 
 
 def _start(content: bytes, url: str) -> int:
-    """The header ends here."""
+    """Return where the header ends."""
     end = content.find(_HEADER_END)
     if end < 0 or (end > 0 and content[end - 1 : end] != b"\n"):
         raise Malformed(f"{url} is no list of gems: its header does not end with ---", url=url)

@@ -101,8 +101,8 @@ def _names(files: Iterable[str], require_paths: Iterable[str]) -> ImportNames:
 
 
 def _starts(name: str) -> Iterator[int]:
-    """A path that is required may begin at these positions: after each of the folders around the file, or at the
-    beginning."""
+    """Yield the positions at which a path that is required may begin: after each of the folders around the file, or at
+    the beginning."""
     yield 0
     yield from (match.end() for match in _FOLDER_END.finditer(name))
 

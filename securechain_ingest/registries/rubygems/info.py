@@ -72,12 +72,12 @@ def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Packag
 
 
 def default_version(numbers: Iterable[str]) -> str:
-    """`gem install` takes this one: the highest release, otherwise the highest pre-release."""
+    """Return the version that `gem install` takes: the highest release, otherwise the highest pre-release."""
     return max(numbers, key=lambda number: preference(number, version_key, lambda _: (not is_prerelease(number),)))
 
 
 def digest_of(body: bytes) -> str:
-    """The list of all gems has this digest of the file."""
+    """Return the digest that the list of all gems has of the file."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 

@@ -22,7 +22,7 @@ _THE_REST_IS_ZERO: Final = (0, 0, 0, "")
 
 
 def is_version(name: str) -> bool:
-    """Gem::Version accepts the name."""
+    """Return whether Gem::Version accepts the name."""
     return len(name) <= MAX_VERSION_LENGTH and _VERSION.fullmatch(name) is not None
 
 
@@ -54,7 +54,7 @@ def is_prerelease(name: str) -> bool:
 
 
 def next_series(name: str) -> str:
-    """`~> name` ends here: `2` for `1.4`, `1.5` for `1.4.2`, `2` for `1.4.beta`."""
+    """Return where `~> name` ends: `2` for `1.4`, `1.5` for `1.4.2`, `2` for `1.4.beta`."""
     numbers: list[int] = []
     for segment in _segments(name):
         if not segment.isdigit():
