@@ -20,7 +20,7 @@ from securechain_ingest.queue.messages import Message, parse
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.settings import QueueSettings
 from tests.graph.builders import NPM, PYPI
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from tests.worker.conftest import bench, graph_target, read
 from tests.worker.made import Bench, package
 
@@ -199,6 +199,7 @@ async def test_a_daemon_keeps_its_turn_however_long_the_graph_takes(
     await bench.serve("one", first=True)
     monkeypatch.setattr(completion, "EVERY_S", 0.02)
     monkeypatch.setattr(completion, "IDLE_S", 0.02)
+    monkeypatch.setattr(completion, "TURN_S", PATIENCE_S)
     find, take_up = Pending.left_out, Pending.take_up
     found: list[int] = []
     has_answered = asyncio.Event()
