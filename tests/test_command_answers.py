@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,33 @@ def ask(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         yield lambda *arguments: CliRunner().invoke(app, arguments)
+
+
+class _AnotherDaemon(BaseHTTPRequestHandler):
+    """It has the port that is asked, and gets on."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"ok": true, "reason": null, "pid": 1}')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("pid", "code"), [("1", 0), ("", 0), ("2", 1)])
+def test_another_daemon_at_the_port_of_the_page_says_nothing_of_this_one(
+    redis_url: str, tmp_path: Path, pid: str, code: int
+) -> None:
+    (tmp_path / "daemon.lock").write_text(pid)
+    with HTTPServer(("127.0.0.1", 0), _AnotherDaemon) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        variables = {"REDIS_URL": redis_url, "SECURECHAIN_STATE_DIR": str(tmp_path)}
+        variables |= {"SECURECHAIN_QUEUE__STREAM": f"nobody-{uuid.uuid4().hex}"}
+        done = CliRunner().invoke(app, ["health"], env=variables | {"SECURECHAIN_WEB__PORT": str(server.server_port)})
+        thread.join()
+    assert done.exit_code == code, (done.output, done.exception)
 
 
 def test_each_command_with_json_prints_one_value_and_says_the_rest_elsewhere(ask: Any) -> None:

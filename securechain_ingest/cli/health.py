@@ -22,12 +22,14 @@ def command(
 ) -> None:
     """Ask the daemon of this machine whether it is healthy.
 
-    The command reads the daemon's page, or its heartbeat in Redis if `port` is 0 in the settings' table `web`.
+    The command reads the daemon's page, or its heartbeat in Redis if `port` is 0 in the settings' table `web` or if
+    another daemon of this machine has that port.
     The exit code is 1 if the daemon is not healthy, and 3 if there is no answer.
     A store that is away is no fault of the daemon.
     """
     settings = load_settings(config, state_dir)
-    reason, code = _of_page(settings, timeout_s) if settings.web.port else run_async(_of_heartbeat(settings))
+    answer = _of_page(settings, timeout_s) if settings.web.port else None
+    reason, code = answer or run_async(_of_heartbeat(settings))
     if as_json:
         print_json({"ok": code == 0, "reason": reason})
     if code or not as_json:
@@ -36,14 +38,20 @@ def command(
         raise typer.Exit(code)
 
 
-def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int]:
+def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int] | None:
+    """Return what is said at the page's port, with the exit code. It is None if another daemon than the one of the
+    state directory says it."""
+    from securechain_ingest.embedded import last_holder
+
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.web.host, settings.web.host)  # noqa: S104 - compared
     connection = http.client.HTTPConnection(host, settings.web.port, timeout=timeout_s)
     try:
         connection.request("GET", "/healthz")
         answer: Any = json.loads(connection.getresponse().read(65_536))
+        if (own := last_holder(settings.daemon.state_dir)) and str(answer.get("pid", own)) != own:
+            return None
         return ("ok", 0) if answer["ok"] else (str(answer["reason"]), 1)
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"nothing at {host}:{settings.web.port} says whether it gets on ({type(error).__name__})", 3
     finally:
         connection.close()

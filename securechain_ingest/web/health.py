@@ -4,6 +4,7 @@ answer (/readyz)."""
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -49,11 +50,11 @@ class StoreAnswer:
 
 
 def health(progress: Progress) -> Health:
-    """Return the answer by the watchdog's rule, with the seconds since each loop last turned and since the slowest
-    piece of work made its last step."""
+    """Return the answer by the watchdog's rule, with the id of this process, the seconds since each loop last turned
+    and since the slowest piece of work made its last step."""
     stuck = progress.stuck()
     ages = {name: round(age, 1) for name, age in progress.ages().items()}
-    return Health(stuck is None, {"ok": stuck is None, "reason": stuck, "ages_s": ages})
+    return Health(stuck is None, {"ok": stuck is None, "reason": stuck, "pid": os.getpid(), "ages_s": ages})
 
 
 async def readiness(progress: Progress, stores: Stores) -> Health:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import orjson
 import pytest
@@ -26,6 +27,7 @@ async def test_a_loop_that_hangs_makes_the_daemon_unhealthy_and_a_turn_of_it_wel
     assert answer.json() == {
         "ok": False,
         "reason": "the loop reader has not turned for 31 s",
+        "pid": os.getpid(),
         "ages_s": {"reader": LOOP_S + 1},
     }
     site.progress.turned("reader")
