@@ -34,6 +34,8 @@ class Layout:
     """It tells which files are left out in any case."""
     natives: list[str] = field(default_factory=list)
     """A compiler makes these modules, which are given as files."""
+    data: Container[str] = ()
+    """These files are installed along with the nearest package that they lie below."""
     is_chosen: bool = False
     """The project itself says what its build takes: where that is nothing, nothing else is installed."""
 
@@ -54,6 +56,17 @@ class Layout:
             for finder in finders:
                 if (found := finder.installed(path)) is not None:
                     yield found
+            if path in self.data:
+                yield from self._with_its_package(path, finders)
+
+    def _with_its_package(self, path: str, finders: Iterable[_Finder]) -> Iterator[str]:
+        for around in reversed([*folders_around(path)][1:]):
+            rest = path[len(around) + 1 :]
+            found = [join(target, rest) for target in self.folders.get(around, ()) if target]
+            found += [name for finder in finders if (name := finder.installed(f"{around}/{rest}", around)) is not None]
+            if found:
+                yield from found
+                return
 
 
 class _Finder:
@@ -65,8 +78,9 @@ class _Finder:
         self._packages = packages
         self._decided: dict[str, bool] = {}
 
-    def installed(self, path: str) -> str | None:
-        folder, _, _ = path.rpartition("/")
+    def installed(self, path: str, package: str | None = None) -> str | None:
+        """`package` is the folder to decide about, which is the one around the path if it is None."""
+        folder = path.rpartition("/")[0] if package is None else package
         if not path.startswith(self._prefix) or len(folder) < len(self._prefix):
             return None
         if folder not in self._decided:

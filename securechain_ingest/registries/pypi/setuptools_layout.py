@@ -33,6 +33,8 @@ class SetuptoolsConfig:
     package_dir: dict[str, str] = field(default_factory=dict)
     packages: list[str | Find] | None = None
     modules: list[str] | None = None
+    takes_data: bool | None = None
+    """All that `SOURCES.txt` lists below a package is installed with it, even what is left out as a package."""
     is_certain: bool = True
     """Packages and modules were understood wherever something is said about them."""
 
@@ -53,7 +55,10 @@ def setuptools_config(
         config.package_dir.update(read.package_dir)
         config.packages = read.packages if read.packages is not None else config.packages
         config.modules = read.modules if read.modules is not None else config.modules
+        config.takes_data = read.takes_data if read.takes_data is not None else config.takes_data
         config.is_certain &= read.is_certain
+    if config.takes_data is None:
+        config.takes_data = "project" in project.document or bool(project.tool("setuptools"))
     return config
 
 
@@ -136,6 +141,7 @@ def _folder_of(package: str, package_dir: Mapping[str, str]) -> str:
 def _from_arguments(arguments: Mapping[str, Value]) -> SetuptoolsConfig:
     folders = arguments.get("package_dir")
     config = SetuptoolsConfig({key: value for key, value in merged(folders).items() if isinstance(value, str)})
+    config.takes_data = True if arguments.get("include_package_data") is True else None
     packages, modules = arguments.get("packages"), arguments.get("py_modules")
     if isinstance(packages, list):
         config.packages = [item for item in packages if isinstance(item, str | Find)]
@@ -151,6 +157,7 @@ def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]], *, takes_whole_package
     """pbr takes whole packages, with all that lies below those that are named."""
     options, files = ini.get("options", {}), ini.get("files", {})
     config = SetuptoolsConfig(mapped(options.get("package_dir", "")))
+    config.takes_data = True if options.get("include_package_data", "").strip().lower() in ("true", "1") else None
     if packages := options.get("packages", "").strip():
         if packages in ("find:", "find_namespace:"):
             find = ini.get("options.packages.find", {})
@@ -177,6 +184,8 @@ def _from_pyproject(options: Mapping[str, Any]) -> SetuptoolsConfig:
     config = SetuptoolsConfig(
         {key: value for key, value in merged(options.get("package-dir")).items() if isinstance(value, str)}
     )
+    takes_data = options.get("include-package-data")
+    config.takes_data = takes_data if isinstance(takes_data, bool) else None
     packages, modules = options.get("packages"), options.get("py-modules")
     if isinstance(packages, list):
         config.packages = list(strings(packages))

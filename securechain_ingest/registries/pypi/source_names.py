@@ -24,7 +24,7 @@ from securechain_ingest.registries.pypi.import_names import (
     names_of,
 )
 from securechain_ingest.registries.pypi.ini_files import read_ini
-from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, is_init
+from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, is_init, normal_path
 from securechain_ingest.registries.pypi.setup_script import setup_arguments
 from securechain_ingest.registries.pypi.setuptools_layout import discovered, layout_of, setuptools_config
 from securechain_ingest.registries.pypi.source_project import SourceProject
@@ -52,6 +52,7 @@ _Members: TypeAlias = Iterator[tuple[str, Callable[[], bytes]]]
 _MAX_LISTS: Final = 16
 """One archive has at most this many lists of top-level names; real ones have one."""
 _MAX_LIST_BYTES: Final = 64 * 1024
+_MAX_SOURCES_BYTES: Final = 2 * 1024 * 1024
 _CONFIGURATIONS: Final = ("PKG-INFO", "setup.py", "setup.cfg", "pyproject.toml", "hatch.toml")
 
 
@@ -66,6 +67,8 @@ class _Source:
     """The files that say what is installed are kept here, by path."""
     top_level: dict[str, bytes] = field(default_factory=dict)
     """This maps the path of each `top_level.txt` to its contents."""
+    listed: set[str] = field(default_factory=set)
+    """setuptools has written these paths into its `SOURCES.txt`."""
     tops: set[str] = field(default_factory=set)
     """These are the first parts of all paths."""
 
@@ -123,6 +126,9 @@ def _take(source: _Source, name: str, read: Callable[[], bytes]) -> None:
         # Further down they are test data.
         if len(source.top_level) < _MAX_LISTS:
             source.top_level[path] = read()[:_MAX_LIST_BYTES]
+    elif filename == "SOURCES.txt" and folder.endswith(".egg-info") and folder.count("/") < 3:
+        lines = read()[:_MAX_SOURCES_BYTES].decode("utf-8", "replace").splitlines()
+        source.listed.update(filter(None, map(normal_path, lines)))
     elif filename.endswith(".pyi"):
         source.stubs.add(path.removesuffix(".pyi"))
     elif filename.endswith(_SUFFIXES):
@@ -140,6 +146,7 @@ def _below_its_folder(source: _Source) -> _Source:
     return _Source(
         paths=[path for path in map(below, source.paths) if path],
         stubs=set(map(below, source.stubs)),
+        listed=source.listed,
         texts={below(path): text for path, text in source.texts.items()},
         top_level={below(path): text for path, text in source.top_level.items() if below(path).count("/") < 3},
     )
@@ -181,6 +188,8 @@ def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str
     # What a script hands on with `**` may name packages.
     if layout is None and (not script or (arguments is not None and b"**" not in script)):
         layout = discovered(config, project)
+    if layout is not None and config.takes_data:
+        layout.data = source.listed
     return layout, config.root
 
 

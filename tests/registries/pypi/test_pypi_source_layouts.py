@@ -312,6 +312,31 @@ def test_setup_cfg_says_what_is_installed(text: str, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[tool.setuptools]\npackages=['own']", ["own", "own.a", "own.deep", "own.deep.c", "own.sub"]),
+        ("[tool.setuptools]\npackages=['own']\ninclude-package-data=false", ["own", "own.a"]),
+        (
+            "[tool.setuptools.packages.find]\nexclude=['own.deep*','own2']",
+            ["own", "own.a", "own.deep", "own.deep.c", "own.sub"],
+        ),
+        ("[tool.setuptools]\npackages=['own.deep']", ["own", "own.deep", "own.deep.c"]),
+    ],
+)
+def test_setuptools_installs_what_it_has_listed_below_a_package(text: str, names: list[str]) -> None:
+    """It takes these files for data of the package, whatever they are; what is not listed stays out."""
+    listed = ["own/__init__.py", "own/a.py", "own/deep/__init__.py", "own/deep/c.py", "own/sub/__init__.py"]
+    texts = {
+        "own.egg-info/SOURCES.txt": "\n".join(listed),
+        "pyproject.toml": project("setuptools.build_meta", text),
+    }
+    paths = ("PKG-INFO", *listed, "own/other/d.txt", "own2/__init__.py")
+    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in (*paths, *texts)}
+
+    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
+
+
+@pytest.mark.parametrize(
     ("backend", "script"), [("pbr.build", ""), ("setuptools.build_meta", "setuptools.setup(pbr=True)")]
 )
 def test_pbr_installs_whole_packages(backend: str, script: str) -> None:
