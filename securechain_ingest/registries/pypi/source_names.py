@@ -53,6 +53,8 @@ _MAX_LISTS: Final = 16
 """One archive has at most this many lists of top-level names; real ones have one."""
 _MAX_LIST_BYTES: Final = 64 * 1024
 _MAX_SOURCES_BYTES: Final = 2 * 1024 * 1024
+_MAX_LISTED: Final = 20_000
+"""With more paths than these no further list of sources is read."""
 _CONFIGURATIONS: Final = ("PKG-INFO", "setup.py", "setup.cfg", "pyproject.toml", "hatch.toml")
 
 
@@ -127,8 +129,9 @@ def _take(source: _Source, name: str, read: Callable[[], bytes]) -> None:
         if len(source.top_level) < _MAX_LISTS:
             source.top_level[path] = read()[:_MAX_LIST_BYTES]
     elif filename == "SOURCES.txt" and folder.endswith(".egg-info") and folder.count("/") < 3:
-        lines = read()[:_MAX_SOURCES_BYTES].decode("utf-8", "replace").splitlines()
-        source.listed.update(filter(None, map(normal_path, lines)))
+        if len(source.listed) < _MAX_LISTED:
+            lines = read()[:_MAX_SOURCES_BYTES].decode("utf-8", "replace").splitlines()
+            source.listed.update(filter(None, map(normal_path, lines)))
     elif filename.endswith(".pyi"):
         source.stubs.add(path.removesuffix(".pyi"))
     elif filename.endswith(_SUFFIXES):
@@ -186,10 +189,12 @@ def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str
     config = setuptools_config(project, arguments or {}, read_ini(source.texts.get("setup.cfg", b"")))
     layout = layout_of(config, project)
     # What a script hands on with `**` may name packages.
-    if layout is None and (not script or (arguments is not None and b"**" not in script)):
+    is_understood = not script or (arguments is not None and b"**" not in script)
+    if layout is None and is_understood:
         layout = discovered(config, project)
-    if layout is not None and config.takes_data:
-        layout.data = source.listed
+    if layout is not None:
+        layout.is_chosen &= is_understood
+        layout.data = source.listed if config.takes_data else ()
     return layout, config.root
 
 

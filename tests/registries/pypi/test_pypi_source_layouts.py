@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from securechain_ingest.registries.pypi.source_names import read_sdist
-from tests.registries.pypi.archives import LIMITS, names_of_sdist, tarred
+from tests.registries.pypi.archives import names_of_sdist
 
 FILES = (
     "python/own/__init__.py",
@@ -131,37 +130,6 @@ def test_pdm_leaves_out_what_is_for_source_archives_alone() -> None:
     text = "[tool.pdm.build]\nincludes=['own2','helper.py']\nsource-includes=['helper.py']"
 
     assert names_of_sdist(*FILES, pyproject_toml=project("pdm.backend", text)) == ["own2"]
-
-
-@pytest.mark.parametrize(
-    ("paths", "names"),
-    [
-        (("own/a.py",), ["own", "own.a"]),
-        (("space/own/a.py", "tests/__init__.py"), ["space", "space.own", "space.own.a"]),
-        (("src/space/own/a.py", "own2/__init__.py"), ["space", "space.own", "space.own.a"]),
-        (("src/other.py",), ["other"]),
-        (("space/a.py", "docs/b.py", "utils/c.py", "_x/d.py", "no-name/e.py"), ["space", "space.a"]),
-        (("other.py", "conftest.py", "python/own/__init__.py"), ["other"]),
-        (("utils.py",), ["utils"]),
-        (("tools/own/__init__.py",), ["own"]),
-    ],
-)
-def test_setuptools_finds_what_pyproject_toml_does_not_name(paths: tuple[str, ...], names: list[str]) -> None:
-    assert names_of_sdist(*paths, pyproject_toml=project("setuptools.build_meta")) == names
-
-
-def test_what_setuptools_refuses_to_find_is_guessed_by_the_files() -> None:
-    """It does so for several packages side by side; the archive has been built in some way that nobody tells."""
-    paths = ("own/__init__.py", "own2/__init__.py")
-
-    assert names_of_sdist(*paths, pyproject_toml=project("setuptools.build_meta")) == ["own", "own2"]
-
-
-@pytest.mark.parametrize("script", ["setup(**read())", "setup("])
-def test_setuptools_finds_nothing_itself_beside_a_script_that_may_name_packages(script: str) -> None:
-    document = project("setuptools.build_meta")
-
-    assert names_of_sdist("src/space/a.py", "own/__init__.py", pyproject_toml=document, setup_py=script) == ["own"]
 
 
 @pytest.mark.parametrize(
@@ -311,41 +279,6 @@ def test_setup_cfg_says_what_is_installed(text: str, names: list[str]) -> None:
     assert names_of_sdist(*FILES, setup_cfg=text, setup_py="import setuptools\nsetuptools.setup(pbr=True)") == names
 
 
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("[tool.setuptools]\npackages=['own']", ["own", "own.a", "own.deep", "own.deep.c", "own.sub"]),
-        ("[tool.setuptools]\npackages=['own']\ninclude-package-data=false", ["own", "own.a"]),
-        (
-            "[tool.setuptools.packages.find]\nexclude=['own.deep*','own2']",
-            ["own", "own.a", "own.deep", "own.deep.c", "own.sub"],
-        ),
-        ("[tool.setuptools]\npackages=['own.deep']", ["own", "own.deep", "own.deep.c"]),
-    ],
-)
-def test_setuptools_installs_what_it_has_listed_below_a_package(text: str, names: list[str]) -> None:
-    """It takes these files for data of the package, whatever they are; what is not listed stays out."""
-    listed = ["own/__init__.py", "own/a.py", "own/deep/__init__.py", "own/deep/c.py", "own/sub/__init__.py"]
-    texts = {
-        "own.egg-info/SOURCES.txt": "\n".join(listed),
-        "pyproject.toml": project("setuptools.build_meta", text),
-    }
-    paths = ("PKG-INFO", *listed, "own/other/d.txt", "own2/__init__.py")
-    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in (*paths, *texts)}
-
-    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
-
-
-@pytest.mark.parametrize(
-    ("backend", "script"), [("pbr.build", ""), ("setuptools.build_meta", "setuptools.setup(pbr=True)")]
-)
-def test_pbr_installs_whole_packages(backend: str, script: str) -> None:
-    """pbr's own setup.cfg is written so."""
-    texts = {"pyproject_toml": project(backend), "setup_py": script, "setup_cfg": "[options]\npackages =\n    own"}
-
-    assert names_of_sdist("own/__init__.py", "own/sub/__init__.py", "own2/__init__.py", **texts) == ["own", "own.sub"]
-
-
 def test_modules_beside_setup_py_that_it_does_not_name_are_not_installed() -> None:
     script = "setup(name='own', packages=['own'], py_modules=['named'])"
 
@@ -359,27 +292,6 @@ def test_the_archive_s_folder_may_be_the_package_itself(folder: str) -> None:
 
     assert names_of_sdist(*paths, setup_py=script) == ["own", "own.sub", "own.sub.y", "own.x"]
     assert names_of_sdist(*paths, setup_py="setup(**read())") == ["own", "own.sub", "own.sub.y", "own.x"]
-
-
-@pytest.mark.parametrize(
-    ("project_name", "names"),
-    [
-        ("space.own", ["space", "space.own", "space.own.sub", "space.own.x"]),
-        ("other", ["space", "space.sub", "space.x"]),
-        ("space", ["space", "space.sub", "space.x"]),
-    ],
-)
-def test_the_archive_s_folder_is_the_package_that_is_missing(project_name: str, names: list[str]) -> None:
-    """ruamel.yaml is packed so."""
-    texts = {
-        "PKG-INFO": f"Metadata-Version: 2.1\nName: {project_name}\nVersion: 1.0\n",
-        "setup.py": "setup(**read())",
-        "own.egg-info/top_level.txt": "space\n",
-    }
-    paths = ("__init__.py", "x.py", "sub/__init__.py")
-    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in (*paths, *texts)}
-
-    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
 
 
 def test_files_may_lie_at_the_top_of_the_archive() -> None:
