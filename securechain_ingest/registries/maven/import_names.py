@@ -38,6 +38,8 @@ _CLASS: Final = re.compile(
 )
 _AAR_MARK: Final = "AndroidManifest.xml"
 _AAR_CLASSES: Final = re.compile(r"classes\.jar|libs/[^/]+\.jar")
+_BEYOND_LIMITS: Final = frozenset({"too_many_members", "directory_too_large", "expanded_too_large", "member_too_large"})
+"""All jars inside of an aar share its limits, and with these reasons the aar is beyond them."""
 _MAX_BROKEN: Final = 4
 """With more broken jars inside than these an aar is refused: to read one may cost as much as an archive may."""
 
@@ -78,4 +80,6 @@ def _aar_jars(listing: ZipListing, broken: list[ArchiveRefused]) -> Iterator[Zip
             try:
                 yield listing.inner(name)
             except ArchiveRefused as error:
+                if error.reason in _BEYOND_LIMITS:
+                    raise
                 broken.append(ArchiveRefused(f"{name} cannot be read ({error})", reason=error.reason))
