@@ -19,6 +19,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from tests.registry_server import World, npm, serve
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, store_variables
+from tests.waiting import PATIENCE_S
 
 WORLD = World((npm.Package("left", (npm.Version("1.0.0"), npm.Version("1.1.0"))),))
 
@@ -100,6 +101,7 @@ def test_another_daemon_at_the_port_of_the_page_says_nothing_of_this_one(
 ) -> None:
     (tmp_path / "daemon.lock").write_text(pid)
     with HTTPServer(("127.0.0.1", 0), _AnotherDaemon) as server:
+        server.timeout = PATIENCE_S  # Nobody may ask.
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         variables = {"REDIS_URL": redis_url, "SECURECHAIN_STATE_DIR": str(tmp_path)}

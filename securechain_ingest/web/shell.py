@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from securechain_ingest.bounds import sentence
 from securechain_ingest.errors import IngestError
 from securechain_ingest.web import security
 from securechain_ingest.web.parts import Parts
@@ -28,6 +29,9 @@ _LIVE_FOR_S: Final = 600.0
 _FORM_BYTES: Final = 65_536
 _FORM_S: Final = 10.0
 _FIELDS: Final = 1_000
+_LONGEST_SENTENCE: Final = 500
+_LONGEST_PATH: Final = 2_000
+"""In characters. No page has a longer path; whoever asks for one does not come back to it by the log-in."""
 
 NOTICES: Final = {
     "replayed": "{count} sent again.",
@@ -71,8 +75,10 @@ class Shell:
         return render(template, status=status, **values, **self._frame(request))
 
     def message(self, request: Request, status: int, title: str, text: str, *, has_login: bool = False) -> Response:
-        """Return a page that has one sentence, and a link to the form's login if `has_login`."""
-        return self.page(request, "message.html", status=status, title=title, text=text, has_login=has_login)
+        """Return a page that has one sentence, and a link to the form's login if `has_login`. The end of a text that is
+        too long is left out, because it may repeat what a stranger has asked for."""
+        shown = sentence(text, _LONGEST_SENTENCE)
+        return self.page(request, "message.html", status=status, title=title, text=shown, has_login=has_login)
 
     def unknown_action(self, request: Request) -> Response:
         """Return the answer to a form that does not say what the page could do."""
@@ -125,13 +131,13 @@ class Shell:
 
     def _frame(self, request: Request) -> dict[str, Any]:
         """Return what every template needs to know about the visitor and the address."""
-        session = security.session(request, self._token)
+        session, path = security.session(request, self._token), request.url.path
         done, count = request.query_params.get("done", ""), request.query_params.get("count", "")
         notice = NOTICES.get(done, "").format(count=f"{int(count):,}" if count.isdecimal() and len(count) < 10 else "0")
         return {
             "is_logged_in": session is not None,
             "form_word": security.form_word(self._token, session) if session else "",
-            "path": request.url.path,
+            "path": path if len(path) <= _LONGEST_PATH else "/",
             "notice": notice,
         }
 
