@@ -63,7 +63,7 @@ class Layout:
         for around in reversed([*folders_around(path)][1:]):
             rest = path[len(around) + 1 :]
             found = [join(target, rest) for target in self.folders.get(around, ()) if target]
-            found += [name for finder in finders if (name := finder.installed(f"{around}/{rest}", around)) is not None]
+            found += [name for finder in finders if (name := finder.installed(path, around)) is not None]
             if found:
                 yield from found
                 return

@@ -13,6 +13,8 @@ from securechain_ingest.registries.pypi.script_types import Find, Unknown, Value
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
 _MAX_PACKAGES: Final = 10_000
+_TRUE: Final = frozenset({"1", "true", "yes"})
+"""setup.cfg spells it so; setuptools takes every other word for false."""
 _NEITHER: Final = frozenset(
     {"benchmark", "benchmarks", "build", "example", "examples", "exercise", "exercises", "fabfile", "tasks", "test"}
     | {"tests"}
@@ -157,7 +159,8 @@ def _from_setup_cfg(ini: Mapping[str, Mapping[str, str]], *, takes_whole_package
     """pbr takes whole packages, with all that lies below those that are named."""
     options, files = ini.get("options", {}), ini.get("files", {})
     config = SetuptoolsConfig(mapped(options.get("package_dir", "")))
-    config.takes_data = True if options.get("include_package_data", "").strip().lower() in ("true", "1") else None
+    if takes_data := options.get("include_package_data", "").strip().lower():
+        config.takes_data = takes_data in _TRUE
     if packages := options.get("packages", "").strip():
         if packages in ("find:", "find_namespace:"):
             find = ini.get("options.packages.find", {})

@@ -76,6 +76,31 @@ def test_setuptools_installs_what_it_has_listed_below_a_package(text: str, names
 
 
 @pytest.mark.parametrize(
+    ("document", "said", "names"),
+    [
+        ("", "yes", ["own", "own.deep"]),
+        ("", "no", ["own"]),
+        (SETUPTOOLS, "", ["own", "own.deep"]),
+        (SETUPTOOLS, "False", ["own"]),
+    ],
+)
+def test_setup_cfg_says_in_setuptools_words_whether_listed_files_are_installed(
+    document: str, said: str, names: list[str]
+) -> None:
+    """With a table `project` setuptools installs them unless it is told otherwise."""
+    files = ("own/__init__.py", "own/deep/__init__.py")
+    options = f"include_package_data = {said}\n" if said else ""
+    texts = {
+        "own.egg-info/SOURCES.txt": "\n".join(files),
+        "pyproject.toml": document,
+        "setup.cfg": f"[options]\npackages = own\n{options}",
+    }
+    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in ("PKG-INFO", *files, *texts)}
+
+    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
+
+
+@pytest.mark.parametrize(
     ("backend", "script"), [("pbr.build", ""), ("setuptools.build_meta", "setuptools.setup(pbr=True)")]
 )
 def test_pbr_installs_whole_packages(backend: str, script: str) -> None:
