@@ -5,7 +5,7 @@ The exit codes mean:
 - 0: everything is done.
 - 1: a part of the work failed, and the output says which part; or what is answered could not be written.
 - 2: the usage or the configuration is wrong.
-- 3: a store, a registry or a running daemon cannot be reached.
+- 3: a store, a registry or a running daemon cannot be reached, or the registry is paused.
 - 70: the program itself has an error, which is described in a file that the message names.
 - 130: the user pressed Ctrl-C.
 """
