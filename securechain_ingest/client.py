@@ -137,7 +137,7 @@ class Client:
         """Return what became of each package of a submission, in the order in which they ended.
 
         After `timeout_s` seconds NotEnded is raised; then it may be waited for again. NothingKept is raised if the
-        submission has been waited for to its end before, or was made more than a day ago.
+        submission has been waited for to its end before, was made more than a day ago, or if Redis has lost it.
         """
         redis = _needed(self._connections.redis, "redis_url")
         outcomes = self._outcomes(redis, submission.run)

@@ -175,7 +175,7 @@ async def _send(
             await _enqueue(redis, settings, messages)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
         typer.echo(f"{len(messages)} queued on {lane}", err=wait or as_json)
-        words = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
+        names = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}
         ended: list[dict[str, str]] = []
         if wait:
             with progress_bar() as (progress, _):
@@ -184,7 +184,7 @@ async def _send(
                     ended.append(dataclasses.asdict(outcome))
                     progress.advance(bar)
                     if not as_json:
-                        name = f"{words.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
+                        name = f"{names.get(outcome.node_type, outcome.node_type)}:{outcome.package}"
                         print_lines([f"{name}  {f'{outcome.kind}: {outcome.reason}' if outcome.kind else 'stored'}"])
     return _answer(messages, run=run, queued_on=str(lane), outcomes=ended if wait else None)
 
