@@ -64,8 +64,6 @@ async def _backfill(
 ) -> None:
     from securechain_ingest import log
     from securechain_ingest.cli.progress import progress_bar
-    from securechain_ingest.drivers.redis_errors import store_errors
-    from securechain_ingest.errors import Paused
     from securechain_ingest.http.priority import Priority, prioritised
     from securechain_ingest.jobs.backfill import Backfill, BackfillOutcome, Position
     from securechain_ingest.oneshot import find_stores
@@ -86,10 +84,6 @@ async def _backfill(
             build_service(stores, settings, lambda: 0) as service,
         ):
             registry = service.registries[label]
-            with store_errors():
-                reason = await service.why_stopped(registry.ecosystem)
-            if reason is not None:
-                raise Paused(reason)
             walk = f"import-names {registry.ecosystem.name} {older_than}"
             backfills = Keys(settings.queue.stream).backfills
             positions = [Position(stores.redis, backfills, each) for each in (f"{walk} pending", walk)]
@@ -104,6 +98,7 @@ async def _backfill(
                 *positions,
                 older_than=older_than,
                 concurrency=settings.workers[registry.ecosystem.name],
+                why_stopped=service.why_stopped,
                 report=report,
             )
             # How many there are nobody knows without a look at every package.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,9 +22,9 @@ from redis.asyncio import Redis
 
 from securechain_ingest.bounds import bounded_package
 from securechain_ingest.drivers.redis_errors import store_errors
-from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, StoreError
+from securechain_ingest.errors import ArchiveRefused, IngestError, Malformed, ParserLost, Paused, StoreError
 from securechain_ingest.graph.store import Graph
-from securechain_ingest.model import ImportNames, NamesGap
+from securechain_ingest.model import Ecosystem, ImportNames, NamesGap
 from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.worker.import_names import read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
@@ -96,11 +96,13 @@ class Backfill:
         *,
         older_than: int,
         concurrency: int,
+        why_stopped: Callable[[Ecosystem], Awaitable[str | None]],
         report: Callable[[BackfillOutcome], None],
     ) -> None:
         """`pending` is the position among the packages that wait to be completed, and `position` that among all.
 
-        If `older_than` is above 0, names of parsers before that version are found, too.
+        If `older_than` is above 0, names of parsers before that version are found, too. `why_stopped` says why the
+        registry may not be asked now, as `breakers.why_stopped` does.
 
         At most `concurrency` packages are in work at once; `report` is called with the outcome of each one that is
         finished.
@@ -112,6 +114,7 @@ class Backfill:
         self._walks = pending, position
         self._older_than = older_than
         self._concurrency = concurrency
+        self._why_stopped = why_stopped
         self._report = report
         self._finished: list[_Result] = []
         self._still_wanting: set[str] = set()
@@ -121,8 +124,8 @@ class Backfill:
         """Process at most `limit` packages, or all that remain if it is None; after the last one the positions are
         forgotten.
 
-        A package that fails is logged and keeps its names, and the next backfill finds it again. It raises StoreError,
-        alone or in a group.
+        A package that fails is logged and keeps its names, and the next backfill finds it again. StoreError is raised,
+        and Paused as soon as the registry may not be asked, each alone or in a group.
         """
         left = limit
         for walk in self._walks:
@@ -147,6 +150,7 @@ class Backfill:
                 )
                 gaps = [gap for gap in gaps if gap.element_id not in self._still_wanting]
                 for gap in gaps[:left]:
+                    await self._refuse_when_stopped()
                     running.append(tasks.create_task(self._read(gap), name=f"backfill-{gap.name}"))
                     if len(running) == self._concurrency:
                         await self._finish(walk, await running.popleft())
@@ -156,6 +160,12 @@ class Backfill:
                 await self._finish(walk, await task)
         await self._write(walk)
         return left
+
+    async def _refuse_when_stopped(self) -> None:
+        with store_errors():
+            reason = await self._why_stopped(self._registry.ecosystem)
+        if reason is not None:
+            raise Paused(reason)
 
     async def _finish(self, walk: Position, result: _Result) -> None:
         """Take a result. Results come in the order of the walk, so that the position is never ahead of the work."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from securechain_ingest.configuration import Settings, load
+from securechain_ingest.errors import Paused
 from securechain_ingest.jobs.backfill import BATCH_PACKAGES, Backfill, BackfillOutcome, Position
 from securechain_ingest.model import Ecosystem, Package
 from securechain_ingest.oneshot import find_stores
@@ -36,6 +37,8 @@ GOOD = [npm.Package(name, (npm.Version("1.0.0"), npm.Version("1.1.0", members=LI
 WITHOUT_ARCHIVE = npm.Package("unarchived", (npm.Version("1.0.0", tarball=False),))
 WORLD = World((*GOOD, WITHOUT_ARCHIVE))
 
+WhyStopped = Callable[[Ecosystem], Awaitable[str | None]]
+
 
 class NpmBackfill:
     """These are the stores, the registry and whatever a backfill of npm needs."""
@@ -54,6 +57,7 @@ class NpmBackfill:
         registry: Npm | None = None,
         older_than: int = 0,
         concurrency: int = 8,
+        why_stopped: WhyStopped | None = None,
     ) -> Backfill:
         return Backfill(
             self.stores.graph,
@@ -64,6 +68,7 @@ class NpmBackfill:
             Position(self.stores.redis, "backfills", f"npm {older_than}"),
             older_than=older_than,
             concurrency=concurrency,
+            why_stopped=why_stopped or self.service.why_stopped,
             report=lambda kind: counts.update([kind]),
         )
 
@@ -224,6 +229,24 @@ async def test_one_that_is_stopped_while_it_writes_ends_the_write_and_reports_it
     assert run.cancelling() == 1, "asyncio.run takes a second cancellation for somebody else's, not for a Ctrl-C"
     assert counts == {BackfillOutcome.FOUND: BATCH_PACKAGES}
     assert sum(names is not None for names in (await bench.names()).values()) == BATCH_PACKAGES
+
+
+async def test_a_pause_that_comes_meanwhile_ends_it_and_the_next_one_goes_on(bench: NpmBackfill) -> None:
+    await bench.leave(*NAMES)
+    answers = iter([None] * (BATCH_PACKAGES + 3))
+
+    async def paused(_: Ecosystem) -> str | None:
+        return next(answers, "npm has been paused")
+
+    with pytest.raises(ExceptionGroup) as ended:
+        await bench.run(why_stopped=paused, concurrency=1)
+    assert [str(error) for error in ended.value.exceptions] == ["npm has been paused"]
+    assert isinstance(ended.value.exceptions[0], Paused)
+    assert set(bench.asked_for()) <= set(NAMES[: BATCH_PACKAGES + 3])
+    assert sum(names is not None for names in (await bench.names()).values()) == BATCH_PACKAGES
+
+    assert await bench.run() == {BackfillOutcome.FOUND: len(NAMES) - BATCH_PACKAGES}
+    assert all((await bench.names()).values())
 
 
 async def test_no_more_packages_than_allowed_are_in_hand_at_once(bench: NpmBackfill) -> None:

@@ -114,6 +114,7 @@ class Everything:
             Position(self.stores.redis, backfills, label),
             older_than=older_than,
             concurrency=8,
+            why_stopped=self.service.why_stopped,
             report=lambda kind: counts.update([kind]),
         ).run(None)
         return counts
