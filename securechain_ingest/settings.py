@@ -78,7 +78,7 @@ class QueueSettings(Table):
     stream: str = Field(default="package-extraction", min_length=1)
     group: str = Field(default="extractors", min_length=1)
     consumer: str | None = Field(default=None, min_length=1)
-    concurrency: int = Field(default=192, ge=1, le=1000, json_schema_extra=LIVE)
+    concurrency: int = Field(default=320, ge=1, le=1000, json_schema_extra=LIVE)
     lease_s: Seconds = 60.0
     max_deliveries: int = Field(default=8, ge=1, le=1000, json_schema_extra=LIVE)
     retry_base_s: Seconds = Field(default=2.0, json_schema_extra=LIVE)

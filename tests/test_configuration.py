@@ -210,6 +210,11 @@ def test_config_toml_holds_every_key_with_its_default() -> None:
     assert load(CONFIG_FILE, environment={}) == load(environment={})
 
 
+def test_by_default_no_ecosystem_can_take_the_places_of_another() -> None:
+    settings = load(environment={})
+    assert sum(settings.workers.model_dump().values()) <= settings.queue.concurrency
+
+
 def test_check_config_prints_the_tables_of_config_toml_with_their_defaults() -> None:
     result = CliRunner().invoke(app, ["check-config", "--defaults"], env={"SECURECHAIN_RATES__PYPI": "1"})
     assert result.exit_code == 0

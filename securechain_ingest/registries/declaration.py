@@ -40,8 +40,9 @@ class Declaration:
     """So many seconds lie between two looks for hints beside the feed; None means that the feed needs no hints."""
     watched: int = 0
     """So many of the packages that were active last are checked with the hints."""
-    workers: int = 32
-    """So many packages may be in work at once in one daemon by default."""
+    workers: int = 64
+    """So many packages may be in work at once in one daemon by default. The more there are, the more of them the graph
+    gets in one transaction."""
 
     title: str
     """People call the registry so: `PyPI`."""

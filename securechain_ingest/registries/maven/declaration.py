@@ -45,6 +45,7 @@ DECLARATION: Final = Declaration(
     reconcile_s=2_592_000.0,
     hints_s=3600.0,
     watched=1_000,
+    workers=32,  # A package takes about ten requests, so that others would wait for connections.
     title="Maven Central",
     example="org.antlr:ST4",
     archive_kinds=("jars",),

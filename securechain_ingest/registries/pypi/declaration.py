@@ -30,6 +30,7 @@ DECLARATION: Final = Declaration(
     updates_cron="0 10 * * *",
     reconcile_s=86_400.0,
     hints_s=300.0,
+    workers=32,  # A package takes about ten requests, so that others would wait for connections.
     title="PyPI",
     example="requests",
     archive_kinds=("wheels", "sdists"),
