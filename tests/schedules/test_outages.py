@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from securechain_ingest.drivers.mongodb import connected
+from securechain_ingest.drivers.redis_connection import connect
 from securechain_ingest.errors import StoreAway
 from securechain_ingest.runs import Job, Run, new_run_id
 from securechain_ingest.runs.store import RunStore
@@ -32,7 +32,8 @@ async def nothing(_run: Run) -> None: ...
 @asynccontextmanager
 async def with_redis_to_cut(installation: Installation, redis_url: str) -> AsyncIterator[tuple[Installation, Proxy]]:
     """Yield the same installation as a daemon sees it whose connection to Redis can be cut."""
-    async with Proxy(redis_url).listening() as proxy, Redis.from_url(proxy.url, socket_timeout=60) as redis:
+    # The daemon's own client: the driver's takes an idle connection that was reset for a good one, and fails once more.
+    async with Proxy(redis_url).listening() as proxy, connect(proxy.url, 60.0) as redis:
         yield replace(installation, redis=redis, board=Board(redis, STREAM)), proxy
 
 
