@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import anyio
 
 from securechain_ingest.configuration import Settings
-from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.embedded import has_begun, running_stores, state_lock
 from securechain_ingest.errors import IngestError, Paused
 from securechain_ingest.http.priority import Priority, prioritised
@@ -125,8 +124,7 @@ async def _ingest_one(
 async def _served(service: Service, request: Request) -> Served:
     """Serve one request. Where the registry may not be asked now, Paused is raised for what needs it."""
     ecosystem = request.ref.ecosystem
-    with store_errors():
-        reason = await service.why_stopped(ecosystem)
+    reason = await service.why_stopped(ecosystem)
     if reason is None:
         return await service.worker.ingest(service.registries[ecosystem.label], request)
     if (known := await service.worker.link_if_known(request)) is None:

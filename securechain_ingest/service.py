@@ -44,7 +44,7 @@ class Service:
     lags: LagMeter
     why_stopped: Callable[[Ecosystem], Awaitable[str | None]]
     """This says why an ecosystem's registry may not be asked now (`breakers.why_stopped`). The lanes obey it in any
-    case; a command that goes past them has to ask. It raises RedisError."""
+    case; a command that goes past them has to ask. It raises StoreError."""
 
 
 @asynccontextmanager

@@ -207,7 +207,6 @@ async def _enqueue(redis: Redis, settings: Settings, messages: Sequence[Message]
 
 async def _tell_pauses(redis: Redis, settings: Settings, messages: Sequence[Message]) -> None:
     """Say on standard error which of the messages have to wait for the end of a pause."""
-    from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.queue.breakers import why_stopped
     from securechain_ingest.queue.keys import Keys
     from securechain_ingest.registries import ECOSYSTEMS
@@ -215,8 +214,7 @@ async def _tell_pauses(redis: Redis, settings: Settings, messages: Sequence[Mess
     asked = {message.node_type for message in messages}
     for ecosystem in ECOSYSTEMS:
         if ecosystem.label in asked:
-            with store_errors():
-                reason = await why_stopped(redis, Keys(settings.queue.stream), ecosystem)
+            reason = await why_stopped(redis, Keys(settings.queue.stream), ecosystem)
             if reason is not None:
                 typer.echo(printable(f"what has to be asked of {ecosystem.name} waits: {reason}"), err=True)
 

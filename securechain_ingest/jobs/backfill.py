@@ -162,8 +162,7 @@ class Backfill:
         return left
 
     async def _refuse_when_stopped(self) -> None:
-        with store_errors():
-            reason = await self._why_stopped(self._registry.ecosystem)
+        reason = await self._why_stopped(self._registry.ecosystem)
         if reason is not None:
             raise Paused(reason)
 

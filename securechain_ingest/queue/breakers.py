@@ -17,6 +17,7 @@ from typing import Any, Final
 import structlog
 from redis.asyncio import Redis
 
+from securechain_ingest.drivers.redis_errors import store_errors
 from securechain_ingest.metrics import ENDPOINT_PAUSES
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.keys import Keys
@@ -225,12 +226,15 @@ async def endpoints_away(redis: Redis, keys: Keys, ecosystem: Ecosystem) -> Sequ
 async def why_stopped(redis: Redis, keys: Keys, ecosystem: Ecosystem) -> str | None:
     """Return in a sentence why no package of an ecosystem may be asked for now, or None if one may.
 
-    This raises RedisError.
+    This raises StoreError.
     """
     name = ecosystem.name
-    if since := (await paused_since(redis, keys)).get(name):
+    with store_errors():
+        since = (await paused_since(redis, keys)).get(name)
+        away = () if since else await endpoints_away(redis, keys, ecosystem)
+    if since:
         return f"{name} has been paused since {since}: `securechain-ingest resume {name}` lets it go on"
-    for state in await endpoints_away(redis, keys, ecosystem):
+    for state in away:
         if state.endpoint == ecosystem.endpoint:
             return f"{state.endpoint} is not asked until {state.until}: {state.reason}"
     return None
