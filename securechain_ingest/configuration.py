@@ -144,7 +144,7 @@ def load(
     flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> Settings:
-    """This reads and validates the whole configuration. It raises ConfigError.
+    """Read and validate the whole configuration, and return it. ConfigError is raised for one that is not valid.
 
     `config_file` None means SECURECHAIN_CONFIG, else config.toml of the working directory if there is one. `flags` maps
     (table, key) to the flag's name and its value. `warn` gets a line for each key that is ignored because another one
@@ -160,7 +160,7 @@ def load(
 
 
 def defaults() -> Settings:
-    """This returns every setting as it is where nothing sets it."""
+    """Return every setting as it is where nothing sets it."""
     return _settings(())
 
 
@@ -214,7 +214,7 @@ def _twin(variable: str) -> tuple[str, str]:
 
 
 def twin_name(table: str, key: str) -> str:
-    """This returns the environment variable of a key of config.toml that has no fixed name."""
+    """Return the environment variable of a key of config.toml that has no fixed name."""
     return f"{PREFIX}{table}__{key}".upper()
 
 
@@ -259,7 +259,7 @@ def _explain(error: ErrorDetails, layers: tuple[Layer, ...]) -> str:
 
 
 def without_credentials(value: Any) -> Any:
-    """This returns a setting as it may be shown: user and password are masked in every URL, also within lists."""
+    """Return a setting as it may be shown: user and password are masked in every URL, also within lists."""
     if isinstance(value, str):
         # Up to the last @ of the authority: passwords may hold one.
         return re.sub(r"//[^/?#\s]*@", "//***@", value)
@@ -279,7 +279,7 @@ def _is_secret(table: str, key: str) -> bool:
 
 
 def is_live(table: str, key: str) -> bool:
-    """This says whether SIGHUP applies a change of this key."""
+    """Return whether SIGHUP applies a change of this key."""
     extra = TABLES[table].model_fields[key].json_schema_extra
     return isinstance(extra, dict) and extra.get("live") is True
 
@@ -297,7 +297,7 @@ class Reload:
 
 
 def merge_reload(running: Settings, new: Settings) -> Reload:
-    """This finds what a running daemon may take over of `new`."""
+    """Return what a running daemon may take over of `new`."""
     changed: dict[str, str] = {}
     needs_restart: list[str] = []
     tables: dict[str, Any] = {}

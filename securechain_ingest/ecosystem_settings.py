@@ -33,7 +33,7 @@ TableClass = TypeVar("TableClass", bound=Table)
 
 
 def _derived(kind: Any, defaults: Mapping[str, object]) -> Callable[[type[TableClass]], type[TableClass]]:
-    """This adds keys of one type to a table, each with its default."""
+    """Add keys of one type to a table, each with its default."""
 
     def with_keys(table: type[TableClass]) -> type[TableClass]:
         fields: dict[str, Any] = {key: (kind, default) for key, default in defaults.items()}
@@ -55,11 +55,11 @@ class EndpointSettings(DerivedTable[str | None]):
     """Each endpoint has a base URL, which is kept without a slash at its end; None means that it is not set."""
 
     def own(self) -> dict[str, str]:
-        """This returns the base URLs of the endpoints that have one of their own."""
+        """Return the base URLs of the endpoints that have one of their own."""
         return self.model_dump(exclude_none=True)
 
     def bases(self) -> dict[str, str]:
-        """This returns the base URLs of all endpoints; one that is not set lies below another endpoint."""
+        """Return the base URLs of all endpoints. One that is not set lies below another endpoint."""
         own = self.own()
         below = {endpoint.key: endpoint.below for endpoint in ENDPOINTS if endpoint.below and endpoint.key not in own}
         return own | {key: f"{own[parent]}/{folder}" for key, (parent, folder) in below.items()}

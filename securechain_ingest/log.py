@@ -69,12 +69,12 @@ def _where_from(_logger: object, _method: str, event: structlog.typing.EventDict
 
 
 def _printable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """This keeps a terminal from obeying what strangers have written; lines for programs have it escaped."""
+    """Keep a terminal from obeying what strangers have written; lines for programs have it escaped."""
     return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _one_line(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """This keeps a traceback or a text of several lines within the line of its event."""
+    """Keep a traceback or a text of several lines within the line of its event."""
     return {
         key: " | ".join(value.split("\n")) if isinstance(value, str) and "\n" in value else value
         for key, value in event.items()

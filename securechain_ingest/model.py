@@ -96,7 +96,7 @@ class Ecosystem:
         return (self.range_key or self.version_key)(name)
 
     def rank(self, names: Iterable[str]) -> dict[str, int]:
-        """This gives one package's versions their serial numbers: ascending and dense from 0, and UNORDERED for names
+        """Return the serial numbers of one package's versions: ascending and dense from 0, and UNORDERED for names
         without an order.
 
         Names that the scheme calls equal (`1.0` and `1.0.0` in PEP 440) are told apart by their text.

@@ -22,8 +22,8 @@ from securechain_ingest.worker.visitor import Served
 
 @asynccontextmanager
 async def find_stores(settings: Settings, *, may_begin: bool = True) -> AsyncIterator[Stores]:
-    """This yields the configured stores, else those of a daemon that runs on the state directory, else local servers
-    that it starts.
+    """Yield the configured stores, else those of a daemon that runs on the state directory, else local servers that it
+    starts.
 
     With `may_begin` False, NoDaemon is raised instead where the graph would be a new and empty one: nothing that it
     answers would be about the graph that was meant.

@@ -49,12 +49,12 @@ def timezone_name(name: str) -> str:
 
 
 def words(value: object) -> object:
-    """This splits a text at its commas, because the environment writes a list so; other values stay as they are."""
+    """Split a text at its commas, because the environment writes a list so. Other values stay as they are."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
 def address(*schemes: str) -> AfterValidator:
-    """This checks an address that carries a password, since pydantic's pattern cannot look into a secret."""
+    """Check an address that carries a password, since pydantic's pattern cannot look into a secret."""
 
     def check(value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
@@ -81,7 +81,7 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 
 
 def _no_boolean(value: object) -> object:
-    """This refuses true and false, which pydantic takes for 1 and 0; other values stay as they are."""
+    """Refuse true and false, which pydantic takes for 1 and 0; other values stay as they are."""
     if isinstance(value, bool):
         msg = "a number is wanted, and no boolean"
         raise ValueError(msg)  # noqa: TRY004 - pydantic lets a TypeError through
@@ -96,7 +96,7 @@ UNLIMITED: Final = "unlimited"
 
 
 def _limit(value: object, positive: ValidatorFunctionWrapHandler) -> object:
-    """This returns a positive number of the field's range, or infinity for the word."""
+    """Return a positive number of the field's range, or infinity for the word."""
     if isinstance(value, str) and value.strip().lower() == UNLIMITED:
         return math.inf
     try:
@@ -136,7 +136,7 @@ OFF: Final = "off"
 
 
 def _off(value: object, positive: ValidatorFunctionWrapHandler) -> object:
-    """This returns a positive number of seconds, or infinity for the word."""
+    """Return a positive number of seconds, or infinity for the word."""
     return math.inf if isinstance(value, str) and value.strip().lower() == OFF else positive(value)
 
 

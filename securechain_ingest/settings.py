@@ -36,7 +36,7 @@ class DerivedTable(Table, Generic[T]):
     """In such a table some keys are derived from what ecosystems declare; their values have one type."""
 
     def __getitem__(self, key: str) -> T:
-        """This returns the value of a derived key."""
+        """Return the value of a derived key."""
         value: T = getattr(self, key)
         return value
 

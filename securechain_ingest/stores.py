@@ -127,8 +127,8 @@ def redis_client(url: str, settings: Settings) -> Redis:
 async def open_stores(
     addresses: StoreAddresses, settings: Settings
 ) -> AsyncIterator[tuple[Stores, EmbeddedStores | None]]:
-    """This yields drivers for the stores, and local servers for those that have no address; it yields None in their
-    place if none is needed.
+    """Yield drivers for the stores, and local servers for those that have no address. None is in their place if no
+    server is needed.
 
     If one is needed, the caller must hold the lock of the state directory. It raises ConfigError and StoreError.
     """
@@ -144,7 +144,7 @@ async def open_stores(
 
 @asynccontextmanager
 async def connect(addresses: StoreAddresses, settings: Settings) -> AsyncIterator[Stores]:
-    """This yields drivers for all three stores and closes them at the end."""
+    """Yield drivers for all three stores, and close them at the end."""
     assert addresses.redis_url and addresses.graph_uri and addresses.vulnerability_uri  # noqa: S101, PT018 - resolved
     redis = redis_client(addresses.redis_url, settings)
     try:

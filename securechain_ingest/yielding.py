@@ -15,8 +15,7 @@ may follow a piece."""
 
 
 async def in_pieces(items: Iterable[Item], *, look_every: int = 16) -> AsyncIterator[Item]:
-    """This yields the items, and lets other tasks have the event loop whenever the work on the items has taken
-    `PIECE_S`.
+    """Yield the items, and let other tasks have the event loop whenever the work on the items has taken `PIECE_S`.
 
     It looks at the clock after every `look_every` items.
     """

@@ -69,7 +69,7 @@ async def rated(
     documents: Collection[Document],
     reported: set[str] | None = None,
 ) -> dict[str, Rating]:
-    """Do the same as `rate`, in a child process of the pool if it is much work.
+    """Return what `rate` returns, worked out in a child process of the pool if it is much work.
 
     Documents whose ids are in `reported` have had their line in the log already. The function raises ParserLost or
     ArchiveRefused if the child process fails.
@@ -90,7 +90,7 @@ async def rated(
 
 
 def assess(ref: PackageRef, versions: Sequence[str], documents: Sequence[Document]) -> Assessment:
-    """Do the work of `rate`. The arguments and the result can be sent to another process."""
+    """Return what `rate` finds, in a form that can be sent to another process, as the arguments can."""
     order = order_of(ref.ecosystem)
     records, unreadable = read_records(ref, documents, order)
     if not records:

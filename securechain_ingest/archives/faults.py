@@ -72,7 +72,7 @@ class ParserCall:
 
     @property
     def name(self) -> str:
-        """This is the parser's name for the log. If `parse` is a partial, or a function that opens a file for a parser,
+        """Return the parser's name for the log. If `parse` is a partial, or a function that opens a file for a parser,
         it is the name of the function inside."""
         parse: Any = self.parse
         while hasattr(parse, "func"):
@@ -95,7 +95,8 @@ class ParserOutcome:
 
 
 def attempt(call: ParserCall) -> ParserOutcome:
-    """Run the parse. This raises only exceptions that end a process, such as KeyboardInterrupt."""
+    """Run the parse, and return its result or its failure. This raises only exceptions that end a process, such as
+    KeyboardInterrupt."""
     notes: list[tuple[str, dict[str, object]]] = []
     token = _notes.set(notes)
     try:

@@ -79,7 +79,7 @@ class ParserPool:
 
     @property
     def limits(self) -> ArchiveLimits:
-        """The functions that parse archives get these limits."""
+        """Return the limits for the functions that parse archives."""
         return ArchiveLimits.from_settings(self._archives)
 
     async def run(self, parse: Callable[..., T], *args: object, timeout_s: float | None = None) -> T:

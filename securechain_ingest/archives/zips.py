@@ -85,13 +85,14 @@ class ZipListing:
         return contents
 
     def inner(self, name: str) -> ZipListing:
-        """Open a member that is itself a zip. Raise KeyError if there is no such member, and ArchiveRefused if it is
-        refused."""
+        """Return the listing of a member that is itself a zip. Raise KeyError if there is no such member, and
+        ArchiveRefused if it is refused."""
         return _open(io.BytesIO(self.read(name)), self._budget)
 
 
 def open_zip(file: BinaryIO, limits: ArchiveLimits) -> ZipListing:
-    """Read the directory of a zip. Raise ArchiveRefused, and MissingBytes over a SparseFile."""
+    """Return the listing of a zip, read from its directory. Raise ArchiveRefused, and MissingBytes over a
+    SparseFile."""
     return _open(file, ExpansionBudget(limits))
 
 

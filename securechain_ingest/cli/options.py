@@ -51,7 +51,7 @@ def load_settings(
     flags: Mapping[tuple[str, str], tuple[str, Any]] | None = None,
     warn: Callable[[str], None] = _warn,
 ) -> Settings:
-    """Load the settings; a command's `flags` override them. `warn` is called for ignored keys. Raises ConfigError."""
+    """Return the settings; a command's `flags` override them. `warn` is called for ignored keys. Raises ConfigError."""
     all_flags = {("daemon", "state_dir"): ("--state-dir", state_dir), **(flags or {})}
     return load(config or _config_file, flags=all_flags, warn=warn)
 

@@ -25,8 +25,8 @@ E = TypeVar("E", bound=Exception)
 
 @contextmanager
 def translated(raised: tuple[type[E], ...], explained: Callable[[E], ConfigError | StoreError]) -> Iterator[None]:
-    """This turns an error of one of the kinds `raised` within the block into the error that the adapter's
-    `explained` returns."""
+    """Turn an error of one of the kinds `raised` within the block into the error that the adapter's `explained`
+    returns."""
     try:
         yield
     except raised as error:

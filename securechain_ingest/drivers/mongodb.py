@@ -18,8 +18,8 @@ Collection: TypeAlias = AsyncIOMotorCollection[Document]
 
 @asynccontextmanager
 async def connected(uri: str, timeout_s: float | None = None) -> AsyncIterator[Client]:
-    """This yields a client with a pool of connections. Its first command makes the first connection, and the end of the
-    block closes all of them.
+    """Yield a client with a pool of connections. Its first command makes the first connection, and the end of the block
+    closes all of them.
 
     `timeout_s` limits finding a server, connecting and every answer, in seconds; with None the driver's own limits
     hold. It raises PyMongoError, or ValueError if `uri` is not an address.

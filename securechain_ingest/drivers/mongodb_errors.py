@@ -31,7 +31,7 @@ break a validator, a unique index or the limit of a document's or a key's size."
 
 
 def store_errors() -> AbstractContextManager[None]:
-    """This turns an error of the driver within the block into ConfigError or StoreError."""
+    """Turn an error of the driver within the block into ConfigError or StoreError."""
     return translated((PyMongoError, BSONError, OverflowError), explained)
 
 

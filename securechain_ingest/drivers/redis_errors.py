@@ -25,7 +25,7 @@ _PASSING_WORDS = frozenset({"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLI
 
 
 def store_errors() -> AbstractContextManager[None]:
-    """This turns an error of the driver within the block into ConfigError or StoreError.
+    """Turn an error of the driver within the block into ConfigError or StoreError.
 
     It is StoreAway if Redis cannot be reached, StoreFull if it has no room, ConfigError if it refuses this user or
     denies it a key, StoreRefused if it answers that the command cannot be carried out (such as WRONGTYPE, when another

@@ -68,7 +68,7 @@ class ServerProcess:
 
     @property
     def log(self) -> Path:
-        """The output of the server is in this file."""
+        """Return the file that has the output of the server."""
         return self.plan.home.with_suffix(".log")
 
     async def start(self, timeout_s: float) -> None:

@@ -29,7 +29,8 @@ def possible_names(ref: PackageRef) -> tuple[str, ...]:
 
 
 def identify(ref: PackageRef, candidates: Iterable[PackageNode]) -> Identity:
-    """Choose among the nodes that carry the purl or one of the spellings.
+    """Return which of the nodes that carry the purl or one of the spellings is the package's, and the name that it
+    gets.
 
     If two packages differ in case only, the one that is lower-case in its registry owns the lower-case name, and the
     other one keeps its own spelling. It does not matter which of them came first.

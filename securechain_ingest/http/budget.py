@@ -56,7 +56,7 @@ class Budget:
 
     @property
     def held_bytes(self) -> int:
-        """This is how many bytes are taken at the moment."""
+        """Return how many bytes are taken at the moment."""
         return self._held_bytes
 
     def lease(self) -> Lease:

@@ -16,7 +16,7 @@ _uncached: ContextVar[bool] = ContextVar("uncached", default=False)
 
 @contextmanager
 def uncached() -> Iterator[None]:
-    """No cache answers the requests that are made within the block, or by tasks that are started within it."""
+    """Let no cache answer the requests that are made within the block, or by tasks that are started within it."""
     token = _uncached.set(True)
     try:
         yield

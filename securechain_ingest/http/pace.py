@@ -148,5 +148,5 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """This is the rate at the moment, in requests a second."""
+        """Return the rate at the moment, in requests a second."""
         return self._rate

@@ -44,7 +44,7 @@ _priority: ContextVar[Priority | None] = ContextVar("priority", default=None)
 
 @contextmanager
 def prioritised(priority: Priority) -> Iterator[None]:
-    """The work within the block has this priority. Work outside of such a block is not urgent."""
+    """Give the work within the block this priority. Work outside of such a block is not urgent."""
     token = _priority.set(priority)
     try:
         yield

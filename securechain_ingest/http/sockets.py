@@ -30,8 +30,8 @@ class Sockets(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect within `timeout` seconds. It raises httpcore's ConnectError or ConnectTimeout. `local_address` and
-        `socket_options` cannot be given."""
+        """Return a connection, made within `timeout` seconds. It raises httpcore's ConnectError or ConnectTimeout.
+        `local_address` and `socket_options` cannot be given."""
         if local_address is not None or socket_options:
             raise NotImplementedError("only a plain connection can be opened")
         try:

@@ -61,8 +61,8 @@ def read_list(lines: Iterable[str], name: str) -> PackageList:
 
 
 def _joined(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """This yields the lines with their numbers and without comments. A line that ends in a backslash continues in
-    the next one, which is how pip writes hashes."""
+    """Yield the lines with their numbers and without comments. A line that ends in a backslash continues in the next
+    one, which is how pip writes hashes."""
     began, text = 0, ""
     for number, line in enumerate(lines, start=1):
         began = began or number

@@ -65,8 +65,8 @@ def read_sbom(body: bytes, name: str) -> Materials:
 
 
 def _purls(document: Any, name: str) -> Iterator[str | None]:
-    """This yields for each component its package URL, or None if it has none. It raises Malformed for a document of
-    another format."""
+    """Yield for each component its package URL, or None if it has none. It raises Malformed for a document of another
+    format."""
     match document:
         case {"bomFormat": "CycloneDX"}:
             components = _list(document.get("components"))[::-1]

@@ -38,7 +38,7 @@ class Jobs:
 
 
 def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings]) -> Jobs:
-    """This makes the jobs on open stores; `settings` returns the settings in force when a run begins."""
+    """Return the jobs, made on open stores. `settings` returns the settings in force when a run begins."""
     state_dir = settings().daemon.state_dir
     feeds = build_feeds(service.http, service.pool, state_dir / "feeds")
 
@@ -68,7 +68,7 @@ def build_jobs(stores: Stores, service: Service, settings: Callable[[], Settings
 
 
 def build_advisory_sync(stores: Stores, service: Service, settings: Settings) -> AdvisorySync:
-    """This makes a sync of the advisories of all registries."""
+    """Return a sync of the advisories of all registries."""
     return AdvisorySync(
         OsvBucket(service.http, service.pool, settings.daemon.state_dir / "spool"),
         stores.advisories,

@@ -67,7 +67,7 @@ class Script:
         return await self._async(keys=keys, args=arguments, client=redis)
 
     def run_now(self, redis: Redis, **given: Value | Sequence[Value]) -> Any:
-        """Do the same as `run` with a blocking client."""
+        """Do the same as `run` with a blocking client, and return the answer."""
         if self._sync is None:
             self._sync = redis.register_script(self._text)
         keys, arguments = self._positions(given)

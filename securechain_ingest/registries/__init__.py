@@ -43,7 +43,7 @@ _BY_WORD: Final = {word: declaration for declaration in DECLARATIONS for word in
 
 
 def declaration_of(word: str) -> Declaration:
-    """This finds an ecosystem by a word, in any case: its name, its purl type or another of its words.
+    """Return the ecosystem that a word in any case means: its name, its purl type or another of its words.
 
     It raises InvalidName.
     """
@@ -55,7 +55,8 @@ def declaration_of(word: str) -> Declaration:
 
 
 def named_package(text: str) -> PackageRef:
-    """This identifies a package by `pypi:six`, `maven:org.antlr:ST4` or a purl. It raises InvalidName."""
+    """Return the identity of a package that is given as `pypi:six`, `maven:org.antlr:ST4` or a purl. It raises
+    InvalidName."""
     if not text.startswith("pkg:"):
         word, separator, name = text.partition(":")
         if not separator or not name:

@@ -21,7 +21,7 @@ REGISTRIES: Final[tuple[RegistryClass, ...]] = tuple(declaration.registry() for 
 def build_registries(
     http: HttpClient, archives: ArchiveReader, pool: ParserPool, kept: KeptDocuments
 ) -> Mapping[str, Registry]:
-    """This builds every ecosystem's registry; the key is the `node_type` of messages (the graph label)."""
+    """Return every ecosystem's registry. The key is the `node_type` of messages (the graph label)."""
     return {
         registry.ecosystem.label: registry(http, archives.of(_parser_of(registry.ecosystem)), pool, kept)
         for registry in REGISTRIES
@@ -33,7 +33,7 @@ def _parser_of(ecosystem: Ecosystem) -> str:
 
 
 def build_feeds(http: HttpClient, pool: ParserPool, folder: Path) -> Mapping[str, Feed]:
-    """This builds every ecosystem's feed; the key is the ecosystem's name. Each feed has a folder of its own below
+    """Return every ecosystem's feed. The key is the ecosystem's name. Each feed gets a folder of its own below
     `folder`."""
     feeds = {}
     for registry in REGISTRIES:

@@ -75,19 +75,19 @@ class ListingPage:
 
 
 def pack(entries: Iterable[Listed]) -> bytes:
-    """The result is the content of a ListingPage."""
+    """Return the content of a ListingPage."""
     return isal_zlib.compress(orjson.dumps([entry[: 3 if entry.at_least else 2] for entry in entries]), 1)
 
 
 def paged(entries: Iterable[Listed]) -> Iterator[ListingPage]:
-    """This yields the pages of a listing that can only begin again."""
+    """Yield the pages of a listing that can only begin again."""
     left = iter(entries)
     while page := list(islice(left, PAGE_NAMES)):
         yield ListingPage(pack(page), len(page), "")
 
 
 def unpack(packed: bytes) -> list[Listed]:
-    """The result has the entries of a ListingPage."""
+    """Return the entries in the content of a ListingPage."""
     entries = cast(Sequence[Sequence[str]], orjson.loads(isal_zlib.decompress(packed)))
     return [Listed(*entry) for entry in entries]
 
@@ -97,12 +97,11 @@ class Feed(Protocol):
     UpstreamError."""
 
     async def head(self) -> str:
-        """This is the cursor of now: `changes` gives whatever changes after this call if it is asked from there."""
+        """Return the cursor of now: `changes` gives whatever changes after this call if it is asked from there."""
         ...
 
     def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """This yields every name, from the beginning ("") or after the page that had this position. A name may come
-        twice.
+        """Yield every name, from the beginning ("") or after the page that had this position. A name may come twice.
 
         It takes a bounded amount of memory, however large the registry is. A listing that breaks off raises; it never
         just ends.
@@ -110,7 +109,7 @@ class Feed(Protocol):
         ...
 
     def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """This yields what has changed since the cursor, oldest first, and nothing if nothing has.
+        """Yield what has changed since the cursor, oldest first, and nothing if nothing has.
 
         It raises CursorLost if the source was reset, went back, or no longer has what came after the cursor; or if the
         cursor is not one of its own.
@@ -123,7 +122,7 @@ class FolderFeed(Protocol):
     """The listing of such a feed can only go on where the files lie that it has written so far."""
 
     def folder_id(self) -> str:
-        """Feeds of daemons that share a folder return the same id; it may block for a moment."""
+        """Return an id that is the same for feeds of daemons that share a folder. It may block for a moment."""
         ...
 
 
@@ -132,7 +131,7 @@ class HintingFeed(Protocol):
     """Such a feed is costly to follow, but its registry names what is newest beside it."""
 
     async def hints(self, seen: str) -> ChangesPage | None:
-        """This returns what is newest and not among what was `seen` ("": nothing was); it is None if nothing is.
+        """Return what is newest and not among what was `seen` ("": nothing was). The result is None if nothing is.
 
         It may lack changes. Its cursor is what to give as `seen` the next time, and none for `changes`.
         """

@@ -10,7 +10,7 @@ from securechain_ingest.registries import named_package
 
 
 def named_version(text: str) -> tuple[PackageRef, str | None]:
-    """The identity behind `pypi:six`, `npm:@babel/core@7.0.0` or a purl, and the version if there is one.
+    """Return the identity behind `pypi:six`, `npm:@babel/core@7.0.0` or a purl, and the version if there is one.
 
     Raises InvalidName.
     """

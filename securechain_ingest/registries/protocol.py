@@ -32,14 +32,13 @@ class Registry(Protocol):
     def ecosystem(self) -> Ecosystem: ...
 
     def identify(self, name: str) -> PackageRef:
-        """This returns the identity behind any spelling of a name, without asking the registry. It raises
-        InvalidName."""
+        """Return the identity behind any spelling of a name, without asking the registry. It raises InvalidName."""
         ...
 
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads everything about one package, in as few requests as the registry allows.
+        """Return everything about one package, read in as few requests as the registry allows, or Unchanged.
 
         With `known`, the document is asked for conditionally, and requirements of versions that the graph has are not
         asked for again where each costs a request, unless they are pending. `at_least` is what the feed said of the
@@ -51,7 +50,7 @@ class Registry(Protocol):
         ...
 
     async def import_names(self, package: Package) -> ImportNames:
-        """This reads what can be imported from the version that a user gets by default.
+        """Return what can be imported from the version that a user gets by default.
 
         It raises UpstreamError if the artifact cannot be read now, ArchiveRefused if it never can be, and ParserLost
         when parsing it killed its process. A package without artifacts has the fallback names.
@@ -59,8 +58,7 @@ class Registry(Protocol):
         ...
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """This looks for names, in the registry's spelling, that a person may have meant with one that the registry
-        lacks.
+        """Return names, in the registry's spelling, that a person may have meant with one that the registry lacks.
 
         It costs at most one further request, and finds nothing where the registry has no cheap answer. It raises
         UpstreamError.
@@ -68,7 +66,7 @@ class Registry(Protocol):
         ...
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """A package whose artifact could not be read has these import names."""
+        """Return the import names of a package whose artifact could not be read."""
         ...
 
 
@@ -85,8 +83,8 @@ class RegistryClass(Protocol):
     def identify(self, name: str) -> PackageRef: ...
 
     def archive_names(self, path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """This reads one archive on disk. It is synchronous, depends on nothing else, and runs in the guarded pool. It
-        raises ArchiveRefused."""
+        """Return the import names in one archive on disk. It is synchronous, depends on nothing else, and runs in the
+        guarded pool. It raises ArchiveRefused."""
         ...
 
     def __call__(

@@ -70,8 +70,8 @@ async def readiness(progress: Progress, stores: Stores) -> Health:
 
 
 async def ask_stores(stores: Stores) -> dict[str, StoreAnswer]:
-    """Ask each store something small, all at the same time. What the advisories' store answers is the number of its
-    documents."""
+    """Return how each store answered something small; all are asked at the same time. What the advisories' store
+    answers is the number of its documents."""
     names = ("redis", "graph", "vulnerabilities")
     answers = await asyncio.gather(
         _answer(stores.redis.ping()), _answer(stores.graph.ping()), _answer(stores.advisories.count())

@@ -32,7 +32,7 @@ class Archives:
 
     @asynccontextmanager
     async def asked(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
-        """Code that requests an archive runs inside this context.
+        """Watch over code that requests an archive: it runs within the block.
 
         It raises ArchivesAway if no archive may be requested now, or if the request has failed and the endpoint counts
         as away. An endpoint that cannot be reached counts as away if other requests have failed likewise, or if the
@@ -54,7 +54,7 @@ class Archives:
 
     @asynccontextmanager
     async def needed(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
-        """Code that may request an archive, beside other things, runs inside this context.
+        """Watch over code that may request an archive, beside other things: it runs within the block.
 
         It raises ArchivesAway as `asked` does if the request has failed. It does not check before whether the endpoint
         is away.

@@ -35,7 +35,7 @@ class Cargo(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads all versions with their requirements, in one request; see `Registry.fetch`."""
+        """Return all versions with their requirements, read in one request. See `Registry.fetch`."""
         if known is not None:
             ref = names.identify(known.registry_name)
         url = self._index_url(ref.registry_name)
@@ -54,8 +54,8 @@ class Cargo(RegistryClient):
         return await self._archives.parse_whole(artifact.url, parse, sha256=artifact.sha256)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """This is the crate whose name has `-` for `_` or the other way round; the registry takes both for the same
-        name."""
+        """Return the crate whose name has `-` for `_` or the other way round, if there is one. The registry takes both
+        for the same name."""
         spelling = names.other_spelling(ref.registry_name)
         if spelling is None:
             return ()
@@ -67,12 +67,12 @@ class Cargo(RegistryClient):
         return (package.ref.registry_name,)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """Rust code writes the name so, and nearly every library has that name."""
+        """Return the name as Rust code writes it: nearly every library has that name."""
         return tuple(clean([names.library_name(ref.registry_name)]))
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """This reads the public paths in a `.crate` on disk. It raises ArchiveRefused."""
+        """Return the public paths in a `.crate` on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_crate(file, limits)
 

@@ -40,7 +40,7 @@ _ALL_VERSIONS: Final = "*"
 
 @lru_cache(maxsize=65_536)
 def constraints(declared: str) -> str:
-    """An edge carries this for a requirement; one that Cargo itself cannot read is written as it is."""
+    """Return what an edge carries for a requirement. One that Cargo itself cannot read is written as it is."""
     text = declared.strip()
     try:
         interval, written = _requirement(text)
@@ -50,7 +50,7 @@ def constraints(declared: str) -> str:
 
 
 def joined(declared: Iterable[str]) -> str:
-    """Several entries on one crate become one string.
+    """Return one string for several entries on one crate.
 
     Cargo builds with a single version where entries allow a common one, so that all of them have to hold. Entries that
     exclude each other (renamed ones, to use two major versions) each bring a version of their own.

@@ -52,7 +52,7 @@ class Member:
 
 
 def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict[str, Member]:
-    """The last bytes of a zip of `size` bytes say where its two tables are. It raises Malformed."""
+    """Return where the two tables are in a zip of `size` bytes, which its last bytes say. It raises Malformed."""
     try:
         members = read_directory(cast(BinaryIO, SparseFile(size, [(size - len(tail), tail)])), ExpansionBudget(limits))
     except (ArchiveRefused, MissingBytes) as error:
@@ -71,7 +71,7 @@ def find_tables(size: int, tail: bytes, limits: ArchiveLimits, url: str) -> dict
 
 
 def parse_zip_members(members: Mapping[str, tuple[Path, Member]], url: str) -> list[ListingPage]:
-    """The listing is read from files that have the bytes of the two members. It raises Malformed."""
+    """Return the listing, read from files that have the bytes of the two members. It raises Malformed."""
     listing = _DumpListing(url)
     for table in TABLES:
         file, member = members[table]
@@ -81,7 +81,7 @@ def parse_zip_members(members: Mapping[str, tuple[Path, Member]], url: str) -> l
 
 
 def parse_tar(file: Path, url: str) -> list[ListingPage]:
-    """The listing is read from the whole dump as `.tar.gz`. It raises Malformed."""
+    """Return the listing, read from the whole dump as `.tar.gz`. It raises Malformed."""
     listing = _DumpListing(url)
     read = set()
     try:
@@ -112,7 +112,7 @@ class _DumpListing:
         self._sums: dict[str, int] = {}
 
     def read(self, table: str, text: TextIO) -> None:
-        """This reads one table. It raises Malformed."""
+        """Read one table. It raises Malformed."""
         csv.field_size_limit(sys.maxsize)
         try:
             if table == "crates.csv":
@@ -152,7 +152,7 @@ class _DumpListing:
 
 
 def _expanded(packed: BinaryIO, member: Member, what: str, url: str) -> Iterator[bytes]:
-    """This yields a member's contents in pieces, and checks them against the directory's size and CRC at the end."""
+    """Yield a member's contents in pieces, and check them against the directory's size and CRC at the end."""
     header = packed.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
         raise Malformed(f"{what} has no local header", url=url)

@@ -36,11 +36,11 @@ class CargoFeed:
         self._url = http.url("crates_static", "rss/updates.xml")
 
     async def head(self) -> str:
-        """The cursor is the newest version in the feed."""
+        """Return the cursor of the newest version in the feed."""
         return _cursor(await self._updates())
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """This yields every crate that has versions, from the newest dump; it always begins from the beginning."""
+        """Yield every crate that has versions, from the newest dump. It always begins from the beginning."""
         try:
             pages = await self._pages_of_zip()
         except NotFound:
@@ -49,7 +49,7 @@ class CargoFeed:
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """This yields the crates with new versions, in one page; see `Feed.changes`."""
+        """Yield the crates with new versions, in one page; see `Feed.changes`."""
         since = _read_cursor(cursor)
         updates = await self._updates()
         # All of the cursor's own second must still be there: else something of the same second may have gone with it.

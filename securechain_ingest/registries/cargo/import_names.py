@@ -32,7 +32,7 @@ _OTHER_TARGETS: Final = ("tests/", "benches/", "examples/")
 
 
 def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
-    """This reads the names; if the crate has none, because it is a program, it is the library's own name alone.
+    """Return the names in a crate. If it has none, because it is a program, that is the library's own name alone.
 
     An error beside the names says what a limit has cost. ArchiveRefused is raised for an archive that is damaged,
     beyond a limit or without a readable Cargo.toml.
@@ -93,7 +93,7 @@ def _names(file: BinaryIO, limits: ArchiveLimits, manifest: Manifest, sources: S
 
 
 def _read_missing(file: BinaryIO, limits: ArchiveLimits, sources: Sources) -> None:
-    """This reads what the sources lead to, and the Rust files near it, to which those may lead in turn."""
+    """Read what the sources lead to, and the Rust files near it, to which those may lead in turn."""
     folders = tuple({folder for folder in _OTHER_TARGETS for path in sources.missing if path.startswith(folder)})
     for path, member in _files(file, limits):
         is_wanted = path in sources.missing or (path.endswith(".rs") and path.startswith(folders))
@@ -102,7 +102,7 @@ def _read_missing(file: BinaryIO, limits: ArchiveLimits, sources: Sources) -> No
 
 
 def _files(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, TarMember]]:
-    """This yields the regular files by their path below the one folder around everything."""
+    """Yield the regular files by their path below the one folder around everything."""
     file.seek(0)
     for member in iterate_tar(file, limits):
         if member.is_file:

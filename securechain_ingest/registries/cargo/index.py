@@ -30,7 +30,7 @@ _OWN_INDEX: Final = "crates.io-index"
 
 
 def parse_index(body: bytes, ref: PackageRef, url: str) -> Package:
-    """This makes the package that an index file describes, without validator; its artifact is without an address.
+    """Return the package that an index file describes, without validator. Its artifact is without an address.
 
     A line that cannot be read is reported and left out, and then a version that is not listed may exist all the same.
     Malformed is raised for a file without a version or about another crate: a crate that does not exist has no file.

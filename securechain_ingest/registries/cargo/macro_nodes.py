@@ -46,10 +46,10 @@ class Node(Protocol):
         """Return the position up to which the node matches. The result is None if it does not match."""
 
     def transcribe(self, bindings: Mapping[str, Binding], found: list[str], known: TokenTrees) -> None:
-        """This appends what the node stands for."""
+        """Append what the node stands for."""
 
     def names(self) -> Iterator[str]:
-        """These are the names of all variables within."""
+        """Yield the names of all variables within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def match_nodes(
 def transcribe_nodes(
     nodes: tuple[Node, ...], bindings: Mapping[str, Binding], found: list[str], known: TokenTrees
 ) -> None:
-    """This appends a body with the bindings in it."""
+    """Append a body with the bindings in it."""
     before = len(found)
     for node in nodes:
         node.transcribe(bindings, found, known)

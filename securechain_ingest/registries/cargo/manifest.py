@@ -67,12 +67,13 @@ def is_manifest(path: str) -> bool:
 
 
 def chosen_manifest(paths: Collection[str]) -> str | None:
-    """The result is the member that counts, of those that `is_manifest` accepts; without any it is None."""
+    """Return the member that counts, of those that `is_manifest` accepts. Without any the result is None."""
     return next((path for path in _SPELLINGS if path in paths), min(paths, default=None))
 
 
 def parse_manifest(body: bytes) -> Manifest:
-    """This raises ArchiveRefused for a text that is not a package's manifest (`bad_manifest`, `no_name`)."""
+    """Return what a package's manifest says. ArchiveRefused is raised for a text that is not one (`bad_manifest`,
+    `no_name`)."""
     manifest = _loaded(body)
     package, library = as_table(manifest.get("package") or manifest.get("project")), as_table(manifest.get("lib"))
     name = library.get("name") or package.get("name")

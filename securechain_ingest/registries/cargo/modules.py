@@ -63,7 +63,7 @@ class Scope:
     globs: list[Item] = field(default_factory=list)
 
     def add(self, item: Item, inside: Scope | None = None) -> None:
-        """This adds the item's name, or all names of an item that has many."""
+        """Add the item's name, or all names of an item that has many."""
         is_leaf = item.kind in _LEAVES
         binding = _leaf(item.kind, item.is_public, item.is_conditional) if is_leaf else Binding(item, self, inside)
         if item.names:
@@ -74,7 +74,7 @@ class Scope:
 
 
 def unite(bindings: dict[str, Bindings], others: dict[str, Bindings]) -> None:
-    """This adds the others to the bindings; a name in both has the meanings of both."""
+    """Add the others to the bindings; a name in both has the meanings of both."""
     for name in bindings.keys() & others.keys():
         if (both := bindings[name]) != others[name]:
             others[name] = tuple(dict.fromkeys((*both, *others[name])))
@@ -118,7 +118,7 @@ class Modules:
 
 
 def build_modules(sources: Sources, root_file: str, allowance: Allowance | None = None) -> Modules:
-    """The result has the crate's root and all below it. `root_file` is one of the sources."""
+    """Return the crate's root with all below it. `root_file` is one of the sources."""
     root = Scope(parent=None)
     folder = posixpath.dirname(root_file)
     builder = _Builder(sources, root, allowance or Allowance())

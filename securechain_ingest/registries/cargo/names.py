@@ -16,7 +16,7 @@ from securechain_ingest.registries.kit.semver import version_key
 
 
 def name_key(name: str) -> str:
-    """The keys are equal for names that the registry takes for one."""
+    """Return a key that is equal for names which the registry takes for one."""
     return name.lower().replace("_", "-")
 
 
@@ -39,7 +39,7 @@ _OTHER_SEPARATOR: Final = str.maketrans("-_", "_-")
 
 
 def identify(name: str) -> PackageRef:
-    """This returns the identity behind a name. It raises InvalidName."""
+    """Return the identity behind a name. It raises InvalidName."""
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a crate can have")
     lower = name.lower()
@@ -47,13 +47,13 @@ def identify(name: str) -> PackageRef:
 
 
 def other_spelling(name: str) -> str | None:
-    """The result is the name with each `-` for `_` and the other way round; it is None if the name has neither."""
+    """Return the name with each `-` for `_` and the other way round. The result is None if the name has neither."""
     other = name.translate(_OTHER_SEPARATOR)
     return other if other != name else None
 
 
 def index_path(name: str) -> str:
-    """The path is `1/a`, `2/ab`, `3/a/abc`, or `ab/cd/abcd…`, all in lower case."""
+    """Return the path of a crate's index file: `1/a`, `2/ab`, `3/a/abc`, or `ab/cd/abcd…`, all in lower case."""
     lower = name.lower()
     if len(lower) < 3:
         return f"{len(lower)}/{lower}"
@@ -61,5 +61,5 @@ def index_path(name: str) -> str:
 
 
 def library_name(name: str) -> str:
-    """Rust code knows a crate by this name if its manifest gives the library no other."""
+    """Return the name by which Rust code knows a crate if its manifest gives the library no other."""
     return name.replace("-", "_")

@@ -51,8 +51,8 @@ _NAMESPACES: Final = {
 
 
 def public_paths(root: Scope, crate: str, *, edition: int, steps: int = MAX_STEPS) -> tuple[set[str], str | None]:
-    """The result has all paths, with `crate` as their first part; if there are very many, the shorter ones. A
-    sentence says whether some are left out."""
+    """Return all paths, with `crate` as their first part, or the shorter ones if there are very many; and a sentence if
+    some are left out, otherwise None."""
     resolver = _Resolver(root, edition, steps)
     found = {crate}
     too_long = 0

@@ -65,7 +65,7 @@ class Attributes:
         return self.is_procedural_macro or self.derive is not None or self.new_name is not None
 
     def add(self, source: str, group: Token) -> None:
-        """This reads one attribute, given as its bracketed group."""
+        """Read one attribute, given as its bracketed group."""
         if not _READ.match(source, group.start + 1, group.end):
             return
         is_short = group.end - group.start <= _MAX_REMEMBERED
@@ -119,7 +119,8 @@ class Attributes:
 
 
 def attributes_in(source: str, *, is_conditional: bool) -> Attributes:
-    """These are the attributes of an item, given with their signs and brackets; nobody may change them."""
+    """Return the attributes of an item, given with their signs and brackets. Nobody may change the result, which others
+    share."""
     read = _remembered if len(source) <= _MAX_REMEMBERED else _all
     return read(source, is_conditional)
 

@@ -52,8 +52,7 @@ _NAME_PREFIXES: Final = frozenset({"mut", "ref"})
 
 
 def parse_items(source: str, *, in_macro: bool = False, depth: int = 0) -> tuple[Item, ...]:
-    """The result has all items of a file, in order; it has none if no build of a dependent has the file. It never
-    raises.
+    """Return all items of a file, in order. There are none if no build of a dependent has the file. It never raises.
 
     With `in_macro` the source is a macro's arguments or expansion, where everything in braces may have items in it, and
     which lie `depth` deep themselves.

@@ -78,8 +78,8 @@ class Macro:
         return True
 
     def expand(self, arguments: str) -> str | None:
-        """A call with these arguments stands for this, with numbers for what is inside of calls in it; it is None if no
-        rule is found to match.
+        """Return what a call with these arguments stands for, with numbers for what is inside of calls in it. The
+        result is None if no rule is found to match.
 
         It raises TooMuch where the allowance ends; what was begun has then used it up.
         """

@@ -73,8 +73,8 @@ class Token(NamedTuple):
 
 
 def tokens(source: str, start: int, end: int, *, in_items: bool = False) -> list[Token]:
-    """These are the tokens of `source[start:end]` on their own level, without comments; of broken code they are
-    whatever there is.
+    """Return the tokens of `source[start:end]` on their own level, without comments. Of broken code they are whatever
+    there is.
 
     If there are MAX_TOKENS, nothing more is looked at, and a caller must say that they may not be all. A string without
     an end takes all that follows, as the compiler sees it.
@@ -123,7 +123,7 @@ def tokens(source: str, start: int, end: int, *, in_items: bool = False) -> list
 
 
 def texts_of_tokens(source: str) -> list[str]:
-    """These are the tokens of a whole text, each group with its brackets and all between them."""
+    """Return the tokens of a whole text, each group as one, with its brackets and all between them."""
     if len(source) <= _MOST_AT_ONCE and not _RAW_STRING.search(source):
         found = _TEXT.findall(source)
         if _BEGINNINGS.isdisjoint(found):
@@ -134,7 +134,7 @@ def texts_of_tokens(source: str) -> list[str]:
 
 
 def with_documentation_as_attributes(source: str) -> str:
-    """Macros see the source so: to them a comment that documents is an attribute."""
+    """Return the source as macros see it: to them a comment that documents is an attribute."""
     if "///" not in source and "/**" not in source:
         return source
     parts: list[str] = []
@@ -156,7 +156,7 @@ def with_documentation_as_attributes(source: str) -> str:
 
 
 def between_commas(parts: Iterable[Token]) -> Iterator[list[Token]]:
-    """This yields what stands between the commas of one level, where anything does."""
+    """Yield what stands between the commas of one level, where anything does."""
     part: list[Token] = []
     for token in parts:
         if token.text != ",":

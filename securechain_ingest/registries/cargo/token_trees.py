@@ -35,7 +35,8 @@ class TokenTrees:
         self._trees: dict[str, Trees] = {}
 
     def of(self, text: str) -> Trees:
-        """A text, or what a number in its place stands for, has these trees; there are no more than MAX_TOKENS."""
+        """Return the trees of a text, or of what a number in its place stands for. There are no more than
+        MAX_TOKENS."""
         if text.startswith(_NUMBER_SIGN):
             return self.inside(text[1:])
         text = with_documentation_as_attributes(text)
@@ -45,14 +46,14 @@ class TokenTrees:
         )
 
     def inside(self, number: str) -> Trees:
-        """These trees are inside of a group with this number."""
+        """Return the trees inside of a group with this number."""
         if number not in self._trees:
             found = self._insides[int(number)]
             self._trees[number] = found if isinstance(found, tuple) else self.of(found)
         return self._trees[number]
 
     def number(self, inside: Trees) -> str:
-        """This is the number of a group's inside."""
+        """Return the number of a group's inside. It raises TooMuch where the allowance ends."""
         self.allowance.pay_characters(len(inside))
         return self._number_of(inside)
 
@@ -65,7 +66,7 @@ class TokenTrees:
         return str(number)
 
     def text(self, trees: Trees) -> str:
-        """This is written out for whoever reads items, except for what is inside of calls.
+        """Return the trees written out for whoever reads items, except for what is inside of calls.
 
         It raises TooMuch where the allowance ends.
         """
@@ -102,11 +103,12 @@ class TokenTrees:
             parts.append(f"{inside}\n" if "//" in inside else inside)
 
     def opened(self, text: str) -> str:
-        """This is the text for a reader of items that a number in place of a text stands for."""
+        """Return the text for a reader of items that a number in place of a text stands for. Any other text is returned
+        as it is."""
         return self.text(self.inside(text[1:])) if text.startswith(_NUMBER_SIGN) else text
 
     def written_out(self, text: str) -> str:
-        """In this text no number stands for anything. It raises TooMuch where the allowance ends."""
+        """Return a text in which no number stands for anything. It raises TooMuch where the allowance ends."""
         for _ in range(MAX_NESTING):
             if _NUMBER_SIGN not in text:
                 return text

@@ -25,7 +25,7 @@ class Update(NamedTuple):
 
 
 def parse_updates(body: bytes, url: str) -> list[Update]:
-    """These are the feed's items, oldest first; one that does not name its crate or date is left out. It raises
+    """Return the feed's items, oldest first. One that does not name its crate or date is left out. It raises
     Malformed."""
     return sorted(Lines(url).read(rss_items(body, url), partial(_update, url=url)))
 

@@ -23,13 +23,14 @@ class RegistryClient(ABC):
         self._kept = kept
 
     async def import_names(self, package: Package) -> ImportNames:
-        """A package without artifacts has its fallback names and no error. See `Registry.import_names`."""
+        """Return the names in the package's artifacts. A package without artifacts has its fallback names and no error.
+        See `Registry.import_names`."""
         if not package.artifacts:
             return ImportNames(self.fallback_names(package.ref))
         return await self._names_in_artifacts(package)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """A registry that has no cheap search knows none. See `Registry.near_names`."""
+        """Return no names, as a registry does that has no cheap search. See `Registry.near_names`."""
         return ()
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:

@@ -9,5 +9,5 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def sha256(text: object) -> str | None:
-    """The result has lower-case hexadecimal digits; it is None if the value is not a SHA-256 digest."""
+    """Return a SHA-256 digest in lower-case hexadecimal digits. The result is None if the value is not one."""
     return text.lower() if isinstance(text, str) and _SHA256.fullmatch(text) else None

@@ -22,7 +22,7 @@ async def read_document(
     accept: str | None = None,
     limit_bytes: int | None = None,
 ) -> T:
-    """This gets the document at `url` and returns `parse(body, *args, url)`.
+    """Get the document at `url`, and return `parse(body, *args, url)`.
 
     It raises UpstreamError, which may come from `parse`, and ParserLost.
     """
@@ -33,7 +33,8 @@ async def read_document(
 async def ask_for_package(
     http: HttpClient, url: str, known: KnownPackage | None, at_least: str | None, *, accept: str | None = None
 ) -> Response:
-    """This asks for a package's document, conditionally if the graph has the package and no feed has announced more.
+    """Return the registry's answer about a package, asked for conditionally if the graph has the package and no feed
+    has announced more.
 
     What a feed has announced is not what the graph has: "not modified" would only mean that a cache holds an old copy.
     It raises UpstreamError.

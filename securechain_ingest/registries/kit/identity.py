@@ -10,7 +10,7 @@ from securechain_ingest.model import PackageRef
 
 
 def own_spelling(name: object, ref: PackageRef, identify: Callable[[str], PackageRef], url: str) -> PackageRef:
-    """The result is the identity of `ref`, with the name as the registry's document at `url` spells it.
+    """Return the identity of `ref`, with the name as the registry's document at `url` spells it.
 
     Two spellings are one name if the ecosystem's `name_key` of their lower case is equal. It raises Malformed if the
     document is about another package.

@@ -17,8 +17,8 @@ _CLEAN: Final = re.compile(r"[\w./:@-]+", re.ASCII)
 
 
 def clean(names: Iterable[str]) -> list[str]:
-    """The names are sorted and unique; one with characters other than ASCII letters, digits and `_ . / : @ -` is left
-    out.
+    """Return the names sorted, each once. One with characters other than ASCII letters, digits and `_ . / : @ -` is
+    left out.
 
     Such a name is not trimmed, because what remained would be another name.
     """
@@ -26,8 +26,8 @@ def clean(names: Iterable[str]) -> list[str]:
 
 
 def import_names(names: Iterable[str], *, separator: str, limit: int = MAX_NAMES) -> ImportNames:
-    """This cleans the names and leaves out those longer than 255 characters. Of more than `limit` names, or of more
-    than 1 MiB together, it keeps those nearest to the root (by `separator`). An error says what is left out."""
+    """Return the names that `clean` leaves, without those longer than 255 characters. Of more than `limit` names, or of
+    more than 1 MiB together, those nearest to the root (by `separator`) are kept. An error says what is left out."""
     found = clean(names)
     short = [name for name in found if len(name) <= MAX_IMPORT_NAME_CHARACTERS]
     errors = []

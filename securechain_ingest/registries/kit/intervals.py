@@ -73,19 +73,19 @@ class Interval(Generic[K]):
 
 
 def in_order(intervals: Iterable[Interval[K]]) -> list[Interval[K]]:
-    """The result lacks the empty intervals and is sorted by where they begin."""
+    """Return the intervals without the empty ones, sorted by where they begin."""
     found = (interval for interval in intervals if not interval.is_empty)
     return sorted(found, key=lambda interval: (interval.low is not None, interval.low))
 
 
 def intersection(some: Iterable[Interval[K]], others: Sequence[Interval[K]]) -> list[Interval[K]]:
-    """The result holds what some interval on each of the two sides holds; no interval in it is empty."""
+    """Return intervals that hold what some interval on each of the two sides holds. None of them is empty."""
     both = (one & other for one in some for other in others)
     return [interval for interval in both if not interval.is_empty]
 
 
 def union(intervals: Iterable[Interval[K]], *, joins_touching: bool) -> list[Interval[K]]:
-    """The result holds what any of the intervals holds, as disjoint intervals in order.
+    """Return what any of the intervals holds, as disjoint intervals in order.
 
     Two that only touch (`<1` and `>=1`) become one if `joins_touching` is set, and otherwise stay two.
     """
@@ -100,7 +100,7 @@ def union(intervals: Iterable[Interval[K]], *, joins_touching: bool) -> list[Int
 
 
 def gaps(intervals: Iterable[Interval[K]]) -> list[Interval[K]]:
-    """The result holds what none of the intervals holds, as disjoint intervals in order."""
+    """Return what none of the intervals holds, as disjoint intervals in order."""
     found: list[Interval[K]] = []
     begin: Bound[K] | None = None
     for interval in union(intervals, joins_touching=True):

@@ -14,9 +14,9 @@ _FITS_BYTES: Final = 8 * 1024 * 1024
 
 
 def loads(body: bytes) -> Any:
-    """This returns what a JSON text says. It raises orjson.JSONDecodeError, and MemoryError for a text that is too
-    large for this process, which orjson calls an error of the text. orjson says the same of two hundred brackets that
-    nobody closes."""
+    """Return what a JSON text says. It raises orjson.JSONDecodeError, and MemoryError for a text that is too large for
+    this process, which orjson calls an error of the text. orjson says the same of two hundred brackets that nobody
+    closes."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -26,7 +26,7 @@ def loads(body: bytes) -> Any:
 
 
 def load_json(body: bytes, url: str) -> Any:
-    """This returns what the document at `url` says, and raises Malformed. .NET likes to put a byte order mark first."""
+    """Return what the document at `url` says. It raises Malformed. .NET likes to put a byte order mark first."""
     try:
         return loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
@@ -34,7 +34,7 @@ def load_json(body: bytes, url: str) -> Any:
 
 
 def load_object(body: bytes, url: str) -> dict[str, Any]:
-    """This returns the document's object. It raises Malformed, also for a document that is something else."""
+    """Return the document's object. It raises Malformed, also for a document that is something else."""
     document = load_json(body, url)
     if not isinstance(document, dict):
         raise Malformed(f"{url} is not a JSON object", url=url)
@@ -42,15 +42,15 @@ def load_object(body: bytes, url: str) -> dict[str, Any]:
 
 
 def as_table(value: object) -> dict[str, Any]:
-    """This returns the value if it is an object, and an empty one for anything else."""
+    """Return the value if it is an object, and an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[Any]:
-    """This returns the value if it is a list, and an empty one for anything else."""
+    """Return the value if it is a list, and an empty one for anything else."""
     return value if isinstance(value, list) else []
 
 
 def as_text(value: object) -> str | None:
-    """This returns the value if it is a text, and None for anything else."""
+    """Return the value if it is a text, and None for anything else."""
     return value if isinstance(value, str) else None

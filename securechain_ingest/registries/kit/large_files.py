@@ -15,7 +15,7 @@ _MOST_BYTES: Final = 32 * 1024 * 1024 * 1024
 
 
 async def fetch(http: HttpClient, url: str, file: Path, *, go_on: bool = False) -> None:
-    """This fetches the whole file, in parts, or in one request if the server ignores ranges. It raises UpstreamError.
+    """Fetch the whole file, in parts, or in one request if the server ignores ranges. It raises UpstreamError.
 
     With `go_on`, what `file` has is kept: the caller knows that it is the beginning of the same file.
     """
@@ -29,8 +29,8 @@ async def fetch(http: HttpClient, url: str, file: Path, *, go_on: bool = False) 
 
 
 async def fetch_range(http: HttpClient, url: str, file: Path, first: int, last: int, size: int) -> None:
-    """This fetches the bytes from `first` to `last` (both included) of a file of `size` bytes. It raises UpstreamError,
-    which is Unavailable if another file replaces this one meanwhile."""
+    """Fetch the bytes from `first` to `last` (both included) of a file of `size` bytes. It raises UpstreamError, which
+    is Unavailable if another file replaces this one meanwhile."""
     async with await anyio.open_file(file, "wb") as copy:
         await _copy(http, url, copy, first, last, size)
 

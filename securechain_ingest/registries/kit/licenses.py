@@ -17,7 +17,7 @@ _NOTHING: Final = frozenset({"", "unknown", "none", "n/a"})
 
 
 def license_of(*candidates: object) -> str | None:
-    """The result is the licence that the first candidate names, and None if none of them does.
+    """Return the licence that the first candidate names which names one. The result is None if none does.
 
     A candidate is whatever a document holds there: a text, an object with a `type` or a `name`, a list of them, or
     anything. Of a list whose entries are expressions the licence is a choice between all of them.

@@ -33,7 +33,7 @@ class Lines:
         """So many lines could not be read so far."""
 
     def read(self, lines: Iterable[Line], read: Callable[[Line], Read | None]) -> Iterator[Read]:
-        """This yields what `read` makes of each line, except None.
+        """Yield what `read` makes of each line, except None.
 
         A line for which `read` raises an error of its contents is left out; at the end one report says how many there
         were and what was wrong with the first. If nothing at all could be read, it is another document and Malformed is

@@ -12,7 +12,7 @@ Preference: TypeAlias = tuple[tuple[bool, ...], K | tuple[()], str]
 
 
 def preference(name: str, version_key: Callable[[str], K], rank: Callable[[K], tuple[bool, ...]]) -> Preference[K]:
-    """This is a sort key: of all versions of a package the one that a user gets by default has the greatest.
+    """Return a sort key: of all versions of a package the one that a user gets by default has the greatest.
 
     `rank` says, the most important first, what a version has that makes users prefer it (it is offered, it is a
     release). Of versions of one rank the highest counts, then the text. A name that `version_key` refuses by ValueError

@@ -57,7 +57,7 @@ _PAGES: Final = frozenset(
 
 
 def normalise_repository(candidates: Iterable[object]) -> str:
-    """The result is the repository of the first candidate that names one, and otherwise NOT_AVAILABLE.
+    """Return the repository of the first candidate that names one, and otherwise NOT_AVAILABLE.
 
     A candidate is whatever a registry's document holds there: text, an object with a `url`, a list of them, anything.
     Pages below a repository (issues, a branch) name it too; the host's own pages and an owner alone do not.
@@ -70,7 +70,7 @@ def normalise_repository(candidates: Iterable[object]) -> str:
 
 
 def vendor_of(repository_url: str) -> str | None:
-    """The result is the owner in a normalised address; it is None for NOT_AVAILABLE."""
+    """Return the owner in a normalised address. The result is None for NOT_AVAILABLE."""
     return urlsplit(repository_url).path.split("/")[1] if repository_url != NOT_AVAILABLE else None
 
 

@@ -19,7 +19,7 @@ _STRICT: Final = re.compile(
 
 
 def version_key(name: str) -> SemverKey:
-    """This returns a sortable key. It raises ValueError for a name that the clients of the graph cannot order either.
+    """Return a sortable key. It raises ValueError for a name that the clients of the graph cannot order either.
 
     Old names that are not strict SemVer (`v1.2`, `1.2.3.4`, `1.2.3beta`) are read as they are there: by univers.
     """

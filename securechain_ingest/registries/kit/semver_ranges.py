@@ -73,7 +73,7 @@ def are_two_bounds(intervals: Sequence[SemverInterval]) -> bool:
 
 
 def numbers_before_wildcard(parts: Iterable[str | None]) -> list[int]:
-    """The result has the parts of a version that stand before the first which is missing or a wildcard."""
+    """Return the parts of a version that stand before the first which is missing or a wildcard."""
     numbers: list[int] = []
     for part in parts:
         if not part or part in "xX*":
@@ -88,7 +88,7 @@ def x_range(numbers: Sequence[int]) -> str | None:
 
 
 def comparator(operator: str, numbers: list[int], prerelease: str | None) -> SemverInterval:
-    """The result is what one comparator admits; a partial version has fewer than three numbers and no pre-release."""
+    """Return what one comparator admits. A partial version has fewer than three numbers and no pre-release."""
     if not numbers:
         return EMPTY if operator in ("<", ">") else EVERYTHING
     is_whole = len(numbers) == 3

@@ -23,7 +23,7 @@ _DOCTYPE: Final = re.compile(
 
 
 def load_xml(body: bytes, url: str) -> etree._Element:
-    """This returns the document's root element.
+    """Return the document's root element.
 
     A document type is passed over if it declares nothing itself; what it refers to is never fetched. Malformed is
     raised for a text that is not XML, and for a document type that declares something, because entities may hide
@@ -46,7 +46,7 @@ def load_xml(body: bytes, url: str) -> etree._Element:
 
 
 def rss_items(body: bytes, url: str) -> Iterator[etree._Element]:
-    """This returns the items of an RSS feed. It raises Malformed for a document that is not one."""
+    """Return the items of an RSS feed. It raises Malformed for a document that is not one."""
     root = load_xml(body, url)
     channel = root.find("channel")
     if root.tag != "rss" or channel is None:

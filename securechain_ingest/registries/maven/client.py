@@ -69,7 +69,7 @@ class Maven(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads all versions, what those that `known` lacks require, and when they were released. See
+        """Return all versions, what those that `known` lacks require, and when they were released. See
         `Registry.fetch`.
 
         The requirements of a version whose POM cannot be had are None. If its parents or BOMs cannot be had they are
@@ -148,7 +148,7 @@ class Maven(RegistryClient):
         return await self._archives.parse_ranged(artifact.url, artifact.size, parse, window_bytes=_WINDOW_BYTES)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """These are artifacts of the same group, from its directory; there are none where the repository shows no
+        """Return artifacts of the same group, from its directory. There are none where the repository shows no
         directories.
 
         Directories are not to be walked, so this is only for a name that a person has asked for in vain.
@@ -163,12 +163,12 @@ class Maven(RegistryClient):
         return tuple(f"{group_id}:{name}" for name in near)
 
     def fallback_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The group id is by convention the root package."""
+        """Return the group id, which is by convention the root package."""
         return tuple(clean([names.ids(ref)[0]]))
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """This reads the packages in a jar, war or aar on disk. It raises ArchiveRefused."""
+        """Return the packages in a jar, war or aar on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_jar(file, limits, ())
 

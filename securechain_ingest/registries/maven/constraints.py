@@ -25,7 +25,7 @@ _FLOATING: Final = frozenset({"LATEST", "RELEASE"})
 
 @lru_cache(maxsize=32_768)
 def constraints(declared: str | None) -> str:
-    """An edge carries this for a dependency's version, as it is after interpolation and management.
+    """Return what an edge carries for a dependency's version, as it is after interpolation and management.
 
     It is `any` for none, for one whose properties nobody defines, and for a text that Maven does not understand either.
     """

@@ -58,7 +58,7 @@ class Model:
 
 
 def inherit(pom: Pom, parent: Model | None) -> Model:
-    """The result is the model of a POM whose parent's model is `parent`. What a child says itself counts first.
+    """Return the model of a POM whose parent's model is `parent`. What a child says itself counts first.
 
     It raises Malformed for more entries than the limits of one POM.
     """
@@ -75,8 +75,8 @@ def inherit(pom: Pom, parent: Model | None) -> Model:
 
 
 def joined(lineage: Sequence[Pom]) -> Model:
-    """The result is the model of the first POM, whose parent is the second, and so on. It raises Malformed as
-    `inherit` does."""
+    """Return the model of the first POM, whose parent is the second, and so on. It raises Malformed as `inherit`
+    does."""
     model = inherit(lineage[-1], None)
     for pom in reversed(lineage[:-1]):
         model = inherit(pom, model)
@@ -101,8 +101,8 @@ class Texts:
         return text if made is None else made
 
     def value(self, path: str) -> str | None:
-        """The result is a value of the model itself, such as `version`; it is None if neither the POM nor an
-        ancestor has it."""
+        """Return a value of the model itself, such as `version`. The result is None if neither the POM nor an ancestor
+        has it."""
         text = self.raw_value(path)
         return None if text is None else self(text)
 
@@ -181,7 +181,7 @@ def own_management(model: Model, texts: Texts) -> Management:
 
 
 def flattened(model: Model, texts: Texts) -> Management:
-    """The result is all that a BOM manages itself, with properties put in."""
+    """Return all that a BOM manages itself, with properties put in."""
     entries, has_imports = _own_entries(model, texts)
     # Of repeated keys Maven imports the first, unless the BOM's own imports have made them one before: then the last.
     own = dict(entries if has_imports else reversed(entries))
@@ -197,8 +197,8 @@ def first_wins(managements: Sequence[Management]) -> Management:
 
 
 def managed_dependencies(model: Model, texts: Texts) -> tuple[list[Dependency], tuple[Key, ...]]:
-    """The result has the dependencies of a model, inherited ones too, as the model manages them itself; and the keys
-    of those that lack something of which it says nothing, so that imported BOMs may say it."""
+    """Return the dependencies of a model, inherited ones too, as the model manages them itself; and the keys of those
+    that lack something of which it says nothing, so that imported BOMs may say it."""
     declared = [texts.dependency(written) for written in model.dependencies.values()]
     own = own_management(model, texts) if declared else {}
     found: list[Dependency] = []

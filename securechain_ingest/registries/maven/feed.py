@@ -50,14 +50,15 @@ class MavenFeed:
         self._folder = folder
 
     def folder_id(self) -> str:
-        """A listing goes on with the files in the folder. See `FolderFeed.folder_id`."""
+        """Return the id of the feed's folder: a listing goes on with the files in it. See `FolderFeed.folder_id`."""
         return folder_id(self._folder)
 
     async def head(self) -> str:
         return (await self._properties()).cursor
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """The file is kept until its last page was asked for; if the download breaks off, its part is kept.
+        """Yield every package in the index, whose file is kept until its last page was asked for. If the download
+        breaks off, its part is kept.
 
         A position counts the pages of one publication; another publication is listed from its beginning, whatever the
         position is.
@@ -83,7 +84,7 @@ class MavenFeed:
         path.unlink()
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """This yields a page for each chunk since the cursor. See `Feed.changes`."""
+        """Yield a page for each chunk since the cursor. See `Feed.changes`."""
         self._remove_left_over(f"{_CHUNK_FILE}*")
         properties = await self._properties()
         url = self._http.url("maven_index", f"{_INDEX}.properties")

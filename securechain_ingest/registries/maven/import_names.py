@@ -45,8 +45,8 @@ _MAX_BROKEN: Final = 4
 
 
 def read_jar(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
-    """This reads the shortest packages of a jar, war or aar; if it has none they are `fallback`. It raises
-    ArchiveRefused and MissingBytes."""
+    """Return the shortest packages of a jar, war or aar. If it has none they are `fallback`. It raises ArchiveRefused
+    and MissingBytes."""
     broken: list[ArchiveRefused] = []
     packages = _packages(open_zip(file, limits), broken)
     if broken and (len(broken) > _MAX_BROKEN or not packages):

@@ -58,8 +58,8 @@ class _ForeignError(Exception):
 
 
 def uinfos(file: BinaryIO, source: str) -> Iterator[list[bytes]]:
-    """This yields the values of the field `u`, of the documents that have one: some at a time, in the file's order, as
-    they are.
+    """Yield the values of the field `u`, of the documents that have one: some at a time, in the file's order, as they
+    are.
 
     It raises Malformed, which names `source`, if the file is not an index, is damaged, or ends too early; what was
     yielded before is to be thrown away then.
@@ -68,8 +68,8 @@ def uinfos(file: BinaryIO, source: str) -> Iterator[list[bytes]]:
 
 
 def documents(file: BinaryIO, source: str) -> Iterator[list[dict[bytes, bytes]]]:
-    """This yields all fields of all documents, some at a time; of fields with one name the first counts. It raises
-    Malformed as `uinfos` does.
+    """Yield all fields of all documents, some at a time. Of fields with one name the first counts. It raises Malformed
+    as `uinfos` does.
 
     It is several times slower than `uinfos`.
     """
@@ -77,7 +77,7 @@ def documents(file: BinaryIO, source: str) -> Iterator[list[dict[bytes, bytes]]]
 
 
 def decode(value: bytes) -> str:
-    """A name or value becomes a text: NUL is written in two bytes, and each half of a surrogate pair in three.
+    """Return a name or value as a text: NUL is written in two bytes, and each half of a surrogate pair in three.
 
     It raises ValueError for bytes that are not modified UTF-8.
     """
@@ -88,8 +88,8 @@ def decode(value: bytes) -> str:
 
 
 def _walked(file: BinaryIO, source: str, walk: Callable[[bytes, list[T]], int]) -> Iterator[list[T]]:
-    """This yields what `walk` finds in the whole documents of each block; `walk` answers where the first document
-    begins that is not whole."""
+    """Yield what `walk` finds in the whole documents of each block; `walk` answers where the first document begins that
+    is not whole."""
     blocks = _decompressed(file, source)
     buffer = _gathered(blocks, _HEADER_BYTES)
     if buffer[:1] not in (bytes((_FORMAT,)), b""):

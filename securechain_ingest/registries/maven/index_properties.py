@@ -31,8 +31,8 @@ class IndexProperties:
         return cursor_of(self.chain, self.last)
 
     def chunks_after(self, cursor: str, url: str) -> range:
-        """These chunks follow a cursor, in ascending order. It raises CursorLost if they do not lead from there to
-        the newest."""
+        """Return the chunks that follow a cursor, in ascending order. It raises CursorLost if they do not lead from
+        there to the newest."""
         chain, separator, number = cursor.rpartition(":")
         if not separator or not _NUMBER.fullmatch(number):
             raise CursorLost(f"{cursor!r} is no position in a Maven index", url=url)
@@ -52,7 +52,8 @@ def cursor_of(chain: str, number: int) -> str:
 
 
 def parse_index_properties(body: bytes, url: str) -> IndexProperties:
-    """This raises Malformed for a text that does not say which chain it is and how far it goes."""
+    """Return which chain of chunks the index has and how far it goes. It raises Malformed for a text that does not say
+    so."""
     properties = parse_properties(body)
     chain = properties.get("nexus.index.chain-id", "")
     last = properties.get("nexus.index.last-incremental", "")
@@ -63,8 +64,8 @@ def parse_index_properties(body: bytes, url: str) -> IndexProperties:
 
 
 def parse_properties(body: bytes) -> dict[str, str]:
-    """This reads Java properties (java.util.Properties.load): Latin-1, comments, escapes, lines that go on in the
-    next."""
+    """Return the keys and values of Java properties (java.util.Properties.load): Latin-1, comments, escapes, lines that
+    go on in the next."""
     text = re.sub(r"\r\n?", "\n", body.decode("latin-1"))
     found: dict[str, str] = {}
     lines = iter(text.split("\n"))

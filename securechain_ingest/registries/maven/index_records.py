@@ -47,7 +47,7 @@ class IndexPages:
 
 
 def revision(versions: Iterable[str]) -> str:
-    """This is a word for a set of versions, whatever their order: how many there are, and the sum of their checksums.
+    """Return a word for a set of versions, whatever their order: how many there are, and the sum of their checksums.
 
     One version more or less always gives another word, and another version in the place of one almost always does.
     """
@@ -55,8 +55,7 @@ def revision(versions: Iterable[str]) -> str:
 
 
 def read_listing(path: str, source: str) -> IndexPages:
-    """This reads every package of a full index, with its versions and the revision that these give. It raises
-    Malformed.
+    """Return every package of a full index, with the revision that its versions give. It raises Malformed.
 
     It takes about four bytes for a version, 250 for a package, and 150 for each text that some version has.
     """
@@ -91,14 +90,14 @@ def read_listing(path: str, source: str) -> IndexPages:
 
 
 def listed_versions(at_least: str | None) -> tuple[tuple[str, ...], bool]:
-    """A listing or a change has announced these versions. The second value says whether it was a listing: that has
-    what was announced long ago, and what the repository no longer has."""
+    """Return the versions that a listing or a change has announced, and whether it was a listing: that has what was
+    announced long ago, and what the repository no longer has."""
     words = tuple(dict.fromkeys((at_least or "").split()))
     return (words[1:], True) if words[:1] == (_LISTED,) else (words, False)
 
 
 def read_chunk(path: str, source: str) -> ChunkChanges:
-    """This reads what a chunk changes, each package once. It raises Malformed."""
+    """Return what a chunk changes, each package once. It raises Malformed."""
     packages: dict[str, dict[str, set[str]]] = {}
     with Path(path).open("rb") as file:
         for block in documents(file, source):
@@ -109,7 +108,7 @@ def read_chunk(path: str, source: str) -> ChunkChanges:
 
 
 def _apply(packages: dict[str, dict[str, set[str]]], fields: Mapping[bytes, str]) -> None:
-    """This keeps the files without classifier, by their extension, that each version has after this document.
+    """Keep the files without classifier, by their extension, that each version has after this document.
 
     A record whose `u` has no extension has it in `i`, and its deletion may name it (MINDEXER-41).
     """

@@ -20,8 +20,8 @@ _INTERVAL: Final = re.compile(r"([\[(])([^\[\](),]*)(?:(,)([^\[\](),]*))?([\])])
 
 
 def read_intervals(text: str, version_key: Callable[[str], K]) -> list[Interval[K]]:
-    """This reads `[1.0,2.0),[3.0]`; the intervals come in the order of the text, and one of them may be empty. As Maven
-    does it, the comma behind an interval may be missing, and may stand behind the last one.
+    """Return the intervals of a text such as `[1.0,2.0),[3.0]`, in its order. One of them may be empty. As Maven does
+    it, the comma behind an interval may be missing, and may stand behind the last one.
 
     It raises ValueError for a text that is no range, and for a version that `version_key` refuses.
     """

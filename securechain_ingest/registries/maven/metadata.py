@@ -26,8 +26,8 @@ _DATE: Final = re.compile(r"(?:19|20)\d{6}(?!\d)", re.ASCII)
 
 
 def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
-    """The result has the versions, each once, as listed. Malformed is raised for a document that is not such a list,
-    and for an empty one.
+    """Return the versions, each once, as listed. Malformed is raised for a document that is not such a list, and for an
+    empty one.
 
     NotFound is raised for a document that lists other things: a group's plugins, or the files of one snapshot.
     """
@@ -43,7 +43,7 @@ def parse_metadata(body: bytes, ref: PackageRef, url: str) -> tuple[str, ...]:
 
 
 def default_version(versions: Sequence[str]) -> str:
-    """A user who just wants the newest takes this one: the highest release, otherwise the highest of any kind.
+    """Return what a user takes who just wants the newest: the highest release, otherwise the highest of any kind.
 
     Beside releases with numbers the dates of long ago (commons-io's 20030203.000550) count less, high as they are.
     """
@@ -51,18 +51,19 @@ def default_version(versions: Sequence[str]) -> str:
 
 
 def by_preference(versions: Sequence[str]) -> list[str]:
-    """The default version is the first; after it comes what would be the default without that one, and so on."""
+    """Return the versions with the default version first; after it comes what would be the default without that one,
+    and so on."""
     return sorted(versions, key=_preference, reverse=True)
 
 
 def parse_listing(body: bytes) -> tuple[str, ...]:
-    """The folders in a folder are read from the page that is shown of it; the page's form is nowhere promised."""
+    """Return the folders in a folder, read from the page that is shown of it. The page's form is nowhere promised."""
     names = (unquote(name.decode(errors="replace")) for name in _FOLDER.findall(body))
     return tuple(dict.fromkeys(name for name in names if name.strip(".")))
 
 
 def near_folders(body: bytes, name: str, count: int) -> tuple[str, ...]:
-    """Of the folders in a folder, the result has at most `count`, whose names are nearest to one, whatever their case.
+    """Return, of the folders in a folder, at most `count` whose names are nearest to one, whatever their case.
 
     It takes some tens of microseconds for a folder, and a group may have a hundred thousand.
     """

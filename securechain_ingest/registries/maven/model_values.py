@@ -71,13 +71,13 @@ Values = Mapping[str, str]
 
 
 def texts_of(elements: Iterable[etree._Element]) -> dict[str, str]:
-    """The result has the texts of those elements that have one; an empty text counts as missing."""
+    """Return the texts of those elements that have one. An empty text counts as missing."""
     return {local_name(element): text for element in elements if not len(element) and (text := text_of(element))}
 
 
 def model_values(parts: Mapping[str, etree._Element]) -> dict[str, str]:
-    """A POM says these values itself, read from its root's children. An object or list that exists also has its mere
-    name with a dot, which no expression can name."""
+    """Return the values that a POM says itself, read from its root's children. An object or list that exists also has
+    its mere name with a dot, which no expression can name."""
     values = texts_of(parts.values())
     for path, defaults in _OBJECTS.items():
         owner, _, name = path.rpartition(".")
@@ -100,8 +100,8 @@ def model_values(parts: Mapping[str, etree._Element]) -> dict[str, str]:
 
 
 def inherited_value(lineage: Sequence[Values], path: str) -> str | None:
-    """This is a value of the model whose own values come first in `lineage`, as written; it is None if nobody says
-    it."""
+    """Return a value of the model whose own values come first in `lineage`, as written. The result is None if nobody
+    says it."""
     path = _SEGMENT.sub(lambda match: match[0].lower(), path)
     if path.endswith("."):
         return None

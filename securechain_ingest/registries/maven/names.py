@@ -17,7 +17,7 @@ from securechain_ingest.registries.maven.versions import version_key
 
 
 def join_announcements(earlier: str, later: str) -> str:
-    """Announcements are versions, separated by spaces, each of which counts."""
+    """Return two announcements as one. They are versions, separated by spaces, each of which counts."""
     return " ".join(dict.fromkeys(f"{earlier} {later}".split()))
 
 
@@ -63,7 +63,7 @@ class Coordinates(NamedTuple):
 
 
 def identify(name: str) -> PackageRef:
-    """This returns the identity behind `group:artifact`. It raises InvalidName."""
+    """Return the identity behind `group:artifact`. It raises InvalidName."""
     group_id, separator, artifact_id = name.partition(":")
     if (
         len(name) > MAX_NAME_LENGTH
@@ -80,7 +80,7 @@ def identify(name: str) -> PackageRef:
 
 
 def ids(ref: PackageRef) -> tuple[str, str]:
-    """The result has the group id and the artifact id in the registry's spelling."""
+    """Return the group id and the artifact id in the registry's spelling."""
     group_id, _, artifact_id = ref.registry_name.partition(":")
     return group_id, artifact_id
 

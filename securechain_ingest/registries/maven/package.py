@@ -62,7 +62,7 @@ _REPOSITORY_VALUES: Final = ("scm.url", "scm.connection", "scm.developerConnecti
 
 
 def requirements(dependencies: Iterable[Dependency]) -> tuple[Requirement, ...]:
-    """These are the runtime ones of an effective POM's direct dependencies, one for a package.
+    """Return the runtime ones of an effective POM's direct dependencies, one for a package.
 
     If there are several on one package (a classifier, another type), the plain jar's version counts, if it is known.
     """

@@ -82,7 +82,7 @@ class Pom:
 
 
 def parse_pom(body: bytes, url: str) -> Pom:
-    """This reads the POM in a document. It raises Malformed, also for more entries than the limits."""
+    """Return the POM in a document. It raises Malformed, also for more entries than the limits."""
     parts = children(parse_xml(body, "project", url))
     values = model_values(parts)
     properties = _properties(parts)

@@ -60,12 +60,13 @@ class Poms:
         self._kept_lists: BoundedCache[tuple[str, str], tuple[float, tuple[str, ...]]] = BoundedCache(_KEPT_LISTED)
 
     async def get(self, coordinates: Coordinates) -> PublishedPom:
-        """This returns the POM at the coordinates. It raises UpstreamError."""
+        """Return the POM at the coordinates. It raises UpstreamError."""
         kept = self._kept.get(coordinates)
         return kept or await self._flights.join(coordinates, lambda: self._read(coordinates))
 
     async def versions(self, group_id: str, artifact_id: str) -> tuple[str, ...]:
-        """The repository lists these versions, or did some minutes ago at most. It raises UpstreamError."""
+        """Return the versions that the repository lists, or listed some minutes ago at most. It raises
+        UpstreamError."""
         read_at, kept = self._kept_lists.get((group_id, artifact_id)) or (-math.inf, ())
         if time.monotonic() - read_at < _LIST_KEPT_S:
             return kept
@@ -101,7 +102,7 @@ class Poms:
         return published
 
     async def _published(self, coordinates: Coordinates, document: KeptDocument, url: str) -> PublishedPom:
-        """This reads a document, and raises Malformed if it is no POM."""
+        """Return the POM in a document. It raises Malformed if it is none."""
         pom = await self._pool.parse_document(parse_pom, document.body, url)
         published = PublishedPom(pom, http_date_seconds(document.last_modified))
         if not is_snapshot(coordinates.version):

@@ -46,8 +46,8 @@ _ENDLESS: Final = ("99999999", False)
 
 
 def active_profiles(profiles: Iterable[etree._Element]) -> list[dict[str, etree._Element]]:
-    """The result has the elements of the active ones, in the order of the POM; those active by default count only if
-    no other one is active."""
+    """Return the elements of the active profiles, in the order of the POM. Those active by default count only if no
+    other one is active."""
     active: list[dict[str, etree._Element]] = []
     by_default: list[dict[str, etree._Element]] = []
     for profile in profiles:
@@ -105,7 +105,7 @@ def _ends(wanted: str) -> Iterator[tuple[str, bool]]:
 
 
 def _compare(version: str, is_included: bool, *, is_low: bool) -> int:
-    """This says where our JDK lies: -1 below, 0 at or 1 above an end of a range.
+    """Say where our JDK lies: -1 below, 0 at or 1 above an end of a range.
 
     Three numbers count, and only as many of them are read as it takes. It raises ValueError for a part that is not a
     number.

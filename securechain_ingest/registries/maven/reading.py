@@ -44,8 +44,7 @@ class PomReading:
     license: str | None
 
     def with_imported(self, managed: Mapping[Key, Dependency]) -> tuple[Dependency, ...]:
-        """These are the dependencies of the effective POM: `managed` has what was found of those that lacked
-        something."""
+        """Return the dependencies of the effective POM. `managed` has what was found of those that lacked something."""
         if not self.wanting:
             return self.dependencies
         found = (managed_by(one, managed[one.key]) if one.key in managed else one for one in self.dependencies)
@@ -61,7 +60,7 @@ class BomReading:
 
 
 def read_pom(model: Model, own: Coordinates) -> PomReading:
-    """This reads the POM at the coordinates `own`. It raises Malformed for texts beyond the limit."""
+    """Return what the POM at the coordinates `own` says. It raises Malformed for texts beyond the limit."""
     texts = Texts(model)
     relocation = relocation_of(model, texts, own)
     file, address, license_name = extension(texts), repository(model, texts), license_named(model, texts)
@@ -79,7 +78,7 @@ def _with_scope(dependency: Dependency) -> Dependency:
 
 
 def read_bom(model: Model) -> BomReading:
-    """This raises Malformed for texts beyond the limit."""
+    """Return what a BOM manages itself, and which BOMs it imports. It raises Malformed for texts beyond the limit."""
     texts = Texts(model)
     return BomReading(flattened(model, texts), imports(model, texts))
 
@@ -87,6 +86,5 @@ def read_bom(model: Model) -> BomReading:
 def over(
     url: str, lineage: Sequence[Pom], read: Callable[Concatenate[Model, P], R], *args: P.args, **more: P.kwargs
 ) -> R:
-    """This returns `read` of the model of a POM and its ancestors; `url` names it where that fails. It raises
-    Malformed."""
+    """Return `read` of the model of a POM and its ancestors; `url` names it where that fails. It raises Malformed."""
     return read(joined(lineage), *args, **more)

@@ -61,8 +61,8 @@ class Releases:
     async def read(
         self, ref: PackageRef, versions: Sequence[str], in_graph: frozenset[str]
     ) -> dict[str, Release | Unreadable]:
-        """The result has each version's release, or why its POM cannot be had. If the graph has a version already
-        (`in_graph`), nothing but its own POM counts.
+        """Return each version's release, or why its POM cannot be had. If the graph has a version already (`in_graph`),
+        nothing but its own POM counts.
 
         It raises UpstreamError or ParserLost for the first failure that another attempt can mend.
         """

@@ -102,7 +102,7 @@ class Effectives:
         self._boms: BoundedCache[Coordinates, _Bom] = BoundedCache(_KEPT_ENTRIES)
 
     async def of(self, own: Coordinates, pom: Pom) -> Effective:
-        """The result is the effective POM of `pom`, which lies at the coordinates `own`.
+        """Return the effective POM of `pom`, which lies at the coordinates `own`.
 
         It raises transient errors of `load`, and Malformed for a POM beyond the limits.
         """
@@ -122,7 +122,7 @@ class Effectives:
         )
 
     async def alone(self, own: Coordinates, pom: Pom) -> PomReading:
-        """The result is what a POM says without those that it inherits from. It raises Malformed."""
+        """Return what a POM says without those that it inherits from. It raises Malformed."""
         resolution = _Resolution(self._load, self._listing, self._run, self._models, self._boms)
         return await resolution.read(own, _Lineage((pom,), None, ()), read_pom, own)
 
@@ -162,7 +162,7 @@ class _Resolution:
         return _Lineage(tuple(poms), path[1] if len(path) > 1 else None, gaps)
 
     async def read(self, own: Coordinates, lineage: _Lineage, read: Callable[..., T], *args: object) -> T:
-        """This returns `read(model, *args)` of the model of a lineage. It raises Malformed."""
+        """Return `read(model, *args)` of the model of a lineage. It raises Malformed."""
         if lineage.weight > LIGHT:
             answer: T = await self.run(over, str(own), lineage.poms, read, *args)
             return answer

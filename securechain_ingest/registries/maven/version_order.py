@@ -50,7 +50,7 @@ _PART: Final = re.compile(r"[0-9]+|[^0-9.-]+|[.-]")
 
 @lru_cache(maxsize=32_768)
 def order_key(name: str) -> Any:
-    """The keys of this function sort among each other, and are equal for versions that Maven calls equal.
+    """Return a key that sorts among the others of this function, and is equal for versions that Maven calls equal.
 
     It raises ValueError for a name that is longer than Maven takes.
     """
@@ -145,7 +145,7 @@ def _begins_with_word(item: _Item) -> bool:
 
 
 def _against_nothing(item: _Item) -> int:
-    """This says how an item compares to the end of the other version."""
+    """Say how an item compares to the end of the other version."""
     if isinstance(item, int):
         return int(item > 0)
     if isinstance(item, _Items):

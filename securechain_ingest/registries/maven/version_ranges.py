@@ -18,9 +18,9 @@ def is_range(version: str) -> bool:
 
 
 def highest_in(text: str, versions: Iterable[str]) -> str:
-    """This is the highest of the versions in a range, pre-releases too. It raises ValueError, with a sentence, if
-    there is none. It also does so for a range without an upper bound, which Maven refuses: the next release would
-    change what was released before."""
+    """Return the highest of the versions in a range, pre-releases too. It raises ValueError, with a sentence, if there
+    is none. It also does so for a range without an upper bound, which Maven refuses: the next release would change what
+    was released before."""
     if len(text) > MAX_LENGTH:
         msg = f"{text[:MAX_LENGTH]} is no range"
         raise ValueError(msg)

@@ -42,8 +42,7 @@ _PREVIEW: Final = re.compile(r"(?<![a-z])(?:pre|preview|ea|eap|dev|nightly|canar
 
 
 def version_key(name: str) -> MavenKey:
-    """This returns a sortable key. It raises ValueError for a name that the clients of the graph cannot order
-    either."""
+    """Return a sortable key. It raises ValueError for a name that the clients of the graph cannot order either."""
     # As univers does: without blanks and a leading v.
     text = "".join(name.split()).lstrip("vV").lower()
     if not text or not (text.isascii() or all(character.isascii() or not character.isdigit() for character in text)):

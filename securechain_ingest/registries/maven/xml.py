@@ -20,7 +20,7 @@ _XML_ENTITIES: Final = frozenset({"amp;", "lt;", "gt;", "quot;", "apos;"})
 
 
 def parse_xml(body: bytes, root: str, url: str) -> etree._Element:
-    """This returns the root element, whose name without namespace must be `root`. It raises Malformed."""
+    """Return the root element, whose name without namespace must be `root`. It raises Malformed."""
     try:
         element = load_xml(body, url)
     except Malformed:

@@ -33,7 +33,7 @@ class Npm(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads all versions with their requirements, in one request; see `Registry.fetch`."""
+        """Return all versions with their requirements, read in one request. See `Registry.fetch`."""
         if known is not None:
             # A message may carry the lower-cased name; the registry and the validator need the exact one.
             ref = names.identify(known.registry_name)
@@ -55,6 +55,6 @@ class Npm(RegistryClient):
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """This reads the modules in a tarball on disk, under the name in its package.json. It raises ArchiveRefused."""
+        """Return the modules in a tarball on disk, under the name in its package.json. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_tarball(file, limits, None)

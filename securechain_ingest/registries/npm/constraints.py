@@ -43,13 +43,14 @@ _Alternative: TypeAlias = tuple[SemverInterval, str]
 
 
 def constraints(declared: str) -> str:
-    """An edge carries this for a declared range, and `any` for none. Tags, URLs and paths are written as they are."""
+    """Return what an edge carries for a declared range, which is `any` for none. Tags, URLs and paths are written as
+    they are."""
     return _cached(declared) if len(declared) <= _CACHED_LENGTH else _constraints(declared)
 
 
 def either(declared: Iterable[str]) -> str:
-    """An edge carries this for several entries on one package, which npm installs side by side; it is `any` if one of
-    them is not a range."""
+    """Return what an edge carries for several entries on one package, which npm installs side by side. It is `any` if
+    one of them is not a range."""
     ranges = [_alternatives(text) for text in dict.fromkeys(declared)]
     return _written([each for alternatives in ranges for each in alternatives or [(EVERYTHING, ANY)]])
 

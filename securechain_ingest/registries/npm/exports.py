@@ -42,8 +42,8 @@ _Way: TypeAlias = str | _Nowhere
 def exported_subpaths(
     exports: object, modules: Collection[str], is_internal: Callable[[str], bool]
 ) -> tuple[set[str], bool]:
-    """The result has the sub-paths, without their `./` and as a user writes them, and whether these are all. The
-    package itself (`.`) is not among them.
+    """Return the sub-paths, without their `./` and as a user writes them, and whether these are all. The package itself
+    (`.`) is not among them.
 
     `modules` are the archive's module files. What an entry names is public; of what only its `*` stands for, the paths
     that `is_internal` are left out. Patterns are matched with files as long as that takes work in proportion to both.
@@ -75,7 +75,7 @@ def exported_subpaths(
 def _subpaths(
     star: str, keys: list[str], entries: dict[str, object], winners: StarPatterns, work: Work
 ) -> Iterator[str]:
-    """This yields the sub-paths that a star makes of those keys, where no other entry stands for them."""
+    """Yield the sub-paths that a star makes of those keys, where no other entry stands for them."""
     for key in keys:
         subpath = key.replace("*", star)
         if not work.spend():

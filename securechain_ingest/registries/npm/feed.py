@@ -41,11 +41,11 @@ class NpmFeed:
         self._pool = pool
 
     async def head(self) -> str:
-        """The cursor is the service's newest sequence number, less a few."""
+        """Return the service's newest sequence number, less a few."""
         return str(max(0, await self._newest() - _OVERLAP))
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """This yields every package by name with its revision; a position is the last name of a page."""
+        """Yield every package by name with its revision; a position is the last name of a page."""
         while True:
             start = f"&startkey={quote(orjson.dumps(position), safe='')}" if position else ""
             url = self._http.url("npm_replicate", f"_all_docs?limit={LIMIT}{start}")
@@ -59,7 +59,7 @@ class NpmFeed:
             position = page.position
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """This yields each changed package once, at its newest change; see `Feed.changes`."""
+        """Yield each changed package once, at its newest change; see `Feed.changes`."""
         since, newest = _number(cursor), await self._newest()
         url = self._http.url("npm_replicate", "")
         if since is None or newest < since:
@@ -86,7 +86,7 @@ class NpmFeed:
 
 
 def parse_changes(body: bytes, since: int, url: str) -> tuple[ChangesPage, int]:
-    """The result is a page of `_changes` and how many rows it had. Malformed is raised for anything else."""
+    """Return a page of `_changes` and how many rows it had. Malformed is raised for anything else."""
     document = load_object(body, url)
     found: dict[str, Change] = {}
     last = since
@@ -103,7 +103,7 @@ def parse_changes(body: bytes, since: int, url: str) -> tuple[ChangesPage, int]:
 
 
 def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:
-    """The result is a page of `_all_docs`, without the row that it repeats first, and how many rows it had. It raises
+    """Return a page of `_all_docs`, without the row that it repeats first, and how many rows it had. It raises
     Malformed."""
     rows = _rows(load_object(body, url), "rows", url)
     listed = list(Lines(url).read(rows, _listed))
@@ -128,7 +128,7 @@ def _listed(row: Any) -> Listed:
 
 
 def revision_number(revision: str | None) -> int | None:
-    """The result is the 12 of `12-abc`, which counts the document's changes; it is None if the text is not a
+    """Return the 12 of `12-abc`, which counts the document's changes. The result is None if the text is not a
     revision."""
     number, dash, _ = (revision or "").partition("-")
     return _number(number) if dash else None

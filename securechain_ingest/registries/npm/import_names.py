@@ -50,7 +50,7 @@ class _Contents:
 
 
 def read_tarball(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
-    """This reads the names, under `name` or, if that is None, under the name in the tarball's package.json.
+    """Return the names in a tarball, under `name` or, if that is None, under the name in its package.json.
 
     It raises ArchiveRefused for an archive that is damaged, beyond a limit or without a readable package.json.
     """

@@ -36,7 +36,7 @@ _RESERVED: Final = frozenset({"node_modules", "favicon.ico"})
 
 
 def identify(name: str) -> PackageRef:
-    """This returns the identity behind a name, whose scope may have `%2F` for its slash. It raises InvalidName."""
+    """Return the identity behind a name, whose scope may have `%2F` for its slash. It raises InvalidName."""
     spelling = re.sub("%2f", "/", name, count=1, flags=re.IGNORECASE) if name.startswith("@") else name
     if len(spelling) > MAX_NAME_LENGTH or spelling.lower() in _RESERVED or not _NAME.fullmatch(spelling):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that an npm package can have")

@@ -29,8 +29,8 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def parse_packument(body: bytes, ref: PackageRef, url: str) -> Package:
-    """This makes the package that a packument describes, without validator. It raises NotFound for one that has no
-    versions (any more), and Malformed for a document that is not a packument, or is another package's."""
+    """Return the package that a packument describes, without validator. It raises NotFound for one that has no versions
+    (any more), and Malformed for a document that is not a packument, or is another package's."""
     document = _loads(body, url)
     if not isinstance(document, dict) or not (as_table(document.get("versions")) or as_table(document.get("time"))):
         raise Malformed(f"the registry's answer about {ref.registry_name} is not a package document", url=url)
@@ -63,7 +63,7 @@ def default_version(manifests: dict[str, Any], latest: object) -> str:
 
 
 def requirements(dependencies: object) -> tuple[Requirement, ...] | None:
-    """These are a manifest's runtime dependencies; the result is None if they are written in a form that says nothing
+    """Return a manifest's runtime dependencies. The result is None if they are written in a form that says nothing
     certain.
 
     The registry repeats `optionalDependencies` among the `dependencies`; they are installed by default and count as

@@ -56,12 +56,12 @@ _LONE_CARET: Final = re.compile(r"\^ ")
 
 
 def normal_text(declared: str) -> str:
-    """The result is the declared range with single blanks and without any around it."""
+    """Return the declared range with single blanks and without any around it."""
     return _SPACES.sub(" ", declared).strip(" ")
 
 
 def read_alternative(text: str) -> SemverInterval | None:
-    """This is what one of the parts between `||` admits; the result is None if nothing of it can be read.
+    """Return what one of the parts between `||` admits. The result is None if nothing of it can be read.
 
     It raises ValueError for a number or a version beyond npm's limits, which makes the whole text no range.
     """

@@ -22,7 +22,7 @@ class Work:
         return self._left > 0
 
     def spend(self) -> bool:
-        """This takes a step if one is left, and returns whether one was."""
+        """Take a step if one is left, and return whether one was."""
         self._left -= 1
         return self._left >= 0
 
@@ -43,9 +43,9 @@ class StarPatterns:
         self._start_lengths = sorted({len(start) for start in self._by_start})
 
     def matching(self, text: str, work: Work) -> Iterator[tuple[str, str]]:
-        """This yields the patterns that a text matches and what their star stands for. Patterns with the longest
-        beginning come first, then those with the longest end. It ends when no work is left; each pattern that might
-        match takes a step."""
+        """Yield the patterns that a text matches and what their star stands for. Patterns with the longest beginning
+        come first, then those with the longest end. It ends when no work is left; each pattern that might match takes a
+        step."""
         for start_length in reversed(self._start_lengths[: bisect_right(self._start_lengths, len(text) - 1)]):
             start = text[:start_length]
             by_end = self._by_start.get(start)

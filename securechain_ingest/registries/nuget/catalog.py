@@ -73,7 +73,7 @@ def leaf_stamp(address: object) -> str | None:
 
 
 def parse_index(body: bytes, url: str) -> Index:
-    """This reads the index. It raises Malformed."""
+    """Return the catalog's index, with its pages from the oldest to the newest. It raises Malformed."""
     document = load_object(body, url)
     links = []
     for item in _items(document, url):
@@ -84,14 +84,14 @@ def parse_index(body: bytes, url: str) -> Index:
 
 
 def parse_page(body: bytes, url: str) -> CatalogPage:
-    """This reads a page. It raises Malformed."""
+    """Return a page of the catalog, with its events from the oldest to the newest. It raises Malformed."""
     document = load_object(body, url)
     events = Lines(url).read(_items(document, url), partial(_event, url=url))
     return CatalogPage(_stamp(document, url), tuple(sorted(events)))
 
 
 def _event(item: dict[str, Any], url: str) -> Event:
-    """This reads an item of a page. It raises Malformed."""
+    """Read an item of a page. It raises Malformed."""
     name, version = item.get("nuget:id"), item.get("nuget:version")
     if not isinstance(name, str) or not name or not isinstance(version, str):
         raise Malformed(f"{url} has an item that names no package or no version", url=url)

@@ -53,7 +53,7 @@ class NuGet(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads all versions with their requirements, and unlisted versions too; see `Registry.fetch`."""
+        """Return all versions with their requirements, unlisted versions too. See `Registry.fetch`."""
         services = await self._services()
         url = f"{services.registrations}/{quote(ref.name, safe='')}/index.json"
         try:
@@ -110,7 +110,8 @@ class NuGet(RegistryClient):
         return await self._archives.parse_ranged(package.artifacts[0].url, None, parse, window_bytes=WINDOW_BYTES)
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The registry's search finds these, if the search is on the registry's own host; see `Registry.near_names`."""
+        """Return what the registry's search finds, if the search is on the registry's own host. See
+        `Registry.near_names`."""
         services = await self._services()
         if services.search is None or urlsplit(services.search).hostname != urlsplit(services.registrations).hostname:
             return ()
@@ -121,7 +122,7 @@ class NuGet(RegistryClient):
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """This reads the namespaces of a nupkg on disk. It raises ArchiveRefused."""
+        """Return the namespaces of a nupkg on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_nupkg(file, limits, None)
 

@@ -34,7 +34,8 @@ _EVERYTHING: Final[_Range] = Interval()
 
 @lru_cache(maxsize=32_768)
 def constraints(declared: tuple[str, ...]) -> str:
-    """An edge carries this for the ranges that a version's groups declare for one package: what any of them allows.
+    """Return what an edge carries for the ranges that a version's groups declare for one package: what any of them
+    allows.
 
     It is an interval where they meet, and otherwise several (`[1.0.0, 2.0.0),[3.0.0, )`). Where the clients could not
     read that, it is everything above the lowest bound. It is `any` for no range and for one that NuGet itself could not

@@ -41,16 +41,16 @@ class NuGetFeed:
         self._folder = folder
 
     def folder_id(self) -> str:
-        """A listing goes on with the files in the folder. See `FolderFeed.folder_id`."""
+        """Return the id of the feed's folder: a listing goes on with the files in it. See `FolderFeed.folder_id`."""
         return folder_id(self._folder)
 
     async def head(self) -> str:
-        """The cursor is the time of the catalog's newest commit."""
+        """Return the time of the catalog's newest commit."""
         _, index = await self._index()
         return index.stamp
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """This yields every package that has a version left, with the time of the newest leaf that shows one of them.
+        """Yield every package that has a version left, with the time of the newest leaf that shows one of them.
 
         The catalog's pages are read from the newest back, because only the last event of a version counts. A position
         is the time of a page; without the file that belongs to it the listing begins again.
@@ -75,7 +75,7 @@ class NuGetFeed:
             seen.close()
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """This yields the packages of each of the catalog's pages, once each; see `Feed.changes`."""
+        """Yield the packages of each of the catalog's pages, once each; see `Feed.changes`."""
         url, index = await self._index()
         since = normal_stamp(cursor)
         if since is None or index.stamp < since or (index.stamp > since and not index.pages):

@@ -16,7 +16,7 @@ _FOLDER: Final = re.compile(r"(netcoreapp|netstandard|net|)((?:[0-9]{1,9}(?:\.[0
 
 
 def preference(folder: str) -> FrameworkPreference:
-    """The result is greater for what a project made today takes.
+    """Return a sort key, which is greater for what a project made today takes.
 
     The newest .NET without a platform comes first; then .NET Core, .NET Standard, .NET of one platform, the newest .NET
     Framework, a folder without framework, and last what no longer exists.

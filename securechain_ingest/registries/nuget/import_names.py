@@ -40,8 +40,8 @@ _MAX_GAP_SHARE = 2
 
 
 def read_nupkg(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
-    """This reads the names of the package `name`, or, if that is None, of the id in its nuspec, and the repository in
-    that nuspec.
+    """Return the names of the package `name`, or, if that is None, of the id in its nuspec, and the repository in that
+    nuspec.
 
     It raises ArchiveRefused for an archive that is damaged or beyond a limit, and MissingBytes over a SparseFile.
     """
@@ -104,7 +104,7 @@ def _assembly(listing: ZipListing, member: ZipMember, limits: ArchiveLimits, pro
 
 
 def _frameworks(members: Sequence[ZipMember]) -> Iterator[list[ZipMember]]:
-    """This yields the assemblies of each framework, the best one first; a later one only counts if those are no
+    """Yield the assemblies of each framework, the best one first; a later one only counts if those are no
     assemblies."""
     for source in _SOURCES:
         found: dict[FrameworkPreference, list[ZipMember]] = {}
@@ -123,8 +123,7 @@ def _own(members: list[ZipMember], package_id: str) -> list[ZipMember]:
 
 
 def _fetch_together(file: BinaryIO, members: Iterable[ZipMember]) -> None:
-    """This touches all the members at once, so that over a SparseFile they cost one request, if they lie close
-    together."""
+    """Touch all the members at once, so that over a SparseFile they cost one request, if they lie close together."""
     ends = [(member.offset, member.offset + member.compressed_size) for member in members]
     if len(ends) > 1:
         first, last = min(ends)[0], max(end for _, end in ends)

@@ -37,7 +37,7 @@ _ID: Final = re.compile(r"\w[\w.-]*")
 
 @lru_cache(maxsize=65_536)
 def identify(name: str) -> PackageRef:
-    """This returns the identity behind a package id in any case. It raises InvalidName."""
+    """Return the identity behind a package id in any case. It raises InvalidName."""
     if len(name) > MAX_ID_LENGTH or not _ID.fullmatch(name):
         raise InvalidName(f"{name[:MAX_ID_LENGTH]!r} is not an id that a NuGet package can have")
     lower = name.lower()

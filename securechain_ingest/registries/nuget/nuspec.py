@@ -21,7 +21,7 @@ class Nuspec:
 
 
 def parse_nuspec(body: bytes) -> Nuspec:
-    """The result has what a nuspec says; it says nothing if it is not XML or has a document type."""
+    """Return what a nuspec says. It says nothing if it is not XML or has a document type."""
     try:
         root = load_xml(body, "the nuspec")
     except Malformed:

@@ -82,8 +82,8 @@ class Registration:
 
 
 def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
-    """This reads an index or a page, which was found at `url`. It raises Malformed, also for an empty one: a package
-    without versions has no registration."""
+    """Return what an index or a page says, which was found at `url`. It raises Malformed, also for an empty one: a
+    package without versions has no registration."""
     document = load_object(body, url)
     items = document.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
@@ -118,7 +118,7 @@ def parse_registration(body: bytes, ref: PackageRef, url: str) -> Registration:
 
 
 def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str | None, url: str) -> Package:
-    """This makes the package of all documents, without validator; `contents` is the flat container.
+    """Return the package of all documents, without validator. `contents` is the flat container.
 
     It raises NotFound if no version is listed, and Malformed for another package's registration.
     """
@@ -141,12 +141,12 @@ def package_of(ref: PackageRef, documents: Sequence[Registration], contents: str
 
 
 def newest(stamps: Iterable[str | None]) -> str | None:
-    """The result is the latest of those that are known."""
+    """Return the latest of those that are known."""
     return max(filter(None, stamps), default=None)
 
 
 def requirements(groups: object) -> tuple[Requirement, ...]:
-    """The dependencies of all groups count, whatever their framework. There is one for each package, which allows what
+    """Return the dependencies of all groups, whatever their framework. There is one for each package, which allows what
     any group allows.
 
     Ids that no package can have are left out.

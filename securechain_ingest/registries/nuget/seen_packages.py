@@ -31,7 +31,8 @@ class SeenPackages:
             )
 
     def add(self, events: Iterable[Event]) -> list[Listed]:
-        """The result has the packages of a page that have a version left and were not seen before.
+        """Return the packages of a page that have a version left and were not seen before. From now on they count as
+        seen.
 
         The events of the page come newest first. What happened to a version before its deletion counts for nothing,
         and the deletion itself says nothing of its package.

@@ -66,7 +66,8 @@ async def find_services(http: HttpClient, pool: ParserPool) -> Services | None:
 
 
 def parse_service_index(body: bytes, url: str) -> Services:
-    """This raises Malformed for a document that is not a service index, or names no package metadata."""
+    """Return where the registry's services are. It raises Malformed for a document that is not a service index, or
+    names no package metadata."""
     resources = load_object(body, url).get("resources")
     found: dict[str, str] = {}
     for resource in as_list(resources):

@@ -27,8 +27,8 @@ def is_version(name: str) -> bool:
 
 @lru_cache(maxsize=32_768)
 def version_key(name: str) -> NuGetKey:
-    """The key sorts, and is equal for the spellings of one version. It raises ValueError for a name that is not a
-    version."""
+    """Return a sortable key, which is equal for the spellings of one version. It raises ValueError for a name that is
+    not a version."""
     match = _VERSION.fullmatch(name) if len(name) <= _MAX_LENGTH else None
     if match is None:
         raise ValueError(name)
@@ -39,7 +39,7 @@ def version_key(name: str) -> NuGetKey:
 
 @lru_cache(maxsize=32_768)
 def range_key(name: str) -> NuGetKey:
-    """This key has NuGet's own order (NuGet.Versioning, VersionComparer), by which advisories' ranges are meant.
+    """Return a key in NuGet's own order (NuGet.Versioning, VersionComparer), by which advisories' ranges are meant.
 
     There a label is a number if it is one of 32 bits, with a sign or without; longer ones, such as moments, are text.
     """
@@ -50,7 +50,8 @@ def range_key(name: str) -> NuGetKey:
 
 
 def normal_version(name: str) -> str:
-    """The registry's URLs have this form, in lower case: at least three numbers, no zeros in front, no metadata.
+    """Return the form that the registry's URLs have in lower case: at least three numbers, no zeros in front, no
+    metadata.
 
     It raises ValueError for a name that is not a version.
     """

@@ -25,7 +25,8 @@ _MAX_TABLES: Final = 64
 
 
 def layout_by_backend(project: SourceProject) -> Layout | None:
-    """The result is None for a backend that is not known here (setuptools is read elsewhere)."""
+    """Return what the project's build backend installs. The result is None for a backend that is not known here
+    (setuptools is read elsewhere)."""
     backend = SourceProject.table(project.document, "build-system").get("build-backend")
     if isinstance(backend, str):
         for prefix, read in _BACKENDS.items():
@@ -35,7 +36,7 @@ def layout_by_backend(project: SourceProject) -> Layout | None:
 
 
 def _add(layout: Layout, source: str, target: str, project: SourceProject) -> None:
-    """This adds a folder with all that is in it, or a file."""
+    """Add a folder with all that is in it, or a file."""
     path = normal_path(source)
     if path is None or normal_path(target) is None:
         return
@@ -43,14 +44,14 @@ def _add(layout: Layout, source: str, target: str, project: SourceProject) -> No
 
 
 def _add_matching(layout: Layout, patterns: FilePatterns, target: Callable[[str], str], project: SourceProject) -> None:
-    """This adds each file that the patterns mean; `target` tells its place."""
+    """Add each file that the patterns mean; `target` tells its place."""
     for path in project.paths:
         if patterns.hold(path):
             install(layout.files, path, target(path))
 
 
 def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterable[str] = _ROOTS) -> bool:
-    """This adds the package or module of a dotted name, from the first of the folders that has it; another case of its
+    """Add the package or module of a dotted name, from the first of the folders that has it; another case of its
     letters counts only where none has it."""
     path = name.replace(".", "/")
     candidates = [(root, join(root, end)) for root in roots for end in (path, f"{path}.py")]

@@ -67,7 +67,7 @@ class PyPI(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads all versions with their requirements; see `Registry.fetch`.
+        """Return all versions with their requirements. See `Registry.fetch`.
 
         The requirements are None for a version without files, for one that `known` has, and for one whose metadata is
         malformed. The document has those of the newest version alone. Where more than PORTION others are to be read,
@@ -129,7 +129,7 @@ class PyPI(RegistryClient):
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """This reads the names in a wheel or source archive on disk. It raises ArchiveRefused."""
+        """Return the names in a wheel or source archive on disk. It raises ArchiveRefused."""
         # Names have no hyphens in a wheel's filename, versions none in an sdist's.
         fallback = _fallback(filename.partition("-")[0] if is_wheel(filename) else filename.rpartition("-")[0])
         with Path(path).open("rb") as file:
@@ -181,7 +181,7 @@ class PyPI(RegistryClient):
     async def _declared(
         self, ref: PackageRef, wanted: Mapping[str, tuple[File, ...]], page: SimplePage
     ) -> dict[str, DeclaredRequirements | None]:
-        """This reads what each version requires; the first failure that another attempt can mend ends them all."""
+        """Read what each version requires; the first failure that another attempt can mend ends them all."""
         offered = {file.filename for file in page.files if file.has_metadata}
         declared: dict[str, DeclaredRequirements | None] = {}
         failed: dict[str, UpstreamError] = {}
@@ -212,7 +212,7 @@ class PyPI(RegistryClient):
 
 
 def left_for_later(package: Package, versions: Collection[str]) -> Package:
-    """The package, of which some versions say that their requirements have not been read."""
+    """Return the package, of which some versions say that their requirements have not been read."""
     return replace(
         package,
         versions=tuple(

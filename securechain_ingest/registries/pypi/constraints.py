@@ -32,8 +32,8 @@ _EVERYTHING: Final[_Interval] = Interval()
 
 
 def constraints(declared: tuple[str, ...]) -> str:
-    """This joins valid clauses such as `>=1.0` that must all hold; without a clause it is `any`. Clauses that
-    contradict each other are written as they were declared.
+    """Return valid clauses such as `>=1.0` that must all hold, joined. Without a clause the result is `any`. Clauses
+    that contradict each other are written as they were declared.
 
     Two things get lost in the clients' syntax: that `<2.0` and `~=1.4` do not admit 2.0's own pre-releases, and `===`
     with a text that is not a version, which is left out.

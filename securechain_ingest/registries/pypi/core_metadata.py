@@ -21,7 +21,7 @@ class CoreMetadata:
 
 
 def read_core_metadata(body: bytes) -> CoreMetadata:
-    """This reads the fields of a file. Bytes that are not UTF-8 are read as Latin-1.
+    """Return the fields of a core metadata file. Bytes that are not UTF-8 are read as Latin-1.
 
     It raises ValueError for a file that is not core metadata: a field that every version of the format demands is
     missing.

@@ -78,7 +78,7 @@ class SimplePage:
 
 
 def parse_project(body: bytes, ref: PackageRef, url: str) -> ProjectDocument:
-    """This reads `/pypi/N/json`. It raises Malformed if it is not such a document, or another project's."""
+    """Return what `/pypi/N/json` says. It raises Malformed if it is not such a document, or another project's."""
     document = load_object(body, url)
     info, releases = document.get("info"), document.get("releases")
     if not isinstance(info, dict) and not isinstance(releases, dict):
@@ -101,7 +101,7 @@ def parse_project(body: bytes, ref: PackageRef, url: str) -> ProjectDocument:
 
 
 def parse_version(body: bytes, ref: PackageRef, url: str) -> DeclaredRequirements | None:
-    """This reads the requirements in `/pypi/N/V/json`; the result is None if it does not say. It raises Malformed."""
+    """Return the requirements in `/pypi/N/V/json`. The result is None if it does not say. It raises Malformed."""
     document = load_object(body, url)
     info = document.get("info")
     if not isinstance(info, dict):
@@ -110,7 +110,7 @@ def parse_version(body: bytes, ref: PackageRef, url: str) -> DeclaredRequirement
 
 
 def parse_simple(body: bytes, ref: PackageRef, url: str) -> SimplePage:
-    """This reads `/simple/N/` in its JSON form. It raises Malformed."""
+    """Return what `/simple/N/` says in its JSON form. It raises Malformed."""
     document = load_object(body, url)
     if not isinstance(document.get("files"), list):
         raise Malformed(f"the registry's list of the files of {ref.registry_name} is none", url=url)
@@ -135,7 +135,7 @@ def releases_of(page: SimplePage) -> dict[str, tuple[File, ...]]:
 
 
 def _requires(info: Mapping[str, Any], files: object, ref: PackageRef) -> DeclaredRequirements | None:
-    """This reads `requires_dist`. Null means none; where there are only sdists it also stands for what PyPI could not
+    """Read `requires_dist`. Null means none; where there are only sdists it also stands for what PyPI could not
     read."""
     lines = info.get("requires_dist")
     if isinstance(lines, list):

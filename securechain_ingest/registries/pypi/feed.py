@@ -37,12 +37,12 @@ class PyPIFeed:
         self._url = http.url("pypi", "simple/")
 
     async def head(self) -> str:
-        """The cursor has the list's serial."""
+        """Return the cursor with the list's serial."""
         response = await self._list()
         return _cursor(await self._pool.parse_document(parse_serial, response.body, self._url), response.validator)
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """This yields every project with its serial, in one request; it always begins from the beginning."""
+        """Yield every project with its serial, in one request; it always begins from the beginning."""
         response = await self._list()
         for page in await self._pool.parse_document(
             parse_listing, response.body, self._url, timeout_s=_PARSE_TIMEOUT_S
@@ -50,7 +50,7 @@ class PyPIFeed:
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """This yields the projects with higher serials, in their order; see `Feed.changes`."""
+        """Yield the projects with higher serials, in their order; see `Feed.changes`."""
         since, validator = _read_cursor(cursor)
         if since is None:
             raise CursorLost(f"{cursor[:100]!r} is no cursor of {self._url}", url=self._url)
@@ -69,7 +69,7 @@ class PyPIFeed:
         yield ChangesPage((), _cursor(serial, response.validator))
 
     async def hints(self, seen: str) -> ChangesPage | None:
-        """This returns the projects in the registry's feed of its hundred newest releases; see `HintingFeed.hints`."""
+        """Return the projects in the registry's feed of its hundred newest releases; see `HintingFeed.hints`."""
         url = self._http.url("pypi", "rss/updates.xml")
         validator, known = _read_seen(seen)
         response = await self._http.get(url, validator=validator)
@@ -87,7 +87,7 @@ class PyPIFeed:
 
 
 def parse_newest(body: bytes, url: str) -> list[tuple[str, str]]:
-    """The result has the project and the version of each item of the feed of newest releases. It raises Malformed."""
+    """Return the project and the version of each item of the feed of newest releases. It raises Malformed."""
     return list(Lines(url).read(rss_items(body, url), _release))
 
 
@@ -105,14 +105,13 @@ def parse_serial(body: bytes, url: str) -> int:
 
 
 def parse_listing(body: bytes, url: str) -> list[ListingPage]:
-    """The result has all projects with their serials, in pages. Malformed is raised for a document that is not such a
-    list."""
+    """Return all projects with their serials, in pages. Malformed is raised for a document that is not such a list."""
     entries = (Listed(name, str(serial)) for name, serial in _projects(_document(body, url), url))
     return list(paged(entries))
 
 
 def parse_changes(body: bytes, since: int, url: str) -> tuple[int, list[tuple[str, int]]]:
-    """The result has the list's serial, and the projects above `since` with theirs, ascending. It raises Malformed."""
+    """Return the list's serial, and the projects above `since` with theirs, ascending. It raises Malformed."""
     document = _document(body, url)
     serial = _serial(document, url)
     # Above the list's own serial a project cannot be: such a one is given when the list has come that far.
@@ -136,7 +135,7 @@ def _serial(document: dict[str, Any], url: str) -> int:
 
 
 def _projects(document: dict[str, Any], url: str) -> Iterator[tuple[str, int]]:
-    """This yields the name and serial of each project; an entry that cannot be read is reported and left out."""
+    """Yield the name and serial of each project; an entry that cannot be read is reported and left out."""
     return Lines(url).read(document["projects"], _project)
 
 

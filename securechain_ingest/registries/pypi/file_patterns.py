@@ -41,13 +41,13 @@ class FilePatterns:
 
 
 def gitignore(patterns: Iterable[str]) -> FilePatterns:
-    """A pattern that has a slash before its end begins at the top, and others fit at any depth; `!` takes files away
-    again."""
+    """Return patterns as `.gitignore` means them: one that has a slash before its end begins at the top, and others fit
+    at any depth; `!` takes files away again."""
     return FilePatterns(_gitignored(text.rstrip()) for text in patterns if text.strip() and not text.startswith("#"))
 
 
 def globs(patterns: Iterable[str], root: str = "") -> FilePatterns:
-    """The patterns begin at `root`, which is the top of the project if it is empty."""
+    """Return patterns that begin at `root`, which is the top of the project if it is empty."""
     found = (
         normal_path(f"{root}/{text.strip('/')}".lstrip("/")) for text in patterns if len(text) <= _MAX_PATTERN_LENGTH
     )

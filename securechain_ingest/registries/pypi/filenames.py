@@ -23,7 +23,7 @@ def is_sdist(filename: str) -> bool:
 
 
 def version_in(filename: str, versions: Collection[str]) -> str | None:
-    """The result is the version of a wheel or a source archive; it is None for other files, which are not read.
+    """Return the version of a wheel or a source archive. The result is None for other files, which are not read.
 
     A version from before PEP 440 may have hyphens itself, so that it has to be one of `versions`.
     """
@@ -42,7 +42,7 @@ def version_in(filename: str, versions: Collection[str]) -> str | None:
 
 
 def comparable(version: str) -> Version | str:
-    """The results are equal for the spellings of one version; a name from before PEP 440 is returned as it is."""
+    """Return what is equal for the spellings of one version. A name from before PEP 440 is returned as it is."""
     try:
         return Version(version)
     except ValueError:

@@ -33,7 +33,7 @@ def best_wheel(files: Iterable[File]) -> File | None:
 
 
 def artifacts(version: str, files: Iterable[File]) -> tuple[Artifact, ...]:
-    """The result has the best wheel and the best source archive, in this order."""
+    """Return the best wheel and the best source archive, in this order."""
     files = [file for file in files if file.url.startswith(("https://", "http://"))]
     sdist = min((file for file in files if is_sdist(file.filename)), key=_rank_of_sdist, default=None)
     return tuple(

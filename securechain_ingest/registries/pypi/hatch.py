@@ -20,7 +20,7 @@ _CHOICES: Final = frozenset(
 
 
 def hatch_layout(project: SourceProject, configuration: Mapping[str, object]) -> Layout:
-    """`configuration` is the table `tool.hatch.build`, or `build` of hatch.toml."""
+    """Return what hatchling installs. `configuration` is the table `tool.hatch.build`, or `build` of hatch.toml."""
     wheel = project.table(configuration, "targets", "wheel")
     options = merged(configuration, wheel)
     packages, only = _folders(options.get("packages")), _folders(options.get("only-include"))

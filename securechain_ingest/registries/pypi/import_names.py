@@ -52,7 +52,7 @@ _METADATA_SHARE: Final = 64
 
 
 def read_wheel(file: BinaryIO, limits: ArchiveLimits, fallback: tuple[str, ...]) -> ImportNames:
-    """This reads the names from a wheel's directory; without any they are `fallback`. It raises ArchiveRefused,
+    """Return the names in a wheel's directory. Without any they are `fallback`. It raises ArchiveRefused and
     MissingBytes."""
     listing = open_zip(file, limits)
     declared = _declared_in(listing, file.seek(0, io.SEEK_END))
@@ -93,7 +93,7 @@ def _added_folders(listing: ZipListing, names: list[str]) -> frozenset[str]:
 
 
 def _below_added(path: str, added: frozenset[str]) -> Iterator[str]:
-    """This yields the path below the innermost of the added folders that it lies in."""
+    """Yield the path below the innermost of the added folders that it lies in."""
     around = [folder for folder in folders_around(path) if folder.lower() in added]
     return (path[len(folder) + 1 :] for folder in around[-1:])
 
@@ -113,8 +113,8 @@ class DeclaredNames:
 
 
 def declared_names(metadata: bytes) -> DeclaredNames | None:
-    """The result is what a core metadata file declares, and None without a declaration. An empty Import-Name declares
-    that no name is public.
+    """Return what a core metadata file declares, and None without a declaration. An empty Import-Name declares that no
+    name is public.
 
     The format is in PyPA's core metadata specification, "Import-Name" and "Import-Namespace".
     """
@@ -152,7 +152,8 @@ def is_importable(name: str) -> bool:
 
 
 def names_of(modules: Iterable[str], declared: DeclaredNames | None, *, left_out: int = 0) -> ImportNames:
-    """The names are the modules and the packages around them; if the author declared names, those and what they cover.
+    """Return the names of the modules and of the packages around them; if the author declared names, those and what
+    they cover.
 
     `left_out` members had paths that were too long to be looked at, which the error says.
     """

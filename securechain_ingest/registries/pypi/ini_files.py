@@ -9,8 +9,8 @@ MAX_BYTES: Final = 256 * 1024
 
 
 def read_ini(body: bytes) -> dict[str, dict[str, str]]:
-    """The values are found by section and key, in lower case with underscores, as setuptools compares them; the lines
-    of a value stay apart."""
+    """Return the values by section and key, in lower case with underscores, as setuptools compares them. The lines of a
+    value stay apart."""
     sections: dict[str, dict[str, list[str]]] = {}
     section: dict[str, list[str]] = {}
     value: list[str] = []

@@ -40,7 +40,7 @@ class Layout:
     """The project itself says what its build takes: where that is nothing, nothing else is installed."""
 
     def installed(self, paths: Iterable[str], packages: Container[str]) -> Iterator[str]:
-        """This yields the paths that files get; `packages` are the folders with an `__init__.py`."""
+        """Yield the paths that files get; `packages` are the folders with an `__init__.py`."""
         yield from self.natives
         finders = [_Finder(find, packages) for find in self.finds[:_MAX_FINDS]]
         for path in paths:
@@ -103,7 +103,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def install(table: dict[str, list[str]], source: str, target: str) -> None:
-    """This notes that something is installed at a path; a path that points outside of the archive is left out."""
+    """Note that something is installed at a path; a path that points outside of the archive is left out."""
     source, target = normal_path(source) or "", normal_path(target) or ""
     targets = table.setdefault(source, [])
     if len(targets) < _TARGETS_OF_ONE and target not in targets:
@@ -111,7 +111,7 @@ def install(table: dict[str, list[str]], source: str, target: str) -> None:
 
 
 def normal_path(path: str) -> str | None:
-    """The result is a path without dots; it is empty for the top, and None if the path points outside."""
+    """Return a path without dots. The result is empty for the top, and None if the path points outside."""
     path = posixpath.normpath(path.replace("\\", "/")) if path else "."
     if path.startswith(("/", "..")) or path[1:2] == ":":
         return None
@@ -127,8 +127,7 @@ def join(folder: str, rest: str) -> str:
 
 
 def folders_around(path: str) -> Iterator[str]:
-    """This yields the folders that a path lies in, the top as an empty one; below `MAX_DEPTH` folders it yields
-    none."""
+    """Yield the folders that a path lies in, the top as an empty one. Below `MAX_DEPTH` folders nothing is yielded."""
     yield ""
     position = path.find("/")
     for _ in range(MAX_DEPTH):

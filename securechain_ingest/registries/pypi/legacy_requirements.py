@@ -51,7 +51,7 @@ _EXTRA: Final = re.compile(r"\bextra\s*==\s*['\"]?[A-Za-z0-9]")
 
 
 def mended(line: str) -> Pep508Requirement | None:
-    """The result is the requirement that was meant; it is None if it belongs to an extra. It raises
+    """Return the requirement that was meant. The result is None if it belongs to an extra. It raises
     InvalidRequirement."""
     text, _, marker = line.partition(";")
     text = _END.split(text.translate(_NO_TEXT), maxsplit=1)[0]
@@ -78,7 +78,7 @@ def _parsed(line: str) -> Pep508Requirement | None:
 
 
 def without_ordered_wildcards(line: str) -> str:
-    """The result has `>= "3.10"` where a marker has `>= "3.10.*"`, which is true of no version."""
+    """Return the line with `>= "3.10"` where its marker has `>= "3.10.*"`, which is true of no version."""
     head, semicolon, marker = line.partition(";")
     return head + semicolon + _ORDERED_WILDCARD.sub(r"\1\2\3\2", marker) if ".*" in marker else line
 

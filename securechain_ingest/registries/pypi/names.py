@@ -50,7 +50,7 @@ PYPI: Final = Ecosystem(
 
 
 def identify(name: str) -> PackageRef:
-    """This returns the identity behind any spelling of a name (PEP 508 says which there are). It raises InvalidName."""
+    """Return the identity behind any spelling of a name (PEP 508 says which there are). It raises InvalidName."""
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a PyPI project can have")
     return PackageRef(PYPI, name, name.lower(), f"pkg:pypi/{normal_name(name)}")

@@ -21,7 +21,7 @@ def assemble(
     requirements: Mapping[str, tuple[Requirement, ...] | None],
     validator: str | None,
 ) -> Package:
-    """This makes the package; `releases` must not be empty. The requirements of versions that `requirements` lacks are
+    """Return the package. `releases` must not be empty. The requirements of versions that `requirements` lacks are
     unknown."""
     default = default_version(project.latest, releases)
     return Package(
@@ -37,9 +37,9 @@ def assemble(
 
 
 def default_version(latest: str | None, releases: Mapping[str, tuple[File, ...]]) -> str:
-    """`pip install` takes this one: the newest release that has a file which is not yanked and is for this Python, and
-    a pre-release only if there is nothing else. Without any such, PyPI's own latest version counts, and otherwise the
-    highest of all."""
+    """Return the version that `pip install` takes: the newest release that has a file which is not yanked and is for
+    this Python, and a pre-release only if there is nothing else. Without any such, PyPI's own latest version counts,
+    and otherwise the highest of all."""
     return max(releases, key=lambda name: (*_preference(name, releases[name])[:2], name == latest, name))
 
 

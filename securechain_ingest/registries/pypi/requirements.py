@@ -57,7 +57,7 @@ class DeclaredRequirements:
 
 
 def read_requirements(lines: Iterable[object], owner: PackageRef) -> DeclaredRequirements:
-    """The result has one requirement for each target, with the clauses of its lines joined.
+    """Return one requirement for each target, with the clauses of its lines joined.
 
     Lines whose marker is false are left out, and so are those on extras of the package itself, which only switch extras
     on.
@@ -83,7 +83,7 @@ def read_requirements(lines: Iterable[object], owner: PackageRef) -> DeclaredReq
 
 
 def requirements_of_metadata(body: bytes, owner: PackageRef, url: str) -> DeclaredRequirements:
-    """This reads the requirements in a core metadata file. It raises Malformed for a file that is not one."""
+    """Return the requirements in a core metadata file. It raises Malformed for a file that is not one."""
     try:
         metadata = read_core_metadata(body)
     except ValueError as error:

@@ -27,5 +27,5 @@ Value: TypeAlias = "str | bool | int | float | list[Value] | dict[str, Value] | 
 
 
 def strings(value: object) -> tuple[str, ...]:
-    """The result has the texts in a list; it is empty for anything else."""
+    """Return the texts in a list. The result is empty for anything else."""
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

@@ -62,7 +62,7 @@ class ScriptValues:
         self._budget = budget
 
     def of(self, node: ast.expr) -> Value:
-        """The result is the value of an expression."""
+        """Return the value of an expression."""
         self._budget -= 1
         if self._budget < 0:
             return UNKNOWN
@@ -124,7 +124,7 @@ class ScriptValues:
         return bool(value) if _is_known(value) else None
 
     def keywords(self, call: ast.Call) -> dict[str, Value]:
-        """The result has the keyword arguments of a call."""
+        """Return the keyword arguments of a call."""
         found: dict[str, Value] = {}
         for keyword in call.keywords:
             value = self.of(keyword.value)
@@ -135,7 +135,7 @@ class ScriptValues:
         return found
 
     def function(self, node: ast.expr) -> str:
-        """The result is a function's own name, without its module; it is empty for what is not a name."""
+        """Return a function's own name, without its module. The result is empty for what is not a name."""
         match node:
             case ast.Name(id=name):
                 return self.aliases.get(name, name)
@@ -144,7 +144,7 @@ class ScriptValues:
         return ""
 
     def change(self, name: str, method: str, call: ast.Call) -> None:
-        """This changes a list or a table as a call of a method does."""
+        """Change a list or a table as a call of a method does."""
         value, given = self.names.get(name), [self.of(argument) for argument in call.args]
         if isinstance(value, list):
             self._budget -= len(value)
@@ -290,7 +290,7 @@ class ScriptValues:
 
 
 def dotted(node: ast.expr) -> str:
-    """The result is a name with the names before it, such as `os.path.join`; it is empty for anything else."""
+    """Return a name with the names before it, such as `os.path.join`. The result is empty for anything else."""
     match node:
         case ast.Name(id=name):
             return name

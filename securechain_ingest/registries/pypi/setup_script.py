@@ -23,7 +23,7 @@ _CALL: Final = re.compile(r"\bsetup[ \t]*\(")
 
 
 def setup_arguments(script: bytes) -> dict[str, Value] | None:
-    """These are the keyword arguments of `setup()`; the result is None if it is not called or nobody can read the
+    """Return the keyword arguments of `setup()`. The result is None if it is not called or nobody can read the
     script."""
     if len(script) > MAX_SCRIPT_BYTES:
         return None

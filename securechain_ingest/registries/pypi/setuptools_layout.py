@@ -49,7 +49,8 @@ class SetuptoolsConfig:
 def setuptools_config(
     project: SourceProject, arguments: Mapping[str, Value], ini: Mapping[str, Mapping[str, str]]
 ) -> SetuptoolsConfig:
-    """Each value comes from the first file that says it: pyproject.toml, then setup.py, then setup.cfg."""
+    """Return the configuration, in which each value comes from the first file that says it: pyproject.toml, then
+    setup.py, then setup.cfg."""
     config = SetuptoolsConfig()
     is_pbr = bool(arguments.get("pbr")) or project.backend.startswith("pbr")
     from_cfg, from_script = _from_setup_cfg(ini, takes_whole_packages=is_pbr), _from_arguments(arguments)
@@ -65,7 +66,8 @@ def setuptools_config(
 
 
 def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None:
-    """The result is None if setuptools finds out itself what is installed, or if nobody can tell."""
+    """Return what the configuration installs. The result is None if setuptools finds that out itself, or if nobody can
+    tell."""
     layout = Layout()
     if not config.is_certain or (config.packages is None and config.modules is None):
         for name, folder in config.package_dir.items():
@@ -86,8 +88,8 @@ def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None
 
 
 def discovered(config: SetuptoolsConfig, project: SourceProject) -> Layout | None:
-    """setuptools itself finds these packages and modules in a project with a pyproject.toml that names none; the result
-    is None if nobody can tell (its user guide, "Automatic discovery")."""
+    """Return the packages and modules that setuptools itself finds in a project with a pyproject.toml that names none
+    (its user guide, "Automatic discovery"). The result is None if nobody can tell."""
     is_told = not config.is_certain or config.packages is not None or config.modules is not None
     if is_told or not _is_asked_for(project):
         return None

@@ -76,7 +76,7 @@ class _Source:
 
 
 def read_sdist(file: BinaryIO, limits: ArchiveLimits, filename: str, fallback: tuple[str, ...]) -> ImportNames:
-    """This reads the names in an sdist, which its filename shows to be zip or tar; without any they are `fallback`. It
+    """Return the names in an sdist, which its filename shows to be zip or tar. Without any they are `fallback`. It
     raises ArchiveRefused."""
     source = _Source()
     is_zip = filename.lower().endswith(".zip")

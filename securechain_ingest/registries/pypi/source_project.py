@@ -35,7 +35,7 @@ class SourceProject:
 
     @staticmethod
     def table(document: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
-        """The result is a table inside of tables; it is empty if the table is not there."""
+        """Return a table inside of tables. The result is empty if the table is not there."""
         for key in keys:
             document = merged(document.get(key))
         return document
@@ -47,5 +47,5 @@ class SourceProject:
         return path in self.paths or path in self.folders
 
     def spelled(self, path: str) -> str:
-        """The result is the folder or file of that name in any case, spelled as in the archive."""
+        """Return the folder or file of that name in any case, spelled as in the archive."""
         return path if self.is_there(path) else self._by_lower.get(path.lower(), path)

@@ -15,7 +15,7 @@ _STRING: Final = re.compile(r"""[^"'\n]*+(?:"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|'[^'
 
 
 def read_toml(body: bytes) -> dict[str, Any]:
-    """The result is empty for a text that is not TOML, or is beyond the bounds."""
+    """Return what a text says. The result is empty for one that is not TOML, or is beyond the bounds."""
     if len(body) > MAX_BYTES:
         return {}
     try:

@@ -30,7 +30,7 @@ def document_for(package: Package) -> str:
 
 
 def completed(package: Package, body: bytes, url: str) -> Package:
-    """The package is completed with what either document says. Malformed is raised for anything else."""
+    """Return the package, completed with what either document says. Malformed is raised for anything else."""
     document = load_json(body, url)
     entries = [entry for entry in (document if isinstance(document, list) else [document]) if isinstance(entry, dict)]
     if not entries:

@@ -44,7 +44,7 @@ class RubyGems(RegistryClient):
     async def fetch(
         self, ref: PackageRef, known: KnownPackage | None, *, at_least: str | None = None, first: bool = False
     ) -> Package | Unchanged:
-        """This reads all versions with their requirements, and on the first whole visit also the repository. See
+        """Return all versions with their requirements, and on the first whole visit also the repository. See
         `Registry.fetch`."""
         if known is not None:
             # A message may carry the lower-cased name; the registry needs the exact one.
@@ -86,7 +86,7 @@ class RubyGems(RegistryClient):
         return last_digest(end.data, ref.registry_name) if end is not None else None
 
     async def _completed(self, package: Package) -> Package:
-        """This adds the repository. The gem's own file names it, too, so that a failure of the API costs nothing."""
+        """Add the repository. The gem's own file names it, too, so that a failure of the API costs nothing."""
         url = self._http.url("rubygems_api", document_for(package))
         try:
             parse = partial(completed, package)
@@ -104,13 +104,14 @@ class RubyGems(RegistryClient):
         )
 
     async def near_names(self, ref: PackageRef) -> tuple[str, ...]:
-        """The registry's search finds these; names that differ only in case come first. See `Registry.near_names`."""
+        """Return what the registry's search finds. Names that differ only in case come first. See
+        `Registry.near_names`."""
         url = self._http.url("rubygems_api", f"api/v1/search.json?query={quote(ref.registry_name, safe='')}")
         found = await read_document(self._http, self._pool, url, found_names, limit_bytes=MAX_DOCUMENT_BYTES)
         return tuple(sorted(found, key=lambda name: name.lower() != ref.name))
 
     @staticmethod
     def archive_names(path: str, filename: str, limits: ArchiveLimits) -> ImportNames:
-        """This reads what can be required of a gem on disk. It raises ArchiveRefused."""
+        """Return what can be required of a gem on disk. It raises ArchiveRefused."""
         with Path(path).open("rb") as file:
             return read_gem(file, limits, None)

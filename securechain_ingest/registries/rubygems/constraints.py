@@ -75,7 +75,7 @@ class _Clause:
 
 @lru_cache(maxsize=65_536)
 def constraints(declared: tuple[str, ...]) -> str:
-    """This joins clauses such as `>= 1.0` that must all hold; without a clause it is `any`.
+    """Return clauses such as `>= 1.0` that must all hold, joined. Without a clause the result is `any`.
 
     If one of them is not a clause, all stay as they are: the clients then keep every version.
     """

@@ -40,19 +40,18 @@ class RubyGemsFeed:
         self._one_reader = asyncio.Lock()
 
     async def head(self) -> str:
-        """The cursor stands for the list as it is now."""
+        """Return the cursor of the list as it is now."""
         content = await self._refreshed()
         return await anyio.to_thread.run_sync(_cursor_of, content)
 
     async def listing(self, position: str) -> AsyncIterator[ListingPage]:
-        """This yields every gem that has a version left, with the MD5 of its file; it always begins from the
-        beginning."""
+        """Yield every gem that has a version left, with the MD5 of its file; it always begins from the beginning."""
         await self._refreshed()
         for page in await self._pool.run(parse_listing, self._file, self._url, timeout_s=_PARSE_TIMEOUT_S):
             yield page
 
     async def changes(self, cursor: str) -> AsyncIterator[ChangesPage]:
-        """This yields the gems in the list's new lines, in one page; see `Feed.changes`."""
+        """Yield the gems in the list's new lines, in one page; see `Feed.changes`."""
         content = await self._refreshed()
         size = await anyio.to_thread.run_sync(_size_if_prefix, cursor, content)
         if size is None:

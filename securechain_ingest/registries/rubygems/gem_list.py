@@ -24,14 +24,13 @@ _LINE: Final = re.compile(rb"([A-Za-z0-9._-]+) (\S+) ([0-9a-f]{32})(?: .*)?")
 
 
 def parse_listing(file: Path, url: str) -> list[ListingPage]:
-    """The result has every gem that has a version left, with its MD5, in pages. Malformed is raised for anything
-    else."""
+    """Return every gem that has a version left, with its MD5, in pages. Malformed is raised for anything else."""
     gems = _gems(file.read_bytes(), url)
     return list(paged(Listed(name, digest) for name, (digest, is_left) in gems.items() if is_left))
 
 
 def parse_tail(file: Path, size: int, url: str) -> tuple[Change, ...]:
-    """The result has the gems of the lines after the first `size` bytes, once each, with their last MD5. It raises
+    """Return the gems of the lines after the first `size` bytes, once each, with their last MD5. It raises
     Malformed."""
     content = file.read_bytes()
     later = dict.fromkeys(name for name, _, _ in _lines(content, max(size, _start(content, url)), url))
@@ -72,8 +71,7 @@ def _start(content: bytes, url: str) -> int:
 
 
 def _lines(content: bytes, start: int, url: str) -> Iterator[tuple[str, str, str]]:
-    """This yields (name, versions, MD5) of each line from there on; a line that cannot be read is reported and left
-    out."""
+    """Yield (name, versions, MD5) of each line from there on; a line that cannot be read is reported and left out."""
     if len(content) > start and not content.endswith(b"\n"):
         raise Malformed(f"{url} is cut off within a line", url=url)
     return Lines(url).read(content[start:].splitlines(), _line)

@@ -42,7 +42,7 @@ class Gemspec:
 
 
 def parse_gemspec(body: bytes) -> Gemspec:
-    """This raises ArchiveRefused for a text that is not YAML, or not a mapping."""
+    """Return what a gemspec says. It raises ArchiveRefused for a text that is not YAML, or not a mapping."""
     # Author's names in old encodings are common; they must not cost the rest.
     text = body.decode("utf-8", "replace")
     if text.count("\n%") > _MAX_DIRECTIVES:

@@ -41,7 +41,7 @@ _OLD_FORMAT_BYTES: Final = 1024
 
 
 def read_gem(file: BinaryIO, limits: ArchiveLimits, name: str | None) -> ImportNames:
-    """This reads the names; if there are none, it is `name` or, if that is None, the gemspec's. It raises
+    """Return the names in a gem. If there are none, that is `name` or, if that is None, the gemspec's. It raises
     ArchiveRefused and MissingBytes."""
     size = file.seek(0, io.SEEK_END)
     try:
@@ -79,7 +79,7 @@ def _refuse_old_format(file: BinaryIO) -> None:
 
 
 def _listed(file: BinaryIO, limits: ArchiveLimits) -> Iterator[str]:
-    """This yields the files inside the data; if there are several data members the first counts, as for RubyGems."""
+    """Yield the files inside the data; if there are several data members the first counts, as for RubyGems."""
     for member in iterate_plain_tar(file, limits):
         if member.name == _DATA:
             yield from (inner.name for inner in member.inner() if inner.is_file)

@@ -44,7 +44,7 @@ class _InfoFile:
 
 
 def parse_info(body: bytes, ref: PackageRef, url: str, files_url: str) -> Package:
-    """This makes the package, without validator, vendor and repository; its artifacts lie below `files_url`.
+    """Return the package, without validator, vendor and repository. Its artifacts lie below `files_url`.
 
     A line that cannot be read is reported and left out, and then a version that is not listed may exist all the same.
     Malformed is raised for a text that is not such a file or is cut off, and NotFound if no version is left.

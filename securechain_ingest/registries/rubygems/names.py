@@ -33,7 +33,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 @lru_cache(maxsize=65_536)
 def identify(name: str) -> PackageRef:
-    """This returns the identity behind a name. It raises InvalidName."""
+    """Return the identity behind a name. It raises InvalidName."""
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name) or not name.strip("."):
         raise InvalidName(f"{name[:MAX_NAME_LENGTH]!r} is not a name that a gem can have")
     return PackageRef(RUBYGEMS, name, name.lower(), f"pkg:gem/{name}")

@@ -33,8 +33,8 @@ _PLATFORM: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def split_platform(token: str) -> tuple[str, str]:
-    """The result is the version and the platform, which is RUBY if none is named. It raises ValueError for a token
-    without a version."""
+    """Return the version and the platform, which is RUBY if none is named. It raises ValueError for a token without a
+    version."""
     number, *parts = token.split("-")
     if not is_version(number):
         raise ValueError(f"{token[:100]!r} is no gem version")

@@ -20,7 +20,7 @@ _LINKS: Final = (
 
 
 def repository_of(document: Mapping[str, Any]) -> str | None:
-    """This is the normalised repository in the registry's answer about a gem or in a gemspec; both have the same names
+    """Return the normalised repository in the registry's answer about a gem or in a gemspec; both have the same names
     for links.
 
     Either may repeat them in a table `metadata`. The result is None if no link leads to a repository.

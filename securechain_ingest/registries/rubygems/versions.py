@@ -27,7 +27,7 @@ def is_version(name: str) -> bool:
 
 
 def version_key(name: str) -> GemKey:
-    """This returns a sortable key. It raises ValueError for a name that Gem::Version does not accept either."""
+    """Return a sortable key. It raises ValueError for a name that Gem::Version does not accept either."""
     if not is_version(name):
         raise ValueError(f"{name[:100]!r} is no gem version")
     key: list[tuple[int, int, int, str]] = []
