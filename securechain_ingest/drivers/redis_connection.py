@@ -38,8 +38,6 @@ from securechain_ingest.drivers.redis_errors import explained
 from securechain_ingest.errors import ConfigError
 from securechain_ingest.progress import waiting
 
-SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
-
 _MOST_CONNECTIONS: Final = 2_000
 """This is more than the number of connections that can be at work at once, which follows from `[queue] concurrency`,
 1,000 at most. The driver has a limit of 100, and a command that meets it gets the same error as if the server were

@@ -82,22 +82,11 @@ class Range:
     """The keys are in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """This counts the requests that were sent to one endpoint, and the bytes of the bodies that it answered. Those
-    bytes count as they arrived, which may be compressed."""
-
-    requests: int
-    received_bytes: int
-
-
 @dataclass(slots=True)
 class _OpenEndpoint:
     pace: Pace
     transport: httpx.AsyncBaseTransport
     slow_down: frozenset[int]
-    requests: int = 0
-    received_bytes: int = 0
 
 
 class HttpClient:
@@ -155,14 +144,6 @@ class HttpClient:
         """Apply new limits to the requests that are made from now on."""
         for name in self._own:
             self._endpoints[name].pace.apply(rates[name], self._connections(connections[name]))
-
-    def traffic(self) -> dict[str, Traffic]:
-        """Return the traffic so far by endpoint. Endpoints to which no request was sent are left out."""
-        return {
-            name: Traffic(endpoint.requests, endpoint.received_bytes)
-            for name, endpoint in self._endpoints.items()
-            if endpoint.requests
-        }
 
     def url(self, endpoint: str, path: str) -> str:
         """Return the URL of `path` below an endpoint's base URL. `path` is already encoded as it is to be sent."""
@@ -303,7 +284,6 @@ class HttpClient:
         # The time runs only from then on, because the server is not to blame for a long queue in this process.
         async with endpoint.pace.connections, asyncio.timeout(self._settings.total_timeout_s):
             meter = current_meter()
-            endpoint.requests += 1
             if meter is not None:
                 meter.requests += 1
             async with (
@@ -325,7 +305,6 @@ class HttpClient:
                     endpoint.pace.succeeded()
                 finally:
                     step()
-                    endpoint.received_bytes += response.num_bytes_downloaded
                     RECEIVED_BYTES.labels(address.endpoint).inc(response.num_bytes_downloaded)
                     if meter is not None:
                         meter.received_bytes += response.num_bytes_downloaded

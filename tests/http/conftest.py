@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -15,6 +17,7 @@ from securechain_ingest.ecosystem_settings import ConnectionSettings, EndpointSe
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.endpoints import SLOW_DOWN
 from securechain_ingest.http.priority import Connections, Priority, prioritised
+from securechain_ingest.metrics import RECEIVED_BYTES, REQUESTS
 from securechain_ingest.setting_types import UNLIMITED
 from securechain_ingest.settings import HttpSettings
 from tests.http.scripted_server import ScriptedServer, scripted_server
@@ -72,6 +75,41 @@ async def wait_in(
     with prioritised(priority or Priority(is_urgent=False)):
         async with places:
             then()
+
+
+class Traffic(NamedTuple):
+    requests: int
+    received_bytes: int
+
+
+def _counted() -> dict[str, Traffic]:
+    """Return what /metrics tells of each endpoint of this process."""
+    requests: Counter[str] = Counter()
+    received_bytes: Counter[str] = Counter()
+    for counter, found in ((REQUESTS, requests), (RECEIVED_BYTES, received_bytes)):
+        for sample in chain.from_iterable(metric.samples for metric in counter.collect()):
+            if sample.name.endswith("_total"):
+                found[sample.labels["endpoint"]] += int(sample.value)
+    return {endpoint: Traffic(requests[endpoint], received_bytes[endpoint]) for endpoint in requests}
+
+
+TrafficOf = Callable[[], dict[str, Traffic]]
+
+
+@pytest.fixture
+def traffic() -> TrafficOf:
+    """Return a function that tells the traffic of each endpoint that was asked since the test began."""
+    before = _counted()
+
+    def since() -> dict[str, Traffic]:
+        found = {}
+        for endpoint, now in _counted().items():
+            then = before.get(endpoint, Traffic(0, 0))
+            if now.requests > then.requests:
+                found[endpoint] = Traffic(now.requests - then.requests, now.received_bytes - then.received_bytes)
+        return found
+
+    return since
 
 
 MakeClient = Callable[..., AbstractAsyncContextManager[HttpClient]]

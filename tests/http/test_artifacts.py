@@ -10,7 +10,7 @@ import pytest
 from securechain_ingest.errors import Malformed, NotFound, TooLarge, Unavailable
 from securechain_ingest.http.client import HttpClient, Range
 from securechain_ingest.settings import HttpSettings
-from tests.http.conftest import MakeClient
+from tests.http.conftest import MakeClient, TrafficOf
 from tests.http.scripted_server import Cut, ScriptedServer, answer
 
 
@@ -33,11 +33,11 @@ async def test_a_range_past_the_end_is_what_there_is(client: HttpClient, server:
 
 
 async def test_a_server_that_ignores_ranges_is_told_by_none_and_its_body_left_unread(
-    client: HttpClient, server: ScriptedServer
+    client: HttpClient, server: ScriptedServer, traffic: TrafficOf
 ) -> None:
     url = server.script("/a.whl", answer(200, bytes(500_000)))
     assert await client.get_range(url, 0, 9) is None
-    assert client.traffic()["pypi"].received_bytes == 0
+    assert traffic()["pypi"].received_bytes == 0
 
 
 @pytest.mark.parametrize(

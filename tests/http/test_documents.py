@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from securechain_ingest.errors import Malformed, NotFound, TooLarge, Unavailable, UpstreamError
-from securechain_ingest.http.client import HttpClient, Traffic
+from securechain_ingest.http.client import HttpClient
 from securechain_ingest.settings import HttpSettings
-from tests.http.conftest import FakeTime, MakeClient
+from tests.http.conftest import FakeTime, MakeClient, Traffic, TrafficOf
 from tests.http.scripted_server import Cut, ScriptedServer, answer
 
 
@@ -87,11 +87,11 @@ async def test_an_encoding_that_was_not_asked_for_is_malformed(client: HttpClien
 
 
 async def test_a_declared_length_above_the_limit_is_refused_before_the_body_is_read(
-    client: HttpClient, server: ScriptedServer
+    client: HttpClient, server: ScriptedServer, traffic: TrafficOf
 ) -> None:
     with pytest.raises(TooLarge, match="1001 bytes; at most 1000"):
         await client.get(server.script("/a", answer(200, b"", content_length="1001")), limit_bytes=1000)
-    assert client.traffic()["pypi"].received_bytes == 0
+    assert traffic()["pypi"].received_bytes == 0
 
 
 async def test_an_undeclared_body_is_cut_off_at_the_limit(client: HttpClient, server: ScriptedServer) -> None:
@@ -101,7 +101,9 @@ async def test_an_undeclared_body_is_cut_off_at_the_limit(client: HttpClient, se
     assert (await client.get(server.script("/b", Cut(head + bytes(1000))), limit_bytes=1000)).body == bytes(1000)
 
 
-async def test_a_gzip_bomb_is_cut_off_before_it_takes_memory(client: HttpClient, server: ScriptedServer) -> None:
+async def test_a_gzip_bomb_is_cut_off_before_it_takes_memory(
+    client: HttpClient, server: ScriptedServer, traffic: TrafficOf
+) -> None:
     bomb = gzip.compress(bytes(60_000_000), compresslevel=1)
     assert len(bomb) > 2 * 65_536
     url = server.script("/a", answer(200, bomb, content_encoding="gzip"))
@@ -113,7 +115,7 @@ async def test_a_gzip_bomb_is_cut_off_before_it_takes_memory(client: HttpClient,
     finally:
         tracemalloc.stop()
     assert peak_bytes < 10_000_000
-    assert client.traffic()["pypi"].received_bytes < len(bomb)
+    assert traffic()["pypi"].received_bytes < len(bomb)
 
 
 async def test_a_body_of_exactly_the_limit_is_taken(client: HttpClient, server: ScriptedServer) -> None:
@@ -176,11 +178,11 @@ async def test_a_connection_serves_again_after_an_answer_without_a_document(
 
 
 async def test_a_long_answer_without_a_document_is_not_read_for_its_connection(
-    client: HttpClient, server: ScriptedServer
+    client: HttpClient, server: ScriptedServer, traffic: TrafficOf
 ) -> None:
     with pytest.raises(NotFound):
         await client.get(server.script("/a", answer(404, bytes(10_000_000))))
-    assert client.traffic()["pypi"].received_bytes < 1_000_000
+    assert traffic()["pypi"].received_bytes < 1_000_000
 
 
 async def test_what_the_status_said_stands_when_the_text_after_it_breaks_off(
@@ -207,14 +209,16 @@ async def test_a_server_that_is_away_is_unavailable(make_client: MakeClient, ser
     assert isinstance(caught.value.__cause__, httpx.TransportError)
 
 
-async def test_the_traffic_of_each_endpoint_is_told_apart(client: HttpClient, server: ScriptedServer) -> None:
+async def test_the_traffic_of_each_endpoint_is_told_apart(
+    client: HttpClient, server: ScriptedServer, traffic: TrafficOf
+) -> None:
     server.script("/simple/six/", answer(200, b"12345"))
     server.script("/files/six.whl", answer(200, b"123"))
     await client.get(client.url("pypi", "/simple/six/"))
-    before = client.traffic()
+    before = traffic()
     await client.get(client.url("pypi_files", "six.whl"))
     assert before == {"pypi": Traffic(1, 5)}
-    assert client.traffic() == {"pypi": Traffic(1, 5), "pypi_files": Traffic(1, 3)}
+    assert traffic() == {"pypi": Traffic(1, 5), "pypi_files": Traffic(1, 3)}
 
 
 async def test_cookies_are_not_kept(client: HttpClient, server: ScriptedServer) -> None:

@@ -13,7 +13,7 @@ from securechain_ingest.errors import ForbiddenHost, Malformed, Unavailable
 from securechain_ingest.http.client import HttpClient
 from securechain_ingest.http.routes import Address, Routes, refuse_plain_text, shown
 from securechain_ingest.settings import HttpSettings
-from tests.http.conftest import FakeTime, MakeClient, connections, rates
+from tests.http.conftest import FakeTime, MakeClient, TrafficOf, connections, rates
 from tests.http.scripted_server import ScriptedServer, answer
 
 ROUTES = Routes(
@@ -130,10 +130,10 @@ def test_a_message_names_the_host_that_is_meant_without_credentials_in_one_line(
     assert shown(url) == text
 
 
-async def test_a_forbidden_url_is_not_asked(client: HttpClient, server: ScriptedServer) -> None:
+async def test_a_forbidden_url_is_not_asked(client: HttpClient, server: ScriptedServer, traffic: TrafficOf) -> None:
     with pytest.raises(ForbiddenHost, match=r"elsewhere\.test"):
         await client.get("http://elsewhere.test/x")
-    assert client.traffic() == {}
+    assert traffic() == {}
 
 
 async def test_a_url_that_no_request_can_be_made_of_is_malformed_and_not_insisted_on(
@@ -145,13 +145,13 @@ async def test_a_url_that_no_request_can_be_made_of_is_malformed_and_not_insiste
 
 
 async def test_an_allowed_host_is_followed_and_has_its_own_limits(
-    make_client: MakeClient, server: ScriptedServer
+    make_client: MakeClient, server: ScriptedServer, traffic: TrafficOf
 ) -> None:
     url = server.script("/a", answer(200, b"x")).replace("127.0.0.1", "localhost")
     entry = urlsplit(url).netloc
     async with make_client(HttpSettings(allowed_hosts=(entry.title(),))) as client:
         assert (await client.get(url)).body == b"x"
-        assert list(client.traffic()) == [entry]
+        assert list(traffic()) == [entry]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -217,7 +217,12 @@ def test_a_redirect_may_take_up_encryption() -> None:
     ids=["not set", "set"],
 )
 async def test_an_endpoint_that_is_not_set_is_a_folder_of_another_one_and_shares_its_limits(
-    server: ScriptedServer, fake_time: FakeTime, index: str | None, waits: list[float], endpoints: set[str]
+    server: ScriptedServer,
+    fake_time: FakeTime,
+    index: str | None,
+    waits: list[float],
+    endpoints: set[str],
+    traffic: TrafficOf,
 ) -> None:
     for path in ("/maven/.index/a", "/index/a", "/maven/a"):
         server.script(path, answer())
@@ -235,4 +240,4 @@ async def test_an_endpoint_that_is_not_set_is_a_folder_of_another_one_and_shares
         await client.get(client.url("maven_central", "a"))
         assert server.asked(f"{index or '/maven/.index'}/a") == 1
         assert fake_time.waits == waits
-        assert set(client.traffic()) == endpoints
+        assert set(traffic()) == endpoints
