@@ -21,8 +21,8 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message, encode, package_key, package_of
 from securechain_ingest.queue.script import NOW_MS, Script
-from securechain_ingest.queue.together import Together
 from securechain_ingest.times import now_iso
+from securechain_ingest.together import Together
 
 logger = structlog.get_logger(__name__)
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -20,6 +19,9 @@ from typing import Final, NamedTuple
 import anyio.to_thread
 import orjson
 import structlog
+from isal import isal_zlib
+
+from securechain_ingest.together import Together
 
 logger = structlog.get_logger(__name__)
 
@@ -35,6 +37,9 @@ more."""
 
 _HEAD_BYTES: Final = 64 * 1024
 """This is in bytes of what a file says beside the document itself."""
+
+_ERRANDS: Final = 64
+"""A thread does so many errands to the disk in one go: to wake it costs more than an errand."""
 
 _GZIP: Final = 31
 _BLOCK_BYTES: Final = 512
@@ -59,21 +64,23 @@ class KeptDocuments:
         self._share_bytes = limit_bytes // _SHARDS
         # What this process has written into each folder since it last tidied it; at first that is not known.
         self._written = dict.fromkeys(_shards(), self._share_bytes)
-        self._tidying = threading.Lock()
         self._reported: set[int | None] = set()
+        self._errands: Together[Callable[[], object]] = Together(_done_in_a_thread, most=_ERRANDS)
 
     async def get(self, url: str) -> KeptDocument | None:
         """Return the document, or None if it is not kept. A damaged file is deleted."""
-        return await anyio.to_thread.run_sync(self._read, url)
+        found: list[KeptDocument | None] = []
+        await self._errands.add(lambda: found.append(self._read(url)))
+        return found[0]
 
     async def put(self, url: str, document: KeptDocument) -> None:
-        """Keep a document that will never change."""
+        """Keep a document that will never change. It is kept even if the caller is cancelled."""
         if len(document.body) <= MAX_BYTES:
-            await anyio.to_thread.run_sync(self._write, url, document)
+            await self._errands.add(lambda: self._write(url, document))
 
     async def drop(self, url: str) -> None:
         """Forget a document, because it cannot be read."""
-        await anyio.to_thread.run_sync(self._delete, self._path(url))
+        await self._errands.add(lambda: self._delete(self._path(url)))
 
     def _path(self, url: str) -> Path:
         name = hashlib.sha256(url.encode()).hexdigest()
@@ -115,11 +122,10 @@ class KeptDocuments:
         self._tidy_if_due(path.parent, size)
 
     def _tidy_if_due(self, shard: Path, size: int) -> None:
-        with self._tidying:
-            self._written[shard.name] += size
-            if self._written[shard.name] > self._share_bytes * (1 - _TIDIED_TO):
-                self._written[shard.name] = 0
-                self._tidy(shard)
+        self._written[shard.name] += size
+        if self._written[shard.name] > self._share_bytes * (1 - _TIDIED_TO):
+            self._written[shard.name] = 0
+            self._tidy(shard)
 
     def _tidy(self, shard: Path) -> None:
         """Delete what was used longest ago until the rest has room. Files that a killed process has left are among
@@ -147,6 +153,10 @@ class KeptDocuments:
             path.unlink()
 
 
+async def _done_in_a_thread(errands: Sequence[Callable[[], object]]) -> None:
+    await anyio.to_thread.run_sync(lambda: [errand() for errand in errands])
+
+
 def _shards() -> Iterator[str]:
     return (f"{number:x}" for number in range(_SHARDS))
 
@@ -166,9 +176,8 @@ def _on_disk(status: os.stat_result) -> int:
 
 
 def _packed(document: KeptDocument, url: str) -> bytes:
-    packer = zlib.compressobj(level=6, wbits=_GZIP)
     head = orjson.dumps([url, document.last_modified])
-    return packer.compress(head + b"\n" + document.body) + packer.flush()
+    return isal_zlib.compress(head + b"\n" + document.body, wbits=_GZIP)
 
 
 def _unpacked(packed: bytes, url: str) -> KeptDocument | None:

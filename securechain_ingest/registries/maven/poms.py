@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-import anyio
-
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.errors import Malformed
 from securechain_ingest.http.client import HttpClient
@@ -97,8 +95,7 @@ class Poms:
         published = await self._published(coordinates, document, url)
         if never_changes:
             # Another version's failure ends the reading of this one, too, but what it has cost is not lost.
-            with anyio.CancelScope(shield=True):
-                await self._documents.put(url, document)
+            await self._documents.put(url, document)
         return published
 
     async def _published(self, coordinates: Coordinates, document: KeptDocument, url: str) -> PublishedPom:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 from structlog.testing import capture_logs
 
@@ -161,3 +162,30 @@ async def test_a_disk_that_takes_nothing_costs_no_more_than_a_line(tmp_path: Pat
             assert await kept.get(f"{URL}?{number}") is None
     assert [line["event"] for line in lines] == ["documents_not_kept"]
     assert str(occupied) in lines[0]["folder"]
+
+
+async def test_whoever_is_cancelled_has_its_document_kept_all_the_same(kept: KeptDocuments) -> None:
+    putting = asyncio.create_task(kept.put(URL, DOCUMENT))
+    await asyncio.sleep(0)
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    # What is asked for later is answered later, too.
+    assert await kept.get(URL) == DOCUMENT
+
+
+async def test_many_documents_at_once_are_written_and_read_by_few_visits_to_a_thread(
+    kept: KeptDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = [f"{URL}?{number}" for number in range(100)]
+    visits: list[object] = []
+    run_sync = anyio.to_thread.run_sync
+
+    async def counted(work: Callable[[], object]) -> object:
+        visits.append(work)
+        return await run_sync(work)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", counted)
+    await asyncio.gather(*(kept.put(url, DOCUMENT) for url in urls))
+    assert await asyncio.gather(*map(kept.get, urls)) == [DOCUMENT] * 100
+    assert len(visits) == 4

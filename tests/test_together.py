@@ -6,12 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from securechain_ingest.queue.together import Together
-from securechain_ingest.settings import QueueSettings
-from tests.queue.running import Observer, add, assert_no_leak, is_idle, running
+from securechain_ingest.together import Together
 from tests.waiting import until
 
 
@@ -71,22 +68,3 @@ async def test_who_is_cancelled_takes_nothing_away_from_the_others() -> None:
         await one
     bench.opened.set()
     await other
-
-
-async def test_a_message_costs_at_most_three_commands_to_redis(redis: Redis, queue: QueueSettings) -> None:
-    """What ends at the same time is completed by one, and a round of the lanes takes for all free places."""
-
-    async def asked() -> int:
-        stats = await redis.info("commandstats")
-        # Within a script Redis counts each call, and no script is called by one.
-        return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
-
-    recorder = Observer()
-    async with running(redis, queue, recorder):
-        before = await asked()
-        await add(redis, queue.stream, *(f"package-{number}" for number in range(100)))
-        await until(lambda: is_idle(redis, queue))
-        used = await asked() - before
-    assert len(recorder.packages) == 100
-    assert used <= 3 * 100
-    await assert_no_leak(redis, queue)
