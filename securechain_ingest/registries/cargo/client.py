@@ -48,7 +48,7 @@ class Cargo(RegistryClient):
         return replace(package, artifacts=tuple(map(self._located, package.artifacts)), validator=response.validator)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The names are the public paths in the newest archive, whose manifest also names the repository."""
+        """Return the public paths in the newest archive, whose manifest also names the repository."""
         parse = partial(read_crate, limits=self._pool.limits)
         [artifact] = package.artifacts
         return await self._archives.parse_whole(artifact.url, parse, sha256=artifact.sha256)

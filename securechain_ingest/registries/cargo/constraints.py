@@ -74,7 +74,7 @@ def joined(declared: Iterable[str]) -> str:
 
 
 def _unified(intervals: Iterable[SemverInterval]) -> list[SemverInterval]:
-    """The result has what is common to those that overlap, in order."""
+    """Return what is common to those that overlap, in order."""
     groups: list[SemverInterval] = []
     for interval in in_order(intervals):
         for position, group in enumerate(groups):
@@ -101,7 +101,7 @@ def _has_release(interval: SemverInterval) -> bool:
 
 
 def _requirement(text: str) -> tuple[SemverInterval, str]:
-    """The result is what a requirement admits and how it is written. It raises ValueError for a text that is not a
+    """Return what a requirement admits and how it is written. It raises ValueError for a text that is not a
     requirement."""
     if len(text) > MAX_RANGE_LENGTH:
         raise ValueError(text)
@@ -122,8 +122,8 @@ def _requirement(text: str) -> tuple[SemverInterval, str]:
 
 
 def _comparator(text: str) -> tuple[SemverInterval, str | None]:
-    """The result is what one comparator admits, and the spelling of it that clients read right, if there is one
-    other than the interval's."""
+    """Return what one comparator admits, and the spelling of it that clients read right, if there is one other than the
+    interval's."""
     match = _COMPARATOR.fullmatch(text)
     if match is None:
         raise ValueError(text)

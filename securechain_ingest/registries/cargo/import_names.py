@@ -50,7 +50,7 @@ def read_crate(file: BinaryIO, limits: ArchiveLimits) -> ImportNames:
 
 
 def _opened(file: BinaryIO, limits: ArchiveLimits) -> tuple[Manifest, Sources]:
-    """The result is the manifest, and the sources as a first pass over the archive gives them."""
+    """Return the manifest, and the sources as a first pass over the archive gives them."""
     manifests: dict[str, bytes] = {}
     contents: dict[str, bytes] = {}
     members: dict[str, None] = {}
@@ -75,7 +75,7 @@ def _opened(file: BinaryIO, limits: ArchiveLimits) -> tuple[Manifest, Sources]:
 
 
 def _names(file: BinaryIO, limits: ArchiveLimits, manifest: Manifest, sources: Sources) -> tuple[set[str], str | None]:
-    """The result is the public paths, and a sentence about what a limit has cost."""
+    """Return the public paths, and a sentence about what a limit has cost."""
     modules = None
     for number in range(MAX_PASSES):
         if number and not sources.missing:

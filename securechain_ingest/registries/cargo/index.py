@@ -107,7 +107,7 @@ def _version(ref: PackageRef, line: dict[str, Any]) -> Version:
 
 
 def _requirements(dependencies: list[Any]) -> tuple[Requirement, ...]:
-    """These are the dependencies of kind normal, including optional ones and those of single platforms.
+    """Return the dependencies of kind normal, including optional ones and those of single platforms.
 
     One on another registry is not one on a crate of this registry; a name that no crate can have is left out.
     """

@@ -127,13 +127,13 @@ class _Resolver:
             self._led_to, self._imported, self._reached_from = {}, {}, {}
 
     def exports(self, scope: Scope) -> dict[str, Bindings]:
-        """These are public in a module, by name."""
+        """Return what is public in a module, by name."""
         if scope not in self._exported:
             self._exported[scope] = self._collect(scope, {scope})
         return self._exported[scope]
 
     def scopes(self, bindings: Iterable[Binding]) -> list[Scope]:
-        """These are the modules and enums that names stand for."""
+        """Return the modules and enums that names stand for."""
         return [end.inside for end in self._ends(bindings) if end.inside is not None]
 
     def _collect(self, scope: Scope, seen: set[Scope]) -> dict[str, Bindings]:

@@ -147,7 +147,7 @@ def _says_nothing(attribute: str) -> bool:
 
 
 def _path(parts: list[Token]) -> tuple[list[str], list[Token]]:
-    """The result has the words of an attribute's path, and what follows it."""
+    """Return the words of an attribute's path, and what follows it."""
     words: list[str] = []
     for index, part in enumerate(parts):
         if index % 2 == 0 and is_word(part.text):

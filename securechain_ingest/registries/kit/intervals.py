@@ -52,7 +52,7 @@ class Interval(Generic[K]):
         )
 
     def __and__(self, other: Interval[K]) -> Interval[K]:
-        """The result holds what both hold; it may be empty."""
+        """Return what both hold. It may be empty."""
         lows = [bound for bound in (self.low, other.low) if bound is not None]
         highs = [bound for bound in (self.high, other.high) if bound is not None]
         return Interval(max(lows, default=None), min(highs, default=None))

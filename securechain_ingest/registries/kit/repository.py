@@ -98,7 +98,7 @@ def _repository(text: str) -> str | None:
 
 
 def _nested(segments: list[str]) -> list[str]:
-    """The result has the groups and the repository, without the repository's pages."""
+    """Return the groups and the repository, without the repository's pages."""
     for position, segment in enumerate(segments):
         if segment.lower().endswith(".git"):
             return segments[: position + 1]

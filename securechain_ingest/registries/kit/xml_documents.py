@@ -55,8 +55,7 @@ def rss_items(body: bytes, url: str) -> Iterator[etree._Element]:
 
 
 def _doctype(body: bytes) -> tuple[int, int]:
-    """The result says where the document type begins and ends; both are equal if there is none, or one with
-    declarations."""
+    """Return where the document type begins and ends. Both are equal if there is none, or one with declarations."""
     prolog = _PROLOG.match(body)
     begin = prolog.end() if prolog else 0
     doctype = _DOCTYPE.match(body, begin)

@@ -119,7 +119,7 @@ class Maven(RegistryClient):
         in_graph: frozenset[str],
         validator: str | None,
     ) -> Package:
-        """The result has these versions, with what was read of their POMs now; those `in_graph` were read before."""
+        """Return these versions, with what was read of their POMs now; those `in_graph` were read before."""
         complete = in_graph.union(read)
         newest = read[default] if default is not None else None
         repository_url = newest.repository if isinstance(newest, Release) else None
@@ -141,7 +141,7 @@ class Maven(RegistryClient):
         )
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The names are the packages in the newest release's jar."""
+        """Return the packages in the newest release's jar."""
         fallback = self.fallback_names(package.ref)
         artifact = package.artifacts[0]
         parse = partial(read_jar, limits=self._pool.limits, fallback=fallback)
@@ -178,8 +178,8 @@ class Maven(RegistryClient):
     async def _listing(
         self, ref: PackageRef, validator: str | None, *, is_announced: bool
     ) -> tuple[tuple[str, ...], str | None] | None:
-        """The result has the listed versions and the list's validator; it is None if the list is unchanged. A
-        package that the index has just announced may have no list yet."""
+        """Return the listed versions and the list's validator. The result is None if the list is unchanged. A package
+        that the index has just announced may have no list yet."""
         url = self._metadata_url(ref)
         try:
             response = await self._http.get(url, validator=validator)
@@ -200,8 +200,8 @@ class Maven(RegistryClient):
         *,
         first: bool,
     ) -> tuple[str | None, dict[str, Release | Unreadable]]:
-        """The result has the default version, and the POMs of the default, of the urgent versions, and, without
-        `first`, of the newest others that the graph lacks.
+        """Return the default version, and the POMs of the default, of the urgent versions, and, without `first`, of the
+        newest others that the graph lacks.
 
         A version whose POM does not exist is never the default: a list may have versions that were never published. The
         default is None if that holds for all of them.

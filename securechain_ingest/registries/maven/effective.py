@@ -93,8 +93,8 @@ class Texts:
         self._made = 0
 
     def __call__(self, text: str) -> str:
-        """The result is the text with its properties put in; properties that nobody defines, or that are defined in
-        a circle, stay. A text that would become too long stays as it is."""
+        """Return the text with its properties put in; properties that nobody defines, or that are defined in a circle,
+        stay. A text that would become too long stays as it is."""
         if "${" not in text:
             return text
         made = self._interpolated(text, frozenset())
@@ -241,8 +241,8 @@ def _with_inherited(own: Managed, inherited: Managed) -> Managed:
 
 
 def _own_entries(model: Model, texts: Texts) -> tuple[list[tuple[Key, Dependency]], bool]:
-    """The result has what a model manages itself, in its order and by keys with properties put in, and whether it
-    imports BOMs as well."""
+    """Return what a model manages itself, in its order and by keys with properties put in, and whether it imports BOMs
+    as well."""
     entries: list[tuple[Key, Dependency]] = []
     has_imports = False
     for key, entry in model.management:

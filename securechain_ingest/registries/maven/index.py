@@ -117,7 +117,7 @@ def _walked(file: BinaryIO, source: str, walk: Callable[[bytes, list[T]], int]) 
 
 
 def _gathered(blocks: Iterator[bytes], size: int) -> bytes:
-    """The result has blocks of that size together, or what is left of them."""
+    """Return blocks of that size together, or what is left of them."""
     gathered: list[bytes] = []
     for block in blocks:
         gathered.append(block)
@@ -177,7 +177,7 @@ def _walk_documents(buffer: bytes, found: list[dict[bytes, bytes]]) -> int:
 
 
 def _document(buffer: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """The result is the document's fields, and where it ends."""
+    """Return the document's fields, and where it ends."""
     count = _number(buffer, position)
     position += 4
     fields: dict[bytes, bytes] = {}
@@ -191,7 +191,7 @@ def _document(buffer: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
 
 
 def _field(buffer: bytes, position: int) -> tuple[int, int]:
-    """The result says where the field's value begins and ends; the end may lie after the buffer."""
+    """Return where the field's value begins and ends. The end may lie after the buffer."""
     value_at = position + 7 + int.from_bytes(buffer[position + 1 : position + 3], "big")
     return value_at, value_at + _number(buffer, value_at - 4)
 

@@ -116,8 +116,8 @@ def vendor_of_group(ref: PackageRef) -> str:
 
 
 def _addresses(model: Model) -> Iterator[str]:
-    """The source may lie at these addresses. Maven appends the child's artifact id to an inherited address; that
-    says more only where the parent names no more than an owner."""
+    """Return the addresses at which the source may lie. Maven appends the child's artifact id to an inherited address;
+    that says more only where the parent names no more than an owner."""
     for name in _REPOSITORY_VALUES:
         child = None
         for pom in model.lineage:

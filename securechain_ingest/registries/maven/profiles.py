@@ -130,7 +130,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _number(text: str) -> int:
-    """The text is read as by Java's `Integer.parseInt`. It raises ValueError."""
+    """Return the number in a text, read as by Java's `Integer.parseInt`. It raises ValueError."""
     if not _INTEGER.fullmatch(text) or not -_INTEGERS <= int(text) < _INTEGERS:
         raise ValueError(text[:20])
     return int(text)

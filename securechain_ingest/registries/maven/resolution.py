@@ -141,8 +141,7 @@ class _Resolution:
     imported: int = 0
 
     async def lineage(self, pom: Pom, own: Coordinates) -> _Lineage:
-        """The result has the POM at the coordinates `own` with all that it inherits from; what is missing of these
-        is a gap."""
+        """Return the POM at the coordinates `own` with all that it inherits from; what is missing of these is a gap."""
         poms, path = [pom], [own]
         gaps: tuple[str, ...] = ()
         while not gaps and poms[-1].parent is not None:
@@ -234,7 +233,7 @@ class _Resolution:
         return wanted._replace(version=highest)
 
     async def _pom(self, role: str, wanted: Coordinates, path: tuple[Coordinates, ...]) -> Pom | str:
-        """The result is the POM, or a text that says why there is none."""
+        """Return the POM, or a text that says why there is none."""
         if wanted in path:
             return f"{role} {wanted} is its own: {' -> '.join(map(str, (*path, wanted)))}"
         if wanted not in self.poms:

@@ -61,7 +61,7 @@ def order_key(name: str) -> Any:
 
 
 def _parsed(text: str) -> _Items:
-    """The result is the row of rows of a version in lower case."""
+    """Return the row of rows of a version in lower case."""
     whole = row = _Items()
     rows = [whole]
 

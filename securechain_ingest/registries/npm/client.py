@@ -48,7 +48,7 @@ class Npm(RegistryClient):
         return replace(package, validator=response.validator)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The names come from the modules in the newest tarball."""
+        """Return the names of the modules in the newest tarball."""
         parse = partial(read_tarball, limits=self._pool.limits, name=package.ref.registry_name)
         artifact = package.artifacts[0]
         return await self._archives.parse_whole(artifact.url, parse, digest=artifact.digest)

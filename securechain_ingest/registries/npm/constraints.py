@@ -69,7 +69,7 @@ _cached: Final = lru_cache(maxsize=32_768)(_constraints)
 
 
 def _alternatives(declared: str) -> list[_Alternative] | None:
-    """The result has the parts of a range that npm can read; it is None if the text is not a range."""
+    """Return the parts of a range that npm can read. The result is None if the text is not a range."""
     text = normal_text(declared)
     if len(text) > MAX_RANGE_LENGTH or "/" in text or _ELSEWHERE.match(text) or text.lower().endswith(_ARCHIVES):
         return None

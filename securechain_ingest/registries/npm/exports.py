@@ -87,7 +87,7 @@ def _subpaths(
 
 
 def _entries(exports: dict[str, object]) -> dict[str, object]:
-    """The result has the targets by sub-path; an `exports` without sub-paths is about the package itself."""
+    """Return the targets by sub-path; an `exports` without sub-paths is about the package itself."""
     if not all(key.startswith(".") for key in exports):
         return {}
     paths = {key[2:]: target for key, target in exports.items() if key.startswith("./")}
@@ -161,7 +161,7 @@ def _is_the_authors_own(condition: str) -> bool:
 
 
 def _file(target: str) -> _Way:
-    """The result is the path in the archive for a target, which is a relative URL; it is empty if there is none. Node
+    """Return the path in the archive for a target, which is a relative URL. The result is empty if there is none. Node
     refuses some targets."""
     if not target.startswith("./"):
         return _Nowhere.INVALID

@@ -112,7 +112,7 @@ def parse_names(body: bytes, behind: str, url: str) -> tuple[ListingPage, int]:
 
 
 def _change(row: Any) -> tuple[int, Change]:
-    """The result is a row's number and what the row says. It raises ValueError."""
+    """Return a row's number and what the row says. It raises ValueError."""
     name, number = row["id"], _number(row.get("seq"))
     if not isinstance(name, str) or number is None:
         raise ValueError("it has no package or no number")
@@ -135,7 +135,7 @@ def revision_number(revision: str | None) -> int | None:
 
 
 def _revision(row: dict[str, Any]) -> str | None:
-    """The last revision in the row's list counts."""
+    """Return the last revision in the row's list, which counts."""
     changes = row.get("changes")
     return as_text(as_table(changes[-1]).get("rev")) if isinstance(changes, list) and changes else None
 
@@ -148,8 +148,8 @@ def _rows(document: dict[str, Any], key: str, url: str) -> list[Any]:
 
 
 def _number(value: object) -> int | None:
-    """The result is a whole number from 0, written as JSON or as text; CouchDB sometimes wrote `12-opaque`, of which
-    the 12 counts."""
+    """Return a whole number from 0, written as JSON or as text; CouchDB sometimes wrote `12-opaque`, of which the 12
+    counts."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

@@ -111,8 +111,8 @@ def _is_deprecated(said: object) -> bool:
 
 
 def _wanted(name: str, text: str) -> tuple[PackageRef, str]:
-    """The result is the target and the range of an entry of `dependencies`; `npm:other@^1`, in any case, installs
-    `other` under the entry's name. It raises InvalidName."""
+    """Return the target and the range of an entry of `dependencies`; `npm:other@^1`, in any case, installs `other`
+    under the entry's name. It raises InvalidName."""
     wanted = text.strip()
     if wanted[: len(_ALIAS)].lower() == _ALIAS:
         # The first character may be a scope's.

@@ -105,7 +105,7 @@ class NuGet(RegistryClient):
         return self._known_services or service_index.default_services(self._http)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The names are the namespaces in the newest nupkg's assemblies."""
+        """Return the namespaces in the newest nupkg's assemblies."""
         parse = partial(read_nupkg, limits=self._pool.limits, name=package.ref.registry_name)
         return await self._archives.parse_ranged(package.artifacts[0].url, None, parse, window_bytes=WINDOW_BYTES)
 

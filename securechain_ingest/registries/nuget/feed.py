@@ -124,7 +124,7 @@ class NuGetFeed:
 
 
 def _collapsed(events: Iterable[Event]) -> tuple[Change, ...]:
-    """The result has each package once, in the order of their last events. The events come oldest first."""
+    """Return each package once, in the order of their last events. The events come oldest first."""
     packages: dict[str, dict[str, Event]] = {}
     for event in events:
         versions = packages.pop(event.name.lower(), {})

@@ -76,8 +76,7 @@ def _namespaces(assemblies: Iterable[Assembly]) -> list[str]:
 def _assemblies(
     file: BinaryIO, listing: ZipListing, limits: ArchiveLimits, package_id: str
 ) -> tuple[list[Assembly], list[str]]:
-    """The result has the assemblies of the best framework that has any, and a sentence about each that could not be
-    read."""
+    """Return the assemblies of the best framework that has any, and a sentence about each that could not be read."""
     for members in _frameworks(listing.members()):
         own = _own(members, package_id)
         _fetch_together(file, [member for member in own if member.size <= limits.max_member_bytes])

@@ -296,6 +296,6 @@ def _text(value: object) -> str | None:
 
 
 def _list(value: object) -> list[dict[str, Any]]:
-    """The result has the objects of a list; JSON-LD writes a list of one as the one."""
+    """Return the objects of a list; JSON-LD writes a list of one as the one."""
     entries: Iterable[Any] = value if isinstance(value, list) else (value,)
     return [entry for entry in entries if isinstance(entry, dict)]

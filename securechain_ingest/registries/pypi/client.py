@@ -109,7 +109,7 @@ class PyPI(RegistryClient):
         return left_for_later(package, wanted.keys() - chosen)
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The names come from the wheel or, if no wheel can be read, from the source archive."""
+        """Return the names in the wheel or, if no wheel can be read, in the source archive."""
         fallback = self.fallback_names(package.ref)
         problems: list[UpstreamError | ArchiveRefused] = []
         for artifact in package.artifacts:

@@ -83,8 +83,8 @@ def _is_exact(specifier: Specifier) -> bool:
 
 
 def _intervals(specifier: Specifier) -> list[_Interval]:
-    """These are the versions that a specifier allows; a specifier that only excludes a single version allows all of
-    them here."""
+    """Return the versions that a specifier allows. A specifier that only excludes a single version allows all of them
+    here."""
     operator, text = specifier.operator, specifier.version
     if text.endswith(".*"):
         start = text.removesuffix(".*")

@@ -148,7 +148,7 @@ def _project(project: Any) -> tuple[str, int]:
 
 
 def _read_seen(seen: str) -> tuple[str | None, frozenset[tuple[str, str]]]:
-    """The result has the ETag and the releases of what was seen, and nothing for a text that is none of ours."""
+    """Return the ETag and the releases of what was seen, and nothing for a text that is none of ours."""
     try:
         match orjson.loads(seen or "null"):
             case [str(validator) | (None as validator), list(releases)]:
@@ -163,7 +163,7 @@ def _cursor(serial: int, validator: str | None) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[int | None, str | None]:
-    """The result has the serial and the ETag; the serial is None if the text is not a cursor of this feed."""
+    """Return the serial and the ETag; the serial is None if the text is not a cursor of this feed."""
     try:
         match orjson.loads(cursor):
             case [int(serial), str(validator) | (None as validator)] if serial >= 0:

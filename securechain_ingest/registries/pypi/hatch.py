@@ -60,7 +60,7 @@ def _folders(value: object) -> list[str]:
 
 
 def _found_by_name(project: SourceProject) -> tuple[list[str], list[str]]:
-    """The result has the packages and the other files that hatchling finds by the project's name."""
+    """Return the packages and the other files that hatchling finds by the project's name."""
     for folder in (project.spelled(path) for path in (project.name, f"src/{project.name}")):
         if folder in project.packages:
             return [folder], []

@@ -96,7 +96,7 @@ def _read_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
 
 
 def _parsed_line(line: str) -> tuple[PackageRef, tuple[str, ...], bool] | None:
-    """The result has the target, the clauses and whether extras of the target are named; it is None if the marker is
+    """Return the target, the clauses and whether extras of the target are named. The result is None if the marker is
     false.
 
     It raises InvalidRequirement and InvalidName.
@@ -114,7 +114,7 @@ _cached_line: Final = lru_cache(maxsize=65_536)(_parsed_line)
 
 
 def _parse(line: str) -> Pep508Requirement | None:
-    """The requirement is read leniently if it has to be; the result is None if its marker demands an extra."""
+    """Return the requirement, read leniently if it has to be. The result is None if its marker demands an extra."""
     if len(line) > _MAX_LINE_LENGTH:
         raise InvalidRequirement(f"a requirement of {len(line)} characters")
     line = without_ordered_wildcards(line)

@@ -179,8 +179,7 @@ def _modules(source: _Source, own_names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _layout(source: _Source, project: SourceProject) -> tuple[Layout | None, str | None]:
-    """The result has the layout that the configuration describes and, where only that is known, the folder of all
-    packages."""
+    """Return the layout that the configuration describes and, where only that is known, the folder of all packages."""
     layout = layout_by_backend(project)
     if layout is not None:
         return layout, None
@@ -231,7 +230,7 @@ def _own_package(source: _Source, top: str) -> str:
 
 
 def _guessed(paths: list[str], extensions: list[str], own_names: tuple[str, ...], root: str | None) -> Iterator[str]:
-    """These are the packages and, unless one module has the project's name, the modules beside them."""
+    """Return the packages and, unless one module has the project's name, the modules beside them."""
     root = _root(paths) if root is None else root
     below = [path[len(root) :].lstrip("/") for path in paths if not root or path.startswith(f"{root}/")]
     packages = {path.partition("/")[0] for path in below if path.endswith("/__init__.py")}

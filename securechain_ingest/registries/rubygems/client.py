@@ -96,7 +96,7 @@ class RubyGems(RegistryClient):
             return package
 
     async def _names_in_artifacts(self, package: Package) -> ImportNames:
-        """The names are what can be required of the newest gem; mostly its first bytes are enough."""
+        """Return what can be required of the newest gem. Mostly its first bytes are enough."""
         parse = partial(read_gem, limits=self._pool.limits, name=package.ref.registry_name)
         [artifact] = package.artifacts
         return await self._archives.parse_ranged(

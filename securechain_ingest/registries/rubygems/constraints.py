@@ -51,8 +51,7 @@ class _Clause:
 
     @property
     def interval(self) -> Interval[GemKey]:
-        """These are the versions that the clause allows; a clause that only excludes a version allows all of them
-        here."""
+        """Return the versions that the clause allows. A clause that only excludes a version allows all of them here."""
         below, above = Bound(self.key, False, self.version), Bound(self.key, True, self.version)
         match self.operator:
             case "=":

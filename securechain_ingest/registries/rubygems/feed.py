@@ -61,7 +61,7 @@ class RubyGemsFeed:
             yield ChangesPage(changes, await anyio.to_thread.run_sync(_cursor_of, content))
 
     async def _refreshed(self) -> bytes:
-        """The result is the whole list of now, which also lies in the file. Jobs may want it at the same time."""
+        """Return the whole list of now, which also lies in the file. Jobs may want it at the same time."""
         async with self._one_reader:
             return await self._refreshed_alone()
 
@@ -78,8 +78,8 @@ class RubyGemsFeed:
         return body
 
     async def _with_tail(self, held: bytes) -> bytes | None:
-        """The result is what was held and what has been added since; it is None if the list was changed in another way,
-        or may have been.
+        """Return what was held and what has been added since. The result is None if the list was changed in another
+        way, or may have been.
 
         The last byte is asked for again, so that there is always something to get. The list's digest says whether both
         together are the list.
@@ -102,7 +102,7 @@ def _cursor_of(content: bytes) -> str:
 
 
 def _size_if_prefix(cursor: str, content: bytes) -> int | None:
-    """The result is the cursor's size if the list still begins with what the cursor stands for."""
+    """Return the cursor's size if the list still begins with what the cursor stands for."""
     try:
         match orjson.loads(cursor):
             case [int(size), str(digest)] if 0 <= size <= len(content):

@@ -48,7 +48,7 @@ def last_digest(end: bytes, name: str) -> str | None:
 
 
 def _gems(content: bytes, url: str) -> dict[str, tuple[str, bool]]:
-    """The result has the last MD5 of each gem, and whether it has a version left."""
+    """Return the last MD5 of each gem, and whether it has a version left."""
     versions: dict[str, set[str]] = {}
     digests: dict[str, str] = {}
     for name, tokens, digest in _lines(content, _start(content, url), url):
