@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from securechain_ingest.graph.identity import Identity, new_name, possible_names
+from securechain_ingest.graph.identity import Identity, possible_names, registry_spelling
 from securechain_ingest.graph.nodes import VersionNode
 from securechain_ingest.graph.properties import change_properties, package_properties, version_properties
 from securechain_ingest.model import ANY, PackageWrite, Requirement, Version
@@ -93,7 +93,7 @@ class Difference:
         No other package of the transaction can want that name (see `Graph.write`).
         """
         if identity.renamed is not None:
-            properties = {"name": new_name(identity.renamed)}
+            properties = {"name": registry_spelling(identity.renamed)}
             self.updated_packages.append({"id": identity.renamed.id, "properties": properties})
 
     def add_version(

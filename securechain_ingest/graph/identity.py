@@ -47,18 +47,14 @@ def identify(ref: PackageRef, candidates: Iterable[PackageNode]) -> Identity:
     holder = next((other for other in candidates if other is not node and other.name == ref.name), None)
     if holder is None:
         return Identity(node, ref.name, None)
-    if holder.purl is not None and ref.registry_name == ref.name and _own_spelling(holder) != ref.name:
+    if holder.purl is not None and ref.registry_name == ref.name and registry_spelling(holder) != ref.name:
         return Identity(node, ref.name, holder)
     return Identity(node, node.name if node else ref.registry_name, None)
 
 
-def _own_spelling(node: PackageNode) -> str:
+def registry_spelling(node: PackageNode) -> str:
+    """Return a package's name as its registry spells it: its `name`, too, if it has to give up the lower-case one."""
     return node.registry_name or node.name
-
-
-def new_name(renamed: PackageNode) -> str:
-    """Return the name of a package that had to give up the lower-case one."""
-    return _own_spelling(renamed)
 
 
 def reference(ecosystem: Ecosystem, registry_name: str, purl: str) -> PackageRef:

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from securechain_ingest.errors import ConfigError, InvalidName, NotFound, StoreError
 from securechain_ingest.web import (
     advisory_pages,
-    dead_letters,
+    dead_letter_pages,
     login,
     overview_pages,
     package_pages,
@@ -75,7 +75,7 @@ def build_app(parts: Parts) -> Website:
         *package_pages.routes(parts, shell, collected),
         *advisory_pages.routes(parts, shell),
         *queue_pages.routes(parts, shell, collected),
-        *dead_letters.routes(parts, shell, collected),
+        *dead_letter_pages.routes(parts, shell, collected),
         *schedule_pages.routes(parts, shell),
         *login.routes(parts, shell, attempts),
     ]

@@ -251,7 +251,7 @@ async def test_a_fault_of_a_page_is_one_warning_and_a_page(
     def broken(_: object) -> bool:
         raise RuntimeError("a slip")
 
-    monkeypatch.setattr("securechain_ingest.web.dead_letters._shown", broken)
+    monkeypatch.setattr("securechain_ingest.web.dead_letter_pages._shown", broken)
     await _letters(site, "not_found")
     answer = await site.client.get("/dead-letters")
     assert answer.status_code == 500
