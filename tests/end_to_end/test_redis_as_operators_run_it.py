@@ -93,7 +93,7 @@ def test_a_failover_in_the_midst_of_work_loses_no_message(
 async def test_over_tls_with_an_acl_user_every_connection_is_that_users(
     environment: dict[str, str], reader: PlainCypher, tmp_path: Path
 ) -> None:
-    """And that user may do no more than README says."""
+    """And that user may do no more than docs/redis.md says."""
     world = generate(SHAPE)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
