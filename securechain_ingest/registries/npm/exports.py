@@ -91,9 +91,10 @@ def _entries(exports: dict[str, object]) -> dict[str, object]:
     if not all(key.startswith(".") for key in exports):
         return {}
     paths = {key[2:]: target for key, target in exports.items() if key.startswith("./")}
-    # A key that ends in a slash is the older way to write a pattern.
-    folders = {f"{key}*": target for key, target in paths.items() if not key or key.endswith("/")}
-    return folders | {key: paths[key] for key in paths if key and not key.endswith("/") and key.count("*") < 2}
+    # A key that ends in a slash, without a star, is the older way to write a pattern.
+    folders = {key for key in paths if "*" not in key and (not key or key.endswith("/"))}
+    older = {f"{key}*": paths[key] for key in folders}
+    return older | {key: paths[key] for key in paths if key not in folders and key.count("*") < 2}
 
 
 def _ways(target: object) -> list[str]:

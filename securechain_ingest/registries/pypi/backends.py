@@ -7,18 +7,17 @@ and uv's build backend ("Modules"). What a project does not say its backend find
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import dropwhile
 from typing import Any, Final
 
-from securechain_ingest.registries.pypi.file_patterns import FilePatterns, gitignore, globs
+from securechain_ingest.registries.pypi.file_patterns import FilePatterns, gitignore, globs, whole_paths
 from securechain_ingest.registries.pypi.hatch import hatch_layout
-from securechain_ingest.registries.pypi.layout import Layout, install, join, merged, normal_path
+from securechain_ingest.registries.pypi.layout import Layout, folders_around, install, join, merged, normal_path
 from securechain_ingest.registries.pypi.script_types import strings
 from securechain_ingest.registries.pypi.source_project import SourceProject
 
-_GLOB: Final = re.compile(r"[*?\[]")
 _ROOTS: Final = ("", "src", "python", "lib")
 _MAX_TABLES: Final = 64
 """poetry's packages and other files beyond these are passed over."""
@@ -43,24 +42,35 @@ def _add(layout: Layout, source: str, target: str, project: SourceProject) -> No
     install(layout.files if path in project.paths else layout.trees, path, target)
 
 
-def _add_matching(layout: Layout, patterns: FilePatterns, target: Callable[[str], str], project: SourceProject) -> None:
-    """Add each file that the patterns mean; `target` tells its place."""
-    for path in project.paths:
-        if patterns.hold(path):
+def _add_matching(layout: Layout, patterns: FilePatterns, target: Callable[[str], str], project: SourceProject) -> bool:
+    """Add each file that the patterns mean and that has no place yet, which `target` tells. Return whether they mean
+    any."""
+    found = [path for path in project.paths if patterns.hold(path)]
+    for path in found:
+        if path not in layout.files:
             install(layout.files, path, target(path))
+    return bool(found)
 
 
 def _add_module(layout: Layout, name: str, project: SourceProject, roots: Iterable[str] = _ROOTS) -> bool:
-    """Add the package or module of a dotted name, from the first of the folders that has it; another case of its
-    letters counts only where none has it."""
+    """Add the package or module of a dotted name if one of the folders has it, and return whether one has."""
+    found = _module(name, project, roots)
+    if found is not None:
+        root, path = found
+        _add(layout, path, path[len(root) :].lstrip("/"), project)
+    return found is not None
+
+
+def _module(name: str, project: SourceProject, roots: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first of the folders in which a dotted name is, and the path of that package or module; another case
+    of its letters counts only where none has it."""
     path = name.replace(".", "/")
     candidates = [(root, join(root, end)) for root in roots for end in (path, f"{path}.py")]
     for spelled in (str, project.spelled):
         for root, candidate in candidates:
             if project.is_there(found := spelled(candidate)):
-                _add(layout, found, found[len(root) :].lstrip("/"), project)
-                return True
-    return False
+                return root, found
+    return None
 
 
 def _hatch(project: SourceProject) -> Layout:
@@ -70,23 +80,27 @@ def _hatch(project: SourceProject) -> Layout:
 def _poetry(project: SourceProject) -> Layout:
     layout = Layout()
     options = project.tool("poetry")
-    packages, others = options.get("packages"), options.get("include")
-    layout.excludes = globs(strings(options.get("exclude"))).hold
-    wanted = [merged(package, {"format": package.get("format", "wheel")}) for package in _tables(packages)]
-    wanted += [merged(other, {"include": other.get("path")}) for other in _tables(others)]
-    for table in wanted[:_MAX_TABLES]:
-        formats, include = table.get("format"), table.get("include")
-        source, target = (text if isinstance(text := table.get(key), str) else "" for key in ("from", "to"))
-        if isinstance(include, str) and "wheel" in ([formats] if isinstance(formats, str) else strings(formats)):
-            if _GLOB.search(include):
-                beginning = f"{root}/" if (root := normal_path(source)) else ""
-                move = partial(_moved, beginning, target)
-                _add_matching(layout, globs([include], root or ""), move, project)
-            else:
-                _add(layout, join(source, include.strip("/")), join(target, include.strip("/")), project)
-    if not packages:
-        _add_module(layout, project.name, project, ("", "src"))
+    packages = [table for table in _tables(options.get("packages")) if _is_in_wheels(table.get("format", "wheel"))]
+    others = [table.get("path") for table in _tables(options.get("include")) if _is_in_wheels(table.get("format"))]
+    if not packages and (found := _module(project.name, project, ("", "src"))) is not None:
+        root, path = found
+        packages = [{"include": path[len(root) :].lstrip("/"), "from": root}]
+    # A file goes where the first that means it puts it, and what is asked for by itself is not left out.
+    asked_for = [globs(strings([path])) for path in others[:_MAX_TABLES]]
+    excluded = globs(strings(options.get("exclude")))
+    layout.excludes = lambda path: excluded.hold(path) and not any(patterns.hold(path) for patterns in asked_for)
+    for table in packages[:_MAX_TABLES]:
+        include, source, target = (str(table.get(key, "")) for key in ("include", "from", "to"))
+        root = normal_path(source) or ""
+        move = partial(_moved, f"{root}/" if root else "", target)
+        layout.is_chosen |= _add_matching(layout, globs([include], root), move, project)
+    for patterns in asked_for:
+        _add_matching(layout, patterns, str, project)
     return layout
+
+
+def _is_in_wheels(formats: object) -> bool:
+    return "wheel" in ([formats] if isinstance(formats, str) else strings(formats))
 
 
 def _moved(root: str, target: str, path: str) -> str:
@@ -168,14 +182,21 @@ def _uv(project: SourceProject) -> Layout:
     root, declared = options.get("module-root", "src"), options.get("module-name", project.name)
     root = (normal_path(root) or "") if isinstance(root, str) else "src"
     layout = Layout()
-    # A pattern that does not begin with a slash fits at any depth. Those for wheels begin where the modules are.
-    from_top, from_root = (
-        globs((text if text.startswith("/") else f"**/{text}" for text in strings(options.get(key))), begin)
-        for key, begin in (("source-exclude", ""), ("wheel-exclude", root))
+    patterns = [text for key in ("source-exclude", "wheel-exclude") for text in strings(options.get(key))]
+    # A pattern that does not begin with a slash fits at any depth, and only such a one fits folders.
+    anywhere = [f"**/{text}" for text in patterns if not text.startswith("/")]
+    folders, files = (
+        whole_paths(anywhere),
+        whole_paths([*anywhere, *(text[1:] for text in patterns if text[:1] == "/")]),
     )
-    layout.excludes = lambda path: from_top.hold(path) or from_root.hold(path)
+
+    def is_left_out(path: str) -> bool:
+        in_modules = dropwhile(lambda folder: folder not in layout.trees, folders_around(path))
+        return files.hold(path) or any(map(folders.hold, in_modules))
+
+    layout.excludes = is_left_out
     for name in [declared] if isinstance(declared, str) else strings(declared):
-        _add_module(layout, name, project, (root,))
+        layout.is_chosen |= _add_module(layout, name, project, (root,))
     return layout
 
 

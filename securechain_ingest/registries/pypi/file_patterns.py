@@ -1,7 +1,8 @@
 """Backends select files by patterns; this module says which files a list of patterns means.
 
-There are two kinds: those of `.gitignore` (its manual page, "PATTERN FORMAT"), and those of Python's `glob`, which
-begin at the top of the project. In both a pattern that means a folder means all that lies below it.
+There are three kinds: those of `.gitignore` (its manual page, "PATTERN FORMAT"), those of Python's `glob`, which begin
+at the top of the project, and those of uv, which mean what they fit and no more. In the first two a pattern that means
+a folder means all that lies below it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _MAX_PATTERN_LENGTH: Final = 200
 _MAX_PARTS: Final = 16
 """A pattern beyond these bounds, which real ones keep far from, is passed over."""
 _ANY_DEPTH: Final = "**"
+_NO_PARTS: Final = frozenset({"", ".", ".."})
 
 _Fits: TypeAlias = Callable[[str], object] | None
 """This tells whether a part of a path fits a part of a pattern; it is None for `**`."""
@@ -52,6 +54,13 @@ def globs(patterns: Iterable[str], root: str = "") -> FilePatterns:
         normal_path(f"{root}/{text.strip('/')}".lstrip("/")) for text in patterns if len(text) <= _MAX_PATTERN_LENGTH
     )
     return FilePatterns((True, _all_below(path.split("/"))) for path in found if path)
+
+
+def whole_paths(patterns: Iterable[str]) -> FilePatterns:
+    """The patterns are compared with paths as they are written: one with an empty part or a dot for a part fits
+    none."""
+    split = (tuple(text.split("/")) for text in patterns if len(text) <= _MAX_PATTERN_LENGTH)
+    return FilePatterns((True, parts) for parts in split if _NO_PARTS.isdisjoint(parts))
 
 
 def _gitignored(text: str) -> tuple[bool, tuple[str, ...]]:

@@ -74,7 +74,8 @@ def layout_of(config: SetuptoolsConfig, project: SourceProject) -> Layout | None
             if name:
                 install(layout.trees, folder, name.replace(".", "/"))
         return layout if layout.trees and config.is_certain else None
-    layout.is_chosen = not (config.packages or config.modules)
+    # setuptools builds a wheel even if a search finds nothing.
+    layout.is_chosen = not config.modules and all(isinstance(package, Find) for package in config.packages or ())
     for package in (config.packages or [])[:_MAX_PACKAGES]:
         if isinstance(package, Find):
             layout.finds.append(_where(package, config, project))
@@ -145,7 +146,8 @@ def _folder_of(package: str, package_dir: Mapping[str, str]) -> str:
 def _from_arguments(arguments: Mapping[str, Value]) -> SetuptoolsConfig:
     folders = arguments.get("package_dir")
     config = SetuptoolsConfig({key: value for key, value in merged(folders).items() if isinstance(value, str)})
-    config.takes_data = True if arguments.get("include_package_data") is True else None
+    takes_data = arguments.get("include_package_data")
+    config.takes_data = bool(takes_data) if isinstance(takes_data, bool | int) else None
     packages, modules = arguments.get("packages"), arguments.get("py_modules")
     if isinstance(packages, list):
         config.packages = [item for item in packages if isinstance(item, str | Find)]

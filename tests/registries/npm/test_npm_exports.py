@@ -130,6 +130,20 @@ def test_the_older_and_the_newer_form_of_a_folder_are_one() -> None:
     assert subpaths({"./": "./", "./*": "./lib/*.js"}) == ["a", "deep/c", "internal/d"]
 
 
+@pytest.mark.parametrize(
+    ("exports", "found"),
+    [
+        ({"./*/": "./lib/*.js"}, ["a/", "deep/c/", "internal/d/"]),
+        ({"./x/*/": "./lib/*/c.js"}, ["x/deep/"]),
+        ({"./*/x/": "./lib/*.js", "./*": "./lib/*.mjs"}, ["a/x/", "b", "deep/c/x/", "internal/d/x/"]),
+        ({"./*/": "./lib/*/"}, []),
+    ],
+)
+def test_a_pattern_may_end_in_a_slash(exports: dict[str, object], found: list[str]) -> None:
+    """With a star before its end the slash is a part of what users write."""
+    assert subpaths(exports) == found
+
+
 def test_deeply_nested_conditions_do_no_harm() -> None:
     target: object = "./lib/a.js"
     for _ in range(900):

@@ -7,6 +7,7 @@ import pytest
 from securechain_ingest.registries.pypi.source_names import read_sdist
 from tests.registries.pypi.archives import LIMITS, names_of_sdist, tarred
 
+OWN = ["own", "own.deep"]
 SETUPTOOLS = "[build-system]\nbuild-backend = 'setuptools.build_meta'\n[project]\nname = 'own'\nversion = '1.0'\n"
 
 
@@ -98,6 +99,31 @@ def test_setup_cfg_says_in_setuptools_words_whether_listed_files_are_installed(
     members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in ("PKG-INFO", *files, *texts)}
 
     assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
+
+
+@pytest.mark.parametrize(
+    ("said", "names"), [("include_package_data=False", ["own"]), ("include_package_data=0", ["own"]), ("", OWN)]
+)
+def test_setup_py_may_say_beside_a_table_project_that_listed_files_are_not_installed(
+    said: str, names: list[str]
+) -> None:
+    files = ("own/__init__.py", "own/deep/__init__.py")
+    texts = {
+        "own.egg-info/SOURCES.txt": "\n".join(files),
+        "pyproject.toml": SETUPTOOLS,
+        "setup.py": f"from setuptools import setup\nsetup(packages=['own'], {said})",
+    }
+    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in ("PKG-INFO", *files, *texts)}
+
+    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
+
+
+@pytest.mark.parametrize("configuration", ["setup(packages=find_packages())", "[options]\npackages = find:"])
+def test_a_search_that_finds_nothing_installs_nothing(configuration: str) -> None:
+    """What lies beside the configuration is not installed."""
+    text = {("setup_cfg" if configuration.startswith("[") else "setup_py"): configuration}
+
+    assert names_of_sdist("helper.py", "space/a.py", **text) == ["own"]
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,10 @@ def test_pyproject_toml_says_what_is_installed(backend: str, text: str, names: l
         ("pdm.backend", "[tool.pdm.build]\nincludes=['gone']"),
         ("pdm.backend", "[tool.pdm.build]\nexcludes=['src/own']"),
         ("setuptools.build_meta", "[tool.setuptools]\npackages=[]"),
+        ("setuptools.build_meta", "[tool.setuptools.packages.find]\ninclude=['gone*']"),
+        ("setuptools.build_meta", "[tool.setuptools.packages.find]\nwhere=['gone']"),
+        ("poetry.core.masonry.api", "[tool.poetry]\npackages=[{include='own2'}]\nexclude=['own2']"),
+        ("uv_build", "[tool.uv.build-backend]\nwheel-exclude=['own']"),
     ],
 )
 def test_a_configuration_that_takes_nothing_leaves_the_project_s_own_name(backend: str, text: str) -> None:
