@@ -26,6 +26,7 @@ from securechain_ingest.stores import Stores
 from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
 from securechain_ingest.worker.lag import LagMeter
+from securechain_ingest.worker.ratings import Ratings
 from securechain_ingest.worker.refused_archives import RefusedArchives
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
@@ -80,12 +81,11 @@ async def build_service(stores: Stores, settings: Settings, depth: Callable[[], 
             registries,
             Visitor(
                 batcher,
-                stores.advisories,
+                Ratings(stores.advisories, pool),
                 stores.changes,
                 names,
                 Archives(Breakers(stores.redis, keys)),
                 max_versions=max_versions,
-                pool=pool,
                 written=lags.note,
             ),
             max_strikes=settings.archives.max_strikes,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from securechain_ingest import together
 from securechain_ingest.together import Together
 from tests.waiting import until
 
@@ -15,17 +16,18 @@ from tests.waiting import until
 class Rounds:
     """This notes the rounds, each of which lasts until `opened` is set."""
 
-    def __init__(self, *, most: int = 10) -> None:
+    def __init__(self, *, most: int = 10, linger_s: float = 0.0) -> None:
         self.rounds: list[list[str]] = []
         self.opened = asyncio.Event()
         self.error: Exception | None = None
-        self.together = Together(self._do, most=most)
+        self.together: Together[str, str] = Together(self._do, most=most, linger_s=linger_s)
 
-    async def _do(self, items: Sequence[str]) -> None:
+    async def _do(self, items: Sequence[str]) -> list[str]:
         self.rounds.append(list(items))
         await self.opened.wait()
         if self.error is not None:
             raise self.error
+        return [item.upper() for item in items]
 
 
 async def test_who_comes_while_a_round_is_under_way_shares_the_next_one() -> None:
@@ -36,10 +38,27 @@ async def test_who_comes_while_a_round_is_under_way_shares_the_next_one() -> Non
     await asyncio.sleep(0)
     assert not any(task.done() for task in first)
     bench.opened.set()
-    await asyncio.gather(*first, *later)
+    assert await asyncio.gather(*first, *later) == ["A", "B", "C", "D", "E"]
     assert bench.rounds == [["a", "b"], ["c", "d", "e"]]
     await bench.together.add("f")
     assert bench.rounds[2:] == [["f"]]
+
+
+async def test_in_a_stream_a_round_waits_a_moment_for_others_and_alone_it_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(together, "STREAM_PAUSE_S", float("inf"))
+    bench = Rounds(linger_s=0.01)
+    bench.opened.set()
+    first = asyncio.create_task(bench.together.add("a"))
+    await until(lambda: bench.rounds == [["a"]])
+    await first
+    second = asyncio.create_task(bench.together.add("b"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await bench.together.add("c") == "C"
+    assert await second == "B"
+    assert bench.rounds == [["a"], ["b", "c"]]
 
 
 async def test_a_round_has_a_bound() -> None:

@@ -8,19 +8,22 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeAlias
 
 from pymongo import UpdateOne
 from pymongo.collation import Collation, CollationStrength
 from pymongo.errors import OperationFailure, PyMongoError
 
-from securechain_ingest.advisories.names import lookup_key, packages
+from securechain_ingest.advisories.names import lookup_key, packages, spellings
 from securechain_ingest.advisories.upsert import ABSENT, NAMES, REMOVED, WORD, change
 from securechain_ingest.drivers import mongodb
 from securechain_ingest.drivers.mongodb_errors import store_errors
 from securechain_ingest.errors import ConfigError, IngestError
+from securechain_ingest.model import PackageRef
 from securechain_ingest.settings import VulnerabilitySettings
 from securechain_ingest.times import now_iso
+from securechain_ingest.yielding import in_pieces
 
 Record: TypeAlias = dict[str, Any]
 Affected: TypeAlias = tuple[str, str]
@@ -114,19 +117,24 @@ class AdvisoryStore:
             except OperationFailure:
                 await self._collection.create_index("id")
 
-    async def of_package(self, names: Collection[str]) -> list[dict[str, Any]]:
-        """Return all documents that have one of the names, in any case and any ecosystem, and some documents with
-        similar names.
+    async def of_packages(self, refs: Collection[PackageRef]) -> dict[str, list[dict[str, Any]]]:
+        """Return for each package, by its purl, all documents that name it in any case, and some documents with similar
+        names. `matching` decides which of them are about the package.
 
-        `matching` decides which of them are about a package. The names may be those of many packages. One query looks
-        them up by their normal form, and another one looks them up in what other programs have written.
+        One query looks all packages up by the normal form of their names, and another one looks them up in what other
+        programs have written.
         """
+        names = {name for ref in refs for name in spellings(ref)}
         wanted = sorted({lookup_key(name) for name in names})
         completed = self._found({NAMES: {"$in": wanted}}, _FIELDS, collation=_ANY_CASE)
         others = self._found(
             {"affected.package.name": {"$in": sorted(names)}, NAMES: None}, _FIELDS, collation=_ANY_CASE
         )
-        return [document for found in await asyncio.gather(completed, others) for document in found]
+        by_name: dict[tuple[str | None, str], list[dict[str, Any]]] = {}
+        async for document in in_pieces(chain(*await asyncio.gather(completed, others))):
+            for each in {(ecosystem, lookup_key(name)) for ecosystem, name in packages(document)}:
+                by_name.setdefault(each, []).append(document)
+        return {ref.purl: by_name.get((ref.ecosystem.osv, lookup_key(ref.registry_name)), []) for ref in refs}
 
     async def texts(self, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return by id what people read of advisories: `summary`, `details` and, if there is one, this program's word

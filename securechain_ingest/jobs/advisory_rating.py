@@ -17,7 +17,7 @@ import structlog
 from redis.asyncio import Redis
 
 from securechain_ingest.advisories.matching import RULE, rated
-from securechain_ingest.advisories.names import lookup_key, packages, spellings, variants
+from securechain_ingest.advisories.names import variants
 from securechain_ingest.advisories.store import AdvisoryStore, Affected
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.drivers.redis_errors import store_errors
@@ -142,7 +142,7 @@ class AdvisoryRating:
     async def _rate_portion(self, portion: Sequence[Known], run: Run) -> None:
         """Rate packages whose advisories one query reads and whose ratings one transaction writes, or a few
         transactions if many versions have vulnerabilities."""
-        documents = await self._documents([ref for ref, _ in portion])
+        documents = await self.store.of_packages([ref for ref, _ in portion])
         links: list[Link] = []
         affected = 0
         for ref, package in portion:
@@ -180,17 +180,6 @@ class AdvisoryRating:
                 if error.transient:
                     raise
                 _report_unrated(link.ref, error, run)
-
-    async def _documents(self, refs: Sequence[PackageRef]) -> Mapping[str, list[dict[str, Any]]]:
-        """Return the documents that may be about each package, by its purl."""
-        wanted = {name for ref in refs for name in spellings(ref)}
-        by_name: dict[tuple[str | None, str], list[dict[str, Any]]] = {}
-        for number, document in enumerate(await self.store.of_package(wanted)):
-            if number % _YIELD_EVERY == 0:
-                await anyio.lowlevel.checkpoint()
-            for each in {(ecosystem, lookup_key(name)) for ecosystem, name in packages(document)}:
-                by_name.setdefault(each, []).append(document)
-        return {ref.purl: by_name.get((ref.ecosystem.osv, lookup_key(ref.registry_name)), []) for ref in refs}
 
     async def _refs(self, affected: list[Affected]) -> Mapping[str, PackageRef]:
         """Return the packages that the names mean, in any spelling, by purl. Packages of other ecosystems are left out.

@@ -187,7 +187,7 @@ class Settlement:
         """
         await self._completions.add(_Completion(entry, follow_ups, versions))
 
-    async def _complete(self, completions: Sequence[_Completion]) -> None:
+    async def _complete(self, completions: Sequence[_Completion]) -> list[None]:
         keys = self._keys
         entries = [each.entry for each in completions]
         follow_ups = [message for each in completions for message in each.follow_ups]
@@ -209,6 +209,7 @@ class Settlement:
             follow_ups=[encode(message) for message in follow_ups],
             merge_keys=list(map(package_key, follow_ups)),
         )
+        return [None] * len(completions)
 
     async def postpone(self, entry: Entry, failure: Failure, delay_s: float, *, is_attempt: bool) -> bool:
         """Move the message out of its lane for `delay_s` seconds; return False if another consumer has it by now.

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from securechain_ingest.advisories.names import spellings
 from securechain_ingest.advisories.store import AdvisoryStore
 from securechain_ingest.errors import NotFound
 from securechain_ingest.graph.view import GraphReader, PackageView, RequirementView, RequiringVersions, VersionView
@@ -198,7 +197,7 @@ async def _vulnerabilities(
     affected = _affected(package.versions)
     if not affected:
         return (), {}
-    documents = await advisories.of_package(spellings(ref))
+    documents = (await advisories.of_packages([ref]))[ref.purl]
     told = _affected([only]) if only else affected
     texts = await advisories.texts(told.keys())
     found = vulnerabilities(ref, told, documents, texts, above=only.name if only else None)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 
-from securechain_ingest.advisories.matching import rated
-from securechain_ingest.advisories.names import spellings
-from securechain_ingest.advisories.store import AdvisoryStore
-from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.bounds import bounded_package
-from securechain_ingest.errors import ArchiveRefused, ArchivesAway, Gone, NotFound
+from securechain_ingest.errors import ArchivesAway, Gone, NotFound
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.model import (
     ImportNames,
@@ -33,6 +29,7 @@ from securechain_ingest.registries.protocol import Registry, Unchanged
 from securechain_ingest.worker.archives import Archives, away
 from securechain_ingest.worker.import_names import is_due, read_import_names
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.ratings import Ratings
 from securechain_ingest.worker.release_changes import ReleaseChanges, with_change
 from securechain_ingest.worker.request import Request
 from securechain_ingest.worker.second_readings import PackageReader, Reading
@@ -73,29 +70,27 @@ class Visitor:
     """The visitor brings one package into the graph on behalf of one request.
 
     The caller must prevent two visits of the same package at the same time. A package with more than
-    `max_versions` versions is refused. `pool` computes the ratings of a package with very many advisories. `written` is
-    called after each write with the package, what the graph had of it before, and the time (aware, in UTC).
+    `max_versions` versions is refused. `written` is called after each write with the package, what the graph had of it
+    before, and the time (aware, in UTC).
     """
 
     def __init__(
         self,
         graph: GraphBatcher,
-        advisories: AdvisoryStore,
+        ratings: Ratings,
         changes: ReleaseChanges,
         names: ImportNamesCache,
         archives: Archives,
         *,
         max_versions: int,
-        pool: ParserPool | None = None,
         written: Written = nobody,
     ) -> None:
         self._graph = graph
-        self._advisories = advisories
+        self._ratings = ratings
         self._changes = changes
         self._names = names
         self._archives = archives
         self._max_versions = max_versions
-        self._pool = pool
         self._written = written
 
     async def visit(self, registry: Registry, request: Request) -> Served | Respelled | None:
@@ -134,7 +129,7 @@ class Visitor:
             return await self._absent(registry, request, known, checked_at, error)
         answer = reading.answer
         if isinstance(answer, Unchanged):
-            ratings = await self._ratings(answer.ref, known.versions) if known else None
+            ratings = await self._ratings.of(answer.ref, known.versions) if known else None
             return await self.link(request, _Confirmed(checked_at, ratings, answer.revision, request.listed))
         package = await bounded_package(answer, max_versions=self._max_versions)
         result = await self._write(registry, request, package, reading, known, checked_at, first=first)
@@ -235,7 +230,7 @@ class Visitor:
         result = await self._graph.write(
             PackageWrite(
                 package=package,
-                ratings=await self._ratings(package.ref, versions) or {},
+                ratings=await self._ratings.of(package.ref, versions) or {},
                 import_names=names,
                 checked_at=checked_at,
                 parents=request.parents,
@@ -313,19 +308,6 @@ class Visitor:
                 raise
             return left_for_later
         return names, False
-
-    async def _ratings(self, ref: PackageRef, versions: Collection[str]) -> dict[str, Rating] | None:
-        """Return the ratings by version name.
-
-        The result is None if they cannot be computed within the limits; then the graph keeps the ratings that it has.
-        Versions of an ecosystem that OSV does not have get the empty rating, because clients need a number.
-        """
-        documents = await self._advisories.of_package(spellings(ref)) if ref.ecosystem.osv is not None else ()
-        try:
-            return await rated(self._pool, ref, versions, documents)
-        except ArchiveRefused as error:
-            logger.warning("package_not_rated", package=ref.purl, kind=error.kind, reason=str(error))
-            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,13 +262,13 @@ async def test_the_advisories_of_a_batch_of_packages_are_read_at_once(
     await bench.sync.graph.write([write(npm(name), "1.0.0") for name in names])
     bench.publish(*(osv.Advisory(f"GHSA-{name}", (("npm", name),)) for name in names))
     asked: list[int] = []
-    of_package = type(bench.sync.store).of_package
+    of_packages = type(bench.sync.store).of_packages
 
-    async def counted(self: Any, names: Any) -> Any:
-        asked.append(len(names))
-        return await of_package(self, names)
+    async def counted(self: Any, refs: Any) -> Any:
+        asked.append(len(refs))
+        return await of_packages(self, refs)
 
-    monkeypatch.setattr(type(bench.sync.store), "of_package", counted)
+    monkeypatch.setattr(type(bench.sync.store), "of_packages", counted)
     await bench.run()
 
     assert asked == [40]

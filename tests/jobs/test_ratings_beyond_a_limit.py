@@ -16,6 +16,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.settings import GraphSettings
 from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.ratings import Ratings
 from securechain_ingest.worker.release_changes import ReleaseChanges
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
@@ -50,12 +51,11 @@ async def test_its_old_ratings_stay_and_the_log_says_so(bench: AdvisoryBench) ->
             {PYPI.label: registry},
             Visitor(
                 graph,
-                bench.sync.store,
+                Ratings(bench.sync.store, pool),
                 ReleaseChanges(bench.sync.store.sibling("changes")),
                 names,
                 archives,
                 max_versions=200_000,
-                pool=pool,
             ),
             max_strikes=1,
             depth=lambda: 0,

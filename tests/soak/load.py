@@ -87,7 +87,7 @@ class Load:
 
     async def begin(self) -> None:
         """Ask for every package once."""
-        async with Redis.from_url(self._place.redis_url) as queue:
+        async with _patient(self._place.redis_url) as queue:
             for package in self._packages:
                 await _submit(queue, {"node_type": package.label, "package": package.registry_name})
 
@@ -115,7 +115,7 @@ class Load:
         """Do everything at once. Raise AssertionError, or HTTPError, when the page fails."""
         minute_s = self._pace.minute_s
         async with AsyncExitStack() as stack:
-            queue = await stack.enter_async_context(Redis.from_url(self._place.redis_url))
+            queue = await stack.enter_async_context(_patient(self._place.redis_url))
             # A connection is given up before the server does so (after 5 s), which would meet a request on its way.
             limits = httpx.Limits(keepalive_expiry=2)
             page = await stack.enter_async_context(
@@ -229,6 +229,12 @@ def schedules(minute_s: float) -> dict[str, str]:
         "SECURECHAIN_HTTP__NOT_FOUND_TTL_S": str(minute_s),
         "SECURECHAIN_PACKAGES__ABSENT_RETRY_S": str(minute_s),
     }
+
+
+def _patient(url: str) -> Redis:
+    """Return a client that waits as long as it must: a machine that others use may keep it waiting for longer than the
+    client's own limit."""
+    return Redis.from_url(url, socket_timeout=None)
 
 
 async def again_and_again(every_s: float, act: Callable[[], Awaitable[None]]) -> None:

@@ -25,6 +25,7 @@ from securechain_ingest.settings import GraphSettings
 from securechain_ingest.stores import Stores
 from securechain_ingest.worker.archives import Archives
 from securechain_ingest.worker.import_names_cache import ImportNamesCache
+from securechain_ingest.worker.ratings import Ratings
 from securechain_ingest.worker.visitor import Visitor
 from securechain_ingest.worker.worker import Worker
 from tests.graph.builders import NPM, npm, version, write
@@ -139,7 +140,9 @@ class Bench:
         self.has_room = True
         """This says whether the lane `required` takes follow-ups."""
         self._archives = Archives(Breakers(stores.redis, Keys("q")))
-        visitor = Visitor(batcher, stores.advisories, stores.changes, self.names, self._archives, max_versions=1000)
+        visitor = Visitor(
+            batcher, Ratings(stores.advisories), stores.changes, self.names, self._archives, max_versions=1000
+        )
 
         async def room(_ecosystem: str) -> bool:
             return self.has_room

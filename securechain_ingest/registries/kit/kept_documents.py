@@ -65,13 +65,11 @@ class KeptDocuments:
         # What this process has written into each folder since it last tidied it; at first that is not known.
         self._written = dict.fromkeys(_shards(), self._share_bytes)
         self._reported: set[int | None] = set()
-        self._errands: Together[Callable[[], object]] = Together(_done_in_a_thread, most=_ERRANDS)
+        self._errands = Together(_done_in_a_thread, most=_ERRANDS)
 
     async def get(self, url: str) -> KeptDocument | None:
         """Return the document, or None if it is not kept. A damaged file is deleted."""
-        found: list[KeptDocument | None] = []
-        await self._errands.add(lambda: found.append(self._read(url)))
-        return found[0]
+        return await self._errands.add(lambda: self._read(url))
 
     async def put(self, url: str, document: KeptDocument) -> None:
         """Keep a document that will never change. It is kept even if the caller is cancelled."""
@@ -153,8 +151,8 @@ class KeptDocuments:
             path.unlink()
 
 
-async def _done_in_a_thread(errands: Sequence[Callable[[], object]]) -> None:
-    await anyio.to_thread.run_sync(lambda: [errand() for errand in errands])
+async def _done_in_a_thread(errands: Sequence[Callable[[], KeptDocument | None]]) -> list[KeptDocument | None]:
+    return await anyio.to_thread.run_sync(lambda: [errand() for errand in errands])
 
 
 def _shards() -> Iterator[str]:
