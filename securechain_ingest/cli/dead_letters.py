@@ -43,6 +43,8 @@ def list_command(
     letters = run_with_redis(
         settings, lambda redis: list_dead_letters(redis, settings.queue, limit=limit, after=after, kind=kind)
     )
+    if not letters:
+        _refuse_unknown(kind)
     if as_json:
         print_json([dataclasses.asdict(letter) for letter in letters])
         return
@@ -132,6 +134,8 @@ def _act_on(
     if sum((bool(ids), everything, kind is not None)) != 1:
         raise typer.BadParameter("give ids, or --kind, or --all", param_hint="IDS")
     count = run_with_redis(settings, lambda redis: act(redis, settings.queue, ids=ids or None, kind=kind))
+    if not count:
+        _refuse_unknown(kind)
     if as_json:
         print_json({done: count})
     else:
@@ -139,3 +143,13 @@ def _act_on(
     if ids and count < len(ids):
         typer.echo(f"{len(ids) - count} of the ids are no dead letters", err=True)
         raise typer.Exit(1)
+
+
+def _refuse_unknown(kind: str | None) -> None:
+    """Raise typer.BadParameter if a kind of which there is no letter is none of ours either.
+
+    Letters of another program, or of another release, may have kinds of their own.
+    """
+    known = words.kinds()
+    if kind is not None and kind not in known:
+        raise typer.BadParameter(f"{kind} is no kind of dead letter; there are {', '.join(known)}", param_hint="--kind")

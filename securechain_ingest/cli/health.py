@@ -48,7 +48,9 @@ def _of_page(settings: Settings, timeout_s: float) -> tuple[str, int] | None:
     try:
         connection.request("GET", "/healthz")
         answer: Any = json.loads(connection.getresponse().read(65_536))
-        if (own := last_holder(settings.daemon.state_dir)) and str(answer.get("pid", own)) != own:
+        # The daemon of a state directory holds it, so that after one that has ended no process is the right one.
+        own = last_holder(settings.daemon.state_dir)
+        if own is not None and str(answer.get("pid", own)) != own:
             return None
         return ("ok", 0) if answer["ok"] else (str(answer["reason"]), 1)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -42,7 +42,7 @@ def export_command(
 
     The queue, users, repositories and requirement files stay out.
     """
-    from securechain_ingest.snapshot.export import prepare
+    from securechain_ingest.snapshot.folder import prepare
 
     settings = load_settings(config, state_dir)
     prepare(folder)

@@ -54,6 +54,12 @@ WITH a ORDER BY a.purl LIMIT $limit
 RETURN a.purl AS purl, properties(a) AS properties
 """
 
+# The nodes that docs/contract.md gives to the programs beside this one may be there before the packages.
+_FOREIGN: Final = """
+MATCH (n) WHERE NOT (n:User OR n:Repository OR n:RequirementFile)
+RETURN head(labels(n)) AS label LIMIT 1
+"""
+
 _WITHOUT_PURL: Final = "MATCH (n:PACKAGE) WHERE n.purl IS NULL RETURN count(n) AS count"
 
 # A batch that was written before a break is written once more, which changes nothing.
@@ -185,6 +191,12 @@ class GraphCopy:
     async def without_purl(self, ecosystem: Ecosystem) -> int:
         """Return how many packages have no purl. Only another program can have written them."""
         return int((await self._read(for_label(_WITHOUT_PURL, ecosystem.label), {}))[0]["count"])
+
+    async def foreign_label(self) -> str | None:
+        """Return a label of a node that is no user, repository or requirement file. It is None if there is no such
+        node, and an empty text if the node has no label."""
+        rows = await self._connection.read(_FOREIGN, {})
+        return str(rows[0]["label"] or "") if rows else None
 
     async def merge_nodes(self, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write nodes that have a purl. A node that is there already gets the same properties again."""

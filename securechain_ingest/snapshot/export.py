@@ -36,6 +36,7 @@ from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import encode
 from securechain_ingest.settings import GraphSettings, QueueSettings
 from securechain_ingest.snapshot import columns
+from securechain_ingest.snapshot.folder import WAITS, claimed
 from securechain_ingest.snapshot.manifest import Kind, SnapshotManifest
 from securechain_ingest.snapshot.writing import SnapshotFiles
 from securechain_ingest.stores import Stores
@@ -46,7 +47,6 @@ Report = Callable[[str, int], None]
 _PAGE: Final = 500
 _ABSENT_PAGE: Final = 5_000
 _READINGS: Final = 5
-_WAITS: Final = "waits.part"
 
 
 @dataclass(slots=True)
@@ -71,9 +71,23 @@ async def export(
 ) -> SnapshotManifest:
     """Write a snapshot into a folder that is empty or does not exist yet, and return its manifest.
 
-    It raises SnapshotError, StoreError and ConfigError. After an error the folder has no manifest.
+    It raises SnapshotError, StoreError and ConfigError. After an error the folder is empty.
     """
-    prepare(folder)
+    try:
+        with claimed(folder):
+            return await _export(stores, ecosystems, queue, graph, folder, report)
+    except OSError as error:
+        raise SnapshotError(f"{folder} cannot be written to: {error.strerror}") from error
+
+
+async def _export(
+    stores: Stores,
+    ecosystems: Sequence[Ecosystem],
+    queue: QueueSettings,
+    graph: GraphSettings,
+    folder: Path,
+    report: Report,
+) -> SnapshotManifest:
     files = SnapshotFiles(folder)
     try:
         manifest = SnapshotManifest(cursors=await Cursors(stores.redis, queue.stream).documents())
@@ -85,9 +99,6 @@ async def export(
         await _documents(stores.changes.documents(), "release_changes", files, report)
         left_out = await _graph(stores.graph, ecosystems, graph, folder, files, report)
         parts = files.close()
-    except OSError as error:
-        files.abandon()
-        raise SnapshotError(f"{folder} cannot be written to: {error.strerror}") from error
     except BaseException:
         files.abandon()
         raise
@@ -96,16 +107,6 @@ async def export(
     )
     manifest.write(folder)
     return manifest
-
-
-def prepare(folder: Path) -> None:
-    """Make the folder of a new snapshot, if it does not exist. It raises SnapshotError if it cannot hold one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise SnapshotError(f"{folder} is not empty: name a new folder for the snapshot")
-    except OSError as error:
-        raise SnapshotError(f"{folder} cannot hold a snapshot: {error.strerror}") from error
 
 
 async def _changed(stores: Stores, ecosystems: Sequence[Ecosystem], queue: QueueSettings, files: SnapshotFiles) -> None:
@@ -135,7 +136,7 @@ async def _graph(
     report: Report,
 ) -> dict[str, int]:
     """Write the tables of the graph. Return how many packages without a purl were left out."""
-    waits_path = folder / _WAITS
+    waits_path = folder / WAITS
     with waits_path.open("wb") as waits:
         state = _State(files, NameDigests(), waits, settings.parent_version_name == "name")
         for ecosystem in ecosystems:

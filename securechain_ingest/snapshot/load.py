@@ -100,20 +100,25 @@ class SnapshotImport:
             raise SnapshotError(
                 f"a daemon is running on these stores ({running[0].name}): stop it, import, and start it again"
             )
-        unknown = {part.ecosystem for part in self.manifest.parts if part.ecosystem} - set(self.ecosystems)
-        if unknown:
-            raise SnapshotError(f"the snapshot has {', '.join(sorted(unknown))}, which this release does not know")
+        self.manifest.refuse_unknown(self.ecosystems)
         done = {name.decode(): value.decode() for name, value in held.items()}
         if done:
-            if done.pop("id") != self.manifest.id:
-                raise SnapshotError(
-                    "the import of another snapshot was interrupted here: finish it, or begin with empty stores"
-                )
+            self._refuse_other(done.pop("id"))
             return {file: int(rows) for file, rows in done.items()}
         await self._check_graph()
         with store_errors():
-            await self.stores.redis.hset(self._key, "id", self.manifest.id)
+            await self.stores.redis.hset(self._key, "id", self._mark)
         return {}
+
+    def _refuse_other(self, begun: str) -> None:
+        """Raise SnapshotError if the import that was interrupted here is not this one."""
+        if begun.partition(" ")[0] != self.manifest.id:
+            raise SnapshotError(
+                "the import of another snapshot was interrupted here: finish it, or begin with empty stores"
+            )
+        if begun != self._mark:
+            way = "without" if self.has_graph else "with"
+            raise SnapshotError(f"this import was begun {way} --after-offline: go on with it so")
 
     async def _check_graph(self) -> None:
         counts = await self.stores.graph.counts(self.ecosystems.values())
@@ -130,6 +135,11 @@ class SnapshotImport:
                 )
             raise SnapshotError(
                 f"the graph is not empty: it has {count} nodes with the label {label}; import into an empty graph"
+            )
+        if not self.has_graph and (foreign := await self._copy.foreign_label()) is not None:
+            raise SnapshotError(
+                f"the graph is not empty: it has nodes of another program, with the label {foreign}; import into a"
+                " database of its own"
             )
 
     def _labels(self) -> list[tuple[Kind, str | None, str, str]]:
@@ -196,6 +206,11 @@ class SnapshotImport:
     @property
     def _copy(self) -> GraphCopy:
         return self.stores.graph.copy
+
+    @property
+    def _mark(self) -> str:
+        """Return what an unfinished import is known by: the snapshot, and whether the tables are left out."""
+        return f"{self.manifest.id} after-offline" if self.has_graph else self.manifest.id
 
     @property
     def _key(self) -> str:

@@ -23,7 +23,11 @@ _LEAST_BUFFER: Final = 4 * 1024 * 1024
 def offline_command(
     manifest: SnapshotManifest, folder: Path, ecosystems: Mapping[str, Ecosystem], database: str
 ) -> list[str]:
-    """Return the command with its arguments. The names of the files are absolute."""
+    """Return the command with its arguments. The names of the files are absolute.
+
+    It raises SnapshotError if the snapshot has an ecosystem that is not one of `ecosystems`.
+    """
+    manifest.refuse_unknown(ecosystems)
     options = [
         "--id-type=string",
         f"--array-delimiter=U+{ord(ARRAY_DELIMITER):04X}",
@@ -42,7 +46,7 @@ def offline_command(
 
 def shell_line(command: list[str]) -> str:
     """Return the command as one shell command, with an argument a line."""
-    return " \\\n  ".join([" ".join(command[:5]), *(shlex.quote(argument) for argument in command[5:])])
+    return " \\\n  ".join([shlex.join(command[:5]), *map(shlex.quote, command[5:])])
 
 
 def _label(part: Part, ecosystems: Mapping[str, Ecosystem]) -> str | None:

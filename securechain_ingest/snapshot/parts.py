@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,16 +95,20 @@ def check_digest(folder: Path, part: Part, report: Callable[[int], None]) -> Non
     """
     path = folder / part.file
     digest = hashlib.sha256()
-    size = 0
     try:
+        state = path.stat()
+        # A pipe or a device would never end.
+        if not stat.S_ISREG(state.st_mode):
+            raise SnapshotError(f"{path} is no file: copy the snapshot once more")
+        if state.st_size != part.bytes:
+            raise SnapshotError(
+                f"{path} has {state.st_size} bytes instead of {part.bytes}: copy the snapshot once more"
+            )
         with path.open("rb") as file:
             while piece := file.read(_BUFFER):
                 digest.update(piece)
-                size += len(piece)
                 report(len(piece))
     except OSError as error:
         raise SnapshotError(f"{path} cannot be read ({error.strerror}): copy the snapshot once more") from error
-    if size != part.bytes:
-        raise SnapshotError(f"{path} has {size} bytes instead of {part.bytes}: copy the snapshot once more")
     if digest.hexdigest() != part.sha256:
         raise SnapshotError(f"{path} is not the file that was exported: copy the snapshot once more")

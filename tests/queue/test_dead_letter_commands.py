@@ -7,8 +7,11 @@ from functools import partial
 from typing import Any
 
 import pytest
+import redis as blocking
 from redis.asyncio import Redis
+from typer.testing import CliRunner, Result
 
+from securechain_ingest.cli import app
 from securechain_ingest.errors import NotFound, RateLimited, StoreFull
 from securechain_ingest.queue.dead_letters import (
     drop_dead_letters,
@@ -196,3 +199,17 @@ async def test_the_status_tells_what_is_queued_in_hand_postponed_and_put_aside(
     assert status.counters["validation_errors"] == status.counters["total_processed"] == 1
     plain = json.loads(json.dumps(status.as_dict()))
     assert (plain["waiting"], plain["in_flight"], plain["retrying"]) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("command", ["list", "replay", "drop"])
+def test_a_kind_that_does_not_exist_is_refused_and_one_without_letters_is_not(redis_url: str, command: str) -> None:
+    def asked(kind: str) -> Result:
+        return CliRunner().invoke(app, ["dead-letters", command, "--kind", kind], env={"REDIS_URL": redis_url})
+
+    with blocking.Redis.from_url(redis_url) as client:
+        client.xadd(Keys(QueueSettings().stream).dead_letters, {"data": "d", "error": "e", "kind": "anothers"})
+    assert asked("not_found").exit_code == 0
+    refused = asked("not-found")
+    assert refused.exit_code == 2
+    assert "archive_refused" in refused.output
+    assert asked("anothers").exit_code == 0

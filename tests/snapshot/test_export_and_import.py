@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
 from securechain_ingest.snapshot import export as exporting
 from securechain_ingest.snapshot import load as loading
+from securechain_ingest.snapshot.manifest import SnapshotManifest
 from tests.graph.builders import npm, pypi, version, write
 from tests.graph_digest import graph_lines
 from tests.snapshot.conftest import WholeInstallation
@@ -305,7 +307,9 @@ async def test_a_graph_with_packages_is_not_imported_into(
     assert graph_lines(target.graph) == before
 
 
-async def test_an_export_that_breaks_off_leaves_no_manifest(source: WholeInstallation, tmp_path: Path) -> None:
+async def test_an_export_that_breaks_off_leaves_nothing_and_is_made_by_the_same_command(
+    source: WholeInstallation, tmp_path: Path
+) -> None:
     await some_packages(source)
 
     def broken(what: str, _count: int) -> None:
@@ -314,6 +318,56 @@ async def test_an_export_that_breaks_off_leaves_no_manifest(source: WholeInstall
 
     with pytest.raises(asyncio.CancelledError):
         await source.export(tmp_path / "snapshot", broken)
-    assert not (tmp_path / "snapshot" / "manifest.json").exists()
-    with pytest.raises(SnapshotError, match="is not empty"):
+    assert list((tmp_path / "snapshot").iterdir()) == []
+    assert (await source.export(tmp_path / "snapshot")).rows("packages") == 5
+
+
+async def test_a_full_disk_is_named_in_one_line(
+    source: WholeInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_manifest: SnapshotManifest, _folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SnapshotManifest, "write", full)
+    with pytest.raises(SnapshotError, match="cannot be written to: No space left on device"):
         await source.export(tmp_path / "snapshot")
+    assert list((tmp_path / "snapshot").iterdir()) == []
+
+
+async def test_an_empty_graph_is_exported_and_imported(
+    source: WholeInstallation, target: WholeInstallation, tmp_path: Path
+) -> None:
+    manifest = await source.export(tmp_path / "snapshot")
+    assert manifest.parts == ()
+    await target.load(tmp_path / "snapshot")
+    assert run(target, "MATCH (n) RETURN n") == []
+
+
+async def test_a_graph_of_another_program_is_not_imported_into(
+    source: WholeInstallation, target: WholeInstallation, tmp_path: Path
+) -> None:
+    await some_packages(source)
+    await source.export(tmp_path / "snapshot")
+    run(target, "CREATE (:User {_id: 'u'}), (:Movie {title: 't'})")
+    before = graph_lines(target.graph)
+    with pytest.raises(SnapshotError, match="nodes of another program, with the label Movie"):
+        await target.load(tmp_path / "snapshot")
+    assert graph_lines(target.graph) == before
+    run(target, "MATCH (m:Movie) DELETE m")
+    await target.load(tmp_path / "snapshot")
+    assert run(target, "MATCH (p:PyPIPackage) RETURN count(p) AS count") == [{"count": 3}]
+
+
+async def test_an_import_that_was_begun_without_the_offline_one_does_not_leave_out_the_rest_of_the_graph(
+    source: WholeInstallation, target: WholeInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some_packages(source)
+    await source.export(tmp_path / "snapshot")
+    with monkeypatch.context() as patch:
+        _break_after(patch, 2, [])
+        with pytest.raises(StoreError):
+            await target.load(tmp_path / "snapshot")
+    with pytest.raises(SnapshotError, match="this import was begun without --after-offline"):
+        await target.load(tmp_path / "snapshot", has_graph=True)
+    await target.load(tmp_path / "snapshot")
+    assert equal(source, target)

@@ -55,7 +55,7 @@ async def test_the_printed_command_and_what_follows_it_make_the_same_graph(
 
 
 def test_the_command_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
-    command = offline_command(SnapshotManifest(), tmp_path, _ECOSYSTEMS, "neo4j")
+    command = offline_command(SnapshotManifest(), tmp_path, _ECOSYSTEMS, "a name; with more")
     command.append("--nodes=NPMPackage=/a folder/it's.csv.gz")
     script = f'neo4j-admin() {{ printf "%s\\n" "$@"; }}\n{shell_line(command)}'
     printed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
