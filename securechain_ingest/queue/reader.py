@@ -20,22 +20,22 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from securechain_ingest.ecosystem_settings import WorkerSettings
-from securechain_ingest.errors import ArchivesAway, IngestError, StoreAway, UpstreamError
-from securechain_ingest.metrics import FAILED_ATTEMPTS, MESSAGE_SECONDS, MESSAGES
+from securechain_ingest.errors import IngestError, StoreAway
+from securechain_ingest.metrics import MESSAGE_SECONDS, MESSAGES
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.progress import Progress, step
-from securechain_ingest.queue.backoff import AWAY, Outage, retry_delay_s
+from securechain_ingest.queue.backoff import AWAY, Outage
 from securechain_ingest.queue.breakers import Breakers
 from securechain_ingest.queue.entries import Entry
+from securechain_ingest.queue.failed_deliveries import FailedDeliveries
 from securechain_ingest.queue.forwarder import Forwarder
 from securechain_ingest.queue.groups import consumer_name, ensure_groups, is_group_missing, remove_consumers
 from securechain_ingest.queue.handling import Handler, Link, Outcome
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.leases import LeaseKeeper
-from securechain_ingest.queue.messages import package_key
 from securechain_ingest.queue.places import Places
-from securechain_ingest.queue.settlement import Failure, Settlement, named, report_dead_letter
+from securechain_ingest.queue.settlement import Failure, Settlement, named
 from securechain_ingest.queue.taking import Taker
 from securechain_ingest.settings import QueueSettings
 
@@ -87,14 +87,15 @@ class Reader:
         self.consumer = consumer_name(queue.consumer)
         self._forwarder = Forwarder(redis, queue, ecosystems, self._group, self.consumer, link)
         self._settlement = Settlement(redis, self._keys, self._group, self.consumer)
-        self._breakers = Breakers(redis, self._keys)
         self._leases = LeaseKeeper(redis, self._keys, self._group, self.consumer, queue.lease_s)
         self._outage = Outage("redis")
+        self._failed_deliveries = FailedDeliveries(
+            Breakers(redis, self._keys), self._settlement, self._outage, lambda: self._queue
+        )
         self._others_outage = Outage("graph or advisories")
         self._in_flight: dict[str, dict[tuple[str, Lane, str], _Work]] = {each.name: {} for each in ecosystems}
         """This maps each ecosystem to its entries in work."""
         self._places: dict[str, Places] = {}
-        self._failing: set[str] = set()
         self._stopping = asyncio.Event()
         self._ready = {name: asyncio.Event() for name in ("forwarder", *self._in_flight)}
         self._settled_at: datetime | None = None
@@ -185,7 +186,7 @@ class Reader:
             lease_s=self._queue.lease_s,
             in_flight=self._in_flight[ecosystem.name],
             begin=begin,
-            endpoint_fails=lambda: self._failing.add(ecosystem.name),
+            endpoint_fails=lambda: self._failed_deliveries.note_failing(ecosystem),
             hand_back=lambda: self._interrupt(ecosystem.name),
         )
 
@@ -256,7 +257,7 @@ class Reader:
                     await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
                     return
                 if failed is not None:
-                    await self._fail(entry, ecosystem, *failed)
+                    await self._failed_deliveries.settle(entry, ecosystem, *failed)
             self._settled_at = datetime.now(UTC)
             MESSAGES.labels(ecosystem.name, entry.lane, "failed" if failed else "done").inc()
             MESSAGE_SECONDS.labels(ecosystem.name).observe(time.monotonic() - work.since)
@@ -281,9 +282,9 @@ class Reader:
             return Failure.of(error), error
         await self._outage.insist(lambda: self._settlement.complete(entry, outcome.queue, outcome.versions))
         if outcome.asked_registry:
-            await self._well(entry, ecosystem)
+            await self._failed_deliveries.answered(entry, ecosystem)
         elif entry.is_probe:
-            await self._probe_again(ecosystem)
+            await self._failed_deliveries.probe_again(ecosystem)
         return None
 
     async def _outlast_outages(self, entry: Entry) -> Outcome:
@@ -309,74 +310,6 @@ class Reader:
                 await self._stopping.wait()
             # The store may have gone away after it had committed the effect.
             entry = replace(entry, claimed=True)
-
-    async def _well(self, entry: Entry, ecosystem: Ecosystem) -> None:
-        """Note that the endpoint has answered, which ends a row of failures."""
-        if entry.is_probe or ecosystem.name in self._failing:
-            self._failing.discard(ecosystem.name)
-            await self._outage.insist(lambda: self._breakers.succeeded(ecosystem.endpoint, is_probe=entry.is_probe))
-
-    async def _probe_again(self, ecosystem: Ecosystem) -> None:
-        """Note that the probe has said nothing about the endpoint, so that another one is sent."""
-        await self._outage.insist(lambda: self._breakers.unasked(ecosystem.endpoint))
-
-    async def _fail(self, entry: Entry, ecosystem: Ecosystem, failure: Failure, error: Exception | None) -> None:
-        """Settle a delivery that did not succeed. A failure of the registry is no attempt of the message."""
-        if isinstance(error, ArchivesAway):
-            # The lane is stopped until the endpoint is well again; then another message is taken first.
-            if entry.is_probe:
-                await self._probe_again(ecosystem)
-            await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_attempt=False))
-            return
-        answer = error if isinstance(error, UpstreamError) else None
-        if answer is not None and answer.endpoint == ecosystem.endpoint and not answer.is_registrys:
-            # The endpoint has answered, whatever it said about this package.
-            await self._well(entry, ecosystem)
-        elif answer is not None and answer.endpoint == ecosystem.endpoint:
-            pause_s = answer.pause_s
-            package = package_key(entry.message)
-            self._failing.add(ecosystem.name)
-            is_open = await self._outage.insist(
-                lambda: self._breakers.failed(
-                    ecosystem.endpoint, package, failure.reason, is_probe=entry.is_probe, pause_s=pause_s
-                )
-            )
-            if is_open and entry.is_probe:
-                # The message goes behind the others, so that the next probe is another message.
-                await self._outage.insist(lambda: self._settlement.postpone(entry, failure, 0.0, is_attempt=False))
-                return
-            if is_open:
-                await self._outage.insist(lambda: self._settlement.hand_back([entry.key]))
-                return
-        elif entry.is_probe:
-            await self._probe_again(ecosystem)
-        if answer is not None and not answer.is_about_package:
-            await self._postpone(entry, failure, is_attempt=False)
-        elif failure.transient and entry.attempts + 1 < self._queue.max_deliveries:
-            await self._postpone(entry, failure, is_attempt=True)
-        elif await self._outage.insist(
-            lambda: self._settlement.dead_letter(entry, failure, self._queue.dead_letters_max)
-        ):
-            FAILED_ATTEMPTS.labels(entry.ecosystem, failure.kind).inc()
-            report_dead_letter(entry, failure)
-
-    async def _postpone(self, entry: Entry, failure: Failure, *, is_attempt: bool) -> None:
-        queue = self._queue
-        if is_attempt:
-            FAILED_ATTEMPTS.labels(entry.ecosystem, failure.kind).inc()
-        failures = entry.attempts + 1 if is_attempt else entry.history.outages + 1
-        delay_s = retry_delay_s(
-            failures, base_s=queue.retry_base_s, max_s=queue.retry_max_s, at_least_s=failure.at_least_s
-        )
-        if await self._outage.insist(lambda: self._settlement.postpone(entry, failure, delay_s, is_attempt=is_attempt)):
-            logger.info(
-                "message_postponed",
-                **named(entry),
-                kind=failure.kind,
-                is_try=is_attempt,
-                delay_s=round(delay_s, 3),
-                reason=failure.reason,
-            )
 
     async def _remove_dead_consumers(self) -> None:
         while True:
