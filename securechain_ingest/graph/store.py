@@ -382,7 +382,7 @@ def _names_gap(row: Mapping[str, Any], position: str) -> NamesGap:
 
 
 def _failed_attempt(row: Mapping[str, Any]) -> FailedAttempt | None:
-    """Return the failed attempt from the columns of `_FAILED_TRY`, or None."""
+    """Return the failed attempt from the columns of `_FAILED_ATTEMPT`, or None."""
     if row["failed_attempts"] is None:
         return None
     return FailedAttempt(row["failed_version"] or "", row["failed_attempts"], aware(row["failed_at"]))
