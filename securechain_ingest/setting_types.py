@@ -40,6 +40,7 @@ def _cron(expression: str) -> str:
 
 
 def timezone_name(name: str) -> str:
+    """Return the name of a time zone. It raises ValueError for one that this machine does not know."""
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:

@@ -39,6 +39,7 @@ class ExpansionBudget:
 
     @property
     def expanded_bytes_left(self) -> int:
+        """Return how many bytes the archive may still expand to."""
         return self.limits.max_expanded_bytes - self._expanded_bytes
 
     def take_members(self, count: int) -> None:

@@ -197,6 +197,8 @@ def _check(found: str, stated: str | None, url: str) -> None:
 
 
 def parse_path(parse: Callable[[BinaryIO], T], path: str) -> T:
+    """Return what `parse` makes of the file at a path. The function is synchronous, and runs in a process of the
+    pool."""
     with Path(path).open("rb") as file:
         return parse(file)
 

@@ -87,6 +87,7 @@ def read_padded_directory(file: BinaryIO, budget: ExpansionBudget) -> tuple[list
 
 
 def read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    """Return `size` bytes of the file from `offset` on. Raise ArchiveRefused if there are fewer."""
     file.seek(offset)
     data = file.read(size)
     if len(data) != size:

@@ -48,6 +48,7 @@ class ZipListing:
         self._members = members
 
     def members(self) -> list[ZipMember]:
+        """Return the members in the order of the directory."""
         return self._members
 
     def names(self) -> tuple[str, ...]:

@@ -116,6 +116,8 @@ def validator_of(response: httpx.Response) -> str | None:
 
 
 def conditional_headers(validator: str | None) -> dict[str, str]:
+    """Return the header by which a server answers 304 if its document still has this validator, an ETag or a
+    Last-Modified."""
     if validator is None:
         return {}
     is_tag = validator.startswith(('"', "W/"))

@@ -87,6 +87,7 @@ class Entry:
 
     @property
     def origin_id(self) -> str:
+        """Return the id under which the message's producer added it, or the entry's own id if a daemon added it."""
         return self.history.origin_id or self.entry_id
 
     @property

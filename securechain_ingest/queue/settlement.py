@@ -149,6 +149,8 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
+        """Return the failure that an exception stands for. One that is no IngestError counts as transient, because a
+        fault of the program may be so."""
         if isinstance(error, IngestError):
             delay_s = error.delay_s if isinstance(error, RateLimited) else None
             # A store that refuses the credentials is for the operator to mend; the message is right.

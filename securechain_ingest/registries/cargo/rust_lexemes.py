@@ -94,5 +94,7 @@ def after_block_comment(source: str, position: int, end: int) -> int:
 
 
 def after_raw_string(source: str, hashes: str, position: int, end: int) -> int:
+    """Return where the raw string ends that was opened before `position` with these hashes, and `end` if it does
+    not."""
     found = source.find('"' + hashes, position, end)
     return end if found < 0 else found + 1 + len(hashes)

@@ -38,6 +38,7 @@ def version_key(name: str) -> SemverKey:
 
 
 def is_prerelease(key: SemverKey) -> bool:
+    """Return whether a version with this key is a pre-release."""
     return not key[3]
 
 

@@ -49,6 +49,7 @@ class Model:
 
     @property
     def weight(self) -> int:
+        """Return how many entries the model has."""
         return len(self.properties) + len(self.management) + len(self.dependencies)
 
     @property
@@ -107,6 +108,8 @@ class Texts:
         return None if text is None else self(text)
 
     def raw_value(self, path: str) -> str | None:
+        """Return a value of the model as it is written, or a property for `properties(NAME)`. The result is None if
+        nobody says it."""
         if by_key := _BY_KEY.fullmatch(path):
             return self._model.properties.get(by_key[1])
         return inherited_value(self._lineage, path)

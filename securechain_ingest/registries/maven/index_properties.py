@@ -48,6 +48,7 @@ class IndexProperties:
 
 
 def cursor_of(chain: str, number: int) -> str:
+    """Return the cursor of whoever has read a chain of chunks up to this one."""
     return f"{chain}:{number}"
 
 

@@ -91,6 +91,7 @@ def group_path(group_id: str) -> str:
 
 
 def metadata_path(ref: PackageRef) -> str:
+    """Return the path of the repository's list of a package's versions."""
     group_id, artifact_id = ids(ref)
     return f"{group_path(group_id)}{artifact_id}/maven-metadata.xml"
 

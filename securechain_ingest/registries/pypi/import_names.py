@@ -148,6 +148,7 @@ def module_of(path: str) -> str | None:
 
 
 def is_importable(name: str) -> bool:
+    """Return whether an `import` statement can have the name."""
     return name.isidentifier() and not keyword.iskeyword(name)
 
 

@@ -119,10 +119,12 @@ def normal_path(path: str) -> str | None:
 
 
 def is_init(path: str) -> bool:
+    """Return whether a file makes its folder a package, whatever the file's suffix."""
     return path.rpartition("/")[2].partition(".")[0] == "__init__"
 
 
 def join(folder: str, rest: str) -> str:
+    """Return a path below a folder. Either may be empty, which stands for the top."""
     return f"{folder}/{rest}" if folder and rest else folder or rest
 
 

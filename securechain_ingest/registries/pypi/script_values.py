@@ -165,6 +165,7 @@ class ScriptValues:
                 value.pop(given[0], None)
 
     def sum(self, left: Value, right: Value) -> Value:
+        """Return what `+` makes of two lists or two texts, and UNKNOWN for anything else."""
         if isinstance(left, list) and isinstance(right, list):
             return [*self._spent(left), *self._spent(right)]
         if isinstance(left, str) and isinstance(right, str):

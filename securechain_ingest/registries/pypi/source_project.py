@@ -41,6 +41,7 @@ class SourceProject:
         return document
 
     def tool(self, *keys: str) -> Mapping[str, Any]:
+        """Return a table below `[tool]` of pyproject.toml. The result is empty if the table is not there."""
         return self.table(self.document, "tool", *keys)
 
     def is_there(self, path: str) -> bool:

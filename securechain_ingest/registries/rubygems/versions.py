@@ -50,6 +50,7 @@ def version_key(name: str) -> GemKey:
 
 
 def is_prerelease(name: str) -> bool:
+    """Return whether RubyGems takes the version for a pre-release: it has a letter or a dash."""
     return _WORD.search(name) is not None or "-" in name
 
 
