@@ -285,6 +285,8 @@ def test_the_steps_of_the_installation_name_files_that_are_there() -> None:
     targets = {target + Path(source).name if target.endswith("/") else target for source, target in steps}
     module = wrapper()
     assert {module.CONFIG, module.ENVIRONMENT_FILE, "/usr/local/bin/securechain-ingest"} <= targets
+    unit = (ROOT / "systemd" / "securechain-ingest.service").read_text()
+    assert set(re.findall(r"^Documentation=file:(\S+)$", unit, re.MULTILINE)) <= targets
     assert set(re.findall(r"`((?:NEO4J|REDIS|MONGO|INGEST)_[A-Z_]+)`", page)) <= set(
         re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text())
     )
