@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
 from typing import Final, NamedTuple
 
 import anyio.to_thread
@@ -64,6 +64,8 @@ class KeptDocuments:
         self._share_bytes = limit_bytes // _SHARDS
         # What this process has written into each folder since it last tidied it; at first that is not known.
         self._written = dict.fromkeys(_shards(), self._share_bytes)
+        self._suffix = token_hex(8)
+        """A file that is being written has this at its end; no other process has the same."""
         self._reported: set[int | None] = set()
         self._errands = Together(_done_in_a_thread, most=_ERRANDS)
 
@@ -105,15 +107,14 @@ class KeptDocuments:
         path = self._path(url)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                try:
-                    file.write(_packed(document, url))
-                    file.flush()
-                    size = _on_disk(os.fstat(file.fileno()))
-                    Path(file.name).replace(path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+            written = path.with_name(f"{path.name}.{self._suffix}")
+            try:
+                written.write_bytes(_packed(document, url))
+                size = _on_disk(written.stat())
+                written.replace(path)
+            except BaseException:
+                self._delete(written)
+                raise
         except OSError as error:
             self._tell(error)
             return

@@ -35,7 +35,7 @@ _KEPT_LISTED: Final = 200_000
 _LIST_KEPT_S: Final = 600.0
 """All versions of a package name the same parent; a newer one may come at any moment anyway."""
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 32
 """So many requests for POMs run at the same time: more would only wait in the queue of the HTTP pool."""
 
 
