@@ -94,7 +94,7 @@ class HttpSettings(Table):
     retries: int = Field(default=3, ge=0, le=10)
     max_retry_after_s: Seconds = 30.0
     max_pause_s: Seconds = 3600.0
-    max_connections: int = Field(default=16, ge=1, le=1000)
+    max_connections: int = Field(default=32, ge=1, le=1000)
     max_document_bytes: Bytes = 256 * 1024 * 1024
     max_artifact_bytes: Bytes = 200 * 1024 * 1024
     max_in_flight_bytes: Bytes = 512 * 1024 * 1024

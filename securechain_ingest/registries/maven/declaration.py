@@ -28,7 +28,7 @@ DECLARATION: Final = Declaration(
             key="maven_central",
             url="https://repo1.maven.org/maven2",
             rate=2.0,
-            connections=16,
+            connections=32,
             slow_down=SLOW_DOWN | {403},
         ),
         # Of its own where a mirror, which has no index, serves the rest.
