@@ -31,6 +31,7 @@ MAX_SOURCE_DEPTH: Final = 3 * MAX_DEPTH
 _LEAVES: Final = frozenset({ItemKind.TYPE, ItemKind.VALUE, ItemKind.BOTH, ItemKind.MACRO, ItemKind.EXPORTED_MACRO})
 """Names of these kinds lead to no further names."""
 
+_WITHIN_CRATE: Final = (("crate",), ("self",), ("super",))
 # Expanding it would only bring its arguments, after many rounds.
 _PASSING_ON: Final = frozenset({"cfg_if"})
 # The crate paste writes `[<new_ $name>]` for a name that is put together.
@@ -123,6 +124,7 @@ def build_modules(sources: Sources, root_file: str, allowance: Allowance | None 
     folder = posixpath.dirname(root_file)
     builder = _Builder(sources, root, allowance or Allowance())
     builder.fill(root, sources.items(root_file), _SourceLocation(root_file, folder, folder, frozenset({root_file}), 0))
+    builder.expand_waiting()
     return Modules(root, builder.problem())
 
 
@@ -137,6 +139,10 @@ class _Builder:
         self._cut_off: dict[str, None] = {}
         self._definitions: dict[tuple[str, str], Macro] = {}
         self._read_calls: dict[tuple[Macro | None, str, str, int], tuple[Item, ...]] = {}
+        self._waiting: list[tuple[Scope, Item, _SourceLocation]] = []
+        self._by_path: dict[str, str] = {}
+        """By these names something of the crate's own can be reached from anywhere in it; macros among them are what
+        the names stand for."""
         self._scopes = 0
 
     def problem(self) -> str | None:
@@ -163,7 +169,7 @@ class _Builder:
                     self._define(item)
                     (self._root if item.kind is ItemKind.EXPORTED_MACRO else scope).add(item)
                 case ItemKind.CALL:
-                    self.fill(scope, self._called(item, location.depth), location.deeper())
+                    self._call(scope, item, location)
                 case ItemKind.INCLUDE:
                     self._include(scope, item, location)
                 case ItemKind.CUT_OFF:
@@ -176,13 +182,33 @@ class _Builder:
                         variants.add(variant)
                     scope.add(item, variants)
                 case _:
-                    scope.add(item)
+                    self._import(scope, item)
+
+    def expand_waiting(self) -> None:
+        """Expand the calls of macros that are defined further down, and those by a name that an import gives."""
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for scope, call, location in waiting:
+                if (name := self._by_path.get(call.name)) in self._macros:
+                    self.fill(scope, self._called(call._replace(name=name), location.depth), location.deeper())
 
     def _define(self, macro: Item) -> None:
         key = macro.name, macro.text
         if key not in self._definitions:
             self._definitions[key] = Macro(macro.name, self._written_out(macro), self._trees)
         self._macros[macro.name] = self._definitions[key]
+        if macro.kind is ItemKind.EXPORTED_MACRO:
+            self._by_path[macro.name] = macro.name
+
+    def _import(self, scope: Scope, item: Item) -> None:
+        if len(item.path) == 1 or item.path[:1] in _WITHIN_CRATE:
+            self._by_path[item.name] = item.path[-1]
+        scope.add(item)
+
+    def _call(self, scope: Scope, call: Item, location: _SourceLocation) -> None:
+        if call.name not in self._macros and call.name not in _PASSING_ON:
+            self._waiting.append((scope, call, location))
+        self.fill(scope, self._called(call, location.depth), location.deeper())
 
     def _written_out(self, item: Item) -> str:
         try:

@@ -277,6 +277,30 @@ def test_a_call_of_the_crates_own_macro_gives_the_items_that_it_expands_to() -> 
     ]
 
 
+def test_a_macro_may_be_called_above_its_definition_by_its_path_or_by_a_name_that_an_import_gives() -> None:
+    """rustdoc shows the same names of this crate; `flags!` of its module is another crate's."""
+    root = """
+        mod data;
+        crate::exported!(A);
+        imported!(C);
+        made::renamed!(D);
+        mod made {
+            macro_rules! imported { ($name:ident) => { pub struct $name; } }
+            macro_rules! outer { ($name:ident) => { inner!($name Inner); } }
+            macro_rules! inner { ($name:ident $other:ident) => { pub mod $name { pub struct $other; } } }
+            pub(crate) use {imported, inner, outer as renamed};
+        }
+        use made::*;
+        #[macro_export] macro_rules! exported { ($name:ident) => { pub struct $name; } }
+        macro_rules! flags { ($(struct $name:ident;)*) => { $(pub fn never() {})* } }
+        pub use data::*;
+    """
+
+    found = paths(root, data="flags::flags! { pub struct E; }")
+
+    assert found == ["A", "C", "D", "D::Inner", "E", "exported"]
+
+
 def test_a_macro_that_calls_itself_without_end_costs_nothing_but_its_own_names() -> None:
     root = """
         macro_rules! again { ($($a:tt)*) => { again! { $($a)* $($a)* } pub fn never() {} } }
