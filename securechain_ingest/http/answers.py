@@ -117,7 +117,7 @@ def validator_of(response: httpx.Response) -> str | None:
 
 def conditional_headers(validator: str | None) -> dict[str, str]:
     """Return the header by which a server answers 304 if its document still has this validator, an ETag or a
-    Last-Modified."""
+    Last-Modified. Without a validator there is none."""
     if validator is None:
         return {}
     is_tag = validator.startswith(('"', "W/"))

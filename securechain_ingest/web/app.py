@@ -1,5 +1,5 @@
-"""This module puts the rooms of the page together, behind the guard. What they show is read from the stores; what they
-change is changed in the same way as by the command line."""
+"""This module puts the pages together, behind the guard. What they show is read from the stores; what they change is
+changed in the same way as by the command line."""
 
 from __future__ import annotations
 
