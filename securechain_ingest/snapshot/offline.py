@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from securechain_ingest.errors import SnapshotError
 from securechain_ingest.graph.copying import ABSENT_LABEL, VERSION_LABEL
 from securechain_ingest.model import Ecosystem
 from securechain_ingest.snapshot.manifest import Part, SnapshotManifest
@@ -25,9 +26,14 @@ def offline_command(
 ) -> list[str]:
     """Return the command with its arguments. The names of the files are absolute.
 
-    It raises SnapshotError if the snapshot has an ecosystem that is not one of `ecosystems`.
+    It raises SnapshotError if the snapshot has an ecosystem that is not one of `ecosystems`, or if the tool cannot be
+    told where it is.
     """
     manifest.refuse_unknown(ecosystems)
+    if "," in str(folder.resolve()):
+        raise SnapshotError(
+            f"{folder.resolve()} has a comma, where neo4j-admin begins another file: move the snapshot to another path"
+        )
     options = [
         "--id-type=string",
         f"--array-delimiter=U+{ord(ARRAY_DELIMITER):04X}",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from securechain_ingest.errors import SnapshotError
 from securechain_ingest.registries import ECOSYSTEMS
 from securechain_ingest.snapshot.manifest import SnapshotManifest
 from securechain_ingest.snapshot.offline import offline_command, shell_line
@@ -60,3 +61,8 @@ def test_the_command_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     script = f'neo4j-admin() {{ printf "%s\\n" "$@"; }}\n{shell_line(command)}'
     printed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
     assert printed.splitlines() == command[1:]
+
+
+def test_a_path_that_the_tool_would_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match="has a comma"):
+        offline_command(SnapshotManifest(), tmp_path / "a,b", _ECOSYSTEMS, "neo4j")
