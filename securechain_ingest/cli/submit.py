@@ -172,7 +172,8 @@ async def _send(
         if urgent:
             await submit(redis, settings.queue, messages)
         else:
-            await _enqueue(redis, settings, messages)
+            async with outcomes.renewed():
+                await _enqueue(redis, settings, messages)
         lane = settings.queue.stream if urgent else f"the lane {Lane.LISTED}"
         typer.echo(f"{len(messages)} queued on {lane}", err=wait or as_json)
         names = {ecosystem.label: ecosystem.name for ecosystem in ECOSYSTEMS}

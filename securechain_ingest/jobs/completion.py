@@ -7,6 +7,7 @@ each page the packages that are required most often come first.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,6 +23,7 @@ from securechain_ingest.model import Ecosystem
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
+from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.submission import enqueue, lane_bound, room_in
 from securechain_ingest.settings import QueueSettings
 from securechain_ingest.waits import Waits
@@ -37,6 +39,12 @@ LOST_EVERY_S: Final = 60.0
 AGAIN: Final = timedelta(days=1)
 """A package is asked for again after this time if its message had no effect."""
 
+_LET_END: Final = Script(
+    "if redis.call('GET', turn) == token then redis.call('PEXPIRE', turn, remaining_ms) end",
+    keys="turn",
+    arguments="token remaining_ms",
+)
+
 logger = structlog.get_logger(__name__)
 
 
@@ -45,18 +53,19 @@ async def keep_asking(
 ) -> None:
     """Queue what was left for later until it is cancelled; one daemon does so at a time. It goes on after outages,
     which other loops report."""
+    token = secrets.token_hex(8)
     empty = 0
     while True:
         asked = 0
         try:
             for ecosystem in ecosystems:
                 turn = Keys(queue().stream).refill(ecosystem.name)
-                if await _is_turn(redis, turn, TURN_S):
+                if await _is_turn(redis, turn, TURN_S, token):
                     try:
                         asked += await ask_for_pending(redis, pending, ecosystem, queue())
                         asked += await ask_for_left_out(redis, pending, ecosystem, queue())
                     finally:
-                        await _let_end(redis, turn, EVERY_S / 2)
+                        await _let_end(redis, turn, EVERY_S / 2, token)
         except (StoreError, ConfigError) as error:
             logger.debug("completion_put_off", reason=str(error))
         # A package that is read in portions is due again after each of them.
@@ -103,16 +112,16 @@ async def ask_for_left_out(redis: Redis, pending: Pending, ecosystem: Ecosystem,
     return len(messages)
 
 
-async def _is_turn(redis: Redis, key: str, seconds: float) -> bool:
-    """Return whether no daemon has had the turn in the last `seconds`, and take it then."""
+async def _is_turn(redis: Redis, key: str, seconds: float, token: str = "") -> bool:
+    """Return whether no daemon has had the turn in the last `seconds`, and take it then. `token` names who has it."""
     with store_errors():
-        return bool(await redis.set(key, "", nx=True, px=int(seconds * 1000)))
+        return bool(await redis.set(key, token, nx=True, px=int(seconds * 1000)))
 
 
-async def _let_end(redis: Redis, key: str, seconds: float) -> None:
-    """Let a turn end after `seconds`."""
+async def _let_end(redis: Redis, key: str, seconds: float, token: str) -> None:
+    """Let a turn end after `seconds`. One that has ended already is left to the daemon that has it now."""
     with store_errors():
-        await redis.pexpire(key, int(seconds * 1000))
+        await _LET_END.run(redis, turn=key, token=token, remaining_ms=int(seconds * 1000))
 
 
 async def _page(redis: Redis, queue: QueueSettings, ecosystem: Ecosystem, lane: Lane) -> int:

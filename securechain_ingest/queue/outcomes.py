@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
+import anyio
 import orjson
 from redis.asyncio import Redis
 
 from securechain_ingest.drivers.redis_errors import store_errors
-from securechain_ingest.errors import NothingKept
+from securechain_ingest.errors import NothingKept, StoreError
 from securechain_ingest.queue.keys import Keys
 
 _KEPT_S: Final = 86_400
@@ -88,6 +90,24 @@ class Outcomes:
         """Forget the outcomes."""
         with store_errors():
             await self._redis.delete(self._key)
+
+    @asynccontextmanager
+    async def renewed(self) -> AsyncIterator[None]:
+        """Let the outcomes be kept for as long as the block lasts: a submission may wait for days for room in a lane.
+
+        If Redis is away or has lost them, `follow` tells.
+        """
+        async with anyio.create_task_group() as group:
+            if self._wait:
+                group.start_soon(self._keep_renewing, name="renew outcomes")
+            yield
+            group.cancel_scope.cancel()
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await anyio.sleep(_RENEWED_S)
+            with suppress(StoreError, NothingKept):
+                await self._renew()
 
     async def follow(self, count: int) -> AsyncIterator[PackageOutcome]:
         """Yield the outcomes of `count` packages as they come; without `wait` there are none.

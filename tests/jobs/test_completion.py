@@ -190,6 +190,34 @@ async def test_one_daemon_asks_at_a_time_and_outages_are_sat_out(bench: Bench, m
         await asyncio.gather(asking, return_exceptions=True)
 
 
+async def test_a_turn_that_took_too_long_leaves_the_turn_of_the_next_daemon_as_it_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "EVERY_S", 0.02)
+    monkeypatch.setattr(completion, "IDLE_S", 0.02)
+    redis, turn = bench.stores.redis, Keys(QUEUE.stream).refill("npm")
+
+    turns = 0
+
+    async def another_takes_the_turn(*_: Any) -> int:
+        nonlocal turns
+        turns += 1
+        await redis.set(turn, "another", px=3_600_000)
+        return 0
+
+    monkeypatch.setattr(completion, "ask_for_pending", another_takes_the_turn)
+    asking = asyncio.create_task(keep_asking(redis, bench.stores.graph.pending, [NPM], lambda: QUEUE))
+
+    try:
+        await until(lambda: turns)
+        await have_looked_often(bench)
+        assert turns == 1
+        assert await redis.pttl(turn) > 1_000_000
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_a_daemon_keeps_its_turn_however_long_the_graph_takes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from securechain_ingest.errors import NotFound, NothingKept
+from securechain_ingest.queue import outcomes as outcomes_module
 from securechain_ingest.queue.entries import Entry
 from securechain_ingest.queue.handling import Outcome
 from securechain_ingest.queue.inspection import remove_messages
@@ -79,6 +80,22 @@ async def test_they_are_kept_for_as_long_as_somebody_waits(redis: Redis, queue: 
         async with running(redis, queue, Observer(act)):
             assert [outcome.package async for outcome in outcomes.follow(1)] == ["new"]
         assert await redis.ttl(key) > 80_000
+
+
+async def test_they_are_kept_for_as_long_as_a_submission_waits_for_room(
+    redis: Redis, queue: QueueSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes_module, "_RENEWED_S", 0.001)
+    key = Keys(queue.stream).outcomes(RUN)
+    outcomes = Outcomes(redis, queue.stream, RUN, wait=True)
+
+    async def are_renewed() -> bool:
+        return bool(await redis.ttl(key) > 3_600)
+
+    async with outcomes, outcomes.renewed():
+        await redis.expire(key, 3_600)
+        await until(are_renewed)
+    assert not await redis.exists(key)
 
 
 async def test_who_waits_is_told_when_redis_has_lost_them(
