@@ -123,13 +123,15 @@ DELETE w
 RETURN count(*) AS resolved
 """
 
-# The condition stands behind the nodes, for a plan that began with it would go through all absent packages.
+# The condition stands behind the nodes, for a plan that began with it would go through all absent packages. The label
+# of the parent is no part of the pattern: Neo4j would plan to go through all packages of the label while there is none
+# of it, and keep that plan.
 _REMOVE_AWAITED = """
 UNWIND $rows.ROWS AS purl
 MATCH (a:AbsentPackage {purl: purl})
 MATCH (p:PACKAGE {purl: purl})
 WITH a
-WHERE NOT EXISTS { MATCH (a)-[:AWAITED_BY]->(:Version)<-[:HAVE]-(:PACKAGE) }
+WHERE NOT EXISTS { MATCH (a)-[:AWAITED_BY]->(:Version)<-[:HAVE]-(parent) WHERE 'PACKAGE' IN labels(parent) }
 DETACH DELETE a
 RETURN count(*) AS removed
 """
