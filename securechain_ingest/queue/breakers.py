@@ -90,11 +90,11 @@ local now = now_ms()
 local open_until = tonumber(redis.call('HGET', breaker, 'open_until') or 0)
 if open_until == 0 then return {'well', redis.call('HLEN', breaker)} end
 if open_until > now then return {'away', 0} end
-if is_look ~= '1' then redis.call('HSET', breaker, 'open_until', now + tonumber(probe_ms)) end
+if is_peek ~= '1' then redis.call('HSET', breaker, 'open_until', now + tonumber(probe_ms)) end
 return {'probe', 0}
 """,
     keys="breaker",
-    arguments="is_look probe_ms",
+    arguments="is_peek probe_ms",
 )
 
 
@@ -166,13 +166,13 @@ class Breakers:
         """Note that a probe has ended without asking the endpoint, so that another one is sent at once."""
         await _UNASKED.run(self._redis, breaker=self._keys.breaker(endpoint))
 
-    async def permit(self, endpoint: str, *, is_look: bool = False) -> Permit:
+    async def permit(self, endpoint: str, *, is_peek: bool = False) -> Permit:
         """Return whether a caller without a lane of its own may ask the endpoint.
 
-        With `is_look`, the caller does not take the probe if one is due.
+        With `is_peek`, the caller does not take the probe if one is due.
         """
         word, failures = await _PERMIT.run(
-            self._redis, breaker=self._keys.breaker(endpoint), is_look=int(is_look), probe_ms=PROBE_MS
+            self._redis, breaker=self._keys.breaker(endpoint), is_peek=int(is_peek), probe_ms=PROBE_MS
         )
         permit = Permit(word.decode())
         return Permit.FAILING if permit is Permit.WELL and failures else permit

@@ -16,12 +16,12 @@ from securechain_ingest.waits import Waits
 
 logger = structlog.get_logger(__name__)
 
-LOOKS: Final = Waits(first_s=0.1, longest_s=0.5)
-"""These are the waits between two looks at lanes in which nothing was found. Who puts a message there may be another
+POLLS: Final = Waits(first_s=0.1, longest_s=0.5)
+"""These are the waits between two polls of lanes in which nothing was found. Who puts a message there may be another
 daemon, and somebody may wait for it."""
 
-_PAUSE_LOOKS_S: Final = 1.0
-"""If no place is free, this many seconds pass between two looks for a pause."""
+_PAUSE_POLL_S: Final = 1.0
+"""If no place is free, this many seconds pass between two questions whether a pause has begun."""
 
 
 def reserved_places(places: int) -> int:
@@ -34,7 +34,7 @@ class Places:
 
     `total` returns their number, and `more` returns how many messages the daemon may take beyond those in work.
     `begin` starts the work on an entry, and returns False if the entry is in work already. `endpoint_fails` is called
-    when the endpoint's breaker counts failures, and `hand_back` at each look during an operator's pause.
+    when the endpoint's breaker counts failures, and `hand_back` at each poll during an operator's pause.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class Places:
         self._asked_at = 0.0
         self._claim_at = 0.0
         self._rest_s = 0.0
-        self._looks_in_vain = 0
-        self.look = asyncio.Event()
+        self._empty_polls = 0
+        self.wake = asyncio.Event()
         """This is set when there may be messages to take."""
 
     async def fill(self) -> bool:
         """Take messages for the free places, and return whether Redis was asked. This raises RedisError."""
-        self.look.clear()
-        self._rest_s = LOOKS.longest_s
+        self.wake.clear()
+        self._rest_s = POLLS.longest_s
         total = self._total()
         free, more = total - len(self._in_flight), self._more()
         room = max(0, min(free, more))
-        if room == 0 and time.monotonic() < self._asked_at + _PAUSE_LOOKS_S:
+        if room == 0 and time.monotonic() < self._asked_at + _PAUSE_POLL_S:
             return False
         self._asked_at = time.monotonic()
         claims = room > 0 and time.monotonic() >= self._claim_at
@@ -95,11 +95,11 @@ class Places:
             self._claim_at = 0.0
         elif claims and not any(entry.claimed for entry in taken.entries):
             self._claim_at = time.monotonic() + min(1.0, self._lease_s / 3)
-        self._looks_in_vain = 0 if begun else self._looks_in_vain + 1
+        self._empty_polls = 0 if begun else self._empty_polls + 1
         if begun:
             self._rest_s = 0.0
         elif not taken.stopped:
-            self._rest_s = LOOKS.after(self._looks_in_vain)
+            self._rest_s = POLLS.after(self._empty_polls)
         return True
 
     def _report_pause(self, *, is_paused: bool) -> None:
@@ -111,4 +111,4 @@ class Places:
     async def rest(self) -> None:
         """Wait a little if there was no message to take or no free place."""
         with anyio.move_on_after(self._rest_s):
-            await self.look.wait()
+            await self.wake.wait()

@@ -118,16 +118,16 @@ class Reader:
     def stop(self) -> None:
         """Take no further message. `run` returns when the messages in flight are settled."""
         self._stopping.set()
-        self._look_everywhere()
+        self._wake_all()
 
     def apply(self, queue: QueueSettings, workers: WorkerSettings) -> None:
         """Use the changed settings from now on, as far as they can change while the daemon runs."""
         self._queue, self._workers = queue, workers
-        self._look_everywhere()
+        self._wake_all()
 
-    def _look_everywhere(self) -> None:
+    def _wake_all(self) -> None:
         for places in self._places.values():
-            places.look.set()
+            places.wake.set()
 
     async def release(self) -> None:
         """Hand back the messages that are still in flight, without counting an attempt, at the end of the grace period.
@@ -244,7 +244,7 @@ class Reader:
 
     async def _forward(self) -> bool:
         for name in await self._forwarder.forward():
-            self._places[name].look.set()
+            self._places[name].wake.set()
         return True
 
     async def _serve(self, entry: Entry, ecosystem: Ecosystem, work: _Work) -> None:
@@ -264,7 +264,7 @@ class Reader:
         finally:
             self._leases.drop(entry.key)
             del self._in_flight[ecosystem.name][entry.key]
-            self._places[ecosystem.name].look.set()
+            self._places[ecosystem.name].wake.set()
 
     async def _handle(self, entry: Entry, ecosystem: Ecosystem) -> tuple[Failure, Exception | None] | None:
         """Handle and complete one entry; if this fails, return the failure and, if there is one, its exception."""

@@ -28,7 +28,7 @@ class Archives:
 
     async def are_away(self, ecosystem: Ecosystem) -> bool:
         """Return whether the archives cannot be read at the moment. The answer may be a second old, but not older."""
-        return not _is_own(ecosystem) and await self._permit(ecosystem, is_look=True) is Permit.AWAY
+        return not _is_own(ecosystem) and await self._permit(ecosystem, is_peek=True) is Permit.AWAY
 
     @asynccontextmanager
     async def asked(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
@@ -82,12 +82,12 @@ class Archives:
                 raise away(ref, str(error)) from error
             raise
 
-    async def _permit(self, ecosystem: Ecosystem, *, is_look: bool = False) -> Permit:
+    async def _permit(self, ecosystem: Ecosystem, *, is_peek: bool = False) -> Permit:
         asked_at, permit = self._known.get(ecosystem.archives, (float("-inf"), Permit.PROBE))
         if permit is not Permit.PROBE and time.monotonic() - asked_at < _GOOD_FOR_S:
             return permit
         with store_errors():
-            permit = await self._breakers.permit(ecosystem.archives, is_look=is_look)
+            permit = await self._breakers.permit(ecosystem.archives, is_peek=is_peek)
         self._known[ecosystem.archives] = time.monotonic(), permit
         return permit
 

@@ -37,7 +37,7 @@ class ShiftedClock:
         patch.setattr(Redis, "time", self._redis_time)
         patch.setattr(service, "HttpClient", partial(HttpClient, clock=self.now, sleep=_no_time))
         # So that what is due is seen at once.
-        patch.setattr(places, "LOOKS", Waits(0.01, 0.01))
+        patch.setattr(places, "POLLS", Waits(0.01, 0.01))
 
     def close(self) -> None:
         self._redis.close()
