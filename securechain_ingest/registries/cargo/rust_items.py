@@ -168,7 +168,7 @@ class _ItemReader:
                     return
                 self._position += offset
             elif (text in _QUALIFIERS and is_word(self._text(1))) or (
-                text == "const" and self._text(1) in _BEFORE_FUNCTIONS
+                text == "const" and self._text(1) in _BEFORE_FUNCTIONS and self._text(2) != ":"
             ):
                 self._position += 1
             else:

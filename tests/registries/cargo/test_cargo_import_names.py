@@ -309,6 +309,15 @@ def test_a_macro_that_calls_itself_without_end_costs_nothing_but_its_own_names()
     assert "real" in paths(root)
 
 
+def test_words_that_are_keywords_in_some_places_only_are_names_elsewhere() -> None:
+    root = """
+        pub const default: u8 = 1; pub const auto: u8 = 1; pub const safe: u8 = 1;
+        pub const safe_too: u8 = 1; pub const unsafe fn raw() {} pub fn union() {} pub mod macro_rules {}
+    """
+
+    assert paths(root) == ["auto", "default", "macro_rules", "raw", "safe", "safe_too", "union"]
+
+
 def test_text_that_only_looks_like_items_is_passed_over() -> None:
     root = """
         //! pub fn a() {}
