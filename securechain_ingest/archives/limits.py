@@ -58,8 +58,8 @@ class ExpansionBudget:
 
 
 def safe_name(raw: str) -> str | None:
-    """Return a member's name as a relative path with `/`. Return None if it is empty, points outside of its archive, or
-    contains a NUL.
+    """Return a member's name as a relative path with `/`, without the parts that unpacking passes over (`a//b`,
+    `a/./b`). Return None if it is empty, points outside of its archive, or contains a NUL.
 
     Names are only data here and never become paths of files. Therefore a member whose name is None is left out, and the
     archive is not refused.
@@ -69,4 +69,7 @@ def safe_name(raw: str) -> str | None:
         name = name[2:]
     if not name or name.startswith("/") or "\0" in name or name[1:2] == ":" or ".." in name.split("/"):
         return None
+    if "//" in name or "/./" in name:
+        folder = "/" if name.endswith("/") else ""
+        name = "/".join(part for part in name.split("/") if part not in ("", ".")) + folder
     return name

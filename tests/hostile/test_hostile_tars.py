@@ -158,6 +158,11 @@ def test_names_that_point_outside_are_left_out(name: str) -> None:
     assert _contents(raw) == {"inside": b"y"}
 
 
+@pytest.mark.parametrize("name", ["a//b/c", "a/./b/c", "./a/.//b///c", "a/b/././c"])
+def test_a_name_counts_as_what_it_unpacks_to(name: str) -> None:
+    assert _contents(_tar((name, b"x"))) == {"a/b/c": b"x"}
+
+
 @pytest.mark.parametrize("layout", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
 def test_long_and_foreign_names_are_read(layout: int) -> None:
     names = ["d/" * 120 + "long.py", "paquete/ñandú.py", "x" * 100]

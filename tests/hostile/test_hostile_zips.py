@@ -134,6 +134,13 @@ def test_names_that_point_outside_are_left_out(name: str) -> None:
     assert archive.names() == ("inside", "dir/file")
 
 
+@pytest.mark.parametrize("name", ["a//b/c", "a/./b/c", "a\\.\\b\\\\c"])
+def test_a_name_counts_as_what_it_unpacks_to(name: str) -> None:
+    archive = _open(_zip((name, b"x"), ("d//", b""), ("d/./e//", b"")))
+    assert archive.names() == ("a/b/c",)
+    assert archive.read("a/b/c") == b"x"
+
+
 def test_encryption_and_unknown_compression_are_refused_when_read() -> None:
     raw = _zip(("a", b"contents"))
     encrypted = _open(_patched_entry(raw, 8, "<H", 1))

@@ -43,6 +43,7 @@ _OPERATORS: Final = {
     "=~": "~=",
     "~>": "~=",
 }
+_WORD: Final = re.compile(r"[a-z]\w*(?:\.\w+)?$", re.IGNORECASE)
 _NOT_LIKE: Final = "!=~"
 _WILDCARD: Final = re.compile(r"(?:\.?\*|\.[xX])+$")
 _ZERO_BEHIND_LABEL: Final = re.compile(r"((?:a|b|rc|post|dev)[0-9]+)\.0$")
@@ -89,13 +90,23 @@ def _clauses(text: str) -> Iterator[str]:
     parts = [part for part in _JOINED.sub(",", text).split(",") if part.strip()]
     for part in parts:
         found = [(match[1].replace(" ", ""), match[2].strip()) for match in _CLAUSE.finditer(part)]
-        found = [(operator, version) for operator, version in found if version]
+        found = _before_marker([(operator, version) for operator, version in found if version])
         if any(len(version) > MAX_VERSION_LENGTH for _, version in found):
             raise InvalidRequirement(f"a version of very many characters: {part[:50]}")
         # A version without an operator is one if nothing else is said; `name > 1` is about something else.
         if all(operator for operator, _ in found) or len(parts) == len(found) == 1:
             for operator, version in found:
                 yield from filter(_is_clause, _meant(operator, version.rstrip(".")))
+
+
+def _before_marker(clauses: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """An operator behind a version and a word is about that word: in `>=1.0 python_version>="3"` the semicolon is
+    missing."""
+    for index, (operator, text) in enumerate(clauses[:-1]):
+        version, _, other = text.partition(" ")
+        if operator and _WORD.match(other.strip()):
+            return [*clauses[:index], (operator, version)]
+    return clauses
 
 
 def _is_clause(text: str) -> bool:

@@ -124,6 +124,33 @@ _PIECES = (
         "unsafe trait V { const NO: u8 = 1; }",
         "const F: fn() = { fn no() {} no };",
     ),
+    *(
+        'r##"}"# pub fn no() {}"##',
+        'br#"{"#',
+        'c"{\\""',
+        'cr#"}}"#',
+        'r"\\"',
+        "b'\\''",
+        "'\\u{7d}'",
+        "/** } */",
+        "/*! { */",
+        "/***/",
+        "//! {\n",
+        "//// }\n",
+    ),
+    *(
+        'pub const C: &CStr = c"; pub const NO: u8 = 1;";',
+        'pub static D: [u8; 3] = *b"};{";',
+        "const _: () = { pub fn no() {} };",
+        "pub const auto: u8 = { 1 };",
+        '#[doc = r#"]"#] pub struct T;',
+        "fn i() { #[allow(x)] { } 'l: loop { break 'l } }",
+        "pub enum F { A { a: u8 }, B = b'}' as isize }",
+        "#[unsafe(no_mangle)] pub extern fn j() {}",
+        "macro_rules! o { ('}' $a:tt) => { \"}\" pub fn $a() {} } }",
+        "pub trait W: for<'a> X<'a> where [(); { 1 }]: Y { fn no() {} }",
+        "pub struct Z<const N: char = '>'>;",
+    ),
 )
 
 

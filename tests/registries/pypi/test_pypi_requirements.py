@@ -150,6 +150,8 @@ def test_a_package_that_plainly_requires_itself_is_taken_at_its_word() -> None:
         ("other>=1.0 || <0.5", "any"),
         ("other>=1.0|<0.5", "any"),
         ("other >= 1.0 , python_version>2", ">=1.0"),
+        ("other >= 1.0 python_version >= '3'", ">=1.0"),
+        ("other (>=1.0, <2) sys_platform == 'linux'", ">=1.0, <2"),
         ("other>=1,000", ">=1"),
         ("other>=1.", ">=1"),
         ("other>=\u20181.0\u2019", ">=1.0"),

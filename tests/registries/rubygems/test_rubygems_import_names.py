@@ -147,6 +147,10 @@ def test_a_listed_path_may_begin_at_the_gem_s_root() -> None:
     assert names("./lib/a.rb") == ["a"]
 
 
+def test_a_path_counts_as_what_it_unpacks_to() -> None:
+    assert names("lib//own/a.rb", "./lib/./own/./b.rb") == ["own/a", "own/b", "own::a", "own::b"]
+
+
 def test_a_gem_without_code_is_its_name() -> None:
     assert names("README.md") == ["own-gem"]
     assert read(packed("README.md"), "Other-Name") == ["Other-Name"]
