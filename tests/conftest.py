@@ -11,6 +11,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from securechain_ingest.embedded import process
 from tests.kept_parsers import end_kept_parsers
 from tests.neo4j import server as real_neo4j
 from tests.stores import AdvisoryTarget, GraphTarget, empty_graph, local_stores
@@ -61,6 +62,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-rate", type=float, default=5, help="how many messages a second it sends")
     parser.addoption("--soak-seed", type=int, default=1, help="what it does, repeated by the same number")
     parser.addoption("--soak-folder", help="where it leaves its figures; not given: in the folder of the test")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ports_of_this_process() -> Iterator[None]:
+    """Each process of tests has ports of its own: one never takes the port that another has just found free."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "_PORTS", process._PORTS[number::count])
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

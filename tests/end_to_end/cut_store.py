@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 
 from tests.queue.cut_connection import Proxy
@@ -25,6 +25,10 @@ class CutStore:
     def slow_down(self, delay_s: float) -> None:
         """Hold up each piece for so long; 0 as before."""
         self._proxy.delay_s = delay_s
+
+    def hold_when(self, condition: Callable[[], bool]) -> None:
+        """Hold every piece once the condition is true, which is asked before each of them."""
+        self._proxy.is_held = condition
 
     def mend(self) -> None:
         self._loop.call_soon_threadsafe(self._proxy.mend)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,6 +16,9 @@ class Proxy:
         self._is_cut = False
         self.delay_s = 0.0
         """This is how long each piece is held up on its way."""
+        self.is_held: Callable[[], bool] = lambda: False
+        """Once this is true, a piece is held until the next cut."""
+        self._released = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self.url = ""
 
@@ -35,11 +38,13 @@ class Proxy:
     def cut(self) -> None:
         """End every connection and accept none."""
         self._is_cut = True
+        self._released.set()
         for writer in self._writers:
             writer.transport.abort()
 
     def mend(self) -> None:
         self._is_cut = False
+        self._released.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
@@ -66,6 +71,8 @@ class Proxy:
             while received := await reader.read(65_536):
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
+                if self.is_held():
+                    await self._released.wait()
                 writer.write(received)
                 await writer.drain()
         writer.transport.abort()

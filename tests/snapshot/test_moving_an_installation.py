@@ -38,9 +38,6 @@ TIMES = frozenset({"moment", "queued_at", "tried_at", "complete_at", "complete_d
 MARKS = frozenset({"left_out", "left_out_first", "left_out_depth", "settled", "writing"})
 """What says when something was done, or who is to do it, is an installation's own."""
 
-NOTED_S = 0.5
-"""A dozen tables are left when the import is killed: it takes seconds to note them."""
-
 
 def ask_for(redis_url: str, jobs: list[str]) -> None:
     async def ask() -> None:
@@ -112,12 +109,16 @@ def test_an_installation_moves_while_its_daemon_writes(
         with redis.Redis.from_url(redis_url, decode_responses=True) as queue:
             key = Keys(STREAM).snapshot_import
             tables = random.Random(seed).randint(2, 8)
-            # Tables are noted slowly: the import is not over before a busy machine has seen that it is under way.
-            with cut_store(redis_url) as slow:
-                slow.slow_down(NOTED_S)
-                variables = target.variables | common | {"REDIS_URL": slow.url}
+
+            def are_noted() -> bool:
+                return int(queue.hlen(key)) > tables
+
+            # No further table is noted: the import is not over before a busy machine has seen that it is under way.
+            with cut_store(redis_url) as held:
+                held.hold_when(are_noted)
+                variables = target.variables | common | {"REDIS_URL": held.url}
                 importing = snapshot_command(variables, "import", str(tmp_path / "snapshot"))
-                block_until(lambda: int(queue.hlen(key)) > tables or importing.poll() is not None, "some tables")
+                block_until(lambda: are_noted() or importing.poll() is not None, "some tables")
                 assert importing.poll() is None
                 os.killpg(importing.pid, signal.SIGKILL)
                 importing.communicate()
