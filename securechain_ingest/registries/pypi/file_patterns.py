@@ -57,7 +57,7 @@ def globs(patterns: Iterable[str], root: str = "") -> FilePatterns:
 
 
 def whole_paths(patterns: Iterable[str]) -> FilePatterns:
-    """The patterns are compared with paths as they are written: one with an empty part or a dot for a part fits
+    """Return patterns that are compared with paths as they are written: one with an empty part or a dot for a part fits
     none."""
     split = (tuple(text.split("/")) for text in patterns if len(text) <= _MAX_PATTERN_LENGTH)
     return FilePatterns((True, parts) for parts in split if _NO_PARTS.isdisjoint(parts))
