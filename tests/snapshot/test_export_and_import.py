@@ -146,7 +146,7 @@ async def test_the_address_of_an_archive_that_is_still_to_be_read_stays_with_its
 
 
 async def test_cursors_and_unfinished_work_of_the_feeds_come_along(
-    source: WholeInstallation, target: WholeInstallation, tmp_path: Path
+    source: WholeInstallation, target: WholeInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await some_packages(source)
     settings = source.settings
@@ -156,9 +156,16 @@ async def test_cursors_and_unfinished_work_of_the_feeds_come_along(
     announced = Message("NPMPackage", "express", refresh=True, internal=True, at_least="1-abc", run="a-run")
     await enqueue(source.stores.redis, settings.queue, "npm", Lane.CHANGED, [announced])
     await enqueue(source.stores.redis, settings.queue, "npm", Lane.LISTED, [Message("NPMPackage", "listed")])
-    await source.export(tmp_path / "snapshot")
-    # What the feed announces after that, it announces to the importing installation, too.
-    await cursors.move("npm", "1300", "another-run")
+    whole = GraphCopy.packages
+
+    async def while_the_feed_goes_on(self: GraphCopy, ecosystem: Any, after: str, limit: int) -> Any:
+        await cursors.move("npm", "1300", "another-run")
+        return await whole(self, ecosystem, after, limit)
+
+    # What the feed announces after the first row, it announces to the importing installation, too.
+    with monkeypatch.context() as patch:
+        patch.setattr(GraphCopy, "packages", while_the_feed_goes_on)
+        await source.export(tmp_path / "snapshot")
     await target.load(tmp_path / "snapshot")
 
     redis, queue = target.stores.redis, target.settings.queue
