@@ -189,8 +189,13 @@ class _Builder:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             for scope, call, location in waiting:
-                if (name := self._by_path.get(call.name)) in self._macros:
+                if (name := self._by_path.get(call.name)) not in self._macros:
+                    continue
+                try:
                     self.fill(scope, self._called(call._replace(name=name), location.depth), location.deeper())
+                except ArchiveRefused:
+                    # What was found without these calls stands.
+                    self._unexpanded[call.name] = None
 
     def _define(self, macro: Item) -> None:
         key = macro.name, macro.text

@@ -91,9 +91,10 @@ def _poetry(project: SourceProject) -> Layout:
     layout.excludes = lambda path: excluded.hold(path) and not any(patterns.hold(path) for patterns in asked_for)
     for table in packages[:_MAX_TABLES]:
         include, source, target = (str(table.get(key, "")) for key in ("include", "from", "to"))
-        root = normal_path(source) or ""
-        move = partial(_moved, f"{root}/" if root else "", target)
-        layout.is_chosen |= _add_matching(layout, globs([include], root), move, project)
+        if (folder := normal_path(source)) is None or normal_path(target) is None:
+            continue  # it lies outside of the archive
+        move = partial(_moved, f"{folder}/" if folder else "", target)
+        layout.is_chosen |= _add_matching(layout, globs([include], folder), move, project)
     for patterns in asked_for:
         _add_matching(layout, patterns, str, project)
     return layout
@@ -114,7 +115,8 @@ def _tables(value: object) -> list[Mapping[str, Any]]:
 def _flit(project: SourceProject) -> Layout:
     layout = Layout()
     declared = project.tool("flit", "module").get("name") or project.tool("flit", "metadata").get("module")
-    _add_module(layout, declared if isinstance(declared, str) else project.dotted_name, project, ("", "src"))
+    name = declared if isinstance(declared, str) else project.dotted_name
+    layout.is_chosen = _add_module(layout, name, project, ("", "src"))
     return layout
 
 

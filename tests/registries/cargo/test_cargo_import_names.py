@@ -309,6 +309,16 @@ def test_a_macro_that_calls_itself_without_end_costs_nothing_but_its_own_names()
     assert "real" in paths(root)
 
 
+@pytest.mark.parametrize("body", ["more! { $($a)* y } more! { $($a)* }", "pub mod m { more! { $($a)* } more! {} }"])
+def test_a_macro_that_calls_itself_by_another_name_costs_nothing_that_was_found_before(body: str) -> None:
+    root = "more! { x } pub fn real() {} use again as more; macro_rules! again { ($($a:tt)*) => { BODY } }"
+
+    found = read({"src/lib.rs": root.replace("BODY", body)})
+
+    assert "my_crate::real" in found.names
+    assert "more!" in (found.error or "") or "again!" in (found.error or "")
+
+
 def test_words_that_are_keywords_in_some_places_only_are_names_elsewhere() -> None:
     root = """
         pub const default: u8 = 1; pub const auto: u8 = 1; pub const safe: u8 = 1;

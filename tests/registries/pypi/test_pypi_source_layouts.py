@@ -130,6 +130,13 @@ def test_pdm_takes_a_folder_away_only_where_it_is_written_as_in_the_paths(folder
     assert names_of_sdist(*FILES, pyproject_toml=project("pdm.backend", text)) == names
 
 
+@pytest.mark.parametrize("backend", ["flit_core.buildapi", "poetry.core.masonry.api", "uv_build"])
+def test_a_package_without_anything_importable_is_not_replaced_by_its_neighbour(backend: str) -> None:
+    files = ("src/own/no-name/a.py", "src/other/__init__.py", "other2.py")
+
+    assert names_of_sdist(*files, pyproject_toml=project(backend, "")) == ["own"]
+
+
 def test_pdm_leaves_out_what_is_for_source_archives_alone() -> None:
     text = "[tool.pdm.build]\nincludes=['own2','helper.py']\nsource-includes=['helper.py']"
 
