@@ -139,13 +139,13 @@ def read_manifest(folder: Path) -> SnapshotManifest:
     if not isinstance(document, dict) or document.get("product") != _PRODUCT:
         raise SnapshotError(f"{path} is not the manifest of a snapshot of this product")
     made_in = document.get("format")
-    if missing := next((name for name in _NAMED_IN_ALL if name not in document), None):
-        raise SnapshotError(f"{path} does not have {missing}: copy or export the snapshot once more")
     if isinstance(made_in, int) and made_in > FORMAT:
         raise SnapshotError(
             f"{folder} was made by a newer release ({document.get('made_by')}, format {made_in}), and this release"
             f" reads format {FORMAT}: upgrade securechain-ingest before the import"
         )
+    if missing := next((name for name in _NAMED_IN_ALL if name not in document), None):
+        raise SnapshotError(f"{path} does not have {missing}: copy or export the snapshot once more")
     try:
         manifest = SnapshotManifest.model_validate(document)
     except ValidationError as error:

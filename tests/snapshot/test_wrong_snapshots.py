@@ -77,6 +77,11 @@ def _forget(key: str) -> Damage:
     return change
 
 
+def _make_newer_without_parts(folder: Path) -> None:
+    _change_manifest(format=2, made_by="9.0")(folder)
+    _forget("parts")(folder)
+
+
 def _manifest(folder: Path) -> Any:
     return json.loads((folder / "manifest.json").read_text())
 
@@ -98,6 +103,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a list as the manifest": (lambda folder: _write(folder / "manifest.json", "[]"), "not the manifest"),
     "bytes as the manifest": (lambda folder: _write(folder / "manifest.json", "\x00\x01"), "cannot be read"),
     "a newer snapshot": (_change_manifest(format=2, made_by="9.0"), r"newer release \(9.0, format 2\)"),
+    "a newer snapshot without parts": (_make_newer_without_parts, r"newer release \(9.0, format 2\)"),
     "a wrong value": (_change_manifest(parts=[{"file": "../../x.csv.gz"}]), "wrong value at parts.0.file"),
     "a missing file": (lambda folder: _part(folder).unlink(), "No such file"),
     "a cut file": (lambda folder: _part(folder).write_bytes(_part(folder).read_bytes()[:-9]), "bytes instead of"),
