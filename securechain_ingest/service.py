@@ -18,6 +18,7 @@ from securechain_ingest.queue.breakers import Breakers, why_stopped
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.rates import EndpointTurns
 from securechain_ingest.queue.room import RequiredRoom
+from securechain_ingest.queue.unfinished_import import refuse_unfinished_import
 from securechain_ingest.registries import DECLARATIONS, ECOSYSTEMS
 from securechain_ingest.registries.building import build_registries
 from securechain_ingest.registries.kit.kept_documents import KeptDocuments
@@ -50,8 +51,11 @@ class Service:
 
 @asynccontextmanager
 async def build_service(stores: Stores, settings: Settings, depth: Callable[[], int | None]) -> AsyncIterator[Service]:
-    """Build the parts on open stores, and make sure of the graph's schema and the advisories' indexes. Raise
-    StoreError."""
+    """Build the parts on open stores, and make sure of the graph's schema and the advisories' indexes.
+
+    It raises StoreError, or ConfigError while the import of a snapshot into the stores is unfinished.
+    """
+    await refuse_unfinished_import(stores.redis, settings.queue.stream)
     spool_dir = make_directory(settings.daemon.state_dir, "spool")
     kept = KeptDocuments(make_directory(settings.daemon.state_dir, "documents"), settings.http.kept_documents_bytes)
     async with (

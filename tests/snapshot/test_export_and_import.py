@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from neo4j import GraphDatabase
 
-from securechain_ingest.errors import SnapshotError, StoreError
+from securechain_ingest.errors import ConfigError, SnapshotError, StoreError
 from securechain_ingest.graph.copying import GraphCopy
 from securechain_ingest.jobs.advisory_rating import note_unfinished_ratings, unfinished_ratings
 from securechain_ingest.jobs.cursors import Cursors
@@ -23,6 +23,7 @@ from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.lanes import Lane
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.submission import enqueue
+from securechain_ingest.service import build_service
 from securechain_ingest.snapshot import export as exporting
 from securechain_ingest.snapshot import load as loading
 from securechain_ingest.snapshot.manifest import SnapshotManifest
@@ -224,8 +225,12 @@ async def test_an_interrupted_import_goes_on_where_it_stopped(
                 await target.load(tmp_path / "snapshot")
         with pytest.raises(SnapshotError, match="another snapshot was interrupted"):
             await target.load(await _other_snapshot(source, tmp_path / f"other-{broken_after}"))
+        with pytest.raises(ConfigError, match="import of a snapshot into these stores is unfinished"):
+            async with build_service(target.stores, target.settings, lambda: 0):
+                pass
     await target.load(tmp_path / "snapshot")
-    assert equal(source, target)
+    async with build_service(target.stores, target.settings, lambda: 0):
+        assert equal(source, target)
     # Each batch was written once, but for those of the breaks.
     assert len(written) == 3 + 11 + 25
 
