@@ -42,6 +42,20 @@ def block_until(condition: Callable[[], Value], what: What, within_s: float = PA
     return value
 
 
+async def closed_to_new_ones(server: asyncio.Server) -> None:
+    """Close a server, and return when each connection that it has accepted is known to its handler, which can end it.
+
+    asyncio takes some turns of the loop from accepting a connection to telling so. It forgets one of a server that is
+    closed meanwhile, and a later test is blamed for that.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    server.close()
+
+
 def _assert_before(give_up_at: float, what: What, within_s: float) -> None:
     if time.monotonic() >= give_up_at:
         raise AssertionError(f"waited {within_s:.0f} s in vain for {what if isinstance(what, str) else what()}")

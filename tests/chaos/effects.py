@@ -21,6 +21,7 @@ import hiredis
 from securechain_ingest.queue.leases import _RENEW
 from securechain_ingest.queue.script import Script
 from securechain_ingest.queue.taking import _TAKE
+from tests.waiting import closed_to_new_ones
 
 READS = frozenset(
     b"CLIENT CONFIG EXISTS GET HELLO HGET HGETALL HLEN HMGET INFO MGET PING SCRIPT SELECT TIME XINFO XLEN XPENDING"
@@ -66,10 +67,10 @@ class Effects:
     async def relays(self, *urls: str) -> AsyncIterator[list[str]]:
         """Yield the addresses by which a daemon reaches the same stores through a relay."""
         async with AsyncExitStack() as stack:
-            through = []
+            through, servers = [], []
             for url in urls:
                 server = await asyncio.start_server(_Relay(self, url).accept, "127.0.0.1", 0)
-                await stack.enter_async_context(server)
+                servers.append(await stack.enter_async_context(server))
                 parts = urlsplit(url)
                 credentials, at, _ = parts.netloc.rpartition("@")
                 port = server.sockets[0].getsockname()[1]
@@ -78,6 +79,8 @@ class Effects:
                 yield through
             finally:
                 self.is_cut_off = True
+                for server in servers:
+                    await closed_to_new_ones(server)
                 self._abort()
                 # Python 3.12 waits for every connection when the server is left, and those end a moment later.
                 await asyncio.sleep(0)

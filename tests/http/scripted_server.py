@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from tests.waiting import closed_to_new_ones
+
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
@@ -99,7 +101,7 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
     try:
         yield scripted
     finally:
-        server.close()
+        await closed_to_new_ones(server)
         for connection in connections:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)

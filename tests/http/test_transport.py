@@ -22,7 +22,7 @@ from securechain_ingest.http.transport import Transport
 from securechain_ingest.settings import HttpSettings
 from tests.http.conftest import MakeClient, connections, rates
 from tests.http.scripted_server import ReceivedRequest, ScriptedServer, answer
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import PATIENCE_S, closed_to_new_ones, until
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -44,7 +44,7 @@ async def listening(serve: Serve) -> AsyncIterator[int]:
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        await closed_to_new_ones(server)
         await asyncio.gather(*served)
         await server.wait_closed()
 

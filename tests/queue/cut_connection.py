@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.waiting import closed_to_new_ones
+
 
 class Proxy:
     """This forwards connections to a server while it is not cut."""
@@ -31,8 +33,8 @@ class Proxy:
         try:
             yield self
         finally:
+            await closed_to_new_ones(server)
             self.cut()
-            server.close()
             await server.wait_closed()
 
     def cut(self) -> None:

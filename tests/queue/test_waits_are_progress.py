@@ -29,7 +29,7 @@ from securechain_ingest.settings import GraphSettings, QueueSettings
 from tests.graph.builders import npm
 from tests.queue.cut_connection import Proxy
 from tests.queue.running import ECOSYSTEMS, Observer, add, make_reader
-from tests.waiting import Clock, Gate, until
+from tests.waiting import Clock, Gate, closed_to_new_ones, until
 
 A_DAY_S = 86_400.0
 LIMIT_S = 600.0
@@ -49,6 +49,7 @@ class SilentServer:
         self.address = "{}:{}".format(*server.sockets[0].getsockname())
         async with server:
             yield self
+            await closed_to_new_ones(server)
             self.hang_up()
 
     def hang_up(self) -> None:

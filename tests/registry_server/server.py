@@ -23,6 +23,7 @@ from tests.registry_server.faults import Faults
 from tests.registry_server.protocol import ServerConnection
 from tests.registry_server.resources import IncomingRequest, Resource, Site, json_document
 from tests.registry_server.world import ENDPOINTS, World
+from tests.waiting import closed_to_new_ones
 
 CONTROL = "control"
 """This is an endpoint for programs that look at a server in another process: `/counters`."""
@@ -132,7 +133,7 @@ class Server:
 
     async def stop(self) -> None:
         for listener in self._listeners:
-            listener.close()
+            await closed_to_new_ones(listener)
         for connection in tuple(self.connections):
             connection.abort()
         for listener in self._listeners:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -186,3 +188,17 @@ def test_a_second_visit_can_find_another_world() -> None:
 
     assert response.status_code == 200
     assert list(response.json()["versions"]) == ["0.1.0", "0.2.0"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_connection_that_comes_at_the_last_moment_ends_with_the_server(turns: int) -> None:
+    server = Server(WORLD)
+    await server.start()
+    address = urlsplit(server.endpoints()["pypi"])
+    with socket.create_connection((address.hostname, address.port)) as client:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.stop()
+        client.settimeout(PATIENCE_S)
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
