@@ -18,7 +18,6 @@ from typing import IO, Any, Final
 import orjson
 from bson import json_util
 
-from securechain_ingest.errors import SnapshotError
 from securechain_ingest.graph.copying import (
     VERSIONS_AT_ONCE,
     CopiedPackage,
@@ -73,39 +72,25 @@ async def export(
 
     It raises SnapshotError, StoreError and ConfigError. After an error the folder is empty.
     """
-    try:
-        with claimed(folder):
-            return await _export(stores, ecosystems, queue, graph, folder, report)
-    except OSError as error:
-        raise SnapshotError(f"{folder} cannot be written to: {error.strerror}") from error
-
-
-async def _export(
-    stores: Stores,
-    ecosystems: Sequence[Ecosystem],
-    queue: QueueSettings,
-    graph: GraphSettings,
-    folder: Path,
-    report: Report,
-) -> SnapshotManifest:
-    files = SnapshotFiles(folder)
-    try:
-        manifest = SnapshotManifest(cursors=await Cursors(stores.redis, queue.stream).documents())
-        rule, unrated = await unfinished_ratings(stores.redis, queue.stream)
-        for member in unrated:
-            files.add_line("unrated", member.decode())
-        await _changed(stores, ecosystems, queue, files)
-        await _documents(stores.advisories.documents(), "advisories", files, report)
-        await _documents(stores.changes.documents(), "release_changes", files, report)
-        left_out = await _graph(stores.graph, ecosystems, graph, folder, files, report)
-        parts = files.close()
-    except BaseException:
-        files.abandon()
-        raise
-    manifest = manifest.model_copy(
-        update={"rating_rule": rule, "parts": parts, "left_out": {**left_out, **files.left_out}}
-    )
-    manifest.write(folder)
+    with claimed(folder):
+        files = SnapshotFiles(folder)
+        try:
+            manifest = SnapshotManifest(cursors=await Cursors(stores.redis, queue.stream).documents())
+            rule, unrated = await unfinished_ratings(stores.redis, queue.stream)
+            for member in unrated:
+                files.add_line("unrated", member.decode())
+            await _changed(stores, ecosystems, queue, files)
+            await _documents(stores.advisories.documents(), "advisories", files, report)
+            await _documents(stores.changes.documents(), "release_changes", files, report)
+            left_out = await _graph(stores.graph, ecosystems, graph, folder, files, report)
+            parts = files.close()
+        except BaseException:
+            files.abandon()
+            raise
+        manifest = manifest.model_copy(
+            update={"rating_rule": rule, "parts": parts, "left_out": {**left_out, **files.left_out}}
+        )
+        manifest.write(folder)
     return manifest
 
 

@@ -45,22 +45,29 @@ def prepare(folder: Path) -> None:
 def claimed(folder: Path) -> Iterator[None]:
     """Prepare a folder, and keep other exports out of it within the block. After an error the folder is empty.
 
-    It raises SnapshotError and OSError.
+    It raises SnapshotError, also for an OSError of the block.
     """
     prepare(folder)
     try:
-        unfinished = (folder / UNFINISHED).open("xb")
+        with _marked(folder) as unfinished:
+            _lock(unfinished, folder)
+            try:
+                yield
+            except BaseException:
+                # What cannot be taken away now, the next export takes away.
+                with suppress(OSError):
+                    _clear(folder)
+                raise
+    except OSError as error:
+        raise SnapshotError(f"{folder} cannot be written to: {error.strerror}") from error
+
+
+def _marked(folder: Path) -> IO[bytes]:
+    """Return the new file that marks an unfinished export."""
+    try:
+        return (folder / UNFINISHED).open("xb")
     except FileExistsError:
         raise _in_use(folder) from None
-    with unfinished:
-        _lock(unfinished, folder)
-        try:
-            yield
-        except BaseException:
-            # What cannot be taken away now, the next export takes away.
-            with suppress(OSError):
-                _clear(folder)
-            raise
 
 
 def _lock(file: IO[bytes], folder: Path) -> bool:
