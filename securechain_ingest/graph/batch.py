@@ -33,11 +33,10 @@ from securechain_ingest.model import (
 )
 from securechain_ingest.progress import waiting
 from securechain_ingest.settings import GraphSettings
+from securechain_ingest.together import STREAM_PAUSE_S
 
 _WORTH_A_TRANSACTION = 8
 """When this many packages wait, they do not wait for more."""
-_STREAM_PAUSE_S = 1.0
-"""Two writes that are more than this many seconds apart do not belong to one stream."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -215,7 +214,7 @@ class _Batches(Generic[Item, Answer]):
 
     async def _linger(self) -> None:
         """Wait for other items to share the next run, if a run has finished just before."""
-        is_stream = asyncio.get_running_loop().time() - self._finished_at < _STREAM_PAUSE_S
+        is_stream = asyncio.get_running_loop().time() - self._finished_at < STREAM_PAUSE_S
         if self._limits.linger_s and is_stream and len(self._waiting) < _WORTH_A_TRANSACTION:
             self._enough.clear()
             with suppress(TimeoutError):

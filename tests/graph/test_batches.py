@@ -56,7 +56,7 @@ async def test_packages_that_stream_in_wait_for_each_other_until_they_are_worth_
     graph: Graph, transactions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It is a stream although a slow machine takes its time between two of them.
-    monkeypatch.setattr("securechain_ingest.graph.batch._STREAM_PAUSE_S", PATIENCE_S)
+    monkeypatch.setattr("securechain_ingest.graph.batch.STREAM_PAUSE_S", PATIENCE_S)
     async with GraphBatcher(graph, LINGERING) as batcher, asyncio.timeout(PATIENCE_S):
         await batcher.write(write(pypi("first"), "1.0"))
         streaming = []
