@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from securechain_ingest.registries.pypi.source_names import read_sdist
@@ -89,16 +91,9 @@ def test_setup_cfg_says_in_setuptools_words_whether_listed_files_are_installed(
     document: str, said: str, names: list[str]
 ) -> None:
     """With a table `project` setuptools installs them unless it is told otherwise."""
-    files = ("own/__init__.py", "own/deep/__init__.py")
     options = f"include_package_data = {said}\n" if said else ""
-    texts = {
-        "own.egg-info/SOURCES.txt": "\n".join(files),
-        "pyproject.toml": document,
-        "setup.cfg": f"[options]\npackages = own\n{options}",
-    }
-    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in ("PKG-INFO", *files, *texts)}
-
-    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
+    configuration = {"pyproject.toml": document, "setup.cfg": f"[options]\npackages = own\n{options}"}
+    assert _names_with_listed_files(configuration) == names
 
 
 @pytest.mark.parametrize(
@@ -107,15 +102,16 @@ def test_setup_cfg_says_in_setuptools_words_whether_listed_files_are_installed(
 def test_setup_py_may_say_beside_a_table_project_that_listed_files_are_not_installed(
     said: str, names: list[str]
 ) -> None:
-    files = ("own/__init__.py", "own/deep/__init__.py")
-    texts = {
-        "own.egg-info/SOURCES.txt": "\n".join(files),
-        "pyproject.toml": SETUPTOOLS,
-        "setup.py": f"from setuptools import setup\nsetup(packages=['own'], {said})",
-    }
-    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in ("PKG-INFO", *files, *texts)}
+    script = f"from setuptools import setup\nsetup(packages=['own'], {said})"
+    assert _names_with_listed_files({"pyproject.toml": SETUPTOOLS, "setup.py": script}) == names
 
-    assert list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names) == names
+
+def _names_with_listed_files(configuration: Mapping[str, str]) -> list[str]:
+    """Return the names of a source archive whose metadata lists a package and a folder in it."""
+    files = ("own/__init__.py", "own/deep/__init__.py")
+    texts = {"own.egg-info/SOURCES.txt": "\n".join(files), **configuration}
+    members = {f"own-1.0/{path}": texts.get(path, "").encode() for path in ("PKG-INFO", *files, *texts)}
+    return list(read_sdist(tarred(members), LIMITS, "own-1.0.tar.gz", ("own",)).names)
 
 
 @pytest.mark.parametrize("configuration", ["setup(packages=find_packages())", "[options]\npackages = find:"])
