@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import orjson
@@ -24,6 +26,7 @@ from tests.stores import GraphTarget, local_stores
 from tests.waiting import block_until
 
 STREAM = "package-extraction"
+MACHINE_LOOPS, MACHINE_SECONDS = 100_000, 1.0
 
 
 @contextmanager
@@ -115,6 +118,37 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started_at
 
 
+def machine_ms() -> float:
+    """Return the processor milliseconds of a loop that always does the same work: how fast the machine is just now.
+
+    A virtual machine shares its cores with others, whom its own load figures do not show. Two runs compare only where
+    this loop took the same time.
+    """
+    started_at = time.thread_time()
+    total = 0
+    for number in range(MACHINE_LOOPS):
+        total += number * number
+    return 1000 * (time.thread_time() - started_at)
+
+
+@contextmanager
+def machine_speed() -> Iterator[list[float]]:
+    """Yield a list that gets a `machine_ms` every second until the end, and at least one."""
+    found, ended = [machine_ms()], threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(MACHINE_SECONDS):
+            found.append(machine_ms())
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        sampler.join()
+
+
 def child_named(name: str) -> int:
     """Return the process id of the only process below this one that has the name."""
     [found] = [child.pid for child in psutil.Process().children(recursive=True) if child.name() == name]
@@ -137,9 +171,12 @@ def most_resident_mb(pid: int | str) -> float:
 
 
 def print_header(title: str, given: str) -> None:
-    """Print the title, the stated input, the date and the machine."""
+    """Print the title, the stated input, the date and the machine, with how fast it is (`machine_ms`)."""
     memory_gb = psutil.virtual_memory().total / 2**30
-    machine = f"{psutil.cpu_count()} cores, {memory_gb:.0f} GiB, Python {platform.python_version()}"
+    speed_ms = median(machine_ms() for _ in range(50))
+    machine = (
+        f"{psutil.cpu_count()} cores, {memory_gb:.0f} GiB, Python {platform.python_version()}, loop {speed_ms:.1f} ms"
+    )
     print(f"{title}\n{given}\n{datetime.now(UTC):%Y-%m-%d}, {machine}\n", flush=True)
 
 

@@ -6,7 +6,7 @@ loop.
 Both ways, each on a freshly started Neo4j, read the same made registry, which answers every request after 20 ms. The
 daemon gets two sets of packages one after the other: the first meets cold servers, the second warm ones. A third set
 goes to another daemon, whose queries and transactions a relay counts; the relay works on the same processors, so that
-the first two sets do without it.
+the first two sets do without it. `machine ms` tells how fast the machine itself was (`harness.machine_ms`), meanwhile.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from benchmarks.harness import (
     Queue,
     child_named,
     cpu_s,
+    machine_speed,
     neo4j,
     other_stores,
     print_header,
@@ -83,7 +84,8 @@ def run_plain(folder: Path, registry: Spawned, packages: Sequence[ExpectedPackag
         loop = PlainLoop(registry.endpoints(), driver)
         names = [package.registry_name for package in packages]
         before = PackageCosts(registry)
-        elapsed_s = seconds(lambda: loop.ingest(packages[0].ecosystem, label, names))
+        with machine_speed() as speeds:
+            elapsed_s = seconds(lambda: loop.ingest(packages[0].ecosystem, label, names))
         assert stored(driver, label) == existing + len(names)
         return {
             **before.row(f"plain loop, {existing} in the graph", len(names), elapsed_s),
@@ -91,6 +93,7 @@ def run_plain(folder: Path, registry: Spawned, packages: Sequence[ExpectedPackag
             "daemon ms/package": None,
             "queries/package": loop.queries / len(names),
             "packages/transaction": 1 / max(1.0, loop.queries / len(names)),
+            "machine ms": median(speeds),
         }
 
 
@@ -113,13 +116,15 @@ def run_daemon(folder: Path, registry: Spawned, sets: Sequence[Sequence[Expected
             used = {who: cpu_s(pid) for who, pid in (("neo4j", server), ("daemon", process.process.pid))}
             if rows:
                 queue.submit(packages)
-            elapsed_s = seconds(queue.wait_until_settled)
+            with machine_speed() as speeds:
+                elapsed_s = seconds(queue.wait_until_settled)
             return {
                 **before.row(f"daemon, {existing} in the graph, {name}", len(packages), elapsed_s),
                 "neo4j ms/package": 1000 * (cpu_s(server) - used["neo4j"]) / len(packages),
                 "daemon ms/package": 1000 * (cpu_s(process.process.pid) - used["daemon"]) / len(packages),
                 "queries/package": None,
                 "packages/transaction": None,
+                "machine ms": median(speeds),
             }
 
         # They wait for the daemon, which is timed from the moment at which it is ready.
