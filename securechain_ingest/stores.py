@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from securechain_ingest.advisories.store import AdvisoryStore
@@ -20,8 +22,16 @@ from securechain_ingest.graph.store import Graph
 from securechain_ingest.runs.store import RunStore
 from securechain_ingest.worker.release_changes import ReleaseChanges
 
+T = TypeVar("T", bound=BaseModel)
+
 REDIS, GRAPH, VULNERABILITIES = "redis", "graph", "vulnerabilities"
 ALL_STORES = frozenset({REDIS, GRAPH, VULNERABILITIES})
+
+REDIS_ANSWER_S: Final = 3.0
+"""The client of Redis tries four times, so that it says after some twelve seconds that there is no answer."""
+GRAPH_ANSWER_S: Final = 20.0
+"""A server that has just started needs seconds for its first counts."""
+ADVISORIES_ANSWER_S: Final = 10.0
 
 _HOW_TO_CONFIGURE = {
     REDIS: "[redis] url (or REDIS_URL)",
@@ -114,6 +124,22 @@ def merge(first: StoreAddresses, second: StoreAddresses) -> StoreAddresses:
         graph_password=graph.graph_password,
         graph_database=graph.graph_database,
         vulnerability_uri=first.vulnerability_uri or second.vulnerability_uri,
+    )
+
+
+def for_answers(settings: Settings) -> Settings:
+    """Return the settings for a command whose user waits for its answer: no store is waited for as long as the daemon,
+    which bears a failover, waits for it. A shorter configured limit holds."""
+
+    def within(table: T, key: str, most_s: float) -> T:
+        return table.model_copy(update={key: min(getattr(table, key), most_s)})
+
+    return settings.model_copy(
+        update={
+            "redis": within(settings.redis, "timeout_s", REDIS_ANSWER_S),
+            "graph": within(settings.graph, "query_timeout_s", GRAPH_ANSWER_S),
+            "vulnerabilities": within(settings.vulnerabilities, "timeout_s", ADVISORIES_ANSWER_S),
+        }
     )
 
 

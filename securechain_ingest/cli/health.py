@@ -63,10 +63,10 @@ async def _of_heartbeat(settings: Settings) -> tuple[str, int]:
     from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.embedded import last_holder
     from securechain_ingest.queue.heartbeats import daemons_seen
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+    from securechain_ingest.stores import REDIS, for_answers, of_running_daemon, redis_client
 
     addresses = of_running_daemon(settings, frozenset({REDIS}))
-    async with redis_client(addresses.redis_url or "", settings) as redis:
+    async with redis_client(addresses.redis_url or "", for_answers(settings)) as redis:
         with store_errors():
             seen = await daemons_seen(redis, settings.queue.stream)
     own = [daemon for daemon in seen if daemon.host == socket.gethostname()]

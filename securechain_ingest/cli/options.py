@@ -79,11 +79,11 @@ def run_with_redis(settings: Settings, work: Callable[[Redis], Awaitable[T]]) ->
     ConfigError and StoreError are raised.
     """
     from securechain_ingest.drivers.redis_errors import store_errors
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+    from securechain_ingest.stores import REDIS, for_answers, of_running_daemon, redis_client
 
     async def connected() -> T:
         addresses = of_running_daemon(settings, frozenset({REDIS}))
-        async with redis_client(addresses.redis_url or "", settings) as redis:
+        async with redis_client(addresses.redis_url or "", for_answers(settings)) as redis:
             with store_errors():
                 return await work(redis)
 

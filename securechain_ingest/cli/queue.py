@@ -129,12 +129,12 @@ def purge_command(
 
 async def _list(settings: Settings, ecosystems: list[str], lanes: list[Lane], limit: int) -> list[dict[str, Any]]:
     from securechain_ingest.queue.inspection import queued_messages
-    from securechain_ingest.stores import REDIS, of_running_daemon, redis_client
+    from securechain_ingest.stores import REDIS, for_answers, of_running_daemon, redis_client
 
     addresses = of_running_daemon(settings, frozenset({REDIS}))
     found: list[dict[str, Any]] = []
     queue = settings.queue
-    async with redis_client(addresses.redis_url or "", settings) as redis:
+    async with redis_client(addresses.redis_url or "", for_answers(settings)) as redis:
         async for queued in queued_messages(redis, queue.stream, queue.group, ecosystems, lanes):
             found.append(queued.as_dict())
             if len(found) == limit:

@@ -74,18 +74,18 @@ def show_command(
 
 async def _runs(settings: Settings, job: str | None, limit: int) -> list[dict[str, Any]]:
     from securechain_ingest.queue.run_counts import NONE, run_counts
-    from securechain_ingest.stores import connect, of_running_daemon
+    from securechain_ingest.stores import connect, for_answers, of_running_daemon
 
-    async with connect(of_running_daemon(settings), settings) as stores:
+    async with connect(of_running_daemon(settings), for_answers(settings)) as stores:
         counts = await run_counts(stores.redis, settings.queue.stream)
         return [_plain(record, counts.get(record.id, NONE)) for record in await stores.runs.newest(limit, job=job)]
 
 
 async def _run(settings: Settings, run_id: str) -> dict[str, Any] | None:
     from securechain_ingest.queue.run_counts import NONE, run_counts
-    from securechain_ingest.stores import connect, of_running_daemon
+    from securechain_ingest.stores import connect, for_answers, of_running_daemon
 
-    async with connect(of_running_daemon(settings), settings) as stores:
+    async with connect(of_running_daemon(settings), for_answers(settings)) as stores:
         record = await stores.runs.get(run_id)
         counts = await run_counts(stores.redis, settings.queue.stream)
     return None if record is None else _plain(record, counts.get(run_id, NONE))

@@ -110,9 +110,9 @@ async def _rows(settings: Settings) -> list[dict[str, Any]]:
     from securechain_ingest.drivers.redis_errors import store_errors
     from securechain_ingest.schedules.board import Board
     from securechain_ingest.schedules.timetable import schedules_of
-    from securechain_ingest.stores import connect, of_running_daemon
+    from securechain_ingest.stores import connect, for_answers, of_running_daemon
 
-    async with connect(of_running_daemon(settings), settings) as stores:
+    async with connect(of_running_daemon(settings), for_answers(settings)) as stores:
         with store_errors():
             state = await Board(stores.redis, settings.queue.stream).state()
         last = {job: await stores.runs.newest(1, job=job) for job in JOBS}

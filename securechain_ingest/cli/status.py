@@ -29,13 +29,15 @@ def command(config: ConfigOption = None, state_dir: StateDirOption = None, as_js
 
 
 async def _collect(settings: Settings) -> dict[str, Any]:
+    import asyncio
+
     from securechain_ingest.jobs.advisory_sync import never_read
     from securechain_ingest.jobs.cursors import Cursors
     from securechain_ingest.queue.heartbeats import daemons_seen
     from securechain_ingest.queue.statistics import queue_status
     from securechain_ingest.registries import BY_OSV, DECLARATIONS, ECOSYSTEMS
     from securechain_ingest.schedules.board import Board
-    from securechain_ingest.stores import connect, of_running_daemon, without_password
+    from securechain_ingest.stores import connect, for_answers, of_running_daemon, without_password
     from securechain_ingest.worker.lag import lags_of
 
     addresses = of_running_daemon(settings)
@@ -44,17 +46,20 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         "graph": without_password(addresses.graph_uri or ""),
         "vulnerabilities": without_password(addresses.vulnerability_uri or ""),
     }
-    async with connect(addresses, settings) as stores:
+    async with connect(addresses, for_answers(settings)) as stores:
         names = [ecosystem.name for ecosystem in ECOSYSTEMS]
         endpoints = [endpoint.key for declaration in DECLARATIONS for endpoint in declaration.endpoints]
-        queue = await _asked(queue_status(stores.redis, settings.queue, names, endpoints))
-        daemons = await _asked(daemons_seen(stores.redis, settings.queue.stream))
-        lags = await _asked(lags_of(stores.redis, settings.queue.stream, names))
-        looks = await _asked(Board(stores.redis, settings.queue.stream).empty_looks())
-        graph = await _asked(stores.graph.counts(ECOSYSTEMS))
-        advisories = await _asked(stores.advisories.count())
-        cursors = Cursors(stores.redis, settings.queue.stream)
-        never = await _asked(never_read(cursors, stores.advisories, BY_OSV))
+        stream = settings.queue.stream
+        # All are asked at the same time: if stores are away, the answer takes no longer than with one of them away.
+        queue, daemons, lags, looks, graph, advisories, never = await asyncio.gather(
+            _asked(queue_status(stores.redis, settings.queue, names, endpoints)),
+            _asked(daemons_seen(stores.redis, stream)),
+            _asked(lags_of(stores.redis, stream, names)),
+            _asked(Board(stores.redis, stream).empty_looks()),
+            _asked(stores.graph.counts(ECOSYSTEMS)),
+            _asked(stores.advisories.count()),
+            _asked(never_read(Cursors(stores.redis, stream), stores.advisories, BY_OSV)),
+        )
     answers = {"redis": queue, "graph": graph, "vulnerabilities": advisories}
     return {
         "stores": {
@@ -65,7 +70,9 @@ async def _collect(settings: Settings) -> dict[str, Any]:
         if "error" in daemons
         else [{**dataclasses.asdict(daemon), "is_up": daemon.is_up} for daemon in daemons["value"]],
         "queue": None if "error" in queue else queue["value"].as_dict(),
-        "freshness": _freshness(settings, lags.get("value", {}), looks.get("value", {})),
+        "freshness": None
+        if "error" in lags or "error" in looks
+        else _freshness(settings, lags["value"], looks["value"]),
         "graph": None if "error" in graph else graph["value"],
         **_advisories(advisories, never.get("value")),
         "not_in_osv": [ecosystem.name for ecosystem in ECOSYSTEMS if ecosystem.osv is None],
@@ -130,7 +137,7 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
             else:
                 yield f"{key:16} {_shown(value)}"
     yield ""
-    for ecosystem, fresh in report["freshness"].items():
+    for ecosystem, fresh in (report["freshness"] or {}).items():
         yield f"{f'{ecosystem} lag':16} {_fresh(fresh)}"
     for key in ("graph", "advisories"):
         if report[key] is not None:
