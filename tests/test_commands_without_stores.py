@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ class SilentStores:
 
     def __init__(self, *names: str) -> None:
         self._unasked = set(names)
+        self._held: list[socket.socket] = []
         self.gave_up: list[str] = []
         self._all_asked, self._lock = threading.Event(), threading.Lock()
         self._listeners = {name: socket.create_server(("127.0.0.1", 0), backlog=LISTEN) for name in names}
@@ -45,18 +47,23 @@ class SilentStores:
 
     def _hold(self, name: str, connection: socket.socket) -> None:
         with connection:
-            try:
+            with self._lock:
+                self._held.append(connection)
+            with suppress(OSError):
                 while connection.recv(4096):
-                    with self._lock:
-                        self._unasked.discard(name)
-                        if not self._unasked:
-                            self._all_asked.set()
-                    if self._all_asked.is_set():
-                        return
-            except OSError:
-                pass
+                    self._note(name)
             if not self._all_asked.is_set():
                 self.gave_up.append(name)
+
+    def _note(self, name: str) -> None:
+        """Note that a store was asked; if it is the last one, let nobody wait any longer."""
+        with self._lock:
+            self._unasked.discard(name)
+            if not self._unasked:
+                self._all_asked.set()
+                for connection in self._held:
+                    with suppress(OSError):
+                        connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         for listener in self._listeners.values():
