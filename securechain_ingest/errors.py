@@ -45,6 +45,11 @@ class StoreAway(StoreError):
     """A store cannot be reached at all, which says nothing about the work that needed it."""
 
 
+class LeftGraph(StoreError):
+    """The graph had a package a moment ago, and has it no more: another program has deleted it. That says nothing about
+    other packages."""
+
+
 class NoDaemon(StoreError):
     """No daemon runs whose stores a command could use."""
 

@@ -16,7 +16,7 @@ from itertools import groupby
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from securechain_ingest.errors import ConfigError, StoreError
+from securechain_ingest.errors import ConfigError, LeftGraph, StoreError
 from securechain_ingest.graph.failures import came_from_the_server
 from securechain_ingest.graph.portions import is_big
 from securechain_ingest.graph.store import Graph
@@ -121,7 +121,7 @@ class GraphBatcher:
     async def link(self, link: Link) -> WriteResult:
         """Serve a request. Return once all of it is committed, with the requirements that waited for the package.
 
-        It raises StoreError or ConfigError.
+        It raises StoreError or ConfigError, and LeftGraph if the graph does not have the package any more.
         """
         return await self._resolved(link.ref, await self._links.submit(link))
 
@@ -269,7 +269,7 @@ def _may_be_ones_own(error: BaseException) -> bool:
     """Return whether the other items of a batch may succeed without the one that caused the error. This includes errors
     in the code of this program."""
     if isinstance(error, StoreError):
-        return came_from_the_server(error)
+        return isinstance(error, LeftGraph) or came_from_the_server(error)
     return isinstance(error, Exception) and not isinstance(error, ConfigError)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from neo4j import AsyncTransaction
 
 from securechain_ingest.bounds import sentence
-from securechain_ingest.errors import Malformed, StoreError
+from securechain_ingest.errors import LeftGraph, Malformed
 from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.copying import GraphCopy
 from securechain_ingest.graph.dialect import aware
@@ -214,7 +214,8 @@ class Graph:
     async def link(self, links: Sequence[Link]) -> list[WriteResult]:
         """Serve requests on packages that the graph knows. The results are in the order of `links`.
 
-        Ratings are written first, in transactions of their own.
+        Ratings are written first, in transactions of their own. It raises LeftGraph if one of the packages is not there
+        any more; others may have been served then, and all may be asked for again.
         """
         answers: dict[str, Mapping[str, Any]] = {}
         common = {**self._common(), "resolved_at_once": RESOLVED_AT_ONCE}
@@ -223,7 +224,7 @@ class Graph:
             answer = (await self._connection.change(queries.link, {**common, "rows": link_rows(members)}))[0]
             lost = {link.ref.purl for link in members} - set(answer["found"])
             if lost:
-                raise StoreError(f"{min(lost)} left the graph while it was being linked")
+                raise LeftGraph(f"{min(lost)} left the graph while it was being linked")
             once = {**answer, "queued": each_once(answer["queued"])}
             answers |= {link.ref.purl: once for link in members}
         return [write_result(link.ref, answers[link.ref.purl], link.parents) for link in links]

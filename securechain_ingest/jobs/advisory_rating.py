@@ -21,7 +21,7 @@ from securechain_ingest.advisories.names import variants
 from securechain_ingest.advisories.store import AdvisoryStore, Affected
 from securechain_ingest.archives.pool import ParserPool
 from securechain_ingest.drivers.redis_errors import store_errors
-from securechain_ingest.errors import ConfigError, IngestError, InvalidName, StoreError
+from securechain_ingest.errors import ConfigError, IngestError, InvalidName, LeftGraph, StoreError
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, Link, PackageRef, Rating
 from securechain_ingest.queue.keys import Keys
@@ -165,17 +165,19 @@ class AdvisoryRating:
         try:
             await self.graph.link(links)
         except StoreError as error:
-            if error.transient:
+            if error.transient and not isinstance(error, LeftGraph):
                 raise
             await self._link_singly(links, run)
         run.metrics["packages_rated"] += len(links)
 
     async def _link_singly(self, links: Sequence[Link], run: Run) -> None:
         """Write the ratings of each package in a transaction of its own, so that a refusal by the graph affects only
-        one package."""
+        one package. One that has left the graph has nothing to be rated; whoever reads it again rates it."""
         for link in links:
             try:
                 await self.graph.link([link])
+            except LeftGraph as error:
+                logger.info("package_left_graph", package=link.ref.purl, reason=str(error))
             except StoreError as error:
                 if error.transient:
                     raise

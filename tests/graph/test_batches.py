@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from securechain_ingest.errors import ConfigError, Malformed, StoreError
+from securechain_ingest.errors import ConfigError, LeftGraph, Malformed, StoreError
 from securechain_ingest.graph.batch import GraphBatcher
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import Ecosystem, ImportNames, NamesGap, PackageWrite, WriteResult
@@ -30,6 +30,21 @@ async def test_concurrent_callers_all_get_their_package_written(graph: Graph, re
     assert [result.purl for result in results] == [ref.purl for ref in refs] == [result.purl for result in linked]
     assert [each.purl if each else None for each in known] == [*(ref.purl for ref in refs), None]
     assert len(await read.nodes("PyPIPackage")) == 120
+
+
+async def test_a_package_that_another_program_deletes_does_not_cost_those_that_are_linked_with_it(
+    graph: Graph, read: CypherRunner
+) -> None:
+    refs = [pypi(f"package-{number}") for number in range(5)]
+    await graph.write([write(ref, "1.0") for ref in refs])
+    await read("MATCH (p:PyPIPackage {name: 'package-2'}) DETACH DELETE p")
+    async with GraphBatcher(graph, GraphSettings()) as batcher:
+        ends = await asyncio.gather(*(batcher.link(link(ref)) for ref in refs), return_exceptions=True)
+    assert [end.purl if isinstance(end, WriteResult) else type(end) for end in ends] == [
+        *(ref.purl for ref in refs[:2]),
+        LeftGraph,
+        *(ref.purl for ref in refs[3:]),
+    ]
 
 
 @pytest.fixture

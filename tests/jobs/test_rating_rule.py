@@ -102,6 +102,26 @@ async def test_a_walk_that_breaks_off_goes_on_where_it_was(
     assert await rule(bench) == {b"rule": b"100"}
 
 
+async def test_a_package_that_leaves_the_graph_meanwhile_does_not_stop_the_sync(
+    bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advisory_rating, "RULE", 100)
+    link = Graph.link
+
+    async def deleted_before(self: Graph, links: Any) -> Any:
+        if any(each.ref.name == "package-3" for each in links):
+            await self._connection.change("MATCH (p {name: 'package-3'}) DETACH DELETE p RETURN count(*) AS count")
+        return await link(self, links)
+
+    monkeypatch.setattr(Graph, "link", deleted_before)
+    run = await bench.run()
+
+    others = [name for name in NAMES if name != "package-3"]
+    assert [(await bench.ratings(pypi(name)))["1.0"][1] for name in others] == [[f"GHSA-{name}"] for name in others]
+    assert run.metrics["errors"] == 0
+    assert await rule(bench) == {b"rule": b"100"}
+
+
 async def test_a_package_that_the_graph_refuses_costs_itself(
     bench: AdvisoryBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
