@@ -13,6 +13,7 @@ from securechain_ingest.graph.connection import Connection
 from securechain_ingest.graph.dialect import Dialect
 from securechain_ingest.graph.properties import FORMAT
 from securechain_ingest.graph.statements import for_label
+from securechain_ingest.graph.write_statements import LOCK
 from securechain_ingest.model import Ecosystem, LeftOut, PackageRef
 
 # The number of a node's relationships stands beside it, so that the order within a page costs no look at them.
@@ -54,9 +55,13 @@ RETURN a.purl AS purl, a.name AS name, null AS depth, false AS first, COUNT { (a
 ORDER BY required DESC
 """
 
-_TAKE_UP = """
+# A message may have come to its end before this: then its package is neither left out nor queued, and gets no mark.
+_TAKE_UP = f"""
 UNWIND $purls AS purl
-MATCH (a:AbsentPackage {purl: purl})
+MATCH (a:AbsentPackage {{purl: purl}})
+SET {LOCK}
+WITH a
+WHERE a.left_out IS NOT NULL OR a.queued_at IS NOT NULL
 SET a.left_out = null, a.queued_at = $now
 RETURN count(*) AS taken_up
 """
@@ -139,7 +144,8 @@ class Pending:
         return [AbsentPackage(row["purl"], row["name"], LeftOut(row["depth"], row["first"])) for row in rows]
 
     async def take_up(self, purls: Collection[str], now: datetime) -> None:
-        """Mark absent packages as queued. The caller has queued them before."""
+        """Mark absent packages as queued, but for those whose messages have come to an end already. The caller has
+        queued them before."""
         await self._connection.change(_TAKE_UP, {"purls": list(purls), "now": now})
 
 

@@ -92,20 +92,20 @@ RETURN count(*) AS dropped
 
 # ArcadeDB has no locks: of two transactions that change a node the second one fails and is repeated. A property that
 # gets the value that it has is no change there, so this one always gets another value.
-_LOCK = "a.settled = coalesce(NOT a.settled, true)"
+LOCK = "a.settled = coalesce(NOT a.settled, true)"
 
 # A transaction that requires the absent package merges the same node: one of the two waits for the other's commit.
 _LOCK_CREATED = f"""
 UNWIND $rows.ROWS AS row
 MERGE (a:AbsentPackage {{purl: row.purl}})
-SET {_LOCK}
+SET {LOCK}
 RETURN count(*) AS locked_created
 """
 
 _LOCK_AWAITED = f"""
 UNWIND $rows.ROWS AS purl
 MATCH (a:AbsentPackage {{purl: purl}})
-SET {_LOCK}
+SET {LOCK}
 RETURN count(*) AS locked
 """
 
@@ -148,7 +148,7 @@ _MERGE_ABSENT = f"""
 UNWIND $rows.ROWS AS row
 WITH row WHERE NOT EXISTS {{ MATCH (t:PACKAGE {{purl: row.purl}}) }}
 MERGE (a:AbsentPackage {{purl: row.purl}})
-SET a.name = row.name, a.ecosystem = row.ecosystem, {_LOCK}
+SET a.name = row.name, a.ecosystem = row.ecosystem, {LOCK}
 RETURN collect(row.purl) AS absent
 """
 
@@ -173,7 +173,7 @@ _FORGET_WAITS = f"""
 UNWIND $rows.ROWS AS row
 MATCH (a:AbsentPackage {{purl: row.purl}})
 MATCH (t:PACKAGE {{purl: row.purl}})
-SET {_LOCK}
+SET {LOCK}
 WITH row, a
 UNWIND row.edges AS edge
 MATCH (v:Version {{purl: edge[0]}})
@@ -272,16 +272,23 @@ SET p.moment = row.moment, p.tried_at = null, p.removed_at = null, p.revision = 
 RETURN count(*) AS touched
 """
 
-# The SET may have waited for the transaction that wrote the same package: then the node is gone, and nothing waits.
+# The lock may have waited for another transaction. If that one wrote the package, the node is gone, and nothing waits.
+# If it noted that the registry lacks the package, the message that asked has come to its end, and no mark may follow.
+_WHERE_TO_QUEUE = f"""
+WITH DISTINCT row, a
+WHERE (row.repeat_follow OR {NOT_QUEUED}) AND {QUEUEABLE}
+SET {LOCK}
+WITH row, a
+WHERE a.purl IS NOT NULL AND (row.repeat_follow OR {NOT_QUEUED}) AND {QUEUEABLE}
+"""
+
 _QUEUE_AWAITED = f"""
 UNWIND [row IN $rows.ROWS WHERE row.follow] AS row
 MATCH (p:PACKAGE {{purl: row.purl}})
 MATCH (p)-[:HAVE]->(v:Version)
 MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
-WITH DISTINCT row, a
-WHERE (row.repeat_follow OR {NOT_QUEUED}) AND {QUEUEABLE}
+{_WHERE_TO_QUEUE}
 SET a.queued_at = $now, a.left_out = null
-WITH row, a WHERE a.purl IS NOT NULL
 RETURN collect([row.purl, a.purl, a.name]) AS queued
 """
 
@@ -290,8 +297,7 @@ UNWIND [row IN $rows.ROWS WHERE row.leave_out] AS row
 MATCH (p:PACKAGE {{purl: row.purl}})
 MATCH (p)-[:HAVE]->(v:Version)
 MATCH (v)<-[:AWAITED_BY]-(a:AbsentPackage)
-WITH DISTINCT row, a
-WHERE (row.repeat_follow OR {NOT_QUEUED}) AND {QUEUEABLE}
+{_WHERE_TO_QUEUE}
 {_MARK_LEFT_OUT}
 """
 

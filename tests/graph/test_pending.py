@@ -14,7 +14,7 @@ from securechain_ingest.graph.pending import LEFT_OUT, due_text, lost_text
 from securechain_ingest.graph.store import Graph
 from securechain_ingest.model import KnownPackage, LeftOut, PackageRef, PackageWrite
 from securechain_ingest.settings import GraphSettings
-from tests.graph.builders import MONDAY, NPM, PYPI, npm, pypi, version, write
+from tests.graph.builders import MONDAY, NPM, PYPI, link, npm, pypi, version, write
 from tests.graph.conftest import CypherRunner
 from tests.stores import GraphTarget, empty_graph
 from tests.waiting import PATIENCE_S, until
@@ -125,6 +125,17 @@ async def test_what_a_lane_had_no_room_for_is_found_again_until_it_is_taken_up(
     assert absent.get("queued_at") is not None
 
 
+async def test_a_package_whose_message_has_ended_before_it_is_noted_as_queued_is_not_marked(
+    graph: Graph, read: CypherRunner
+) -> None:
+    await graph.write([first_reading(pypi("six"), leave_out=FIRST)])
+    [found] = await graph.pending.left_out(PYPI, 10)
+    await graph.mark_absent(pypi("lib"), MONDAY, "there is no such package")
+    await graph.pending.take_up([found.purl], MONDAY)
+    [absent] = (await read.nodes("AbsentPackage")).values()
+    assert absent.get("queued_at") is None
+
+
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [
@@ -188,6 +199,38 @@ async def test_a_package_that_is_read_whole_while_it_is_asked_for_is_not_due_aga
         await writing.commit()
         await asking
         assert await due(graph, days=9) == []
+
+
+@pytest.mark.parametrize("is_now", [True, False])
+async def test_a_package_that_the_registry_lacks_is_not_queued_by_who_waited_for_that_to_be_noted(
+    neo4j_server: GraphTarget, is_now: bool
+) -> None:
+    """ArcadeDB refuses the later of the two transactions, which is then repeated."""
+    empty_graph(neo4j_server)
+    uri, user, password = neo4j_server.uri, neo4j_server.user, neo4j_server.password
+    async with (
+        Graph.connect(uri, user, password, GraphSettings(query_timeout_s=PATIENCE_S), absent_retry_s=9_999) as graph,
+        AsyncGraphDatabase.driver(uri, auth=(user, password)) as driver,
+        driver.session() as session,
+    ):
+        await graph.ensure_schema([PYPI])
+        app = pypi("app")
+        await graph.write([write(app, version(app, "1.0", {pypi("lib"): "any"}))])
+        noting = await session.begin_transaction()
+        noted = "MATCH (a:AbsentPackage {name: 'lib'}) SET a.tried_at = datetime(), a.queued_at = null"
+        await (await noting.run(noted)).consume()
+
+        async def is_blocked() -> bool:
+            query = "SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked' RETURN status"
+            return bool((await driver.execute_query(query)).records)
+
+        again = link(app, follow=is_now, repeat_follow=True)
+        linking = asyncio.create_task(graph.link([again if is_now else replace(again, leave_out=WHOLE)]))
+        await until(is_blocked, "a transaction that waits for the note")
+        await noting.commit()
+        assert (await linking)[0].to_queue == ()
+        [absent] = (await driver.execute_query("MATCH (a:AbsentPackage) RETURN properties(a) AS p")).records
+        assert {"queued_at", "left_out"}.isdisjoint(absent["p"])
 
 
 async def test_neo4j_finds_all_pages_by_their_indexes(neo4j_server: GraphTarget) -> None:
