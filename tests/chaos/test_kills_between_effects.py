@@ -25,6 +25,7 @@ from securechain_ingest.queue.groups import ensure_groups
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.queue.outcomes import Outcomes
+from securechain_ingest.queue.reader import Reader
 from securechain_ingest.queue.submission import submit
 from securechain_ingest.registries import named_package
 from securechain_ingest.settings import ArchiveSettings, QueueSettings
@@ -179,15 +180,20 @@ class CaseRunner:
         """Run one daemon, until it is cut off or nothing is left to do."""
         variables = self._variables | case.settings
         if effects is None:
-            async with daemon_here(variables, QUEUE, depth=1):
-                await until(lambda: settled(self.queue))
+            async with daemon_here(variables, QUEUE, depth=1) as reader:
+                await until(lambda: _is_done(self.queue, reader))
             return
         async with effects.relays(self._redis_url, self._graph.uri) as (through_redis, through_graph):
             variables |= {"REDIS_URL": through_redis, "GRAPH_DB_URI": through_graph}
             self.server.answered = effects.happened
-            async with daemon_here(variables, QUEUE, depth=1, begins=effects.begin):
-                await until(lambda: effects.is_cut_off or settled(self.queue))
+            async with daemon_here(variables, QUEUE, depth=1, begins=effects.begin) as reader:
+                await until(lambda: effects.is_cut_off or _is_done(self.queue, reader))
             self.server.answered = None
+
+
+def _is_done(queue: redis.Redis, reader: Reader) -> bool:
+    """Return whether the daemon has nothing left to do. It tells a breaker of an answer once the message is settled."""
+    return settled(queue) and not reader.in_flight
 
 
 @pytest.fixture
