@@ -219,14 +219,16 @@ class Scheduler:
         run = Run.model_validate({"id": new_run_id(now), "job": job, "trigger": trigger, "started_at": now} | about)
         answer = await self._board.start(run, claim, self._lease_s, left)
         if answer == "started":
-            self._running[run.job] = anyio.CancelScope()
-            group.start_soon(self._execute, run, leased_at, name=f"job {run.job}")
+            paused = self._running[job] = anyio.CancelScope()
+            group.start_soon(self._execute, run, paused, leased_at, name=f"job {job}")
         return answer
 
-    async def _execute(self, run: Run, leased_at: float) -> None:
-        job, paused = self._jobs[run.job], self._running[run.job]
+    async def _execute(self, run: Run, paused: anyio.CancelScope, leased_at: float) -> None:
+        job = self._jobs[run.job]
         try:
             await execute(run, job, self._board, paused, lease_s=self._lease_s, leased_at=leased_at, now=self._now)
         finally:
-            del self._running[run.job]
+            # The next run of the job may have begun as soon as the board had the end of this one.
+            if self._running.get(run.job) is paused:
+                del self._running[run.job]
             self._poll_now()

@@ -6,13 +6,14 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import anyio
 import pytest
 
 from securechain_ingest.errors import StoreError
 from securechain_ingest.queue.breakers import pause, resume
 from securechain_ingest.queue.keys import Keys
 from securechain_ingest.runs import LOOK, Run, new_run_id, utc_now
-from securechain_ingest.schedules.board import RunRequest
+from securechain_ingest.schedules.board import Board, RunRequest
 from securechain_ingest.schedules.scheduler import MAX_BREAKDOWNS
 from securechain_ingest.schedules.timetable import Look
 from tests.schedules.conftest import JOB, STREAM, Installation, ended, next_runs, settings
@@ -244,6 +245,37 @@ async def test_a_pause_interrupts_the_run_under_way_which_is_resumed_when_it_end
     resumed = next(record for record in records if record.id != "0-first")
     assert (resumed.trigger, resumed.resumes, resumed.outcome) == ("resume", "0-first", "succeeded")
     assert (resumed.options, resumed.breakdowns) == ({"reconcile": "true"}, 0)
+
+
+async def test_a_run_that_begins_before_the_last_one_has_left_is_known_as_under_way(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, left, may_leave = Gate(None), anyio.Event(), anyio.Event()
+    end = Board.end
+
+    async def first_lingers(self: Board, run: Run, **options: bool) -> bool:
+        is_ended = await end(self, run, **options)
+        if run.id == "0-first":
+            await may_leave.wait()
+            left.set()
+        return is_ended
+
+    async def job(run: Run) -> None:
+        if run.id != "0-first":
+            await gate(run)
+
+    monkeypatch.setattr(Board, "end", first_lingers)
+    async with installation.scheduler(job, settings(), ecosystem_of={JOB: "npm"}):
+        await installation.board.request(JOB, RunRequest("0-first", {}))
+        await ended(installation)
+        await installation.board.request(JOB, RunRequest("1-second", {}))
+        await until(gate.entered.is_set)
+        may_leave.set()
+        await left.wait()
+        await anyio.wait_all_tasks_blocked()
+        await pause(installation.redis, Keys(STREAM), "npm")
+        ends = await ended(installation, 2)
+    assert {run.id: run.outcome for run in ends} == {"0-first": "succeeded", "1-second": "interrupted"}
 
 
 async def leave_behind(installation: Installation, breakdowns: int) -> Run:
