@@ -64,8 +64,13 @@ class ParserPool:
         try:
             while len(children) < self._archives.processes:
                 children.append(self._spawn())
-            for child in children:
-                await self._greet(child)
+            for number, child in enumerate(children):
+                try:
+                    await self._greet(child)
+                except ParserLost:
+                    # It may have been ended from outside, as by a lack of memory. If it cannot start, neither can this.
+                    children[number] = self._spawn()
+                    await self._greet(children[number])
         except BaseException:
             await self._end(children)
             raise

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from securechain_ingest.archives.pool import INLINE_BYTES, ParserPool
+from securechain_ingest.archives.process import ParserProcess
 from securechain_ingest.archives.sparse import MissingBytes
 from securechain_ingest.errors import ArchiveRefused, Malformed, ParserLost, RateLimited
 from securechain_ingest.settings import ArchiveSettings
@@ -205,6 +206,26 @@ async def test_a_pool_whose_children_cannot_start_says_so_and_leaves_none() -> N
     with pytest.raises(ParserLost, match="died"):
         async with ParserPool(ArchiveSettings(processes=2), preload=["this_module_does_not_exist"]):
             pytest.fail("it started")
+    assert _children() == []
+
+
+async def test_a_child_that_is_killed_while_the_pool_starts_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    spawn = ParserPool._spawn
+    started: list[ParserProcess] = []
+
+    def first_is_killed(self: ParserPool) -> ParserProcess:
+        process = spawn(self)
+        if not started:
+            for child in _children():
+                child.kill()
+        started.append(process)
+        return process
+
+    monkeypatch.setattr(ParserPool, "_spawn", first_is_killed)
+    async with ParserPool(ArchiveSettings(processes=2)) as pool:
+        assert len(started) == 3
+        assert len([child for child in _children() if not _gone(child)]) == 2
+        assert await pool.run(operator.add, 1, 2) == 3
     assert _children() == []
 
 
