@@ -50,7 +50,8 @@ class Archives:
         if permit is not Permit.WELL:
             with store_errors():
                 await self._breakers.succeeded(ecosystem.archives, is_probe=permit is Permit.PROBE)
-            del self._known[ecosystem.archives]
+            # Another message may have reported to the breaker meanwhile, too.
+            self._known.pop(ecosystem.archives, None)
 
     @asynccontextmanager
     async def needed(self, ref: PackageRef, *, has_waited: bool) -> AsyncIterator[None]:
