@@ -116,8 +116,8 @@ async def ingest_unknown(context: JobContext, run: Run) -> None:
 class Compared:
     """This is the result of a comparison of all names with the graph."""
 
-    head: str
-    """This is the feed's cursor from before the list was read."""
+    listing: Listing
+    """This is the registry's list, with the feed's cursor from before it was read."""
     vouches: bool
     """This says whether each package of the graph is in the state that the list gives, or is queued now. A list that
     gives no state for some package does not say that the package has not changed."""
@@ -149,7 +149,7 @@ async def reconcile(context: JobContext, run: Run, limit: RemovalLimit) -> Compa
         gone = await _gone(context, held, limit)
     await context.submit([context.message(ref, run, refresh=True, removed=True) for ref in gone], run)
     await _finish(context, run, listing)
-    return Compared(listing.head, vouches=unvouched == 0)
+    return Compared(listing, vouches=unvouched == 0)
 
 
 class RemovalLimit:

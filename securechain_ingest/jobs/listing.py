@@ -37,6 +37,10 @@ _LOOK_EVERY_S: Final = 0.5
 LEFT_TO_ITS_FOLDER_S: Final = 3600.0
 """A reading that was interrupted is left to the daemons that have its files for so many seconds."""
 
+_OUTLIVED_KEPT_S: Final = 86_400.0
+"""A list from before everything that the feed still tells is read again after so many seconds, whatever its registry
+wishes: until then no change can be followed."""
+
 _WORTH_WAITING_S: Final = 300.0
 """A list that becomes too old within so many seconds is waited for: a weekly job never comes at the same instant of
 each week."""
@@ -83,7 +87,7 @@ async def whole_listing(
 ) -> Listing:
     """Return the list, which Redis keeps at `key`. It is read now unless there is one that has the id `reuse`, was
     completed less than `ttl_s` seconds ago, or is so young that the registry wishes no other reading
-    (`Ecosystem.listing_kept_s`).
+    (`Ecosystem.listing_kept_s`, but a day at most for a list that is outlived).
 
     It raises UpstreamError or StoreError; the pages that had been read by then are kept for the next attempt. While an
     interrupted reading is left to other daemons it waits, for LEFT_TO_ITS_FOLDER_S at most.
@@ -99,7 +103,7 @@ async def whole_listing(
             else:
                 wait_s = 0.0
                 if held.get("complete") and is_there:
-                    wait_s = ecosystem.listing_kept_s - _age_s(held.get("begun", held["complete"]), now())
+                    wait_s = _kept_s(held, ecosystem) - _age_s(held.get("begun", held["complete"]), now())
                     is_good = held["id"] == reuse or _age_s(held["complete"], now()) < ttl_s
                     if is_good or wait_s > _WORTH_WAITING_S:
                         return _listing(key, held)
@@ -171,6 +175,12 @@ async def _read_on(
     return _listing(key, held)
 
 
+async def note_outlived(redis: Redis, key: str, listing: Listing) -> None:
+    """Note that the feed does not know any more what has changed since the list was read. It raises StoreError."""
+    with store_errors():
+        await redis.hset(key, "outlived", listing.id)
+
+
 async def let_expire(redis: Redis, listing: Listing, ttl_s: float) -> None:
     """Let Redis delete the list after `ttl_s` seconds; until then other jobs may use it. It raises StoreError."""
     with store_errors():
@@ -227,6 +237,12 @@ async def _meta(redis: Redis, key: str) -> dict[Any, Any]:
     with store_errors():
         held: Any = await redis.hgetall(key)
     return {field.decode(): value.decode() for field, value in held.items()}
+
+
+def _kept_s(held: dict[Any, Any], ecosystem: Ecosystem) -> float:
+    """Return for how many seconds the registry wishes no other reading of its list."""
+    kept_s = ecosystem.listing_kept_s
+    return min(kept_s, _OUTLIVED_KEPT_S) if held.get("outlived") == held["id"] else kept_s
 
 
 def _listing(key: str, held: dict[Any, Any]) -> Listing:

@@ -16,6 +16,8 @@ from securechain_ingest.bounds import require_possible, sentence
 from securechain_ingest.errors import CursorLost, InvalidName
 from securechain_ingest.jobs.comparison import JobContext, RemovalLimit, reconcile
 from securechain_ingest.jobs.cursors import Cursor, Cursors
+from securechain_ingest.jobs.listing import note_outlived
+from securechain_ingest.queue.keys import Keys
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
 from securechain_ingest.runs import Run
@@ -44,13 +46,15 @@ async def queue_changes(context: JobContext, cursors: Cursors, run: Run, *, reco
         else:
             return
     compared = await reconcile(context, run, limit)
-    await cursors.move(name, compared.head, run.id, reconciled=True, vouches=compared.vouches)
-    run.cursor_after = compared.head
+    head = compared.listing.head
+    await cursors.move(name, head, run.id, reconciled=True, vouches=compared.vouches)
+    run.cursor_after = head
     try:
-        await _follow(context, cursors, run, compared.head, limit)
+        await _follow(context, cursors, run, head, limit)
     except CursorLost as lost:
-        # The next run compares again.
+        # The next run compares again, with a list that is younger as soon as there may be one.
         logger.warning("cursor_lost", ecosystem=name, reason=str(lost))
+        await note_outlived(context.redis, Keys(context.queue.stream).listing(name), compared.listing)
 
 
 def _may_follow(cursor: Cursor, run: Run, reconcile_s: float | None) -> bool:

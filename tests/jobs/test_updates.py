@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,8 +14,9 @@ from securechain_ingest.jobs import updates
 from securechain_ingest.jobs.comparison import ALWAYS_REMOVABLE
 from securechain_ingest.queue.messages import Message
 from securechain_ingest.registries.feed import Change
-from tests.graph.builders import MONDAY, link, pypi, version, write
-from tests.jobs.feeds import FeedBench
+from securechain_ingest.runs import utc_now
+from tests.graph.builders import MONDAY, PYPI, link, pypi, version, write
+from tests.jobs.feeds import DAY_S, FeedBench
 
 MANY = [f"package-{number}" for number in range(ALWAYS_REMOVABLE + 5)]
 
@@ -339,3 +341,24 @@ async def test_a_lost_cursor_raises_nothing_to_the_scheduler(bench: FeedBench) -
     assert run.cursor_after == "0"
     with pytest.raises(CursorLost):
         _ = [page async for page in bench.feed.changes("0")]
+
+
+@pytest.mark.parametrize(("days", "is_read_again"), [(0.5, False), (2, True)])
+async def test_a_kept_list_from_before_all_that_the_feed_still_tells_is_read_again_after_a_day(
+    bench: FeedBench, days: float, is_read_again: bool
+) -> None:
+    bench.registry.ecosystem = replace(PYPI, listing_kept_s=7 * DAY_S)
+    await followed(bench, "a")
+    bench.feed.listed = {"a": "1"}
+    await bench.update(reconcile="true")
+    read = bench.feed.pages_read
+    bench.feed.changed = [Change("a", "2", False), Change("b", "1", False)]
+    bench.feed.forgotten = 1
+    later = utc_now() + timedelta(days=days)
+    bench.now = lambda: later
+
+    lost = await bench.update()
+    found = await bench.update()
+
+    assert (lost.cursor_after, found.cursor_after) == ("0", "2" if is_read_again else "0")
+    assert bench.feed.pages_read == read + is_read_again
